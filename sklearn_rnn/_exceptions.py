@@ -1,0 +1,46 @@
+"""Errors and warnings.
+
+::
+
+    SklearnRNNError(Exception)
+    ├── InvalidSequenceError(ValueError)   the data given cannot be read as sequences
+    └── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
+    StopTraining(Exception)                a callback's request to end training
+    SklearnRNNWarning(UserWarning)
+    └── WindowHistoryWarning               windows start afresh: no time is known
+"""
+
+
+class SklearnRNNError(Exception):
+    """Base of the errors that this package defines."""
+
+
+class InvalidSequenceError(SklearnRNNError, ValueError):
+    """The data given cannot be read as sequences.
+
+    The message names the place (sequence, step, feature), what was found
+    there and what to do about it.
+    """
+
+
+class DivergenceError(SklearnRNNError, ArithmeticError):
+    """The training loss became NaN or infinite.
+
+    The estimator keeps the weights of the last epoch that was finite, so
+    ``predict`` works after the error is caught.
+    """
+
+
+class StopTraining(Exception):
+    """Raised by a callback to end training after the current epoch.
+
+    ``fit`` catches it and returns normally; it never reaches the caller.
+    """
+
+
+class SklearnRNNWarning(UserWarning):
+    """Base of the warnings that this package defines."""
+
+
+class WindowHistoryWarning(SklearnRNNWarning):
+    """A windower without a time index could not attach the training history."""

@@ -1,0 +1,249 @@
+"""Validation: everything accepted as ``X`` becomes one SequenceArray."""
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.utils.validation import check_array
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._container import SequenceArray
+
+
+def check_sequences(X, *, owner="the estimator", allow_empty=False):
+    """Read `X` as sequences.
+
+    Parameters
+    ----------
+    X : SequenceArray, ndarray, list or DataFrame
+        3-D array (n_sequences, n_timesteps, n_features); 2-D array or frame
+        (n_sequences, n_timesteps), one feature a step; list or 1-D object
+        array of (length_i, n_features) or (length_i,) arrays. Steps that are
+        NaN in every feature at either end of a sequence are padding.
+    owner : str, default="the estimator"
+        Who asks, for the messages.
+    allow_empty : bool, default=False
+        Whether no sequences at all are acceptable.
+
+    Returns
+    -------
+    SequenceArray
+        Without padding; every step that it covers is finite.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If the data cannot be read as sequences, or a step is NaN or infinite.
+    TypeError
+        If `X` is sparse or of a type that holds no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> check_sequences([np.zeros((5, 2)), np.zeros((3, 2))])
+    SequenceArray(2 sequences of 3 to 5 steps, 2 features, float64)
+    """
+    sequences = _read(X, owner)
+    if len(sequences) == 0 and not allow_empty:
+        raise InvalidSequenceError(
+            f"Found array with 0 sample(s) (shape={sequences.shape}) while a minimum "
+            f"of 1 is required: {owner} needs at least one sequence."
+        )
+    sequences = _without_padding(sequences)
+    _refuse_non_finite(sequences, owner)
+    return sequences
+
+
+def is_list_of_sequences(X):
+    """Tell whether `X` is a list or 1-D object array of arrays, not numbers.
+
+    Parameters
+    ----------
+    X : object
+        Anything given as ``X``.
+
+    Returns
+    -------
+    bool
+        True for a list, a tuple or an object array whose first element has a
+        length.
+    """
+    if isinstance(X, np.ndarray):
+        if X.dtype != object or X.ndim != 1:
+            return False
+    elif not isinstance(X, (list, tuple)):
+        return False
+    return len(X) > 0 and hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict))
+
+
+def _read(X, owner):
+    if isinstance(X, SequenceArray):
+        return X
+    if sparse.issparse(X):
+        raise TypeError(
+            f"Sparse data was passed to {owner}, but dense data is required. Use "
+            "'.toarray()' to convert it to a dense NumPy array."
+        )
+    if is_list_of_sequences(X):
+        return _from_list(X, owner)
+    if isinstance(X, pd.DataFrame) and isinstance(
+        X.index, (pd.DatetimeIndex, pd.PeriodIndex)
+    ):
+        raise InvalidSequenceError(
+            f"{owner} got a table with a time index: its rows are steps of one long "
+            "series, not sequences. Put a SequenceWindower in front: "
+            f"make_pipeline(SequenceWindower(n_steps=24), {owner}(...)). If each row "
+            "really is a whole sequence, pass X.to_numpy()."
+        )
+    if _is_three_dimensional(X):
+        X = check_array(X, allow_nd=True, ensure_all_finite=False, input_name="X")
+        if 0 in X.shape[1:]:
+            raise InvalidSequenceError(
+                f"X has shape {X.shape}: {owner} needs at least one step and one "
+                "feature (0 feature(s) found, a minimum of 1 is required)."
+            )
+        return _from_block(X)
+    X = check_array(
+        X, ensure_all_finite=False, ensure_min_samples=0, input_name="X", estimator=owner
+    )
+    return _from_block(X[:, :, np.newaxis])
+
+
+def _is_three_dimensional(X):
+    shape = getattr(X, "shape", None)
+    if shape is None and hasattr(X, "__array__"):
+        shape = np.asarray(X).shape
+    if shape is not None and len(shape) > 3:
+        raise InvalidSequenceError(
+            f"X has {len(shape)} dimensions; sequences have at most three: "
+            "(n_sequences, n_timesteps, n_features). Found array with dim "
+            f"{len(shape)}."
+        )
+    return shape is not None and len(shape) == 3
+
+
+def _from_block(X):
+    n_sequences, n_timesteps, n_features = X.shape
+    return SequenceArray(
+        X.reshape(n_sequences * n_timesteps, n_features),
+        starts=np.arange(n_sequences) * n_timesteps,
+        lengths=np.full(n_sequences, n_timesteps),
+    )
+
+
+def _from_list(X, owner):
+    arrays = [_one_sequence(x, i, owner) for i, x in enumerate(X)]
+    n_features = arrays[0].shape[1]
+    for i, array in enumerate(arrays):
+        if array.shape[1] != n_features:
+            raise InvalidSequenceError(
+                f"X[{i}] has {array.shape[1]} features a step, but X[0] has "
+                f"{n_features}: all sequences need the same features."
+            )
+    lengths = np.array([len(array) for array in arrays])
+    names = _common_names(X)
+    return SequenceArray(
+        np.concatenate(arrays), np.cumsum(lengths) - lengths, lengths, names
+    )
+
+
+def _one_sequence(x, i, owner):
+    if len(x) == 0:
+        raise InvalidSequenceError(
+            f"X[{i}] is an empty sequence; every sequence needs at least one step. "
+            "Leave it out, and its target with it."
+        )
+    try:
+        array = _numeric_array(x)
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
+        raise kind(
+            f"X[{i}] cannot be read as a sequence of numbers, an array of shape "
+            f"(length, n_features) or (length,): {error}"
+        ) from error
+    if array.ndim == 1:
+        return array[:, np.newaxis]
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise InvalidSequenceError(
+            f"X[{i}] has shape {array.shape}; a sequence is an array of shape "
+            f"(length, n_features) or (length,), for {owner}."
+        )
+    return array
+
+
+def _numeric_array(x):
+    # check_array costs 50 µs, which a list of many short arrays would feel.
+    if isinstance(x, np.ndarray) and x.dtype.kind in "fiu":
+        return x
+    if not hasattr(x, "__array__"):
+        x = np.asarray(x)
+    return check_array(
+        x, ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name="X"
+    )
+
+
+def _common_names(X):
+    names = getattr(X[0], "columns", None)
+    if names is None or not all(isinstance(name, str) for name in names):
+        return None
+    if all(list(getattr(x, "columns", ())) == list(names) for x in X):
+        return list(names)
+    raise InvalidSequenceError(
+        "the frames in X have different columns, or some are not frames: give all of "
+        "them the columns of X[0], in its order."
+    )
+
+
+def _without_padding(sequences):
+    """Shorten sequences by the whole-NaN steps at either end."""
+    if sequences.values.dtype.kind != "f" or len(sequences) == 0:
+        return sequences
+    padding = np.zeros(len(sequences.values), dtype=bool)
+    for rows, steps in sequences.covered_chunks():
+        # One column rules most rows out, at a fraction of the cost of all.
+        candidates = np.flatnonzero(np.isnan(steps[:, 0]))
+        padding[rows[candidates]] = np.isnan(steps[candidates]).all(axis=1)
+    if not padding.any():
+        return sequences
+    rows = np.arange(len(padding))
+    next_real = np.minimum.accumulate(np.where(padding, len(padding), rows)[::-1])[::-1]
+    last_real = np.maximum.accumulate(np.where(padding, -1, rows))
+    starts = next_real[sequences.starts]
+    lengths = last_real[sequences.ends - 1] + 1 - starts
+    if (lengths < 1).any():
+        place = int(np.argmax(lengths < 1))
+        raise InvalidSequenceError(
+            f"X[{place}] is NaN at every step: an empty sequence. Leave it out, and its "
+            "target with it."
+        )
+    return sequences._replace(starts=starts, lengths=lengths)
+
+
+def _refuse_non_finite(sequences, owner):
+    if sequences.values.dtype.kind != "f":
+        return
+    for rows, steps in sequences.covered_chunks():
+        # A sum is finite only if every term is: one pass and no temporary.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(steps.sum()):
+                continue
+        bad = ~np.isfinite(steps)
+        if bad.any():
+            at, feature = np.argwhere(bad)[0]
+            _raise_non_finite(sequences, rows[at], int(feature), steps[at, feature], owner)
+
+
+def _raise_non_finite(sequences, row, feature, value, owner):
+    over_row = (sequences.starts <= row) & (row < sequences.ends)
+    place = int(np.argmax(over_row))
+    step = int(row - sequences.starts[place])
+    name = ""
+    if sequences.feature_names:
+        name = f" ({sequences.feature_names[feature]!r})"
+    found = "NaN" if np.isnan(value) else "infinity"
+    raise InvalidSequenceError(
+        f"Input X contains {found}: sequence {place}, step {step}, feature "
+        f"{feature}{name}. {owner} takes NaN only as padding, steps that are NaN in "
+        "every feature at either end of a sequence; fill or drop the rest first, for "
+        "a table say with df.interpolate()."
+    )

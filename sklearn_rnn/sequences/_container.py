@@ -1,0 +1,320 @@
+"""SequenceArray: every shape of sequence data in one container."""
+
+import numpy as np
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+
+# np.asarray on a container writes every step out; above this many bytes that
+# is a mistake more often than a wish.
+MAX_DENSE_BYTES = 1_000_000_000
+
+# Rows read at a time by anything that scans a series, so that its temporary
+# arrays stay small beside the series itself.
+CHUNK_ROWS = 65_536
+
+
+class SequenceArray:
+    """Sequences that share one table of steps.
+
+    All steps of all sequences stand in one flat table, `values`; sequence *i*
+    is its rows ``starts[i] : starts[i] + lengths[i]``. A 3-D array, a ragged
+    list and overlapping windows over one series are all the same thing in
+    it, and memory is that of the table, never windows times length.
+
+    Indexing selects sequences and copies no steps, so cross-validation
+    splits are cheap. An integer gives one sequence as an array.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+        The steps. Read-only from here on.
+    starts : array-like of int of shape (n_sequences,)
+        First row of each sequence.
+    lengths : array-like of int of shape (n_sequences,)
+        Number of steps of each sequence, at least 1.
+    feature_names : sequence of str, default=None
+        One name a feature.
+    center, factor : ndarray of shape (n_features,), default=None
+        An affine map, ``(values - center) * factor``, applied whenever steps
+        are read.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(n_sequences, longest, n_features)``.
+    ndim : int
+        Always 3.
+    dtype : dtype
+        Of the steps as they are read.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If a sequence is empty or reaches outside of `values`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import SequenceArray
+    >>> series = np.arange(6.0).reshape(-1, 1)
+    >>> X = SequenceArray(series, starts=[0, 1, 2], lengths=[4, 4, 4])
+    >>> X
+    SequenceArray(3 sequences of 4 steps, 1 feature, float64)
+    >>> X[1].ravel()
+    array([1., 2., 3., 4.])
+    >>> X[[0, 2]].shape
+    (2, 4, 1)
+    """
+
+    ndim = 3
+
+    def __init__(
+        self, values, starts, lengths, feature_names=None, center=None, factor=None
+    ):
+        values = np.ascontiguousarray(values)
+        if values.ndim != 2:
+            raise InvalidSequenceError(
+                f"values must be 2-D (n_rows, n_features), got shape {values.shape}."
+            )
+        self.values = values.view()
+        self.values.flags.writeable = False
+        self.starts = np.asarray(starts, dtype=np.int64)
+        self.lengths = np.asarray(lengths, dtype=np.int64)
+        self.feature_names = None if feature_names is None else tuple(feature_names)
+        self.center = center
+        self.factor = factor
+        self._check()
+
+    def _check(self):
+        if self.starts.ndim != 1 or self.starts.shape != self.lengths.shape:
+            raise InvalidSequenceError(
+                "starts and lengths must be 1-D and of one length, got shapes "
+                f"{self.starts.shape} and {self.lengths.shape}."
+            )
+        if (self.lengths < 1).any():
+            place = int(np.argmax(self.lengths < 1))
+            raise InvalidSequenceError(
+                f"X[{place}] is an empty sequence; every sequence needs at least one "
+                "step. Leave it out, and its target with it."
+            )
+        outside = (self.starts < 0) | (self.ends > len(self.values))
+        if outside.any():
+            place = int(np.argmax(outside))
+            raise InvalidSequenceError(
+                f"sequence {place} covers rows {self.starts[place]} to "
+                f"{self.ends[place]}, but values has {len(self.values)} rows."
+            )
+        names = self.feature_names
+        if names is not None and len(names) != self.n_features:
+            raise InvalidSequenceError(
+                f"{len(names)} feature names for {self.n_features} features."
+            )
+
+    def _replace(self, **changes):
+        """Return a container with some fields changed and the rest shared."""
+        fields = ("values", "starts", "lengths", "feature_names", "center", "factor")
+        return SequenceArray(**{f: changes.get(f, getattr(self, f)) for f in fields})
+
+    # What scikit-learn and NumPy look at.
+
+    @property
+    def shape(self):
+        longest = int(self.lengths.max()) if len(self) else 0
+        return (len(self), longest, self.n_features)
+
+    @property
+    def dtype(self):
+        if self.center is None:
+            return self.values.dtype
+        return np.result_type(self.values.dtype, self.center.dtype)
+
+    @property
+    def n_features(self):
+        """Features a step."""
+        return self.values.shape[1]
+
+    @property
+    def ends(self):
+        """One past the last row of each sequence, shape (n_sequences,)."""
+        return self.starts + self.lengths
+
+    def __len__(self):
+        return len(self.starts)
+
+    def __getitem__(self, key):
+        # scikit-learn's _safe_indexing asks anything with a shape for [key, ...]
+        if isinstance(key, tuple):
+            key, *rest = key
+            if any(item is not Ellipsis and item != slice(None) for item in rest):
+                raise IndexError(
+                    "a SequenceArray is indexed by sequence only; use "
+                    "np.asarray(X) to index steps and features."
+                )
+        if isinstance(key, (int, np.integer)):
+            start, length = self.starts[key], self.lengths[key]
+            return self._scaled(self.values[start : start + length])
+        if not isinstance(key, slice):
+            key = np.asarray(key)
+            if key.size == 0:
+                key = key.astype(np.intp)
+        return self._replace(starts=self.starts[key], lengths=self.lengths[key])
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("a SequenceArray cannot become an array without a copy.")
+        n_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
+        if n_bytes > MAX_DENSE_BYTES:
+            raise MemoryError(
+                f"np.asarray would write out {n_bytes / 1e9:.1f} GB: "
+                f"{self!r}. Select sequences first, or give the SequenceArray "
+                "itself to the estimator, which reads it batch by batch."
+            )
+        if len(self) == 0:
+            return np.empty(self.shape, dtype=dtype or self.dtype)
+        dense = self.gather(slice(None)).transpose(1, 0, 2)
+        ragged = np.arange(self.shape[1]) >= self.lengths[:, None]
+        if ragged.any():
+            dense = dense.astype(np.result_type(dense.dtype, np.float32), copy=False)
+            dense[ragged] = np.nan
+        return np.ascontiguousarray(dense, dtype=dtype)
+
+    def __repr__(self):
+        if not len(self):
+            steps = "no steps"
+        elif self.lengths.min() == self.lengths.max():
+            steps = f"{self.lengths[0]} steps"
+        else:
+            steps = f"{self.lengths.min()} to {self.lengths.max()} steps"
+        features = f"{self.n_features} feature" + "s" * (self.n_features != 1)
+        if self.feature_names:
+            shown = ", ".join(self.feature_names[:4])
+            features += f": {shown}" + ", …" * (self.n_features > 4)
+        return (
+            f"SequenceArray({len(self)} sequences of {steps}, {features}, {self.dtype})"
+        )
+
+    # Reading steps.
+
+    def _scaled(self, rows):
+        if self.center is None:
+            return rows
+        return (rows - self.center) * self.factor
+
+    def gather(self, indices, dtype=None):
+        """Copy sequences into one padded batch, time first.
+
+        Parameters
+        ----------
+        indices : int array, bool array or slice
+            The sequences to read.
+        dtype : dtype, default=None
+            Of the result; None keeps that of the steps.
+
+        Returns
+        -------
+        batch : ndarray of shape (longest, n_selected, n_features)
+            Steps after a sequence's end repeat its last step, which keeps
+            padding finite: readers mask by length.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import SequenceArray
+        >>> X = SequenceArray(np.arange(3.0)[:, None], starts=[0, 2], lengths=[2, 1])
+        >>> X.gather(slice(None))[:, :, 0]
+        array([[0., 2.],
+               [1., 2.]])
+        """
+        starts, lengths = self.starts[indices], self.lengths[indices]
+        rows = starts + np.arange(lengths.max())[:, None]
+        np.minimum(rows, starts + lengths - 1, out=rows)
+        batch = self._scaled(self.values.take(rows, axis=0))
+        return batch if dtype is None else batch.astype(dtype, copy=False)
+
+    def last_step(self):
+        """Read each sequence's last step, shape (n_sequences, n_features)."""
+        return self._scaled(self.values[self.ends - 1])
+
+    def scale(self, center, factor):
+        """Return the same sequences read as ``(steps - center) * factor``."""
+        if self.center is not None:
+            center = self.center + center / self.factor
+            factor = self.factor * factor
+        return self._replace(center=center, factor=factor)
+
+    # Which rows the selected sequences cover: a selection still holds the whole
+    # table, so nothing may look at other rows, or a fold would see its test rows.
+
+    def coverage(self, weights=None):
+        """Sum, for every row of `values`, the weights of the sequences over it.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_sequences,), default=None
+            One weight a sequence; None counts each as 1.
+
+        Returns
+        -------
+        coverage : ndarray of shape (n_rows,)
+            Zero where no sequence reads.
+        """
+        change = np.zeros(len(self.values) + 1, dtype=np.float64)
+        np.add.at(change, self.starts, 1.0 if weights is None else weights)
+        np.subtract.at(change, self.ends, 1.0 if weights is None else weights)
+        np.cumsum(change, out=change)
+        return change[:-1]
+
+    def covered_chunks(self):
+        """Yield ``(rows, values[rows])`` for runs of covered rows, in order.
+
+        Yields
+        ------
+        rows : ndarray of int
+            At most 65,536 row numbers.
+        values : ndarray of shape (len(rows), n_features)
+            Their steps, before the affine map.
+        """
+        covered = self.coverage() > 0.5
+        for begin in range(0, len(self.values), CHUNK_ROWS):
+            rows = begin + np.flatnonzero(covered[begin : begin + CHUNK_ROWS])
+            if len(rows):
+                yield rows, self.values[rows]
+
+    def mean_and_scale(self, weights=None):
+        """Compute each feature's mean and standard deviation over covered rows.
+
+        A row counts once for every sequence that covers it, times that
+        sequence's weight. A constant feature gets a scale of 1.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_sequences,), default=None
+            One weight a sequence.
+
+        Returns
+        -------
+        mean, scale : ndarray of shape (n_features,), float64
+            In the units of the steps as they are read.
+        """
+        row_weights = self.coverage(weights)
+        total = sum(row_weights[rows].sum() for rows, _ in self.covered_chunks())
+        mean = np.zeros(self.n_features)
+        for rows, steps in self.covered_chunks():
+            mean += row_weights[rows] @ self._scaled(steps).astype(np.float64) / total
+        variance = np.zeros(self.n_features)
+        for rows, steps in self.covered_chunks():
+            deviation = self._scaled(steps).astype(np.float64) - mean
+            variance += row_weights[rows] @ deviation**2 / total
+        scale = np.sqrt(variance)
+        # Rounding leaves a constant feature a spread of a few ulps of its mean.
+        resolution = np.finfo(self.dtype).eps if self.dtype.kind == "f" else 0.0
+        scale[scale <= 10 * resolution * np.abs(mean)] = 1.0
+        return mean, scale
+
+    def shares_rows(self):
+        """Tell whether different sequences read the same rows, as windows do."""
+        distinct = np.unique(np.column_stack([self.starts, self.ends]), axis=0)
+        return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())
