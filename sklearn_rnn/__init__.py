@@ -1,5 +1,6 @@
 """Recurrent networks inside scikit-learn."""
 
+from sklearn_rnn.estimators import RNNClassifier, RNNRegressor
 from sklearn_rnn.sequences import SequenceArray
 
-__all__ = ["SequenceArray"]
+__all__ = ["RNNClassifier", "RNNRegressor", "SequenceArray"]

@@ -18,7 +18,8 @@ def check_sequences(X, *, owner="the estimator", allow_empty=False):
         3-D array (n_sequences, n_timesteps, n_features); 2-D array or frame
         (n_sequences, n_timesteps), one feature a step; list or 1-D object
         array of (length_i, n_features) or (length_i,) arrays. Steps that are
-        NaN in every feature at either end of a sequence are padding.
+        NaN in every feature at either end of a sequence are padding (of a 2-D
+        array only at the end).
     owner : str, default="the estimator"
         Who asks, for the messages.
     allow_empty : bool, default=False
@@ -104,9 +105,25 @@ def _read(X, owner):
             )
         return _from_block(X)
     X = check_array(
-        X, ensure_all_finite=False, ensure_min_samples=0, input_name="X", estimator=owner
+        X,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+        input_name="X",
+        estimator=owner,
     )
+    _refuse_leading_nan(X, owner)
     return _from_block(X[:, :, np.newaxis])
+
+
+def _refuse_leading_nan(X, owner):
+    """In a 2-D array a first column of NaN is likelier a hole than padding."""
+    if X.dtype.kind == "f" and np.isnan(X[:, 0]).any():
+        place = int(np.argmax(np.isnan(X[:, 0])))
+        raise InvalidSequenceError(
+            f"Input X contains NaN: sequence {place} begins with it. In a 2-D array "
+            f"{owner} takes NaN only as padding at the end; where it is padding at the "
+            "start, pass the 3-D array X[:, :, np.newaxis]."
+        )
 
 
 def _is_three_dimensional(X):
@@ -230,13 +247,13 @@ def _refuse_non_finite(sequences, owner):
         bad = ~np.isfinite(steps)
         if bad.any():
             at, feature = np.argwhere(bad)[0]
-            _raise_non_finite(sequences, rows[at], int(feature), steps[at, feature], owner)
+            _raise_non_finite(
+                sequences, rows[at], int(feature), steps[at, feature], owner
+            )
 
 
 def _raise_non_finite(sequences, row, feature, value, owner):
-    over_row = (sequences.starts <= row) & (row < sequences.ends)
-    place = int(np.argmax(over_row))
-    step = int(row - sequences.starts[place])
+    place, step = sequences.locate(row)
     name = ""
     if sequences.feature_names:
         name = f" ({sequences.feature_names[feature]!r})"
@@ -247,3 +264,52 @@ def _raise_non_finite(sequences, row, feature, value, owner):
         "every feature at either end of a sequence; fill or drop the rest first, for "
         "a table say with df.interpolate()."
     )
+
+
+def check_tokens(sequences, *, owner="the estimator"):
+    """Check that sequences hold token ids, integers from 0.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        One feature a step.
+    owner : str, default="the estimator"
+        Who asks, for the messages.
+
+    Returns
+    -------
+    int
+        One more than the largest id.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If there is more than one feature, or a value is not a whole number
+        from 0.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.sequences import check_sequences, check_tokens
+    >>> check_tokens(check_sequences([[3, 1], [2]]))
+    4
+    """
+    if sequences.n_features != 1:
+        raise InvalidSequenceError(
+            f"{owner} embeds tokens (embedding_dim is set), one integer a step, but X "
+            f"has {sequences.n_features} features a step. Set embedding_dim=None for "
+            "numbers."
+        )
+    largest = -1
+    for rows, _ in sequences.covered_chunks():
+        tokens = sequences.read_rows(rows)
+        bad = (tokens < 0) | (tokens != np.floor(tokens))
+        if bad.any():
+            at = int(np.argmax(bad))
+            place, step = sequences.locate(rows[at])
+            raise InvalidSequenceError(
+                f"X[{place}] holds {tokens[at, 0]} at step {step}, but {owner} embeds "
+                "tokens (embedding_dim is set): whole numbers from 0. Encode symbols "
+                "first, and do not scale tokens."
+            )
+        largest = max(largest, int(tokens.max()))
+    return largest + 1

@@ -234,9 +234,40 @@ class SequenceArray:
         batch = self._scaled(self.values.take(rows, axis=0))
         return batch if dtype is None else batch.astype(dtype, copy=False)
 
+    def read_rows(self, rows):
+        """Read rows of `values` through the affine map.
+
+        Parameters
+        ----------
+        rows : int array
+            Row numbers; only rows that some sequence covers.
+
+        Returns
+        -------
+        ndarray of shape (len(rows), n_features)
+            The steps.
+        """
+        return self._scaled(self.values[rows])
+
+    def locate(self, row):
+        """Find a sequence that covers a row, and the row's step in it.
+
+        Parameters
+        ----------
+        row : int
+            Row of `values`.
+
+        Returns
+        -------
+        sequence, step : int
+            The first such sequence; the step counts from 0.
+        """
+        sequence = int(np.argmax((self.starts <= row) & (row < self.ends)))
+        return sequence, int(row - self.starts[sequence])
+
     def last_step(self):
         """Read each sequence's last step, shape (n_sequences, n_features)."""
-        return self._scaled(self.values[self.ends - 1])
+        return self.read_rows(self.ends - 1)
 
     def scale(self, center, factor):
         """Return the same sequences read as ``(steps - center) * factor``."""

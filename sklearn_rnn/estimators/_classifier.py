@@ -1,0 +1,424 @@
+"""RNNClassifier: a sequence becomes a label."""
+
+import numpy as np
+import torch
+from scipy.special import log_softmax
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_rnn.estimators._base import BaseRNN
+
+# Of a class that training does not show, in units of samples: its log prior
+# must be finite.
+MIN_CLASS_COUNT = 0.5
+
+
+class RNNClassifier(ClassifierMixin, BaseRNN):
+    """A recurrent network that reads a sequence and predicts its class.
+
+    `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
+    array of (length_i, n_features) arrays, a `SequenceArray`, or, for one
+    feature a step, a 2-D array (n_sequences, n_timesteps). Sequences may differ
+    in length; steps that are NaN in every feature at either end are padding.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm", "gru"}, default="gru"
+        Recurrent cell: plain tanh RNN, LSTM or GRU.
+    hidden_size : int, default=64
+        Units of each layer and direction.
+    n_layers : int, default=1
+        Recurrent layers, each reading the states of the one below.
+    bidirectional : bool, default=False
+        Whether every layer also reads the sequence backwards.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output
+        (skip connections), which keeps deep stacks trainable.
+    dropout : float, default=0.0
+        Share of hidden states set to zero in training, between layers and
+        before the output layer.
+    pooling : {"last", "mean", "max", "attention"}, default="last"
+        How the hidden states of a sequence's steps become one vector: the
+        state after the last step, their mean, their maximum, or a mean with
+        learned weights.
+    embedding_dim : int, default=None
+        Width of a learned vector for each token. Set it when `X` holds token
+        ids, whole numbers from 0, one a step. Ids above the largest one of
+        fit count as unknown.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
+        Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
+        Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
+    learning_rate : float, default=2e-3
+        Highest step size. A number, not the name of a schedule as in
+        ``MLPClassifier``: that is `lr_schedule`.
+    lr_schedule : {"cosine"} or None, default="cosine"
+        How the step size runs over training: up in the first 5 % of the
+        updates and down to zero along a cosine, or constant (None). Calls of
+        partial_fit are constant.
+    weight_decay : float, default=0.0
+        Decay of the weight matrices by the optimizer; biases are spared.
+        ``MLPClassifier`` has the penalty `alpha` instead.
+    clip_norm : float, default=1.0
+        Largest norm of the whole gradient; None does not clip it.
+    clip_value : float, default=None
+        Largest size of every single derivative; None does not clip it.
+    batch_size : int, default=64
+        Sequences an update, at most; sequences of like length go together.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training data (`max_iter` in ``MLPClassifier``).
+        "auto" chooses them such that small data get enough updates: 600
+        updates, but at least 5 and at most 100 epochs.
+    shuffle : bool, default=True
+        Whether to draw a new order for every epoch.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss; "balanced" weighs by the inverse of
+        the class's frequency.
+    early_stopping : bool, default=False
+        Whether to set training sequences aside, stop when their loss no
+        longer falls, and go back to the weights with the lowest one.
+    validation_fraction : float, default=0.1
+        Share of the sequences set aside when `early_stopping` is on and no
+        ``X_val`` is given: the last block of a series cut into windows, less
+        the training windows that overlap it; else a random choice,
+        stratified by class.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before early stopping.
+    tol : float, default=1e-4
+        Least fall of the validation loss that counts as improvement.
+    standardize : bool, default=True
+        Whether each input feature is brought to mean 0 and standard deviation
+        1, by the steps of the training data.
+    warm_start : bool, default=False
+        Whether fit goes on from the weights of the last fit.
+    callbacks : skorch callback or list of them, default=None
+        Called during training as by skorch.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of the network. "auto" is float64 while one batch holds all
+        of the data, where it costs nothing, else float32.
+    device : str or torch.device, default="cpu"
+        Where to train and predict, say "cuda"; "auto" takes a GPU if there is
+        one.
+    n_threads : int, default=None
+        Threads inside one operation during fit and predict, when called from
+        the main thread; None chooses by the size of the network.
+    verbose : int, default=0
+        1 shows a progress bar, 2 prints a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order and dropout. An int gives the same
+        model every time, whatever runs beside it.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_features_in_ : int
+        Features a step; columns, if fitted on a 2-D array.
+    feature_names_in_ : ndarray of str
+        Names of the features, if `X` had any.
+    n_iter_ : int
+        Epochs trained, over all calls since the weights were drawn.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+        Validation score of each epoch (accuracy), if there was validation.
+    best_validation_score_ : float or None
+        Validation score of the weights that were kept.
+    n_parameters_ : int
+        Trained numbers in the network.
+    history_ : list of dict
+        One an epoch: losses, validation score, seconds (``dur``).
+    net_ : SequenceNet
+        The skorch net.
+    module_ : SequenceNetwork
+        The torch module; ``module_.core.rnn.state_dict()`` loads into
+        ``torch.nn.RNN``, ``LSTM`` or ``GRU``.
+
+    See Also
+    --------
+    RNNRegressor : Predicts numbers.
+    SequenceWindower : Cuts a time table into windows.
+
+    Notes
+    -----
+    The loss is the cross-entropy. An untrained network predicts the classes'
+    shares in the training data. Ctrl-C during fit leaves the weights of the
+    last finished epoch, ready to predict, and reaches the caller.
+
+    References
+    ----------
+    Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9,
+    1997. Cho et al., "Learning phrase representations using RNN
+    encoder-decoder for statistical machine translation", EMNLP 2014 (GRU).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import RNNClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = [rng.normal(size=(n, 1)) for n in rng.integers(5, 15, size=60)]
+    >>> y = np.array(["up" if x.sum() > 0 else "down" for x in X])
+    >>> model = RNNClassifier(hidden_size=16, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    >>> model.predict_proba(X).shape
+    (60, 2)
+    """
+
+    _parameter_constraints = {
+        **BaseRNN._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        cell="gru",
+        hidden_size=64,
+        n_layers=1,
+        *,
+        bidirectional=False,
+        residual=False,
+        dropout=0.0,
+        pooling="last",
+        embedding_dim=None,
+        optimizer="adam",
+        learning_rate=2e-3,
+        lr_schedule="cosine",
+        weight_decay=0.0,
+        clip_norm=1.0,
+        clip_value=None,
+        batch_size=64,
+        max_epochs="auto",
+        shuffle=True,
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        standardize=True,
+        warm_start=False,
+        callbacks=None,
+        dtype="auto",
+        device="cpu",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        super().__init__(
+            cell=cell,
+            hidden_size=hidden_size,
+            n_layers=n_layers,
+            bidirectional=bidirectional,
+            residual=residual,
+            dropout=dropout,
+            pooling=pooling,
+            embedding_dim=embedding_dim,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            standardize=standardize,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            dtype=dtype,
+            device=device,
+            n_threads=n_threads,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_timesteps, n_features), \
+list of arrays or SequenceArray
+            The sequences; see the class for all that is accepted.
+        y : array-like of shape (n_sequences,)
+            Class labels, of any type that can be sorted.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence in the loss; zero is as if it were not
+            there.
+        X_val : like X, default=None
+            Sequences to validate on after each epoch, instead of setting some
+            of `X` aside.
+        y_val : array-like, default=None
+            Labels of `X_val`.
+
+        Returns
+        -------
+        RNNClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the data cannot be read as finite sequences.
+        DivergenceError
+            If the loss becomes NaN or infinite; the weights of the last
+            finished epoch are kept.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Make one pass over some more data.
+
+        The first call fixes the scaling of the inputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_timesteps, n_features), \
+list of arrays or SequenceArray
+            The sequences.
+        y : array-like of shape (n_sequences,)
+            Class labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call unless
+            `y` shows them all.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence in the loss.
+
+        Returns
+        -------
+        RNNClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a label is not one of the classes, or `early_stopping` is on.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which never "
+                "sees all labels: give a dict, or sample_weight."
+            )
+        if classes is not None:
+            classes = np.unique(classes)
+            if not self.__sklearn_is_fitted__():
+                self._check_enough_classes(classes)
+                self._announced_classes = classes
+            elif not np.array_equal(classes, self.classes_):
+                raise ValueError(
+                    f"classes={classes.tolist()} differ from those of the first call, "
+                    f"{self.classes_.tolist()}."
+                )
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X):
+        """Predict the label of each sequence.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences; their lengths may differ from those of fit.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences,)
+            Labels, of the type of `classes_`.
+        """
+        _, outputs = self._outputs(X)
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_classes)
+            Columns in the order of `classes_`; rows sum to 1.
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_classes)
+            Columns in the order of `classes_`.
+        """
+        _, outputs = self._outputs(X)
+        return log_softmax(outputs, axis=1)
+
+    # What BaseRNN asks.
+
+    def _check_y(self, y, *, reset):
+        y = column_or_1d(y, warn=True)
+        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+        check_classification_targets(y)
+        labels = np.unique(y)
+        if reset:
+            classes = self.__dict__.pop("_announced_classes", labels)
+            self._check_enough_classes(classes)
+            self.classes_ = classes
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y has the labels {unknown[:5].tolist()}, which are not among the "
+                f"classes {self.classes_[:10].tolist()}. Give all classes in the first "
+                "call of partial_fit."
+            )
+        return np.searchsorted(self.classes_, y)
+
+    def _check_enough_classes(self, classes):
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least two classes, but y has only one "
+                f"class: {np.asarray(classes).tolist()}."
+            )
+
+    def _class_weights(self, y):
+        if self.class_weight is None:
+            return None
+        return compute_sample_weight(self.class_weight, self.classes_[y])
+
+    def _check_trainable(self, samples):
+        self._check_enough_classes(self.classes_[np.unique(samples.y)])
+
+    def _network_targets(self, samples):
+        return samples.y.astype(np.int64)
+
+    def _initialize_head(self, network, samples):
+        counts = np.bincount(
+            samples.y, weights=samples.weights, minlength=len(self.classes_)
+        )
+        priors = np.maximum(counts, MIN_CLASS_COUNT) / counts.sum()
+        with torch.no_grad():
+            network.head.bias.copy_(torch.from_numpy(np.log(priors)))
+
+    def _n_outputs(self):
+        return len(self.classes_)
+
+    def _loss_name(self):
+        return "log_loss"
+
+    def _outputs_score(self, outputs, data):
+        return accuracy_score(data.targets.cpu(), outputs.argmax(1).cpu())

@@ -1,0 +1,378 @@
+"""RNNRegressor: a sequence becomes numbers."""
+
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import StrOptions
+
+from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.estimators._targets import TargetTransform, target_columns
+
+# Of the initial weights of the output layer.
+HEAD_SCALE = 0.1
+
+
+class RNNRegressor(RegressorMixin, BaseRNN):
+    """A recurrent network that reads a sequence and predicts numbers.
+
+    `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
+    array of (length_i, n_features) arrays, a `SequenceArray`, or, for one
+    feature a step, a 2-D array (n_sequences, n_timesteps). Sequences may differ
+    in length; steps that are NaN in every feature at either end are padding.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm", "gru"}, default="gru"
+        Recurrent cell: plain tanh RNN, LSTM or GRU.
+    hidden_size : int, default=64
+        Units of each layer and direction.
+    n_layers : int, default=1
+        Recurrent layers, each reading the states of the one below.
+    bidirectional : bool, default=False
+        Whether every layer also reads the sequence backwards.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output
+        (skip connections), which keeps deep stacks trainable.
+    dropout : float, default=0.0
+        Share of hidden states set to zero in training, between layers and
+        before the output layer.
+    pooling : {"last", "mean", "max", "attention"}, default="last"
+        How the hidden states of a sequence's steps become one vector: the
+        state after the last step, their mean, their maximum, or a mean with
+        learned weights.
+    embedding_dim : int, default=None
+        Width of a learned vector for each token. Set it when `X` holds token
+        ids, whole numbers from 0, one a step. Ids above the largest one of
+        fit count as unknown.
+    target_feature : int, str, list of these, or None, default=None
+        The input feature that holds the target's own past, one or one an
+        output. The network then predicts the change from ``a + b * last``,
+        the last value of that feature with a and b by least squares, so that
+        an untrained network is already the naive forecast. Forecasts want it.
+    loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
+        What training minimises; "huber" is linear from one standard deviation
+        of the target on.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
+        Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
+        Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
+    learning_rate : float, default=2e-3
+        Highest step size. A number, not the name of a schedule as in
+        ``MLPClassifier``: that is `lr_schedule`.
+    lr_schedule : {"cosine"} or None, default="cosine"
+        How the step size runs over training: up in the first 5 % of the
+        updates and down to zero along a cosine, or constant (None). Calls of
+        partial_fit are constant.
+    weight_decay : float, default=0.0
+        Decay of the weight matrices by the optimizer; biases are spared.
+        ``MLPClassifier`` has the penalty `alpha` instead.
+    clip_norm : float, default=1.0
+        Largest norm of the whole gradient; None does not clip it.
+    clip_value : float, default=None
+        Largest size of every single derivative; None does not clip it.
+    batch_size : int, default=64
+        Sequences an update, at most; sequences of like length go together.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training data (`max_iter` in ``MLPClassifier``).
+        "auto" chooses them such that small data get enough updates: 600
+        updates, but at least 5 and at most 100 epochs.
+    shuffle : bool, default=True
+        Whether to draw a new order for every epoch.
+    early_stopping : bool, default=False
+        Whether to set training sequences aside, stop when their loss no
+        longer falls, and go back to the weights with the lowest one.
+    validation_fraction : float, default=0.1
+        Share of the sequences set aside when `early_stopping` is on and no
+        ``X_val`` is given: the last block of a series cut into windows, less
+        the training windows that overlap it; else a random choice.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before early stopping.
+    tol : float, default=1e-4
+        Least fall of the validation loss that counts as improvement.
+    standardize : bool, default=True
+        Whether each input feature is brought to mean 0 and standard deviation
+        1, by the steps of the training data.
+    warm_start : bool, default=False
+        Whether fit goes on from the weights of the last fit.
+    callbacks : skorch callback or list of them, default=None
+        Called during training as by skorch.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of the network. "auto" is float64 while one batch holds all
+        of the data, where it costs nothing, else float32.
+    device : str or torch.device, default="cpu"
+        Where to train and predict, say "cuda"; "auto" takes a GPU if there is
+        one.
+    n_threads : int, default=None
+        Threads inside one operation during fit and predict, when called from
+        the main thread; None chooses by the size of the network.
+    verbose : int, default=0
+        1 shows a progress bar, 2 prints a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order and dropout. An int gives the same
+        model every time, whatever runs beside it.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Features a step; columns, if fitted on a 2-D array.
+    feature_names_in_ : ndarray of str
+        Names of the features, if `X` had any.
+    n_iter_ : int
+        Epochs trained, over all calls since the weights were drawn.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+        Validation score of each epoch (R²), if there was validation.
+    best_validation_score_ : float or None
+        Validation score of the weights that were kept.
+    n_parameters_ : int
+        Trained numbers in the network.
+    history_ : list of dict
+        One an epoch: losses, validation score, seconds (``dur``).
+    net_ : SequenceNet
+        The skorch net.
+    module_ : SequenceNetwork
+        The torch module; ``module_.core.rnn.state_dict()`` loads into
+        ``torch.nn.RNN``, ``LSTM`` or ``GRU``.
+
+    See Also
+    --------
+    RNNClassifier : Predicts a class.
+    SequenceWindower : Cuts a time table into windows.
+    make_forecast_frame : Makes the targets of a forecast.
+
+    Notes
+    -----
+    Targets are brought to mean 0 and standard deviation 1 for training and
+    back in predict. Ctrl-C during fit leaves the weights of the last finished
+    epoch, ready to predict, and reaches the caller.
+
+    References
+    ----------
+    Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9,
+    1997. Cho et al., "Learning phrase representations using RNN
+    encoder-decoder for statistical machine translation", EMNLP 2014 (GRU).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import RNNRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 8))
+    >>> y = X.mean(axis=1)
+    >>> model = RNNRegressor(hidden_size=16, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
+
+    _parameter_constraints = {
+        **BaseRNN._parameter_constraints,
+        "target_feature": [Integral, str, "array-like", None],
+        "loss": [StrOptions({"squared_error", "absolute_error", "huber"})],
+    }
+
+    def __init__(
+        self,
+        cell="gru",
+        hidden_size=64,
+        n_layers=1,
+        *,
+        bidirectional=False,
+        residual=False,
+        dropout=0.0,
+        pooling="last",
+        embedding_dim=None,
+        target_feature=None,
+        loss="squared_error",
+        optimizer="adam",
+        learning_rate=2e-3,
+        lr_schedule="cosine",
+        weight_decay=0.0,
+        clip_norm=1.0,
+        clip_value=None,
+        batch_size=64,
+        max_epochs="auto",
+        shuffle=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        standardize=True,
+        warm_start=False,
+        callbacks=None,
+        dtype="auto",
+        device="cpu",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        super().__init__(
+            cell=cell,
+            hidden_size=hidden_size,
+            n_layers=n_layers,
+            bidirectional=bidirectional,
+            residual=residual,
+            dropout=dropout,
+            pooling=pooling,
+            embedding_dim=embedding_dim,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            standardize=standardize,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            dtype=dtype,
+            device=device,
+            n_threads=n_threads,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.target_feature = target_feature
+        self.loss = loss
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_timesteps, n_features), \
+list of arrays or SequenceArray
+            The sequences; see the class for all that is accepted.
+        y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence in the loss; zero is as if it were not
+            there.
+        X_val : like X, default=None
+            Sequences to validate on after each epoch, instead of setting some
+            of `X` aside.
+        y_val : array-like, default=None
+            Targets of `X_val`.
+
+        Returns
+        -------
+        RNNRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the data cannot be read as finite sequences.
+        DivergenceError
+            If the loss becomes NaN or infinite; the weights of the last
+            finished epoch are kept.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Make one pass over some more data.
+
+        The first call fixes the scaling of inputs and targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_timesteps, n_features), \
+list of arrays or SequenceArray
+            The sequences.
+        y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence in the loss.
+
+        Returns
+        -------
+        RNNRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If `early_stopping` is on.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X):
+        """Predict the targets of each sequence.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences; their lengths may differ from those of fit.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
+            In the units and the shape of the targets of fit, float64.
+        """
+        sequences, outputs = self._outputs(X)
+        predictions = self._targets.restore(sequences, outputs)
+        return predictions.ravel() if self._y_is_1d else predictions
+
+    # What BaseRNN asks.
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _check_y(self, y, *, reset):
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        shape = (1,) if y.ndim == 1 else y.shape[1:]
+        if reset:
+            self._y_is_1d, self._y_shape = y.ndim == 1, shape
+        elif shape != self._y_shape:
+            raise ValueError(
+                f"y has {shape[0]} outputs, but {type(self).__name__} was fitted with "
+                f"{self._y_shape[0]}."
+            )
+        return y.reshape(len(y), -1)
+
+    def _learn_targets(self, samples):
+        columns = target_columns(
+            self.target_feature, samples.sequences, self._n_outputs()
+        )
+        if columns is not None and self.embedding_dim is not None:
+            raise ValueError(
+                "target_feature needs numbers, but embedding_dim is set: X holds tokens."
+            )
+        self._targets = TargetTransform.fit(
+            samples.sequences, samples.y, samples.weights, columns
+        )
+
+    def _network_targets(self, samples):
+        return self._targets.residual(samples.sequences, samples.y)
+
+    def _initialize_head(self, network, samples):
+        # Targets have mean 0: a nearly silent network predicts nearly just that.
+        # Not quite 0, or the first gradient of the bias is pure rounding, which
+        # Adam blows up to 1e-12.
+        with torch.no_grad():
+            network.head.weight.mul_(HEAD_SCALE)
+
+    def _n_outputs(self):
+        return self._y_shape[0]
+
+    def _loss_name(self):
+        return self.loss
+
+    def _outputs_score(self, outputs, data):
+        y_true, y_pred = (
+            self._targets.restore(data.sequences, x.cpu().numpy().astype(np.float64))
+            for x in (data.targets, outputs)
+        )
+        return r2_score(y_true, y_pred) if len(y_true) > 1 else np.nan

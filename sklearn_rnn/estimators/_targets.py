@@ -1,0 +1,179 @@
+"""What a regressor's network is asked to predict, and the way back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+
+
+@dataclass(frozen=True)
+class TargetTransform:
+    """Targets as ``intercept + slope * last value + scale * network output``.
+
+    The last value is that of one input feature an output, the target's own
+    past; without one the slope is 0 and the intercept the mean. The network
+    sees residuals of mean 0 and standard deviation 1, so that an untrained
+    one that outputs 0 is already the naive forecast.
+
+    Parameters
+    ----------
+    columns : ndarray of int of shape (n_outputs,) or None
+        Input features that hold the targets' past.
+    intercept, slope, scale : ndarray of shape (n_outputs,)
+        In the units of the targets.
+    """
+
+    columns: np.ndarray | None
+    intercept: np.ndarray
+    slope: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, sequences, y, weights, columns):
+        """Fit intercept and slope by weighted least squares, output by output.
+
+        Parameters
+        ----------
+        sequences : SequenceArray
+            The training inputs.
+        y : ndarray of shape (n_sequences, n_outputs)
+            The training targets.
+        weights : ndarray of shape (n_sequences,) or None
+            Sample weights.
+        columns : ndarray of int of shape (n_outputs,) or None
+            Input features that hold the targets' past.
+
+        Returns
+        -------
+        TargetTransform
+            Fitted.
+        """
+        mean_y = np.average(y, axis=0, weights=weights)
+        slope, mean_last = np.zeros_like(mean_y), 0.0
+        if columns is not None:
+            last = sequences.last_step()[:, columns].astype(np.float64)
+            mean_last = np.average(last, axis=0, weights=weights)
+            spread = np.average((last - mean_last) ** 2, axis=0, weights=weights)
+            joint = np.average(
+                (last - mean_last) * (y - mean_y), axis=0, weights=weights
+            )
+            # A last value that never moved tells no slope: follow it one to one.
+            moved = spread > (10 * np.finfo(float).eps * np.abs(mean_last)) ** 2
+            slope = np.where(moved, joint / np.where(moved, spread, 1.0), 1.0)
+        unscaled = cls(columns, mean_y - slope * mean_last, slope, np.ones_like(mean_y))
+        residual = unscaled.residual(sequences, y)
+        scale = np.sqrt(np.average(residual**2, axis=0, weights=weights))
+        # Rounding leaves a perfect baseline residuals of a few ulps.
+        scale[scale <= 100 * np.finfo(float).eps * np.abs(y).max(axis=0)] = 1.0
+        return cls(columns, unscaled.intercept, slope, scale)
+
+    def baseline(self, sequences):
+        """Compute the naive forecast.
+
+        Parameters
+        ----------
+        sequences : SequenceArray
+            The inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs) or (n_outputs,)
+            In the units of the targets.
+        """
+        if self.columns is None:
+            return self.intercept
+        last = sequences.last_step()[:, self.columns].astype(np.float64)
+        return self.intercept + self.slope * last
+
+    def residual(self, sequences, y):
+        """Turn targets into what the network is to predict.
+
+        Parameters
+        ----------
+        sequences : SequenceArray
+            The inputs.
+        y : ndarray of shape (n_sequences, n_outputs)
+            The targets.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs)
+            In standard deviations.
+        """
+        return (y - self.baseline(sequences)) / self.scale
+
+    def restore(self, sequences, outputs):
+        """Turn the network's outputs into predictions.
+
+        Parameters
+        ----------
+        sequences : SequenceArray
+            The inputs.
+        outputs : ndarray of shape (n_sequences, n_outputs)
+            Of the network.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs)
+            In the units of the targets.
+        """
+        return self.baseline(sequences) + self.scale * outputs
+
+
+def target_columns(target_feature, sequences, n_outputs):
+    """Find the input features that hold the targets' past.
+
+    Parameters
+    ----------
+    target_feature : int, str, list of these, or None
+        As the user gave it.
+    sequences : SequenceArray
+        The training inputs.
+    n_outputs : int
+        Columns of the target.
+
+    Returns
+    -------
+    ndarray of int of shape (n_outputs,) or None
+        Feature indices.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If a feature does not exist, or their number is neither one nor one
+        an output.
+    """
+    if target_feature is None:
+        return None
+    wanted = target_feature
+    if isinstance(wanted, (str, int, np.integer)):
+        wanted = [wanted]
+    if len(wanted) not in (1, n_outputs):
+        raise InvalidSequenceError(
+            f"target_feature names {len(wanted)} features for {n_outputs} outputs: give "
+            "one, or one an output."
+        )
+    columns = np.array([_column(feature, sequences) for feature in wanted])
+    return np.broadcast_to(columns, (n_outputs,)).copy()
+
+
+def _column(feature, sequences):
+    names = sequences.feature_names
+    if isinstance(feature, str):
+        if names is None or feature not in names:
+            known = (
+                "X has no feature names" if names is None else f"X has {list(names)}"
+            )
+            raise InvalidSequenceError(
+                f"target_feature={feature!r} is not a feature of X: {known}. Give the "
+                "name of the input column that holds the target's own past, or its "
+                "index."
+            )
+        return names.index(feature)
+    if not -sequences.n_features <= feature < sequences.n_features:
+        raise InvalidSequenceError(
+            f"target_feature={feature} is out of range: X has {sequences.n_features} "
+            "features a step, counted from 0."
+        )
+    return int(feature) % sequences.n_features

@@ -1,0 +1,5 @@
+"""The recurrence itself: one layer, one direction."""
+
+from sklearn_rnn.kernels._recurrence import CELLS, recurrence
+
+__all__ = ["CELLS", "recurrence"]

@@ -1,0 +1,32 @@
+"""Torch modules: one concept a file."""
+
+from sklearn_rnn.modules._core import RecurrentCore, reverse_steps
+from sklearn_rnn.modules._dropout import Dropout
+from sklearn_rnn.modules._initialize import initialize
+from sklearn_rnn.modules._network import NetworkSpec, SequenceNetwork, build_network
+from sklearn_rnn.modules._pooling import (
+    POOLINGS,
+    AttentionPooling,
+    LastPooling,
+    MaxPooling,
+    MeanPooling,
+    Pooling,
+    valid_steps,
+)
+
+__all__ = [
+    "POOLINGS",
+    "AttentionPooling",
+    "Dropout",
+    "LastPooling",
+    "MaxPooling",
+    "MeanPooling",
+    "NetworkSpec",
+    "Pooling",
+    "RecurrentCore",
+    "SequenceNetwork",
+    "build_network",
+    "initialize",
+    "reverse_steps",
+    "valid_steps",
+]

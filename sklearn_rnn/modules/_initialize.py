@@ -1,0 +1,67 @@
+"""Initial weights, drawn from a generator of our own."""
+
+import torch
+from torch import nn
+
+from sklearn_rnn.modules._core import RecurrentCore
+
+
+@torch.no_grad()
+def initialize(network, generator):
+    """Draw the weights of a whole network in place.
+
+    Recurrent weights are orthogonal and input weights Glorot-uniform, gate by
+    gate; biases are zero, but an LSTM's forget gate starts at 1; other layers
+    are Glorot-uniform and embeddings standard normal.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Every one of its parameters is overwritten.
+    generator : torch.Generator
+        On the CPU; the only source of randomness.
+
+    References
+    ----------
+    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of
+    learning in deep linear neural networks", ICLR 2014 (orthogonal). Glorot
+    and Bengio, "Understanding the difficulty of training deep feedforward
+    neural networks", AISTATS 2010. Jozefowicz, Zaremba and Sutskever, "An
+    empirical exploration of recurrent network architectures", ICML 2015
+    (forget bias).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import RecurrentCore, initialize
+    >>> core = RecurrentCore("lstm", input_size=1, hidden_size=2)
+    >>> initialize(core, torch.Generator().manual_seed(0))
+    >>> core.rnn.bias_ih_l0
+    Parameter containing:
+    tensor([0., 0., 1., 1., 0., 0., 0., 0.], requires_grad=True)
+    """
+    for module in network.modules():
+        if isinstance(module, RecurrentCore):
+            _initialize_core(module, generator)
+        elif isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, nn.Embedding):
+            module.weight.normal_(generator=generator)
+            # The last row stands for unknown tokens: it says nothing.
+            module.weight[-1] = 0.0
+
+
+def _initialize_core(core, generator):
+    units = core.rnn.hidden_size
+    for name, parameter in core.rnn.named_parameters():
+        if "bias" in name:
+            parameter.zero_()
+            # torch adds two biases a gate: one of them carries the whole 1.
+            if core.cell == "lstm" and "bias_ih" in name:
+                parameter[units : 2 * units] = 1.0
+            continue
+        draw = nn.init.orthogonal_ if "weight_hh" in name else nn.init.xavier_uniform_
+        for gate in parameter.split(units):
+            draw(gate, generator=generator)

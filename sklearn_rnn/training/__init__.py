@@ -1,0 +1,37 @@
+"""Training: the skorch net and what it is made of."""
+
+from sklearn_rnn.training._batches import BatchIterator, SequenceDataset, to_batch
+from sklearn_rnn.training._device import check_device, usable_device
+from sklearn_rnn.training._inference import network_outputs
+from sklearn_rnn.training._losses import WeightedLoss
+from sklearn_rnn.training._net import SequenceNet
+from sklearn_rnn.training._optimizers import OPTIMIZERS, find_optimizer
+from sklearn_rnn.training._patience import Patience
+from sklearn_rnn.training._progress import EpochLines, ProgressBar
+from sklearn_rnn.training._schedule import SCHEDULES, n_epochs_for, warm_up_cosine
+from sklearn_rnn.training._snapshot import WeightSnapshot
+from sklearn_rnn.training._split import validation_split
+from sklearn_rnn.training._threads import choose_n_threads, limit_threads
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "BatchIterator",
+    "EpochLines",
+    "Patience",
+    "ProgressBar",
+    "SequenceDataset",
+    "SequenceNet",
+    "WeightSnapshot",
+    "WeightedLoss",
+    "check_device",
+    "choose_n_threads",
+    "find_optimizer",
+    "limit_threads",
+    "n_epochs_for",
+    "network_outputs",
+    "to_batch",
+    "usable_device",
+    "validation_split",
+    "warm_up_cosine",
+]

@@ -1,0 +1,138 @@
+"""Whole batches, gathered at once and bucketed by length."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sklearn_rnn.sequences import SequenceArray
+
+# Sequences are sorted by length among this many batches at a time: enough to
+# make padding rare, few enough that every epoch mixes anew.
+BATCHES_PER_BUCKET = 32
+
+
+@dataclass(frozen=True)
+class SequenceDataset:
+    """What a network trains on or is judged by.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        The inputs.
+    targets : Tensor of shape (n_sequences,) or (n_sequences, n_outputs)
+        Class codes or standardised numbers.
+    weights : Tensor of shape (n_sequences,), default=None
+        Sample weights of mean 1.
+    """
+
+    sequences: SequenceArray
+    targets: torch.Tensor
+    weights: torch.Tensor | None = None
+
+    def __len__(self):
+        return len(self.sequences)
+
+
+def to_batch(sequences, indices, device):
+    """Gather sequences into the arguments of a network's ``forward``.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Where to read.
+    indices : ndarray of int
+        What to read.
+    device : torch.device or str
+        Where the batch goes.
+
+    Returns
+    -------
+    dict
+        ``x`` of shape (N, T, n_features) and ``lengths``, None where all are
+        of one length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import to_batch
+    >>> X = check_sequences([np.zeros((5, 2)), np.zeros((3, 2))])
+    >>> batch = to_batch(X, np.array([0, 1]), "cpu")
+    >>> batch["x"].shape, batch["lengths"]
+    (torch.Size([2, 5, 2]), tensor([5, 3]))
+    """
+    # Gathered time first, as torch's recurrences read it: the transpose is a view.
+    x = torch.from_numpy(sequences.gather(indices)).to(device).transpose(0, 1)
+    lengths = sequences.lengths[indices]
+    if (lengths == x.shape[1]).all():
+        return {"x": x, "lengths": None}
+    return {"x": x, "lengths": torch.from_numpy(lengths).to(device)}
+
+
+class BatchIterator:
+    """Iterate over a dataset in batches of nearly equal size.
+
+    Parameters
+    ----------
+    dataset : SequenceDataset
+        What to iterate over.
+    batch_size : int
+        Sequences a batch, at most.
+    shuffle : bool
+        Whether each pass has a new order. Sequences of unequal length are
+        then batched with others of about their length.
+    random_state : numpy.random.RandomState
+        Source of the order.
+    device : torch.device or str
+        Where batches go.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import BatchIterator, SequenceDataset
+    >>> X = check_sequences(np.zeros((7, 3)))
+    >>> data = SequenceDataset(X, torch.zeros(7))
+    >>> batches = BatchIterator(data, 4, True, np.random.RandomState(0), "cpu")
+    >>> [len(y) for x, (y, weights) in batches]
+    [4, 3]
+    """
+
+    def __init__(self, dataset, batch_size, shuffle, random_state, device):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.device = device
+
+    def __len__(self):
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self):
+        data = self.dataset
+        for indices in self._batches():
+            rows = torch.from_numpy(indices)
+            weights = None if data.weights is None else data.weights[rows]
+            yield (
+                to_batch(data.sequences, indices, self.device),
+                (data.targets[rows], weights),
+            )
+
+    def _batches(self):
+        order = np.arange(len(self.dataset))
+        if not self.shuffle:
+            return np.array_split(order, len(self))
+        self.random_state.shuffle(order)
+        lengths = self.dataset.sequences.lengths
+        if lengths.min() == lengths.max():
+            return np.array_split(order, len(self))
+        bucket = self.batch_size * BATCHES_PER_BUCKET
+        order = np.concatenate(
+            [
+                part[np.argsort(lengths[part], kind="stable")]
+                for part in np.split(order, range(bucket, len(order), bucket))
+            ]
+        )
+        batches = np.array_split(order, len(self))
+        return [batches[i] for i in self.random_state.permutation(len(batches))]

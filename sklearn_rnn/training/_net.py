@@ -1,0 +1,301 @@
+"""The skorch net that trains a sequence network."""
+
+import time
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping
+
+from sklearn_rnn._exceptions import DivergenceError, StopTraining
+from sklearn_rnn.training._batches import BatchIterator
+from sklearn_rnn.training._inference import network_outputs
+from sklearn_rnn.training._snapshot import WeightSnapshot
+
+BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+class SequenceNet(NeuralNet):
+    """A skorch net with whole batches, clipping, and a safe way to stop.
+
+    It does what ``skorch.NeuralNet`` does, hook by hook, but batches are
+    gathered at once; nobody is notified of a batch unless a callback
+    listens; a loss that is no longer finite, an exception or Ctrl-C leave the
+    weights of the last finished epoch in place.
+
+    Parameters
+    ----------
+    module : SequenceNetwork
+        What to train, already initialised.
+    criterion : WeightedLoss
+        The loss.
+    shuffle : bool
+        Whether each epoch has a new order.
+    random_state : numpy.random.RandomState
+        Source of the order.
+    clip_norm : float or None
+        Bound of the norm of the whole gradient.
+    clip_value : float or None
+        Bound of every single derivative.
+    schedule : callable or None
+        Factor of the learning rate at a share of the updates, from 0 to 1.
+    scorer : callable or None
+        ``scorer(outputs, validation)`` gives the score of an epoch.
+    **options : dict
+        For ``skorch.NeuralNet``.
+
+    Attributes
+    ----------
+    module_, optimizer_, history_
+        As in skorch.
+    """
+
+    def __init__(
+        self,
+        module,
+        criterion,
+        *,
+        shuffle=True,
+        random_state=None,
+        clip_norm=None,
+        clip_value=None,
+        schedule=None,
+        scorer=None,
+        **options,
+    ):
+        super().__init__(module, criterion=criterion, train_split=None, **options)
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.schedule = schedule
+        self.scorer = scorer
+        self.validation = None
+        self.patience = None
+
+    @property
+    def _default_callbacks(self):
+        return []
+
+    def get_iterator(self, dataset, training=False):
+        """Return the batches of one pass over `dataset`.
+
+        Parameters
+        ----------
+        dataset : SequenceDataset
+            What to iterate over.
+        training : bool, default=False
+            Whether to shuffle.
+
+        Returns
+        -------
+        BatchIterator
+            In batches of ``batch_size``.
+        """
+        shuffle = training and self.shuffle
+        return BatchIterator(
+            dataset, self.batch_size, shuffle, self.random_state, self.device
+        )
+
+    def train(self, data, validation, n_epochs, patience=None):
+        """Train, and forget the data afterwards.
+
+        Parameters
+        ----------
+        data : SequenceDataset
+            The training data.
+        validation : SequenceDataset or None
+            What to score after each epoch.
+        n_epochs : int
+            Passes over the data.
+        patience : Patience, default=None
+            When to stop early, going back to the best weights; None never does.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss becomes NaN or infinite.
+        """
+        self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
+        self.notify("on_train_begin", X=data, y=data.targets)
+        try:
+            self.fit_loop(data)
+        finally:
+            self.notify("on_train_end", X=data, y=data.targets)
+            self.module_.eval()
+            self.validation = self.patience = None
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train for a number of epochs.
+
+        Parameters
+        ----------
+        X : SequenceDataset
+            The training data, targets included.
+        y : None
+            Ignored.
+        epochs : int, default=None
+            Passes over the data; None takes ``max_epochs``.
+        **fit_params : dict
+            Ignored.
+
+        Returns
+        -------
+        SequenceNet
+            Itself.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss becomes NaN or infinite.
+        """
+        epochs = self.max_epochs if epochs is None else epochs
+        data = {"dataset_train": X, "dataset_valid": self.validation}
+        batches = self.get_iterator(X, training=True)
+        self._start_training(epochs * len(batches))
+        finished = WeightSnapshot(self.module_)
+        best = WeightSnapshot(self.module_) if self.patience else None
+        try:
+            for _ in range(epochs):
+                stop = self._run_epoch(batches, data, finished, best)
+                if stop:
+                    break
+        except BaseException:
+            self._go_back(best or finished)
+            raise
+        if best:
+            best.restore()
+        return self
+
+    def _start_training(self, n_updates):
+        callbacks = [callback for _, callback in self.callbacks_]
+        self._batch_listeners = any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for callback in callbacks
+            for hook in BATCH_HOOKS
+        )
+        self._parameters = list(self.module_.parameters())
+        for group in self.optimizer_.param_groups:
+            group["lr"] = self.lr
+        self._n_updates = n_updates
+        self._update = 0
+
+    def _go_back(self, snapshot):
+        snapshot.restore()
+        # The optimizer's moments may hold the NaN that ended training.
+        self.initialize_optimizer()
+
+    def _run_epoch(self, batches, data, finished, best):
+        """Run one epoch; return whether training should end."""
+        begin = time.perf_counter()
+        self.notify("on_epoch_begin", **data)
+        self.run_single_epoch(batches, training=True, prefix="train", step_fn=None)
+        stop = self._validate()
+        self.history.record("dur", time.perf_counter() - begin)
+        finished.take()
+        if best and self.patience.improved:
+            best.take()
+        try:
+            self.notify("on_epoch_end", **data)
+        except StopTraining:
+            stop = True
+        except KeyboardInterrupt:
+            if not self._callback_ended_training():
+                raise
+            stop = True
+        return stop
+
+    def _callback_ended_training(self):
+        """Tell skorch's early stopping, which raises KeyboardInterrupt, from Ctrl-C."""
+        return any(
+            isinstance(callback, EarlyStopping)
+            and callback.misses_ == callback.patience
+            for _, callback in self.callbacks_
+        )
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Train on every batch once and record the mean loss.
+
+        Parameters
+        ----------
+        iterator : BatchIterator
+            The batches.
+        training, prefix, step_fn, **fit_params
+            As in skorch; only training epochs come this way.
+        """
+        self._set_training(True)
+        total, n_seen = 0.0, 0
+        for batch in iterator:
+            size = len(batch[1][0])
+            if self._batch_listeners:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            loss = self.train_step(batch)["loss"].item()
+            if loss - loss != 0.0:  # neither NaN nor infinity equals itself here
+                self._raise_divergence(loss)
+            total, n_seen = total + loss * size, n_seen + size
+            if self._batch_listeners:
+                self.history.record_batch(f"{prefix}_loss", loss)
+                self.history.record_batch(f"{prefix}_batch_size", size)
+                self.notify("on_batch_end", batch=batch, training=training, loss=loss)
+        self.history.record(f"{prefix}_loss", total / n_seen)
+        self.history.record(f"{prefix}_batch_count", len(iterator))
+
+    def _raise_divergence(self, loss):
+        epoch = len(self.history)
+        raise DivergenceError(
+            f"the training loss became {loss} in epoch {epoch}. Try a lower "
+            "learning_rate, a lower clip_norm (or set one), or look for outliers in "
+            "the data. The weights of the last finished epoch are kept, and predict "
+            "works with them."
+        )
+
+    def train_step(self, batch, **fit_params):
+        """Update the weights once.
+
+        Parameters
+        ----------
+        batch : tuple
+            Inputs of the module; targets and weights.
+        **fit_params : dict
+            Ignored.
+
+        Returns
+        -------
+        dict
+            ``loss``, a scalar tensor.
+        """
+        self._set_learning_rate()
+        loss = self.optimizer_.step(lambda: self._loss_and_gradient(batch))
+        self._update += 1
+        return {"loss": loss}
+
+    def _loss_and_gradient(self, batch):
+        inputs, targets_and_weights = batch
+        self.optimizer_.zero_grad()
+        loss = self.criterion_(self.module_(**inputs), targets_and_weights)
+        loss.backward()
+        if self._batch_listeners:
+            named = list(self.module_.named_parameters())
+            self.notify("on_grad_computed", named_parameters=named, batch=batch)
+        if self.clip_value is not None:
+            torch.nn.utils.clip_grad_value_(self._parameters, self.clip_value)
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
+        return loss.detach()
+
+    def _set_learning_rate(self):
+        if self.schedule is None:
+            return
+        factor = self.schedule(self._update / self._n_updates)
+        for group in self.optimizer_.param_groups:
+            group["lr"] = self.lr * factor
+
+    def _validate(self):
+        """Score the validation data; return whether patience is at its end."""
+        if self.validation is None:
+            return False
+        outputs = network_outputs(self.module_, self.validation.sequences, self.device)
+        targets_and_weights = (self.validation.targets, self.validation.weights)
+        loss = self.criterion_(outputs, targets_and_weights).item()
+        self.history.record("valid_loss", loss)
+        self.history.record("valid_score", self.scorer(outputs, self.validation))
+        return self.patience is not None and self.patience.exhausted(loss)

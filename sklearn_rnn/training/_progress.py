@@ -1,0 +1,54 @@
+"""Progress shown while training."""
+
+from skorch.callbacks import Callback
+from tqdm.auto import tqdm  # skorch brings tqdm along
+
+
+class ProgressBar(Callback):
+    """A bar of epochs with the losses beside it, on standard error.
+
+    Parameters
+    ----------
+    label : str
+        What is being trained.
+    """
+
+    def __init__(self, label):
+        self.label = label
+
+    def on_train_begin(self, net, **kwargs):
+        """Open the bar."""
+        self.bar_ = tqdm(total=net.max_epochs, desc=self.label, unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):
+        """Advance the bar by one epoch."""
+        self.bar_.set_postfix(_losses(net.history[-1]))
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        """Close the bar."""
+        self.bar_.close()
+
+
+class EpochLines(Callback):
+    """A line an epoch on standard output.
+
+    Parameters
+    ----------
+    label : str
+        What is being trained.
+    """
+
+    def __init__(self, label):
+        self.label = label
+
+    def on_epoch_end(self, net, **kwargs):
+        """Print the epoch's losses."""
+        row = net.history[-1]
+        values = ", ".join(f"{name} {value}" for name, value in _losses(row).items())
+        print(f"{self.label} epoch {row['epoch']}/{net.max_epochs}: {values}")
+
+
+def _losses(row):
+    names = {"train_loss": "loss", "valid_loss": "val_loss", "valid_score": "val_score"}
+    return {name: f"{row[key]:.4g}" for key, name in names.items() if key in row}

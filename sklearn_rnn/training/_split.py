@@ -1,0 +1,92 @@
+"""Which training sequences are set aside for validation."""
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+
+def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
+    """Choose sequences to validate on, such that training does not see them.
+
+    Where different sequences share rows, as windows do, validation is the
+    last block of the series, and training sequences that overlap its inputs
+    or whose targets may reach into its targets are dropped. Otherwise the
+    choice is random, stratified if `labels` are given, and copies of one
+    sequence stay together.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        All of the training data.
+    fraction : float
+        Share to set aside, in (0, 1).
+    random_state : numpy.random.RandomState
+        Source of the random choice.
+    labels : ndarray of shape (n_sequences,), default=None
+        Class codes to stratify by.
+    horizon : int, default=1
+        Rows that a target reaches beyond its window's end, if known.
+
+    Returns
+    -------
+    train, validation : ndarray of int
+        Indices of sequences; both non-empty.
+
+    Raises
+    ------
+    ValueError
+        If the data are too few to split.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import SequenceArray
+    >>> from sklearn_rnn.training import validation_split
+    >>> X = SequenceArray(np.zeros((10, 1)), np.arange(8), np.full(8, 3))
+    >>> validation_split(X, 0.25, np.random.RandomState(0))
+    (array([0, 1, 2, 3]), array([6, 7]))
+    """
+    if sequences.shares_rows():
+        train, validation = _last_block(sequences, fraction, horizon)
+    else:
+        train, validation = _random(sequences, fraction, random_state, labels)
+    if len(train) == 0 or len(validation) == 0:
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(sequences)} sequences leaves "
+            f"{len(train)} to train on and {len(validation)} to validate on. Give more "
+            "data, another validation_fraction, or X_val and y_val of your own."
+        )
+    return train, validation
+
+
+def _last_block(sequences, fraction, horizon):
+    order = np.argsort(sequences.ends, kind="stable")
+    n_validation = max(1, round(fraction * len(order)))
+    validation = np.sort(order[-n_validation:])
+    candidates = np.sort(order[:-n_validation])
+    first_row = sequences.starts[validation].min()
+    first_end = sequences.ends[validation].min()
+    clear_of_inputs = sequences.ends[candidates] <= first_row
+    # A target lies up to `horizon` rows after its window: those of training
+    # must end before those of validation begin.
+    clear_of_targets = sequences.ends[candidates] + horizon <= first_end
+    return candidates[clear_of_inputs & clear_of_targets], validation
+
+
+def _random(sequences, fraction, random_state, labels):
+    rows = np.column_stack([sequences.starts, sequences.ends])
+    _, first, copy_of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    try:
+        _, held_out = train_test_split(
+            np.arange(len(first)),
+            test_size=fraction,
+            random_state=random_state,
+            stratify=None if labels is None else labels[first],
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={fraction} cannot split {len(sequences)} sequences: "
+            f"{error} Give more data, another validation_fraction, or X_val and y_val "
+            "of your own."
+        ) from error
+    in_validation = np.isin(copy_of.ravel(), held_out)
+    return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
