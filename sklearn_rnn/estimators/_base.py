@@ -58,6 +58,7 @@ class BaseRNN(BaseEstimator, ABC):
         "bidirectional": ["boolean"],
         "residual": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "pooling": [StrOptions(set(POOLINGS))],
         "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
         "optimizer": [StrOptions(set(OPTIMIZERS)), type],
@@ -94,6 +95,7 @@ class BaseRNN(BaseEstimator, ABC):
         bidirectional,
         residual,
         dropout,
+        input_dropout,
         pooling,
         embedding_dim,
         optimizer,
@@ -124,6 +126,7 @@ class BaseRNN(BaseEstimator, ABC):
         self.bidirectional = bidirectional
         self.residual = residual
         self.dropout = dropout
+        self.input_dropout = input_dropout
         self.pooling = pooling
         self.embedding_dim = embedding_dim
         self.optimizer = optimizer
@@ -323,6 +326,7 @@ class BaseRNN(BaseEstimator, ABC):
             n_layers=int(self.n_layers),
             bidirectional=bool(self.bidirectional),
             dropout=float(self.dropout),
+            input_dropout=float(self.input_dropout),
             residual=bool(self.residual),
             pooling=self.pooling,
             n_tokens=check_tokens(sequences) if embeds else None,

@@ -41,7 +41,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     dropout : float, default=0.0
         Share of hidden states set to zero in training, between layers and
         before the output layer.
-    pooling : {"last", "mean", "max", "attention"}, default="last"
+    input_dropout : float, default=0.2
+        Share of the input features hidden in training, drawn anew for each
+        sequence and hidden at all of its steps (locked dropout). A single
+        feature is never hidden.
+    pooling : {"last", "mean", "max", "attention"}, default="max"
         How the hidden states of a sequence's steps become one vector: the
         state after the last step, their mean, their maximum, or a mean with
         learned weights.
@@ -182,7 +186,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         bidirectional=False,
         residual=False,
         dropout=0.0,
-        pooling="last",
+        input_dropout=0.2,
+        pooling="max",
         embedding_dim=None,
         optimizer="adam",
         learning_rate=2e-3,
@@ -214,6 +219,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             bidirectional=bidirectional,
             residual=residual,
             dropout=dropout,
+            input_dropout=input_dropout,
             pooling=pooling,
             embedding_dim=embedding_dim,
             optimizer=optimizer,

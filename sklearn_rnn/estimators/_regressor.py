@@ -40,6 +40,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     dropout : float, default=0.0
         Share of hidden states set to zero in training, between layers and
         before the output layer.
+    input_dropout : float, default=0.2
+        Share of the input features hidden in training, drawn anew for each
+        sequence and hidden at all of its steps (locked dropout). A single
+        feature is never hidden.
     pooling : {"last", "mean", "max", "attention"}, default="last"
         How the hidden states of a sequence's steps become one vector: the
         state after the last step, their mean, their maximum, or a mean with
@@ -183,6 +187,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         bidirectional=False,
         residual=False,
         dropout=0.0,
+        input_dropout=0.2,
         pooling="last",
         embedding_dim=None,
         target_feature=None,
@@ -216,6 +221,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             bidirectional=bidirectional,
             residual=residual,
             dropout=dropout,
+            input_dropout=input_dropout,
             pooling=pooling,
             embedding_dim=embedding_dim,
             optimizer=optimizer,

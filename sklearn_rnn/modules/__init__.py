@@ -1,7 +1,7 @@
 """Torch modules: one concept a file."""
 
 from sklearn_rnn.modules._core import RecurrentCore, reverse_steps
-from sklearn_rnn.modules._dropout import Dropout
+from sklearn_rnn.modules._dropout import Dropout, LockedDropout
 from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._network import NetworkSpec, SequenceNetwork, build_network
 from sklearn_rnn.modules._pooling import (
@@ -19,6 +19,7 @@ __all__ = [
     "AttentionPooling",
     "Dropout",
     "LastPooling",
+    "LockedDropout",
     "MaxPooling",
     "MeanPooling",
     "NetworkSpec",

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sklearn_rnn.modules._core import RecurrentCore
-from sklearn_rnn.modules._dropout import Dropout
+from sklearn_rnn.modules._dropout import Dropout, LockedDropout
 from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._pooling import POOLINGS
 
@@ -31,6 +31,8 @@ class NetworkSpec:
         Whether the layers read both ways.
     dropout : float, default=0.0
         Share of states dropped between layers and before the head.
+    input_dropout : float, default=0.0
+        Share of the input features hidden for a whole sequence.
     residual : bool, default=False
         Whether layers from the second on add their input to their output.
     pooling : {"last", "mean", "max", "attention"}, default="last"
@@ -54,6 +56,7 @@ class NetworkSpec:
     n_layers: int = 1
     bidirectional: bool = False
     dropout: float = 0.0
+    input_dropout: float = 0.0
     residual: bool = False
     pooling: str = "last"
     n_tokens: int | None = None
@@ -97,6 +100,7 @@ class SequenceNetwork(nn.Module):
             # One row more, for tokens that were not seen in training.
             self.embedding = nn.Embedding(spec.n_tokens + 1, spec.embedding_dim)
             width = spec.embedding_dim
+        self.input_dropout = LockedDropout(spec.input_dropout)
         self.core = RecurrentCore(
             spec.cell,
             width,
@@ -149,10 +153,11 @@ class SequenceNetwork(nn.Module):
         x = x.transpose(0, 1)  # (T, N, F), torch's own order
         if self.spec.n_tokens is not None:
             tokens = x.squeeze(-1).long().clamp(max=self.spec.n_tokens)
-            return self.core(self.embedding(tokens), lengths)
-        # Centred in double: a large offset would eat float32's digits.
-        x = (x - self.center) * self.factor
-        return self.core(x.to(self.head.weight.dtype), lengths)
+            x = self.embedding(tokens)
+        else:
+            # Centred in double: a large offset would eat float32's digits.
+            x = ((x - self.center) * self.factor).to(self.head.weight.dtype)
+        return self.core(self.input_dropout(x), lengths)
 
     def set_input_scaling(self, center, factor):
         """Let inputs enter the core as ``(x - center) * factor``.

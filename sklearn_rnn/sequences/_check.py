@@ -97,7 +97,13 @@ def _read(X, owner):
             "really is a whole sequence, pass X.to_numpy()."
         )
     if _is_three_dimensional(X):
-        X = check_array(X, allow_nd=True, ensure_all_finite=False, input_name="X")
+        X = check_array(
+            X,
+            allow_nd=True,
+            ensure_all_finite=False,
+            ensure_min_samples=0,
+            input_name="X",
+        )
         if 0 in X.shape[1:]:
             raise InvalidSequenceError(
                 f"X has shape {X.shape}: {owner} needs at least one step and one "
@@ -230,8 +236,8 @@ def _without_padding(sequences):
     if (lengths < 1).any():
         place = int(np.argmax(lengths < 1))
         raise InvalidSequenceError(
-            f"X[{place}] is NaN at every step: an empty sequence. Leave it out, and its "
-            "target with it."
+            f"X[{place}] is NaN at every step: an empty sequence. Leave it out, and "
+            "its target with it."
         )
     return sequences._replace(starts=starts, lengths=lengths)
 

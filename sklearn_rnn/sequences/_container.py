@@ -229,8 +229,10 @@ class SequenceArray:
                [1., 2.]])
         """
         starts, lengths = self.starts[indices], self.lengths[indices]
-        rows = starts + np.arange(lengths.max())[:, None]
-        np.minimum(rows, starts + lengths - 1, out=rows)
+        longest = lengths.max()
+        rows = starts + np.arange(longest)[:, None]
+        if lengths.min() < longest:
+            np.minimum(rows, starts + lengths - 1, out=rows)
         batch = self._scaled(self.values.take(rows, axis=0))
         return batch if dtype is None else batch.astype(dtype, copy=False)
 

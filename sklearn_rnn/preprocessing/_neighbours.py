@@ -1,0 +1,273 @@
+"""Neighbours: which rows of a table are one time step apart."""
+
+from datetime import tzinfo
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._times import wall_clock
+
+# The share of pairs of rows that must be one step apart for the rest to count as
+# gaps in a regular series rather than as a series of irregular times.
+REGULAR_SHARE = 0.9
+
+# A calendar's step ("MS", "B") is looked for in the longest stretch of rows without
+# a difference of more than so many times the median, so that gaps do not hide it.
+STRETCH_FACTORS = (np.inf, 4, 2)
+
+
+class FixedStep(NamedTuple):
+    """Neighbours are one span of time, or one number, apart.
+
+    With a time zone, as its wall clock shows them: days of 23 hours are days.
+    """
+
+    step: object
+    time_zone: tzinfo | None = None
+
+    def adjacent(self, earlier, later):
+        """Tell for each pair of times whether they are neighbours."""
+        passed = wall_clock(later, self.time_zone) - wall_clock(earlier, self.time_zone)
+        if passed.dtype.kind != "f":
+            return passed == self.step
+        # Times such as 0.1 * k carry rounding errors of their own size.
+        slack = 1e-6 * self.step + 4 * np.spacing(np.abs(later))
+        return np.abs(passed - self.step) <= slack
+
+    @property
+    def freq(self):
+        """The step as a user would give it."""
+        if not isinstance(self.step, np.timedelta64):
+            return self.step
+        if self.time_zone is not None:
+            return pd.offsets.Day(self.step // np.timedelta64(1, "D"))
+        return pd.Timedelta(self.step)
+
+
+class CalendarStep(NamedTuple):
+    """Neighbours are one calendar offset, such as a month, apart."""
+
+    offset: pd.offsets.BaseOffset
+    time_zone: tzinfo | None = None
+
+    def adjacent(self, earlier, later):
+        """Tell for each pair of times whether they are neighbours."""
+        # One by one: pandas warns when it cannot add an offset to a whole index.
+        dates = pd.DatetimeIndex(wall_clock(earlier, self.time_zone))
+        expected = pd.DatetimeIndex([date + self.offset for date in dates])
+        return expected.to_numpy() == wall_clock(later, self.time_zone)
+
+    @property
+    def freq(self):
+        """The step as a user would give it."""
+        return self.offset
+
+
+class Reach(NamedTuple):
+    """Neighbours are at most so far apart: irregular times."""
+
+    largest: object
+
+    def adjacent(self, earlier, later):
+        """Tell for each pair of times whether they are neighbours."""
+        return later - earlier <= self.largest
+
+    freq = None
+
+
+def parse_rule(freq, times):
+    """Turn a `freq` given by the user into a rule for times of one kind.
+
+    Parameters
+    ----------
+    freq : str, offset, Timedelta or number
+        One step.
+    times : Times
+        The times that it is to hold for.
+
+    Returns
+    -------
+    FixedStep or CalendarStep
+
+    Raises
+    ------
+    InvalidSequenceError
+        If such a step does not fit such times, or is not positive.
+    """
+    numeric = times.ticks.dtype.kind in "iuf" and times.kind == "numbers"
+    if numeric != isinstance(freq, Real):
+        wanted = "a number" if numeric else "an offset such as 'h', or a Timedelta"
+        raise InvalidSequenceError(
+            f"freq={freq!r} does not fit the times of X, which are {times.kind}: give "
+            f"{wanted}."
+        )
+    if times.kind.startswith("periods"):
+        rule = _step_of_periods(freq, times)
+    elif numeric:
+        rule = FixedStep(freq)
+    else:
+        rule = _step_of_dates(freq, times)
+    step = rule.offset.n if isinstance(rule, CalendarStep) else rule.step
+    if step <= type(step)(0):
+        raise InvalidSequenceError(f"freq={freq!r} is not a step forward in time.")
+    return rule
+
+
+def infer_rule(times, ticks, first_of_series):
+    """Find the step of times, and whether they have one.
+
+    Parameters
+    ----------
+    times : Times
+        Of the table's rows.
+    ticks : ndarray
+        Its ticks, series by series and each increasing.
+    first_of_series : ndarray of bool
+        Which of them begin a series.
+
+    Returns
+    -------
+    FixedStep, CalendarStep or Reach
+
+    Raises
+    ------
+    InvalidSequenceError
+        If no series has two rows and the index declares no step.
+    """
+    declared = times.declared_step
+    if declared is not None and not first_of_series[1:].any():
+        return _declared_rule(declared, times)
+    later = np.flatnonzero(~first_of_series[1:]) + 1
+    if len(later) == 0:
+        raise InvalidSequenceError(
+            "X has one row, or one row a series, and its times declare no step: give "
+            "the time between rows in freq=, for example freq='h'."
+        )
+    passed = ticks[later] - ticks[later - 1]
+    for rule in _candidates(times, ticks, first_of_series):
+        adjacent = rule.adjacent(ticks[later - 1], ticks[later])
+        if _nearly_all(adjacent):
+            return rule
+    return Reach(passed.max())
+
+
+def run_starts(rule, ticks, first_of_series):
+    """Mark the rows that have no neighbour before them.
+
+    Parameters
+    ----------
+    rule : FixedStep, CalendarStep, Reach or None
+        None, as `ticks`, where no times are known: rows are neighbours.
+    ticks : ndarray or None
+        Times, series by series.
+    first_of_series : ndarray of bool
+        Which of them begin a series.
+
+    Returns
+    -------
+    first : ndarray of bool
+    """
+    if rule is None or ticks is None:
+        return first_of_series
+    first = first_of_series.copy()
+    first[1:] |= ~rule.adjacent(ticks[:-1], ticks[1:])
+    return first
+
+
+def _step_of_periods(freq, times):
+    start = pd.Period(ordinal=0, freq=times.labels.freq)
+    try:
+        return FixedStep((start + to_offset(freq)).ordinal)
+    except ValueError as error:
+        raise InvalidSequenceError(
+            f"freq={freq!r} does not fit the times of X, which are {times.kind}: "
+            f"{error}"
+        ) from error
+
+
+def _step_of_dates(freq, times):
+    if isinstance(freq, (str, pd.offsets.BaseOffset)):
+        return _step_of_offset(to_offset(freq), times)
+    return FixedStep(pd.Timedelta(freq).to_timedelta64())
+
+
+def _step_of_offset(offset, times):
+    # Days and weeks are fixed on the wall clock; pandas 2 calls a Day a Tick.
+    if isinstance(offset, (pd.offsets.Day, pd.offsets.Week)):
+        days = offset.n * (7 if isinstance(offset, pd.offsets.Week) else 1)
+        return FixedStep(np.timedelta64(days, "D"), times.time_zone)
+    if isinstance(offset, pd.offsets.Tick):
+        return FixedStep(pd.Timedelta(offset).to_timedelta64())
+    if times.kind == "durations":
+        raise InvalidSequenceError(
+            f"freq={offset.freqstr!r} is a calendar's step, but the times of X are "
+            "durations: give a fixed span such as '1h'."
+        )
+    return CalendarStep(offset, times.time_zone)
+
+
+def _declared_rule(declared, times):
+    if isinstance(declared, pd.offsets.BaseOffset):
+        return _step_of_offset(declared, times)
+    return FixedStep(declared)
+
+
+def _candidates(times, ticks, first_of_series):
+    """Yield rules that the times might follow, the likeliest first."""
+    dates = times.ticks.dtype.kind == "M"
+    wall = wall_clock(ticks, times.time_zone) if dates else ticks
+    for factor in STRETCH_FACTORS:
+        offset = _calendar_offset(wall, first_of_series, factor) if dates else None
+        if offset is not None:
+            yield _step_of_offset(offset, times)
+        if factor == np.inf:
+            yield from _commonest_steps(times, ticks, wall, first_of_series)
+
+
+def _commonest_steps(times, ticks, wall, first_of_series):
+    """Yield the difference most often seen, if no smaller one is."""
+    inside = ~first_of_series[1:]
+    day = np.timedelta64(1, "D")
+    if times.time_zone is not None:
+        step = _commonest(np.diff(wall)[inside])
+        if step is not None and step % day == np.timedelta64(0):
+            yield FixedStep(step, times.time_zone)
+    step = _commonest(np.diff(ticks)[inside])
+    if step is not None:
+        yield FixedStep(step)
+
+
+def _commonest(passed):
+    if passed.dtype.kind == "f":
+        # The rounding of times such as 0.1 * k makes equal steps differ.
+        step = np.median(passed)
+        return float(step) if passed.min() >= step * (1 - 1e-6) else None
+    steps, counts = np.unique(passed, return_counts=True)
+    if counts.argmax() > 0:
+        return None
+    return int(steps[0]) if passed.dtype.kind == "i" else steps[0]
+
+
+def _calendar_offset(wall, first_of_series, factor):
+    """Infer the offset of the longest stretch without a gap, if it has one."""
+    passed = np.diff(wall)
+    inside = ~first_of_series[1:]
+    cut = first_of_series.copy()
+    if np.isfinite(factor):
+        cut[1:] |= passed > factor * np.median(passed[inside])
+    bounds = np.append(np.flatnonzero(cut), len(wall))
+    longest = int(np.argmax(np.diff(bounds)))
+    stretch = wall[bounds[longest] : bounds[longest + 1]]
+    offset = pd.DatetimeIndex(stretch, freq="infer").freq
+    return None if isinstance(offset, pd.offsets.Tick) else offset
+
+
+def _nearly_all(adjacent):
+    """One gap is forgiven however few the rows, if most pairs are neighbours."""
+    n_gaps = len(adjacent) - np.count_nonzero(adjacent)
+    allowed = max(1, (1 - REGULAR_SHARE) * len(adjacent))
+    return n_gaps <= allowed and n_gaps < np.count_nonzero(adjacent)

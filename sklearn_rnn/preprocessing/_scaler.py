@@ -1,0 +1,186 @@
+"""SequenceScaler: standardised features, with nothing copied."""
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences import check_features, check_sequences
+
+
+class SequenceScaler(
+    OneToOneFeatureMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
+    """Standardise each feature over all steps of all sequences.
+
+    A step x becomes ``(x - mean) / scale``. The mean and standard deviation
+    are those of the steps that the training sequences cover, once for every
+    sequence that covers them; a feature that never changes is only centred.
+    Windows stay a view of their series: the map is stored beside them and
+    applied when an estimator reads a batch.
+
+    Parameters
+    ----------
+    with_mean : bool, default=True
+        Subtract the mean.
+    with_std : bool, default=True
+        Divide by the standard deviation.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_step_features,), float64
+        What is subtracted, in each feature's own unit: 0 without `with_mean`.
+    scale_ : ndarray of shape (n_step_features,), float64
+        What is divided by, in each feature's own unit: 1 without `with_std`.
+    n_features_in_ : int
+        Features a step; for a 2-D array, its columns, each a step of one
+        feature.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Their names, where they have names.
+
+    See Also
+    --------
+    SequenceWindower : Makes windows of a table.
+
+    Notes
+    -----
+    The estimators of this package standardise their inputs by default; a
+    scaler before them is for other steps, or to make the scaling visible.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import SequenceScaler
+    >>> X = [np.array([[1.0], [3.0]]), np.array([[5.0], [7.0], [9.0]])]
+    >>> scaler = SequenceScaler().fit(X)
+    >>> scaler.mean_, scaler.scale_.round(3)
+    (array([5.]), array([2.828]))
+    >>> scaler.transform(X)[1].ravel().round(3)
+    array([0.   , 0.707, 1.414])
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "with_mean": ["boolean"],
+        "with_std": ["boolean"],
+    }
+
+    def __init__(self, *, with_mean=True, with_std=True):
+        self.with_mean = with_mean
+        self.with_std = with_std
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Compute the mean and standard deviation of each feature.
+
+        Parameters
+        ----------
+        X : SequenceArray, ndarray, list or DataFrame
+            Sequences, in any form that `RNNRegressor` accepts.
+        y : None
+            Not used.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            One weight a sequence, at least 0; None counts each as 1.
+
+        Returns
+        -------
+        self : SequenceScaler
+            The fitted scaler.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the data cannot be read as sequences, or all weights are 0.
+        """
+        sequences = self._read(X, reset=True)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
+            )
+            if not sample_weight.any():
+                raise InvalidSequenceError("sample_weight is 0 for every sequence.")
+        mean, scale = sequences.mean_and_scale(sample_weight)
+        self.mean_ = mean if self.with_mean else np.zeros_like(mean)
+        self.scale_ = scale if self.with_std else np.ones_like(scale)
+        return self
+
+    def transform(self, X):
+        """Standardise sequences.
+
+        Parameters
+        ----------
+        X : SequenceArray, ndarray, list or DataFrame
+            Sequences with the features of those in `fit`.
+
+        Returns
+        -------
+        scaled : SequenceArray
+            The same sequences, of the same dtype where that is a float.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the data cannot be read as sequences, or have other features.
+        """
+        check_is_fitted(self)
+        return self._map(X, self.mean_, 1 / self.scale_)
+
+    def inverse_transform(self, X):
+        """Bring standardised sequences back into their units.
+
+        Parameters
+        ----------
+        X : SequenceArray, ndarray, list or DataFrame
+            Sequences, standardised.
+
+        Returns
+        -------
+        sequences : SequenceArray
+            In the units of the sequences given to `fit`.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the data cannot be read as sequences, or have other features.
+        """
+        check_is_fitted(self)
+        return self._map(X, -self.mean_ / self.scale_, self.scale_)
+
+    def set_output(self, *, transform=None):
+        """Accept scikit-learn's choice of output, and stay with sequences.
+
+        Sequences fit in no DataFrame; the method is here so that a pipeline's
+        ``set_output`` reaches its other steps.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Has no effect.
+
+        Returns
+        -------
+        self : SequenceScaler
+            The same scaler.
+        """
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _read(self, X, reset):
+        sequences = check_sequences(X, owner=type(self).__name__)
+        check_features(self, X, sequences, reset=reset)
+        return sequences
+
+    def _map(self, X, center, factor):
+        sequences = self._read(X, reset=False)
+        # Else a float64 map would make float64 of float32 steps.
+        dtype = np.result_type(sequences.dtype, np.float32)
+        return sequences.scale(center.astype(dtype), factor.astype(dtype))

@@ -1,0 +1,274 @@
+"""Tables: features, times and groups read from an array or a frame."""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_array
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._times import Times, read_times, times_of_index
+from sklearn_rnn.sequences import SequenceArray, is_list_of_sequences
+
+
+class Table(NamedTuple):
+    """A table, read but not copied.
+
+    columns : list of ndarray of shape (n_rows,), the features
+    positions : list of int, where in the input each feature stood
+    n_columns : int, columns of the input, those of times and groups included
+    feature_names : list of str or None
+    block : C-contiguous ndarray of the same features, or None
+    times : Times or None
+    groups : Series or ndarray of one label a row, or None
+    """
+
+    columns: list
+    positions: list
+    n_columns: int
+    feature_names: list | None
+    block: np.ndarray | None
+    times: Times | None
+    groups: object
+
+    @property
+    def n_rows(self):
+        return len(self.columns[0])
+
+    @property
+    def dtype(self):
+        return np.result_type(*(column.dtype for column in self.columns))
+
+    def read_rows(self, rows):
+        """Copy some rows into one array of shape (len(rows), n_features)."""
+        values = np.empty((len(rows), len(self.columns)), dtype=self.dtype)
+        for j, column in enumerate(self.columns):
+            values[:, j] = column[rows]
+        return values
+
+
+def is_table(X):
+    """Tell whether `X` is one table of rows rather than many sequences.
+
+    A list is sequences only if its elements are 2-D or of unequal length.
+
+    Parameters
+    ----------
+    X : object
+        Anything given as ``X``.
+
+    Returns
+    -------
+    bool
+    """
+    if isinstance(X, SequenceArray) or getattr(X, "ndim", 2) == 3:
+        return False
+    if not is_list_of_sequences(X):
+        return True
+    if any(_holds_arrays(x) for x in X):
+        return False
+    return len({len(x) for x in X}) == 1
+
+
+def is_polars(X):
+    """Tell whether `X` is a polars frame or series, without importing polars."""
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(X, (polars.DataFrame, polars.Series))
+
+
+def read_table(X, *, time, group_by, owner):
+    """Read a 2-D array, list of rows, pandas or polars frame.
+
+    Parameters
+    ----------
+    X : ndarray, list or DataFrame
+        The table.
+    time, group_by : str, int or None
+        Column (of an array: position) that holds the times or the labels of
+        the series; taken out of the features.
+    owner : str
+        Who asks, for the messages.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    InvalidSequenceError
+        If there is no such column, or the times cannot be read.
+    ValueError, TypeError
+        If a feature is not numeric.
+    """
+    if not (isinstance(X, pd.DataFrame) or is_polars(X)):
+        return _read_array(X, time, group_by, owner)
+    if X.shape[0] == 0:
+        raise InvalidSequenceError(
+            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
+            f"required by {owner}."
+        )
+    names = list(X.columns)
+    taken = {key for key in (time, group_by) if key is not None and key in names}
+    positions = [j for j, name in enumerate(names) if name not in taken]
+    _require_features(positions, X.shape, owner)
+    all_strings = all(isinstance(name, str) for name in names)
+    return Table(
+        columns=[_numeric_column(column_at(X, j), names[j], owner) for j in positions],
+        positions=positions,
+        n_columns=len(names),
+        feature_names=[names[j] for j in positions] if all_strings else None,
+        block=None,
+        times=times_of_frame(X, time, owner),
+        groups=None if group_by is None else frame_column(X, group_by, "group_by"),
+    )
+
+
+def times_of_frame(X, time, owner):
+    """Read the times of a frame, from its column `time` or its index.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Of pandas or polars.
+    time : str, int or None
+        The column; None reads the index, if it is one of times.
+    owner : str
+        Who asks, for the messages.
+
+    Returns
+    -------
+    Times or None
+    """
+    if time is not None:
+        return read_times(pd.Index(frame_column(X, time, "time")), name=time)
+    return None if is_polars(X) else times_of_index(X.index, owner)
+
+
+def column_at(X, j):
+    """Return column number `j` of a pandas or polars frame as a pandas Series."""
+    if not is_polars(X):
+        return X.iloc[:, j]
+    column = X.to_series(j)
+    values = pd.Series(column.to_numpy(), copy=False)
+    time_zone = getattr(column.dtype, "time_zone", None)
+    if time_zone is None:
+        return values
+    return values.dt.tz_localize("UTC").dt.tz_convert(time_zone)
+
+
+def frame_column(X, key, parameter):
+    """Return the column, or level of the index, that a parameter names.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Of pandas or polars.
+    key : str or int
+        The name.
+    parameter : str
+        Whose value `key` is, for the message.
+
+    Returns
+    -------
+    Series or Index
+    """
+    names = list(X.columns)
+    if key in names:
+        return column_at(X, names.index(key))
+    if isinstance(X, pd.DataFrame) and key in X.index.names:
+        return X.index.get_level_values(key)
+    raise InvalidSequenceError(
+        f"{parameter}={key!r} names no column of X; its columns are {names}."
+    )
+
+
+def _holds_arrays(x):
+    if hasattr(x, "ndim"):
+        return x.ndim > 1
+    return len(x) > 0 and hasattr(x[0], "__len__") and not isinstance(x[0], str)
+
+
+def _read_array(X, time, group_by, owner):
+    keys = {"time": time, "group_by": group_by}
+    keys = {parameter: key for parameter, key in keys.items() if key is not None}
+    taken, positions = {}, None
+    if keys:
+        X = np.asarray(X)
+        n_columns = X.shape[-1]
+        taken = {name: _array_column(X, key, name) for name, key in keys.items()}
+        dropped = {key % n_columns for key in keys.values()}
+        positions = [j for j in range(n_columns) if j not in dropped]
+        _require_features(positions, X.shape, owner)
+        X = X[:, positions]
+    X = check_array(_stack(X), ensure_all_finite=False, order="C", estimator=owner)
+    times = None
+    if time is not None:
+        times = read_times(pd.Index(taken["time"]).infer_objects(), name=time)
+    return Table(
+        columns=list(X.T),
+        positions=positions or list(range(X.shape[1])),
+        n_columns=X.shape[1] + len(keys),
+        feature_names=None,
+        block=X,
+        times=times,
+        groups=taken.get("group_by"),
+    )
+
+
+def _stack(X):
+    """Make an object array of rows, or a list of them, 2-D."""
+    if is_list_of_sequences(X):
+        return np.asarray([np.asarray(row) for row in X])
+    return X
+
+
+def _array_column(X, key, parameter):
+    if X.ndim != 2:
+        raise InvalidSequenceError(
+            f"{parameter}={key!r} names a column, but X has shape {X.shape}: give a "
+            "2-D array or a DataFrame."
+        )
+    if isinstance(key, str) or not -X.shape[1] <= key < X.shape[1]:
+        raise InvalidSequenceError(
+            f"{parameter}={key!r} names no column of X, an array of {X.shape[1]} "
+            "columns without names: give a position, or a DataFrame."
+        )
+    return X[:, key]
+
+
+def _require_features(positions, shape, owner):
+    if not positions:
+        raise InvalidSequenceError(
+            f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is "
+            f"required by {owner}, not counting the columns of time and group_by."
+        )
+
+
+def _numeric_column(column, name, owner):
+    """Return a Series of numbers as an array, without a copy where it can be."""
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "fiu":
+        return column.to_numpy()
+    if dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: column {name!r} of X.")
+    if pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "b":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if dtype.kind == "O" and isinstance(dtype, np.dtype):
+        try:
+            return np.where(column.isna(), np.nan, column).astype(np.float64)
+        except (ValueError, TypeError) as error:
+            kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
+            raise kind(_not_numeric(name, dtype, owner, error)) from error
+    raise InvalidSequenceError(_not_numeric(name, dtype, owner))
+
+
+def _not_numeric(name, dtype, owner, reason=""):
+    way_out = "encode it as numbers, or name it in group_by= if it tells series apart"
+    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype):
+        way_out = "name it in time=, or make it the index"
+    because = f" ({reason})" if reason else ""
+    return (
+        f"column {name!r} of X holds {dtype}, not numbers{because}. {owner} needs "
+        f"numeric features: {way_out}, or drop it."
+    )

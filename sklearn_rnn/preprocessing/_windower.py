@@ -1,0 +1,351 @@
+"""SequenceWindower: one window a row, as a step of a pipeline."""
+
+import warnings
+from datetime import timedelta
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    check_is_fitted,
+    validate_data,
+)
+
+from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn.preprocessing._history import (
+    join,
+    keep_tails,
+    lead_ins_by_force,
+    lead_ins_by_time,
+)
+from sklearn_rnn.preprocessing._neighbours import infer_rule, parse_rule, run_starts
+from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.preprocessing._tables import is_table, read_table
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    check_features,
+    check_sequences,
+    trailing_windows,
+)
+
+NO_TIME = (
+    "SequenceWindower knows no times for the rows of X, so it cannot tell whether they "
+    "follow the training data, and their windows start afresh. Give X a time index, or "
+    "name a column of times in time=; or set history='train' if X always follows the "
+    "training data; or history=None to start afresh without this warning."
+)
+
+
+class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Turn a table of time steps into one window a row.
+
+    Window i ends at row i of the table and holds the `n_steps` rows up to and
+    including it. There are as many windows as rows, so ``y`` stays as it is,
+    and pipelines, splitters and grid searches work as with any table. Rows
+    with less history behind them get shorter windows; nothing is made up, and
+    no window looks ahead.
+
+    A window is cut at the first break: rows are neighbours only if they are
+    one time step apart. `fit` keeps the last rows before every break, so that
+    `transform` can give rows that follow the training data their true
+    history.
+
+    Parameters
+    ----------
+    n_steps : int, default=24
+        Rows in a whole window, the window's own row included.
+    history : {"auto", "train"} or None, default="auto"
+        What `transform` does with the rows kept in `fit`. "auto" puts them in
+        front of new rows that they lead up to without a break; this needs
+        times. "train" puts the end of the training data in front of the new
+        rows whatever their times. None leaves them out. `fit_transform` never
+        uses them.
+    freq : str, offset, Timedelta or number, default=None
+        The time between neighbouring rows: a pandas offset such as "h" or
+        "MS", a span of time, or for numeric times a number. "D" and coarser
+        offsets are calendar days on the wall clock of a time zone, a
+        Timedelta is elapsed time. None finds it in `fit`: the step that the
+        index declares, or that at least 90 % of the rows (in few rows, all
+        but one) keep; the rest are gaps. Where there is no such step, rows
+        are neighbours up to the largest difference seen in `fit`.
+    time : str or int, default=None
+        Column that holds the times: dates, periods, durations or numbers.
+        For an array, its position. It is taken out of the features. None uses
+        the index of a pandas frame, unless that holds strings or objects.
+    group_by : str or int, default=None
+        Column that tells several series in one table apart; for an array, its
+        position. It is taken out of the features. Windows and history stay
+        inside one series; the order of the rows stays as it is.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Columns of the table, those of `time` and `group_by` included; features
+        a step if `fit` was given sequences.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Their names, where they have names.
+    freq_ : offset, Timedelta, number or None
+        Time between neighbouring rows. None without times, or if they are
+        irregular.
+
+    See Also
+    --------
+    make_forecast_frame : The targets to go with such windows.
+    make_windows : Windows of equal length from arrays, outside a pipeline.
+    SequenceScaler : Standardises windows without copying them.
+
+    Notes
+    -----
+    The windows are a view: `SequenceArray` holds each row of the table once,
+    however many windows cover it.
+
+    Given sequences instead of a table, such as windows cut beforehand, it
+    keeps the last `n_steps` steps of each. A list counts as sequences only if
+    its elements are 2-D or of unequal length.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn import SequenceWindower
+    >>> hours = pd.date_range("2024-01-01", periods=5, freq="h")
+    >>> table = pd.DataFrame({"temp": [1.0, 2.0, 3.0, 4.0, 5.0]}, index=hours)
+    >>> windower = SequenceWindower(n_steps=3)
+    >>> for window in windower.fit_transform(table.iloc[:4]):
+    ...     print(window.ravel())
+    [1.]
+    [1. 2.]
+    [1. 2. 3.]
+    [2. 3. 4.]
+
+    The fifth row follows the training data and gets its true history:
+
+    >>> windower.transform(table.iloc[4:])[0].ravel()
+    array([3., 4., 5.])
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "history": [StrOptions({"auto", "train"}), None],
+        "freq": [str, Real, timedelta, np.timedelta64, pd.offsets.BaseOffset, None],
+        "time": [str, Integral, None],
+        "group_by": [str, Integral, None],
+    }
+
+    def __init__(
+        self, n_steps=24, *, history="auto", freq=None, time=None, group_by=None
+    ):
+        self.n_steps = n_steps
+        self.history = history
+        self.freq = freq
+        self.time = time
+        self.group_by = group_by
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the time step, and keep the rows before every break.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_rows, n_features), or sequences
+            The table, of pandas, polars or NumPy. Times increase from row to
+            row, inside each series. NaN passes through.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self : SequenceWindower
+            The fitted windower.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If times are missing, out of order or twice the same, a column is
+            not there, or a feature is not numeric.
+        """
+        if is_table(X):
+            self._learn(X)
+        else:
+            self._trim(X, reset=True)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X, y=None):
+        """Fit to a table, and cut it into windows by itself.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_rows, n_features), or sequences
+            The table, as for `fit`.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        windows : SequenceArray of n_rows sequences
+            Window i ends at row i.
+
+        Raises
+        ------
+        InvalidSequenceError
+            As `fit` does.
+        """
+        if not is_table(X):
+            return self._trim(X, reset=True)
+        return self._window(*self._learn(X), lead_ins=[])
+
+    def transform(self, X):
+        """Cut a table into windows, with history from the training data.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_rows, n_features), or sequences
+            A table with the columns of that in `fit`.
+
+        Returns
+        -------
+        windows : SequenceArray of n_rows sequences
+            Window i ends at row i.
+
+        Raises
+        ------
+        InvalidSequenceError
+            As `fit` does, and if the times are of another kind than in `fit`.
+        ValueError
+            If the columns are not those of `fit`.
+
+        Warns
+        -----
+        WindowHistoryWarning
+            With ``history="auto"``, if the times of the rows are not known.
+        """
+        check_is_fitted(self)
+        if not is_table(X):
+            return self._trim(X, reset=False)
+        table, series = self._read(X, reset=False)
+        if self._rule is None or table.times is None:
+            series = series._replace(ticks=None)
+        elif table.times.kind != self._history.kind:
+            raise InvalidSequenceError(
+                f"the times of X are {table.times.kind}, but {type(self).__name__} was "
+                f"fitted on {self._history.kind}: give both tables the same."
+            )
+        first = run_starts(self._rule, series.ticks, series.first)
+        return self._window(table, series, first, self._lead_ins(series, first))
+
+    def set_output(self, *, transform=None):
+        """Accept scikit-learn's choice of output, and stay with sequences.
+
+        Windows fit in no DataFrame; the method is here so that a pipeline's
+        ``set_output`` reaches its other steps.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Has no effect.
+
+        Returns
+        -------
+        self : SequenceWindower
+            The same windower.
+        """
+        return self
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the features of a step.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input's columns, those of `time` and `group_by`
+            included; None uses those seen in `fit`.
+
+        Returns
+        -------
+        names : ndarray of str
+            Without the columns of `time` and `group_by`.
+        """
+        check_is_fitted(self)
+        return _check_feature_names_in(self, input_features)[self._feature_positions]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _learn(self, X):
+        """Find the step of a table, and keep the end of each of its runs."""
+        table, series = self._read(X, reset=True)
+        times = table.times
+        if times is None and self.freq is not None:
+            raise InvalidSequenceError(
+                f"freq={self.freq!r} is given, but X has no times: give it a time "
+                "index, or name a column of times in time=."
+            )
+        if times is None:
+            self._rule = None
+        elif self.freq is not None:
+            self._rule = parse_rule(self.freq, times)
+        else:
+            self._rule = infer_rule(times, series.ticks, series.first)
+        self.freq_ = None if self._rule is None else self._rule.freq
+        first = run_starts(self._rule, series.ticks, series.first)
+        self._history = keep_tails(table, series, first, self.n_steps - 1)
+        return table, series, first
+
+    def _read(self, X, reset):
+        """Read a table, and check its columns against those of fit."""
+        owner = type(self).__name__
+        if not reset and self._history is None:
+            raise InvalidSequenceError(
+                f"X is a table, but {owner} was fitted on sequences: give it "
+                "sequences, or fit it on a table."
+            )
+        table = read_table(X, time=self.time, group_by=self.group_by, owner=owner)
+        seen = X if hasattr(X, "columns") else np.empty((0, table.n_columns))
+        validate_data(self, seen, reset=reset, skip_check_array=True)
+        if reset:
+            self._feature_positions = np.array(table.positions)
+        return table, read_series(table.n_rows, table.times, table.groups)
+
+    def _trim(self, X, reset):
+        """Keep the last n_steps of sequences that are cut already."""
+        sequences = check_sequences(X, owner=type(self).__name__)
+        if not reset and self._history is not None:
+            self._check_n_features(sequences)
+        else:
+            check_features(self, sequences, sequences, reset=reset)
+        if reset:
+            self._feature_positions = np.arange(sequences.n_features)
+            self._history = self._rule = self.freq_ = None
+        lengths = np.minimum(sequences.lengths, self.n_steps)
+        return sequences._replace(starts=sequences.ends - lengths, lengths=lengths)
+
+    def _check_n_features(self, sequences):
+        expected = len(self._feature_positions)
+        if sequences.n_features != expected:
+            raise InvalidSequenceError(
+                f"X has {sequences.n_features} features, but {type(self).__name__} is "
+                f"expecting {expected} features as input, in sequences."
+            )
+
+    def _lead_ins(self, series, first):
+        if self.history is None or self.n_steps == 1:
+            return []
+        if self.history == "train":
+            return lead_ins_by_force(self._history, series)
+        if series.ticks is None:
+            warnings.warn(NO_TIME, WindowHistoryWarning, stacklevel=3)
+            return []
+        return lead_ins_by_time(self._history, series, first, self._rule)
+
+    def _window(self, table, series, first, lead_ins):
+        values, first, places = join(table, series, first, self._history, lead_ins)
+        starts, lengths = trailing_windows(first, self.n_steps)
+        return SequenceArray(
+            values, starts[places], lengths[places], table.feature_names
+        )

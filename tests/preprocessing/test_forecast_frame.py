@@ -1,0 +1,169 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.datasets import load_nyc_weather
+from sklearn_rnn.preprocessing import make_forecast_frame
+
+
+def hourly(n_rows=6):
+    index = pd.date_range("2024-01-01", periods=n_rows, freq="h", name="when")
+    temp = np.arange(float(n_rows))
+    return pd.DataFrame({"temp": temp, "wind": temp * 10}, index=index)
+
+
+def long_table(n_rows=4):
+    return pd.DataFrame(
+        {
+            "station": ["north", "south"] * n_rows,
+            "time": pd.date_range("2024-01-01", periods=n_rows, freq="h").repeat(2),
+            "temp": np.arange(2.0 * n_rows),
+        }
+    )
+
+
+def test_column_k_is_the_target_k_rows_ahead():
+    table = hourly()
+    X, Y = make_forecast_frame(table, target="temp", horizon=3)
+    pd.testing.assert_frame_equal(X, table.iloc[:3])
+    assert list(Y.columns) == ["temp+1", "temp+2", "temp+3"]
+    assert Y.index.equals(X.index)
+    assert Y.to_numpy().tolist() == [[1, 2, 3], [2, 3, 4], [3, 4, 5]]
+
+
+def test_the_declared_step_is_kept():
+    assert make_forecast_frame(hourly(), target="temp")[0].index.freq == "h"
+
+
+def test_several_targets_stand_one_after_the_other():
+    Y = make_forecast_frame(hourly(), target=["temp", "wind"], horizon=2)[1]
+    assert list(Y.columns) == ["temp+1", "temp+2", "wind+1", "wind+2"]
+    assert Y.iloc[0].tolist() == [1, 2, 10, 20]
+
+
+def test_the_tail_of_every_series_is_trimmed():
+    X, Y = make_forecast_frame(
+        long_table(), target="temp", horizon=2, time="time", group_by="station"
+    )
+    pd.testing.assert_frame_equal(X, long_table().iloc[:4])
+    assert Y.to_numpy().tolist() == [[2, 4], [3, 5], [4, 6], [5, 7]]
+
+
+def test_series_below_one_another_keep_their_order():
+    table = long_table().sort_values(["station", "time"], ascending=[False, True])
+    X, Y = make_forecast_frame(
+        table, target="temp", horizon=3, time="time", group_by="station"
+    )
+    assert X["station"].tolist() == ["south", "north"]
+    assert Y.to_numpy().tolist() == [[3, 5, 7], [2, 4, 6]]
+
+
+@pytest.mark.parametrize("group_by", [None, "station"])
+def test_polars_gives_the_numbers_of_pandas(group_by):
+    table = long_table()
+    if group_by is None:
+        table = table.iloc[::2]
+    options = {"target": ["temp"], "horizon": 2, "time": "time", "group_by": group_by}
+    X, Y = make_forecast_frame(pl.from_pandas(table), **options)
+    expected_X, expected_Y = make_forecast_frame(table, **options)
+    assert isinstance(X, pl.DataFrame)
+    assert isinstance(Y, pl.DataFrame)
+    assert X["temp"].to_list() == expected_X["temp"].tolist()
+    assert Y.columns == list(expected_Y.columns)
+    np.testing.assert_array_equal(Y.to_numpy(), expected_Y.to_numpy())
+
+
+def test_a_series_needs_no_target():
+    X, Y = make_forecast_frame(hourly()["temp"], horizon=2)
+    assert list(X.columns) == ["temp"]
+    assert Y["temp+2"].tolist() == [2, 3, 4, 5]
+    X, Y = make_forecast_frame(pl.Series("temp", [1, 2, 3]))
+    assert Y["temp+1"].to_list() == [2, 3]
+
+
+def test_an_unnamed_series_becomes_a_value():
+    X, Y = make_forecast_frame(pd.Series([1, 2, 3]))
+    assert list(X.columns) == ["value"]
+    assert list(Y.columns) == ["value+1"]
+
+
+def test_missing_and_textual_targets_pass_through():
+    table = hourly(4).assign(temp=[1.0, np.nan, 3.0, 4.0], sky=list("abcd"))
+    Y = make_forecast_frame(table, target=["temp", "sky"])[1]
+    np.testing.assert_array_equal(Y["temp+1"], [np.nan, 3, 4])
+    assert Y["sky+1"].tolist() == ["b", "c", "d"]
+
+
+def test_string_labels_are_not_checked():
+    X, _ = make_forecast_frame(hourly(3).set_axis(list("zxy")), target="temp")
+    assert X.index.tolist() == ["z", "x"]
+
+
+def test_gaps_are_refused_with_their_places():
+    with pytest.raises(
+        InvalidSequenceError,
+        match=r"14 break\(s\).* other than h: row 10 at 2013-01-01 16:00:00\+00:00 to "
+        r"row 11 at 2013-01-01 18:00:00.*, \.\.\..*df.asfreq\('h'\)\.interpolate",
+    ):
+        make_forecast_frame(load_nyc_weather("JFK"), target="temp")
+
+
+def test_a_filled_grid_is_accepted():
+    weather = load_nyc_weather("JFK").asfreq("h")
+    X, Y = make_forecast_frame(weather, target="temp", horizon=24)
+    assert len(X) == len(Y) == len(weather) - 24
+
+
+def test_a_given_freq_is_the_step():
+    table = hourly().iloc[::2]
+    assert len(make_forecast_frame(table, target="temp")[0]) == 2
+    with pytest.raises(InvalidSequenceError, match="break"):
+        make_forecast_frame(table, target="temp", freq="h")
+
+
+def test_irregular_times_are_refused():
+    days = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-14"])
+    with pytest.raises(InvalidSequenceError, match="not a regular step apart"):
+        make_forecast_frame(hourly(4).set_axis(days), target="temp")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [([0, 1, 1, 2], "twice, in rows 1 and 2"), ([0, 2, 1, 3], "not sorted by time")],
+)
+def test_duplicate_and_unsorted_times_are_refused(rows, message):
+    with pytest.raises(InvalidSequenceError, match=message):
+        make_forecast_frame(hourly().iloc[rows], target="temp")
+
+
+@pytest.mark.parametrize("horizon", [4, 5])
+def test_a_horizon_beyond_the_table_is_refused(horizon):
+    with pytest.raises(InvalidSequenceError, match=rf"4 rows.*horizon={horizon}"):
+        make_forecast_frame(hourly(4), target="temp", horizon=horizon)
+    with pytest.raises(InvalidSequenceError, match="longest series has 4 rows"):
+        make_forecast_frame(
+            long_table(),
+            target="temp",
+            horizon=horizon,
+            time="time",
+            group_by="station",
+        )
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 1.5])
+def test_a_horizon_below_one_is_refused(horizon):
+    with pytest.raises(ValueError, match="horizon must be an int of at least 1"):
+        make_forecast_frame(hourly(), target="temp", horizon=horizon)
+
+
+@pytest.mark.parametrize("target", ["rain", ["temp", "rain"], None, []])
+def test_an_unknown_target_is_refused_with_the_columns(target):
+    with pytest.raises(ValueError, match=r"\['temp', 'wind'\]"):
+        make_forecast_frame(hourly(), target=target)
+
+
+def test_arrays_are_sent_to_make_windows():
+    with pytest.raises(TypeError, match="make_windows"):
+        make_forecast_frame(np.zeros((5, 2)), target=0)

@@ -1,0 +1,75 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_rnn.preprocessing._neighbours import (
+    CalendarStep,
+    FixedStep,
+    Reach,
+    infer_rule,
+    run_starts,
+)
+from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.preprocessing._times import read_times
+
+
+def rule_and_runs(index, groups=None):
+    times = read_times(index)
+    rows = read_series(len(index), times, groups)
+    rule = infer_rule(times, rows.ticks, rows.first)
+    return rule, np.flatnonzero(run_starts(rule, rows.ticks, rows.first)).tolist()
+
+
+def without_freq(index):
+    return pd.DatetimeIndex(list(index))
+
+
+@pytest.mark.parametrize("time_zone", [None, "America/New_York"])
+@pytest.mark.parametrize(
+    "freq", ["5min", "h", "6h", "D", "B", "W-WED", "MS", "ME", "2MS", "QE", "YS"]
+)
+def test_a_regular_step_is_found_with_and_without_a_gap(freq, time_zone):
+    index = without_freq(
+        pd.date_range("2022-01-01", periods=60, freq=freq, tz=time_zone)
+    )
+    assert rule_and_runs(index)[1] == [0]
+    assert rule_and_runs(index.delete(slice(30, 45)))[1] == [0, 30]
+    assert rule_and_runs(index[:9].delete(slice(5, 7)))[1] == [0, 5]
+
+
+def test_a_declared_step_outweighs_the_times():
+    index = pd.date_range("2023-12-01", periods=3, freq="MS")
+    assert rule_and_runs(index)[0] == CalendarStep(pd.offsets.MonthBegin())
+    assert rule_and_runs(pd.RangeIndex(0, 20, 5))[0] == FixedStep(5)
+
+
+def test_one_longer_month_is_no_gap():
+    months = without_freq(pd.date_range("2022-12-01", periods=3, freq="MS"))
+    assert rule_and_runs(months)[0] == CalendarStep(pd.offsets.MonthBegin())
+
+
+def test_a_tenth_of_gaps_is_regular_and_more_is_not():
+    hours = np.arange(100)
+    kept = hours[(hours % 25) != 3]
+    assert rule_and_runs(pd.Index(kept))[0] == FixedStep(1)
+    kept = hours[(hours % 5) != 3]
+    assert rule_and_runs(pd.Index(kept))[0] == Reach(2)
+
+
+def test_a_step_smaller_than_the_commonest_is_irregular():
+    index = pd.Index(np.cumsum([0] + [2] * 30 + [1] + [2] * 30))
+    assert rule_and_runs(index)[0] == Reach(2)
+
+
+def test_rounding_of_float_times_is_no_gap():
+    index = pd.Index(np.arange(1000) * 0.1 + 1e6)
+    assert rule_and_runs(index)[1] == [0]
+    assert rule_and_runs(index.delete(500))[1] == [0, 500]
+
+
+def test_the_step_is_that_of_all_series_together():
+    hours = pd.date_range("2024-01-01", periods=5, freq="h")
+    index = pd.DatetimeIndex([*hours, *hours[1:4]])
+    rule, runs = rule_and_runs(index, np.array(["a"] * 5 + ["b"] * 3))
+    assert rule.freq == pd.Timedelta("1h")
+    assert runs == [0, 5]

@@ -1,0 +1,753 @@
+import pickle
+import tracemalloc
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn.datasets import load_nyc_weather
+from sklearn_rnn.preprocessing import SequenceWindower
+from sklearn_rnn.sequences import SequenceArray
+
+TRUE_FAILURES = {
+    "check_methods_subset_invariance": "a window looks at earlier rows",
+    "check_methods_sample_order_invariance": "a window looks at earlier rows",
+}
+
+
+def hourly(n_rows, n_features=2, start="2024-01-01"):
+    values = np.random.RandomState(0).randn(n_rows, n_features)
+    index = pd.date_range(start, periods=n_rows, freq="h")
+    return pd.DataFrame(values, columns=list("abcdefgh")[:n_features], index=index)
+
+
+def two_series(n_rows=6):
+    """Rows of two stations in turn, one an hour behind the other."""
+    table = pd.DataFrame(
+        {
+            "station": ["north", "south"] * n_rows,
+            "time": pd.date_range("2024-01-01", periods=n_rows, freq="h").repeat(2),
+            "temp": np.arange(2.0 * n_rows),
+        }
+    )
+    table.loc[table["station"] == "south", "time"] += pd.Timedelta("1h")
+    return table
+
+
+def assert_same_windows(actual, expected):
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def lengths(windows):
+    return windows.lengths.tolist()
+
+
+# What a window is.
+
+
+def test_window_i_ends_at_row_i_and_holds_the_rows_before_it():
+    X = np.arange(10.0).reshape(5, 2)
+    windows = SequenceWindower(3).fit_transform(X)
+    assert_same_windows(windows, [X[max(0, i - 2) : i + 1] for i in range(5)])
+
+
+def test_windows_of_an_array_share_its_memory():
+    X = np.random.RandomState(0).randn(100, 3)
+    assert np.shares_memory(SequenceWindower(24).fit_transform(X).values, X)
+
+
+def test_windowing_a_frame_takes_one_copy_of_its_values():
+    n_rows = 100_000
+    table = hourly(n_rows, 8)
+    size = table.to_numpy().nbytes
+    tracemalloc.start()
+    windows = SequenceWindower(168).fit_transform(table)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(windows) == n_rows
+    assert kept < 1.4 * size
+    assert peak < 2 * size
+
+
+def test_n_steps_beyond_the_data_gives_all_rows_so_far():
+    windows = SequenceWindower(100).fit_transform(np.zeros((4, 1)))
+    assert lengths(windows) == [1, 2, 3, 4]
+
+
+def test_nan_passes_through():
+    X = np.array([[1.0], [np.nan], [3.0]])
+    windows = SequenceWindower(2).fit_transform(X)
+    np.testing.assert_array_equal(windows[2], [[np.nan], [3.0]])
+
+
+def test_float32_stays_float32():
+    table = hourly(10).astype(np.float32)
+    windower = SequenceWindower(3).fit(table.iloc[:5])
+    assert windower.transform(table.iloc[5:]).dtype == np.float32
+
+
+def test_feature_names_travel_with_the_windows():
+    windower = SequenceWindower(3, time="time", group_by="station")
+    windows = windower.fit_transform(two_series())
+    assert windows.feature_names == ("temp",)
+    assert windower.get_feature_names_out().tolist() == ["temp"]
+    assert windower.feature_names_in_.tolist() == ["station", "time", "temp"]
+    assert windower.n_features_in_ == 3
+
+
+def test_features_of_an_array_are_named_by_position():
+    X = np.column_stack([np.zeros(4), np.arange(4), np.ones(4)])
+    windower = SequenceWindower(3, time=1).fit(X)
+    assert windower.get_feature_names_out().tolist() == ["x0", "x2"]
+
+
+# History: what transform puts in front of new rows.
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 5, 50])
+def test_a_fold_after_its_training_fold_has_its_true_history(n_steps):
+    table = hourly(60)
+    whole = SequenceWindower(n_steps).fit_transform(table)
+    for train, test in TimeSeriesSplit(4).split(table):
+        windower = SequenceWindower(n_steps).fit(table.iloc[train])
+        assert_same_windows(windower.transform(table.iloc[test]), whole[test])
+
+
+def test_predictions_of_a_fold_equal_those_from_windows_of_the_whole_table():
+    table = hourly(60)
+    y = table["a"].to_numpy()
+    flatten = FunctionTransformer(
+        lambda windows: np.array([w.mean(0) for w in windows])
+    )
+    for train, test in TimeSeriesSplit(3).split(table):
+        model = make_pipeline(SequenceWindower(6), flatten, Ridge())
+        model.fit(table.iloc[train], y[train])
+        whole = flatten.transform(SequenceWindower(6).fit_transform(table))
+        by_hand = Ridge().fit(whole[train], y[train]).predict(whole[test])
+        np.testing.assert_allclose(model.predict(table.iloc[test]), by_hand)
+
+
+def test_windows_start_afresh_after_a_gap():
+    table = hourly(40)
+    for train, test in TimeSeriesSplit(3, gap=2).split(table):
+        windower = SequenceWindower(4).fit(table.iloc[train])
+        windows = windower.transform(table.iloc[test])
+        assert lengths(windows) == np.minimum(np.arange(len(test)) + 1, 4).tolist()
+
+
+def test_middle_folds_get_the_rows_before_them_and_none_after():
+    table = hourly(50)
+    whole = SequenceWindower(7).fit_transform(table)
+    for train, test in KFold(5).split(table):
+        windower = SequenceWindower(7).fit(table.iloc[train])
+        assert_same_windows(windower.transform(table.iloc[test]), whole[test])
+
+
+@pytest.mark.parametrize("freq", ["MS", "B", "D", "15min"])
+def test_middle_folds_of_any_calendar_are_cut_out(freq):
+    table = hourly(50)
+    table.index = pd.date_range("2024-01-01", periods=50, freq=freq)
+    whole = SequenceWindower(7).fit_transform(table)
+    for train, test in KFold(5).split(table):
+        windower = SequenceWindower(7)
+        windows = windower.fit_transform(table.iloc[train])
+        begins = np.flatnonzero(np.diff(train, prepend=-2) > 1)
+        assert (windows.lengths[begins] == 1).all()
+        assert_same_windows(windower.transform(table.iloc[test]), whole[test])
+
+
+def test_transform_of_the_training_table_equals_fit_transform():
+    weather = load_nyc_weather("JFK").iloc[:3000]
+    windower = SequenceWindower(48)
+    windows = windower.fit_transform(weather)
+    assert (np.diff(weather.index) > pd.Timedelta("1h")).sum() > 2
+    assert_same_windows(windower.transform(weather), windows)
+
+
+def test_fit_transform_never_uses_history():
+    table = hourly(20)
+    windower = SequenceWindower(5).fit(table.iloc[:10])
+    assert_same_windows(
+        windower.fit_transform(table.iloc[10:]),
+        SequenceWindower(5).fit_transform(table.iloc[10:]),
+    )
+
+
+def test_history_reaches_a_row_inside_the_kept_rows():
+    table = hourly(20)
+    windower = SequenceWindower(5).fit(table)
+    windows = windower.transform(table.iloc[18:])
+    np.testing.assert_array_equal(windows[0], table.iloc[16:19])
+
+
+def test_changing_the_future_changes_no_earlier_window():
+    table = hourly(30)
+    changed = table.copy()
+    changed.iloc[20:] = 1e9
+    for make in (
+        lambda t: SequenceWindower(6).fit_transform(t),
+        lambda t: SequenceWindower(6).fit(t.iloc[:10]).transform(t.iloc[10:])[:10],
+        lambda t: (
+            SequenceWindower(6)
+            .fit(t.drop(t.index[10:20]))  # a middle fold, the future in training
+            .transform(t.iloc[10:20])
+        ),
+    ):
+        assert_same_windows(make(changed)[:10], make(table)[:10])
+
+
+def test_default_row_numbers_tell_the_time():
+    table = hourly(20).reset_index(drop=True)
+    windower = SequenceWindower(5).fit(table.iloc[:12])
+    whole = SequenceWindower(5).fit_transform(table)
+    assert_same_windows(windower.transform(table.iloc[12:]), whole[12:])
+    assert lengths(windower.transform(table.iloc[14:])) == [1, 2, 3, 4, 5, 5]
+
+
+def test_without_times_transform_warns_and_stands_alone():
+    X = np.arange(10.0)[:, None]
+    windower = SequenceWindower(3).fit(X[:5])
+    with pytest.warns(WindowHistoryWarning, match="history='train'.*history=None"):
+        windows = windower.transform(X[5:])
+    assert lengths(windows) == [1, 2, 3, 3, 3]
+
+
+def test_the_warning_points_at_the_caller():
+    X = np.zeros((5, 1))
+    windower = SequenceWindower(3).fit(X)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        windower.transform(X)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "windower", [SequenceWindower(1), SequenceWindower(history=None)]
+)
+def test_no_warning_where_no_history_is_wanted(windower):
+    X = np.zeros((5, 1))
+    assert windower.fit(X).transform(X).lengths[0] == 1
+
+
+def test_string_labels_are_no_times():
+    table = hourly(6).set_axis(list("uvwxyz"))
+    windower = SequenceWindower(3).fit(table)
+    with pytest.warns(WindowHistoryWarning):
+        assert lengths(windower.transform(table.iloc[:2])) == [1, 2]
+
+
+def test_history_train_forces_continuation():
+    X = np.arange(10.0)[:, None]
+    windower = SequenceWindower(3, history="train").fit(X[:5])
+    assert windower.transform(X[7:])[0].ravel().tolist() == [3, 4, 7]
+    table = hourly(20)
+    windower = SequenceWindower(3, history="train").fit(table.iloc[:5])
+    np.testing.assert_array_equal(
+        windower.transform(table.iloc[9:])[0], table.iloc[[3, 4, 9]]
+    )
+
+
+def test_history_train_still_cuts_at_gaps_in_the_new_rows():
+    table = hourly(20)
+    windower = SequenceWindower(4, history="train").fit(table.iloc[:5])
+    assert lengths(windower.transform(table.iloc[[5, 6, 9, 10]])) == [4, 4, 1, 2]
+
+
+def test_history_none_leaves_the_training_rows_out():
+    table = hourly(20)
+    windower = SequenceWindower(4, history=None).fit(table.iloc[:5])
+    assert lengths(windower.transform(table.iloc[5:8])) == [1, 2, 3]
+
+
+def test_a_fitted_windower_pickles_small_and_works_the_same():
+    table = hourly(50_000)
+    windower = SequenceWindower(24).fit(table.iloc[:40_000])
+    stored = pickle.dumps(windower)
+    assert len(stored) < 10_000
+    assert_same_windows(
+        pickle.loads(stored).transform(table.iloc[40_000:40_010]),
+        windower.transform(table.iloc[40_000:40_010]),
+    )
+
+
+# Neighbours: what counts as a break.
+
+
+def test_windows_are_cut_at_gaps():
+    table = hourly(30).drop(hourly(30).index[[10, 11, 20]])
+    windower = SequenceWindower(4)
+    windows = windower.fit_transform(table)
+    assert windower.freq_ == pd.Timedelta("1h")
+    assert lengths(windows)[10:15] == [1, 2, 3, 4, 4]
+    assert lengths(windows)[18:20] == [1, 2]
+
+
+def test_a_given_freq_is_the_step():
+    table = hourly(10).iloc[::2]
+    assert lengths(SequenceWindower(3).fit_transform(table)) == [1, 2, 3, 3, 3]
+    windower = SequenceWindower(3, freq="h")
+    assert lengths(windower.fit_transform(table)) == [1, 1, 1, 1, 1]
+    assert windower.freq_ == pd.Timedelta("1h")
+
+
+def test_irregular_times_reach_as_far_as_in_fit():
+    minutes = np.cumsum([3, 1, 4, 1, 5, 9, 2, 6, 5, 3])
+    table = hourly(10).set_axis(
+        pd.Timestamp("2024") + pd.to_timedelta(minutes, unit="min")
+    )
+    windower = SequenceWindower(3).fit(table)
+    assert windower.freq_ is None
+    later = hourly(3).set_axis(
+        table.index[-1] + pd.to_timedelta([9, 18, 28], unit="min")
+    )
+    assert lengths(windower.transform(later)) == [3, 3, 1]
+
+
+def test_days_of_23_hours_are_days():
+    index = pd.date_range("2024-03-20", periods=30, freq="D", tz="Europe/Berlin")
+    table = hourly(30).set_axis(index)
+    table.index.freq = None
+    windower = SequenceWindower(4).fit(table.iloc[:8])
+    assert windower.freq_ == pd.offsets.Day(1)
+    whole = SequenceWindower(4, freq="D").fit_transform(table)
+    assert lengths(whole) == [1, 2, 3] + [4] * 27
+    assert_same_windows(windower.transform(table.iloc[8:]), whole[8:])
+
+
+def test_hours_go_on_when_the_clocks_change():
+    index = pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Berlin")
+    table = hourly(72).set_axis(index)
+    table.index.freq = None
+    windower = SequenceWindower(4).fit(table.iloc[:24])
+    assert lengths(windower.transform(table.iloc[24:])) == [4] * 48
+
+
+def test_a_timedelta_is_elapsed_time_and_a_day_is_not():
+    index = pd.date_range("2024-03-30", periods=3, freq="D", tz="Europe/Berlin")
+    table = hourly(3).set_axis(index)
+    assert lengths(SequenceWindower(3, freq="D").fit_transform(table)) == [1, 2, 3]
+    windower = SequenceWindower(3, freq=pd.Timedelta("24h"))
+    assert lengths(windower.fit_transform(table)) == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.period_range("2024-01", periods=12, freq="M"),
+        pd.period_range("2024-01", periods=12, freq="2h"),
+        pd.timedelta_range("0h", periods=12, freq="30min"),
+        pd.Index(np.arange(12) * 0.1),
+        pd.Index(np.arange(0, 36, 3), dtype=np.uint8),
+        pd.date_range("2024-01-01", periods=12, freq="D", unit="s"),
+    ],
+)
+def test_any_kind_of_time_has_neighbours_and_gaps(index):
+    table = hourly(12).set_axis(index)
+    windower = SequenceWindower(3).fit(table.iloc[:8])
+    assert lengths(windower.transform(table.iloc[8:])) == [3, 3, 3, 3]
+    assert lengths(windower.transform(table.iloc[[9, 10]])) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.Series(pd.date_range("2024-01-01", periods=12, freq="h")).astype(
+            "timestamp[us][pyarrow]"
+        ),
+        pd.Series(pd.date_range("2024-01-01", periods=12, freq="h", tz="UTC")).astype(
+            "timestamp[us, UTC][pyarrow]"
+        ),
+        pd.array(np.arange(12), dtype="Int64"),
+        pd.array(np.arange(12) / 4, dtype="float64[pyarrow]"),
+    ],
+)
+def test_nullable_and_arrow_times_are_times(index):
+    table = hourly(12).set_axis(pd.Index(index))
+    windower = SequenceWindower(3).fit(table.iloc[:8])
+    assert lengths(windower.transform(table.iloc[8:])) == [3, 3, 3, 3]
+    table = table.reset_index(names="when")
+    windower = SequenceWindower(3, time="when").fit(table.iloc[:8])
+    assert lengths(windower.transform(table.iloc[8:])) == [3, 3, 3, 3]
+
+
+def test_times_in_a_column_are_times():
+    table = hourly(12).reset_index(names="when")
+    windower = SequenceWindower(3, time="when").fit(table.iloc[:8])
+    assert lengths(windower.transform(table.iloc[8:])) == [3, 3, 3, 3]
+    assert windower.transform(table.iloc[8:]).n_features == 2
+
+
+def test_times_in_an_array_are_named_by_position():
+    X = np.column_stack([np.arange(10.0), np.arange(10) * 60])
+    windower = SequenceWindower(3, time=-1).fit(X[:6])
+    windows = windower.transform(X[6:])
+    assert windows[0].ravel().tolist() == [4, 5, 6]
+
+
+# Several series in one table.
+
+
+def test_windows_stay_inside_their_series():
+    table = two_series()
+    windower = SequenceWindower(3, time="time", group_by="station")
+    windows = windower.fit_transform(table)
+    for station in ("north", "south"):
+        rows = np.flatnonzero(table["station"] == station)
+        alone = SequenceWindower(3, time="time").fit_transform(
+            table.loc[rows, ["time", "temp"]]
+        )
+        assert_same_windows(windows[rows], alone)
+
+
+def test_each_series_has_its_own_history():
+    table = two_series()
+    windower = SequenceWindower(3, time="time", group_by="station")
+    whole = windower.fit_transform(table)
+    windower.fit(table.iloc[:6])
+    assert_same_windows(windower.transform(table.iloc[6:]), whole[6:])
+    south = table.iloc[6:][table.iloc[6:]["station"] == "south"]
+    assert_same_windows(windower.transform(south), whole[south.index])
+
+
+def test_history_train_goes_by_series():
+    table = two_series()[["station", "temp"]]
+    windower = SequenceWindower(3, history="train", group_by="station")
+    windower.fit(table.iloc[:6])
+    windows = windower.transform(table.iloc[8:])
+    assert windows[0].ravel().tolist() == [2, 4, 8]
+    assert windows[1].ravel().tolist() == [3, 5, 9]
+
+
+def test_an_unknown_series_stands_alone():
+    table = two_series()
+    windower = SequenceWindower(3, time="time", group_by="station").fit(table.iloc[:8])
+    new = table.iloc[8:].replace({"station": {"south": "west"}})
+    assert lengths(windower.transform(new)) == [3, 1, 3, 2]
+
+
+def test_levels_of_the_index_name_times_and_series():
+    table = two_series()
+    by_level = SequenceWindower(3, time="time", group_by="station")
+    assert_same_windows(
+        by_level.fit_transform(table.set_index(["station", "time"])),
+        by_level.fit_transform(table),
+    )
+
+
+def test_an_index_of_several_levels_is_refused_where_none_is_named():
+    table = two_series().set_index(["station", "time"])
+    with pytest.raises(InvalidSequenceError, match="name one level in time="):
+        SequenceWindower(3).fit(table)
+
+
+def test_series_in_an_object_array_are_named_by_position():
+    table = two_series()[["station", "temp"]]
+    windows = SequenceWindower(3, group_by=0).fit_transform(table.to_numpy(object))
+    expected = SequenceWindower(3, group_by="station").fit_transform(table)
+    assert_same_windows(windows, expected)
+
+
+def test_a_missing_series_label_is_refused():
+    table = two_series().replace({"station": {"south": None}})
+    with pytest.raises(InvalidSequenceError, match="no label in row 1"):
+        SequenceWindower(3, time="time", group_by="station").fit(table)
+
+
+# Kinds of input.
+
+
+@pytest.mark.parametrize("time_zone", [None, "Europe/Berlin"])
+def test_polars_gives_the_windows_of_pandas(time_zone):
+    table = two_series(12)
+    table["time"] = table["time"].dt.tz_localize(time_zone)
+    table["wet"] = table["temp"] > 5
+    table["count"] = np.arange(24)
+    frame = pl.from_pandas(table)
+    windower = SequenceWindower(5, time="time", group_by="station")
+    assert_same_windows(windower.fit_transform(frame), windower.fit_transform(table))
+    windower.fit(frame[:10])
+    assert_same_windows(windower.transform(frame[10:]), windower.transform(table[10:]))
+
+
+def test_missing_numbers_of_any_library_become_nan():
+    expected = [[1.0, 1.0], [np.nan, np.nan]]
+    frames = [
+        pl.DataFrame({"a": [1, None], "b": [True, None]}),
+        pd.DataFrame(
+            {
+                "a": pd.array([1, None], dtype="Int64"),
+                "b": pd.array([True, None], dtype="boolean"),
+            }
+        ),
+        pd.DataFrame({"a": [1, None], "b": [True, None]}, dtype=object),
+        pd.DataFrame({"a": [1, None], "b": [1, None]}, dtype="double[pyarrow]"),
+    ]
+    for frame in frames:
+        windows = SequenceWindower(2, history=None).fit_transform(frame)
+        np.testing.assert_array_equal(windows.values, expected)
+
+
+def test_a_list_of_equal_rows_is_a_table():
+    windows = SequenceWindower(2).fit_transform([[1, 2], [3, 4], [5, 6]])
+    assert lengths(windows) == [1, 2, 2]
+    assert windows[2].tolist() == [[3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.arange(24.0).reshape(2, 4, 3),
+        [np.zeros((5, 3)), np.ones((2, 3))],
+        SequenceArray(np.arange(24.0).reshape(8, 3), [0, 2], [6, 5]),
+    ],
+)
+def test_of_sequences_the_last_steps_are_kept(X):
+    windower = SequenceWindower(3)
+    trimmed = windower.fit_transform(X)
+    assert_same_windows(trimmed, [sequence[-3:] for sequence in X])
+    assert_same_windows(windower.transform(X), trimmed)
+    assert windower.n_features_in_ == 3
+
+
+def test_lists_of_unequal_length_are_univariate_sequences():
+    trimmed = SequenceWindower(2).fit_transform([[1, 2, 3], [4, 5]])
+    assert [x.ravel().tolist() for x in trimmed] == [[2, 3], [4, 5]]
+
+
+def test_trimming_keeps_names_and_scaling():
+    X = SequenceArray(np.arange(6.0)[:, None], [0], [6], feature_names=["a"])
+    X = X.scale(np.array([1.0]), np.array([2.0]))
+    trimmed = SequenceWindower(2).fit_transform(X)
+    assert trimmed.feature_names == ("a",)
+    assert trimmed[0].ravel().tolist() == [6, 8]
+
+
+def test_windows_cut_beforehand_may_follow_a_fit_on_the_table():
+    table = hourly(20)
+    windows = SequenceWindower(8).fit_transform(table)
+    windower = SequenceWindower(3).fit(table)
+    assert_same_windows(windower.transform(windows), windower.fit_transform(table))
+
+
+def test_a_table_after_a_fit_on_sequences_is_refused():
+    windower = SequenceWindower(3).fit(np.zeros((2, 4, 3)))
+    with pytest.raises(InvalidSequenceError, match="was fitted on sequences"):
+        windower.transform(np.zeros((5, 3)))
+
+
+# Life among scikit-learn's tools.
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_rnn._exceptions.WindowHistoryWarning")
+def test_check_estimator_fails_only_where_a_window_must():
+    results = check_estimator(
+        SequenceWindower(),
+        expected_failed_checks=TRUE_FAILURES,
+        on_skip=None,
+    )
+    failed = {r["check_name"] for r in results if r["status"] == "xfail"}
+    assert failed == set(TRUE_FAILURES)
+
+
+def test_n_steps_can_be_searched():
+    table = hourly(80)
+    y = table["a"].shift(5).bfill()
+    first_step = FunctionTransformer(lambda windows: np.array([w[0] for w in windows]))
+    model = make_pipeline(SequenceWindower(), first_step, Ridge(alpha=1e-6))
+    search = GridSearchCV(
+        model, {"sequencewindower__n_steps": [2, 6, 12]}, cv=TimeSeriesSplit(3)
+    )
+    search.fit(table, y)
+    assert search.best_params_ == {"sequencewindower__n_steps": 6}
+    assert search.best_score_ > 0.999
+
+
+def test_a_pipeline_can_set_output_to_pandas():
+    table = hourly(20)
+    model = make_pipeline(StandardScaler(), SequenceWindower(4))
+    model.set_output(transform="pandas").fit(table.iloc[:10])
+    windows = model.transform(table.iloc[10:])
+    assert isinstance(windows, SequenceArray)
+    assert windows.feature_names == ("a", "b")
+    assert lengths(windows) == [4] * 10
+
+
+def test_clone_keeps_parameters_and_forgets_the_data():
+    windower = SequenceWindower(7, history="train", freq="h", time="t", group_by="g")
+    assert clone(windower).get_params() == windower.get_params()
+    fitted = SequenceWindower().fit(hourly(5))
+    assert not hasattr(clone(fitted), "n_features_in_")
+
+
+def test_refitting_on_sequences_forgets_the_table():
+    windower = SequenceWindower(3).fit(hourly(10))
+    windower.fit(np.zeros((2, 4, 2)))
+    assert windower.freq_ is None
+    with pytest.raises(InvalidSequenceError, match="fitted on sequences"):
+        windower.transform(hourly(3))
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"n_steps": 0}, "n_steps"),
+        ({"n_steps": -3}, "n_steps"),
+        ({"n_steps": 2.5}, "n_steps"),
+        ({"history": "always"}, "history"),
+        ({"freq": []}, "freq"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(parameters, name):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+        SequenceWindower(**parameters).fit(np.zeros((4, 1)))
+
+
+def test_unsorted_rows_are_refused_by_place():
+    table = hourly(6).iloc[[0, 1, 3, 2, 4, 5]]
+    with pytest.raises(
+        InvalidSequenceError,
+        match=r"row 3 is at 2024-01-01 02:00:00, after row 2 at 2024-01-01 03:00:00"
+        r".*sort_index.*group_by",
+    ):
+        SequenceWindower(3).fit(table)
+
+
+def test_duplicate_times_are_refused_by_place():
+    table = hourly(6).iloc[[0, 1, 2, 2, 3]]
+    with pytest.raises(
+        InvalidSequenceError,
+        match=r"2024-01-01 02:00:00 twice, in rows 2 and 3.*duplicated",
+    ):
+        SequenceWindower(3).fit(table)
+
+
+def test_order_is_checked_inside_each_series():
+    table = two_series().iloc[[0, 1, 2, 5, 4, 3]]
+    with pytest.raises(InvalidSequenceError, match=r"row 5 is at .*, after row 3 at"):
+        SequenceWindower(3, time="time", group_by="station").fit(table)
+
+
+def test_shuffled_rows_are_refused_in_transform_too():
+    table = hourly(6).reset_index(drop=True)
+    windower = SequenceWindower(3).fit(table)
+    with pytest.raises(InvalidSequenceError, match=r"reset_index\(drop=True\)"):
+        windower.transform(table.iloc[[2, 0, 1]])
+
+
+def test_missing_times_are_refused_by_place():
+    table = hourly(4).reset_index(names="when")
+    table.loc[2, "when"] = pd.NaT
+    with pytest.raises(InvalidSequenceError, match="no time in row 2"):
+        SequenceWindower(3, time="when").fit(table)
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (["x", "y", "z"], "column 'bad' of X holds .*group_by="),
+        (np.array(["2024", "2025", "2026"], "M8[ms]"), "column 'bad' .*time="),
+    ],
+)
+def test_columns_that_are_not_numeric_are_refused_by_name(library, column, message):
+    table = library.DataFrame({"a": [1.0, 2.0, 3.0], "bad": column})
+    with pytest.raises(InvalidSequenceError, match=message):
+        SequenceWindower(3).fit(table)
+
+
+def test_objects_that_are_no_numbers_are_refused_by_name():
+    table = pd.DataFrame({"a": [1.0, 2.0], "bad": [1.0, {}]})
+    with pytest.raises(TypeError, match="column 'bad'"):
+        SequenceWindower(3).fit(table)
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(InvalidSequenceError, match=r"time='when'.*\['a', 'b'\]"):
+        SequenceWindower(3, time="when").fit(hourly(4))
+    with pytest.raises(InvalidSequenceError, match="group_by=5 names no column"):
+        SequenceWindower(3, group_by=5).fit(np.zeros((4, 2)))
+    with pytest.raises(InvalidSequenceError, match="without names"):
+        SequenceWindower(3, group_by="a").fit(np.zeros((4, 2)))
+
+
+def test_a_time_column_of_strings_is_refused():
+    table = pd.DataFrame({"a": [1.0, 2.0], "when": ["2024", "2025"]})
+    with pytest.raises(InvalidSequenceError, match=r"pd\.to_datetime"):
+        SequenceWindower(3, time="when").fit(table)
+
+
+def test_complex_and_sparse_tables_are_refused():
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        SequenceWindower().fit(np.zeros((3, 1), dtype=complex))
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        SequenceWindower().fit(pd.DataFrame({"a": [1j, 2j]}))
+    with pytest.raises(TypeError, match="Sparse"):
+        SequenceWindower().fit(sparse.csr_array(np.eye(3)))
+
+
+def test_no_rows_and_no_features_are_refused():
+    with pytest.raises(InvalidSequenceError, match="0 sample"):
+        SequenceWindower().fit(hourly(4).iloc[:0])
+    with pytest.raises(InvalidSequenceError, match="0 feature"):
+        SequenceWindower(time="a").fit(hourly(4, 1))
+
+
+def test_other_features_than_in_fit_are_refused():
+    X = np.zeros((5, 4))
+    windower = SequenceWindower(history=None).fit(X)
+    expected = "X has 3 features, but SequenceWindower is expecting 4 features as input"
+    for other in (X[:, :3], np.zeros((2, 5, 3))):
+        with pytest.raises(ValueError, match=expected):
+            windower.transform(other)
+    windower = SequenceWindower().fit(hourly(4))
+    with pytest.raises(ValueError, match="feature names should match"):
+        windower.transform(hourly(4).rename(columns={"a": "z"}))
+
+
+def test_times_of_another_kind_than_in_fit_are_refused():
+    windower = SequenceWindower(3).fit(hourly(5))
+    with pytest.raises(InvalidSequenceError, match=r"are numbers, but .* on dates"):
+        windower.transform(hourly(5).reset_index(drop=True))
+    with pytest.raises(InvalidSequenceError, match="dates with a time zone"):
+        windower.transform(hourly(5).tz_localize("UTC"))
+
+
+@pytest.mark.parametrize("freq", [1, "every hour", "-1h", pd.Timedelta(0)])
+def test_a_freq_that_fits_no_dates_is_refused(freq):
+    with pytest.raises(ValueError, match="freq"):
+        SequenceWindower(3, freq=freq).fit(hourly(5))
+
+
+def test_a_freq_that_fits_no_numbers_is_refused():
+    with pytest.raises(InvalidSequenceError, match="give a number"):
+        SequenceWindower(3, freq="h").fit(hourly(5).reset_index(drop=True))
+
+
+def test_a_freq_without_times_is_refused():
+    with pytest.raises(InvalidSequenceError, match="X has no times"):
+        SequenceWindower(3, freq="h").fit(np.zeros((4, 1)))
+
+
+def test_one_row_without_a_declared_step_needs_a_freq():
+    row = hourly(1)
+    row.index.freq = None
+    with pytest.raises(InvalidSequenceError, match="freq="):
+        SequenceWindower(3).fit(row)
+    windower = SequenceWindower(3, freq="h").fit(row)
+    assert lengths(windower.transform(hourly(3).iloc[1:])) == [2, 3]

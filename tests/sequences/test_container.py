@@ -1,0 +1,235 @@
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.model_selection import KFold, cross_val_score
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import _safe_indexing
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences import SequenceArray, _container
+
+
+def windows(n_rows=10, n_steps=4, n_features=2):
+    values = np.random.RandomState(0).randn(n_rows, n_features)
+    starts = np.arange(n_rows - n_steps + 1)
+    return SequenceArray(values, starts, np.full(len(starts), n_steps))
+
+
+def ragged():
+    return SequenceArray(np.arange(12.0).reshape(6, 2), [0, 2, 3], [2, 1, 3])
+
+
+def test_shape_is_that_of_the_padded_array():
+    assert ragged().shape == (3, 3, 2)
+    assert ragged().ndim == 3
+    assert len(ragged()) == 3
+    assert np.asarray(ragged()).shape == ragged().shape
+
+
+def test_an_array_of_it_is_padded_with_nan():
+    dense = np.asarray(ragged())
+    np.testing.assert_array_equal(dense[1], [[4, 5], [np.nan] * 2, [np.nan] * 2])
+    np.testing.assert_array_equal(dense[2], [[6, 7], [8, 9], [10, 11]])
+
+
+def test_an_array_of_integers_becomes_floats_only_where_padding_needs_it():
+    values = np.arange(4)[:, None]
+    assert np.asarray(SequenceArray(values, [0, 2], [2, 2])).dtype == values.dtype
+    assert np.asarray(SequenceArray(values, [0, 2], [2, 1])).dtype == np.float64
+
+
+def test_an_array_beyond_the_limit_is_refused_with_a_hint(monkeypatch):
+    monkeypatch.setattr(_container, "MAX_DENSE_BYTES", 100)
+    with pytest.raises(MemoryError, match="give the SequenceArray itself"):
+        np.asarray(windows())
+
+
+def test_values_cannot_be_changed_through_it_but_stay_the_users():
+    values = np.zeros((4, 1))
+    X = SequenceArray(values, [0], [4])
+    with pytest.raises(ValueError, match="read-only"):
+        X.values[0] = 1
+    values[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("key", "places"),
+    [
+        (slice(1, 3), [1, 2]),
+        ([0, 2], [0, 2]),
+        (np.array([2, 0, 0]), [2, 0, 0]),
+        (np.array([True, False, True]), [0, 2]),
+        ([True, False, True], [0, 2]),
+        ((np.array([1, 2]), Ellipsis), [1, 2]),
+        (([1], slice(None)), [1]),
+        ([], []),
+        (slice(0, 0), []),
+    ],
+)
+def test_a_selection_is_that_of_the_sequences(key, places):
+    X = ragged()
+    assert isinstance(X[key], SequenceArray)
+    assert len(X[key]) == len(places)
+    for one, place in zip(X[key], places, strict=True):
+        np.testing.assert_array_equal(one, X[place])
+
+
+def test_selections_share_the_table():
+    X = windows()
+    assert np.shares_memory(X[[0, 3]].values, X.values)
+    assert np.shares_memory(X[2:4][0], X.values)
+
+
+def test_one_sequence_is_an_array():
+    assert ragged()[-1].tolist() == [[6, 7], [8, 9], [10, 11]]
+    assert ragged()[np.int64(1)].shape == (1, 2)
+    with pytest.raises(IndexError):
+        ragged()[3]
+
+
+def test_steps_and_features_are_not_indexed():
+    with pytest.raises(IndexError, match=r"np\.asarray"):
+        ragged()[:, 0]
+
+
+def test_scikit_learn_splits_it():
+    X = windows(20)
+    y = np.asarray(X)[:, -1, 0]
+
+    class LastStep(StandardScaler):
+        def fit(self, X, y=None):
+            return self
+
+        def score(self, X, y):
+            return float((X.last_step()[:, 0] == y).all())
+
+    assert _safe_indexing(X, np.array([1, 3])).shape == (2, 4, 2)
+    assert cross_val_score(LastStep(), X, y, cv=KFold(3)).tolist() == [1, 1, 1]
+
+
+def test_gather_puts_time_first_and_repeats_the_last_step():
+    batch = ragged().gather([2, 1])
+    assert batch.shape == (3, 2, 2)
+    assert batch[:, 0].tolist() == [[6, 7], [8, 9], [10, 11]]
+    assert batch[:, 1].tolist() == [[4, 5]] * 3
+    assert ragged().gather([0], dtype=np.float32).dtype == np.float32
+
+
+def test_last_step_is_that_of_each_sequence():
+    assert ragged().last_step().tolist() == [[2, 3], [4, 5], [10, 11]]
+
+
+def test_scaling_applies_wherever_steps_are_read():
+    X = ragged().scale(np.array([1.0, 0.0]), np.array([2.0, 3.0]))
+    assert X[1].tolist() == [[6, 15]]
+    assert X.last_step()[1].tolist() == [6, 15]
+    assert X.gather([1])[0, 0].tolist() == [6, 15]
+    assert np.asarray(X)[1, 0].tolist() == [6, 15]
+    assert X.read_rows([2]).tolist() == [[6, 15]]
+
+
+def test_scaling_twice_is_one_after_the_other():
+    once = ragged().scale(np.array([1.0, 0.0]), np.array([2.0, 3.0]))
+    twice = once.scale(np.array([5.0, -1.0]), np.array([0.5, 4.0]))
+    expected = (np.asarray(once) - [5, -1]) * [0.5, 4]
+    np.testing.assert_allclose(np.asarray(twice), expected)
+
+
+def test_coverage_counts_the_sequences_over_each_row():
+    X = SequenceArray(np.zeros((6, 1)), [0, 1, 1], [2, 3, 1])
+    assert X.coverage().tolist() == [1, 3, 1, 1, 0, 0]
+    assert X.coverage(np.array([1, 2, 0.5])).tolist() == [1, 3.5, 2, 2, 0, 0]
+
+
+def test_only_covered_rows_are_visited(monkeypatch):
+    monkeypatch.setattr(_container, "CHUNK_ROWS", 2)
+    X = SequenceArray(np.arange(7.0)[:, None], [1, 5], [2, 1])
+    chunks = [
+        (rows.tolist(), values.ravel().tolist()) for rows, values in X.covered_chunks()
+    ]
+    assert chunks == [([1], [1]), ([2], [2]), ([5], [5])]
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 0, 2.5, 0, 1, 1, 3])])
+def test_mean_and_scale_are_those_of_all_steps_written_out(weights, monkeypatch):
+    monkeypatch.setattr(_container, "CHUNK_ROWS", 3)
+    X = windows().scale(np.array([0.5, 1.0]), np.array([2.0, -1.0]))
+    steps = np.asarray(X).reshape(-1, 2)
+    counts = None if weights is None else weights.repeat(4)
+    reference = StandardScaler().fit(steps, sample_weight=counts)
+    mean, scale = X.mean_and_scale(weights)
+    np.testing.assert_allclose(mean, reference.mean_)
+    np.testing.assert_allclose(scale, reference.scale_)
+
+
+def test_statistics_ignore_rows_that_no_selected_sequence_covers():
+    values = np.arange(10.0)[:, None]
+    X = SequenceArray(values, [0, 5], [5, 5])[:1]
+    values[5:] = np.nan
+    assert X.mean_and_scale()[0] == 2
+
+
+def test_a_constant_feature_gets_a_scale_of_one():
+    X = SequenceArray(np.full((1000, 1), 0.1), [0], [1000])
+    assert X.mean_and_scale()[1] == 1
+
+
+def test_statistics_of_a_large_offset_keep_their_digits():
+    values = 1e8 + np.random.RandomState(0).randn(1000, 1)
+    mean, scale = SequenceArray(values, [0], [1000]).mean_and_scale()
+    np.testing.assert_allclose(mean, values.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(scale, values.std(0), rtol=1e-6)
+
+
+def test_windows_share_rows_and_blocks_do_not():
+    assert windows().shares_rows()
+    assert not ragged().shares_rows()
+    assert not windows(n_steps=1).shares_rows()
+
+
+def test_a_sequence_drawn_twice_is_no_shared_row():
+    assert not ragged()[[0, 0, 2]].shares_rows()
+
+
+def test_a_row_is_located_in_the_first_sequence_over_it():
+    assert windows().locate(5) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("X", "text"),
+    [
+        (ragged(), "SequenceArray(3 sequences of 1 to 3 steps, 2 features, float64)"),
+        (windows(n_features=1), "SequenceArray(7 sequences of 4 steps, 1 feature, "),
+        (ragged()[:0], "SequenceArray(0 sequences of no steps, 2 features, "),
+        (
+            SequenceArray(np.zeros((2, 5)), [0], [2], feature_names="abcde"),
+            "2 steps, 5 features: a, b, c, d, …, float64)",
+        ),
+    ],
+)
+def test_its_text_is_short(X, text):
+    assert text in repr(X)
+
+
+def test_it_pickles_at_the_size_of_the_table():
+    X = windows(n_rows=1000, n_steps=200)
+    stored = pickle.dumps(X)
+    assert len(stored) < 2.5 * X.values.nbytes
+    np.testing.assert_array_equal(np.asarray(pickle.loads(stored)), np.asarray(X))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros(3), [0], [1]), "must be 2-D"),
+        ((np.zeros((3, 1)), [0, 1], [1]), "of one length"),
+        ((np.zeros((3, 1)), [0, 1], [1, 0]), r"X\[1\] is an empty sequence"),
+        ((np.zeros((3, 1)), [0, 2], [1, 2]), "sequence 1 covers rows 2 to 4"),
+        ((np.zeros((3, 1)), [-1], [2]), "covers rows -1 to 1"),
+        ((np.zeros((3, 1)), [0], [3], ["a", "b"]), "2 feature names for 1 features"),
+    ],
+)
+def test_impossible_containers_are_refused(arguments, message):
+    with pytest.raises(InvalidSequenceError, match=message):
+        SequenceArray(*arguments)

@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences import make_windows, trailing_windows
+
+
+def series(n_rows=8):
+    return np.column_stack([np.arange(n_rows), 10 * np.arange(n_rows)]).astype(float)
+
+
+def test_a_window_ends_one_row_before_its_target():
+    X = series()
+    windows, targets = make_windows(X, X[:, 0], n_steps=3)
+    assert len(windows) == len(targets) == 5
+    for window, target in zip(windows, targets, strict=True):
+        assert window.shape == (3, 2)
+        assert target == window[-1, 0] + 1
+
+
+@pytest.mark.parametrize("horizon", [0, 1, 2, 4])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_targets_are_those_of_a_plain_loop(horizon, stride):
+    X, y = series(20), np.arange(20) ** 2
+    windows, targets = make_windows(X, y, n_steps=4, horizon=horizon, stride=stride)
+    last = [i for i in range(3, 20 - horizon) if (i - 3) % stride == 0]
+    assert [window[-1, 0] for window in windows] == last
+    ahead = {0: lambda i: y[i], 1: lambda i: y[i + 1]}
+    expected = [
+        ahead.get(horizon, lambda i: y[i + 1 : i + horizon + 1])(i) for i in last
+    ]
+    np.testing.assert_array_equal(targets, expected)
+
+
+def test_several_targets_stand_one_after_the_other():
+    X = series()
+    assert make_windows(X, X, n_steps=2)[1][0].tolist() == [2, 20]
+    targets = make_windows(X, X, n_steps=2, horizon=3)[1]
+    assert targets.shape == (4, 6)
+    assert targets[0].tolist() == [2, 3, 4, 20, 30, 40]
+
+
+def test_without_targets_the_last_window_ends_at_the_last_row():
+    windows = make_windows(series(), n_steps=3, horizon=5)
+    assert len(windows) == 6
+    assert windows[-1][:, 0].tolist() == [5, 6, 7]
+
+
+def test_windows_share_the_memory_of_the_series():
+    X = series(100)
+    assert np.shares_memory(make_windows(X, n_steps=30).values, X)
+
+
+def test_names_of_columns_are_kept():
+    table = pd.DataFrame(series(), columns=["temp", "wind"])
+    assert make_windows(table, n_steps=2).feature_names == ("temp", "wind")
+    assert make_windows(table["temp"], n_steps=2).feature_names == ("temp",)
+    assert make_windows(table.set_axis([0, 1], axis=1), n_steps=2).feature_names is None
+
+
+@pytest.mark.parametrize("X", [[1, 2, 3, 4], np.arange(4), pd.Series([1, 2, 3, 4])])
+def test_one_dimension_is_one_feature(X):
+    assert make_windows(X, n_steps=2).shape == (3, 2, 1)
+
+
+def test_labels_of_any_kind_are_targets():
+    _, targets = make_windows(series(4), list("abcd"), n_steps=2, horizon=0)
+    assert targets.tolist() == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize(("n_steps", "horizon"), [(9, 0), (8, 1), (4, 5)])
+def test_too_few_rows_are_refused_with_the_number_needed(n_steps, horizon):
+    with pytest.raises(
+        InvalidSequenceError, match=f"8 rows.* take {n_steps + horizon}"
+    ):
+        make_windows(series(), np.zeros(8), n_steps=n_steps, horizon=horizon)
+
+
+@pytest.mark.parametrize("y", [np.zeros(7), np.zeros((8, 1, 1)), 3.0])
+def test_targets_of_another_shape_are_refused(y):
+    with pytest.raises(InvalidSequenceError, match=r"y has shape .* 8 rows"):
+        make_windows(series(), y, n_steps=2)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("n_steps", 0), ("n_steps", 2.0), ("horizon", -1), ("stride", 0)],
+)
+def test_sizes_out_of_range_are_refused_by_name(parameter, value):
+    options = {"n_steps": 2, parameter: value}
+    with pytest.raises(ValueError, match=f"{parameter} must be an int of at least"):
+        make_windows(series(), np.zeros(8), **options)
+
+
+def test_trailing_windows_never_cross_a_first_row():
+    first = np.array([1, 0, 0, 0, 1, 1, 0], dtype=bool)
+    starts, lengths = trailing_windows(first, 3)
+    assert starts.tolist() == [0, 0, 0, 1, 4, 5, 5]
+    assert lengths.tolist() == [1, 2, 3, 3, 1, 1, 2]
