@@ -97,6 +97,8 @@ def load_japanese_vowels(*, subset="all", return_X_y=False):
     Returns
     -------
     vowels : Bunch
+        A dictionary with attributes:
+
         data : list of ndarray of shape (n_frames, 12), float64
             One array an utterance, of 7 to 29 frames.
         target : ndarray of shape (n_utterances,), int64

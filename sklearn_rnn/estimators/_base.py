@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_rnn.estimators._samples import Samples
-from sklearn_rnn.estimators._state import to_numpy, to_torch
+from sklearn_rnn.estimators._state import DTYPES, PortableState
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS, NetworkSpec, build_network
 from sklearn_rnn.sequences import (
@@ -37,14 +37,12 @@ from sklearn_rnn.training import (
     limit_threads,
     network_outputs,
     n_epochs_for,
-    usable_device,
     validation_split,
 )
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-class BaseRNN(BaseEstimator, ABC):
+class BaseRNN(PortableState, BaseEstimator, ABC):
     """Base of the estimators that learn from whole sequences.
 
     A subclass says how targets are read, what the network is to predict, and
@@ -428,30 +426,3 @@ class BaseRNN(BaseEstimator, ABC):
         with limit_threads(self._n_threads()):
             outputs = network_outputs(self.module_, sequences, self.net_.device)
         return sequences, outputs.cpu().numpy().astype(np.float64)
-
-    # Pickling: plain NumPy and parameters, so that it loads on any machine.
-
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            net = state.pop("net_")
-            del state["module_"]
-            state["_saved_net"] = {
-                "weights": to_numpy(net.module_.state_dict()),
-                "optimizer": to_numpy(net.optimizer_.state_dict()),
-                "optimizer_class": type(net.optimizer_).__name__,
-            }
-        return state
-
-    def __setstate__(self, state):
-        state = dict(state)
-        saved = state.pop("_saved_net", None)
-        super().__setstate__(state)
-        if saved is None:
-            return
-        network = build_network(self._network_spec, DTYPES[self._torch_dtype])
-        network.load_state_dict(to_torch(saved["weights"]))
-        self._make_net(network, schedule=None, device=usable_device(self.device))
-        self.module_.eval()
-        if type(self.net_.optimizer_).__name__ == saved["optimizer_class"]:
-            self.net_.optimizer_.load_state_dict(to_torch(saved["optimizer"]))

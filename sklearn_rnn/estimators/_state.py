@@ -3,6 +3,45 @@
 import numpy as np
 import torch
 
+from sklearn_rnn.modules import build_network
+from sklearn_rnn.training import usable_device
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class PortableState:
+    """Pickling for estimators that hold a net: plain NumPy and parameters.
+
+    The net is built anew when the pickle is loaded, so it loads on a machine
+    without the device that it was trained on.
+    """
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            net = state.pop("net_")
+            del state["module_"]
+            state["_saved_net"] = {
+                "weights": to_numpy(net.module_.state_dict()),
+                "optimizer": to_numpy(net.optimizer_.state_dict()),
+                "optimizer_class": type(net.optimizer_).__name__,
+            }
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        saved = state.pop("_saved_net", None)
+        super().__setstate__(state)
+        if saved is None:
+            return
+        network = build_network(self._network_spec, DTYPES[self._torch_dtype])
+        network.load_state_dict(to_torch(saved["weights"]))
+        self._make_net(network, schedule=None, device=usable_device(self.device))
+        self.module_.eval()
+        # Moments belong to one optimizer; after set_params(optimizer=...) start anew.
+        if type(self.net_.optimizer_).__name__ == saved["optimizer_class"]:
+            self.net_.optimizer_.load_state_dict(to_torch(saved["optimizer"]))
+
 
 def to_numpy(tree):
     """Replace every tensor in nested dicts and lists by an array.

@@ -15,7 +15,6 @@ from sklearn_rnn.modules._pooling import (
 )
 
 __all__ = [
-    "POOLINGS",
     "AttentionPooling",
     "Dropout",
     "LastPooling",
@@ -23,6 +22,7 @@ __all__ = [
     "MaxPooling",
     "MeanPooling",
     "NetworkSpec",
+    "POOLINGS",
     "Pooling",
     "RecurrentCore",
     "SequenceNetwork",

@@ -163,19 +163,17 @@ def join(table, series, first, history, lead_ins):
     for lead_in in lead_ins:
         shift[lead_in.place] = lead_in.end - lead_in.begin
     np.cumsum(shift, out=shift)
-    shift += np.arange(table.n_rows)
+    shift += np.arange(table.n_rows)  # place after all that is put in front
     places = shift
     if series.order is not None:
         places = np.empty_like(shift)
         places[series.order] = shift
-    if table.block is not None and series.order is None and not lead_ins:
-        return table.block, first, places
-    n_rows = table.n_rows + sum(end - begin for _, begin, end in lead_ins)
-    dtypes = [table.dtype] + [history.values.dtype] * bool(lead_ins)
-    values = np.empty((n_rows, len(table.columns)), dtype=np.result_type(*dtypes))
-    for j, column in enumerate(table.columns):
-        values[places, j] = column
-    joined_first = np.zeros(n_rows, dtype=bool)
+    if not lead_ins:
+        unmoved = table.block is not None and series.order is None
+        return table.block if unmoved else _write(table, places), first, places
+    n_kept = sum(end - begin for _, begin, end in lead_ins)
+    values = _write(table, places, n_kept, history.values.dtype)
+    joined_first = np.zeros(len(values), dtype=bool)
     joined_first[shift] = first
     for place, begin, end in lead_ins:
         rows = slice(shift[place] - (end - begin), shift[place])
@@ -183,3 +181,12 @@ def join(table, series, first, history, lead_ins):
         joined_first[shift[place]] = False
         joined_first[rows.start] = True
     return values, joined_first, places
+
+
+def _write(table, places, n_kept=0, dtype=np.bool_):
+    """Copy a table's rows to their places, and leave `n_kept` rows open."""
+    shape = (table.n_rows + n_kept, len(table.columns))
+    values = np.empty(shape, dtype=np.result_type(table.dtype, dtype))
+    for j, column in enumerate(table.columns):
+        values[places, j] = column
+    return values

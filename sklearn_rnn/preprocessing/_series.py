@@ -59,7 +59,8 @@ def read_series(n_rows, times, groups):
     first[:1] = True
     if groups is not None:
         codes, labels = pd.factorize(groups, use_na_sentinel=True)
-        labels = pd.Index(labels)
+        # As objects, labels match whatever type a library gave their column.
+        labels = pd.Index(labels, dtype=object)
         _refuse_missing(codes)
         if (codes[1:] < codes[:-1]).any():
             order = np.argsort(codes, kind="stable")

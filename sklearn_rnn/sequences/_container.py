@@ -268,11 +268,28 @@ class SequenceArray:
         return sequence, int(row - self.starts[sequence])
 
     def last_step(self):
-        """Read each sequence's last step, shape (n_sequences, n_features)."""
+        """Read each sequence's last step.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_features)
+            Through the affine map.
+        """
         return self.read_rows(self.ends - 1)
 
     def scale(self, center, factor):
-        """Return the same sequences read as ``(steps - center) * factor``."""
+        """Return the same sequences, read as ``(steps - center) * factor``.
+
+        Parameters
+        ----------
+        center, factor : ndarray of shape (n_features,)
+            In the units of the steps as they are read now.
+
+        Returns
+        -------
+        SequenceArray
+            Over the same `values`.
+        """
         if self.center is not None:
             center = self.center + center / self.factor
             factor = self.factor * factor
@@ -348,6 +365,12 @@ class SequenceArray:
         return mean, scale
 
     def shares_rows(self):
-        """Tell whether different sequences read the same rows, as windows do."""
+        """Tell whether different sequences read the same rows, as windows do.
+
+        Returns
+        -------
+        bool
+            False for copies of one sequence: those are the same sequence.
+        """
         distinct = np.unique(np.column_stack([self.starts, self.ends]), axis=0)
         return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())

@@ -15,12 +15,12 @@ from sklearn_rnn.training._split import validation_split
 from sklearn_rnn.training._threads import choose_n_threads, limit_threads
 
 __all__ = [
-    "OPTIMIZERS",
-    "SCHEDULES",
     "BatchIterator",
     "EpochLines",
+    "OPTIMIZERS",
     "Patience",
     "ProgressBar",
+    "SCHEDULES",
     "SequenceDataset",
     "SequenceNet",
     "WeightSnapshot",

@@ -460,6 +460,16 @@ def test_series_in_an_object_array_are_named_by_position():
     assert_same_windows(windows, expected)
 
 
+def test_labels_match_whatever_the_type_of_their_column():
+    table = two_series()
+    windower = SequenceWindower(3, time="time", group_by="station")
+    whole = windower.fit_transform(table)
+    windower.fit(table.iloc[:6].astype({"station": "category"}))
+    for kind in ("category", object, "string"):
+        new = table.iloc[6:].astype({"station": kind})
+        assert_same_windows(windower.transform(new), whole[6:])
+
+
 def test_a_missing_series_label_is_refused():
     table = two_series().replace({"station": {"south": None}})
     with pytest.raises(InvalidSequenceError, match="no label in row 1"):

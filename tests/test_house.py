@@ -1,0 +1,190 @@
+"""The plan of the house: floors, doors, docstrings, examples in docstrings."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+from numpydoc.docscrape import NumpyDocString
+from numpydoc.validate import validate
+
+import sklearn_rnn
+
+ROOT = Path(sklearn_rnn.__file__).parent
+# From the top down; a file imports only from lower floors or its own folder.
+FLOORS = [
+    {"__init__"},
+    {"displays", "model_selection", "export"},
+    {"estimators"},
+    {"training"},
+    {"preprocessing", "modules"},
+    {"sequences", "kernels", "metrics", "datasets"},
+    {"_exceptions"},
+]
+MODULES = [
+    "sklearn_rnn",
+    *(m.name for m in pkgutil.walk_packages(sklearn_rnn.__path__, "sklearn_rnn.")),
+]
+PUBLIC = [
+    "RNNClassifier",
+    "RNNRegressor",
+    "LossCurveDisplay",
+    "SequenceArray",
+    "SequenceScaler",
+    "SequenceWindower",
+    "datasets",
+    "make_forecast_frame",
+    "make_windows",
+]
+# numpydoc's checks that this project keeps. Left out: sections in which it has
+# nothing to say (SA01 See Also, ES01 Extended Summary), and those about style
+# that ruff or taste decide.
+NUMPYDOC_CHECKS = {
+    "GL03", "GL06", "GL07", "GL08", "GL09", "SS01", "SS02", "SS03", "SS04", "SS06",
+    "PR01", "PR02", "PR03", "PR04", "PR07", "RT01", "RT03", "YD01", "EX01",
+}  # fmt: skip
+
+
+def floor_of(path):
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    return next(i for i, floor in enumerate(FLOORS) if part in floor), part
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node, node.module
+        elif isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+
+
+def own_imports():
+    """Yield (importing path, imported path) for every import inside the house."""
+    for path in ROOT.rglob("*.py"):
+        for _, module in imports_of(path):
+            if module.split(".")[0] == "sklearn_rnn" and module != "sklearn_rnn":
+                target = ROOT.joinpath(*module.split(".")[1:])
+                target = target / "__init__" if target.is_dir() else target
+                yield path, target.with_suffix(".py")
+
+
+def test_imports_run_downwards_only():
+    for path, target in own_imports():
+        (here, folder), (there, below) = floor_of(path), floor_of(target)
+        assert folder == below or here < there, f"{path} imports {target}"
+
+
+def test_imports_have_no_cycle():
+    graph = {}
+    for path, target in own_imports():
+        # A door (__init__) imports its own rooms; rooms do not use their own door.
+        assert not (target.name == "__init__.py" and target.parent == path.parent), path
+        graph.setdefault(path, set()).add(target)
+    done, under_way = set(), []
+
+    def visit(path):
+        assert path not in under_way, f"cycle: {[*under_way, path]}"
+        if path not in done:
+            under_way.append(path)
+            for target in graph.get(path, ()):
+                visit(target)
+            done.add(under_way.pop())
+
+    for path in graph:
+        visit(path)
+
+
+def test_functions_import_only_optional_packages():
+    optional = {"matplotlib"}
+    for path in ROOT.rglob("*.py"):
+        top = set(ast.parse(path.read_text(encoding="utf-8")).body)
+        lines = {n.lineno for n in top if isinstance(n, (ast.Import, ast.ImportFrom))}
+        for node, module in imports_of(path):
+            inside = node.lineno not in lines
+            assert not inside or module.split(".")[0] in optional, f"{path}: {module}"
+
+
+def test_the_door_shows_exactly_the_public_names():
+    assert sklearn_rnn.__all__ == sorted(PUBLIC)
+    assert set(dir(sklearn_rnn)) >= set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_door_lists_what_exists(name):
+    module = importlib.import_module(name)
+    for public in getattr(module, "__all__", ()):
+        assert hasattr(module, public), f"{name}.__all__ lists {public}"
+    if name.count(".") <= 1 and hasattr(module, "__path__"):
+        assert module.__all__ == sorted(module.__all__), name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_run(name):
+    failed, _ = doctest.testmod(importlib.import_module(name))
+    assert failed == 0
+
+
+def documented():
+    """Return the import path of everything a user may call."""
+    names = []
+    for door in [sklearn_rnn, sklearn_rnn.datasets]:
+        for public in door.__all__:
+            thing = getattr(door, public)
+            if inspect.ismodule(thing):
+                continue
+            names.append(f"{door.__name__}.{public}")
+            if inspect.isclass(thing):
+                names += [
+                    f"{door.__name__}.{public}.{member}"
+                    for member, value in vars(thing).items()
+                    if inspect.isfunction(value) and not member.startswith("_")
+                ]
+    return names
+
+
+@pytest.mark.parametrize("name", documented())
+def test_docstrings_are_whole(name):
+    errors = [
+        (code, text)
+        for code, text in validate(name)["errors"]
+        if code in NUMPYDOC_CHECKS and not (code == "EX01" and name.count(".") > 1)
+    ]
+    assert not errors, f"{name}: {errors}"
+
+
+def words_by_parameter():
+    words = {}
+    for name in ["RNNClassifier", "RNNRegressor"]:
+        parsed = NumpyDocString(inspect.getdoc(getattr(sklearn_rnn, name)))
+        for parameter in parsed["Parameters"]:
+            text = " ".join(" ".join(parameter.desc).split())
+            words.setdefault(parameter.name, {})[name] = text
+    return words
+
+
+def test_one_parameter_has_the_same_words_everywhere():
+    for parameter, by_estimator in words_by_parameter().items():
+        # One says that the choice is stratified, which numbers cannot be.
+        texts = {t.replace(", stratified by class", "") for t in by_estimator.values()}
+        assert len(texts) == 1, f"{parameter}: {by_estimator}"
+
+
+@pytest.mark.parametrize("name", ["RNNClassifier", "RNNRegressor"])
+def test_docstrings_state_the_true_defaults(name):
+    estimator = getattr(sklearn_rnn, name)
+    signature = inspect.signature(estimator)
+    for parameter in NumpyDocString(inspect.getdoc(estimator))["Parameters"]:
+        stated = re.search(r"default=(.+)$", parameter.type).group(1)
+        default = signature.parameters[parameter.name].default
+        assert ast.literal_eval(stated) == default, parameter.name
+
+
+def test_no_module_is_long():
+    for path in ROOT.rglob("*.py"):
+        n_lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert n_lines <= 450, f"{path}: {n_lines} lines"
