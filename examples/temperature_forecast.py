@@ -65,6 +65,7 @@ def draw(forecasts, horizon, path):
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.dates import DateFormatter, DayLocator
 
     week = forecasts.loc["2013-11-10":"2013-11-16"]
     figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
@@ -73,10 +74,13 @@ def draw(forecasts, horizon, path):
     axes.plot(week["last value"], color="tab:gray", linestyle=":", label="last value")
     axes.set(
         title=f"Temperature at JFK, forecast {horizon} h ahead, one week of the test",
+        xlabel="time (UTC)",
         ylabel="temperature (°F)",
     )
     axes.legend(frameon=False)
-    axes.tick_params(axis="x", rotation=20)
+    axes.xaxis.set_major_locator(DayLocator())
+    axes.xaxis.set_major_formatter(DateFormatter("%a %d %b"))
+    axes.margins(x=0.02)
     figure.savefig(path, dpi=120)
 
 

@@ -32,8 +32,10 @@ class DivergenceError(SklearnRNNError, ArithmeticError):
 
 
 class StopTraining(Exception):
-    """Raised by a callback to end training after the current epoch.
+    """Raised by a callback to end training.
 
+    Raised in ``on_epoch_end``, it ends training after that epoch; anywhere
+    else at once, going back to the weights of the last finished epoch.
     ``fit`` catches it and returns normally; it never reaches the caller.
     """
 

@@ -126,9 +126,7 @@ class LossCurveDisplay:
         trained = _find_trained(estimator)
         rows = trained.history_
         kept_epoch = _lowest_epoch(rows) if trained.early_stopping else None
-        return cls.from_history(
-            rows, kept_epoch=kept_epoch, ax=ax, name=name, **kwargs
-        )
+        return cls.from_history(rows, kept_epoch=kept_epoch, ax=ax, name=name, **kwargs)
 
     @classmethod
     def from_history(cls, history, *, kept_epoch=None, ax=None, name=None, **kwargs):

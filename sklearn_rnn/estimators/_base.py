@@ -35,11 +35,10 @@ from sklearn_rnn.training import (
     choose_n_threads,
     find_optimizer,
     limit_threads,
-    network_outputs,
     n_epochs_for,
+    network_outputs,
     validation_split,
 )
-
 
 
 class BaseRNN(PortableState, BaseEstimator, ABC):
@@ -195,14 +194,14 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
     def _read_sequences(self, X):
         return check_sequences(X, owner=type(self).__name__)
 
-    def _read_samples(self, X, y, sample_weight, *, reset):
+    def _read_samples(self, X, y, sample_weight, *, reset, **about_y):
         owner = type(self).__name__
         if y is None:
             raise ValueError(
                 f"{owner} requires y to be passed, but the target y is None."
             )
         sequences = self._read_sequences(X)
-        y = self._check_y(y, reset=reset)
+        y = self._check_y(y, reset=reset, **about_y)
         if len(y) != len(sequences):
             raise ValueError(
                 "Found input variables with inconsistent numbers of samples: X has "
@@ -263,6 +262,8 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
         if validation is None and self.early_stopping:
             samples, validation = self._hold_out(samples, random_state)
         samples = samples.with_mean_weight_one()
+        if validation is not None:
+            validation = validation.with_mean_weight_one()
         if continuing:
             network = self.module_
         else:
@@ -275,14 +276,16 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
         self._train(samples, validation, n_epochs, random_state)
         return self
 
-    def _partial_fit(self, X, y, sample_weight):
+    def _partial_fit(self, X, y, sample_weight, **about_y):
         if self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: it makes one pass "
                 "over what it is given. Set early_stopping=False, or call fit."
             )
         continuing = self.__sklearn_is_fitted__()
-        samples = self._read_samples(X, y, sample_weight, reset=not continuing)
+        samples = self._read_samples(
+            X, y, sample_weight, reset=not continuing, **about_y
+        )
         if not continuing:
             self._random_state = check_random_state(self.random_state)
             network = self._build(samples, self._random_state, full_batch=False)

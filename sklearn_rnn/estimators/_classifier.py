@@ -56,7 +56,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
         Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
         Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
-    learning_rate : float, default=2e-3
+    learning_rate : float, default=4e-3
         Highest step size. A number, not the name of a schedule as in
         ``MLPClassifier``: that is `lr_schedule`.
     lr_schedule : {"cosine"} or None, default="cosine"
@@ -75,7 +75,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
         "auto" chooses them such that small data get enough updates: 600
-        updates, but at least 5 and at most 100 epochs.
+        updates, but at least 5 and at most 60 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     class_weight : dict, "balanced" or None, default=None
@@ -190,7 +190,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         pooling="max",
         embedding_dim=None,
         optimizer="adam",
-        learning_rate=2e-3,
+        learning_rate=4e-3,
         lr_schedule="cosine",
         weight_decay=0.0,
         clip_norm=1.0,
@@ -317,15 +317,13 @@ list of arrays or SequenceArray
             )
         if classes is not None:
             classes = np.unique(classes)
-            if not self.__sklearn_is_fitted__():
-                self._check_enough_classes(classes)
-                self._announced_classes = classes
-            elif not np.array_equal(classes, self.classes_):
+            fitted = self.__sklearn_is_fitted__()
+            if fitted and not np.array_equal(classes, self.classes_):
                 raise ValueError(
                     f"classes={classes.tolist()} differ from those of the first call, "
                     f"{self.classes_.tolist()}."
                 )
-        return self._partial_fit(X, y, sample_weight)
+        return self._partial_fit(X, y, sample_weight, classes=classes)
 
     def predict(self, X):
         """Predict the label of each sequence.
@@ -376,13 +374,13 @@ list of arrays or SequenceArray
 
     # What BaseRNN asks.
 
-    def _check_y(self, y, *, reset):
+    def _check_y(self, y, *, reset, classes=None):
         y = column_or_1d(y, warn=True)
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         check_classification_targets(y)
         labels = np.unique(y)
         if reset:
-            classes = self.__dict__.pop("_announced_classes", labels)
+            classes = labels if classes is None else classes
             self._check_enough_classes(classes)
             self.classes_ = classes
         unknown = np.setdiff1d(labels, self.classes_)

@@ -63,7 +63,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
         Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
         Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
-    learning_rate : float, default=2e-3
+    learning_rate : float, default=4e-3
         Highest step size. A number, not the name of a schedule as in
         ``MLPClassifier``: that is `lr_schedule`.
     lr_schedule : {"cosine"} or None, default="cosine"
@@ -82,7 +82,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
         "auto" chooses them such that small data get enough updates: 600
-        updates, but at least 5 and at most 100 epochs.
+        updates, but at least 5 and at most 60 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     early_stopping : bool, default=False
@@ -193,7 +193,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         target_feature=None,
         loss="squared_error",
         optimizer="adam",
-        learning_rate=2e-3,
+        learning_rate=4e-3,
         lr_schedule="cosine",
         weight_decay=0.0,
         clip_norm=1.0,

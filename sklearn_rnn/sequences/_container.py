@@ -71,7 +71,7 @@ class SequenceArray:
     def __init__(
         self, values, starts, lengths, feature_names=None, center=None, factor=None
     ):
-        values = np.ascontiguousarray(values)
+        values = _native(np.ascontiguousarray(values))
         if values.ndim != 2:
             raise InvalidSequenceError(
                 f"values must be 2-D (n_rows, n_features), got shape {values.shape}."
@@ -374,3 +374,17 @@ class SequenceArray:
         """
         distinct = np.unique(np.column_stack([self.starts, self.ends]), axis=0)
         return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())
+
+
+def _native(values):
+    """Return `values` in a type that torch reads; most are already."""
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind == "b":
+        return values.view(np.uint8)
+    if kind == "u" and size > 1:
+        return values.astype(np.int64)
+    if kind == "f" and size > 8:
+        return values.astype(np.float64)
+    if not values.dtype.isnative:
+        return values.astype(values.dtype.newbyteorder("="))
+    return values

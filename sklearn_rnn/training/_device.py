@@ -30,6 +30,8 @@ def check_device(device):
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if torch.device(device).type == "meta":
+            raise RuntimeError("meta tensors hold no numbers")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(

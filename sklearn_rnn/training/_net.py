@@ -2,6 +2,7 @@
 
 import time
 
+import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -116,9 +117,12 @@ class SequenceNet(NeuralNet):
             If the loss becomes NaN or infinite.
         """
         self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
-        self.notify("on_train_begin", X=data, y=data.targets)
+        self._start_training(n_epochs * len(self.get_iterator(data)))
         try:
+            self.notify("on_train_begin", X=data, y=data.targets)
             self.fit_loop(data)
+        except StopTraining:
+            pass
         finally:
             self.notify("on_train_end", X=data, y=data.targets)
             self.module_.eval()
@@ -151,7 +155,6 @@ class SequenceNet(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         data = {"dataset_train": X, "dataset_valid": self.validation}
         batches = self.get_iterator(X, training=True)
-        self._start_training(epochs * len(batches))
         finished = WeightSnapshot(self.module_)
         best = WeightSnapshot(self.module_) if self.patience else None
         try:
@@ -191,6 +194,7 @@ class SequenceNet(NeuralNet):
         self.run_single_epoch(batches, training=True, prefix="train", step_fn=None)
         stop = self._validate()
         self.history.record("dur", time.perf_counter() - begin)
+        self._check_weights()
         finished.take()
         if best and self.patience.improved:
             best.take()
@@ -228,21 +232,35 @@ class SequenceNet(NeuralNet):
             size = len(batch[1][0])
             if self._batch_listeners:
                 self.notify("on_batch_begin", batch=batch, training=training)
-            loss = self.train_step(batch)["loss"].item()
+            step = self.train_step(batch)
+            loss = step["loss"].item()
             if loss - loss != 0.0:  # neither NaN nor infinity equals itself here
                 self._raise_divergence(loss)
             total, n_seen = total + loss * size, n_seen + size
             if self._batch_listeners:
-                self.history.record_batch(f"{prefix}_loss", loss)
-                self.history.record_batch(f"{prefix}_batch_size", size)
-                self.notify("on_batch_end", batch=batch, training=training, loss=loss)
+                self._record_batch(prefix, loss, size)
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        if not self._batch_listeners:
+            # Some of skorch's callbacks look at an epoch's last batch.
+            self.history.new_batch()
+            self._record_batch(prefix, loss, size)
         self.history.record(f"{prefix}_loss", total / n_seen)
         self.history.record(f"{prefix}_batch_count", len(iterator))
+
+    def _record_batch(self, prefix, loss, size):
+        self.history.record_batch(f"{prefix}_loss", loss)
+        self.history.record_batch(f"{prefix}_batch_size", size)
+
+    def _check_weights(self):
+        """Refuse to keep weights that the epoch's last update ruined."""
+        total = sum(parameter.detach().sum() for parameter in self._parameters)
+        if not torch.isfinite(total):
+            self._raise_divergence(total.item())
 
     def _raise_divergence(self, loss):
         epoch = len(self.history)
         raise DivergenceError(
-            f"the training loss became {loss} in epoch {epoch}. Try a lower "
+            f"training diverged in epoch {epoch}: loss or weights became {loss}. Try a lower "
             "learning_rate, a lower clip_norm (or set one), or look for outliers in "
             "the data. The weights of the last finished epoch are kept, and predict "
             "works with them."
@@ -261,18 +279,20 @@ class SequenceNet(NeuralNet):
         Returns
         -------
         dict
-            ``loss``, a scalar tensor.
+            ``loss``, a scalar tensor, and ``y_pred``, the outputs.
         """
         self._set_learning_rate()
-        loss = self.optimizer_.step(lambda: self._loss_and_gradient(batch))
+        step = {}
+        self.optimizer_.step(lambda: self._loss_and_gradient(batch, step))
         self._update += 1
-        return {"loss": loss}
+        return step
 
-    def _loss_and_gradient(self, batch):
+    def _loss_and_gradient(self, batch, step):
         inputs, targets_and_weights = batch
         for parameter in self._parameters:
             parameter.grad = None
-        loss = self.criterion_(self.module_(**inputs), targets_and_weights)
+        outputs = self.module_(**inputs)
+        loss = self.criterion_(outputs, targets_and_weights)
         loss.backward()
         if self._batch_listeners:
             named = list(self.module_.named_parameters())
@@ -282,7 +302,8 @@ class SequenceNet(NeuralNet):
             clip_value(gradients, self.clip_value)
         if self.clip_norm is not None:
             clip_norm(gradients, self.clip_norm)
-        return loss.detach()
+        step.update(loss=loss.detach(), y_pred=outputs.detach())
+        return step["loss"]
 
     def _set_learning_rate(self):
         if self.schedule is None:

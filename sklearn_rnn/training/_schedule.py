@@ -38,7 +38,7 @@ def warm_up_cosine(progress):
 # "auto" trains for this many updates, if that lies within these epochs: small
 # data train long enough, and large data are seen often enough.
 UPDATE_BUDGET = 600
-MIN_EPOCHS, MAX_EPOCHS = 5, 100
+MIN_EPOCHS, MAX_EPOCHS = 5, 60
 
 
 def n_epochs_for(n_sequences, batch_size):
@@ -60,7 +60,7 @@ def n_epochs_for(n_sequences, batch_size):
     --------
     >>> from sklearn_rnn.training import n_epochs_for
     >>> n_epochs_for(10, 64), n_epochs_for(1_000_000, 64)
-    (100, 5)
+    (60, 5)
     """
     n_batches = -(-n_sequences // batch_size)
     return min(max(-(-UPDATE_BUDGET // n_batches), MIN_EPOCHS), MAX_EPOCHS)

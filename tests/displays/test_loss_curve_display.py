@@ -92,7 +92,7 @@ def test_without_validation_the_mark_is_on_the_training_curve():
 
 
 def test_a_kept_epoch_that_is_none_of_them_is_an_error():
-    with pytest.raises(ValueError, match="kept_epoch=7 is not one of the epochs.*3"):
+    with pytest.raises(ValueError, match=r"kept_epoch=7 is not one of the epochs.*3"):
         LossCurveDisplay.from_history(HISTORY, kept_epoch=7)
 
 

@@ -1,0 +1,115 @@
+"""The recurrence against the equations, written out in NumPy."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_rnn.kernels import CELLS, recurrence
+
+N_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def numpy_rnn(x, W_xh, W_hh, b_xh, b_hh):
+    """h_t = tanh(W_xh x_t + W_hh h_(t-1) + b)."""
+    h = np.zeros((x.shape[1], W_hh.shape[1]))
+    states = []
+    for x_t in x:
+        h = np.tanh(x_t @ W_xh.T + h @ W_hh.T + b_xh + b_hh)
+        states.append(h)
+    return np.stack(states)
+
+
+def numpy_lstm(x, W_xh, W_hh, b_xh, b_hh):
+    h = c = np.zeros((x.shape[1], W_hh.shape[1]))
+    states = []
+    for x_t in x:
+        gates = x_t @ W_xh.T + h @ W_hh.T + b_xh + b_hh
+        i, f, g, o = np.split(gates, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.stack(states)
+
+
+def numpy_gru(x, W_xh, W_hh, b_xh, b_hh):
+    h = np.zeros((x.shape[1], W_hh.shape[1]))
+    states = []
+    for x_t in x:
+        reset_x, update_x, new_x = np.split(x_t @ W_xh.T + b_xh, 3, axis=1)
+        reset_h, update_h, new_h = np.split(h @ W_hh.T + b_hh, 3, axis=1)
+        reset = sigmoid(reset_x + reset_h)
+        update = sigmoid(update_x + update_h)
+        new = np.tanh(new_x + reset * new_h)
+        h = (1 - update) * new + update * h
+        states.append(h)
+    return np.stack(states)
+
+
+NUMPY_CELLS = {"rnn": numpy_rnn, "lstm": numpy_lstm, "gru": numpy_gru}
+
+
+def random_weights(cell, n_features, n_units, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = N_GATES[cell] * n_units
+    shapes = [(rows, n_features), (rows, n_units), (rows,), (rows,)]
+    return [torch.from_numpy(rng.normal(size=shape)) for shape in shapes]
+
+
+def random_steps(n_timesteps=6, n_sequences=3, n_features=2, seed=1):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.normal(size=(n_timesteps, n_sequences, n_features)))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrence_is_the_equations(cell):
+    x, weights = random_steps(), random_weights(cell, 2, 4)
+    expected = NUMPY_CELLS[cell](x.numpy(), *(w.numpy() for w in weights))
+    np.testing.assert_allclose(
+        recurrence(cell, x, weights).numpy(), expected, rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrence_is_that_of_torch(cell):
+    x, weights = random_steps(), random_weights(cell, 2, 4)
+    module = CELLS[cell](2, 4).double()
+    for parameter, weight in zip(module.parameters(), weights, strict=True):
+        parameter.data = weight
+    assert torch.equal(recurrence(cell, x, weights), module(x)[0])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_of_inputs_and_weights(cell):
+    x = random_steps(n_timesteps=4, n_sequences=2).requires_grad_()
+    weights = [w.requires_grad_() for w in random_weights(cell, 2, 3)]
+
+    def states(x, *weights):
+        return recurrence(cell, x, list(weights))
+
+    assert torch.autograd.gradcheck(states, (x, *weights))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_depends_on_no_later_step(cell):
+    x, weights = random_steps(), random_weights(cell, 2, 4)
+    changed = x.clone()
+    changed[4:] += 1.0
+    before, after = (recurrence(cell, steps, weights) for steps in (x, changed))
+    assert torch.equal(before[:4], after[:4])
+    assert not torch.allclose(before[4:], after[4:])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_steps_need_not_be_contiguous(cell):
+    x, weights = random_steps(), random_weights(cell, 2, 4)
+    batch_first = x.transpose(0, 1).contiguous()
+    torch.testing.assert_close(
+        recurrence(cell, batch_first.transpose(0, 1), weights),
+        recurrence(cell, x, weights),
+        rtol=0,
+        atol=1e-14,
+    )

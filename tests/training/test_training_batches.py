@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import torch
+
+from sklearn_rnn.sequences import SequenceArray, check_sequences
+from sklearn_rnn.training import BatchIterator, SequenceDataset, to_batch
+
+
+def ragged(n_sequences=200, longest=40, seed=0):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, longest + 1, size=n_sequences)
+    # Every step of sequence i holds i.
+    return check_sequences([np.full((n, 1), i) for i, n in enumerate(lengths)])
+
+
+def make_iterator(sequences, batch_size=16, shuffle=True, seed=0, weights=None):
+    data = SequenceDataset(sequences, torch.arange(len(sequences)), weights)
+    return BatchIterator(
+        data, batch_size, shuffle, np.random.RandomState(seed), torch.device("cpu")
+    )
+
+
+def one_pass(batches):
+    return [targets.tolist() for _, (targets, _) in batches]
+
+
+def padding_share(batches):
+    n_steps = n_valid = 0
+    for inputs, _ in batches:
+        n, t, _ = inputs["x"].shape
+        n_steps += n * t
+        lengths = inputs["lengths"]
+        n_valid += n * t if lengths is None else int(lengths.sum())
+    return 1 - n_valid / n_steps
+
+
+@pytest.mark.parametrize("sequences", [ragged(), ragged(longest=1)])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_every_sequence_comes_once_a_pass(sequences, shuffle):
+    batches = make_iterator(sequences, shuffle=shuffle)
+    for _ in range(2):
+        assert sorted(sum(one_pass(batches), [])) == list(range(200))
+
+
+@pytest.mark.parametrize("n_sequences", [1, 15, 16, 17, 33, 200])
+def test_batches_are_of_nearly_equal_size_and_no_more_than_asked(n_sequences):
+    batches = make_iterator(ragged(n_sequences))
+    sizes = [len(batch) for batch in one_pass(batches)]
+    assert len(sizes) == len(batches) == -(-n_sequences // 16)
+    assert max(sizes) <= 16
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_each_sequence_comes_with_its_own_steps_target_and_weight():
+    batches = make_iterator(ragged(), weights=torch.arange(200) / 10)
+    for inputs, (targets, weights) in batches:
+        assert torch.equal(inputs["x"][:, 0, 0].long(), targets)
+        assert torch.equal(weights, targets / 10)
+
+
+def test_bucketing_by_length_saves_padding():
+    sequences = ragged(600)
+    bucketed = padding_share(make_iterator(sequences))
+    in_order = padding_share(make_iterator(sequences, shuffle=False))
+    assert in_order > 0.4
+    assert bucketed < 0.1
+
+
+def test_without_shuffling_the_order_is_kept():
+    batches = make_iterator(ragged(), shuffle=False)
+    assert sum(one_pass(batches), []) == list(range(200))
+
+
+@pytest.mark.parametrize("sequences", [ragged(), ragged(longest=1)])
+def test_every_pass_has_a_new_order_that_the_seed_fixes(sequences):
+    first, twin, other = (make_iterator(sequences, seed=seed) for seed in (0, 0, 1))
+    passes = [one_pass(first), one_pass(first)]
+    assert passes[0] != passes[1]
+    assert passes == [one_pass(twin), one_pass(twin)]
+    assert passes[0] != one_pass(other)
+
+
+def test_bucketed_batches_do_not_come_from_short_to_long():
+    longest = [b["x"].shape[1] for b, _ in make_iterator(ragged())]
+    assert longest != sorted(longest)
+
+
+def test_ties_in_length_are_mixed_anew():
+    sequences = check_sequences([np.zeros((1 + i % 2, 1)) for i in range(64)])
+    batches = make_iterator(sequences)
+    first, second = ({frozenset(b) for b in one_pass(batches)} for _ in range(2))
+    assert first.isdisjoint(second)
+
+
+def test_a_batch_is_padded_to_its_longest_sequence_with_finite_steps():
+    X = check_sequences([np.full((n, 2), n, dtype=float) for n in (5, 2, 9)])
+    batch = to_batch(X, np.array([1, 0]), "cpu")
+    assert batch["lengths"].tolist() == [2, 5]
+    assert batch["x"].shape == (2, 5, 2)
+    assert (batch["x"][0, :2] == 2).all()
+    assert (batch["x"][1] == 5).all()
+    assert torch.isfinite(batch["x"]).all()
+
+
+def test_equal_lengths_need_no_lengths():
+    X = check_sequences([np.zeros((n, 2)) for n in (3, 5, 3)])
+    assert to_batch(X, np.array([0, 2]), "cpu")["lengths"] is None
+
+
+def test_windows_are_gathered_from_their_series():
+    series = np.arange(10.0)[:, None]
+    windows = SequenceArray(series, starts=[0, 4, 7], lengths=[3, 3, 3])
+    batch = to_batch(windows, np.array([2, 0]), "cpu")
+    assert batch["x"][:, :, 0].tolist() == [[7, 8, 9], [0, 1, 2]]
+
+
+def test_a_scaled_container_is_read_scaled():
+    X = check_sequences(np.arange(6.0).reshape(1, 6, 1))
+    scaled = X.scale(np.array([1.0]), np.array([2.0]))
+    batch = to_batch(scaled, np.array([0]), "cpu")
+    assert batch["x"].ravel().tolist() == [-2, 0, 2, 4, 6, 8]

@@ -1,0 +1,156 @@
+import pytest
+import torch
+
+from sklearn_rnn.training import (
+    OPTIMIZERS,
+    WeightedLoss,
+    WeightSnapshot,
+    clip_norm,
+    clip_value,
+    find_optimizer,
+)
+
+REGRESSION = ["squared_error", "absolute_error", "huber"]
+
+
+def outputs_and_targets(loss, n_outputs=3):
+    generator = torch.Generator().manual_seed(0)
+    outputs = 2 * torch.randn(6, n_outputs, generator=generator, dtype=torch.double)
+    if loss == "log_loss":
+        return outputs, torch.tensor([0, 1, 2, 0, 1, 2])
+    return outputs, torch.zeros(6, n_outputs, dtype=torch.double)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("loss", ["log_loss", *REGRESSION])
+def test_a_weight_is_a_repetition(loss, n_outputs):
+    if loss == "log_loss":
+        n_outputs = 3
+    outputs, targets = outputs_and_targets(loss, n_outputs)
+    counts = torch.tensor([3, 0, 1, 2, 0, 4])
+    weights = counts / counts.double().mean()
+    repeated = (
+        outputs.repeat_interleave(counts, 0),
+        targets.repeat_interleave(counts, 0),
+    )
+    criterion = WeightedLoss(loss)
+    torch.testing.assert_close(
+        criterion(outputs, (targets, weights)),
+        criterion(repeated[0], (repeated[1], None)),
+    )
+
+
+@pytest.mark.parametrize("loss", ["log_loss", *REGRESSION])
+def test_weights_of_one_are_no_weights(loss):
+    outputs, targets = outputs_and_targets(loss)
+    criterion = WeightedLoss(loss)
+    torch.testing.assert_close(
+        criterion(outputs, (targets, torch.ones(6).double())),
+        criterion(outputs, (targets, None)),
+    )
+
+
+def test_losses_are_their_formulas():
+    errors = torch.tensor([[0.5], [-3.0]])
+    nothing = (torch.zeros(2, 1), None)
+    expected = {
+        "squared_error": (0.25 + 9) / 2,
+        "absolute_error": (0.5 + 3) / 2,
+        # Half the square up to one standard deviation, a line beyond.
+        "huber": (0.125 + 2.5) / 2,
+    }
+    for loss, value in expected.items():
+        assert WeightedLoss(loss)(errors, nothing).item() == pytest.approx(value)
+    logits = torch.tensor([[0.0, 0.0], [3.0, 0.0]]).log1p()
+    codes = torch.tensor([0, 0])
+    log_loss = WeightedLoss("log_loss")(logits, (codes, None)).item()
+    assert log_loss == pytest.approx(-torch.tensor([0.5, 0.8]).log().mean().item())
+
+
+def gradients(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator) for shape in [(4, 3), (4,), ()]]
+
+
+@pytest.mark.parametrize("max_norm", [0.1, 1.0, 1e6])
+def test_clip_norm_is_that_of_torch(max_norm):
+    ours = gradients()
+    parameters = [torch.nn.Parameter(torch.zeros_like(g)) for g in ours]
+    for parameter, gradient in zip(parameters, gradients(), strict=True):
+        parameter.grad = gradient
+    torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    clip_norm(ours, max_norm)
+    for gradient, parameter in zip(ours, parameters, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
+
+
+def test_clip_norm_leaves_a_small_gradient_as_it_is():
+    clipped = gradients()
+    clip_norm(clipped, 1e6)
+    assert all(torch.equal(a, b) for a, b in zip(clipped, gradients(), strict=True))
+
+
+def test_clip_value_bounds_each_derivative():
+    clipped = gradients()
+    clip_value(clipped, 0.3)
+    for ours, before in zip(clipped, gradients(), strict=True):
+        assert torch.equal(ours, before.clamp(-0.3, 0.3))
+        assert ours.abs().max() <= 0.3
+
+
+def test_a_snapshot_brings_back_what_was_taken():
+    layer = torch.nn.Linear(2, 2)
+    snapshot = WeightSnapshot(layer)
+    first = layer.weight.detach().clone()
+    with torch.no_grad():
+        layer.weight.fill_(5.0)
+    snapshot.take()
+    with torch.no_grad():
+        layer.weight.fill_(float("nan"))
+    snapshot.restore()
+    assert (layer.weight == 5.0).all()
+    assert not torch.equal(layer.weight, first)
+
+
+def built(optimizer, weight_decay=0.0, lr=0.1):
+    """The optimizer that skorch would build, around one matrix and one bias."""
+    kind, options = find_optimizer(optimizer, weight_decay)
+    options = {name.removeprefix("optimizer__"): v for name, v in options.items()}
+    groups = options.pop("param_groups", [])
+    weight, bias = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    spared = groups[0][1] if groups else {}
+    parameters = [{"params": [weight]}, {"params": [bias], **spared}]
+    return kind(parameters, lr=lr, **options), weight, bias
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_weight_decay_shrinks_weights_and_spares_biases(optimizer):
+    for weight_decay in (0.0, 0.5):
+        stepper, weight, bias = built(optimizer, weight_decay)
+        weight.grad, bias.grad = torch.zeros(2), torch.zeros(2)
+        stepper.step()
+        assert (bias == 1).all()
+        assert (weight < 1).all() == (weight_decay > 0)
+
+
+def test_optimizers_are_told_apart_by_their_steps():
+    after = {}
+    for optimizer in OPTIMIZERS:
+        stepper, weight, bias = built(optimizer, weight_decay=0.1)
+        for _ in range(3):
+            weight.grad, bias.grad = torch.tensor([0.3, -2.0]), torch.zeros(2)
+            stepper.step()
+        after[optimizer] = weight.tolist()
+    assert len({tuple(w) for w in after.values()}) == len(OPTIMIZERS)
+
+
+def test_sgd_has_nesterov_momentum():
+    stepper, *_ = built("sgd")
+    assert stepper.defaults["momentum"] == 0.9
+    assert stepper.defaults["nesterov"]
+
+
+def test_a_class_of_torchs_is_an_optimizer_and_another_is_not():
+    assert find_optimizer(torch.optim.Adagrad, 0.0) == (torch.optim.Adagrad, {})
+    with pytest.raises(TypeError, match=r"not a torch\.optim\.Optimizer class"):
+        find_optimizer(dict, 0.0)

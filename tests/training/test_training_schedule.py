@@ -1,0 +1,64 @@
+import math
+
+import numpy as np
+import pytest
+
+from sklearn_rnn.training import Patience, n_epochs_for, warm_up_cosine
+from sklearn_rnn.training._schedule import MAX_EPOCHS, MIN_EPOCHS, UPDATE_BUDGET
+
+
+def test_schedule_climbs_then_falls_along_a_cosine():
+    climb = [warm_up_cosine(p) for p in np.linspace(0, 0.049, 20)]
+    fall = [warm_up_cosine(p) for p in np.linspace(0.05, 1, 20)]
+    assert 0 < climb[0] < 0.5
+    assert all(np.diff(climb) > 0)
+    assert fall[0] == 1
+    assert all(np.diff(fall) < 0)
+    assert fall[-1] == pytest.approx(0)
+    quarter = 0.05 + 0.95 / 4
+    assert warm_up_cosine(quarter) == pytest.approx((1 + math.sqrt(0.5)) / 2)
+
+
+def test_auto_epochs_spend_a_budget_of_updates():
+    n_batches = UPDATE_BUDGET // ((MIN_EPOCHS + MAX_EPOCHS) // 2)
+    assert MIN_EPOCHS < UPDATE_BUDGET / (n_batches + 1) < MAX_EPOCHS
+    n_epochs = math.ceil(UPDATE_BUDGET / n_batches)
+    assert n_epochs_for(64 * n_batches, 64) == n_epochs
+    assert n_epochs_for(64 * n_batches + 1, 64) == math.ceil(
+        UPDATE_BUDGET / (n_batches + 1)
+    )
+    # What counts is the number of batches, not of sequences.
+    assert n_epochs_for(32 * n_batches, 32) == n_epochs
+
+
+def test_auto_epochs_are_bounded():
+    assert n_epochs_for(1, 64) == n_epochs_for(64, 64) == MAX_EPOCHS
+    assert n_epochs_for(10**9, 64) == MIN_EPOCHS
+
+
+def test_patience_counts_epochs_without_enough_improvement():
+    patience = Patience(n_iter_no_change=3, tol=0.1)
+    losses = [1.0, 0.95, 0.93, 0.8, 0.79, 0.78, 0.77]
+    assert [patience.exhausted(loss) for loss in losses] == [False] * 6 + [True]
+
+
+def test_small_improvements_add_up():
+    patience = Patience(n_iter_no_change=2, tol=0.1)
+    # Each step is below tol, but every second one passes it since the last.
+    assert not any(patience.exhausted(loss) for loss in [1.0, 0.94, 0.88, 0.82, 0.76])
+
+
+def test_patience_remembers_the_lowest_loss_by_any_amount():
+    patience = Patience(n_iter_no_change=10, tol=0.5)
+    improved = []
+    for loss in [1.0, 0.9, 0.95, 0.89, math.nan, 0.9]:
+        patience.exhausted(loss)
+        improved.append(patience.improved)
+    assert improved == [True, True, False, True, False, False]
+    assert patience.best_epoch == 3
+
+
+def test_a_loss_that_is_nan_is_no_improvement():
+    patience = Patience(n_iter_no_change=2, tol=0.0)
+    assert [patience.exhausted(math.nan) for _ in range(2)] == [False, True]
+    assert patience.best_epoch == -1

@@ -1,0 +1,84 @@
+import threading
+
+import pytest
+import torch
+
+from sklearn_rnn.modules import NetworkSpec
+from sklearn_rnn.training import (
+    check_device,
+    choose_n_threads,
+    limit_threads,
+    usable_device,
+)
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def spec(hidden_size, cell="gru"):
+    return NetworkSpec(cell, n_features=1, hidden_size=hidden_size, n_outputs=1)
+
+
+def test_threads_are_limited_inside_and_back_afterwards():
+    with limit_threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_threads_are_back_after_an_exception(error):
+    with pytest.raises(error), limit_threads(1):
+        raise error
+    assert torch.get_num_threads() == 2
+
+
+def test_other_threads_change_nothing():
+    """The count is the process's: seen from the main thread meanwhile."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def work():
+        with limit_threads(1):
+            inside.set()
+            leave.wait(10)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert inside.wait(10)
+    seen = torch.get_num_threads()
+    leave.set()
+    worker.join()
+    assert seen == torch.get_num_threads() == 2
+
+
+def test_small_networks_get_one_thread_and_large_ones_all():
+    assert choose_n_threads(32, spec(32)) == 1
+    assert choose_n_threads(256, spec(1024)) == 2
+
+
+def test_no_more_threads_are_chosen_than_torch_has():
+    torch.set_num_threads(1)
+    assert choose_n_threads(256, spec(1024)) == 1
+
+
+def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert check_device("auto") == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert check_device("auto") == "cuda"
+
+
+def test_devices_are_names_or_torchs_own():
+    assert check_device("cpu") == "cpu"
+    assert check_device(torch.device("cpu")) == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "", "meta"])
+def test_a_device_that_is_not_here_is_an_error_that_says_what_to_do(device):
+    with pytest.raises(ValueError, match=r"cannot be used here.*device='cpu'"):
+        check_device(device)
+    assert usable_device(device) == "cpu"
