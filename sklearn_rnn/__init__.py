@@ -1,6 +1,7 @@
 """Recurrent networks inside scikit-learn."""
 
 from sklearn_rnn import datasets
+from sklearn_rnn.displays import LossCurveDisplay
 from sklearn_rnn.estimators import RNNClassifier, RNNRegressor
 from sklearn_rnn.preprocessing import (
     SequenceScaler,
@@ -10,6 +11,7 @@ from sklearn_rnn.preprocessing import (
 from sklearn_rnn.sequences import SequenceArray, make_windows
 
 __all__ = [
+    "LossCurveDisplay",
     "RNNClassifier",
     "RNNRegressor",
     "SequenceArray",

@@ -165,7 +165,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(n, 1)) for n in rng.integers(5, 15, size=60)]
     >>> y = np.array(["up" if x.sum() > 0 else "down" for x in X])
-    >>> model = RNNClassifier(hidden_size=16, random_state=0).fit(X, y)
+    >>> model = RNNClassifier(pooling="last", random_state=0).fit(X, y)
     >>> bool(model.score(X, y) > 0.9)
     True
     >>> model.predict_proba(X).shape

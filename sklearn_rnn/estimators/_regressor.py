@@ -354,7 +354,8 @@ list of arrays or SequenceArray
         )
         if columns is not None and self.embedding_dim is not None:
             raise ValueError(
-                "target_feature needs numbers, but embedding_dim is set: X holds tokens."
+                "target_feature needs numbers, but embedding_dim is set: X holds "
+                "tokens."
             )
         self._targets = TargetTransform.fit(
             samples.sequences, samples.y, samples.weights, columns

@@ -151,8 +151,8 @@ def target_columns(target_feature, sequences, n_outputs):
         wanted = [wanted]
     if len(wanted) not in (1, n_outputs):
         raise InvalidSequenceError(
-            f"target_feature names {len(wanted)} features for {n_outputs} outputs: give "
-            "one, or one an output."
+            f"target_feature names {len(wanted)} features for {n_outputs} outputs: "
+            "give one, or one an output."
         )
     columns = np.array([_column(feature, sequences) for feature in wanted])
     return np.broadcast_to(columns, (n_outputs,)).copy()

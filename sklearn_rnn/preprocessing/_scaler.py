@@ -64,7 +64,7 @@ class SequenceScaler(
     array([0.   , 0.707, 1.414])
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "with_mean": ["boolean"],
         "with_std": ["boolean"],
     }

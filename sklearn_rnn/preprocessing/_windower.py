@@ -126,7 +126,7 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
     array([3., 4., 5.])
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "history": [StrOptions({"auto", "train"}), None],
         "freq": [str, Real, timedelta, np.timedelta64, pd.offsets.BaseOffset, None],

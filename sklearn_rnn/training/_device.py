@@ -35,8 +35,8 @@ def check_device(device):
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
-            f"device={str(device)!r} cannot be used here: {error}. Use device='cpu', or "
-            "device='auto' for a GPU where there is one."
+            f"device={str(device)!r} cannot be used here: {error}. Use device='cpu', "
+            "or device='auto' for a GPU where there is one."
         ) from error
     return str(device)
 

@@ -260,10 +260,10 @@ class SequenceNet(NeuralNet):
     def _raise_divergence(self, loss):
         epoch = len(self.history)
         raise DivergenceError(
-            f"training diverged in epoch {epoch}: loss or weights became {loss}. Try a lower "
-            "learning_rate, a lower clip_norm (or set one), or look for outliers in "
-            "the data. The weights of the last finished epoch are kept, and predict "
-            "works with them."
+            f"training diverged in epoch {epoch}: the loss or the weights became "
+            f"{loss}. Try a lower learning_rate, a lower clip_norm (or set one), or "
+            "look for outliers in the data. The weights of the last finished epoch "
+            "are kept, and predict works with them."
         )
 
     def train_step(self, batch, **fit_params):

@@ -1,0 +1,86 @@
+"""Outputs are bit for bit the same whatever they are computed with."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_rnn.kernels import CELLS
+from sklearn_rnn.modules import POOLINGS, NetworkSpec, build_network
+from sklearn_rnn.sequences import SequenceArray, check_sequences
+from sklearn_rnn.training import network_outputs
+
+
+def make_network(cell="gru", dtype=torch.float32, **options):
+    spec = NetworkSpec(cell, n_features=3, hidden_size=24, n_outputs=2, **options)
+    return build_network(spec, dtype, torch.Generator().manual_seed(0))
+
+
+def ragged(n_sequences=70, longest=30):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, longest + 1, size=n_sequences)
+    return check_sequences([rng.normal(size=(n, 3)) for n in lengths])
+
+
+def outputs(network, sequences):
+    return network_outputs(network, sequences, torch.device("cpu"))
+
+
+NETWORKS = [
+    *({"cell": cell} for cell in CELLS),
+    *({"pooling": pooling} for pooling in POOLINGS),
+    *({"cell": cell, "bidirectional": True, "n_layers": 2} for cell in CELLS),
+]
+
+
+@pytest.mark.parametrize("options", NETWORKS)
+def test_a_sequences_outputs_are_bit_identical_alone_and_in_company(options):
+    network, X = make_network(**options), ragged()
+    together = outputs(network, X)
+    for i in (0, 13, 69):
+        assert torch.equal(outputs(network, X[[i]]), together[[i]])
+    some = np.array([5, 60, 3, 44])
+    assert torch.equal(outputs(network, X[some]), together[some])
+
+
+@pytest.mark.parametrize("options", NETWORKS)
+def test_outputs_do_not_depend_on_the_order(options):
+    network, X = make_network(**options), ragged()
+    order = np.random.default_rng(1).permutation(len(X))
+    assert torch.equal(outputs(network, X[order]), outputs(network, X)[order])
+
+
+@pytest.mark.parametrize("options", NETWORKS)
+def test_outputs_do_not_depend_on_extra_padding(options):
+    """A very long companion pads all others in its block."""
+    network, X = make_network(**options), ragged(n_sequences=10)
+    longer = check_sequences([*X, np.ones((400, 3))])
+    assert torch.equal(outputs(network, longer)[:10], outputs(network, X))
+
+
+def test_outputs_are_those_of_the_network():
+    network, X = make_network(dtype=torch.float64), ragged()
+    network.eval()
+    expected = [network(torch.tensor(x)[None]) for x in X]
+    torch.testing.assert_close(outputs(network, X), torch.cat(expected))
+
+
+def test_windows_and_their_copies_have_the_same_outputs():
+    series = np.random.default_rng(0).normal(size=(60, 3))
+    windows = SequenceArray(series, starts=np.arange(50), lengths=np.full(50, 10))
+    copies = check_sequences(list(windows))
+    network = make_network()
+    assert torch.equal(outputs(network, windows), outputs(network, copies))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_is_off_and_the_mode_left_as_it_was(training):
+    network, X = make_network(dropout=0.5, input_dropout=0.5), ragged()
+    network.train(training)
+    assert torch.equal(outputs(network, X), outputs(network, X))
+    assert network.training == training
+    assert torch.equal(outputs(network, X), outputs(make_network(), X))
+
+
+def test_outputs_carry_no_gradient_and_leave_the_grad_mode():
+    assert not outputs(make_network(), ragged()).requires_grad
+    assert torch.is_grad_enabled()
