@@ -1,6 +1,7 @@
 """Loaders: each reads one file of the data folder."""
 
 from importlib.resources import files
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,9 @@ UCI Machine Learning Repository, CC BY 4.0; values as in aeon 1.6.0.
 """
 
 
-def load_nyc_weather(station=None):
+def load_nyc_weather(
+    station: Literal["EWR", "JFK", "LGA"] | None = None,
+) -> pd.DataFrame:
     """Load the hourly weather of 2013 at New York's three airports.
 
     The observations are as they were made: some hours are missing, some
@@ -84,7 +87,9 @@ def load_nyc_weather(station=None):
     return weather.drop(columns="station").set_index("time")
 
 
-def load_japanese_vowels(*, subset="all", return_X_y=False):
+def load_japanese_vowels(
+    *, subset: Literal["all", "train", "test"] = "all", return_X_y: bool = False
+) -> Any:
     """Load utterances of two vowels by nine speakers: ragged sequences.
 
     Parameters

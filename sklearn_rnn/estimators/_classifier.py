@@ -1,7 +1,10 @@
 """RNNClassifier: a sequence becomes a label."""
 
+from typing import Any, Literal, Self
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
@@ -11,6 +14,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.sequences import SequencesLike
 
 # Of a class that training does not show, in units of samples: its log prior
 # must be finite.
@@ -179,39 +183,39 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
 
     def __init__(
         self,
-        cell="gru",
-        hidden_size=64,
-        n_layers=1,
+        cell: Literal["rnn", "lstm", "gru"] = "gru",
+        hidden_size: int = 64,
+        n_layers: int = 1,
         *,
-        bidirectional=False,
-        residual=False,
-        dropout=0.0,
-        input_dropout=0.2,
-        pooling="max",
-        embedding_dim=None,
-        optimizer="adam",
-        learning_rate=4e-3,
-        lr_schedule="cosine",
-        weight_decay=0.0,
-        clip_norm=1.0,
-        clip_value=None,
-        batch_size=64,
-        max_epochs="auto",
-        shuffle=True,
-        class_weight=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        standardize=True,
-        warm_start=False,
-        callbacks=None,
-        dtype="auto",
-        device="cpu",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        bidirectional: bool = False,
+        residual: bool = False,
+        dropout: float = 0.0,
+        input_dropout: float = 0.2,
+        pooling: Literal["last", "mean", "max", "attention"] = "max",
+        embedding_dim: int | None = None,
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        learning_rate: float = 4e-3,
+        lr_schedule: Literal["cosine"] | None = "cosine",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        clip_value: float | None = None,
+        batch_size: int = 64,
+        max_epochs: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        class_weight: dict | Literal["balanced"] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        standardize: bool = True,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: str | torch.device = "cpu",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             cell=cell,
             hidden_size=hidden_size,
@@ -247,7 +251,14 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: SequencesLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: SequencesLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -282,7 +293,13 @@ list of arrays or SequenceArray
         return self._fit(X, y, sample_weight, X_val, y_val)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: SequencesLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Make one pass over some more data.
 
         The first call fixes the scaling of the inputs.
@@ -325,7 +342,7 @@ list of arrays or SequenceArray
                 )
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
-    def predict(self, X):
+    def predict(self, X: SequencesLike) -> np.ndarray:
         """Predict the label of each sequence.
 
         Parameters
@@ -341,7 +358,7 @@ list of arrays or SequenceArray
         _, outputs = self._outputs(X)
         return self.classes_[outputs.argmax(axis=1)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the probability of each class.
 
         Parameters
@@ -356,7 +373,7 @@ list of arrays or SequenceArray
         """
         return np.exp(self.predict_log_proba(X))
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the logarithm of the probability of each class.
 
         Parameters

@@ -1,9 +1,12 @@
 """RNNRegressor: a sequence becomes numbers."""
 
+from collections.abc import Sequence
 from numbers import Integral
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array
@@ -11,6 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
+from sklearn_rnn.sequences import SequencesLike
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
@@ -180,40 +184,40 @@ class RNNRegressor(RegressorMixin, BaseRNN):
 
     def __init__(
         self,
-        cell="gru",
-        hidden_size=64,
-        n_layers=1,
+        cell: Literal["rnn", "lstm", "gru"] = "gru",
+        hidden_size: int = 64,
+        n_layers: int = 1,
         *,
-        bidirectional=False,
-        residual=False,
-        dropout=0.0,
-        input_dropout=0.2,
-        pooling="last",
-        embedding_dim=None,
-        target_feature=None,
-        loss="squared_error",
-        optimizer="adam",
-        learning_rate=4e-3,
-        lr_schedule="cosine",
-        weight_decay=0.0,
-        clip_norm=1.0,
-        clip_value=None,
-        batch_size=64,
-        max_epochs="auto",
-        shuffle=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        standardize=True,
-        warm_start=False,
-        callbacks=None,
-        dtype="auto",
-        device="cpu",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        bidirectional: bool = False,
+        residual: bool = False,
+        dropout: float = 0.0,
+        input_dropout: float = 0.2,
+        pooling: Literal["last", "mean", "max", "attention"] = "last",
+        embedding_dim: int | None = None,
+        target_feature: int | str | Sequence[int | str] | None = None,
+        loss: Literal["squared_error", "absolute_error", "huber"] = "squared_error",
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        learning_rate: float = 4e-3,
+        lr_schedule: Literal["cosine"] | None = "cosine",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        clip_value: float | None = None,
+        batch_size: int = 64,
+        max_epochs: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        standardize: bool = True,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: str | torch.device = "cpu",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(
             cell=cell,
             hidden_size=hidden_size,
@@ -250,7 +254,14 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         self.loss = loss
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: SequencesLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: SequencesLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -285,7 +296,9 @@ list of arrays or SequenceArray
         return self._fit(X, y, sample_weight, X_val, y_val)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Make one pass over some more data.
 
         The first call fixes the scaling of inputs and targets.
@@ -312,7 +325,7 @@ list of arrays or SequenceArray
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: SequencesLike) -> np.ndarray:
         """Predict the targets of each sequence.
 
         Parameters

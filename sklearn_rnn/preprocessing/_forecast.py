@@ -1,6 +1,8 @@
 """make_forecast_frame: a table, and the values of its targets in later rows."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +23,14 @@ SHOWN_BREAKS = 3
 
 
 def make_forecast_frame(
-    data, target=None, horizon=1, *, freq=None, time=None, group_by=None
-):
+    data: Any,
+    target: str | Sequence[str] | None = None,
+    horizon: int = 1,
+    *,
+    freq: Any = None,
+    time: str | None = None,
+    group_by: str | None = None,
+) -> tuple[Any, Any]:
     """Pair each row of a table with its targets in the rows to come.
 
     Row i of the targets holds the target 1, 2, ... `horizon` rows after row i

@@ -1,6 +1,9 @@
 """SequenceScaler: standardised features, with nothing copied."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     OneToOneFeatureMixin,
@@ -10,7 +13,12 @@ from sklearn.base import (
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import check_features, check_sequences
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    SequencesLike,
+    check_features,
+    check_sequences,
+)
 
 
 class SequenceScaler(
@@ -69,12 +77,14 @@ class SequenceScaler(
         "with_std": ["boolean"],
     }
 
-    def __init__(self, *, with_mean=True, with_std=True):
+    def __init__(self, *, with_mean: bool = True, with_std: bool = True) -> None:
         self.with_mean = with_mean
         self.with_std = with_std
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self, X: SequencesLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Compute the mean and standard deviation of each feature.
 
         Parameters
@@ -108,7 +118,7 @@ class SequenceScaler(
         self.scale_ = scale if self.with_std else np.ones_like(scale)
         return self
 
-    def transform(self, X):
+    def transform(self, X: SequencesLike) -> SequenceArray:
         """Standardise sequences.
 
         Parameters
@@ -129,7 +139,7 @@ class SequenceScaler(
         check_is_fitted(self)
         return self._map(X, self.mean_, 1 / self.scale_)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: SequencesLike) -> SequenceArray:
         """Bring standardised sequences back into their units.
 
         Parameters
@@ -150,7 +160,7 @@ class SequenceScaler(
         check_is_fitted(self)
         return self._map(X, -self.mean_ / self.scale_, self.scale_)
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: str | None = None) -> Self:
         """Accept scikit-learn's choice of output, and stay with sequences.
 
         Sequences fit in no DataFrame; the method is here so that a pipeline's

@@ -3,9 +3,11 @@
 import warnings
 from datetime import timedelta
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
@@ -26,6 +28,7 @@ from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.preprocessing._tables import is_table, read_table
 from sklearn_rnn.sequences import (
     SequenceArray,
+    SequencesLike,
     check_features,
     check_sequences,
     trailing_windows,
@@ -135,8 +138,14 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
     }
 
     def __init__(
-        self, n_steps=24, *, history="auto", freq=None, time=None, group_by=None
-    ):
+        self,
+        n_steps: int = 24,
+        *,
+        history: Literal["auto", "train"] | None = "auto",
+        freq: Any = None,
+        time: str | int | None = None,
+        group_by: str | int | None = None,
+    ) -> None:
         self.n_steps = n_steps
         self.history = history
         self.freq = freq
@@ -144,7 +153,7 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         self.group_by = group_by
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: SequencesLike, y: Any = None) -> Self:
         """Learn the time step, and keep the rows before every break.
 
         Parameters
@@ -173,7 +182,7 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: SequencesLike, y: Any = None) -> SequenceArray:
         """Fit to a table, and cut it into windows by itself.
 
         Parameters
@@ -197,7 +206,7 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
             return self._trim(X, reset=True)
         return self._window(*self._learn(X), lead_ins=[])
 
-    def transform(self, X):
+    def transform(self, X: SequencesLike) -> SequenceArray:
         """Cut a table into windows, with history from the training data.
 
         Parameters
@@ -236,7 +245,7 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         first = run_starts(self._rule, series.ticks, series.first)
         return self._window(table, series, first, self._lead_ins(series, first))
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: str | None = None) -> Self:
         """Accept scikit-learn's choice of output, and stay with sequences.
 
         Windows fit in no DataFrame; the method is here so that a pipeline's
@@ -254,7 +263,9 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         """
         return self
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         """Name the features of a step.
 
         Parameters

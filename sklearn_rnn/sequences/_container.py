@@ -1,6 +1,10 @@
 """SequenceArray: every shape of sequence data in one container."""
 
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 
@@ -69,8 +73,14 @@ class SequenceArray:
     ndim = 3
 
     def __init__(
-        self, values, starts, lengths, feature_names=None, center=None, factor=None
-    ):
+        self,
+        values: ArrayLike,
+        starts: ArrayLike,
+        lengths: ArrayLike,
+        feature_names: Iterable[str] | None = None,
+        center: np.ndarray | None = None,
+        factor: np.ndarray | None = None,
+    ) -> None:
         values = _native(np.ascontiguousarray(values))
         if values.ndim != 2:
             raise InvalidSequenceError(
@@ -118,30 +128,30 @@ class SequenceArray:
     # What scikit-learn and NumPy look at.
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         longest = int(self.lengths.max()) if len(self) else 0
         return (len(self), longest, self.n_features)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         if self.center is None:
             return self.values.dtype
         return np.result_type(self.values.dtype, self.center.dtype)
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """Features a step."""
         return self.values.shape[1]
 
     @property
-    def ends(self):
+    def ends(self) -> np.ndarray:
         """One past the last row of each sequence, shape (n_sequences,)."""
         return self.starts + self.lengths
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Any:
         # scikit-learn's _safe_indexing asks anything with a shape for [key, ...]
         if isinstance(key, tuple):
             key, *rest = key
@@ -159,7 +169,7 @@ class SequenceArray:
                 key = key.astype(np.intp)
         return self._replace(starts=self.starts[key], lengths=self.lengths[key])
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
 
     def __array__(self, dtype=None, copy=None):
@@ -181,7 +191,7 @@ class SequenceArray:
             dense[ragged] = np.nan
         return np.ascontiguousarray(dense, dtype=dtype)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if not len(self):
             steps = "no steps"
         elif self.lengths.min() == self.lengths.max():
@@ -203,7 +213,7 @@ class SequenceArray:
             return rows
         return (rows - self.center) * self.factor
 
-    def gather(self, indices, dtype=None):
+    def gather(self, indices: Any, dtype: DTypeLike | None = None) -> np.ndarray:
         """Copy sequences into one padded batch, time first.
 
         Parameters
@@ -236,7 +246,7 @@ class SequenceArray:
         batch = self._scaled(self.values.take(rows, axis=0))
         return batch if dtype is None else batch.astype(dtype, copy=False)
 
-    def read_rows(self, rows):
+    def read_rows(self, rows: np.ndarray) -> np.ndarray:
         """Read rows of `values` through the affine map.
 
         Parameters
@@ -251,7 +261,7 @@ class SequenceArray:
         """
         return self._scaled(self.values[rows])
 
-    def locate(self, row):
+    def locate(self, row: int) -> tuple[int, int]:
         """Find a sequence that covers a row, and the row's step in it.
 
         Parameters
@@ -267,7 +277,7 @@ class SequenceArray:
         sequence = int(np.argmax((self.starts <= row) & (row < self.ends)))
         return sequence, int(row - self.starts[sequence])
 
-    def last_step(self):
+    def last_step(self) -> np.ndarray:
         """Read each sequence's last step.
 
         Returns
@@ -277,7 +287,7 @@ class SequenceArray:
         """
         return self.read_rows(self.ends - 1)
 
-    def scale(self, center, factor):
+    def scale(self, center: np.ndarray, factor: np.ndarray) -> Self:
         """Return the same sequences, read as ``(steps - center) * factor``.
 
         Parameters
@@ -298,7 +308,7 @@ class SequenceArray:
     # Which rows the selected sequences cover: a selection still holds the whole
     # table, so nothing may look at other rows, or a fold would see its test rows.
 
-    def coverage(self, weights=None):
+    def coverage(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Sum, for every row of `values`, the weights of the sequences over it.
 
         Parameters
@@ -317,7 +327,7 @@ class SequenceArray:
         np.cumsum(change, out=change)
         return change[:-1]
 
-    def covered_chunks(self):
+    def covered_chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ``(rows, values[rows])`` for runs of covered rows, in order.
 
         Yields
@@ -333,7 +343,9 @@ class SequenceArray:
             if len(rows):
                 yield rows, self.values[rows]
 
-    def mean_and_scale(self, weights=None):
+    def mean_and_scale(
+        self, weights: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Compute each feature's mean and standard deviation over covered rows.
 
         A row counts once for every sequence that covers it, times that
@@ -364,7 +376,7 @@ class SequenceArray:
         scale[scale <= 10 * resolution * np.abs(mean)] = 1.0
         return mean, scale
 
-    def shares_rows(self):
+    def shares_rows(self) -> bool:
         """Tell whether different sequences read the same rows, as windows do.
 
         Returns

@@ -1,7 +1,10 @@
 """Windows: many short sequences that share the rows of one series."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
@@ -39,7 +42,14 @@ def trailing_windows(first, n_steps):
     return starts, rows - starts + 1
 
 
-def make_windows(X, y=None, *, n_steps, horizon=1, stride=1):
+def make_windows(
+    X: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    n_steps: int,
+    horizon: int = 1,
+    stride: int = 1,
+) -> Any:
     """Cut a series into windows of equal length, with their targets.
 
     The classic cut: rows are taken as one step apart, and rows without a

@@ -1,5 +1,7 @@
 """Optimizers by name, and where they run."""
 
+from inspect import signature
+
 import torch
 
 # Name: class, options. The fused form is one call for all weights: on small
@@ -32,8 +34,9 @@ def find_optimizer(optimizer, weight_decay):
     Examples
     --------
     >>> from sklearn_rnn.training import find_optimizer
-    >>> find_optimizer("rmsprop", 0.0)
-    (<class 'torch.optim.rmsprop.RMSprop'>, {})
+    >>> optimizer, options = find_optimizer("rmsprop", 0.1)
+    >>> optimizer.__name__, options["optimizer__weight_decay"]
+    ('RMSprop', 0.1)
     """
     options = {}
     if isinstance(optimizer, str):
@@ -43,8 +46,10 @@ def find_optimizer(optimizer, weight_decay):
             f"optimizer={optimizer!r} is not a torch.optim.Optimizer class; give one, "
             f"or a name out of {sorted(OPTIMIZERS)}."
         )
-    options = {f"optimizer__{name}": value for name, value in options.items()}
+    options = dict(options)
+    # Passed even if zero: torch's AdamW decays by 0.01 unless told otherwise.
+    if weight_decay or "weight_decay" in signature(optimizer).parameters:
+        options["weight_decay"] = float(weight_decay)
     if weight_decay:
-        options["optimizer__weight_decay"] = float(weight_decay)
-        options["optimizer__param_groups"] = [("*bias*", {"weight_decay": 0.0})]
-    return optimizer, options
+        options["param_groups"] = [("*bias*", {"weight_decay": 0.0})]
+    return optimizer, {f"optimizer__{name}": value for name, value in options.items()}

@@ -1,0 +1,131 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from nbclient import NotebookClient
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NOTEBOOK = EXAMPLES / "temperature_forecast.ipynb"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def calm(tmp_path, monkeypatch):
+    """Run in an empty folder, without threads that fight over shared cores."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for processes that a test starts
+    with threadpool_limits(1):
+        yield
+    plt.close("all")
+
+
+def assert_is_picture(path):
+    pixels = np.asarray(Image.open(path).convert("L"))
+    assert pixels.shape[1] >= 400
+    assert pixels.std() > 10  # something is drawn on it
+
+
+def test_beginners_script_learns_the_mean(capsys):
+    results = load("beginners_script").main(["--picture", "loss.png"])
+    assert results["r2"] > 0.8
+    assert len(results["history"]) == 10
+    assert results["history"][-1]["valid_score"] == pytest.approx(results["r2"])
+    assert "epoch 10/10" in capsys.readouterr().out
+    assert_is_picture("loss.png")
+
+
+def test_speakers_are_told_apart(capsys):
+    results = load("speaker_classification").main(["--models", "default"])
+    assert list(results) == ["default"]
+    assert results["default"]["test accuracy"] > 0.93
+    assert "270 utterances of 9 speakers: 7 to 26 frames" in capsys.readouterr().out
+    assert_is_picture("speaker_classification.png")
+
+
+@pytest.mark.slow
+def test_reading_backwards_as_well_tells_speakers_apart():
+    results = load("speaker_classification").main([])
+    assert results["bidirectional"]["test accuracy"] > 0.95
+    assert results["bidirectional"]["parameters"] > results["default"]["parameters"]
+
+
+def test_grid_search_ranks_every_combination(monkeypatch):
+    example = load("grid_search")
+    grid = {**example.GRID, "rnnregressor__cell": ["rnn", "lstm"]}
+    monkeypatch.setattr(example, "GRID", grid)
+    results = example.main(["--hours", "800", "--epochs", "4"])
+    table, best = results["table"], results["best_params"]
+    assert len(table) == 2 * 2 * 2
+    assert table["RMSE"].is_monotonic_increasing
+    assert set(best) == set(grid)
+    for name, value in best.items():
+        assert value in grid[name]
+        assert table[name.split("__")[1]][0] == value
+    assert table["RMSE"][0] < results["last_value"]
+    assert_is_picture("grid_search.png")
+
+
+def test_temperature_forecast_of_two_months_beats_the_last_value(monkeypatch):
+    example = load("temperature_forecast")
+    whole = example.load_nyc_weather
+    monkeypatch.setattr(
+        example, "load_nyc_weather", lambda s: whole(s).loc["2013-09-16":"2013-11-20"]
+    )
+    errors = example.main(["--horizons", "6"])["6 h"]
+    assert errors["RNNRegressor"] < errors["last value"]
+    assert_is_picture("temperature_forecast.png")
+
+
+@pytest.mark.slow
+def test_temperature_forecast_beats_last_value_and_trees():
+    errors = load("temperature_forecast").main(["--horizons", "6"])["6 h"]
+    assert errors["RNNRegressor"] < errors["trees"] < errors["last value"]
+
+
+def test_the_notebook_is_stored_with_clean_outputs():
+    assert NOTEBOOK.stat().st_size < 300_000
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert {o.name for o in outputs if o.output_type == "stream"} == {"stdout"}
+    text = json.dumps(notebook)
+    for trace in ("site-packages", "/home/", "/tmp/", "Traceback"):
+        assert trace not in text
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path):
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("errors.to_csv('errors.csv')"))
+    folder = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources=folder
+    ).execute()
+    errors = pd.read_csv(tmp_path / "errors.csv", index_col=0).squeeze("columns")
+    assert errors["RNNRegressor"] < errors["trees"] < errors["last value"]
+    display = notebook.cells[-4].outputs
+    assert any("image/png" in output.get("data", {}) for output in display)
+
+
+def test_every_example_is_tested():
+    tests = Path(__file__).read_text()
+    names = {path.name for path in EXAMPLES.iterdir() if path.suffix == ".py"}
+    assert all(f'load("{Path(name).stem}")' in tests for name in names)
+    assert [path.name for path in EXAMPLES.glob("*.ipynb")] == [NOTEBOOK.name]
