@@ -8,8 +8,9 @@ of the sequence.
 
     python examples/beginners_script.py
 
-It takes about a second, and prints the losses of every epoch and the R2 on the
-validation sequences. Option: ``--picture FILE`` saves the loss curves.
+It takes seconds, and prints the losses of every epoch and the R2 on the
+validation sequences. The losses jump now and then: the classic step size is a
+large one. Option: ``--picture FILE`` saves the loss curves.
 """
 
 import argparse
@@ -17,8 +18,7 @@ import argparse
 import numpy as np
 from sklearn.metrics import r2_score
 
-from sklearn_rnn import RNNRegressor
-from sklearn_rnn.displays import LossCurveDisplay
+from sklearn_rnn import LossCurveDisplay, RNNRegressor
 
 
 def make_data(n_sequences=1000, n_timesteps=10, n_features=1):

@@ -61,8 +61,7 @@ class LossCurveDisplay:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_rnn import RNNRegressor
-    >>> from sklearn_rnn.displays import LossCurveDisplay
+    >>> from sklearn_rnn import LossCurveDisplay, RNNRegressor
     >>> X = np.random.default_rng(0).normal(size=(100, 8))
     >>> model = RNNRegressor(hidden_size=8, early_stopping=True, random_state=0)
     >>> display = LossCurveDisplay.from_estimator(model.fit(X, X.mean(axis=1)))
@@ -115,8 +114,7 @@ class LossCurveDisplay:
         --------
         >>> import numpy as np
         >>> from sklearn.pipeline import make_pipeline
-        >>> from sklearn_rnn import RNNRegressor, SequenceWindower
-        >>> from sklearn_rnn.displays import LossCurveDisplay
+        >>> from sklearn_rnn import LossCurveDisplay, RNNRegressor, SequenceWindower
         >>> table = np.random.default_rng(0).normal(size=(80, 2))
         >>> model = make_pipeline(SequenceWindower(4), RNNRegressor(max_epochs=3))
         >>> display = LossCurveDisplay.from_estimator(model.fit(table, table[:, 0]))
@@ -125,7 +123,7 @@ class LossCurveDisplay:
         """
         trained = _find_trained(estimator)
         rows = trained.history_
-        kept_epoch = _lowest_epoch(rows) if trained.early_stopping else None
+        kept_epoch = trained.best_epoch_ if trained.early_stopping else None
         return cls.from_history(rows, kept_epoch=kept_epoch, ax=ax, name=name, **kwargs)
 
     @classmethod
@@ -161,7 +159,7 @@ class LossCurveDisplay:
 
         Examples
         --------
-        >>> from sklearn_rnn.displays import LossCurveDisplay
+        >>> from sklearn_rnn import LossCurveDisplay
         >>> history = [{"train_loss": 1.0}, {"train_loss": 0.4}]
         >>> display = LossCurveDisplay.from_history(history)
         >>> display.lines_[0].get_ydata()
@@ -207,7 +205,7 @@ class LossCurveDisplay:
 
         Examples
         --------
-        >>> from sklearn_rnn.displays import LossCurveDisplay
+        >>> from sklearn_rnn import LossCurveDisplay
         >>> display = LossCurveDisplay(epochs=[1, 2], train_loss=[1.0, 0.4])
         >>> display.plot(color="black").ax_.get_xlabel()
         'epoch'
@@ -278,9 +276,3 @@ def _column(history, key):
     """Return a value of every epoch, NaN where it is missing; None if everywhere."""
     values = np.array([row.get(key, np.nan) for row in history])
     return None if np.isnan(values).all() else values
-
-
-def _lowest_epoch(history):
-    """Return the number of the epoch that early stopping went back to."""
-    losses = _column(history, "valid_loss")
-    return None if losses is None else history[int(np.nanargmin(losses))]["epoch"]

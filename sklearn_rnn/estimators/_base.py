@@ -180,7 +180,7 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
     def _outputs_score(self, outputs, data):
         """Return the score that ``score`` would give for these outputs."""
 
-    def _class_weights(self, y):
+    def _class_weights(self, y, *, reset):
         """Return a weight a sample that its target gives it, or None."""
         return None
 
@@ -209,7 +209,8 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
                 "rows of a table needs windows for all of its rows: see "
                 "make_forecast_frame and make_windows."
             )
-        weights = self._read_weights(sample_weight, sequences, y)
+        class_weights = self._class_weights(y, reset=reset)
+        weights = self._read_weights(sample_weight, sequences, class_weights)
         if self.embedding_dim is not None:
             check_tokens(sequences, owner=owner)
         check_features(self, X, sequences, reset=reset)
@@ -219,8 +220,7 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
             samples = samples.select(np.flatnonzero(weights))
         return samples
 
-    def _read_weights(self, sample_weight, sequences, y):
-        class_weights = self._class_weights(y)
+    def _read_weights(self, sample_weight, sequences, class_weights):
         if sample_weight is None:
             return class_weights
         weights = _check_sample_weight(
@@ -409,10 +409,10 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
         self.loss_curve_ = [row["train_loss"] for row in self.history_]
         scores = [row["valid_score"] for row in self.history_ if "valid_score" in row]
         self.validation_scores_ = scores or None
-        self.best_validation_score_ = None
-        if rows and "valid_score" in rows[-1]:
-            kept_epoch = -1 if patience is None else patience.best_epoch
-            self.best_validation_score_ = rows[kept_epoch]["valid_score"]
+        n_kept = len(rows) if patience is None else patience.best_epoch + 1
+        self.best_epoch_ = self.n_iter_ - len(rows) + n_kept
+        best_row = self.history_[self.best_epoch_ - 1] if self.best_epoch_ else {}
+        self.best_validation_score_ = best_row.get("valid_score")
 
     # Predicting.
 

@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_rnn.estimators._base import BaseRNN
@@ -108,8 +108,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Precision of the network. "auto" is float64 while one batch holds all
         of the data, where it costs nothing, else float32.
     device : str or torch.device, default="cpu"
-        Where to train and predict, say "cuda"; "auto" takes a GPU if there is
-        one.
+        Where to train and predict, say "cuda"; "auto" prefers a GPU.
     n_threads : int, default=None
         Threads inside one operation during fit and predict, when called from
         the main thread; None chooses by the size of the network.
@@ -133,8 +132,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
         Validation score of each epoch (accuracy), if there was validation.
+    best_epoch_ : int
+        Epoch whose weights were kept, from 1: the last one, or with early
+        stopping the one with the lowest validation loss.
     best_validation_score_ : float or None
-        Validation score of the weights that were kept.
+        Validation score of that epoch.
     n_parameters_ : int
         Trained numbers in the network.
     history_ : list of dict
@@ -148,13 +150,13 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     See Also
     --------
     RNNRegressor : Predicts numbers.
-    SequenceWindower : Cuts a time table into windows.
 
     Notes
     -----
-    The loss is the cross-entropy. An untrained network predicts the classes'
-    shares in the training data. Ctrl-C during fit leaves the weights of the
-    last finished epoch, ready to predict, and reaches the caller.
+    The loss is the cross-entropy. The output layer's bias starts at the log of
+    the classes' shares in the training data. Ctrl-C during fit leaves the
+    weights of the last finished epoch, ready to predict, and reaches the
+    caller.
 
     References
     ----------
@@ -332,13 +334,11 @@ list of arrays or SequenceArray
                 "class_weight='balanced' is not supported by partial_fit, which never "
                 "sees all labels: give a dict, or sample_weight."
             )
-        if classes is not None:
-            classes = np.unique(classes)
-            fitted = self.__sklearn_is_fitted__()
-            if fitted and not np.array_equal(classes, self.classes_):
+        classes = None if classes is None else np.unique(classes)
+        if classes is not None and self.__sklearn_is_fitted__():
+            if not np.array_equal(classes, self.classes_):
                 raise ValueError(
-                    f"classes={classes.tolist()} differ from those of the first call, "
-                    f"{self.classes_.tolist()}."
+                    f"classes={classes.tolist()} are not those of the first call."
                 )
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
@@ -403,23 +403,27 @@ list of arrays or SequenceArray
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y has the labels {unknown[:5].tolist()}, which are not among the "
-                f"classes {self.classes_[:10].tolist()}. Give all classes in the first "
-                "call of partial_fit."
+                f"y has labels that fit did not see, {unknown[:5].tolist()}. Give all "
+                "classes in the first call of partial_fit."
             )
         return np.searchsorted(self.classes_, y)
 
     def _check_enough_classes(self, classes):
         if len(classes) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least two classes, but y has only one "
-                f"class: {np.asarray(classes).tolist()}."
+                "y needs at least two classes, but has only one class: "
+                f"{np.asarray(classes).tolist()}."
             )
 
-    def _class_weights(self, y):
+    def _class_weights(self, y, *, reset):
         if self.class_weight is None:
             return None
-        return compute_sample_weight(self.class_weight, self.classes_[y])
+        # "balanced" counts the training data alone, so validation weighs alike.
+        if reset or isinstance(self.class_weight, dict):
+            self._weight_of_class = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=self.classes_[y]
+            )
+        return self._weight_of_class[y]
 
     def _check_trainable(self, samples):
         self._check_enough_classes(self.classes_[np.unique(samples.y)])

@@ -111,8 +111,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Precision of the network. "auto" is float64 while one batch holds all
         of the data, where it costs nothing, else float32.
     device : str or torch.device, default="cpu"
-        Where to train and predict, say "cuda"; "auto" takes a GPU if there is
-        one.
+        Where to train and predict, say "cuda"; "auto" prefers a GPU.
     n_threads : int, default=None
         Threads inside one operation during fit and predict, when called from
         the main thread; None chooses by the size of the network.
@@ -134,8 +133,11 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
         Validation score of each epoch (R²), if there was validation.
+    best_epoch_ : int
+        Epoch whose weights were kept, from 1: the last one, or with early
+        stopping the one with the lowest validation loss.
     best_validation_score_ : float or None
-        Validation score of the weights that were kept.
+        Validation score of that epoch.
     n_parameters_ : int
         Trained numbers in the network.
     history_ : list of dict

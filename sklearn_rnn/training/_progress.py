@@ -1,7 +1,7 @@
 """Progress shown while training."""
 
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm  # skorch brings tqdm along
+from tqdm import tqdm  # skorch brings tqdm along
 
 
 class ProgressBar(Callback):

@@ -136,23 +136,23 @@ def test_input_dropout_spreads_trust_over_features_that_say_the_same():
     assert errors[0.4] < 0.7 * errors[0.0]
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max"])
-def test_pooling_over_all_steps_forgets_nothing(pooling):
-    """What is told at the first of 40 steps: plain tanh units forget it."""
-    X = np.zeros((60, 40))
-    y = np.resize([-1.0, 1.0], 60)
-    X[:, 0] = y
-    options = {"cell": "rnn", "max_epochs": 10, "learning_rate": 0.01}
+@pytest.mark.parametrize(
+    "pooling, target", [("mean", np.mean), ("max", np.max), ("attention", np.max)]
+)
+def test_a_pooling_finds_what_the_last_state_has_forgotten(pooling, target):
+    X = np.random.default_rng(0).normal(size=(100, 30))
+    y = target(X, axis=1)
+    options = {"cell": "rnn", "hidden_size": 8, "max_epochs": 15, "learning_rate": 0.02}
     last, pooled = (
         make_regressor(pooling=p, **options).fit(X, y).loss_curve_[-1]
         for p in ("last", pooling)
     )
-    assert pooled < last
+    assert pooled < 0.75 * last
 
 
 def test_attention_pooling_learns_weights_of_its_own():
     X, y = make_data()
-    model = make_regressor(pooling="attention").fit(X, y)
+    model = make_regressor(pooling="attention", dtype="float64").fit(X, y)
     states = model.module_.hidden_states(torch.tensor(X))
     weights = model.module_.pooling.weights(states)
     torch.testing.assert_close(weights.sum(0), torch.ones(40, 1).double())
@@ -164,7 +164,8 @@ def test_attention_pooling_learns_weights_of_its_own():
 
 def test_optimizers_lead_to_different_models():
     kinds = [*OPTIMIZERS, torch.optim.Adagrad]
-    assert len({predictions(optimizer=kind).tobytes() for kind in kinds}) == 5
+    models = {predictions(optimizer=k, weight_decay=0.1).tobytes() for k in kinds}
+    assert len(models) == 5
 
 
 def test_adamw_without_decay_is_adam():
@@ -216,14 +217,14 @@ def test_weight_decay_shrinks_the_weights():
 
 
 def test_weight_decay_spares_the_biases():
-    """Of a bias that nothing pulls at: the forget gate's, with a closed head."""
-    X, y = make_data()
-    options = {"cell": "lstm", "optimizer": "sgd", "clip_norm": None}
-    model = make_regressor(weight_decay=0.5, learning_rate=0.05, **options)
-    model.fit(X, np.zeros(40) + 3.0)
-    bias = model.module_.core.rnn.bias_ih_l0.detach()[4:8]
-    torch.testing.assert_close(bias, torch.ones_like(bias), rtol=0, atol=0.02)
-    assert model.module_.core.rnn.weight_hh_l0.norm() < 3.0
+    """With nothing to learn, weights decay and the forget gate's bias stays at 1."""
+    X = np.zeros((40, 6, 2))
+    options = {"cell": "lstm", "optimizer": "adamw", "learning_rate": 0.1}
+    model = make_regressor(weight_decay=3.0, max_epochs=5, **options)
+    model.fit(X, np.full(40, 3.0))
+    rnn = model.module_.core.rnn
+    assert rnn.weight_hh_l0.abs().max() < 0.2
+    assert rnn.bias_ih_l0[4:8].min() > 0.5
 
 
 @pytest.mark.parametrize("clip", [{"clip_norm": 1e-4}, {"clip_value": 1e-5}])
@@ -270,19 +271,13 @@ def test_max_epochs_is_the_number_of_passes():
     assert model.n_iter_ == len(model.loss_curve_) == 4
 
 
-def test_auto_epochs_come_from_the_size_of_the_data():
+@pytest.mark.parametrize("batch_size", [4, 40])
+def test_auto_epochs_come_from_the_size_of_the_data(batch_size):
     X, y = make_data()
-    for batch_size in (4, 40):
-        model = make_regressor(max_epochs="auto", batch_size=batch_size)
-        callback, _ = watcher("on_train_begin", lambda net, **kwargs: None)
-        seen = []
-        stop = type(
-            "Stop",
-            (Callback,),
-            {"on_train_begin": lambda self, net, **kw: seen.append(net.max_epochs)},
-        )
-        model.set_params(callbacks=[stop(), callback], hidden_size=1).fit(X, y)
-        assert seen == [model.n_iter_] == [n_epochs_for(40, batch_size)]
+    callback, planned = watcher("on_train_begin", lambda net, **kwargs: net.max_epochs)
+    options = {"hidden_size": 1, "batch_size": batch_size, "callbacks": callback}
+    model = make_regressor(max_epochs="auto", **options).fit(X, y)
+    assert planned == [model.n_iter_] == [n_epochs_for(40, batch_size)]
 
 
 # Validation.
@@ -442,11 +437,12 @@ def tokens(n_sequences=80, seed=0):
 def test_tokens_are_learned_through_their_embedding():
     X, signs = tokens()
     y = np.array([s.sum() > 0 for s in signs])
-    options = {"hidden_size": 8, "max_epochs": 25, "learning_rate": 0.02}
+    options = {"hidden_size": 8, "max_epochs": 40, "learning_rate": 0.03}
     options |= {"random_state": 0, "pooling": "mean", "input_dropout": 0.0}
     as_tokens = RNNClassifier(embedding_dim=4, **options).fit(X, y)
     as_numbers = RNNClassifier(**options).fit(X, y)
-    assert as_tokens.score(X, y) > 0.9 > as_numbers.score(X, y)
+    assert as_tokens.score(X, y) > 0.9
+    assert as_numbers.score(X, y) < 0.8
 
 
 def test_tokens_beyond_those_of_fit_are_unknown():

@@ -158,7 +158,7 @@ def test_untrained_with_target_feature_is_about_the_naive_forecast():
 def test_target_feature_makes_a_forecast_of_a_trend_beyond_the_training_data():
     X, Y = random_walks()
     model = make_regressor(target_feature=0, max_epochs=20).fit(X, Y[:, 0])
-    higher = model.predict(X + [500, 0, 0])
+    higher = model.predict(X + np.array([500, 0, 0]))
     assert abs(higher.mean() - Y[:, 0].mean() - 500) < 50
 
 

@@ -108,7 +108,7 @@ class Listener(Callback):
 
     def on_batch_begin(self, net, batch, training, **kwargs):
         assert training
-        inputs, (targets, sample_weights) = batch
+        inputs, (targets, _) = batch
         assert len(inputs["x"]) == len(targets) == 4
         self.calls.append("batch begin")
 
