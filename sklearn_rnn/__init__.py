@@ -1,6 +1,14 @@
 """Recurrent networks inside scikit-learn."""
 
 from sklearn_rnn import datasets
+from sklearn_rnn._exceptions import (
+    DivergenceError,
+    InvalidSequenceError,
+    SklearnRNNError,
+    SklearnRNNWarning,
+    StopTraining,
+    WindowHistoryWarning,
+)
 from sklearn_rnn.displays import LossCurveDisplay
 from sklearn_rnn.estimators import RNNClassifier, RNNRegressor
 from sklearn_rnn.preprocessing import (
@@ -10,13 +18,21 @@ from sklearn_rnn.preprocessing import (
 )
 from sklearn_rnn.sequences import SequenceArray, make_windows
 
+__version__ = "0.1.0"
+
 __all__ = [
+    "DivergenceError",
+    "InvalidSequenceError",
     "LossCurveDisplay",
     "RNNClassifier",
     "RNNRegressor",
     "SequenceArray",
     "SequenceScaler",
     "SequenceWindower",
+    "SklearnRNNError",
+    "SklearnRNNWarning",
+    "StopTraining",
+    "WindowHistoryWarning",
     "datasets",
     "make_forecast_frame",
     "make_windows",

@@ -1,27 +1,21 @@
 """What every estimator of this package shares: reading data, training, state."""
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from dataclasses import asdict
 from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._samples import Samples
+from sklearn_rnn.estimators._reading import SampleReader
 from sklearn_rnn.estimators._state import DTYPES, PortableState
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS, NetworkSpec, build_network
-from sklearn_rnn.sequences import (
-    check_features,
-    check_sequences,
-    check_tokens,
-)
+from sklearn_rnn.sequences import check_features, check_tokens
 from sklearn_rnn.training import (
     OPTIMIZERS,
     SCHEDULES,
@@ -31,17 +25,19 @@ from sklearn_rnn.training import (
     SequenceDataset,
     SequenceNet,
     WeightedLoss,
+    any_lr_scheduler,
     check_device,
     choose_n_threads,
+    copy_callbacks,
     find_optimizer,
     limit_threads,
     n_epochs_for,
     network_outputs,
-    validation_split,
+    new_random_state,
 )
 
 
-class BaseRNN(PortableState, BaseEstimator, ABC):
+class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
     """Base of the estimators that learn from whole sequences.
 
     A subclass says how targets are read, what the network is to predict, and
@@ -180,102 +176,35 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
     def _outputs_score(self, outputs, data):
         """Return the score that ``score`` would give for these outputs."""
 
-    def _class_weights(self, y, *, reset):
-        """Return a weight a sample that its target gives it, or None."""
-        return None
-
-    # Reading data.
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
 
-    def _read_sequences(self, X):
-        return check_sequences(X, owner=type(self).__name__)
-
-    def _read_samples(self, X, y, sample_weight, *, reset, **about_y):
-        owner = type(self).__name__
-        if y is None:
-            raise ValueError(
-                f"{owner} requires y to be passed, but the target y is None."
-            )
-        sequences = self._read_sequences(X)
-        y = self._check_y(y, reset=reset, **about_y)
-        if len(y) != len(sequences):
-            raise ValueError(
-                "Found input variables with inconsistent numbers of samples: X has "
-                f"{len(sequences)} sequences, y has {len(y)} values. A y cut for the "
-                "rows of a table needs windows for all of its rows: see "
-                "make_forecast_frame and make_windows."
-            )
-        class_weights = self._class_weights(y, reset=reset)
-        weights = self._read_weights(sample_weight, sequences, class_weights)
-        if self.embedding_dim is not None:
-            check_tokens(sequences, owner=owner)
-        check_features(self, X, sequences, reset=reset)
-        samples = Samples(sequences, y, weights)
-        # A weight of zero means: as if it were not there, in the scaling too.
-        if weights is not None and (weights == 0).any():
-            samples = samples.select(np.flatnonzero(weights))
-        return samples
-
-    def _read_weights(self, sample_weight, sequences, class_weights):
-        if sample_weight is None:
-            return class_weights
-        weights = _check_sample_weight(
-            sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weights.any():
-            raise ValueError(
-                "Sample weights must contain at least one non-zero number."
-            )
-        return weights if class_weights is None else weights * class_weights
-
-    def _read_validation(self, X_val, y_val):
-        if X_val is None and y_val is None:
-            return None
-        if X_val is None or y_val is None:
-            given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
-            raise ValueError(f"{given} was given without {missing}: pass both.")
-        return self._read_samples(X_val, y_val, None, reset=False)
-
-    def _hold_out(self, samples, random_state):
-        """Split off the validation samples."""
-        train, validation = validation_split(
-            samples.sequences,
-            self.validation_fraction,
-            random_state,
-            labels=samples.y if is_classifier(self) else None,
-            horizon=1 if is_classifier(self) else self._n_outputs(),
-        )
-        return samples.select(train), samples.select(validation)
-
     # Training.
 
+    @torch.inference_mode(False)
     def _fit(self, X, y, sample_weight, X_val, y_val):
         continuing = self.warm_start and self.__sklearn_is_fitted__()
-        samples = self._read_samples(X, y, sample_weight, reset=not continuing)
-        self._check_trainable(samples)
-        validation = self._read_validation(X_val, y_val)
-        random_state = self._random_state = check_random_state(self.random_state)
-        if validation is None and self.early_stopping:
-            samples, validation = self._hold_out(samples, random_state)
-        samples = samples.with_mean_weight_one()
-        if validation is not None:
-            validation = validation.with_mean_weight_one()
-        if continuing:
-            network = self.module_
-        else:
-            network = self._build(samples, random_state, self._full_batch(samples))
-            self.history_ = []
+        with self._all_or_nothing():
+            samples = self._read_samples(X, y, sample_weight, reset=not continuing)
+            self._check_trainable(samples)
+            validation = self._read_validation(X_val, y_val)
+            random_state = self._random_state = new_random_state(self.random_state)
+            if validation is None and self.early_stopping:
+                samples, validation = self._hold_out(samples, random_state)
+            samples = samples.with_mean_weight_one()
+            if validation is not None:
+                validation = validation.with_mean_weight_one()
+            network = self._network(samples, random_state, continuing)
+            self._make_net(network, SCHEDULES.get(self.lr_schedule))
         n_epochs = self.max_epochs
         if n_epochs == "auto":
             n_epochs = n_epochs_for(len(samples.y), self.batch_size)
-        self._make_net(network, SCHEDULES.get(self.lr_schedule))
         self._train(samples, validation, n_epochs, random_state)
         return self
 
+    @torch.inference_mode(False)
     def _partial_fit(self, X, y, sample_weight, **about_y):
         if self.early_stopping:
             raise ValueError(
@@ -283,28 +212,59 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
                 "over what it is given. Set early_stopping=False, or call fit."
             )
         continuing = self.__sklearn_is_fitted__()
-        samples = self._read_samples(
-            X, y, sample_weight, reset=not continuing, **about_y
-        )
-        if not continuing:
-            self._random_state = check_random_state(self.random_state)
-            network = self._build(samples, self._random_state, full_batch=False)
-            self.history_ = []
-            self._make_net(network, schedule=None)
-        self.net_.schedule = None
+        with self._all_or_nothing():
+            samples = self._read_samples(
+                X, y, sample_weight, reset=not continuing, **about_y
+            )
+            if not continuing:
+                self._random_state = new_random_state(self.random_state)
+            network = self._network(samples, self._random_state, continuing, False)
+            if not continuing:
+                self._make_net(network, schedule=None)
+            self._refresh_net()
         self._train(samples, None, 1, self._random_state)
         return self
 
-    def _full_batch(self, samples):
-        return len(samples.y) <= self.batch_size
+    @contextmanager
+    def _all_or_nothing(self):
+        """Leave a fitted estimator as it was if its next fit fails to begin."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
-    def _build(self, samples, random_state, full_batch):
+    def _network(self, samples, random_state, continuing, may_fit_one_batch=True):
+        """Return the network to train: that of the last fit, or a new one."""
+        if continuing:
+            self._check_same_network(samples.sequences)
+            return self.module_
+        self.history_ = []
+        one_batch = may_fit_one_batch and len(samples.y) <= self.batch_size
+        return self._build(samples, random_state, one_batch)
+
+    def _check_same_network(self, sequences):
+        before, now = asdict(self._network_spec), asdict(self._spec(sequences))
+        # The vocabulary is that of the first fit; later tokens are unknown.
+        changed = [k for k in now if now[k] != before[k] and k != "n_tokens"]
+        if self.dtype not in ("auto", self._torch_dtype):
+            changed.append("dtype")
+        if changed:
+            raise ValueError(
+                f"{type(self).__name__} goes on training the network of its last fit, "
+                f"which had another {' and '.join(changed)}. Put that back, or fit "
+                "anew with warm_start=False."
+            )
+
+    def _build(self, samples, random_state, one_batch):
         """Build an initialised network for these samples."""
         self._learn_targets(samples)
         self._torch_dtype = self.dtype
         if self.dtype == "auto":
             # While one batch holds all data, float64 costs next to nothing.
-            self._torch_dtype = "float64" if full_batch else "float32"
+            self._torch_dtype = "float64" if one_batch else "float32"
         self._network_spec = self._spec(samples.sequences)
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
         with limit_threads(1):
@@ -356,12 +316,21 @@ class BaseRNN(PortableState, BaseEstimator, ABC):
         self.module_ = self.net_.module_
         self.n_parameters_ = sum(p.numel() for p in self.module_.parameters())
 
+    def _refresh_net(self):
+        """Let parameters set since the last call of partial_fit count."""
+        self.net_.set_params(schedule=None, lr=self.learning_rate)
+        for name in ("batch_size", "clip_norm", "clip_value", "shuffle"):
+            setattr(self.net_, name, getattr(self, name))
+
     def _callbacks(self):
         given = self.callbacks
-        if given is None:
-            given = []
-        elif not isinstance(given, list):
-            given = [given]
+        given = [] if given is None else given
+        given = copy_callbacks(given if isinstance(given, list) else [given])
+        if self.lr_schedule is not None and any_lr_scheduler(given):
+            raise ValueError(
+                f"callbacks has an LRScheduler, and lr_schedule={self.lr_schedule!r} "
+                "sets the learning rate as well. Set lr_schedule=None."
+            )
         own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])
         return given + [callback(type(self).__name__) for callback in own]
 

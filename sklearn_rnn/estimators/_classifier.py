@@ -5,7 +5,6 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, column_or_1d
@@ -101,9 +100,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Whether each input feature is brought to mean 0 and standard deviation
         1, by the steps of the training data.
     warm_start : bool, default=False
-        Whether fit goes on from the weights of the last fit.
+        Whether fit goes on from the weights and scaling of the last fit.
     callbacks : skorch callback or list of them, default=None
-        Called during training as by skorch.
+        Copied, and called during training as by skorch, except those that
+        read data sets, such as ``EpochScoring``.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the network. "auto" is float64 while one batch holds all
         of the data, where it costs nothing, else float32.
@@ -116,7 +116,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order and dropout. An int gives the same
-        model every time, whatever runs beside it.
+        model every time. None takes a seed from the operating system, not
+        from NumPy's global state.
 
     Attributes
     ----------
@@ -154,9 +155,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     Notes
     -----
     The loss is the cross-entropy. The output layer's bias starts at the log of
-    the classes' shares in the training data. Ctrl-C during fit leaves the
-    weights of the last finished epoch, ready to predict, and reaches the
-    caller.
+    the classes' shares in the training data. Ctrl-C during fit reaches the caller
+    and leaves the weights of the last finished epoch (with early stopping:
+    the best), ready to predict.
 
     References
     ----------
@@ -290,7 +291,7 @@ list of arrays or SequenceArray
             If the data cannot be read as finite sequences.
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
-            finished epoch are kept.
+            finished epoch (with early stopping: the best) are kept.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -317,7 +318,7 @@ list of arrays or SequenceArray
             All labels that will ever come; needed in the first call unless
             `y` shows them all.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss.
+            Weight of each sequence in the loss: 2 counts twice.
 
         Returns
         -------
@@ -387,7 +388,7 @@ list of arrays or SequenceArray
             Columns in the order of `classes_`.
         """
         _, outputs = self._outputs(X)
-        return log_softmax(outputs, axis=1)
+        return torch.from_numpy(outputs).log_softmax(dim=1).numpy()
 
     # What BaseRNN asks.
 
@@ -415,11 +416,11 @@ list of arrays or SequenceArray
                 f"{np.asarray(classes).tolist()}."
             )
 
-    def _class_weights(self, y, *, reset):
+    def _class_weights(self, y, *, training):
         if self.class_weight is None:
             return None
         # "balanced" counts the training data alone, so validation weighs alike.
-        if reset or isinstance(self.class_weight, dict):
+        if training:
             self._weight_of_class = compute_class_weight(
                 self.class_weight, classes=self.classes_, y=self.classes_[y]
             )

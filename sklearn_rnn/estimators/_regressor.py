@@ -104,9 +104,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Whether each input feature is brought to mean 0 and standard deviation
         1, by the steps of the training data.
     warm_start : bool, default=False
-        Whether fit goes on from the weights of the last fit.
+        Whether fit goes on from the weights and scaling of the last fit.
     callbacks : skorch callback or list of them, default=None
-        Called during training as by skorch.
+        Copied, and called during training as by skorch, except those that
+        read data sets, such as ``EpochScoring``.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the network. "auto" is float64 while one batch holds all
         of the data, where it costs nothing, else float32.
@@ -119,7 +120,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights, the order and dropout. An int gives the same
-        model every time, whatever runs beside it.
+        model every time. None takes a seed from the operating system, not
+        from NumPy's global state.
 
     Attributes
     ----------
@@ -157,8 +159,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     Notes
     -----
     Targets are brought to mean 0 and standard deviation 1 for training and
-    back in predict. Ctrl-C during fit leaves the weights of the last finished
-    epoch, ready to predict, and reaches the caller.
+    back in predict. Ctrl-C during fit reaches the caller and leaves the weights
+    of the last finished epoch (with early stopping: the best), ready to
+    predict.
 
     References
     ----------
@@ -293,7 +296,7 @@ list of arrays or SequenceArray
             If the data cannot be read as finite sequences.
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
-            finished epoch are kept.
+            finished epoch (with early stopping: the best) are kept.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -313,7 +316,7 @@ list of arrays or SequenceArray
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss.
+            Weight of each sequence in the loss: 2 counts twice.
 
         Returns
         -------
@@ -352,6 +355,11 @@ list of arrays or SequenceArray
         return tags
 
     def _check_y(self, y, *, reset):
+        if np.asarray(y).dtype.kind in "US":
+            raise ValueError(
+                "y holds strings; a regressor needs numbers. Convert them, or use "
+                "RNNClassifier for labels."
+            )
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         shape = (1,) if y.ndim == 1 else y.shape[1:]
         if reset:

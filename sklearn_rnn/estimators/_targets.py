@@ -1,6 +1,7 @@
 """What a regressor's network is asked to predict, and the way back."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -49,6 +50,11 @@ class TargetTransform:
         TargetTransform
             Fitted.
         """
+        with np.errstate(over="ignore", invalid="ignore"):
+            return cls._fit(sequences, y, weights, columns)
+
+    @classmethod
+    def _fit(cls, sequences, y, weights, columns):
         mean_y = np.average(y, axis=0, weights=weights)
         slope, mean_last = np.zeros_like(mean_y), 0.0
         if columns is not None:
@@ -64,6 +70,11 @@ class TargetTransform:
         unscaled = cls(columns, mean_y - slope * mean_last, slope, np.ones_like(mean_y))
         residual = unscaled.residual(sequences, y)
         scale = np.sqrt(np.average(residual**2, axis=0, weights=weights))
+        if not np.isfinite(scale).all():
+            raise ValueError(
+                "y is too large to standardise: its variance overflows. Bring it to "
+                "another unit."
+            )
         # Rounding leaves a perfect baseline residuals of a few ulps.
         scale[scale <= 100 * np.finfo(float).eps * np.abs(y).max(axis=0)] = 1.0
         return cls(columns, unscaled.intercept, slope, scale)
@@ -147,13 +158,19 @@ def target_columns(target_feature, sequences, n_outputs):
     if target_feature is None:
         return None
     wanted = target_feature
-    if isinstance(wanted, (str, int, np.integer)):
+    if isinstance(wanted, (str, Integral)):
         wanted = [wanted]
     if len(wanted) not in (1, n_outputs):
         raise InvalidSequenceError(
             f"target_feature names {len(wanted)} features for {n_outputs} outputs: "
             "give one, or one an output."
         )
+    for feature in wanted:
+        if isinstance(feature, bool) or not isinstance(feature, (str, Integral)):
+            raise InvalidSequenceError(
+                f"target_feature names {feature!r}; give the name of an input "
+                "column, or its index."
+            )
     columns = np.array([_column(feature, sequences) for feature in wanted])
     return np.broadcast_to(columns, (n_outputs,)).copy()
 

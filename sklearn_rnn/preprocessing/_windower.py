@@ -64,8 +64,9 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         What `transform` does with the rows kept in `fit`. "auto" puts them in
         front of new rows that they lead up to without a break; this needs
         times. "train" puts the end of the training data in front of the new
-        rows whatever their times. None leaves them out. `fit_transform` never
-        uses them.
+        rows whatever their times: of the training rows themselves too, so use
+        it only for rows that follow. None leaves them out. `fit_transform`
+        never uses them.
     freq : str, offset, Timedelta or number, default=None
         The time between neighbouring rows: a pandas offset such as "h" or
         "MS", a span of time, or for numeric times a number. "D" and coarser
@@ -235,6 +236,11 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         if not is_table(X):
             return self._trim(X, reset=False)
         table, series = self._read(X, reset=False)
+        if self.n_steps != self._fitted_n_steps:
+            raise ValueError(
+                f"n_steps is {self.n_steps} now and was {self._fitted_n_steps} in fit, "
+                "which kept history for that many: fit again."
+            )
         if self._rule is None or table.times is None:
             series = series._replace(ticks=None)
         elif table.times.kind != self._history.kind:
@@ -306,6 +312,7 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         self.freq_ = None if self._rule is None else self._rule.freq
         first = run_starts(self._rule, series.ticks, series.first)
         self._history = keep_tails(table, series, first, self.n_steps - 1)
+        self._fitted_n_steps = self.n_steps
         return table, series, first
 
     def _read(self, X, reset):
@@ -357,6 +364,12 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
     def _window(self, table, series, first, lead_ins):
         values, first, places = join(table, series, first, self._history, lead_ins)
         starts, lengths = trailing_windows(first, self.n_steps)
+        # History is put in front by transform, whose windows no one splits.
+        moments = None if lead_ins else series.moments()
         return SequenceArray(
-            values, starts[places], lengths[places], table.feature_names
+            values,
+            starts[places],
+            lengths[places],
+            table.feature_names,
+            moments=moments,
         )

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._container import SequenceArray
+
+# Ids above this are hashes or codes, not places in a vocabulary.
+MAX_TOKENS = 10_000_000
 
 
 def check_sequences(X, *, owner="the estimator", allow_empty=False):
@@ -80,11 +82,13 @@ def is_list_of_sequences(X):
 def _read(X, owner):
     if isinstance(X, SequenceArray):
         return X
-    if sparse.issparse(X):
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(
             f"Sparse data was passed to {owner}, but dense data is required. Use "
             "'.toarray()' to convert it to a dense NumPy array."
         )
+    if isinstance(X, (list, tuple)) and len(X) == 0:
+        raise InvalidSequenceError(f"X is empty: {owner} needs at least one sequence.")
     if is_list_of_sequences(X):
         return _from_list(X, owner)
     if isinstance(X, pd.DataFrame) and isinstance(
@@ -318,4 +322,9 @@ def check_tokens(sequences, *, owner="the estimator"):
                 "first, and do not scale tokens."
             )
         largest = max(largest, int(tokens.max()))
+    if largest >= MAX_TOKENS:
+        raise InvalidSequenceError(
+            f"X holds the token {largest}, and {owner} keeps a vector for every id up "
+            "to the largest. Number the tokens from 0 without gaps."
+        )
     return largest + 1

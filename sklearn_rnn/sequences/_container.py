@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._arrays import numbers, read_only, row_numbers
 
 # np.asarray on a container writes every step out; above this many bytes that
 # is a mistake more often than a wish.
@@ -15,6 +16,17 @@ MAX_DENSE_BYTES = 1_000_000_000
 # Rows read at a time by anything that scans a series, so that its temporary
 # arrays stay small beside the series itself.
 CHUNK_ROWS = 65_536
+
+# What a SequenceArray is made from.
+FIELDS = (
+    "values",
+    "starts",
+    "lengths",
+    "feature_names",
+    "center",
+    "factor",
+    "moments",
+)
 
 
 class SequenceArray:
@@ -41,6 +53,9 @@ class SequenceArray:
     center, factor : ndarray of shape (n_features,), default=None
         An affine map, ``(values - center) * factor``, applied whenever steps
         are read.
+    moments : ndarray of int of shape (n_rows,), default=None
+        When each row was, for the rows of time series: rows of one moment
+        have one number, later ones a higher. None if there is no such order.
 
     Attributes
     ----------
@@ -80,19 +95,15 @@ class SequenceArray:
         feature_names: Iterable[str] | None = None,
         center: np.ndarray | None = None,
         factor: np.ndarray | None = None,
+        moments: np.ndarray | None = None,
     ) -> None:
-        values = _native(np.ascontiguousarray(values))
-        if values.ndim != 2:
-            raise InvalidSequenceError(
-                f"values must be 2-D (n_rows, n_features), got shape {values.shape}."
-            )
-        self.values = values.view()
-        self.values.flags.writeable = False
-        self.starts = np.asarray(starts, dtype=np.int64)
-        self.lengths = np.asarray(lengths, dtype=np.int64)
+        self.values = read_only(numbers(values))
+        self.starts = read_only(row_numbers(starts, "starts"))
+        self.lengths = read_only(row_numbers(lengths, "lengths"))
         self.feature_names = None if feature_names is None else tuple(feature_names)
         self.center = center
         self.factor = factor
+        self.moments = moments
         self._check()
 
     def _check(self):
@@ -107,12 +118,13 @@ class SequenceArray:
                 f"X[{place}] is an empty sequence; every sequence needs at least one "
                 "step. Leave it out, and its target with it."
             )
-        outside = (self.starts < 0) | (self.ends > len(self.values))
+        outside = (self.starts < 0) | (self.lengths > len(self.values) - self.starts)
         if outside.any():
             place = int(np.argmax(outside))
             raise InvalidSequenceError(
                 f"sequence {place} covers rows {self.starts[place]} to "
-                f"{self.ends[place]}, but values has {len(self.values)} rows."
+                f"{int(self.starts[place]) + int(self.lengths[place])}, but values has "
+                f"{len(self.values)} rows."
             )
         names = self.feature_names
         if names is not None and len(names) != self.n_features:
@@ -122,8 +134,11 @@ class SequenceArray:
 
     def _replace(self, **changes):
         """Return a container with some fields changed and the rest shared."""
-        fields = ("values", "starts", "lengths", "feature_names", "center", "factor")
-        return SequenceArray(**{f: changes.get(f, getattr(self, f)) for f in fields})
+        return SequenceArray(**{f: changes.get(f, getattr(self, f)) for f in FIELDS})
+
+    def __reduce__(self):
+        # Through __init__, which makes the arrays read-only again.
+        return SequenceArray, tuple(getattr(self, field) for field in FIELDS)
 
     # What scikit-learn and NumPy look at.
 
@@ -153,7 +168,7 @@ class SequenceArray:
 
     def __getitem__(self, key: Any) -> Any:
         # scikit-learn's _safe_indexing asks anything with a shape for [key, ...]
-        if isinstance(key, tuple):
+        if isinstance(key, tuple) and key:
             key, *rest = key
             if any(item is not Ellipsis and item != slice(None) for item in rest):
                 raise IndexError(
@@ -187,6 +202,11 @@ class SequenceArray:
         dense = self.gather(slice(None)).transpose(1, 0, 2)
         ragged = np.arange(self.shape[1]) >= self.lengths[:, None]
         if ragged.any():
+            if dtype is not None and np.dtype(dtype).kind != "f":
+                raise ValueError(
+                    "sequences of unequal length are padded with NaN, which "
+                    f"{np.dtype(dtype)} cannot hold: ask for a float dtype."
+                )
             dense = dense.astype(np.result_type(dense.dtype, np.float32), copy=False)
             dense[ragged] = np.nan
         return np.ascontiguousarray(dense, dtype=dtype)
@@ -362,6 +382,10 @@ class SequenceArray:
             In the units of the steps as they are read.
         """
         row_weights = self.coverage(weights)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._mean_and_scale(row_weights)
+
+    def _mean_and_scale(self, row_weights):
         total = sum(row_weights[rows].sum() for rows, _ in self.covered_chunks())
         mean = np.zeros(self.n_features)
         for rows, steps in self.covered_chunks():
@@ -371,6 +395,11 @@ class SequenceArray:
             deviation = self._scaled(steps).astype(np.float64) - mean
             variance += row_weights[rows] @ deviation**2 / total
         scale = np.sqrt(variance)
+        if not np.isfinite(scale).all():
+            raise InvalidSequenceError(
+                f"feature {int(np.argmin(np.isfinite(scale)))} of X is too large to "
+                "standardise: its variance overflows. Bring it to another unit."
+            )
         # Rounding leaves a constant feature a spread of a few ulps of its mean.
         resolution = np.finfo(self.dtype).eps if self.dtype.kind == "f" else 0.0
         scale[scale <= 10 * resolution * np.abs(mean)] = 1.0
@@ -386,17 +415,3 @@ class SequenceArray:
         """
         distinct = np.unique(np.column_stack([self.starts, self.ends]), axis=0)
         return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())
-
-
-def _native(values):
-    """Return `values` in a type that torch reads; most are already."""
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    if kind == "b":
-        return values.view(np.uint8)
-    if kind == "u" and size > 1:
-        return values.astype(np.int64)
-    if kind == "f" and size > 8:
-        return values.astype(np.float64)
-    if not values.dtype.isnative:
-        return values.astype(values.dtype.newbyteorder("="))
-    return values

@@ -125,7 +125,9 @@ def make_windows(
         )
     starts = np.arange(0, len(values) - n_steps - ahead + 1, stride)
     lengths = np.full(len(starts), n_steps)
-    windows = SequenceArray(values, starts, lengths, feature_names=names)
+    windows = SequenceArray(
+        values, starts, lengths, names, moments=np.arange(len(values))
+    )
     if y is None:
         return windows
     return windows, _targets(y, len(values), windows.ends - 1, horizon)

@@ -1,5 +1,6 @@
 """The skorch net that trains a sequence network."""
 
+import math
 import time
 
 import torch
@@ -21,7 +22,7 @@ class SequenceNet(NeuralNet):
     It does what ``skorch.NeuralNet`` does, hook by hook, but batches are
     gathered at once; nobody is notified of a batch unless a callback
     listens; a loss that is no longer finite, an exception or Ctrl-C leave the
-    weights of the last finished epoch in place.
+    weights of the last finished epoch in place, or with patience the best.
 
     Parameters
     ----------
@@ -120,11 +121,13 @@ class SequenceNet(NeuralNet):
         self._start_training(n_epochs * len(self.get_iterator(data)))
         try:
             self.notify("on_train_begin", X=data, y=data.targets)
-            self.fit_loop(data)
+            try:
+                self.fit_loop(data)
+            finally:
+                self.notify("on_train_end", X=data, y=data.targets)
         except StopTraining:
             pass
         finally:
-            self.notify("on_train_end", X=data, y=data.targets)
             self.module_.eval()
             self.validation = self.patience = None
 
@@ -192,9 +195,10 @@ class SequenceNet(NeuralNet):
         begin = time.perf_counter()
         self.notify("on_epoch_begin", **data)
         self.run_single_epoch(batches, training=True, prefix="train", step_fn=None)
-        stop = self._validate()
-        self.history.record("dur", time.perf_counter() - begin)
         self._check_weights()
+        stop = self._validate()
+        self._record_best()
+        self.history.record("dur", time.perf_counter() - begin)
         finished.take()
         if best and self.patience.improved:
             best.take()
@@ -207,6 +211,13 @@ class SequenceNet(NeuralNet):
                 raise
             stop = True
         return stop
+
+    def _record_best(self):
+        """Record whether a loss is the lowest so far, which skorch's callbacks ask."""
+        for name in ("train_loss", "valid_loss"):
+            if name in self.history[-1]:
+                is_best = self.history[-1][name] <= min(self.history[:, name])
+                self.history.record(f"{name}_best", is_best)
 
     def _callback_ended_training(self):
         """Tell skorch's early stopping, which raises KeyboardInterrupt, from Ctrl-C."""
@@ -263,7 +274,7 @@ class SequenceNet(NeuralNet):
             f"training diverged in epoch {epoch}: the loss or the weights became "
             f"{loss}. Try a lower learning_rate, a lower clip_norm (or set one), or "
             "look for outliers in the data. The weights of the last finished epoch "
-            "are kept, and predict works with them."
+            "(with early stopping: the best) are kept, and predict works with them."
         )
 
     def train_step(self, batch, **fit_params):
@@ -320,5 +331,8 @@ class SequenceNet(NeuralNet):
         targets_and_weights = (self.validation.targets, self.validation.weights)
         loss = self.criterion_(outputs, targets_and_weights).item()
         self.history.record("valid_loss", loss)
-        self.history.record("valid_score", self.scorer(outputs, self.validation))
+        # Outputs may overflow on validation data far from those of training.
+        finite = bool(torch.isfinite(outputs).all())
+        score = self.scorer(outputs, self.validation) if finite else math.nan
+        self.history.record("valid_score", score)
         return self.patience is not None and self.patience.exhausted(loss)

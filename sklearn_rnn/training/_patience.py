@@ -53,7 +53,8 @@ class Patience:
             True after `n_iter_no_change` epochs in a row without improvement.
         """
         self._epoch += 1
-        self.improved = loss < self._lowest
+        # The first epoch counts, whatever its loss: untrained weights are no choice.
+        self.improved = loss < self._lowest or self._epoch == 0
         if self.improved:
             self._lowest, self.best_epoch = loss, self._epoch
         if loss < self._to_beat - self.tol:

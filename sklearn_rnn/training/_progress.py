@@ -42,11 +42,15 @@ class EpochLines(Callback):
     def __init__(self, label):
         self.label = label
 
+    def on_train_begin(self, net, **kwargs):
+        """Count the epochs of this call and those before it."""
+        self.n_epochs_ = len(net.history) + net.max_epochs
+
     def on_epoch_end(self, net, **kwargs):
         """Print the epoch's losses."""
         row = net.history[-1]
         values = ", ".join(f"{name} {value}" for name, value in _losses(row).items())
-        print(f"{self.label} epoch {row['epoch']}/{net.max_epochs}: {values}")
+        print(f"{self.label} epoch {row['epoch']}/{self.n_epochs_}: {values}")
 
 
 def _losses(row):

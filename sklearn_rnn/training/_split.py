@@ -7,11 +7,11 @@ from sklearn.model_selection import train_test_split
 def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
     """Choose sequences to validate on, such that training does not see them.
 
-    Where different sequences share rows, as windows do, validation is the
-    last block of the series, and training sequences that overlap its inputs
-    or whose targets may reach into its targets are dropped. Otherwise the
-    choice is random, stratified if `labels` are given, and copies of one
-    sequence stay together.
+    Where sequences are windows of time series, which know their moments or
+    share rows, validation is the last block of time, across all series, and
+    training sequences that overlap its inputs in time or whose targets may
+    reach into its targets are dropped. Otherwise the choice is random,
+    stratified if `labels` are given, and copies of one sequence stay together.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
     labels : ndarray of shape (n_sequences,), default=None
         Class codes to stratify by.
     horizon : int, default=1
-        Rows that a target reaches beyond its window's end, if known.
+        Steps of time that a target reaches beyond its window's end, if known.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
     >>> validation_split(X, 0.25, np.random.RandomState(0))
     (array([0, 1, 2, 3]), array([6, 7]))
     """
-    if sequences.shares_rows():
+    if sequences.moments is not None or sequences.shares_rows():
         train, validation = _last_block(sequences, fraction, horizon)
     else:
         train, validation = _random(sequences, fraction, random_state, labels)
@@ -59,17 +59,18 @@ def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
 
 
 def _last_block(sequences, fraction, horizon):
-    order = np.argsort(sequences.ends, kind="stable")
-    n_validation = max(1, round(fraction * len(order)))
-    validation = np.sort(order[-n_validation:])
-    candidates = np.sort(order[:-n_validation])
-    first_row = sequences.starts[validation].min()
-    first_end = sequences.ends[validation].min()
-    clear_of_inputs = sequences.ends[candidates] <= first_row
-    # A target lies up to `horizon` rows after its window: those of training
+    begin, end = sequences.starts, sequences.ends - 1
+    if sequences.moments is not None:
+        begin, end = sequences.moments[begin], sequences.moments[end]
+    n_validation = max(1, round(fraction * len(end)))
+    # Windows that end at the same moment go together, in every series.
+    in_validation = end >= np.sort(end)[-n_validation]
+    validation = np.flatnonzero(in_validation)
+    clear_of_inputs = end < begin[validation].min()
+    # A target lies up to `horizon` steps after its window: those of training
     # must end before those of validation begin.
-    clear_of_targets = sequences.ends[candidates] + horizon <= first_end
-    return candidates[clear_of_inputs & clear_of_targets], validation
+    clear_of_targets = end + horizon <= end[validation].min()
+    return np.flatnonzero(clear_of_inputs & clear_of_targets), validation
 
 
 def _random(sequences, fraction, random_state, labels):

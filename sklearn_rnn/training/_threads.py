@@ -1,5 +1,6 @@
 """How many threads torch uses inside an operation."""
 
+import os
 import threading
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ MIN_WORK_PER_THREAD = 2_000_000
 def choose_n_threads(batch_size, spec):
     """Choose a number of threads from the size of one step's matrix product.
 
+    The choice looks at the machine, not at what the process is set to: worker
+    processes of a grid search choose the same, and so fit the same model.
+
     Parameters
     ----------
     batch_size : int
@@ -23,11 +27,11 @@ def choose_n_threads(batch_size, spec):
     Returns
     -------
     int
-        At least 1, at most what torch is set to.
+        At least 1, at most the machine's processors.
     """
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[spec.cell]
     work = batch_size * gates * spec.hidden_size**2
-    return int(min(max(1, work // MIN_WORK_PER_THREAD), torch.get_num_threads()))
+    return int(min(max(1, work // MIN_WORK_PER_THREAD), os.cpu_count() or 1))
 
 
 @contextmanager

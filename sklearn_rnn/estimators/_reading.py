@@ -1,0 +1,80 @@
+"""How an estimator reads what a user passes to fit."""
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils.validation import _check_sample_weight
+
+from sklearn_rnn.estimators._samples import Samples
+from sklearn_rnn.sequences import check_features, check_sequences, check_tokens
+from sklearn_rnn.training import validation_split
+
+
+class SampleReader:
+    """Reads X, y and weights into samples, and splits off validation.
+
+    The estimator that it is part of says how `y` is read (``_check_y``).
+    """
+
+    def _class_weights(self, y, *, training):
+        """Return a weight a sample that its target gives it, or None."""
+        return None
+
+    def _read_sequences(self, X):
+        return check_sequences(X, owner=type(self).__name__)
+
+    def _read_samples(self, X, y, sample_weight, *, reset, training=True, **about_y):
+        owner = type(self).__name__
+        if y is None:
+            raise ValueError(
+                f"{owner} requires y to be passed, but the target y is None."
+            )
+        sequences = self._read_sequences(X)
+        y = self._check_y(y, reset=reset, **about_y)
+        if len(y) != len(sequences):
+            raise ValueError(
+                "Found input variables with inconsistent numbers of samples: X has "
+                f"{len(sequences)} sequences, y has {len(y)} values. A y cut for the "
+                "rows of a table needs windows for all of its rows: see "
+                "make_forecast_frame and make_windows."
+            )
+        class_weights = self._class_weights(y, training=training)
+        weights = self._read_weights(sample_weight, sequences, class_weights)
+        if self.embedding_dim is not None:
+            check_tokens(sequences, owner=owner)
+        check_features(self, X, sequences, reset=reset)
+        samples = Samples(sequences, y, weights)
+        # A weight of zero means: as if it were not there, in the scaling too.
+        if weights is not None and (weights == 0).any():
+            samples = samples.select(np.flatnonzero(weights))
+        return samples
+
+    def _read_weights(self, sample_weight, sequences, class_weights):
+        if sample_weight is None:
+            return class_weights
+        weights = _check_sample_weight(
+            sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weights.any():
+            raise ValueError(
+                "Sample weights must contain at least one non-zero number."
+            )
+        return weights if class_weights is None else weights * class_weights
+
+    def _read_validation(self, X_val, y_val):
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
+            raise ValueError(f"{given} was given without {missing}: pass both.")
+        return self._read_samples(X_val, y_val, None, reset=False, training=False)
+
+    def _hold_out(self, samples, random_state):
+        """Split off the validation samples."""
+        train, validation = validation_split(
+            samples.sequences,
+            self.validation_fraction,
+            random_state,
+            labels=samples.y if is_classifier(self) else None,
+            horizon=1 if is_classifier(self) else self._n_outputs(),
+        )
+        return samples.select(train), samples.select(validation)

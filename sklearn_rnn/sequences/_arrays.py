@@ -1,0 +1,47 @@
+"""The arrays that a container is made of: numbers torch reads, and read-only."""
+
+import numpy as np
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+
+
+def numbers(values):
+    """Return `values` as a C-contiguous 2-D array of a type that torch reads."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf":
+        raise InvalidSequenceError(
+            f"the steps must be real numbers, got values of type {values.dtype}. "
+            "Complex data not supported; encode dates and strings as numbers first."
+        )
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise InvalidSequenceError(
+            "values must be 2-D (n_rows, n_features), with at least one feature, got "
+            f"shape {values.shape}."
+        )
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind == "b":
+        values = values.astype(np.uint8)
+    elif kind == "u" and size > 1:
+        values = values.astype(np.int64)
+    elif kind == "f" and size > 8:
+        values = values.astype(np.float64)
+    elif not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    return np.ascontiguousarray(values)
+
+
+def row_numbers(given, name):
+    """Return what was given as row numbers as int64; `name` is for the message."""
+    given = np.asarray(given)
+    if given.dtype.kind not in "iu" and given.size:
+        raise InvalidSequenceError(
+            f"{name} must be whole numbers, got values of type {given.dtype}."
+        )
+    return given.astype(np.int64, copy=False)
+
+
+def read_only(array):
+    """Return a view of `array` that cannot be written to."""
+    array = array.view()
+    array.flags.writeable = False
+    return array
