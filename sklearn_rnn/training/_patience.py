@@ -56,7 +56,8 @@ class Patience:
         # The first epoch counts, whatever its loss: untrained weights are no choice.
         self.improved = loss < self._lowest or self._epoch == 0
         if self.improved:
-            self._lowest, self.best_epoch = loss, self._epoch
+            self.best_epoch = self._epoch
+            self._lowest = loss if math.isfinite(loss) else math.inf
         if loss < self._to_beat - self.tol:
             self._to_beat, self._n_no_change = loss, 0
         else:

@@ -142,7 +142,8 @@ def test_callbacks_bring_no_torch_objects_into_the_state(model):
     X, y = make_data(model)
     scheduler = LRScheduler("StepLR", step_size=1, gamma=0.5)
     stopper = EarlyStopping("train_loss", patience=2, load_best=True)
-    model.set_params(callbacks=[scheduler, stopper], early_stopping=False)
+    model.set_params(callbacks=[scheduler, stopper], lr_schedule=None)
+    model.set_params(early_stopping=False)
     model.fit(X, y)
     assert tensors_in(model.__getstate__()) == []
     twin = by_pickle(model)

@@ -14,8 +14,13 @@ from skorch.callbacks import (
     PrintLog,
 )
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn._exceptions import DivergenceError, SklearnRNNError, StopTraining
+from sklearn_rnn import (
+    DivergenceError,
+    RNNClassifier,
+    RNNRegressor,
+    SklearnRNNError,
+    StopTraining,
+)
 
 OPTIONS = {"hidden_size": 4, "max_epochs": 5, "batch_size": 16, "random_state": 0}
 
@@ -130,6 +135,23 @@ def learning_rates(callback, **options):
 def test_skorchs_scheduler_sets_the_learning_rate():
     rates = learning_rates(LRScheduler("StepLR", step_size=2, gamma=0.1))
     assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001])
+
+
+def test_two_schedules_are_refused():
+    X, y = make_data()
+    scheduler = LRScheduler("StepLR", step_size=2)
+    with pytest.raises(ValueError, match="lr_schedule=None"):
+        make_regressor(scheduler, lr_schedule="cosine").fit(X, y)
+
+
+def test_fit_leaves_the_given_callbacks_as_they_were():
+    X, y = make_data()
+    scheduler = LRScheduler("StepLR", step_size=2)
+    model = make_regressor(scheduler).fit(X, y)
+    assert model.callbacks == [scheduler]
+    assert not hasattr(scheduler, "lr_scheduler_")
+    fitted = [callback for _, callback in model.net_.callbacks_]
+    assert fitted[0].lr_scheduler_.last_epoch == 5
 
 
 def test_skorchs_scheduler_sets_the_first_learning_rate_too():
@@ -302,7 +324,8 @@ def test_divergence_is_an_error_and_leaves_a_model_that_predicts(
     with pytest.raises(DivergenceError, match=r"epoch \d.*learning_rate") as caught:
         model.fit(X, 1e3 * y)
     assert f"epoch {model.n_iter_ + 1}" in str(caught.value)
-    assert isinstance(caught.value, (ArithmeticError, SklearnRNNError))
+    assert isinstance(caught.value, ArithmeticError)
+    assert isinstance(caught.value, SklearnRNNError)
     assert torch.isfinite(weights_of(model)).all()
     assert np.isfinite(model.predict(X)).all()
     assert np.isfinite(model.loss_curve_).all()

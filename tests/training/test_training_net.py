@@ -5,7 +5,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-from sklearn_rnn._exceptions import DivergenceError, StopTraining
+from sklearn_rnn import DivergenceError, StopTraining
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import (

@@ -58,7 +58,19 @@ def test_patience_remembers_the_lowest_loss_by_any_amount():
     assert patience.best_epoch == 3
 
 
-def test_a_loss_that_is_nan_is_no_improvement():
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_no_improvement(bad):
     patience = Patience(n_iter_no_change=2, tol=0.0)
-    assert [patience.exhausted(math.nan) for _ in range(2)] == [False, True]
-    assert patience.best_epoch == -1
+    assert [patience.exhausted(loss) for loss in (1.0, bad, bad)] == [0, 0, 1]
+    assert patience.best_epoch == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_bad_first_epoch_is_better_than_none_and_worse_than_any_other(bad):
+    patience = Patience(n_iter_no_change=5, tol=0.0)
+    patience.exhausted(bad)
+    assert patience.improved
+    assert patience.best_epoch == 0
+    patience.exhausted(1.0)
+    assert patience.improved
+    assert patience.best_epoch == 1

@@ -53,14 +53,23 @@ def test_other_threads_change_nothing():
     assert torch.get_num_threads() == 2
 
 
-def test_small_networks_get_one_thread_and_large_ones_all():
+def test_small_networks_get_one_thread_and_large_ones_all(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     assert choose_n_threads(32, spec(32)) == 1
-    assert choose_n_threads(256, spec(1024)) == 2
+    assert choose_n_threads(256, spec(1024)) == 4
 
 
-def test_no_more_threads_are_chosen_than_torch_has():
+def test_more_gates_are_more_work(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1000)
+    counts = [choose_n_threads(256, spec(512, cell)) for cell in ("rnn", "gru", "lstm")]
+    assert 1 < counts[0] < counts[1] < counts[2]
+
+
+def test_threads_do_not_depend_on_what_the_process_is_set_to():
+    """A worker of a grid search must fit the model that the caller would."""
+    chosen = choose_n_threads(256, spec(1024))
     torch.set_num_threads(1)
-    assert choose_n_threads(256, spec(1024)) == 1
+    assert choose_n_threads(256, spec(1024)) == chosen
 
 
 def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch):
