@@ -6,9 +6,11 @@ from contextlib import contextmanager
 
 import torch
 
-# Multiply-adds of one recurrent step of one batch below which a second thread
-# costs more in hand-overs than it computes (tests/benchmarks/bench_threads.py).
-MIN_WORK_PER_THREAD = 2_000_000
+# Multiply-adds of one recurrent step of one batch for every thread. Below twice
+# this, handing work to a second thread cost up to twice what it saved; above, two
+# were 1.2 to 1.9 times as fast as one (tests/benchmarks/bench_threads.py).
+MIN_WORK_PER_THREAD = 10_000_000
+MAX_THREADS = 4  # more were not measured
 
 
 def choose_n_threads(batch_size, spec):
@@ -27,11 +29,12 @@ def choose_n_threads(batch_size, spec):
     Returns
     -------
     int
-        At least 1, at most the machine's processors.
+        At least 1, at most 4 and the machine's processors.
     """
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[spec.cell]
     work = batch_size * gates * spec.hidden_size**2
-    return int(min(max(1, work // MIN_WORK_PER_THREAD), os.cpu_count() or 1))
+    at_most = min(os.cpu_count() or 1, MAX_THREADS)
+    return int(min(max(1, work // MIN_WORK_PER_THREAD), at_most))
 
 
 @contextmanager
