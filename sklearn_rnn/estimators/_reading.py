@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import _check_sample_weight
 
+from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._samples import Samples
 from sklearn_rnn.sequences import check_features, check_sequences, check_tokens
 from sklearn_rnn.training import validation_split
@@ -66,7 +67,13 @@ class SampleReader:
         if X_val is None or y_val is None:
             given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
             raise ValueError(f"{given} was given without {missing}: pass both.")
-        return self._read_samples(X_val, y_val, None, reset=False, training=False)
+        try:
+            return self._read_samples(X_val, y_val, None, reset=False, training=False)
+        except InvalidSequenceError as error:
+            raise InvalidSequenceError(
+                f"X_val: {error} (A pipeline passes X_val on as it is, unless it was "
+                "made with Pipeline(..., transform_input=['X_val']).)"
+            ) from error
 
     def _hold_out(self, samples, random_state):
         """Split off the validation samples."""

@@ -360,7 +360,20 @@ list of arrays or SequenceArray
                 "y holds strings; a regressor needs numbers. Convert them, or use "
                 "RNNClassifier for labels."
             )
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        y = check_array(
+            y,
+            ensure_2d=False,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            input_name="y",
+        )
+        missing = np.isnan(y).reshape(len(y), -1).any(axis=1)
+        if missing.any():
+            raise ValueError(
+                f"Input y contains NaN: {missing.sum()} of {len(y)} targets, the first "
+                f"at {int(missing.argmax())}. The last rows of a shifted table have no "
+                "target: drop them from X and y, or use make_forecast_frame."
+            )
         shape = (1,) if y.ndim == 1 else y.shape[1:]
         if reset:
             self._y_is_1d, self._y_shape = y.ndim == 1, shape

@@ -179,9 +179,12 @@ def _column(feature, sequences):
     names = sequences.feature_names
     if isinstance(feature, str):
         if names is None or feature not in names:
-            known = (
-                "X has no feature names" if names is None else f"X has {list(names)}"
-            )
+            known = f"X has {names and list(names)}"
+            if names is None:
+                known = (
+                    "X has no feature names (a table needs a SequenceWindower in "
+                    "front, and StandardScaler drops them)"
+                )
             raise InvalidSequenceError(
                 f"target_feature={feature!r} is not a feature of X: {known}. Give the "
                 "name of the input column that holds the target's own past, or its "

@@ -1,5 +1,6 @@
 """Times: when each row of a table was, as plain numbers, dates or durations."""
 
+import re
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -7,6 +8,9 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+
+# Four digits of a year, or days and months between slashes.
+WRITTEN_DATE = re.compile(r"\s*(\d{4}-\d{1,2}-\d{1,2}|\d{1,4}/\d{1,2}/\d{1,4})")
 
 
 class Times(NamedTuple):
@@ -44,7 +48,8 @@ def times_of_index(index, owner):
     Raises
     ------
     InvalidSequenceError
-        If the index has several levels, or a time is missing.
+        If the index has several levels, or dates written as strings, or a
+        time is missing.
     """
     if isinstance(index, pd.MultiIndex):
         names = list(index.names)
@@ -54,7 +59,10 @@ def times_of_index(index, owner):
             "group_by=."
         )
     index = _without_extension(index)
-    return read_times(index) if _is_time(index) else None
+    if _is_time(index):
+        return read_times(index)
+    _refuse_written_dates(index)
+    return None
 
 
 def read_times(index, name=None):
@@ -188,3 +196,13 @@ def _read_dates(index):
         return Times(index.to_numpy(), "dates", None, index.freq, index)
     ticks = index.tz_convert(None).to_numpy()
     return Times(ticks, "dates with a time zone", index.tz, index.freq, index)
+
+
+def _refuse_written_dates(index):
+    """Refuse dates that were read as text, as a CSV file's are by default."""
+    first = index[0] if len(index) else None
+    if isinstance(first, str) and WRITTEN_DATE.match(first):
+        raise InvalidSequenceError(
+            f"the index of X holds dates as strings, such as {first!r}, and strings "
+            "have no neighbours in time: df.index = pd.to_datetime(df.index)."
+        )

@@ -36,9 +36,9 @@ from sklearn_rnn.sequences import (
 
 NO_TIME = (
     "SequenceWindower knows no times for the rows of X, so it cannot tell whether they "
-    "follow the training data, and their windows start afresh. Give X a time index, or "
-    "name a column of times in time=; or set history='train' if X always follows the "
-    "training data; or history=None to start afresh without this warning."
+    "follow the training data, and their windows start afresh. Give X a time index "
+    "or name a column of times in time=; or set history='train' if X always follows "
+    "the training data; or history=None to start afresh without this warning."
 )
 
 
@@ -364,8 +364,8 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
     def _window(self, table, series, first, lead_ins):
         values, first, places = join(table, series, first, self._history, lead_ins)
         starts, lengths = trailing_windows(first, self.n_steps)
-        # History is put in front by transform, whose windows no one splits.
-        moments = None if lead_ins else series.moments()
+        # With history in front, the order of the rows: nobody trains on those.
+        moments = np.arange(len(values)) if lead_ins else series.moments()
         return SequenceArray(
             values,
             starts[places],

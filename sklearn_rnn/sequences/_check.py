@@ -71,6 +71,8 @@ def is_list_of_sequences(X):
         True for a list, a tuple or an object array whose first element has a
         length.
     """
+    if isinstance(X, pd.Series):
+        X = X.to_numpy()
     if isinstance(X, np.ndarray):
         if X.dtype != object or X.ndim != 1:
             return False
@@ -82,6 +84,8 @@ def is_list_of_sequences(X):
 def _read(X, owner):
     if isinstance(X, SequenceArray):
         return X
+    if isinstance(X, pd.Series):
+        X = X.to_numpy()
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(
             f"Sparse data was passed to {owner}, but dense data is required. Use "
@@ -114,6 +118,9 @@ def _read(X, owner):
                 "feature (0 feature(s) found, a minimum of 1 is required)."
             )
         return _from_block(X)
+    _refuse_one_sequence(X)
+    if isinstance(X, pd.DataFrame):
+        _refuse_text_columns(X, owner)
     X = check_array(
         X,
         ensure_all_finite=False,
@@ -123,6 +130,27 @@ def _read(X, owner):
     )
     _refuse_leading_nan(X, owner)
     return _from_block(X[:, :, np.newaxis])
+
+
+def _refuse_one_sequence(X):
+    ndim = getattr(X, "ndim", None)
+    if ndim == 1 or (isinstance(X, (list, tuple)) and np.ndim(X[0]) == 0):
+        raise InvalidSequenceError(
+            f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
+            "data: pass [x] if x is one sequence of so many steps, or "
+            "x.reshape(-1, 1) for so many sequences of one step."
+        )
+
+
+def _refuse_text_columns(X, owner):
+    for name, dtype in X.dtypes.items():
+        if dtype.kind in "mM" or isinstance(dtype, pd.StringDtype):
+            raise InvalidSequenceError(
+                f"column {name!r} of X holds {dtype}, not numbers. If the rows of X "
+                "are steps of time, put a SequenceWindower in front, and name that "
+                f"column in its time= or group_by=; {owner} alone reads each row as a "
+                "whole sequence."
+            )
 
 
 def _refuse_leading_nan(X, owner):
@@ -223,7 +251,10 @@ def _common_names(X):
 
 def _without_padding(sequences):
     """Shorten sequences by the whole-NaN steps at either end."""
-    if sequences.values.dtype.kind != "f" or len(sequences) == 0:
+    # In a time series a step without any value is missing, not padding.
+    if sequences.values.dtype.kind != "f" or sequences.moments is not None:
+        return sequences
+    if len(sequences) == 0:
         return sequences
     padding = np.zeros(len(sequences.values), dtype=bool)
     for rows, steps in sequences.covered_chunks():

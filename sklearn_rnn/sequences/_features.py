@@ -62,6 +62,8 @@ def check_features(estimator, X, sequences, *, reset):
 def _counts_by_columns(X):
     if isinstance(X, SequenceArray):
         return False
+    if isinstance(X, pd.Series):
+        X = X.to_numpy()
     if is_list_of_sequences(X):
         return _is_nested_list(X)
     shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
