@@ -1,0 +1,30 @@
+"""The README's code runs, from top to bottom, as it stands."""
+
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+from sklearn_rnn.estimators import _base
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_code_in_the_readme_runs(monkeypatch):
+    # One epoch each: here the code matters, not how well it forecasts.
+    monkeypatch.setattr(_base, "n_epochs_for", lambda n_sequences, batch_size: 1)
+    blocks = re.findall(
+        r"^ *```python\n(.*?)^ *```", README.read_text(encoding="utf-8"), re.M | re.S
+    )
+    assert len(blocks) > 8
+    names = {}
+    for block in blocks:
+        indent = re.match(" *", block)[0]
+        code = re.sub(f"^{indent}", "", block, flags=re.M)
+        try:
+            exec(compile(code, "README.md", "exec"), names)
+        except Exception as error:
+            pytest.fail(f"{error!r} in this code of the README:\n{code}")
+    assert 0 < names["model"].predict(names["newest"])[-1].min() < 100
+    plt.close("all")
