@@ -13,6 +13,7 @@ from sklearn.base import (
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
@@ -22,7 +23,11 @@ from sklearn_rnn.sequences import (
 
 
 class SequenceScaler(
-    OneToOneFeatureMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    SequenceOutput,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,
 ):
     """Standardise each feature over all steps of all sequences.
 
@@ -159,24 +164,6 @@ class SequenceScaler(
         """
         check_is_fitted(self)
         return self._map(X, -self.mean_ / self.scale_, self.scale_)
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Accept scikit-learn's choice of output, and stay with sequences.
-
-        Sequences fit in no DataFrame; the method is here so that a pipeline's
-        ``set_output`` reaches its other steps.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            Has no effect.
-
-        Returns
-        -------
-        self : SequenceScaler
-            The same scaler.
-        """
-        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

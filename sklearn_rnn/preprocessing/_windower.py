@@ -24,6 +24,7 @@ from sklearn_rnn.preprocessing._history import (
     lead_ins_by_time,
 )
 from sklearn_rnn.preprocessing._neighbours import infer_rule, parse_rule, run_starts
+from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.preprocessing._tables import is_table, read_table
 from sklearn_rnn.sequences import (
@@ -42,7 +43,9 @@ NO_TIME = (
 )
 
 
-class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class SequenceWindower(
+    SequenceOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Turn a table of time steps into one window a row.
 
     Window i ends at row i of the table and holds the `n_steps` rows up to and
@@ -250,24 +253,6 @@ class SequenceWindower(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
             )
         first = run_starts(self._rule, series.ticks, series.first)
         return self._window(table, series, first, self._lead_ins(series, first))
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Accept scikit-learn's choice of output, and stay with sequences.
-
-        Windows fit in no DataFrame; the method is here so that a pipeline's
-        ``set_output`` reaches its other steps.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            Has no effect.
-
-        Returns
-        -------
-        self : SequenceWindower
-            The same windower.
-        """
-        return self
 
     def get_feature_names_out(
         self, input_features: ArrayLike | None = None
