@@ -15,7 +15,7 @@ from sklearn_rnn.estimators._reading import SampleReader
 from sklearn_rnn.estimators._state import DTYPES, PortableState
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS, NetworkSpec, build_network
-from sklearn_rnn.sequences import check_features, check_tokens
+from sklearn_rnn.sequences import check_tokens
 from sklearn_rnn.training import (
     OPTIMIZERS,
     SCHEDULES,
@@ -391,10 +391,7 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
     def _outputs(self, X):
         """Return the sequences in `X` and the network's outputs for them."""
         check_is_fitted(self)
-        sequences = self._read_sequences(X)
-        check_features(self, X, sequences, reset=False)
-        if self.embedding_dim is not None:
-            check_tokens(sequences, owner=type(self).__name__)
+        sequences = self._read_sequences(X, reset=False)
         with limit_threads(self._n_threads()):
             outputs = network_outputs(self.module_, sequences, self.net_.device)
         return sequences, outputs.cpu().numpy().astype(np.float64)

@@ -20,16 +20,22 @@ class SampleReader:
         """Return a weight a sample that its target gives it, or None."""
         return None
 
-    def _read_sequences(self, X):
-        return check_sequences(X, owner=type(self).__name__)
+    def _read_sequences(self, X, *, reset):
+        """Read X, and set (reset) or check its features."""
+        owner = type(self).__name__
+        sequences = check_sequences(X, owner=owner)
+        if self.embedding_dim is not None:
+            check_tokens(sequences, owner=owner)
+        check_features(self, X, sequences, reset=reset)
+        return sequences
 
     def _read_samples(self, X, y, sample_weight, *, reset, training=True, **about_y):
-        owner = type(self).__name__
         if y is None:
             raise ValueError(
-                f"{owner} requires y to be passed, but the target y is None."
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None."
             )
-        sequences = self._read_sequences(X)
+        sequences = self._read_sequences(X, reset=reset)
         y = self._check_y(y, reset=reset, **about_y)
         if len(y) != len(sequences):
             raise ValueError(
@@ -40,9 +46,6 @@ class SampleReader:
             )
         class_weights = self._class_weights(y, training=training)
         weights = self._read_weights(sample_weight, sequences, class_weights)
-        if self.embedding_dim is not None:
-            check_tokens(sequences, owner=owner)
-        check_features(self, X, sequences, reset=reset)
         samples = Samples(sequences, y, weights)
         # A weight of zero means: as if it were not there, in the scaling too.
         if weights is not None and (weights == 0).any():

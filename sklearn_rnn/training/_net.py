@@ -245,7 +245,7 @@ class SequenceNet(NeuralNet):
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = self.train_step(batch)
             loss = step["loss"].item()
-            if loss - loss != 0.0:  # neither NaN nor infinity equals itself here
+            if not math.isfinite(loss):
                 self._raise_divergence(loss)
             total, n_seen = total + loss * size, n_seen + size
             if self._batch_listeners:
