@@ -10,7 +10,7 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
 )
 from sklearn_rnn.displays import LossCurveDisplay
-from sklearn_rnn.estimators import RNNClassifier, RNNRegressor
+from sklearn_rnn.estimators import RNNClassifier, RNNRegressor, RNNTagger
 from sklearn_rnn.preprocessing import (
     SequenceScaler,
     SequenceWindower,
@@ -26,6 +26,7 @@ __all__ = [
     "LossCurveDisplay",
     "RNNClassifier",
     "RNNRegressor",
+    "RNNTagger",
     "SequenceArray",
     "SequenceScaler",
     "SequenceWindower",

@@ -35,6 +35,7 @@ PUBLIC = [
     "InvalidSequenceError",
     "RNNClassifier",
     "RNNRegressor",
+    "RNNTagger",
     "LossCurveDisplay",
     "SequenceArray",
     "SequenceScaler",
@@ -167,9 +168,12 @@ def test_docstrings_are_whole(name):
     assert not errors, f"{name}: {errors}"
 
 
+ESTIMATORS = ["RNNClassifier", "RNNRegressor", "RNNTagger"]
+
+
 def words_by_parameter():
     words = {}
-    for name in ["RNNClassifier", "RNNRegressor"]:
+    for name in ESTIMATORS:
         parsed = NumpyDocString(inspect.getdoc(getattr(sklearn_rnn, name)))
         for parameter in parsed["Parameters"]:
             text = " ".join(" ".join(parameter.desc).split())
@@ -184,7 +188,7 @@ def test_one_parameter_has_the_same_words_everywhere():
         assert len(texts) == 1, f"{parameter}: {by_estimator}"
 
 
-@pytest.mark.parametrize("name", ["RNNClassifier", "RNNRegressor"])
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_docstrings_state_the_true_defaults(name):
     estimator = getattr(sklearn_rnn, name)
     signature = inspect.signature(estimator)
@@ -207,7 +211,20 @@ def test_the_readme_is_finished():
     assert "TODO" not in text
 
 
+def lines_of_code(path):
+    """Count lines that are neither blank, comment nor docstring."""
+    text = path.read_text(encoding="utf-8")
+    documented = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            documented |= set(range(node.lineno, node.end_lineno + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") and i not in documented
+        for i, line in lines
+    )
+
+
 def test_no_module_is_long():
     for path in ROOT.rglob("*.py"):
-        n_lines = len(path.read_text(encoding="utf-8").splitlines())
-        assert n_lines <= 450, f"{path}: {n_lines} lines"
+        assert lines_of_code(path) <= 300, f"{path}: {lines_of_code(path)} lines"

@@ -9,27 +9,18 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import LRScheduler
 
+from sklearn_rnn.estimators._inspecting import Inspector
+from sklearn_rnn.estimators._making import NetMaker
 from sklearn_rnn.estimators._reading import SampleReader
 from sklearn_rnn.estimators._state import DTYPES, PortableState
 from sklearn_rnn.kernels import CELLS
-from sklearn_rnn.modules import POOLINGS, NetworkSpec, build_network
-from sklearn_rnn.sequences import check_tokens
 from sklearn_rnn.training import (
     OPTIMIZERS,
     SCHEDULES,
-    EpochLines,
     Patience,
-    ProgressBar,
-    SequenceDataset,
-    SequenceNet,
-    WeightedLoss,
-    any_lr_scheduler,
-    check_device,
-    choose_n_threads,
-    copy_callbacks,
-    find_optimizer,
+    find_schedule,
     limit_threads,
     n_epochs_for,
     network_outputs,
@@ -37,7 +28,7 @@ from sklearn_rnn.training import (
 )
 
 
-class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
+class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, ABC):
     """Base of the estimators that learn from whole sequences.
 
     A subclass says how targets are read, what the network is to predict, and
@@ -50,16 +41,23 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "bidirectional": ["boolean"],
         "residual": ["boolean"],
+        "layer_norm": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
-        "pooling": [StrOptions(set(POOLINGS))],
+        "weight_drop": [Interval(Real, 0, 1, closed="left")],
         "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
         "optimizer": [StrOptions(set(OPTIMIZERS)), type],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions(set(SCHEDULES)), None],
+        "lr_schedule": [
+            StrOptions({*SCHEDULES, "plateau"}),
+            callable,
+            LRScheduler,
+            None,
+        ],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "bptt_steps": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [
             Interval(Integral, 1, None, closed="left"),
@@ -87,9 +85,10 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
         n_layers,
         bidirectional,
         residual,
+        layer_norm,
         dropout,
         input_dropout,
-        pooling,
+        weight_drop,
         embedding_dim,
         optimizer,
         learning_rate,
@@ -97,6 +96,7 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
         weight_decay,
         clip_norm,
         clip_value,
+        bptt_steps,
         batch_size,
         max_epochs,
         shuffle,
@@ -118,9 +118,10 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
         self.n_layers = n_layers
         self.bidirectional = bidirectional
         self.residual = residual
+        self.layer_norm = layer_norm
         self.dropout = dropout
         self.input_dropout = input_dropout
-        self.pooling = pooling
+        self.weight_drop = weight_drop
         self.embedding_dim = embedding_dim
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -128,6 +129,7 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.clip_value = clip_value
+        self.bptt_steps = bptt_steps
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.shuffle = shuffle
@@ -146,9 +148,23 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
 
     # What a subclass says.
 
-    @abstractmethod
-    def _check_y(self, y, *, reset):
-        """Return `y` as the network's targets are computed from it."""
+    @property
+    def _pooling(self):
+        """How states become one vector; None has outputs for every step."""
+        return None if self._per_step else self.pooling
+
+    def _check_together(self):
+        """Refuse parameters that do not go together."""
+        if self.bptt_steps is not None and self.bidirectional:
+            raise ValueError(
+                f"bptt_steps={self.bptt_steps} does not go with bidirectional=True: a "
+                "piece hands its state on to the next, and the backward direction "
+                "begins in the last one. Set one of them to its default."
+            )
+
+    def _class_weights_of_steps(self):
+        """Return what a step counts by its class, or None."""
+        return None
 
     def _check_trainable(self, samples):
         """Refuse samples that nothing can be learned from."""
@@ -158,7 +174,10 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
 
     @abstractmethod
     def _network_targets(self, samples):
-        """Return the array that the loss compares outputs with."""
+        """Return the array that the loss compares outputs with.
+
+        Where every step has a target: those of all steps in a row.
+        """
 
     @abstractmethod
     def _initialize_head(self, network, samples):
@@ -185,6 +204,7 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
 
     @torch.inference_mode(False)
     def _fit(self, X, y, sample_weight, X_val, y_val):
+        self._check_together()
         continuing = self.warm_start and self.__sklearn_is_fitted__()
         with self._all_or_nothing():
             samples = self._read_samples(X, y, sample_weight, reset=not continuing)
@@ -197,15 +217,25 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
             if validation is not None:
                 validation = validation.with_mean_weight_one()
             network = self._network(samples, random_state, continuing)
-            self._make_net(network, SCHEDULES.get(self.lr_schedule))
+            monitor = "train_loss" if validation is None else "valid_loss"
+            self._make_net(
+                network, find_schedule(self.lr_schedule, monitor=monitor, tol=self.tol)
+            )
         n_epochs = self.max_epochs
         if n_epochs == "auto":
-            n_epochs = n_epochs_for(len(samples.y), self.batch_size)
+            n_epochs = self._choose_n_epochs(samples.sequences)
         self._train(samples, validation, n_epochs, random_state)
         return self
 
+    def _choose_n_epochs(self, sequences):
+        updates_a_batch = 1
+        if self._per_step and self.bptt_steps is not None:
+            updates_a_batch = -(-int(sequences.lengths.mean()) // self.bptt_steps)
+        return n_epochs_for(len(sequences), self.batch_size, updates_a_batch)
+
     @torch.inference_mode(False)
     def _partial_fit(self, X, y, sample_weight, **about_y):
+        self._check_together()
         if self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: it makes one pass "
@@ -220,7 +250,7 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
                 self._random_state = new_random_state(self.random_state)
             network = self._network(samples, self._random_state, continuing, False)
             if not continuing:
-                self._make_net(network, schedule=None)
+                self._make_net(network)
             self._refresh_net()
         self._train(samples, None, 1, self._random_state)
         return self
@@ -258,82 +288,6 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
                 "anew with warm_start=False."
             )
 
-    def _build(self, samples, random_state, one_batch):
-        """Build an initialised network for these samples."""
-        self._learn_targets(samples)
-        self._torch_dtype = self.dtype
-        if self.dtype == "auto":
-            # While one batch holds all data, float64 costs next to nothing.
-            self._torch_dtype = "float64" if one_batch else "float32"
-        self._network_spec = self._spec(samples.sequences)
-        generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
-        with limit_threads(1):
-            network = build_network(
-                self._network_spec, DTYPES[self._torch_dtype], generator
-            )
-        if self.standardize and self.embedding_dim is None:
-            mean, scale = samples.sequences.mean_and_scale(samples.weights)
-            network.set_input_scaling(mean, 1 / scale)
-        self._initialize_head(network, samples)
-        return network
-
-    def _spec(self, sequences):
-        embeds = self.embedding_dim is not None
-        return NetworkSpec(
-            cell=self.cell,
-            n_features=sequences.n_features,
-            hidden_size=int(self.hidden_size),
-            n_outputs=self._n_outputs(),
-            n_layers=int(self.n_layers),
-            bidirectional=bool(self.bidirectional),
-            dropout=float(self.dropout),
-            input_dropout=float(self.input_dropout),
-            residual=bool(self.residual),
-            pooling=self.pooling,
-            n_tokens=check_tokens(sequences) if embeds else None,
-            embedding_dim=int(self.embedding_dim) if embeds else None,
-        )
-
-    def _make_net(self, network, schedule, device=None):
-        """Set ``net_`` and ``module_``: a net around `network`, ready to train."""
-        optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
-        self.net_ = SequenceNet(
-            network,
-            criterion=WeightedLoss(self._loss_name()),
-            optimizer=optimizer,
-            lr=self.learning_rate,
-            batch_size=self.batch_size,
-            callbacks=self._callbacks(),
-            device=device or check_device(self.device),
-            verbose=0,
-            shuffle=self.shuffle,
-            clip_norm=self.clip_norm,
-            clip_value=self.clip_value,
-            schedule=schedule,
-            scorer=self._outputs_score,
-            **options,
-        ).initialize()
-        self.module_ = self.net_.module_
-        self.n_parameters_ = sum(p.numel() for p in self.module_.parameters())
-
-    def _refresh_net(self):
-        """Let parameters set since the last call of partial_fit count."""
-        self.net_.set_params(schedule=None, lr=self.learning_rate)
-        for name in ("batch_size", "clip_norm", "clip_value", "shuffle"):
-            setattr(self.net_, name, getattr(self, name))
-
-    def _callbacks(self):
-        given = self.callbacks
-        given = [] if given is None else given
-        given = copy_callbacks(given if isinstance(given, list) else [given])
-        if self.lr_schedule is not None and any_lr_scheduler(given):
-            raise ValueError(
-                f"callbacks has an LRScheduler, and lr_schedule={self.lr_schedule!r} "
-                "sets the learning rate as well. Set lr_schedule=None."
-            )
-        own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])
-        return given + [callback(type(self).__name__) for callback in own]
-
     def _train(self, samples, validation, n_epochs, random_state):
         """Train ``net_`` and record what happened, whatever happens."""
         net = self.net_
@@ -352,21 +306,6 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
                 net.train(data, held_out, n_epochs, patience)
         finally:
             self._record(net.history[first:], patience)
-
-    def _dataset(self, samples):
-        dtype, device = DTYPES[self._torch_dtype], self.net_.device
-        weights = samples.weights
-        if weights is not None:
-            weights = torch.as_tensor(weights, dtype=dtype, device=device)
-        targets = torch.from_numpy(self._network_targets(samples))
-        if targets.is_floating_point():
-            targets = targets.to(dtype)
-        return SequenceDataset(samples.sequences, targets.to(device), weights)
-
-    def _n_threads(self):
-        if self.n_threads is not None:
-            return self.n_threads
-        return choose_n_threads(self.batch_size, self._network_spec)
 
     def _record(self, rows, patience):
         """Set the attributes that tell how training went, from finished epochs."""
@@ -388,10 +327,8 @@ class BaseRNN(PortableState, SampleReader, BaseEstimator, ABC):
     def __sklearn_is_fitted__(self):
         return hasattr(self, "module_")
 
-    def _outputs(self, X):
-        """Return the sequences in `X` and the network's outputs for them."""
-        check_is_fitted(self)
-        sequences = self._read_sequences(X, reset=False)
+    def _outputs_of(self, sequences):
+        """Return the network's outputs for sequences, or for all their steps."""
         with limit_threads(self._n_threads()):
             outputs = network_outputs(self.module_, sequences, self.net_.device)
-        return sequences, outputs.cpu().numpy().astype(np.float64)
+        return outputs.cpu().numpy().astype(np.float64)

@@ -9,18 +9,16 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.estimators._labels import LabelCoder
+from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import SequencesLike
 
-# Of a class that training does not show, in units of samples: its log prior
-# must be finite.
-MIN_CLASS_COUNT = 0.5
 
-
-class RNNClassifier(ClassifierMixin, BaseRNN):
+class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
     """A recurrent network that reads a sequence and predicts its class.
 
     `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
@@ -41,13 +39,19 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     residual : bool, default=False
         Whether layers from the second on add their input to their output
         (skip connections), which keeps deep stacks trainable.
+    layer_norm : bool, default=False
+        Whether a layer's states are normalised over its units before the next
+        layer, or the output layer, reads them.
     dropout : float, default=0.0
-        Share of hidden states set to zero in training, between layers and
-        before the output layer.
+        Share of the units hidden in training, between layers and before the
+        output layer, drawn anew for each sequence and hidden at all of its
+        steps (locked or variational dropout).
     input_dropout : float, default=0.2
-        Share of the input features hidden in training, drawn anew for each
-        sequence and hidden at all of its steps (locked dropout). A single
-        feature is never hidden.
+        The same for the input features. A hidden one has its mean at every
+        step; a single feature is never hidden.
+    weight_drop : float, default=0.0
+        Share of the recurrent weights set to zero in training, drawn anew for
+        each batch.
     pooling : {"last", "mean", "max", "attention"}, default="max"
         How the hidden states of a sequence's steps become one vector: the
         state after the last step, their mean, their maximum, or a mean with
@@ -62,10 +66,16 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     learning_rate : float, default=4e-3
         Highest step size. A number, not the name of a schedule as in
         ``MLPClassifier``: that is `lr_schedule`.
-    lr_schedule : {"cosine"} or None, default="cosine"
+    lr_schedule : {"cosine", "one_cycle", "plateau"}, callable, LRScheduler or \
+None, default="cosine"
         How the step size runs over training: up in the first 5 % of the
-        updates and down to zero along a cosine, or constant (None). Calls of
-        partial_fit are constant.
+        updates and down to zero along a cosine; up in the first 30 %
+        ("one_cycle"); divided by 5 after 3 epochs in which the validation
+        loss, or else the training loss, has not fallen by `tol` ("plateau");
+        by a function from the share of the updates made to a factor; by a
+        scheduler class of torch or a ``functools.partial`` of one, stepped
+        once an epoch; by skorch's ``LRScheduler``; or constant (None). Calls
+        of partial_fit are constant.
     weight_decay : float, default=0.0
         Decay of the weight matrices by the optimizer; biases are spared.
         ``MLPClassifier`` has the penalty `alpha` instead.
@@ -73,6 +83,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Largest norm of the whole gradient; None does not clip it.
     clip_value : float, default=None
         Largest size of every single derivative; None does not clip it.
+    bptt_steps : int, default=None
+        Most steps that gradients flow back through (truncated backpropagation
+        through time). Longer sequences are learned piece by piece, the state
+        carried on; memory is then that of a piece. None has no bound. Not for
+        a bidirectional network.
     batch_size : int, default=64
         Sequences an update, at most; sequences of like length go together.
     max_epochs : int or "auto", default="auto"
@@ -141,7 +156,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     n_parameters_ : int
         Trained numbers in the network.
     history_ : list of dict
-        One an epoch: losses, validation score, seconds (``dur``).
+        One an epoch: losses, validation score, seconds (``dur``); mean and
+        largest norm of the gradient before clipping (``gradient_norm``,
+        ``largest_gradient_norm``), share of updates clipped
+        (``clipped_share``).
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -181,6 +199,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
 
     _parameter_constraints = {
         **BaseRNN._parameter_constraints,
+        "pooling": [StrOptions(set(POOLINGS))],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -192,16 +211,19 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         *,
         bidirectional: bool = False,
         residual: bool = False,
+        layer_norm: bool = False,
         dropout: float = 0.0,
         input_dropout: float = 0.2,
+        weight_drop: float = 0.0,
         pooling: Literal["last", "mean", "max", "attention"] = "max",
         embedding_dim: int | None = None,
         optimizer: str | type[torch.optim.Optimizer] = "adam",
         learning_rate: float = 4e-3,
-        lr_schedule: Literal["cosine"] | None = "cosine",
+        lr_schedule: Any = "cosine",
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         clip_value: float | None = None,
+        bptt_steps: int | None = None,
         batch_size: int = 64,
         max_epochs: int | Literal["auto"] = "auto",
         shuffle: bool = True,
@@ -225,9 +247,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             n_layers=n_layers,
             bidirectional=bidirectional,
             residual=residual,
+            layer_norm=layer_norm,
             dropout=dropout,
             input_dropout=input_dropout,
-            pooling=pooling,
+            weight_drop=weight_drop,
             embedding_dim=embedding_dim,
             optimizer=optimizer,
             learning_rate=learning_rate,
@@ -235,6 +258,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
+            bptt_steps=bptt_steps,
             batch_size=batch_size,
             max_epochs=max_epochs,
             shuffle=shuffle,
@@ -251,6 +275,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             verbose=verbose,
             random_state=random_state,
         )
+        self.pooling = pooling
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -330,17 +355,7 @@ list of arrays or SequenceArray
         ValueError
             If a label is not one of the classes, or `early_stopping` is on.
         """
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported by partial_fit, which never "
-                "sees all labels: give a dict, or sample_weight."
-            )
-        classes = None if classes is None else np.unique(classes)
-        if classes is not None and self.__sklearn_is_fitted__():
-            if not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    f"classes={classes.tolist()} are not those of the first call."
-                )
+        classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
     def predict(self, X: SequencesLike) -> np.ndarray:
@@ -356,7 +371,8 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences,)
             Labels, of the type of `classes_`.
         """
-        _, outputs = self._outputs(X)
+        check_is_fitted(self)
+        outputs = self._outputs_of(self._read_sequences(X, reset=False))
         return self.classes_[outputs.argmax(axis=1)]
 
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
@@ -387,7 +403,8 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_classes)
             Columns in the order of `classes_`.
         """
-        _, outputs = self._outputs(X)
+        check_is_fitted(self)
+        outputs = self._outputs_of(self._read_sequences(X, reset=False))
         return torch.from_numpy(outputs).log_softmax(dim=1).numpy()
 
     # What BaseRNN asks.
@@ -396,34 +413,14 @@ list of arrays or SequenceArray
         y = column_or_1d(y, warn=True)
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         check_classification_targets(y)
-        labels = np.unique(y)
-        if reset:
-            classes = labels if classes is None else classes
-            self._check_enough_classes(classes)
-            self.classes_ = classes
-        unknown = np.setdiff1d(labels, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y has labels that fit did not see, {unknown[:5].tolist()}. Give all "
-                "classes in the first call of partial_fit."
-            )
-        return np.searchsorted(self.classes_, y)
-
-    def _check_enough_classes(self, classes):
-        if len(classes) < 2:
-            raise ValueError(
-                "y needs at least two classes, but has only one class: "
-                f"{np.asarray(classes).tolist()}."
-            )
+        return self._encode(y, reset=reset, classes=classes)
 
     def _class_weights(self, y, *, training):
         if self.class_weight is None:
             return None
         # "balanced" counts the training data alone, so validation weighs alike.
         if training:
-            self._weight_of_class = compute_class_weight(
-                self.class_weight, classes=self.classes_, y=self.classes_[y]
-            )
+            self._weight_of_class = self._weigh_classes(y)
         return self._weight_of_class[y]
 
     def _check_trainable(self, samples):
@@ -433,18 +430,7 @@ list of arrays or SequenceArray
         return samples.y.astype(np.int64)
 
     def _initialize_head(self, network, samples):
-        counts = np.bincount(
-            samples.y, weights=samples.weights, minlength=len(self.classes_)
-        )
-        priors = np.maximum(counts, MIN_CLASS_COUNT) / counts.sum()
-        with torch.no_grad():
-            network.head.bias.copy_(torch.from_numpy(np.log(priors)))
-
-    def _n_outputs(self):
-        return len(self.classes_)
-
-    def _loss_name(self):
-        return "log_loss"
+        self._start_from_priors(network, samples.y, samples.weights)
 
     def _outputs_score(self, outputs, data):
         return accuracy_score(data.targets.cpu(), outputs.argmax(1).cpu())

@@ -6,15 +6,25 @@ from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._samples import Samples
-from sklearn_rnn.sequences import check_features, check_sequences, check_tokens
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    check_features,
+    check_step_targets,
+    check_tokens,
+    check_with_padding,
+)
 from sklearn_rnn.training import validation_split
 
 
 class SampleReader:
     """Reads X, y and weights into samples, and splits off validation.
 
-    The estimator that it is part of says how `y` is read (``_check_y``).
+    The estimator that it is part of says whether every step has a target
+    (``_per_step``), and how targets are read (``_check_y``, or for those of
+    steps, all in a row, ``_check_step_values``).
     """
+
+    _per_step = False
 
     def _class_weights(self, y, *, training):
         """Return a weight a sample that its target gives it, or None."""
@@ -22,12 +32,16 @@ class SampleReader:
 
     def _read_sequences(self, X, *, reset):
         """Read X, and set (reset) or check its features."""
+        return self._read_with_padding(X, reset=reset)[0]
+
+    def _read_with_padding(self, X, *, reset):
+        """Read X; return it without padding, and as it was given."""
         owner = type(self).__name__
-        sequences = check_sequences(X, owner=owner)
+        sequences, padded = check_with_padding(X, owner=owner)
         if self.embedding_dim is not None:
             check_tokens(sequences, owner=owner)
         check_features(self, X, sequences, reset=reset)
-        return sequences
+        return sequences, padded
 
     def _read_samples(self, X, y, sample_weight, *, reset, training=True, **about_y):
         if y is None:
@@ -35,8 +49,11 @@ class SampleReader:
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None."
             )
-        sequences = self._read_sequences(X, reset=reset)
-        y = self._check_y(y, reset=reset, **about_y)
+        sequences, padded = self._read_with_padding(X, reset=reset)
+        if self._per_step:
+            y = self._read_step_targets(y, sequences, padded, reset=reset, **about_y)
+        else:
+            y = self._check_y(y, reset=reset, **about_y)
         if len(y) != len(sequences):
             raise ValueError(
                 "Found input variables with inconsistent numbers of samples: X has "
@@ -51,6 +68,14 @@ class SampleReader:
         if weights is not None and (weights == 0).any():
             samples = samples.select(np.flatnonzero(weights))
         return samples
+
+    def _read_step_targets(self, y, sequences, padded, *, reset, **about_y):
+        """Read a target for every step, in a container of its own."""
+        steps = check_step_targets(y, sequences, padded, owner=type(self).__name__)
+        values = self._check_step_values(steps, reset=reset, **about_y)
+        if reset:
+            self._y_from_array = steps.from_array
+        return SequenceArray(values, steps.starts, steps.lengths)
 
     def _read_weights(self, sample_weight, sequences, class_weights):
         if sample_weight is None:
@@ -78,6 +103,10 @@ class SampleReader:
                 "made with Pipeline(..., transform_input=['X_val']).)"
             ) from error
 
+    def _horizon(self):
+        """Return how many steps of time a target may reach beyond its window."""
+        return 1
+
     def _hold_out(self, samples, random_state):
         """Split off the validation samples."""
         train, validation = validation_split(
@@ -85,6 +114,6 @@ class SampleReader:
             self.validation_fraction,
             random_state,
             labels=samples.y if is_classifier(self) else None,
-            horizon=1 if is_classifier(self) else self._n_outputs(),
+            horizon=self._horizon(),
         )
         return samples.select(train), samples.select(validation)

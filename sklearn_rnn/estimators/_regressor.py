@@ -9,19 +9,20 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._targets import TargetTransform, target_columns
+from sklearn_rnn.estimators._numbers import NumberCoder
+from sklearn_rnn.estimators._steps import score_steps, split_steps
+from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import SequencesLike
 
-# Of the initial weights of the output layer.
-HEAD_SCALE = 0.1
 
-
-class RNNRegressor(RegressorMixin, BaseRNN):
+class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
     """A recurrent network that reads a sequence and predicts numbers.
+
+    One prediction a sequence, or with ``return_sequences=True`` one a step.
 
     `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
     array of (length_i, n_features) arrays, a `SequenceArray`, or, for one
@@ -41,13 +42,22 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     residual : bool, default=False
         Whether layers from the second on add their input to their output
         (skip connections), which keeps deep stacks trainable.
+    layer_norm : bool, default=False
+        Whether a layer's states are normalised over its units before the next
+        layer, or the output layer, reads them.
     dropout : float, default=0.0
-        Share of hidden states set to zero in training, between layers and
-        before the output layer.
+        Share of the units hidden in training, between layers and before the
+        output layer, drawn anew for each sequence and hidden at all of its
+        steps (locked or variational dropout).
     input_dropout : float, default=0.2
-        Share of the input features hidden in training, drawn anew for each
-        sequence and hidden at all of its steps (locked dropout). A single
-        feature is never hidden.
+        The same for the input features. A hidden one has its mean at every
+        step; a single feature is never hidden.
+    weight_drop : float, default=0.0
+        Share of the recurrent weights set to zero in training, drawn anew for
+        each batch.
+    return_sequences : bool, default=False
+        Whether to predict at every step, from the steps up to it (or, if
+        bidirectional, from all), instead of once a sequence.
     pooling : {"last", "mean", "max", "attention"}, default="last"
         How the hidden states of a sequence's steps become one vector: the
         state after the last step, their mean, their maximum, or a mean with
@@ -70,10 +80,16 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     learning_rate : float, default=4e-3
         Highest step size. A number, not the name of a schedule as in
         ``MLPClassifier``: that is `lr_schedule`.
-    lr_schedule : {"cosine"} or None, default="cosine"
+    lr_schedule : {"cosine", "one_cycle", "plateau"}, callable, LRScheduler or \
+None, default="cosine"
         How the step size runs over training: up in the first 5 % of the
-        updates and down to zero along a cosine, or constant (None). Calls of
-        partial_fit are constant.
+        updates and down to zero along a cosine; up in the first 30 %
+        ("one_cycle"); divided by 5 after 3 epochs in which the validation
+        loss, or else the training loss, has not fallen by `tol` ("plateau");
+        by a function from the share of the updates made to a factor; by a
+        scheduler class of torch or a ``functools.partial`` of one, stepped
+        once an epoch; by skorch's ``LRScheduler``; or constant (None). Calls
+        of partial_fit are constant.
     weight_decay : float, default=0.0
         Decay of the weight matrices by the optimizer; biases are spared.
         ``MLPClassifier`` has the penalty `alpha` instead.
@@ -81,6 +97,11 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         Largest norm of the whole gradient; None does not clip it.
     clip_value : float, default=None
         Largest size of every single derivative; None does not clip it.
+    bptt_steps : int, default=None
+        Most steps that gradients flow back through (truncated backpropagation
+        through time). Longer sequences are learned piece by piece, the state
+        carried on; memory is then that of a piece. None has no bound. Not for
+        a bidirectional network.
     batch_size : int, default=64
         Sequences an update, at most; sequences of like length go together.
     max_epochs : int or "auto", default="auto"
@@ -143,7 +164,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     n_parameters_ : int
         Trained numbers in the network.
     history_ : list of dict
-        One an epoch: losses, validation score, seconds (``dur``).
+        One an epoch: losses, validation score, seconds (``dur``); mean and
+        largest norm of the gradient before clipping (``gradient_norm``,
+        ``largest_gradient_norm``), share of updates clipped
+        (``clipped_share``).
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -153,6 +177,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
     See Also
     --------
     RNNClassifier : Predicts a class.
+    RNNTagger : Predicts a class for every step.
     SequenceWindower : Cuts a time table into windows.
     make_forecast_frame : Makes the targets of a forecast.
 
@@ -183,6 +208,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
 
     _parameter_constraints = {
         **BaseRNN._parameter_constraints,
+        "return_sequences": ["boolean"],
+        "pooling": [StrOptions(set(POOLINGS))],
         "target_feature": [Integral, str, "array-like", None],
         "loss": [StrOptions({"squared_error", "absolute_error", "huber"})],
     }
@@ -195,18 +222,22 @@ class RNNRegressor(RegressorMixin, BaseRNN):
         *,
         bidirectional: bool = False,
         residual: bool = False,
+        layer_norm: bool = False,
         dropout: float = 0.0,
         input_dropout: float = 0.2,
+        weight_drop: float = 0.0,
+        return_sequences: bool = False,
         pooling: Literal["last", "mean", "max", "attention"] = "last",
         embedding_dim: int | None = None,
         target_feature: int | str | Sequence[int | str] | None = None,
         loss: Literal["squared_error", "absolute_error", "huber"] = "squared_error",
         optimizer: str | type[torch.optim.Optimizer] = "adam",
         learning_rate: float = 4e-3,
-        lr_schedule: Literal["cosine"] | None = "cosine",
+        lr_schedule: Any = "cosine",
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         clip_value: float | None = None,
+        bptt_steps: int | None = None,
         batch_size: int = 64,
         max_epochs: int | Literal["auto"] = "auto",
         shuffle: bool = True,
@@ -229,9 +260,10 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             n_layers=n_layers,
             bidirectional=bidirectional,
             residual=residual,
+            layer_norm=layer_norm,
             dropout=dropout,
             input_dropout=input_dropout,
-            pooling=pooling,
+            weight_drop=weight_drop,
             embedding_dim=embedding_dim,
             optimizer=optimizer,
             learning_rate=learning_rate,
@@ -239,6 +271,7 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             weight_decay=weight_decay,
             clip_norm=clip_norm,
             clip_value=clip_value,
+            bptt_steps=bptt_steps,
             batch_size=batch_size,
             max_epochs=max_epochs,
             shuffle=shuffle,
@@ -255,6 +288,8 @@ class RNNRegressor(RegressorMixin, BaseRNN):
             verbose=verbose,
             random_state=random_state,
         )
+        self.return_sequences = return_sequences
+        self.pooling = pooling
         self.target_feature = target_feature
         self.loss = loss
 
@@ -275,7 +310,9 @@ class RNNRegressor(RegressorMixin, BaseRNN):
 list of arrays or SequenceArray
             The sequences; see the class for all that is accepted.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
-            Targets.
+            Targets. With `return_sequences`: array (n_sequences, n_timesteps)
+            or (n_sequences, n_timesteps, n_outputs), or list of (length_i,)
+            or (length_i, n_outputs) arrays; NaN where there is no target.
         sample_weight : array-like of shape (n_sequences,), default=None
             Weight of each sequence in the loss; zero is as if it were not
             there.
@@ -314,7 +351,9 @@ list of arrays or SequenceArray
 list of arrays or SequenceArray
             The sequences.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
-            Targets.
+            Targets. With `return_sequences`: array (n_sequences, n_timesteps)
+            or (n_sequences, n_timesteps, n_outputs), or list of (length_i,)
+            or (length_i, n_outputs) arrays; NaN where there is no target.
         sample_weight : array-like of shape (n_sequences,), default=None
             Weight of each sequence in the loss: 2 counts twice.
 
@@ -341,11 +380,47 @@ list of arrays or SequenceArray
         Returns
         -------
         ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
-            In the units and the shape of the targets of fit, float64.
+            In the units and the shape of the targets of fit, float64. With
+            `return_sequences`: (n_sequences, n_timesteps) or (n_sequences,
+            n_timesteps, n_outputs), or, where lengths differ or fit was given
+            a list, a 1-D object array of (length_i,) or (length_i, n_outputs)
+            arrays.
         """
-        sequences, outputs = self._outputs(X)
-        predictions = self._targets.restore(sequences, outputs)
-        return predictions.ravel() if self._y_is_1d else predictions
+        check_is_fitted(self)
+        sequences = self._read_sequences(X, reset=False)
+        predictions = self._predict_flat(sequences)
+        if self._y_is_1d:
+            predictions = predictions.ravel()
+        if not self._per_step:
+            return predictions
+        return split_steps(predictions, sequences.lengths, as_array=self._y_from_array)
+
+    def score(
+        self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the coefficient of determination R² of the predictions.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+        y : like the y of fit
+            Their targets. Those of steps count alike, and not if they are NaN.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence.
+
+        Returns
+        -------
+        float
+            At most 1, averaged over outputs.
+        """
+        if not self._per_step:
+            return super().score(X, y, sample_weight)
+        check_is_fitted(self)
+        samples = self._read_samples(X, y, sample_weight, reset=False)
+        predictions = self._predict_flat(samples.sequences)
+        true, weights = samples.step_targets(), samples.step_weights()
+        return score_steps(r2_score, true, predictions, weights)
 
     # What BaseRNN asks.
 
@@ -354,68 +429,23 @@ list of arrays or SequenceArray
         tags.target_tags.multi_output = True
         return tags
 
-    def _check_y(self, y, *, reset):
-        if np.asarray(y).dtype.kind in "US":
+    @property
+    def _per_step(self):
+        return self.return_sequences
+
+    def _check_together(self):
+        super()._check_together()
+        if self.return_sequences and self.pooling != "last":
             raise ValueError(
-                "y holds strings; a regressor needs numbers. Convert them, or use "
-                "RNNClassifier for labels."
+                f"pooling={self.pooling!r} makes one vector of all steps, and "
+                "return_sequences=True predicts at every step: leave pooling at its "
+                "default."
             )
-        y = check_array(
-            y,
-            ensure_2d=False,
-            dtype=np.float64,
-            ensure_all_finite="allow-nan",
-            input_name="y",
-        )
-        missing = np.isnan(y).reshape(len(y), -1).any(axis=1)
-        if missing.any():
-            raise ValueError(
-                f"Input y contains NaN: {missing.sum()} of {len(y)} targets, the first "
-                f"at {int(missing.argmax())}. The last rows of a shifted table have no "
-                "target: drop them from X and y, or use make_forecast_frame."
-            )
-        shape = (1,) if y.ndim == 1 else y.shape[1:]
-        if reset:
-            self._y_is_1d, self._y_shape = y.ndim == 1, shape
-        elif shape != self._y_shape:
-            raise ValueError(
-                f"y has {shape[0]} outputs, but {type(self).__name__} was fitted with "
-                f"{self._y_shape[0]}."
-            )
-        return y.reshape(len(y), -1)
 
-    def _learn_targets(self, samples):
-        columns = target_columns(
-            self.target_feature, samples.sequences, self._n_outputs()
-        )
-        if columns is not None and self.embedding_dim is not None:
-            raise ValueError(
-                "target_feature needs numbers, but embedding_dim is set: X holds "
-                "tokens."
-            )
-        self._targets = TargetTransform.fit(
-            samples.sequences, samples.y, samples.weights, columns
-        )
+    def _horizon(self):
+        return 1 if self._per_step else self._n_outputs()
 
-    def _network_targets(self, samples):
-        return self._targets.residual(samples.sequences, samples.y)
-
-    def _initialize_head(self, network, samples):
-        # Targets have mean 0: a nearly silent network predicts nearly just that.
-        # Not quite 0, or the first gradient of the bias is pure rounding, which
-        # Adam blows up to 1e-12.
-        with torch.no_grad():
-            network.head.weight.mul_(HEAD_SCALE)
-
-    def _n_outputs(self):
-        return self._y_shape[0]
-
-    def _loss_name(self):
-        return self.loss
-
-    def _outputs_score(self, outputs, data):
-        y_true, y_pred = (
-            self._targets.restore(data.sequences, x.cpu().numpy().astype(np.float64))
-            for x in (data.targets, outputs)
-        )
-        return r2_score(y_true, y_pred) if len(y_true) > 1 else np.nan
+    def _predict_flat(self, sequences):
+        """Predict the targets of sequences, or of all their steps in a row."""
+        outputs = self._outputs_of(sequences)
+        return self._targets.restore(outputs, self._last_values(sequences))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn.sequences import SequenceArray, flat_rows
 
 
 class Samples(NamedTuple):
@@ -14,14 +14,16 @@ class Samples(NamedTuple):
     ----------
     sequences : SequenceArray
         The inputs.
-    y : ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
-        Class codes, or numbers in the user's units.
+    y : ndarray of shape (n_sequences,) or (n_sequences, n_outputs), \
+or SequenceArray
+        Class codes, or numbers in the user's units; where every step has a
+        target, sequences of them.
     weights : ndarray of shape (n_sequences,), default=None
         Sample weights.
     """
 
     sequences: SequenceArray
-    y: np.ndarray
+    y: np.ndarray | SequenceArray
     weights: np.ndarray | None = None
 
     def select(self, indices):
@@ -39,6 +41,28 @@ class Samples(NamedTuple):
         """
         weights = None if self.weights is None else self.weights[indices]
         return Samples(self.sequences[indices], self.y[indices], weights)
+
+    def step_targets(self):
+        """Return the targets of all steps, one sequence after the other.
+
+        Returns
+        -------
+        ndarray of shape (n_steps, n_outputs)
+            Only for targets of steps.
+        """
+        return self.y.read_rows(flat_rows(self.y.starts, self.y.lengths))
+
+    def step_weights(self):
+        """Return each step's weight, that of its sequence.
+
+        Returns
+        -------
+        ndarray of shape (n_steps,) or None
+            None without weights.
+        """
+        if self.weights is None:
+            return None
+        return np.repeat(self.weights, self.sequences.lengths)
 
     def with_mean_weight_one(self):
         """Return the same samples, weighted relative to one another.

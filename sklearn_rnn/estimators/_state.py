@@ -36,7 +36,7 @@ class PortableState:
             return
         network = build_network(self._network_spec, DTYPES[self._torch_dtype])
         network.load_state_dict(to_torch(saved["weights"]))
-        self._make_net(network, schedule=None, device=usable_device(self.device))
+        self._make_net(network, device=usable_device(self.device))
         self.module_.eval()
         # Moments belong to one optimizer; after set_params(optimizer=...) start anew.
         if type(self.net_.optimizer_).__name__ == saved["optimizer_class"]:

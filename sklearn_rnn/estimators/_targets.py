@@ -19,46 +19,46 @@ class TargetTransform:
 
     Parameters
     ----------
-    columns : ndarray of int of shape (n_outputs,) or None
-        Input features that hold the targets' past.
     intercept, slope, scale : ndarray of shape (n_outputs,)
         In the units of the targets.
     """
 
-    columns: np.ndarray | None
     intercept: np.ndarray
     slope: np.ndarray
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, sequences, y, weights, columns):
+    def fit(cls, y, weights=None, last=None):
         """Fit intercept and slope by weighted least squares, output by output.
 
         Parameters
         ----------
-        sequences : SequenceArray
-            The training inputs.
-        y : ndarray of shape (n_sequences, n_outputs)
-            The training targets.
-        weights : ndarray of shape (n_sequences,) or None
-            Sample weights.
-        columns : ndarray of int of shape (n_outputs,) or None
-            Input features that hold the targets' past.
+        y : ndarray of shape (n, n_outputs)
+            The training targets; NaN where there is none.
+        weights : ndarray of shape (n,), default=None
+            Their weights.
+        last : ndarray of shape (n, n_outputs), default=None
+            Last value of the feature that holds the target's past; None if
+            there is none.
 
         Returns
         -------
         TargetTransform
             Fitted.
         """
+        missing = np.isnan(y)
+        if missing.any():
+            weights = np.ones(len(y)) if weights is None else weights
+            weights = np.where(missing, 0.0, weights[:, np.newaxis])
+            y = np.where(missing, 0.0, y)
         with np.errstate(over="ignore", invalid="ignore"):
-            return cls._fit(sequences, y, weights, columns)
+            return cls._fit(y, weights, last)
 
     @classmethod
-    def _fit(cls, sequences, y, weights, columns):
+    def _fit(cls, y, weights, last):
         mean_y = np.average(y, axis=0, weights=weights)
         slope, mean_last = np.zeros_like(mean_y), 0.0
-        if columns is not None:
-            last = sequences.last_step()[:, columns].astype(np.float64)
+        if last is not None:
             mean_last = np.average(last, axis=0, weights=weights)
             spread = np.average((last - mean_last) ** 2, axis=0, weights=weights)
             joint = np.average(
@@ -67,8 +67,8 @@ class TargetTransform:
             # A last value that never moved tells no slope: follow it one to one.
             moved = spread > (10 * np.finfo(float).eps * np.abs(mean_last)) ** 2
             slope = np.where(moved, joint / np.where(moved, spread, 1.0), 1.0)
-        unscaled = cls(columns, mean_y - slope * mean_last, slope, np.ones_like(mean_y))
-        residual = unscaled.residual(sequences, y)
+        unscaled = cls(mean_y - slope * mean_last, slope, np.ones_like(mean_y))
+        residual = unscaled.residual(y, last)
         scale = np.sqrt(np.average(residual**2, axis=0, weights=weights))
         if not np.isfinite(scale).all():
             raise ValueError(
@@ -77,59 +77,56 @@ class TargetTransform:
             )
         # Rounding leaves a perfect baseline residuals of a few ulps.
         scale[scale <= 100 * np.finfo(float).eps * np.abs(y).max(axis=0)] = 1.0
-        return cls(columns, unscaled.intercept, slope, scale)
+        return cls(unscaled.intercept, slope, scale)
 
-    def baseline(self, sequences):
+    def baseline(self, last=None):
         """Compute the naive forecast.
 
         Parameters
         ----------
-        sequences : SequenceArray
-            The inputs.
+        last : ndarray of shape (n, n_outputs), default=None
+            As in fit.
 
         Returns
         -------
-        ndarray of shape (n_sequences, n_outputs) or (n_outputs,)
+        ndarray of shape (n, n_outputs) or (n_outputs,)
             In the units of the targets.
         """
-        if self.columns is None:
-            return self.intercept
-        last = sequences.last_step()[:, self.columns].astype(np.float64)
-        return self.intercept + self.slope * last
+        return self.intercept if last is None else self.intercept + self.slope * last
 
-    def residual(self, sequences, y):
+    def residual(self, y, last=None):
         """Turn targets into what the network is to predict.
 
         Parameters
         ----------
-        sequences : SequenceArray
-            The inputs.
-        y : ndarray of shape (n_sequences, n_outputs)
+        y : ndarray of shape (n, n_outputs)
             The targets.
+        last : ndarray of shape (n, n_outputs), default=None
+            As in fit.
 
         Returns
         -------
-        ndarray of shape (n_sequences, n_outputs)
-            In standard deviations.
+        ndarray of shape (n, n_outputs)
+            In standard deviations; NaN where `y` is.
         """
-        return (y - self.baseline(sequences)) / self.scale
+        return (y - self.baseline(last)) / self.scale
 
-    def restore(self, sequences, outputs):
+    def restore(self, outputs, last=None):
         """Turn the network's outputs into predictions.
 
         Parameters
         ----------
-        sequences : SequenceArray
-            The inputs.
-        outputs : ndarray of shape (n_sequences, n_outputs)
+        outputs : ndarray of shape (n, n_outputs)
             Of the network.
+        last : ndarray of shape (n, n_outputs), default=None
+            As in fit.
 
         Returns
         -------
-        ndarray of shape (n_sequences, n_outputs)
+        ndarray of shape (n, n_outputs)
             In the units of the targets.
         """
-        return self.baseline(sequences) + self.scale * outputs
+        return self.baseline(last) + self.scale * outputs
 
 
 def target_columns(target_feature, sequences, n_outputs):

@@ -1,7 +1,12 @@
 """Torch modules: one concept a file."""
 
 from sklearn_rnn.modules._core import RecurrentCore, reverse_steps
-from sklearn_rnn.modules._dropout import Dropout, LockedDropout
+from sklearn_rnn.modules._dropout import (
+    HeldDropout,
+    InputDropout,
+    LockedDropout,
+    WeightDrop,
+)
 from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._network import NetworkSpec, SequenceNetwork, build_network
 from sklearn_rnn.modules._pooling import (
@@ -16,7 +21,8 @@ from sklearn_rnn.modules._pooling import (
 
 __all__ = [
     "AttentionPooling",
-    "Dropout",
+    "HeldDropout",
+    "InputDropout",
     "LastPooling",
     "LockedDropout",
     "MaxPooling",
@@ -26,6 +32,7 @@ __all__ = [
     "Pooling",
     "RecurrentCore",
     "SequenceNetwork",
+    "WeightDrop",
     "build_network",
     "initialize",
     "reverse_steps",

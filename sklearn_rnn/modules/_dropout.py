@@ -1,11 +1,11 @@
-"""Dropout, elementwise and locked, that draws from a generator of its own."""
+"""Dropout that stays the same at every step, from a generator of its own."""
 
 import torch
 from torch import nn
 
 
-class Dropout(nn.Module):
-    """Set a share of the values to zero in training and scale up the rest.
+class HeldDropout(nn.Module):
+    """What all dropouts share: a mask that is drawn once and then held.
 
     ``torch.nn.Dropout`` draws from torch's global generator, which threads
     share and the caller may be using; this one draws from `generator`.
@@ -19,61 +19,33 @@ class Dropout(nn.Module):
     ----------
     generator : torch.Generator or None
         Source of the masks; None is torch's global one.
-
-    References
-    ----------
-    Srivastava et al., "Dropout: a simple way to prevent neural networks from
-    overfitting", JMLR 15, 2014.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import Dropout
-    >>> dropout = Dropout(0.5)
-    >>> dropout.generator = torch.Generator().manual_seed(0)
-    >>> sorted(set(dropout(torch.ones(100)).tolist()))
-    [0.0, 2.0]
     """
 
     def __init__(self, p):
         super().__init__()
         self.p = p
         self.generator = None
+        self._mask = None
 
-    def forward(self, x):
-        """Apply a fresh mask to `x` in training; return `x` otherwise.
-
-        Parameters
-        ----------
-        x : Tensor
-            Of any shape.
-
-        Returns
-        -------
-        Tensor
-            Of the shape of `x`.
-        """
-        if not self.training or self.p == 0.0:
-            return x
-        return x * self._mask(x.shape, x)
-
-    def _mask(self, shape, like):
-        keep = 1 - self.p
-        mask = torch.empty(shape, dtype=like.dtype, device=like.device)
-        return mask.bernoulli_(keep, generator=self.generator).div_(keep)
+    def _hide(self, x, shape, new_mask):
+        """Return `x` with some of it set to zero."""
+        if new_mask:
+            mask = torch.empty(shape, dtype=x.dtype, device=x.device)
+            self._mask = mask.bernoulli_(1 - self.p, generator=self.generator)
+        return x * self._mask
 
 
-class LockedDropout(Dropout):
-    """Hide a share of each sequence's features, the same ones at every step.
+class LockedDropout(HeldDropout):
+    """Hide a share of each sequence's units, the same ones at every step.
 
-    A feature is hidden for the whole sequence, so the network cannot fill it
-    in from the step before, and learns not to lean on any single one. A
-    single feature is never hidden: nothing would be left.
+    A unit is hidden for the whole sequence, so the network cannot fill it in
+    from the step before, and learns not to lean on any single one. Also called
+    variational dropout.
 
     Parameters
     ----------
     p : float
-        Share of the features set to zero, in [0, 1).
+        Share of the units set to zero, in [0, 1).
 
     References
     ----------
@@ -92,19 +64,115 @@ class LockedDropout(Dropout):
             [0., 2.]])
     """
 
-    def forward(self, x):
+    def forward(self, x, new_mask=True):
+        """Hide units of `x` in training; return `x` otherwise.
+
+        Parameters
+        ----------
+        x : Tensor of shape (T, N, F) or (N, F)
+            A batch, time first.
+        new_mask : bool, default=True
+            Whether to draw what is hidden; False hides what the last call did,
+            for more steps of the same sequences.
+
+        Returns
+        -------
+        Tensor of the shape of `x`
+            What is kept is scaled up by ``1 / (1 - p)``.
+        """
+        if not self.training or self.p == 0.0:
+            return x
+        return self._hide(x, x.shape[-2:], new_mask) / (1 - self.p)
+
+
+class InputDropout(HeldDropout):
+    """Hide a share of each sequence's input features, at every step alike.
+
+    A hidden feature has its mean, which is zero; what is kept stays as it is,
+    without the factor that makes up for hidden units elsewhere. An input is a
+    quantity and not one of many interchangeable units: a network that was
+    trained on enlarged inputs would misread those that it predicts from. A
+    single feature is never hidden: nothing would be left.
+
+    Parameters
+    ----------
+    p : float
+        Share of the features hidden, in [0, 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import InputDropout
+    >>> dropout = InputDropout(0.5)
+    >>> dropout.generator = torch.Generator().manual_seed(2)
+    >>> dropout(torch.ones(3, 1, 2)).squeeze()
+    tensor([[0., 1.],
+            [0., 1.],
+            [0., 1.]])
+    """
+
+    def forward(self, x, new_mask=True):
         """Hide features of `x` in training; return `x` otherwise.
 
         Parameters
         ----------
         x : Tensor of shape (T, N, F)
-            A batch, time first.
+            A batch, time first, each feature with mean 0.
+        new_mask : bool, default=True
+            Whether to draw what is hidden; False hides what the last call did.
 
         Returns
         -------
         Tensor of shape (T, N, F)
+            What is kept is as it was.
+        """
+        if not self.training or self.p == 0.0 or x.shape[-1] == 1:
+            return x
+        return self._hide(x, x.shape[-2:], new_mask)
+
+
+class WeightDrop(HeldDropout):
+    """Set a share of a weight matrix to zero in training, at every step alike.
+
+    On the recurrent weights it keeps the network from leaning on single
+    connections through time, and leaves the states themselves whole.
+
+    Parameters
+    ----------
+    p : float
+        Share of the weights set to zero, in [0, 1).
+
+    References
+    ----------
+    Merity, Keskar and Socher, "Regularizing and optimizing LSTM language
+    models", ICLR 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import WeightDrop
+    >>> drop = WeightDrop(0.5)
+    >>> drop.generator = torch.Generator().manual_seed(4)
+    >>> drop(torch.ones(2, 2))
+    tensor([[2., 0.],
+            [2., 0.]])
+    """
+
+    def forward(self, weight, new_mask=True):
+        """Drop weights in training; return `weight` otherwise.
+
+        Parameters
+        ----------
+        weight : Tensor
+            Of any shape.
+        new_mask : bool, default=True
+            Whether to draw what is dropped; False drops what the last call did.
+
+        Returns
+        -------
+        Tensor of the shape of `weight`
             What is kept is scaled up by ``1 / (1 - p)``.
         """
-        if not self.training or self.p == 0.0 or x.shape[2] == 1:
-            return x
-        return x * self._mask((1, *x.shape[1:]), x)
+        if not self.training or self.p == 0.0:
+            return weight
+        return self._hide(weight, weight.shape, new_mask) / (1 - self.p)

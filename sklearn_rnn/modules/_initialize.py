@@ -11,8 +11,9 @@ def initialize(network, generator):
     """Draw the weights of a whole network in place.
 
     Recurrent weights are orthogonal and input weights Glorot-uniform, gate by
-    gate; biases are zero, but an LSTM's forget gate starts at 1; other layers
-    are Glorot-uniform and embeddings standard normal.
+    gate; biases are zero, but an LSTM's forget gate starts at 1; layer
+    normalisation starts as plain normalisation; other layers are Glorot-uniform
+    and embeddings standard normal.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def initialize(network, generator):
             nn.init.xavier_uniform_(module.weight, generator=generator)
             if module.bias is not None:
                 module.bias.zero_()
+        elif isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
         elif isinstance(module, nn.Embedding):
             module.weight.normal_(generator=generator)
             # The last row stands for unknown tokens: it says nothing.

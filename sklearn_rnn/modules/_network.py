@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sklearn_rnn.modules._core import RecurrentCore
-from sklearn_rnn.modules._dropout import Dropout, LockedDropout
+from sklearn_rnn.modules._dropout import HeldDropout, InputDropout, LockedDropout
 from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._pooling import POOLINGS
 
@@ -30,13 +30,18 @@ class NetworkSpec:
     bidirectional : bool, default=False
         Whether the layers read both ways.
     dropout : float, default=0.0
-        Share of states dropped between layers and before the head.
+        Share of states hidden between layers and before the head.
     input_dropout : float, default=0.0
         Share of the input features hidden for a whole sequence.
+    weight_drop : float, default=0.0
+        Share of the recurrent weights set to zero in training.
     residual : bool, default=False
         Whether layers from the second on add their input to their output.
-    pooling : {"last", "mean", "max", "attention"}, default="last"
-        How the states of all steps become one vector.
+    layer_norm : bool, default=False
+        Whether the states of each layer are normalised.
+    pooling : {"last", "mean", "max", "attention"} or None, default="last"
+        How the states of all steps become one vector; None has an output for
+        every step instead.
     n_tokens : int, default=None
         Size of the vocabulary, for sequences of integers; None for numbers.
     embedding_dim : int, default=None
@@ -57,14 +62,16 @@ class NetworkSpec:
     bidirectional: bool = False
     dropout: float = 0.0
     input_dropout: float = 0.0
+    weight_drop: float = 0.0
     residual: bool = False
-    pooling: str = "last"
+    layer_norm: bool = False
+    pooling: str | None = "last"
     n_tokens: int | None = None
     embedding_dim: int | None = None
 
 
 class SequenceNetwork(nn.Module):
-    """A recurrent network from a batch of sequences to one vector each.
+    """A recurrent network from a batch of sequences to outputs.
 
     Parameters
     ----------
@@ -75,10 +82,11 @@ class SequenceNetwork(nn.Module):
     ----------
     core : RecurrentCore
         The recurrent layers.
-    pooling : Pooling
-        From states to one vector a sequence.
+    pooling : Pooling or None
+        From states to one vector a sequence; None where every step has its
+        outputs.
     head : torch.nn.Linear
-        From that vector to the outputs.
+        From that vector, or from the state of every step, to the outputs.
     center, factor : Tensor of shape (n_features,)
         Inputs enter the core as ``(x - center) * factor``.
 
@@ -100,7 +108,9 @@ class SequenceNetwork(nn.Module):
             # One row more, for tokens that were not seen in training.
             self.embedding = nn.Embedding(spec.n_tokens + 1, spec.embedding_dim)
             width = spec.embedding_dim
-        self.input_dropout = LockedDropout(spec.input_dropout)
+        # The dimensions of an embedding are units like others; features are not.
+        hide = InputDropout if spec.n_tokens is None else LockedDropout
+        self.input_dropout = hide(spec.input_dropout)
         self.core = RecurrentCore(
             spec.cell,
             width,
@@ -109,9 +119,14 @@ class SequenceNetwork(nn.Module):
             spec.bidirectional,
             spec.dropout,
             spec.residual,
+            spec.layer_norm,
+            spec.weight_drop,
         )
-        self.pooling = POOLINGS[spec.pooling](self.core.output_size, spec.bidirectional)
-        self.dropout = Dropout(spec.dropout)
+        self.pooling = None
+        if spec.pooling is not None:
+            pooling = POOLINGS[spec.pooling]
+            self.pooling = pooling(self.core.output_size, spec.bidirectional)
+        self.dropout = LockedDropout(spec.dropout)
         self.head = nn.Linear(self.core.output_size, spec.n_outputs)
         self.register_buffer("center", torch.zeros(spec.n_features, dtype=torch.double))
         self.register_buffer("factor", torch.ones(spec.n_features, dtype=torch.double))
@@ -129,14 +144,71 @@ class SequenceNetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (N, n_outputs)
+        Tensor of shape (N, n_outputs), or (N, T, n_outputs) without pooling
             Logits of a classifier, standardised targets of a regressor.
         """
-        states = self.hidden_states(x, lengths)
+        states, _ = self.run(x, lengths)
+        return self._outputs(states, lengths)
+
+    def _outputs(self, states, lengths):
+        if self.pooling is None:
+            return self.read(states)
         return self.head(self.dropout(self.pooling(states, lengths)))
 
-    def hidden_states(self, x, lengths=None):
-        """Compute the last layer's hidden state after every step.
+    def run(self, x, lengths=None, state=None, new_masks=True):
+        """Compute the last layer's states, and what is needed to go on.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, T, n_features)
+            Steps, as for ``forward``.
+        lengths : LongTensor of shape (N,), default=None
+            Steps of each sequence; None when all have T.
+        state : tuple, default=None
+            What a former call returned, to go on where it stopped; None starts
+            afresh.
+        new_masks : bool, default=True
+            Whether dropout draws anew; False for more steps of the same
+            sequences.
+
+        Returns
+        -------
+        states : Tensor of shape (T, N, width)
+            Time first; meaningless after a sequence's end.
+        state : tuple
+            Of the core, after step T.
+        """
+        x = self.input_dropout(self._inputs(x), new_masks)
+        return self.core.run(x, lengths, state, new_masks)
+
+    def _inputs(self, x):
+        """Return steps as the core reads them, (T, N, F): torch's own order."""
+        x = x.transpose(0, 1)
+        if self.spec.n_tokens is not None:
+            tokens = x.squeeze(-1).long().clamp(max=self.spec.n_tokens)
+            return self.embedding(tokens)
+        # Centred in double: a large offset would eat float32's digits.
+        return ((x - self.center) * self.factor).to(self.head.weight.dtype)
+
+    def read(self, states, new_masks=True):
+        """Compute the outputs of every step from its state.
+
+        Parameters
+        ----------
+        states : Tensor of shape (T, N, width)
+            From ``run``.
+        new_masks : bool, default=True
+            As for ``run``.
+
+        Returns
+        -------
+        Tensor of shape (N, T, n_outputs)
+            Batch first, as the inputs are.
+        """
+        return self.head(self.dropout(states, new_masks)).transpose(0, 1)
+
+    def input_gradients(self, x, lengths=None):
+        """Differentiate the last outputs by the inputs of every step.
 
         Parameters
         ----------
@@ -147,17 +219,17 @@ class SequenceNetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (T, N, width)
-            Time first; meaningless after a sequence's end.
+        Tensor of shape (N, T, n_inputs)
+            Derivatives of the sum of a sequence's outputs, or without pooling of
+            its last step's, by the inputs as the core reads them.
         """
-        x = x.transpose(0, 1)  # (T, N, F), torch's own order
-        if self.spec.n_tokens is not None:
-            tokens = x.squeeze(-1).long().clamp(max=self.spec.n_tokens)
-            x = self.embedding(tokens)
-        else:
-            # Centred in double: a large offset would eat float32's digits.
-            x = ((x - self.center) * self.factor).to(self.head.weight.dtype)
-        return self.core(self.input_dropout(x), lengths)
+        inputs = self._inputs(x).detach().requires_grad_()
+        states, _ = self.core.run(inputs, lengths)
+        outputs = self._outputs(states, lengths)
+        if self.pooling is None:
+            last = len(states) - 1 if lengths is None else lengths - 1
+            outputs = outputs[torch.arange(len(outputs), device=outputs.device), last]
+        return torch.autograd.grad(outputs.sum(), inputs)[0].transpose(0, 1)
 
     def set_input_scaling(self, center, factor):
         """Let inputs enter the core as ``(x - center) * factor``.
@@ -179,7 +251,7 @@ class SequenceNetwork(nn.Module):
             On the network's device.
         """
         for module in self.modules():
-            if isinstance(module, Dropout):
+            if isinstance(module, HeldDropout):
                 module.generator = generator
 
 

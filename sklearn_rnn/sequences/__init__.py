@@ -3,20 +3,32 @@
 from sklearn_rnn.sequences._check import (
     check_sequences,
     check_tokens,
+    check_with_padding,
     is_list_of_sequences,
 )
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._features import check_features
+from sklearn_rnn.sequences._step_targets import (
+    StepValues,
+    check_step_targets,
+    flat_rows,
+    is_missing,
+)
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._windows import make_windows, trailing_windows
 
 __all__ = [
     "SequenceArray",
     "SequencesLike",
+    "StepValues",
     "check_features",
     "check_sequences",
+    "check_step_targets",
     "check_tokens",
+    "check_with_padding",
+    "flat_rows",
     "is_list_of_sequences",
+    "is_missing",
     "make_windows",
     "trailing_windows",
 ]

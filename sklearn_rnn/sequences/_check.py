@@ -46,7 +46,25 @@ def check_sequences(X, *, owner="the estimator", allow_empty=False):
     >>> check_sequences([np.zeros((5, 2)), np.zeros((3, 2))])
     SequenceArray(2 sequences of 3 to 5 steps, 2 features, float64)
     """
-    sequences = _read(X, owner)
+    return check_with_padding(X, owner=owner, allow_empty=allow_empty)[0]
+
+
+def check_with_padding(X, *, owner="the estimator", allow_empty=False):
+    """Read `X` as sequences, and keep them as they were given too.
+
+    Parameters
+    ----------
+    X, owner, allow_empty
+        As for `check_sequences`, which gives the first of the two.
+
+    Returns
+    -------
+    sequences : SequenceArray
+        Without padding; every step that it covers is finite.
+    padded : SequenceArray
+        The same sequences over the same steps, padding included.
+    """
+    padded = sequences = _read(X, owner)
     if len(sequences) == 0 and not allow_empty:
         raise InvalidSequenceError(
             f"Found array with 0 sample(s) (shape={sequences.shape}) while a minimum "
@@ -54,7 +72,7 @@ def check_sequences(X, *, owner="the estimator", allow_empty=False):
         )
     sequences = _without_padding(sequences)
     _refuse_non_finite(sequences, owner)
-    return sequences
+    return sequences, padded
 
 
 def is_list_of_sequences(X):

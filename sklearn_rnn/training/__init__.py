@@ -1,43 +1,70 @@
 """Training: the skorch net and what it is made of."""
 
-from sklearn_rnn.training._batches import BatchIterator, SequenceDataset, to_batch
+from sklearn_rnn.training._batches import (
+    NO_CODE,
+    BatchIterator,
+    SequenceDataset,
+    StepTargets,
+    to_batch,
+)
 from sklearn_rnn.training._callbacks import any_lr_scheduler, copy_callbacks
-from sklearn_rnn.training._clipping import clip_norm, clip_value
+from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._device import check_device, usable_device
-from sklearn_rnn.training._inference import network_outputs
-from sklearn_rnn.training._losses import WeightedLoss
+from sklearn_rnn.training._inference import (
+    BLOCK_SIZE,
+    network_outputs,
+    step_outputs,
+)
+from sklearn_rnn.training._losses import WeightedLoss, has_target
 from sklearn_rnn.training._net import SequenceNet
 from sklearn_rnn.training._optimizers import OPTIMIZERS, find_optimizer
 from sklearn_rnn.training._patience import Patience
+from sklearn_rnn.training._pieces import even_size, pieces_of
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
 from sklearn_rnn.training._random import new_random_state
-from sklearn_rnn.training._schedule import SCHEDULES, n_epochs_for, warm_up_cosine
+from sklearn_rnn.training._schedule import (
+    SCHEDULES,
+    find_schedule,
+    n_epochs_for,
+    one_cycle,
+    warm_up_cosine,
+)
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._split import validation_split
 from sklearn_rnn.training._threads import choose_n_threads, limit_threads
+from sklearn_rnn.training._truncated import gradient_steps
 
 __all__ = [
+    "BLOCK_SIZE",
     "BatchIterator",
     "EpochLines",
+    "NO_CODE",
     "OPTIMIZERS",
     "Patience",
     "ProgressBar",
     "SCHEDULES",
     "SequenceDataset",
     "SequenceNet",
+    "StepTargets",
     "WeightSnapshot",
     "WeightedLoss",
     "any_lr_scheduler",
     "check_device",
     "choose_n_threads",
-    "clip_norm",
-    "clip_value",
+    "clip_gradients",
     "copy_callbacks",
+    "even_size",
     "find_optimizer",
+    "find_schedule",
+    "gradient_steps",
+    "has_target",
     "limit_threads",
     "n_epochs_for",
     "network_outputs",
     "new_random_state",
+    "one_cycle",
+    "pieces_of",
+    "step_outputs",
     "to_batch",
     "usable_device",
     "validation_split",

@@ -20,18 +20,92 @@ class SequenceDataset:
     ----------
     sequences : SequenceArray
         The inputs.
-    targets : Tensor of shape (n_sequences,) or (n_sequences, n_outputs)
+    targets : Tensor of shape (n_sequences,) or (n_sequences, n_outputs), \
+or StepTargets
         Class codes or standardised numbers.
     weights : Tensor of shape (n_sequences,), default=None
         Sample weights of mean 1.
     """
 
     sequences: SequenceArray
-    targets: torch.Tensor
+    targets: "torch.Tensor | StepTargets"
     weights: torch.Tensor | None = None
 
     def __len__(self):
         return len(self.sequences)
+
+    def flat_targets(self):
+        """Return all targets and weights, as `network_outputs` orders outputs.
+
+        Returns
+        -------
+        targets : Tensor of shape (n_sequences, ...) or (n_steps, ...)
+            Class codes or numbers.
+        weights : Tensor of shape (n_sequences,) or (n_steps,), or None
+            One for each of them.
+        """
+        if not isinstance(self.targets, StepTargets):
+            return self.targets, self.weights
+        weights = self.weights
+        if weights is not None:
+            weights = weights.repeat_interleave(self.targets.lengths)
+        return self.targets.values, weights
+
+
+# How class codes say that a step has no target; numbers say it with NaN.
+NO_CODE = -1
+
+
+class StepTargets:
+    """A target for every step of every sequence.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_steps,) or (n_steps, n_outputs)
+        Class codes, -1 where a step has none, or numbers, NaN where there is
+        none; all steps of the first sequence, then those of the second, ...
+    lengths : Tensor of int64 of shape (n_sequences,)
+        Steps of each sequence, on the device of `values`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training import StepTargets
+    >>> targets = StepTargets(torch.tensor([4, 5, 6]), torch.tensor([2, 1]))
+    >>> targets[torch.tensor([1, 0])]
+    tensor([[ 6, -1],
+            [ 4,  5]])
+    """
+
+    def __init__(self, values, lengths):
+        self.values = values
+        self.lengths = lengths
+        self.starts = lengths.cumsum(0) - lengths
+        self.nothing = float("nan") if values.is_floating_point() else NO_CODE
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def __getitem__(self, indices):
+        """Gather some sequences' targets, padded with "no target".
+
+        Parameters
+        ----------
+        indices : Tensor of int64 of shape (N,)
+            Which sequences.
+
+        Returns
+        -------
+        Tensor of shape (N, T) or (N, T, n_outputs)
+            T is the length of the longest of them.
+        """
+        indices = indices.to(self.values.device)
+        starts, lengths = self.starts[indices, None], self.lengths[indices, None]
+        steps = torch.arange(int(lengths.max()), device=self.values.device)
+        inside = steps < lengths
+        targets = self.values[torch.where(inside, starts + steps, 0)]
+        targets[~inside] = self.nothing
+        return targets
 
 
 def to_batch(sequences, indices, device):
@@ -108,6 +182,19 @@ class BatchIterator:
 
     def __len__(self):
         return -(-len(self.dataset) // self.batch_size)
+
+    def share_of_padding(self):
+        """Compute which share of the steps of one pass is padding.
+
+        Returns
+        -------
+        float
+            Steps that are computed and thrown away, over all that are computed.
+            Draws an order: call it on an iterator of its own.
+        """
+        lengths = self.dataset.sequences.lengths
+        computed = sum(len(rows) * lengths[rows].max() for rows in self._batches())
+        return 1 - lengths.sum() / computed
 
     def __iter__(self):
         data = self.dataset

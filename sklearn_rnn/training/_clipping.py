@@ -8,15 +8,25 @@ import torch
 
 
 @torch.no_grad()
-def clip_norm(gradients, max_norm):
-    """Scale all gradients such that their joint norm is at most `max_norm`.
+def clip_gradients(gradients, max_norm=None, max_value=None):
+    """Bound gradients by value, then by norm, and tell how large they were.
 
     Parameters
     ----------
     gradients : list of Tensor
         Changed in place.
-    max_norm : float
-        Bound of the Euclidean norm of all of them together.
+    max_norm : float, default=None
+        Bound of the Euclidean norm of all of them together; they keep their
+        direction. None has no bound.
+    max_value : float, default=None
+        Bound of every single derivative; None has no bound.
+
+    Returns
+    -------
+    norm : float
+        Of all gradients together, before they were clipped.
+    clipped : bool
+        Whether a bound changed them.
 
     References
     ----------
@@ -26,37 +36,23 @@ def clip_norm(gradients, max_norm):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_rnn.training import clip_norm
-    >>> gradients = [torch.tensor([3.0]), torch.tensor([4.0])]
-    >>> clip_norm(gradients, 1.0)
+    >>> from sklearn_rnn.training import clip_gradients
+    >>> gradients = [torch.tensor([3.0]), torch.tensor([-4.0])]
+    >>> clip_gradients(gradients, max_norm=1.0)
+    (5.0, True)
     >>> gradients
-    [tensor([0.6000]), tensor([0.8000])]
+    [tensor([0.6000]), tensor([-0.8000])]
     """
-    norm = torch.cat([gradient.reshape(-1) for gradient in gradients]).norm().item()
-    if norm > max_norm:
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    before = norm = flat.norm().item()
+    clipped = False
+    if max_value is not None and flat.abs().max() > max_value:
+        clipped = True
+        norm = flat.clamp_(-max_value, max_value).norm().item()
+        for gradient in gradients:
+            gradient.clamp_(-max_value, max_value)
+    if max_norm is not None and norm > max_norm:
+        clipped = True
         for gradient in gradients:
             gradient.mul_(max_norm / norm)
-
-
-@torch.no_grad()
-def clip_value(gradients, max_value):
-    """Bound every derivative to [-max_value, max_value].
-
-    Parameters
-    ----------
-    gradients : list of Tensor
-        Changed in place.
-    max_value : float
-        The bound.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.training import clip_value
-    >>> gradients = [torch.tensor([-3.0, 0.5])]
-    >>> clip_value(gradients, 1.0)
-    >>> gradients
-    [tensor([-1.0000,  0.5000])]
-    """
-    for gradient in gradients:
-        gradient.clamp_(-max_value, max_value)
+    return before, clipped

@@ -1,13 +1,19 @@
 """Outputs of a network, the same whatever they are computed with."""
 
+from functools import reduce
+
 import numpy as np
 import torch
 
 from sklearn_rnn.training._batches import to_batch
+from sklearn_rnn.training._pieces import pieces_of
 
 # Sequences a block. Always this many, the last block filled up: the kernels
 # behind a matrix product depend on its size, and so would the last bits.
 BLOCK_SIZE = 64
+# Longer sequences are read in smaller blocks, or one long series would be
+# computed 64 times; and in pieces, so that memory does not grow with length.
+LONG, LONG_BLOCK_SIZE = 1024, 8
 
 
 @torch.inference_mode()
@@ -28,20 +34,94 @@ def network_outputs(network, sequences, device):
 
     Returns
     -------
-    Tensor of shape (n_sequences, n_outputs)
-        On the device.
+    Tensor of shape (n_sequences, n_outputs) or (n_steps, n_outputs)
+        On the device. Where every step has its outputs: those of all steps of
+        the first sequence, then of the second, ...
     """
+    if network.pooling is None:
+        return step_outputs(network, sequences, device, network.read)
+    outputs = None
+    for rows, pieces in _blocks(network, sequences, device):
+        values = network.head(_pooled(network, pieces))
+        if outputs is None:
+            outputs = values.new_empty(len(sequences), values.shape[1])
+        outputs[torch.from_numpy(rows).to(outputs.device)] = values
+    return outputs
+
+
+@torch.inference_mode()
+def step_outputs(network, sequences, device, read):
+    """Read something off the states of every step of all sequences.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        Is put into evaluation mode, and left as it was.
+    sequences : SequenceArray
+        At least one.
+    device : torch.device or str
+        Where the network is.
+    read : callable
+        From states (T, N, width) to a tensor (N, T, n_values).
+
+    Returns
+    -------
+    Tensor of shape (n_steps, n_values)
+        On the device; all steps of the first sequence, then of the second, ...
+    """
+    first = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
+    lengths = torch.tensor(sequences.lengths)
+    outputs = None
+    for rows, pieces in _blocks(network, sequences, device):
+        begin = 0
+        for states, _ in pieces:
+            values = read(states)
+            steps = begin + torch.arange(len(states))
+            inside = steps < lengths[rows, None]
+            places = (first[rows, None] + steps)[inside]
+            if outputs is None:
+                outputs = values.new_empty(int(lengths.sum()), values.shape[2])
+            outputs[places.to(outputs.device)] = values[inside.to(outputs.device)]
+            begin += len(states)
+    return outputs
+
+
+def _blocks(network, sequences, device):
+    """Yield (rows, their states piece by piece) for blocks of sequences."""
     was_training = network.training
     network.eval()
-    order = np.argsort(sequences.lengths, kind="stable")
-    n_missing = -len(order) % BLOCK_SIZE
-    blocks = np.concatenate([order, np.repeat(order[-1:], n_missing)])
-    outputs = [
-        network(**to_batch(sequences, block, device))
-        for block in blocks.reshape(-1, BLOCK_SIZE)
-    ]
-    network.train(was_training)
-    outputs = torch.cat(outputs)[: len(order)]
-    return torch.empty_like(outputs).index_copy_(
-        0, torch.from_numpy(order).to(outputs.device), outputs
+    try:
+        for rows in _rows_of_blocks(sequences.lengths):
+            yield rows, _states(network, to_batch(sequences, rows, device))
+    finally:
+        network.train(was_training)
+
+
+def _rows_of_blocks(lengths):
+    order = np.argsort(lengths, kind="stable")
+    is_long = lengths[order] > LONG
+    for rows, size in (
+        (order[~is_long], BLOCK_SIZE),
+        (order[is_long], LONG_BLOCK_SIZE),
+    ):
+        n_missing = -len(rows) % size
+        filled = np.concatenate([rows, np.repeat(rows[-1:], n_missing)])
+        yield from filled.reshape(-1, size)
+
+
+def _states(network, block):
+    # A backward direction begins at the end: it needs the sequence whole.
+    size = None if network.core.rnn.bidirectional else LONG
+    state = None
+    for x, lengths in pieces_of(**block, size=size):
+        states, state = network.run(x, lengths, state)
+        yield states, lengths
+
+
+def _pooled(network, pieces):
+    pooling = network.pooling
+    if network.core.rnn.bidirectional:
+        return pooling(*next(pieces))
+    return pooling.finish(
+        reduce(pooling.join, (pooling.summarize(*piece) for piece in pieces))
     )

@@ -17,6 +17,22 @@ LOSSES = {
 }
 
 
+def has_target(targets):
+    """Tell which targets exist.
+
+    Parameters
+    ----------
+    targets : Tensor
+        Class codes, or numbers.
+
+    Returns
+    -------
+    Tensor of bool of the shape of `targets`
+        False for the code -1 and for NaN.
+    """
+    return ~targets.isnan() if targets.is_floating_point() else targets >= 0
+
+
 class WeightedLoss(nn.Module):
     """The mean loss of a batch, each sequence counted with its weight.
 
@@ -24,6 +40,10 @@ class WeightedLoss(nn.Module):
     ----------
     loss : {"log_loss", "squared_error", "absolute_error", "huber"}
         ``log_loss`` compares logits with class codes, the others numbers.
+    per_step : bool, default=False
+        Whether every step has a target, or none: the code -1, or NaN.
+    class_weights : Tensor of shape (n_classes,), default=None
+        What a step counts by its class, times its sequence's weight.
 
     Examples
     --------
@@ -35,16 +55,18 @@ class WeightedLoss(nn.Module):
     tensor(1.)
     """
 
-    def __init__(self, loss):
+    def __init__(self, loss, per_step=False, class_weights=None):
         super().__init__()
         self.loss = LOSSES[loss]
+        self.per_step = per_step
+        self.register_buffer("class_weights", class_weights)
 
     def forward(self, outputs, targets_and_weights):
         """Compute the weighted mean loss.
 
         Parameters
         ----------
-        outputs : Tensor of shape (N, n_outputs)
+        outputs : Tensor of shape (N, n_outputs) or (N, T, n_outputs)
             Of the network.
         targets_and_weights : tuple of Tensor
             Targets, and weights of shape (N,) or None. Weights have mean 1
@@ -53,12 +75,26 @@ class WeightedLoss(nn.Module):
         Returns
         -------
         Tensor
-            A scalar.
+            A scalar; the mean over steps that have a target.
         """
         targets, weights = targets_and_weights
+        if self.per_step:
+            outputs, targets, weights = self._select(outputs, targets, weights)
         if weights is None:
             return self.loss(outputs, targets, reduction="mean")
         losses = self.loss(outputs, targets, reduction="none")
         if losses.ndim > 1:
             losses = losses.mean(dim=1)
         return torch.dot(losses, weights) / len(weights)
+
+    def _select(self, outputs, targets, weights):
+        """Keep the steps, or the numbers of a step, that have a target."""
+        exists = has_target(targets)
+        if weights is not None:
+            across = weights.reshape(-1, *[1] * (targets.ndim - 1))
+            weights = across.expand_as(targets)[exists]
+        targets = targets[exists]
+        if self.class_weights is not None:
+            by_class = self.class_weights[targets]
+            weights = by_class if weights is None else weights * by_class
+        return outputs[exists], targets, weights

@@ -2,16 +2,19 @@
 
 import math
 import time
+from functools import partial
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn.training._batches import BatchIterator
-from sklearn_rnn.training._clipping import clip_norm, clip_value
+from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._inference import network_outputs
 from sklearn_rnn.training._snapshot import WeightSnapshot
+from sklearn_rnn.training._truncated import gradient_steps
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -38,6 +41,8 @@ class SequenceNet(NeuralNet):
         Bound of the norm of the whole gradient.
     clip_value : float or None
         Bound of every single derivative.
+    bptt_steps : int or None
+        Most steps that gradients flow back through; None has no bound.
     schedule : callable or None
         Factor of the learning rate at a share of the updates, from 0 to 1.
     scorer : callable or None
@@ -60,6 +65,7 @@ class SequenceNet(NeuralNet):
         random_state=None,
         clip_norm=None,
         clip_value=None,
+        bptt_steps=None,
         schedule=None,
         scorer=None,
         **options,
@@ -69,6 +75,7 @@ class SequenceNet(NeuralNet):
         self.random_state = random_state
         self.clip_norm = clip_norm
         self.clip_value = clip_value
+        self.bptt_steps = bptt_steps
         self.schedule = schedule
         self.scorer = scorer
         self.validation = None
@@ -172,7 +179,7 @@ class SequenceNet(NeuralNet):
             best.restore()
         return self
 
-    def _start_training(self, n_updates):
+    def _start_training(self, n_batches):
         callbacks = [callback for _, callback in self.callbacks_]
         self._batch_listeners = any(
             getattr(type(callback), hook) is not getattr(Callback, hook)
@@ -182,8 +189,8 @@ class SequenceNet(NeuralNet):
         self._parameters = list(self.module_.parameters())
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr
-        self._n_updates = n_updates
-        self._update = 0
+        self._n_batches = n_batches
+        self._n_batches_done = 0
 
     def _go_back(self, snapshot):
         snapshot.restore()
@@ -239,14 +246,12 @@ class SequenceNet(NeuralNet):
         """
         self._set_training(True)
         total, n_seen = 0.0, 0
+        self._norms, self._n_clipped = [], 0
         for batch in iterator:
-            size = len(batch[1][0])
             if self._batch_listeners:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = self.train_step(batch)
-            loss = step["loss"].item()
-            if not math.isfinite(loss):
-                self._raise_divergence(loss)
+            loss, size = step["loss"].item(), step["n_targets"]
             total, n_seen = total + loss * size, n_seen + size
             if self._batch_listeners:
                 self._record_batch(prefix, loss, size)
@@ -257,10 +262,17 @@ class SequenceNet(NeuralNet):
             self._record_batch(prefix, loss, size)
         self.history.record(f"{prefix}_loss", total / n_seen)
         self.history.record(f"{prefix}_batch_count", len(iterator))
+        self._record_gradients()
 
     def _record_batch(self, prefix, loss, size):
         self.history.record_batch(f"{prefix}_loss", loss)
         self.history.record_batch(f"{prefix}_batch_size", size)
+
+    def _record_gradients(self):
+        norms = self._norms
+        self.history.record("gradient_norm", sum(norms) / len(norms))
+        self.history.record("largest_gradient_norm", max(norms))
+        self.history.record("clipped_share", self._n_clipped / len(norms))
 
     def _check_weights(self):
         """Refuse to keep weights that the epoch's last update ruined."""
@@ -278,7 +290,7 @@ class SequenceNet(NeuralNet):
         )
 
     def train_step(self, batch, **fit_params):
-        """Update the weights once.
+        """Update the weights for one batch: once, or once a piece of it.
 
         Parameters
         ----------
@@ -290,36 +302,50 @@ class SequenceNet(NeuralNet):
         Returns
         -------
         dict
-            ``loss``, a scalar tensor, and ``y_pred``, the outputs.
+            ``loss``, a scalar tensor, the mean over ``n_targets`` targets, and
+            ``y_pred``, the outputs.
         """
-        self._set_learning_rate()
-        step = {}
-        self.optimizer_.step(lambda: self._loss_and_gradient(batch, step))
-        self._update += 1
-        return step
+        total, n_targets, outputs = 0.0, 0, []
+        for share, compute in gradient_steps(
+            self.module_, self.criterion_, batch, self.bptt_steps
+        ):
+            self._set_learning_rate(share)
+            results = []
+            self.optimizer_.step(partial(self._gradient, compute, batch, results))
+            gradient = results[0]
+            if not math.isfinite(gradient.loss.item()):
+                self._raise_divergence(gradient.loss.item())
+            total = total + gradient.loss * gradient.n_targets
+            n_targets += gradient.n_targets
+            outputs.append(gradient.outputs)
+        self._n_batches_done += 1
+        if not outputs:  # no step of the batch has a target
+            return {"loss": torch.zeros(()), "n_targets": 0, "y_pred": torch.empty(0)}
+        loss, y_pred = (
+            total / n_targets,
+            torch.cat(outputs, dim=min(len(outputs), 2) - 1),
+        )
+        return {"loss": loss, "n_targets": n_targets, "y_pred": y_pred}
 
-    def _loss_and_gradient(self, batch, step):
-        inputs, targets_and_weights = batch
+    def _gradient(self, compute, batch, results):
+        """Compute a gradient, clip it, and append it to `results`."""
         for parameter in self._parameters:
             parameter.grad = None
-        outputs = self.module_(**inputs)
-        loss = self.criterion_(outputs, targets_and_weights)
-        loss.backward()
+        results.append(compute())
         if self._batch_listeners:
             named = list(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch)
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        if self.clip_value is not None:
-            clip_value(gradients, self.clip_value)
-        if self.clip_norm is not None:
-            clip_norm(gradients, self.clip_norm)
-        step.update(loss=loss.detach(), y_pred=outputs.detach())
-        return step["loss"]
+        norm, clipped = clip_gradients(gradients, self.clip_norm, self.clip_value)
+        self._norms.append(norm)
+        self._n_clipped += clipped
+        return results[-1].loss
 
-    def _set_learning_rate(self):
+    def _set_learning_rate(self, share_of_batch):
         if self.schedule is None:
             return
-        factor = self.schedule(self._update / self._n_updates)
+        done = self._n_batches_done + share_of_batch
+        factor = self.schedule(done / self._n_batches)
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
 
@@ -328,11 +354,11 @@ class SequenceNet(NeuralNet):
         if self.validation is None:
             return False
         outputs = network_outputs(self.module_, self.validation.sequences, self.device)
-        targets_and_weights = (self.validation.targets, self.validation.weights)
-        loss = self.criterion_(outputs, targets_and_weights).item()
+        loss = self.criterion_(outputs, self.validation.flat_targets()).item()
         self.history.record("valid_loss", loss)
         # Outputs may overflow on validation data far from those of training.
         finite = bool(torch.isfinite(outputs).all())
-        score = self.scorer(outputs, self.validation) if finite else math.nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            score = self.scorer(outputs, self.validation) if finite else math.nan
         self.history.record("valid_score", score)
         return self.patience is not None and self.patience.exhausted(loss)

@@ -22,7 +22,8 @@ def find_optimizer(optimizer, weight_decay):
     optimizer : str or type
         A name, or a class derived from ``torch.optim.Optimizer``.
     weight_decay : float
-        For matrices alone: biases are not decayed.
+        For matrices alone: biases and the scales of layer normalisation are
+        not decayed.
 
     Returns
     -------
@@ -51,5 +52,6 @@ def find_optimizer(optimizer, weight_decay):
     if weight_decay or "weight_decay" in signature(optimizer).parameters:
         options["weight_decay"] = float(weight_decay)
     if weight_decay:
-        options["param_groups"] = [("*bias*", {"weight_decay": 0.0})]
+        spared = ("*bias*", "*norms*")
+        options["param_groups"] = [(name, {"weight_decay": 0.0}) for name in spared]
     return optimizer, {f"optimizer__{name}": value for name, value in options.items()}

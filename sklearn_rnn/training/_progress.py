@@ -5,7 +5,7 @@ from tqdm import tqdm  # skorch brings tqdm along
 
 
 class ProgressBar(Callback):
-    """A bar of epochs with the losses beside it, on standard error.
+    """A bar of epochs with losses and gradients beside it, on standard error.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Advance the bar by one epoch."""
-        self.bar_.set_postfix(_losses(net.history[-1]))
+        self.bar_.set_postfix(_shown(net.history[-1]))
         self.bar_.update()
 
     def on_train_end(self, net, **kwargs):
@@ -49,10 +49,19 @@ class EpochLines(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Print the epoch's losses."""
         row = net.history[-1]
-        values = ", ".join(f"{name} {value}" for name, value in _losses(row).items())
+        values = ", ".join(f"{name} {value}" for name, value in _shown(row).items())
         print(f"{self.label} epoch {row['epoch']}/{self.n_epochs_}: {values}")
 
 
-def _losses(row):
-    names = {"train_loss": "loss", "valid_loss": "val_loss", "valid_score": "val_score"}
-    return {name: f"{row[key]:.4g}" for key, name in names.items() if key in row}
+# What a row of history holds, and how it is called in little space.
+SHOWN = {
+    "train_loss": "loss",
+    "valid_loss": "val_loss",
+    "valid_score": "val_score",
+    "gradient_norm": "gradient",
+    "clipped_share": "clipped",
+}
+
+
+def _shown(row):
+    return {name: f"{row[key]:.4g}" for key, name in SHOWN.items() if key in row}

@@ -1,6 +1,10 @@
 """How the learning rate runs over training, and how long training is."""
 
 import math
+from functools import partial
+
+from skorch.callbacks import LRScheduler
+from torch.optim import lr_scheduler as torch_schedulers
 
 # Share of the updates in which the learning rate climbs to its full value.
 WARM_UP = 0.05
@@ -35,13 +39,131 @@ def warm_up_cosine(progress):
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
+# One cycle: the share of the updates that climb, and the factors at both ends.
+ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-5
+
+
+def one_cycle(progress):
+    """Climb from 1/25 to 1 in 30 % of training, then fall to nearly 0.
+
+    Both ways along a cosine. The long time at a high rate regularises.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the updates already made, in [0, 1].
+
+    Returns
+    -------
+    float
+        Factor of the learning rate.
+
+    References
+    ----------
+    Smith and Topin, "Super-convergence: very fast training of neural networks
+    using large learning rates", 2018.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.training import one_cycle
+    >>> [round(one_cycle(p), 3) for p in (0.0, 0.3, 0.65, 1.0)]
+    [0.04, 1.0, 0.5, 0.0]
+    """
+    if progress < ONE_CYCLE_RISE:
+        begin, end, share = ONE_CYCLE_START, 1.0, progress / ONE_CYCLE_RISE
+    else:
+        share = (progress - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)
+        begin, end = 1.0, ONE_CYCLE_END
+    return end + (begin - end) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+# Factors of the learning rate by the share of the updates that are made.
+SCHEDULES = {"cosine": warm_up_cosine, "one_cycle": one_cycle}
+# On a plateau the rate is divided by 5, as MLPClassifier's "adaptive" does, when
+# this many epochs in a row have not lowered the loss by `tol`.
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.2, 2
+
+
+def find_schedule(lr_schedule, *, monitor, tol):
+    """Turn an `lr_schedule` into a function of progress, or a skorch callback.
+
+    Parameters
+    ----------
+    lr_schedule : str, callable, LRScheduler or None
+        "cosine", "one_cycle" or "plateau"; a function from the share of the
+        updates made, in [0, 1], to a factor; a torch scheduler class, or a
+        ``functools.partial`` of one; skorch's callback; None for a constant.
+    monitor : {"train_loss", "valid_loss"}
+        The loss that a plateau is seen in.
+    tol : float
+        Least fall of it that counts.
+
+    Returns
+    -------
+    function : callable or None
+        From progress to a factor of the learning rate.
+    callback : skorch.callbacks.LRScheduler or None
+        That sets the learning rate instead.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from torch.optim.lr_scheduler import StepLR
+    >>> from sklearn_rnn.training import find_schedule
+    >>> halve = partial(StepLR, step_size=1, gamma=0.5)
+    >>> function, callback = find_schedule(halve, monitor="train_loss", tol=0.0)
+    >>> function, callback.policy.__name__, callback.kwargs
+    (None, 'StepLR', {'step_size': 1, 'gamma': 0.5})
+    """
+    if lr_schedule == "plateau":
+        lr_schedule = partial(
+            torch_schedulers.ReduceLROnPlateau,
+            factor=PLATEAU_FACTOR,
+            patience=PLATEAU_PATIENCE,
+            threshold=tol,
+            threshold_mode="abs",
+        )
+    if lr_schedule is None or isinstance(lr_schedule, str):
+        return SCHEDULES.get(lr_schedule), None
+    if isinstance(lr_schedule, LRScheduler):
+        return None, lr_schedule
+    scheduler, options = lr_schedule, {}
+    if isinstance(lr_schedule, partial):
+        scheduler, options = lr_schedule.func, lr_schedule.keywords
+        if lr_schedule.args and isinstance(scheduler, type):
+            raise TypeError(
+                f"lr_schedule={lr_schedule!r} has arguments without names; the first "
+                "one is the optimizer, which fit fills in. Name them."
+            )
+    if isinstance(scheduler, type):
+        if not issubclass(scheduler, torch_schedulers.LRScheduler):
+            raise TypeError(
+                f"lr_schedule={lr_schedule!r} is not a learning rate scheduler of "
+                "torch; give such a class, a functools.partial of one, or a name out "
+                f"of {[*SCHEDULES, 'plateau']}."
+            )
+        return None, LRScheduler(scheduler, monitor=monitor, **options)
+    if not callable(lr_schedule):
+        raise TypeError(
+            f"lr_schedule={lr_schedule!r} holds an optimizer already, or is nothing "
+            "that sets a learning rate: give torch's class, or a functools.partial of "
+            "it, and fit makes the scheduler."
+        )
+    return lr_schedule, None
+
+
 # "auto" trains for this many updates, if that lies within these epochs: small
 # data train long enough, and large data are seen often enough.
 UPDATE_BUDGET = 600
 MIN_EPOCHS, MAX_EPOCHS = 5, 60
 
 
-def n_epochs_for(n_sequences, batch_size):
+def n_epochs_for(n_sequences, batch_size, updates_a_batch=1):
     """Choose a number of epochs that makes a fixed number of updates.
 
     Parameters
@@ -50,6 +172,8 @@ def n_epochs_for(n_sequences, batch_size):
         Training sequences.
     batch_size : int
         Sequences a batch, at most.
+    updates_a_batch : int, default=1
+        Pieces of each batch that make an update of their own.
 
     Returns
     -------
@@ -62,8 +186,5 @@ def n_epochs_for(n_sequences, batch_size):
     >>> n_epochs_for(10, 64), n_epochs_for(1_000_000, 64)
     (60, 5)
     """
-    n_batches = -(-n_sequences // batch_size)
-    return min(max(-(-UPDATE_BUDGET // n_batches), MIN_EPOCHS), MAX_EPOCHS)
-
-
-SCHEDULES = {"cosine": warm_up_cosine}
+    n_updates = -(-n_sequences // batch_size) * updates_a_batch
+    return min(max(-(-UPDATE_BUDGET // n_updates), MIN_EPOCHS), MAX_EPOCHS)

@@ -71,7 +71,7 @@ def test_the_network_has_as_many_parameters_as_asked(
 def test_hidden_size_is_the_width_of_the_states():
     X, y = make_data()
     model = make_regressor(hidden_size=7).fit(X, y)
-    assert model.module_.hidden_states(torch.tensor(X)).shape == (6, 40, 7)
+    assert model.module_.run(torch.tensor(X))[0].shape == (6, 40, 7)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -80,9 +80,7 @@ def test_bidirectional_lets_early_states_know_late_steps(bidirectional):
     model = make_regressor(bidirectional=bidirectional).fit(X, y)
     changed = X.copy()
     changed[:, -1] += 1
-    first, after = (
-        model.module_.hidden_states(torch.tensor(x))[0] for x in (X, changed)
-    )
+    first, after = (model.module_.run(torch.tensor(x))[0][0] for x in (X, changed))
     assert torch.equal(first, after) != bidirectional
 
 
@@ -96,8 +94,8 @@ def test_residual_adds_the_input_of_upper_layers():
     below = {k: v for k, v in model.module_.core.rnn.state_dict().items() if "l0" in k}
     lower.module_.core.rnn.load_state_dict(below)
     torch.testing.assert_close(
-        model.module_.hidden_states(x),
-        plain.module_.hidden_states(x) + lower.module_.hidden_states(x),
+        model.module_.run(x)[0],
+        plain.module_.run(x)[0] + lower.module_.run(x)[0],
     )
 
 
@@ -153,10 +151,9 @@ def test_a_pooling_finds_what_the_last_state_has_forgotten(pooling, target):
 def test_attention_pooling_learns_weights_of_its_own():
     X, y = make_data()
     model = make_regressor(pooling="attention", dtype="float64").fit(X, y)
-    states = model.module_.hidden_states(torch.tensor(X))
-    weights = model.module_.pooling.weights(states)
-    torch.testing.assert_close(weights.sum(0), torch.ones(40, 1).double())
-    assert weights.std(0).min() > 0
+    weights = np.stack(model.attention_weights(X))
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    assert weights.std(axis=1).min() > 0
 
 
 # The optimizer.
@@ -495,7 +492,7 @@ def test_n_threads_holds_in_fit_and_predict(n_threads):
     )
     model = make_regressor(n_threads=n_threads, max_epochs=1, callbacks=callback)
     model.fit(X, y)
-    model.module_.register_forward_hook(
+    model.module_.head.register_forward_hook(
         lambda *args: seen.append(torch.get_num_threads())
     )
     model.predict(X)
@@ -523,7 +520,9 @@ def test_verbose_2_prints_a_line_an_epoch(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert re.fullmatch(
-        r"RNNRegressor epoch 1/3: loss \S+, val_loss \S+, val_score \S+", lines[0]
+        r"RNNRegressor epoch 1/3: loss \S+, val_loss \S+, val_score \S+, "
+        r"gradient \S+, clipped \S+",
+        lines[0],
     )
 
 

@@ -69,7 +69,7 @@ def test_recurrence_is_the_equations(cell):
     x, weights = random_steps(), random_weights(cell, 2, 4)
     expected = NUMPY_CELLS[cell](x.numpy(), *(w.numpy() for w in weights))
     np.testing.assert_allclose(
-        recurrence(cell, x, weights).numpy(), expected, rtol=0, atol=1e-12
+        recurrence(cell, x, weights)[0].numpy(), expected, rtol=0, atol=1e-12
     )
 
 
@@ -79,7 +79,7 @@ def test_recurrence_is_that_of_torch(cell):
     module = CELLS[cell](2, 4).double()
     for parameter, weight in zip(module.parameters(), weights, strict=True):
         parameter.data = weight
-    assert torch.equal(recurrence(cell, x, weights), module(x)[0])
+    assert torch.equal(recurrence(cell, x, weights)[0], module(x)[0])
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -88,7 +88,8 @@ def test_gradients_of_inputs_and_weights(cell):
     weights = [w.requires_grad_() for w in random_weights(cell, 2, 3)]
 
     def states(x, *weights):
-        return recurrence(cell, x, list(weights))
+        states, after = recurrence(cell, x, list(weights))
+        return states, *after
 
     assert torch.autograd.gradcheck(states, (x, *weights))
 
@@ -98,7 +99,7 @@ def test_a_state_depends_on_no_later_step(cell):
     x, weights = random_steps(), random_weights(cell, 2, 4)
     changed = x.clone()
     changed[4:] += 1.0
-    before, after = (recurrence(cell, steps, weights) for steps in (x, changed))
+    before, after = (recurrence(cell, steps, weights)[0] for steps in (x, changed))
     assert torch.equal(before[:4], after[:4])
     assert not torch.allclose(before[4:], after[4:])
 
@@ -108,8 +109,18 @@ def test_steps_need_not_be_contiguous(cell):
     x, weights = random_steps(), random_weights(cell, 2, 4)
     batch_first = x.transpose(0, 1).contiguous()
     torch.testing.assert_close(
-        recurrence(cell, batch_first.transpose(0, 1), weights),
-        recurrence(cell, x, weights),
+        recurrence(cell, batch_first.transpose(0, 1), weights)[0],
+        recurrence(cell, x, weights)[0],
         rtol=0,
         atol=1e-14,
     )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_going_on_from_a_state_is_running_through(cell):
+    x, weights = random_steps(), random_weights(cell, 2, 4)
+    whole, at_the_end = recurrence(cell, x, weights)
+    first, state = recurrence(cell, x[:4], weights)
+    rest, after = recurrence(cell, x[4:], weights, state)
+    torch.testing.assert_close(torch.cat([first, rest]), whole, rtol=0, atol=1e-14)
+    torch.testing.assert_close(after, at_the_end, rtol=0, atol=1e-14)

@@ -70,7 +70,9 @@ def test_outputs_and_gradients_ignore_padding(cell, pooling, bidirectional):
 
     outputs, gradient = outputs_and_gradient(x)
     padded, padded_gradient = outputs_and_gradient(torch.where(valid, x, 1e3))
-    assert torch.equal(outputs, padded)
+    # Not bit for bit: some processors take another path for a whole vector of
+    # numbers when one of them is large.
+    torch.testing.assert_close(outputs, padded, rtol=1e-13, atol=1e-15)
     torch.testing.assert_close(gradient, padded_gradient, rtol=1e-12, atol=1e-15)
 
 
@@ -86,7 +88,7 @@ def test_a_batch_of_unequal_lengths_is_its_sequences_one_by_one(pooling):
 
 def test_hidden_states_come_time_first_from_the_core():
     network, x = make_network(), make_batch()
-    states = network.hidden_states(x)
+    states = network.run(x)[0]
     assert torch.equal(states, network.core(x.transpose(0, 1)))
     assert states.shape == (5, 3, 3)
 
@@ -118,7 +120,7 @@ def test_tokens_are_embedded():
     network = make_network(n_features=1, n_tokens=4, embedding_dim=2)
     tokens = torch.tensor([[0, 3, 1], [2, 2, 0]])
     expected = network.core(network.embedding(tokens).transpose(0, 1))
-    assert torch.equal(network.hidden_states(tokens[:, :, None]), expected)
+    assert torch.equal(network.run(tokens[:, :, None])[0], expected)
     as_floats = tokens[:, :, None].double()
     assert torch.equal(network(as_floats), network(tokens[:, :, None]))
 

@@ -64,15 +64,6 @@ def test_max_is_over_the_sequences_own_steps_even_if_all_are_negative():
     assert torch.equal(make_pooling("max")(states, LENGTHS), expected)
 
 
-def test_attention_weights_sum_to_one_and_are_zero_at_padding():
-    states = make_states()
-    weights = make_pooling("attention").weights(states, LENGTHS)
-    assert weights.shape == (4, 3, 1)
-    torch.testing.assert_close(weights.sum(0), torch.ones(3, 1).double())
-    assert (weights[~valid_steps(4, LENGTHS)] == 0).all()
-    assert (weights[valid_steps(4, LENGTHS)] > 0).all()
-
-
 def test_attention_is_the_softmax_of_its_scores():
     pooling, states = make_pooling("attention"), make_states()
     W, b = pooling.hidden.weight, pooling.hidden.bias
@@ -90,3 +81,41 @@ def test_poolings_are_four_different_things(name):
     pooled = {name: make_pooling(name)(states, LENGTHS) for name in POOLINGS}
     others = [pooled[other] for other in POOLINGS if other != name]
     assert all(not torch.allclose(pooled[name], other) for other in others)
+
+
+def in_pieces(pooling, states, lengths, cuts):
+    """Pool what is summed up piece by piece."""
+    summary, begin = None, 0
+    for end in [*cuts, len(states)]:
+        piece, inside = states[begin:end], (lengths - begin).clamp(0, end - begin)
+        later = pooling.summarize(piece, inside)
+        summary = later if summary is None else pooling.join(summary, later)
+        begin = end
+    return pooling.finish(summary)
+
+
+@pytest.mark.parametrize("cuts", [[1], [3], [1, 2], [2, 3]])
+@pytest.mark.parametrize("name", POOLINGS)
+def test_pooling_pieces_is_pooling_the_whole(name, cuts):
+    states, pooling = make_states(), make_pooling(name)
+    pooled = in_pieces(pooling, states, LENGTHS, cuts)
+    torch.testing.assert_close(pooled, pooling(states, LENGTHS), rtol=1e-13, atol=0)
+
+
+def test_attention_over_pieces_bears_scores_that_would_overflow():
+    states, pooling = 1e3 * make_states(), make_pooling("attention")
+    with torch.no_grad():
+        pooling.score.weight.mul_(1e4)
+    pooled = in_pieces(pooling, states, LENGTHS, [1, 2])
+    assert torch.isfinite(pooled).all()
+    torch.testing.assert_close(pooled, pooling(states, LENGTHS))
+
+
+def test_only_the_last_state_forgets_what_came_before():
+    states = make_states()
+    for name in POOLINGS:
+        pooling = make_pooling(name)
+        seen = pooling.summarize(states, torch.tensor([1, 2, 4]))
+        assert pooling.forgets_before(seen) == (name == "last")
+        ended = pooling.summarize(states, torch.tensor([1, 0, 4]))
+        assert not pooling.forgets_before(ended)

@@ -5,8 +5,7 @@ from sklearn_rnn.training import (
     OPTIMIZERS,
     WeightedLoss,
     WeightSnapshot,
-    clip_norm,
-    clip_value,
+    clip_gradients,
     find_optimizer,
 )
 
@@ -78,24 +77,39 @@ def test_clip_norm_is_that_of_torch(max_norm):
     parameters = [torch.nn.Parameter(torch.zeros_like(g)) for g in ours]
     for parameter, gradient in zip(parameters, gradients(), strict=True):
         parameter.grad = gradient
-    torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-    clip_norm(ours, max_norm)
+    expected = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    norm, clipped = clip_gradients(ours, max_norm=max_norm)
+    assert norm == pytest.approx(expected.item())
+    assert clipped == (norm > max_norm)
     for gradient, parameter in zip(ours, parameters, strict=True):
         torch.testing.assert_close(gradient, parameter.grad)
 
 
-def test_clip_norm_leaves_a_small_gradient_as_it_is():
-    clipped = gradients()
-    clip_norm(clipped, 1e6)
-    assert all(torch.equal(a, b) for a, b in zip(clipped, gradients(), strict=True))
+@pytest.mark.parametrize("bounds", [{}, {"max_norm": 1e6}, {"max_value": 1e6}])
+def test_a_small_gradient_stays_as_it_is(bounds):
+    ours = gradients()
+    norm, clipped = clip_gradients(ours, **bounds)
+    assert norm > 0
+    assert not clipped
+    assert all(torch.equal(a, b) for a, b in zip(ours, gradients(), strict=True))
 
 
-def test_clip_value_bounds_each_derivative():
-    clipped = gradients()
-    clip_value(clipped, 0.3)
-    for ours, before in zip(clipped, gradients(), strict=True):
-        assert torch.equal(ours, before.clamp(-0.3, 0.3))
-        assert ours.abs().max() <= 0.3
+def test_clipping_by_value_bounds_each_derivative():
+    ours = gradients()
+    before, _ = clip_gradients(gradients())
+    norm, clipped = clip_gradients(ours, max_value=0.3)
+    assert (norm, clipped) == (before, True)  # the norm is that before clipping
+    for gradient, given in zip(ours, gradients(), strict=True):
+        assert torch.equal(gradient, given.clamp(-0.3, 0.3))
+
+
+def test_values_are_clipped_before_the_norm():
+    ours, by_value = gradients(), gradients()
+    clip_gradients(by_value, max_value=0.3)
+    clip_gradients(by_value, max_norm=0.5)
+    clip_gradients(ours, max_norm=0.5, max_value=0.3)
+    for gradient, expected in zip(ours, by_value, strict=True):
+        torch.testing.assert_close(gradient, expected)
 
 
 def test_a_snapshot_brings_back_what_was_taken():

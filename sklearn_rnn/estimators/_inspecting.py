@@ -1,0 +1,109 @@
+"""What a trained network does at every step: states, attention, gradients."""
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn.estimators._steps import split_steps
+from sklearn_rnn.sequences import SequencesLike
+from sklearn_rnn.training import BLOCK_SIZE, limit_threads, step_outputs, to_batch
+
+
+class Inspector:
+    """Part of an estimator that lets a user look inside its network."""
+
+    def hidden_states(self, X: SequencesLike) -> np.ndarray:
+        """Compute the last layer's hidden state after every step.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (length_i, hidden_size), or twice as wide
+            if bidirectional, forward states first; float64.
+        """
+        return self._each_step(X, lambda states: states.transpose(0, 1))
+
+    def attention_weights(self, X: SequencesLike) -> np.ndarray:
+        """Compute how much each step counts in attention pooling.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (length_i,) of weights that sum to 1,
+            float64.
+
+        Raises
+        ------
+        ValueError
+            If the network was not fitted with ``pooling="attention"``.
+        """
+        check_is_fitted(self)
+        if self._network_spec.pooling != "attention":
+            raise ValueError(
+                f"{type(self).__name__} was fitted without attention; set "
+                "pooling='attention' and fit again."
+            )
+        scores = self._each_step(
+            X, lambda states: self.module_.pooling.scores(states).transpose(0, 1)
+        )
+        for i, score in enumerate(scores):
+            shares = np.exp(score[:, 0] - score.max())
+            scores[i] = shares / shares.sum()
+        return scores
+
+    @torch.inference_mode(False)
+    def input_gradients(self, X: SequencesLike) -> np.ndarray:
+        """Compute how strongly the last output hangs on the input of each step.
+
+        The output is that of the sequence or, where every step has one, that
+        of the last step; the inputs are as the network reads them,
+        standardised or embedded. Gradients that vanish with the distance
+        from the end tell of a network that cannot learn from there.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (length_i,): the Euclidean norm of the
+            derivatives of all outputs' sum by the features of the step,
+            float64.
+
+        References
+        ----------
+        Bengio, Simard and Frasconi, "Learning long-term dependencies with
+        gradient descent is difficult", IEEE Transactions on Neural Networks 5,
+        1994.
+        """
+        check_is_fitted(self)
+        sequences = self._read_sequences(X, reset=False)
+        norms = np.empty(len(sequences), dtype=object)
+        with limit_threads(self._n_threads()):
+            for begin in range(0, len(sequences), BLOCK_SIZE):
+                rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
+                batch = to_batch(sequences, rows, self.net_.device)
+                block = self.module_.input_gradients(**batch).norm(dim=2)  # (N, T)
+                for row, norm in zip(rows, block.cpu().numpy(), strict=True):
+                    norms[row] = norm[: sequences.lengths[row]].astype(np.float64)
+        return norms
+
+    def _each_step(self, X, read):
+        check_is_fitted(self)
+        sequences = self._read_sequences(X, reset=False)
+        with limit_threads(self._n_threads()):
+            values = step_outputs(self.module_, sequences, self.net_.device, read)
+        values = values.cpu().numpy().astype(np.float64)
+        return split_steps(values, sequences.lengths, as_array=False)

@@ -1,0 +1,70 @@
+"""Labels as class codes: what classifiers of sequences and of steps share."""
+
+import numpy as np
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+
+# Of a class that training does not show, in units of samples: its log prior
+# must be finite.
+MIN_CLASS_COUNT = 0.5
+
+
+class LabelCoder:
+    """Part of an estimator that has ``classes_`` and a `class_weight`."""
+
+    def _encode(self, labels, *, reset, classes=None):
+        """Turn labels into codes; `reset` takes them, or `classes`, as the classes."""
+        found = np.unique(labels)
+        if reset:
+            classes = found if classes is None else classes
+            self._check_enough_classes(classes)
+            self.classes_ = classes
+        unknown = np.setdiff1d(found, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y has labels that fit did not see, {unknown[:5].tolist()}. Give all "
+                "classes in the first call of partial_fit."
+            )
+        return np.searchsorted(self.classes_, labels)
+
+    def _check_enough_classes(self, classes):
+        if len(classes) < 2:
+            raise ValueError(
+                "y needs at least two classes, but has only one class: "
+                f"{np.asarray(classes).tolist()}."
+            )
+
+    def _check_partial(self, classes):
+        """Read the `classes` of partial_fit, and refuse what it cannot do."""
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which never "
+                "sees all labels: give a dict, or sample_weight."
+            )
+        if classes is None:
+            return None
+        classes = np.unique(classes)
+        if self.__sklearn_is_fitted__() and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"classes={classes.tolist()} are not those of the first call."
+            )
+        return classes
+
+    def _weigh_classes(self, codes):
+        """Compute the weight of each class from `class_weight` and the codes."""
+        return compute_class_weight(
+            self.class_weight, classes=self.classes_, y=self.classes_[codes]
+        )
+
+    def _start_from_priors(self, network, codes, weights):
+        """Let an untrained network predict the shares of the classes."""
+        counts = np.bincount(codes, weights=weights, minlength=len(self.classes_))
+        priors = np.maximum(counts, MIN_CLASS_COUNT) / counts.sum()
+        with torch.no_grad():
+            network.head.bias.copy_(torch.from_numpy(np.log(priors)))
+
+    def _n_outputs(self):
+        return len(self.classes_)
+
+    def _loss_name(self):
+        return "log_loss"

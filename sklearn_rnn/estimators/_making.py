@@ -1,0 +1,133 @@
+"""From parameters to a network, and to a net that trains it."""
+
+import torch
+
+from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.modules import NetworkSpec, build_network
+from sklearn_rnn.sequences import check_tokens
+from sklearn_rnn.training import (
+    EpochLines,
+    ProgressBar,
+    SequenceDataset,
+    SequenceNet,
+    StepTargets,
+    WeightedLoss,
+    any_lr_scheduler,
+    check_device,
+    choose_n_threads,
+    copy_callbacks,
+    find_optimizer,
+    limit_threads,
+)
+
+
+class NetMaker:
+    """Part of an estimator that makes ``module_`` and ``net_`` from parameters."""
+
+    def _build(self, samples, random_state, one_batch):
+        """Build an initialised network for these samples."""
+        self._learn_targets(samples)
+        self._torch_dtype = self.dtype
+        if self.dtype == "auto":
+            # While one batch holds all data, float64 costs next to nothing.
+            self._torch_dtype = "float64" if one_batch else "float32"
+        self._network_spec = self._spec(samples.sequences)
+        generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
+        with limit_threads(1):
+            network = build_network(
+                self._network_spec, DTYPES[self._torch_dtype], generator
+            )
+        if self.standardize and self.embedding_dim is None:
+            mean, scale = samples.sequences.mean_and_scale(samples.weights)
+            network.set_input_scaling(mean, 1 / scale)
+        self._initialize_head(network, samples)
+        return network
+
+    def _spec(self, sequences):
+        embeds = self.embedding_dim is not None
+        return NetworkSpec(
+            cell=self.cell,
+            n_features=sequences.n_features,
+            hidden_size=int(self.hidden_size),
+            n_outputs=self._n_outputs(),
+            n_layers=int(self.n_layers),
+            bidirectional=bool(self.bidirectional),
+            dropout=float(self.dropout),
+            input_dropout=float(self.input_dropout),
+            weight_drop=float(self.weight_drop),
+            residual=bool(self.residual),
+            layer_norm=bool(self.layer_norm),
+            pooling=self._pooling,
+            n_tokens=check_tokens(sequences) if embeds else None,
+            embedding_dim=int(self.embedding_dim) if embeds else None,
+        )
+
+    def _make_net(self, network, schedule=(None, None), device=None):
+        """Set ``net_`` and ``module_``: a net around `network`, ready to train."""
+        schedule, scheduler = schedule
+        optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
+        self.net_ = SequenceNet(
+            network,
+            criterion=self._criterion(),
+            optimizer=optimizer,
+            lr=self.learning_rate,
+            batch_size=self.batch_size,
+            callbacks=self._callbacks(scheduler),
+            device=device or check_device(self.device),
+            verbose=0,
+            shuffle=self.shuffle,
+            clip_norm=self.clip_norm,
+            clip_value=self.clip_value,
+            bptt_steps=self.bptt_steps,
+            schedule=schedule,
+            scorer=self._outputs_score,
+            **options,
+        ).initialize()
+        self.module_ = self.net_.module_
+        self.n_parameters_ = sum(p.numel() for p in self.module_.parameters())
+
+    def _refresh_net(self):
+        """Let parameters set since the last call of partial_fit count."""
+        self.net_.set_params(schedule=None, lr=self.learning_rate)
+        for name in ("batch_size", "bptt_steps", "clip_norm", "clip_value", "shuffle"):
+            setattr(self.net_, name, getattr(self, name))
+
+    def _criterion(self):
+        class_weights = self._class_weights_of_steps()
+        if class_weights is not None:
+            dtype = DTYPES[self._torch_dtype]
+            class_weights = torch.as_tensor(class_weights, dtype=dtype)
+        return WeightedLoss(self._loss_name(), self._per_step, class_weights)
+
+    def _callbacks(self, scheduler):
+        given = self.callbacks
+        given = [] if given is None else given
+        given = copy_callbacks(given if isinstance(given, list) else [given])
+        if self.lr_schedule is not None and any_lr_scheduler(given):
+            raise ValueError(
+                f"callbacks has an LRScheduler, and lr_schedule={self.lr_schedule!r} "
+                "sets the learning rate as well. Set lr_schedule=None."
+            )
+        if scheduler is not None:
+            given += copy_callbacks([scheduler])
+        own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])
+        return given + [callback(type(self).__name__) for callback in own]
+
+    def _dataset(self, samples):
+        dtype, device = DTYPES[self._torch_dtype], self.net_.device
+        weights = samples.weights
+        if weights is not None:
+            weights = torch.as_tensor(weights, dtype=dtype, device=device)
+        targets = torch.from_numpy(self._network_targets(samples))
+        if targets.is_floating_point():
+            targets = targets.to(dtype)
+        targets = targets.to(device)
+        if self._per_step:
+            lengths = torch.tensor(samples.sequences.lengths, device=device)
+            targets = StepTargets(targets, lengths)
+        return SequenceDataset(samples.sequences, targets, weights)
+
+    def _n_threads(self):
+        if self.n_threads is not None:
+            return self.n_threads
+        return choose_n_threads(self.batch_size, self._network_spec)

@@ -1,0 +1,63 @@
+"""Values of steps: given back a sequence at a time, and scored."""
+
+import numpy as np
+
+from sklearn_rnn.sequences import is_missing
+
+
+def split_steps(values, lengths, *, as_array):
+    """Give the values of all steps in a row back to their sequences.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_steps, ...)
+        All steps of the first sequence, then those of the second, ...
+    lengths : ndarray of int of shape (n_sequences,)
+        Steps of each sequence.
+    as_array : bool
+        Whether one array is wanted where all sequences have one length.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences, n_timesteps, ...), or of object
+        Else a 1-D object array of arrays (length_i, ...).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.estimators._steps import split_steps
+    >>> split_steps(np.arange(3), np.array([1, 2]), as_array=True)
+    array([array([0]), array([1, 2])], dtype=object)
+    """
+    if as_array and (lengths == lengths[0]).all():
+        return values.reshape(len(lengths), lengths[0], *values.shape[1:])
+    pieces = np.empty(len(lengths), dtype=object)
+    pieces[:] = np.split(values, np.cumsum(lengths)[:-1])
+    return pieces
+
+
+def score_steps(metric, y_true, y_pred, weights=None):
+    """Score every output over the steps that have a target, and average.
+
+    Parameters
+    ----------
+    metric : callable
+        From scikit-learn.
+    y_true, y_pred : ndarray of shape (n_steps, n_outputs)
+        What was and what was predicted; NaN in `y_true` is left out.
+    weights : ndarray of shape (n_steps,), default=None
+        Of each step.
+
+    Returns
+    -------
+    float
+        The mean over outputs; NaN if one has fewer than two targets.
+    """
+    scores = []
+    for true, predicted in zip(y_true.T, y_pred.T, strict=True):
+        here = ~is_missing(true)
+        if here.sum() < 2:
+            return np.nan
+        sample_weight = None if weights is None else weights[here]
+        scores.append(metric(true[here], predicted[here], sample_weight=sample_weight))
+    return float(np.mean(scores))

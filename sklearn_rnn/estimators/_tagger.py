@@ -1,0 +1,512 @@
+"""RNNTagger: every step of a sequence gets a label."""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.estimators._labels import LabelCoder
+from sklearn_rnn.estimators._steps import split_steps
+from sklearn_rnn.sequences import SequencesLike, check_step_targets, is_missing
+from sklearn_rnn.training import NO_CODE
+
+
+class RNNTagger(LabelCoder, BaseRNN):
+    """A recurrent network that reads a sequence and labels each of its steps.
+
+    `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
+    array of (length_i, n_features) arrays, a `SequenceArray`, or, for one
+    feature a step, a 2-D array (n_sequences, n_timesteps). `y` has as many
+    labels as `X` has steps. The label of a step is predicted from the steps up
+    to it, or, if bidirectional, from all.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm", "gru"}, default="gru"
+        Recurrent cell: plain tanh RNN, LSTM or GRU.
+    hidden_size : int, default=64
+        Units of each layer and direction.
+    n_layers : int, default=1
+        Recurrent layers, each reading the states of the one below.
+    bidirectional : bool, default=False
+        Whether every layer also reads the sequence backwards.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output
+        (skip connections), which keeps deep stacks trainable.
+    layer_norm : bool, default=False
+        Whether a layer's states are normalised over its units before the next
+        layer, or the output layer, reads them.
+    dropout : float, default=0.0
+        Share of the units hidden in training, between layers and before the
+        output layer, drawn anew for each sequence and hidden at all of its
+        steps (locked or variational dropout).
+    input_dropout : float, default=0.2
+        The same for the input features. A hidden one has its mean at every
+        step; a single feature is never hidden.
+    weight_drop : float, default=0.0
+        Share of the recurrent weights set to zero in training, drawn anew for
+        each batch.
+    embedding_dim : int, default=None
+        Width of a learned vector for each token. Set it when `X` holds token
+        ids, whole numbers from 0, one a step. Ids above the largest one of
+        fit count as unknown.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
+        Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
+        Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
+    learning_rate : float, default=4e-3
+        Highest step size. A number, not the name of a schedule as in
+        ``MLPClassifier``: that is `lr_schedule`.
+    lr_schedule : {"cosine", "one_cycle", "plateau"}, callable, LRScheduler or \
+None, default="cosine"
+        How the step size runs over training: up in the first 5 % of the
+        updates and down to zero along a cosine; up in the first 30 %
+        ("one_cycle"); divided by 5 after 3 epochs in which the validation
+        loss, or else the training loss, has not fallen by `tol` ("plateau");
+        by a function from the share of the updates made to a factor; by a
+        scheduler class of torch or a ``functools.partial`` of one, stepped
+        once an epoch; by skorch's ``LRScheduler``; or constant (None). Calls
+        of partial_fit are constant.
+    weight_decay : float, default=0.0
+        Decay of the weight matrices by the optimizer; biases are spared.
+        ``MLPClassifier`` has the penalty `alpha` instead.
+    clip_norm : float, default=1.0
+        Largest norm of the whole gradient; None does not clip it.
+    clip_value : float, default=None
+        Largest size of every single derivative; None does not clip it.
+    bptt_steps : int, default=None
+        Most steps that gradients flow back through (truncated backpropagation
+        through time). Longer sequences are learned piece by piece, the state
+        carried on; memory is then that of a piece. None has no bound. Not for
+        a bidirectional network.
+    batch_size : int, default=64
+        Sequences an update, at most; sequences of like length go together.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training data (`max_iter` in ``MLPClassifier``).
+        "auto" chooses them such that small data get enough updates: 600
+        updates, but at least 5 and at most 60 epochs.
+    shuffle : bool, default=True
+        Whether to draw a new order for every epoch.
+    missing_label : object, default=None
+        Label in `y` of steps that have none: they count neither in the loss
+        nor in the score. None and NaN always do.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss; "balanced" weighs by the inverse of
+        the class's frequency.
+    early_stopping : bool, default=False
+        Whether to set training sequences aside, stop when their loss no
+        longer falls, and go back to the weights with the lowest one.
+    validation_fraction : float, default=0.1
+        Share of the sequences set aside when `early_stopping` is on and no
+        ``X_val`` is given: the last block of a series cut into windows, less
+        the training windows that overlap it; else a random choice.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before early stopping.
+    tol : float, default=1e-4
+        Least fall of the validation loss that counts as improvement.
+    standardize : bool, default=True
+        Whether each input feature is brought to mean 0 and standard deviation
+        1, by the steps of the training data.
+    warm_start : bool, default=False
+        Whether fit goes on from the weights and scaling of the last fit.
+    callbacks : skorch callback or list of them, default=None
+        Copied, and called during training as by skorch, except those that
+        read data sets, such as ``EpochScoring``.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of the network. "auto" is float64 while one batch holds all
+        of the data, where it costs nothing, else float32.
+    device : str or torch.device, default="cpu"
+        Where to train and predict, say "cuda"; "auto" prefers a GPU.
+    n_threads : int, default=None
+        Threads inside one operation during fit and predict, when called from
+        the main thread; None chooses by the size of the network.
+    verbose : int, default=0
+        1 shows a progress bar, 2 prints a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order and dropout. An int gives the same
+        model every time. None takes a seed from the operating system, not
+        from NumPy's global state.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_features_in_ : int
+        Features a step; columns, if fitted on a 2-D array.
+    feature_names_in_ : ndarray of str
+        Names of the features, if `X` had any.
+    n_iter_ : int
+        Epochs trained, over all calls since the weights were drawn.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+        Validation score of each epoch (accuracy over steps), if there was validation.
+    best_epoch_ : int
+        Epoch whose weights were kept, from 1: the last one, or with early
+        stopping the one with the lowest validation loss.
+    best_validation_score_ : float or None
+        Validation score of that epoch.
+    n_parameters_ : int
+        Trained numbers in the network.
+    history_ : list of dict
+        One an epoch: losses, validation score, seconds (``dur``); mean and
+        largest norm of the gradient before clipping (``gradient_norm``,
+        ``largest_gradient_norm``), share of updates clipped
+        (``clipped_share``).
+    net_ : SequenceNet
+        The skorch net.
+    module_ : SequenceNetwork
+        The torch module; ``module_.core.rnn.state_dict()`` loads into
+        ``torch.nn.RNN``, ``LSTM`` or ``GRU``.
+
+    See Also
+    --------
+    RNNClassifier : Predicts one label a sequence.
+    RNNRegressor : With ``return_sequences=True``, predicts numbers a step.
+
+    Notes
+    -----
+    The loss is the cross-entropy. The output layer's bias starts at the log of
+    the classes' shares in the training data. Ctrl-C during fit reaches the caller
+    and leaves the weights of the last finished epoch (with early stopping:
+    the best), ready to predict.
+
+    References
+    ----------
+    Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9,
+    1997. Cho et al., "Learning phrase representations using RNN
+    encoder-decoder for statistical machine translation", EMNLP 2014 (GRU).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import RNNTagger
+    >>> rng = np.random.default_rng(0)
+    >>> X = [rng.normal(size=n) for n in rng.integers(5, 15, size=60)]
+    >>> y = [np.where(x.cumsum() > 0, "above", "below") for x in X]
+    >>> model = RNNTagger(random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    >>> model.predict(X)[0].shape == X[0].shape
+    True
+    """
+
+    _parameter_constraints = {
+        **BaseRNN._parameter_constraints,
+        "missing_label": "no_validation",
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        cell: Literal["rnn", "lstm", "gru"] = "gru",
+        hidden_size: int = 64,
+        n_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        residual: bool = False,
+        layer_norm: bool = False,
+        dropout: float = 0.0,
+        input_dropout: float = 0.2,
+        weight_drop: float = 0.0,
+        embedding_dim: int | None = None,
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        learning_rate: float = 4e-3,
+        lr_schedule: Any = "cosine",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        clip_value: float | None = None,
+        bptt_steps: int | None = None,
+        batch_size: int = 64,
+        max_epochs: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        missing_label: Any = None,
+        class_weight: dict | Literal["balanced"] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        standardize: bool = True,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: str | torch.device = "cpu",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        super().__init__(
+            cell=cell,
+            hidden_size=hidden_size,
+            n_layers=n_layers,
+            bidirectional=bidirectional,
+            residual=residual,
+            layer_norm=layer_norm,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            weight_drop=weight_drop,
+            embedding_dim=embedding_dim,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            bptt_steps=bptt_steps,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            standardize=standardize,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            dtype=dtype,
+            device=device,
+            n_threads=n_threads,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.missing_label = missing_label
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: SequencesLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: SequencesLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_timesteps, n_features), \
+list of arrays or SequenceArray
+            The sequences; see the class for all that is accepted.
+        y : array-like of shape (n_sequences, n_timesteps), or list of arrays
+            The label of every step, of any type that can be sorted.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence in the loss; zero is as if it were not
+            there.
+        X_val : like X, default=None
+            Sequences to validate on after each epoch, instead of setting some
+            of `X` aside.
+        y_val : array-like, default=None
+            Labels of `X_val`.
+
+        Returns
+        -------
+        RNNTagger
+            The fitted estimator.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the data cannot be read as finite sequences.
+        DivergenceError
+            If the loss becomes NaN or infinite; the weights of the last
+            finished epoch (with early stopping: the best) are kept.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: SequencesLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Make one pass over some more data.
+
+        The first call fixes the scaling of the inputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_timesteps, n_features), \
+list of arrays or SequenceArray
+            The sequences.
+        y : array-like of shape (n_sequences, n_timesteps), or list of arrays
+            The label of every step.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call unless
+            `y` shows them all.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence in the loss: 2 counts twice.
+
+        Returns
+        -------
+        RNNTagger
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a label is not one of the classes, or `early_stopping` is on.
+        """
+        classes = self._check_partial(classes)
+        return self._partial_fit(X, y, sample_weight, classes=classes)
+
+    def predict(self, X: SequencesLike) -> np.ndarray:
+        """Predict the label of each step.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences; their lengths may differ from those of fit.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_timesteps), or of object
+            Labels, of the type of `classes_`; where lengths differ or fit was
+            given a list, a 1-D object array of (length_i,) arrays.
+        """
+        sequences, outputs = self._step_outputs(X)
+        return self._as_given(self.classes_[outputs.argmax(axis=1)], sequences)
+
+    def predict_proba(self, X: SequencesLike) -> np.ndarray:
+        """Predict the probability of each class at each step.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_timesteps, n_classes), or of object
+            Classes in the order of `classes_`, summing to 1; where lengths
+            differ or fit was given a list, a 1-D object array of (length_i,
+            n_classes) arrays.
+        """
+        sequences, outputs = self._step_outputs(X)
+        return self._as_given(np.exp(_log_softmax(outputs)), sequences)
+
+    def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
+        """Predict the logarithm of the probability of each class at each step.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_timesteps, n_classes), or of object
+            As `predict_proba`.
+        """
+        sequences, outputs = self._step_outputs(X)
+        return self._as_given(_log_softmax(outputs), sequences)
+
+    def score(
+        self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the share of steps whose label is predicted right.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+        y : like the y of fit
+            Their labels; steps without one do not count, all others alike.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence.
+
+        Returns
+        -------
+        float
+            Accuracy, in [0, 1].
+        """
+        check_is_fitted(self)
+        sequences, padded = self._read_with_padding(X, reset=False)
+        steps = check_step_targets(y, sequences, padded, owner=type(self).__name__)
+        labels, exists = self._labels(steps)
+        weights = self._read_weights(sample_weight, sequences, None)
+        right = labels == self.classes_[self._outputs_of(sequences).argmax(axis=1)]
+        if weights is not None:
+            weights = np.repeat(weights, sequences.lengths)[exists]
+        return float(np.average(right[exists], weights=weights))
+
+    def _step_outputs(self, X):
+        check_is_fitted(self)
+        sequences = self._read_sequences(X, reset=False)
+        return sequences, self._outputs_of(sequences)
+
+    def _as_given(self, values, sequences):
+        return split_steps(values, sequences.lengths, as_array=self._y_from_array)
+
+    # What BaseRNN asks.
+
+    _per_step = True
+
+    def _labels(self, steps):
+        """Return the labels of all steps, and where there are any."""
+        labels = steps.values
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        if labels.ndim != 1:
+            raise ValueError(
+                f"y has {labels.shape[1]} labels a step, and {type(self).__name__} "
+                "predicts one. Fit one model for each."
+            )
+        missing = is_missing(labels)
+        if self.missing_label is not None:
+            missing |= labels == self.missing_label
+        if missing.all():
+            raise ValueError("no step of y has a label: all are missing.")
+        return labels, ~missing
+
+    def _check_step_values(self, steps, *, reset, classes=None):
+        labels, exists = self._labels(steps)
+        found = labels[exists]
+        check_classification_targets(found)
+        codes = np.full(len(labels), NO_CODE)
+        codes[exists] = self._encode(found, reset=reset, classes=classes)
+        return codes[:, np.newaxis]
+
+    def _check_trainable(self, samples):
+        codes = samples.step_targets()[:, 0]
+        codes = codes[codes != NO_CODE]
+        self._check_enough_classes(self.classes_[np.unique(codes)])
+
+    def _learn_targets(self, samples):
+        self._weight_of_class = None
+        if self.class_weight is not None:
+            codes = samples.step_targets()[:, 0]
+            codes = codes[codes != NO_CODE]
+            weights = self._weigh_classes(codes)
+            # Of mean 1 over the labelled steps, as sample weights are.
+            self._weight_of_class = weights / weights[codes].mean()
+
+    def _class_weights_of_steps(self):
+        return self._weight_of_class
+
+    def _network_targets(self, samples):
+        return samples.step_targets()[:, 0]
+
+    def _initialize_head(self, network, samples):
+        codes, weights = samples.step_targets()[:, 0], samples.step_weights()
+        exists = codes != NO_CODE
+        weights = None if weights is None else weights[exists]
+        self._start_from_priors(network, codes[exists], weights)
+
+    def _outputs_score(self, outputs, data):
+        codes = data.targets.values.cpu().numpy()
+        exists = codes != NO_CODE
+        predicted = outputs.argmax(1).cpu().numpy()
+        return accuracy_score(codes[exists], predicted[exists])
+
+
+def _log_softmax(outputs):
+    return torch.from_numpy(outputs).log_softmax(dim=1).numpy()

@@ -1,0 +1,173 @@
+"""Gradients through time: of whole sequences, or cut into pieces."""
+
+from functools import partial
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+
+from sklearn_rnn.training._losses import has_target
+from sklearn_rnn.training._pieces import even_size, pieces_of
+
+
+class Gradient(NamedTuple):
+    """What came of computing a gradient, which itself is in the weights.
+
+    Parameters
+    ----------
+    loss : Tensor
+        A scalar, without history.
+    n_targets : int
+        Targets that the loss is the mean over.
+    outputs : Tensor
+        Of the network, without history.
+    """
+
+    loss: torch.Tensor
+    n_targets: int
+    outputs: torch.Tensor
+
+
+def gradient_steps(network, criterion, batch, bptt_steps):
+    """Yield the gradients that a batch asks for, one an update.
+
+    Without `bptt_steps`, and for batches that are not longer, there is one
+    gradient, through all steps. Longer batches are cut into pieces; the state
+    is carried from piece to piece, and gradients stop where pieces meet. Where
+    every step has outputs each piece makes an update of its own; where the
+    sequence has one, the pieces' gradients add up to one update. Either way
+    what backpropagation keeps in memory is that of one piece.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        In training.
+    criterion : WeightedLoss
+        The loss.
+    batch : tuple
+        Inputs of the network; targets and weights.
+    bptt_steps : int or None
+        Most steps that a gradient flows back through.
+
+    Yields
+    ------
+    progress : float
+        Share of the batch already done, in [0, 1).
+    compute : callable
+        Adds the gradient to the weights' and returns a `Gradient`. To be
+        called before going on.
+
+    References
+    ----------
+    Williams and Peng, "An efficient gradient-based algorithm for on-line
+    training of recurrent network trajectories", Neural Computation 2, 1990.
+    """
+    n_timesteps = batch[0]["x"].shape[1]
+    if bptt_steps is None or n_timesteps <= bptt_steps:
+        if _count_targets(criterion, batch[1][0]):
+            yield 0.0, partial(_full_gradient, network, criterion, batch)
+        return
+    size = even_size(n_timesteps, bptt_steps)
+    if network.pooling is not None:
+        yield 0.0, partial(_pooled_gradient, network, criterion, batch, size)
+        return
+    yield from _gradient_of_each_piece(network, criterion, batch, size)
+
+
+def _count_targets(criterion, targets):
+    if criterion.per_step:
+        return int(has_target(targets).sum())
+    return len(targets)
+
+
+def _full_gradient(network, criterion, batch):
+    inputs, targets_and_weights = batch
+    outputs = network(**inputs)
+    loss = criterion(outputs, targets_and_weights)
+    loss.backward()
+    n_targets = _count_targets(criterion, targets_and_weights[0])
+    return Gradient(loss.detach(), n_targets, outputs.detach())
+
+
+class _Piece(NamedTuple):
+    """Some steps of a batch, and what is to be learned from them."""
+
+    x: torch.Tensor
+    lengths: torch.Tensor | None
+    targets: torch.Tensor
+    weights: torch.Tensor | None
+    is_first: bool
+
+    def run(self, network, state):
+        """Return the outputs of the piece, and the state after it."""
+        states, after = network.run(self.x, self.lengths, state, self.is_first)
+        return network.read(states, self.is_first), _cut(after)
+
+
+def _gradient_of_each_piece(network, criterion, batch, size):
+    inputs, (targets, weights) = batch
+    n_timesteps = targets.shape[1]
+    state, begin = None, 0
+    for x, lengths in pieces_of(**inputs, size=size):
+        end = begin + x.shape[1]
+        piece = _Piece(x, lengths, targets[:, begin:end], weights, begin == 0)
+        after = []
+        if _count_targets(criterion, piece.targets):
+            compute = partial(_piece_gradient, network, criterion, piece, state, after)
+            yield begin / n_timesteps, compute
+        else:  # nothing to learn here, but the state goes on
+            with torch.no_grad():
+                after.append(piece.run(network, state)[1])
+        state, begin = after[-1], end
+
+
+def _piece_gradient(network, criterion, piece, state, after):
+    outputs, carried = piece.run(network, state)
+    after.append(carried)
+    loss = criterion(outputs, (piece.targets, piece.weights))
+    loss.backward()
+    n_targets = _count_targets(criterion, piece.targets)
+    return Gradient(loss.detach(), n_targets, outputs.detach())
+
+
+def _cut(state):
+    """Return a state that gradients do not flow back from."""
+    return tuple(tuple(part.detach() for part in layer) for layer in state)
+
+
+def _pooled_gradient(network, criterion, batch, size):
+    """Add up the gradients of all pieces of sequences that have one output.
+
+    What the loss sees is pooled from all pieces, so a first pass without
+    gradients sums each up; then piece after piece is computed once more, and
+    the loss flows back through its share of the pooled vector.
+    """
+    inputs, targets_and_weights = batch
+    pooling = network.pooling
+    pieces, before, summaries, state = [], [], [], None
+    with torch.no_grad():
+        for x, lengths in pieces_of(**inputs, size=size):
+            pieces.append((x, lengths))
+            before.append(state)
+            states, state = network.run(x, lengths, state, new_masks=state is None)
+            summaries.append(pooling.summarize(states, lengths))
+        until = list(accumulate(summaries, pooling.join))
+    pooled = pooling.finish(until[-1]).requires_grad_()
+    outputs = network.head(network.dropout(pooled))
+    loss = criterion(outputs, targets_and_weights)
+    loss.backward()
+    later = None
+    for i in reversed(range(len(pieces))):
+        if later is not None and pooling.forgets_before(later):
+            break
+        states, _ = network.run(*pieces[i], before[i], new_masks=False)
+        summary = pooling.summarize(states, pieces[i][1])
+        if i > 0:
+            summary = pooling.join(until[i - 1], summary)
+        if later is not None:
+            summary = pooling.join(summary, later)
+        pooling.finish(summary).backward(pooled.grad)
+        with torch.no_grad():
+            later = summaries[i] if later is None else pooling.join(summaries[i], later)
+    n_targets = len(targets_and_weights[0])
+    return Gradient(loss.detach(), n_targets, outputs.detach())
