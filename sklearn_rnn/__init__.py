@@ -10,7 +10,12 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
 )
 from sklearn_rnn.displays import LossCurveDisplay
-from sklearn_rnn.estimators import RNNClassifier, RNNRegressor, RNNTagger
+from sklearn_rnn.estimators import (
+    RNNClassifier,
+    RNNRegressor,
+    RNNTagger,
+    StatefulPredictor,
+)
 from sklearn_rnn.preprocessing import (
     SequenceScaler,
     SequenceWindower,
@@ -32,6 +37,7 @@ __all__ = [
     "SequenceWindower",
     "SklearnRNNError",
     "SklearnRNNWarning",
+    "StatefulPredictor",
     "StopTraining",
     "WindowHistoryWarning",
     "datasets",

@@ -42,6 +42,7 @@ PUBLIC = [
     "SequenceWindower",
     "SklearnRNNError",
     "SklearnRNNWarning",
+    "StatefulPredictor",
     "StopTraining",
     "WindowHistoryWarning",
     "datasets",

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._labels import LabelCoder
+from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import SequencesLike
 
@@ -372,8 +372,8 @@ list of arrays or SequenceArray
             Labels, of the type of `classes_`.
         """
         check_is_fitted(self)
-        outputs = self._outputs_of(self._read_sequences(X, reset=False))
-        return self.classes_[outputs.argmax(axis=1)]
+        sequences = self._read_sequences(X, reset=False)
+        return self._predictions(sequences, self._outputs_of(sequences))
 
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the probability of each class.
@@ -388,7 +388,9 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_classes)
             Columns in the order of `classes_`; rows sum to 1.
         """
-        return np.exp(self.predict_log_proba(X))
+        check_is_fitted(self)
+        sequences = self._read_sequences(X, reset=False)
+        return self._probabilities(sequences, self._outputs_of(sequences))
 
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the logarithm of the probability of each class.
@@ -404,8 +406,15 @@ list of arrays or SequenceArray
             Columns in the order of `classes_`.
         """
         check_is_fitted(self)
-        outputs = self._outputs_of(self._read_sequences(X, reset=False))
-        return torch.from_numpy(outputs).log_softmax(dim=1).numpy()
+        return log_softmax(self._outputs_of(self._read_sequences(X, reset=False)))
+
+    def _predictions(self, sequences, outputs):
+        """Turn the network's outputs into what ``predict`` returns."""
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def _probabilities(self, sequences, outputs):
+        """Turn the network's outputs into what ``predict_proba`` returns."""
+        return np.exp(log_softmax(outputs))
 
     # What BaseRNN asks.
 

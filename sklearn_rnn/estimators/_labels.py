@@ -68,3 +68,8 @@ class LabelCoder:
 
     def _loss_name(self):
         return "log_loss"
+
+
+def log_softmax(logits):
+    """Turn logits (n, n_classes) into log probabilities, without overflow."""
+    return torch.from_numpy(logits).log_softmax(dim=1).numpy()

@@ -388,12 +388,7 @@ list of arrays or SequenceArray
         """
         check_is_fitted(self)
         sequences = self._read_sequences(X, reset=False)
-        predictions = self._predict_flat(sequences)
-        if self._y_is_1d:
-            predictions = predictions.ravel()
-        if not self._per_step:
-            return predictions
-        return split_steps(predictions, sequences.lengths, as_array=self._y_from_array)
+        return self._predictions(sequences, self._outputs_of(sequences))
 
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -418,9 +413,11 @@ list of arrays or SequenceArray
             return super().score(X, y, sample_weight)
         check_is_fitted(self)
         samples = self._read_samples(X, y, sample_weight, reset=False)
-        predictions = self._predict_flat(samples.sequences)
+        outputs = self._outputs_of(samples.sequences)
+        last = self._last_values(samples.sequences)
+        predicted = self._targets.restore(outputs, last)
         true, weights = samples.step_targets(), samples.step_weights()
-        return score_steps(r2_score, true, predictions, weights)
+        return score_steps(r2_score, true, predicted, weights)
 
     # What BaseRNN asks.
 
@@ -445,7 +442,11 @@ list of arrays or SequenceArray
     def _horizon(self):
         return 1 if self._per_step else self._n_outputs()
 
-    def _predict_flat(self, sequences):
-        """Predict the targets of sequences, or of all their steps in a row."""
-        outputs = self._outputs_of(sequences)
-        return self._targets.restore(outputs, self._last_values(sequences))
+    def _predictions(self, sequences, outputs):
+        """Turn the network's outputs into what ``predict`` returns."""
+        predictions = self._targets.restore(outputs, self._last_values(sequences))
+        if self._y_is_1d:
+            predictions = predictions.ravel()
+        if not self._per_step:
+            return predictions
+        return split_steps(predictions, sequences.lengths, as_array=self._y_from_array)

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._labels import LabelCoder
+from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
 from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import SequencesLike, check_step_targets, is_missing
 from sklearn_rnn.training import NO_CODE
@@ -372,8 +372,7 @@ list of arrays or SequenceArray
             Labels, of the type of `classes_`; where lengths differ or fit was
             given a list, a 1-D object array of (length_i,) arrays.
         """
-        sequences, outputs = self._step_outputs(X)
-        return self._as_given(self.classes_[outputs.argmax(axis=1)], sequences)
+        return self._predictions(*self._step_outputs(X))
 
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the probability of each class at each step.
@@ -390,8 +389,7 @@ list of arrays or SequenceArray
             differ or fit was given a list, a 1-D object array of (length_i,
             n_classes) arrays.
         """
-        sequences, outputs = self._step_outputs(X)
-        return self._as_given(np.exp(_log_softmax(outputs)), sequences)
+        return self._probabilities(*self._step_outputs(X))
 
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the logarithm of the probability of each class at each step.
@@ -407,7 +405,7 @@ list of arrays or SequenceArray
             As `predict_proba`.
         """
         sequences, outputs = self._step_outputs(X)
-        return self._as_given(_log_softmax(outputs), sequences)
+        return self._as_given(log_softmax(outputs), sequences)
 
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -442,6 +440,14 @@ list of arrays or SequenceArray
         check_is_fitted(self)
         sequences = self._read_sequences(X, reset=False)
         return sequences, self._outputs_of(sequences)
+
+    def _predictions(self, sequences, outputs):
+        """Turn the network's outputs into what ``predict`` returns."""
+        return self._as_given(self.classes_[outputs.argmax(axis=1)], sequences)
+
+    def _probabilities(self, sequences, outputs):
+        """Turn the network's outputs into what ``predict_proba`` returns."""
+        return self._as_given(np.exp(log_softmax(outputs)), sequences)
 
     def _as_given(self, values, sequences):
         return split_steps(values, sequences.lengths, as_array=self._y_from_array)
@@ -506,7 +512,3 @@ list of arrays or SequenceArray
         exists = codes != NO_CODE
         predicted = outputs.argmax(1).cpu().numpy()
         return accuracy_score(codes[exists], predicted[exists])
-
-
-def _log_softmax(outputs):
-    return torch.from_numpy(outputs).log_softmax(dim=1).numpy()

@@ -1,0 +1,213 @@
+"""StatefulPredictor: a fitted model on a live signal, step by step."""
+
+from functools import partial
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.sequences import SequencesLike
+from sklearn_rnn.training import limit_threads, to_batch
+
+
+def _model_has(method):
+    return lambda self: hasattr(self.estimator, method)
+
+
+class StatefulPredictor:
+    """Predict from a signal as it comes, remembering what came before.
+
+    Each call hands over the newest steps alone; the network goes on from the
+    state in which the last call left it. What comes out is what the estimator
+    would predict from everything handed over so far, at the cost of the new
+    steps.
+
+    Parameters
+    ----------
+    estimator : RNNRegressor, RNNClassifier or RNNTagger
+        Fitted, and not bidirectional.
+
+    Attributes
+    ----------
+    n_steps_ : ndarray of int of shape (n_streams,) or None
+        Steps that each stream has handed over; None before the first.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is none of these.
+    ValueError
+        If it is bidirectional: the backward direction starts at the last step,
+        which a live signal does not have.
+    NotFittedError
+        If it is not fitted.
+
+    See Also
+    --------
+    RNNRegressor : With ``return_sequences=True``, predicts at every step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import RNNRegressor, StatefulPredictor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(50, 20, 2))
+    >>> model = RNNRegressor(max_epochs=5, random_state=0).fit(X, X.mean(axis=(1, 2)))
+    >>> live = StatefulPredictor(model)
+    >>> for step in X[0]:
+    ...     prediction = live.predict(step)
+    >>> np.allclose(prediction, model.predict(X[:1]), atol=1e-6)
+    True
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        if isinstance(estimator, Pipeline):
+            raise TypeError(
+                "StatefulPredictor takes the network's estimator alone: give "
+                "pipeline[-1], and the steps as pipeline[:-1] hands them on."
+            )
+        if not isinstance(estimator, BaseRNN):
+            raise TypeError(
+                "StatefulPredictor takes a fitted RNNRegressor, RNNClassifier or "
+                f"RNNTagger, got {type(estimator).__name__}."
+            )
+        check_is_fitted(estimator)
+        if estimator.module_.core.rnn.bidirectional:
+            raise ValueError(
+                f"this {type(estimator).__name__} is bidirectional: it reads sequences "
+                "from their last step back, and a live signal has none yet. Fit one "
+                "with bidirectional=False."
+            )
+        self.estimator = estimator
+        self.reset()
+
+    def reset(self) -> Self:
+        """Forget everything: the next call starts new streams, of any number.
+
+        Returns
+        -------
+        StatefulPredictor
+            Itself.
+        """
+        self.n_steps_ = None
+        self._state = None
+        self._summary = None
+        return self
+
+    def predict(self, X: SequencesLike | ArrayLike) -> np.ndarray:
+        """Hand over the newest steps, and predict.
+
+        Parameters
+        ----------
+        X : like the X of fit, or array of shape (n_features,)
+            New steps of each stream, in the order of the first call; a 1-D
+            array is one step of a single stream.
+
+        Returns
+        -------
+        ndarray
+            What the estimator's ``predict`` returns: the prediction from all
+            steps so far, or, where it predicts at every step, those of the
+            new steps.
+
+        Raises
+        ------
+        ValueError
+            If the number of streams is not that of the first call.
+        """
+        return self.estimator._predictions(*self._advance(X))
+
+    @available_if(_model_has("predict_proba"))
+    def predict_proba(self, X: SequencesLike | ArrayLike) -> np.ndarray:
+        """Hand over the newest steps, and predict probabilities.
+
+        Parameters
+        ----------
+        X : like the X of fit, or array of shape (n_features,)
+            As for ``predict``, instead of which it is called.
+
+        Returns
+        -------
+        ndarray
+            What the estimator's ``predict_proba`` returns.
+        """
+        return self.estimator._probabilities(*self._advance(X))
+
+    def _advance(self, X):
+        """Read new steps; return them, and the network's outputs for them."""
+        estimator = self.estimator
+        sequences = estimator._read_sequences(_as_sequences(X), reset=False)
+        if self.n_steps_ is not None and len(self.n_steps_) != len(sequences):
+            raise ValueError(
+                f"X has {len(sequences)} streams, but the first call had "
+                f"{len(self.n_steps_)}: hand over new steps of all of them, in the "
+                "same order, or reset()."
+            )
+        if self._state is not None and self._network is not estimator.module_:
+            raise ValueError(
+                f"the {type(estimator).__name__} was fitted anew since the last call, "
+                "and the state is of another network: reset()."
+            )
+        self._network = estimator.module_
+        with limit_threads(estimator._n_threads()):
+            outputs = self._run(sequences)
+        before = 0 if self.n_steps_ is None else self.n_steps_
+        self.n_steps_ = before + sequences.lengths
+        return sequences, outputs.cpu().numpy().astype(np.float64)
+
+    @torch.inference_mode()
+    def _run(self, sequences):
+        network = self._network
+        everyone = np.arange(len(sequences))
+        batch = to_batch(sequences, everyone, self.estimator.net_.device)
+        states, self._state = _go_on(
+            network, batch["x"], sequences.lengths, self._state
+        )
+        if network.pooling is None:
+            steps = network.read(states)  # (N, T, n_outputs)
+            own = [s[:n] for s, n in zip(steps, sequences.lengths, strict=True)]
+            return torch.cat(own)
+        summary = network.pooling.summarize(states, batch["lengths"])
+        if self._summary is not None:
+            summary = network.pooling.join(self._summary, summary)
+        self._summary = summary
+        return network.head(network.pooling.finish(summary))
+
+
+def _go_on(network, x, lengths, state):
+    """Run a network from `state`; leave each stream after its own last step."""
+    pieces = []
+    for begin, end in pairwise([0, *np.unique(lengths)]):
+        rows = torch.from_numpy(np.flatnonzero(lengths >= end)).to(x.device)
+        before = state and _map_parts(lambda part, i=rows: part[:, i], state)
+        states, after = network.run(x[rows, begin:end], None, before)
+        whole = states.new_zeros(end - begin, len(x), states.shape[2])
+        pieces.append(whole.index_copy(1, rows, states))
+        if begin == 0:  # everybody's first steps
+            state = after
+        else:
+            put = partial(torch.index_copy, dim=1, index=rows)
+            state = _map_parts(lambda a, b, put=put: put(a, source=b), state, after)
+    return torch.cat(pieces), state
+
+
+def _map_parts(function, *states):
+    """Apply a function to the tensors of states, layer by layer."""
+    return tuple(tuple(map(function, *layers)) for layers in zip(*states, strict=True))
+
+
+def _as_sequences(X):
+    """Turn one step, and steps of one feature, into 3-D arrays."""
+    ndim = np.ndim(X) if isinstance(X, (np.ndarray, pd.Series)) else None
+    if isinstance(X, (list, tuple)) and all(np.ndim(x) == 0 for x in X):
+        ndim = 1
+    if ndim == 1 and np.asarray(X).dtype != object:
+        return np.asarray(X)[np.newaxis, np.newaxis]
+    return X[:, :, np.newaxis] if ndim == 2 else X
