@@ -84,3 +84,55 @@ def test_dropout_is_off_and_the_mode_left_as_it_was(training):
 def test_outputs_carry_no_gradient_and_leave_the_grad_mode():
     assert not outputs(make_network(), ragged()).requires_grad
     assert torch.is_grad_enabled()
+
+
+STEP_NETWORKS = [{"cell": cell, "pooling": None} for cell in CELLS]
+
+
+@pytest.mark.parametrize(
+    "options", [*STEP_NETWORKS, {"pooling": None, "bidirectional": True}]
+)
+def test_outputs_of_steps_are_bit_identical_alone_and_in_company(options):
+    network, X = make_network(**options), ragged()
+    together = outputs(network, X)
+    assert together.shape == (X.lengths.sum(), 2)
+    ends = np.cumsum(X.lengths)
+    for i in (0, 13, 69):
+        own = together[ends[i] - X.lengths[i] : ends[i]]
+        assert torch.equal(outputs(network, X[[i]]), own)
+
+
+def long_and_short():
+    rng = np.random.default_rng(0)
+    lengths = [2500, 3, 1024, 1025, 2048, 2049, 700]
+    return check_sequences([rng.normal(size=(n, 3)) for n in lengths])
+
+
+LONG_NETWORKS = [
+    *STEP_NETWORKS,
+    *({"pooling": pooling} for pooling in POOLINGS),
+    {"pooling": "mean", "bidirectional": True},
+]
+
+
+@pytest.mark.parametrize("options", LONG_NETWORKS)
+def test_long_sequences_read_in_pieces_have_the_outputs_of_the_whole(options):
+    network, X = make_network(dtype=torch.float64, **options), long_and_short()
+    found = outputs(network, X)
+    whole = [
+        network(torch.tensor(X[i]).unsqueeze(0))[0].detach() for i in range(len(X))
+    ]
+    expected = torch.cat(whole) if network.pooling is None else torch.stack(whole)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("options", [{"pooling": None}, {"pooling": "attention"}])
+def test_long_sequences_are_bit_identical_alone_and_in_company(options):
+    network, X = make_network(**options), long_and_short()
+    together = outputs(network, X)
+    ends = np.cumsum(X.lengths)
+    for i, length in enumerate(X.lengths):
+        own = together[[i]]
+        if network.pooling is None:
+            own = together[ends[i] - length : ends[i]]
+        assert torch.equal(outputs(network, X[[i]]), own)
