@@ -52,6 +52,7 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
             StrOptions({*SCHEDULES, "plateau"}),
             callable,
             LRScheduler,
+            torch.optim.lr_scheduler.LRScheduler,  # refused, with what to do
             None,
         ],
         "weight_decay": [Interval(Real, 0, None, closed="left")],

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
+from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import SequencesLike
 
@@ -419,6 +420,7 @@ list of arrays or SequenceArray
     # What BaseRNN asks.
 
     def _check_y(self, y, *, reset, classes=None):
+        refuse_ragged(y, "use RNNTagger")
         y = column_or_1d(y, warn=True)
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         check_classification_targets(y)

@@ -20,6 +20,9 @@ from sklearn_rnn.training import (
     limit_threads,
 )
 
+# The callback that `lr_schedule` asked for, among the others.
+SCHEDULER = "lr_schedule"
+
 
 class NetMaker:
     """Part of an estimator that makes ``module_`` and ``net_`` from parameters."""
@@ -88,9 +91,12 @@ class NetMaker:
 
     def _refresh_net(self):
         """Let parameters set since the last call of partial_fit count."""
-        self.net_.set_params(schedule=None, lr=self.learning_rate)
+        net = self.net_
+        net.set_params(schedule=None, lr=self.learning_rate)
+        # The rate is constant now, whatever fit had.
+        net.callbacks_ = [item for item in net.callbacks_ if item[0] != SCHEDULER]
         for name in ("batch_size", "bptt_steps", "clip_norm", "clip_value", "shuffle"):
-            setattr(self.net_, name, getattr(self, name))
+            setattr(net, name, getattr(self, name))
 
     def _criterion(self):
         class_weights = self._class_weights_of_steps()
@@ -109,7 +115,7 @@ class NetMaker:
                 "sets the learning rate as well. Set lr_schedule=None."
             )
         if scheduler is not None:
-            given += copy_callbacks([scheduler])
+            given += copy_callbacks([(SCHEDULER, scheduler)])
         own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])
         return given + [callback(type(self).__name__) for callback in own]
 

@@ -5,9 +5,9 @@ import torch
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
-from sklearn_rnn.estimators._steps import score_steps
+from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
-from sklearn_rnn.sequences import flat_rows
+from sklearn_rnn.sequences import flat_rows, is_missing
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
@@ -17,6 +17,7 @@ class NumberCoder:
     """Part of an estimator that predicts numbers: a sequence's, or a step's."""
 
     def _check_y(self, y, *, reset):
+        refuse_ragged(y, "set return_sequences=True")
         self._refuse_strings(y)
         y = check_array(
             y,
@@ -37,7 +38,8 @@ class NumberCoder:
 
     def _check_step_values(self, steps, *, reset):
         self._refuse_strings(steps.values)
-        values = np.asarray(steps.values, dtype=np.float64)
+        values = np.where(is_missing(steps.values), np.nan, steps.values)
+        values = values.astype(np.float64)
         infinite = np.isinf(values)
         if infinite.any():
             step = int(np.argwhere(infinite)[0][0])

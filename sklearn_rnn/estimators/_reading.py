@@ -64,10 +64,17 @@ class SampleReader:
         class_weights = self._class_weights(y, training=training)
         weights = self._read_weights(sample_weight, sequences, class_weights)
         samples = Samples(sequences, y, weights)
-        # A weight of zero means: as if it were not there, in the scaling too.
-        if weights is not None and (weights == 0).any():
-            samples = samples.select(np.flatnonzero(weights))
-        return samples
+        # A weight of zero means: as if it were not there, in the scaling too. So does
+        # a sequence without any target.
+        counts = np.ones(len(sequences), bool) if weights is None else weights > 0
+        if self._per_step:
+            counts &= samples.sequences_with_target()
+            if not counts.any():
+                raise ValueError(
+                    "no sequence whose weight is not zero has a target: there is "
+                    "nothing to learn or to score."
+                )
+        return samples if counts.all() else samples.select(np.flatnonzero(counts))
 
     def _read_step_targets(self, y, sequences, padded, *, reset, **about_y):
         """Read a target for every step, in a container of its own."""

@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from sklearn_rnn.sequences import SequenceArray, flat_rows
+from sklearn_rnn.training import has_target
 
 
 class Samples(NamedTuple):
@@ -51,6 +53,17 @@ or SequenceArray
             Only for targets of steps.
         """
         return self.y.read_rows(flat_rows(self.y.starts, self.y.lengths))
+
+    def sequences_with_target(self):
+        """Tell which sequences have a target at any step.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_sequences,)
+            Only for targets of steps.
+        """
+        exists = has_target(torch.from_numpy(self.step_targets())).numpy()
+        return np.logical_or.reduceat(exists.any(axis=1), self.y.starts)
 
     def step_weights(self):
         """Return each step's weight, that of its sequence.

@@ -65,24 +65,26 @@ def to_numpy(tree):
     return tree
 
 
-def to_torch(tree):
+def to_torch(tree, device="cpu"):
     """Replace every array in nested dicts and lists by a tensor.
 
     Parameters
     ----------
     tree : object
         As `to_numpy` made it.
+    device : torch.device or str, default="cpu"
+        Where tensors go.
 
     Returns
     -------
     object
-        Of the same shape; tensors are on the CPU.
+        Of the same shape.
     """
     if isinstance(tree, np.ndarray):
         # A copy: a memory-mapped pickle is read-only, and tensors must not be.
-        return torch.from_numpy(tree.copy())
+        return torch.from_numpy(tree.copy()).to(device)
     if isinstance(tree, dict):
-        return {key: to_torch(value) for key, value in tree.items()}
+        return {key: to_torch(value, device) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return type(tree)(to_torch(value) for value in tree)
+        return type(tree)(to_torch(value, device) for value in tree)
     return tree

@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.sequences import SequencesLike
 from sklearn_rnn.training import limit_threads, to_batch
 
@@ -100,6 +101,17 @@ class StatefulPredictor:
         self._state = None
         self._summary = None
         return self
+
+    def __getstate__(self):
+        # The network goes with the estimator, which knows how to save it.
+        kept = {"estimator": self.estimator, "n_steps_": self.n_steps_}
+        return {**kept, "carried": to_numpy((self._state, self._summary))}
+
+    def __setstate__(self, kept):
+        self.estimator, self.n_steps_ = kept["estimator"], kept["n_steps_"]
+        self._network = self.estimator.module_
+        device = self.estimator.net_.device
+        self._state, self._summary = to_torch(kept["carried"], device)
 
     def predict(self, X: SequencesLike | ArrayLike) -> np.ndarray:
         """Hand over the newest steps, and predict.

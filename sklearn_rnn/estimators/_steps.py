@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_rnn.sequences import is_missing
+from sklearn_rnn.sequences import is_list_of_sequences, is_missing
 
 
 def split_steps(values, lengths, *, as_array):
@@ -61,3 +61,25 @@ def score_steps(metric, y_true, y_pred, weights=None):
         sample_weight = None if weights is None else weights[here]
         scores.append(metric(true[here], predicted[here], sample_weight=sample_weight))
     return float(np.mean(scores))
+
+
+def refuse_ragged(y, way_out):
+    """Refuse targets of steps where one target a sequence is wanted.
+
+    Parameters
+    ----------
+    y : object
+        As the user gave it.
+    way_out : str
+        What to do about it, for the message.
+
+    Raises
+    ------
+    ValueError
+        If `y` is a list of values for each sequence, of unequal lengths.
+    """
+    if is_list_of_sequences(y) and len({np.shape(one)[:1] for one in y}) > 1:
+        raise ValueError(
+            "y has several values for each sequence, and here each has one target. For "
+            f"a target at every step, {way_out}."
+        )

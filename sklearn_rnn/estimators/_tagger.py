@@ -471,11 +471,21 @@ list of arrays or SequenceArray
             missing |= labels == self.missing_label
         if missing.all():
             raise ValueError("no step of y has a label: all are missing.")
+        if labels.dtype.kind == "f" and np.isinf(labels).any():
+            raise ValueError("Input y contains infinity, which is no label.")
         return labels, ~missing
+
+    def _of_one_type(self, labels):
+        """Bring what stood beside missing labels to the type it has without them."""
+        if len({isinstance(label, (str, bytes)) for label in labels}) > 1:
+            raise ValueError("y mixes text and numbers; make all labels of one type.")
+        return np.array(labels.tolist())
 
     def _check_step_values(self, steps, *, reset, classes=None):
         labels, exists = self._labels(steps)
         found = labels[exists]
+        if found.dtype == object:
+            found = self._of_one_type(found)
         check_classification_targets(found)
         codes = np.full(len(labels), NO_CODE)
         codes[exists] = self._encode(found, reset=reset, classes=classes)

@@ -51,6 +51,11 @@ class TargetTransform:
             weights = np.ones(len(y)) if weights is None else weights
             weights = np.where(missing, 0.0, weights[:, np.newaxis])
             y = np.where(missing, 0.0, y)
+            if not weights.any(axis=0).all():
+                raise ValueError(
+                    f"output {int(np.argmin(weights.any(axis=0)))} of y has no target "
+                    "in the sequences to train on. Give more of it, or leave it out."
+                )
         with np.errstate(over="ignore", invalid="ignore"):
             return cls._fit(y, weights, last)
 

@@ -162,7 +162,7 @@ def _read(y, owner):
 
 
 def _read_list(y):
-    arrays = [np.asarray(one) for one in y]
+    arrays = [_as_array(one) for one in y]
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2) or array.shape[1:] != shape:
@@ -170,7 +170,7 @@ def _read_list(y):
                 f"y[{i}] has shape {array.shape}, and y[0] {arrays[0].shape}: each "
                 "must be (length,), or (length, n_outputs) with as many outputs."
             )
-    kinds = {array.dtype.kind in "OUS" for array in arrays}
+    kinds = {array.dtype.kind in "US" for array in arrays if array.dtype != object}
     if len(kinds) > 1:
         raise ValueError(
             "y mixes sequences of text with sequences of numbers; make all targets of "
@@ -178,3 +178,13 @@ def _read_list(y):
         )
     lengths = np.array([len(array) for array in arrays])
     return StepValues(np.concatenate(arrays), lengths, from_array=False)
+
+
+def _as_array(one):
+    array = np.asarray(one)
+    if array.dtype.kind in "US" and not hasattr(one, "dtype"):
+        # NumPy writes numbers among text as text: a missing label would be "nan".
+        as_given = np.asarray(one, dtype=object)
+        if not all(isinstance(value, (str, bytes)) for value in as_given.flat):
+            return as_given
+    return array

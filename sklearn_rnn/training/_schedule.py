@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+import torch
 from skorch.callbacks import LRScheduler
 from torch.optim import lr_scheduler as torch_schedulers
 
@@ -147,6 +148,7 @@ def find_schedule(lr_schedule, *, monitor, tol):
                 "torch; give such a class, a functools.partial of one, or a name out "
                 f"of {[*SCHEDULES, 'plateau']}."
             )
+        _try_scheduler(scheduler, options, lr_schedule)
         return None, LRScheduler(scheduler, monitor=monitor, **options)
     if not callable(lr_schedule):
         raise TypeError(
@@ -155,6 +157,18 @@ def find_schedule(lr_schedule, *, monitor, tol):
             "it, and fit makes the scheduler."
         )
     return lr_schedule, None
+
+
+def _try_scheduler(scheduler, options, lr_schedule):
+    """Make it once, on a stand-in, so that fit does not fail half-way."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0, momentum=0.9)
+    try:
+        scheduler(optimizer, **options)
+    except TypeError as error:
+        raise TypeError(
+            f"lr_schedule={lr_schedule!r} cannot be made: {error}. Give its arguments "
+            "by name: functools.partial(torch.optim.lr_scheduler.StepLR, step_size=10)."
+        ) from error
 
 
 # "auto" trains for this many updates, if that lies within these epochs: small
