@@ -152,7 +152,10 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
     @property
     def _pooling(self):
         """How states become one vector; None has outputs for every step."""
-        return None if self._per_step else self.pooling
+        return self.pooling
+
+    def _decide(self):
+        """Fix what parameters decide about how X and y are read, at a new start."""
 
     def _check_together(self):
         """Refuse parameters that do not go together."""
@@ -208,6 +211,8 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
         self._check_together()
         continuing = self.warm_start and self.__sklearn_is_fitted__()
         with self._all_or_nothing():
+            if not continuing:
+                self._decide()
             samples = self._read_samples(X, y, sample_weight, reset=not continuing)
             self._check_trainable(samples)
             validation = self._read_validation(X_val, y_val)
@@ -244,6 +249,8 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
             )
         continuing = self.__sklearn_is_fitted__()
         with self._all_or_nothing():
+            if not continuing:
+                self._decide()
             samples = self._read_samples(
                 X, y, sample_weight, reset=not continuing, **about_y
             )

@@ -426,9 +426,13 @@ list of arrays or SequenceArray
         tags.target_tags.multi_output = True
         return tags
 
+    def _decide(self):
+        # As it was at fit, whatever set_params may change before predict.
+        self._per_step = self.return_sequences
+
     @property
-    def _per_step(self):
-        return self.return_sequences
+    def _pooling(self):
+        return None if self.return_sequences else self.pooling
 
     def _check_together(self):
         super()._check_together()

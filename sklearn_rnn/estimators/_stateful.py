@@ -54,6 +54,13 @@ class StatefulPredictor:
     --------
     RNNRegressor : With ``return_sequences=True``, predicts at every step.
 
+    Notes
+    -----
+    Every call has at least one new step of every stream; streams that come at
+    times of their own want a predictor each. After more training with
+    ``partial_fit`` the state is still that of the weights before: `reset`.
+    Pickled between two calls, a predictor goes on where it was.
+
     Examples
     --------
     >>> import numpy as np
@@ -80,12 +87,7 @@ class StatefulPredictor:
                 f"RNNTagger, got {type(estimator).__name__}."
             )
         check_is_fitted(estimator)
-        if estimator.module_.core.rnn.bidirectional:
-            raise ValueError(
-                f"this {type(estimator).__name__} is bidirectional: it reads sequences "
-                "from their last step back, and a live signal has none yet. Fit one "
-                "with bidirectional=False."
-            )
+        _refuse_bidirectional(estimator)
         self.estimator = estimator
         self.reset()
 
@@ -167,6 +169,7 @@ class StatefulPredictor:
                 f"the {type(estimator).__name__} was fitted anew since the last call, "
                 "and the state is of another network: reset()."
             )
+        _refuse_bidirectional(estimator)
         self._network = estimator.module_
         with limit_threads(estimator._n_threads()):
             outputs = self._run(sequences)
@@ -193,6 +196,15 @@ class StatefulPredictor:
         return network.head(network.pooling.finish(summary))
 
 
+def _refuse_bidirectional(estimator):
+    if estimator.module_.core.rnn.bidirectional:
+        raise ValueError(
+            f"this {type(estimator).__name__} is bidirectional: it reads sequences "
+            "from their last step back, and a live signal has none yet. Fit one "
+            "with bidirectional=False."
+        )
+
+
 def _go_on(network, x, lengths, state):
     """Run a network from `state`; leave each stream after its own last step."""
     pieces = []
@@ -216,10 +228,17 @@ def _map_parts(function, *states):
 
 
 def _as_sequences(X):
-    """Turn one step, and steps of one feature, into 3-D arrays."""
-    ndim = np.ndim(X) if isinstance(X, (np.ndarray, pd.Series)) else None
-    if isinstance(X, (list, tuple)) and all(np.ndim(x) == 0 for x in X):
-        ndim = 1
-    if ndim == 1 and np.asarray(X).dtype != object:
-        return np.asarray(X)[np.newaxis, np.newaxis]
-    return X[:, :, np.newaxis] if ndim == 2 else X
+    """Turn one step, and tables of steps of one feature, into sequences."""
+    if isinstance(X, (pd.DataFrame, pd.Series)):
+        X = X.to_numpy()
+    if isinstance(X, (list, tuple)):
+        if all(np.ndim(x) == 0 for x in X):
+            X = np.asarray(X)
+        else:
+            return [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in X]
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        if X.ndim == 1:
+            return X[np.newaxis, np.newaxis]
+        if X.ndim == 2:
+            return X[:, :, np.newaxis]
+    return X

@@ -455,6 +455,7 @@ list of arrays or SequenceArray
     # What BaseRNN asks.
 
     _per_step = True
+    _pooling = None
 
     def _labels(self, steps):
         """Return the labels of all steps, and where there are any."""
