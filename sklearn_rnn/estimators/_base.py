@@ -157,8 +157,8 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
     def _decide(self):
         """Fix what parameters decide about how X and y are read, at a new start."""
 
-    def _check_together(self):
-        """Refuse parameters that do not go together."""
+    def _check_together(self, continuing):
+        """Refuse parameters that do not go together, or not with a former fit."""
         if self.bptt_steps is not None and self.bidirectional:
             raise ValueError(
                 f"bptt_steps={self.bptt_steps} does not go with bidirectional=True: a "
@@ -208,8 +208,8 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
 
     @torch.inference_mode(False)
     def _fit(self, X, y, sample_weight, X_val, y_val):
-        self._check_together()
         continuing = self.warm_start and self.__sklearn_is_fitted__()
+        self._check_together(continuing)
         with self._all_or_nothing():
             if not continuing:
                 self._decide()
@@ -241,7 +241,7 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
 
     @torch.inference_mode(False)
     def _partial_fit(self, X, y, sample_weight, **about_y):
-        self._check_together()
+        self._check_together(self.__sklearn_is_fitted__())
         if self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: it makes one pass "

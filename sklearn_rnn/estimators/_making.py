@@ -18,6 +18,7 @@ from sklearn_rnn.training import (
     copy_callbacks,
     find_optimizer,
     limit_threads,
+    try_scheduler,
 )
 
 # The callback that `lr_schedule` asked for, among the others.
@@ -86,6 +87,8 @@ class NetMaker:
             scorer=self._outputs_score,
             **options,
         ).initialize()
+        if scheduler is not None:
+            try_scheduler(scheduler, self.net_.optimizer_)
         self.module_ = self.net_.module_
         self.n_parameters_ = sum(p.numel() for p in self.module_.parameters())
 

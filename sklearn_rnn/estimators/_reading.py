@@ -81,7 +81,9 @@ class SampleReader:
         steps = check_step_targets(y, sequences, padded, owner=type(self).__name__)
         values = self._check_step_values(steps, reset=reset, **about_y)
         if reset:
-            self._y_from_array = steps.from_array
+            # Padding makes folds of one length and of several: all are lists then.
+            alike = (steps.lengths == padded.shape[1]).all()
+            self._y_from_array = steps.from_array and bool(alike)
         return SequenceArray(values, steps.starts, steps.lengths)
 
     def _read_weights(self, sample_weight, sequences, class_weights):

@@ -434,8 +434,14 @@ list of arrays or SequenceArray
     def _pooling(self):
         return None if self.return_sequences else self.pooling
 
-    def _check_together(self):
-        super()._check_together()
+    def _check_together(self, continuing):
+        super()._check_together(continuing)
+        if continuing and self.return_sequences != self._per_step:
+            raise ValueError(
+                f"return_sequences={self.return_sequences}, and the last fit, whose "
+                "network goes on training, had it the other way. Put that back, or fit "
+                "anew with warm_start=False."
+            )
         if self.return_sequences and self.pooling != "last":
             raise ValueError(
                 f"pooling={self.pooling!r} makes one vector of all steps, and "

@@ -100,18 +100,23 @@ class StatefulPredictor:
             Itself.
         """
         self.n_steps_ = None
+        self._network = None
         self._state = None
         self._summary = None
         return self
 
     def __getstate__(self):
         # The network goes with the estimator, which knows how to save it.
-        kept = {"estimator": self.estimator, "n_steps_": self.n_steps_}
-        return {**kept, "carried": to_numpy((self._state, self._summary))}
+        return {
+            "estimator": self.estimator,
+            "n_steps_": self.n_steps_,
+            "carried": to_numpy((self._state, self._summary)),
+            "is_up_to_date": self._network is self.estimator.module_,
+        }
 
     def __setstate__(self, kept):
         self.estimator, self.n_steps_ = kept["estimator"], kept["n_steps_"]
-        self._network = self.estimator.module_
+        self._network = self.estimator.module_ if kept["is_up_to_date"] else None
         device = self.estimator.net_.device
         self._state, self._summary = to_torch(kept["carried"], device)
 

@@ -431,10 +431,11 @@ list of arrays or SequenceArray
         steps = check_step_targets(y, sequences, padded, owner=type(self).__name__)
         labels, exists = self._labels(steps)
         weights = self._read_weights(sample_weight, sequences, None)
-        right = labels == self.classes_[self._outputs_of(sequences).argmax(axis=1)]
         if weights is not None:
             weights = np.repeat(weights, sequences.lengths)[exists]
-        return float(np.average(right[exists], weights=weights))
+        predicted = self.classes_[self._outputs_of(sequences).argmax(axis=1)]
+        true = self._of_one_type(labels[exists])
+        return float(accuracy_score(true, predicted[exists], sample_weight=weights))
 
     def _step_outputs(self, X):
         check_is_fitted(self)
@@ -478,15 +479,15 @@ list of arrays or SequenceArray
 
     def _of_one_type(self, labels):
         """Bring what stood beside missing labels to the type it has without them."""
+        if labels.dtype != object:
+            return labels
         if len({isinstance(label, (str, bytes)) for label in labels}) > 1:
             raise ValueError("y mixes text and numbers; make all labels of one type.")
         return np.array(labels.tolist())
 
     def _check_step_values(self, steps, *, reset, classes=None):
         labels, exists = self._labels(steps)
-        found = labels[exists]
-        if found.dtype == object:
-            found = self._of_one_type(found)
+        found = self._of_one_type(labels[exists])
         check_classification_targets(found)
         codes = np.full(len(labels), NO_CODE)
         codes[exists] = self._encode(found, reset=reset, classes=classes)

@@ -170,6 +170,9 @@ def _read_list(y):
                 f"y[{i}] has shape {array.shape}, and y[0] {arrays[0].shape}: each "
                 "must be (length,), or (length, n_outputs) with as many outputs."
             )
+    if any(array.dtype.kind in "US" for array in arrays):
+        # Nothing but NaN is missing labels, not numbers.
+        arrays = [a.astype(object) if is_missing(a).all() else a for a in arrays]
     kinds = {array.dtype.kind in "US" for array in arrays if array.dtype != object}
     if len(kinds) > 1:
         raise ValueError(

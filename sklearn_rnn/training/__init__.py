@@ -27,6 +27,7 @@ from sklearn_rnn.training._schedule import (
     find_schedule,
     n_epochs_for,
     one_cycle,
+    try_scheduler,
     warm_up_cosine,
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
@@ -66,6 +67,7 @@ __all__ = [
     "pieces_of",
     "step_outputs",
     "to_batch",
+    "try_scheduler",
     "usable_device",
     "validation_split",
     "warm_up_cosine",

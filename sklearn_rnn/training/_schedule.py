@@ -1,9 +1,9 @@
 """How the learning rate runs over training, and how long training is."""
 
+import copy
 import math
 from functools import partial
 
-import torch
 from skorch.callbacks import LRScheduler
 from torch.optim import lr_scheduler as torch_schedulers
 
@@ -148,7 +148,6 @@ def find_schedule(lr_schedule, *, monitor, tol):
                 "torch; give such a class, a functools.partial of one, or a name out "
                 f"of {[*SCHEDULES, 'plateau']}."
             )
-        _try_scheduler(scheduler, options, lr_schedule)
         return None, LRScheduler(scheduler, monitor=monitor, **options)
     if not callable(lr_schedule):
         raise TypeError(
@@ -159,15 +158,28 @@ def find_schedule(lr_schedule, *, monitor, tol):
     return lr_schedule, None
 
 
-def _try_scheduler(scheduler, options, lr_schedule):
-    """Make it once, on a stand-in, so that fit does not fail half-way."""
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0, momentum=0.9)
+def try_scheduler(callback, optimizer):
+    """Make a scheduler once, so that training does not fail half-way.
+
+    Parameters
+    ----------
+    callback : skorch.callbacks.LRScheduler
+        What makes it.
+    optimizer : torch.optim.Optimizer
+        Stays as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it cannot be made.
+    """
+    policy = copy.copy(callback).initialize().policy_
     try:
-        scheduler(optimizer, **options)
-    except TypeError as error:
-        raise TypeError(
-            f"lr_schedule={lr_schedule!r} cannot be made: {error}. Give its arguments "
-            "by name: functools.partial(torch.optim.lr_scheduler.StepLR, step_size=10)."
+        policy(copy.deepcopy(optimizer), **callback.kwargs)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"lr_schedule asks for {policy.__name__}, which cannot be made: {error}. "
+            "Give its arguments by name, as in functools.partial(StepLR, step_size=10)."
         ) from error
 
 
