@@ -9,13 +9,19 @@ from sklearn_rnn._exceptions import (
     StopTraining,
     WindowHistoryWarning,
 )
-from sklearn_rnn.displays import LossCurveDisplay
+from sklearn_rnn.displays import (
+    AttentionDisplay,
+    GradientFlowDisplay,
+    HiddenStateDisplay,
+    LossCurveDisplay,
+)
 from sklearn_rnn.estimators import (
     RNNClassifier,
     RNNRegressor,
     RNNTagger,
     StatefulPredictor,
 )
+from sklearn_rnn.model_selection import make_step_scorer
 from sklearn_rnn.preprocessing import (
     SequenceScaler,
     SequenceWindower,
@@ -26,7 +32,10 @@ from sklearn_rnn.sequences import SequenceArray, make_windows
 __version__ = "0.1.0"
 
 __all__ = [
+    "AttentionDisplay",
     "DivergenceError",
+    "GradientFlowDisplay",
+    "HiddenStateDisplay",
     "InvalidSequenceError",
     "LossCurveDisplay",
     "RNNClassifier",
@@ -42,5 +51,6 @@ __all__ = [
     "WindowHistoryWarning",
     "datasets",
     "make_forecast_frame",
+    "make_step_scorer",
     "make_windows",
 ]

@@ -31,7 +31,10 @@ MODULES = [
     *(m.name for m in pkgutil.walk_packages(sklearn_rnn.__path__, "sklearn_rnn.")),
 ]
 PUBLIC = [
+    "AttentionDisplay",
     "DivergenceError",
+    "GradientFlowDisplay",
+    "HiddenStateDisplay",
     "InvalidSequenceError",
     "RNNClassifier",
     "RNNRegressor",
@@ -47,6 +50,7 @@ PUBLIC = [
     "WindowHistoryWarning",
     "datasets",
     "make_forecast_frame",
+    "make_step_scorer",
     "make_windows",
 ]
 # numpydoc's checks that this project keeps. Left out: sections in which it has

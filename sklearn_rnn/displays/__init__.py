@@ -1,5 +1,13 @@
 """Pictures of models and of how they were trained."""
 
+from sklearn_rnn.displays._attention import AttentionDisplay
+from sklearn_rnn.displays._gradient_flow import GradientFlowDisplay
+from sklearn_rnn.displays._hidden_states import HiddenStateDisplay
 from sklearn_rnn.displays._loss_curve import LossCurveDisplay
 
-__all__ = ["LossCurveDisplay"]
+__all__ = [
+    "AttentionDisplay",
+    "GradientFlowDisplay",
+    "HiddenStateDisplay",
+    "LossCurveDisplay",
+]

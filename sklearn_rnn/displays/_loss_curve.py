@@ -1,13 +1,9 @@
 """LossCurveDisplay: how the loss fell during training."""
 
 import numpy as np
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-
-# Where a meta-estimator keeps the one that it fitted last.
-FITTED_INSIDE = ("best_estimator_", "regressor_")
+from sklearn_rnn.displays._trained import find_trained
 
 
 class LossCurveDisplay:
@@ -84,7 +80,7 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : RNNRegressor, RNNClassifier, or what holds a fitted one
+        estimator : RNNRegressor, RNNClassifier, RNNTagger, or what holds a fitted one
             A pipeline that ends in one, a search that refitted one (of which
             the best estimator is drawn), or a `TransformedTargetRegressor`.
         ax : matplotlib.axes.Axes, default=None
@@ -104,7 +100,7 @@ class LossCurveDisplay:
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it holds no estimator that records its losses.
+            If it holds no recurrent network.
         ValueError
             If no epoch was finished, as after an early Ctrl-C.
         ImportError
@@ -121,7 +117,7 @@ class LossCurveDisplay:
         >>> display.epochs
         array([1, 2, 3])
         """
-        trained = _find_trained(estimator)
+        trained = find_trained(estimator)
         rows = trained.history_
         kept_epoch = trained.best_epoch_ if trained.early_stopping else None
         return cls.from_history(rows, kept_epoch=kept_epoch, ax=ax, name=name, **kwargs)
@@ -253,23 +249,6 @@ class LossCurveDisplay:
             label=f"kept: epoch {self.kept_epoch}",
         )
         return mark
-
-
-def _find_trained(estimator):
-    """Return the recurrent network's estimator inside a fitted estimator."""
-    check_is_fitted(estimator)
-    if hasattr(estimator, "history_"):
-        return estimator
-    if isinstance(estimator, Pipeline):
-        return _find_trained(estimator[-1])
-    for attribute in FITTED_INSIDE:
-        if hasattr(estimator, attribute):
-            return _find_trained(getattr(estimator, attribute))
-    raise TypeError(
-        f"{type(estimator).__name__} records no losses. Give a fitted RNNRegressor or "
-        "RNNClassifier, a pipeline that ends in one, or a search over one with "
-        "refit=True."
-    )
 
 
 def _column(history, key):

@@ -50,8 +50,8 @@ class Inspector:
         check_is_fitted(self)
         if self._network_spec.pooling != "attention":
             raise ValueError(
-                f"{type(self).__name__} was fitted without attention; set "
-                "pooling='attention' and fit again."
+                f"this {type(self).__name__} has no attention: only a network that "
+                "makes one vector of all steps can, fitted with pooling='attention'."
             )
         scores = self._each_step(
             X, lambda states: self.module_.pooling.scores(states).transpose(0, 1)
@@ -95,9 +95,11 @@ class Inspector:
             for begin in range(0, len(sequences), BLOCK_SIZE):
                 rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
                 batch = to_batch(sequences, rows, self.net_.device)
-                block = self.module_.input_gradients(**batch).norm(dim=2)  # (N, T)
+                block = self.module_.input_gradients(**batch)
+                # In double: float32 squares underflow where gradients vanish.
+                block = block.double().norm(dim=2)  # (N, T)
                 for row, norm in zip(rows, block.cpu().numpy(), strict=True):
-                    norms[row] = norm[: sequences.lengths[row]].astype(np.float64)
+                    norms[row] = norm[: sequences.lengths[row]].copy()
         return norms
 
     def _each_step(self, X, read):

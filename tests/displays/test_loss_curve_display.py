@@ -162,7 +162,9 @@ def test_an_unfitted_estimator_is_an_error(wrap):
 
 
 def test_an_estimator_without_losses_is_an_error(data):
-    with pytest.raises(TypeError, match=r"Ridge records no losses\. Give a fitted RNN"):
+    with pytest.raises(
+        TypeError, match=r"Ridge holds no recurrent network\. Give a fitted RNN"
+    ):
         LossCurveDisplay.from_estimator(make_pipeline(Ridge()).fit(*data))
 
 

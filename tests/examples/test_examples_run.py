@@ -95,6 +95,28 @@ def test_temperature_forecast_beats_last_value_and_trees():
     assert errors["RNNRegressor"] < errors["trees"] < errors["last value"]
 
 
+def test_one_network_remembers_the_letter_and_the_other_looks_back(capsys):
+    results = load("what_the_network_remembers").main([])
+    assert list(results) == ["last", "attention"]
+    assert min(results.values()) > 0.95
+    assert 'pooling="attention": ' in capsys.readouterr().out
+    assert_is_picture("what_the_network_remembers.png")
+
+
+def test_gradients_shrink_with_distance_until_training_evens_them(capsys):
+    gradients = load("gradient_flow").main(["--steps", "40"])
+    assert gradients.shape == (4 * 3, 40)
+    shallow, deep, residual, trained = (
+        gradients.loc[name] for name in gradients.index.unique(0)
+    )
+    assert (shallow[39] < 0.1 * shallow[0]).all()
+    assert (residual[0] > 2 * deep[0]).all()
+    # A mean of 40 steps hangs on each alike.
+    np.testing.assert_allclose(trained, 40**-0.5, rtol=0.6)
+    assert "steps before the last" in capsys.readouterr().out
+    assert_is_picture("gradient_flow.png")
+
+
 def test_the_notebook_is_stored_with_clean_outputs():
     assert NOTEBOOK.stat().st_size < 300_000
     notebook = nbformat.read(NOTEBOOK, as_version=4)

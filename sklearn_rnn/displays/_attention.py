@@ -1,0 +1,311 @@
+"""AttentionDisplay: how much each step counts in attention pooling."""
+
+import numpy as np
+
+from sklearn_rnn.displays._labels import (
+    cell_size,
+    fitting_style,
+    label_rows,
+    label_steps,
+    read_symbols,
+)
+from sklearn_rnn.displays._matplotlib import import_matplotlib
+from sklearn_rnn.displays._trained import find_trained_and_input
+
+
+class AttentionDisplay:
+    """How much each step of a sequence counts, as a heat map.
+
+    Sequences are rows, steps run to the right, and a row ends where its
+    sequence ends: a frame goes round it. Symbols, such as the characters or
+    words that the sequences are made of, are written into the cells; those of
+    a single sequence stand under its steps.
+
+    Make one with `from_estimator` or `from_weights`; the parameters below are
+    what they read, kept as attributes.
+
+    Parameters
+    ----------
+    weights : list of ndarray of shape (length_i,)
+        Weight of each step of each sequence, float.
+    symbols : list of list of str, default=None
+        What stands at each step of each sequence. None writes nothing.
+    names : list of str, default=None
+        Name of each sequence, beside its row. None numbers them from 0.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure that the heat map is in.
+    ax_ : matplotlib.axes.Axes
+        The axes that the heat map is in.
+    image_ : matplotlib.image.AxesImage
+        The heat map: its array has shape (n_sequences, longest), and is masked
+        after a sequence's end.
+    colorbar_ : matplotlib.colorbar.Colorbar
+        The scale of its colours.
+    texts_ : list of list of matplotlib.text.Text, or None
+        The symbols in the cells; None if there are none, or if they stand
+        under the steps.
+
+    See Also
+    --------
+    sklearn_rnn.RNNClassifier.attention_weights : The weights alone.
+    HiddenStateDisplay : What the network holds in mind at each step.
+
+    Notes
+    -----
+    The weights say which states the output is made of. A state knows what came
+    before it (in a bidirectional network also what comes after), so that a
+    weight may stand a step or more away from the input that matters.
+
+    References
+    ----------
+    Bahdanau, Cho and Bengio, "Neural machine translation by jointly learning to
+    align and translate", ICLR 2015.
+
+    Examples
+    --------
+    >>> from sklearn_rnn import AttentionDisplay, RNNClassifier
+    >>> words = ["abc", "ba", "cab"]
+    >>> X = [["abc".index(letter) for letter in word] for word in words]
+    >>> model = RNNClassifier(pooling="attention", embedding_dim=4, max_epochs=2)
+    >>> model = model.fit(X, [True, False, True])  # whether there is a c
+    >>> display = AttentionDisplay.from_estimator(model, X, symbols=words)
+    >>> display.image_.get_array().mask
+    array([[False, False, False],
+           [False, False,  True],
+           [False, False, False]])
+    """
+
+    def __init__(self, *, weights, symbols=None, names=None):
+        self.weights = weights
+        self.symbols = symbols
+        self.names = names
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, *, symbols=None, names=None, ax=None, **kwargs
+    ):
+        """Draw the attention of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : RNNRegressor or RNNClassifier, or what holds a fitted one
+            Fitted with ``pooling="attention"``. A pipeline that ends in one
+            transforms `X` first; of a search, the best estimator is drawn.
+        X : like the X of fit
+            The sequences to draw, one or several.
+        symbols : list of list of str, default=None
+            What stands at each step of each sequence; for a single sequence
+            also its list alone. A str is a list of its characters.
+        names : list of str, default=None
+            Name of each sequence, beside its row. None numbers them from 0.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw in; None makes a new figure.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.imshow``.
+
+        Returns
+        -------
+        AttentionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it holds no recurrent network.
+        ValueError
+            If it was fitted without attention, or the symbols or names are not
+            as many as the steps and the sequences.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn_rnn import AttentionDisplay, RNNRegressor, SequenceScaler
+        >>> X = [[0.0, 1.0, 2.0], [3.0, 1.0]]
+        >>> network = RNNRegressor(pooling="attention", max_epochs=2)
+        >>> model = make_pipeline(SequenceScaler(), network).fit(X, [1.0, 2.0])
+        >>> display = AttentionDisplay.from_estimator(model, X, names=["up", "down"])
+        >>> [label.get_text() for label in display.ax_.get_yticklabels()]
+        ['up', 'down']
+        """
+        trained, X = find_trained_and_input(estimator, X)
+        weights = trained.attention_weights(X)
+        return cls.from_weights(weights, symbols=symbols, names=names, ax=ax, **kwargs)
+
+    @classmethod
+    def from_weights(cls, weights, *, symbols=None, names=None, ax=None, **kwargs):
+        """Draw weights that are known already.
+
+        Parameters
+        ----------
+        weights : list of array-like of shape (length_i,)
+            Weight of each step of each sequence, such as
+            ``attention_weights`` of an estimator gives; for a single sequence
+            also its weights alone.
+        symbols : list of list of str, default=None
+            What stands at each step of each sequence; for a single sequence
+            also its list alone. A str is a list of its characters.
+        names : list of str, default=None
+            Name of each sequence, beside its row. None numbers them from 0.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw in; None makes a new figure.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.imshow``.
+
+        Returns
+        -------
+        AttentionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a sequence has no weights or more than one a step, or the
+            symbols or names are not as many as the steps and the sequences.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import AttentionDisplay
+        >>> display = AttentionDisplay.from_weights([0.2, 0.7, 0.1], symbols="cat")
+        >>> display.image_.get_array().data
+        array([[0.2, 0.7, 0.1]])
+        """
+        weights = _read_weights(weights)
+        symbols = read_symbols(symbols, [len(row) for row in weights])
+        if names is not None and len(names) != len(weights):
+            raise ValueError(
+                f"names has {len(names)} names for {len(weights)} sequences: give one "
+                "for each."
+            )
+        display = cls(weights=weights, symbols=symbols, names=names)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax=None, **kwargs):
+        """Draw the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw in; None makes a new figure.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.imshow``.
+
+        Returns
+        -------
+        AttentionDisplay
+            Itself, with `figure_`, `ax_`, `image_`, `colorbar_` and `texts_`
+            set.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import AttentionDisplay
+        >>> display = AttentionDisplay(weights=[[0.2, 0.8], [1.0]])
+        >>> display.plot(cmap="Greens").colorbar_.ax.get_ylabel()
+        'attention weight'
+        """
+        matplotlib = import_matplotlib(type(self).__name__)
+        if ax is None:
+            _, ax = matplotlib.pyplot.subplots(
+                figsize=self._figure_size(), layout="constrained"
+            )
+        self.ax_, self.figure_ = ax, ax.figure
+        self.image_ = self._draw_image(kwargs)
+        self.colorbar_ = self.figure_.colorbar(
+            self.image_, ax=ax, label="attention weight"
+        )
+        for row, weights in enumerate(self.weights):
+            frame = matplotlib.patches.Rectangle(
+                (-0.5, row - 0.5), len(weights), 1, fill=False, color="gray", lw=0.8
+            )
+            ax.add_patch(frame).set_clip_on(False)
+        ax.spines[:].set_visible(False)
+        ax.set_xlabel("step")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        self._name_rows()
+        self.texts_ = self._write_symbols()
+        return self
+
+    def _figure_size(self):
+        """Return width and height in inches: room for every cell, within reason."""
+        longest = max(len(row) for row in self.weights)
+        n_letters = 1
+        if self.symbols is not None and len(self.weights) > 1:
+            n_letters = max(len(symbol) for row in self.symbols for symbol in row)
+        width = np.clip(2.5 + np.clip(0.1 * n_letters, 0.28, 0.8) * longest, 5, 14)
+        return width, np.clip(1.3 + 0.35 * len(self.weights), 2.6, 10)
+
+    def _draw_image(self, options):
+        longest = max(len(row) for row in self.weights)
+        table = np.ma.masked_all((len(self.weights), longest))
+        for row, weights in zip(table, self.weights, strict=True):
+            row[: len(weights)] = weights
+        limits = {} if "norm" in options else {"vmin": 0}
+        options = {"cmap": "Blues", "aspect": "auto", **limits, **options}
+        return self.ax_.imshow(table, **options)
+
+    def _name_rows(self):
+        if self.names is not None:
+            return label_rows(self.ax_, [str(name) for name in self.names])
+        if len(self.weights) == 1:
+            return self.ax_.set_yticks([])
+        self.ax_.set_ylabel("sequence")
+        self.ax_.yaxis.get_major_locator().set_params(integer=True)
+
+    def _write_symbols(self):
+        if self.symbols is None:
+            return None
+        if len(self.weights) == 1:
+            label_steps(self.ax_, self.symbols[0])
+            return None
+        texts = [
+            [self._write(row, step, symbol) for step, symbol in enumerate(symbols)]
+            for row, symbols in enumerate(self.symbols)
+        ]
+        every = [text for row in texts for text in row]
+        style = fitting_style(every, *cell_size(self.ax_))
+        for text in every:
+            text.set(**style)
+        return texts
+
+    def _write(self, row, step, symbol):
+        image = self.image_
+        red, green, blue, _ = image.cmap(image.norm(self.weights[row][step]))
+        is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+        return self.ax_.text(
+            step,
+            row,
+            symbol,
+            color="black" if is_light else "white",
+            ha="center",
+            va="center",
+            parse_math=False,
+        )
+
+
+def _read_weights(weights):
+    """Return the weights of each sequence, an array each."""
+    if len(weights) == 0:
+        raise ValueError("weights is empty: there is no sequence to draw.")
+    if all(np.ndim(row) == 0 for row in weights):
+        weights = [weights]
+    weights = [np.asarray(row, dtype=np.float64) for row in weights]
+    for i, row in enumerate(weights):
+        if row.ndim != 1 or len(row) == 0:
+            raise ValueError(
+                f"weights[{i}] has shape {row.shape}: give one weight a step, and at "
+                "least one step."
+            )
+    return weights

@@ -1,0 +1,106 @@
+"""Scikit-learn's metrics for predictions of steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sklearn_rnn.sequences import SequenceArray, check_step_targets, is_missing
+
+
+def make_step_scorer(
+    score_func: Callable,
+    *,
+    response_method: str = "predict",
+    greater_is_better: bool = True,
+    missing_label: Any = None,
+    **kwargs: Any,
+) -> Callable:
+    """Make a scorer of a metric that wants all steps in a row.
+
+    The metrics of scikit-learn compare one target a sample with one
+    prediction. This scorer puts the steps of all sequences in a row, without
+    those that have no target, and hands them to the metric; it goes into the
+    `scoring` of ``GridSearchCV`` and ``cross_validate``.
+
+    Parameters
+    ----------
+    score_func : callable
+        ``score_func(y_true, y_pred, **kwargs)``, such as
+        ``sklearn.metrics.f1_score`` or ``mean_absolute_error``.
+    response_method : {"predict", "predict_proba", "predict_log_proba"}, \
+default="predict"
+        Method of the estimator whose results the metric takes.
+    greater_is_better : bool, default=True
+        False for errors and losses: the scorer then has the other sign.
+    missing_label : object, default=None
+        Target of steps that have none. None and NaN always are.
+    **kwargs : dict
+        Passed to `score_func`.
+
+    Returns
+    -------
+    callable
+        ``scorer(estimator, X, y)`` gives a float.
+
+    See Also
+    --------
+    sklearn.metrics.make_scorer : The same for one target a sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.metrics import mean_absolute_error
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn_rnn import RNNRegressor, make_step_scorer
+    >>> rng = np.random.default_rng(0)
+    >>> X = [rng.normal(size=n) for n in rng.integers(5, 10, size=40)]
+    >>> y = [x.cumsum() for x in X]
+    >>> model = RNNRegressor(return_sequences=True, random_state=0)
+    >>> error = make_step_scorer(mean_absolute_error, greater_is_better=False)
+    >>> bool(cross_val_score(model, X, y, scoring=error, cv=2).mean() > -0.5)
+    True
+    """
+    sign = 1 if greater_is_better else -1
+    return StepScorer(score_func, response_method, sign, missing_label, kwargs)
+
+
+class StepScorer:
+    """A scorer of steps, as `make_step_scorer` makes it.
+
+    Parameters
+    ----------
+    score_func, response_method, missing_label, kwargs
+        As given there.
+    sign : {1, -1}
+        Of the result.
+    """
+
+    def __init__(self, score_func, response_method, sign, missing_label, kwargs):
+        self.score_func = score_func
+        self.response_method = response_method
+        self.sign = sign
+        self.missing_label = missing_label
+        self.kwargs = kwargs
+
+    def __call__(self, estimator, X, y):
+        predictions = getattr(estimator, self.response_method)(X)
+        lengths = np.array([len(one) for one in predictions])
+        steps = SequenceArray(
+            np.zeros((lengths.sum(), 1)), np.cumsum(lengths) - lengths, lengths
+        )
+        true = check_step_targets(y, steps, steps, owner="the scorer").values
+        missing = is_missing(true)
+        if self.missing_label is not None:
+            missing |= true == self.missing_label
+        there = ~missing.reshape(len(true), -1).any(axis=1)
+        if not there.any():
+            raise ValueError("no step of y has a target: there is nothing to score.")
+        true, predicted = true[there], np.concatenate(list(predictions))[there]
+        if true.dtype == object:
+            true = np.array(true.tolist())
+        return self.sign * float(self.score_func(true, predicted, **self.kwargs))
+
+    def __repr__(self):
+        name = getattr(self.score_func, "__name__", repr(self.score_func))
+        return f"make_step_scorer({name})"

@@ -1,0 +1,314 @@
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sklearn_rnn import (
+    RNNClassifier,
+    RNNRegressor,
+    RNNTagger,
+    SequenceScaler,
+    SequenceWindower,
+)
+from sklearn_rnn.displays import AttentionDisplay
+
+WEIGHTS = [[0.1, 0.2, 0.7], [0.4, 0.6]]
+SYMBOLS = [["the", "old", "cat"], ["a", "dog"]]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, 2)) for n in rng.integers(3, 9, size=30)]
+    return X, np.array([x.mean() for x in X])
+
+
+def regressor(**options):
+    defaults = {"hidden_size": 4, "max_epochs": 2, "random_state": 0}
+    return RNNRegressor(**{**defaults, "pooling": "attention", **options})
+
+
+def rows(display):
+    """Return what each row shows, and how many cells after it are blank."""
+    table = display.image_.get_array()
+    return [row.compressed() for row in table], table.mask.sum(axis=1).tolist()
+
+
+def tick_labels(axis):
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def assert_apart(labels):
+    boxes = [label.get_window_extent() for label in labels]
+    for box, following in pairwise(boxes):
+        assert not box.overlaps(following)
+
+
+def test_the_cells_are_the_weights_and_blank_after_a_sequence():
+    display = AttentionDisplay.from_weights(WEIGHTS)
+    table = display.image_.get_array()
+    assert table.shape == (2, 3)
+    assert table.compressed().tolist() == [0.1, 0.2, 0.7, 0.4, 0.6]
+    assert table.mask.tolist() == [[False, False, False], [False, False, True]]
+    # A masked cell has no colour of its own.
+    assert display.image_.to_rgba(table)[1, 2, 3] == 0
+
+
+def test_a_frame_goes_round_each_sequence():
+    display = AttentionDisplay.from_weights(WEIGHTS)
+    frames = [patch.get_bbox().bounds for patch in display.ax_.patches]
+    assert frames == [(-0.5, -0.5, 3, 1), (-0.5, 0.5, 2, 1)]
+
+
+def test_the_colour_bar_says_what_the_colours_are_and_begins_at_zero():
+    display = AttentionDisplay.from_weights(WEIGHTS)
+    assert display.colorbar_.ax.get_ylabel() == "attention weight"
+    assert display.image_.get_clim() == (0, 0.7)
+    assert display.ax_.get_xlabel() == "step"
+    assert display.ax_.get_ylabel() == "sequence"
+
+
+def test_it_draws_the_weights_of_the_estimator(data):
+    X, y = data
+    model = regressor().fit(X, y)
+    shown, n_blank = rows(AttentionDisplay.from_estimator(model, X[:5]))
+    expected = model.attention_weights(X[:5])
+    longest = max(len(x) for x in X[:5])
+    assert n_blank == [longest - len(x) for x in X[:5]]
+    for row, weights in zip(shown, expected, strict=True):
+        np.testing.assert_array_equal(row, weights)
+    assert len({round(row.max(), 3) for row in shown}) > 1
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: make_pipeline(SequenceScaler(), model),
+        lambda model: GridSearchCV(model, {"hidden_size": [3]}, cv=2),
+        lambda model: GridSearchCV(
+            make_pipeline(SequenceScaler(), model),
+            {"rnnregressor__hidden_size": [3]},
+            cv=2,
+        ),
+    ],
+    ids=["pipeline", "search", "search over pipeline"],
+)
+def test_the_sequences_go_through_the_steps_before_the_network(data, wrap):
+    X, y = data
+    X = [5 + 3 * x for x in X]  # so that a step left out shows
+    # Without standardising of its own, unscaled inputs give other weights.
+    fitted = wrap(regressor(standardize=False)).fit(X, y)
+    shown, _ = rows(AttentionDisplay.from_estimator(fitted, X[:3]))
+    best = getattr(fitted, "best_estimator_", fitted)
+    if hasattr(best, "steps"):
+        best, X = best[-1], best[0].transform(X)
+    for row, weights in zip(shown, best.attention_weights(X[:3]), strict=True):
+        np.testing.assert_array_equal(row, weights)
+
+
+def test_a_table_is_drawn_window_by_window():
+    table = np.random.default_rng(0).normal(size=(20, 2))
+    model = make_pipeline(SequenceWindower(4, history=None), regressor())
+    display = AttentionDisplay.from_estimator(model.fit(table, table[:, 0]), table[:6])
+    assert rows(display)[1] == [3, 2, 1, 0, 0, 0]
+
+
+def test_symbols_of_several_sequences_stand_in_their_cells():
+    display = AttentionDisplay.from_weights(WEIGHTS, symbols=SYMBOLS)
+    texts = [[text.get_text() for text in row] for row in display.texts_]
+    assert texts == SYMBOLS
+    places = [[text.get_position() for text in row] for row in display.texts_]
+    assert places == [[(0, 0), (1, 0), (2, 0)], [(0, 1), (1, 1)]]
+
+
+def test_symbols_of_a_single_sequence_stand_under_its_steps():
+    display = AttentionDisplay.from_weights(WEIGHTS[:1], symbols=SYMBOLS[:1])
+    assert tick_labels(display.ax_.xaxis) == SYMBOLS[0]
+    assert display.ax_.get_xticks().tolist() == [0, 1, 2]
+    assert display.texts_ is None
+    assert display.ax_.get_yticks().tolist() == []
+
+
+@pytest.mark.parametrize("symbols", [SYMBOLS[0], [SYMBOLS[0]], tuple(SYMBOLS[0])])
+def test_a_single_sequence_takes_its_symbols_alone(symbols):
+    display = AttentionDisplay.from_weights(WEIGHTS[0], symbols=symbols)
+    assert display.symbols == [SYMBOLS[0]]
+    np.testing.assert_array_equal(display.image_.get_array(), [WEIGHTS[0]])
+
+
+@pytest.mark.parametrize(
+    ("weights", "symbols", "read"),
+    [
+        ([0.5, 0.5], "ab", [["a", "b"]]),
+        ([0.5, 0.5], ["ab"], [["a", "b"]]),
+        ([1.0], ["ab"], [["ab"]]),
+        ([0.5, 0.5], [3, 12], [["3", "12"]]),
+        ([0.5, 0.5], np.array(["$x$", "\n"]), [["$x$", "\\n"]]),
+        (WEIGHTS, ["cat", "ox"], [["c", "a", "t"], ["o", "x"]]),
+    ],
+)
+def test_symbols_are_read_in_every_form(weights, symbols, read):
+    display = AttentionDisplay.from_weights(weights, symbols=symbols)
+    assert display.symbols == read
+    display.figure_.draw_without_rendering()
+
+
+def test_a_dollar_is_a_symbol_not_a_formula():
+    display = AttentionDisplay.from_weights([0.5, 0.5], symbols=[r"$\frac$", "$"])
+    assert not display.ax_.get_xticklabels()[0].get_parse_math()
+    display.figure_.draw_without_rendering()
+    display = AttentionDisplay.from_weights([[1.0]] * 2, symbols=[[r"$\frac$"], ["a"]])
+    display.figure_.draw_without_rendering()
+
+
+def test_symbols_can_be_read_on_dark_and_on_light_cells():
+    display = AttentionDisplay.from_weights([[0, 1], [0, 1]], symbols=["ab", "cd"])
+    for row in display.texts_:
+        assert [text.get_color() for text in row] == ["black", "white"]
+
+
+@pytest.mark.parametrize("n_timesteps", [5, 20, 60])
+def test_symbols_stay_inside_their_cells(n_timesteps):
+    words = ["everybody" if i % 3 else "a" for i in range(n_timesteps)]
+    weights = np.full((3, n_timesteps), 1 / n_timesteps)
+    display = AttentionDisplay.from_weights(weights, symbols=[words] * 3)
+    display.figure_.draw_without_rendering()
+    to_data = display.ax_.transData.inverted()
+    for row, texts in enumerate(display.texts_):
+        for step, text in enumerate(texts):
+            box = text.get_window_extent().transformed(to_data)
+            assert abs(box.intervalx - step).max() <= 0.51
+            assert abs(box.intervaly - row).max() <= 0.51
+
+
+@pytest.mark.parametrize("n_timesteps", [5, 40, 400])
+@pytest.mark.parametrize("word", ["a", "everybody"])
+def test_symbols_under_the_steps_do_not_run_into_each_other(n_timesteps, word):
+    weights = np.full(n_timesteps, 1 / n_timesteps)
+    display = AttentionDisplay.from_weights(weights, symbols=[word] * n_timesteps)
+    display.figure_.draw_without_rendering()
+    labels = display.ax_.get_xticklabels()
+    assert_apart(labels)
+    assert min(label.get_fontsize() for label in labels) >= 6
+
+
+def test_long_symbols_are_turned_rather_than_shrunk():
+    for word, rotation in [("a", 0), ("everybody", 90)]:
+        display = AttentionDisplay.from_weights([0.1] * 20, symbols=[word] * 20)
+        label = display.ax_.get_xticklabels()[0]
+        assert label.get_rotation() == rotation
+        assert label.get_fontsize() == plt.rcParams["font.size"]
+
+
+def test_names_stand_beside_their_rows():
+    display = AttentionDisplay.from_weights(WEIGHTS, names=["good", 7])
+    assert tick_labels(display.ax_.yaxis) == ["good", "7"]
+    assert display.ax_.get_yticks().tolist() == [0, 1]
+    display = AttentionDisplay.from_weights(WEIGHTS[0], names=["good"])
+    assert tick_labels(display.ax_.yaxis) == ["good"]
+
+
+def test_many_names_do_not_run_into_each_other():
+    names = [f"patient {i}" for i in range(300)]
+    display = AttentionDisplay.from_weights([[0.5, 0.5]] * 300, names=names)
+    display.figure_.draw_without_rendering()
+    assert_apart(display.ax_.get_yticklabels())
+    shown = tick_labels(display.ax_.yaxis)
+    assert shown == [names[int(place)] for place in display.ax_.get_yticks()]
+
+
+def test_it_draws_in_given_axes_with_given_colours():
+    _, (ax, other) = plt.subplots(1, 2)
+    display = AttentionDisplay.from_weights(WEIGHTS, ax=ax, cmap="Greens", vmax=1)
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert display.image_.get_cmap().name == "Greens"
+    assert display.image_.get_clim() == (0, 1)
+    assert not other.images
+
+
+def test_it_draws_in_axes_of_a_subfigure():
+    subfigure, _ = plt.figure().subfigures(1, 2)
+    ax = subfigure.subplots()
+    display = AttentionDisplay.from_weights(WEIGHTS, symbols=SYMBOLS, ax=ax)
+    assert display.figure_ is subfigure
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"symbols": [["a", "b", "c"], ["d"]]}, r"symbols\[1\] has 1 symbols.*2 steps"),
+        ({"symbols": SYMBOLS[:1]}, "symbols has 1 lists for 2 sequences"),
+        ({"names": ["a"]}, "names has 1 names for 2 sequences"),
+        ({"weights": []}, "no sequence to draw"),
+        ({"weights": [[[0.5, 0.5]]]}, r"weights\[0\] has shape \(1, 2\)"),
+        ({"weights": [[1.0], []]}, r"weights\[1\] has shape \(0,\)"),
+        (
+            {"weights": [0.5, 0.5], "symbols": ["a", "b", "c"]},
+            r"symbols\[0\] has 3 symbols, but the network reads 2 steps",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_an_error(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        AttentionDisplay.from_weights(**{"weights": WEIGHTS, **arguments})
+
+
+def test_a_network_without_attention_is_an_error(data):
+    X, y = data
+    with pytest.raises(ValueError, match="fitted without attention"):
+        AttentionDisplay.from_estimator(regressor(pooling="last").fit(X, y), X)
+    tagger = RNNTagger(max_epochs=1).fit(X, [x[:, 0] > 0 for x in X])
+    with pytest.raises(ValueError, match="attention"):
+        AttentionDisplay.from_estimator(tagger, X)
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, make_pipeline], ids=["bare", "pipeline"])
+def test_an_unfitted_estimator_is_an_error(data, wrap):
+    with pytest.raises(NotFittedError):
+        AttentionDisplay.from_estimator(wrap(regressor()), data[0])
+
+
+def test_an_estimator_without_a_network_is_an_error():
+    X = np.zeros((4, 2))
+    with pytest.raises(TypeError, match="Ridge holds no recurrent network"):
+        AttentionDisplay.from_estimator(Ridge().fit(X, X[:, 0]), X)
+
+
+def test_a_classifier_looks_at_the_step_that_matters():
+    rng = np.random.default_rng(0)
+    X = rng.choice(3, size=(200, 8))  # tokens 0 to 2 are noise
+    y = rng.choice(2, size=200)
+    places = rng.integers(0, 8, size=200)
+    X[np.arange(200), places] = 3 + y
+    model = RNNClassifier(
+        hidden_size=8,
+        pooling="attention",
+        embedding_dim=4,
+        input_dropout=0.0,
+        learning_rate=0.02,
+        max_epochs=20,
+        random_state=0,
+    )
+    display = AttentionDisplay.from_estimator(model.fit(X, y), X)
+    looked_at = display.image_.get_array().argmax(axis=1)
+    assert (np.abs(looked_at - places) <= 1).mean() > 0.7
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r'pip install "sklearn-rnn\[plot\]"'):
+        AttentionDisplay.from_weights(WEIGHTS)
