@@ -57,7 +57,8 @@ class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
         each batch.
     return_sequences : bool, default=False
         Whether to predict at every step, from the steps up to it (or, if
-        bidirectional, from all), instead of once a sequence.
+        bidirectional, from all), instead of once a sequence; there is no
+        pooling then.
     pooling : {"last", "mean", "max", "attention"}, default="last"
         How the hidden states of a sequence's steps become one vector: the
         state after the last step, their mean, their maximum, or a mean with
