@@ -20,6 +20,7 @@ from sklearn_rnn.training import (
     OPTIMIZERS,
     SCHEDULES,
     Patience,
+    any_lr_scheduler,
     find_schedule,
     limit_threads,
     n_epochs_for,
@@ -164,6 +165,11 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
                 f"bptt_steps={self.bptt_steps} does not go with bidirectional=True: a "
                 "piece hands its state on to the next, and the backward direction "
                 "begins in the last one. Set one of them to its default."
+            )
+        if self.lr_schedule is not None and any_lr_scheduler(self._given_callbacks()):
+            raise ValueError(
+                f"callbacks has an LRScheduler, and lr_schedule={self.lr_schedule!r} "
+                "sets the learning rate as well. Set lr_schedule=None."
             )
 
     def _class_weights_of_steps(self):

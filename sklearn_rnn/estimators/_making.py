@@ -12,7 +12,6 @@ from sklearn_rnn.training import (
     SequenceNet,
     StepTargets,
     WeightedLoss,
-    any_lr_scheduler,
     check_device,
     choose_n_threads,
     copy_callbacks,
@@ -108,15 +107,14 @@ class NetMaker:
             class_weights = torch.as_tensor(class_weights, dtype=dtype)
         return WeightedLoss(self._loss_name(), self._per_step, class_weights)
 
-    def _callbacks(self, scheduler):
+    def _given_callbacks(self):
         given = self.callbacks
-        given = [] if given is None else given
-        given = copy_callbacks(given if isinstance(given, list) else [given])
-        if self.lr_schedule is not None and any_lr_scheduler(given):
-            raise ValueError(
-                f"callbacks has an LRScheduler, and lr_schedule={self.lr_schedule!r} "
-                "sets the learning rate as well. Set lr_schedule=None."
-            )
+        if given is None:
+            return []
+        return given if isinstance(given, list) else [given]
+
+    def _callbacks(self, scheduler):
+        given = copy_callbacks(self._given_callbacks())
         if scheduler is not None:
             given += copy_callbacks([(SCHEDULER, scheduler)])
         own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])

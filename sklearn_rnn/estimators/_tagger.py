@@ -458,6 +458,14 @@ list of arrays or SequenceArray
     _per_step = True
     _pooling = None
 
+    def _check_together(self, continuing):
+        super()._check_together(continuing)
+        if np.ndim(self.missing_label) != 0:
+            raise ValueError(
+                f"missing_label={self.missing_label!r} is not one label. Put None, "
+                "which is always missing, in the place of several."
+            )
+
     def _labels(self, steps):
         """Return the labels of all steps, and where there are any."""
         labels = steps.values

@@ -148,6 +148,8 @@ def _read(y, owner):
         return StepValues(values, y.lengths, from_array=False)
     if isinstance(y, pd.Series):
         y = y.to_numpy()
+    if np.ma.isMaskedArray(y):
+        y = np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
     if is_list_of_sequences(y):
         return _read_list(y)
     y = np.asarray(y)

@@ -731,6 +731,17 @@ def test_partial_fit_goes_on_after_an_interrupt_of_a_scheduled_fit():
     assert model.n_iter_ == 3
 
 
+def test_a_pickle_loads_though_the_schedule_set_since_fits_no_callback():
+    X, y = make_data()
+    model = make_regressor(lr_schedule=None, callbacks=HALVE_IN_SKORCH).fit(X, y)
+    model.set_params(lr_schedule="cosine")
+    loaded = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    # It is fit that refuses the two of them.
+    with pytest.raises(ValueError, match="callbacks has an LRScheduler"):
+        loaded.fit(X, y)
+
+
 def test_warm_start_runs_through_the_schedule_again():
     X, y = make_data()
     callback, seen = watch_learning_rates()

@@ -806,24 +806,69 @@ def test_balanced_is_the_inverse_of_the_shares_of_labelled_steps():
     # Only their proportion matters.
     twice = make_tagger(class_weight={k: 2 * w for k, w in weights.items()}).fit(X, y)
     close(twice.predict_proba(X), by_hand.predict_proba(X), rtol=1e-5)
+    np.testing.assert_allclose(twice.loss_curve_, by_hand.loss_curve_)
 
 
-def test_class_weights_and_sample_weights_multiply():
+@pytest.mark.parametrize("class_weight", [None, {"rare": 5.0, "usual": 1.0}])
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_class_weights_and_sample_weights_multiply(class_weight, with_weights):
+    """The loss by hand, of a network that does not learn."""
     X, y = rare()
+    y = y.astype(object)
+    y[::3, 2:4] = None
     weights = np.random.default_rng(0).integers(1, 4, size=40)
-    options = {"class_weight": {"rare": 5.0, "usual": 1.0}}
-    models = [
-        make_tagger(**(options if with_class else {})).fit(X, y, sample_weight=w)
-        for with_class in (False, True)
-        for w in (None, weights)
-    ]
-    assert len({model.predict_proba(X).tobytes() for model in models}) == 4
+    weights = weights if with_weights else np.ones(40)
+    model = make_tagger(class_weight=class_weight, learning_rate=1e-15, max_epochs=1)
+    model.fit(X, y, sample_weight=weights)
+    known = y != None  # noqa: E711
+    of_class = {"rare": 1.0, "usual": 1.0} if class_weight is None else class_weight
+    of_step = np.array([of_class[label] for label in y[known]])
+    # Both have mean 1: class weights over steps, the others over sequences.
+    of_step = of_step / of_step.mean()
+    of_step = of_step * np.repeat(weights / weights.mean(), known.sum(axis=1))
+    codes = (y[known] == "usual").astype(int)
+    losses = -np.log(model.predict_proba(X)[known][np.arange(len(codes)), codes])
+    assert model.loss_curve_[0] == pytest.approx((of_step * losses).mean(), rel=1e-6)
 
 
 def test_a_class_weight_of_one_is_none():
     X, y = rare()
     weighted = make_tagger(class_weight={"rare": 1.0, "usual": 1.0}).fit(X, y)
     close(weighted.predict_proba(X), make_tagger().fit(X, y).predict_proba(X))
+
+
+# Tokens and names.
+
+
+@pytest.mark.parametrize(
+    "form",
+    [list, objects, lambda X: [x.tolist() for x in X]],
+    ids=["arrays", "objects", "lists"],
+)
+def test_tokens_are_tagged(form):
+    rng = np.random.default_rng(0)
+    X = [rng.integers(6, size=n) for n in rng.integers(1, 8, size=60)]
+    # A token's tag hangs on the one before, as an article's on nothing.
+    tags = [np.where(np.diff(x, prepend=0) > 0, "rises", "else") for x in X]
+    options = {"embedding_dim": 4, "hidden_size": 8, "learning_rate": 0.03}
+    tagger = make_tagger(**options, batch_size=8, max_epochs=25).fit(
+        form(X), form(tags)
+    )
+    assert tagger.score(form(X), form(tags)) > 0.95
+    unknown = tagger.predict([[3, 99], [3, 10**5]])
+    assert [len(p) for p in unknown] == [2, 2]
+    assert unknown[0].tolist() == unknown[1].tolist()
+
+
+def test_target_feature_may_be_a_name():
+    X, _, _ = ragged()
+    frames = [pd.DataFrame(x, columns=["a", "b"]) for x in X]
+    y = [frame["b"] + 100 for frame in frames]
+    model = make_regressor(target_feature="b", learning_rate=1e-15).fit(frames, y)
+    # Without the network, that is the value of the feature at the step.
+    model.module_.head.weight.data.zero_()
+    for predicted, target in zip(model.predict(frames), y, strict=True):
+        np.testing.assert_allclose(predicted, target, atol=1e-6)
 
 
 # Few data.

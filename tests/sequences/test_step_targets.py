@@ -111,6 +111,11 @@ def test_what_is_not_a_target_for_every_step_is_refused(y, message):
         aligned(y, RAGGED)
 
 
+def test_what_is_masked_is_missing():
+    y = np.ma.masked_equal([[1, 2], [3, 4]], 3)
+    assert aligned(y, np.zeros((2, 2, 1))).values.tolist() == [1, 2, None, 4]
+
+
 def test_missing_is_nan_or_none():
     assert is_missing(np.array([1.0, NAN])).tolist() == [False, True]
     assert is_missing(np.array(["a", None, NAN], dtype=object)).tolist() == [0, 1, 1]
