@@ -321,11 +321,9 @@ class SequenceNet(NeuralNet):
         self._n_batches_done += 1
         if not outputs:  # no step of the batch has a target
             return {"loss": torch.zeros(()), "n_targets": 0, "y_pred": torch.empty(0)}
-        loss, y_pred = (
-            total / n_targets,
-            torch.cat(outputs, dim=min(len(outputs), 2) - 1),
-        )
-        return {"loss": loss, "n_targets": n_targets, "y_pred": y_pred}
+        # Pieces follow one another in time: outputs are (N, T, n_outputs).
+        y_pred = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
+        return {"loss": total / n_targets, "n_targets": n_targets, "y_pred": y_pred}
 
     def _gradient(self, compute, batch, results):
         """Compute a gradient, clip it, and append it to `results`."""
