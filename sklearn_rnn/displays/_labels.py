@@ -101,11 +101,11 @@ def label_rows(ax, names):
         One a row; some are left out where they would be too small to read.
     """
     places = range(len(names))
-    ticks = ax.set_yticks(places, names)
+    ticks = ax.set_yticks(places, names, parse_math=False)
     _, height = cell_size(ax)
     style = fitting_style([tick.label1 for tick in ticks], np.inf, height)
     every = _thin_out(style)
-    ax.set_yticks(places[::every], names[::every], **style)
+    ax.set_yticks(places[::every], names[::every], parse_math=False, **style)
 
 
 def _thin_out(style):

@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import LRScheduler
 
-from sklearn_rnn.estimators._inspecting import Inspector
-from sklearn_rnn.estimators._making import NetMaker
+from sklearn_rnn.estimators._inspection import Inspector
+from sklearn_rnn.estimators._net_maker import NetMaker
 from sklearn_rnn.estimators._reading import SampleReader
 from sklearn_rnn.estimators._state import DTYPES, PortableState
 from sklearn_rnn.kernels import CELLS
@@ -157,6 +157,7 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
 
     def _decide(self):
         """Fix what parameters decide about how X and y are read, at a new start."""
+        self._reads_tokens = self.embedding_dim is not None
 
     def _check_together(self, continuing):
         """Refuse parameters that do not go together, or not with a former fit."""
@@ -171,6 +172,9 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
                 f"callbacks has an LRScheduler, and lr_schedule={self.lr_schedule!r} "
                 "sets the learning rate as well. Set lr_schedule=None."
             )
+
+    def _learn_class_weights(self, samples):
+        """Fit what `class_weight` makes of the labels of steps."""
 
     def _class_weights_of_steps(self):
         """Return what a step counts by its class, or None."""
@@ -225,9 +229,9 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
             random_state = self._random_state = new_random_state(self.random_state)
             if validation is None and self.early_stopping:
                 samples, validation = self._hold_out(samples, random_state)
-            samples = samples.with_mean_weight_one()
+            samples = samples.with_mean_weight_one(self._per_step)
             if validation is not None:
-                validation = validation.with_mean_weight_one()
+                validation = validation.with_mean_weight_one(self._per_step)
             network = self._network(samples, random_state, continuing)
             monitor = "train_loss" if validation is None else "valid_loss"
             self._make_net(
@@ -242,7 +246,10 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
     def _choose_n_epochs(self, sequences):
         updates_a_batch = 1
         if self._per_step and self.bptt_steps is not None:
-            updates_a_batch = -(-int(sequences.lengths.mean()) // self.bptt_steps)
+            n_batches = -(-len(sequences) // self.batch_size)
+            batches = np.array_split(np.sort(sequences.lengths), n_batches)
+            pieces = [-(-batch[-1] // self.bptt_steps) for batch in batches]
+            updates_a_batch = np.mean(pieces)
         return n_epochs_for(len(sequences), self.batch_size, updates_a_batch)
 
     @torch.inference_mode(False)
@@ -265,7 +272,7 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
             network = self._network(samples, self._random_state, continuing, False)
             if not continuing:
                 self._make_net(network)
-            self._refresh_net()
+            self._refresh_net(samples)
         self._train(samples, None, 1, self._random_state)
         return self
 

@@ -48,8 +48,9 @@ class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
         output layer, drawn anew for each sequence and hidden at all of its
         steps (locked or variational dropout).
     input_dropout : float, default=0.2
-        The same for the input features. A hidden one has its mean at every
-        step; a single feature is never hidden.
+        The same for the input features, or the dimensions of embedded tokens.
+        A hidden feature is 0 at every step, which is its mean after
+        `standardize`; a single feature is never hidden.
     weight_drop : float, default=0.0
         Share of the recurrent weights set to zero in training, drawn anew for
         each batch.
@@ -87,8 +88,10 @@ None, default="cosine"
     bptt_steps : int, default=None
         Most steps that gradients flow back through (truncated backpropagation
         through time). Longer sequences are learned piece by piece, the state
-        carried on; memory is then that of a piece. None has no bound. Not for
-        a bidirectional network.
+        carried on; memory is then that of a piece. Pieces are counted from the
+        end of a sequence that has one target, and from its start, with an
+        update each, where every step has one. None has no bound. Not for a
+        bidirectional network.
     batch_size : int, default=64
         Sequences an update, at most; sequences of like length go together.
     max_epochs : int or "auto", default="auto"
@@ -407,7 +410,8 @@ list of arrays or SequenceArray
             Columns in the order of `classes_`.
         """
         check_is_fitted(self)
-        return log_softmax(self._outputs_of(self._read_sequences(X, reset=False)))
+        sequences = self._read_sequences(X, reset=False)
+        return self._log_probabilities(sequences, self._outputs_of(sequences))
 
     def _predictions(self, sequences, outputs):
         """Turn the network's outputs into what ``predict`` returns."""
@@ -416,6 +420,10 @@ list of arrays or SequenceArray
     def _probabilities(self, sequences, outputs):
         """Turn the network's outputs into what ``predict_proba`` returns."""
         return np.exp(log_softmax(outputs))
+
+    def _log_probabilities(self, sequences, outputs):
+        """Turn the network's outputs into what ``predict_log_proba`` returns."""
+        return log_softmax(outputs)
 
     # What BaseRNN asks.
 

@@ -49,7 +49,7 @@ class NumberCoder:
                 "without a target is NaN."
             )
         empty = np.isnan(values).reshape(len(values), -1).all(axis=0)
-        if empty.any():
+        if empty.all() or (reset and empty.any()):
             raise ValueError(
                 f"output {int(empty.argmax())} of y is NaN at every step: there is "
                 "nothing to learn or to score."

@@ -38,7 +38,7 @@ class SampleReader:
         """Read X; return it without padding, and as it was given."""
         owner = type(self).__name__
         sequences, padded = check_with_padding(X, owner=owner)
-        if self.embedding_dim is not None:
+        if self._reads_tokens:
             check_tokens(sequences, owner=owner)
         check_features(self, X, sequences, reset=reset)
         return sequences, padded
@@ -78,7 +78,13 @@ class SampleReader:
 
     def _read_step_targets(self, y, sequences, padded, *, reset, **about_y):
         """Read a target for every step, in a container of its own."""
-        steps = check_step_targets(y, sequences, padded, owner=type(self).__name__)
+        steps = check_step_targets(
+            y,
+            sequences,
+            padded,
+            owner=type(self).__name__,
+            missing_label=getattr(self, "missing_label", None),
+        )
         values = self._check_step_values(steps, reset=reset, **about_y)
         if reset:
             # Padding makes folds of one length and of several: all are lists then.
@@ -124,5 +130,6 @@ class SampleReader:
             random_state,
             labels=samples.y if is_classifier(self) else None,
             horizon=self._horizon(),
+            per_step=self._per_step,
         )
         return samples.select(train), samples.select(validation)

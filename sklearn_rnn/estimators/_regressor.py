@@ -50,8 +50,9 @@ class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
         output layer, drawn anew for each sequence and hidden at all of its
         steps (locked or variational dropout).
     input_dropout : float, default=0.2
-        The same for the input features. A hidden one has its mean at every
-        step; a single feature is never hidden.
+        The same for the input features, or the dimensions of embedded tokens.
+        A hidden feature is 0 at every step, which is its mean after
+        `standardize`; a single feature is never hidden.
     weight_drop : float, default=0.0
         Share of the recurrent weights set to zero in training, drawn anew for
         each batch.
@@ -101,8 +102,10 @@ None, default="cosine"
     bptt_steps : int, default=None
         Most steps that gradients flow back through (truncated backpropagation
         through time). Longer sequences are learned piece by piece, the state
-        carried on; memory is then that of a piece. None has no bound. Not for
-        a bidirectional network.
+        carried on; memory is then that of a piece. Pieces are counted from the
+        end of a sequence that has one target, and from its start, with an
+        update each, where every step has one. None has no bound. Not for a
+        bidirectional network.
     batch_size : int, default=64
         Sequences an update, at most; sequences of like length go together.
     max_epochs : int or "auto", default="auto"
@@ -428,6 +431,7 @@ list of arrays or SequenceArray
         return tags
 
     def _decide(self):
+        super()._decide()
         # As it was at fit, whatever set_params may change before predict.
         self._per_step = self.return_sequences
 
@@ -451,7 +455,7 @@ list of arrays or SequenceArray
             )
 
     def _horizon(self):
-        return 1 if self._per_step else self._n_outputs()
+        return self._n_outputs()
 
     def _predictions(self, sequences, outputs):
         """Turn the network's outputs into what ``predict`` returns."""

@@ -62,8 +62,7 @@ or SequenceArray
         ndarray of bool of shape (n_sequences,)
             Only for targets of steps.
         """
-        exists = has_target(torch.from_numpy(self.step_targets())).numpy()
-        return np.logical_or.reduceat(exists.any(axis=1), self.y.starts)
+        return np.logical_or.reduceat(self._targets_there().any(axis=1), self._starts)
 
     def step_weights(self):
         """Return each step's weight, that of its sequence.
@@ -77,8 +76,13 @@ or SequenceArray
             return None
         return np.repeat(self.weights, self.sequences.lengths)
 
-    def with_mean_weight_one(self):
+    def with_mean_weight_one(self, per_step=False):
         """Return the same samples, weighted relative to one another.
+
+        Parameters
+        ----------
+        per_step : bool, default=False
+            Whether every step has a target: the mean is then over those.
 
         Returns
         -------
@@ -87,4 +91,16 @@ or SequenceArray
         """
         if self.weights is None or (self.weights == self.weights[0]).all():
             return self._replace(weights=None)
-        return self._replace(weights=self.weights / self.weights.mean())
+        counts = None
+        if per_step:
+            counts = np.add.reduceat(self._targets_there().sum(axis=1), self._starts)
+        mean = np.average(self.weights, weights=counts)
+        return self._replace(weights=self.weights / mean)
+
+    def _targets_there(self):
+        return has_target(torch.from_numpy(self.step_targets())).numpy()
+
+    @property
+    def _starts(self):
+        """Where each sequence begins among the steps of all in a row."""
+        return np.cumsum(self.sequences.lengths) - self.sequences.lengths

@@ -1,7 +1,5 @@
 """StatefulPredictor: a fitted model on a live signal, step by step."""
 
-from functools import partial
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.sequences import SequencesLike
-from sklearn_rnn.training import limit_threads, to_batch
+from sklearn_rnn.training import limit_threads, run_to_own_ends, to_batch
 
 
 def _model_has(method):
@@ -78,8 +76,10 @@ class StatefulPredictor:
     def __init__(self, estimator: Any) -> None:
         if isinstance(estimator, Pipeline):
             raise TypeError(
-                "StatefulPredictor takes the network's estimator alone: give "
-                "pipeline[-1], and the steps as pipeline[:-1] hands them on."
+                "StatefulPredictor takes the network's estimator alone. After a "
+                "SequenceWindower, call pipeline.predict on the last rows instead: the "
+                "network has learned windows, and begins each one afresh. Otherwise "
+                "give pipeline[-1], and steps as pipeline[:-1].transform makes them."
             )
         if not isinstance(estimator, BaseRNN):
             raise TypeError(
@@ -125,9 +125,10 @@ class StatefulPredictor:
 
         Parameters
         ----------
-        X : like the X of fit, or array of shape (n_features,)
-            New steps of each stream, in the order of the first call; a 1-D
-            array is one step of a single stream.
+        X : like the X of fit, array of shape (n_features,), or DataFrame
+            New steps of each stream, in the order of the first call. A 1-D
+            array or Series is one step of a single stream, a frame with the
+            features as columns some steps of it.
 
         Returns
         -------
@@ -159,10 +160,35 @@ class StatefulPredictor:
         """
         return self.estimator._probabilities(*self._advance(X))
 
+    @available_if(_model_has("predict_log_proba"))
+    def predict_log_proba(self, X: SequencesLike | ArrayLike) -> np.ndarray:
+        """Hand over the newest steps, and predict logarithms of probabilities.
+
+        Parameters
+        ----------
+        X : like the X of fit, or array of shape (n_features,)
+            As for ``predict``, instead of which it is called.
+
+        Returns
+        -------
+        ndarray
+            What the estimator's ``predict_log_proba`` returns.
+        """
+        return self.estimator._log_probabilities(*self._advance(X))
+
+    def __repr__(self):
+        return f"StatefulPredictor({self.estimator!r})"
+
     def _advance(self, X):
         """Read new steps; return them, and the network's outputs for them."""
         estimator = self.estimator
-        sequences = estimator._read_sequences(_as_sequences(X), reset=False)
+        X = _as_sequences(X, estimator)
+        sequences, padded = estimator._read_with_padding(X, reset=False)
+        if (sequences.lengths != padded.lengths).any():
+            raise ValueError(
+                "a new step is NaN in every feature, and a live signal has no padding: "
+                "fill it, or leave that step out."
+            )
         if self.n_steps_ is not None and len(self.n_steps_) != len(sequences):
             raise ValueError(
                 f"X has {len(sequences)} streams, but the first call had "
@@ -187,9 +213,8 @@ class StatefulPredictor:
         network = self._network
         everyone = np.arange(len(sequences))
         batch = to_batch(sequences, everyone, self.estimator.net_.device)
-        states, self._state = _go_on(
-            network, batch["x"], sequences.lengths, self._state
-        )
+        lengths = torch.tensor(sequences.lengths, device=batch["x"].device)
+        states, self._state = run_to_own_ends(network, batch["x"], lengths, self._state)
         if network.pooling is None:
             steps = network.read(states)  # (N, T, n_outputs)
             own = [s[:n] for s, n in zip(steps, sequences.lengths, strict=True)]
@@ -210,30 +235,19 @@ def _refuse_bidirectional(estimator):
         )
 
 
-def _go_on(network, x, lengths, state):
-    """Run a network from `state`; leave each stream after its own last step."""
-    pieces = []
-    for begin, end in pairwise([0, *np.unique(lengths)]):
-        rows = torch.from_numpy(np.flatnonzero(lengths >= end)).to(x.device)
-        before = state and _map_parts(lambda part, i=rows: part[:, i], state)
-        states, after = network.run(x[rows, begin:end], None, before)
-        whole = states.new_zeros(end - begin, len(x), states.shape[2])
-        pieces.append(whole.index_copy(1, rows, states))
-        if begin == 0:  # everybody's first steps
-            state = after
-        else:
-            put = partial(torch.index_copy, dim=1, index=rows)
-            state = _map_parts(lambda a, b, put=put: put(a, source=b), state, after)
-    return torch.cat(pieces), state
-
-
-def _map_parts(function, *states):
-    """Apply a function to the tensors of states, layer by layer."""
-    return tuple(tuple(map(function, *layers)) for layers in zip(*states, strict=True))
-
-
-def _as_sequences(X):
-    """Turn one step, and tables of steps of one feature, into sequences."""
+def _as_sequences(X, estimator):
+    """Turn one step, and tables of steps, into sequences."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if isinstance(X, pd.Series) and names is not None and X.dtype != object:
+        X = X.to_frame().T
+    if isinstance(X, pd.DataFrame) and not estimator._fitted_on_columns:
+        if names is not None and list(X.columns) != list(names):
+            raise ValueError(
+                f"new steps have the features {list(X.columns)}, and "
+                f"{type(estimator).__name__} was fitted on {list(names)}: give them in "
+                "that order."
+            )
+        return [X]
     if isinstance(X, (pd.DataFrame, pd.Series)):
         X = X.to_numpy()
     if isinstance(X, (list, tuple)):

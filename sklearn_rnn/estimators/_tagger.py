@@ -48,8 +48,9 @@ class RNNTagger(LabelCoder, BaseRNN):
         output layer, drawn anew for each sequence and hidden at all of its
         steps (locked or variational dropout).
     input_dropout : float, default=0.2
-        The same for the input features. A hidden one has its mean at every
-        step; a single feature is never hidden.
+        The same for the input features, or the dimensions of embedded tokens.
+        A hidden feature is 0 at every step, which is its mean after
+        `standardize`; a single feature is never hidden.
     weight_drop : float, default=0.0
         Share of the recurrent weights set to zero in training, drawn anew for
         each batch.
@@ -83,8 +84,10 @@ None, default="cosine"
     bptt_steps : int, default=None
         Most steps that gradients flow back through (truncated backpropagation
         through time). Longer sequences are learned piece by piece, the state
-        carried on; memory is then that of a piece. None has no bound. Not for
-        a bidirectional network.
+        carried on; memory is then that of a piece. Pieces are counted from the
+        end of a sequence that has one target, and from its start, with an
+        update each, where every step has one. None has no bound. Not for a
+        bidirectional network.
     batch_size : int, default=64
         Sequences an update, at most; sequences of like length go together.
     max_epochs : int or "auto", default="auto"
@@ -404,8 +407,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_timesteps, n_classes), or of object
             As `predict_proba`.
         """
-        sequences, outputs = self._step_outputs(X)
-        return self._as_given(log_softmax(outputs), sequences)
+        return self._log_probabilities(*self._step_outputs(X))
 
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -428,7 +430,13 @@ list of arrays or SequenceArray
         """
         check_is_fitted(self)
         sequences, padded = self._read_with_padding(X, reset=False)
-        steps = check_step_targets(y, sequences, padded, owner=type(self).__name__)
+        steps = check_step_targets(
+            y,
+            sequences,
+            padded,
+            owner=type(self).__name__,
+            missing_label=self.missing_label,
+        )
         labels, exists = self._labels(steps)
         weights = self._read_weights(sample_weight, sequences, None)
         if weights is not None:
@@ -449,6 +457,10 @@ list of arrays or SequenceArray
     def _probabilities(self, sequences, outputs):
         """Turn the network's outputs into what ``predict_proba`` returns."""
         return self._as_given(np.exp(log_softmax(outputs)), sequences)
+
+    def _log_probabilities(self, sequences, outputs):
+        """Turn the network's outputs into what ``predict_log_proba`` returns."""
+        return self._as_given(log_softmax(outputs), sequences)
 
     def _as_given(self, values, sequences):
         return split_steps(values, sequences.lengths, as_array=self._y_from_array)
@@ -476,9 +488,7 @@ list of arrays or SequenceArray
                 f"y has {labels.shape[1]} labels a step, and {type(self).__name__} "
                 "predicts one. Fit one model for each."
             )
-        missing = is_missing(labels)
-        if self.missing_label is not None:
-            missing |= labels == self.missing_label
+        missing = is_missing(labels, self.missing_label)
         if missing.all():
             raise ValueError("no step of y has a label: all are missing.")
         if labels.dtype.kind == "f" and np.isinf(labels).any():
@@ -507,13 +517,19 @@ list of arrays or SequenceArray
         self._check_enough_classes(self.classes_[np.unique(codes)])
 
     def _learn_targets(self, samples):
+        self._learn_class_weights(samples)
+
+    def _learn_class_weights(self, samples):
         self._weight_of_class = None
-        if self.class_weight is not None:
-            codes = samples.step_targets()[:, 0]
-            codes = codes[codes != NO_CODE]
-            weights = self._weigh_classes(codes)
-            # Of mean 1 over the labelled steps, as sample weights are.
-            self._weight_of_class = weights / weights[codes].mean()
+        if self.class_weight is None:
+            return
+        codes, of_steps = samples.step_targets()[:, 0], samples.step_weights()
+        exists = codes != NO_CODE
+        weights = self._weigh_classes(codes[exists])
+        # Of mean 1 over the labelled steps, times the weights of their sequences.
+        of_steps = None if of_steps is None else of_steps[exists]
+        mean = np.average(weights[codes[exists]], weights=of_steps)
+        self._weight_of_class = weights / mean
 
     def _class_weights_of_steps(self):
         return self._weight_of_class

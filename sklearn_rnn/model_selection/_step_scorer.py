@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn.sequences import SequenceArray, check_step_targets, is_missing
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    check_step_targets,
+    check_with_padding,
+    is_missing,
+)
 
 
 def make_step_scorer(
@@ -86,21 +91,41 @@ class StepScorer:
     def __call__(self, estimator, X, y):
         predictions = getattr(estimator, self.response_method)(X)
         lengths = np.array([len(one) for one in predictions])
-        steps = SequenceArray(
-            np.zeros((lengths.sum(), 1)), np.cumsum(lengths) - lengths, lengths
-        )
-        true = check_step_targets(y, steps, steps, owner="the scorer").values
-        missing = is_missing(true)
-        if self.missing_label is not None:
-            missing |= true == self.missing_label
-        there = ~missing.reshape(len(true), -1).any(axis=1)
+        true = check_step_targets(
+            y,
+            *_sequences(X, lengths),
+            owner="the scorer",
+            missing_label=self.missing_label,
+        ).values
+        predicted = np.concatenate(list(predictions))
+        if true.ndim == 1 or true.shape[1] == 1:
+            return self.sign * self._score(true.reshape(len(true)), predicted)
+        # Each output counts where it has a target, as in the estimators' score.
+        scores = map(self._score, true.T, predicted.T)
+        return self.sign * float(np.mean(list(scores)))
+
+    def _score(self, true, predicted):
+        there = ~is_missing(true, self.missing_label)
         if not there.any():
             raise ValueError("no step of y has a target: there is nothing to score.")
-        true, predicted = true[there], np.concatenate(list(predictions))[there]
+        true, predicted = true[there], predicted[there]
         if true.dtype == object:
             true = np.array(true.tolist())
-        return self.sign * float(self.score_func(true, predicted, **self.kwargs))
+        return float(self.score_func(true, predicted, **self.kwargs))
 
     def __repr__(self):
         name = getattr(self.score_func, "__name__", repr(self.score_func))
         return f"make_step_scorer({name})"
+
+
+def _sequences(X, lengths):
+    """Read X without padding and with it, if it is sequences of these lengths."""
+    try:
+        sequences, padded = check_with_padding(X)
+        if np.array_equal(sequences.lengths, lengths):
+            return sequences, padded
+    except (TypeError, ValueError):
+        pass  # a table, say, of which a pipeline makes sequences
+    starts = np.cumsum(lengths) - lengths
+    steps = SequenceArray(np.zeros((lengths.sum(), 1)), starts, lengths)
+    return steps, steps

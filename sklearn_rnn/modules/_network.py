@@ -207,7 +207,7 @@ class SequenceNetwork(nn.Module):
         """
         return self.head(self.dropout(states, new_masks)).transpose(0, 1)
 
-    def input_gradients(self, x, lengths=None):
+    def input_gradients(self, x, lengths=None, of_classes=False):
         """Differentiate the last outputs by the inputs of every step.
 
         Parameters
@@ -216,12 +216,15 @@ class SequenceNetwork(nn.Module):
             Steps, as for ``forward``.
         lengths : LongTensor of shape (N,), default=None
             Steps of each sequence; None when all have T.
+        of_classes : bool, default=False
+            Whether outputs are logits, of which only differences mean anything.
 
         Returns
         -------
         Tensor of shape (N, T, n_inputs)
-            Derivatives of the sum of a sequence's outputs, or without pooling of
-            its last step's, by the inputs as the core reads them.
+            Derivatives by the inputs as the core reads them: of the sum of a
+            sequence's outputs (without pooling, of its last step's), or of how far
+            its largest logit stands above their mean.
         """
         inputs = self._inputs(x).detach().requires_grad_()
         states, _ = self.core.run(inputs, lengths)
@@ -229,6 +232,8 @@ class SequenceNetwork(nn.Module):
         if self.pooling is None:
             last = len(states) - 1 if lengths is None else lengths - 1
             outputs = outputs[torch.arange(len(outputs), device=outputs.device), last]
+        if of_classes:
+            outputs = outputs.amax(dim=1) - outputs.mean(dim=1)
         return torch.autograd.grad(outputs.sum(), inputs)[0].transpose(0, 1)
 
     def set_input_scaling(self, center, factor):

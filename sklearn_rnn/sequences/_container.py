@@ -325,6 +325,21 @@ class SequenceArray:
             factor = self.factor * factor
         return self._replace(center=center, factor=factor)
 
+    def over(self, starts: np.ndarray, lengths: np.ndarray) -> Self:
+        """Return other sequences over the same rows.
+
+        Parameters
+        ----------
+        starts, lengths : ndarray of int of shape (n_sequences,)
+            First row and number of steps of each.
+
+        Returns
+        -------
+        SequenceArray
+            Read through the same affine map.
+        """
+        return self._replace(starts=starts, lengths=lengths)
+
     # Which rows the selected sequences cover: a selection still holds the whole
     # table, so nothing may look at other rows, or a fold would see its test rows.
 

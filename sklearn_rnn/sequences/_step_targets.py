@@ -32,7 +32,9 @@ class StepValues(NamedTuple):
         return np.cumsum(self.lengths) - self.lengths
 
 
-def check_step_targets(y, sequences, padded, *, owner="the estimator"):
+def check_step_targets(
+    y, sequences, padded, *, owner="the estimator", missing_label=None
+):
     """Read `y` as a target for every step of sequences.
 
     Parameters
@@ -48,6 +50,8 @@ def check_step_targets(y, sequences, padded, *, owner="the estimator"):
         The inputs as they were given.
     owner : str, default="the estimator"
         Who asks, for the messages.
+    missing_label : object, default=None
+        What stands where there is no target, besides NaN and None.
 
     Returns
     -------
@@ -75,7 +79,11 @@ def check_step_targets(y, sequences, padded, *, owner="the estimator"):
     lengths = sequences.lengths
     as_padded = given.lengths == padded.lengths
     first = np.where(as_padded, sequences.starts - padded.starts, 0)
-    fits = as_padded | (given.lengths == lengths) | _is_padded_array(given, lengths)
+    fits = (
+        as_padded
+        | (given.lengths == lengths)
+        | _is_padded_array(given, lengths, missing_label)
+    )
     if not fits.all():
         place = int(np.argmin(fits))
         raise ValueError(
@@ -111,30 +119,36 @@ def flat_rows(starts, lengths):
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
 
-def is_missing(values):
-    """Tell where there is no value: NaN or None.
+def is_missing(values, missing_label=None):
+    """Tell where there is no value: NaN, None, or what is said to mean it.
 
     Parameters
     ----------
     values : ndarray
         Of any type.
+    missing_label : object, default=None
+        What means it besides.
 
     Returns
     -------
     ndarray of bool of the shape of `values`
-        False everywhere for types that cannot say it.
+        True where there is none.
     """
-    return (
-        pd.isna(values) if values.dtype.kind in "fO" else np.zeros(values.shape, bool)
-    )
+    missing = np.zeros(values.shape, dtype=bool)
+    if values.dtype.kind in "fO":
+        missing |= pd.isna(values)
+    if missing_label is not None:
+        missing |= values == missing_label
+    return missing
 
 
-def _is_padded_array(given, lengths):
+def _is_padded_array(given, lengths, missing_label):
     """Tell which sequences of an array have nothing behind those of X."""
     longer = given.lengths > lengths
     if not given.from_array or not longer.any():
         return np.zeros(len(lengths), bool)
-    present = ~is_missing(given.values).reshape(len(given.values), -1).all(axis=1)
+    missing = is_missing(given.values, missing_label)
+    present = ~missing.reshape(len(missing), -1).all(axis=1)
     places = np.arange(len(present)).reshape(len(lengths), -1)
     step = places - places[:, :1]
     last = np.where(present.reshape(step.shape), step, -1).max(axis=1)

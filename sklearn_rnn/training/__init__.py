@@ -19,7 +19,11 @@ from sklearn_rnn.training._losses import WeightedLoss, has_target
 from sklearn_rnn.training._net import SequenceNet
 from sklearn_rnn.training._optimizers import OPTIMIZERS, find_optimizer
 from sklearn_rnn.training._patience import Patience
-from sklearn_rnn.training._pieces import even_size, pieces_of
+from sklearn_rnn.training._pieces import (
+    pieces_of,
+    pieces_to_the_end,
+    run_to_own_ends,
+)
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
 from sklearn_rnn.training._random import new_random_state
 from sklearn_rnn.training._schedule import (
@@ -33,7 +37,7 @@ from sklearn_rnn.training._schedule import (
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._split import validation_split
 from sklearn_rnn.training._threads import choose_n_threads, limit_threads
-from sklearn_rnn.training._truncated import gradient_steps
+from sklearn_rnn.training._truncation import gradient_steps
 
 __all__ = [
     "BLOCK_SIZE",
@@ -54,7 +58,6 @@ __all__ = [
     "choose_n_threads",
     "clip_gradients",
     "copy_callbacks",
-    "even_size",
     "find_optimizer",
     "find_schedule",
     "gradient_steps",
@@ -65,6 +68,8 @@ __all__ = [
     "new_random_state",
     "one_cycle",
     "pieces_of",
+    "pieces_to_the_end",
+    "run_to_own_ends",
     "step_outputs",
     "to_batch",
     "try_scheduler",

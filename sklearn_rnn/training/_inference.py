@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from sklearn_rnn.training._batches import to_batch
-from sklearn_rnn.training._pieces import pieces_of
 
 # Sequences a block. Always this many, the last block filled up: the kernels
 # behind a matrix product depend on its size, and so would the last bits.
@@ -92,7 +91,7 @@ def _blocks(network, sequences, device):
     network.eval()
     try:
         for rows in _rows_of_blocks(sequences.lengths):
-            yield rows, _states(network, to_batch(sequences, rows, device))
+            yield rows, _states(network, sequences[rows], device)
     finally:
         network.train(was_training)
 
@@ -109,12 +108,22 @@ def _rows_of_blocks(lengths):
         yield from filled.reshape(-1, size)
 
 
-def _states(network, block):
+def _states(network, block, device):
+    longest, everyone = int(block.lengths.max()), np.arange(len(block))
     # A backward direction begins at the end: it needs the sequence whole.
-    size = None if network.core.rnn.bidirectional else LONG
+    size = longest if network.core.rnn.bidirectional else LONG
     state = None
-    for x, lengths in pieces_of(**block, size=size):
-        states, state = network.run(x, lengths, state)
+    for begin in range(0, longest, size):
+        inside = np.clip(block.lengths - begin, 0, size)
+        # What has ended is read at its last step, as padding.
+        first = block.starts + np.minimum(begin, block.lengths - 1)
+        piece = block.over(first, np.maximum(inside, 1))
+        batch = to_batch(piece, everyone, device)
+        n_timesteps = batch["x"].shape[1]
+        lengths = None
+        if (inside < n_timesteps).any():
+            lengths = torch.from_numpy(inside).to(device)
+        states, state = network.run(batch["x"], lengths, state)
         yield states, lengths
 
 

@@ -14,7 +14,7 @@ from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._inference import network_outputs
 from sklearn_rnn.training._snapshot import WeightSnapshot
-from sklearn_rnn.training._truncated import gradient_steps
+from sklearn_rnn.training._truncation import gradient_steps
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -191,6 +191,7 @@ class SequenceNet(NeuralNet):
             group["lr"] = self.lr
         self._n_batches = n_batches
         self._n_batches_done = 0
+        self._norms, self._n_clipped = [], 0
 
     def _go_back(self, snapshot):
         snapshot.restore()
@@ -303,7 +304,7 @@ class SequenceNet(NeuralNet):
         -------
         dict
             ``loss``, a scalar tensor, the mean over ``n_targets`` targets, and
-            ``y_pred``, the outputs.
+            ``y_pred``, the outputs, without pieces that have no target.
         """
         total, n_targets, outputs = 0.0, 0, []
         for share, compute in gradient_steps(

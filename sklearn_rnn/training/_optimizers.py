@@ -48,8 +48,14 @@ def find_optimizer(optimizer, weight_decay):
             f"or a name out of {sorted(OPTIMIZERS)}."
         )
     options = dict(options)
+    takes_decay = "weight_decay" in signature(optimizer).parameters
+    if weight_decay and not takes_decay:
+        raise ValueError(
+            f"weight_decay={weight_decay} is given, and {optimizer.__name__} has no "
+            "weight decay. Set it to 0, or take another optimizer."
+        )
     # Passed even if zero: torch's AdamW decays by 0.01 unless told otherwise.
-    if weight_decay or "weight_decay" in signature(optimizer).parameters:
+    if takes_decay:
         options["weight_decay"] = float(weight_decay)
     if weight_decay:
         spared = ("*bias*", "*norms*")

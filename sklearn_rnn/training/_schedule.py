@@ -198,8 +198,8 @@ def n_epochs_for(n_sequences, batch_size, updates_a_batch=1):
         Training sequences.
     batch_size : int
         Sequences a batch, at most.
-    updates_a_batch : int, default=1
-        Pieces of each batch that make an update of their own.
+    updates_a_batch : float, default=1
+        Updates that a batch makes, on average.
 
     Returns
     -------
@@ -213,4 +213,4 @@ def n_epochs_for(n_sequences, batch_size, updates_a_batch=1):
     (60, 5)
     """
     n_updates = -(-n_sequences // batch_size) * updates_a_batch
-    return min(max(-(-UPDATE_BUDGET // n_updates), MIN_EPOCHS), MAX_EPOCHS)
+    return min(max(math.ceil(UPDATE_BUDGET / n_updates), MIN_EPOCHS), MAX_EPOCHS)

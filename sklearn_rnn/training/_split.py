@@ -4,7 +4,9 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 
-def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
+def validation_split(
+    sequences, fraction, random_state, labels=None, horizon=1, per_step=False
+):
     """Choose sequences to validate on, such that training does not see them.
 
     Where sequences are windows of time series, which know their moments or
@@ -24,7 +26,9 @@ def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
     labels : ndarray of shape (n_sequences,), default=None
         Class codes to stratify by.
     horizon : int, default=1
-        Steps of time that a target reaches beyond its window's end, if known.
+        Steps of time that a target reaches beyond its step, if known.
+    per_step : bool, default=False
+        Whether every step of a window has a target, not only its last one.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
     (array([0, 1, 2, 3]), array([6, 7]))
     """
     if sequences.moments is not None or sequences.shares_rows():
-        train, validation = _last_block(sequences, fraction, horizon)
+        train, validation = _last_block(sequences, fraction, horizon, per_step)
     else:
         train, validation = _random(sequences, fraction, random_state, labels)
     if len(train) == 0 or len(validation) == 0:
@@ -58,7 +62,7 @@ def validation_split(sequences, fraction, random_state, labels=None, horizon=1):
     return train, validation
 
 
-def _last_block(sequences, fraction, horizon):
+def _last_block(sequences, fraction, horizon, per_step):
     begin, end = sequences.starts, sequences.ends - 1
     if sequences.moments is not None:
         begin, end = sequences.moments[begin], sequences.moments[end]
@@ -67,9 +71,10 @@ def _last_block(sequences, fraction, horizon):
     in_validation = end >= np.sort(end)[-n_validation]
     validation = np.flatnonzero(in_validation)
     clear_of_inputs = end < begin[validation].min()
-    # A target lies up to `horizon` steps after its window: those of training
+    # A target lies up to `horizon` steps after its step: those of training
     # must end before those of validation begin.
-    clear_of_targets = end + horizon <= end[validation].min()
+    first = begin if per_step else end
+    clear_of_targets = end + horizon <= first[validation].min()
     return np.flatnonzero(clear_of_inputs & clear_of_targets), validation
 
 

@@ -73,7 +73,6 @@ def main():
         for _ in range(options.epochs):
             for kind, batches in iterators.items():
                 model.net_._start_training(len(batches))
-                model.net_._norms, model.net_._n_clipped = [], 0
                 times[kind].append(seconds_an_epoch(model.net_, batches))
         medians = {kind: statistics.median(values) for kind, values in times.items()}
         print(f"{name:>20}", end="")

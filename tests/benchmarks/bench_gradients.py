@@ -5,7 +5,7 @@
 The network is to repeat, at every step, what stood some steps before. Clipping:
 plain gradient descent with momentum at a high learning rate, 3 steps back. Skip
 connections and layer normalisation: default settings for 20 epochs, 5 steps back,
-stacks of one, four and eight layers. Scores are R² on unseen sequences, the mean
+stacks of one and of four layers. Scores are R² on unseen sequences, the mean
 (and worst) over the seeds.
 """
 
@@ -29,8 +29,10 @@ STACKS = {
 
 
 def make_echo(n_sequences, n_timesteps, delay, seed):
-    noise = np.random.default_rng(seed).normal(size=(n_sequences, n_timesteps + delay))
-    return noise[:, delay:, np.newaxis], noise[:, :-delay]
+    noise = np.random.default_rng(seed).normal(size=(n_sequences, n_timesteps))
+    echo = np.full_like(noise, np.nan)  # nothing to repeat at the first steps
+    echo[:, delay:] = noise[:, :-delay]
+    return noise[:, :, np.newaxis], echo
 
 
 def score_of(train, test, **options):
@@ -101,7 +103,7 @@ def stacks(seeds, layers):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--layers", type=int, nargs="*", default=[1, 4, 8])
+    parser.add_argument("--layers", type=int, nargs="*", default=[1, 4])
     options = parser.parse_args()
     clipping(options.seeds)
     print()

@@ -254,15 +254,36 @@ def test_new_steps_may_be_any_container_of_sequences():
             np.arange(len(x)) * x.shape[1],
             np.full(len(x), x.shape[1]),
         ),
-        "padded": lambda x: np.concatenate(
-            [x, np.full((N_STREAMS, 2, 2), np.nan)], axis=1
-        ),
     }
     for name, form in forms.items():
         live = StatefulPredictor(model)
         live.predict(form(X[:, :4]))
         np.testing.assert_allclose(live.predict(form(X[:, 4:])), expected, err_msg=name)
         assert live.n_steps_.tolist() == [N_STEPS] * N_STREAMS
+
+
+def test_a_step_of_nan_is_refused_and_not_taken_for_padding():
+    X, _ = make_data(seed=1)
+    X[1, 3] = np.nan
+    live = StatefulPredictor(fitted())
+    with pytest.raises(ValueError, match="NaN in every feature"):
+        live.predict(X[:, :4])
+    assert live.n_steps_ is None
+
+
+def test_frames_are_steps_of_one_stream_with_the_features_of_fit():
+    X, y = make_data(seed=1)
+    frames = [pd.DataFrame(x, columns=["a", "b"]) for x in X]
+    model = RNNRegressor(hidden_size=4, max_epochs=2, random_state=0).fit(frames, y)
+    expected = model.predict(frames[:1])
+    live = StatefulPredictor(model)
+    live.predict(frames[0].iloc[:3])
+    live.predict(frames[0].iloc[3])  # a Series: one step
+    np.testing.assert_allclose(live.predict(frames[0].iloc[4:]), expected)
+    with pytest.raises(ValueError, match="in that order"):
+        live.predict(frames[0][["b", "a"]])
+    with pytest.raises(ValueError, match="in that order"):
+        live.predict(frames[0].iloc[0][["b", "a"]])
 
 
 def univariate(form):

@@ -180,26 +180,37 @@ def test_scores_are_those_of_all_steps_in_a_row_that_have_a_target():
     assert model.score(X, tags) == pytest.approx(expected)
 
 
-def test_sample_weights_are_those_of_sequences():
+@pytest.mark.parametrize("class_weight", [None, {"a": 3.0, "b": 1.0}])
+@pytest.mark.parametrize("kind", ["regressor", "tagger"])
+def test_a_weight_is_a_repetition_of_the_sequence(kind, class_weight):
     X, y = ragged(12)
+    y[0][:2] = np.nan
     weights = np.arange(12) % 3
     repeated = [i for i, weight in enumerate(weights) for _ in range(weight)]
-    options = {"dtype": "float64", "batch_size": 64}
-    for make, target in [(regressor, y), (tagger, labels(y))]:
-        weighted = make(**options).fit(X, target, sample_weight=weights)
-        again = make(**options).fit(
-            [X[i] for i in repeated], [target[i] for i in repeated]
-        )
-        method = "predict" if make is regressor else "predict_proba"
-        assert_same(
-            getattr(weighted, method)(X),
-            getattr(again, method)(X),
-            rtol=1e-6,
-            atol=1e-9,
-        )
-        assert weighted.score(X, target, sample_weight=weights) == pytest.approx(
-            again.score([X[i] for i in repeated], [target[i] for i in repeated])
-        )
+    options = {  # plain descent without clipping sees the scale of the loss
+        "dtype": "float64",
+        "batch_size": 64,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "clip_norm": None,
+        "weight_decay": 0.1,
+    }
+    if kind == "regressor":
+        make, method = regressor, "predict"
+    else:
+        make, method = tagger, "predict_proba"
+        options["class_weight"] = class_weight
+        y = [np.where(np.isnan(one), "?", np.where(one > 0, "a", "b")) for one in y]
+        options["missing_label"] = "?"
+    again_X, again_y = ([data[i] for i in repeated] for data in (X, y))
+    weighted = make(**options).fit(X, y, sample_weight=weights)
+    again = make(**options).fit(again_X, again_y)
+    np.testing.assert_allclose(weighted.loss_curve_, again.loss_curve_, rtol=1e-9)
+    assert_same(
+        getattr(weighted, method)(X), getattr(again, method)(X), rtol=1e-8, atol=1e-10
+    )
+    score = weighted.score(X, y, sample_weight=weights)
+    assert score == pytest.approx(again.score(again_X, again_y))
 
 
 def test_validation_scores_are_those_of_score():

@@ -823,9 +823,8 @@ def test_class_weights_and_sample_weights_multiply(class_weight, with_weights):
     known = y != None  # noqa: E711
     of_class = {"rare": 1.0, "usual": 1.0} if class_weight is None else class_weight
     of_step = np.array([of_class[label] for label in y[known]])
-    # Both have mean 1: class weights over steps, the others over sequences.
-    of_step = of_step / of_step.mean()
-    of_step = of_step * np.repeat(weights / weights.mean(), known.sum(axis=1))
+    of_step = of_step * np.repeat(weights, known.sum(axis=1))
+    of_step = of_step / of_step.mean()  # over the steps that have a label
     codes = (y[known] == "usual").astype(int)
     losses = -np.log(model.predict_proba(X)[known][np.arange(len(codes)), codes])
     assert model.loss_curve_[0] == pytest.approx((of_step * losses).mean(), rel=1e-6)

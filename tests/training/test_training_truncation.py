@@ -1,5 +1,7 @@
 """Truncated backpropagation against the same network with its states cut by hand."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +14,11 @@ from sklearn_rnn.training import (
     SequenceNet,
     StepTargets,
     WeightedLoss,
-    even_size,
     find_optimizer,
     gradient_steps,
     pieces_of,
+    pieces_to_the_end,
+    run_to_own_ends,
 )
 
 LENGTHS = torch.tensor([9, 2, 10, 4])
@@ -67,21 +70,50 @@ def states_cut_by_hand(network, inputs, size):
     return pieces
 
 
-def test_pieces_are_of_nearly_equal_size_and_never_larger():
-    for n_timesteps in range(1, 60):
-        for at_most in range(1, 20):
-            size = even_size(n_timesteps, at_most)
-            sizes = [
-                x.shape[1]
-                for x, _ in pieces_of(torch.zeros(1, n_timesteps), None, size)
+def states_cut_from_the_end(network, x, length, size):
+    """States of one sequence, cut into pieces that are counted from its end."""
+    first = length % size or size
+    cuts = [0, *range(first, length + 1, size)]
+    state, pieces = None, []
+    for begin, end in pairwise(cuts):
+        states, after = network.run(x[:, begin:end], None, state)
+        state = [[part.detach() for part in layer] for layer in after]
+        pieces.append(states)
+    return torch.cat(pieces)
+
+
+def test_pieces_to_the_end_are_full_but_for_the_first_of_each_sequence():
+    x = torch.arange(40).reshape(4, 10, 1)
+    seen = [[] for _ in range(4)]
+    for piece, lengths in pieces_to_the_end(x, LENGTHS, 4):
+        for own, steps, n in zip(seen, piece, lengths, strict=True):
+            own.append(steps[:n, 0].tolist())
+    for i, (own, length) in enumerate(zip(seen, LENGTHS, strict=True)):
+        assert sum(own, []) == list(range(10 * i, 10 * i + length))
+        sizes = [len(piece) for piece in own if piece]
+        assert sizes[1:] == [4] * (len(sizes) - 1)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_run_to_own_ends_leaves_each_sequence_after_its_own_last_step(cell):
+    network = make_network("last", cell, n_layers=2).eval()
+    inputs, _ = make_batch(per_step=False)
+    lengths = torch.tensor([9, 0, 10, 4])
+    _, state = run_to_own_ends(network, inputs["x"], lengths)
+    for i, length in enumerate(lengths):
+        if length == 0:
+            expected = [
+                [torch.zeros_like(part[:, [i]]) for part in layer] for layer in state
             ]
-            assert max(sizes) <= at_most
-            assert len(sizes) == -(-n_timesteps // at_most)
-            assert sum(sizes) == n_timesteps
+        else:
+            _, expected = network.run(inputs["x"][[i], :length])
+        for ours, alone in zip(state, expected, strict=True):
+            for part, its in zip(ours, alone, strict=True):
+                torch.testing.assert_close(part[:, [i]], its, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("options", OPTIONS[:3])
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_one_output_learns_from_every_piece(pooling, options, lengths):
     network = make_network(pooling, **options)
@@ -92,15 +124,53 @@ def test_one_output_learns_from_every_piece(pooling, options, lengths):
     ours = gradients(network)
 
     by_hand = make_network(pooling, **options)
-    states = torch.cat(states_cut_by_hand(by_hand, inputs, size=4))
-    pooled = by_hand.pooling(states, lengths)
-    outputs = by_hand.head(by_hand.dropout(pooled))
+    pooled = []
+    for i in range(4):
+        length = 10 if lengths is None else int(lengths[i])
+        states = states_cut_from_the_end(by_hand, inputs["x"][[i]], length, 4)
+        pooled.append(by_hand.pooling(states))
+    outputs = by_hand.head(torch.cat(pooled))
     loss = criterion(outputs, targets)
     loss.backward()
     assert (share, result.n_targets) == (0.0, 4)
     torch.testing.assert_close(result.loss, loss.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(result.outputs, outputs.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(ours, gradients(by_hand), rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("options", OPTIONS[3:])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_masks_are_the_same_in_every_piece_and_in_both_passes(pooling, options):
+    network, by_hand = (
+        make_network(pooling, **options),
+        make_network(pooling, **options),
+    )
+    inputs, targets = batch = make_batch(8, lengths=None, per_step=False)
+    criterion = WeightedLoss("squared_error")
+    [(_, compute)] = gradient_steps(network, criterion, batch, bptt_steps=4)
+    result = compute()
+    states = torch.cat(states_cut_by_hand(by_hand, inputs, size=4))
+    outputs = by_hand.head(by_hand.dropout(by_hand.pooling(states)))
+    criterion(outputs, targets).backward()
+    torch.testing.assert_close(result.outputs, outputs.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        gradients(network), gradients(by_hand), rtol=1e-10, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_short_sequence_stays_whole_beside_longer_ones(pooling):
+    criterion = WeightedLoss("squared_error")
+    inputs, (targets, _) = make_batch(per_step=False)
+    weights = torch.tensor([0.0, 0.0, 0.0, 4.0], dtype=torch.double)  # of 4 steps
+    found = []
+    for bptt_steps in (None, 5):
+        network = make_network(pooling)
+        batch = inputs, (targets, weights)
+        [(_, compute)] = gradient_steps(network, criterion, batch, bptt_steps)
+        compute()
+        found.append(gradients(network))
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS])

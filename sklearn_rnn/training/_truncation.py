@@ -7,7 +7,11 @@ from typing import NamedTuple
 import torch
 
 from sklearn_rnn.training._losses import has_target
-from sklearn_rnn.training._pieces import even_size, pieces_of
+from sklearn_rnn.training._pieces import (
+    pieces_of,
+    pieces_to_the_end,
+    run_to_own_ends,
+)
 
 
 class Gradient(NamedTuple):
@@ -32,11 +36,13 @@ def gradient_steps(network, criterion, batch, bptt_steps):
     """Yield the gradients that a batch asks for, one an update.
 
     Without `bptt_steps`, and for batches that are not longer, there is one
-    gradient, through all steps. Longer batches are cut into pieces; the state
+    gradient, through all steps. Longer sequences are cut into pieces; the state
     is carried from piece to piece, and gradients stop where pieces meet. Where
-    every step has outputs each piece makes an update of its own; where the
-    sequence has one, the pieces' gradients add up to one update. Either way
-    what backpropagation keeps in memory is that of one piece.
+    every step has outputs, pieces are counted from the start, and each makes an
+    update of its own. Where the sequence has one output they are counted from
+    its end, and the pieces' gradients add up to one update. Either way a
+    sequence that is not longer than `bptt_steps` stays whole, and what
+    backpropagation keeps in memory is that of one piece.
 
     Parameters
     ----------
@@ -67,11 +73,10 @@ def gradient_steps(network, criterion, batch, bptt_steps):
         if _count_targets(criterion, batch[1][0]):
             yield 0.0, partial(_full_gradient, network, criterion, batch)
         return
-    size = even_size(n_timesteps, bptt_steps)
     if network.pooling is not None:
-        yield 0.0, partial(_pooled_gradient, network, criterion, batch, size)
+        yield 0.0, partial(_pooled_gradient, network, criterion, batch, bptt_steps)
         return
-    yield from _gradient_of_each_piece(network, criterion, batch, size)
+    yield from _gradient_of_each_piece(network, criterion, batch, bptt_steps)
 
 
 def _count_targets(criterion, targets):
@@ -139,17 +144,18 @@ def _pooled_gradient(network, criterion, batch, size):
     """Add up the gradients of all pieces of sequences that have one output.
 
     What the loss sees is pooled from all pieces, so a first pass without
-    gradients sums each up; then piece after piece is computed once more, and
-    the loss flows back through its share of the pooled vector.
+    gradients sums each up; then piece after piece, from the last back, is
+    computed once more, and the loss flows back through its share of the
+    pooled vector.
     """
     inputs, targets_and_weights = batch
     pooling = network.pooling
     pieces, before, summaries, state = [], [], [], None
     with torch.no_grad():
-        for x, lengths in pieces_of(**inputs, size=size):
+        for x, lengths in pieces_to_the_end(**inputs, size=size):
             pieces.append((x, lengths))
             before.append(state)
-            states, state = network.run(x, lengths, state, new_masks=state is None)
+            states, state = run_to_own_ends(network, x, lengths, state)
             summaries.append(pooling.summarize(states, lengths))
         until = list(accumulate(summaries, pooling.join))
     pooled = pooling.finish(until[-1]).requires_grad_()
@@ -160,8 +166,9 @@ def _pooled_gradient(network, criterion, batch, size):
     for i in reversed(range(len(pieces))):
         if later is not None and pooling.forgets_before(later):
             break
-        states, _ = network.run(*pieces[i], before[i], new_masks=False)
-        summary = pooling.summarize(states, pieces[i][1])
+        x, lengths = pieces[i]
+        states, _ = network.run(x, lengths, before[i], new_masks=False)
+        summary = pooling.summarize(states, lengths)
         if i > 0:
             summary = pooling.join(until[i - 1], summary)
         if later is not None:

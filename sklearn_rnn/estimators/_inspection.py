@@ -66,9 +66,12 @@ class Inspector:
         """Compute how strongly the last output hangs on the input of each step.
 
         The output is that of the sequence or, where every step has one, that
-        of the last step; the inputs are as the network reads them,
-        standardised or embedded. Gradients that vanish with the distance
-        from the end tell of a network that cannot learn from there.
+        of the last step: the sum of the predicted numbers, or how far the
+        logit of the predicted class stands above the mean of all logits. The
+        inputs are as the network reads them, standardised or embedded.
+        Gradients that vanish with the distance from the end tell of a network
+        that cannot learn from there. Memory grows with the length of the
+        longest sequence.
 
         Parameters
         ----------
@@ -79,8 +82,7 @@ class Inspector:
         -------
         ndarray of object, of shape (n_sequences,)
             Of each sequence an array (length_i,): the Euclidean norm of the
-            derivatives of all outputs' sum by the features of the step,
-            float64.
+            derivatives by the features of the step, float64.
 
         References
         ----------
@@ -95,7 +97,9 @@ class Inspector:
             for begin in range(0, len(sequences), BLOCK_SIZE):
                 rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
                 batch = to_batch(sequences, rows, self.net_.device)
-                block = self.module_.input_gradients(**batch)
+                block = self.module_.input_gradients(
+                    **batch, of_classes=self._loss_name() == "log_loss"
+                )
                 # In double: float32 squares underflow where gradients vanish.
                 block = block.double().norm(dim=2)  # (N, T)
                 for row, norm in zip(rows, block.cpu().numpy(), strict=True):

@@ -91,7 +91,7 @@ class NetMaker:
         self.module_ = self.net_.module_
         self.n_parameters_ = sum(p.numel() for p in self.module_.parameters())
 
-    def _refresh_net(self):
+    def _refresh_net(self, samples):
         """Let parameters set since the last call of partial_fit count."""
         net = self.net_
         net.set_params(schedule=None, lr=self.learning_rate)
@@ -99,6 +99,12 @@ class NetMaker:
         net.callbacks_ = [item for item in net.callbacks_ if item[0] != SCHEDULER]
         for name in ("batch_size", "bptt_steps", "clip_norm", "clip_value", "shuffle"):
             setattr(net, name, getattr(self, name))
+        optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
+        options = {"optimizer": optimizer, **options}
+        if any(getattr(net, name, None) != value for name, value in options.items()):
+            net.set_params(**options)
+        self._learn_class_weights(samples)
+        net.criterion_ = self._criterion().to(net.device)
 
     def _criterion(self):
         class_weights = self._class_weights_of_steps()
