@@ -210,7 +210,7 @@ class GradientFlowDisplay:
                 "the inputs, and zero has no place on a logarithmic axis."
             )
         if ax is None:
-            _, ax = matplotlib.pyplot.subplots()
+            _, ax = matplotlib.pyplot.subplots(layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         name = name or self.name
         if name is not None:

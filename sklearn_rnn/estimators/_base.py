@@ -234,9 +234,13 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
                 validation = validation.with_mean_weight_one(self._per_step)
             network = self._network(samples, random_state, continuing)
             monitor = "train_loss" if validation is None else "valid_loss"
-            self._make_net(
-                network, find_schedule(self.lr_schedule, monitor=monitor, tol=self.tol)
+            schedule = find_schedule(
+                self.lr_schedule,
+                learning_rate=self.learning_rate,
+                monitor=monitor,
+                tol=self.tol,
             )
+            self._make_net(network, schedule)
         n_epochs = self.max_epochs
         if n_epochs == "auto":
             n_epochs = self._choose_n_epochs(samples.sequences)

@@ -72,7 +72,7 @@ class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
 None, default="cosine"
         How the step size runs over training: up in the first 5 % of the
         updates and down to zero along a cosine; up in the first 30 %
-        ("one_cycle"); divided by 5 after 3 epochs in which the validation
+        ("one_cycle"); divided by 5 after 5 epochs in which the validation
         loss, or else the training loss, has not fallen by `tol` ("plateau");
         by a function from the share of the updates made to a factor; by a
         scheduler class of torch or a ``functools.partial`` of one, stepped
@@ -96,8 +96,8 @@ None, default="cosine"
         Sequences an update, at most; sequences of like length go together.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" chooses them such that small data get enough updates: 600
-        updates, but at least 5 and at most 60 epochs.
+        "auto" aims at 600 updates, in at least 5 and at most 60 epochs: up to
+        about 600 sequences that is 60 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     class_weight : dict, "balanced" or None, default=None
@@ -163,7 +163,7 @@ None, default="cosine"
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
         ``largest_gradient_norm``), share of updates clipped
-        (``clipped_share``).
+        (``clipped_share``), and the last step size (``learning_rate``).
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork

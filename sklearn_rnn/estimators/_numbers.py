@@ -58,7 +58,9 @@ class NumberCoder:
         return values.reshape(len(values), -1)
 
     def _refuse_strings(self, y):
-        if np.asarray(y).dtype.kind in "US":
+        y = np.asarray(y)
+        text = y.dtype == object and any(isinstance(value, str) for value in y.flat)
+        if y.dtype.kind in "US" or text:
             other = "RNNTagger" if self._per_step else "RNNClassifier"
             raise ValueError(
                 f"y holds strings; a regressor needs numbers. Convert them, or use "

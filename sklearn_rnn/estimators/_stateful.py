@@ -127,8 +127,9 @@ class StatefulPredictor:
         ----------
         X : like the X of fit, array of shape (n_features,), or DataFrame
             New steps of each stream, in the order of the first call. A 1-D
-            array or Series is one step of a single stream, a frame with the
-            features as columns some steps of it.
+            array or Series is one step of a single stream; a frame, or an
+            array (n_steps, n_features) of more than one feature, some steps
+            of it.
 
         Returns
         -------
@@ -259,5 +260,6 @@ def _as_sequences(X, estimator):
         if X.ndim == 1:
             return X[np.newaxis, np.newaxis]
         if X.ndim == 2:
-            return X[:, :, np.newaxis]
+            one_stream = estimator._network_spec.n_features > 1
+            return X[np.newaxis] if one_stream else X[:, :, np.newaxis]
     return X

@@ -68,7 +68,7 @@ class RNNTagger(LabelCoder, BaseRNN):
 None, default="cosine"
         How the step size runs over training: up in the first 5 % of the
         updates and down to zero along a cosine; up in the first 30 %
-        ("one_cycle"); divided by 5 after 3 epochs in which the validation
+        ("one_cycle"); divided by 5 after 5 epochs in which the validation
         loss, or else the training loss, has not fallen by `tol` ("plateau");
         by a function from the share of the updates made to a factor; by a
         scheduler class of torch or a ``functools.partial`` of one, stepped
@@ -92,8 +92,8 @@ None, default="cosine"
         Sequences an update, at most; sequences of like length go together.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" chooses them such that small data get enough updates: 600
-        updates, but at least 5 and at most 60 epochs.
+        "auto" aims at 600 updates, in at least 5 and at most 60 epochs: up to
+        about 600 sequences that is 60 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     missing_label : object, default=None
@@ -161,7 +161,7 @@ None, default="cosine"
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
         ``largest_gradient_norm``), share of updates clipped
-        (``clipped_share``).
+        (``clipped_share``), and the last step size (``learning_rate``).
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -506,6 +506,12 @@ list of arrays or SequenceArray
     def _check_step_values(self, steps, *, reset, classes=None):
         labels, exists = self._labels(steps)
         found = self._of_one_type(labels[exists])
+        fractions = found[found % 1 != 0] if found.dtype.kind == "f" else ()
+        if len(fractions):
+            raise ValueError(
+                f"y holds continuous numbers, such as {fractions[0]}, which are no "
+                "labels; for numbers use RNNRegressor(return_sequences=True)."
+            )
         check_classification_targets(found)
         codes = np.full(len(labels), NO_CODE)
         codes[exists] = self._encode(found, reset=reset, classes=classes)

@@ -26,7 +26,9 @@ def make_step_scorer(
     The metrics of scikit-learn compare one target a sample with one
     prediction. This scorer puts the steps of all sequences in a row, without
     those that have no target, and hands them to the metric; it goes into the
-    `scoring` of ``GridSearchCV`` and ``cross_validate``.
+    `scoring` of ``GridSearchCV`` and ``cross_validate``. Of several outputs
+    each is scored over the steps where it has a target, and the mean taken;
+    with a `multioutput` among the keywords, over steps that have all of them.
 
     Parameters
     ----------
@@ -100,6 +102,11 @@ class StepScorer:
         predicted = np.concatenate(list(predictions))
         if true.ndim == 1 or true.shape[1] == 1:
             return self.sign * self._score(true.reshape(len(true)), predicted)
+        if "multioutput" in self.kwargs:  # the metric wants to see all outputs at once
+            whole = ~is_missing(true).any(axis=1)
+            return self.sign * float(
+                self.score_func(true[whole], predicted[whole], **self.kwargs)
+            )
         # Each output counts where it has a target, as in the estimators' score.
         scores = map(self._score, true.T, predicted.T)
         return self.sign * float(np.mean(list(scores)))

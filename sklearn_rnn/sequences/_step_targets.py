@@ -170,8 +170,9 @@ def _read(y, owner):
     if y.ndim not in (2, 3):
         raise ValueError(
             f"y has shape {y.shape}; {owner} needs a target for every step: an array "
-            "(n_sequences, n_timesteps) or (n_sequences, n_timesteps, n_outputs), or a "
-            "list of one array a sequence."
+            "(n_sequences, n_timesteps), for several numbers a step (n_sequences, "
+            "n_timesteps, n_outputs), or a list of one array a sequence. One target a "
+            "sequence is for RNNClassifier, or RNNRegressor(return_sequences=False)."
         )
     lengths = np.full(len(y), y.shape[1])
     return StepValues(y.reshape(-1, *y.shape[2:]), lengths, from_array=True)

@@ -274,6 +274,7 @@ class SequenceNet(NeuralNet):
         self.history.record("gradient_norm", sum(norms) / len(norms))
         self.history.record("largest_gradient_norm", max(norms))
         self.history.record("clipped_share", self._n_clipped / len(norms))
+        self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
 
     def _check_weights(self):
         """Refuse to keep weights that the epoch's last update ruined."""
@@ -287,7 +288,8 @@ class SequenceNet(NeuralNet):
             f"training diverged in epoch {epoch}: the loss or the weights became "
             f"{loss}. Try a lower learning_rate, a lower clip_norm (or set one), or "
             "look for outliers in the data. The weights of the last finished epoch "
-            "(with early stopping: the best) are kept, and predict works with them."
+            "(with early stopping: the best) are kept; predict works with them, but "
+            "they may be bad already."
         )
 
     def train_step(self, batch, **fit_params):

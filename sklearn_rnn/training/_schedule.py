@@ -80,12 +80,14 @@ def one_cycle(progress):
 
 # Factors of the learning rate by the share of the updates that are made.
 SCHEDULES = {"cosine": warm_up_cosine, "one_cycle": one_cycle}
-# On a plateau the rate is divided by 5, as MLPClassifier's "adaptive" does, when
-# this many epochs in a row have not lowered the loss by `tol`.
-PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.2, 2
+# On a plateau the rate is divided by 5, as MLPClassifier's "adaptive" does, after
+# more than this many epochs in a row that have not lowered the loss by `tol`, and
+# down to this share of the first rate. With a patience of 2, as there, humps in the
+# validation loss of small data ended training early.
+PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_FLOOR = 0.2, 4, 0.008
 
 
-def find_schedule(lr_schedule, *, monitor, tol):
+def find_schedule(lr_schedule, *, learning_rate, monitor, tol):
     """Turn an `lr_schedule` into a function of progress, or a skorch callback.
 
     Parameters
@@ -94,6 +96,8 @@ def find_schedule(lr_schedule, *, monitor, tol):
         "cosine", "one_cycle" or "plateau"; a function from the share of the
         updates made, in [0, 1], to a factor; a torch scheduler class, or a
         ``functools.partial`` of one; skorch's callback; None for a constant.
+    learning_rate : float
+        The highest rate.
     monitor : {"train_loss", "valid_loss"}
         The loss that a plateau is seen in.
     tol : float
@@ -117,7 +121,9 @@ def find_schedule(lr_schedule, *, monitor, tol):
     >>> from torch.optim.lr_scheduler import StepLR
     >>> from sklearn_rnn.training import find_schedule
     >>> halve = partial(StepLR, step_size=1, gamma=0.5)
-    >>> function, callback = find_schedule(halve, monitor="train_loss", tol=0.0)
+    >>> function, callback = find_schedule(
+    ...     halve, learning_rate=0.1, monitor="train_loss", tol=0.0
+    ... )
     >>> function, callback.policy.__name__, callback.kwargs
     (None, 'StepLR', {'step_size': 1, 'gamma': 0.5})
     """
@@ -126,6 +132,7 @@ def find_schedule(lr_schedule, *, monitor, tol):
             torch_schedulers.ReduceLROnPlateau,
             factor=PLATEAU_FACTOR,
             patience=PLATEAU_PATIENCE,
+            min_lr=PLATEAU_FLOOR * learning_rate,
             threshold=tol,
             threshold_mode="abs",
         )

@@ -535,23 +535,24 @@ def test_a_schedule_rules_weights_with_and_without_decay(schedule):
 
 
 def plateau_by_hand(losses, tol, rate=0.01):
-    """The rate of each epoch, divided by 5 after 3 epochs without progress."""
-    best, n_bad, rates = np.inf, 0, []
+    """The rate of each epoch, divided by 5 after 5 epochs without progress."""
+    best, n_bad, rates, lowest = np.inf, 0, [], 0.008 * rate
     for loss in losses:
         rates.append(rate)
         if loss < best - tol:
             best, n_bad = loss, 0
         else:
             n_bad += 1
-        if n_bad == 3:
-            rate, n_bad = rate / 5, 0
+        if n_bad == 5:
+            rate, n_bad = max(rate / 5, lowest), 0
     return rates
 
 
 def test_plateau_divides_by_5_when_the_loss_stalls():
     # No fall of the loss is large enough: only the first epoch counts as one.
-    model, rates = fit_and_watch(lr_schedule="plateau", tol=1e9, max_epochs=10)
-    expected = [0.01] * 4 + [0.002] * 3 + [0.0004] * 3
+    model, rates = fit_and_watch(lr_schedule="plateau", tol=1e9, max_epochs=25)
+    # It comes to rest at a floor.
+    expected = [0.01] * 6 + [0.002] * 5 + [0.0004] * 5 + [8e-5] * 9
     np.testing.assert_allclose(rates[::3], expected)
     assert expected == pytest.approx(plateau_by_hand(model.loss_curve_, tol=1e9))
 
@@ -596,7 +597,8 @@ def test_plateau_watches_the_validation_loss_if_there_is_one(options):
 LIKE_PLATEAU = partial(
     torch_schedulers.ReduceLROnPlateau,
     factor=0.2,
-    patience=2,
+    patience=4,
+    min_lr=0.008 * 0.03,
     threshold=1e-4,
     threshold_mode="abs",
 )
