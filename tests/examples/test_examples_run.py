@@ -62,6 +62,43 @@ def test_reading_backwards_as_well_tells_speakers_apart():
     assert results["bidirectional"]["parameters"] > results["default"]["parameters"]
 
 
+def test_the_chorales_are_what_their_readme_says():
+    load_chorales = load("chorale_harmonisation").load_bach_chorales
+    train, test = load_chorales("train"), load_chorales("test")
+    assert (len(train.data), len(test.data)) == (111, 37)
+    assert not set(train.bwv) & set(test.bwv)
+    for part in (train, test):
+        for soprano, bass, onsets in zip(
+            part.data, part.target, part.onsets, strict=True
+        ):
+            assert len(soprano) == len(bass) == len(onsets)
+            changes = np.diff(soprano, prepend=0) != 0
+            assert onsets[changes & (soprano > 0)].all()
+            assert soprano[soprano > 0].mean() > bass[bass > 0].mean()
+        # The last bass note is the tonic of the major or the relative minor key.
+        last = np.array([bass[bass > 0][-1] for bass in part.target])
+        assert np.isin((last - 7 * part.fifths) % 12, [0, 9]).mean() > 0.6
+
+
+def test_the_bass_of_chorales_is_found_in_part(monkeypatch, capsys):
+    example = load("chorale_harmonisation")
+    monkeypatch.setattr(example, "rivals", lambda *_: {})  # they take longer
+    results = example.main(["--models", "before", "--max-epochs", "5"])["before"]
+    assert results["RNNTagger"] > results["most frequent pitch"] + 0.05
+    assert "111 chorales, 24856 steps, to train on" in capsys.readouterr().out
+    assert_is_picture("chorale_harmonisation.png")
+
+
+@pytest.mark.slow
+def test_the_bass_of_chorales_is_found_better_than_from_single_pitches():
+    results = load("chorale_harmonisation").main([])
+    single = "the same for each soprano pitch"
+    assert results["before"]["RNNTagger"] > results["before"][single] + 0.04
+    assert results["both ways"]["RNNTagger"] > results["before"]["RNNTagger"]
+    windows = [v for k, v in results["both ways"].items() if k.endswith("window")]
+    assert results["both ways"]["RNNTagger"] > max(windows) - 0.01
+
+
 def test_grid_search_ranks_every_combination(monkeypatch):
     example = load("grid_search")
     grid = {**example.GRID, "rnnregressor__cell": ["rnn", "lstm"]}
