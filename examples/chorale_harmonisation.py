@@ -125,14 +125,18 @@ class Part(NamedTuple):
 
 def most_frequent(train, test):
     """Predict the commonest bass pitch of all, and of each soprano pitch."""
+    # Chorales in their own keys have more of one pitch than in the common key.
+    commonest = pd.Series(np.concatenate(train.chorales.target)).mode()[0]
+    always = [np.full(len(bass), commonest) for bass in test.bass]
     steps = pd.DataFrame({"soprano": np.concatenate(train.soprano)})
     steps["bass"] = np.concatenate(train.bass)
-    overall = steps["bass"].mode()[0]
     given = steps.groupby("soprano")["bass"].agg(lambda pitches: pitches.mode()[0])
-    tune = pd.Series(np.concatenate(test.soprano))
+    by_pitch = pd.Series(np.concatenate(test.soprano)).map(given)
     return {
-        "most frequent pitch": np.full(len(tune), overall),
-        "the same for each soprano pitch": tune.map(given).fillna(overall).to_numpy(),
+        "most frequent pitch": np.concatenate(
+            transpose(always, semitones(test.chorales))
+        ),
+        "the same for each soprano pitch": by_pitch.to_numpy(),  # NaN is never right
     }
 
 
