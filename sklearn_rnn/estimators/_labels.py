@@ -52,15 +52,17 @@ class LabelCoder:
 
     def _weigh_classes(self, codes):
         """Compute the weight of each class from `class_weight` and the codes."""
-        # Classes that these samples do not show are not there to be balanced.
-        there = np.unique(codes)
-        weights = np.ones(len(self.classes_))
-        weights[there] = compute_class_weight(
-            self.class_weight, classes=self.classes_[there], y=self.classes_[codes]
-        )
+        labels = self.classes_[codes]
         if isinstance(self.class_weight, dict):
-            weights = [self.class_weight.get(label, 1.0) for label in self.classes_]
-        return np.asarray(weights, dtype=np.float64)
+            return compute_class_weight(
+                self.class_weight, classes=self.classes_, y=labels
+            )
+        # Classes that these samples do not show are not there to be balanced.
+        there, weights = np.unique(codes), np.ones(len(self.classes_))
+        weights[there] = compute_class_weight(
+            self.class_weight, classes=self.classes_[there], y=labels
+        )
+        return weights
 
     def _start_from_priors(self, network, codes, weights):
         """Let an untrained network predict the shares of the classes."""

@@ -268,7 +268,7 @@ def test_what_does_not_fit_together_is_an_error(arguments, message):
 
 def test_a_network_without_attention_is_an_error(data):
     X, y = data
-    with pytest.raises(ValueError, match="fitted without attention"):
+    with pytest.raises(ValueError, match="has no attention"):
         AttentionDisplay.from_estimator(regressor(pooling="last").fit(X, y), X)
     tagger = RNNTagger(max_epochs=1).fit(X, [x[:, 0] > 0 for x in X])
     with pytest.raises(ValueError, match="attention"):

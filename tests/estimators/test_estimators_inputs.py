@@ -317,7 +317,7 @@ BAD_TARGETS = {
     "NaN": (np.where(np.arange(20) == 3, np.nan, targets()), "y contains NaN"),
     "infinity": (np.where(np.arange(20) == 3, np.inf, targets()), "infinity"),
     "none": (None, "requires y"),
-    "strings": (np.full(20, "a", dtype=object), "could not convert"),
+    "strings": (np.full(20, "a", dtype=object), "holds strings"),
     "3-D": (np.zeros((20, 2, 2)), "[Ff]ound array with dim 3|dim"),
     "complex": (targets() + 1j, "[Cc]omplex"),
 }
