@@ -229,9 +229,9 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
             random_state = self._random_state = new_random_state(self.random_state)
             if validation is None and self.early_stopping:
                 samples, validation = self._hold_out(samples, random_state)
-            samples = samples.with_mean_weight_one(self._per_step)
+            samples = samples.with_mean_weight_one(self._may_miss)
             if validation is not None:
-                validation = validation.with_mean_weight_one(self._per_step)
+                validation = validation.with_mean_weight_one(self._may_miss)
             network = self._network(samples, random_state, continuing)
             monitor = "train_loss" if validation is None else "valid_loss"
             schedule = find_schedule(

@@ -107,11 +107,12 @@ class NetMaker:
         net.criterion_ = self._criterion().to(net.device)
 
     def _criterion(self):
-        class_weights = self._class_weights_of_steps()
-        if class_weights is not None:
-            dtype = DTYPES[self._torch_dtype]
-            class_weights = torch.as_tensor(class_weights, dtype=dtype)
-        return WeightedLoss(self._loss_name(), self._per_step, class_weights)
+        dtype = DTYPES[self._torch_dtype]
+        class_weights, levels = (
+            None if numbers is None else torch.as_tensor(numbers, dtype=dtype)
+            for numbers in (self._class_weights_of_steps(), self._levels)
+        )
+        return WeightedLoss(self._loss_name(), self._may_miss, class_weights, levels)
 
     def _given_callbacks(self):
         given = self.callbacks

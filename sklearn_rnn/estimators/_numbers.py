@@ -5,7 +5,9 @@ import torch
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
+from sklearn_rnn.estimators._quantiles import marginal_quantiles, point_forecast
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
+from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
 from sklearn_rnn.sequences import flat_rows, is_missing
 
@@ -17,6 +19,7 @@ class NumberCoder:
     """Part of an estimator that predicts numbers: a sequence's, or a step's."""
 
     def _check_y(self, y, *, reset):
+        names = read_target_names(y)
         refuse_ragged(y, "set return_sequences=True")
         self._refuse_strings(y)
         y = check_array(
@@ -26,14 +29,22 @@ class NumberCoder:
             ensure_all_finite="allow-nan",
             input_name="y",
         )
-        missing = np.isnan(y).reshape(len(y), -1).any(axis=1)
-        if missing.any():
+        missing = np.isnan(y).reshape(len(y), -1)
+        if self._ignores_missing:
+            self._refuse_empty(missing, reset=reset)
+        elif missing.any():
+            missing = missing.any(axis=1)
             raise ValueError(
                 f"Input y contains NaN: {missing.sum()} of {len(y)} targets, the first "
                 f"at {int(missing.argmax())}. The last rows of a shifted table have no "
-                "target: drop them from X and y, or use make_forecast_frame."
+                "target: drop them from X and y, or use make_forecast_frame. To learn "
+                "from what is there, set missing_targets='ignore'."
             )
-        self._check_n_outputs(y, reset=reset)
+        self._check_n_targets(y, reset=reset)
+        if reset:
+            vars(self).pop("target_names_", None)
+            if names is not None:
+                self.target_names_ = names
         return y.reshape(len(y), -1)
 
     def _check_step_values(self, steps, *, reset):
@@ -48,14 +59,18 @@ class NumberCoder:
                 f"y[{place}] is infinite at step {step - steps.starts[place]}. A step "
                 "without a target is NaN."
             )
-        empty = np.isnan(values).reshape(len(values), -1).all(axis=0)
+        self._refuse_empty(np.isnan(values).reshape(len(values), -1), reset=reset)
+        self._check_n_targets(values, reset=reset)
+        return values.reshape(len(values), -1)
+
+    def _refuse_empty(self, missing, *, reset):
+        empty = missing.all(axis=0)
         if empty.all() or (reset and empty.any()):
+            everywhere = "at every step" if self._per_step else "for every sequence"
             raise ValueError(
-                f"output {int(empty.argmax())} of y is NaN at every step: there is "
+                f"output {int(empty.argmax())} of y is NaN {everywhere}: there is "
                 "nothing to learn or to score."
             )
-        self._check_n_outputs(values, reset=reset)
-        return values.reshape(len(values), -1)
 
     def _refuse_strings(self, y):
         y = np.asarray(y)
@@ -67,7 +82,7 @@ class NumberCoder:
                 f"{other} for labels."
             )
 
-    def _check_n_outputs(self, y, *, reset):
+    def _check_n_targets(self, y, *, reset):
         shape = (1,) if y.ndim == 1 else y.shape[1:]
         if reset:
             self._y_is_1d, self._y_shape = y.ndim == 1, shape
@@ -79,20 +94,21 @@ class NumberCoder:
 
     def _learn_targets(self, samples):
         self._target_columns = target_columns(
-            self.target_feature, samples.sequences, self._n_outputs()
+            self.target_feature,
+            samples.sequences,
+            self._n_targets,
+            getattr(self, "target_names_", None),
         )
         if self._target_columns is not None and self.embedding_dim is not None:
             raise ValueError(
                 "target_feature needs numbers, but embedding_dim is set: X holds "
                 "tokens."
             )
-        weights = samples.step_weights() if self._per_step else samples.weights
         self._targets = TargetTransform.fit(
-            self._values_of(samples), weights, self._last_values(samples.sequences)
+            samples.all_targets(),
+            samples.target_weights(),
+            self._last_values(samples.sequences),
         )
-
-    def _values_of(self, samples):
-        return samples.step_targets() if self._per_step else samples.y
 
     def _last_values(self, sequences):
         """Return what `target_feature` shows where a target is predicted, or None."""
@@ -106,7 +122,7 @@ class NumberCoder:
 
     def _network_targets(self, samples):
         last = self._last_values(samples.sequences)
-        return self._targets.residual(self._values_of(samples), last)
+        return self._targets.residual(samples.all_targets(), last)
 
     def _initialize_head(self, network, samples):
         # Targets have mean 0: a nearly silent network predicts nearly just that.
@@ -114,20 +130,50 @@ class NumberCoder:
         # Adam blows up to 1e-12.
         with torch.no_grad():
             network.head.weight.mul_(HEAD_SCALE)
+            if self._levels is not None:
+                bias = marginal_quantiles(
+                    self._network_targets(samples),
+                    self._levels,
+                    samples.target_weights(),
+                )
+                network.head.bias.copy_(torch.from_numpy(bias.ravel()))
+
+    @property
+    def _n_targets(self):
+        return self._y_shape[0]
 
     def _n_outputs(self):
-        return self._y_shape[0]
+        return self._n_targets * (1 if self._levels is None else len(self._levels))
+
+    def _quantiles_of(self, sequences, outputs):
+        """Turn outputs into quantiles, (n, n_targets, n_quantiles), in order."""
+        outputs = outputs.reshape(len(outputs), self._n_targets, len(self._levels))
+        last = self._last_values(sequences)
+        quantiles = [
+            self._targets.restore(outputs[:, :, i], last)
+            for i in range(len(self._levels))
+        ]
+        # Quantiles that were learned apart may cross; put in order they are never
+        # further from the truth (Chernozhukov, Fernández-Val and Galichon 2010).
+        return np.sort(np.stack(quantiles, axis=-1), axis=-1)
+
+    def _point_forecasts(self, sequences, outputs):
+        """Turn outputs into a number a target, (n, n_targets)."""
+        if self._levels is not None:
+            quantiles = self._quantiles_of(sequences, outputs)
+            return point_forecast(quantiles, self._levels)
+        return self._targets.restore(outputs, self._last_values(sequences))
 
     def _loss_name(self):
         return self.loss
 
     def _outputs_score(self, outputs, data):
-        last = self._last_values(data.sequences)
-        targets, _ = data.flat_targets()
-        y_true, y_pred = (
-            self._targets.restore(x.cpu().numpy().astype(np.float64), last)
-            for x in (targets, outputs)
+        targets, outputs = (
+            numbers.cpu().numpy().astype(np.float64)
+            for numbers in (data.flat_targets()[0], outputs)
         )
-        if self._per_step:
+        y_true = self._targets.restore(targets, self._last_values(data.sequences))
+        y_pred = self._point_forecasts(data.sequences, outputs)
+        if self._may_miss:
             return score_steps(r2_score, y_true, y_pred)
         return r2_score(y_true, y_pred) if len(y_true) > 1 else np.nan

@@ -20,11 +20,20 @@ class SampleReader:
     """Reads X, y and weights into samples, and splits off validation.
 
     The estimator that it is part of says whether every step has a target
-    (``_per_step``), and how targets are read (``_check_y``, or for those of
-    steps, all in a row, ``_check_step_values``).
+    (``_per_step``), whether a target may be missing all the same
+    (``_ignores_missing``), which quantiles its network predicts (``_levels``), and
+    how targets are read (``_check_y``, or for those of steps, all in a row,
+    ``_check_step_values``).
     """
 
     _per_step = False
+    _ignores_missing = False
+    _levels = None
+
+    @property
+    def _may_miss(self):
+        """Whether some targets may be missing."""
+        return self._per_step or self._ignores_missing
 
     def _class_weights(self, y, *, training):
         """Return a weight a sample that its target gives it, or None."""
@@ -67,7 +76,7 @@ class SampleReader:
         # A weight of zero means: as if it were not there, in the scaling too. So does
         # a sequence without any target.
         counts = np.ones(len(sequences), bool) if weights is None else weights > 0
-        if self._per_step:
+        if self._may_miss:
             counts &= samples.sequences_with_target()
             if not counts.any():
                 raise ValueError(

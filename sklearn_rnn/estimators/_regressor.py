@@ -1,7 +1,7 @@
 """RNNRegressor: a sequence becomes numbers."""
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,9 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._numbers import NumberCoder
+from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._steps import score_steps, split_steps
+from sklearn_rnn.estimators._target_names import furthest_step
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import SequencesLike
+
+NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 
 
 class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
@@ -70,12 +74,24 @@ class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
         fit count as unknown.
     target_feature : int, str, list of these, or None, default=None
         The input feature that holds the target's own past, one or one an
-        output. The network then predicts the change from ``a + b * last``,
-        the last value of that feature with a and b by least squares, so that
-        an untrained network is already the naive forecast. Forecasts want it.
-    loss : {"squared_error", "absolute_error", "huber"}, default="squared_error"
+        output; "auto" finds it by the names of y's columns, as
+        `make_forecast_frame` makes them. The network then predicts the change
+        from ``a + b * last``, the last value of that feature with a and b by
+        least squares, so that an untrained network is already the naive
+        forecast. Forecasts want it.
+    missing_targets : {"raise", "ignore"}, default="raise"
+        What NaN in `y` means: an error, or a target that is not known. The
+        loss and the score are then of those that are. With `return_sequences`
+        NaN always is a step without a target.
+    loss : {"squared_error", "absolute_error", "huber", "quantile"}, \
+default="squared_error"
         What training minimises; "huber" is linear from one standard deviation
-        of the target on.
+        of the target on, and "quantile" is the pinball loss, averaged over
+        `quantiles`.
+    quantiles : sequence of float, default=(0.1, 0.5, 0.9)
+        With ``loss="quantile"``, which quantiles to predict, increasing:
+        `predict_quantiles` returns them all, `predict` the median (between
+        the two quantiles around it, if it is not among them).
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
         Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
         Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
@@ -154,6 +170,8 @@ None, default="cosine"
         Features a step; columns, if fitted on a 2-D array.
     feature_names_in_ : ndarray of str
         Names of the features, if `X` had any.
+    target_names_ : ndarray of str
+        Names of y's columns, if it had any.
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
@@ -215,7 +233,9 @@ None, default="cosine"
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "target_feature": [Integral, str, "array-like", None],
-        "loss": [StrOptions({"squared_error", "absolute_error", "huber"})],
+        "missing_targets": [StrOptions({"raise", "ignore"})],
+        "loss": [StrOptions({*NUMBER_LOSSES, "quantile"})],
+        "quantiles": ["array-like", Real],
     }
 
     def __init__(
@@ -234,7 +254,11 @@ None, default="cosine"
         pooling: Literal["last", "mean", "max", "attention"] = "last",
         embedding_dim: int | None = None,
         target_feature: int | str | Sequence[int | str] | None = None,
-        loss: Literal["squared_error", "absolute_error", "huber"] = "squared_error",
+        missing_targets: Literal["raise", "ignore"] = "raise",
+        loss: Literal[
+            "squared_error", "absolute_error", "huber", "quantile"
+        ] = "squared_error",
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
         optimizer: str | type[torch.optim.Optimizer] = "adam",
         learning_rate: float = 4e-3,
         lr_schedule: Any = "cosine",
@@ -295,7 +319,9 @@ None, default="cosine"
         self.return_sequences = return_sequences
         self.pooling = pooling
         self.target_feature = target_feature
+        self.missing_targets = missing_targets
         self.loss = loss
+        self.quantiles = quantiles
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -394,6 +420,56 @@ list of arrays or SequenceArray
         sequences = self._read_sequences(X, reset=False)
         return self._predictions(sequences, self._outputs_of(sequences))
 
+    def predict_quantiles(self, X: SequencesLike) -> np.ndarray:
+        """Predict quantiles of the targets of each sequence.
+
+        They never cross: each is at least the one before.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences; their lengths may differ from those of fit.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_quantiles) or \
+(n_sequences, n_outputs, n_quantiles)
+            What `predict` returns, with one more axis: the `quantiles`.
+
+        Raises
+        ------
+        ValueError
+            If the loss of fit was not "quantile".
+
+        References
+        ----------
+        Koenker and Bassett, "Regression quantiles", Econometrica 46, 1978.
+        Chernozhukov, Fernández-Val and Galichon, "Quantile and probability
+        curves without crossing", Econometrica 78, 2010.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(300, 4))
+        >>> y = X.sum(axis=1) + rng.normal(size=300)
+        >>> model = RNNRegressor(loss="quantile", quantiles=(0.1, 0.5, 0.9))
+        >>> low, middle, high = model.fit(X, y).predict_quantiles(X).T
+        >>> bool(0.7 < np.mean((low <= y) & (y <= high)) < 0.9)
+        True
+        """
+        check_is_fitted(self)
+        if self._levels is None:
+            raise ValueError(
+                f"this {type(self).__name__} was fitted with loss={self._fitted_loss!r}"
+                ", which predicts no quantiles: fit it with loss='quantile' and "
+                "quantiles=(0.1, 0.5, 0.9), or others."
+            )
+        sequences = self._read_sequences(X, reset=False)
+        quantiles = self._quantiles_of(sequences, self._outputs_of(sequences))
+        return self._like_y(quantiles, sequences)
+
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
@@ -404,7 +480,8 @@ list of arrays or SequenceArray
         X : like the X of fit
             The sequences.
         y : like the y of fit
-            Their targets. Those of steps count alike, and not if they are NaN.
+            Their targets. Those of steps count alike. NaN does not count where
+            it is allowed.
         sample_weight : array-like of shape (n_sequences,), default=None
             Weight of each sequence.
 
@@ -413,14 +490,13 @@ list of arrays or SequenceArray
         float
             At most 1, averaged over outputs.
         """
-        if not self._per_step:
-            return super().score(X, y, sample_weight)
         check_is_fitted(self)
+        if not self._may_miss:
+            return super().score(X, y, sample_weight)
         samples = self._read_samples(X, y, sample_weight, reset=False)
         outputs = self._outputs_of(samples.sequences)
-        last = self._last_values(samples.sequences)
-        predicted = self._targets.restore(outputs, last)
-        true, weights = samples.step_targets(), samples.step_weights()
+        predicted = self._point_forecasts(samples.sequences, outputs)
+        true, weights = samples.all_targets(), samples.target_weights()
         return score_steps(r2_score, true, predicted, weights)
 
     # What BaseRNN asks.
@@ -434,6 +510,12 @@ list of arrays or SequenceArray
         super()._decide()
         # As it was at fit, whatever set_params may change before predict.
         self._per_step = self.return_sequences
+        self._ignores_missing = self.missing_targets == "ignore"
+        self._fitted_loss = self.loss
+        self._levels = self._wanted_levels()
+
+    def _wanted_levels(self):
+        return check_levels(self.quantiles) if self.loss == "quantile" else None
 
     @property
     def _pooling(self):
@@ -447,6 +529,13 @@ list of arrays or SequenceArray
                 "network goes on training, had it the other way. Put that back, or fit "
                 "anew with warm_start=False."
             )
+        levels = self._wanted_levels()
+        if continuing and not np.array_equal(levels, self._levels):
+            raise ValueError(
+                f"loss={self.loss!r} with quantiles={self.quantiles!r} is not what the "
+                "last fit had, whose network goes on training. Put that back, or fit "
+                "anew with warm_start=False."
+            )
         if self.return_sequences and self.pooling != "last":
             raise ValueError(
                 f"pooling={self.pooling!r} makes one vector of all steps, and "
@@ -455,13 +544,16 @@ list of arrays or SequenceArray
             )
 
     def _horizon(self):
-        return self._n_outputs()
+        return furthest_step(getattr(self, "target_names_", None)) or self._n_targets
 
     def _predictions(self, sequences, outputs):
         """Turn the network's outputs into what ``predict`` returns."""
-        predictions = self._targets.restore(outputs, self._last_values(sequences))
+        return self._like_y(self._point_forecasts(sequences, outputs), sequences)
+
+    def _like_y(self, predictions, sequences):
+        """Bring predictions, (n, n_targets, ...), into the form of the y of fit."""
         if self._y_is_1d:
-            predictions = predictions.ravel()
+            predictions = predictions[:, 0]
         if not self._per_step:
             return predictions
         return split_steps(predictions, sequences.lengths, as_array=self._y_from_array)

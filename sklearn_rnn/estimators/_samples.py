@@ -44,45 +44,47 @@ or SequenceArray
         weights = None if self.weights is None else self.weights[indices]
         return Samples(self.sequences[indices], self.y[indices], weights)
 
-    def step_targets(self):
-        """Return the targets of all steps, one sequence after the other.
+    def all_targets(self):
+        """Return all targets: of steps, one sequence after the other.
 
         Returns
         -------
-        ndarray of shape (n_steps, n_outputs)
-            Only for targets of steps.
+        ndarray of shape (n_steps, n_outputs) or (n_sequences, n_outputs)
+            Class codes, or numbers in the user's units.
         """
+        if not isinstance(self.y, SequenceArray):
+            return self.y
         return self.y.read_rows(flat_rows(self.y.starts, self.y.lengths))
 
     def sequences_with_target(self):
-        """Tell which sequences have a target at any step.
+        """Tell which sequences have a target, at any step and of any output.
 
         Returns
         -------
         ndarray of bool of shape (n_sequences,)
-            Only for targets of steps.
+            Where targets may be missing.
         """
-        return np.logical_or.reduceat(self._targets_there().any(axis=1), self._starts)
+        return self._count_targets() > 0
 
-    def step_weights(self):
-        """Return each step's weight, that of its sequence.
+    def target_weights(self):
+        """Return the weight of each of `all_targets`, that of its sequence.
 
         Returns
         -------
-        ndarray of shape (n_steps,) or None
+        ndarray of shape (n_steps,) or (n_sequences,), or None
             None without weights.
         """
-        if self.weights is None:
-            return None
+        if self.weights is None or not isinstance(self.y, SequenceArray):
+            return self.weights
         return np.repeat(self.weights, self.sequences.lengths)
 
-    def with_mean_weight_one(self, per_step=False):
+    def with_mean_weight_one(self, may_miss=False):
         """Return the same samples, weighted relative to one another.
 
         Parameters
         ----------
-        per_step : bool, default=False
-            Whether every step has a target: the mean is then over those.
+        may_miss : bool, default=False
+            Whether targets may be missing: the mean is over those that are not.
 
         Returns
         -------
@@ -91,16 +93,14 @@ or SequenceArray
         """
         if self.weights is None or (self.weights == self.weights[0]).all():
             return self._replace(weights=None)
-        counts = None
-        if per_step:
-            counts = np.add.reduceat(self._targets_there().sum(axis=1), self._starts)
+        counts = self._count_targets() if may_miss else None
         mean = np.average(self.weights, weights=counts)
         return self._replace(weights=self.weights / mean)
 
-    def _targets_there(self):
-        return has_target(torch.from_numpy(self.step_targets())).numpy()
-
-    @property
-    def _starts(self):
-        """Where each sequence begins among the steps of all in a row."""
-        return np.cumsum(self.sequences.lengths) - self.sequences.lengths
+    def _count_targets(self):
+        """Count the numbers or labels that each sequence has as targets."""
+        there = has_target(torch.from_numpy(self.all_targets())).numpy().sum(axis=1)
+        if not isinstance(self.y, SequenceArray):
+            return there
+        lengths = self.sequences.lengths
+        return np.add.reduceat(there, np.cumsum(lengths) - lengths)

@@ -518,7 +518,7 @@ list of arrays or SequenceArray
         return codes[:, np.newaxis]
 
     def _check_trainable(self, samples):
-        codes = samples.step_targets()[:, 0]
+        codes = samples.all_targets()[:, 0]
         codes = codes[codes != NO_CODE]
         self._check_enough_classes(self.classes_[np.unique(codes)])
 
@@ -529,7 +529,7 @@ list of arrays or SequenceArray
         self._weight_of_class = None
         if self.class_weight is None:
             return
-        codes, of_steps = samples.step_targets()[:, 0], samples.step_weights()
+        codes, of_steps = samples.all_targets()[:, 0], samples.target_weights()
         exists = codes != NO_CODE
         weights = self._weigh_classes(codes[exists])
         # Of mean 1 over the labelled steps, times the weights of their sequences.
@@ -541,10 +541,10 @@ list of arrays or SequenceArray
         return self._weight_of_class
 
     def _network_targets(self, samples):
-        return samples.step_targets()[:, 0]
+        return samples.all_targets()[:, 0]
 
     def _initialize_head(self, network, samples):
-        codes, weights = samples.step_targets()[:, 0], samples.step_weights()
+        codes, weights = samples.all_targets()[:, 0], samples.target_weights()
         exists = codes != NO_CODE
         weights = None if weights is None else weights[exists]
         self._start_from_priors(network, codes[exists], weights)

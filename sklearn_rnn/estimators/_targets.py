@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing import parse_ahead
 
 
 @dataclass(frozen=True)
@@ -134,17 +135,19 @@ class TargetTransform:
         return self.baseline(last) + self.scale * outputs
 
 
-def target_columns(target_feature, sequences, n_outputs):
+def target_columns(target_feature, sequences, n_outputs, names=None):
     """Find the input features that hold the targets' past.
 
     Parameters
     ----------
-    target_feature : int, str, list of these, or None
+    target_feature : int, str, list of these, "auto", or None
         As the user gave it.
     sequences : SequenceArray
         The training inputs.
     n_outputs : int
         Columns of the target.
+    names : ndarray of str, default=None
+        Theirs.
 
     Returns
     -------
@@ -160,6 +163,8 @@ def target_columns(target_feature, sequences, n_outputs):
     if target_feature is None:
         return None
     wanted = target_feature
+    if isinstance(wanted, str) and wanted == "auto":
+        wanted = _features_of_targets(names)
     if isinstance(wanted, (str, Integral)):
         wanted = [wanted]
     if len(wanted) not in (1, n_outputs):
@@ -175,6 +180,19 @@ def target_columns(target_feature, sequences, n_outputs):
             )
     columns = np.array([_column(feature, sequences) for feature in wanted])
     return np.broadcast_to(columns, (n_outputs,)).copy()
+
+
+def _features_of_targets(names):
+    """Return the feature that each target is the future of, by their names."""
+    parsed = [parse_ahead(name) for name in ([] if names is None else names)]
+    if not parsed or None in parsed:
+        known = "y has no column names" if names is None else f"y has {list(names)}"
+        raise InvalidSequenceError(
+            "target_feature='auto' needs targets with names such as 'temp+1', as "
+            f"make_forecast_frame makes them: {known}. Name the feature that holds "
+            "the target's own past."
+        )
+    return [feature for feature, _ in parsed]
 
 
 def _column(feature, sequences):

@@ -7,6 +7,35 @@ from torch.nn import functional as F
 # The error, in standard deviations of the target, from which huber is linear.
 HUBER_DELTA = 1.0
 
+
+def quantile_loss(outputs, targets, levels, reduction="none"):
+    """Compute the pinball loss of predicted quantiles.
+
+    Parameters
+    ----------
+    outputs : Tensor of shape (..., n_quantiles)
+        Predicted quantiles of each target.
+    targets : Tensor of shape (...)
+        The targets.
+    levels : Tensor of shape (n_quantiles,)
+        Which quantiles they are, in (0, 1).
+    reduction : {"none", "mean"}, default="none"
+        Whether to average over the targets.
+
+    Returns
+    -------
+    Tensor of shape (...) or ()
+        Averaged over the quantiles.
+
+    References
+    ----------
+    Koenker and Bassett, "Regression quantiles", Econometrica 46, 1978.
+    """
+    error = targets.unsqueeze(-1) - outputs
+    losses = torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
+    return losses.mean() if reduction == "mean" else losses
+
+
 LOSSES = {
     "log_loss": F.cross_entropy,
     "squared_error": F.mse_loss,
@@ -38,12 +67,15 @@ class WeightedLoss(nn.Module):
 
     Parameters
     ----------
-    loss : {"log_loss", "squared_error", "absolute_error", "huber"}
+    loss : {"log_loss", "squared_error", "absolute_error", "huber", "quantile"}
         ``log_loss`` compares logits with class codes, the others numbers.
-    per_step : bool, default=False
-        Whether every step has a target, or none: the code -1, or NaN.
+    may_miss : bool, default=False
+        Whether targets may be missing: the code -1, or NaN.
     class_weights : Tensor of shape (n_classes,), default=None
         What a step counts by its class, times its sequence's weight.
+    levels : Tensor of shape (n_quantiles,), default=None
+        The quantiles of ``quantile``: outputs are those of the first target,
+        then those of the second, ...
 
     Examples
     --------
@@ -55,11 +87,12 @@ class WeightedLoss(nn.Module):
     tensor(1.)
     """
 
-    def __init__(self, loss, per_step=False, class_weights=None):
+    def __init__(self, loss, may_miss=False, class_weights=None, levels=None):
         super().__init__()
-        self.loss = LOSSES[loss]
-        self.per_step = per_step
+        self.loss = self._quantile_loss if loss == "quantile" else LOSSES[loss]
+        self.may_miss = may_miss
         self.register_buffer("class_weights", class_weights)
+        self.register_buffer("levels", levels)
 
     def forward(self, outputs, targets_and_weights):
         """Compute the weighted mean loss.
@@ -67,7 +100,7 @@ class WeightedLoss(nn.Module):
         Parameters
         ----------
         outputs : Tensor of shape (N, n_outputs) or (N, T, n_outputs)
-            Of the network.
+            Of the network: for ``quantile``, n_quantiles of every target.
         targets_and_weights : tuple of Tensor
             Targets, and weights of shape (N,) or None. Weights have mean 1
             over the training data, not over the batch.
@@ -75,10 +108,12 @@ class WeightedLoss(nn.Module):
         Returns
         -------
         Tensor
-            A scalar; the mean over steps that have a target.
+            A scalar; the mean over targets that are not missing.
         """
         targets, weights = targets_and_weights
-        if self.per_step:
+        if self.levels is not None:
+            outputs = outputs.unflatten(-1, (-1, len(self.levels)))
+        if self.may_miss:
             outputs, targets, weights = self._select(outputs, targets, weights)
         if weights is None:
             return self.loss(outputs, targets, reduction="mean")
@@ -87,8 +122,11 @@ class WeightedLoss(nn.Module):
             losses = losses.mean(dim=1)
         return torch.dot(losses, weights) / len(weights)
 
+    def _quantile_loss(self, outputs, targets, reduction):
+        return quantile_loss(outputs, targets, self.levels, reduction)
+
     def _select(self, outputs, targets, weights):
-        """Keep the steps, or the numbers of a step, that have a target."""
+        """Keep the steps, or the single numbers, that have a target."""
         exists = has_target(targets)
         if weights is not None:
             across = weights.reshape(-1, *[1] * (targets.ndim - 1))

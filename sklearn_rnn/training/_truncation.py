@@ -80,7 +80,7 @@ def gradient_steps(network, criterion, batch, bptt_steps):
 
 
 def _count_targets(criterion, targets):
-    if criterion.per_step:
+    if criterion.may_miss:
         return int(has_target(targets).sum())
     return len(targets)
 
@@ -176,5 +176,5 @@ def _pooled_gradient(network, criterion, batch, size):
         pooling.finish(summary).backward(pooled.grad)
         with torch.no_grad():
             later = summaries[i] if later is None else pooling.join(summaries[i], later)
-    n_targets = len(targets_and_weights[0])
+    n_targets = _count_targets(criterion, targets_and_weights[0])
     return Gradient(loss.detach(), n_targets, outputs.detach())

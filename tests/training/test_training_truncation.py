@@ -178,7 +178,7 @@ def test_a_short_sequence_stays_whole_beside_longer_ones(pooling):
 def test_outputs_of_steps_make_an_update_a_piece(options, lengths):
     network, by_hand = make_network(**options), make_network(**options)
     inputs, (targets, weights) = batch = make_batch(lengths=lengths)
-    criterion = WeightedLoss("squared_error", per_step=True)
+    criterion = WeightedLoss("squared_error", may_miss=True)
     begin = 0
     expected = states_cut_by_hand(by_hand, inputs, size=4)
     steps = gradient_steps(network, criterion, batch, bptt_steps=4)
@@ -204,7 +204,7 @@ def test_a_piece_that_covers_the_sequence_is_full_backpropagation(pooling):
     found = []
     for bptt_steps in (None, 10, 1000):
         network = make_network(pooling, dropout=0.3)
-        criterion = WeightedLoss("squared_error", per_step=pooling is None)
+        criterion = WeightedLoss("squared_error", may_miss=pooling is None)
         [(_, compute)] = gradient_steps(network, criterion, batch, bptt_steps)
         compute()
         found.append(gradients(network))
@@ -218,7 +218,7 @@ def test_the_state_is_carried_and_the_gradient_is_not(cell):
     inputs, targets_and_weights = make_batch(lengths=None)
     x = inputs["x"].clone().requires_grad_()
     changed = torch.cat([x[:, :1] + 1, x[:, 1:]], dim=1)
-    criterion = WeightedLoss("squared_error", per_step=True)
+    criterion = WeightedLoss("squared_error", may_miss=True)
     outputs = []
     for steps in (x, changed):
         batch = {"x": steps, "lengths": None}, targets_and_weights
@@ -240,7 +240,7 @@ def test_the_state_is_carried_and_the_gradient_is_not(cell):
 def test_pieces_without_any_target_carry_the_state_and_make_no_update():
     inputs, (targets, weights) = make_batch(lengths=None)
     targets[:, 4:8] = torch.nan
-    criterion = WeightedLoss("squared_error", per_step=True)
+    criterion = WeightedLoss("squared_error", may_miss=True)
     network, whole = make_network(cell="lstm"), make_network(cell="lstm")
     batch = inputs, (targets, weights)
     results = [
@@ -270,7 +270,7 @@ class Held:
 def peak_of_activations(pooling, n_timesteps, bptt_steps):
     network = make_network(pooling)
     batch = make_batch(n_timesteps, lengths=None, per_step=pooling is None)
-    criterion = WeightedLoss("squared_error", per_step=pooling is None)
+    criterion = WeightedLoss("squared_error", may_miss=pooling is None)
     Held.now = Held.peak = 0
     with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
         for _, compute in gradient_steps(network, criterion, batch, bptt_steps):
@@ -292,7 +292,7 @@ def make_net(**options):
     kind, optimizer_options = find_optimizer("sgd", 0.0)
     return SequenceNet(
         make_network(),
-        criterion=WeightedLoss("squared_error", per_step=True),
+        criterion=WeightedLoss("squared_error", may_miss=True),
         optimizer=kind,
         lr=0.1,
         batch_size=4,

@@ -1,0 +1,52 @@
+"""Names of columns that hold the value of another one some steps ahead."""
+
+import re
+
+AHEAD = re.compile(r"(?P<name>.+)\+(?P<step>[1-9][0-9]*)", re.DOTALL)
+
+
+def name_ahead(name, step):
+    """Name the value of a column some steps ahead.
+
+    Parameters
+    ----------
+    name : object
+        Of the column.
+    step : int
+        Steps ahead.
+
+    Returns
+    -------
+    str or object
+        The column's own name for step 0.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.preprocessing._names import name_ahead
+    >>> name_ahead("temp", 6)
+    'temp+6'
+    """
+    return f"{name}+{step}" if step else name
+
+
+def parse_ahead(name):
+    """Take the name of a value some steps ahead apart.
+
+    Parameters
+    ----------
+    name : object
+        As `name_ahead` makes it.
+
+    Returns
+    -------
+    tuple of str and int, or None
+        Column and steps ahead; None for any other name.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.preprocessing._names import parse_ahead
+    >>> parse_ahead("temp+6"), parse_ahead("temp")
+    (('temp', 6), None)
+    """
+    match = AHEAD.fullmatch(name) if isinstance(name, str) else None
+    return match and (match["name"], int(match["step"]))
