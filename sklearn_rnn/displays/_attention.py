@@ -10,7 +10,7 @@ from sklearn_rnn.displays._labels import (
     read_symbols,
 )
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.displays._trained import find_trained_and_input
+from sklearn_rnn.estimators import find_trained_and_input
 
 
 class AttentionDisplay:

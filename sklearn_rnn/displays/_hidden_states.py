@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_rnn.displays._labels import label_rows, label_steps, read_symbols
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.displays._trained import cuts_windows, find_trained_and_input
+from sklearn_rnn.estimators import cuts_windows, find_trained_and_input
 from sklearn_rnn.sequences import is_list_of_sequences
 
 # A unit has come on at the first step at which its state has reached this share

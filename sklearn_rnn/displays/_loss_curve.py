@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.displays._trained import find_trained
+from sklearn_rnn.estimators import find_trained
 
 
 class LossCurveDisplay:

@@ -4,5 +4,22 @@ from sklearn_rnn.estimators._classifier import RNNClassifier
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators._stateful import StatefulPredictor
 from sklearn_rnn.estimators._tagger import RNNTagger
+from sklearn_rnn.estimators._trained import (
+    cuts_windows,
+    find_trained,
+    find_trained_and_input,
+    predict_quantiles,
+    windowers,
+)
 
-__all__ = ["RNNClassifier", "RNNRegressor", "RNNTagger", "StatefulPredictor"]
+__all__ = [
+    "RNNClassifier",
+    "RNNRegressor",
+    "RNNTagger",
+    "StatefulPredictor",
+    "cuts_windows",
+    "find_trained",
+    "find_trained_and_input",
+    "predict_quantiles",
+    "windowers",
+]

@@ -3,10 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from sklearn_rnn.sequences import SequenceArray, flat_rows
-from sklearn_rnn.training import has_target
 
 
 class Samples(NamedTuple):
@@ -99,7 +97,9 @@ or SequenceArray
 
     def _count_targets(self):
         """Count the numbers or labels that each sequence has as targets."""
-        there = has_target(torch.from_numpy(self.all_targets())).numpy().sum(axis=1)
+        targets = self.all_targets()
+        there = ~np.isnan(targets) if targets.dtype.kind == "f" else targets >= 0
+        there = there.sum(axis=1)
         if not isinstance(self.y, SequenceArray):
             return there
         lengths = self.sequences.lengths

@@ -1,14 +1,35 @@
 """Transformers that make, scale and prepare sequences."""
 
-from sklearn_rnn.preprocessing._forecast import make_forecast_frame
+from sklearn_rnn.preprocessing._ahead import times_ahead
+from sklearn_rnn.preprocessing._forecast import (
+    add_columns,
+    as_frame,
+    make_forecast_frame,
+    pair_with_future,
+    read_columns,
+    read_steps,
+)
+from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
+from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
 from sklearn_rnn.preprocessing._windower import SequenceWindower
 
 __all__ = [
     "SequenceScaler",
     "SequenceWindower",
+    "add_columns",
+    "as_frame",
+    "fill_grid",
+    "frame_column",
     "make_forecast_frame",
     "name_ahead",
+    "pair_with_future",
     "parse_ahead",
+    "read_columns",
+    "read_grid",
+    "read_steps",
+    "refuse_breaks",
+    "times_ahead",
+    "times_of_frame",
 ]

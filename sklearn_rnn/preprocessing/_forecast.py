@@ -1,32 +1,30 @@
 """make_forecast_frame: a table, and the values of its targets in later rows."""
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._neighbours import (
-    Reach,
-    infer_rule,
-    parse_rule,
-    run_starts,
+from sklearn_rnn.preprocessing._grid import (
+    Grid,
+    fill_grid,
+    read_grid,
+    refuse_breaks,
+    refuse_missing,
 )
-from sklearn_rnn.preprocessing._series import read_series
-from sklearn_rnn.preprocessing._tables import frame_column, is_polars, times_of_frame
-
-# How many breaks in time an error lists.
-SHOWN_BREAKS = 3
+from sklearn_rnn.preprocessing._names import name_ahead
+from sklearn_rnn.preprocessing._tables import is_polars
 
 
 def make_forecast_frame(
     data: Any,
     target: str | Sequence[str] | None = None,
-    horizon: int = 1,
+    horizon: int | Sequence[int] = 1,
     *,
+    known: str | Sequence[str] | None = None,
+    missing: Literal["raise", "mask"] = "raise",
     freq: Any = None,
     time: str | None = None,
     group_by: str | None = None,
@@ -44,8 +42,18 @@ def make_forecast_frame(
     target : str or list of str, default=None
         The column or columns to forecast. Needed unless `data` is a Series or
         has a single column.
-    horizon : int, default=1
-        How many rows ahead, at least 1.
+    horizon : int or list of int, default=1
+        How many rows ahead, at least 1: all steps up to it, or those of a list.
+    known : str or list of str, default=None
+        Columns that are known in advance, such as a plan or a calendar. What
+        they are at each step to come goes into `X`, in columns "plan+1",
+        "plan+2" and so on; the columns themselves stay.
+    missing : {"raise", "mask"}, default="raise"
+        What to do about rows that the grid of times lacks, and about values
+        that targets or known columns lack. "raise" refuses them and names the
+        places. "mask" puts rows of NaN where there are none, and leaves NaN in
+        `X` and `Y`, for ``SequenceWindower(missing="mask")`` and
+        ``RNNRegressor(missing_targets="ignore")``.
     freq : str, offset, Timedelta or number, default=None
         The time between rows, as for `SequenceWindower`; None finds it.
     time : str or int, default=None
@@ -57,24 +65,27 @@ def make_forecast_frame(
     Returns
     -------
     X : DataFrame of n rows
-        The rows of `data` that have all their targets, with all columns.
-    Y : DataFrame of shape (n, n_targets * horizon)
+        The rows of `data` that have all their targets, with all columns, and
+        those of `known` ahead.
+    Y : DataFrame of shape (n, n_targets * n_steps)
         The targets, with the index of `X`. Columns "temp+1", "temp+2" and so
         on for a target "temp"; of several targets, one after the other.
 
     Raises
     ------
     InvalidSequenceError
-        If times are missing, out of order or twice the same, or the table has
-        no more rows than `horizon`.
+        If times are missing, out of order or twice the same, a target has no
+        value, or the table has no more rows than `horizon`.
     ValueError
-        If there is no such target, or `horizon` is less than 1.
+        If there is no such column, or `horizon` is less than 1.
     TypeError
         If `data` is neither a frame nor a Series.
 
     See Also
     --------
     SequenceWindower : Gives each row of `X` the rows before it.
+    forecast : From a fitted model to the times to come.
+    backtest : How good such forecasts would have been.
     make_windows : The same for arrays, in one go.
 
     Examples
@@ -82,107 +93,199 @@ def make_forecast_frame(
     >>> import pandas as pd
     >>> from sklearn_rnn import make_forecast_frame
     >>> days = pd.date_range("2024-01-01", periods=4, freq="D")
-    >>> table = pd.DataFrame({"temp": [3, 5, 4, 6], "wind": [1, 1, 2, 2]}, index=days)
-    >>> X, Y = make_forecast_frame(table, target="temp", horizon=2)
+    >>> table = pd.DataFrame({"sales": [3, 5, 4, 6], "open": [1, 1, 0, 1]}, index=days)
+    >>> X, Y = make_forecast_frame(table, target="sales", horizon=2, known="open")
     >>> X
-                temp  wind
-    2024-01-01     3     1
-    2024-01-02     5     1
+                sales  open  open+1  open+2
+    2024-01-01      3     1       1       0
+    2024-01-02      5     1       0       1
     >>> Y
-                temp+1  temp+2
-    2024-01-01       5       4
-    2024-01-02       4       6
+                sales+1  sales+2
+    2024-01-01        5        4
+    2024-01-02        4        6
     """
-    data = _as_frame(data)
-    targets = _read_targets(data, target)
-    _check_horizon(horizon, len(data))
-    groups = None if group_by is None else frame_column(data, group_by, "group_by")
-    times = times_of_frame(data, time, "make_forecast_frame")
-    series = read_series(len(data), times, groups)
-    if times is not None:
-        _refuse_breaks(series, times, freq)
-    places = _places_with_targets(series, horizon)
-    rows = series.rows(places)
-    # The rows ahead of a row, in the table's order as X has it.
-    by_row = np.argsort(rows)
-    ahead = [series.rows(places + k)[by_row] for k in range(1, horizon + 1)]
-    columns = {
-        f"{name}+{k}": (name, later)
-        for name in targets
-        for k, later in enumerate(ahead, start=1)
-    }
-    return _take(data, np.sort(rows), columns)
+    pairs = pair_with_future(
+        data,
+        target,
+        horizon,
+        known=known,
+        missing=missing,
+        freq=freq,
+        time=time,
+        group_by=group_by,
+        owner="make_forecast_frame",
+    )
+    return pairs.X, pairs.Y
 
 
-def _as_frame(data):
+class FuturePairs(NamedTuple):
+    """Rows of a table and their targets, and where both come from.
+
+    Parameters
+    ----------
+    X, Y : DataFrame
+        As `make_forecast_frame` returns them.
+    data : DataFrame
+        The table, with the rows that were put in.
+    grid : Grid
+        How its rows stand in time.
+    places : ndarray of int of shape (n,)
+        Of the rows of `X`, in the order of the series.
+    outputs : list of tuple (str, int)
+        Target and steps ahead of each column of `Y`.
+    """
+
+    X: Any
+    Y: Any
+    data: Any
+    grid: Grid
+    places: np.ndarray
+    outputs: list
+
+
+def pair_with_future(
+    data, target, horizon, *, known, missing, freq, time, group_by, owner
+):
+    """Pair each row of a table with its targets in the rows to come.
+
+    Parameters
+    ----------
+    data, target, horizon, known, missing, freq, time, group_by
+        As for `make_forecast_frame`.
+    owner : str
+        Who asks, for the messages.
+
+    Returns
+    -------
+    FuturePairs
+    """
+    data = as_frame(data, owner)
+    targets = read_columns(data, target, "target")
+    known = [] if known is None else read_columns(data, known, "known")
+    steps = read_steps(horizon)
+    _refuse_few_rows(len(data), steps)
+    columns = {"freq": freq, "time": time, "group_by": group_by, "owner": owner}
+    if missing == "mask":
+        data = fill_grid(data, **columns)
+    elif missing != "raise":
+        raise ValueError(f"missing must be 'raise' or 'mask', got {missing!r}.")
+    grid = read_grid(data, **columns)
+    refuse_breaks(grid)
+    if missing == "raise":
+        refuse_missing(data, [*targets, *known], grid)
+    places = _places_with_targets(grid.series, steps[-1])
+    # In the table's order, as X has it.
+    places = places[np.argsort(grid.series.rows(places))]
+    ahead = {k: grid.series.rows(places + k) for k in steps}
+    X = _select(data, grid.series.rows(places))
+    X = add_columns(X, columns_ahead(data, known, ahead))
+    Y = frame_like(X, columns_ahead(data, targets, ahead))
+    outputs = [(name, k) for name in targets for k in steps]
+    return FuturePairs(X, Y, data, grid, places, outputs)
+
+
+def as_frame(data, owner):
+    """Return a frame for a frame or a Series.
+
+    Parameters
+    ----------
+    data : object
+        As the user gave it.
+    owner : str
+        Who asks, for the message.
+
+    Returns
+    -------
+    DataFrame
+        Of pandas or polars.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
     if isinstance(data, pd.Series) or (is_polars(data) and len(data.shape) == 1):
         name = data.name or "value"
         return data.to_frame(name)
     if isinstance(data, pd.DataFrame) or is_polars(data):
         return data
     raise TypeError(
-        "make_forecast_frame needs a pandas or polars DataFrame or Series, got "
+        f"{owner} needs a pandas or polars DataFrame or Series, got "
         f"{type(data).__name__}. For arrays there is make_windows."
     )
 
 
-def _read_targets(data, target):
+def read_columns(data, wanted, parameter):
+    """Read the names of some columns of a frame.
+
+    Parameters
+    ----------
+    data : DataFrame
+        The table.
+    wanted : str, list of str or None
+        As the user gave it; None is the only column.
+    parameter : str
+        Whose value it is, for the message.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        If there is no such column.
+    """
     names = list(data.columns)
-    if target is None and len(names) == 1:
+    if wanted is None and len(names) == 1:
         return names
-    targets = target if isinstance(target, (list, tuple)) else [target]
-    unknown = [name for name in targets if name not in names]
-    if unknown or not targets:
+    wanted_names = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
+    unknown = [name for name in wanted_names if name not in names]
+    if unknown or not wanted_names:
         raise ValueError(
-            f"target={target!r} names no column of the table; its columns are {names}."
+            f"{parameter}={wanted!r} names no column of the table; its columns are "
+            f"{names}."
         )
-    return targets
+    return wanted_names
 
 
-def _check_horizon(horizon, n_rows):
-    if not isinstance(horizon, (int, np.integer)) or horizon < 1:
-        raise ValueError(f"horizon must be an int of at least 1, got {horizon!r}.")
-    if n_rows <= horizon:
+def read_steps(horizon):
+    """Read which steps ahead are wanted.
+
+    Parameters
+    ----------
+    horizon : int or list of int
+        As the user gave it.
+
+    Returns
+    -------
+    list of int
+        Increasing.
+
+    Raises
+    ------
+    ValueError
+        If they are not whole numbers from 1, each once and in order.
+    """
+    steps = horizon
+    if isinstance(horizon, (int, np.integer)) and not isinstance(horizon, bool):
+        steps = range(1, horizon + 1)
+    steps = list(steps) if np.ndim(steps) == 1 else []
+    whole = [isinstance(k, (int, np.integer)) and k >= 1 for k in steps]
+    if not steps or not all(whole) or sorted(set(steps)) != steps:
+        raise ValueError(
+            "horizon must be an int of at least 1, or a list of such steps in "
+            f"order, got {horizon!r}."
+        )
+    return [int(k) for k in steps]
+
+
+def _refuse_few_rows(n_rows, steps):
+    if n_rows <= steps[-1]:
         raise InvalidSequenceError(
-            f"the table has {n_rows} rows, too few for horizon={horizon}: no row has "
-            f"{horizon} rows after it."
+            f"the table has {n_rows} rows, too few for horizon={steps[-1]}: no row has "
+            f"{steps[-1]} rows after it."
         )
-
-
-def _refuse_breaks(series, times, freq):
-    if series.first.all():
-        return
-    rule = infer_rule(times, series.ticks, series.first) if freq is None else None
-    rule = rule or parse_rule(freq, times)
-    if isinstance(rule, Reach):
-        raise InvalidSequenceError(
-            "the rows of the table are not a regular step apart, so 'rows ahead' is no "
-            "time ahead. Bring them on a grid, for example with "
-            "df.resample('h').mean().interpolate(); or, if a row is the step that you "
-            "mean, number the rows with df.reset_index(drop=True)."
-        )
-    breaks = np.flatnonzero(
-        run_starts(rule, series.ticks, series.first) & ~series.first
-    )
-    if len(breaks) == 0:
-        return
-    shown = ", ".join(_describe_break(series, times, b) for b in breaks[:SHOWN_BREAKS])
-    more = ", ..." if len(breaks) > SHOWN_BREAKS else ""
-    grid, fill = rule.freq, "df.reindex(...)"
-    if isinstance(grid, (timedelta, pd.offsets.BaseOffset)):
-        grid = to_offset(grid).freqstr
-        fill = f"df.asfreq({grid!r})"
-    raise InvalidSequenceError(
-        f"the table has {len(breaks)} break(s) in time, steps other than {grid}: "
-        f"{shown}{more}. Fill the grid, series by series, for example with "
-        f"{fill}.interpolate(); or, if a row is the step that you mean, number the "
-        "rows with df.reset_index(drop=True)."
-    )
-
-
-def _describe_break(series, times, place):
-    before, row = series.rows(np.array([place - 1, place]))
-    return f"row {before} at {times.labels[before]} to row {row} at {times.labels[row]}"
 
 
 def _places_with_targets(series, horizon):
@@ -198,19 +301,85 @@ def _places_with_targets(series, horizon):
     return places[places + horizon < end_of_series]
 
 
-def _take(data, rows, columns):
-    """Select rows of a frame, and other rows of its columns as a new frame."""
+def _select(data, rows):
     if is_polars(data):
-        Y = {
-            name: data[source].gather(later)
-            for name, (source, later) in columns.items()
-        }
-        return data[rows], type(data)(Y)
+        return data[rows]
     unbroken = len(rows) == rows[-1] - rows[0] + 1
     # A slice keeps the step that an index declares.
-    X = data.iloc[slice(rows[0], rows[-1] + 1) if unbroken else rows]
-    Y = {
-        name: data[source].take(later).set_axis(X.index)
-        for name, (source, later) in columns.items()
+    return data.iloc[slice(rows[0], rows[-1] + 1) if unbroken else rows]
+
+
+def columns_ahead(data, names, ahead):
+    """Read columns in other rows, under the names of the steps ahead.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Of pandas or polars.
+    names : list of str
+        The columns.
+    ahead : dict of int to ndarray of int
+        Of each step, the rows to read.
+
+    Returns
+    -------
+    dict of str to Series
+    """
+    take = "gather" if is_polars(data) else "take"
+    return {
+        name_ahead(name, k): getattr(data[name], take)(rows)
+        for name in names
+        for k, rows in ahead.items()
     }
-    return X, pd.DataFrame(Y, index=X.index)
+
+
+def frame_like(X, columns):
+    """Make a frame of the kind of another, and with its index.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Of pandas or polars.
+    columns : dict of str to Series
+        One value a row of `X`.
+
+    Returns
+    -------
+    DataFrame
+    """
+    if is_polars(X):
+        return type(X)(columns)
+    columns = {name: column.set_axis(X.index) for name, column in columns.items()}
+    return pd.DataFrame(columns, index=X.index)
+
+
+def add_columns(X, columns):
+    """Put columns behind those of a frame.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Of pandas or polars.
+    columns : dict of str to Series
+        One value a row of `X`.
+
+    Returns
+    -------
+    DataFrame
+        A new one.
+
+    Raises
+    ------
+    ValueError
+        If a column has such a name already.
+    """
+    taken = [name for name in columns if name in list(X.columns)]
+    if taken:
+        raise ValueError(
+            f"the table already has a column {taken[0]!r}, which known= is to make: "
+            "rename it."
+        )
+    if not columns:
+        return X
+    more = frame_like(X, columns)
+    return X.hstack(more) if is_polars(X) else pd.concat([X, more], axis=1)

@@ -23,6 +23,7 @@ from sklearn_rnn.preprocessing._history import (
     lead_ins_by_force,
     lead_ins_by_time,
 )
+from sklearn_rnn.preprocessing._missing import fill_table, learn_fill
 from sklearn_rnn.preprocessing._neighbours import infer_rule, parse_rule, run_starts
 from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._series import read_series
@@ -86,6 +87,12 @@ class SequenceWindower(
         Column that tells several series in one table apart; for an array, its
         position. It is taken out of the features. Windows and history stay
         inside one series; the order of the rows stays as it is.
+    missing : "mask" or None, default=None
+        What to do about NaN in a table. "mask" puts the last value seen of
+        that series there, or the mean of the column in `fit` where none was
+        seen since the last break, and adds a column of 0 and 1 for every
+        column that had NaN in `fit`, which tells the network. None leaves NaN
+        as it is, which the estimators refuse.
 
     Attributes
     ----------
@@ -139,6 +146,7 @@ class SequenceWindower(
         "freq": [str, Real, timedelta, np.timedelta64, pd.offsets.BaseOffset, None],
         "time": [str, Integral, None],
         "group_by": [str, Integral, None],
+        "missing": [StrOptions({"mask"}), None],
     }
 
     def __init__(
@@ -149,12 +157,14 @@ class SequenceWindower(
         freq: Any = None,
         time: str | int | None = None,
         group_by: str | int | None = None,
+        missing: Literal["mask"] | None = None,
     ) -> None:
         self.n_steps = n_steps
         self.history = history
         self.freq = freq
         self.time = time
         self.group_by = group_by
+        self.missing = missing
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: SequencesLike, y: Any = None) -> Self:
@@ -252,7 +262,12 @@ class SequenceWindower(
                 f"fitted on {self._history.kind}: give both tables the same."
             )
         first = run_starts(self._rule, series.ticks, series.first)
-        return self._window(table, series, first, self._lead_ins(series, first))
+        lead_ins = self._lead_ins(series, first)
+        if self._fill is not None:
+            table = fill_table(
+                table, self._fill, series, first, lead_ins, self._history
+            )
+        return self._window(table, series, first, lead_ins)
 
     def get_feature_names_out(
         self, input_features: ArrayLike | None = None
@@ -268,10 +283,15 @@ class SequenceWindower(
         Returns
         -------
         names : ndarray of str
-            Without the columns of `time` and `group_by`.
+            Without the columns of `time` and `group_by`; with
+            ``missing="mask"``, those that tell what was missing at the end,
+            named "missingindicator_temp" for a column "temp".
         """
         check_is_fitted(self)
-        return _check_feature_names_in(self, input_features)[self._feature_positions]
+        names = _check_feature_names_in(self, input_features)[self._feature_positions]
+        if self._fill is None:
+            return names
+        return np.array([*names, *self._fill.names(names)], dtype=object)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -296,6 +316,10 @@ class SequenceWindower(
             self._rule = infer_rule(times, series.ticks, series.first)
         self.freq_ = None if self._rule is None else self._rule.freq
         first = run_starts(self._rule, series.ticks, series.first)
+        self._fill = None
+        if self.missing is not None:
+            self._fill = learn_fill(table, type(self).__name__)
+            table = fill_table(table, self._fill, series, first)
         self._history = keep_tails(table, series, first, self.n_steps - 1)
         self._fitted_n_steps = self.n_steps
         return table, series, first
@@ -317,6 +341,11 @@ class SequenceWindower(
 
     def _trim(self, X, reset):
         """Keep the last n_steps of sequences that are cut already."""
+        if self.missing is not None:
+            raise InvalidSequenceError(
+                f"missing={self.missing!r} fills a table, and X is sequences: cut them "
+                "from the table with SequenceWindower(missing='mask')."
+            )
         sequences = check_sequences(X, owner=type(self).__name__)
         if not reset and self._history is not None:
             self._check_n_features(sequences)
@@ -324,7 +353,7 @@ class SequenceWindower(
             check_features(self, sequences, sequences, reset=reset)
         if reset:
             self._feature_positions = np.arange(sequences.n_features)
-            self._history = self._rule = self.freq_ = None
+            self._history = self._rule = self.freq_ = self._fill = None
         lengths = np.minimum(sequences.lengths, self.n_steps)
         return sequences._replace(starts=sequences.ends - lengths, lengths=lengths)
 

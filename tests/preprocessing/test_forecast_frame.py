@@ -89,11 +89,19 @@ def test_an_unnamed_series_becomes_a_value():
     assert list(Y.columns) == ["value+1"]
 
 
-def test_missing_and_textual_targets_pass_through():
-    table = hourly(4).assign(temp=[1.0, np.nan, 3.0, 4.0], sky=list("abcd"))
+def test_textual_targets_pass_through():
+    table = hourly(4).assign(sky=list("abcd"))
     Y = make_forecast_frame(table, target=["temp", "sky"])[1]
-    np.testing.assert_array_equal(Y["temp+1"], [np.nan, 3, 4])
     assert Y["sky+1"].tolist() == ["b", "c", "d"]
+
+
+def test_missing_targets_are_refused_with_their_places_or_passed_on():
+    table = hourly(4).assign(temp=[1.0, np.nan, 3.0, 4.0])
+    where = "'temp' has no value in 1 of 4 rows: row 1 at 2024-01-01 01:00:00"
+    with pytest.raises(InvalidSequenceError, match=where):
+        make_forecast_frame(table, target="temp")
+    Y = make_forecast_frame(table, target="temp", missing="mask")[1]
+    np.testing.assert_array_equal(Y["temp+1"], [np.nan, 3, 4])
 
 
 def test_string_labels_are_not_checked():
@@ -111,7 +119,7 @@ def test_gaps_are_refused_with_their_places():
 
 
 def test_a_filled_grid_is_accepted():
-    weather = load_nyc_weather("JFK").asfreq("h")
+    weather = load_nyc_weather("JFK").asfreq("h").interpolate()
     X, Y = make_forecast_frame(weather, target="temp", horizon=24)
     assert len(X) == len(Y) == len(weather) - 24
 

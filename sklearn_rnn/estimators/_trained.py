@@ -1,5 +1,8 @@
 """Finding the recurrent network inside a fitted estimator."""
 
+import numpy as np
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -34,7 +37,7 @@ def find_trained(estimator):
     --------
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_rnn import RNNRegressor, SequenceScaler
-    >>> from sklearn_rnn.displays._trained import find_trained
+    >>> from sklearn_rnn.estimators._trained import find_trained
     >>> model = make_pipeline(SequenceScaler(), RNNRegressor(max_epochs=1))
     >>> find_trained(model.fit([[1.0, 2.0], [3.0]], [0.0, 1.0]))
     RNNRegressor(max_epochs=1)
@@ -70,7 +73,7 @@ def find_trained_and_input(estimator, X):
     --------
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_rnn import RNNRegressor, SequenceWindower
-    >>> from sklearn_rnn.displays._trained import find_trained_and_input
+    >>> from sklearn_rnn.estimators._trained import find_trained_and_input
     >>> table = [[1.0], [2.0], [4.0]]
     >>> model = make_pipeline(SequenceWindower(2, history=None), RNNRegressor())
     >>> model = model.set_params(rnnregressor__max_epochs=1).fit(table, [0, 1, 2])
@@ -112,6 +115,77 @@ def cuts_windows(estimator):
     )
 
 
+def windowers(estimator):
+    """Find the windowers inside an estimator, fitted or not.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Of any kind.
+
+    Returns
+    -------
+    list of SequenceWindower
+        Of a fitted search those of its best estimator alone.
+    """
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if isinstance(estimator, FrozenEstimator):
+        return windowers(estimator.estimator)
+    inside = [estimator, *estimator.get_params().values()]
+    found = [step for step in inside if isinstance(step, SequenceWindower)]
+    return list({id(step): step for step in found}.values())
+
+
+def predict_quantiles(estimator, X):
+    """Predict quantiles through pipelines, searches and target transformers.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, of any kind.
+    X : like the X of fit
+        What it predicts from.
+
+    Returns
+    -------
+    levels : ndarray of shape (n_quantiles,)
+        Which quantiles; none for an estimator that predicts no quantiles.
+    quantiles : ndarray of shape (n, n_outputs, n_quantiles)
+        Of each output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_rnn import RNNRegressor, SequenceScaler
+    >>> from sklearn_rnn.estimators._trained import predict_quantiles
+    >>> model = make_pipeline(SequenceScaler(), RNNRegressor(loss="quantile"))
+    >>> model = model.set_params(rnnregressor__max_epochs=1)
+    >>> X = np.zeros((4, 3))
+    >>> levels, quantiles = predict_quantiles(model.fit(X, X[:, 0]), X)
+    >>> levels, quantiles.shape
+    (array([0.1, 0.5, 0.9]), (4, 1, 3))
+    """
+    if isinstance(estimator, Pipeline):
+        if len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        return predict_quantiles(estimator[-1], X)
+    if isinstance(estimator, TransformedTargetRegressor):
+        levels, quantiles = predict_quantiles(estimator.regressor_, X)
+        back = estimator.transformer_.inverse_transform
+        each = [back(quantiles[:, :, i]) for i in range(len(levels))]
+        # A transformation that falls turns their order round.
+        return levels, np.sort(np.stack(each, axis=-1)) if each else quantiles
+    if getattr(estimator, "_levels", None) is not None:
+        quantiles = estimator.predict_quantiles(X)
+        return estimator._levels, quantiles.reshape(
+            len(quantiles), -1, len(estimator._levels)
+        )
+    if isinstance(estimator, FrozenEstimator) or hasattr(estimator, "best_estimator_"):
+        return predict_quantiles(_held_by(estimator), X)
+    return np.empty(0), np.empty((0, 0, 0))
+
+
 def _layers(estimator):
     """Return a fitted estimator and those that it holds, outermost first."""
     check_is_fitted(estimator)
@@ -123,6 +197,8 @@ def _layers(estimator):
 def _held_by(estimator):
     if isinstance(estimator, Pipeline):
         return estimator[-1]
+    if isinstance(estimator, FrozenEstimator):
+        return estimator.estimator
     for attribute in FITTED_INSIDE:
         if hasattr(estimator, attribute):
             return getattr(estimator, attribute)

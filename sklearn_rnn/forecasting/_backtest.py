@@ -1,0 +1,322 @@
+"""backtest: forecasts of the past, made as they would have been made then."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from pandas.tseries.frequencies import to_offset
+from sklearn.base import clone
+from sklearn.model_selection import TimeSeriesSplit
+
+from sklearn_rnn.estimators import windowers
+from sklearn_rnn.forecasting._frames import predicted_columns, quantile_columns
+from sklearn_rnn.forecasting._future import lookback_of
+from sklearn_rnn.model_selection import TimeBlockSplit
+from sklearn_rnn.preprocessing import pair_with_future
+
+OWNER = "backtest"
+
+# Rows that a season has, by the time between rows; what is shorter than a day has
+# seasons of a day.
+SEASONS = {"D": 7, "B": 5, "W": 52, "M": 12, "MS": 12, "ME": 12, "BMS": 12,
+           "BME": 12, "Q": 4, "QS": 4, "QE": 4, "BQS": 4, "BQE": 4}  # fmt: skip
+
+
+def backtest(
+    model: Any,
+    data: Any,
+    target: str | Sequence[str] | None = None,
+    horizon: int | Sequence[int] = 1,
+    *,
+    cv: Any = 5,
+    refit: bool = True,
+    stride: int = 1,
+    known: str | Sequence[str] | None = None,
+    missing: Literal["raise", "mask"] = "raise",
+    season: int | None = None,
+    freq: Any = None,
+    time: str | None = None,
+    group_by: str | None = None,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """Forecast the past from what was known then, beside what came.
+
+    Block after block of time, the model is fitted on what came before and
+    forecasts from every row of the block (rolling origin). No training target
+    lies after the first row of a block, whatever the splitter does: rows whose
+    targets reach further are left out.
+
+    Parameters
+    ----------
+    model : estimator instance
+        A pipeline that begins with a `SequenceWindower`, a search over one, or
+        any other regressor of rows. A copy is fitted. To try out one that is
+        fitted already, on rows that it has not seen, wrap it in
+        ``sklearn.frozen.FrozenEstimator``.
+    data : DataFrame or Series
+        The table, as for `make_forecast_frame`.
+    target, horizon, known, missing, freq, time, group_by
+        As for `make_forecast_frame`.
+    cv : int or splitter, default=5
+        Where blocks begin and end. An int is that many blocks of
+        `TimeBlockSplit`; a splitter, such as ``TimeSeriesSplit``, gets the rows
+        of `make_forecast_frame`. Each test block comes after its training
+        rows.
+    refit : bool, default=True
+        Whether to fit anew for every block; False fits for the first alone.
+    stride : int, default=1
+        Forecast from every so many times of a block: 24 is once a day in an
+        hourly table.
+    season : int, default=None
+        Rows a season has, for the seasonal naive forecast. None goes by the
+        time between rows: a day of hours or minutes, 7 days, 5 business days,
+        52 weeks, 12 months, 4 quarters, and else 1, the last value.
+    n_jobs : int, default=None
+        Blocks at a time, as in scikit-learn.
+
+    Returns
+    -------
+    DataFrame
+        A row a forecast. Columns: `group_by` if given, `target` if there are
+        several, `fold` (which block, from 0), `origin` (the last time known),
+        `time` (what the forecast is for), `horizon` (steps ahead), `truth`,
+        `prediction`, `naive` (seasonal naive forecast), `scale` (mean absolute
+        error of the seasonal naive forecast in the training rows, for MASE),
+        and a column a quantile, such as ``q0.9``, if the model predicts them.
+
+    Raises
+    ------
+    ValueError
+        If a training row of a splitter comes after its test rows, or no
+        training row is left.
+
+    See Also
+    --------
+    score_forecasts : Errors of such forecasts, by horizon.
+    ConformalCalibrator : Quantiles that cover what they should.
+    TimeBlockSplit : Blocks of time, across several series.
+
+    Notes
+    -----
+    Every forecast is made with the whole history before it, of which the rows
+    just before a block may lie in the gap. Predictions are those of
+    ``model.predict`` for the same rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_rnn import backtest
+    >>> days = pd.date_range("2024-01-01", periods=30, freq="D")
+    >>> table = pd.DataFrame({"sales": np.arange(30.0)}, index=days)
+    >>> frame = backtest(LinearRegression(), table, "sales", horizon=2, cv=2)
+    >>> frame[["origin", "time", "horizon", "truth", "prediction", "naive"]].head(2)
+          origin       time  horizon  truth  prediction  naive
+    0 2024-01-11 2024-01-12        1   11.0        11.0    4.0
+    1 2024-01-11 2024-01-13        2   12.0        12.0    5.0
+    """
+    pairs = pair_with_future(
+        data,
+        target,
+        horizon,
+        known=known,
+        missing=missing,
+        freq=freq,
+        time=time,
+        group_by=group_by,
+        owner=OWNER,
+    )
+    if season is None:
+        season = season_of(pairs.grid)
+    folds = _read_folds(cv, pairs, time, stride)
+    models = [model] * len(folds)
+    if not refit:
+        models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
+    frames = Parallel(n_jobs=n_jobs)(
+        delayed(_forecast_fold)(of_fold, pairs, fold, season, refit)
+        for of_fold, fold in zip(models, folds, strict=True)
+    )
+    frames = pd.concat(frames, keys=range(len(folds)), names=["fold"])
+    return _in_order(frames.reset_index("fold").reset_index(drop=True), group_by)
+
+
+class Fold(NamedTuple):
+    """A block of time.
+
+    train : ndarray of int, rows of X to fit on
+    test : ndarray of int, rows of X to forecast from
+    is_known : ndarray of bool, places whose values are known to the training
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    is_known: np.ndarray
+
+
+def season_of(grid):
+    """Tell how many rows a season has, by the step between rows.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of a table.
+
+    Returns
+    -------
+    int
+        1 where the step is none of those that have a known season.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn.forecasting._backtest import season_of
+    >>> from sklearn_rnn.preprocessing import read_grid
+    >>> index = pd.date_range("2024-01-01", periods=5, freq="30min")
+    >>> table = pd.DataFrame({"load": 1.0}, index=index)
+    >>> season_of(read_grid(table, freq=None, time=None, group_by=None, owner=""))
+    48
+    """
+    if grid.rule is None:
+        return 1
+    step = grid.rule.freq
+    if isinstance(grid.times.labels, pd.PeriodIndex):
+        step = grid.times.labels.freq * (step // grid.times.labels.freq.n)
+    if not isinstance(step, (pd.Timedelta, pd.offsets.BaseOffset)):
+        return 1
+    step = to_offset(step)
+    if isinstance(step, pd.offsets.Tick) and not isinstance(step, pd.offsets.Day):
+        steps_a_day = pd.Timedelta(days=1) / pd.Timedelta(step)
+        return int(steps_a_day) if steps_a_day % 1 == 0 else 1
+    return SEASONS.get(step.freqstr.split("-")[0], 1)
+
+
+def _read_folds(cv, pairs, time, stride):
+    """Let a splitter choose blocks, less training rows that know too much."""
+    moments = pairs.grid.series.moments()
+    furthest = max(k for _, k in pairs.outputs)
+    now, reach = moments[pairs.places], moments[pairs.places + furthest]
+    if isinstance(cv, (int, np.integer)):
+        cv = _blocks(cv, pairs.grid, time, furthest)
+    folds = []
+    for i, (train, test) in enumerate(cv.split(pairs.X, pairs.Y)):
+        train, test = np.sort(train), np.sort(test)
+        begin = now[test].min()
+        if now[train].max() >= begin:
+            raise ValueError(
+                f"block {i} of cv={cv!r} has training rows that do not come before its "
+                "test rows, so forecasts would know what came: use TimeBlockSplit or "
+                "TimeSeriesSplit."
+            )
+        train = train[reach[train] <= begin]
+        if len(train) == 0:
+            raise ValueError(
+                f"block {i} of cv={cv!r} leaves no row to fit on whose targets, "
+                f"{furthest} steps ahead, are known at its first row: use fewer "
+                "blocks, or more data."
+            )
+        chosen = np.isin(now[test], np.unique(now[test])[::stride])
+        folds.append(Fold(train, test[chosen], moments <= reach[train].max()))
+    return folds
+
+
+def _blocks(n_splits, grid, time, furthest):
+    if grid.times is None:
+        return TimeSeriesSplit(n_splits, gap=furthest - 1)
+    return TimeBlockSplit(n_splits, gap=furthest - 1, time=time)
+
+
+def _training_rows(pairs, rows):
+    """Return rows of X, and their targets: one alone as scikit-learn wants it."""
+    X, Y = _select(pairs.X, rows), _select(pairs.Y, rows)
+    return X, Y if len(pairs.outputs) > 1 else Y[next(iter(Y.columns))]
+
+
+def _select(frame, rows):
+    return frame.iloc[rows] if isinstance(frame, pd.DataFrame) else frame[rows]
+
+
+def _forecast_fold(model, pairs, fold, season, refit):
+    if refit:
+        model = clone(model).fit(*_training_rows(pairs, fold.train))
+    rows, places = _with_history(pairs, fold.test, lookback_of(windowers(model)))
+    X = _select(pairs.X, rows)
+    predicted = predicted_columns(model, X, places, len(pairs.outputs))
+    return pd.DataFrame({**_known_columns(pairs, fold, season), **predicted})
+
+
+def _with_history(pairs, test, lookback):
+    """Return rows of X with those that their windows need, and where they are."""
+    first = pairs.grid.series.first
+    begins = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
+    places = pairs.places[test]
+    # One up where a window begins, one down after its end: above 0 inside of any.
+    change = np.zeros(len(first) + 1, dtype=int)
+    np.add.at(change, np.maximum(places - (lookback or 0), begins[places]), 1)
+    np.add.at(change, places + 1, -1)
+    row_at = np.full(len(first), -1)
+    row_at[pairs.places] = np.arange(len(pairs.places))
+    rows = np.sort(row_at[np.cumsum(change)[:-1] > 0])
+    return rows, np.searchsorted(rows, test)
+
+
+def _known_columns(pairs, fold, season):
+    """Write down what each forecast is of, what came, and the naive forecast."""
+    series, n_outputs = pairs.grid.series, len(pairs.outputs)
+    places = pairs.places[fold.test]
+    which = np.cumsum(series.first)[places] - 1
+    names, steps = (np.array(part) for part in zip(*pairs.outputs, strict=True))
+    columns = {}
+    if series.labels is not None:
+        columns["series"] = np.asarray(series.labels[which].repeat(n_outputs))
+    columns["target"] = np.tile(names, len(places))
+    columns["origin"] = _labels(pairs, places).repeat(n_outputs)
+    columns["time"] = _labels(pairs, (places[:, np.newaxis] + steps).ravel())
+    columns["horizon"] = np.tile(steps, len(places))
+    by_place = series.rows(np.arange(len(series.first)))
+    parts = {"truth": [], "naive": [], "scale": []}
+    for name, k in pairs.outputs:
+        values = np.asarray(pairs.data[name], dtype=np.float64)[by_place]
+        begins = series.bounds[which]
+        parts["truth"].append(values[places + k])
+        parts["naive"].append(_seasonal_naive(values, places, begins, k, season))
+        scales = _scales(np.where(fold.is_known, values, np.nan), series, season)
+        parts["scale"].append(scales[which])
+    parts = {name: np.stack(part, axis=1).ravel() for name, part in parts.items()}
+    return {**columns, **parts}
+
+
+def _labels(pairs, places):
+    rows = pairs.grid.series.rows(places)
+    return pd.Index(rows) if pairs.grid.times is None else pairs.grid.times.labels[rows]
+
+
+def _seasonal_naive(values, places, begins, step, season):
+    """Return the value of the same place in the last season known, or NaN."""
+    source = places + step - season * -(-step // season)
+    return np.where(source >= begins, values[np.maximum(source, 0)], np.nan)
+
+
+def _scales(values, series, season):
+    """Compute the naive forecast's mean absolute error in each series, or NaN."""
+    scales = []
+    for begin, end in pairwise(series.bounds):
+        of_series = values[begin:end]
+        errors = np.abs(of_series[season:] - of_series[:-season])
+        errors = errors[~np.isnan(errors)]
+        scales.append(errors.mean() if len(errors) else np.nan)
+    return np.array(scales)
+
+
+def _in_order(frame, group_by):
+    """Name the columns as the user knows them, without those that say nothing."""
+    columns = ["target", "fold", "origin", "time", "horizon", "truth", "prediction"]
+    columns += ["naive", "scale", *quantile_columns(frame.columns).values()]
+    if frame["target"].nunique() == 1:
+        columns.remove("target")
+    if group_by is not None:
+        columns.insert(0, "series")
+    return frame[columns].rename(columns={"series": group_by})

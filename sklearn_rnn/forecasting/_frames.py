@@ -1,0 +1,171 @@
+"""Forecast frames: forecasts as rows of a long table."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn.estimators import predict_quantiles
+
+QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
+
+# What a forecast frame has besides the names of series and quantiles.
+COLUMNS = {
+    "target",
+    "fold",
+    "origin",
+    "time",
+    "horizon",
+    "truth",
+    "prediction",
+    "naive",
+    "scale",
+}
+
+
+def quantile_column(level):
+    """Name the column of a quantile.
+
+    Parameters
+    ----------
+    level : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sklearn_rnn.forecasting._frames import quantile_column
+    >>> quantile_column(0.975)
+    'q0.975'
+    """
+    return f"q{level:g}"
+
+
+def quantile_columns(columns):
+    """Find the columns of quantiles.
+
+    Parameters
+    ----------
+    columns : iterable of object
+        The columns of a forecast frame.
+
+    Returns
+    -------
+    dict of float to str
+        Columns by level, increasing.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.forecasting._frames import quantile_columns
+    >>> quantile_columns(["prediction", "q0.9", "q0.1", "quality"])
+    {0.1: 'q0.1', 0.9: 'q0.9'}
+    """
+    found = {}
+    for column in columns:
+        if isinstance(column, str) and QUANTILE.fullmatch(column):
+            found[float(column[1:])] = column
+    return dict(sorted(found.items()))
+
+
+def check_frame(forecasts, wanted, owner):
+    """Refuse what is no forecast frame, or lacks columns.
+
+    Parameters
+    ----------
+    forecasts : object
+        As the user gave it.
+    wanted : sequence of str
+        Columns that are needed.
+    owner : str
+        Who needs them, for the message.
+
+    Returns
+    -------
+    DataFrame
+        With the times in a column; those of an index are put there.
+
+    Raises
+    ------
+    TypeError
+        If it is no frame.
+    ValueError
+        If it is empty or lacks a column.
+    """
+    if not isinstance(forecasts, pd.DataFrame):
+        raise TypeError(
+            f"{owner} needs a DataFrame of forecasts, as forecast and backtest "
+            f"return, got {type(forecasts).__name__}."
+        )
+    lacking = [name for name in wanted if name not in forecasts.columns]
+    if lacking:
+        raise ValueError(
+            f"{owner} needs a column {lacking[0]!r}, and the forecasts have "
+            f"{list(forecasts.columns)}. The frames of forecast and backtest have "
+            "what is needed; only those of backtest have a truth."
+        )
+    if len(forecasts) == 0:
+        raise ValueError(f"{owner} got forecasts without a row.")
+    if "time" not in forecasts.columns:
+        times = forecasts.index.to_numpy()
+        if not isinstance(forecasts.index, pd.RangeIndex):
+            times = forecasts.index
+        forecasts = forecasts.reset_index(drop=True).assign(time=times)
+    return forecasts
+
+
+def series_columns(forecasts):
+    """Return the columns that tell the series of a forecast frame apart.
+
+    Parameters
+    ----------
+    forecasts : DataFrame
+        A forecast frame.
+
+    Returns
+    -------
+    list of str
+        Those that are neither known names nor quantiles.
+    """
+    known = COLUMNS | set(quantile_columns(forecasts.columns).values())
+    return [name for name in forecasts.columns if name not in known]
+
+
+def predicted_columns(model, X, rows, n_outputs):
+    """Predict, and write predictions and quantiles as columns.
+
+    Parameters
+    ----------
+    model : estimator instance
+        Fitted.
+    X : DataFrame
+        What it predicts from.
+    rows : ndarray of int of shape (n,)
+        Rows of `X` whose predictions are wanted.
+    n_outputs : int
+        Numbers that it should predict a row.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n * n_outputs,)
+        All outputs of the first row, then those of the second, ...
+
+    Raises
+    ------
+    ValueError
+        If it predicts more or fewer.
+    """
+    predictions = np.asarray(model.predict(X))
+    predictions = predictions.reshape(len(predictions), -1)
+    if predictions.shape[1] != n_outputs:
+        raise ValueError(
+            f"the model predicts {predictions.shape[1]} numbers a row, and target and "
+            f"horizon name {n_outputs}: give those that it was fitted on."
+        )
+    columns = {"prediction": predictions[rows].ravel()}
+    levels, quantiles = predict_quantiles(model, X)
+    for i, level in enumerate(levels):
+        columns[quantile_column(level)] = quantiles[rows, :, i].ravel()
+    return columns

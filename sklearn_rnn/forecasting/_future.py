@@ -1,0 +1,354 @@
+"""forecast: from a fitted model and the newest rows to the times to come."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators import find_trained, windowers
+from sklearn_rnn.forecasting._frames import predicted_columns
+from sklearn_rnn.preprocessing import (
+    add_columns,
+    as_frame,
+    fill_grid,
+    frame_column,
+    parse_ahead,
+    read_columns,
+    read_grid,
+    read_steps,
+    refuse_breaks,
+    times_ahead,
+    times_of_frame,
+)
+
+OWNER = "forecast"
+FEATURES = "feature_names_in_"
+
+
+def forecast(
+    model: Any,
+    newest: Any,
+    *,
+    future: Any = None,
+    target: str | Sequence[str] | None = None,
+    horizon: int | Sequence[int] | None = None,
+    freq: Any = None,
+    time: str | None = None,
+    group_by: str | None = None,
+) -> pd.DataFrame:
+    """Forecast the times after the newest rows of a table.
+
+    Parameters
+    ----------
+    model : estimator instance
+        Fitted on what `make_forecast_frame` made of an earlier table: a
+        pipeline that begins with a `SequenceWindower`, a search over one, or
+        any other regressor of such rows.
+    newest : DataFrame or Series
+        The newest rows, those of every series down to the last one known. As
+        many as a window holds give the model its whole history; fewer do if
+        they follow the training data without a break.
+    future : DataFrame, default=None
+        What is known in advance of the steps to come: a row a step (and
+        series), with the times, the columns named ``known=`` in
+        `make_forecast_frame`, and `group_by`.
+    target : str or list of str, default=None
+        What the model forecasts. None takes it from the names of y's columns
+        in fit.
+    horizon : int or list of int, default=None
+        Which steps ahead the model forecasts, as in `make_forecast_frame`.
+        None takes them from the names of y's columns in fit.
+    freq : str, offset, Timedelta or number, default=None
+        The time between rows; None takes that of the windower in the model,
+        or finds it in `newest`.
+    time : str, default=None
+        Column that holds the times; None takes that of the windower in the
+        model, or the index.
+    group_by : str, default=None
+        Column that tells series apart; None takes that of the windower.
+
+    Returns
+    -------
+    DataFrame
+        A row a series, target and step, indexed by the times to come. Columns:
+        `group_by` if there are several series, `target` if there are several,
+        `origin` (the last time known), `horizon` (steps ahead), `prediction`,
+        and a column a quantile, such as ``q0.9``, if the model predicts them.
+        Where no times are known, they are row numbers.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If the newest rows have breaks, or steps to come are missing in
+        `future`.
+    ValueError
+        If target or horizon are needed, or are not those of the model.
+
+    See Also
+    --------
+    make_forecast_frame : The rows and targets to fit a model on.
+    backtest : Forecasts of times that are known.
+    ForecastDisplay : Their picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_rnn import (
+    ...     RNNRegressor, SequenceWindower, forecast, make_forecast_frame
+    ... )
+    >>> days = pd.date_range("2024-01-01", periods=60, freq="D")
+    >>> table = pd.DataFrame({"sales": np.arange(60.0)}, index=days)
+    >>> X, Y = make_forecast_frame(table, target="sales", horizon=2)
+    >>> model = make_pipeline(
+    ...     SequenceWindower(7), RNNRegressor(target_feature="sales", random_state=0)
+    ... )
+    >>> forecast(model.fit(X, Y), table).round(2)
+                   origin  horizon  prediction
+    2024-03-01 2024-02-29        1        60.0
+    2024-03-02 2024-02-29        2        61.0
+    """
+    check_is_fitted(model)
+    found = windowers(model)
+    if found:
+        time = found[0].time if time is None else time
+        group_by = found[0].group_by if group_by is None else group_by
+        freq = found[0].freq_ if freq is None else freq
+    task = Task(time, group_by, freq, read_outputs(model, target, horizon))
+    masks = any(windower.missing == "mask" for windower in found)
+    newest = _read_newest(newest, task, lookback_of(found), masks)
+    grid = task.read(newest)
+    if not masks:
+        refuse_breaks(grid)
+    last = grid.series.bounds[1:] - 1
+    ahead = _known_ahead(model, newest)
+    n_steps = max(step for _, step in [*task.outputs, *ahead.values()])
+    times = _times_to_come(grid, last, n_steps)
+    X = _with_known(newest, future, ahead, task, grid, times)
+    rows = grid.series.rows(last)
+    columns = predicted_columns(model, X, rows, len(task.outputs))
+    return _frame(grid, last, times, task, columns)
+
+
+class Task(NamedTuple):
+    """What is to be forecast, and how the table is read.
+
+    Parameters
+    ----------
+    time, group_by : str or None
+        Columns.
+    freq : str, offset, Timedelta, number or None
+        The time between rows.
+    outputs : list of tuple (str, int)
+        Target and steps ahead of each output.
+    """
+
+    time: str | None
+    group_by: str | None
+    freq: Any
+    outputs: list
+
+    def read(self, data):
+        """Read how the rows of a table stand in time."""
+        return read_grid(
+            data, freq=self.freq, time=self.time, group_by=self.group_by, owner=OWNER
+        )
+
+
+def read_outputs(model, target, horizon):
+    """Find out which targets a fitted model forecasts, how many steps ahead.
+
+    Parameters
+    ----------
+    model : estimator instance
+        Fitted.
+    target, horizon
+        As given to `forecast`.
+
+    Returns
+    -------
+    list of tuple (str, int)
+        Of each output.
+
+    Raises
+    ------
+    ValueError
+        If neither the parameters nor the model say it.
+    """
+    if target is not None and horizon is not None:
+        targets = list(target) if isinstance(target, (list, tuple)) else [target]
+        return [(name, k) for name in targets for k in read_steps(horizon)]
+    if target is not None or horizon is not None:
+        raise ValueError(
+            f"target={target!r} and horizon={horizon!r} go together: give both, or "
+            "neither to take them from the names of y's columns in fit."
+        )
+    try:
+        names = getattr(find_trained(model), "target_names_", None)
+    except TypeError:  # no network of this package inside
+        names = None
+    outputs = [parse_ahead(name) for name in ([] if names is None else names)]
+    if not outputs or None in outputs:
+        known = "has no names" if names is None else f"is {list(names)}"
+        raise ValueError(
+            "what the model forecasts cannot be told from the y that it was fitted on, "
+            f"which {known}: give target= and horizon=, as in make_forecast_frame, or "
+            "fit it on the Y that comes from there."
+        )
+    return outputs
+
+
+def lookback_of(windowers):
+    """Count the rows before a row that its window needs.
+
+    Parameters
+    ----------
+    windowers : list of SequenceWindower
+        Those in a model.
+
+    Returns
+    -------
+    int or None
+        None where there is no windower: who knows what the model looks at.
+    """
+    if not windowers:
+        return None
+    return sum(windower.n_steps - 1 for windower in windowers)
+
+
+def _read_newest(newest, task, lookback, masks):
+    """Keep the rows that windows at the end of each series need."""
+    newest = as_frame(newest, OWNER)
+    reading = dict(task._asdict(), owner=OWNER)
+    del reading["outputs"]
+    if masks:
+        newest = fill_grid(newest, **reading)
+    if lookback is None:
+        return newest
+    series = task.read(newest).series
+    from_end = np.repeat(series.bounds[1:], np.diff(series.bounds))
+    from_end = from_end - 1 - np.arange(len(series.first))
+    rows = np.sort(series.rows(np.flatnonzero(from_end <= lookback)))
+    return newest.iloc[rows] if isinstance(newest, pd.DataFrame) else newest[rows]
+
+
+def _times_to_come(grid, last, n_steps):
+    """Return the times of the next steps, an Index a series."""
+    if grid.times is None:
+        rows = grid.series.rows(last)
+        return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in rows]
+    if grid.rule is None:
+        raise InvalidSequenceError(
+            "newest has one row a series, and its times declare no step: give the time "
+            "between rows in freq=, or more rows."
+        )
+    labels = grid.times.labels[grid.series.rows(last)]
+    return [times_ahead(grid.rule, grid.times, label, n_steps) for label in labels]
+
+
+def _known_ahead(model, newest):
+    """Find the features that hold what is known in advance: column and step."""
+    have = set(newest.columns)
+    parsed = {name: parse_ahead(name) for name in getattr(model, FEATURES, [])}
+    return {
+        name: found
+        for name, found in parsed.items()
+        if name not in have and found is not None and found[0] in have
+    }
+
+
+def _with_known(newest, future, ahead, task, grid, times):
+    """Add the columns that tell what is known of the steps to come."""
+    if not ahead:
+        return newest
+    names = list(dict.fromkeys(name for name, _ in ahead.values()))
+    n_ahead = max(step for _, step in ahead.values())
+    to_come = _read_future(future, names, task, grid, [t[:n_ahead] for t in times])
+    columns = {}
+    for name, (source, step) in ahead.items():
+        values = np.asarray(newest[source])
+        moved = np.empty(len(newest), dtype=np.result_type(values, to_come[source]))
+        for s, (begin, end) in enumerate(pairwise(grid.series.bounds)):
+            rows = grid.series.rows(np.arange(begin, end))
+            moved[rows] = np.append(values[rows], to_come[source][s])[step:][
+                : len(rows)
+            ]
+        columns[name] = pd.Series(moved)
+    return add_columns(newest, columns)
+
+
+def _read_future(future, names, task, grid, times):
+    """Read what is known of the steps to come, one row of values a series."""
+    if future is None:
+        raise InvalidSequenceError(
+            f"the model was fitted with {names[0]!r} known in advance: pass what it "
+            "will be at the steps to come in future=, a row a step."
+        )
+    future = as_frame(future, OWNER)
+    read_columns(future, names, "known")
+    known_times = None
+    if grid.times is not None:
+        known_times = times_of_frame(future, task.time, "future")
+    groups = np.zeros(len(future), dtype=int)
+    labels = [0]
+    if task.group_by is not None:
+        groups = np.asarray(frame_column(future, task.group_by, "group_by"), object)
+        labels = grid.series.labels
+    found = {name: np.empty((len(times), len(times[0]))) for name in names}
+    for s, (label, of_series) in enumerate(zip(labels, times, strict=True)):
+        rows = np.flatnonzero(groups == label)
+        rows = rows[_find_times(known_times, rows, of_series, label, task)]
+        for name in names:
+            found[name][s] = np.asarray(future[name])[rows]
+            if np.isnan(found[name][s]).any():
+                step = int(np.isnan(found[name][s]).argmax())
+                raise InvalidSequenceError(
+                    f"future has no value of {name!r} at {of_series[step]}"
+                    f"{_of_series(label, task)}, and the model needs it."
+                )
+    return found
+
+
+def _find_times(known_times, rows, wanted, label, task):
+    """Find the rows of some times; without times, rows stand in their order."""
+    if known_times is None:
+        places = np.arange(len(wanted))
+        places[len(rows) :] = -1
+    else:
+        places = known_times.labels[rows].get_indexer(wanted)
+    if (places < 0).any():
+        raise InvalidSequenceError(
+            f"future has no row for {wanted[int(np.argmax(places < 0))]}"
+            f"{_of_series(label, task)}: the model needs the {len(wanted)} steps from "
+            f"{wanted[0]} to {wanted[-1]}."
+        )
+    return places
+
+
+def _of_series(label, task):
+    return "" if task.group_by is None else f" of {task.group_by} {label!r}"
+
+
+def _frame(grid, last, times, task, predicted):
+    """Write forecasts into rows: series by series, target by target."""
+    n_series, n_outputs = len(times), len(task.outputs)
+    origins = grid.series.rows(last)
+    if grid.times is not None:
+        origins = grid.times.labels[origins]
+    names, steps = zip(*task.outputs, strict=True)
+    columns = {}
+    if task.group_by is not None:
+        columns[task.group_by] = np.repeat(grid.series.labels, n_outputs)
+    if len(set(names)) > 1:
+        columns["target"] = np.tile(names, n_series)
+    columns["origin"] = origins.repeat(n_outputs)
+    columns["horizon"] = np.tile(steps, n_series)
+    index = times[0][:0]
+    for of_series in times:
+        index = index.append(of_series[np.array(steps) - 1])
+    return pd.DataFrame({**columns, **predicted}).set_axis(index)

@@ -1,0 +1,141 @@
+"""score_forecasts: errors of forecasts, by horizon or any other column."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+
+from sklearn_rnn.forecasting._frames import check_frame, quantile_columns
+from sklearn_rnn.metrics import (
+    crps_from_quantiles,
+    interval_coverage,
+    mean_absolute_scaled_error,
+    mean_quantile_loss,
+    symmetric_mean_absolute_percentage_error,
+)
+
+
+def score_forecasts(
+    forecasts: pd.DataFrame, by: str | Sequence[str] | None = "horizon"
+) -> pd.DataFrame:
+    """Measure forecasts against what came, and against the seasonal naive one.
+
+    Parameters
+    ----------
+    forecasts : DataFrame
+        As `backtest` returns it. Rows whose truth is NaN are left out.
+    by : str, list of str or None, default="horizon"
+        Columns of `forecasts` to tell apart, such as ``["station", "horizon"]``;
+        None takes all rows together.
+
+    Returns
+    -------
+    DataFrame
+        A row a group, with the columns
+
+        n : forecasts measured.
+        mae, rmse : mean absolute, and root mean squared, error in the units of
+            the target.
+        mase : mean absolute error over that of the seasonal naive forecast in
+            the training rows.
+        smape : symmetric mean absolute percentage error, in percent.
+        naive_mae, naive_rmse : errors of the seasonal naive forecast, where
+            there is one.
+        skill : ``1 - rmse / naive_rmse`` over the rows where there is one.
+        quantile_loss : pinball loss, averaged over the quantiles.
+        crps : continuous ranked probability score, from the quantiles.
+        coverage_80 and so on : share of the truths inside of the interval
+            between two quantiles, here ``q0.1`` and ``q0.9``.
+
+        The last three only if there are quantiles.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or no truth is known.
+
+    See Also
+    --------
+    backtest : Makes such forecasts.
+
+    References
+    ----------
+    Hyndman and Koehler, "Another look at measures of forecast accuracy",
+    International Journal of Forecasting 22, 2006 (MASE).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_rnn import backtest, score_forecasts
+    >>> days = pd.date_range("2024-01-01", periods=30, freq="D")
+    >>> table = pd.DataFrame({"sales": np.arange(30.0)}, index=days)
+    >>> frame = backtest(LinearRegression(), table, "sales", horizon=2, cv=2)
+    >>> score_forecasts(frame)[["n", "mae", "naive_mae"]].round(6)
+              n  mae  naive_mae
+    horizon
+    1        18  0.0        7.0
+    2        18  0.0        7.0
+    """
+    keys = [] if by is None else [by] if isinstance(by, str) else list(by)
+    wanted = ["truth", "prediction", "naive", "scale", *keys]
+    forecasts = check_frame(forecasts, wanted, "score_forecasts")
+    known = forecasts[forecasts["truth"].notna()]
+    if len(known) == 0:
+        raise ValueError("no forecast has a truth: there is nothing to measure.")
+    quantiles = quantile_columns(known.columns)
+    if not keys:
+        return pd.DataFrame([_scores(known, quantiles)])
+    groups = known.groupby(keys, sort=True, observed=True)
+    scores = {key: _scores(group, quantiles) for key, group in groups}
+    index = pd.MultiIndex.from_tuples(scores, names=keys)
+    if len(keys) == 1:
+        index = index.get_level_values(0)
+    return pd.DataFrame(list(scores.values()), index=index)
+
+
+def _scores(frame, quantiles):
+    truth, prediction = frame["truth"], frame["prediction"]
+    naive, scale = frame["naive"].to_numpy(), frame["scale"].to_numpy()
+    scores = {
+        "n": len(frame),
+        "mae": mean_absolute_error(truth, prediction),
+        "rmse": root_mean_squared_error(truth, prediction),
+        "mase": np.nan,
+        "smape": symmetric_mean_absolute_percentage_error(truth, prediction),
+        "naive_mae": np.nan,
+        "naive_rmse": np.nan,
+        "skill": np.nan,
+    }
+    scaled = scale > 0
+    if scaled.any():
+        scores["mase"] = mean_absolute_scaled_error(
+            truth[scaled], prediction[scaled], scale=scale[scaled]
+        )
+    there = ~np.isnan(naive)
+    if there.any():
+        truth, prediction, naive = truth[there], prediction[there], naive[there]
+        scores["naive_mae"] = mean_absolute_error(truth, naive)
+        scores["naive_rmse"] = root_mean_squared_error(truth, naive)
+        if scores["naive_rmse"] > 0:
+            ratio = root_mean_squared_error(truth, prediction) / scores["naive_rmse"]
+            scores["skill"] = 1 - ratio
+    return {**scores, **_scores_of_quantiles(frame, quantiles)}
+
+
+def _scores_of_quantiles(frame, quantiles):
+    if not quantiles:
+        return {}
+    levels, columns = list(quantiles), frame[list(quantiles.values())].to_numpy()
+    scores = {
+        "quantile_loss": mean_quantile_loss(frame["truth"], columns, levels),
+        "crps": crps_from_quantiles(frame["truth"], columns, levels),
+    }
+    for level, lower in quantiles.items():
+        upper = quantiles.get(round(1 - level, 10))
+        if level < 0.5 and upper is not None:
+            share = interval_coverage(frame["truth"], frame[lower], frame[upper])
+            scores[f"coverage_{100 * (1 - 2 * level):g}"] = share
+    return scores

@@ -1,0 +1,119 @@
+"""Ahead: the times that come some steps after those of a table."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._neighbours import CalendarStep, Reach
+from sklearn_rnn.preprocessing._times import read_times, wall_clock
+
+
+def times_ahead(rule, times, last, n_steps):
+    """Continue the times of a table after one of them.
+
+    Parameters
+    ----------
+    rule : FixedStep, CalendarStep or Reach
+        What a step is. Days and coarser steps go along the wall clock of a
+        time zone, shorter ones are elapsed time.
+    times : Times
+        Of the table.
+    last : Timestamp, Period, Timedelta or number
+        The time to continue after, one of ``times.labels``.
+    n_steps : int
+        How many times to give.
+
+    Returns
+    -------
+    labels : Index of n_steps times
+        Of the kind, time zone and name of ``times.labels``; whole numbers are
+        int64, others float64.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If the rule knows no regular step.
+    """
+    newest = read_times(pd.Index([last], dtype=times.labels.dtype))
+    steps = np.arange(1, n_steps + 1)
+    return _move(rule, times, np.repeat(newest.ticks, n_steps), steps)
+
+
+def shift_times(rule, times, k):
+    """Move every time of a table some steps ahead.
+
+    Parameters
+    ----------
+    rule : FixedStep, CalendarStep or Reach
+        What a step is, as for `times_ahead`.
+    times : Times
+        Of the table.
+    k : int
+        How many steps, at least 0.
+
+    Returns
+    -------
+    labels : Index of len(times.labels) times
+        As `times_ahead` gives them; ``times.labels`` for 0 steps.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If the rule knows no regular step, and `k` is not 0.
+    """
+    if k == 0:
+        return times.labels
+    return _move(rule, times, times.ticks, np.full(len(times.ticks), k))
+
+
+def _move(rule, times, ticks, steps):
+    """Move each tick by its number of steps, and label it."""
+    if isinstance(rule, Reach):
+        raise InvalidSequenceError(
+            "the rows of X are not a regular step apart, so the times of the steps to "
+            "come are not known: give the time between rows in freq=, for example "
+            "freq='h'."
+        )
+    clock = wall_clock(ticks, rule.time_zone)
+    if isinstance(rule, CalendarStep):
+        moved = _move_dates(clock, rule.offset, steps)
+    else:
+        moved = clock + steps * rule.step
+    return _label(moved, rule, times).rename(times.labels.name)
+
+
+def _move_dates(clock, offset, steps):
+    # The same few dates come up again and again: each is moved on once.
+    following = cache(lambda date: date + offset)
+    moved = []
+    for date, n_steps in zip(pd.DatetimeIndex(clock), steps, strict=True):
+        # Step by step: two months after 31 January may not be one month twice.
+        for _ in range(n_steps):
+            date = following(date)
+        moved.append(date)
+    return pd.DatetimeIndex(moved).to_numpy()
+
+
+def _label(moved, rule, times):
+    """Turn moved ticks, on the rule's wall clock, into labels of the times' kind."""
+    if isinstance(times.labels, pd.PeriodIndex):
+        return pd.PeriodIndex.from_ordinals(moved, freq=times.labels.freq)
+    if moved.dtype.kind not in "mM":
+        return pd.Index(moved)
+    labels = pd.Index(moved)
+    if times.time_zone is not None:
+        labels = _localize(labels, rule.time_zone).tz_convert(times.time_zone)
+    # A span such as half a second does not fit into times of whole seconds.
+    in_unit = labels.as_unit(times.labels.unit)
+    return in_unit if (in_unit == labels).all() else labels
+
+
+def _localize(dates, time_zone):
+    if time_zone is None:
+        return dates.tz_localize("UTC")
+    first_of_two = np.ones(len(dates), dtype=bool)
+    return dates.tz_localize(
+        time_zone, ambiguous=first_of_two, nonexistent="shift_forward"
+    )

@@ -1,0 +1,252 @@
+"""The grid of times that a table's rows stand on, and what is missing on it."""
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._ahead import times_ahead
+from sklearn_rnn.preprocessing._neighbours import (
+    CalendarStep,
+    FixedStep,
+    Reach,
+    infer_rule,
+    parse_rule,
+    run_starts,
+)
+from sklearn_rnn.preprocessing._series import SeriesRows, read_series
+from sklearn_rnn.preprocessing._tables import frame_column, is_polars, times_of_frame
+from sklearn_rnn.preprocessing._times import Times
+
+# How many places an error lists.
+SHOWN = 3
+
+IRREGULAR = (
+    "the rows of the table are not a regular step apart, so 'rows ahead' is no time "
+    "ahead. Bring them on a grid, for example with df.resample('h').mean()"
+    ".interpolate(), or give the step in freq=; or, if a row is the step that you "
+    "mean, number the rows with df.reset_index(drop=True)."
+)
+
+
+class Grid(NamedTuple):
+    """How the rows of a table stand in time.
+
+    Parameters
+    ----------
+    times : Times or None
+        One a row; None where none are known.
+    series : SeriesRows
+        The rows, series by series.
+    rule : FixedStep, CalendarStep or None
+        One step of time; None where no times are known.
+    """
+
+    times: Times | None
+    series: SeriesRows
+    rule: FixedStep | CalendarStep | None
+
+
+def read_grid(data, *, freq, time, group_by, owner):
+    """Read the times of a table, and the step between them.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Of pandas or polars.
+    freq : str, offset, Timedelta, number or None
+        The step; None finds it.
+    time, group_by : str, int or None
+        Columns that hold the times, and tell series apart.
+    owner : str
+        Who asks, for the messages.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    InvalidSequenceError
+        If times are missing, out of order, twice the same or not a regular
+        step apart.
+    """
+    groups = None if group_by is None else frame_column(data, group_by, "group_by")
+    times = times_of_frame(data, time, owner)
+    series = read_series(len(data), times, groups)
+    if times is None:
+        return Grid(None, series, None)
+    if freq is not None:
+        return Grid(times, series, parse_rule(freq, times))
+    declared = times.declared_step is not None and len(series.first) == 1
+    if series.first.all() and not declared:
+        return Grid(times, series, None)  # nothing but first rows: no step to see
+    rule = infer_rule(times, series.ticks, series.first)
+    if isinstance(rule, Reach):
+        raise InvalidSequenceError(IRREGULAR)
+    return Grid(times, series, rule)
+
+
+def refuse_breaks(grid):
+    """Refuse a table on whose grid rows are missing.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of the table.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That names the first breaks.
+    """
+    if grid.rule is None:
+        return
+    series, rule = grid.series, grid.rule
+    breaks = np.flatnonzero(
+        run_starts(rule, series.ticks, series.first) & ~series.first
+    )
+    if len(breaks) == 0:
+        return
+    shown = ", ".join(_describe_break(grid, place) for place in breaks[:SHOWN])
+    more = ", ..." if len(breaks) > SHOWN else ""
+    step, fill = rule.freq, "df.reindex(...)"
+    if isinstance(step, (timedelta, pd.offsets.BaseOffset)):
+        step = to_offset(step).freqstr
+        fill = f"df.asfreq({step!r})"
+    raise InvalidSequenceError(
+        f"the table has {len(breaks)} break(s) in time, steps other than {step}: "
+        f"{shown}{more}. Fill the grid, series by series, for example with "
+        f"{fill}.interpolate(), or pass missing='mask' to learn from what is there; "
+        "or, if a row is the step that you mean, number the rows with "
+        "df.reset_index(drop=True)."
+    )
+
+
+def _describe_break(grid, place):
+    before, row = grid.series.rows(np.array([place - 1, place]))
+    labels = grid.times.labels
+    return f"row {before} at {labels[before]} to row {row} at {labels[row]}"
+
+
+def fill_grid(data, *, freq, time, group_by, owner):
+    """Put rows of NaN into a table wherever its grid has none.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Of pandas.
+    freq, time, group_by, owner
+        As for `read_grid`.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `data`, series below one another. Bools become
+        floats where rows are put in.
+
+    Raises
+    ------
+    InvalidSequenceError
+        As `read_grid` does, and if a row stands between two times of the grid.
+    TypeError
+        If `data` is not of pandas.
+    """
+    if is_polars(data):
+        raise TypeError(
+            "missing='mask' puts rows into the table, which needs pandas: pass "
+            "df.to_pandas()."
+        )
+    grid = read_grid(data, freq=freq, time=time, group_by=group_by, owner=owner)
+    if grid.rule is None:
+        return data
+    bounds = grid.series.bounds
+    parts = [
+        _fill_series(data, grid, grid.series.rows(np.arange(begin, end)), time)
+        for begin, end in pairwise(bounds)
+    ]
+    if all(len(part) == end for part, end in zip(parts, np.diff(bounds), strict=True)):
+        return data
+    if group_by is not None:
+        firsts = [part[group_by].iloc[0] for part in parts]
+        parts = [
+            part.assign(**{group_by: first})
+            for part, first in zip(parts, firsts, strict=True)
+        ]
+    return pd.concat(parts, ignore_index=time is not None)
+
+
+def _fill_series(data, grid, rows, time):
+    """Put the rows of one series on the whole of its grid."""
+    series = data.iloc[rows]
+    labels = grid.times.labels[rows]
+    whole = _grid_between(grid, labels)
+    places = whole.get_indexer(labels)
+    if (places < 0).any():
+        off = int(np.argmax(places < 0))
+        raise InvalidSequenceError(
+            f"row {rows[off]} at {labels[off]} does not stand on the table's grid, "
+            f"steps of {grid.rule.freq} from {labels[0]}: move it, or drop it."
+        )
+    if len(whole) == len(rows):
+        return series
+    flags = series.select_dtypes("bool").columns
+    series = series.astype(dict.fromkeys(flags, float)).set_axis(labels)
+    series = series.reindex(whole)
+    if time is None:
+        return series
+    return series.assign(**{time: whole}).reset_index(drop=True)
+
+
+def _grid_between(grid, labels):
+    """Return all times of the grid from the first label to the last."""
+    whole, last = labels[:1], labels[-1]
+    n_steps = len(labels)
+    while whole[-1] < last:
+        whole = labels[:1].append(
+            times_ahead(grid.rule, grid.times, labels[0], n_steps)
+        )
+        n_steps *= 2
+    return whole[whole <= last].rename(labels.name)
+
+
+def refuse_missing(data, names, grid):
+    """Refuse columns in which values are missing.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Of pandas or polars.
+    names : list
+        The columns.
+    grid : Grid
+        Of the table.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That names the column and its first rows without a value.
+    """
+    for name in names:
+        column = data[name]
+        missing = np.asarray(pd.isna(column.to_numpy()))
+        if not missing.any():
+            continue
+        rows = np.flatnonzero(missing)
+        where = ", ".join(_describe_row(grid, row) for row in rows[:SHOWN])
+        more = ", ..." if len(rows) > SHOWN else ""
+        raise InvalidSequenceError(
+            f"column {name!r} has no value in {len(rows)} of {len(data)} rows: "
+            f"{where}{more}. Fill it, for example with df.interpolate(), series by "
+            "series; or pass missing='mask' to learn from what is there."
+        )
+
+
+def _describe_row(grid, row):
+    return f"row {row}" + (
+        "" if grid.times is None else f" at {grid.times.labels[row]}"
+    )
