@@ -1,6 +1,6 @@
 """Recurrent networks inside scikit-learn."""
 
-from sklearn_rnn import datasets
+from sklearn_rnn import datasets, metrics
 from sklearn_rnn._exceptions import (
     DivergenceError,
     InvalidSequenceError,
@@ -21,7 +21,13 @@ from sklearn_rnn.estimators import (
     RNNTagger,
     StatefulPredictor,
 )
-from sklearn_rnn.model_selection import make_step_scorer
+from sklearn_rnn.forecasting import (
+    ConformalCalibrator,
+    backtest,
+    forecast,
+    score_forecasts,
+)
+from sklearn_rnn.model_selection import TimeBlockSplit, make_step_scorer
 from sklearn_rnn.preprocessing import (
     SequenceScaler,
     SequenceWindower,
@@ -33,6 +39,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "AttentionDisplay",
+    "ConformalCalibrator",
     "DivergenceError",
     "GradientFlowDisplay",
     "HiddenStateDisplay",
@@ -48,9 +55,14 @@ __all__ = [
     "SklearnRNNWarning",
     "StatefulPredictor",
     "StopTraining",
+    "TimeBlockSplit",
     "WindowHistoryWarning",
+    "backtest",
     "datasets",
+    "forecast",
     "make_forecast_frame",
     "make_step_scorer",
     "make_windows",
+    "metrics",
+    "score_forecasts",
 ]

@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from pandas.tseries.frequencies import to_offset
 from sklearn.base import clone
 from sklearn.model_selection import TimeSeriesSplit
 
@@ -19,10 +18,11 @@ from sklearn_rnn.preprocessing import pair_with_future
 
 OWNER = "backtest"
 
-# Rows that a season has, by the time between rows; what is shorter than a day has
+# Rows that a season has, by the time between rows; a step shorter than a day has
 # seasons of a day.
-SEASONS = {"D": 7, "B": 5, "W": 52, "M": 12, "MS": 12, "ME": 12, "BMS": 12,
-           "BME": 12, "Q": 4, "QS": 4, "QE": 4, "BQS": 4, "BQE": 4}  # fmt: skip
+SEASONS_OF_DAYS = {1: 7, 7: 52}
+SEASONS = {"B": 5, "D": 7, "W": 52, "M": 12, "MS": 12, "ME": 12, "BMS": 12, "BME": 12,
+           "Q": 4, "QS": 4, "QE": 4, "BQS": 4, "BQE": 4}  # fmt: skip
 
 
 def backtest(
@@ -58,8 +58,11 @@ def backtest(
         ``sklearn.frozen.FrozenEstimator``.
     data : DataFrame or Series
         The table, as for `make_forecast_frame`.
-    target, horizon, known, missing, freq, time, group_by
-        As for `make_forecast_frame`.
+    target : str or list of str, default=None
+        The column or columns to forecast. Needed unless `data` is a Series or
+        has a single column.
+    horizon : int or list of int, default=1
+        How many rows ahead, at least 1: all steps up to it, or those of a list.
     cv : int or splitter, default=5
         Where blocks begin and end. An int is that many blocks of
         `TimeBlockSplit`; a splitter, such as ``TimeSeriesSplit``, gets the rows
@@ -70,10 +73,20 @@ def backtest(
     stride : int, default=1
         Forecast from every so many times of a block: 24 is once a day in an
         hourly table.
+    known : str or list of str, default=None
+        Columns that are known in advance, as for `make_forecast_frame`.
+    missing : {"raise", "mask"}, default="raise"
+        What to do about missing rows and values, as for `make_forecast_frame`.
     season : int, default=None
         Rows a season has, for the seasonal naive forecast. None goes by the
         time between rows: a day of hours or minutes, 7 days, 5 business days,
         52 weeks, 12 months, 4 quarters, and else 1, the last value.
+    freq : str, offset, Timedelta or number, default=None
+        The time between rows; None finds it.
+    time : str, default=None
+        Column that holds the times; None uses the index.
+    group_by : str, default=None
+        Column that tells several series in one table apart.
     n_jobs : int, default=None
         Blocks at a time, as in scikit-learn.
 
@@ -185,13 +198,16 @@ def season_of(grid):
     step = grid.rule.freq
     if isinstance(grid.times.labels, pd.PeriodIndex):
         step = grid.times.labels.freq * (step // grid.times.labels.freq.n)
-    if not isinstance(step, (pd.Timedelta, pd.offsets.BaseOffset)):
-        return 1
-    step = to_offset(step)
-    if isinstance(step, pd.offsets.Tick) and not isinstance(step, pd.offsets.Day):
-        steps_a_day = pd.Timedelta(days=1) / pd.Timedelta(step)
-        return int(steps_a_day) if steps_a_day % 1 == 0 else 1
-    return SEASONS.get(step.freqstr.split("-")[0], 1)
+    if isinstance(step, pd.offsets.Day):
+        step = pd.Timedelta(days=step.n)
+    if isinstance(step, (pd.Timedelta, pd.offsets.Tick)):
+        days = pd.Timedelta(step) / pd.Timedelta(days=1)
+        steps_a_day = round(1 / days, 6)
+        if days >= 1 or steps_a_day % 1:
+            return SEASONS_OF_DAYS.get(days, 1)
+        return int(steps_a_day)
+    unit = getattr(step, "freqstr", "").split("-")[0]
+    return SEASONS.get(unit, 1)
 
 
 def _read_folds(cv, pairs, time, stride):

@@ -108,10 +108,11 @@ def forecast(
     >>> model = make_pipeline(
     ...     SequenceWindower(7), RNNRegressor(target_feature="sales", random_state=0)
     ... )
-    >>> forecast(model.fit(X, Y), table).round(2)
-                   origin  horizon  prediction
-    2024-03-01 2024-02-29        1        60.0
-    2024-03-02 2024-02-29        2        61.0
+    >>> frame = forecast(model.fit(X, Y), table)
+    >>> frame["prediction"].round(1)
+    2024-03-01    60.0
+    2024-03-02    61.0
+    Name: prediction, dtype: float64
     """
     check_is_fitted(model)
     found = windowers(model)

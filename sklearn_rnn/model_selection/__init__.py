@@ -1,5 +1,6 @@
-"""What model selection needs beside scikit-learn's own."""
+"""Splitters and scorers for sequences."""
 
 from sklearn_rnn.model_selection._step_scorer import make_step_scorer
+from sklearn_rnn.model_selection._time_block_split import TimeBlockSplit
 
-__all__ = ["make_step_scorer"]
+__all__ = ["TimeBlockSplit", "make_step_scorer"]
