@@ -11,6 +11,7 @@ from sklearn_rnn._exceptions import (
 )
 from sklearn_rnn.displays import (
     AttentionDisplay,
+    ForecastDisplay,
     GradientFlowDisplay,
     HiddenStateDisplay,
     LossCurveDisplay,
@@ -29,6 +30,7 @@ from sklearn_rnn.forecasting import (
 )
 from sklearn_rnn.model_selection import TimeBlockSplit, make_step_scorer
 from sklearn_rnn.preprocessing import (
+    CalendarFeatures,
     SequenceScaler,
     SequenceWindower,
     make_forecast_frame,
@@ -39,8 +41,10 @@ __version__ = "0.2.0"
 
 __all__ = [
     "AttentionDisplay",
+    "CalendarFeatures",
     "ConformalCalibrator",
     "DivergenceError",
+    "ForecastDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",
     "InvalidSequenceError",

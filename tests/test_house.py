@@ -34,8 +34,10 @@ MODULES = [
 ]
 PUBLIC = [
     "AttentionDisplay",
+    "CalendarFeatures",
     "ConformalCalibrator",
     "DivergenceError",
+    "ForecastDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",
     "InvalidSequenceError",

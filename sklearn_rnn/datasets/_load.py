@@ -87,6 +87,54 @@ def load_nyc_weather(
     return weather.drop(columns="station").set_index("time")
 
 
+def load_co2_weekly() -> pd.DataFrame:
+    """Load the weekly carbon dioxide in the air at Mauna Loa, 1958 to 2001.
+
+    It rises over the years, and goes up and down with the seasons. The
+    averages are as they were published: weeks without enough observations
+    are NaN.
+
+    Returns
+    -------
+    air : DataFrame
+        One row a week, 2,284 from 29 March 1958 to 29 December 2001, 59 of
+        them NaN. The index `time` is the week's Saturday, of step "W-SAT". One
+        column `co2` (carbon dioxide, parts per million), float64.
+
+    Notes
+    -----
+    From [1]_, by way of the PyPI package statsmodels, which names the values
+    public domain.
+
+    References
+    ----------
+    .. [1] C. D. Keeling and T. P. Whorf (2004). Atmospheric CO2 concentrations
+       derived from flask air samples at sites in the SIO network. In Trends:
+       A Compendium of Data on Global Change. Carbon Dioxide Information
+       Analysis Center, Oak Ridge National Laboratory.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.datasets import load_co2_weekly
+    >>> air = load_co2_weekly()
+    >>> air["co2"].iloc[:3].tolist()
+    [316.1, 317.3, 317.6]
+    >>> air.index[0], air.index.freqstr
+    (Timestamp('1958-03-29 00:00:00'), 'W-SAT')
+
+    The missing weeks filled in from those around them, for training:
+
+    >>> int(air["co2"].isna().sum()), int(air.interpolate()["co2"].isna().sum())
+    (59, 0)
+    """
+    with _data_file("co2_weekly.csv").open("rb") as file:
+        air = pd.read_csv(file, dtype={"date": str})
+    weeks = pd.to_datetime(air["date"], format="%Y%m%d")
+    # The dates are checked against the step.
+    index = pd.DatetimeIndex(weeks, freq="W-SAT", name="time")
+    return air[["co2"]].set_axis(index)
+
+
 def load_japanese_vowels(
     *, subset: Literal["all", "train", "test"] = "all", return_X_y: bool = False
 ) -> Any:

@@ -1,12 +1,14 @@
 """Pictures of models and of how they were trained."""
 
 from sklearn_rnn.displays._attention import AttentionDisplay
+from sklearn_rnn.displays._forecast import ForecastDisplay
 from sklearn_rnn.displays._gradient_flow import GradientFlowDisplay
 from sklearn_rnn.displays._hidden_states import HiddenStateDisplay
 from sklearn_rnn.displays._loss_curve import LossCurveDisplay
 
 __all__ = [
     "AttentionDisplay",
+    "ForecastDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",
     "LossCurveDisplay",

@@ -1,9 +1,7 @@
 """TimeBlockSplit: train on the past and test on the next block of time."""
 
-import re
 from collections.abc import Iterator
-from datetime import timedelta
-from numbers import Integral, Real
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,14 +10,12 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.model_selection._spans import check_fit, is_int, read_size
 from sklearn_rnn.preprocessing._tables import column_at, is_polars, times_of_frame
 from sklearn_rnn.preprocessing._times import read_times
 from sklearn_rnn.sequences import SequenceArray
 
 OWNER = "TimeBlockSplit"
-
-# Spans that count days on the wall clock: "7D", "1 day", "2W", "D".
-WHOLE_DAYS = re.compile(r"\s*(\d*)\s*(D|days?|(W|weeks?))\s*", re.IGNORECASE)
 
 WAYS_OUT = (
     "give a pandas frame with a time index; or name the column of times in time=; or "
@@ -171,33 +167,29 @@ class TimeBlockSplit(BaseCrossValidator):
         sizes = self._read_parameters()
         timeline = self._read_times(X, groups)
         for name, size in sizes.items():
-            _check_fit(size, name, timeline.kind)
-        for train, test in self._blocks(timeline.distinct, sizes):
-            yield (
-                _rows_between(timeline.places, *train),
-                _rows_between(timeline.places, *test),
-            )
+            check_fit(size, name, timeline.kind)
+        for block in self._blocks(timeline.distinct, sizes):
+            train, test = (_rows_between(timeline.places, *part) for part in block)
+            yield train, test
 
     def _read_parameters(self):
         """Check all parameters, and return the three lengths, counts or spans."""
-        if not _is_int(self.n_splits) or self.n_splits < 1:
+        if not is_int(self.n_splits) or self.n_splits < 1:
             raise ValueError(
                 f"n_splits={self.n_splits!r} should be an int of at least 1."
             )
         if self.time is not None and not (
-            isinstance(self.time, str) or _is_int(self.time)
+            isinstance(self.time, str) or is_int(self.time)
         ):
             raise ValueError(
                 f"time={self.time!r} should be the name of a column or its position. "
                 "Times themselves are given to split, as groups."
             )
-        return {
-            "test_size": _read_size(self.test_size, "test_size", least=1),
-            "gap": _read_size(self.gap, "gap", least=0),
-            "max_train_size": _read_size(
-                self.max_train_size, "max_train_size", least=1
-            ),
-        }
+        sizes = {"gap": read_size(self.gap, "gap", least=0)}
+        for name in ("test_size", "max_train_size"):
+            size = getattr(self, name)
+            sizes[name] = None if size is None else read_size(size, name, least=1)
+        return sizes
 
     def _read_times(self, X, groups):
         if _num_samples(X) == 0:
@@ -275,46 +267,39 @@ class TimeBlockSplit(BaseCrossValidator):
 
     def _blocks(self, distinct, sizes):
         """Yield (begin, end) of training and test, as places in the times."""
-        gap, longest = sizes["gap"], sizes["max_train_size"]
         bounds = self._test_bounds(distinct, sizes["test_size"])
-        for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
-            train_end = (
-                begin - gap if _is_int(gap) else gap.place_before(distinct, begin)
-            )
+        for begin, end in pairwise(bounds):
+            train_end = _end_before(sizes["gap"], distinct, begin)
             if train_end <= 0:
                 raise ValueError(
-                    f"no time is left to train on before the test block from "
-                    f"{distinct[begin]}, with {self!r} and {len(distinct)} distinct "
-                    f"times from {distinct[0]} to {distinct[-1]}: have fewer or "
-                    "shorter test blocks, or a smaller gap."
+                    f"no time is left to train on before the test block that begins at "
+                    f"{distinct[begin]}: {_extent(distinct)}, too few for {self!r}. "
+                    "Have fewer or shorter test blocks, or a smaller gap."
                 )
-            train_begin = 0
-            if longest is not None:
-                train_begin = _begin_of(longest, distinct, train_end)
+            train_begin = _begin_of(sizes["max_train_size"], distinct, train_end)
             yield (train_begin, train_end), (begin, end)
 
     def _test_bounds(self, distinct, test_size):
         """Return the n_splits + 1 bounds of the test blocks, the last the end."""
-        n_times = len(distinct)
+        n_times, n_splits = len(distinct), self.get_n_splits()
         if test_size is None:
-            test_size = n_times // (self.n_splits + 1)
+            test_size = n_times // (n_splits + 1)
         bounds = [
             _begin_of(test_size, distinct, n_times, times)
-            for times in range(self.n_splits, 0, -1)
+            for times in range(n_splits, 0, -1)
         ]
         bounds.append(n_times)
-        empty = np.flatnonzero(np.diff(bounds) <= 0)
-        if len(empty) and bounds[empty[0]] > 0:
+        empty = np.flatnonzero(np.diff(bounds) == 0)
+        if len(empty) and bounds[empty[0]] > 0 and not is_int(test_size):
             raise ValueError(
-                f"a test block of {self.test_size!r} before {distinct[bounds[empty[0]]]}"
-                " has no rows: the times have a gap there. Have longer test blocks, or "
-                "count distinct times by an int."
+                f"test block {empty[0] + 1} of {n_splits}, a span of "
+                f"{self.test_size!r}, holds no time of X: there is a gap. Have longer "
+                "test blocks, or count distinct times by an int."
             )
         if len(empty):
             raise ValueError(
-                f"X has {n_times} distinct time(s) from {distinct[0]} to "
-                f"{distinct[-1]}, too few for {self!r}: have fewer or shorter test "
-                "blocks."
+                f"{_extent(distinct)}, too few for {self!r}: have fewer or shorter "
+                "test blocks."
             )
         return bounds
 
@@ -345,118 +330,26 @@ class Timeline(NamedTuple):
         return cls(distinct, places, times.kind)
 
 
-class Span(NamedTuple):
-    """A span of time, or of numeric times.
-
-    length : Timedelta, int or float
-    in_days : bool, whether the wall clock counts it
-    """
-
-    length: Any
-    in_days: bool = False
-
-    def place_after(self, distinct, last, times):
-        """Find the first time later than `times` spans before place `last`."""
-        bound = self._earlier(distinct[last], times)
-        return distinct.searchsorted(self._shift(bound, times), side="right")
-
-    def place_before(self, distinct, first):
-        """Count the times that are earlier than one span before place `first`."""
-        bound = self._earlier(distinct[first], 1)
-        return distinct.searchsorted(self._shift(bound, -1), side="left")
-
-    def _earlier(self, moment, times):
-        if not self.in_days or getattr(moment, "tzinfo", None) is None:
-            return moment - times * self.length
-        wall = moment.tz_localize(None) - times * self.length
-        return wall.tz_localize(
-            moment.tzinfo, ambiguous=True, nonexistent="shift_forward"
-        )
-
-    def _shift(self, bound, times):
-        """Move a bound by what times such as 0.1 * k are off by rounding."""
-        if not isinstance(bound, (float, np.floating)):
-            return bound
-        return (
-            bound
-            + times * 1e-9 * self.length
-            + np.sign(times) * 4 * np.spacing(abs(bound))
-        )
-
-
 def _begin_of(size, distinct, end, times=1):
     """Find where a stretch of `times` sizes begins that ends before place `end`."""
-    if _is_int(size):
+    if size is None:
+        return 0
+    if is_int(size):
         return max(0, end - times * size)
     return size.place_after(distinct, end - 1, times)
+
+
+def _end_before(gap, distinct, begin):
+    """Find where training ends that keeps a gap to a test from place `begin`."""
+    return begin - gap if is_int(gap) else gap.place_before(distinct, begin)
 
 
 def _rows_between(places, begin, end):
     return np.flatnonzero((places >= begin) & (places < end))
 
 
-def _is_int(value):
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _read_size(value, name, least):
-    """Read a parameter as a count (an int), a Span or None."""
-    if value is None and name != "gap":
-        return None
-    if _is_int(value):
-        size, too_small = int(value), value < least
-    elif isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
-        length = int(value) if float(value).is_integer() else float(value)
-        size, too_small = Span(length), not np.isfinite(value) or value < 0
-    elif isinstance(value, (str, timedelta, np.timedelta64)):
-        size = _read_span(value, name)
-        too_small = pd.isna(size.length) or size.length < pd.Timedelta(0)
-    else:
-        raise ValueError(
-            f"{name}={value!r} should be an int, which counts distinct times, or a "
-            "span: a string such as '7D', a Timedelta, or for numeric times a float."
-        )
-    if too_small or (least and isinstance(size, Span) and not size.length):
-        at_least = "0 or more" if least == 0 else "above 0"
-        raise ValueError(f"{name}={value!r} should be {at_least}, and finite.")
-    return size
-
-
-def _read_span(value, name):
-    if not isinstance(value, str):
-        text, number = None, value
-    elif days := WHOLE_DAYS.fullmatch(value):
-        length = pd.Timedelta(days=int(days[1] or 1) * (7 if days[3] else 1))
-        return Span(length, in_days=True)
-    else:
-        text, number = value, value
-    try:
-        if text is not None and text.strip().lstrip("-").isdigit():
-            raise ValueError("it has no unit")
-        return Span(pd.Timedelta(number))
-    except ValueError as error:
-        raise ValueError(
-            f"{name}={value!r} is no span of time ({error}): give a number and a unit "
-            "of fixed length, such as '7D', '12h' or '30min'. An int counts times."
-        ) from error
-
-
-def _check_fit(size, name, kind):
-    """Refuse a span that cannot be taken from times of this kind."""
-    if not isinstance(size, Span):
-        return
-    in_time = isinstance(size.length, pd.Timedelta)
-    if kind == "moments":
-        raise ValueError(
-            f"{name} is a span, but the windows in X know only the order of their "
-            "moments: count them by an int, or give their times as groups."
-        )
-    if in_time == (kind == "numbers"):
-        wanted = "a string such as '7D' or a Timedelta" if not in_time else "a float"
-        raise ValueError(
-            f"{name} is a span of {'time' if in_time else 'numbers'}, but the times of "
-            f"X are {kind}: give {wanted}, or an int that counts distinct times."
-        )
+def _extent(distinct):
+    return f"X has {len(distinct)} distinct time(s), {distinct[0]} to {distinct[-1]}"
 
 
 def _refuse_unnamed_times(X):
@@ -471,10 +364,13 @@ def _refuse_unnamed_times(X):
             f"X has an index of {X.index.nlevels} levels, {list(X.index.names)}: name "
             f"that of the times in {OWNER}(time=...)."
         )
-    kinds = [getattr(dtype, "kind", "O") for dtype in X.dtypes]
-    if "M" in kinds and X.index.dtype.kind in "iu":
-        name = X.columns[kinds.index("M")]
+    dated = [name for name, dtype in X.dtypes.items() if _holds_dates(dtype)]
+    if dated and X.index.dtype.kind in "iu":
         raise InvalidSequenceError(
-            f"the index of X counts rows, and its column {name!r} holds dates: name it "
-            f"in {OWNER}(time={name!r}), or drop it if the index is the time."
+            f"the index of X counts rows, but its column {dated[0]!r} has dates: name "
+            f"it in {OWNER}(time={dated[0]!r}), or drop it if the index is the time."
         )
+
+
+def _holds_dates(dtype):
+    return isinstance(dtype, pd.PeriodDtype) or getattr(dtype, "kind", "O") == "M"

@@ -1,6 +1,7 @@
 """Transformers that make, scale and prepare sequences."""
 
 from sklearn_rnn.preprocessing._ahead import times_ahead
+from sklearn_rnn.preprocessing._calendar import CalendarFeatures
 from sklearn_rnn.preprocessing._forecast import (
     add_columns,
     as_frame,
@@ -16,6 +17,7 @@ from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
 from sklearn_rnn.preprocessing._windower import SequenceWindower
 
 __all__ = [
+    "CalendarFeatures",
     "SequenceScaler",
     "SequenceWindower",
     "add_columns",

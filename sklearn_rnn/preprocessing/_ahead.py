@@ -1,6 +1,6 @@
 """Ahead: the times that come some steps after those of a table."""
 
-from functools import cache
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -68,14 +68,30 @@ def shift_times(rule, times, k):
     return _move(rule, times, times.ticks, np.full(len(times.ticks), k))
 
 
-def _move(rule, times, ticks, steps):
-    """Move each tick by its number of steps, and label it."""
+def refuse_irregular(rule):
+    """Refuse times without a step that could be continued.
+
+    Parameters
+    ----------
+    rule : FixedStep, CalendarStep or Reach
+        Theirs.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If it is a Reach.
+    """
     if isinstance(rule, Reach):
         raise InvalidSequenceError(
             "the rows of X are not a regular step apart, so the times of the steps to "
             "come are not known: give the time between rows in freq=, for example "
             "freq='h'."
         )
+
+
+def _move(rule, times, ticks, steps):
+    """Move each tick by its number of steps, and label it."""
+    refuse_irregular(rule)
     clock = wall_clock(ticks, rule.time_zone)
     if isinstance(rule, CalendarStep):
         moved = _move_dates(clock, rule.offset, steps)
@@ -85,15 +101,34 @@ def _move(rule, times, ticks, steps):
 
 
 def _move_dates(clock, offset, steps):
-    # The same few dates come up again and again: each is moved on once.
-    following = cache(lambda date: date + offset)
-    moved = []
-    for date, n_steps in zip(pd.DatetimeIndex(clock), steps, strict=True):
-        # Step by step: two months after 31 January may not be one month twice.
-        for _ in range(n_steps):
-            date = following(date)
-        moved.append(date)
-    return pd.DatetimeIndex(moved).to_numpy()
+    dates, places = np.unique(clock, return_inverse=True)
+    most = max(steps, default=0)
+    dates, following = _chain(pd.DatetimeIndex(dates), offset, most)
+    # Step by step: two months after 31 January may not be one month twice.
+    for step in range(most):
+        moving = steps > step
+        places[moving] = following[places[moving]]
+    return dates.to_numpy()[places]
+
+
+def _chain(dates, offset, n_steps):
+    """List the dates up to some steps after those given, and what follows each.
+
+    On a grid nearly every date follows another one, so few are added.
+    """
+    following = np.empty(0, dtype=np.int64)
+    for _ in range(n_steps):
+        later = _add(dates[len(following) :], offset)
+        dates = dates.append(later.difference(dates))
+        following = np.append(following, dates.get_indexer(later))
+    return dates, following
+
+
+def _add(dates, offset):
+    with warnings.catch_warnings():
+        # Some offsets pandas can only add to one date after the other.
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        return dates + offset
 
 
 def _label(moved, rule, times):

@@ -2,7 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_rnn.datasets import load_japanese_vowels, load_nyc_weather
+from sklearn_rnn.datasets import (
+    load_co2_weekly,
+    load_japanese_vowels,
+    load_nyc_weather,
+)
 
 
 def test_weather_of_all_stations_is_one_long_table():
@@ -38,6 +42,34 @@ def test_weather_is_as_observed():
 def test_an_unknown_station_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match="EWR, JFK, LGA"):
         load_nyc_weather("SFO")
+
+
+def test_co2_has_every_week_and_declares_its_step():
+    air = load_co2_weekly()
+    assert air.shape == (2284, 1)
+    assert list(air.columns) == ["co2"]
+    assert air["co2"].dtype == np.float64
+    assert air.index.name == "time"
+    assert air.index.freq == pd.offsets.Week(weekday=5)
+    assert air.index[0] == pd.Timestamp("1958-03-29")
+    assert air.index[-1] == pd.Timestamp("2001-12-29")
+
+
+def test_co2_is_as_published():
+    air = load_co2_weekly()["co2"]
+    assert air.isna().sum() == 59
+    assert air.iloc[[0, -1]].tolist() == [316.1, 371.5]
+    assert air.between(310, 375).sum() == 2284 - 59
+
+
+def test_co2_rises_over_the_years_and_falls_in_summer():
+    air = load_co2_weekly()["co2"]
+    yearly = air.resample("YS").mean().loc["1965":]
+    assert (yearly.diff().dropna() > 0).all()
+    seasons = air - air.rolling(53, center=True, min_periods=40).mean()
+    monthly = seasons.groupby(air.index.month).mean()
+    assert monthly.idxmax() == 5
+    assert monthly.idxmin() in (9, 10)
 
 
 def test_vowels_have_the_published_split():

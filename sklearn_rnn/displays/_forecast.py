@@ -1,0 +1,449 @@
+"""ForecastDisplay: forecasts with their intervals, after what was observed."""
+
+import numbers
+
+from sklearn_rnn.displays._forecast_artists import draw_views
+from sklearn_rnn.displays._forecast_panels import read_panels
+from sklearn_rnn.displays._forecast_view import view_panel
+from sklearn_rnn.displays._matplotlib import import_matplotlib
+from sklearn_rnn.displays._panel_grid import (
+    add_legend,
+    label_panel,
+    make_axes,
+    read_axes,
+    tidy_grid,
+)
+from sklearn_rnn.estimators import find_trained, windowers
+from sklearn_rnn.forecasting import forecast
+from sklearn_rnn.preprocessing import parse_ahead
+
+
+class ForecastDisplay:
+    """Forecasts with their intervals, after what was observed.
+
+    The true values are a grey line, the forecasts a coloured one. Quantiles
+    as far from the median as one another, such as 0.1 and 0.9, are the edges
+    of a band, the widest band being the lightest; other quantiles are thin
+    lines. A thin line leads from the last value known to the first forecast.
+    Each series, and each target, has a panel of its own.
+
+    Make one with `from_estimator` or `from_predictions`; the parameters below
+    are what they read, kept as attributes.
+
+    Parameters
+    ----------
+    forecasts : DataFrame
+        As `forecast` or `backtest` returns it: a row a forecast, with its time
+        in the index or in a column. It needs a column ``prediction``; columns
+        ``origin``, ``horizon``, ``target``, ``truth`` and quantiles such as
+        ``q0.9`` are read where they are.
+    history : DataFrame or Series, default=None
+        What was observed: a pandas or polars table with the column of the
+        target, or a Series. None draws the ``truth`` of a backtest.
+    time : str, default=None
+        Column that holds the times; None takes the column ``time`` of the
+        forecasts, or the index.
+    group_by : str, default=None
+        Column that tells several series apart, in both tables; None takes the
+        one of `forecast` and `backtest`.
+    target : str or list of str, default=None
+        Which targets to draw, None for all; where the forecasts are of one,
+        the column of `history` with its true values.
+    name : str, default=None
+        Name of the model in the legend.
+
+    Attributes
+    ----------
+    figure_ : matplotlib.figure.Figure
+        The figure that the panels are in.
+    ax_ : matplotlib.axes.Axes
+        The axes of the first panel.
+    axes_ : ndarray of matplotlib.axes.Axes, of shape (n_panels,)
+        The axes of all panels: series by series, target by target.
+    lines_ : list of matplotlib.lines.Line2D
+        The lines of forecasts, panel by panel, one an origin.
+    bands_ : list of matplotlib.collections.PolyCollection
+        The bands between quantiles, line by line, the widest first.
+    quantile_lines_ : list of matplotlib.lines.Line2D
+        The quantiles that are in no band, line by line.
+    history_lines_ : list of matplotlib.lines.Line2D
+        What was observed, one a panel that has it.
+    legend_ : matplotlib.legend.Legend
+        One for all panels.
+
+    See Also
+    --------
+    sklearn_rnn.forecast : The forecasts alone.
+    sklearn_rnn.backtest : Forecasts of times that are known.
+
+    Notes
+    -----
+    Dates with a time zone are drawn by its clock. Periods stand at their
+    start. A value that is missing, and a step much longer than the others,
+    break the line.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn import ForecastDisplay
+    >>> days = pd.date_range("2024-01-01", periods=5, freq="D")
+    >>> sales = pd.Series([3.0, 5.0, 4.0], index=days[:3], name="sales")
+    >>> forecasts = pd.DataFrame(
+    ...     {
+    ...         "origin": days[2],
+    ...         "horizon": [1, 2],
+    ...         "prediction": [4.2, 4.4],
+    ...         "q0.1": [3.1, 2.9],
+    ...         "q0.9": [5.3, 5.9],
+    ...     },
+    ...     index=days[3:],
+    ... )
+    >>> display = ForecastDisplay.from_predictions(forecasts, sales)
+    >>> [text.get_text() for text in display.legend_.get_texts()]
+    ['observed', 'forecast', '80 % interval']
+    >>> display.ax_.get_ylabel()
+    'sales'
+    """
+
+    def __init__(
+        self,
+        forecasts,
+        history=None,
+        *,
+        time=None,
+        group_by=None,
+        target=None,
+        name=None,
+    ):
+        self.forecasts = forecasts
+        self.history = history
+        self.time = time
+        self.group_by = group_by
+        self.target = target
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model,
+        newest,
+        *,
+        future=None,
+        target=None,
+        horizon=None,
+        freq=None,
+        time=None,
+        group_by=None,
+        series=None,
+        n_history=None,
+        ylabel=None,
+        ax=None,
+        name=None,
+        **kwargs,
+    ):
+        """Forecast the times after the newest rows of a table, and draw it.
+
+        Parameters
+        ----------
+        model : estimator instance
+            Fitted on what `make_forecast_frame` made of an earlier table.
+        newest : DataFrame or Series
+            The newest rows, those of every series down to the last one known.
+        future : DataFrame, default=None
+            What is known in advance of the steps to come, as for `forecast`.
+        target : str or list of str, default=None
+            What the model forecasts. None takes it from the names of y's
+            columns in fit.
+        horizon : int or list of int, default=None
+            Which steps ahead the model forecasts. None takes them from the
+            names of y's columns in fit.
+        freq : str, offset, Timedelta or number, default=None
+            The time between rows; None takes that of the windower in the
+            model, or finds it in `newest`.
+        time : str, default=None
+            Column that holds the times; None takes that of the windower in
+            the model, or the index.
+        group_by : str, default=None
+            Column that tells series apart; None takes that of the windower.
+        series : label or list of labels, default=None
+            Which series to draw, in this order; None draws all.
+        n_history : int, default=None
+            Rows of `newest` to draw, of each series, at least 1; None draws 4
+            times the steps of a forecast, but at least 30.
+        ylabel : str or dict of str to str, default=None
+            Label of the values, perhaps with their unit; of several targets,
+            one by target. None writes the name of the target.
+        ax : matplotlib.axes.Axes or array of them, default=None
+            Axes to draw in, one a panel; None makes a new figure.
+        name : str, default=None
+            Name of the model in the legend.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.plot`` for the forecasts.
+
+        Returns
+        -------
+        ForecastDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the newest rows have breaks, or steps to come are missing in
+            `future`.
+        ValueError
+            If target or horizon are needed, there is no such series, or there
+            are more panels than 12 or than axes.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from sklearn.linear_model import LinearRegression
+        >>> from sklearn_rnn import ForecastDisplay, make_forecast_frame
+        >>> days = pd.date_range("2024-01-01", periods=30, freq="D")
+        >>> table = pd.DataFrame({"sales": np.arange(30.0)}, index=days)
+        >>> X, Y = make_forecast_frame(table, target="sales", horizon=2)
+        >>> display = ForecastDisplay.from_estimator(
+        ...     LinearRegression().fit(X, Y), table, target="sales", horizon=2
+        ... )
+        >>> display.lines_[0].get_ydata()
+        array([30., 31.])
+        """
+        found = windowers(model)
+        if found:
+            time = found[0].time if time is None else time
+            group_by = found[0].group_by if group_by is None else group_by
+        forecasts = forecast(
+            model,
+            newest,
+            future=future,
+            target=target,
+            horizon=horizon,
+            freq=freq,
+            time=time,
+            group_by=group_by,
+        )
+        target = _targets_of(model) if target is None else target
+        display = cls(
+            forecasts, newest, time=time, group_by=group_by, target=target, name=name
+        )
+        return display.plot(
+            ax=ax, series=series, n_history=n_history, ylabel=ylabel, **kwargs
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        forecasts,
+        history=None,
+        *,
+        time=None,
+        group_by=None,
+        target=None,
+        series=None,
+        n_history=None,
+        n_origins=6,
+        at_horizon=None,
+        ylabel=None,
+        ax=None,
+        name=None,
+        **kwargs,
+    ):
+        """Draw forecasts that are made already, also those of a backtest.
+
+        Parameters
+        ----------
+        forecasts : DataFrame
+            As `forecast` or `backtest` returns it.
+        history : DataFrame or Series, default=None
+            What was observed: a pandas or polars table with the column of the
+            target, or a Series. None draws the ``truth`` of a backtest.
+        time : str, default=None
+            Column that holds the times; None takes the column ``time`` of the
+            forecasts, or the index.
+        group_by : str, default=None
+            Column that tells several series apart, in both tables; None takes
+            the one of `forecast` and `backtest`.
+        target : str or list of str, default=None
+            Which targets to draw, None for all; where the forecasts are of
+            one, the column of `history` with its true values.
+        series : label or list of labels, default=None
+            Which series to draw, in this order; None draws all.
+        n_history : int, default=None
+            Rows of `history` to draw before the first forecast, of each
+            series, at least 1; None draws 4 times the steps of a forecast,
+            but at least 30.
+        n_origins : int, default=6
+            How many of a backtest's forecasts to draw at most, at least 1.
+            They do not overlap, and are spread evenly over its newest part,
+            or over all of it if that leaves them wide enough to be seen.
+        at_horizon : int, default=None
+            Draw instead one line through all the forecasts that were made so
+            many steps ahead.
+        ylabel : str or dict of str to str, default=None
+            Label of the values, perhaps with their unit; of several targets,
+            one by target. None writes the name of the target.
+        ax : matplotlib.axes.Axes or array of them, default=None
+            Axes to draw in, one a panel; None makes a new figure.
+        name : str, default=None
+            Name of the model in the legend.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.plot`` for the forecasts.
+
+        Returns
+        -------
+        ForecastDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If either table lacks what is asked for, or there are more panels
+            than 12 or than axes.
+        TypeError
+            If `history` is no table.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_rnn import ForecastDisplay
+        >>> forecasts = pd.DataFrame(
+        ...     {
+        ...         "shop": ["east", "west"],
+        ...         "origin": 9,
+        ...         "horizon": 1,
+        ...         "prediction": [4.0, 7.0],
+        ...     },
+        ...     index=[10, 10],
+        ... )
+        >>> display = ForecastDisplay.from_predictions(forecasts)
+        >>> [ax.get_title(loc="left") for ax in display.axes_]
+        ['east', 'west']
+        """
+        display = cls(
+            forecasts, history, time=time, group_by=group_by, target=target, name=name
+        )
+        return display.plot(
+            ax=ax,
+            series=series,
+            n_history=n_history,
+            n_origins=n_origins,
+            at_horizon=at_horizon,
+            ylabel=ylabel,
+            **kwargs,
+        )
+
+    def plot(
+        self,
+        ax=None,
+        *,
+        series=None,
+        n_history=None,
+        n_origins=6,
+        at_horizon=None,
+        ylabel=None,
+        name=None,
+        **kwargs,
+    ):
+        """Draw the forecasts.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or array of them, default=None
+            Axes to draw in, one a panel; None makes a new figure.
+        series : label or list of labels, default=None
+            Which series to draw, in this order; None draws all.
+        n_history : int, default=None
+            Rows of `history` to draw before the first forecast, of each
+            series, at least 1; None draws 4 times the steps of a forecast,
+            but at least 30.
+        n_origins : int, default=6
+            How many of a backtest's forecasts to draw at most, at least 1.
+            They do not overlap, and are spread evenly over its newest part,
+            or over all of it if that leaves them wide enough to be seen.
+        at_horizon : int, default=None
+            Draw instead one line through all the forecasts that were made so
+            many steps ahead.
+        ylabel : str or dict of str to str, default=None
+            Label of the values, perhaps with their unit; of several targets,
+            one by target. None writes the name of the target.
+        name : str, default=None
+            Name of the model in the legend; None takes that of the display.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.plot`` for the forecasts.
+
+        Returns
+        -------
+        ForecastDisplay
+            Itself, with the attributes set that end in ``_``.
+
+        Raises
+        ------
+        ValueError
+            If either table lacks what is asked for, or there are more panels
+            than 12 or than axes.
+        TypeError
+            If `history` is no table.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_rnn import ForecastDisplay
+        >>> forecasts = pd.DataFrame({"prediction": [4.2, 4.4]}, index=[10, 11])
+        >>> display = ForecastDisplay(forecasts).plot(name="GRU", ylabel="sales (t)")
+        >>> display.ax_.get_ylabel(), display.lines_[0].get_label()
+        ('sales (t)', 'GRU')
+        """
+        matplotlib = import_matplotlib(type(self).__name__)
+        options = matplotlib.cbook.normalize_kwargs(kwargs, matplotlib.lines.Line2D)
+        _check_counts(n_history=n_history, n_origins=n_origins, at_horizon=at_horizon)
+        panels, time_axis = read_panels(
+            self.forecasts,
+            self.history,
+            time=self.time,
+            group_by=self.group_by,
+            target=self.target,
+            series=series,
+        )
+        views = [
+            view_panel(
+                p, n_history=n_history, n_origins=n_origins, at_horizon=at_horizon
+            )
+            for p in panels
+        ]
+        self.axes_ = make_axes(panels) if ax is None else read_axes(ax, panels)
+        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
+        artists = draw_views(self.axes_, views, options, name or self.name, at_horizon)
+        self.history_lines_, self.lines_, self.bands_, self.quantile_lines_ = artists
+        for panel, axes in zip(panels, self.axes_, strict=True):
+            label_panel(axes, panel, time_axis, ylabel)
+        if ax is None:
+            tidy_grid(self.axes_)
+        self.legend_ = add_legend(self.axes_, artists, is_outside=ax is None)
+        return self
+
+
+def _check_counts(**counts):
+    for name, count in counts.items():
+        is_count = isinstance(count, numbers.Integral) and count >= 1
+        if not is_count and (count is not None or name == "n_origins"):
+            or_none = "" if name == "n_origins" else ", or None"
+            raise ValueError(
+                f"{name} must be an int of at least 1{or_none}, got {count!r}."
+            )
+
+
+def _targets_of(model):
+    """Return the targets that the columns of y in fit were named for; or None."""
+    try:
+        names = getattr(find_trained(model), "target_names_", None)
+    except TypeError:  # no network of this package inside
+        return None
+    ahead = [parse_ahead(name) for name in ([] if names is None else names)]
+    return list(dict.fromkeys(name for name, _ in filter(None, ahead))) or None

@@ -1,0 +1,310 @@
+"""Panels: the forecasts of each series and target, with what was observed."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn.displays._time_axis import (
+    NUMBERS,
+    TimeAxis,
+    as_index,
+    is_dated,
+    is_time,
+    read_time_axis,
+)
+from sklearn_rnn.forecasting import quantile_columns, series_columns
+from sklearn_rnn.preprocessing import as_frame, frame_column
+
+# More panels than these would be too small to read.
+MAX_PANELS = 12
+# How many names an error lists.
+SHOWN_NAMES = 8
+
+
+class Panel(NamedTuple):
+    """What one panel of the picture is about.
+
+    series : label of the series, or None where there is but one
+    target : name of the target, or None if it is not known
+    forecasts : DataFrame with `time`, `prediction`, quantiles and, if they are
+        known, `origin`, `horizon` and `truth`; sorted by origin and time
+    observed : Series of the true values by time, or None
+    """
+
+    series: object
+    target: object
+    forecasts: pd.DataFrame
+    observed: pd.Series | None
+
+
+class ForecastTable(NamedTuple):
+    """A forecast frame, read.
+
+    frame : DataFrame as in `Panel`, of all panels, with `series` and `target`
+        if there are several
+    group_by : name of the column of the series, or None if there is but one
+    axis : TimeAxis
+    """
+
+    frame: pd.DataFrame
+    group_by: object
+    axis: TimeAxis
+
+    def labels(self, column):
+        """Labels in a column, in the order in which they come; or [None]."""
+        return list(self.frame[column].unique()) if column in self.frame else [None]
+
+
+def read_panels(forecasts, history, *, time, group_by, target, series):
+    """Sort forecasts and true values into panels.
+
+    Parameters
+    ----------
+    forecasts : DataFrame
+        A forecast frame.
+    history : DataFrame, Series or None
+        True values.
+    time, group_by : str or None
+        Columns of both that hold the times and the labels of the series.
+    target : str, list of str or None
+        Targets to draw; also the column of `history`.
+    series : label, list of labels or None
+        Series to draw.
+
+    Returns
+    -------
+    panels : list of Panel
+    axis : TimeAxis
+
+    Raises
+    ------
+    ValueError
+        If either table lacks what is asked for, or there are too many panels.
+    """
+    table = _read_forecasts(forecasts, time, group_by)
+    targets = _choose(table.labels("target"), target, "target")
+    if targets == [None]:
+        targets = [_only_target(history, target)]
+    chosen = _choose(table.labels("series"), series, "series")
+    if series is not None and chosen == [None]:
+        raise ValueError(
+            f"series={series!r}, but the forecasts are of one series: leave it out, or "
+            "name the column that tells several apart in group_by=."
+        )
+    _refuse_too_many(chosen, targets)
+    observed = _read_observed(history, table, targets, time, group_by)
+    panels = []
+    for label in chosen:
+        for name in targets:
+            own = _rows_of(table.frame, series=label, target=name)
+            truth = observed(label, name, own)
+            shown = getattr(truth, "name", None) if name is None else name
+            panels.append(Panel(label, shown, own, truth))
+    return panels, table.axis
+
+
+def _rows_of(frame, **labels):
+    for column, label in labels.items():
+        if column in frame:
+            frame = frame[(frame[column] == label).to_numpy(dtype=bool)]
+    return frame
+
+
+def _read_forecasts(forecasts, time, group_by):
+    if not isinstance(forecasts, pd.DataFrame) or "prediction" not in forecasts:
+        got = getattr(forecasts, "columns", None)
+        got = type(forecasts).__name__ if got is None else f"columns {list(got)}"
+        raise ValueError(
+            "the forecasts must be a frame with a column 'prediction', as forecast() "
+            f"and backtest() return it, got {got}."
+        )
+    if len(forecasts) == 0:
+        raise ValueError("the forecasts have no rows, so there is nothing to draw.")
+    times, name = _times_of_forecasts(forecasts, time)
+    origins = as_index(forecasts["origin"]) if "origin" in forecasts else None
+    longest = None
+    if isinstance(times, pd.TimedeltaIndex):
+        longest = (times - (times.min() if origins is None else origins)).max()
+    axis = read_time_axis(times, longest)
+    columns = {"time": axis.places(times, "the forecasts")}
+    if origins is not None:
+        columns["origin"] = axis.places(origins, "the column 'origin'")
+    group = _find_group(forecasts, group_by, name)
+    if group is not None:
+        columns["series"] = _column(forecasts, group).to_numpy(dtype=object)
+    values = ["target", "horizon", "truth", "prediction"]
+    for column in [*values, *quantile_columns(forecasts.columns).values()]:
+        if column in forecasts:
+            columns[column] = forecasts[column].to_numpy()
+    frame = pd.DataFrame(columns)
+    order = ["origin", "time"] if "origin" in frame else ["time"]
+    return ForecastTable(frame.sort_values(order, kind="stable"), group, axis)
+
+
+def _times_of_forecasts(forecasts, time):
+    """Return the times, and the name of the column that they are from."""
+    first = forecasts.columns[0]
+    candidates = [time, "time"]
+    if first in series_columns(forecasts) and is_dated(as_index(forecasts[first])):
+        candidates.append(first)  # an index that became a column
+    for name in candidates:
+        if name in forecasts or (name is not None and name in forecasts.index.names):
+            return as_index(_column(forecasts, name)), name
+    return as_index(forecasts.index), None
+
+
+def _find_group(forecasts, group_by, time):
+    """Return the column of the series' labels: the first, unless it is known."""
+    if group_by is not None:
+        has_it = group_by in forecasts or group_by in forecasts.index.names
+        return group_by if has_it else None
+    names = [name for name in forecasts.columns if name != time]
+    return names[0] if names[0] in series_columns(forecasts) else None
+
+
+def _column(frame, name):
+    """Return a column of a frame, or a level of its index."""
+    return frame[name] if name in frame else frame.index.get_level_values(name)
+
+
+def _choose(labels, wanted, what):
+    """Return the labels wanted, all if None; those of one unnamed thing as is."""
+    if wanted is None or labels == [None]:
+        return labels
+    is_many = isinstance(wanted, (list, np.ndarray, pd.Index, pd.Series))
+    wanted = list(wanted) if is_many else [wanted]
+    unknown = [label for label in wanted if label not in labels]
+    if unknown or not wanted:
+        raise ValueError(
+            f"{what}={unknown or wanted} is not in the forecasts, which are of "
+            f"{_listed(labels)}."
+        )
+    return wanted
+
+
+def _only_target(history, target):
+    if isinstance(target, (list, tuple)):
+        if len(target) != 1:
+            raise ValueError(
+                f"target={target!r} names {len(target)} targets, but the forecasts are "
+                "of one: they have no column 'target'."
+            )
+        return target[0]
+    if target is None and isinstance(history, pd.Series):
+        return history.name
+    return target
+
+
+def _refuse_too_many(series, targets):
+    n_panels = len(series) * len(targets)
+    if n_panels > MAX_PANELS:
+        of = f"{len(series)} series" if len(series) > 1 else ""
+        of += " and " if of and len(targets) > 1 else ""
+        of += f"{len(targets)} targets" if len(targets) > 1 else ""
+        raise ValueError(
+            f"the forecasts are of {of}, {n_panels} panels, and a picture has room for "
+            f"{MAX_PANELS}: choose some with series=[...] or target=[...], for example "
+            f"series={list(series[:3])!r}."
+        )
+
+
+def _read_observed(history, table, targets, time, group_by):
+    """Return a function from series, target and forecasts to the true values."""
+    if history is None:
+        return lambda label, target, own: _truth(own)
+    frame, times = _read_history(history, table.axis, targets, time)
+    group = table.group_by if group_by is None else group_by
+    labels = None
+    if table.group_by is not None:
+        labels = np.asarray(_history_column(frame, group, "group_by"), dtype=object)
+
+    def observed(label, target, own):
+        rows = slice(None) if labels is None else labels == label
+        column = _target_column(frame, target, (time, group, "time"))
+        values = np.asarray(_history_column(frame, column, "target"), dtype=float)
+        values = pd.Series(values[rows], index=times[rows], name=column)
+        if len(values) == 0:
+            raise ValueError(
+                f"the history has no rows of series {label!r}; its column {group!r} "
+                f"holds {_listed(pd.unique(labels))}."
+            )
+        return _in_order(values, label)
+
+    return observed
+
+
+def _truth(forecasts):
+    """Return the true values that a backtest's forecasts were compared with."""
+    if "truth" not in forecasts:
+        return None
+    truth = forecasts.drop_duplicates("time").set_index("time")["truth"]
+    return truth.astype(float).sort_index().rename(None)
+
+
+def _read_history(history, axis, targets, time):
+    """Return the history as a frame, and its times as the axis has them."""
+    if isinstance(history, (np.ndarray, list, tuple)):
+        raise TypeError(
+            "the history must be a DataFrame or Series, which says when each value "
+            f"was, got {type(history).__name__}."
+        )
+    if isinstance(history, pd.Series) and len(targets) > 1:
+        raise ValueError(
+            f"the history is a Series, but the forecasts are of {len(targets)} "
+            f"targets: give a DataFrame with the columns {_listed(targets)}."
+        )
+    if isinstance(history, pd.Series) and targets[0] is not None:
+        history = history.rename(targets[0])
+    history = as_frame(history, "the history of a ForecastDisplay")
+    has_index = isinstance(history, pd.DataFrame)
+    has_index = has_index and not isinstance(history.index, pd.MultiIndex)
+    if time is None and has_index and is_time(history.index):
+        index = as_index(history.index)
+    elif time is None and axis.kind == NUMBERS and "time" not in history.columns:
+        index = pd.RangeIndex(len(history))  # as forecast() numbers rows
+    else:
+        index = as_index(_history_column(history, time or "time", "time"))
+    return history, axis.places(index, "the history")
+
+
+def _history_column(history, name, parameter):
+    names = list(history.columns)
+    levels = history.index.names if isinstance(history, pd.DataFrame) else []
+    if name in names or (name is not None and name in levels):
+        return frame_column(history, name, parameter)
+    raise ValueError(
+        f"the history has no column {name!r}; its columns are {_listed(names)}. Name "
+        f"the right one in {parameter}=."
+    )
+
+
+def _target_column(history, target, others):
+    if target is not None:
+        return target
+    names = [name for name in history.columns if name not in others]
+    if len(names) != 1:
+        raise ValueError(
+            f"the history has the columns {_listed(names)}: name the one that was "
+            "forecast in target=."
+        )
+    return names[0]
+
+
+def _in_order(values, label):
+    values = values.sort_index()
+    twice = values.index.duplicated()
+    if twice.any():
+        of = "" if label is None else f" in series {label!r}"
+        raise ValueError(
+            f"the history has the time {values.index[twice.argmax()]} twice{of}. If it "
+            "holds several series, give the rows of the one that was forecast, or "
+            "forecasts of all with group_by=; else drop the duplicates."
+        )
+    return values
+
+
+def _listed(names):
+    names = list(names)
+    more = ", ..." if len(names) > SHOWN_NAMES else ""
+    return ", ".join(repr(name) for name in names[:SHOWN_NAMES]) + more

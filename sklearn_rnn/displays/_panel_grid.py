@@ -1,0 +1,202 @@
+"""Panels in a grid: their axes, labels and shared legend."""
+
+import numpy as np
+
+from sklearn_rnn.displays._forecast_artists import band_patches
+from sklearn_rnn.displays._matplotlib import import_matplotlib
+
+# Inches: width of a figure by its columns, height of one panel and of one row
+# of several, and what the legend takes.
+WIDTHS = {1: 8.0, 2: 10.5, 3: 13.0}
+HEIGHT, ROW_HEIGHT, LEGEND_HEIGHT = 3.4, 2.1, 0.5
+# Steps between the values that are labelled, at most, in one panel and in one
+# of several.
+N_TICKS, N_TICKS_OF_ROW = 6, 4
+# Inches that a legend's entry needs: in all, and for each letter.
+ENTRY_WIDTH, LETTER_WIDTH = 0.6, 0.085
+
+
+def make_axes(panels):
+    """Make a figure with axes for each panel.
+
+    Parameters
+    ----------
+    panels : list of Panel
+        Series by series, target by target.
+
+    Returns
+    -------
+    ndarray of Axes, of shape (n_panels,)
+    """
+    n_panels, n_cols = len(panels), _count_columns(panels)
+    n_rows = -(-n_panels // n_cols)
+    height = HEIGHT if n_panels == 1 else LEGEND_HEIGHT + ROW_HEIGHT * n_rows
+    _, grid = import_matplotlib("ForecastDisplay").pyplot.subplots(
+        n_rows,
+        n_cols,
+        figsize=(WIDTHS[n_cols], height),
+        sharex=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax in grid.flat:
+        # Were it to depend on the height, the layout might measure other labels
+        # than are drawn in the end, and cut what stands beside them.
+        ax.locator_params(axis="y", nbins=N_TICKS if n_panels == 1 else N_TICKS_OF_ROW)
+    for unused in grid.flat[n_panels:]:
+        unused.remove()
+    return grid.ravel()[:n_panels]
+
+
+def read_axes(ax, panels):
+    """Check the axes that the user gave.
+
+    Parameters
+    ----------
+    ax : Axes or array of Axes
+        To draw in.
+    panels : list of Panel
+        What needs one each.
+
+    Returns
+    -------
+    ndarray of Axes, of shape (n_panels,)
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer axes than panels.
+    """
+    axes = np.asarray(ax, dtype=object).ravel()
+    if len(axes) != len(panels):
+        raise ValueError(
+            f"ax holds {len(axes)} axes for {len(panels)} panels, one a series and "
+            f"target: pass plt.subplots({len(panels)})[1], or None for a new figure."
+        )
+    return axes
+
+
+def label_panel(ax, panel, time_axis, ylabel):
+    """Write what a panel shows beside it.
+
+    Parameters
+    ----------
+    ax : Axes
+        Of the panel.
+    panel : Panel
+        What is in it.
+    time_axis : TimeAxis
+        How the times were drawn.
+    ylabel : str, dict or None
+        What the user wants beside the values.
+    """
+    time_axis.label(ax)
+    ax.spines[["top", "right"]].set_visible(False)
+    if panel.series is not None:
+        ax.set_title(str(panel.series), loc="left", parse_math=False)
+    if isinstance(ylabel, dict):
+        ylabel = ylabel.get(panel.target)
+    if ylabel is None and panel.target is not None:
+        ylabel = str(panel.target)
+    if ylabel is not None:
+        ax.set_ylabel(ylabel)
+
+
+def tidy_grid(axes):
+    """Label the lowest panels alone, and those on the left if all labels are equal.
+
+    Parameters
+    ----------
+    axes : ndarray of Axes
+        As `make_axes` made them.
+    """
+    n_cols = axes[0].get_gridspec().ncols
+    has_one_label = len({ax.get_ylabel() for ax in axes}) == 1
+    for i, ax in enumerate(axes):
+        ax.yaxis.get_label().set_visible(i % n_cols == 0 or not has_one_label)
+        is_lowest = i + n_cols >= len(axes)
+        ax.tick_params(labelbottom=is_lowest)
+        ax.xaxis.get_offset_text().set_visible(is_lowest)
+        ax.xaxis.get_label().set_visible(is_lowest)
+    axes[0].figure.align_ylabels(axes)
+
+
+def add_legend(axes, artists, *, is_outside):
+    """Add one legend for all panels.
+
+    It takes the place of an earlier one, of which it keeps the entries.
+
+    Parameters
+    ----------
+    axes : ndarray of Axes
+        One a panel.
+    artists : Artists
+        What was drawn.
+    is_outside : bool
+        Whether the figure was made for the panels, with room above them.
+
+    Returns
+    -------
+    Legend
+    """
+    matplotlib = import_matplotlib("ForecastDisplay")
+    figure = axes[0].figure
+    old = figure.legends[0] if figure.legends else axes[0].get_legend()
+    entries = {}
+    for handle, label in [*_entries_of(old), *_new_entries(artists)]:
+        color = handle.get_facecolor() if _is_patch(handle) else handle.get_color()
+        # What was observed has one entry, however many models are drawn.
+        entries.setdefault((label, matplotlib.colors.to_rgb(color)), handle)
+    labels = [label for label, _ in entries]
+    options = {"handles": list(entries.values()), "labels": labels}
+    was_outside = old in figure.legends
+    if old is not None:
+        old.remove()
+    if not (is_outside or was_outside):
+        return axes[0].legend(fontsize="small", **options)
+    n_columns = _count_entries_a_row(labels, figure.get_figwidth())
+    options |= {"ncols": n_columns, "frameon": False}
+    return figure.legend(loc="outside upper center", **options)
+
+
+def _entries_of(legend):
+    if legend is None:
+        return []
+    labels = [text.get_text() for text in legend.get_texts()]
+    return list(zip(legend.legend_handles, labels, strict=True))
+
+
+def _new_entries(artists):
+    """Return what stands for the artists of the first path, narrow bands first."""
+    n_bands = len({band.get_label() for band in artists.bands})
+    handles = [
+        *artists.history_lines[:1],
+        *artists.lines[:1],
+        *reversed(band_patches(artists.bands[:n_bands])),
+        *artists.quantile_lines,
+    ]
+    return [(handle, handle.get_label()) for handle in handles]
+
+
+def _is_patch(handle):
+    return hasattr(handle, "get_facecolor")
+
+
+def _count_entries_a_row(labels, width):
+    """Return how many columns of entries fit; entries run down, column by column."""
+    inches = [ENTRY_WIDTH + LETTER_WIDTH * len(label) for label in labels]
+    for n_columns in range(len(labels), 1, -1):
+        parts = np.array_split(inches, n_columns)
+        if sum(part.max() for part in parts) <= width:
+            return n_columns
+    return 1
+
+
+def _count_columns(panels):
+    n_targets = len({panel.target for panel in panels})
+    n_panels = len(panels)
+    if 1 < n_targets < n_panels and n_targets <= max(WIDTHS):
+        return n_targets  # a row a series, a column a target
+    if n_panels <= 3:
+        return 1
+    return 2 if n_panels <= 6 else 3

@@ -1,0 +1,422 @@
+"""CalendarFeatures: the hour, the weekday, the season, as columns of a table."""
+
+from collections.abc import Sequence
+from datetime import timedelta, tzinfo
+from numbers import Integral, Real
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    check_is_fitted,
+    validate_data,
+)
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
+from sklearn_rnn.preprocessing._names import name_ahead
+from sklearn_rnn.preprocessing._neighbours import infer_rule, parse_rule
+from sklearn_rnn.preprocessing._tables import is_polars, times_of_frame
+
+# Each feature as a number.
+NUMBERS = {
+    "minute": lambda dates: dates.minute,
+    "hour": lambda dates: dates.hour,
+    "dayofweek": lambda dates: dates.day_of_week,
+    "day": lambda dates: dates.day,
+    "week": lambda dates: _iso(dates, "week"),
+    "month": lambda dates: dates.month,
+    "quarter": lambda dates: dates.quarter,
+    "dayofyear": lambda dates: dates.day_of_year,
+    "weekend": lambda dates: dates.day_of_week >= 5,
+}
+
+# How far a date is through the cycle of a feature: 0 at its start, below 1.
+CYCLES = {
+    "minute": lambda dates: (dates.minute + dates.second / 60) / 60,
+    "hour": lambda dates: (dates.hour + dates.minute / 60) / 24,
+    "dayofweek": lambda dates: dates.day_of_week / 7,
+    "day": lambda dates: (dates.day - 1) / dates.days_in_month,
+    "week": lambda dates: (_iso(dates, "week") - 1) / _weeks_in_year(dates),
+    "month": lambda dates: (dates.month - 1) / 12,
+    "quarter": lambda dates: (dates.quarter - 1) / 4,
+    "dayofyear": lambda dates: (dates.day_of_year - 1) / (365 + dates.is_leap_year),
+}
+
+
+class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Add columns made from the calendar to a table.
+
+    The hour, the day of the week and the season of each row's time, and on
+    request of the times to come, which are known in advance. The rows, their
+    index and the other columns stay as they are; the new columns come last.
+
+    Parameters
+    ----------
+    features : sequence of str, default=("hour", "dayofweek", "dayofyear")
+        What to add, any of "minute", "hour", "dayofweek" (Monday is 0),
+        "day" (of the month), "week" (of the ISO year), "month", "quarter",
+        "dayofyear", and "weekend": 1 on Saturday and Sunday, else 0.
+    encoding : {"cyclic", "ordinal"}, default="cyclic"
+        "cyclic" makes two columns of a feature, "hour_sin" and "hour_cos", in
+        which 23 h is next to 0 h: the sine and cosine of 2π times the part of
+        the cycle that has passed. "ordinal" makes one column, the number as
+        pandas gives it. "weekend" is one column of 0 and 1 in both.
+    ahead : int or sequence of int, default=0
+        For which times: k makes columns "hour_sin+k" for the time k steps
+        after that of the row; 0 is the row's own time, "hour_sin". A list
+        makes all of these.
+    freq : str, offset, Timedelta or number, default=None
+        The time between rows, as for `SequenceWindower`; None finds it in
+        `fit`. Used only for steps ahead.
+    time : str or int, default=None
+        Column that holds the times: dates or periods, which count from their
+        start. It stays in the table. None uses the index of a pandas frame.
+    time_zone : str or tzinfo, default=None
+        Whose clock and calendar to read, such as "America/New_York". None
+        takes the times as they are written.
+
+    Attributes
+    ----------
+    freq_ : offset, Timedelta or None
+        Time between neighbouring rows. None without steps ahead.
+    n_features_in_ : int
+        Columns of the table.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Their names, where they have names.
+
+    See Also
+    --------
+    SequenceWindower : Makes windows of the table, a next step of a pipeline.
+    make_forecast_frame : Pairs the table with its targets; columns of it that
+        are known in advance it can put ahead, too.
+
+    Notes
+    -----
+    A cycle has its true length: a year 365 or 366 days, an ISO year 52 or 53
+    weeks, a month its own days. It starts at sine 0 and cosine 1. The hour
+    counts its minutes, and the minute its seconds; the other features go from
+    one whole number to the next.
+
+    Steps ahead follow the clock of the table's own time zone, whatever
+    `time_zone` is, as the rows to come will. Each row's steps are counted
+    from its own time, so neither gaps nor several series in one table matter,
+    and the last rows have their columns too.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn import CalendarFeatures
+    >>> hours = pd.date_range("2024-01-05 21:00", periods=3, freq="3h")
+    >>> table = pd.DataFrame({"temp": [3.0, 1.0, 0.0]}, index=hours)
+    >>> calendar = CalendarFeatures(("hour", "weekend"), encoding="ordinal")
+    >>> calendar.fit_transform(table)
+                         temp  hour  weekend
+    2024-01-05 21:00:00   3.0    21        0
+    2024-01-06 00:00:00   1.0     0        1
+    2024-01-06 03:00:00   0.0     3        1
+
+    As points on a circle, of the row and of the next step:
+
+    >>> calendar = CalendarFeatures(["hour"], ahead=[0, 1]).fit(table)
+    >>> calendar.get_feature_names_out()[1:]
+    array(['hour_sin', 'hour_cos', 'hour_sin+1', 'hour_cos+1'], dtype=object)
+    >>> calendar.transform(table).iloc[0, 1:].round(3).tolist()
+    [-0.707, 0.707, 0.0, 1.0]
+    """
+
+    _parameter_constraints = {
+        "features": ["array-like"],
+        "encoding": [StrOptions({"cyclic", "ordinal"})],
+        "ahead": [Interval(Integral, 0, None, closed="left"), "array-like"],
+        "freq": [str, Real, timedelta, np.timedelta64, pd.offsets.BaseOffset, None],
+        "time": [str, Integral, None],
+        "time_zone": [str, tzinfo, None],
+    }
+
+    def __init__(
+        self,
+        features: Sequence[str] = ("hour", "dayofweek", "dayofyear"),
+        *,
+        encoding: Literal["cyclic", "ordinal"] = "cyclic",
+        ahead: int | Sequence[int] = 0,
+        freq: Any = None,
+        time: str | int | None = None,
+        time_zone: str | tzinfo | None = None,
+    ) -> None:
+        self.features = features
+        self.encoding = encoding
+        self.ahead = ahead
+        self.freq = freq
+        self.time = time
+        self.time_zone = time_zone
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the time step, where steps ahead are asked for.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_rows, n_columns)
+            The table, of pandas or polars.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self : CalendarFeatures
+            The fitted transformer.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the rows have no times, one is missing, or their step is asked
+            for and there is none.
+        TypeError
+            If X is no frame.
+        ValueError
+            If a feature or the time zone is unknown, or a column is asked for
+            twice or in X already.
+        """
+        features, steps = self._read_parameters()
+        self._refuse_taken(X, features, steps)
+        times = self._read_times(X)
+        self._to_dates(times.labels[:0])  # An unknown time zone shows here.
+        validate_data(self, X, reset=True, skip_check_array=True)
+        self._kind = times.kind
+        self._rule = None
+        if any(steps):
+            self._rule = _find_rule(self.freq, times)
+        self.freq_ = None if self._rule is None else self._rule.freq
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Add the columns.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_rows, n_columns)
+            A table with the columns of that in `fit`.
+
+        Returns
+        -------
+        table : DataFrame
+            Of pandas or polars as `X`: its columns, then int64 columns of an
+            ordinal feature or flag, float64 columns of a cyclic one.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the rows have no times, or of another kind than in `fit`.
+        TypeError
+            If X is no frame.
+        ValueError
+            If the columns are not those of `fit`, or `ahead` was changed
+            since from 0.
+        """
+        check_is_fitted(self)
+        features, steps = self._read_parameters()
+        self._refuse_taken(X, features, steps)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        times = self._read_times(X)
+        if times.kind != self._kind:
+            raise InvalidSequenceError(
+                f"the times of X are {times.kind}, but CalendarFeatures was fitted on "
+                f"{self._kind}: give both tables the same."
+            )
+        if any(steps) and self._rule is None:
+            raise ValueError(
+                f"ahead is {self.ahead!r} now and was 0 in fit, which did not look "
+                "for the time step: fit again."
+            )
+        columns = {}
+        for k in steps:
+            dates = self._to_dates(shift_times(self._rule, times, k))
+            for feature in features:
+                for name, values in _encode(feature, dates, self.encoding).items():
+                    columns[name_ahead(name, k)] = values
+        return _append(X, columns)
+
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Name the columns of the output.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the input's columns; None uses those seen in `fit`.
+
+        Returns
+        -------
+        names : ndarray of str
+            The input's names, then those of the new columns.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        added = self._names(*self._read_parameters())
+        return np.array([*names, *added], dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Accept scikit-learn's choice of output, and stay with the input's kind.
+
+        A frame of pandas gives one of pandas, with its index, and a frame of
+        polars one of polars; the method is here so that a pipeline's
+        ``set_output`` reaches its other steps.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Has no effect.
+
+        Returns
+        -------
+        CalendarFeatures
+            The same transformer.
+        """
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # Frames alone: an array has no times.
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _read_parameters(self):
+        """Check features and steps one by one, which scikit-learn does not."""
+        features = list(self.features)
+        for feature in features:
+            if feature not in NUMBERS:
+                raise ValueError(
+                    f"features names {feature!r}, which is none; there are "
+                    f"{', '.join(NUMBERS)}."
+                )
+        ahead = self.ahead
+        steps = [ahead] if isinstance(ahead, Integral) else list(ahead)
+        if not all(isinstance(k, Integral) and k >= 0 for k in steps):
+            raise ValueError(
+                "ahead must be an int of at least 0, or a list of such steps, got "
+                f"{ahead!r}."
+            )
+        for name, values in {"features": features, "ahead": steps}.items():
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} names something twice: {values}.")
+        return features, [int(k) for k in steps]
+
+    def _names(self, features, steps):
+        return [
+            name_ahead(name, k)
+            for k in steps
+            for feature in features
+            for name in _column_names(feature, self.encoding)
+        ]
+
+    def _refuse_taken(self, X, features, steps):
+        _require_frame(X)
+        present = list(X.columns)
+        taken = [name for name in self._names(features, steps) if name in present]
+        if taken:
+            raise ValueError(
+                f"X has a column {taken[0]!r} already, which CalendarFeatures is to "
+                "make: rename or drop it, or leave it out of features=."
+            )
+
+    def _read_times(self, X):
+        """Read the times of a table, and see that a calendar knows them."""
+        times = times_of_frame(X, self.time, "CalendarFeatures")
+        if times is None:
+            raise InvalidSequenceError(
+                "the rows of X have no times, so CalendarFeatures cannot date them: "
+                "give X an index of dates, or name a column of dates in time=."
+            )
+        if times.kind in ("numbers", "durations"):
+            raise InvalidSequenceError(
+                f"the times of X are {times.kind}, which have no calendar: give X an "
+                "index of dates, or name a column of dates in time=."
+            )
+        if self.time_zone is not None and times.time_zone is None:
+            raise InvalidSequenceError(
+                f"time_zone={self.time_zone!r} is given, but the times of X name no "
+                "time zone to convert from: say which it is with "
+                "df.tz_localize('UTC'), or leave time_zone out if they are local."
+            )
+        return times
+
+    def _to_dates(self, labels):
+        """Return the dates to read the calendar of."""
+        if isinstance(labels, pd.PeriodIndex):
+            return labels.start_time
+        if self.time_zone is None:
+            return labels
+        try:
+            return labels.tz_convert(self.time_zone)
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"time_zone={self.time_zone!r} is no time zone: {error}"
+            ) from error
+
+
+def _require_frame(X):
+    if isinstance(X, pd.DataFrame) or (is_polars(X) and len(X.shape) == 2):
+        return
+    raise TypeError(
+        "CalendarFeatures needs a pandas or polars DataFrame, because an array has no "
+        f"dates, got {type(X).__name__}. Put it first in a pipeline, or make a "
+        "frame with pd.DataFrame(array, index=dates)."
+    )
+
+
+def _find_rule(freq, times):
+    """Find the step between the moments of a table, whatever series share them."""
+    if freq is not None:
+        return parse_rule(freq, times)
+    if not times.labels.is_monotonic_increasing:
+        # An index that runs backwards declares a step backwards.
+        times = times._replace(declared_step=None)
+    moments = np.unique(times.ticks)
+    first = np.zeros(len(moments), dtype=bool)
+    first[:1] = True
+    rule = infer_rule(times, moments, first)
+    refuse_irregular(rule)
+    return rule
+
+
+def _column_names(feature, encoding):
+    if encoding == "cyclic" and feature in CYCLES:
+        return [f"{feature}_sin", f"{feature}_cos"]
+    return [feature]
+
+
+def _encode(feature, dates, encoding):
+    """Make the columns of one feature, by name."""
+    names = _column_names(feature, encoding)
+    if len(names) == 1:
+        return {feature: np.asarray(NUMBERS[feature](dates), dtype=np.int64)}
+    angle = 2 * np.pi * np.asarray(CYCLES[feature](dates), dtype=np.float64)
+    return dict(zip(names, [np.sin(angle), np.cos(angle)], strict=True))
+
+
+def _iso(dates, unit):
+    return dates.isocalendar()[unit].to_numpy(np.int64)
+
+
+def _weeks_in_year(dates):
+    """Count the weeks, 52 or 53, of the ISO year that each date is in."""
+    years, places = np.unique(_iso(dates, "year"), return_inverse=True)
+    # 28 December is always in the last week.
+    ends = pd.DatetimeIndex([f"{year:04d}-12-28" for year in years])
+    return _iso(ends, "week")[places]
+
+
+def _append(X, columns):
+    """Put columns behind those of a frame."""
+    if is_polars(X):
+        return X.hstack(type(X)(columns)) if columns else X.clone()
+    return pd.concat([X, pd.DataFrame(columns, index=X.index)], axis=1)
