@@ -11,7 +11,7 @@ WIDTHS = {1: 8.0, 2: 10.5, 3: 13.0}
 HEIGHT, ROW_HEIGHT, LEGEND_HEIGHT = 3.4, 2.1, 0.5
 # Steps between the values that are labelled, at most, in one panel and in one
 # of several.
-N_TICKS, N_TICKS_OF_ROW = 6, 4
+N_TICKS, N_TICKS_OF_ROW = 8, 5
 # Inches that a legend's entry needs: in all, and for each letter.
 ENTRY_WIDTH, LETTER_WIDTH = 0.6, 0.085
 

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.preprocessing import SequenceWindower
 
 # Where a meta-estimator keeps the one that it fitted last.
-FITTED_INSIDE = ("best_estimator_", "regressor_")
+FITTED_INSIDE = ("best_estimator_", "regressor_", "estimator_")
 
 
 def find_trained(estimator):
@@ -126,14 +126,30 @@ def windowers(estimator):
     Returns
     -------
     list of SequenceWindower
-        Of a fitted search those of its best estimator alone.
+        The fitted ones, where there are.
     """
-    estimator = getattr(estimator, "best_estimator_", estimator)
+    if isinstance(estimator, SequenceWindower):
+        return [estimator]
+    found = [windower for part in _parts(estimator) for windower in windowers(part)]
+    return list({id(windower): windower for windower in found}.values())
+
+
+def _parts(estimator):
+    """Return the estimators that one is made of, fitted ones where there are."""
+    if isinstance(estimator, Pipeline):
+        return [step for _, step in estimator.steps]
     if isinstance(estimator, FrozenEstimator):
-        return windowers(estimator.estimator)
-    inside = [estimator, *estimator.get_params().values()]
-    found = [step for step in inside if isinstance(step, SequenceWindower)]
-    return list({id(step): step for step in found}.values())
+        return [estimator.estimator]
+    for attribute in FITTED_INSIDE:
+        if hasattr(estimator, attribute):
+            return [getattr(estimator, attribute)]
+    several = getattr(estimator, "estimators_", None)
+    if isinstance(several, list):
+        return [part for part in several if hasattr(part, "get_params")]
+    if not hasattr(estimator, "get_params"):
+        return []
+    parameters = estimator.get_params(deep=False).values()
+    return [part for part in parameters if hasattr(part, "get_params")]
 
 
 def predict_quantiles(estimator, X):

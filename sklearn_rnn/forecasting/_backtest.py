@@ -1,18 +1,22 @@
 """backtest: forecasts of the past, made as they would have been made then."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.base import clone
-from sklearn.model_selection import TimeSeriesSplit
+from sklearn.model_selection import check_cv
 
-from sklearn_rnn.estimators import windowers
-from sklearn_rnn.forecasting._frames import predicted_columns, quantile_columns
-from sklearn_rnn.forecasting._future import lookback_of
+from sklearn_rnn.forecasting._frames import (
+    predicted_columns,
+    quantile_columns,
+    refuse_reserved,
+)
+from sklearn_rnn.forecasting._lookback import places_needed
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import pair_with_future
 
@@ -63,7 +67,7 @@ def backtest(
         has a single column.
     horizon : int or list of int, default=1
         How many rows ahead, at least 1: all steps up to it, or those of a list.
-    cv : int or splitter, default=5
+    cv : int, splitter or iterable, default=5
         Where blocks begin and end. An int is that many blocks of
         `TimeBlockSplit`; a splitter, such as ``TimeSeriesSplit``, gets the rows
         of `make_forecast_frame`. Each test block comes after its training
@@ -132,6 +136,8 @@ def backtest(
     0 2024-01-11 2024-01-12        1   11.0        11.0    4.0
     1 2024-01-11 2024-01-13        2   12.0        12.0    5.0
     """
+    refuse_reserved(group_by)
+    _check_options(refit, stride, season)
     pairs = pair_with_future(
         data,
         target,
@@ -145,7 +151,7 @@ def backtest(
     )
     if season is None:
         season = season_of(pairs.grid)
-    folds = _read_folds(cv, pairs, time, stride)
+    folds = _read_folds(cv, pairs, stride)
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
@@ -155,6 +161,15 @@ def backtest(
     )
     frames = pd.concat(frames, keys=range(len(folds)), names=["fold"])
     return _in_order(frames.reset_index("fold").reset_index(drop=True), group_by)
+
+
+def _check_options(refit, stride, season):
+    for name, value in (("stride", stride), ("season", season)):
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if (value is not None or name == "stride") and not (whole and value >= 1):
+            raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
+    if not isinstance(refit, (bool, np.bool_)):
+        raise ValueError(f"refit must be True or False, got {refit!r}.")
 
 
 class Fold(NamedTuple):
@@ -210,15 +225,22 @@ def season_of(grid):
     return SEASONS.get(unit, 1)
 
 
-def _read_folds(cv, pairs, time, stride):
+def _read_folds(cv, pairs, stride):
     """Let a splitter choose blocks, less training rows that know too much."""
     moments = pairs.grid.series.moments()
     furthest = max(k for _, k in pairs.outputs)
     now, reach = moments[pairs.places], moments[pairs.places + furthest]
-    if isinstance(cv, (int, np.integer)):
-        cv = _blocks(cv, pairs.grid, time, furthest)
+    groups = None
+    if isinstance(cv, Integral):
+        cv, groups = TimeBlockSplit(cv, gap=furthest - 1), now
+    elif not hasattr(cv, "split") and not isinstance(cv, Iterable):
+        raise ValueError(
+            f"cv must be an int, a splitter, or pairs of training and test rows, got "
+            f"{cv!r}."
+        )
     folds = []
-    for i, (train, test) in enumerate(cv.split(pairs.X, pairs.Y)):
+    splits = check_cv(cv).split(pairs.X, pairs.Y, groups)
+    for i, (train, test) in enumerate(splits):
         train, test = np.sort(train), np.sort(test)
         begin = now[test].min()
         if now[train].max() >= begin:
@@ -239,12 +261,6 @@ def _read_folds(cv, pairs, time, stride):
     return folds
 
 
-def _blocks(n_splits, grid, time, furthest):
-    if grid.times is None:
-        return TimeSeriesSplit(n_splits, gap=furthest - 1)
-    return TimeBlockSplit(n_splits, gap=furthest - 1, time=time)
-
-
 def _training_rows(pairs, rows):
     """Return rows of X, and their targets: one alone as scikit-learn wants it."""
     X, Y = _select(pairs.X, rows), _select(pairs.Y, rows)
@@ -258,24 +274,18 @@ def _select(frame, rows):
 def _forecast_fold(model, pairs, fold, season, refit):
     if refit:
         model = clone(model).fit(*_training_rows(pairs, fold.train))
-    rows, places = _with_history(pairs, fold.test, lookback_of(windowers(model)))
+    rows, places = _with_history(pairs, fold.test, model)
     X = _select(pairs.X, rows)
     predicted = predicted_columns(model, X, places, len(pairs.outputs))
     return pd.DataFrame({**_known_columns(pairs, fold, season), **predicted})
 
 
-def _with_history(pairs, test, lookback):
+def _with_history(pairs, test, model):
     """Return rows of X with those that their windows need, and where they are."""
-    first = pairs.grid.series.first
-    begins = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
-    places = pairs.places[test]
-    # One up where a window begins, one down after its end: above 0 inside of any.
-    change = np.zeros(len(first) + 1, dtype=int)
-    np.add.at(change, np.maximum(places - (lookback or 0), begins[places]), 1)
-    np.add.at(change, places + 1, -1)
-    row_at = np.full(len(first), -1)
+    needed = places_needed(pairs.data, pairs.grid.series, pairs.places[test], model)
+    row_at = np.full(len(pairs.data), -1)
     row_at[pairs.places] = np.arange(len(pairs.places))
-    rows = np.sort(row_at[np.cumsum(change)[:-1] > 0])
+    rows = np.sort(row_at[needed])
     return rows, np.searchsorted(rows, test)
 
 

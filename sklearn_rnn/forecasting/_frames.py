@@ -1,10 +1,12 @@
 """Forecast frames: forecasts as rows of a long table."""
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
 
+from sklearn_rnn._exceptions import WindowHistoryWarning
 from sklearn_rnn.estimators import predict_quantiles
 
 QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
@@ -68,6 +70,26 @@ def quantile_columns(columns):
         if isinstance(column, str) and QUANTILE.fullmatch(column):
             found[float(column[1:])] = column
     return dict(sorted(found.items()))
+
+
+def refuse_reserved(group_by):
+    """Refuse a column of series that has the name of another column here.
+
+    Parameters
+    ----------
+    group_by : object
+        As the user gave it.
+
+    Raises
+    ------
+    ValueError
+        If a forecast frame would have two columns of that name.
+    """
+    if group_by in COLUMNS or quantile_columns([group_by]):
+        raise ValueError(
+            f"group_by={group_by!r} is a column of its own in a table of forecasts: "
+            "rename it in the data."
+        )
 
 
 def check_frame(forecasts, wanted, owner):
@@ -157,7 +179,11 @@ def predicted_columns(model, X, rows, n_outputs):
     ValueError
         If it predicts more or fewer.
     """
-    predictions = np.asarray(model.predict(X))
+    with warnings.catch_warnings():
+        # X has all the rows that a window needs, wherever there are such.
+        warnings.simplefilter("ignore", WindowHistoryWarning)
+        predictions = np.asarray(model.predict(X))
+        levels, quantiles = predict_quantiles(model, X)
     predictions = predictions.reshape(len(predictions), -1)
     if predictions.shape[1] != n_outputs:
         raise ValueError(
@@ -165,7 +191,6 @@ def predicted_columns(model, X, rows, n_outputs):
             f"horizon name {n_outputs}: give those that it was fitted on."
         )
     columns = {"prediction": predictions[rows].ravel()}
-    levels, quantiles = predict_quantiles(model, X)
     for i, level in enumerate(levels):
         columns[quantile_column(level)] = quantiles[rows, :, i].ravel()
     return columns

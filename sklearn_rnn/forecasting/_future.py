@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators import find_trained, windowers
-from sklearn_rnn.forecasting._frames import predicted_columns
+from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
+from sklearn_rnn.forecasting._lookback import places_needed
 from sklearn_rnn.preprocessing import (
     add_columns,
     as_frame,
@@ -119,21 +120,23 @@ def forecast(
     if found:
         time = found[0].time if time is None else time
         group_by = found[0].group_by if group_by is None else group_by
-        freq = found[0].freq_ if freq is None else freq
+        freq = getattr(found[0], "freq_", None) if freq is None else freq
+    refuse_reserved(group_by)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))
     masks = any(windower.missing == "mask" for windower in found)
-    newest = _read_newest(newest, task, lookback_of(found), masks)
+    newest, numbers = _read_newest(newest, task, model, masks)
     grid = task.read(newest)
     if not masks:
         refuse_breaks(grid)
     last = grid.series.bounds[1:] - 1
     ahead = _known_ahead(model, newest)
     n_steps = max(step for _, step in [*task.outputs, *ahead.values()])
-    times = _times_to_come(grid, last, n_steps)
+    origins = _labels(grid, numbers)[grid.series.rows(last)]
+    times = _times_to_come(grid, origins, n_steps)
     X = _with_known(newest, future, ahead, task, grid, times)
     rows = grid.series.rows(last)
     columns = predicted_columns(model, X, rows, len(task.outputs))
-    return _frame(grid, last, times, task, columns)
+    return _frame(grid, origins, times, task, columns)
 
 
 class Task(NamedTuple):
@@ -181,19 +184,22 @@ def read_outputs(model, target, horizon):
     ValueError
         If neither the parameters nor the model say it.
     """
+    names = _target_names(model)
+    outputs = [parse_ahead(name) for name in ([] if names is None else names)]
     if target is not None and horizon is not None:
         targets = list(target) if isinstance(target, (list, tuple)) else [target]
-        return [(name, k) for name in targets for k in read_steps(horizon)]
+        wanted = [(name, k) for name in targets for k in read_steps(horizon)]
+        if outputs and None not in outputs and outputs != wanted:
+            raise ValueError(
+                f"the model was fitted to forecast {list(names)}, not "
+                f"target={target!r} with horizon={horizon!r}."
+            )
+        return wanted
     if target is not None or horizon is not None:
         raise ValueError(
             f"target={target!r} and horizon={horizon!r} go together: give both, or "
             "neither to take them from the names of y's columns in fit."
         )
-    try:
-        names = getattr(find_trained(model), "target_names_", None)
-    except TypeError:  # no network of this package inside
-        names = None
-    outputs = [parse_ahead(name) for name in ([] if names is None else names)]
     if not outputs or None in outputs:
         known = "has no names" if names is None else f"is {list(names)}"
         raise ValueError(
@@ -204,52 +210,42 @@ def read_outputs(model, target, horizon):
     return outputs
 
 
-def lookback_of(windowers):
-    """Count the rows before a row that its window needs.
-
-    Parameters
-    ----------
-    windowers : list of SequenceWindower
-        Those in a model.
-
-    Returns
-    -------
-    int or None
-        None where there is no windower: who knows what the model looks at.
-    """
-    if not windowers:
+def _target_names(model):
+    try:
+        return getattr(find_trained(model), "target_names_", None)
+    except TypeError:  # no network of this package inside
         return None
-    return sum(windower.n_steps - 1 for windower in windowers)
 
 
-def _read_newest(newest, task, lookback, masks):
-    """Keep the rows that windows at the end of each series need."""
+def _read_newest(newest, task, model, masks):
+    """Keep the rows that windows at the end of each series need, and their numbers."""
     newest = as_frame(newest, OWNER)
-    reading = dict(task._asdict(), owner=OWNER)
-    del reading["outputs"]
     if masks:
-        newest = fill_grid(newest, **reading)
-    if lookback is None:
-        return newest
+        reading = {"freq": task.freq, "time": task.time, "group_by": task.group_by}
+        newest = fill_grid(newest, **reading, owner=OWNER)
     series = task.read(newest).series
-    from_end = np.repeat(series.bounds[1:], np.diff(series.bounds))
-    from_end = from_end - 1 - np.arange(len(series.first))
-    rows = np.sort(series.rows(np.flatnonzero(from_end <= lookback)))
-    return newest.iloc[rows] if isinstance(newest, pd.DataFrame) else newest[rows]
+    needed = places_needed(newest, series, series.bounds[1:] - 1, model)
+    rows = np.sort(series.rows(needed))
+    if isinstance(newest, pd.DataFrame):
+        return newest.iloc[rows], rows
+    return newest[rows], rows
 
 
-def _times_to_come(grid, last, n_steps):
+def _labels(grid, numbers):
+    """Return the times of rows, or their numbers where no times are known."""
+    return pd.Index(numbers) if grid.times is None else grid.times.labels
+
+
+def _times_to_come(grid, origins, n_steps):
     """Return the times of the next steps, an Index a series."""
     if grid.times is None:
-        rows = grid.series.rows(last)
-        return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in rows]
+        return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in origins]
     if grid.rule is None:
         raise InvalidSequenceError(
             "newest has one row a series, and its times declare no step: give the time "
             "between rows in freq=, or more rows."
         )
-    labels = grid.times.labels[grid.series.rows(last)]
-    return [times_ahead(grid.rule, grid.times, label, n_steps) for label in labels]
+    return [times_ahead(grid.rule, grid.times, label, n_steps) for label in origins]
 
 
 def _known_ahead(model, newest):
@@ -295,6 +291,12 @@ def _read_future(future, names, task, grid, times):
     known_times = None
     if grid.times is not None:
         known_times = times_of_frame(future, task.time, "future")
+        kind = "no times" if known_times is None else known_times.kind
+        if kind != grid.times.kind:
+            raise InvalidSequenceError(
+                f"the times of future are {kind}, and those of newest "
+                f"{grid.times.kind}: give both tables the same."
+            )
     groups = np.zeros(len(future), dtype=int)
     labels = [0]
     if task.group_by is not None:
@@ -321,7 +323,13 @@ def _find_times(known_times, rows, wanted, label, task):
         places = np.arange(len(wanted))
         places[len(rows) :] = -1
     else:
-        places = known_times.labels[rows].get_indexer(wanted)
+        labels = known_times.labels[rows]
+        if not labels.is_unique:
+            raise InvalidSequenceError(
+                f"future has the time {labels[labels.duplicated()][0]} twice"
+                f"{_of_series(label, task)}: drop one."
+            )
+        places = labels.get_indexer(wanted)
     if (places < 0).any():
         raise InvalidSequenceError(
             f"future has no row for {wanted[int(np.argmax(places < 0))]}"
@@ -335,12 +343,9 @@ def _of_series(label, task):
     return "" if task.group_by is None else f" of {task.group_by} {label!r}"
 
 
-def _frame(grid, last, times, task, predicted):
+def _frame(grid, origins, times, task, predicted):
     """Write forecasts into rows: series by series, target by target."""
     n_series, n_outputs = len(times), len(task.outputs)
-    origins = grid.series.rows(last)
-    if grid.times is not None:
-        origins = grid.times.labels[origins]
     names, steps = zip(*task.outputs, strict=True)
     columns = {}
     if task.group_by is not None:

@@ -161,7 +161,11 @@ def pair_with_future(
     """
     data = as_frame(data, owner)
     targets = read_columns(data, target, "target")
-    known = [] if known is None else read_columns(data, known, "known")
+    if known is None or (isinstance(known, (list, tuple)) and not known):
+        known = []
+    else:
+        known = read_columns(data, known, "known")
+    _refuse_mixing(targets, known, time, group_by)
     steps = read_steps(horizon)
     _refuse_few_rows(len(data), steps)
     columns = {"freq": freq, "time": time, "group_by": group_by, "owner": owner}
@@ -201,12 +205,17 @@ def as_frame(data, owner):
 
     Raises
     ------
+    ValueError
+        If two columns have one name.
     TypeError
         If it is something else.
     """
     if isinstance(data, pd.Series) or (is_polars(data) and len(data.shape) == 1):
         name = data.name or "value"
         return data.to_frame(name)
+    if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
+        twice = data.columns[data.columns.duplicated()][0]
+        raise ValueError(f"the table has two columns {twice!r}: rename or drop one.")
     if isinstance(data, pd.DataFrame) or is_polars(data):
         return data
     raise TypeError(
@@ -240,6 +249,8 @@ def read_columns(data, wanted, parameter):
     if wanted is None and len(names) == 1:
         return names
     wanted_names = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
+    if len(set(wanted_names)) < len(wanted_names):
+        raise ValueError(f"{parameter}={wanted!r} names a column twice.")
     unknown = [name for name in wanted_names if name not in names]
     if unknown or not wanted_names:
         raise ValueError(
@@ -271,13 +282,32 @@ def read_steps(horizon):
     if isinstance(horizon, (int, np.integer)) and not isinstance(horizon, bool):
         steps = range(1, horizon + 1)
     steps = list(steps) if np.ndim(steps) == 1 else []
-    whole = [isinstance(k, (int, np.integer)) and k >= 1 for k in steps]
+    whole = [
+        isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 1
+        for k in steps
+    ]
     if not steps or not all(whole) or sorted(set(steps)) != steps:
         raise ValueError(
             "horizon must be an int of at least 1, or a list of such steps in "
             f"order, got {horizon!r}."
         )
     return [int(k) for k in steps]
+
+
+def _refuse_mixing(targets, known, time, group_by):
+    """Refuse a column in two roles that exclude one another."""
+    for name in targets:
+        if name in known:
+            raise ValueError(
+                f"{name!r} is a target and in known=: what is to be forecast is not "
+                "known in advance."
+            )
+    for parameter, key in (("time", time), ("group_by", group_by)):
+        if key is not None and key in [*targets, *known]:
+            raise ValueError(
+                f"{key!r} is given as {parameter}= and as a target or known column: "
+                "it can be one of them."
+            )
 
 
 def _refuse_few_rows(n_rows, steps):

@@ -161,30 +161,45 @@ def fill_grid(data, *, freq, time, group_by, owner):
             "missing='mask' puts rows into the table, which needs pandas: pass "
             "df.to_pandas()."
         )
+    if isinstance(data.index, pd.MultiIndex):
+        data = data.reset_index()
     grid = read_grid(data, freq=freq, time=time, group_by=group_by, owner=owner)
     if grid.rule is None:
         return data
-    bounds = grid.series.bounds
-    parts = [
-        _fill_series(data, grid, grid.series.rows(np.arange(begin, end)), time)
-        for begin, end in pairwise(bounds)
+    rows = [
+        grid.series.rows(np.arange(*bounds)) for bounds in pairwise(grid.series.bounds)
     ]
-    if all(len(part) == end for part, end in zip(parts, np.diff(bounds), strict=True)):
+    whole = [_grid_of_series(grid, of_series) for of_series in rows]
+    if all(len(all_times) == len(r) for all_times, r in zip(whole, rows, strict=True)):
         return data
+    flags = data.select_dtypes("bool").columns
+    data = data.astype(dict.fromkeys(flags, float))
+    parts = []
+    for of_series, all_times in zip(rows, whole, strict=True):
+        part = data.iloc[of_series].set_axis(grid.times.labels[of_series])
+        part = part.reindex(all_times)
+        if group_by is not None:
+            part[group_by] = data[group_by].iloc[of_series[0]]
+        if time is not None:
+            part[time] = all_times
+        parts.append(part)
+    filled = pd.concat(parts, ignore_index=time is not None)
     if group_by is not None:
-        firsts = [part[group_by].iloc[0] for part in parts]
-        parts = [
-            part.assign(**{group_by: first})
-            for part, first in zip(parts, firsts, strict=True)
-        ]
-    return pd.concat(parts, ignore_index=time is not None)
+        filled[group_by] = filled[group_by].astype(data[group_by].dtype)
+    return filled
 
 
-def _fill_series(data, grid, rows, time):
-    """Put the rows of one series on the whole of its grid."""
-    series = data.iloc[rows]
+def _grid_of_series(grid, rows):
+    """Return all times from the first row of a series to its last, on its grid."""
     labels = grid.times.labels[rows]
-    whole = _grid_between(grid, labels)
+    if labels.dtype.kind == "f":
+        whole = _grid_of_floats(labels, grid.rule.step)
+    else:
+        whole, n_steps = labels[:1], len(labels)
+        while whole[-1] < labels[-1]:
+            to_come = times_ahead(grid.rule, grid.times, labels[0], n_steps)
+            whole, n_steps = labels[:1].append(to_come), 2 * n_steps
+        whole = whole[whole <= labels[-1]].rename(labels.name)
     places = whole.get_indexer(labels)
     if (places < 0).any():
         off = int(np.argmax(places < 0))
@@ -192,26 +207,16 @@ def _fill_series(data, grid, rows, time):
             f"row {rows[off]} at {labels[off]} does not stand on the table's grid, "
             f"steps of {grid.rule.freq} from {labels[0]}: move it, or drop it."
         )
-    if len(whole) == len(rows):
-        return series
-    flags = series.select_dtypes("bool").columns
-    series = series.astype(dict.fromkeys(flags, float)).set_axis(labels)
-    series = series.reindex(whole)
-    if time is None:
-        return series
-    return series.assign(**{time: whole}).reset_index(drop=True)
+    return whole
 
 
-def _grid_between(grid, labels):
-    """Return all times of the grid from the first label to the last."""
-    whole, last = labels[:1], labels[-1]
-    n_steps = len(labels)
-    while whole[-1] < last:
-        whole = labels[:1].append(
-            times_ahead(grid.rule, grid.times, labels[0], n_steps)
-        )
-        n_steps *= 2
-    return whole[whole <= last].rename(labels.name)
+def _grid_of_floats(labels, step):
+    """Return the grid of times such as 0.1 * k, with the rounding that they have."""
+    places = np.rint((labels.to_numpy() - labels[0]) / step).astype(int)
+    whole = labels[0] + step * np.arange(places[-1] + 1)
+    near = np.isclose(whole[places], labels, rtol=1e-9, atol=1e-6 * step)
+    whole[places[near]] = labels[near]
+    return pd.Index(whole, name=labels.name)
 
 
 def refuse_missing(data, names, grid):

@@ -42,7 +42,7 @@ def learn_fill(table, owner):
     Raises
     ------
     InvalidSequenceError
-        If a feature has no value at all.
+        If a feature has no value at all, or the name of a flag.
     """
     missing = [np.isnan(column) for column in table.columns]
     for j, column in enumerate(missing):
@@ -51,6 +51,13 @@ def learn_fill(table, owner):
             raise InvalidSequenceError(
                 f"column {name!r} of X has no value in any row, so {owner} has "
                 "nothing to put in: drop it."
+            )
+    names = table.feature_names or []
+    for name in names:
+        if f"{INDICATOR}{name}" in names:
+            raise InvalidSequenceError(
+                f"X has a column '{INDICATOR}{name}', as {owner} names what was "
+                f"missing in {name!r}: rename it, or set missing=None."
             )
     means = [
         column[~gone].mean()

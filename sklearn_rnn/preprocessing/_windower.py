@@ -320,7 +320,8 @@ class SequenceWindower(
         if self.missing is not None:
             self._fill = learn_fill(table, type(self).__name__)
             table = fill_table(table, self._fill, series, first)
-        self._history = keep_tails(table, series, first, self.n_steps - 1)
+        n_kept = self.n_steps - 1 if self._fill is None else max(1, self.n_steps - 1)
+        self._history = keep_tails(table, series, first, n_kept)
         self._fitted_n_steps = self.n_steps
         return table, series, first
 
@@ -366,7 +367,7 @@ class SequenceWindower(
             )
 
     def _lead_ins(self, series, first):
-        if self.history is None or self.n_steps == 1:
+        if self.history is None or (self.n_steps == 1 and self._fill is None):
             return []
         if self.history == "train":
             return lead_ins_by_force(self._history, series)
