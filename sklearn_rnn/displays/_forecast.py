@@ -187,6 +187,8 @@ class ForecastDisplay:
 
         Raises
         ------
+        NotFittedError
+            If the model is not fitted.
         InvalidSequenceError
             If the newest rows have breaks, or steps to come are missing in
             `future`.

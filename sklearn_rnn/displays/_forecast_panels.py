@@ -83,6 +83,7 @@ def read_panels(forecasts, history, *, time, group_by, target, series):
         If either table lacks what is asked for, or there are too many panels.
     """
     table = _read_forecasts(forecasts, time, group_by)
+    target = list(target) if isinstance(target, tuple) else target
     targets = _choose(table.labels("target"), target, "target")
     if targets == [None]:
         targets = [_only_target(history, target)]
@@ -112,15 +113,7 @@ def _rows_of(frame, **labels):
 
 
 def _read_forecasts(forecasts, time, group_by):
-    if not isinstance(forecasts, pd.DataFrame) or "prediction" not in forecasts:
-        got = getattr(forecasts, "columns", None)
-        got = type(forecasts).__name__ if got is None else f"columns {list(got)}"
-        raise ValueError(
-            "the forecasts must be a frame with a column 'prediction', as forecast() "
-            f"and backtest() return it, got {got}."
-        )
-    if len(forecasts) == 0:
-        raise ValueError("the forecasts have no rows, so there is nothing to draw.")
+    _check_forecasts(forecasts)
     times, name = _times_of_forecasts(forecasts, time)
     origins = as_index(forecasts["origin"]) if "origin" in forecasts else None
     longest = None
@@ -142,6 +135,18 @@ def _read_forecasts(forecasts, time, group_by):
     return ForecastTable(frame.sort_values(order, kind="stable"), group, axis)
 
 
+def _check_forecasts(forecasts):
+    if not isinstance(forecasts, pd.DataFrame) or "prediction" not in forecasts:
+        got = getattr(forecasts, "columns", None)
+        got = type(forecasts).__name__ if got is None else f"columns {list(got)}"
+        raise ValueError(
+            "the forecasts must be a frame with a column 'prediction', as forecast() "
+            f"and backtest() return it, got {got}."
+        )
+    if len(forecasts) == 0:
+        raise ValueError("the forecasts have no rows, so there is nothing to draw.")
+
+
 def _times_of_forecasts(forecasts, time):
     """Return the times, and the name of the column that they are from."""
     first = forecasts.columns[0]
@@ -149,7 +154,7 @@ def _times_of_forecasts(forecasts, time):
     if first in series_columns(forecasts) and is_dated(as_index(forecasts[first])):
         candidates.append(first)  # an index that became a column
     for name in candidates:
-        if name in forecasts or (name is not None and name in forecasts.index.names):
+        if _has_column(forecasts, name):
             return as_index(_column(forecasts, name)), name
     return as_index(forecasts.index), None
 
@@ -157,8 +162,7 @@ def _times_of_forecasts(forecasts, time):
 def _find_group(forecasts, group_by, time):
     """Return the column of the series' labels: the first, unless it is known."""
     if group_by is not None:
-        has_it = group_by in forecasts or group_by in forecasts.index.names
-        return group_by if has_it else None
+        return group_by if _has_column(forecasts, group_by) else None
     names = [name for name in forecasts.columns if name != time]
     return names[0] if names[0] in series_columns(forecasts) else None
 
@@ -172,6 +176,7 @@ def _choose(labels, wanted, what):
     """Return the labels wanted, all if None; those of one unnamed thing as is."""
     if wanted is None or labels == [None]:
         return labels
+    # A tuple may be a label.
     is_many = isinstance(wanted, (list, np.ndarray, pd.Index, pd.Series))
     wanted = list(wanted) if is_many else [wanted]
     unknown = [label for label in wanted if label not in labels]
@@ -184,7 +189,7 @@ def _choose(labels, wanted, what):
 
 
 def _only_target(history, target):
-    if isinstance(target, (list, tuple)):
+    if isinstance(target, list):
         if len(target) != 1:
             raise ValueError(
                 f"target={target!r} names {len(target)} targets, but the forecasts are "
@@ -198,15 +203,15 @@ def _only_target(history, target):
 
 def _refuse_too_many(series, targets):
     n_panels = len(series) * len(targets)
-    if n_panels > MAX_PANELS:
-        of = f"{len(series)} series" if len(series) > 1 else ""
-        of += " and " if of and len(targets) > 1 else ""
-        of += f"{len(targets)} targets" if len(targets) > 1 else ""
-        raise ValueError(
-            f"the forecasts are of {of}, {n_panels} panels, and a picture has room for "
-            f"{MAX_PANELS}: choose some with series=[...] or target=[...], for example "
-            f"series={list(series[:3])!r}."
-        )
+    if n_panels <= MAX_PANELS:
+        return
+    what, labels = ("series", series) if len(series) > 1 else ("target", targets)
+    also = f" and {len(targets)} targets" if what == "series" and targets[1:] else ""
+    raise ValueError(
+        f"the forecasts are of {len(labels)} {what}{'s' * (what == 'target')}{also}, "
+        f"which makes {n_panels} panels, and a picture has room for {MAX_PANELS}: "
+        f"choose some, for example {what}={list(labels[:3])}."
+    )
 
 
 def _read_observed(history, table, targets, time, group_by):
@@ -215,15 +220,13 @@ def _read_observed(history, table, targets, time, group_by):
         return lambda label, target, own: _truth(own)
     frame, times = _read_history(history, table.axis, targets, time)
     group = table.group_by if group_by is None else group_by
-    labels = None
-    if table.group_by is not None:
-        labels = np.asarray(_history_column(frame, group, "group_by"), dtype=object)
+    labels = _labels_of_rows(frame, group, table)
 
     def observed(label, target, own):
         rows = slice(None) if labels is None else labels == label
         column = _target_column(frame, target, (time, group, "time"))
-        values = np.asarray(_history_column(frame, column, "target"), dtype=float)
-        values = pd.Series(values[rows], index=times[rows], name=column)
+        values = pd.Series(_history_column(frame, column, "target")).astype(float)
+        values = pd.Series(values.to_numpy()[rows], index=times[rows], name=column)
         if len(values) == 0:
             raise ValueError(
                 f"the history has no rows of series {label!r}; its column {group!r} "
@@ -232,6 +235,15 @@ def _read_observed(history, table, targets, time, group_by):
         return _in_order(values, label)
 
     return observed
+
+
+def _labels_of_rows(history, group, table):
+    """Return the label of each row's series; None where there is but one."""
+    if table.group_by is None:
+        return None
+    if len(table.labels("series")) == 1 and not _has_column(history, group):
+        return None  # the rows of that series alone
+    return np.asarray(_history_column(history, group, "group_by"), dtype=object)
 
 
 def _truth(forecasts):
@@ -269,14 +281,18 @@ def _read_history(history, axis, targets, time):
 
 
 def _history_column(history, name, parameter):
-    names = list(history.columns)
-    levels = history.index.names if isinstance(history, pd.DataFrame) else []
-    if name in names or (name is not None and name in levels):
+    if _has_column(history, name):
         return frame_column(history, name, parameter)
     raise ValueError(
-        f"the history has no column {name!r}; its columns are {_listed(names)}. Name "
-        f"the right one in {parameter}=."
+        f"the history has no column {name!r}; its columns are "
+        f"{_listed(history.columns)}. Name the right one in {parameter}=."
     )
+
+
+def _has_column(frame, name):
+    """Tell whether a frame has a column, or a level of its index, of some name."""
+    levels = frame.index.names if isinstance(frame, pd.DataFrame) else []
+    return name in list(frame.columns) or (name is not None and name in levels)
 
 
 def _target_column(history, target, others):

@@ -1,6 +1,7 @@
 """What a user fits."""
 
 from sklearn_rnn.estimators._classifier import RNNClassifier
+from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators._stateful import StatefulPredictor
 from sklearn_rnn.estimators._tagger import RNNTagger
@@ -17,6 +18,7 @@ __all__ = [
     "RNNRegressor",
     "RNNTagger",
     "StatefulPredictor",
+    "check_levels",
     "cuts_windows",
     "find_trained",
     "find_trained_and_input",

@@ -355,5 +355,7 @@ class BaseRNN(Inspector, NetMaker, PortableState, SampleReader, BaseEstimator, A
     def _outputs_of(self, sequences):
         """Return the network's outputs for sequences, or for all their steps."""
         with limit_threads(self._n_threads()):
-            outputs = network_outputs(self.module_, sequences, self.net_.device)
+            outputs = network_outputs(
+                self.module_, self._as_seen(sequences), self.net_.device
+            )
         return outputs.cpu().numpy().astype(np.float64)

@@ -91,7 +91,7 @@ class Inspector:
         1994.
         """
         check_is_fitted(self)
-        sequences = self._read_sequences(X, reset=False)
+        sequences = self._as_seen(self._read_sequences(X, reset=False))
         norms = np.empty(len(sequences), dtype=object)
         with limit_threads(self._n_threads()):
             for begin in range(0, len(sequences), BLOCK_SIZE):
@@ -108,7 +108,7 @@ class Inspector:
 
     def _each_step(self, X, read):
         check_is_fitted(self)
-        sequences = self._read_sequences(X, reset=False)
+        sequences = self._as_seen(self._read_sequences(X, reset=False))
         with limit_threads(self._n_threads()):
             values = step_outputs(self.module_, sequences, self.net_.device, read)
         values = values.cpu().numpy().astype(np.float64)

@@ -1,5 +1,6 @@
 """From parameters to a network, and to a net that trains it."""
 
+import numpy as np
 import torch
 
 from sklearn_rnn.estimators._state import DTYPES
@@ -22,6 +23,8 @@ from sklearn_rnn.training import (
 
 # The callback that `lr_schedule` asked for, among the others.
 SCHEDULER = "lr_schedule"
+# Sequences that tell the scale of differences from the last step.
+SCALED_BY = 4096
 
 
 class NetMaker:
@@ -41,10 +44,30 @@ class NetMaker:
                 self._network_spec, DTYPES[self._torch_dtype], generator
             )
         if self.standardize and self.embedding_dim is None:
-            mean, scale = samples.sequences.mean_and_scale(samples.weights)
+            mean, scale = self._input_scaling(samples)
             network.set_input_scaling(mean, 1 / scale)
         self._initialize_head(network, samples)
         return network
+
+    def _input_scaling(self, samples):
+        """Return mean and scale of each feature, as the network reads it."""
+        mean, scale = samples.sequences.mean_and_scale(samples.weights)
+        seen = self._as_seen(samples.sequences)
+        if seen.anchored is None:
+            return mean, scale
+        chosen = np.unique(np.linspace(0, len(seen) - 1, SCALED_BY).astype(int))
+        steps = seen.gather(chosen)[:, :, seen.anchored].astype(np.float64)
+        weights = np.arange(len(steps))[:, np.newaxis] < seen.lengths[chosen]
+        if samples.weights is not None:
+            weights = weights * samples.weights[chosen]
+        squares = (steps**2 * weights[:, :, np.newaxis]).sum(axis=(0, 1))
+        spread = np.sqrt(squares / weights.sum())
+        # Rounding leaves a constant feature differences of a few ulps.
+        constant = spread <= 1e-9 * np.abs(mean[seen.anchored])
+        scale[seen.anchored] = np.where(constant, 1.0, spread)
+        # Not centred: the last value itself is 0.
+        mean[seen.anchored] = 0.0
+        return mean, scale
 
     def _spec(self, sequences):
         embeds = self.embedding_dim is not None
@@ -139,7 +162,7 @@ class NetMaker:
         if self._per_step:
             lengths = torch.tensor(samples.sequences.lengths, device=device)
             targets = StepTargets(targets, lengths)
-        return SequenceDataset(samples.sequences, targets, weights)
+        return SequenceDataset(self._as_seen(samples.sequences), targets, weights)
 
     def _n_threads(self):
         if self.n_threads is not None:

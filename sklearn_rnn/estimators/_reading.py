@@ -29,6 +29,13 @@ class SampleReader:
     _per_step = False
     _ignores_missing = False
     _levels = None
+    _subtracts_last = False
+
+    def _as_seen(self, sequences):
+        """Return sequences as the network reads them."""
+        if not self._subtracts_last:
+            return sequences
+        return sequences.relative_to_last(np.unique(self._target_columns))
 
     @property
     def _may_miss(self):

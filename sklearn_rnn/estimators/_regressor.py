@@ -79,6 +79,10 @@ class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
         from ``a + b * last``, the last value of that feature with a and b by
         least squares, so that an untrained network is already the naive
         forecast. Forecasts want it.
+    subtract_last : bool, default=False
+        Whether the network reads `target_feature` as differences from its last
+        value in the sequence. It then knows the level from that value alone,
+        and follows a series to levels that training never saw.
     missing_targets : {"raise", "ignore"}, default="raise"
         What NaN in `y` means: an error, or a target that is not known. The
         loss and the score are then of those that are. With `return_sequences`
@@ -214,7 +218,9 @@ None, default="cosine"
     ----------
     Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9,
     1997. Cho et al., "Learning phrase representations using RNN
-    encoder-decoder for statistical machine translation", EMNLP 2014 (GRU).
+    encoder-decoder for statistical machine translation", EMNLP 2014 (GRU). Zeng
+    et al., "Are transformers effective for time series forecasting?", AAAI 2023
+    (`subtract_last`).
 
     Examples
     --------
@@ -233,6 +239,7 @@ None, default="cosine"
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "target_feature": [Integral, str, "array-like", None],
+        "subtract_last": ["boolean"],
         "missing_targets": [StrOptions({"raise", "ignore"})],
         "loss": [StrOptions({*NUMBER_LOSSES, "quantile"})],
         "quantiles": ["array-like", Real],
@@ -254,6 +261,7 @@ None, default="cosine"
         pooling: Literal["last", "mean", "max", "attention"] = "last",
         embedding_dim: int | None = None,
         target_feature: int | str | Sequence[int | str] | None = None,
+        subtract_last: bool = False,
         missing_targets: Literal["raise", "ignore"] = "raise",
         loss: Literal[
             "squared_error", "absolute_error", "huber", "quantile"
@@ -319,6 +327,7 @@ None, default="cosine"
         self.return_sequences = return_sequences
         self.pooling = pooling
         self.target_feature = target_feature
+        self.subtract_last = subtract_last
         self.missing_targets = missing_targets
         self.loss = loss
         self.quantiles = quantiles
@@ -511,6 +520,7 @@ list of arrays or SequenceArray
         # As it was at fit, whatever set_params may change before predict.
         self._per_step = self.return_sequences
         self._ignores_missing = self.missing_targets == "ignore"
+        self._subtracts_last = self.subtract_last
         self._fitted_loss = self.loss
         self._levels = self._wanted_levels()
 
@@ -529,6 +539,7 @@ list of arrays or SequenceArray
                 "network goes on training, had it the other way. Put that back, or fit "
                 "anew with warm_start=False."
             )
+        self._check_subtraction(continuing)
         levels = self._wanted_levels()
         if continuing and not np.array_equal(levels, self._levels):
             raise ValueError(
@@ -541,6 +552,25 @@ list of arrays or SequenceArray
                 f"pooling={self.pooling!r} makes one vector of all steps, and "
                 "return_sequences=True predicts at every step: leave pooling at its "
                 "default."
+            )
+
+    def _check_subtraction(self, continuing):
+        if self.subtract_last and self.target_feature is None:
+            raise ValueError(
+                "subtract_last=True needs target_feature, whose last value it is that "
+                "is subtracted: name the input that holds the target's own past."
+            )
+        if self.subtract_last and self.return_sequences:
+            raise ValueError(
+                "subtract_last=True would tell every step what the last one is, and "
+                "return_sequences=True predicts from the steps up to each: set one of "
+                "them to its default."
+            )
+        if continuing and self.subtract_last != self._subtracts_last:
+            raise ValueError(
+                f"subtract_last={self.subtract_last} is not what the last fit had, "
+                "whose network goes on training. Put that back, or fit anew with "
+                "warm_start=False."
             )
 
     def _horizon(self):

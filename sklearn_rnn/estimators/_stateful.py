@@ -87,7 +87,7 @@ class StatefulPredictor:
                 f"RNNTagger, got {type(estimator).__name__}."
             )
         check_is_fitted(estimator)
-        _refuse_bidirectional(estimator)
+        _refuse_what_needs_the_end(estimator)
         self.estimator = estimator
         self.reset()
 
@@ -201,7 +201,7 @@ class StatefulPredictor:
                 f"the {type(estimator).__name__} was fitted anew since the last call, "
                 "and the state is of another network: reset()."
             )
-        _refuse_bidirectional(estimator)
+        _refuse_what_needs_the_end(estimator)
         self._network = estimator.module_
         with limit_threads(estimator._n_threads()):
             outputs = self._run(sequences)
@@ -227,7 +227,12 @@ class StatefulPredictor:
         return network.head(network.pooling.finish(summary))
 
 
-def _refuse_bidirectional(estimator):
+def _refuse_what_needs_the_end(estimator):
+    if estimator._subtracts_last:
+        raise ValueError(
+            f"this {type(estimator).__name__} reads sequences relative to their last "
+            "value, and a live signal has none yet. Fit one with subtract_last=False."
+        )
     if estimator.module_.core.rnn.bidirectional:
         raise ValueError(
             f"this {type(estimator).__name__} is bidirectional: it reads sequences "

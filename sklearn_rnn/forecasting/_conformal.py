@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators import check_levels
 from sklearn_rnn.forecasting._frames import (
     check_frame,
     quantile_column,
@@ -133,6 +134,8 @@ class ConformalCalibrator(BaseEstimator):
         """
         forecasts = check_frame(forecasts, ["truth", "prediction", "origin"], OWNER)
         self._keys = self._read_keys(forecasts)
+        self._has_targets = "target" in forecasts.columns
+        self._moves_quantiles = bool(quantile_columns(forecasts.columns))
         self.quantiles_ = self._read_levels(forecasts)
         moved = self._with_levels(forecasts)
         scores = moved.truth[:, np.newaxis] - moved.quantiles
@@ -222,6 +225,8 @@ class ConformalCalibrator(BaseEstimator):
 
     def _read_keys(self, forecasts):
         keys = [self.by] if isinstance(self.by, str) else list(self.by)
+        if not keys:
+            raise ValueError("by=[] names no column: give one, such as 'horizon'.")
         if "target" in forecasts.columns and "target" not in keys:
             keys = ["target", *keys]
         check_frame(forecasts, keys, OWNER)
@@ -236,30 +241,40 @@ class ConformalCalibrator(BaseEstimator):
             )
         if self.quantiles is None:
             return np.array(list(given))
-        levels = np.asarray(self.quantiles, dtype=float)
+        levels = check_levels(self.quantiles)
         if given and not set(levels) <= set(given):
             raise ValueError(
                 f"quantiles={self.quantiles!r}, but the forecasts have {list(given)}: "
                 "leave quantiles at None to calibrate those."
-            )
-        inside = (levels > 0) & (levels < 1)
-        if levels.ndim != 1 or not inside.all() or (np.diff(levels) <= 0).any():
-            raise ValueError(
-                f"quantiles={self.quantiles!r} should increase, between 0 and 1."
             )
         return levels
 
     def _with_levels(self, forecasts):
         """Return the quantiles to move, and to which group each row belongs."""
         given = quantile_columns(forecasts.columns)
+        if not self._moves_quantiles and given:
+            raise ValueError(
+                "the forecasts have quantiles, and the calibrator was fitted on some "
+                "that had none: fit it on forecasts of the same model."
+            )
         lacking = [level for level in self.quantiles_ if level not in given]
-        if given and lacking:
+        if self._moves_quantiles and lacking:
             raise ValueError(
                 f"the forecasts have no quantile {lacking[0]:g}, which was calibrated; "
                 f"they have {list(given)}."
             )
         columns = [given.get(level, "prediction") for level in self.quantiles_]
         check_frame(forecasts, self._keys, OWNER)
+        if "target" in forecasts.columns and not self._has_targets:
+            raise ValueError(
+                "the forecasts are of several targets, and the calibrator was fitted "
+                "on one: fit it on forecasts of the same model."
+            )
+        for name in self._keys:
+            if forecasts[name].isna().any():
+                raise ValueError(
+                    f"column {name!r} of the forecasts has missing values."
+                )
         groups = forecasts.groupby(self._keys, sort=True, observed=True).indices
         groups = {k if isinstance(k, tuple) else (k,): v for k, v in groups.items()}
         truth = forecasts.get("truth")
@@ -273,7 +288,7 @@ class ConformalCalibrator(BaseEstimator):
 
     def _refuse_few(self, key, n):
         tail = min(self.quantiles_.min(), 1 - self.quantiles_.max())
-        needed = int(np.ceil(1 / tail)) - 1
+        needed = int(np.ceil(round(1 / tail, 6))) - 1
         if n < needed:
             where = ", ".join(map(str, key))
             raise ValueError(
@@ -307,14 +322,15 @@ class ConformalCalibrator(BaseEstimator):
         offsets = self.offsets_.to_numpy().copy()
         step = self.learning_rate * self._spreads
         step[:, self.quantiles_ == MEDIAN] = 0.0
-        origins = moved.origin.unique().sort_values()
-        made = origins.get_indexer(moved.origin)
-        # The first origin that knows the truth; one past the last for those of none.
-        knows = origins.searchsorted(moved.time)
-        knows[np.isnan(moved.truth)] = len(origins) + 1
+        # What happens at each moment: truths become known, then forecasts are made.
+        moments = moved.origin.append(moved.time).unique().sort_values()
+        known = ~np.isnan(moved.truth)
+        made_at = _rows_by(moments.get_indexer(moved.origin), len(moments))
+        known_at = np.where(known, moments.get_indexer(moved.time), -1)
         quantiles = moved.quantiles.copy()
-        made_at, known_at = _rows_by(made, len(origins)), _rows_by(knows, len(origins))
-        for rows, learned in zip(made_at, known_at, strict=True):
+        for rows, learned in zip(
+            made_at, _rows_by(known_at, len(moments)), strict=True
+        ):
             if len(learned):
                 # Of several series in a group, each moves it by its share.
                 share = 1 / np.bincount(group[learned])[group[learned], np.newaxis]
@@ -355,9 +371,9 @@ def _rows_by(places, n_places):
 def _conformal_quantiles(scores, levels):
     """Return the quantile of each column at its level, corrected for its number."""
     n = len(scores)
-    ranks = np.where(
-        levels < MEDIAN, np.floor((n + 1) * levels), np.ceil((n + 1) * levels)
-    )
+    # Rounded, or 100 * 0.29 would be just below 29.
+    ranks = np.round((n + 1) * levels, 6)
+    ranks = np.where(levels < MEDIAN, np.floor(ranks), np.ceil(ranks))
     ranks = np.clip(ranks, 1, n).astype(int) - 1
     result = np.sort(scores, axis=0)[ranks, np.arange(len(levels))]
     return np.where(levels == MEDIAN, 0.0, result)

@@ -53,7 +53,7 @@ def score_forecasts(
     Raises
     ------
     ValueError
-        If a column is missing, or no truth is known.
+        If a column is missing or has missing values, or no truth is known.
 
     See Also
     --------
@@ -85,6 +85,9 @@ def score_forecasts(
     known = forecasts[forecasts["truth"].notna()]
     if len(known) == 0:
         raise ValueError("no forecast has a truth: there is nothing to measure.")
+    for name in keys:
+        if known[name].isna().any():
+            raise ValueError(f"column {name!r} of the forecasts has missing values.")
     quantiles = quantile_columns(known.columns)
     if not keys:
         return pd.DataFrame([_scores(known, quantiles)])

@@ -26,6 +26,7 @@ FIELDS = (
     "center",
     "factor",
     "moments",
+    "anchored",
 )
 
 
@@ -56,6 +57,9 @@ class SequenceArray:
     moments : ndarray of int of shape (n_rows,), default=None
         When each row was, for the rows of time series: rows of one moment
         have one number, later ones a higher. None if there is no such order.
+    anchored : ndarray of int, default=None
+        Features that `gather` reads as differences from each sequence's last
+        step.
 
     Attributes
     ----------
@@ -96,6 +100,7 @@ class SequenceArray:
         center: np.ndarray | None = None,
         factor: np.ndarray | None = None,
         moments: np.ndarray | None = None,
+        anchored: np.ndarray | None = None,
     ) -> None:
         self.values = read_only(numbers(values))
         self.starts = read_only(row_numbers(starts, "starts"))
@@ -104,6 +109,7 @@ class SequenceArray:
         self.center = center
         self.factor = factor
         self.moments = moments
+        self.anchored = anchored
         self._check()
 
     def _check(self):
@@ -264,6 +270,9 @@ class SequenceArray:
         if lengths.min() < longest:
             np.minimum(rows, starts + lengths - 1, out=rows)
         batch = self._scaled(self.values.take(rows, axis=0))
+        if self.anchored is not None:
+            # Padding repeats the last step, so that stands in the last row.
+            batch[:, :, self.anchored] -= batch[-1:, :, self.anchored]
         return batch if dtype is None else batch.astype(dtype, copy=False)
 
     def read_rows(self, rows: np.ndarray) -> np.ndarray:
@@ -324,6 +333,30 @@ class SequenceArray:
             center = self.center + center / self.factor
             factor = self.factor * factor
         return self._replace(center=center, factor=factor)
+
+    def relative_to_last(self, features: np.ndarray) -> Self:
+        """Return the same sequences, some features gathered relative to the end.
+
+        Parameters
+        ----------
+        features : ndarray of int
+            Features that `gather` reads as differences from each sequence's
+            last step; anything else reads them as they are.
+
+        Returns
+        -------
+        SequenceArray
+            Over the same `values`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import SequenceArray
+        >>> X = SequenceArray(np.array([[3.0], [5.0], [4.0]]), [0], [3])
+        >>> X.relative_to_last(np.array([0])).gather([0]).ravel()
+        array([-1.,  1.,  0.])
+        """
+        return self._replace(anchored=features)
 
     def over(self, starts: np.ndarray, lengths: np.ndarray) -> Self:
         """Return other sequences over the same rows.
