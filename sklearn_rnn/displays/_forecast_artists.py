@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from sklearn_rnn.displays._bands import pair_quantiles
 from sklearn_rnn.displays._forecast_view import lone_points
@@ -150,9 +151,11 @@ def _draw_start(ax, path, line):
     """Mark the last time known, and lead from there to the first forecast."""
     style = {"linewidth": 0.8, "linestyle": ":", "color": _grey(ax, 0.5)}
     ax.axvline(path.origin, zorder=0.5, **style)
+    if np.isnan(path.start):
+        return
     first = path.values["prediction"]
     ax.plot(
-        np.array([path.origin, first.index[0]]),
+        pd.Index([path.origin, first.index[0]]).to_numpy(),
         [path.start, first.iloc[0]],
         color=line.get_color(),
         linewidth=0.5 * line.get_linewidth(),
