@@ -8,6 +8,10 @@ import numpy as np
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing import parse_ahead
 
+# What a network may add to a baseline that is perfect already, as a share of the
+# target's spread, or of its size if it is constant.
+SCALE_OF_PERFECT = 0.01
+
 
 @dataclass(frozen=True)
 class TargetTransform:
@@ -82,7 +86,10 @@ class TargetTransform:
                 "another unit."
             )
         # Rounding leaves a perfect baseline residuals of a few ulps.
-        scale[scale <= 100 * np.finfo(float).eps * np.abs(y).max(axis=0)] = 1.0
+        perfect = scale <= 100 * np.finfo(float).eps * np.abs(y).max(axis=0)
+        spread = np.sqrt(np.average((y - mean_y) ** 2, axis=0, weights=weights))
+        size = SCALE_OF_PERFECT * np.where(spread > 0, spread, np.abs(mean_y))
+        scale = np.where(perfect, np.where(size > 0, size, 1.0), scale)
         return cls(unscaled.intercept, slope, scale)
 
     def baseline(self, last=None):

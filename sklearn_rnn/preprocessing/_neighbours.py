@@ -17,7 +17,7 @@ REGULAR_SHARE = 0.9
 
 # A calendar's step ("MS", "B") is looked for in the longest stretch of rows without
 # a difference of more than so many times the median, so that gaps do not hide it.
-STRETCH_FACTORS = (np.inf, 4, 2)
+STRETCH_FACTORS = (np.inf, 4, 2, 1.5)
 
 
 class FixedStep(NamedTuple):
@@ -226,6 +226,9 @@ def _candidates(times, ticks, first_of_series):
             yield _step_of_offset(offset, times)
         if factor == np.inf:
             yield from _commonest_steps(times, ticks, wall, first_of_series)
+    # A missing day is shorter than a weekend, which no factor tells from a gap.
+    if dates and (pd.DatetimeIndex(wall).day_of_week < 5).all():
+        yield CalendarStep(pd.offsets.BDay(), times.time_zone)
 
 
 def _commonest_steps(times, ticks, wall, first_of_series):
