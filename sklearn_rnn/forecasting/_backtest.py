@@ -18,7 +18,7 @@ from sklearn_rnn.forecasting._frames import (
 )
 from sklearn_rnn.forecasting._lookback import places_needed
 from sklearn_rnn.model_selection import TimeBlockSplit
-from sklearn_rnn.preprocessing import pair_with_future
+from sklearn_rnn.preprocessing import freq_of, pair_with_future
 
 OWNER = "backtest"
 
@@ -208,11 +208,7 @@ def season_of(grid):
     >>> season_of(read_grid(table, freq=None, time=None, group_by=None, owner=""))
     48
     """
-    if grid.rule is None:
-        return 1
-    step = grid.rule.freq
-    if isinstance(grid.times.labels, pd.PeriodIndex):
-        step = grid.times.labels.freq * (step // grid.times.labels.freq.n)
+    step = freq_of(grid.rule, grid.times)
     if isinstance(step, pd.offsets.Day):
         step = pd.Timedelta(days=step.n)
     if isinstance(step, (pd.Timedelta, pd.offsets.Tick)):
@@ -297,7 +293,7 @@ def _known_columns(pairs, fold, season):
     names, steps = (np.array(part) for part in zip(*pairs.outputs, strict=True))
     columns = {}
     if series.labels is not None:
-        columns["series"] = np.asarray(series.labels[which].repeat(n_outputs))
+        columns["series"] = series.labels[which].repeat(n_outputs).infer_objects()
     columns["target"] = np.tile(names, len(places))
     columns["origin"] = _labels(pairs, places).repeat(n_outputs)
     columns["time"] = _labels(pairs, (places[:, np.newaxis] + steps).ravel())

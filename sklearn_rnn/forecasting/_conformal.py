@@ -241,7 +241,7 @@ class ConformalCalibrator(BaseEstimator):
             )
         if self.quantiles is None:
             return np.array(list(given))
-        levels = check_levels(self.quantiles)
+        levels = np.round(check_levels(self.quantiles), 10)  # as columns name them
         if given and not set(levels) <= set(given):
             raise ValueError(
                 f"quantiles={self.quantiles!r}, but the forecasts have {list(given)}: "

@@ -43,7 +43,7 @@ def quantile_column(level):
     >>> quantile_column(0.975)
     'q0.975'
     """
-    return f"q{level:g}"
+    return f"q{level:.10g}"
 
 
 def quantile_columns(columns):
@@ -131,6 +131,12 @@ def check_frame(forecasts, wanted, owner):
     if len(forecasts) == 0:
         raise ValueError(f"{owner} got forecasts without a row.")
     if "time" not in forecasts.columns:
+        counted = isinstance(forecasts.index, pd.RangeIndex) and "origin" in forecasts
+        if counted and not pd.api.types.is_numeric_dtype(forecasts["origin"]):
+            raise ValueError(
+                f"{owner} needs the times of the forecasts, in a column 'time' or as "
+                "the index, and the index only numbers the rows."
+            )
         times = forecasts.index.to_numpy()
         if not isinstance(forecasts.index, pd.RangeIndex):
             times = forecasts.index

@@ -124,7 +124,7 @@ def forecast(
     refuse_reserved(group_by)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))
     masks = any(windower.missing == "mask" for windower in found)
-    newest, numbers = _read_newest(newest, task, model, masks)
+    newest, numbers, series = _read_newest(newest, task, model, masks)
     grid = task.read(newest)
     if not masks:
         refuse_breaks(grid)
@@ -136,7 +136,13 @@ def forecast(
     X = _with_known(newest, future, ahead, task, grid, times)
     rows = grid.series.rows(last)
     columns = predicted_columns(model, X, rows, len(task.outputs))
-    return _frame(grid, origins, times, task, columns)
+    frame = _frame(grid, origins, times, task, columns)
+    if series is None:
+        return frame
+    # The rows that were kept may begin with another series than the table does.
+    order = grid.series.labels.get_indexer(series)[:, np.newaxis]
+    n_outputs = len(task.outputs)
+    return frame.iloc[(order * n_outputs + np.arange(n_outputs)).ravel()]
 
 
 class Task(NamedTuple):
@@ -218,7 +224,7 @@ def _target_names(model):
 
 
 def _read_newest(newest, task, model, masks):
-    """Keep the rows that windows at the end of each series need, and their numbers."""
+    """Keep the rows that windows need; return their numbers and the series, too."""
     newest = as_frame(newest, OWNER)
     if masks:
         reading = {"freq": task.freq, "time": task.time, "group_by": task.group_by}
@@ -227,8 +233,8 @@ def _read_newest(newest, task, model, masks):
     needed = places_needed(newest, series, series.bounds[1:] - 1, model)
     rows = np.sort(series.rows(needed))
     if isinstance(newest, pd.DataFrame):
-        return newest.iloc[rows], rows
-    return newest[rows], rows
+        return newest.iloc[rows], rows, series.labels
+    return newest[rows], rows, series.labels
 
 
 def _labels(grid, numbers):
@@ -349,7 +355,8 @@ def _frame(grid, origins, times, task, predicted):
     names, steps = zip(*task.outputs, strict=True)
     columns = {}
     if task.group_by is not None:
-        columns[task.group_by] = np.repeat(grid.series.labels, n_outputs)
+        labels = grid.series.labels.infer_objects()
+        columns[task.group_by] = labels.repeat(n_outputs)
     if len(set(names)) > 1:
         columns["target"] = np.tile(names, n_series)
     columns["origin"] = origins.repeat(n_outputs)
@@ -357,4 +364,5 @@ def _frame(grid, origins, times, task, predicted):
     index = times[0][:0]
     for of_series in times:
         index = index.append(of_series[np.array(steps) - 1])
+    index = index.rename(index.name or task.time)
     return pd.DataFrame({**columns, **predicted}).set_axis(index)

@@ -79,7 +79,8 @@ def score_forecasts(
     2    7.0
     Name: naive_mae, dtype: float64
     """
-    keys = [] if by is None else [by] if isinstance(by, str) else list(by)
+    keys = list(by) if isinstance(by, (list, tuple)) else [by]
+    keys = [] if by is None else keys
     wanted = ["truth", "prediction", "naive", "scale", *keys]
     forecasts = check_frame(forecasts, wanted, "score_forecasts")
     known = forecasts[forecasts["truth"].notna()]

@@ -12,6 +12,7 @@ from sklearn_rnn.preprocessing._forecast import (
 )
 from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead
+from sklearn_rnn.preprocessing._neighbours import freq_of
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
 from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
 from sklearn_rnn.preprocessing._windower import SequenceWindower
@@ -24,6 +25,7 @@ __all__ = [
     "as_frame",
     "fill_grid",
     "frame_column",
+    "freq_of",
     "make_forecast_frame",
     "name_ahead",
     "pair_with_future",

@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
 from sklearn_rnn.preprocessing._names import name_ahead
-from sklearn_rnn.preprocessing._neighbours import infer_rule, parse_rule
+from sklearn_rnn.preprocessing._neighbours import freq_of, infer_rule, parse_rule
 from sklearn_rnn.preprocessing._tables import is_polars, times_of_frame
 
 # Each feature as a number.
@@ -191,7 +191,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         self._rule = None
         if any(steps):
             self._rule = _find_rule(self.freq, times)
-        self.freq_ = None if self._rule is None else self._rule.freq
+        self.freq_ = freq_of(self._rule, times)
         return self
 
     def transform(self, X: Any) -> Any:

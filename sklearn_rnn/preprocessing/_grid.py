@@ -14,6 +14,7 @@ from sklearn_rnn.preprocessing._neighbours import (
     CalendarStep,
     FixedStep,
     Reach,
+    freq_of,
     infer_rule,
     parse_rule,
     run_starts,
@@ -114,7 +115,7 @@ def refuse_breaks(grid):
         return
     shown = ", ".join(_describe_break(grid, place) for place in breaks[:SHOWN])
     more = ", ..." if len(breaks) > SHOWN else ""
-    step, fill = rule.freq, "df.reindex(...)"
+    step, fill = freq_of(rule, grid.times), "df.reindex(...)"
     if isinstance(step, (timedelta, pd.offsets.BaseOffset)):
         step = to_offset(step).freqstr
         fill = f"df.asfreq({step!r})"
@@ -203,9 +204,10 @@ def _grid_of_series(grid, rows):
     places = whole.get_indexer(labels)
     if (places < 0).any():
         off = int(np.argmax(places < 0))
+        step = freq_of(grid.rule, grid.times)
         raise InvalidSequenceError(
             f"row {rows[off]} at {labels[off]} does not stand on the table's grid, "
-            f"steps of {grid.rule.freq} from {labels[0]}: move it, or drop it."
+            f"steps of {step} from {labels[0]}: move it, or drop it."
         )
     return whole
 

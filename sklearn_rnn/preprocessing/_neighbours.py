@@ -155,6 +155,29 @@ def infer_rule(times, ticks, first_of_series):
     return Reach(passed.max())
 
 
+def freq_of(rule, times):
+    """Return the step between times as a user would give it.
+
+    Parameters
+    ----------
+    rule : FixedStep, CalendarStep, Reach or None
+        None where no times are known.
+    times : Times or None
+        The times that it holds for.
+
+    Returns
+    -------
+    offset, Timedelta, number or None
+        None without a regular step.
+    """
+    if rule is None:
+        return None
+    if isinstance(times.labels, pd.PeriodIndex):
+        # Ordinals count the base unit, of which a period may span several.
+        return times.labels.freq.base * rule.step
+    return rule.freq
+
+
 def run_starts(rule, ticks, first_of_series):
     """Mark the rows that have no neighbour before them.
 

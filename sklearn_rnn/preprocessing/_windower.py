@@ -24,7 +24,12 @@ from sklearn_rnn.preprocessing._history import (
     lead_ins_by_time,
 )
 from sklearn_rnn.preprocessing._missing import fill_table, learn_fill
-from sklearn_rnn.preprocessing._neighbours import infer_rule, parse_rule, run_starts
+from sklearn_rnn.preprocessing._neighbours import (
+    freq_of,
+    infer_rule,
+    parse_rule,
+    run_starts,
+)
 from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.preprocessing._tables import is_table, read_table
@@ -314,7 +319,7 @@ class SequenceWindower(
             self._rule = parse_rule(self.freq, times)
         else:
             self._rule = infer_rule(times, series.ticks, series.first)
-        self.freq_ = None if self._rule is None else self._rule.freq
+        self.freq_ = freq_of(self._rule, times)
         first = run_starts(self._rule, series.ticks, series.first)
         self._fill = None
         if self.missing is not None:
