@@ -9,7 +9,8 @@ from sklearn_rnn.estimators._trained import (
     cuts_windows,
     find_trained,
     find_trained_and_input,
-    predict_quantiles,
+    lookback_of,
+    predict_rows,
     windowers,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "cuts_windows",
     "find_trained",
     "find_trained_and_input",
-    "predict_quantiles",
+    "lookback_of",
+    "predict_rows",
     "windowers",
 ]

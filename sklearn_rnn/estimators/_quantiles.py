@@ -32,7 +32,7 @@ def check_levels(quantiles):
     >>> check_levels((0.1, 0.5, 0.9))
     array([0.1, 0.5, 0.9])
     """
-    levels = [quantiles] if isinstance(quantiles, Real) else list(quantiles)
+    levels = np.atleast_1d(np.asarray(quantiles, dtype=object)).tolist()
     if not levels or not all(isinstance(level, Real) for level in levels):
         raise ValueError(
             f"quantiles={quantiles!r} should be one or more numbers between 0 and 1, "

@@ -1,14 +1,19 @@
 """Finding the recurrent network inside a fitted estimator."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.preprocessing import SequenceWindower
+from sklearn_rnn.estimators._quantiles import point_forecast
+from sklearn_rnn.preprocessing import CalendarFeatures, SequenceWindower
 
 # Where a meta-estimator keeps the one that it fitted last.
+SKIPPED = (None, "passthrough")
 FITTED_INSIDE = ("best_estimator_", "regressor_", "estimator_")
 
 
@@ -152,8 +157,48 @@ def _parts(estimator):
     return [part for part in parameters if hasattr(part, "get_params")]
 
 
-def predict_quantiles(estimator, X):
-    """Predict quantiles through pipelines, searches and target transformers.
+def lookback_of(estimator):
+    """Tell how many rows before a row its prediction depends on.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted or not.
+
+    Returns
+    -------
+    int or None
+        None where nobody knows: without a windower, or behind steps that may
+        look at earlier rows themselves.
+    """
+    if isinstance(estimator, SequenceWindower):
+        return estimator.n_steps - 1
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps if step not in SKIPPED]
+        steps = [step for step in steps if not isinstance(step, CalendarFeatures)]
+        return lookback_of(steps[0]) if steps else None
+    inside = _parts(estimator)
+    return lookback_of(inside[0]) if len(inside) == 1 else None
+
+
+class RowPredictions(NamedTuple):
+    """Predictions for some rows, of any estimator.
+
+    predictions : ndarray of shape (n, n_outputs)
+    levels : ndarray of shape (n_quantiles,), empty without quantiles
+    quantiles : ndarray of shape (n, n_outputs, n_quantiles)
+    """
+
+    predictions: np.ndarray
+    levels: np.ndarray
+    quantiles: np.ndarray
+
+
+def predict_rows(estimator, X, rows):
+    """Predict for some rows, with quantiles where there are such.
+
+    Through pipelines, searches and target transformers; what is costly is
+    computed for these rows alone.
 
     Parameters
     ----------
@@ -161,45 +206,61 @@ def predict_quantiles(estimator, X):
         Fitted, of any kind.
     X : like the X of fit
         What it predicts from.
+    rows : ndarray of int of shape (n,)
+        Rows of X, or of what a pipeline makes of it.
 
     Returns
     -------
-    levels : ndarray of shape (n_quantiles,)
-        Which quantiles; none for an estimator that predicts no quantiles.
-    quantiles : ndarray of shape (n, n_outputs, n_quantiles)
-        Of each output.
+    RowPredictions
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_rnn import RNNRegressor, SequenceScaler
-    >>> from sklearn_rnn.estimators._trained import predict_quantiles
+    >>> from sklearn_rnn.estimators._trained import predict_rows
     >>> model = make_pipeline(SequenceScaler(), RNNRegressor(loss="quantile"))
     >>> model = model.set_params(rnnregressor__max_epochs=1)
     >>> X = np.zeros((4, 3))
-    >>> levels, quantiles = predict_quantiles(model.fit(X, X[:, 0]), X)
-    >>> levels, quantiles.shape
-    (array([0.1, 0.5, 0.9]), (4, 1, 3))
+    >>> found = predict_rows(model.fit(X, X[:, 0]), X, np.array([0, 2]))
+    >>> found.levels, found.quantiles.shape
+    (array([0.1, 0.5, 0.9]), (2, 1, 3))
     """
     if isinstance(estimator, Pipeline):
         if len(estimator) > 1:
             X = estimator[:-1].transform(X)
-        return predict_quantiles(estimator[-1], X)
+        return predict_rows(estimator[-1], X, rows)
     if isinstance(estimator, TransformedTargetRegressor):
-        levels, quantiles = predict_quantiles(estimator.regressor_, X)
-        back = estimator.transformer_.inverse_transform
-        each = [back(quantiles[:, :, i]) for i in range(len(levels))]
-        # A transformation that falls turns their order round.
-        return levels, np.sort(np.stack(each, axis=-1)) if each else quantiles
-    if getattr(estimator, "_levels", None) is not None:
-        quantiles = estimator.predict_quantiles(X)
-        return estimator._levels, quantiles.reshape(
-            len(quantiles), -1, len(estimator._levels)
-        )
+        return _transform_back(estimator, predict_rows(estimator.regressor_, X, rows))
     if isinstance(estimator, FrozenEstimator) or hasattr(estimator, "best_estimator_"):
-        return predict_quantiles(_held_by(estimator), X)
-    return np.empty(0), np.empty((0, 0, 0))
+        return predict_rows(_held_by(estimator), X, rows)
+    if windowers(estimator):  # inside of an ensemble, say: it needs the rows between
+        predictions = _as_columns(estimator.predict(X)[rows])
+    else:
+        X = _safe_indexing(X, rows)
+        levels = getattr(estimator, "_levels", None)
+        if levels is not None:
+            quantiles = estimator.predict_quantiles(X)
+            quantiles = quantiles.reshape(len(rows), -1, len(levels))
+            return RowPredictions(point_forecast(quantiles, levels), levels, quantiles)
+        predictions = _as_columns(estimator.predict(X))
+    return RowPredictions(predictions, np.empty(0), np.empty((*predictions.shape, 0)))
+
+
+def _transform_back(estimator, found):
+    """Bring predictions into the units from before a target was transformed."""
+    back = estimator.transformer_.inverse_transform
+    predictions = _as_columns(back(found.predictions))
+    quantiles = found.quantiles
+    if len(found.levels):
+        each = [back(quantiles[:, :, i]) for i in range(len(found.levels))]
+        # A transformation that falls turns their order round.
+        quantiles = np.sort(np.stack([_as_columns(one) for one in each], axis=-1))
+    return RowPredictions(predictions, found.levels, quantiles)
+
+
+def _as_columns(predictions):
+    return np.asarray(predictions).reshape(len(predictions), -1)
 
 
 def _layers(estimator):

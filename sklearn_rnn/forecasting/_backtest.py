@@ -149,6 +149,11 @@ def backtest(
         group_by=group_by,
         owner=OWNER,
     )
+    if group_by is not None and pairs.grid.times is None:
+        raise ValueError(
+            "several series need times, or nobody knows which of their rows came "
+            "first: name their column in time=, or make it the index."
+        )
     if season is None:
         season = season_of(pairs.grid)
     folds = _read_folds(cv, pairs, stride)
@@ -237,24 +242,34 @@ def _read_folds(cv, pairs, stride):
     folds = []
     splits = check_cv(cv).split(pairs.X, pairs.Y, groups)
     for i, (train, test) in enumerate(splits):
-        train, test = np.sort(train), np.sort(test)
+        train, test = _sorted_rows(train, i), _sorted_rows(test, i)
         begin = now[test].min()
         if now[train].max() >= begin:
             raise ValueError(
-                f"block {i} of cv={cv!r} has training rows that do not come before its "
+                f"block {i} of cv has training rows that do not come before its "
                 "test rows, so forecasts would know what came: use TimeBlockSplit or "
                 "TimeSeriesSplit."
             )
         train = train[reach[train] <= begin]
         if len(train) == 0:
             raise ValueError(
-                f"block {i} of cv={cv!r} leaves no row to fit on whose targets, "
+                f"block {i} of cv leaves no row to fit on whose targets, "
                 f"{furthest} steps ahead, are known at its first row: use fewer "
                 "blocks, or more data."
             )
         chosen = np.isin(now[test], np.unique(now[test])[::stride])
         folds.append(Fold(train, test[chosen], moments <= reach[train].max()))
     return folds
+
+
+def _sorted_rows(rows, block):
+    rows = np.asarray(rows)
+    if len(rows) == 0 or rows.dtype.kind not in "iu":
+        raise ValueError(
+            f"block {block} of cv has {len(rows)} training or test rows of type "
+            f"{rows.dtype}: give row numbers, at least one of each."
+        )
+    return np.sort(rows)
 
 
 def _training_rows(pairs, rows):
@@ -298,17 +313,27 @@ def _known_columns(pairs, fold, season):
     columns["origin"] = _labels(pairs, places).repeat(n_outputs)
     columns["time"] = _labels(pairs, (places[:, np.newaxis] + steps).ravel())
     columns["horizon"] = np.tile(steps, len(places))
+    columns.update(_truths(pairs, fold, places, which, season))
+    return columns
+
+
+def _truths(pairs, fold, places, which, season):
+    """Return what came, the naive forecast and its scale, output by output."""
+    series = pairs.grid.series
     by_place = series.rows(np.arange(len(series.first)))
-    parts = {"truth": [], "naive": [], "scale": []}
-    for name, k in pairs.outputs:
-        values = np.asarray(pairs.data[name], dtype=np.float64)[by_place]
-        begins = series.bounds[which]
-        parts["truth"].append(values[places + k])
-        parts["naive"].append(_seasonal_naive(values, places, begins, k, season))
-        scales = _scales(np.where(fold.is_known, values, np.nan), series, season)
-        parts["scale"].append(scales[which])
-    parts = {name: np.stack(part, axis=1).ravel() for name, part in parts.items()}
-    return {**columns, **parts}
+    values, scales = {}, {}
+    for name in dict.fromkeys(name for name, _ in pairs.outputs):
+        values[name] = np.asarray(pairs.data[name], dtype=np.float64)[by_place]
+        known = np.where(fold.is_known, values[name], np.nan)
+        scales[name] = _scales(known, series, season)[which]
+    begins = series.bounds[which]
+    shape = (len(places), len(pairs.outputs))
+    truth, naive, scale = np.empty(shape), np.empty(shape), np.empty(shape)
+    for i, (name, k) in enumerate(pairs.outputs):
+        truth[:, i] = values[name][places + k]
+        naive[:, i] = _seasonal_naive(values[name], places, begins, k, season)
+        scale[:, i] = scales[name]
+    return {"truth": truth.ravel(), "naive": naive.ravel(), "scale": scale.ravel()}
 
 
 def _labels(pairs, places):

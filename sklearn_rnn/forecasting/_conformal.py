@@ -15,6 +15,7 @@ from sklearn_rnn.forecasting._frames import (
     check_frame,
     quantile_column,
     quantile_columns,
+    read_keys,
 )
 
 
@@ -63,7 +64,8 @@ class ConformalCalibrator(BaseEstimator):
     correction for a finite sample. If errors to come are like those in `fit`, it
     covers as it says. "adaptive" is the quantile tracker [2]_, gradient descent
     on the pinball loss, which needs no such thing. A forecast h steps ahead
-    learns h steps late, as in life. The median stays where it is.
+    learns h steps late, as in life. The median stays where it is, unless
+    another quantile moves past it and takes it along.
 
     References
     ----------
@@ -93,7 +95,7 @@ class ConformalCalibrator(BaseEstimator):
     _parameter_constraints = {
         "quantiles": ["array-like", None],
         "method": [StrOptions({"split", "adaptive"})],
-        "by": [str, list],
+        "by": [str, list, tuple],
         "learning_rate": [Interval(Real, 0, None, closed="left")],
     }
 
@@ -132,27 +134,13 @@ class ConformalCalibrator(BaseEstimator):
         ValueError
             If there are too few forecasts for such quantiles, or none to move.
         """
-        forecasts = check_frame(forecasts, ["truth", "prediction", "origin"], OWNER)
-        self._keys = self._read_keys(forecasts)
-        self._has_targets = "target" in forecasts.columns
-        self._moves_quantiles = bool(quantile_columns(forecasts.columns))
-        self.quantiles_ = self._read_levels(forecasts)
-        moved = self._with_levels(forecasts)
-        scores = moved.truth[:, np.newaxis] - moved.quantiles
-        known = ~np.isnan(moved.truth)
-        groups = {}
-        for key, rows in moved.groups.items():
-            groups[key] = scores[rows[known[rows]]]
-            self._refuse_few(key, len(groups[key]))
-        index = pd.MultiIndex.from_tuples(groups, names=self._keys)
-        offsets = [_conformal_quantiles(s, self.quantiles_) for s in groups.values()]
-        spreads = [
-            np.ptp(np.quantile(s, [0.1, 0.9], axis=0), axis=0) for s in groups.values()
-        ]
-        columns = [quantile_column(level) for level in self.quantiles_]
-        self.offsets_ = pd.DataFrame(offsets, index=index, columns=columns)
-        self._spreads = np.array(spreads)
-        return self
+        before = dict(vars(self))
+        try:
+            return self._fit(forecasts)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
 
     def partial_fit(self, forecasts: pd.DataFrame, y: None = None) -> Self:
         """Go on learning from forecasts whose truths have become known.
@@ -218,19 +206,47 @@ class ConformalCalibrator(BaseEstimator):
         columns = [quantile_column(level) for level in self.quantiles_]
         drop = list(quantile_columns(forecasts.columns).values())
         result = forecasts.drop(columns=drop)
-        result[columns] = np.sort(quantiles, axis=1)
+        result[columns] = self._in_order(quantiles)
         return result
 
-    # Reading forecasts.
+    def _in_order(self, quantiles):
+        """Put quantiles in order; the median gives way to the calibrated ones."""
+        is_median = self.quantiles_ == MEDIAN
+        calibrated = np.sort(quantiles[:, ~is_median], axis=1)
+        if not is_median.any():
+            return calibrated
+        place = int(is_median.argmax())
+        outside = np.full((len(quantiles), 1), np.inf)
+        bounds = np.hstack([-outside, calibrated, outside])
+        median = np.clip(quantiles[:, place], bounds[:, place], bounds[:, place + 1])
+        return np.insert(calibrated, place, median, axis=1)
 
-    def _read_keys(self, forecasts):
-        keys = [self.by] if isinstance(self.by, str) else list(self.by)
-        if not keys:
+    def _fit(self, forecasts):
+        forecasts = check_frame(forecasts, ["truth", "prediction", "origin"], OWNER)
+        self._keys = read_keys(self.by, forecasts, OWNER)
+        if not self._keys:
             raise ValueError("by=[] names no column: give one, such as 'horizon'.")
-        if "target" in forecasts.columns and "target" not in keys:
-            keys = ["target", *keys]
-        check_frame(forecasts, keys, OWNER)
-        return keys
+        self._has_targets = "target" in forecasts.columns
+        self._moves_quantiles = bool(quantile_columns(forecasts.columns))
+        self.quantiles_ = self._read_levels(forecasts)
+        moved = self._with_levels(forecasts)
+        scores = moved.truth[:, np.newaxis] - moved.quantiles
+        known = ~np.isnan(moved.truth)
+        groups = {}
+        for key, rows in moved.groups.items():
+            groups[key] = scores[rows[known[rows]]]
+            self._refuse_few(key, len(groups[key]))
+        index = pd.MultiIndex.from_tuples(groups, names=self._keys)
+        offsets = [_conformal_quantiles(s, self.quantiles_) for s in groups.values()]
+        spreads = [
+            np.ptp(np.quantile(s, [0.1, 0.9], axis=0), axis=0) for s in groups.values()
+        ]
+        columns = [quantile_column(level) for level in self.quantiles_]
+        self.offsets_ = pd.DataFrame(offsets, index=index, columns=columns)
+        self._spreads = np.array(spreads)
+        return self
+
+    # Reading forecasts.
 
     def _read_levels(self, forecasts):
         given = quantile_columns(forecasts.columns)
@@ -264,17 +280,12 @@ class ConformalCalibrator(BaseEstimator):
                 f"they have {list(given)}."
             )
         columns = [given.get(level, "prediction") for level in self.quantiles_]
-        check_frame(forecasts, self._keys, OWNER)
         if "target" in forecasts.columns and not self._has_targets:
             raise ValueError(
                 "the forecasts are of several targets, and the calibrator was fitted "
                 "on one: fit it on forecasts of the same model."
             )
-        for name in self._keys:
-            if forecasts[name].isna().any():
-                raise ValueError(
-                    f"column {name!r} of the forecasts has missing values."
-                )
+        read_keys(self._keys, forecasts, OWNER)
         groups = forecasts.groupby(self._keys, sort=True, observed=True).indices
         groups = {k if isinstance(k, tuple) else (k,): v for k, v in groups.items()}
         truth = forecasts.get("truth")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import WindowHistoryWarning
-from sklearn_rnn.estimators import predict_quantiles
+from sklearn_rnn.estimators import predict_rows
 
 QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
 
@@ -130,6 +130,7 @@ def check_frame(forecasts, wanted, owner):
         )
     if len(forecasts) == 0:
         raise ValueError(f"{owner} got forecasts without a row.")
+    _refuse_what_is_not_finite(forecasts, owner)
     if "time" not in forecasts.columns:
         counted = isinstance(forecasts.index, pd.RangeIndex) and "origin" in forecasts
         if counted and not pd.api.types.is_numeric_dtype(forecasts["origin"]):
@@ -142,6 +143,55 @@ def check_frame(forecasts, wanted, owner):
             times = forecasts.index
         forecasts = forecasts.reset_index(drop=True).assign(time=times)
     return forecasts
+
+
+def _refuse_what_is_not_finite(forecasts, owner):
+    """Refuse NaN and infinity, but for truths that are not known."""
+    for name in ["prediction", *quantile_columns(forecasts.columns).values(), "truth"]:
+        if name not in forecasts.columns:
+            continue
+        values = forecasts[name].to_numpy(dtype=float, na_value=np.nan)
+        bad = np.isinf(values) if name == "truth" else ~np.isfinite(values)
+        if bad.any():
+            raise ValueError(
+                f"column {name!r} of the forecasts is not finite in {bad.sum()} of "
+                f"{len(bad)} rows, the first {int(bad.argmax())}: {owner} cannot use "
+                "such rows, leave them out."
+            )
+
+
+def read_keys(by, forecasts, owner):
+    """Read which columns tell forecasts apart; several targets always do.
+
+    Parameters
+    ----------
+    by : str, list of str or None
+        As the user gave it.
+    forecasts : DataFrame
+        A forecast frame.
+    owner : str
+        Who asks, for the messages.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, it is named twice or has missing values.
+    """
+    keys = list(by) if isinstance(by, (list, tuple)) else [by]
+    keys = [] if by is None else keys
+    if "target" in forecasts.columns and "target" not in keys:
+        keys = ["target", *keys]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"by={by!r} names a column twice.")
+    check_frame(forecasts, keys, owner)
+    for name in keys:
+        if forecasts[name].isna().any():
+            raise ValueError(f"column {name!r} of the forecasts has missing values.")
+    return keys
 
 
 def series_columns(forecasts):
@@ -188,15 +238,14 @@ def predicted_columns(model, X, rows, n_outputs):
     with warnings.catch_warnings():
         # X has all the rows that a window needs, wherever there are such.
         warnings.simplefilter("ignore", WindowHistoryWarning)
-        predictions = np.asarray(model.predict(X))
-        levels, quantiles = predict_quantiles(model, X)
-    predictions = predictions.reshape(len(predictions), -1)
-    if predictions.shape[1] != n_outputs:
+        found = predict_rows(model, X, rows)
+    n_predicted = found.predictions.shape[1]
+    if n_predicted != n_outputs:
         raise ValueError(
-            f"the model predicts {predictions.shape[1]} numbers a row, and target and "
-            f"horizon name {n_outputs}: give those that it was fitted on."
+            f"the model predicts {n_predicted} numbers a row, and target and horizon "
+            f"name {n_outputs}: give those that it was fitted on."
         )
-    columns = {"prediction": predictions[rows].ravel()}
-    for i, level in enumerate(levels):
-        columns[quantile_column(level)] = quantiles[rows, :, i].ravel()
+    columns = {"prediction": found.predictions.ravel()}
+    for i, level in enumerate(found.levels):
+        columns[quantile_column(level)] = found.quantiles[:, :, i].ravel()
     return columns

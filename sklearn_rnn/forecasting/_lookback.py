@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.estimators import windowers
+from sklearn_rnn.estimators import lookback_of, windowers
 
 
 def places_needed(data, series, places, model):
@@ -18,8 +18,8 @@ def places_needed(data, series, places, model):
     places : ndarray of int
         Where predictions are wanted.
     model : estimator instance
-        Fitted. If it holds windowers, it looks back as far as they do, and with
-        ``missing="mask"`` to the last value seen before; if it does not, who
+        Fitted. With a windower in front it looks back as far as that does, and
+        with ``missing="mask"`` to the last value seen before; without, nobody
         knows how far.
 
     Returns
@@ -29,12 +29,11 @@ def places_needed(data, series, places, model):
     """
     first = series.first
     begins = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
-    found = windowers(model)
     from_here = begins[places]
-    if found:
-        lookback = max(windower.n_steps for windower in found) - 1
+    lookback = lookback_of(model)
+    if lookback is not None:
         from_here = np.maximum(places - lookback, from_here)
-        if any(windower.missing == "mask" for windower in found):
+        if any(windower.missing == "mask" for windower in windowers(model)):
             from_here = _last_seen(data, series, begins)[from_here]
     # One up where a stretch begins, one down after its end: above 0 inside of any.
     change = np.zeros(len(first) + 1, dtype=int)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from sklearn_rnn.forecasting._frames import check_frame, quantile_columns
+from sklearn_rnn.forecasting._frames import check_frame, quantile_columns, read_keys
 from sklearn_rnn.metrics import (
     crps_from_quantiles,
     interval_coverage,
@@ -27,7 +27,7 @@ def score_forecasts(
         As `backtest` returns it. Rows whose truth is NaN are left out.
     by : str, list of str or None, default="horizon"
         Columns of `forecasts` to tell apart, such as ``["station", "horizon"]``;
-        None takes all rows together.
+        several targets always are. None takes all rows together.
 
     Returns
     -------
@@ -79,16 +79,12 @@ def score_forecasts(
     2    7.0
     Name: naive_mae, dtype: float64
     """
-    keys = list(by) if isinstance(by, (list, tuple)) else [by]
-    keys = [] if by is None else keys
-    wanted = ["truth", "prediction", "naive", "scale", *keys]
+    wanted = ["truth", "prediction", "naive", "scale"]
     forecasts = check_frame(forecasts, wanted, "score_forecasts")
+    keys = read_keys(by, forecasts, "score_forecasts")
     known = forecasts[forecasts["truth"].notna()]
     if len(known) == 0:
         raise ValueError("no forecast has a truth: there is nothing to measure.")
-    for name in keys:
-        if known[name].isna().any():
-            raise ValueError(f"column {name!r} of the forecasts has missing values.")
     quantiles = quantile_columns(known.columns)
     if not keys:
         return pd.DataFrame([_scores(known, quantiles)])

@@ -104,8 +104,10 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
 
     Steps ahead follow the clock of the table's own time zone, whatever
     `time_zone` is, as the rows to come will. Each row's steps are counted
-    from its own time, so neither gaps nor several series in one table matter,
-    and the last rows have their columns too.
+    from its own time, so gaps do not matter, and the last rows have their
+    columns too. Several series in one table do not either, if they share a
+    clock; where some are observed on the hour and others at half past, give
+    `freq`.
 
     Examples
     --------
@@ -291,16 +293,21 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
 
     def _read_parameters(self):
         """Check features and steps one by one, which scikit-learn does not."""
+        if self.encoding not in ("cyclic", "ordinal"):
+            raise ValueError(
+                f"encoding must be 'cyclic' or 'ordinal', got {self.encoding!r}."
+            )
         features = list(self.features)
         for feature in features:
-            if feature not in NUMBERS:
+            if not isinstance(feature, str) or feature not in NUMBERS:
                 raise ValueError(
                     f"features names {feature!r}, which is none; there are "
                     f"{', '.join(NUMBERS)}."
                 )
         ahead = self.ahead
         steps = [ahead] if isinstance(ahead, Integral) else list(ahead)
-        if not all(isinstance(k, Integral) and k >= 0 for k in steps):
+        whole = [isinstance(k, Integral) and not isinstance(k, bool) for k in steps]
+        if not all(whole) or min(steps, default=0) < 0:
             raise ValueError(
                 "ahead must be an int of at least 0, or a list of such steps, got "
                 f"{ahead!r}."

@@ -210,5 +210,5 @@ def test_nothing_to_measure_is_refused():
 def test_a_prediction_that_is_nan_is_refused():
     frame = make_forecasts()
     frame.loc[3, "prediction"] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match="'prediction' of the forecasts is not finite"):
         score_forecasts(frame)
