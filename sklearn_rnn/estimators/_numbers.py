@@ -41,11 +41,21 @@ class NumberCoder:
                 "from what is there, set missing_targets='ignore'."
             )
         self._check_n_targets(y, reset=reset)
-        if reset:
-            vars(self).pop("target_names_", None)
-            if names is not None:
-                self.target_names_ = names
+        self._check_target_names(names, reset=reset)
         return y.reshape(len(y), -1)
+
+    def _check_target_names(self, names, *, reset):
+        known = getattr(self, "target_names_", None)
+        if names is None:
+            return
+        if reset:
+            self.target_names_ = names
+        elif known is not None and sorted(known) == sorted(names):
+            if list(known) != list(names):
+                raise ValueError(
+                    f"y has the columns {list(names)}, and {type(self).__name__} was "
+                    f"fitted on {list(known)}: give them in that order."
+                )
 
     def _check_step_values(self, steps, *, reset):
         self._refuse_strings(steps.values)

@@ -519,10 +519,14 @@ list of arrays or SequenceArray
         super()._decide()
         # As it was at fit, whatever set_params may change before predict.
         self._per_step = self.return_sequences
-        self._ignores_missing = self.missing_targets == "ignore"
         self._subtracts_last = self.subtract_last
         self._fitted_loss = self.loss
         self._levels = self._wanted_levels()
+        vars(self).pop("target_names_", None)
+
+    @property
+    def _ignores_missing(self):
+        return self.missing_targets == "ignore"
 
     def _wanted_levels(self):
         return check_levels(self.quantiles) if self.loss == "quantile" else None

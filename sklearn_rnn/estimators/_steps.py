@@ -51,16 +51,16 @@ def score_steps(metric, y_true, y_pred, weights=None):
     Returns
     -------
     float
-        The mean over outputs; NaN if one has fewer than two targets.
+        The mean over outputs that have at least two targets; NaN if none has.
     """
     scores = []
     for true, predicted in zip(y_true.T, y_pred.T, strict=True):
         here = ~is_missing(true)
         if here.sum() < 2:
-            return np.nan
+            continue
         sample_weight = None if weights is None else weights[here]
         scores.append(metric(true[here], predicted[here], sample_weight=sample_weight))
-    return float(np.mean(scores))
+    return float(np.mean(scores)) if scores else np.nan
 
 
 def refuse_ragged(y, way_out):

@@ -66,7 +66,8 @@ def make_forecast_frame(
     -------
     X : DataFrame of n rows
         The rows of `data` that have all their targets, with all columns, and
-        those of `known` ahead.
+        those of `known` ahead. Where ``missing="mask"`` put rows in, they are
+        numbered anew if `time` names a column.
     Y : DataFrame of shape (n, n_targets * n_steps)
         The targets, with the index of `X`. Columns "temp+1", "temp+2" and so
         on for a target "temp"; of several targets, one after the other.
@@ -167,12 +168,12 @@ def pair_with_future(
         known = read_columns(data, known, "known")
     _refuse_mixing(targets, known, time, group_by)
     steps = read_steps(horizon)
-    _refuse_few_rows(len(data), steps)
     columns = {"freq": freq, "time": time, "group_by": group_by, "owner": owner}
     if missing == "mask":
         data = fill_grid(data, **columns)
     elif missing != "raise":
         raise ValueError(f"missing must be 'raise' or 'mask', got {missing!r}.")
+    _refuse_few_rows(len(data), steps)
     grid = read_grid(data, **columns)
     refuse_breaks(grid)
     if missing == "raise":

@@ -147,32 +147,31 @@ def fill_grid(data, *, freq, time, group_by, owner):
     Returns
     -------
     DataFrame
-        With the columns of `data`, series below one another. Bools become
-        floats where rows are put in.
+        With the columns of `data`, sorted by time if that was, else series below
+        one another. Bools become floats where rows are put in.
 
     Raises
     ------
     InvalidSequenceError
         As `read_grid` does, and if a row stands between two times of the grid.
     TypeError
-        If `data` is not of pandas.
+        If rows have to be put in and `data` is not of pandas.
     """
+    grid = read_grid(data, freq=freq, time=time, group_by=group_by, owner=owner)
+    if grid.rule is None:
+        return data
+    rows = [grid.series.rows(np.arange(*ends)) for ends in pairwise(grid.series.bounds)]
+    whole = [_grid_of_series(grid, of_series) for of_series in rows]
+    if sum(map(len, whole)) == len(data):
+        return data
     if is_polars(data):
         raise TypeError(
             "missing='mask' puts rows into the table, which needs pandas: pass "
             "df.to_pandas()."
         )
-    if isinstance(data.index, pd.MultiIndex):
+    levels = list(data.index.names) if isinstance(data.index, pd.MultiIndex) else None
+    if levels is not None:
         data = data.reset_index()
-    grid = read_grid(data, freq=freq, time=time, group_by=group_by, owner=owner)
-    if grid.rule is None:
-        return data
-    rows = [
-        grid.series.rows(np.arange(*bounds)) for bounds in pairwise(grid.series.bounds)
-    ]
-    whole = [_grid_of_series(grid, of_series) for of_series in rows]
-    if all(len(all_times) == len(r) for all_times, r in zip(whole, rows, strict=True)):
-        return data
     flags = data.select_dtypes("bool").columns
     data = data.astype(dict.fromkeys(flags, float))
     parts = []
@@ -184,10 +183,14 @@ def fill_grid(data, *, freq, time, group_by, owner):
         if time is not None:
             part[time] = all_times
         parts.append(part)
-    filled = pd.concat(parts, ignore_index=time is not None)
+    filled = pd.concat(parts)
+    if (grid.times.ticks[1:] >= grid.times.ticks[:-1]).all():
+        filled = filled.sort_index(kind="stable")  # by time, as the table was
+    if time is not None:
+        filled = filled.reset_index(drop=True)
     if group_by is not None:
         filled[group_by] = filled[group_by].astype(data[group_by].dtype)
-    return filled
+    return filled if levels is None else filled.set_index(levels)
 
 
 def _grid_of_series(grid, rows):

@@ -17,13 +17,23 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, SequenceScaler, StatefulPredictor
-from sklearn_rnn.estimators import predict_quantiles
+from sklearn_rnn.estimators import predict_rows
 from sklearn_rnn.estimators._quantiles import (
     check_levels,
     marginal_quantiles,
     point_forecast,
 )
 from sklearn_rnn.training import WeightedLoss
+
+
+def predict_quantiles(estimator, X):
+    """Return levels and quantiles for all rows, and see that points agree."""
+    found = predict_rows(estimator, X, np.arange(len(X)))
+    points = np.asarray(estimator.predict(X))
+    if points.dtype.kind == "f":
+        np.testing.assert_array_equal(found.predictions, points.reshape(len(X), -1))
+    return found.levels, found.quantiles
+
 
 LEVELS = (0.1, 0.5, 0.9)
 
