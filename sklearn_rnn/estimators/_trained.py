@@ -12,9 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._quantiles import point_forecast
 from sklearn_rnn.preprocessing import CalendarFeatures, SequenceWindower
 
-# Where a meta-estimator keeps the one that it fitted last.
+# Steps of a pipeline that do nothing.
 SKIPPED = (None, "passthrough")
-FITTED_INSIDE = ("best_estimator_", "regressor_", "estimator_")
+
+# Where a meta-estimator keeps the one that it fitted last.
+FITTED_INSIDE = ("best_estimator_", "regressor_")
 
 
 def find_trained(estimator):

@@ -1,5 +1,6 @@
 """backtest: forecasts of the past, made as they would have been made then."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral
@@ -11,6 +12,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
 
+from sklearn_rnn._exceptions import WindowHistoryWarning
 from sklearn_rnn.forecasting._frames import (
     predicted_columns,
     quantile_columns,
@@ -160,10 +162,13 @@ def backtest(
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
-    frames = Parallel(n_jobs=n_jobs)(
-        delayed(_forecast_fold)(of_fold, pairs, fold, season, refit)
-        for of_fold, fold in zip(models, folds, strict=True)
-    )
+    with warnings.catch_warnings():
+        # Every forecast has all the rows that a window needs.
+        warnings.simplefilter("ignore", WindowHistoryWarning)
+        frames = Parallel(n_jobs=n_jobs)(
+            delayed(_forecast_fold)(of_fold, pairs, fold, season, refit)
+            for of_fold, fold in zip(models, folds, strict=True)
+        )
     frames = pd.concat(frames, keys=range(len(folds)), names=["fold"])
     return _in_order(frames.reset_index("fold").reset_index(drop=True), group_by)
 

@@ -148,7 +148,8 @@ class ConformalCalibrator(BaseEstimator):
         Parameters
         ----------
         forecasts : DataFrame
-            As `backtest` returns it; `time` tells when each truth was known.
+            As `backtest` returns it, not yet transformed; `time` tells when
+            each truth was known.
         y : None
             Not used.
 

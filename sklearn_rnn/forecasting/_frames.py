@@ -1,12 +1,10 @@
 """Forecast frames: forecasts as rows of a long table."""
 
 import re
-import warnings
 
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import WindowHistoryWarning
 from sklearn_rnn.estimators import predict_rows
 
 QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
@@ -235,10 +233,7 @@ def predicted_columns(model, X, rows, n_outputs):
     ValueError
         If it predicts more or fewer.
     """
-    with warnings.catch_warnings():
-        # X has all the rows that a window needs, wherever there are such.
-        warnings.simplefilter("ignore", WindowHistoryWarning)
-        found = predict_rows(model, X, rows)
+    found = predict_rows(model, X, rows)
     n_predicted = found.predictions.shape[1]
     if n_predicted != n_outputs:
         raise ValueError(

@@ -1,5 +1,6 @@
 """forecast: from a fitted model and the newest rows to the times to come."""
 
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
 from sklearn_rnn.estimators import find_trained, windowers
 from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
 from sklearn_rnn.forecasting._lookback import places_needed
@@ -18,7 +19,6 @@ from sklearn_rnn.preprocessing import (
     fill_grid,
     frame_column,
     parse_ahead,
-    read_columns,
     read_grid,
     read_steps,
     refuse_breaks,
@@ -135,7 +135,10 @@ def forecast(
     times = _times_to_come(grid, origins, n_steps)
     X = _with_known(newest, future, ahead, task, grid, times)
     rows = grid.series.rows(last)
-    columns = predicted_columns(model, X, rows, len(task.outputs))
+    with warnings.catch_warnings():
+        # X has all the rows that a window needs, wherever there are such.
+        warnings.simplefilter("ignore", WindowHistoryWarning)
+        columns = predicted_columns(model, X, rows, len(task.outputs))
     frame = _frame(grid, origins, times, task, columns)
     if series is None:
         return frame
@@ -268,32 +271,53 @@ def _known_ahead(model, newest):
 def _with_known(newest, future, ahead, task, grid, times):
     """Add the columns that tell what is known of the steps to come."""
     if not ahead:
+        if future is not None:
+            raise ValueError(
+                "future is given, and the model was fitted with nothing known in "
+                "advance: name the columns in known= of make_forecast_frame."
+            )
         return newest
     names = list(dict.fromkeys(name for name, _ in ahead.values()))
     n_ahead = max(step for _, step in ahead.values())
-    to_come = _read_future(future, names, task, grid, [t[:n_ahead] for t in times])
+    future, rows_to_come = _read_future(
+        future, names, task, grid, [t[:n_ahead] for t in times]
+    )
+    # Of each series, its rows and then those to come, which are numbered on.
+    bounds = pairwise(grid.series.bounds)
+    numbers = [
+        np.append(grid.series.rows(np.arange(*ends)), len(newest) + to_come)
+        for ends, to_come in zip(bounds, rows_to_come, strict=True)
+    ]
+    whole = {
+        name: pd.concat(
+            [pd.Series(table[name]) for table in (newest, future)], ignore_index=True
+        )
+        for name in names
+    }
     columns = {}
     for name, (source, step) in ahead.items():
-        values = np.asarray(newest[source])
-        moved = np.empty(len(newest), dtype=np.result_type(values, to_come[source]))
-        for s, (begin, end) in enumerate(pairwise(grid.series.bounds)):
-            rows = grid.series.rows(np.arange(begin, end))
-            moved[rows] = np.append(values[rows], to_come[source][s])[step:][
-                : len(rows)
-            ]
-        columns[name] = pd.Series(moved)
+        moved = np.empty(len(newest), dtype=int)
+        for of_series in numbers:
+            here = of_series[:-n_ahead]
+            moved[here] = of_series[step : step + len(here)]
+        columns[name] = whole[source].take(moved)
     return add_columns(newest, columns)
 
 
 def _read_future(future, names, task, grid, times):
-    """Read what is known of the steps to come, one row of values a series."""
+    """Read what is known of the steps to come: the table, and rows of each series."""
     if future is None:
         raise InvalidSequenceError(
             f"the model was fitted with {names[0]!r} known in advance: pass what it "
             "will be at the steps to come in future=, a row a step."
         )
-    future = as_frame(future, OWNER)
-    read_columns(future, names, "known")
+    future = as_frame(future, "future=")
+    for name in names:
+        if name not in list(future.columns):
+            raise InvalidSequenceError(
+                f"future has no column {name!r}, which the model was fitted to know in "
+                f"advance; its columns are {list(future.columns)}."
+            )
     known_times = None
     if grid.times is not None:
         known_times = times_of_frame(future, task.time, "future")
@@ -308,19 +332,20 @@ def _read_future(future, names, task, grid, times):
     if task.group_by is not None:
         groups = np.asarray(frame_column(future, task.group_by, "group_by"), object)
         labels = grid.series.labels
-    found = {name: np.empty((len(times), len(times[0]))) for name in names}
-    for s, (label, of_series) in enumerate(zip(labels, times, strict=True)):
+    found = []
+    for label, of_series in zip(labels, times, strict=True):
         rows = np.flatnonzero(groups == label)
         rows = rows[_find_times(known_times, rows, of_series, label, task)]
+        found.append(rows)
         for name in names:
-            found[name][s] = np.asarray(future[name])[rows]
-            if np.isnan(found[name][s]).any():
-                step = int(np.isnan(found[name][s]).argmax())
+            missing = np.asarray(pd.isna(np.asarray(future[name])))[rows]
+            if missing.any():
                 raise InvalidSequenceError(
-                    f"future has no value of {name!r} at {of_series[step]}"
-                    f"{_of_series(label, task)}, and the model needs it."
+                    f"future has no value of {name!r} at "
+                    f"{of_series[int(missing.argmax())]}{_of_series(label, task)}, "
+                    "and the model needs it."
                 )
-    return found
+    return future, found
 
 
 def _find_times(known_times, rows, wanted, label, task):

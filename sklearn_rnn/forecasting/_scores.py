@@ -38,7 +38,7 @@ def score_forecasts(
         mae, rmse : mean absolute, and root mean squared, error in the units of
             the target.
         mase : mean absolute error over that of the seasonal naive forecast in
-            the training rows.
+            the training rows, where those are longer than a season.
         smape : symmetric mean absolute percentage error, in percent.
         naive_mae, naive_rmse : errors of the seasonal naive forecast, where
             there is one.

@@ -26,6 +26,9 @@ from sklearn_rnn.preprocessing._times import Times
 # How many places an error lists.
 SHOWN = 3
 
+# Rows of a grid for every row that is there, at most: more is a mistyped date.
+MAX_FILLED = 1000
+
 IRREGULAR = (
     "the rows of the table are not a regular step apart, so 'rows ahead' is no time "
     "ahead. Bring them on a grid, for example with df.resample('h').mean()"
@@ -196,8 +199,12 @@ def fill_grid(data, *, freq, time, group_by, owner):
 def _grid_of_series(grid, rows):
     """Return all times from the first row of a series to its last, on its grid."""
     labels = grid.times.labels[rows]
+    _refuse_endless(grid, labels)
+    rule = grid.rule
     if labels.dtype.kind == "f":
-        whole = _grid_of_floats(labels, grid.rule.step)
+        whole = _grid_of_floats(labels, rule.step)
+    elif isinstance(rule, CalendarStep) and rule.offset.is_on_offset(labels[0]):
+        whole = pd.date_range(labels[0], labels[-1], freq=rule.offset, name=labels.name)
     else:
         whole, n_steps = labels[:1], len(labels)
         while whole[-1] < labels[-1]:
@@ -213,6 +220,22 @@ def _grid_of_series(grid, rows):
             f"steps of {step} from {labels[0]}: move it, or drop it."
         )
     return whole
+
+
+def _refuse_endless(grid, labels):
+    """Refuse a date that was mistyped, before millions of rows are put in."""
+    ticks = labels.asi8 if isinstance(labels, pd.PeriodIndex) else labels.to_numpy()
+    steps = np.diff(ticks)
+    if len(steps) == 0:
+        return
+    n_steps = (ticks[-1] - ticks[0]) / np.median(steps)
+    if n_steps > MAX_FILLED * len(labels):
+        jump = int(np.argmax(steps))
+        raise InvalidSequenceError(
+            f"the grid of times would have {n_steps:.0f} rows for {len(labels)} of the "
+            f"table, because {labels[jump + 1]} comes after {labels[jump]}. Is that "
+            "time right? If so, fill the table yourself."
+        )
 
 
 def _grid_of_floats(labels, step):

@@ -473,7 +473,7 @@ def test_a_future_that_does_not_tell_is_refused(change, message):
 @pytest.mark.parametrize("future", ["abc", 3, np.zeros((2, 1))])
 def test_a_future_that_is_no_frame_is_refused(future):
     table = make_table()
-    with pytest.raises(TypeError, match="forecast needs a pandas or polars"):
+    with pytest.raises(TypeError, match="future= needs a pandas or polars"):
         forecast(fit_with_plan(table), table, future=future)
 
 
@@ -601,7 +601,7 @@ def test_newest_rows_of_another_kind_are_refused(change, message):
 @pytest.mark.parametrize("newest", ["abc", None, 3, np.zeros((5, 3)), [[1.0]]])
 def test_what_is_no_frame_is_refused(newest):
     model = fit(make_model(), make_table())
-    with pytest.raises(TypeError, match="forecast needs a pandas or polars DataFrame"):
+    with pytest.raises(TypeError, match="future= needs a pandas or polars DataFrame"):
         forecast(model, newest)
 
 

@@ -298,8 +298,25 @@ def test_interleaved_series_are_filled_the_same():
     mixed = table.sort_values("when", kind="stable")
     X, Y = make_forecast_frame(table, "temp", **options)
     mixed_X, mixed_Y = make_forecast_frame(mixed, "temp", **options)
-    pd.testing.assert_frame_equal(mixed_X, X)
-    pd.testing.assert_frame_equal(mixed_Y, Y)
+    assert mixed_X["when"].is_monotonic_increasing  # in time's order, as it was
+    in_order = mixed_X.sort_values(["station", "when"])
+    X = X.reset_index(drop=True)
+    pd.testing.assert_frame_equal(in_order.reset_index(drop=True), X)
+    mixed_Y = mixed_Y.loc[in_order.index].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mixed_Y, Y.reset_index(drop=True))
+
+
+def test_a_table_without_gaps_stays_as_it_is():
+    table = hourly(np.arange(5.0)).reset_index()
+    X, _ = make_forecast_frame(table, "temp", time="when", missing="mask")
+    pd.testing.assert_frame_equal(X, table[:-1])
+
+
+def test_a_mistyped_date_makes_no_endless_grid():
+    table = hourly(np.arange(5.0))
+    table.index = [*table.index[:-1], pd.Timestamp("2924-01-01")]
+    with pytest.raises(InvalidSequenceError, match=r"2924-01-01.* comes after 2024"):
+        make_forecast_frame(table, "temp", freq="h", missing="mask")
 
 
 @pytest.mark.parametrize("labels", [[7, 8], [2.5, 3.5], ["a", "b"]])
@@ -400,7 +417,7 @@ def test_irregular_times_are_refused_with_mask_too():
 
 
 def test_polars_is_refused_with_mask():
-    frame = pl.from_pandas(hourly(np.arange(5.0)).reset_index())
+    frame = pl.from_pandas(hourly(np.arange(5.0)).iloc[[0, 1, 3, 4]].reset_index())
     with pytest.raises(TypeError, match=r"needs pandas: pass df.to_pandas\(\)"):
         make_forecast_frame(frame, "temp", time="when", missing="mask")
 
