@@ -118,6 +118,7 @@ class NumberCoder:
             samples.all_targets(),
             samples.target_weights(),
             self._last_values(samples.sequences),
+            slope_is_one=self._subtracts_last,
         )
 
     def _last_values(self, sequences):

@@ -80,9 +80,11 @@ class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
         least squares, so that an untrained network is already the naive
         forecast. Forecasts want it.
     subtract_last : bool, default=False
-        Whether the network reads `target_feature` as differences from its last
-        value in the sequence. It then knows the level from that value alone,
-        and follows a series to levels that training never saw.
+        Whether nothing depends on the level of `target_feature`: the network
+        reads it as differences from its last value in the sequence, and
+        predicts the change from there (b is 1). For trends, which lead to
+        levels that training never saw; a series that returns to its mean is
+        better off without.
     missing_targets : {"raise", "ignore"}, default="raise"
         What NaN in `y` means: an error, or a target that is not known. The
         loss and the score are then of those that are. With `return_sequences`

@@ -33,7 +33,7 @@ class TargetTransform:
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, y, weights=None, last=None):
+    def fit(cls, y, weights=None, last=None, slope_is_one=False):
         """Fit intercept and slope by weighted least squares, output by output.
 
         Parameters
@@ -45,6 +45,8 @@ class TargetTransform:
         last : ndarray of shape (n, n_outputs), default=None
             Last value of the feature that holds the target's past; None if
             there is none.
+        slope_is_one : bool, default=False
+            Whether the last value counts as it is, whatever least squares say.
 
         Returns
         -------
@@ -62,10 +64,10 @@ class TargetTransform:
                     "in the sequences to train on. Give more of it, or leave it out."
                 )
         with np.errstate(over="ignore", invalid="ignore"):
-            return cls._fit(y, weights, last)
+            return cls._fit(y, weights, last, slope_is_one)
 
     @classmethod
-    def _fit(cls, y, weights, last):
+    def _fit(cls, y, weights, last, slope_is_one):
         mean_y = np.average(y, axis=0, weights=weights)
         slope, mean_last = np.zeros_like(mean_y), 0.0
         if last is not None:
@@ -76,6 +78,7 @@ class TargetTransform:
             )
             # A last value that never moved tells no slope: follow it one to one.
             moved = spread > (10 * np.finfo(float).eps * np.abs(mean_last)) ** 2
+            moved &= not slope_is_one
             slope = np.where(moved, joint / np.where(moved, spread, 1.0), 1.0)
         unscaled = cls(mean_y - slope * mean_last, slope, np.ones_like(mean_y))
         residual = unscaled.residual(y, last)

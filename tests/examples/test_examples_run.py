@@ -185,7 +185,8 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
 
 
 def test_every_example_is_tested():
-    tests = Path(__file__).read_text()
+    here = Path(__file__).parent
+    tests = "".join(path.read_text() for path in here.glob("test_*.py"))
     names = {path.name for path in EXAMPLES.iterdir() if path.suffix == ".py"}
     assert all(f'load("{Path(name).stem}")' in tests for name in names)
     assert [path.name for path in EXAMPLES.glob("*.ipynb")] == [NOTEBOOK.name]

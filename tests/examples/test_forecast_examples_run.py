@@ -136,3 +136,10 @@ def test_forecasts_that_know_the_future_beat_the_last_price():
     assert "beats" in example.judge(result)
     forecasts["prediction"] = naive + rng.normal(0, 0.02, size=400)
     assert "worse" in example.judge(example.compare(forecasts, horizon=1))
+
+
+def test_tomorrows_temperature_is_forecast_better_without_the_season():
+    errors = load("tomorrows_temperature").main(["--seeds", "1"])
+    network = {name: of_table["RNNRegressor"] for name, of_table in errors.items()}
+    assert network["hour, no season"] < network["as observed"] - 0.2
+    assert network["hour, no season"] < 6.34  # ridge on 48 hours of lags
