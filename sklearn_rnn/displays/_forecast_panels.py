@@ -82,6 +82,8 @@ def read_panels(forecasts, history, *, time, group_by, target, series):
     ValueError
         If either table lacks what is asked for, or there are too many panels.
     """
+    if time is None:
+        time = _shared_time(forecasts, history)
     table = _read_forecasts(forecasts, time, group_by)
     target = list(target) if isinstance(target, tuple) else target
     targets = _choose(table.labels("target"), target, "target")
@@ -103,6 +105,15 @@ def read_panels(forecasts, history, *, time, group_by, target, series):
             shown = getattr(truth, "name", None) if name is None else name
             panels.append(Panel(label, shown, own, truth))
     return panels, table.axis
+
+
+def _shared_time(forecasts, history):
+    """Return the column of the history that is named like the forecasts' times."""
+    if not isinstance(history, pd.DataFrame) or is_dated(as_index(history.index)):
+        return None
+    name = getattr(getattr(forecasts, "index", None), "name", None) or "time"
+    dated = name in history and is_dated(as_index(history[name]))
+    return name if dated else None
 
 
 def _rows_of(frame, **labels):

@@ -199,7 +199,8 @@ def _features_of_targets(names):
         known = "y has no column names" if names is None else f"y has {list(names)}"
         raise InvalidSequenceError(
             "target_feature='auto' needs targets with names such as 'temp+1', as "
-            f"make_forecast_frame makes them: {known}. Name the feature that holds "
+            f"make_forecast_frame makes them: {known} (meta-estimators such as "
+            "TransformedTargetRegressor take them away). Name the feature that holds "
             "the target's own past."
         )
     return [feature for feature, _ in parsed]

@@ -227,6 +227,8 @@ def season_of(grid):
         if days >= 1 or steps_a_day % 1:
             return SEASONS_OF_DAYS.get(days, 1)
         return int(steps_a_day)
+    if isinstance(step, pd.offsets.CustomBusinessDay):
+        return int(np.sum(step.calendar.weekmask))
     unit = getattr(step, "freqstr", "").split("-")[0]
     return SEASONS.get(unit, 1)
 
@@ -252,8 +254,8 @@ def _read_folds(cv, pairs, stride):
         if now[train].max() >= begin:
             raise ValueError(
                 f"block {i} of cv has training rows that do not come before its "
-                "test rows, so forecasts would know what came: use TimeBlockSplit or "
-                "TimeSeriesSplit."
+                "test rows in time, so forecasts would know what came: use "
+                "TimeBlockSplit (or, for one series, TimeSeriesSplit)."
             )
         train = train[reach[train] <= begin]
         if len(train) == 0:

@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    WindowHistoryWarning,
+)
 from sklearn_rnn.estimators import find_trained, windowers
 from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
 from sklearn_rnn.forecasting._lookback import places_needed
@@ -89,6 +93,11 @@ def forecast(
     ValueError
         If target or horizon are needed, or are not those of the model.
 
+    Warns
+    -----
+    SklearnRNNWarning
+        If values are masked, and a target has none in the newest row.
+
     See Also
     --------
     make_forecast_frame : The rows and targets to fit a model on.
@@ -126,7 +135,9 @@ def forecast(
     masks = any(windower.missing == "mask" for windower in found)
     newest, numbers, series = _read_newest(newest, task, model, masks)
     grid = task.read(newest)
-    if not masks:
+    if masks:
+        _warn_of_missing(newest, grid, task)
+    else:
         refuse_breaks(grid)
     last = grid.series.bounds[1:] - 1
     ahead = _known_ahead(model, newest)
@@ -224,6 +235,26 @@ def _target_names(model):
         return getattr(find_trained(model), "target_names_", None)
     except TypeError:  # no network of this package inside
         return None
+
+
+def _warn_of_missing(newest, grid, task):
+    """Tell that a forecast starts from an older value than its origin says."""
+    last = grid.series.rows(grid.series.bounds[1:] - 1)
+    for name in dict.fromkeys(name for name, _ in task.outputs):
+        if name not in list(newest.columns):
+            continue
+        missing = np.asarray(pd.isna(np.asarray(newest[name])))[last]
+        if missing.any():
+            of_series = ""
+            if task.group_by is not None:
+                of_series = _of_series(grid.series.labels[missing][0], task)
+            warnings.warn(
+                f"{name!r} has no value in the newest row{of_series}: the forecast "
+                "goes on from the last one seen. Leave out the rows at the end that have none, "
+                "and it starts where that was.",
+                SklearnRNNWarning,
+                stacklevel=3,
+            )
 
 
 def _read_newest(newest, task, model, masks):

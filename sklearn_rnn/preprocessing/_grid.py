@@ -79,6 +79,8 @@ def read_grid(data, *, freq, time, group_by, owner):
         If times are missing, out of order, twice the same or not a regular
         step apart.
     """
+    if time is None:
+        _refuse_forgotten_times(data, owner)
     groups = None if group_by is None else frame_column(data, group_by, "group_by")
     times = times_of_frame(data, time, owner)
     series = read_series(len(data), times, groups)
@@ -93,6 +95,19 @@ def read_grid(data, *, freq, time, group_by, owner):
     if isinstance(rule, Reach):
         raise InvalidSequenceError(IRREGULAR)
     return Grid(times, series, rule)
+
+
+def _refuse_forgotten_times(data, owner):
+    """Refuse an index that only numbers the rows of a table that has dates."""
+    if is_polars(data) or data.index.dtype.kind not in "iu":
+        return
+    for name, dtype in data.dtypes.items():
+        if isinstance(dtype, pd.PeriodDtype) or getattr(dtype, "kind", "O") == "M":
+            raise InvalidSequenceError(
+                "the index of the table only numbers its rows, and its column "
+                f"{name!r} has dates: {owner} needs time={name!r}. If the index is the time, "
+                "drop that column."
+            )
 
 
 def refuse_breaks(grid):
@@ -120,8 +135,10 @@ def refuse_breaks(grid):
     more = ", ..." if len(breaks) > SHOWN else ""
     step, fill = freq_of(rule, grid.times), "df.reindex(...)"
     if isinstance(step, (timedelta, pd.offsets.BaseOffset)):
-        step = to_offset(step).freqstr
-        fill = f"df.asfreq({step!r})"
+        step, offset = to_offset(step).freqstr, to_offset(step)
+        periods = isinstance(grid.times.labels, pd.PeriodIndex)
+        if not periods and to_offset(step) == offset:  # not of a week of its own
+            fill = f"df.asfreq({step!r})"
     raise InvalidSequenceError(
         f"the table has {len(breaks)} break(s) in time, steps other than {step}: "
         f"{shown}{more}. Fill the grid, series by series, for example with "

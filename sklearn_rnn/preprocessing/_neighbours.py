@@ -20,6 +20,11 @@ REGULAR_SHARE = 0.9
 STRETCH_FACTORS = (np.inf, 4, 2, 1.5)
 
 
+# How often a day of the week must come before a shop counts as open on it.
+LEAST_WEEKS = 3
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
 class FixedStep(NamedTuple):
     """Neighbours are one span of time, or one number, apart.
 
@@ -249,9 +254,25 @@ def _candidates(times, ticks, first_of_series):
             yield _step_of_offset(offset, times)
         if factor == np.inf:
             yield from _commonest_steps(times, ticks, wall, first_of_series)
-    # A missing day is shorter than a weekend, which no factor tells from a gap.
-    if dates and (pd.DatetimeIndex(wall).day_of_week < 5).all():
-        yield CalendarStep(pd.offsets.BDay(), times.time_zone)
+    if dates:
+        yield from _steps_of_open_days(wall, times.time_zone)
+
+
+def _steps_of_open_days(wall, time_zone):
+    """Yield the step from one day of a shop or exchange to the next, if days miss.
+
+    A missing day is shorter than a weekend, which no factor tells from a gap.
+    """
+    days = pd.DatetimeIndex(wall).day_of_week
+    open_days, counts = np.unique(days, return_counts=True)
+    if len(open_days) == 7:
+        return
+    if open_days.max() < 5:
+        yield CalendarStep(pd.offsets.BDay(), time_zone)
+    if counts.min() < LEAST_WEEKS:
+        return
+    mask = " ".join(DAYS[day] for day in open_days)
+    yield CalendarStep(pd.offsets.CustomBusinessDay(weekmask=mask), time_zone)
 
 
 def _commonest_steps(times, ticks, wall, first_of_series):

@@ -17,7 +17,7 @@ from sklearn_rnn import (
     forecast,
     make_forecast_frame,
 )
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import InvalidSequenceError, SklearnRNNWarning
 from sklearn_rnn.forecasting import quantile_columns
 
 HOURS = pd.date_range("2024-01-01", periods=60, freq="h")
@@ -601,7 +601,7 @@ def test_newest_rows_of_another_kind_are_refused(change, message):
 @pytest.mark.parametrize("newest", ["abc", None, 3, np.zeros((5, 3)), [[1.0]]])
 def test_what_is_no_frame_is_refused(newest):
     model = fit(make_model(), make_table())
-    with pytest.raises(TypeError, match="future= needs a pandas or polars DataFrame"):
+    with pytest.raises(TypeError, match="forecast needs a pandas or polars DataFrame"):
         forecast(model, newest)
 
 
@@ -653,3 +653,35 @@ def test_a_function_of_rows_in_front_of_the_windower():
     model = fit(model, table)
     frame = forecast(model, table)
     np.testing.assert_allclose(frame["prediction"], model.predict(table)[-1])
+
+
+def test_a_newest_row_without_a_value_is_told_of():
+    table = pd.DataFrame(
+        {"temp": np.sin(np.arange(60.0))},
+        index=pd.date_range("2024-01-01", periods=60, freq="h"),
+    )
+    X, Y = make_forecast_frame(table, "temp", missing="mask")
+    network = RNNRegressor(hidden_size=4, max_epochs=1, missing_targets="ignore")
+    model = make_pipeline(SequenceWindower(5, missing="mask"), network).fit(X, Y)
+    table.iloc[-1] = np.nan
+    with pytest.warns(SklearnRNNWarning, match="'temp' has no value in the newest row"):
+        forecast(model, table)
+
+
+def test_times_that_were_forgotten_are_named():
+    table = pd.DataFrame({"temp": np.arange(9.0)})
+    table["when"] = pd.date_range("2024-01-01", periods=9, freq="h")
+    with pytest.raises(InvalidSequenceError, match="needs time='when'"):
+        make_forecast_frame(table, "temp")
+
+
+def test_a_shop_that_is_closed_on_sundays_has_a_step():
+    days = pd.date_range("2024-01-01", periods=120, freq="D")
+    days = days[days.day_of_week != 6]
+    table = pd.DataFrame({"sales": np.arange(float(len(days)))}, index=days)
+    X, Y = make_forecast_frame(table, "sales")
+    network = RNNRegressor(hidden_size=4, max_epochs=1, target_feature="auto")
+    model = make_pipeline(SequenceWindower(6), network).fit(X, Y)
+    assert not (forecast(model, table).index.day_of_week == 6).any()
+    with pytest.raises(InvalidSequenceError, match="break"):
+        make_forecast_frame(table.drop(index=days[50]), "sales")
