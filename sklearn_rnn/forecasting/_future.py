@@ -250,8 +250,8 @@ def _warn_of_missing(newest, grid, task):
                 of_series = _of_series(grid.series.labels[missing][0], task)
             warnings.warn(
                 f"{name!r} has no value in the newest row{of_series}: the forecast "
-                "goes on from the last one seen. Leave out the rows at the end that have none, "
-                "and it starts where that was.",
+                "goes on from the last one seen. Leave out the rows at the end that "
+                "have none, and it starts where that was.",
                 SklearnRNNWarning,
                 stacklevel=3,
             )

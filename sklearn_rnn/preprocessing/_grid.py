@@ -105,8 +105,8 @@ def _refuse_forgotten_times(data, owner):
         if isinstance(dtype, pd.PeriodDtype) or getattr(dtype, "kind", "O") == "M":
             raise InvalidSequenceError(
                 "the index of the table only numbers its rows, and its column "
-                f"{name!r} has dates: {owner} needs time={name!r}. If the index is the time, "
-                "drop that column."
+                f"{name!r} has dates: {owner} needs time={name!r}. If the index is the "
+                "time, drop that column."
             )
 
 
