@@ -13,9 +13,9 @@ from sklearn_rnn.displays._panel_grid import (
     read_axes,
     tidy_grid,
 )
-from sklearn_rnn.estimators import find_trained, windowers
+from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting import forecast
-from sklearn_rnn.preprocessing import parse_ahead
+from sklearn_rnn.preprocessing import parse_targets
 
 
 class ForecastDisplay:
@@ -443,9 +443,5 @@ def _check_counts(**counts):
 
 def _targets_of(model):
     """Return the targets that the columns of y in fit were named for; or None."""
-    try:
-        names = getattr(find_trained(model), "target_names_", None)
-    except TypeError:  # no network of this package inside
-        return None
-    ahead = [parse_ahead(name) for name in ([] if names is None else names)]
-    return list(dict.fromkeys(name for name, _ in filter(None, ahead))) or None
+    targets = parse_targets(target_names_of(model))
+    return list(dict.fromkeys(name for name, _ in targets)) or None

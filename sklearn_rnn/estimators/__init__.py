@@ -11,6 +11,7 @@ from sklearn_rnn.estimators._trained import (
     find_trained_and_input,
     lookback_of,
     predict_rows,
+    target_names_of,
     windowers,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "find_trained_and_input",
     "lookback_of",
     "predict_rows",
+    "target_names_of",
     "windowers",
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_rnn.preprocessing import parse_ahead
+from sklearn_rnn.preprocessing import parse_targets
 
 
 def read_target_names(y):
@@ -53,7 +53,4 @@ def furthest_step(names):
     >>> furthest_step(["temp+1", "temp+24"])
     24
     """
-    steps = [parse_ahead(name) for name in ([] if names is None else names)]
-    if not steps or None in steps:
-        return None
-    return max(step for _, step in steps)
+    return max((step for _, step in parse_targets(names)), default=None)

@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing import parse_ahead
+from sklearn_rnn.preprocessing import parse_targets
 
 # What a network may add to a baseline that is perfect already, as a share of the
 # target's spread, or of its size if it is constant.
@@ -194,8 +194,8 @@ def target_columns(target_feature, sequences, n_outputs, names=None):
 
 def _features_of_targets(names):
     """Return the feature that each target is the future of, by their names."""
-    parsed = [parse_ahead(name) for name in ([] if names is None else names)]
-    if not parsed or None in parsed:
+    parsed = parse_targets(names)
+    if not parsed:
         known = "y has no column names" if names is None else f"y has {list(names)}"
         raise InvalidSequenceError(
             "target_feature='auto' needs targets with names such as 'temp+1', as "

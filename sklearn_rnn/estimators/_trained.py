@@ -52,6 +52,25 @@ def find_trained(estimator):
     return _layers(estimator)[-1]
 
 
+def target_names_of(estimator):
+    """Return the names of the targets that a network was fitted on.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, of any kind.
+
+    Returns
+    -------
+    ndarray of str or None
+        None without names, or without a network of this package inside.
+    """
+    try:
+        return getattr(find_trained(estimator), "target_names_", None)
+    except TypeError:
+        return None
+
+
 def find_trained_and_input(estimator, X):
     """Return the recurrent network's estimator, and X as it gets there.
 

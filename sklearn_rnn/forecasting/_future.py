@@ -14,7 +14,7 @@ from sklearn_rnn._exceptions import (
     SklearnRNNWarning,
     WindowHistoryWarning,
 )
-from sklearn_rnn.estimators import find_trained, windowers
+from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
 from sklearn_rnn.forecasting._lookback import places_needed
 from sklearn_rnn.preprocessing import (
@@ -23,6 +23,7 @@ from sklearn_rnn.preprocessing import (
     fill_grid,
     frame_column,
     parse_ahead,
+    parse_targets,
     read_grid,
     read_steps,
     refuse_breaks,
@@ -204,12 +205,12 @@ def read_outputs(model, target, horizon):
     ValueError
         If neither the parameters nor the model say it.
     """
-    names = _target_names(model)
-    outputs = [parse_ahead(name) for name in ([] if names is None else names)]
+    names = target_names_of(model)
+    outputs = parse_targets(names)
     if target is not None and horizon is not None:
         targets = list(target) if isinstance(target, (list, tuple)) else [target]
         wanted = [(name, k) for name in targets for k in read_steps(horizon)]
-        if outputs and None not in outputs and outputs != wanted:
+        if outputs and outputs != wanted:
             raise ValueError(
                 f"the model was fitted to forecast {list(names)}, not "
                 f"target={target!r} with horizon={horizon!r}."
@@ -220,7 +221,7 @@ def read_outputs(model, target, horizon):
             f"target={target!r} and horizon={horizon!r} go together: give both, or "
             "neither to take them from the names of y's columns in fit."
         )
-    if not outputs or None in outputs:
+    if not outputs:
         known = "has no names" if names is None else f"is {list(names)}"
         raise ValueError(
             "what the model forecasts cannot be told from the y that it was fitted on, "
@@ -228,13 +229,6 @@ def read_outputs(model, target, horizon):
             "fit it on the Y that comes from there."
         )
     return outputs
-
-
-def _target_names(model):
-    try:
-        return getattr(find_trained(model), "target_names_", None)
-    except TypeError:  # no network of this package inside
-        return None
 
 
 def _warn_of_missing(newest, grid, task):

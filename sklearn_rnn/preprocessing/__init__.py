@@ -11,7 +11,7 @@ from sklearn_rnn.preprocessing._forecast import (
     read_steps,
 )
 from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
-from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead
+from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
 from sklearn_rnn.preprocessing._neighbours import freq_of
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
 from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
@@ -30,6 +30,7 @@ __all__ = [
     "name_ahead",
     "pair_with_future",
     "parse_ahead",
+    "parse_targets",
     "read_columns",
     "read_grid",
     "read_steps",

@@ -50,3 +50,26 @@ def parse_ahead(name):
     """
     match = AHEAD.fullmatch(name) if isinstance(name, str) else None
     return match and (match["name"], int(match["step"]))
+
+
+def parse_targets(names):
+    """Read from the names of targets what they are of, and how far ahead.
+
+    Parameters
+    ----------
+    names : sequence of str or None
+        Of y's columns.
+
+    Returns
+    -------
+    list of tuple (str, int)
+        Column and steps ahead of each; empty if not all names say it.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.preprocessing._names import parse_targets
+    >>> parse_targets(["temp+1", "dewp+1"]), parse_targets(["temp", "dewp+1"])
+    ([('temp', 1), ('dewp', 1)], [])
+    """
+    parsed = [parse_ahead(name) for name in ([] if names is None else names)]
+    return [] if None in parsed else parsed
