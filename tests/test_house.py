@@ -9,6 +9,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
@@ -151,6 +152,7 @@ def test_every_door_lists_what_exists(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_run(name):
     failed, _ = doctest.testmod(importlib.import_module(name))
+    plt.close("all")
     assert failed == 0
 
 

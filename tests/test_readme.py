@@ -19,6 +19,7 @@ def test_the_code_in_the_readme_runs(monkeypatch):
     )
     assert len(blocks) > 8
     names = {}
+    plt.close("all")  # matplotlib warns of more than twenty
     for block in blocks:
         indent = re.match(" *", block)[0]
         code = re.sub(f"^{indent}", "", block, flags=re.M)
