@@ -93,7 +93,7 @@ def changes_anything(estimator, params):
     defaults = estimator().get_params() | {"target_feature": "temp"}
     if estimator is RNNClassifier:
         defaults["target_feature"] = None
-    return not params or any(defaults[k] != v for k, v in params.items())
+    return not params or any(defaults.get(k, v) != v for k, v in params.items())
 
 
 def measure(params, seeds):
