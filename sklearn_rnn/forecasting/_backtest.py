@@ -20,7 +20,7 @@ from sklearn_rnn.forecasting._frames import (
 )
 from sklearn_rnn.forecasting._lookback import places_needed
 from sklearn_rnn.model_selection import TimeBlockSplit
-from sklearn_rnn.preprocessing import freq_of, pair_with_future
+from sklearn_rnn.preprocessing import freq_of, pair_with_future, take_rows
 
 OWNER = "backtest"
 
@@ -281,19 +281,15 @@ def _sorted_rows(rows, block):
 
 def _training_rows(pairs, rows):
     """Return rows of X, and their targets: one alone as scikit-learn wants it."""
-    X, Y = _select(pairs.X, rows), _select(pairs.Y, rows)
+    X, Y = take_rows(pairs.X, rows), take_rows(pairs.Y, rows)
     return X, Y if len(pairs.outputs) > 1 else Y[next(iter(Y.columns))]
-
-
-def _select(frame, rows):
-    return frame.iloc[rows] if isinstance(frame, pd.DataFrame) else frame[rows]
 
 
 def _forecast_fold(model, pairs, fold, season, refit):
     if refit:
         model = clone(model).fit(*_training_rows(pairs, fold.train))
     rows, places = _with_history(pairs, fold.test, model)
-    X = _select(pairs.X, rows)
+    X = take_rows(pairs.X, rows)
     predicted = predicted_columns(model, X, places, len(pairs.outputs))
     return pd.DataFrame({**_known_columns(pairs, fold, season), **predicted})
 
@@ -317,8 +313,10 @@ def _known_columns(pairs, fold, season):
     if series.labels is not None:
         columns["series"] = series.labels[which].repeat(n_outputs).infer_objects()
     columns["target"] = np.tile(names, len(places))
-    columns["origin"] = _labels(pairs, places).repeat(n_outputs)
-    columns["time"] = _labels(pairs, (places[:, np.newaxis] + steps).ravel())
+    origins = series.rows(places)
+    columns["origin"] = pairs.grid.labels_of(origins).repeat(n_outputs)
+    ahead = series.rows((places[:, np.newaxis] + steps).ravel())
+    columns["time"] = pairs.grid.labels_of(ahead)
     columns["horizon"] = np.tile(steps, len(places))
     columns.update(_truths(pairs, fold, places, which, season))
     return columns
@@ -341,11 +339,6 @@ def _truths(pairs, fold, places, which, season):
         naive[:, i] = _seasonal_naive(values[name], places, begins, k, season)
         scale[:, i] = scales[name]
     return {"truth": truth.ravel(), "naive": naive.ravel(), "scale": scale.ravel()}
-
-
-def _labels(pairs, places):
-    rows = pairs.grid.series.rows(places)
-    return pd.Index(rows) if pairs.grid.times is None else pairs.grid.times.labels[rows]
 
 
 def _seasonal_naive(values, places, begins, step, season):

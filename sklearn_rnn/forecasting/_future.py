@@ -27,6 +27,7 @@ from sklearn_rnn.preprocessing import (
     read_grid,
     read_steps,
     refuse_breaks,
+    take_rows,
     times_ahead,
     times_of_frame,
 )
@@ -134,30 +135,30 @@ def forecast(
     refuse_reserved(group_by)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))
     masks = any(windower.missing == "mask" for windower in found)
-    newest, numbers, series = _read_newest(newest, task, model, masks)
-    grid = task.read(newest)
+    newest = as_frame(newest, OWNER)
+    if masks:
+        newest = fill_grid(newest, **task.reading())
+    grid = read_grid(newest, **task.reading())
+    last = grid.series.bounds[1:] - 1
+    needed = places_needed(newest, grid.series, last, model)
     if masks:
         _warn_of_missing(newest, grid, task)
     else:
-        refuse_breaks(grid)
-    last = grid.series.bounds[1:] - 1
+        refuse_breaks(grid, needed)
     ahead = _known_ahead(model, newest)
     n_steps = max(step for _, step in [*task.outputs, *ahead.values()])
-    origins = _labels(grid, numbers)[grid.series.rows(last)]
+    origins = grid.labels_of(grid.series.rows(last))
     times = _times_to_come(grid, origins, n_steps)
     X = _with_known(newest, future, ahead, task, grid, times)
-    rows = grid.series.rows(last)
+    rows = np.sort(grid.series.rows(needed))
+    wanted = np.searchsorted(rows, grid.series.rows(last))
     with warnings.catch_warnings():
         # X has all the rows that a window needs, wherever there are such.
         warnings.simplefilter("ignore", WindowHistoryWarning)
-        columns = predicted_columns(model, X, rows, len(task.outputs))
-    frame = _frame(grid, origins, times, task, columns)
-    if series is None:
-        return frame
-    # The rows that were kept may begin with another series than the table does.
-    order = grid.series.labels.get_indexer(series)[:, np.newaxis]
-    n_outputs = len(task.outputs)
-    return frame.iloc[(order * n_outputs + np.arange(n_outputs)).ravel()]
+        columns = predicted_columns(
+            model, take_rows(X, rows), wanted, len(task.outputs)
+        )
+    return _frame(grid, origins, times, task, columns)
 
 
 class Task(NamedTuple):
@@ -178,11 +179,14 @@ class Task(NamedTuple):
     freq: Any
     outputs: list
 
-    def read(self, data):
-        """Read how the rows of a table stand in time."""
-        return read_grid(
-            data, freq=self.freq, time=self.time, group_by=self.group_by, owner=OWNER
-        )
+    def reading(self):
+        """Return how the rows of a table stand in time, for `read_grid`."""
+        return {
+            "freq": self.freq,
+            "time": self.time,
+            "group_by": self.group_by,
+            "owner": OWNER,
+        }
 
 
 def read_outputs(model, target, horizon):
@@ -249,25 +253,6 @@ def _warn_of_missing(newest, grid, task):
                 SklearnRNNWarning,
                 stacklevel=3,
             )
-
-
-def _read_newest(newest, task, model, masks):
-    """Keep the rows that windows need; return their numbers and the series, too."""
-    newest = as_frame(newest, OWNER)
-    if masks:
-        reading = {"freq": task.freq, "time": task.time, "group_by": task.group_by}
-        newest = fill_grid(newest, **reading, owner=OWNER)
-    series = task.read(newest).series
-    needed = places_needed(newest, series, series.bounds[1:] - 1, model)
-    rows = np.sort(series.rows(needed))
-    if isinstance(newest, pd.DataFrame):
-        return newest.iloc[rows], rows, series.labels
-    return newest[rows], rows, series.labels
-
-
-def _labels(grid, numbers):
-    """Return the times of rows, or their numbers where no times are known."""
-    return pd.Index(numbers) if grid.times is None else grid.times.labels
 
 
 def _times_to_come(grid, origins, n_steps):

@@ -9,6 +9,7 @@ from sklearn_rnn.preprocessing._forecast import (
     pair_with_future,
     read_columns,
     read_steps,
+    take_rows,
 )
 from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
@@ -35,6 +36,7 @@ __all__ = [
     "read_grid",
     "read_steps",
     "refuse_breaks",
+    "take_rows",
     "times_ahead",
     "times_of_frame",
 ]

@@ -182,7 +182,7 @@ def pair_with_future(
     # In the table's order, as X has it.
     places = places[np.argsort(grid.series.rows(places))]
     ahead = {k: grid.series.rows(places + k) for k in steps}
-    X = _select(data, grid.series.rows(places))
+    X = take_rows(data, grid.series.rows(places))
     X = add_columns(X, columns_ahead(data, known, ahead))
     Y = frame_like(X, columns_ahead(data, targets, ahead))
     outputs = [(name, k) for name in targets for k in steps]
@@ -332,10 +332,24 @@ def _places_with_targets(series, horizon):
     return places[places + horizon < end_of_series]
 
 
-def _select(data, rows):
+def take_rows(data, rows):
+    """Return some rows of a frame.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Of pandas or polars.
+    rows : ndarray of int
+        Which.
+
+    Returns
+    -------
+    DataFrame
+        Of the same kind.
+    """
     if is_polars(data):
         return data[rows]
-    unbroken = len(rows) == rows[-1] - rows[0] + 1
+    unbroken = len(rows) > 0 and len(rows) == rows[-1] - rows[0] + 1
     # A slice keeps the step that an index declares.
     return data.iloc[slice(rows[0], rows[-1] + 1) if unbroken else rows]
 

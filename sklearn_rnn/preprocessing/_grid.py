@@ -54,6 +54,10 @@ class Grid(NamedTuple):
     series: SeriesRows
     rule: FixedStep | CalendarStep | None
 
+    def labels_of(self, rows):
+        """Return the times of rows, or their numbers where no times are known."""
+        return pd.Index(rows) if self.times is None else self.times.labels[rows]
+
 
 def read_grid(data, *, freq, time, group_by, owner):
     """Read the times of a table, and the step between them.
@@ -110,13 +114,15 @@ def _refuse_forgotten_times(data, owner):
             )
 
 
-def refuse_breaks(grid):
+def refuse_breaks(grid, needed=None):
     """Refuse a table on whose grid rows are missing.
 
     Parameters
     ----------
     grid : Grid
         Of the table.
+    needed : ndarray of int, default=None
+        Places between which a break matters; None minds them all.
 
     Raises
     ------
@@ -129,6 +135,8 @@ def refuse_breaks(grid):
     breaks = np.flatnonzero(
         run_starts(rule, series.ticks, series.first) & ~series.first
     )
+    if needed is not None:
+        breaks = breaks[np.isin(breaks, needed) & np.isin(breaks - 1, needed)]
     if len(breaks) == 0:
         return
     shown = ", ".join(_describe_break(grid, place) for place in breaks[:SHOWN])
