@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sklearn_rnn.forecasting import quantile_columns
+from sklearn_rnn.forecasting import quantile_columns, symmetric_levels
 
 
 class Band(NamedTuple):
@@ -51,14 +51,12 @@ def pair_quantiles(columns):
     {'q0.5': 'median', 'q0.99': '99 % quantile'}
     """
     levels = quantile_columns(columns)
-    bands, paired = [], set()
-    for level, lower in levels.items():
-        # 1 - 0.1 and 0.9 differ in their last bits.
-        opposite = [h for h in levels if h > 0.5 and abs(1 - level - h) < 1e-9]
-        if opposite:
-            label = f"{100 * (opposite[0] - level):.4g} % interval"
-            bands.append(Band(label, lower, levels[opposite[0]]))
-            paired |= {level, opposite[0]}
+    pairs = symmetric_levels(levels)
+    bands = [
+        Band(f"{100 * (high - low):.4g} % interval", levels[low], levels[high])
+        for low, high in pairs
+    ]
+    paired = {level for pair in pairs for level in pair}
     alone = {levels[level]: _name(level) for level in levels if level not in paired}
     return Quantiles(bands, alone)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_rnn.displays._labels import label_rows, label_steps, read_symbols
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.estimators import cuts_windows, find_trained_and_input
+from sklearn_rnn.estimators import find_trained_and_input, windowers
 from sklearn_rnn.sequences import is_list_of_sequences
 
 # A unit has come on at the first step at which its state has reached this share
@@ -200,7 +200,7 @@ class HiddenStateDisplay:
 def _read_one(estimator, x):
     """Return the recurrent network's estimator, and the one sequence it reads."""
     is_one = not is_list_of_sequences(x) and np.ndim(x) < 3
-    if is_one and np.ndim(x) == 2 and cuts_windows(estimator):
+    if is_one and np.ndim(x) == 2 and windowers(estimator):
         trained, windows = find_trained_and_input(estimator, x)
         return trained, windows[-1:]
     if not is_one and len(x) != 1:

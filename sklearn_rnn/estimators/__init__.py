@@ -6,7 +6,6 @@ from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators._stateful import StatefulPredictor
 from sklearn_rnn.estimators._tagger import RNNTagger
 from sklearn_rnn.estimators._trained import (
-    cuts_windows,
     find_trained,
     find_trained_and_input,
     lookback_of,
@@ -21,7 +20,6 @@ __all__ = [
     "RNNTagger",
     "StatefulPredictor",
     "check_levels",
-    "cuts_windows",
     "find_trained",
     "find_trained_and_input",
     "lookback_of",

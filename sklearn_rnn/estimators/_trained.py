@@ -113,34 +113,6 @@ def find_trained_and_input(estimator, X):
     return layers[-1], X
 
 
-def cuts_windows(estimator):
-    """Tell whether a pipeline on the way cuts a table into windows.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        As for `find_trained`.
-
-    Returns
-    -------
-    bool
-        Whether it has a `SequenceWindower`.
-
-    Raises
-    ------
-    NotFittedError
-        If the estimator is not fitted.
-    TypeError
-        If it holds no recurrent network.
-    """
-    return any(
-        isinstance(step, SequenceWindower)
-        for layer in _layers(estimator)
-        if isinstance(layer, Pipeline)
-        for _, step in layer.steps
-    )
-
-
 def windowers(estimator):
     """Find the windowers inside an estimator, fitted or not.
 

@@ -2,7 +2,11 @@
 
 from sklearn_rnn.forecasting._backtest import backtest
 from sklearn_rnn.forecasting._conformal import ConformalCalibrator
-from sklearn_rnn.forecasting._frames import quantile_columns, series_columns
+from sklearn_rnn.forecasting._frames import (
+    quantile_columns,
+    series_columns,
+    symmetric_levels,
+)
 from sklearn_rnn.forecasting._future import forecast
 from sklearn_rnn.forecasting._scores import score_forecasts
 
@@ -13,4 +17,5 @@ __all__ = [
     "quantile_columns",
     "score_forecasts",
     "series_columns",
+    "symmetric_levels",
 ]

@@ -70,6 +70,35 @@ def quantile_columns(columns):
     return dict(sorted(found.items()))
 
 
+def symmetric_levels(levels):
+    """Pair the levels that are as far from the median as one another.
+
+    Parameters
+    ----------
+    levels : iterable of float
+        Increasing.
+
+    Returns
+    -------
+    list of tuple (float, float)
+        The widest interval first.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.forecasting._frames import symmetric_levels
+    >>> symmetric_levels([0.1, 0.5, 0.9, 0.99])
+    [(0.1, 0.9)]
+    """
+    levels = list(levels)
+    # 1 - 0.1 and 0.9 differ in their last bits.
+    return [
+        (low, high)
+        for low in levels
+        for high in levels
+        if low < high and abs(1 - low - high) < 1e-9
+    ]
+
+
 def refuse_reserved(group_by):
     """Refuse a column of series that has the name of another column here.
 
@@ -119,13 +148,7 @@ def check_frame(forecasts, wanted, owner):
             f"{owner} needs a DataFrame of forecasts, as forecast and backtest "
             f"return, got {type(forecasts).__name__}."
         )
-    lacking = [name for name in wanted if name not in forecasts.columns]
-    if lacking:
-        raise ValueError(
-            f"{owner} needs a column {lacking[0]!r}, and the forecasts have "
-            f"{list(forecasts.columns)}. The frames of forecast and backtest have "
-            "what is needed; only those of backtest have a truth."
-        )
+    _require_columns(forecasts, wanted, owner)
     if len(forecasts) == 0:
         raise ValueError(f"{owner} got forecasts without a row.")
     _refuse_what_is_not_finite(forecasts, owner)
@@ -136,11 +159,19 @@ def check_frame(forecasts, wanted, owner):
                 f"{owner} needs the times of the forecasts, in a column 'time' or as "
                 "the index, and the index only numbers the rows."
             )
-        times = forecasts.index.to_numpy()
-        if not isinstance(forecasts.index, pd.RangeIndex):
-            times = forecasts.index
+        times = forecasts.index
         forecasts = forecasts.reset_index(drop=True).assign(time=times)
     return forecasts
+
+
+def _require_columns(forecasts, wanted, owner):
+    lacking = [name for name in wanted if name not in forecasts.columns]
+    if lacking:
+        raise ValueError(
+            f"{owner} needs a column {lacking[0]!r}, and the forecasts have "
+            f"{list(forecasts.columns)}. The frames of forecast and backtest have "
+            "what is needed; only those of backtest have a truth."
+        )
 
 
 def _refuse_what_is_not_finite(forecasts, owner):
@@ -185,7 +216,7 @@ def read_keys(by, forecasts, owner):
         keys = ["target", *keys]
     if len(set(keys)) < len(keys):
         raise ValueError(f"by={by!r} names a column twice.")
-    check_frame(forecasts, keys, owner)
+    _require_columns(forecasts, keys, owner)
     for name in keys:
         if forecasts[name].isna().any():
             raise ValueError(f"column {name!r} of the forecasts has missing values.")

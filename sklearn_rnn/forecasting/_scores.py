@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from sklearn_rnn.forecasting._frames import check_frame, quantile_columns, read_keys
+from sklearn_rnn.forecasting._frames import (
+    check_frame,
+    quantile_columns,
+    read_keys,
+    symmetric_levels,
+)
 from sklearn_rnn.metrics import (
     crps_from_quantiles,
     interval_coverage,
@@ -133,9 +138,8 @@ def _scores_of_quantiles(frame, quantiles):
         "quantile_loss": mean_quantile_loss(frame["truth"], columns, levels),
         "crps": crps_from_quantiles(frame["truth"], columns, levels),
     }
-    for level, lower in quantiles.items():
-        upper = quantiles.get(round(1 - level, 10))
-        if level < 0.5 and upper is not None:
-            share = interval_coverage(frame["truth"], frame[lower], frame[upper])
-            scores[f"coverage_{100 * (1 - 2 * level):g}"] = share
+    for low, high in symmetric_levels(levels):
+        interval = frame[quantiles[low]], frame[quantiles[high]]
+        share = interval_coverage(frame["truth"], *interval)
+        scores[f"coverage_{100 * (1 - 2 * low):g}"] = share
     return scores
