@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOTEBOOK = EXAMPLES / "temperature_forecast.ipynb"
+STATIONS = ["EWR", "JFK", "LGA"]
 
 
 def load(name):
@@ -185,8 +186,171 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
 
 
 def test_every_example_is_tested():
-    here = Path(__file__).parent
-    tests = "".join(path.read_text() for path in here.glob("test_*.py"))
+    tests = Path(__file__).read_text()
     names = {path.name for path in EXAMPLES.iterdir() if path.suffix == ".py"}
     assert all(f'load("{Path(name).stem}")' in tests for name in names)
     assert [path.name for path in EXAMPLES.glob("*.ipynb")] == [NOTEBOOK.name]
+
+
+def test_co2_of_the_last_two_years_is_forecast_better_than_by_last_year(capsys):
+    results = load("co2_forecast").main(["--blocks", "1"])
+    errors = results["errors"]
+    assert list(errors.columns) == [1, 13, 26, 52]
+    rivals = errors[errors.index.str.startswith("last year")]
+    assert len(rivals) == 3
+    assert (errors.loc["RNNRegressor"] < rivals.min()).all()
+    assert results["blocks"].shape == (len(errors), 1)
+    assert results["coverage"].between(0.5, 1).all()
+    assert "80 % intervals held" in capsys.readouterr().out
+    assert_is_picture("co2_forecast.png")
+
+
+def test_what_is_expected_of_co2_was_known_a_year_before():
+    example = load("co2_forecast")
+    whole = example.make_table()
+    air = example.load_co2_weekly()
+    example.load_co2_weekly = lambda: air.loc[:"1999"]
+    part = example.make_table()
+    assert part.index[-1] - air.loc[:"1999"].index[-1] == pd.Timedelta(weeks=52)
+    pd.testing.assert_series_equal(
+        part["expected"], whole["expected"].loc[: part.index[-1]], check_freq=False
+    )
+
+
+@pytest.mark.slow
+def test_co2_is_forecast_best_for_half_a_year_and_in_most_blocks_for_a_year():
+    results = load("co2_forecast").main([])
+    errors, blocks = results["errors"], results["blocks"]
+    alone = errors.drop(index="mean of both")
+    assert (alone.loc["RNNRegressor"] <= alone.min())[[1, 13, 26]].all()
+    drifts = errors[errors.index.str.startswith("last year")]
+    assert (errors.loc["mean of both"] < drifts.min()).all()
+    assert errors.loc["RNNRegressor", 52] < errors.loc["last year + its growth", 52]
+    rivals = blocks[blocks.index.str.startswith("last year")]
+    assert (blocks.loc["RNNRegressor"] < rivals.min()).sum() == 4
+
+
+def test_the_oil_prices_are_what_their_readme_says():
+    prices = pd.read_csv(
+        EXAMPLES / "data" / "wti_oil_daily.csv.gz", index_col="date", parse_dates=True
+    )["price"]
+    assert (len(prices), prices.isna().sum()) == (3916, 145)
+    assert prices.index.equals(
+        pd.bdate_range("2004-01-01", "2019-01-03", name="date", unit=prices.index.unit)
+    )
+    assert prices.max() == 145.31  # 3 July 2008
+
+
+def test_nothing_is_claimed_for_oil_prices_that_the_numbers_do_not_say(capsys):
+    example = load("price_forecast")
+    results = example.main(["--blocks", "2"])
+    printed = capsys.readouterr().out
+    for result in results["results"].values():
+        ratio = result["RMSE, RNNRegressor (%)"] / result["RMSE, last price (%)"]
+        assert 0.95 < ratio < 1.1
+        low, high = result["at least (95 %)"], result["at most (95 %)"]
+        assert low < result["direction right"] < high
+        assert example.judge(result) in printed
+    assert list(results["coverage"].index) == [1, 5]
+    assert_is_picture("price_forecast.png")
+
+
+@pytest.mark.slow
+def test_calibrated_intervals_of_oil_prices_cover_what_they_say():
+    coverage = load("price_forecast").main([])["coverage"]
+    off = (coverage - 0.8).abs()
+    assert (off["calibrated"] < 0.02).all()
+    assert (off["calibrated"] < off["as predicted"]).all()
+
+
+@pytest.mark.parametrize(
+    ("t", "p", "right", "p_direction", "words"),
+    [
+        (3.0, 0.01, 0.56, 0.01, "beats the last price; its direction is more often"),
+        (-3.0, 0.01, 0.44, 0.01, "worse than the last price; its direction is less"),
+        (3.0, 0.06, 0.56, 0.06, "could not be chance; its direction is no better"),
+    ],
+)
+def test_the_verdict_follows_from_the_numbers(t, p, right, p_direction, words):
+    sentence = load("price_forecast").judge(
+        {
+            "t of the difference": t,
+            "p of the difference": p,
+            "direction right": right,
+            "p of the direction": p_direction,
+        }
+    )
+    assert words in sentence
+
+
+def test_forecasts_that_know_the_future_beat_the_last_price():
+    rng = np.random.default_rng(0)
+    naive = np.cumsum(rng.normal(0, 0.02, size=400))
+    truth = naive + rng.normal(0, 0.02, size=400)
+    forecasts = pd.DataFrame(
+        {"horizon": 1, "truth": truth, "naive": naive, "prediction": truth}
+    )
+    forecasts["prediction"] += rng.normal(0, 0.01, size=400)
+    example = load("price_forecast")
+    result = example.compare(forecasts, horizon=1)
+    assert result["RMSE, RNNRegressor (%)"] == pytest.approx(1, rel=0.1)
+    assert result["direction right"] > 0.8
+    assert "beats" in example.judge(result)
+    forecasts["prediction"] = naive + rng.normal(0, 0.02, size=400)
+    assert "worse" in example.judge(example.compare(forecasts, horizon=1))
+
+
+def test_tomorrows_temperature_is_forecast_better_without_the_season():
+    errors = load("tomorrows_temperature").main(["--seeds", "1"])
+    network = {name: of_table["RNNRegressor"] for name, of_table in errors.items()}
+    assert network["hour, no season"] < network["as observed"] - 0.2
+    assert network["hour, no season"] < 6.34  # ridge on 48 hours of lags
+
+
+def test_the_stations_are_forecast_from_a_few_weeks_with_holes(capsys):
+    example = load("station_forecasts")
+    table = example.load_table(n_days=50)
+    hours = (table["time"].max() - table["time"].min()) // pd.Timedelta(hours=1) + 1
+    assert len(table) < 3 * hours
+    assert table["pressure"].isna().any()
+    results = example.main(["--days", "50", "--epochs", "3"])
+    errors, coverage, tomorrow = results.values()
+    assert list(errors.index) == [(s, k) for s in STATIONS for k in (1, 6, 24)]
+    soon = errors.drop(24, level="horizon")
+    for name in ("one model", "three models"):
+        assert (soon[name] < soon["seasonal naive"]).all()
+    assert list(coverage.index) == [1, 6, 24]
+    # From so few days they are not yet as they should be.
+    assert coverage["coverage_80"].stack().between(0.55, 0.95).all()
+    assert (coverage["coverage_95"] > coverage["coverage_80"]).all(axis=None)
+    assert list(tomorrow["station"].unique()) == STATIONS
+    last = table["time"].max()
+    day = pd.date_range(last, periods=25, freq="h")[1:]
+    assert list(tomorrow.index) == 3 * list(day)
+    quantiles = tomorrow[["q0.025", "q0.1", "q0.5", "q0.9", "q0.975"]]
+    assert (quantiles.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+    assert "Picture of the next 24 hours" in capsys.readouterr().out
+    assert_is_picture("station_forecasts.png")
+
+
+def test_the_impossible_wind_is_missing_and_no_other():
+    example = load("station_forecasts")
+    table = example.load_table(n_days=400)
+    raw = example.load_nyc_weather()
+    gone = raw.loc[table["wind_speed"].isna() & raw["wind_speed"].notna()]
+    assert gone["wind_speed"].round().tolist() == [1048]
+    assert table["wind_speed"].max() < 50
+    places = table.groupby("station")[["latitude", "longitude"]].nunique()
+    assert (places == 1).all(axis=None)
+
+
+@pytest.mark.slow
+def test_calibrated_intervals_of_the_stations_cover_what_they_say():
+    results = load("station_forecasts").main([])
+    coverage, errors = results["coverage"], results["errors"]
+    for width, share in {"coverage_80": 0.8, "coverage_95": 0.95}.items():
+        off = (coverage[width] - share).abs()
+        assert (off["calibrated"] < 0.03).all()
+        assert (off["calibrated"] < off["as predicted"]).all()
+    assert (errors["one model"] < errors["seasonal naive"]).all()
+    assert (errors["one model"] < 1.05 * errors["three models"]).all()
