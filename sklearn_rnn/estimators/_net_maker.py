@@ -1,34 +1,26 @@
-"""From parameters to a network, and to a net that trains it."""
+"""From parameters and samples to a network, a loss and datasets."""
 
 import numpy as np
 import torch
 
 from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._trainer import SCHEDULER
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import check_tokens
 from sklearn_rnn.training import (
-    EpochLines,
-    ProgressBar,
     SequenceDataset,
-    SequenceNet,
     StepTargets,
     WeightedLoss,
-    check_device,
-    choose_n_threads,
-    copy_callbacks,
     find_optimizer,
     limit_threads,
-    try_scheduler,
 )
 
-# The callback that `lr_schedule` asked for, among the others.
-SCHEDULER = "lr_schedule"
 # Sequences that tell the scale of differences from the last step.
 SCALED_BY = 4096
 
 
 class NetMaker:
-    """Part of an estimator that makes ``module_`` and ``net_`` from parameters."""
+    """Part of an estimator that makes a network and datasets from parameters."""
 
     def _build(self, samples, random_state, one_batch):
         """Build an initialised network for these samples."""
@@ -88,32 +80,6 @@ class NetMaker:
             embedding_dim=int(self.embedding_dim) if embeds else None,
         )
 
-    def _make_net(self, network, schedule=(None, None), device=None):
-        """Set ``net_`` and ``module_``: a net around `network`, ready to train."""
-        schedule, scheduler = schedule
-        optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
-        self.net_ = SequenceNet(
-            network,
-            criterion=self._criterion(),
-            optimizer=optimizer,
-            lr=self.learning_rate,
-            batch_size=self.batch_size,
-            callbacks=self._callbacks(scheduler),
-            device=device or check_device(self.device),
-            verbose=0,
-            shuffle=self.shuffle,
-            clip_norm=self.clip_norm,
-            clip_value=self.clip_value,
-            bptt_steps=self.bptt_steps,
-            schedule=schedule,
-            scorer=self._outputs_score,
-            **options,
-        ).initialize()
-        if scheduler is not None:
-            try_scheduler(scheduler, self.net_.optimizer_)
-        self.module_ = self.net_.module_
-        self.n_parameters_ = sum(p.numel() for p in self.module_.parameters())
-
     def _refresh_net(self, samples):
         """Let parameters set since the last call of partial_fit count."""
         net = self.net_
@@ -137,19 +103,6 @@ class NetMaker:
         )
         return WeightedLoss(self._loss_name(), self._may_miss, class_weights, levels)
 
-    def _given_callbacks(self):
-        given = self.callbacks
-        if given is None:
-            return []
-        return given if isinstance(given, list) else [given]
-
-    def _callbacks(self, scheduler):
-        given = copy_callbacks(self._given_callbacks())
-        if scheduler is not None:
-            given += copy_callbacks([(SCHEDULER, scheduler)])
-        own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])
-        return given + [callback(type(self).__name__) for callback in own]
-
     def _dataset(self, samples):
         dtype, device = DTYPES[self._torch_dtype], self.net_.device
         weights = samples.weights
@@ -163,8 +116,3 @@ class NetMaker:
             lengths = torch.tensor(samples.sequences.lengths, device=device)
             targets = StepTargets(targets, lengths)
         return SequenceDataset(self._as_seen(samples.sequences), targets, weights)
-
-    def _n_threads(self):
-        if self.n_threads is not None:
-            return self.n_threads
-        return choose_n_threads(self.batch_size, self._network_spec)

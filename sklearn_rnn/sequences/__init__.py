@@ -14,16 +14,31 @@ from sklearn_rnn.sequences._step_targets import (
     flat_rows,
     is_missing,
 )
+from sklearn_rnn.sequences._symbols import SymbolRows, check_symbols
 from sklearn_rnn.sequences._types import SequencesLike
+from sklearn_rnn.sequences._vocabulary import (
+    BEGIN,
+    END,
+    PADDING,
+    UNKNOWN,
+    Vocabulary,
+)
 from sklearn_rnn.sequences._windows import make_windows, trailing_windows
 
 __all__ = [
+    "BEGIN",
+    "END",
+    "PADDING",
     "SequenceArray",
     "SequencesLike",
     "StepValues",
+    "SymbolRows",
+    "UNKNOWN",
+    "Vocabulary",
     "check_features",
     "check_sequences",
     "check_step_targets",
+    "check_symbols",
     "check_tokens",
     "check_with_padding",
     "flat_rows",

@@ -34,6 +34,33 @@ or StepTargets
     def __len__(self):
         return len(self.sequences)
 
+    @property
+    def lengths(self):
+        """Steps of each sequence, ndarray of shape (n_sequences,)."""
+        return self.sequences.lengths
+
+    def batch(self, indices, device):
+        """Gather some sequences and their targets.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Which.
+        device : torch.device or str
+            Where the batch goes.
+
+        Returns
+        -------
+        inputs : dict
+            Arguments of a network's ``forward``.
+        targets_and_weights : tuple of Tensor
+            As the loss takes them.
+        """
+        rows = torch.from_numpy(indices)
+        weights = None if self.weights is None else self.weights[rows]
+        inputs = to_batch(self.sequences, indices, device)
+        return inputs, (self.targets[rows], weights)
+
     def flat_targets(self):
         """Return all targets and weights, as `network_outputs` orders outputs.
 
@@ -149,8 +176,8 @@ class BatchIterator:
 
     Parameters
     ----------
-    dataset : SequenceDataset
-        What to iterate over.
+    dataset : SequenceDataset, NextStepDataset or PairDataset
+        What to iterate over: knows its `lengths`, and makes a ``batch``.
     batch_size : int
         Sequences a batch, at most.
     shuffle : bool
@@ -192,26 +219,20 @@ class BatchIterator:
             Steps that are computed and thrown away, over all that are computed.
             Draws an order: call it on an iterator of its own.
         """
-        lengths = self.dataset.sequences.lengths
+        lengths = self.dataset.lengths
         computed = sum(len(rows) * lengths[rows].max() for rows in self._batches())
         return 1 - lengths.sum() / computed
 
     def __iter__(self):
-        data = self.dataset
         for indices in self._batches():
-            rows = torch.from_numpy(indices)
-            weights = None if data.weights is None else data.weights[rows]
-            yield (
-                to_batch(data.sequences, indices, self.device),
-                (data.targets[rows], weights),
-            )
+            yield self.dataset.batch(indices, self.device)
 
     def _batches(self):
         order = np.arange(len(self.dataset))
         if not self.shuffle:
             return np.array_split(order, len(self))
         self.random_state.shuffle(order)
-        lengths = self.dataset.sequences.lengths
+        lengths = self.dataset.lengths
         if lengths.min() == lengths.max():
             return np.array_split(order, len(self))
         bucket = self.batch_size * BATCHES_PER_BUCKET

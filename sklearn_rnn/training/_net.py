@@ -4,7 +4,6 @@ import math
 import time
 from functools import partial
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
@@ -12,7 +11,6 @@ from skorch.callbacks import Callback, EarlyStopping
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._clipping import clip_gradients
-from sklearn_rnn.training._inference import network_outputs
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._truncation import gradient_steps
 
@@ -45,8 +43,10 @@ class SequenceNet(NeuralNet):
         Most steps that gradients flow back through; None has no bound.
     schedule : callable or None
         Factor of the learning rate at a share of the updates, from 0 to 1.
-    scorer : callable or None
-        ``scorer(outputs, validation)`` gives the score of an epoch.
+    judge : callable or None
+        ``judge(net, validation)`` gives loss and score of an epoch.
+    on_progress : callable or None
+        Called before each update with the share of training that is done.
     **options : dict
         For ``skorch.NeuralNet``.
 
@@ -67,7 +67,8 @@ class SequenceNet(NeuralNet):
         clip_value=None,
         bptt_steps=None,
         schedule=None,
-        scorer=None,
+        judge=None,
+        on_progress=None,
         **options,
     ):
         super().__init__(module, criterion=criterion, train_split=None, **options)
@@ -77,7 +78,8 @@ class SequenceNet(NeuralNet):
         self.clip_value = clip_value
         self.bptt_steps = bptt_steps
         self.schedule = schedule
-        self.scorer = scorer
+        self.judge = judge
+        self.on_progress = on_progress
         self.validation = None
         self.patience = None
 
@@ -312,7 +314,7 @@ class SequenceNet(NeuralNet):
         for share, compute in gradient_steps(
             self.module_, self.criterion_, batch, self.bptt_steps
         ):
-            self._set_learning_rate(share)
+            self._tell_progress(share)
             results = []
             self.optimizer_.step(partial(self._gradient, compute, batch, results))
             gradient = results[0]
@@ -342,11 +344,13 @@ class SequenceNet(NeuralNet):
         self._n_clipped += clipped
         return results[-1].loss
 
-    def _set_learning_rate(self, share_of_batch):
+    def _tell_progress(self, share_of_batch):
+        progress = (self._n_batches_done + share_of_batch) / self._n_batches
+        if self.on_progress is not None:
+            self.on_progress(progress)
         if self.schedule is None:
             return
-        done = self._n_batches_done + share_of_batch
-        factor = self.schedule(done / self._n_batches)
+        factor = self.schedule(progress)
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr * factor
 
@@ -354,12 +358,7 @@ class SequenceNet(NeuralNet):
         """Score the validation data; return whether patience is at its end."""
         if self.validation is None:
             return False
-        outputs = network_outputs(self.module_, self.validation.sequences, self.device)
-        loss = self.criterion_(outputs, self.validation.flat_targets()).item()
+        loss, score = self.judge(self, self.validation)
         self.history.record("valid_loss", loss)
-        # Outputs may overflow on validation data far from those of training.
-        finite = bool(torch.isfinite(outputs).all())
-        with np.errstate(over="ignore", invalid="ignore"):
-            score = self.scorer(outputs, self.validation) if finite else math.nan
         self.history.record("valid_score", score)
         return self.patience is not None and self.patience.exhausted(loss)

@@ -14,6 +14,7 @@ from sklearn_rnn.training import (
     SequenceNet,
     WeightedLoss,
     find_optimizer,
+    network_outputs,
 )
 
 N_SEQUENCES = 12
@@ -24,6 +25,12 @@ def make_data(seed=0, scale=1.0):
     X = rng.normal(size=(N_SEQUENCES, 5, 2))
     y = scale * torch.from_numpy(X[:, -1, :1])
     return SequenceDataset(check_sequences(X), y)
+
+
+def judge(net, validation):
+    outputs = network_outputs(net.module_, validation.sequences, net.device)
+    loss = net.criterion_(outputs, validation.flat_targets()).item()
+    return loss, -outputs.mean().item()
 
 
 def make_net(*callbacks, optimizer="adam", learning_rate=0.05, seed=0, **options):
@@ -38,7 +45,7 @@ def make_net(*callbacks, optimizer="adam", learning_rate=0.05, seed=0, **options
         batch_size=4,
         callbacks=list(callbacks),
         random_state=np.random.RandomState(0),
-        scorer=lambda outputs, validation: -outputs.mean().item(),
+        judge=judge,
         **optimizer_options,
         **options,
     ).initialize()

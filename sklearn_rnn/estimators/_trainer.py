@@ -1,0 +1,196 @@
+"""What every estimator with a network shares: how it is trained, and pickled."""
+
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from skorch.callbacks import LRScheduler
+
+from sklearn_rnn.estimators._state import DTYPES, PortableState
+from sklearn_rnn.kernels import CELLS
+from sklearn_rnn.training import (
+    OPTIMIZERS,
+    SCHEDULES,
+    EpochLines,
+    Patience,
+    ProgressBar,
+    SequenceNet,
+    any_lr_scheduler,
+    check_device,
+    choose_n_threads,
+    copy_callbacks,
+    find_optimizer,
+    find_schedule,
+    limit_threads,
+    try_scheduler,
+)
+
+# The callback that `lr_schedule` asked for, among the others.
+SCHEDULER = "lr_schedule"
+
+
+class Trainer(PortableState, BaseEstimator):
+    """Base of the estimators: a network, and the loop that trains it.
+
+    A subclass says what the loss is (``_criterion``) and how validation data are
+    judged (``_judge``), and knows the shape of its network (``_network_spec``).
+    """
+
+    _parameter_constraints = {
+        "cell": [StrOptions(set(CELLS))],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "residual": ["boolean"],
+        "layer_norm": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "weight_drop": [Interval(Real, 0, 1, closed="left")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), type],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [
+            StrOptions({*SCHEDULES, "plateau"}),
+            callable,
+            LRScheduler,
+            torch.optim.lr_scheduler.LRScheduler,  # refused, with what to do
+            None,
+        ],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "shuffle": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "callbacks": [list, HasMethods("on_epoch_end"), None],
+        "dtype": [StrOptions({"auto", *DTYPES})],
+        "device": [str, torch.device],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, **parameters):
+        # The signature that a user sees is that of the subclass.
+        for name, value in parameters.items():
+            setattr(self, name, value)
+
+    def _check_callbacks(self):
+        """Refuse two who set the learning rate."""
+        if self.lr_schedule is not None and any_lr_scheduler(self._given_callbacks()):
+            raise ValueError(
+                f"callbacks has an LRScheduler, and lr_schedule={self.lr_schedule!r} "
+                "sets the learning rate as well. Set lr_schedule=None."
+            )
+
+    @contextmanager
+    def _all_or_nothing(self):
+        """Leave a fitted estimator as it was if its next fit fails to begin."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "module_")
+
+    def _make_net(self, network, schedule=(None, None), device=None):
+        """Set ``net_`` and ``module_``: a net around `network`, ready to train."""
+        schedule, scheduler = schedule
+        optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
+        self.net_ = SequenceNet(
+            network,
+            criterion=self._criterion(),
+            optimizer=optimizer,
+            lr=self.learning_rate,
+            batch_size=self.batch_size,
+            callbacks=self._callbacks(scheduler),
+            device=device or check_device(self.device),
+            verbose=0,
+            shuffle=self.shuffle,
+            clip_norm=self.clip_norm,
+            clip_value=self.clip_value,
+            bptt_steps=self.bptt_steps,
+            schedule=schedule,
+            judge=self._judge,
+            on_progress=self._on_progress,
+            **options,
+        ).initialize()
+        if scheduler is not None:
+            try_scheduler(scheduler, self.net_.optimizer_)
+        self.module_ = self.net_.module_
+        self.n_parameters_ = sum(p.numel() for p in self.module_.parameters())
+
+    # What is called before each update with the share of training that is done.
+    _on_progress = None
+
+    def _find_schedule(self, validation):
+        """Return what sets the learning rate: a function or a callback."""
+        return find_schedule(
+            self.lr_schedule,
+            learning_rate=self.learning_rate,
+            monitor="train_loss" if validation is None else "valid_loss",
+            tol=self.tol,
+        )
+
+    def _train(self, data, held_out, n_epochs, random_state):
+        """Train ``net_`` and record what happened, whatever happens."""
+        net = self.net_
+        net.random_state = np.random.RandomState(random_state.randint(2**31 - 1))
+        generator = torch.Generator(net.device)
+        generator.manual_seed(random_state.randint(2**31 - 1))
+        self.module_.seed_dropout(generator)
+        patience = None
+        if self.early_stopping:
+            patience = Patience(self.n_iter_no_change, self.tol)
+        first = len(net.history)
+        try:
+            with limit_threads(self._n_threads()):
+                net.train(data, held_out, n_epochs, patience)
+        finally:
+            self._record(net.history[first:], patience)
+
+    def _record(self, rows, patience):
+        """Set the attributes that tell how training went, from finished epochs."""
+        rows = [row for row in rows if "dur" in row]
+        for row in rows:
+            kept = {key: value for key, value in row.items() if key != "batches"}
+            self.history_.append({**kept, "epoch": len(self.history_) + 1})
+        self.n_iter_ = len(self.history_)
+        self.loss_curve_ = [row["train_loss"] for row in self.history_]
+        scores = [row["valid_score"] for row in self.history_ if "valid_score" in row]
+        self.validation_scores_ = scores or None
+        n_kept = len(rows) if patience is None else patience.best_epoch + 1
+        self.best_epoch_ = self.n_iter_ - len(rows) + n_kept
+        best_row = self.history_[self.best_epoch_ - 1] if self.best_epoch_ else {}
+        self.best_validation_score_ = best_row.get("valid_score")
+
+    def _given_callbacks(self):
+        given = self.callbacks
+        if given is None:
+            return []
+        return given if isinstance(given, list) else [given]
+
+    def _callbacks(self, scheduler):
+        given = copy_callbacks(self._given_callbacks())
+        if scheduler is not None:
+            given += copy_callbacks([(SCHEDULER, scheduler)])
+        own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])
+        return given + [callback(type(self).__name__) for callback in own]
+
+    def _n_threads(self):
+        if self.n_threads is not None:
+            return self.n_threads
+        return choose_n_threads(self.batch_size, self._network_spec)

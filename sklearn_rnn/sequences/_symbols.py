@@ -1,0 +1,138 @@
+"""Symbols: characters, words, notes, anything hashable, in sequences."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+
+
+class SymbolRows(NamedTuple):
+    """Sequences of symbols as they were given.
+
+    Parameters
+    ----------
+    rows : list of str or list of list
+        The sequences; of a str the symbols are its characters.
+    are_text : bool
+        Whether they are strings.
+    """
+
+    rows: list
+    are_text: bool
+
+
+def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
+    """Read `X` as sequences of symbols.
+
+    Parameters
+    ----------
+    X : list, Series or array of str, or of lists, tuples or 1-D arrays
+        Strings are sequences of their characters; the others are sequences of
+        symbols of any hashable kind. A 2-D array is one sequence a row.
+    owner : str, default="the estimator"
+        Who asks, for the messages.
+    name : str, default="X"
+        What is read, for the messages.
+    allow_empty : bool, default=False
+        Whether a sequence may have no symbols.
+
+    Returns
+    -------
+    SymbolRows
+        The sequences, tuples and arrays as lists.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If there is no sequence, one is empty, or is neither a string nor symbols.
+    TypeError
+        If a symbol cannot be hashed, or `X` is one string or a table.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.sequences import check_symbols
+    >>> check_symbols([(60, 62), [64]])
+    SymbolRows(rows=[[60, 62], [64]], are_text=False)
+    """
+    rows = _rows(X, owner, name)
+    if len(rows) == 0:
+        raise InvalidSequenceError(
+            f"{name} is empty: {owner} needs at least one sequence."
+        )
+    are_text = isinstance(rows[0], str)
+    rows = [_row(row, f"{name}[{i}]", are_text, owner) for i, row in enumerate(rows)]
+    if not allow_empty:
+        for i, row in enumerate(rows):
+            if len(row) == 0:
+                raise InvalidSequenceError(
+                    f"{name}[{i}] is empty: {owner} needs at least one symbol in every "
+                    "sequence. Leave it out."
+                )
+    return SymbolRows(rows, are_text)
+
+
+def _rows(X, owner, name):
+    if isinstance(X, (str, bytes)):
+        raise TypeError(
+            f"{name} is a single string, but {owner} takes a list of them: pass "
+            f"[{name}]."
+        )
+    if isinstance(X, pd.DataFrame):
+        raise TypeError(
+            f"{name} is a table, but {owner} takes sequences of symbols: pass the "
+            f"column that holds them, such as {name}[{str(X.columns[0])!r}]."
+        )
+    if isinstance(X, pd.Series):
+        return X.tolist()
+    if isinstance(X, np.ndarray):
+        if X.ndim not in (1, 2):
+            raise InvalidSequenceError(
+                f"{name} has {X.ndim} dimensions; sequences of symbols are an array of "
+                "shape (n_sequences, n_timesteps), or a list of sequences."
+            )
+        return X.tolist()
+    if not hasattr(X, "__len__") or not hasattr(X, "__getitem__") or hasattr(X, "keys"):
+        raise TypeError(
+            f"{name} is of type {type(X).__name__}; {owner} takes a list, Series or "
+            "array of strings or of lists of symbols."
+        )
+    return list(X)
+
+
+def _row(row, place, are_text, owner):
+    if isinstance(row, (str, np.str_)) == are_text and (
+        are_text or isinstance(row, (list, tuple))
+    ):
+        return str(row) if are_text else _hashable(list(row), place)
+    if isinstance(row, (np.ndarray, pd.Series)) and not are_text and row.ndim == 1:
+        return _hashable(row.tolist(), place)
+    if row is None or (np.ndim(row) == 0 and pd.isna(row)):
+        raise InvalidSequenceError(
+            f"{place} is {row!r}, a missing value. Leave it out, or put an empty "
+            "string in its place where that is what it means."
+        )
+    kind = "a string" if isinstance(row, str) else f"of type {type(row).__name__}"
+    wanted = "strings, as the first one is" if are_text else "lists of symbols"
+    if np.ndim(row) == 2:
+        kind = f"an array of shape {np.shape(row)}"
+    raise InvalidSequenceError(
+        f"{place} is {kind}, but {owner} takes {wanted}. Make all sequences of one "
+        "kind: strings, or lists of hashable symbols."
+    )
+
+
+def _hashable(row, place):
+    try:
+        symbols = set(row)
+    except TypeError as error:
+        raise TypeError(
+            f"{place} holds a symbol that cannot be hashed: {error}. Make tuples of "
+            "lists and arrays."
+        ) from error
+    if any(symbol != symbol for symbol in symbols):
+        raise InvalidSequenceError(
+            f"{place} holds NaN, which is no symbol: it does not even equal itself."
+        )
+    return row
