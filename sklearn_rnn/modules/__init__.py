@@ -7,6 +7,7 @@ from sklearn_rnn.modules._dropout import (
     LockedDropout,
     WeightDrop,
 )
+from sklearn_rnn.modules._embedding import TiedHead, TokenDropout, TokenEmbedding
 from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._network import NetworkSpec, SequenceNetwork, build_network
 from sklearn_rnn.modules._pooling import (
@@ -32,6 +33,9 @@ __all__ = [
     "Pooling",
     "RecurrentCore",
     "SequenceNetwork",
+    "TiedHead",
+    "TokenDropout",
+    "TokenEmbedding",
     "WeightDrop",
     "build_network",
     "initialize",

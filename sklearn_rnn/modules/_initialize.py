@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from sklearn_rnn.modules._core import RecurrentCore
+from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 
 
 @torch.no_grad()
@@ -13,7 +14,7 @@ def initialize(network, generator):
     Recurrent weights are orthogonal and input weights Glorot-uniform, gate by
     gate; biases are zero, but an LSTM's forget gate starts at 1; layer
     normalisation starts as plain normalisation; other layers are Glorot-uniform
-    and embeddings standard normal.
+    and embeddings normal with standard deviation 0.1.
 
     Parameters
     ----------
@@ -50,10 +51,10 @@ def initialize(network, generator):
                 module.bias.zero_()
         elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
-        elif isinstance(module, nn.Embedding):
-            module.weight.normal_(generator=generator)
-            # The last row stands for unknown tokens: it says nothing.
-            module.weight[-1] = 0.0
+        elif isinstance(module, TokenEmbedding):
+            module.initialize(generator)
+        elif isinstance(module, TiedHead):
+            module.bias.zero_()
 
 
 def _initialize_core(core, generator):

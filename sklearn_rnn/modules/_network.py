@@ -7,6 +7,7 @@ from torch import nn
 
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import HeldDropout, InputDropout, LockedDropout
+from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._pooling import POOLINGS
 
@@ -46,6 +47,10 @@ class NetworkSpec:
         Size of the vocabulary, for sequences of integers; None for numbers.
     embedding_dim : int, default=None
         Width of a token's embedding.
+    token_dropout : float, default=0.0
+        Share of the tokens that read as unknown in training.
+    tied : bool, default=False
+        Whether the outputs are scores of the same tokens, by their embeddings.
 
     Examples
     --------
@@ -68,6 +73,8 @@ class NetworkSpec:
     pooling: str | None = "last"
     n_tokens: int | None = None
     embedding_dim: int | None = None
+    token_dropout: float = 0.0
+    tied: bool = False
 
 
 class SequenceNetwork(nn.Module):
@@ -85,7 +92,7 @@ class SequenceNetwork(nn.Module):
     pooling : Pooling or None
         From states to one vector a sequence; None where every step has its
         outputs.
-    head : torch.nn.Linear
+    head : torch.nn.Linear or TiedHead
         From that vector, or from the state of every step, to the outputs.
     center, factor : Tensor of shape (n_features,)
         Inputs enter the core as ``(x - center) * factor``.
@@ -105,8 +112,9 @@ class SequenceNetwork(nn.Module):
         self.spec = spec
         width = spec.n_features
         if spec.n_tokens is not None:
-            # One row more, for tokens that were not seen in training.
-            self.embedding = nn.Embedding(spec.n_tokens + 1, spec.embedding_dim)
+            self.embedding = TokenEmbedding(
+                spec.n_tokens, spec.embedding_dim, spec.token_dropout
+            )
             width = spec.embedding_dim
         # The dimensions of an embedding are units like others; features are not.
         hide = InputDropout if spec.n_tokens is None else LockedDropout
@@ -127,7 +135,10 @@ class SequenceNetwork(nn.Module):
             pooling = POOLINGS[spec.pooling]
             self.pooling = pooling(self.core.output_size, spec.bidirectional)
         self.dropout = LockedDropout(spec.dropout)
-        self.head = nn.Linear(self.core.output_size, spec.n_outputs)
+        if spec.tied:
+            self.head = TiedHead(self.embedding, self.core.output_size)
+        else:
+            self.head = nn.Linear(self.core.output_size, spec.n_outputs)
         self.register_buffer("center", torch.zeros(spec.n_features, dtype=torch.double))
         self.register_buffer("factor", torch.ones(spec.n_features, dtype=torch.double))
 
@@ -178,15 +189,14 @@ class SequenceNetwork(nn.Module):
         state : tuple
             Of the core, after step T.
         """
-        x = self.input_dropout(self._inputs(x), new_masks)
+        x = self.input_dropout(self._inputs(x, new_masks), new_masks)
         return self.core.run(x, lengths, state, new_masks)
 
-    def _inputs(self, x):
+    def _inputs(self, x, new_masks=True):
         """Return steps as the core reads them, (T, N, F): torch's own order."""
         x = x.transpose(0, 1)
         if self.spec.n_tokens is not None:
-            tokens = x.squeeze(-1).long().clamp(max=self.spec.n_tokens)
-            return self.embedding(tokens)
+            return self.embedding(x.squeeze(-1).long(), new_masks)
         # Centred in double: a large offset would eat float32's digits.
         return ((x - self.center) * self.factor).to(self.head.weight.dtype)
 

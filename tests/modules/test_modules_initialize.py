@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sklearn_rnn.kernels import CELLS
-from sklearn_rnn.modules import RecurrentCore, initialize
+from sklearn_rnn.modules import RecurrentCore, TokenEmbedding, initialize
 
 
 def initialised(module, seed=0):
@@ -63,11 +63,11 @@ def test_linear_layers_are_glorot_with_zero_bias():
     assert (linear.bias == 0).all()
 
 
-def test_embeddings_are_standard_normal_and_unknown_tokens_say_nothing():
-    embedding = initialised(nn.Embedding(101, 50))
+def test_embeddings_are_small_and_unknown_tokens_say_nothing():
+    embedding = initialised(TokenEmbedding(100, 50))
     seen = embedding.weight[:-1]
-    assert abs(seen.mean()) < 0.1
-    assert abs(seen.std() - 1) < 0.1
+    assert abs(seen.mean()) < 0.01
+    assert abs(seen.std() - 0.1) < 0.01
     assert (embedding.weight[-1] == 0).all()
 
 
