@@ -18,6 +18,7 @@ from sklearn_rnn.displays import (
 )
 from sklearn_rnn.estimators import (
     RNNClassifier,
+    RNNGenerator,
     RNNRegressor,
     RNNTagger,
     StatefulPredictor,
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidSequenceError",
     "LossCurveDisplay",
     "RNNClassifier",
+    "RNNGenerator",
     "RNNRegressor",
     "RNNTagger",
     "SequenceArray",

@@ -1,8 +1,10 @@
 """What a user fits."""
 
 from sklearn_rnn.estimators._classifier import RNNClassifier
+from sklearn_rnn.estimators._generator import RNNGenerator
 from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._regressor import RNNRegressor
+from sklearn_rnn.estimators._sampling import Sampling
 from sklearn_rnn.estimators._stateful import StatefulPredictor
 from sklearn_rnn.estimators._tagger import RNNTagger
 from sklearn_rnn.estimators._trained import (
@@ -16,8 +18,10 @@ from sklearn_rnn.estimators._trained import (
 
 __all__ = [
     "RNNClassifier",
+    "RNNGenerator",
     "RNNRegressor",
     "RNNTagger",
+    "Sampling",
     "StatefulPredictor",
     "check_levels",
     "find_trained",

@@ -17,6 +17,11 @@ from sklearn_rnn.training._inference import (
 )
 from sklearn_rnn.training._losses import WeightedLoss, has_target
 from sklearn_rnn.training._net import SequenceNet
+from sklearn_rnn.training._next_steps import (
+    NextStepDataset,
+    cut_into_streams,
+    log_likelihoods,
+)
 from sklearn_rnn.training._optimizers import OPTIMIZERS, find_optimizer
 from sklearn_rnn.training._patience import Patience
 from sklearn_rnn.training._pieces import (
@@ -44,6 +49,7 @@ __all__ = [
     "BatchIterator",
     "EpochLines",
     "NO_CODE",
+    "NextStepDataset",
     "OPTIMIZERS",
     "Patience",
     "ProgressBar",
@@ -58,11 +64,13 @@ __all__ = [
     "choose_n_threads",
     "clip_gradients",
     "copy_callbacks",
+    "cut_into_streams",
     "find_optimizer",
     "find_schedule",
     "gradient_steps",
     "has_target",
     "limit_threads",
+    "log_likelihoods",
     "n_epochs_for",
     "network_outputs",
     "new_random_state",

@@ -1,5 +1,7 @@
 """Losses that take sample weights."""
 
+from functools import partial
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -36,8 +38,32 @@ def quantile_loss(outputs, targets, levels, reduction="none"):
     return losses.mean() if reduction == "mean" else losses
 
 
+def bernoulli_loss(outputs, targets, reduction="none"):
+    """Compute the negative log-likelihood of frames of zeros and ones.
+
+    Parameters
+    ----------
+    outputs : Tensor of shape (N, n_features)
+        Logits of the ones.
+    targets : Tensor of shape (N, n_features)
+        The frames.
+    reduction : {"none", "mean"}, default="none"
+        Whether to average over the frames.
+
+    Returns
+    -------
+    Tensor of shape (N,) or ()
+        Summed over the features of a frame.
+    """
+    losses = F.binary_cross_entropy_with_logits(
+        outputs, targets.to(outputs.dtype), reduction="none"
+    ).sum(dim=-1)
+    return losses.mean() if reduction == "mean" else losses
+
+
 LOSSES = {
     "log_loss": F.cross_entropy,
+    "bernoulli": bernoulli_loss,
     "squared_error": F.mse_loss,
     "absolute_error": F.l1_loss,
     "huber": lambda outputs, targets, reduction: F.huber_loss(
@@ -67,8 +93,10 @@ class WeightedLoss(nn.Module):
 
     Parameters
     ----------
-    loss : {"log_loss", "squared_error", "absolute_error", "huber", "quantile"}
-        ``log_loss`` compares logits with class codes, the others numbers.
+    loss : {"log_loss", "squared_error", "absolute_error", "huber", "quantile", \
+"bernoulli"}
+        ``log_loss`` compares logits with class codes, ``bernoulli`` with frames
+        of zeros and ones, the others compare numbers.
     may_miss : bool, default=False
         Whether targets may be missing: the code -1, or NaN.
     class_weights : Tensor of shape (n_classes,), default=None
@@ -76,6 +104,9 @@ class WeightedLoss(nn.Module):
     levels : Tensor of shape (n_quantiles,), default=None
         The quantiles of ``quantile``: outputs are those of the first target,
         then those of the second, ...
+    label_smoothing : float, default=0.0
+        Share of each class code's probability that ``log_loss`` spreads evenly
+        over all classes, in training.
 
     Examples
     --------
@@ -87,9 +118,20 @@ class WeightedLoss(nn.Module):
     tensor(1.)
     """
 
-    def __init__(self, loss, may_miss=False, class_weights=None, levels=None):
+    def __init__(
+        self,
+        loss,
+        may_miss=False,
+        class_weights=None,
+        levels=None,
+        label_smoothing=0.0,
+    ):
         super().__init__()
         self.loss = self._quantile_loss if loss == "quantile" else LOSSES[loss]
+        self.plain_loss = self.loss
+        if label_smoothing:
+            self.loss = partial(F.cross_entropy, label_smoothing=label_smoothing)
+        self.of_frames = loss == "bernoulli"
         self.may_miss = may_miss
         self.register_buffer("class_weights", class_weights)
         self.register_buffer("levels", levels)
@@ -122,15 +164,41 @@ class WeightedLoss(nn.Module):
             losses = losses.mean(dim=1)
         return torch.dot(losses, weights) / len(weights)
 
+    def of_steps(self, outputs, targets):
+        """Compute the loss of every step by itself, without weights.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (N, T, n_outputs)
+            Of the network.
+        targets : Tensor of shape (N, T) or (N, T, n_features)
+            Class codes or frames; -1 where there is none.
+
+        Returns
+        -------
+        Tensor of shape (N, T)
+            Without label smoothing; 0 where there is no target.
+        """
+        exists = self._exists(targets)
+        losses = outputs.new_zeros(exists.shape)
+        losses[exists] = self.plain_loss(
+            outputs[exists], targets[exists], reduction="none"
+        )
+        return losses
+
+    def _exists(self, targets):
+        """Tell which targets exist: a frame does or does not as a whole."""
+        return has_target(targets[..., 0] if self.of_frames else targets)
+
     def _quantile_loss(self, outputs, targets, reduction):
         return quantile_loss(outputs, targets, self.levels, reduction)
 
     def _select(self, outputs, targets, weights):
         """Keep the steps, or the single numbers, that have a target."""
-        exists = has_target(targets)
+        exists = self._exists(targets)
         if weights is not None:
-            across = weights.reshape(-1, *[1] * (targets.ndim - 1))
-            weights = across.expand_as(targets)[exists]
+            across = weights.reshape(-1, *[1] * (exists.ndim - 1))
+            weights = across.expand_as(exists)[exists]
         targets = targets[exists]
         if self.class_weights is not None:
             by_class = self.class_weights[targets]

@@ -196,7 +196,13 @@ UPDATE_BUDGET = 600
 MIN_EPOCHS, MAX_EPOCHS = 5, 60
 
 
-def n_epochs_for(n_sequences, batch_size, updates_a_batch=1):
+def n_epochs_for(
+    n_sequences,
+    batch_size,
+    updates_a_batch=1,
+    budget=UPDATE_BUDGET,
+    at_most=MAX_EPOCHS,
+):
     """Choose a number of epochs that makes a fixed number of updates.
 
     Parameters
@@ -207,6 +213,10 @@ def n_epochs_for(n_sequences, batch_size, updates_a_batch=1):
         Sequences a batch, at most.
     updates_a_batch : float, default=1
         Updates that a batch makes, on average.
+    budget : int, default=600
+        Updates to aim at.
+    at_most : int, default=60
+        Epochs, at most.
 
     Returns
     -------
@@ -220,4 +230,4 @@ def n_epochs_for(n_sequences, batch_size, updates_a_batch=1):
     (60, 5)
     """
     n_updates = -(-n_sequences // batch_size) * updates_a_batch
-    return min(max(math.ceil(UPDATE_BUDGET / n_updates), MIN_EPOCHS), MAX_EPOCHS)
+    return min(max(math.ceil(budget / n_updates), MIN_EPOCHS), at_most)

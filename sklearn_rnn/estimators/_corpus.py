@@ -1,0 +1,225 @@
+"""What a generator learns from: symbols with their ids, or frames."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences import (
+    BEGIN,
+    END,
+    PADDING,
+    UNKNOWN,
+    SequenceArray,
+    Vocabulary,
+    check_sequences,
+    check_symbols,
+)
+
+# How symbols of text that the vocabulary does not know are written.
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def read_corpus(X, *, owner, min_count, max_symbols):
+    """Find out what `X` is made of.
+
+    Parameters
+    ----------
+    X : str, list of str, list of list, or list of 2-D arrays
+        One text or several, sequences of symbols, or sequences of frames.
+    owner : str
+        Who asks, for the messages.
+    min_count : int
+        Symbols that are rarer stay unknown.
+    max_symbols : int or None
+        Most symbols to keep.
+
+    Returns
+    -------
+    SymbolCorpus or FrameCorpus
+        That reads and writes such sequences.
+    """
+    if are_frames(X):
+        frames = _check_frames(X, owner)
+        return FrameCorpus(owner, frames.n_features)
+    rows, are_text = _check_symbols(X, owner, "X")
+    vocabulary = Vocabulary.learn(rows, min_count=min_count, max_symbols=max_symbols)
+    if not vocabulary.symbols:
+        raise ValueError(
+            f"no symbol comes {min_count} times, which is the min_count of {owner}: "
+            "nothing is left to learn. Lower it."
+        )
+    return SymbolCorpus(owner, vocabulary, are_text, learns_ends=len(rows) > 1)
+
+
+def are_frames(X):
+    """Tell sequences of frames, 3-D or a list of 2-D arrays, from symbols."""
+    if isinstance(X, str):
+        return False
+    if hasattr(X, "ndim"):
+        return X.ndim == 3 or (X.ndim == 1 and _first_is_table(X))
+    return isinstance(X, (list, tuple)) and _first_is_table(X)
+
+
+def _first_is_table(X):
+    return len(X) > 0 and getattr(next(iter(X)), "ndim", 0) == 2
+
+
+def _check_symbols(X, owner, name):
+    if isinstance(X, str):
+        X = [X]
+    return check_symbols(X, owner=owner, name=name)
+
+
+def _check_frames(X, owner):
+    frames = check_sequences(X, owner=owner)
+    for rows, values in frames.covered_chunks():
+        bad = (values != 0) & (values != 1)
+        if bad.any():
+            row, feature = np.argwhere(bad)[0]
+            place, step = frames.locate(rows[row])
+            raise InvalidSequenceError(
+                f"X[{place}] holds {values[row, feature]} at step {step}, feature "
+                f"{feature}, but frames are made of zeros and ones. For sequences of "
+                "numbers use RNNRegressor(return_sequences=True), for symbols pass "
+                "lists of them."
+            )
+    return frames
+
+
+class SymbolCorpus(NamedTuple):
+    """Sequences of symbols, as ids.
+
+    Parameters
+    ----------
+    owner : str
+        Who reads, for the messages.
+    vocabulary : Vocabulary
+        The symbols.
+    are_text : bool
+        Whether sequences are strings.
+    learns_ends : bool
+        Whether sequences end with an end symbol: several do, a single text that
+        was cut somewhere does not.
+    """
+
+    owner: str
+    vocabulary: Vocabulary
+    are_text: bool
+    learns_ends: bool
+
+    n_features = 1
+    of_frames = False
+
+    @property
+    def n_outputs(self):
+        """Scores that a network gives for the next step."""
+        return len(self.vocabulary)
+
+    @property
+    def never_written(self):
+        """Ids that no sequence is continued with."""
+        return [PADDING, UNKNOWN, BEGIN] + [END] * (not self.learns_ends)
+
+    def encode_all(self, X, name="X"):
+        """Read sequences, each with a begin in front; see the class for the end."""
+        if are_frames(X):
+            raise TypeError(
+                f"{name} holds frames, but {self.owner} was fitted on symbols."
+            )
+        rows, are_text = _check_symbols(X, self.owner, name)
+        if are_text != self.are_text:
+            kinds = ["lists of symbols", "strings"]
+            raise TypeError(
+                f"{name} holds {kinds[are_text]}, but {self.owner} was fitted on "
+                f"{kinds[self.are_text]}."
+            )
+        sequences = self.vocabulary.encode_all(rows, bounded=True)
+        if self.learns_ends:
+            return sequences
+        return sequences.over(sequences.starts, sequences.lengths - 1)
+
+    def encode_prompt(self, prompt):
+        """Read what is to be continued as steps of shape (n_steps, 1)."""
+        if prompt is None or len(prompt) == 0:
+            return np.array([[BEGIN]])
+        rows, are_text = check_symbols([prompt], owner=self.owner, name="prompt")
+        if are_text != self.are_text:
+            kinds = ["a list of symbols", "a string"]
+            raise TypeError(
+                f"the prompt is {kinds[are_text]}, but {self.owner} was fitted on "
+                f"{'strings' if self.are_text else 'lists of symbols'}: give "
+                f"{kinds[self.are_text]}."
+            )
+        ids = self.vocabulary.encode(rows[0]).astype(np.int64)
+        # A text that was learned from its middle, too, may go on from anywhere.
+        front = [BEGIN] if self.learns_ends else []
+        return np.concatenate([np.array(front, np.int64), ids])[:, np.newaxis]
+
+    def decode(self, ids):
+        """Write ids as what was given to fit, one sequence."""
+        symbols = self.vocabulary.decode(ids, REPLACEMENT if self.are_text else None)
+        return "".join(symbols) if self.are_text else symbols
+
+
+class FrameCorpus(NamedTuple):
+    """Sequences of frames, vectors of zeros and ones.
+
+    Parameters
+    ----------
+    owner : str
+        Who reads, for the messages.
+    n_features : int
+        Width of a frame.
+    """
+
+    owner: str
+    n_features: int
+
+    of_frames = True
+    learns_ends = False
+
+    @property
+    def n_outputs(self):
+        """Scores that a network gives for the next step."""
+        return self.n_features
+
+    def encode_all(self, X, name="X"):
+        """Read sequences, each with an empty frame in front."""
+        if not are_frames(X):
+            raise TypeError(
+                f"{name} holds no frames, but {self.owner} was fitted on sequences of "
+                f"them: give 2-D arrays (n_steps, {self.n_features})."
+            )
+        frames = _check_frames(X, self.owner)
+        self._check_width(frames.n_features, name)
+        empty = np.zeros((1, self.n_features), np.uint8)
+        parts = [part for i in range(len(frames)) for part in (empty, frames[i])]
+        lengths = frames.lengths + 1
+        values = np.concatenate(parts).astype(np.uint8)
+        return SequenceArray(values, np.cumsum(lengths) - lengths, lengths)
+
+    def encode_prompt(self, prompt):
+        """Read what is to be continued as steps of shape (n_steps, n_features)."""
+        empty = np.zeros((1, self.n_features), np.uint8)
+        if prompt is None or len(prompt) == 0:
+            return empty
+        if getattr(prompt, "ndim", np.ndim(prompt)) != 2:
+            raise TypeError(
+                f"the prompt is not a 2-D array of frames, but {self.owner} was fitted "
+                f"on them: give one of shape (n_steps, {self.n_features})."
+            )
+        frames = _check_frames([np.asarray(prompt)], self.owner)
+        self._check_width(frames.n_features, "the prompt")
+        return np.concatenate([empty, frames[0].astype(np.uint8)])
+
+    def _check_width(self, n_features, name):
+        if n_features != self.n_features:
+            raise InvalidSequenceError(
+                f"{name} has frames of {n_features} features, but {self.owner} was "
+                f"fitted with {self.n_features}."
+            )
+
+    def decode(self, frames):
+        """Return frames as an array."""
+        return np.array(frames, dtype=np.uint8).reshape(-1, self.n_features)

@@ -1,0 +1,611 @@
+"""RNNGenerator: learns how sequences go on, and writes more of them."""
+
+from collections.abc import Iterator
+from itertools import count
+from numbers import Integral
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn.estimators._generator_fit import GeneratorFit
+from sklearn_rnn.estimators._sampling import Sampling
+from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.sequences import END
+from sklearn_rnn.training import (
+    NextStepDataset,
+    limit_threads,
+    new_random_state,
+    pieces_of,
+)
+
+# Steps of a prompt that are read at a time.
+PROMPT_PIECE = 1024
+
+
+class RNNGenerator(GeneratorFit):
+    """A recurrent network that learns how sequences go on, and writes more.
+
+    It reads a sequence step by step and predicts the next one: characters of a
+    text, words, notes, chords. What `X` is decides what is learned:
+
+    ===================================== =====================================
+    `X`                                   a step is
+    ===================================== =====================================
+    one str                               a character of one long text
+    list, Series or array of str          a character of several texts
+    list of lists, tuples or 1-D arrays   a symbol: a word, a note, anything that
+                                          can be hashed
+    list of 2-D arrays, or a 3-D array    a frame: several features at once, each
+                                          0 or 1, such as the keys of a piano
+    ===================================== =====================================
+
+    Of several sequences their ends are learned, too, and what is written ends
+    by itself; a single one is taken for a piece out of an endless one.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm", "gru"}, default="gru"
+        Recurrent cell: plain tanh RNN, LSTM or GRU.
+    hidden_size : int, default=64
+        Units of each layer and direction.
+    n_layers : int, default=1
+        Recurrent layers, each reading the states of the one below.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output
+        (skip connections), which keeps deep stacks trainable.
+    layer_norm : bool, default=False
+        Whether a layer's states are normalised over its units before the next
+        layer, or the output layer, reads them.
+    dropout : float, default=0.0
+        Share of the units hidden in training, between layers and before the
+        output layer, drawn anew for each sequence and hidden at all of its
+        steps (locked or variational dropout).
+    input_dropout : float, default=0.0
+        The same for the dimensions of embedded symbols, or the features of
+        frames.
+    weight_drop : float, default=0.0
+        Share of the recurrent weights set to zero in training, drawn anew for
+        each batch.
+    embedding_dim : int, default=64
+        Width of a learned vector for each symbol. Frames have none.
+    tie_embeddings : bool, default=False
+        Whether the output layer scores a symbol by the vector that it has as an
+        input, through a linear layer where the widths differ: fewer weights to
+        learn where the vocabulary is large.
+    min_count : int, default=1
+        Symbols that come more rarely in `fit` are learned as one unknown symbol,
+        which is never written.
+    max_symbols : int, default=None
+        Most symbols to learn; the rarest count as unknown. None has no bound.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
+        Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
+        Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
+    learning_rate : float, default=4e-3
+        Highest step size. A number, not the name of a schedule as in
+        ``MLPClassifier``: that is `lr_schedule`.
+    lr_schedule : {"cosine", "one_cycle", "plateau"}, callable, LRScheduler or \
+None, default="cosine"
+        How the step size runs over training: up in the first 5 % of the
+        updates and down to zero along a cosine; up in the first 30 %
+        ("one_cycle"); divided by 5 after 5 epochs in which the validation
+        loss, or else the training loss, has not fallen by `tol` ("plateau");
+        by a function from the share of the updates made to a factor; by a
+        scheduler class of torch or a ``functools.partial`` of one, stepped
+        once an epoch; by skorch's ``LRScheduler``; or constant (None). Calls
+        of partial_fit are constant.
+    weight_decay : float, default=0.0
+        Decay of the weight matrices by the optimizer; biases are spared.
+        ``MLPClassifier`` has the penalty `alpha` instead.
+    clip_norm : float, default=1.0
+        Largest norm of the whole gradient; None does not clip it.
+    clip_value : float, default=None
+        Largest size of every single derivative; None does not clip it.
+    bptt_steps : int, default=100
+        Steps that gradients flow back through (truncated backpropagation
+        through time). Longer sequences are learned piece by piece, with an update
+        each, the state carried on; memory is then that of a piece. None has no
+        bound.
+    batch_size : int, default=64
+        Sequences an update, at most. A text that is long enough is cut into as
+        many parts, which are read side by side.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training data (`max_iter` in ``MLPClassifier``).
+        "auto" aims at 2000 updates, in at least 5 and at most 200 epochs.
+    shuffle : bool, default=True
+        Whether to draw a new order for every epoch.
+    early_stopping : bool, default=False
+        Whether to set training data aside, stop when their loss no longer
+        falls, and go back to the weights with the lowest one.
+    validation_fraction : float, default=0.1
+        Share of the sequences set aside when `early_stopping` is on and no
+        ``X_val`` is given, a random choice; of a single sequence its last part.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before early stopping.
+    tol : float, default=1e-4
+        Least fall of the validation loss that counts as improvement.
+    warm_start : bool, default=False
+        Whether fit goes on from the weights and scaling of the last fit.
+    callbacks : skorch callback or list of them, default=None
+        Copied, and called during training as by skorch, except those that
+        read data sets, such as ``EpochScoring``.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network.
+    device : str or torch.device, default="cpu"
+        Where to train and predict, say "cuda"; "auto" prefers a GPU.
+    n_threads : int, default=None
+        Threads inside one operation during fit and predict, when called from
+        the main thread; None chooses by the size of the network.
+    verbose : int, default=0
+        1 shows a progress bar, 2 prints a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order and dropout. An int gives the same
+        model every time. None takes a seed from the operating system, not
+        from NumPy's global state.
+
+    Attributes
+    ----------
+    symbols_ : ndarray of object of shape (n_symbols_,) or None
+        The symbols, the most frequent first. None for frames.
+    n_symbols_ : int or None
+        How many there are. None for frames.
+    n_iter_ : int
+        Epochs trained, over all calls since the weights were drawn.
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in nats a step.
+    validation_scores_ : list of float or None
+        Validation score of each epoch (mean log-likelihood of a step, in
+        parts of long sequences), if there was validation.
+    best_epoch_ : int
+        Epoch whose weights were kept, from 1: the last one, or with early
+        stopping the one with the lowest validation loss.
+    best_validation_score_ : float or None
+        Validation score of that epoch.
+    n_parameters_ : int
+        Trained numbers in the network.
+    history_ : list of dict
+        One an epoch: losses, validation score, seconds (``dur``); mean and
+        largest norm of the gradient before clipping (``gradient_norm``,
+        ``largest_gradient_norm``), share of updates clipped
+        (``clipped_share``), and the last step size (``learning_rate``).
+    net_ : SequenceNet
+        The skorch net.
+    module_ : SequenceNetwork
+        The torch module.
+
+    See Also
+    --------
+    RNNSeq2Seq : Writes a sequence for each sequence that it reads.
+
+    Notes
+    -----
+    A step's loss is the negative log-likelihood of what came; features of a frame
+    are taken to be independent given all frames before. The output layer's bias
+    starts at the log of the symbols' shares in the training data. Ctrl-C during
+    fit reaches the caller and leaves the weights of the last finished epoch (with
+    early stopping: the best), ready to write.
+
+    References
+    ----------
+    Graves, "Generating sequences with recurrent neural networks",
+    arXiv:1308.0850, 2013. Mikolov et al., "Recurrent neural network based
+    language model", Interspeech 2010. Boulanger-Lewandowski, Bengio and Vincent,
+    "Modeling temporal dependencies in high-dimensional sequences", ICML 2012
+    (frames).
+
+    Examples
+    --------
+    >>> from sklearn_rnn import RNNGenerator
+    >>> text = "the cat sat on the mat. the dog sat on the log. " * 20
+    >>> writer = RNNGenerator(hidden_size=32, random_state=0).fit(text)
+    >>> writer.sample("the d", 10, temperature=0)
+    'og sat on '
+    >>> writer.next_symbols("the ", k=1)[0][0] in "cmdl"
+    True
+    >>> writer.bits_per_symbol("the cat sat on the log. ") < 1.5
+    True
+    """
+
+    _parameter_constraints = {
+        **Trainer._parameter_constraints,
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "tie_embeddings": ["boolean"],
+        "min_count": [Interval(Integral, 1, None, closed="left")],
+        "max_symbols": [Interval(Integral, 1, None, closed="left"), None],
+        "bptt_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "dtype": [StrOptions(set(DTYPES))],
+    }
+
+    def __init__(
+        self,
+        cell: Literal["rnn", "lstm", "gru"] = "gru",
+        hidden_size: int = 256,
+        n_layers: int = 1,
+        *,
+        residual: bool = False,
+        layer_norm: bool = False,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        embedding_dim: int = 64,
+        tie_embeddings: bool = False,
+        min_count: int = 1,
+        max_symbols: int | None = None,
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        learning_rate: float = 4e-3,
+        lr_schedule: Any = "cosine",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        clip_value: float | None = None,
+        bptt_steps: int | None = 100,
+        batch_size: int = 64,
+        max_epochs: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        dtype: Literal["float32", "float64"] = "float32",
+        device: str | torch.device = "cpu",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        super().__init__(
+            cell=cell,
+            hidden_size=hidden_size,
+            n_layers=n_layers,
+            residual=residual,
+            layer_norm=layer_norm,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            weight_drop=weight_drop,
+            embedding_dim=embedding_dim,
+            tie_embeddings=tie_embeddings,
+            min_count=min_count,
+            max_symbols=max_symbols,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            bptt_steps=bptt_steps,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            dtype=dtype,
+            device=device,
+            n_threads=n_threads,
+            verbose=verbose,
+            random_state=random_state,
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: Any = None,
+    ) -> Self:
+        """Learn how sequences go on.
+
+        Parameters
+        ----------
+        X : str, list of str, list of list, or list of arrays
+            One text or several, sequences of symbols, or sequences of frames; see
+            the class for all that is accepted.
+        y : None
+            Not used.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence in the loss.
+        X_val : like X, default=None
+            Sequences to validate on after each epoch, instead of setting some
+            of `X` aside.
+
+        Returns
+        -------
+        RNNGenerator
+            The fitted generator.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If `X` cannot be read, or a sequence is empty.
+        TypeError
+            If symbols cannot be hashed, or `X` is a table.
+        DivergenceError
+            If the loss becomes NaN or infinite; the weights of the last
+            finished epoch (with early stopping: the best) are kept.
+        """
+        return self._fit(X, sample_weight, X_val)
+
+    def sample(
+        self,
+        prompt: Any = None,
+        n_steps: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        n: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
+        """Write a continuation.
+
+        Parameters
+        ----------
+        prompt : str, list of symbols or array of frames, default=None
+            What to continue; None or an empty one begins a new sequence. Symbols
+            that fit has not seen are read as unknown.
+        n_steps : int, default=200
+            Most symbols to write. Where several sequences were learned, their
+            ends were, too, and a continuation may end before.
+        temperature : float, default=1.0
+            Divides the logits: below 1 the likely becomes likelier, above 1 the
+            unlikely. 0 always takes the likeliest.
+        top_k : int, default=None
+            Draw only from this many of the likeliest symbols.
+        top_p : float, default=None
+            Draw only from the fewest likeliest symbols that have this
+            probability together (nucleus sampling), after `top_k`.
+        n : int, default=None
+            How many continuations to write; None writes one.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; None draws otherwise each time.
+
+        Returns
+        -------
+        str, list of symbols or array of shape (n_written, n_features)
+            What was written, without the prompt, of the kind that fit was given;
+            with `n` a list of them.
+
+        Raises
+        ------
+        TypeError
+            If the prompt is not of the kind that fit was given.
+        ValueError
+            If an option is outside its range, or does not go with frames.
+        """
+        rows = [[] for _ in range(self._check_count(n, "n") if n is not None else 1)]
+        for drawn, is_live in self._written(
+            prompt,
+            self._check_count(n_steps, "n_steps"),
+            Sampling(temperature, top_k, top_p),
+            len(rows),
+            random_state,
+        ):
+            for row in np.flatnonzero(is_live):
+                rows[row].append(drawn[row])
+        texts = [self._corpus.decode(row) for row in rows]
+        return texts[0] if n is None else texts
+
+    def stream(
+        self,
+        prompt: Any = None,
+        n_steps: int | None = None,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Iterator[Any]:
+        """Write a continuation, and hand over each symbol as it comes.
+
+        Parameters
+        ----------
+        prompt : str, list of symbols or array of frames, default=None
+            As for ``sample``.
+        n_steps : int, default=None
+            Most symbols to write; None goes on until a sequence ends, if ends
+            were learned, and else for ever.
+        temperature, top_k, top_p : float or int
+            As for ``sample``.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; the same as in ``sample`` writes the same.
+
+        Yields
+        ------
+        object
+            A character, a symbol or a frame.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``sample`` does, when called.
+        """
+        if n_steps is not None:
+            n_steps = self._check_count(n_steps, "n_steps")
+        sampling = Sampling(temperature, top_k, top_p)
+        written = self._written(prompt, n_steps, sampling, 1, random_state)
+        return (self._corpus.decode([drawn[0]])[0] for drawn, _ in written)
+
+    def next_symbols(self, prompt: Any = None, k: int = 5) -> list[tuple[Any, float]]:
+        """List the likeliest continuations by one symbol.
+
+        Parameters
+        ----------
+        prompt : str, list of symbols or array of frames, default=None
+            What comes before; None or an empty one is the beginning.
+        k : int, default=5
+            Most symbols to list.
+
+        Returns
+        -------
+        list of tuple of (object, float)
+            Symbols and their probabilities, the likeliest first. They may sum to
+            less than 1, where the sequence may end or an unknown symbol may
+            come. Of frames: the features that are likeliest to be 1, each with
+            its own probability.
+        """
+        k = self._check_count(k, "k")
+        logits, _ = self._read_prompt(prompt)
+        if self._corpus.of_frames:
+            chances = torch.sigmoid(logits[0].double()).numpy()
+            return [(int(i), float(chances[i])) for i in _largest(chances, k)]
+        chances = logits[0].double().softmax(dim=0).numpy()
+        symbols = self._corpus.vocabulary.symbols
+        first = len(chances) - len(symbols)
+        order = _largest(chances[first:], k)
+        return [(symbols[i], float(chances[first + i])) for i in order]
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Compute the log-likelihood of each sequence.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences. A symbol that fit has not seen counts as an unknown one,
+            which is unlikely.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences,)
+            Summed over the steps of a sequence, its end among them where ends
+            were learned; natural logarithm.
+        """
+        return self._likelihoods(X)[0]
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Compute the mean log-likelihood of a symbol, or frame.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        float
+            Natural logarithm; the higher the better.
+        """
+        totals, n_steps = self._likelihoods(X)
+        return float(totals.sum() / n_steps)
+
+    def perplexity(self, X: Any) -> float:
+        """Compute how many equally likely symbols there seem to be to choose from.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        float
+            ``exp(-score(X))``; the lower the better, 1 at best.
+        """
+        return float(np.exp(-self.score(X)))
+
+    def bits_per_symbol(self, X: Any) -> float:
+        """Compute the mean information of a symbol, or frame.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        float
+            ``-score(X) / log(2)``, bits: to how much `X` could be compressed.
+        """
+        return -self.score(X) / float(np.log(2))
+
+    def _likelihoods(self, X):
+        """Return the log-likelihood of each sequence, and the number of steps."""
+        check_is_fitted(self)
+        data = NextStepDataset(self._corpus.encode_all(X))
+        with limit_threads(self._n_threads()):
+            totals = self._log_likelihoods(data)
+        return totals, int(data.lengths.sum())
+
+    def _check_count(self, number, name):
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+            raise ValueError(f"{name}={number!r} must be a whole number from 1.")
+        return int(number)
+
+    # Writing.
+
+    def _written(self, prompt, n_steps, sampling, n, random_state):
+        """Check everything now, and return what writes."""
+        check_is_fitted(self)
+        sampling.check()
+        if self._corpus.of_frames and (sampling.top_k or sampling.top_p) is not None:
+            raise ValueError(
+                "top_k and top_p choose among symbols; the features of a frame are "
+                "drawn each by itself. Use temperature."
+            )
+        logits, state = self._read_prompt(prompt)
+        random_state = new_random_state(random_state)
+        return self._write(logits, state, n_steps, sampling, n, random_state)
+
+    def _write(self, logits, state, n_steps, sampling, n, random_state):
+        """Yield what is drawn at each step, and which sequences are still going."""
+        logits = logits.expand(n, -1)
+        state = tuple(
+            tuple(part.expand(-1, n, -1).contiguous() for part in layer)
+            for layer in state
+        )
+        is_live = np.ones(n, dtype=bool)
+        steps = count() if n_steps is None else range(n_steps)
+        for step in steps:
+            drawn = self._draw(logits, sampling, random_state)
+            if not self._corpus.of_frames:
+                is_live = is_live & (drawn != END)
+            if not is_live.any():
+                return
+            yield drawn, is_live
+            if step + 1 != n_steps:
+                x = torch.from_numpy(drawn.reshape(n, 1, -1))
+                logits, state = self._read(x, state)
+
+    def _draw(self, logits, sampling, random_state):
+        if self._corpus.of_frames:
+            return sampling.draw_frames(logits.numpy(), random_state)
+        return sampling.draw(logits.numpy(), random_state, self._corpus.never_written)
+
+    def _read_prompt(self, prompt):
+        """Return the logits (1, n_outputs) after a prompt, and the state."""
+        check_is_fitted(self)
+        steps = torch.from_numpy(self._corpus.encode_prompt(prompt))[None]
+        state = None
+        for x, _ in pieces_of(steps, None, PROMPT_PIECE):
+            logits, state = self._read(x, state)
+        return logits, state
+
+    @torch.inference_mode()
+    def _read(self, x, state):
+        """Return the logits (N, n_outputs) after some more steps, and the state."""
+        network = self.module_
+        with limit_threads(self._n_threads()):
+            states, state = network.run(x.to(self.net_.device), None, state)
+            return network.read(states[-1:])[:, 0].cpu(), state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _largest(values, k):
+    """Return the places of the `k` largest, the largest first."""
+    return np.argsort(-values, kind="stable")[:k]

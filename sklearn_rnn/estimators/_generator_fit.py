@@ -1,0 +1,210 @@
+"""How a generator is trained: corpus, streams, network."""
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from sklearn.utils.validation import _check_sample_weight
+
+from sklearn_rnn.estimators._corpus import read_corpus
+from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.modules import NetworkSpec, build_network
+from sklearn_rnn.sequences import flat_rows
+from sklearn_rnn.training import (
+    NextStepDataset,
+    WeightedLoss,
+    cut_into_streams,
+    limit_threads,
+    log_likelihoods,
+    n_epochs_for,
+    new_random_state,
+    validation_split,
+)
+
+# "auto" trains for this many updates, and for more epochs than other estimators:
+# what comes next has more to be learned about than one label a sequence.
+UPDATE_BUDGET, MAX_EPOCHS = 2000, 200
+# Share of all symbols that a symbol which never came is given at the start.
+MIN_COUNT = 0.5
+
+
+class GeneratorFit(Trainer):
+    """Part of a generator that turns sequences into a trained network."""
+
+    @torch.inference_mode(False)
+    def _fit(self, X, sample_weight, X_val):
+        continuing = self.warm_start and self.__sklearn_is_fitted__()
+        self._check_callbacks()
+        with self._all_or_nothing():
+            if not continuing:
+                self._corpus = read_corpus(
+                    X,
+                    owner=type(self).__name__,
+                    min_count=self.min_count,
+                    max_symbols=self.max_symbols,
+                )
+                self._set_symbols()
+            sequences = self._corpus.encode_all(X)
+            weights = self._read_weights(sample_weight, sequences)
+            random_state = new_random_state(self.random_state)
+            held_out = None
+            if X_val is not None:
+                held_out = self._corpus.encode_all(X_val, name="X_val")
+            elif self.early_stopping:
+                sequences, weights, held_out = self._hold_out(
+                    sequences, weights, random_state
+                )
+            network = self._network(sequences, random_state, continuing)
+            self._make_net(network, self._find_schedule(held_out))
+        data = self._streams(sequences, weights)
+        if held_out is not None:
+            held_out = self._streams(held_out, None)
+        n_epochs = self.max_epochs
+        if n_epochs == "auto":
+            n_epochs = self._choose_n_epochs(data)
+        self._train(data, held_out, n_epochs, random_state)
+        return self
+
+    def _set_symbols(self):
+        if self._corpus.of_frames:
+            self.symbols_, self.n_symbols_ = None, None
+            return
+        symbols = self._corpus.vocabulary.symbols
+        self.symbols_ = np.empty(len(symbols), dtype=object)
+        self.symbols_[:] = symbols
+        self.n_symbols_ = len(symbols)
+
+    def _read_weights(self, sample_weight, sequences):
+        if sample_weight is None:
+            return None
+        weights = _check_sample_weight(
+            sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weights.any():
+            raise ValueError(
+                "Sample weights must contain at least one non-zero number."
+            )
+        return weights
+
+    def _hold_out(self, sequences, weights, random_state):
+        """Set sequences aside to validate on; of a single one its last part."""
+        if len(sequences) > 1:
+            train, validation = validation_split(
+                sequences, self.validation_fraction, random_state
+            )
+            weights = None if weights is None else weights[train]
+            return sequences[train], weights, sequences[validation]
+        n_steps = int(sequences.lengths[0]) - 1
+        n_held_out = max(1, round(self.validation_fraction * n_steps))
+        if n_held_out >= n_steps:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} of a sequence of "
+                f"{n_steps} steps leaves none to train on. Give more data, or X_val."
+            )
+        start, n_kept = sequences.starts, n_steps - n_held_out
+        training = sequences.over(start, np.array([n_kept + 1]))
+        validation = sequences.over(start + n_kept, np.array([n_held_out + 1]))
+        return training, weights, validation
+
+    def _streams(self, sequences, weights):
+        """Cut long sequences into parts that are read side by side."""
+        shortest = self.bptt_steps or int(sequences.lengths.max())
+        n_steps = sequences.lengths - 1
+        n_parts = cut_into_streams(n_steps, self.batch_size, shortest)
+        whole = np.repeat(np.arange(len(sequences)), n_parts)
+        part = flat_rows(np.zeros(len(n_parts), int), n_parts)
+        begin = part * n_steps[whole] // n_parts[whole]
+        end = (part + 1) * n_steps[whole] // n_parts[whole]
+        # A part's last step is predicted, and the next part's first input.
+        parts = sequences.over(sequences.starts[whole] + begin, end - begin + 1)
+        if weights is not None:
+            mean = np.average(weights, weights=n_steps)
+            weights = torch.as_tensor(
+                weights[whole] / mean,
+                dtype=DTYPES[self._torch_dtype],
+                device=self.net_.device,
+            )
+        return NextStepDataset(parts, weights, self.bptt_steps)
+
+    def _network(self, sequences, random_state, continuing):
+        spec = self._spec()
+        if continuing:
+            self._check_same_network(spec)
+            return self.module_
+        self.history_ = []
+        self._torch_dtype = self.dtype
+        self._network_spec = spec
+        generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
+        with limit_threads(1):
+            network = build_network(spec, DTYPES[self.dtype], generator)
+        self._start_from_shares(network, sequences)
+        return network
+
+    def _spec(self):
+        corpus = self._corpus
+        return NetworkSpec(
+            cell=self.cell,
+            n_features=corpus.n_features,
+            hidden_size=int(self.hidden_size),
+            n_outputs=corpus.n_outputs,
+            n_layers=int(self.n_layers),
+            dropout=float(self.dropout),
+            input_dropout=float(self.input_dropout),
+            weight_drop=float(self.weight_drop),
+            residual=bool(self.residual),
+            layer_norm=bool(self.layer_norm),
+            pooling=None,
+            n_tokens=None if corpus.of_frames else corpus.n_outputs,
+            embedding_dim=None if corpus.of_frames else int(self.embedding_dim),
+            tied=bool(self.tie_embeddings) and not corpus.of_frames,
+        )
+
+    def _check_same_network(self, spec):
+        before, now = asdict(self._network_spec), asdict(spec)
+        changed = [name for name in now if now[name] != before[name]]
+        if self.dtype != self._torch_dtype:
+            changed.append("dtype")
+        if changed:
+            raise ValueError(
+                f"{type(self).__name__} goes on training the network of its last fit, "
+                f"which had another {' and '.join(changed)}. Put that back, or fit "
+                "anew with warm_start=False."
+            )
+
+    @torch.no_grad()
+    def _start_from_shares(self, network, sequences):
+        """Let an untrained network predict how often each symbol comes."""
+        targets = sequences.over(sequences.starts + 1, sequences.lengths - 1)
+        values = targets.values[flat_rows(targets.starts, targets.lengths)]
+        if self._corpus.of_frames:
+            shares = (values.sum(axis=0) + MIN_COUNT) / (len(values) + 2 * MIN_COUNT)
+            logits = np.log(shares / (1 - shares))
+        else:
+            counts = np.bincount(values[:, 0], minlength=self._corpus.n_outputs)
+            logits = np.log(np.maximum(counts, MIN_COUNT) / counts.sum())
+            # Ids that never come are never learned about: they say nothing.
+            network.embedding.weight[:-1][counts == 0] = 0.0
+        network.head.bias.copy_(torch.from_numpy(logits))
+
+    def _choose_n_epochs(self, data):
+        n_batches = -(-len(data) // self.batch_size)
+        batches = np.array_split(np.sort(data.lengths), n_batches)
+        size = self.bptt_steps or int(data.lengths.max())
+        pieces = np.mean([-(-batch[-1] // size) for batch in batches])
+        return n_epochs_for(len(data), self.batch_size, pieces, UPDATE_BUDGET, MAX_EPOCHS)
+
+    def _criterion(self):
+        loss = "bernoulli" if self._corpus.of_frames else "log_loss"
+        return WeightedLoss(loss, may_miss=True)
+
+    def _log_likelihoods(self, data):
+        """Return the log-likelihood of each sequence, in nats."""
+        net = self.net_
+        return log_likelihoods(net.module_, net.criterion_, data, net.device)
+
+    def _judge(self, net, validation):
+        """Return loss and score of validation data: nats a step."""
+        total = log_likelihoods(net.module_, net.criterion_, validation, net.device)
+        score = float(total.sum() / validation.lengths.sum())
+        return -score, score

@@ -1,0 +1,219 @@
+"""Sequences of which each step is to be told from those before it."""
+
+import numpy as np
+import torch
+
+from sklearn_rnn.training._batches import NO_CODE
+
+# Sequences read side by side when their likelihood is computed, and steps of them
+# at a time; fewer steps where the vocabulary is large, so that the outputs of one
+# piece are at most this many numbers.
+SIDE_BY_SIDE, PIECE, MAX_OUTPUTS = 64, 512, 16_000_000
+
+
+class NextStepDataset:
+    """Sequences as inputs, and shifted by one step as targets.
+
+    A batch of sequences that are longer than `piece` is gathered piece by piece
+    while it is used, so that memory does not grow with their length.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        At least two steps each: all but the last are inputs, all but the first
+        are targets. Ids of symbols, or frames of zeros and ones.
+    weights : Tensor of shape (n_sequences,), default=None
+        Sample weights of mean 1.
+    piece : int, default=None
+        Steps a batch may have to be gathered at once; None has no bound.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import NextStepDataset
+    >>> data = NextStepDataset(check_sequences([[7, 5, 6], [7, 8]]))
+    >>> inputs, (targets, _) = data.batch(np.array([0, 1]), "cpu")
+    >>> inputs["x"][:, :, 0], targets
+    (tensor([[7, 5],
+            [7, 7]]), tensor([[ 5,  6],
+            [ 8, -1]]))
+    """
+
+    def __init__(self, sequences, weights=None, piece=None):
+        self.sequences = sequences
+        self.weights = weights
+        self.piece = piece
+        self.targets = None  # what skorch's callbacks are told about
+
+    def __len__(self):
+        return len(self.sequences)
+
+    @property
+    def lengths(self):
+        """Predicted steps of each sequence, ndarray of shape (n_sequences,)."""
+        return self.sequences.lengths - 1
+
+    def batch(self, indices, device):
+        """Gather some sequences and their targets.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Which.
+        device : torch.device or str
+            Where the batch goes.
+
+        Returns
+        -------
+        inputs : dict
+            ``x`` and ``lengths``, as a network reads them.
+        targets_and_weights : tuple
+            As the loss takes them; targets are -1 where a sequence has ended.
+        """
+        x = GatheredSteps(self.sequences, indices, device)
+        targets = GatheredSteps(self.sequences, indices, device, are_targets=True)
+        if self.piece is None or x.shape[1] <= self.piece:
+            x, targets = x[:, :], targets[:, :]
+        lengths = torch.from_numpy(self.lengths[indices]).to(device)
+        if (lengths == x.shape[1]).all():
+            lengths = None
+        weights = None
+        if self.weights is not None:
+            weights = self.weights[torch.from_numpy(indices).to(self.weights.device)]
+        return {"x": x, "lengths": lengths}, (targets, weights)
+
+
+class GatheredSteps:
+    """A padded batch that is read when steps of it are asked for.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Where to read.
+    indices : ndarray of int
+        Which sequences.
+    device : torch.device or str
+        Where steps go.
+    are_targets : bool, default=False
+        Whether step t is the sequence's step t + 1, and -1 after its end.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(N, T)``.
+    """
+
+    def __init__(self, sequences, indices, device, are_targets=False):
+        self.values = sequences.values
+        self.first = sequences.starts[indices, None] + are_targets
+        self.lengths = sequences.lengths[indices, None] - 1
+        self.device = device
+        self.are_targets = are_targets
+        self.shape = (len(indices), int(self.lengths.max()))
+
+    def __getitem__(self, key):
+        """Gather ``[:, begin:end]`` as a tensor.
+
+        Parameters
+        ----------
+        key : tuple of slice
+            All sequences, and some steps.
+
+        Returns
+        -------
+        Tensor of shape (N, steps, n_features), or (N, steps)
+            Targets that are ids have no last dimension.
+        """
+        steps = np.arange(self.shape[1])[key[1]]
+        rows = self.first + np.minimum(steps, self.lengths - 1)
+        # Gathered time first, as torch's recurrences read it: the transpose is a view.
+        gathered = torch.from_numpy(self.values.take(rows.T, axis=0)).to(self.device)
+        gathered = gathered.transpose(0, 1)
+        if not self.are_targets:
+            return gathered
+        ended = torch.from_numpy(steps >= self.lengths).to(self.device)
+        targets = gathered.long()
+        targets = targets.squeeze(2) if targets.shape[2] == 1 else targets
+        targets[ended] = NO_CODE
+        return targets
+
+
+@torch.inference_mode()
+def log_likelihoods(network, criterion, data, device):
+    """Compute the log-likelihood of every sequence, its steps summed up.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        Has outputs for every step; is put into evaluation mode, and left as it
+        was.
+    criterion : WeightedLoss
+        Whose ``of_steps`` is the negative log-likelihood of a step.
+    data : NextStepDataset
+        The sequences.
+    device : torch.device or str
+        Where the network is.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,)
+        In nats, float64.
+    """
+    totals = np.zeros(len(data))
+    order = np.argsort(data.lengths, kind="stable")
+    was_training = network.training
+    network.eval()
+    try:
+        for begin in range(0, len(order), SIDE_BY_SIDE):
+            indices = order[begin : begin + SIDE_BY_SIDE]
+            losses = _summed_losses(network, criterion, data, indices, device)
+            totals[indices] = -losses.cpu().numpy()
+    finally:
+        network.train(was_training)
+    return totals
+
+
+def _summed_losses(network, criterion, data, indices, device):
+    x = GatheredSteps(data.sequences, indices, device)
+    targets = GatheredSteps(data.sequences, indices, device, are_targets=True)
+    total = torch.zeros(len(indices), dtype=torch.float64, device=device)
+    size = MAX_OUTPUTS // (len(indices) * network.spec.n_outputs)
+    size, state = min(max(size, 1), PIECE), None
+    for begin in range(0, x.shape[1], size):
+        part = slice(begin, begin + size)
+        states, state = network.run(x[:, part], None, state)
+        losses = criterion.of_steps(network.read(states), targets[:, part])
+        total += losses.double().sum(dim=1)
+    return total
+
+
+def cut_into_streams(lengths, n_streams, shortest):
+    """Choose how many parts each sequence is cut into, to be read side by side.
+
+    One long text is learned from many places at once; the state is carried from
+    piece to piece within each part.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (n_sequences,)
+        Steps of each sequence.
+    n_streams : int
+        Most parts, over all sequences that are long enough to be cut.
+    shortest : int
+        Fewest steps of a part.
+
+    Returns
+    -------
+    ndarray of int of shape (n_sequences,)
+        At least 1 each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.training import cut_into_streams
+    >>> cut_into_streams(np.array([900, 90, 10]), n_streams=10, shortest=50)
+    array([9, 1, 1])
+    """
+    share = (n_streams * lengths) // max(1, lengths.sum())
+    return np.maximum(1, np.minimum(share, lengths // shortest))
