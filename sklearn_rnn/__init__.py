@@ -20,6 +20,7 @@ from sklearn_rnn.estimators import (
     RNNClassifier,
     RNNGenerator,
     RNNRegressor,
+    RNNSeq2Seq,
     RNNTagger,
     StatefulPredictor,
 )
@@ -33,6 +34,7 @@ from sklearn_rnn.model_selection import TimeBlockSplit, make_step_scorer
 from sklearn_rnn.preprocessing import (
     CalendarFeatures,
     SequenceScaler,
+    SequenceTokenizer,
     SequenceWindower,
     make_forecast_frame,
 )
@@ -53,9 +55,11 @@ __all__ = [
     "RNNClassifier",
     "RNNGenerator",
     "RNNRegressor",
+    "RNNSeq2Seq",
     "RNNTagger",
     "SequenceArray",
     "SequenceScaler",
+    "SequenceTokenizer",
     "SequenceWindower",
     "SklearnRNNError",
     "SklearnRNNWarning",

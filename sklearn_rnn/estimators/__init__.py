@@ -5,6 +5,7 @@ from sklearn_rnn.estimators._generator import RNNGenerator
 from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators._sampling import Sampling
+from sklearn_rnn.estimators._seq2seq import RNNSeq2Seq
 from sklearn_rnn.estimators._stateful import StatefulPredictor
 from sklearn_rnn.estimators._tagger import RNNTagger
 from sklearn_rnn.estimators._trained import (
@@ -20,6 +21,7 @@ __all__ = [
     "RNNClassifier",
     "RNNGenerator",
     "RNNRegressor",
+    "RNNSeq2Seq",
     "RNNTagger",
     "Sampling",
     "StatefulPredictor",

@@ -2,16 +2,16 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import HasMethods, Interval
 
 from sklearn_rnn.estimators._inspection import Inspector
 from sklearn_rnn.estimators._net_maker import NetMaker
 from sklearn_rnn.estimators._reading import SampleReader
+from sklearn_rnn.estimators._tokens import TokenReader
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.training import (
     limit_threads,
@@ -21,7 +21,7 @@ from sklearn_rnn.training import (
 )
 
 
-class BaseRNN(Inspector, NetMaker, SampleReader, Trainer, ABC):
+class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
     """Base of the estimators that learn from whole sequences.
 
     A subclass says how targets are read, what the network is to predict, and
@@ -32,6 +32,9 @@ class BaseRNN(Inspector, NetMaker, SampleReader, Trainer, ABC):
         **Trainer._parameter_constraints,
         "bidirectional": ["boolean"],
         "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "token_dropout": [Interval(Real, 0, 1, closed="left")],
+        "embeddings": ["array-like", HasMethods(["__getitem__", "__contains__"]), None],
+        "train_embeddings": ["boolean"],
         "bptt_steps": [Interval(Integral, 1, None, closed="left"), None],
         "standardize": ["boolean"],
     }
@@ -45,7 +48,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, Trainer, ABC):
 
     def _decide(self):
         """Fix what parameters decide about how X and y are read, at a new start."""
-        self._reads_tokens = self.embedding_dim is not None
+        self._reads_tokens = self._embeds()
 
     def _check_together(self, continuing):
         """Refuse parameters that do not go together, or not with a former fit."""
@@ -55,6 +58,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, Trainer, ABC):
                 "piece hands its state on to the next, and the backward direction "
                 "begins in the last one. Set one of them to its default."
             )
+        self._check_token_options()
         self._check_callbacks()
 
     def _learn_class_weights(self, samples):
@@ -171,24 +175,13 @@ class BaseRNN(Inspector, NetMaker, SampleReader, Trainer, ABC):
     def _network(self, samples, random_state, continuing, may_fit_one_batch=True):
         """Return the network to train: that of the last fit, or a new one."""
         if continuing:
-            self._check_same_network(samples.sequences)
+            # The vocabulary is that of the first fit; later tokens are unknown.
+            spec = self._spec(samples.sequences)
+            self._refuse_another_network(spec, ignored=("n_tokens",))
             return self.module_
         self.history_ = []
         one_batch = may_fit_one_batch and len(samples.y) <= self.batch_size
         return self._build(samples, random_state, one_batch)
-
-    def _check_same_network(self, sequences):
-        before, now = asdict(self._network_spec), asdict(self._spec(sequences))
-        # The vocabulary is that of the first fit; later tokens are unknown.
-        changed = [k for k in now if now[k] != before[k] and k != "n_tokens"]
-        if self.dtype not in ("auto", self._torch_dtype):
-            changed.append("dtype")
-        if changed:
-            raise ValueError(
-                f"{type(self).__name__} goes on training the network of its last fit, "
-                f"which had another {' and '.join(changed)}. Put that back, or fit "
-                "anew with warm_start=False."
-            )
 
     # Predicting.
 

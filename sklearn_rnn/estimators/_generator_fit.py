@@ -1,7 +1,5 @@
 """How a generator is trained: corpus, streams, network."""
 
-from dataclasses import asdict
-
 import numpy as np
 import torch
 from sklearn.utils.validation import _check_sample_weight
@@ -130,7 +128,7 @@ class GeneratorFit(Trainer):
     def _network(self, sequences, random_state, continuing):
         spec = self._spec()
         if continuing:
-            self._check_same_network(spec)
+            self._refuse_another_network(spec)
             return self.module_
         self.history_ = []
         self._torch_dtype = self.dtype
@@ -160,18 +158,6 @@ class GeneratorFit(Trainer):
             tied=bool(self.tie_embeddings) and not corpus.of_frames,
         )
 
-    def _check_same_network(self, spec):
-        before, now = asdict(self._network_spec), asdict(spec)
-        changed = [name for name in now if now[name] != before[name]]
-        if self.dtype != self._torch_dtype:
-            changed.append("dtype")
-        if changed:
-            raise ValueError(
-                f"{type(self).__name__} goes on training the network of its last fit, "
-                f"which had another {' and '.join(changed)}. Put that back, or fit "
-                "anew with warm_start=False."
-            )
-
     @torch.no_grad()
     def _start_from_shares(self, network, sequences):
         """Let an untrained network predict how often each symbol comes."""
@@ -192,7 +178,9 @@ class GeneratorFit(Trainer):
         batches = np.array_split(np.sort(data.lengths), n_batches)
         size = self.bptt_steps or int(data.lengths.max())
         pieces = np.mean([-(-batch[-1] // size) for batch in batches])
-        return n_epochs_for(len(data), self.batch_size, pieces, UPDATE_BUDGET, MAX_EPOCHS)
+        return n_epochs_for(
+            len(data), self.batch_size, pieces, UPDATE_BUDGET, MAX_EPOCHS
+        )
 
     def _criterion(self):
         loss = "bernoulli" if self._corpus.of_frames else "log_loss"

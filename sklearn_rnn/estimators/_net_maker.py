@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._tokens import start_embedding
 from sklearn_rnn.estimators._trainer import SCHEDULER
 from sklearn_rnn.modules import NetworkSpec, build_network
-from sklearn_rnn.sequences import check_tokens
 from sklearn_rnn.training import (
     SequenceDataset,
     StepTargets,
@@ -29,13 +29,16 @@ class NetMaker:
         if self.dtype == "auto":
             # While one batch holds all data, float64 costs next to nothing.
             self._torch_dtype = "float64" if one_batch else "float32"
+        vectors = self._learn_tokens(samples.sequences)
         self._network_spec = self._spec(samples.sequences)
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
         with limit_threads(1):
             network = build_network(
                 self._network_spec, DTYPES[self._torch_dtype], generator
             )
-        if self.standardize and self.embedding_dim is None:
+        if self._reads_tokens:
+            start_embedding(network.embedding, samples.sequences, vectors)
+        elif self.standardize:
             mean, scale = self._input_scaling(samples)
             network.set_input_scaling(mean, 1 / scale)
         self._initialize_head(network, samples)
@@ -62,7 +65,6 @@ class NetMaker:
         return mean, scale
 
     def _spec(self, sequences):
-        embeds = self.embedding_dim is not None
         return NetworkSpec(
             cell=self.cell,
             n_features=sequences.n_features,
@@ -76,8 +78,7 @@ class NetMaker:
             residual=bool(self.residual),
             layer_norm=bool(self.layer_norm),
             pooling=self._pooling,
-            n_tokens=check_tokens(sequences) if embeds else None,
-            embedding_dim=int(self.embedding_dim) if embeds else None,
+            **self._token_spec(),
         )
 
     def _refresh_net(self, samples):

@@ -109,7 +109,7 @@ class NumberCoder:
             self._n_targets,
             getattr(self, "target_names_", None),
         )
-        if self._target_columns is not None and self.embedding_dim is not None:
+        if self._target_columns is not None and self._reads_tokens:
             raise ValueError(
                 "target_feature needs numbers, but embedding_dim is set: X holds "
                 "tokens."

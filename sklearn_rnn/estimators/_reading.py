@@ -10,7 +10,6 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     check_features,
     check_step_targets,
-    check_tokens,
     check_with_padding,
 )
 from sklearn_rnn.training import validation_split
@@ -54,8 +53,7 @@ class SampleReader:
         """Read X; return it without padding, and as it was given."""
         owner = type(self).__name__
         sequences, padded = check_with_padding(X, owner=owner)
-        if self._reads_tokens:
-            check_tokens(sequences, owner=owner)
+        self._check_tokens(sequences, reset=reset)
         check_features(self, X, sequences, reset=reset)
         return sequences, padded
 

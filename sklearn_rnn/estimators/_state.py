@@ -28,13 +28,17 @@ class PortableState:
             }
         return state
 
+    def _empty_network(self):
+        """Return a network to load weights into."""
+        return build_network(self._network_spec, DTYPES[self._torch_dtype])
+
     def __setstate__(self, state):
         state = dict(state)
         saved = state.pop("_saved_net", None)
         super().__setstate__(state)
         if saved is None:
             return
-        network = build_network(self._network_spec, DTYPES[self._torch_dtype])
+        network = self._empty_network()
         network.load_state_dict(to_torch(saved["weights"]))
         self._make_net(network, device=usable_device(self.device))
         self.module_.eval()

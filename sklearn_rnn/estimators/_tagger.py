@@ -56,8 +56,19 @@ class RNNTagger(LabelCoder, BaseRNN):
         each batch.
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
-        ids, whole numbers from 0, one a step. Ids above the largest one of
-        fit count as unknown.
+        ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes
+        them. Ids above the largest one of fit count as unknown.
+    token_dropout : float, default=0.0
+        Share of the tokens of the vocabulary that are read as unknown in
+        training, drawn anew for each batch (word dropout by type).
+    embeddings : array of shape (n_tokens, width) or mapping, default=None
+        Vectors that tokens start with, say such as were learned from much more
+        text: a row for each id, or where `X` comes from a `SequenceTokenizer`
+        a mapping from token to vector (a dict, gensim's ``KeyedVectors``).
+        Tokens that it lacks start at random. `embedding_dim` may stay None.
+    train_embeddings : bool, default=True
+        Whether training changes the vectors. False keeps those of
+        `embeddings` as they are; a token that has none there is 0.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
         Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
         Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
@@ -219,6 +230,9 @@ None, default="cosine"
         input_dropout: float = 0.2,
         weight_drop: float = 0.0,
         embedding_dim: int | None = None,
+        token_dropout: float = 0.0,
+        embeddings: Any = None,
+        train_embeddings: bool = True,
         optimizer: str | type[torch.optim.Optimizer] = "adam",
         learning_rate: float = 4e-3,
         lr_schedule: Any = "cosine",
@@ -255,6 +269,9 @@ None, default="cosine"
             input_dropout=input_dropout,
             weight_drop=weight_drop,
             embedding_dim=embedding_dim,
+            token_dropout=token_dropout,
+            embeddings=embeddings,
+            train_embeddings=train_embeddings,
             optimizer=optimizer,
             learning_rate=learning_rate,
             lr_schedule=lr_schedule,

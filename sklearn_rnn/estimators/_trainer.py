@@ -1,6 +1,7 @@
 """What every estimator with a network shares: how it is trained, and pickled."""
 
 from contextlib import contextmanager
+from dataclasses import asdict
 from numbers import Integral, Real
 
 import numpy as np
@@ -84,6 +85,19 @@ class Trainer(PortableState, BaseEstimator):
         for name, value in parameters.items():
             setattr(self, name, value)
 
+    def _refuse_another_network(self, spec, ignored=()):
+        """Refuse to go on with a network that parameters no longer describe."""
+        before, now = asdict(self._network_spec), asdict(spec)
+        changed = [k for k in now if now[k] != before[k] and k not in ignored]
+        if self.dtype not in ("auto", self._torch_dtype):
+            changed.append("dtype")
+        if changed:
+            raise ValueError(
+                f"{type(self).__name__} goes on training the network of its last fit, "
+                f"which had another {' and '.join(changed)}. Put that back, or fit "
+                "anew with warm_start=False."
+            )
+
     def _check_callbacks(self):
         """Refuse two who set the learning rate."""
         if self.lr_schedule is not None and any_lr_scheduler(self._given_callbacks()):
@@ -131,7 +145,9 @@ class Trainer(PortableState, BaseEstimator):
         if scheduler is not None:
             try_scheduler(scheduler, self.net_.optimizer_)
         self.module_ = self.net_.module_
-        self.n_parameters_ = sum(p.numel() for p in self.module_.parameters())
+        self.n_parameters_ = sum(
+            p.numel() for p in self.module_.parameters() if p.requires_grad
+        )
 
     # What is called before each update with the share of training that is done.
     _on_progress = None

@@ -1,5 +1,7 @@
 """Torch modules: one concept a file."""
 
+from sklearn_rnn.modules._attention import Attention
+from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
 from sklearn_rnn.modules._core import RecurrentCore, reverse_steps
 from sklearn_rnn.modules._dropout import (
     HeldDropout,
@@ -19,26 +21,43 @@ from sklearn_rnn.modules._pooling import (
     Pooling,
     valid_steps,
 )
+from sklearn_rnn.modules._seq2seq import (
+    Memory,
+    Seq2SeqNetwork,
+    Seq2SeqSpec,
+    VectorEncoder,
+    build_seq2seq,
+    select_state,
+)
 
 __all__ = [
+    "Attention",
     "AttentionPooling",
     "HeldDropout",
+    "Hypothesis",
     "InputDropout",
     "LastPooling",
     "LockedDropout",
     "MaxPooling",
     "MeanPooling",
+    "Memory",
     "NetworkSpec",
     "POOLINGS",
     "Pooling",
     "RecurrentCore",
+    "Seq2SeqNetwork",
+    "Seq2SeqSpec",
     "SequenceNetwork",
     "TiedHead",
     "TokenDropout",
     "TokenEmbedding",
+    "VectorEncoder",
     "WeightDrop",
+    "beam_search",
     "build_network",
+    "build_seq2seq",
     "initialize",
     "reverse_steps",
+    "select_state",
     "valid_steps",
 ]

@@ -77,6 +77,8 @@ class TokenEmbedding(nn.Embedding):
         Width of a vector.
     token_dropout : float, default=0.0
         Share of the tokens that read as unknown in training.
+    unknown_token : int, default=None
+        Id that says unknown, as ids beyond the vocabulary do; None has none.
 
     Examples
     --------
@@ -87,9 +89,10 @@ class TokenEmbedding(nn.Embedding):
     (torch.Size([6, 2]), torch.Size([1, 3, 2]))
     """
 
-    def __init__(self, n_tokens, embedding_dim, token_dropout=0.0):
+    def __init__(self, n_tokens, embedding_dim, token_dropout=0.0, unknown_token=None):
         super().__init__(n_tokens + 1, embedding_dim)
         self.n_tokens = n_tokens
+        self.unknown_token = unknown_token
         self.token_dropout = TokenDropout(token_dropout)
 
     def forward(self, tokens, new_mask=True):
@@ -108,6 +111,8 @@ class TokenEmbedding(nn.Embedding):
             Their vectors.
         """
         tokens = tokens.clamp(max=self.n_tokens)
+        if self.unknown_token is not None:
+            tokens = tokens.masked_fill(tokens == self.unknown_token, self.n_tokens)
         tokens = self.token_dropout(tokens, self.n_tokens, new_mask)
         return F.embedding(tokens, self.weight)
 

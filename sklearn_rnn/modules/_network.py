@@ -51,6 +51,10 @@ class NetworkSpec:
         Share of the tokens that read as unknown in training.
     tied : bool, default=False
         Whether the outputs are scores of the same tokens, by their embeddings.
+    unknown_token : int, default=None
+        Id that says unknown, as ids beyond the vocabulary do; None has none.
+    train_embeddings : bool, default=True
+        Whether training changes the embeddings.
 
     Examples
     --------
@@ -75,6 +79,8 @@ class NetworkSpec:
     embedding_dim: int | None = None
     token_dropout: float = 0.0
     tied: bool = False
+    unknown_token: int | None = None
+    train_embeddings: bool = True
 
 
 class SequenceNetwork(nn.Module):
@@ -113,8 +119,12 @@ class SequenceNetwork(nn.Module):
         width = spec.n_features
         if spec.n_tokens is not None:
             self.embedding = TokenEmbedding(
-                spec.n_tokens, spec.embedding_dim, spec.token_dropout
+                spec.n_tokens,
+                spec.embedding_dim,
+                spec.token_dropout,
+                spec.unknown_token,
             )
+            self.embedding.weight.requires_grad_(spec.train_embeddings)
             width = spec.embedding_dim
         # The dimensions of an embedding are units like others; features are not.
         hide = InputDropout if spec.n_tokens is None else LockedDropout

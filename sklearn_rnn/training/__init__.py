@@ -23,6 +23,7 @@ from sklearn_rnn.training._next_steps import (
     log_likelihoods,
 )
 from sklearn_rnn.training._optimizers import OPTIMIZERS, find_optimizer
+from sklearn_rnn.training._pairs import PairDataset
 from sklearn_rnn.training._patience import Patience
 from sklearn_rnn.training._pieces import (
     pieces_of,
@@ -51,6 +52,7 @@ __all__ = [
     "NO_CODE",
     "NextStepDataset",
     "OPTIMIZERS",
+    "PairDataset",
     "Patience",
     "ProgressBar",
     "SCHEDULES",

@@ -1,0 +1,569 @@
+"""RNNSeq2Seq: reads a sequence and writes another one."""
+
+from numbers import Integral, Real
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn.estimators._seq2seq_fit import Seq2SeqFit
+from sklearn_rnn.estimators._sources import SOURCES, refuse_unequal
+from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.metrics import symbol_error_rate
+from sklearn_rnn.modules import beam_search
+from sklearn_rnn.sequences import BEGIN, END, PADDING, UNKNOWN
+from sklearn_rnn.training import PairDataset, limit_threads, to_batch
+
+# Sequences that are written side by side, each with its beam.
+SIDE_BY_SIDE = 64
+
+
+class RNNSeq2Seq(Seq2SeqFit):
+    """A recurrent network that reads a sequence and writes another one.
+
+    An encoder reads `X`, a decoder writes `y` symbol by symbol and looks back at
+    what was read by attention: translation, spelling to pronunciation, captions.
+    `X` is a list of strings (sequences of characters), a list of lists of
+    symbols of any hashable kind, sequences of numbers as `RNNClassifier` takes
+    them, or a 2-D array of vectors, one a row; see `source`. `y` is a list of
+    strings or of lists of symbols; what is predicted is of that kind.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm", "gru"}, default="gru"
+        Recurrent cell: plain tanh RNN, LSTM or GRU.
+    hidden_size : int, default=128
+        Units of each layer and direction, of encoder and decoder.
+    n_layers : int, default=1
+        Recurrent layers of encoder and decoder, each reading the states of the
+        one below.
+    bidirectional : bool, default=True
+        Whether every layer of the encoder also reads the sequence backwards.
+    attention_type : {"additive", "multiplicative"} or None, \
+default="multiplicative"
+        How the decoder looks back at what was read before it writes a symbol: a
+        step's weight comes from a small network over decoder and encoder state
+        ("additive"), or from their product ("multiplicative"). None shows it the
+        encoder's last state alone, at every step.
+    source : {"auto", "symbols", "sequences", "vectors"}, default="auto"
+        What `X` holds. "auto" takes a 2-D array or frame of numbers for one
+        vector a row, a 3-D array, a list of 2-D arrays or of lists of floats for
+        sequences of numbers, and all else for sequences of symbols.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output
+        (skip connections), which keeps deep stacks trainable.
+    layer_norm : bool, default=False
+        Whether a layer's states are normalised over its units before the next
+        layer, or the output layer, reads them.
+    dropout : float, default=0.1
+        Share of the units hidden in training, between layers and before the
+        output layer, drawn anew for each sequence and hidden at all of its
+        steps (locked or variational dropout).
+    input_dropout : float, default=0.0
+        The same for what the encoder reads: input features, or the dimensions of
+        embedded symbols.
+    weight_drop : float, default=0.0
+        Share of the recurrent weights set to zero in training, drawn anew for
+        each batch.
+    embedding_dim : int, default=64
+        Width of a learned vector for each symbol, of both sides.
+    tie_embeddings : bool, default=False
+        Whether the output layer scores a symbol by the vector that it has as an
+        input, through a linear layer where the widths differ: fewer weights to
+        learn where the vocabulary is large.
+    min_count : int, default=1
+        Symbols that come more rarely in `fit` are learned as one unknown symbol,
+        which is never written.
+    max_symbols : int, default=None
+        Most symbols to learn; the rarest count as unknown. None has no bound.
+    copy_unknown : bool, default=False
+        Whether an unknown symbol may be written, as a copy of the symbol of `X`
+        that attention looks at most: for names and numbers. For `X` and `y` of
+        one kind, and where training shows unknown symbols, by `min_count` or
+        `max_symbols`.
+    scheduled_sampling : float, default=0.0
+        Share of the symbols given to the decoder that are drawn from its own
+        predictions at the end of training, instead of the true ones (teacher
+        forcing); rises evenly from 0.
+    label_smoothing : float, default=0.0
+        Share of each true symbol's probability that the training loss spreads
+        over all symbols.
+    beam_width : int, default=1
+        Hypotheses that ``predict`` follows at a time; 1 is greedy. This and the
+        next two count when predicting: set them after fit as well.
+    length_penalty : float, default=0.0
+        Power of the length, ``((5 + length) / 6)``, that the log-probability of a
+        hypothesis is divided by: 0 favours short ones, 1 hardly does.
+    max_length : int, default=None
+        Most symbols to write; None is more than twice what the training pairs
+        suggest for what is read.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
+        Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
+        Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
+    learning_rate : float, default=4e-3
+        Highest step size. A number, not the name of a schedule as in
+        ``MLPClassifier``: that is `lr_schedule`.
+    lr_schedule : {"cosine", "one_cycle", "plateau"}, callable, LRScheduler or \
+None, default="cosine"
+        How the step size runs over training: up in the first 5 % of the
+        updates and down to zero along a cosine; up in the first 30 %
+        ("one_cycle"); divided by 5 after 5 epochs in which the validation
+        loss, or else the training loss, has not fallen by `tol` ("plateau");
+        by a function from the share of the updates made to a factor; by a
+        scheduler class of torch or a ``functools.partial`` of one, stepped
+        once an epoch; by skorch's ``LRScheduler``; or constant (None). Calls
+        of partial_fit are constant.
+    weight_decay : float, default=0.0
+        Decay of the weight matrices by the optimizer; biases are spared.
+        ``MLPClassifier`` has the penalty `alpha` instead.
+    clip_norm : float, default=1.0
+        Largest norm of the whole gradient; None does not clip it.
+    clip_value : float, default=None
+        Largest size of every single derivative; None does not clip it.
+    batch_size : int, default=64
+        Sequences an update, at most; pairs of like length go together.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training data (`max_iter` in ``MLPClassifier``).
+        "auto" aims at 3000 updates, in at least 5 and at most 200 epochs.
+    shuffle : bool, default=True
+        Whether to draw a new order for every epoch.
+    early_stopping : bool, default=False
+        Whether to set training sequences aside, stop when their loss no
+        longer falls, and go back to the weights with the lowest one.
+    validation_fraction : float, default=0.1
+        Share of the sequences set aside when `early_stopping` is on and no
+        ``X_val`` is given, a random choice.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before early stopping.
+    tol : float, default=1e-4
+        Least fall of the validation loss that counts as improvement.
+    standardize : bool, default=True
+        Whether each input feature is brought to mean 0 and standard deviation
+        1, by the steps of the training data.
+    warm_start : bool, default=False
+        Whether fit goes on from the weights and scaling of the last fit.
+    callbacks : skorch callback or list of them, default=None
+        Copied, and called during training as by skorch, except those that
+        read data sets, such as ``EpochScoring``.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network.
+    device : str or torch.device, default="cpu"
+        Where to train and predict, say "cuda"; "auto" prefers a GPU.
+    n_threads : int, default=None
+        Threads inside one operation during fit and predict, when called from
+        the main thread; None chooses by the size of the network.
+    verbose : int, default=0
+        1 shows a progress bar, 2 prints a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order and dropout. An int gives the same
+        model every time. None takes a seed from the operating system, not
+        from NumPy's global state.
+
+    Attributes
+    ----------
+    source_symbols_, target_symbols_ : ndarray of object
+        The symbols of `X` (None if it holds numbers) and of `y`, the most
+        frequent first.
+    n_features_in_ : int
+        Features of a step or vector, if `X` holds numbers.
+    feature_names_in_ : ndarray of str
+        Names of the features, if `X` had any.
+    n_iter_ : int
+        Epochs trained, over all calls since the weights were drawn.
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in nats a symbol.
+    validation_scores_ : list of float or None
+        Share of the validation symbols of each epoch that were told right from
+        the true ones before them, if there was validation.
+    best_epoch_ : int
+        Epoch whose weights were kept, from 1: the last one, or with early
+        stopping the one with the lowest validation loss.
+    best_validation_score_ : float or None
+        Validation score of that epoch.
+    n_parameters_ : int
+        Trained numbers in the network.
+    history_ : list of dict
+        One an epoch: losses, validation score, seconds (``dur``); mean and
+        largest norm of the gradient before clipping (``gradient_norm``,
+        ``largest_gradient_norm``), share of updates clipped
+        (``clipped_share``), and the last step size (``learning_rate``).
+    net_ : SequenceNet
+        The skorch net.
+    module_ : Seq2SeqNetwork
+        The torch module.
+
+    See Also
+    --------
+    RNNTagger : Writes one label for every step that it reads.
+    RNNGenerator : Writes without reading anything but its own beginning.
+    AttentionDisplay : Draws what ``attention`` returns.
+
+    Notes
+    -----
+    The decoder's recurrence reads the symbols written so far; attention joins its
+    states afterwards (Luong's global attention without input feeding), so that in
+    training all steps are computed at once. Hypotheses of a beam are followed
+    until none that still lives can win.
+
+    References
+    ----------
+    Sutskever, Vinyals and Le, "Sequence to sequence learning with neural
+    networks", NeurIPS 2014. Bahdanau, Cho and Bengio, "Neural machine
+    translation by jointly learning to align and translate", ICLR 2015
+    (additive). Luong, Pham and Manning, "Effective approaches to attention-based
+    neural machine translation", EMNLP 2015 (multiplicative). Bengio et al.,
+    "Scheduled sampling for sequence prediction with recurrent neural networks",
+    NeurIPS 2015. Wu et al., "Google's neural machine translation system",
+    arXiv:1609.08144, 2016 (length penalty). Luong et al., "Addressing the rare
+    word problem in neural machine translation", ACL 2015 (copying).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import RNNSeq2Seq
+    >>> rng = np.random.default_rng(0)
+    >>> X = ["".join(rng.choice(list("abc"), n)) for n in rng.integers(1, 5, 300)]
+    >>> y = [x[::-1] for x in X]
+    >>> model = RNNSeq2Seq(hidden_size=32, max_epochs=40, random_state=0).fit(X, y)
+    >>> model.predict(["ab", "cab"])
+    array(['ba', 'bac'], dtype=object)
+    >>> model.attention(["cab"])[0].shape
+    (3, 3)
+    """
+
+    _parameter_constraints = {
+        **Trainer._parameter_constraints,
+        "bidirectional": ["boolean"],
+        "attention_type": [StrOptions({"additive", "multiplicative"}), None],
+        "source": [StrOptions(set(SOURCES))],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "tie_embeddings": ["boolean"],
+        "min_count": [Interval(Integral, 1, None, closed="left")],
+        "max_symbols": [Interval(Integral, 1, None, closed="left"), None],
+        "copy_unknown": ["boolean"],
+        "scheduled_sampling": [Interval(Real, 0, 1, closed="both")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "beam_width": [Interval(Integral, 1, None, closed="left")],
+        "length_penalty": [Interval(Real, None, None, closed="neither")],
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "standardize": ["boolean"],
+        "dtype": [StrOptions(set(DTYPES))],
+    }
+
+    def __init__(
+        self,
+        cell: Literal["rnn", "lstm", "gru"] = "gru",
+        hidden_size: int = 128,
+        n_layers: int = 1,
+        *,
+        bidirectional: bool = True,
+        attention_type: Literal["additive", "multiplicative"] | None = "multiplicative",
+        source: Literal["auto", "symbols", "sequences", "vectors"] = "auto",
+        residual: bool = False,
+        layer_norm: bool = False,
+        dropout: float = 0.1,
+        input_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        embedding_dim: int = 64,
+        tie_embeddings: bool = False,
+        min_count: int = 1,
+        max_symbols: int | None = None,
+        copy_unknown: bool = False,
+        scheduled_sampling: float = 0.0,
+        label_smoothing: float = 0.0,
+        beam_width: int = 1,
+        length_penalty: float = 0.0,
+        max_length: int | None = None,
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        learning_rate: float = 4e-3,
+        lr_schedule: Any = "cosine",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        clip_value: float | None = None,
+        batch_size: int = 64,
+        max_epochs: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        standardize: bool = True,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        dtype: Literal["float32", "float64"] = "float32",
+        device: str | torch.device = "cpu",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        super().__init__(
+            cell=cell,
+            hidden_size=hidden_size,
+            n_layers=n_layers,
+            bidirectional=bidirectional,
+            attention_type=attention_type,
+            source=source,
+            residual=residual,
+            layer_norm=layer_norm,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            weight_drop=weight_drop,
+            embedding_dim=embedding_dim,
+            tie_embeddings=tie_embeddings,
+            min_count=min_count,
+            max_symbols=max_symbols,
+            copy_unknown=copy_unknown,
+            scheduled_sampling=scheduled_sampling,
+            label_smoothing=label_smoothing,
+            beam_width=beam_width,
+            length_penalty=length_penalty,
+            max_length=max_length,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            standardize=standardize,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            dtype=dtype,
+            device=device,
+            n_threads=n_threads,
+            verbose=verbose,
+            random_state=random_state,
+        )
+
+    # Pieces of a pair cannot be learned one after the other.
+    bptt_steps = None
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Learn to write `y` for `X`.
+
+        Parameters
+        ----------
+        X : list of str, list of list, list of arrays or array
+            What is read; see the class for all that is accepted.
+        y : list of str or list of list
+            What is to be written for each: strings or lists of symbols.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each pair in the loss; zero is as if it were not there.
+        X_val : like X, default=None
+            Sequences to validate on after each epoch, instead of setting some
+            of `X` aside.
+        y_val : like y, default=None
+            What is to be written for `X_val`.
+
+        Returns
+        -------
+        RNNSeq2Seq
+            The fitted estimator.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If `X` or `y` cannot be read, or there is not one y for each X.
+        TypeError
+            If symbols cannot be hashed, or a single string was given.
+        DivergenceError
+            If the loss becomes NaN or infinite; the weights of the last
+            finished epoch (with early stopping: the best) are kept.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Write a sequence for each one that is read.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            What is read.
+
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Strings, or lists of symbols, as the y of fit.
+        """
+        found = self._search(X, 1)
+        written = np.empty(len(found), dtype=object)
+        written[:] = [
+            self._decode(best[0], row)
+            for best, row in zip(found, self._rows(X), strict=True)
+        ]
+        return written
+
+    def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[Any, float]]]:
+        """Write the best few sequences for each one that is read.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            What is read.
+        n : int, default=5
+            How many; the beam is at least as wide.
+
+        Returns
+        -------
+        list of list of tuple of (str or list, float)
+            Of each sequence what was written and its score, the best first: the
+            log-probability (natural logarithm) after the length penalty.
+        """
+        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"n={n!r} must be a whole number from 1.")
+        return [
+            [(self._decode(hypothesis, row), hypothesis.score) for hypothesis in found]
+            for found, row in zip(self._search(X, n), self._rows(X), strict=True)
+        ]
+
+    def attention(self, X: Any, y: Any = None) -> list[np.ndarray]:
+        """Compute which steps of X each written symbol was looked up from.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            What is read.
+        y : like the y of fit, default=None
+            What is written; None takes what ``predict`` writes.
+
+        Returns
+        -------
+        list of ndarray of shape (n_symbols_i, length_i)
+            Of each sequence the weights of its steps, rows summing to 1, for
+            each symbol written.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted without attention.
+        """
+        check_is_fitted(self)
+        if self._network_spec.attention is None:
+            raise ValueError(
+                f"this {type(self).__name__} has no attention: it was fitted with "
+                "attention_type=None."
+            )
+        if y is None:
+            return [found[0].attention for found in self._search(X, 1)]
+        return self._alignments(X, y)
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Compute 1 minus the symbol error rate of what ``predict`` writes.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            What is read.
+        y : like the y of fit
+            What should be written.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            How much each sequence counts.
+
+        Returns
+        -------
+        float
+            1 at best; below 0 where predictions are so much too long that empty
+            ones would do better.
+
+        See Also
+        --------
+        sklearn_rnn.metrics.symbol_error_rate : Edits per true symbol.
+        """
+        error = symbol_error_rate(y, self.predict(X), sample_weight=sample_weight)
+        return 1.0 - error
+
+    # Writing.
+
+    def _rows(self, X):
+        """Return the symbols read, or None for each where numbers are read."""
+        if self._source.reads != "symbols":
+            return [None] * len(X)
+        return self._source.rows(X)
+
+    def _search(self, X, n_best):
+        """Return the best hypotheses for each sequence of X."""
+        check_is_fitted(self)
+        sources = self._source.read(X, self)
+        found = [None] * len(sources)
+        order = np.argsort(sources.lengths, kind="stable")
+        with limit_threads(self._n_threads()):
+            for begin in range(0, len(order), SIDE_BY_SIDE):
+                rows = order[begin : begin + SIDE_BY_SIDE]
+                for row, best in zip(
+                    rows, self._search_block(sources, rows, n_best), strict=True
+                ):
+                    found[row] = best
+        return found
+
+    @torch.inference_mode()
+    def _search_block(self, sources, rows, n_best):
+        network, device = self.module_, self.net_.device
+        memory = network.encode(**to_batch(sources, rows, device))
+        max_steps = torch.from_numpy(self._max_steps(sources.lengths[rows])).to(device)
+        return beam_search(
+            network.step,
+            memory,
+            network.initial_state(memory),
+            begin=BEGIN,
+            end=END,
+            forbidden=[PADDING, BEGIN] + [UNKNOWN] * (not self.copy_unknown),
+            beam_width=max(self.beam_width, n_best),
+            max_steps=max_steps,
+            length_penalty=self.length_penalty,
+            n_best=n_best,
+        )
+
+    def _decode(self, hypothesis, row):
+        """Write a hypothesis as what was given to fit; `row` is what was read."""
+        ids = hypothesis.symbols
+        symbols = self._target.vocabulary.decode(ids)
+        if self.copy_unknown and row:
+            looked_at = hypothesis.attention.argmax(axis=1)
+            for place in np.flatnonzero(ids == UNKNOWN):
+                symbols[place] = row[looked_at[place]]
+        return "".join(symbols) if self._target.are_text else symbols
+
+    def _alignments(self, X, y):
+        sources, rows = self._source.read(X, self), self._target.rows(y, "y")
+        refuse_unequal(len(sources), len(rows))
+        targets = self._target.vocabulary.encode_all(rows, bounded=True)
+        pairs = PairDataset(sources, targets)
+        found = [None] * len(rows)
+        order = np.argsort(pairs.lengths, kind="stable")
+        with limit_threads(self._n_threads()), torch.inference_mode():
+            for begin in range(0, len(order), SIDE_BY_SIDE):
+                block = order[begin : begin + SIDE_BY_SIDE]
+                inputs, _ = pairs.batch(block, self.net_.device)
+                for row, weights in zip(
+                    block, self.module_.align(**inputs).cpu().numpy(), strict=True
+                ):
+                    shape = len(rows[row]), sources.lengths[row]
+                    found[row] = weights[: shape[0], : shape[1]].astype(np.float64)
+        return found
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags

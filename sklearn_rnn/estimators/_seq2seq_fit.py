@@ -1,0 +1,238 @@
+"""How an encoder-decoder is trained: pairs, vocabularies, network."""
+
+import math
+
+import numpy as np
+import torch
+from sklearn.utils.validation import _check_sample_weight
+
+from sklearn_rnn.estimators._sources import (
+    NumberSource,
+    kind_of_source,
+    learn_symbols,
+    refuse_unequal,
+)
+from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.modules import Seq2SeqSpec, build_seq2seq
+from sklearn_rnn.sequences import flat_rows
+from sklearn_rnn.training import (
+    PairDataset,
+    WeightedLoss,
+    has_target,
+    limit_threads,
+    n_epochs_for,
+    new_random_state,
+    validation_split,
+)
+
+# "auto" trains for this many updates, and for more epochs than other estimators:
+# there are whole sequences to be learned to write.
+UPDATE_BUDGET, MAX_EPOCHS = 3000, 200
+# What a symbol that never came counts at the start.
+MIN_COUNT = 0.5
+# How much longer than what the training pairs suggest a written sequence may get.
+LENGTH_FACTOR, LENGTH_MARGIN = 2, 10
+
+
+class Seq2SeqFit(Trainer):
+    """Part of an encoder-decoder that turns pairs into a trained network."""
+
+    @torch.inference_mode(False)
+    def _fit(self, X, y, sample_weight, X_val, y_val):
+        continuing = self.warm_start and self.__sklearn_is_fitted__()
+        self._check_callbacks()
+        with self._all_or_nothing():
+            if not continuing:
+                self._learn_symbols(X, y)
+            pairs = self._read_pairs(X, y, sample_weight, reset=not continuing)
+            random_state = new_random_state(self.random_state)
+            held_out = self._read_validation(X_val, y_val)
+            if held_out is None and self.early_stopping:
+                train, validation = validation_split(
+                    pairs.sources, self.validation_fraction, random_state
+                )
+                pairs, held_out = _select(pairs, train), _select(pairs, validation)
+            network = self._network(pairs, random_state, continuing)
+            self._make_net(network, self._find_schedule(held_out))
+        pairs = self._on_device(pairs)
+        n_epochs = self.max_epochs
+        if n_epochs == "auto":
+            n_epochs = n_epochs_for(
+                len(pairs), self.batch_size, 1, UPDATE_BUDGET, MAX_EPOCHS
+            )
+        try:
+            self._train(pairs, held_out, n_epochs, random_state)
+        finally:
+            self.module_.own_share = 0.0
+        return self
+
+    def _learn_symbols(self, X, y):
+        """Find out what is read, and learn the symbols of both sides."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None: give what is to be written for each sequence of X."
+            )
+        owner = type(self).__name__
+        limits = {"min_count": self.min_count, "max_symbols": self.max_symbols}
+        kind = kind_of_source(X) if self.source == "auto" else self.source
+        if kind == "symbols":
+            self._source = learn_symbols(X, owner=owner, name="X", **limits)
+        else:
+            self._source = NumberSource(owner, kind)
+        self._target = learn_symbols(y, owner=owner, name="y", **limits)
+        if self.copy_unknown and not self._can_copy():
+            raise ValueError(
+                "copy_unknown=True copies symbols of X into what is written, but X "
+                "and y are not made of symbols of one kind, or there is no attention "
+                "to tell which: set it to False."
+            )
+        self.source_symbols_ = _as_objects(self._source.vocabulary)
+        self.target_symbols_ = _as_objects(self._target.vocabulary)
+
+    def _can_copy(self):
+        of_one_kind = self._source.are_text == self._target.are_text
+        is_symbols = self._source.reads == "symbols"
+        return is_symbols and of_one_kind and self.attention_type is not None
+
+    def _read_pairs(self, X, y, sample_weight=None, *, reset=False, suffix=""):
+        sources = self._source.read(X, self, name=f"X{suffix}", reset=reset)
+        rows = self._target.rows(y, f"y{suffix}")
+        refuse_unequal(len(sources), len(rows))
+        targets = self._target.vocabulary.encode_all(rows, bounded=True)
+        if sample_weight is None:
+            return PairDataset(sources, targets)
+        weights = _check_sample_weight(
+            sample_weight, sources, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weights.any():
+            raise ValueError(
+                "Sample weights must contain at least one non-zero number."
+            )
+        # A weight of zero means: as if it were not there.
+        pairs = PairDataset(sources, targets, weights)
+        return _select(pairs, np.flatnonzero(weights))
+
+    def _read_validation(self, X_val, y_val):
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
+            raise ValueError(f"{given} was given without {missing}: pass both.")
+        return self._read_pairs(X_val, y_val, suffix="_val")
+
+    def _on_device(self, pairs):
+        """Return the same pairs, their weights as the loss reads them."""
+        if pairs.weights is None:
+            return pairs
+        n_symbols = pairs.written.lengths - 1
+        mean = np.average(pairs.weights, weights=n_symbols)
+        weights = torch.as_tensor(
+            pairs.weights / mean,
+            dtype=DTYPES[self._torch_dtype],
+            device=self.net_.device,
+        )
+        return PairDataset(pairs.sources, pairs.written, weights)
+
+    def _network(self, pairs, random_state, continuing):
+        spec = self._spec(pairs)
+        if continuing:
+            self._refuse_another_network(spec)
+            return self.module_
+        self.history_ = []
+        self._torch_dtype = self.dtype
+        self._network_spec = spec
+        self._learn_lengths(pairs)
+        generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
+        with limit_threads(1):
+            network = build_seq2seq(spec, DTYPES[self.dtype], generator)
+        if self.standardize and spec.reads != "symbols":
+            mean, scale = pairs.sources.mean_and_scale(pairs.weights)
+            network.set_input_scaling(mean, 1 / scale)
+        self._start_from_shares(network, pairs)
+        return network
+
+    def _empty_network(self):
+        return build_seq2seq(self._network_spec, DTYPES[self._torch_dtype])
+
+    def _spec(self, pairs):
+        source = self._source.vocabulary
+        return Seq2SeqSpec(
+            cell=self.cell,
+            n_features=pairs.sources.n_features,
+            hidden_size=int(self.hidden_size),
+            n_outputs=len(self._target.vocabulary),
+            embedding_dim=int(self.embedding_dim),
+            reads=self._source.reads,
+            n_source_tokens=None if source is None else len(source),
+            n_layers=int(self.n_layers),
+            bidirectional=bool(self.bidirectional),
+            attention=self.attention_type,
+            dropout=float(self.dropout),
+            input_dropout=float(self.input_dropout),
+            weight_drop=float(self.weight_drop),
+            residual=bool(self.residual),
+            layer_norm=bool(self.layer_norm),
+            tied=bool(self.tie_embeddings),
+        )
+
+    def _learn_lengths(self, pairs):
+        """Remember how long sequences are written, to know when to stop."""
+        written = pairs.written.lengths - 2
+        self._longest_written = int(written.max())
+        self._written_per_read = float(written.sum() / pairs.sources.lengths.sum())
+
+    def _max_steps(self, lengths):
+        """Return how many symbols may be written, the end among them."""
+        if self.max_length is not None:
+            return np.full(len(lengths), self.max_length + 1)
+        usual = np.ceil(LENGTH_FACTOR * self._written_per_read * lengths)
+        longest = np.maximum(usual, self._longest_written).astype(np.int64)
+        return longest + LENGTH_MARGIN + 1
+
+    @torch.no_grad()
+    def _start_from_shares(self, network, pairs):
+        """Let an untrained network predict how often each symbol comes."""
+        rows = flat_rows(pairs.written.starts + 1, pairs.written.lengths - 1)
+        n_outputs = len(self._target.vocabulary)
+        counts = np.bincount(pairs.written.values[rows, 0], minlength=n_outputs)
+        shares = np.maximum(counts, MIN_COUNT) / counts.sum()
+        network.head.bias.copy_(torch.from_numpy(np.log(shares)))
+
+    def _criterion(self):
+        return WeightedLoss(
+            "log_loss", may_miss=True, label_smoothing=float(self.label_smoothing)
+        )
+
+    def _on_progress(self, progress):
+        self.module_.own_share = float(self.scheduled_sampling) * progress
+
+    @torch.inference_mode()
+    def _judge(self, net, validation):
+        """Return loss and score of pairs, each symbol told from the true ones."""
+        loss = n_right = n_symbols = 0
+        network = net.module_.eval()
+        order = np.argsort(validation.lengths, kind="stable")
+        for begin in range(0, len(order), self.batch_size):
+            rows = order[begin : begin + self.batch_size]
+            inputs, (targets, _) = validation.batch(rows, net.device)
+            outputs = network(**inputs)
+            loss += net.criterion_.of_steps(outputs, targets).sum().item()
+            n_right += (outputs.argmax(dim=2) == targets).sum().item()
+            n_symbols += has_target(targets).sum().item()
+        loss /= n_symbols
+        return loss, n_right / n_symbols if math.isfinite(loss) else math.nan
+
+
+def _select(pairs, rows):
+    weights = None if pairs.weights is None else pairs.weights[rows]
+    return PairDataset(pairs.sources[rows], pairs.written[rows], weights)
+
+
+def _as_objects(vocabulary):
+    if vocabulary is None:
+        return None
+    symbols = np.empty(len(vocabulary.symbols), dtype=object)
+    symbols[:] = vocabulary.symbols
+    return symbols

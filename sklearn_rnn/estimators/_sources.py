@@ -1,0 +1,168 @@
+"""What an encoder reads: symbols, sequences of numbers, or plain vectors."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators._corpus import are_frames
+from sklearn_rnn.sequences import (
+    PADDING,
+    SequenceArray,
+    Vocabulary,
+    check_features,
+    check_sequences,
+    check_symbols,
+)
+
+SOURCES = ("auto", "symbols", "sequences", "vectors")
+
+
+def kind_of_source(X):
+    """Tell what `X` is made of, where the user has not said it.
+
+    Parameters
+    ----------
+    X : object
+        As given to fit.
+
+    Returns
+    -------
+    {"symbols", "sequences", "vectors"}
+        A 2-D array or frame of numbers is vectors; a 3-D array, a list of 2-D
+        arrays or of lists of floats is sequences; all else is symbols.
+    """
+    if isinstance(X, SequenceArray):
+        is_ids = X.n_features == 1 and X.dtype.kind in "iu"
+        return "symbols" if is_ids else "sequences"
+    if isinstance(X, str) or not hasattr(X, "__len__") or len(X) == 0:
+        return "symbols"
+    if are_frames(X):
+        return "sequences"
+    if getattr(X, "ndim", 1) == 2:
+        numeric = np.asarray(X).dtype.kind in "biuf"
+        return "vectors" if numeric else "symbols"
+    first = next(iter(X))
+    if isinstance(first, str) or not hasattr(first, "__len__") or len(first) == 0:
+        return "symbols"
+    is_float = isinstance(next(iter(first)), (float, np.floating))
+    return "sequences" if is_float else "symbols"
+
+
+class SymbolSource(NamedTuple):
+    """Sequences of symbols, read as ids.
+
+    Parameters
+    ----------
+    owner : str
+        Who reads, for the messages.
+    vocabulary : Vocabulary
+        The symbols.
+    are_text : bool
+        Whether sequences are strings.
+    """
+
+    owner: str
+    vocabulary: Vocabulary
+    are_text: bool
+
+    reads = "symbols"
+
+    def rows(self, X, name="X"):
+        """Return the sequences as strings or lists of symbols."""
+        rows, are_text = _symbols(X, self.owner, name)
+        if are_text != self.are_text:
+            kinds = ["lists of symbols", "strings"]
+            raise TypeError(
+                f"{name} holds {kinds[are_text]}, but {self.owner} was fitted on "
+                f"{kinds[self.are_text]}."
+            )
+        return rows
+
+    def read(self, X, estimator, *, name="X", reset=False):
+        """Return the sequences as ids; an empty one is one step of padding."""
+        return _ids(self.vocabulary, self.rows(X, name))
+
+
+def _symbols(X, owner, name):
+    if isinstance(X, SequenceArray):
+        X = [row[:, 0].tolist() for row in X]
+    return check_symbols(X, owner=owner, name=name, allow_empty=True)
+
+
+def _ids(vocabulary, rows):
+    ids = [vocabulary.encode(row) for row in rows]
+    nothing = np.array([PADDING], dtype=ids[0].dtype)
+    ids = [row if len(row) else nothing for row in ids]
+    lengths = np.array([len(row) for row in ids])
+    values = np.concatenate(ids)[:, np.newaxis]
+    return SequenceArray(values, np.cumsum(lengths) - lengths, lengths)
+
+
+def learn_symbols(X, *, owner, name, min_count, max_symbols):
+    """Learn the vocabulary of what is read or written.
+
+    Parameters
+    ----------
+    X : list of str or list of list
+        The sequences; they may be empty.
+    owner, name : str
+        Who asks and what for, for the messages.
+    min_count : int
+        Symbols that are rarer stay unknown.
+    max_symbols : int or None
+        Most symbols to keep.
+
+    Returns
+    -------
+    SymbolSource
+        That reads such sequences.
+    """
+    rows, are_text = _symbols(X, owner, name)
+    vocabulary = Vocabulary.learn(rows, min_count=min_count, max_symbols=max_symbols)
+    if not vocabulary.symbols:
+        raise ValueError(
+            f"{name} has no symbol that comes min_count={min_count} times: there is "
+            "nothing to learn."
+        )
+    return SymbolSource(owner, vocabulary, are_text)
+
+
+class NumberSource(NamedTuple):
+    """Sequences of numbers, or one vector each.
+
+    Parameters
+    ----------
+    owner : str
+        Who reads, for the messages.
+    reads : {"sequences", "vectors"}
+        Which of the two.
+    """
+
+    owner: str
+    reads: str
+
+    vocabulary = None
+    are_text = False
+
+    def read(self, X, estimator, *, name="X", reset=False):
+        """Return the sequences; a vector is a sequence of one step.
+
+        Number and names of features are set on `estimator`, or checked.
+        """
+        if self.reads == "sequences":
+            sequences = check_sequences(X, owner=self.owner)
+            check_features(estimator, X, sequences, reset=reset)
+            return sequences
+        X = validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
+        return SequenceArray(X, np.arange(len(X)), np.ones(len(X), int))
+
+
+def refuse_unequal(n_read, n_written):
+    """Refuse X and y of different numbers of sequences."""
+    if n_read != n_written:
+        raise InvalidSequenceError(
+            "Found input variables with inconsistent numbers of samples: X has "
+            f"{n_read} sequences, y has {n_written}. Give one y for each."
+        )

@@ -1,0 +1,119 @@
+"""Attention: a decoder looks back at the steps of what was read."""
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from sklearn_rnn.modules._pooling import valid_steps
+
+# Additive attention has one hidden vector for every pair of steps. With more
+# numbers than this they are computed in pieces and, in training, a second time
+# for the gradient instead of being held: memory does not grow with both lengths.
+MOST_HELD = 2**26
+
+
+class Attention(nn.Module):
+    """Weigh the steps of a memory anew for every query.
+
+    With the query *q* and the memory *m* of one step, the score of the pair is
+    ``v · tanh(W q + U m + b)`` ("additive") or ``q · W m`` ("multiplicative").
+    The weights are the softmax of the scores over the sequence's own steps, and
+    the context is the weighted mean of the memory.
+
+    Parameters
+    ----------
+    kind : {"additive", "multiplicative"}
+        The score.
+    query_size : int
+        Width of the queries.
+    memory_size : int
+        Width of the memory.
+
+    References
+    ----------
+    Bahdanau, Cho and Bengio, "Neural machine translation by jointly learning to
+    align and translate", ICLR 2015 (additive). Luong, Pham and Manning,
+    "Effective approaches to attention-based neural machine translation", EMNLP
+    2015 (multiplicative, there "general").
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import Attention
+    >>> attention = Attention("additive", query_size=4, memory_size=6)
+    >>> queries, memory = torch.zeros(5, 2, 4), torch.zeros(3, 2, 6)
+    >>> keys = attention.keys(memory)
+    >>> contexts, weights = attention(queries, memory, keys, torch.tensor([3, 1]))
+    >>> contexts.shape
+    torch.Size([5, 2, 6])
+    >>> weights[1, 0]
+    tensor([1., 0., 0.], grad_fn=<SelectBackward0>)
+    """
+
+    def __init__(self, kind, query_size, memory_size):
+        super().__init__()
+        self.additive = kind == "additive"
+        self.of_memory = nn.Linear(memory_size, query_size, bias=self.additive)
+        if self.additive:
+            self.of_query = nn.Linear(query_size, query_size, bias=False)
+            self.score = nn.Linear(query_size, 1, bias=False)
+
+    def keys(self, memory):
+        """Compute what scores need of the memory, whatever the query.
+
+        Parameters
+        ----------
+        memory : Tensor of shape (T_in, N, memory_size)
+            What may be looked at, time first.
+
+        Returns
+        -------
+        Tensor of shape (T_in, N, query_size)
+            For ``forward``.
+        """
+        return self.of_memory(memory)
+
+    def forward(self, queries, memory, keys, lengths=None):
+        """Compute what every query gets to see of the memory.
+
+        Parameters
+        ----------
+        queries : Tensor of shape (T_out, N, query_size)
+            Who looks, time first.
+        memory : Tensor of shape (T_in, N, memory_size)
+            What is looked at, time first.
+        keys : Tensor of shape (T_in, N, query_size)
+            From ``keys``.
+        lengths : LongTensor of shape (N,), default=None
+            Steps of each memory; None when all have T_in.
+
+        Returns
+        -------
+        contexts : Tensor of shape (T_out, N, memory_size)
+            Weighted means of the memory.
+        weights : Tensor of shape (N, T_out, T_in)
+            They sum to 1 over T_in, and are exactly 0 at padding.
+        """
+        scores = self._additive if self.additive else self._multiplicative
+        scores = scores(queries, keys)  # (N, T_out, T_in)
+        if lengths is not None:
+            valid = valid_steps(len(memory), lengths)  # (T_in, N, 1)
+            scores = scores.masked_fill(~valid.permute(1, 2, 0), -torch.inf)
+        weights = torch.softmax(scores, dim=2)
+        return (weights @ memory.transpose(0, 1)).transpose(0, 1), weights
+
+    def _multiplicative(self, queries, keys):
+        return queries.transpose(0, 1) @ keys.permute(1, 2, 0)
+
+    def _additive(self, queries, keys):
+        queries = self.of_query(queries)
+        pieces = queries.split(max(1, MOST_HELD // keys.numel()))
+        if len(pieces) == 1:
+            return self._pair_scores(queries, keys)
+        options = {"use_reentrant": False, "preserve_rng_state": False}
+        scores = (checkpoint(self._pair_scores, q, keys, **options) for q in pieces)
+        return torch.cat(list(scores), dim=1)
+
+    def _pair_scores(self, queries, keys):
+        hidden = (queries[:, None] + keys).tanh_()  # (T_out, T_in, N, query_size)
+        return self.score(hidden).squeeze(-1).permute(2, 0, 1)

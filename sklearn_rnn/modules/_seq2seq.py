@@ -1,0 +1,507 @@
+"""The encoder-decoder: one sequence is read, another one written."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from sklearn_rnn.modules._attention import Attention
+from sklearn_rnn.modules._core import RecurrentCore
+from sklearn_rnn.modules._dropout import HeldDropout, InputDropout, LockedDropout
+from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
+from sklearn_rnn.modules._initialize import initialize
+from sklearn_rnn.modules._pooling import LastPooling
+
+
+@dataclass(frozen=True)
+class Seq2SeqSpec:
+    """Everything that fixes an encoder-decoder's shape, as plain Python values.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm", "gru"}
+        The recurrent cell.
+    n_features : int
+        Features a step of what is read.
+    hidden_size : int
+        Units of each layer and direction.
+    n_outputs : int
+        Size of the target vocabulary, with everything that only marks.
+    embedding_dim : int
+        Width of a symbol's embedding, on both sides.
+    reads : {"symbols", "sequences", "vectors"}, default="symbols"
+        What is read: sequences of integers, sequences of numbers, or one vector
+        each.
+    n_source_tokens : int, default=None
+        Size of the source vocabulary; None for numbers.
+    n_layers : int, default=1
+        Recurrent layers, of the encoder and of the decoder.
+    bidirectional : bool, default=False
+        Whether the encoder reads both ways.
+    attention : {"additive", "multiplicative"} or None, default="multiplicative"
+        How the decoder looks back at what was read; None shows it the encoder's
+        last state at every step.
+    dropout : float, default=0.0
+        Share of states hidden between layers and before the output layer.
+    input_dropout : float, default=0.0
+        Share of the input features hidden for a whole sequence.
+    weight_drop : float, default=0.0
+        Share of the recurrent weights set to zero in training.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output.
+    layer_norm : bool, default=False
+        Whether the states of each layer are normalised.
+    tied : bool, default=False
+        Whether the output layer uses the target embedding's weights.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.modules import Seq2SeqSpec
+    >>> spec = Seq2SeqSpec(
+    ...     "gru", n_features=1, hidden_size=8, n_outputs=5, embedding_dim=4
+    ... )
+    >>> spec.attention
+    'multiplicative'
+    """
+
+    cell: str
+    n_features: int
+    hidden_size: int
+    n_outputs: int
+    embedding_dim: int
+    reads: str = "symbols"
+    n_source_tokens: int | None = None
+    n_layers: int = 1
+    bidirectional: bool = False
+    attention: str | None = "multiplicative"
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    weight_drop: float = 0.0
+    residual: bool = False
+    layer_norm: bool = False
+    tied: bool = False
+
+
+class Memory(NamedTuple):
+    """What the decoder knows of the sequences that were read.
+
+    Attributes
+    ----------
+    states : Tensor of shape (T_in, N, width)
+        The encoder's states, time first.
+    keys : Tensor of shape (T_in, N, H), or (1, N, H) without attention
+        What attention needs of them; without it, the one context.
+    summary : Tensor of shape (N, width)
+        The encoder's state after each sequence's own last step; of a backward
+        direction, at its first step.
+    lengths : LongTensor of shape (N,) or None
+        Steps of each sequence; None when all have T_in.
+    """
+
+    states: torch.Tensor
+    keys: torch.Tensor
+    summary: torch.Tensor
+    lengths: torch.Tensor | None = None
+
+    def select(self, rows):
+        """Return the memory of some sequences.
+
+        Parameters
+        ----------
+        rows : LongTensor of shape (M,)
+            Which ones; one may come more than once.
+
+        Returns
+        -------
+        Memory
+            Of M sequences.
+        """
+        lengths = None if self.lengths is None else self.lengths[rows]
+        return Memory(
+            self.states[:, rows], self.keys[:, rows], self.summary[rows], lengths
+        )
+
+
+def select_state(state, rows):
+    """Return a decoder's state for some sequences.
+
+    Parameters
+    ----------
+    state : tuple of tuple of Tensor of shape (1, N, H)
+        One item a layer, as ``RecurrentCore.run`` returns it.
+    rows : LongTensor of shape (M,)
+        Which ones; one may come more than once.
+
+    Returns
+    -------
+    tuple of tuple of Tensor of shape (1, M, H)
+        Of M sequences.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import select_state
+    >>> state = ((torch.tensor([[[1.0], [2.0]]]),),)
+    >>> select_state(state, torch.tensor([1, 1, 0]))[0][0].ravel()
+    tensor([2., 2., 1.])
+    """
+    return tuple(tuple(part[:, rows] for part in layer) for layer in state)
+
+
+class VectorEncoder(nn.Module):
+    """Make a memory of one step from a vector.
+
+    Parameters
+    ----------
+    input_size : int
+        Features of the vector.
+    hidden_size : int
+        Width of the memory.
+    """
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.output_size = hidden_size
+        self.hidden = nn.Linear(input_size, hidden_size)
+
+    def forward(self, x, lengths=None):
+        """Compute the memory.
+
+        Parameters
+        ----------
+        x : Tensor of shape (1, N, input_size)
+            One vector a sequence.
+        lengths : LongTensor of shape (N,), default=None
+            As a recurrent core takes them: all ones.
+
+        Returns
+        -------
+        Tensor of shape (1, N, hidden_size)
+            In (-1, 1), as the states of a recurrent core are.
+        """
+        return torch.tanh(self.hidden(x))
+
+
+class Seq2SeqNetwork(nn.Module):
+    """An encoder, and a decoder that looks back at what the encoder read.
+
+    The decoder's recurrence reads the symbols written so far and nothing else;
+    what attention brings joins its states afterwards, as
+    ``tanh(W [state; context])``. In training the symbols are known, so that all
+    steps of the decoder are one call of the recurrence and all of its looks back
+    are one matrix product.
+
+    Parameters
+    ----------
+    spec : Seq2SeqSpec
+        Its shape.
+
+    Attributes
+    ----------
+    encoder : RecurrentCore or VectorEncoder
+        From what is read to the memory.
+    bridge : torch.nn.Linear
+        From the encoder's last state to the first state of the decoder's layers.
+    decoder : RecurrentCore
+        Over the symbols written so far.
+    attention : Attention or None
+        From the decoder's states and the memory to contexts.
+    own_share : float
+        Share of the decoder's input symbols that are, in training, drawn from
+        its own predictions instead of given. Set from outside.
+    generator : torch.Generator or None
+        Source of these draws; None is torch's global one.
+    center, factor : Tensor of shape (n_features,)
+        Inputs enter the encoder as ``(x - center) * factor``.
+
+    References
+    ----------
+    Cho et al., "Learning phrase representations using RNN encoder-decoder for
+    statistical machine translation", EMNLP 2014. Luong, Pham and Manning,
+    "Effective approaches to attention-based neural machine translation", EMNLP
+    2015. Duckworth et al., "Parallel scheduled sampling", arXiv:1906.04331,
+    2019. Press and Wolf, "Using the output embedding to improve language
+    models", EACL 2017 (tied).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import Seq2SeqNetwork, Seq2SeqSpec
+    >>> spec = Seq2SeqSpec(
+    ...     "gru", n_features=3, hidden_size=8, n_outputs=5, embedding_dim=4,
+    ...     reads="sequences",
+    ... )
+    >>> network = Seq2SeqNetwork(spec)
+    >>> x, y = torch.zeros(2, 7, 3), torch.tensor([[1, 2, 4, 3], [1, 4, 0, 0]])
+    >>> network(x, torch.tensor([7, 5]), y).shape
+    torch.Size([2, 4, 5])
+    """
+
+    def __init__(self, spec):
+        super().__init__()
+        self.spec, self.own_share, self.generator = spec, 0.0, None
+        H = spec.hidden_size
+        self._build_encoder()
+        width = self.encoder.output_size
+        self.pooling = LastPooling(width, spec.bidirectional and width > H)
+        self.bridge = nn.Linear(width, H * spec.n_layers * (1 + (spec.cell == "lstm")))
+        self.target_embedding = TokenEmbedding(spec.n_outputs, spec.embedding_dim)
+        self.decoder = self._core(spec.embedding_dim, bidirectional=False)
+        if spec.attention is None:
+            self.attention = None
+            self.context = nn.Linear(width, H)
+        else:
+            self.attention = Attention(spec.attention, H, width)
+        context_size = H if self.attention is None else width
+        self.combine = nn.Linear(H + context_size, H)
+        self.dropout = LockedDropout(spec.dropout)
+        if spec.tied:
+            self.head = TiedHead(self.target_embedding, H)
+        else:
+            self.head = nn.Linear(H, spec.n_outputs)
+
+    def _core(self, input_size, bidirectional):
+        spec = self.spec
+        return RecurrentCore(
+            spec.cell,
+            input_size,
+            spec.hidden_size,
+            spec.n_layers,
+            bidirectional,
+            spec.dropout,
+            spec.residual,
+            spec.layer_norm,
+            spec.weight_drop,
+        )
+
+    def _build_encoder(self):
+        spec, width = self.spec, self.spec.n_features
+        if spec.reads == "symbols":
+            width = spec.embedding_dim
+            self.embedding = TokenEmbedding(spec.n_source_tokens, width)
+        hide = LockedDropout if spec.reads == "symbols" else InputDropout
+        self.input_dropout = hide(spec.input_dropout)
+        if spec.reads == "vectors":
+            self.encoder = VectorEncoder(width, spec.hidden_size)
+        else:
+            self.encoder = self._core(width, spec.bidirectional)
+        self.register_buffer("center", torch.zeros(spec.n_features, dtype=torch.double))
+        self.register_buffer("factor", torch.ones(spec.n_features, dtype=torch.double))
+
+    def forward(self, x, lengths, y, y_lengths=None):
+        """Compute the logits of the next symbol after every symbol of `y`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, T_in, n_features)
+            What is read: steps, or integers of shape (N, T_in, 1), or vectors
+            of shape (N, 1, n_features). What stands at padding does not
+            matter, if it is finite.
+        lengths : LongTensor of shape (N,) or None
+            Steps of each sequence; None when all have T_in.
+        y : LongTensor of shape (N, T_out)
+            The symbols given to the decoder: the begin symbol, then the target
+            without its end symbol.
+        y_lengths : LongTensor of shape (N,), default=None
+            Part of a batch, but not needed: the decoder reads forwards, and what
+            stands at padding changes no logits before it.
+
+        Returns
+        -------
+        Tensor of shape (N, T_out, n_outputs)
+            Meaningless at padding of `y`.
+        """
+        memory = self.encode(x, lengths)
+        if self.training and self.own_share > 0.0:
+            y = self._with_own_symbols(y, memory)
+        return self._decode(y, memory)[0]
+
+    def align(self, x, lengths, y):
+        """Compute where attention looks while the decoder is given `y`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, T_in, n_features)
+            What is read, as for ``forward``.
+        lengths : LongTensor of shape (N,) or None
+            Steps of each sequence; None when all have T_in.
+        y : LongTensor of shape (N, T_out)
+            The symbols given to the decoder, as for ``forward``.
+
+        Returns
+        -------
+        Tensor of shape (N, T_out, T_in)
+            The weights with which each symbol was predicted; all zero without
+            attention.
+        """
+        return self._decode(y, self.encode(x, lengths))[1]
+
+    def encode(self, x, lengths=None):
+        """Read the sequences.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, T_in, n_features)
+            What is read, as for ``forward``.
+        lengths : LongTensor of shape (N,), default=None
+            Steps of each sequence; None when all have T_in.
+
+        Returns
+        -------
+        Memory
+            All that the decoder gets to know of them.
+        """
+        states = self.encoder(self.input_dropout(self._inputs(x)), lengths)
+        summary = self.pooling(states, lengths)
+        if self.attention is None:
+            keys = torch.tanh(self.context(summary)).unsqueeze(0)
+        else:
+            keys = self.attention.keys(states)
+        return Memory(states, keys, summary, lengths)
+
+    def _inputs(self, x):
+        """Return steps as the encoder reads them, time first."""
+        x = x.transpose(0, 1)
+        if self.spec.reads == "symbols":
+            return self.embedding(x.squeeze(-1).long())
+        # Centred in double: a large offset would eat float32's digits.
+        return ((x - self.center) * self.factor).to(self.combine.weight.dtype)
+
+    def initial_state(self, memory):
+        """Compute the decoder's state before its first symbol.
+
+        Parameters
+        ----------
+        memory : Memory
+            From ``encode``.
+
+        Returns
+        -------
+        tuple of tuple of Tensor of shape (1, N, H)
+            One item a layer, as ``RecurrentCore.run`` takes it.
+        """
+        parts = torch.tanh(self.bridge(memory.summary))
+        parts = parts.unflatten(1, (-1, self.spec.hidden_size)).transpose(0, 1)
+        parts = parts.contiguous().split(1)
+        n_parts = len(parts) // self.spec.n_layers
+        return tuple(zip(*[iter(parts)] * n_parts, strict=True))
+
+    def step(self, tokens, memory, state):
+        """Write one symbol more; in evaluation mode.
+
+        Parameters
+        ----------
+        tokens : LongTensor of shape (N,)
+            The last symbol of each sequence.
+        memory : Memory
+            From ``encode``.
+        state : tuple
+            From ``initial_state`` or the step before.
+
+        Returns
+        -------
+        log_probabilities : Tensor of shape (N, n_outputs)
+            Of the next symbol.
+        state : tuple
+            For the next step.
+        weights : Tensor of shape (N, T_in)
+            Where attention looked; all zero without attention.
+        """
+        logits, weights, state = self._decode(tokens[:, None], memory, state)
+        return torch.log_softmax(logits[:, 0], dim=1), state, weights[:, 0]
+
+    def _decode(self, y, memory, state=None):
+        """Return logits and weights after every symbol, and the last state."""
+        state = self.initial_state(memory) if state is None else state
+        embedded = self.target_embedding(y.transpose(0, 1))
+        states, state = self.decoder.run(embedded, state=state)
+        contexts, weights = self._look_back(states, memory)
+        both = torch.cat([states, contexts], dim=2)
+        hidden = self.dropout(torch.tanh(self.combine(both)))
+        return self.head(hidden.transpose(0, 1)), weights, state
+
+    def _look_back(self, states, memory):
+        if self.attention is not None:
+            return self.attention(states, *memory[:2], memory.lengths)
+        shape = (states.shape[1], len(states), len(memory.states))
+        return memory.keys.expand(len(states), -1, -1), states.new_zeros(shape)
+
+    @torch.no_grad()
+    def _with_own_symbols(self, y, memory):
+        """Replace a share of the given symbols by draws from own predictions.
+
+        The begin symbol stays.
+        """
+        logits = self._decode(y[:, :-1], memory)[0]
+        own = torch.multinomial(
+            logits.softmax(2).flatten(0, 1), 1, generator=self.generator
+        ).view(len(y), -1)
+        luck = torch.rand(own.shape, generator=self.generator, device=own.device)
+        given = torch.where(luck < self.own_share, own, y[:, 1:])
+        return torch.cat([y[:, :1], given], dim=1)
+
+    def set_input_scaling(self, center, factor):
+        """Let inputs enter the encoder as ``(x - center) * factor``.
+
+        Parameters
+        ----------
+        center, factor : array-like of shape (n_features,)
+            In the units of the steps.
+        """
+        self.center.copy_(torch.as_tensor(center))
+        self.factor.copy_(torch.as_tensor(factor))
+
+    def seed_dropout(self, generator):
+        """Draw every dropout mask and own symbol from `generator` from now on.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            On the network's device.
+        """
+        self.generator = generator
+        for module in self.modules():
+            if isinstance(module, HeldDropout):
+                module.generator = generator
+
+
+def build_seq2seq(spec, dtype, generator=None):
+    """Build an encoder-decoder without touching any global random state.
+
+    Parameters
+    ----------
+    spec : Seq2SeqSpec
+        Its shape.
+    dtype : torch.dtype
+        Of the weights.
+    generator : torch.Generator, default=None
+        Source of the initial weights, on the CPU; None leaves them undefined,
+        for a network whose weights are about to be loaded.
+
+    Returns
+    -------
+    Seq2SeqNetwork
+        On the CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import Seq2SeqSpec, build_seq2seq
+    >>> spec = Seq2SeqSpec(
+    ...     "rnn", 1, hidden_size=2, n_outputs=3, embedding_dim=2, reads="vectors"
+    ... )
+    >>> network = build_seq2seq(spec, torch.float32, torch.Generator().manual_seed(0))
+    >>> sum(p.numel() for p in network.parameters())
+    53
+    """
+    # torch's modules draw from the global generator when built on a real device.
+    with torch.device("meta"):
+        network = Seq2SeqNetwork(spec)
+    for parameter in network.parameters():
+        parameter.data = parameter.data.to(dtype)
+    network.to_empty(device="cpu")
+    network.set_input_scaling(torch.zeros(spec.n_features), torch.ones(spec.n_features))
+    if generator is not None:
+        initialize(network, generator)
+    return network

@@ -1,0 +1,86 @@
+"""Pairs of sequences: one that is read, and one that is to be written."""
+
+import numpy as np
+import torch
+
+from sklearn_rnn.training._batches import NO_CODE, to_batch
+
+
+class PairDataset:
+    """What an encoder-decoder trains on or is judged by.
+
+    Parameters
+    ----------
+    sources : SequenceArray
+        What is read.
+    targets : SequenceArray
+        Ids of what is to be written, a begin in front and an end behind.
+    weights : Tensor of shape (n_sequences,), default=None
+        Sample weights of mean 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import PairDataset
+    >>> sources = check_sequences([[4, 5], [6]])
+    >>> data = PairDataset(sources, check_sequences([[2, 7, 3], [2, 8, 9, 3]]))
+    >>> inputs, (targets, _) = data.batch(np.array([0, 1]), "cpu")
+    >>> inputs["y"], targets
+    (tensor([[2, 7, 7],
+            [2, 8, 9]]), tensor([[ 7,  3, -1],
+            [ 8,  9,  3]]))
+    """
+
+    def __init__(self, sources, targets, weights=None):
+        self.sources = sources
+        self.written = targets
+        self.weights = weights
+        self.targets = None  # what skorch's callbacks are told about
+
+    def __len__(self):
+        return len(self.sources)
+
+    @property
+    def lengths(self):
+        """By what pairs of like length are found: source first, then target."""
+        longest = int(self.written.lengths.max())
+        return self.sources.lengths * (longest + 1) + self.written.lengths
+
+    def batch(self, indices, device):
+        """Gather some pairs.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Which.
+        device : torch.device or str
+            Where the batch goes.
+
+        Returns
+        -------
+        inputs : dict
+            ``x``, ``lengths`` and ``y``, what the decoder is given: the targets
+            without their last symbol.
+        targets_and_weights : tuple of Tensor
+            As the loss takes them: the targets without their first symbol, -1
+            after the end; weights of shape (N,) or None.
+        """
+        inputs = to_batch(self.sources, indices, device)
+        n_written = self.written.lengths[indices] - 1
+        starts = self.written.starts[indices]
+        given, wanted = (
+            torch.from_numpy(self._ids(starts + shift, n_written)).to(device)
+            for shift in (0, 1)
+        )
+        steps = torch.arange(given.shape[1], device=device)
+        ended = steps >= torch.from_numpy(n_written).to(device)[:, None]
+        weights = None
+        if self.weights is not None:
+            weights = self.weights[torch.from_numpy(indices).to(self.weights.device)]
+        return {**inputs, "y": given}, (wanted.masked_fill(ended, NO_CODE), weights)
+
+    def _ids(self, starts, lengths):
+        rows = self.written.over(starts, lengths)
+        ids = rows.gather(slice(None))[:, :, 0].T
+        return np.ascontiguousarray(ids, dtype=np.int64)
