@@ -1,7 +1,14 @@
-"""AttentionDisplay: how much each step counts in attention pooling."""
+"""AttentionDisplay: what a network looked at, step by step."""
 
 import numpy as np
 
+from sklearn_rnn.displays._alignment import (
+    alignment_size,
+    label_alignment,
+    part_cells,
+    predict_alignment,
+    read_alignment,
+)
 from sklearn_rnn.displays._labels import (
     cell_size,
     fitting_style,
@@ -21,17 +28,28 @@ class AttentionDisplay:
     words that the sequences are made of, are written into the cells; those of
     a single sequence stand under its steps.
 
-    Make one with `from_estimator` or `from_weights`; the parameters below are
-    what they read, kept as attributes.
+    Of an encoder-decoder it draws an alignment instead: how much each step of
+    one input (a column) counted for each symbol of the output (a row, from the
+    top down).
+
+    Make one with `from_estimator`, `from_weights` or `from_alignment`; the
+    parameters below are what they read, kept as attributes.
 
     Parameters
     ----------
     weights : list of ndarray of shape (length_i,)
-        Weight of each step of each sequence, float.
+        Weight of each step of each sequence, float. Of an alignment an ndarray
+        of shape (n_outputs, n_inputs).
     symbols : list of list of str, default=None
         What stands at each step of each sequence. None writes nothing.
     names : list of str, default=None
         Name of each sequence, beside its row. None numbers them from 0.
+    source : list of str, default=None
+        Of an alignment, what stands under its columns, the input's symbols.
+        None numbers them from 0.
+    target : list of str, default=None
+        Of an alignment, what stands beside its rows, the output's symbols.
+        None draws weights of sequences.
 
     Attributes
     ----------
@@ -41,7 +59,7 @@ class AttentionDisplay:
         The axes that the heat map is in.
     image_ : matplotlib.image.AxesImage
         The heat map: its array has shape (n_sequences, longest), and is masked
-        after a sequence's end.
+        after a sequence's end. Of an alignment, (n_outputs, n_inputs).
     colorbar_ : matplotlib.colorbar.Colorbar
         The scale of its colours.
     texts_ : list of list of matplotlib.text.Text, or None
@@ -78,10 +96,12 @@ class AttentionDisplay:
            [False, False, False]])
     """
 
-    def __init__(self, *, weights, symbols=None, names=None):
+    def __init__(self, *, weights, symbols=None, names=None, source=None, target=None):
         self.weights = weights
         self.symbols = symbols
         self.names = names
+        self.source = source
+        self.target = target
 
     @classmethod
     def from_estimator(
@@ -89,18 +109,28 @@ class AttentionDisplay:
     ):
         """Draw the attention of a fitted estimator.
 
+        An estimator with a method ``attention``, an encoder-decoder, predicts
+        `X` and has its alignment drawn; any other has the weights of its
+        attention pooling drawn.
+
         Parameters
         ----------
-        estimator : RNNRegressor or RNNClassifier, or what holds a fitted one
-            Fitted with ``pooling="attention"``. A pipeline that ends in one
-            transforms `X` first; of a search, the best estimator is drawn.
+        estimator : RNNRegressor, RNNClassifier or RNNSeq2Seq, or what holds one
+            Fitted, the first two with ``pooling="attention"``. A pipeline that
+            ends in one transforms `X` first; of a search, the best estimator
+            is drawn.
         X : like the X of fit
-            The sequences to draw, one or several.
+            The sequences to draw, one or several; of an encoder-decoder
+            exactly one.
         symbols : list of list of str, default=None
             What stands at each step of each sequence; for a single sequence
-            also its list alone. A str is a list of its characters.
+            also its list alone. A str is a list of its characters. None reads
+            those of an encoder-decoder off `X`: its characters, words or
+            symbols, whichever are as many as the steps.
         names : list of str, default=None
-            Name of each sequence, beside its row. None numbers them from 0.
+            Name of each sequence, beside its row. None numbers them from 0. Of
+            an encoder-decoder, what stands beside each row; None reads it off
+            the prediction, as `symbols` off `X`.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw in; None makes a new figure.
         **kwargs : dict
@@ -118,8 +148,9 @@ class AttentionDisplay:
         TypeError
             If it holds no recurrent network.
         ValueError
-            If it was fitted without attention, or the symbols or names are not
-            as many as the steps and the sequences.
+            If it was fitted without attention, the symbols or names are not as
+            many as the steps and the sequences, or an encoder-decoder is given
+            several sequences.
         ImportError
             If matplotlib is not installed.
 
@@ -134,8 +165,14 @@ class AttentionDisplay:
         >>> [label.get_text() for label in display.ax_.get_yticklabels()]
         ['up', 'down']
         """
-        trained, X = find_trained_and_input(estimator, X)
-        weights = trained.attention_weights(X)
+        trained, X_read = find_trained_and_input(estimator, X)
+        if hasattr(trained, "attention"):
+            weights, source, target = predict_alignment(trained, X_read, X)
+            if symbols is not None:
+                (source,) = read_symbols(symbols, [weights.shape[1]])
+            target = target if names is None else names
+            return cls.from_alignment(weights, source, target, ax=ax, **kwargs)
+        weights = trained.attention_weights(X_read)
         return cls.from_weights(weights, symbols=symbols, names=names, ax=ax, **kwargs)
 
     @classmethod
@@ -188,6 +225,52 @@ class AttentionDisplay:
         display = cls(weights=weights, symbols=symbols, names=names)
         return display.plot(ax=ax, **kwargs)
 
+    @classmethod
+    def from_alignment(cls, weights, source, target, *, ax=None, **kwargs):
+        """Draw the alignment of one output with its input.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n_outputs, n_inputs)
+            How much each step of the input counted for each symbol of the
+            output. The last row may stand for the end of the output.
+        source : list of hashable or str, or None
+            The symbols of the input, one a column. A str is a list of its
+            characters. None numbers the columns from 0, for input that is
+            numbers.
+        target : list of hashable or str
+            The symbols of the output, one a row. Where they are one fewer than
+            the rows, the last row is the end's.
+        ax : matplotlib.axes.Axes, default=None
+            Axes to draw in; None makes a new figure.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.imshow``.
+
+        Returns
+        -------
+        AttentionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If `weights` has not two dimensions, or is empty, or the symbols
+            are not as many as its columns and rows.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import AttentionDisplay
+        >>> weights = [[0.9, 0.1, 0.0], [0.1, 0.1, 0.8], [0.0, 0.1, 0.9]]
+        >>> display = AttentionDisplay.from_alignment(weights, "ten", ["1", "0"])
+        >>> [label.get_text() for label in display.ax_.get_yticklabels()]
+        ['1', '0', '<end>']
+        """
+        weights, source, target = read_alignment(weights, source, target)
+        display = cls(weights=weights, source=source, target=target)
+        return display.plot(ax=ax, **kwargs)
+
     def plot(self, ax=None, **kwargs):
         """Draw the heat map.
 
@@ -226,12 +309,13 @@ class AttentionDisplay:
         self.colorbar_ = self.figure_.colorbar(
             self.image_, ax=ax, label="attention weight"
         )
-        for row, weights in enumerate(self.weights):
-            frame = matplotlib.patches.Rectangle(
-                (-0.5, row - 0.5), len(weights), 1, fill=False, color="gray", lw=0.8
-            )
-            ax.add_patch(frame).set_clip_on(False)
-        ax.spines[:].set_visible(False)
+        if self.target is not None:
+            label_alignment(ax, self.source, self.target)
+            if "interpolation" not in kwargs:
+                part_cells(self.image_)
+            self.texts_ = None
+            return self
+        self._frame_rows(matplotlib.patches.Rectangle)
         ax.set_xlabel("step")
         ax.xaxis.get_major_locator().set_params(integer=True)
         self._name_rows()
@@ -240,6 +324,8 @@ class AttentionDisplay:
 
     def _figure_size(self):
         """Return width and height in inches: room for every cell, within reason."""
+        if self.target is not None:
+            return alignment_size(self.source, self.target, len(self.weights[0]))
         longest = max(len(row) for row in self.weights)
         n_letters = 1
         if self.symbols is not None and len(self.weights) > 1:
@@ -255,6 +341,14 @@ class AttentionDisplay:
         limits = {} if "norm" in options else {"vmin": 0}
         options = {"cmap": "Blues", "aspect": "auto", **limits, **options}
         return self.ax_.imshow(table, **options)
+
+    def _frame_rows(self, rectangle):
+        self.ax_.spines[:].set_visible(False)
+        for row, weights in enumerate(self.weights):
+            frame = rectangle(
+                (-0.5, row - 0.5), len(weights), 1, fill=False, color="gray", lw=0.8
+            )
+            self.ax_.add_patch(frame).set_clip_on(False)
 
     def _name_rows(self):
         if self.names is not None:

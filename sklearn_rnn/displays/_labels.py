@@ -49,7 +49,7 @@ def read_symbols(symbols, lengths):
             f"symbols has {len(symbols)} lists for {len(lengths)} sequences: give one "
             "list of symbols for each."
         )
-    symbols = [[_printable(symbol) for symbol in row] for row in symbols]
+    symbols = [[printable(symbol) for symbol in row] for row in symbols]
     for i, (row, length) in enumerate(zip(symbols, lengths, strict=True)):
         if len(row) != length:
             raise ValueError(
@@ -67,8 +67,27 @@ def _is_of_one_sequence(symbols, length):
     return not is_text_of_all
 
 
-def _printable(symbol):
+def printable(symbol):
+    """Write a symbol such that it can be seen.
+
+    Parameters
+    ----------
+    symbol : object
+        Of any type.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sklearn_rnn.displays._labels import printable
+    >>> [printable(symbol) for symbol in ["a", 1, " "]]
+    ['a', '1', '␣']
+    """
     text = str(symbol)
+    if text == " ":
+        return "␣"
     return text if text.isprintable() else repr(text)[1:-1]  # a line feed as \n
 
 
@@ -150,8 +169,9 @@ def fitting_style(texts, width, height):
     """
     boxes = [text.get_window_extent() for text in texts]
     points = 72 / texts[0].figure.dpi
-    wide = max(box.width for box in boxes) * points
-    high = max(box.height for box in boxes) * points
+    # Empty symbols have no size: they count as 1 point.
+    wide = max(1.0, *(box.width * points for box in boxes))
+    high = max(1.0, *(box.height * points for box in boxes))
     level = min(1, FILL * width / wide, FILL * height / high)
     upright = min(1, FILL * width / high, FILL * height / wide)
     turned = level < min(TURN_BELOW, upright)

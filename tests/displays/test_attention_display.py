@@ -4,10 +4,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_rnn import (
     RNNClassifier,
@@ -312,3 +314,274 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "sklearn-rnn\[plot\]"'):
         AttentionDisplay.from_weights(WEIGHTS)
+
+
+# Alignments.
+
+
+def alignment(n_outputs, n_inputs):
+    weights = np.random.default_rng(0).random((n_outputs, n_inputs))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+class Seq2Seq(BaseEstimator):
+    """Predicts its input backwards, and looks at it in that order."""
+
+    def __init__(self, by_words=False, has_end=True):
+        self.by_words = by_words
+        self.has_end = has_end
+
+    def fit(self, X, y):
+        self.history_ = []
+        return self
+
+    def _read(self, X):
+        return [x.split() if self.by_words else list(x) for x in X]
+
+    def attention(self, X):
+        alignments = []
+        for x in self._read(X):
+            weights = np.eye(len(x))[::-1]
+            last = np.full((int(self.has_end), len(x)), 1 / len(x))
+            alignments.append(np.concatenate([weights, last]))
+        return alignments
+
+    def predict(self, X):
+        predictions = np.empty(len(X), dtype=object)
+        for i, x in enumerate(self._read(X)):
+            predictions[i] = " ".join(x[::-1]) if self.by_words else x[::-1]
+        return predictions
+
+
+def test_an_alignment_has_outputs_as_rows_and_inputs_as_columns():
+    weights = alignment(2, 3)
+    display = AttentionDisplay.from_alignment(weights, "abc", ["x", "yz"])
+    np.testing.assert_array_equal(display.image_.get_array(), weights)
+    assert not np.ma.is_masked(display.image_.get_array())
+    assert tick_labels(display.ax_.xaxis) == ["a", "b", "c"]
+    assert display.ax_.get_xticks().tolist() == [0, 1, 2]
+    assert tick_labels(display.ax_.yaxis) == ["x", "yz"]
+    assert display.ax_.get_yticks().tolist() == [0, 1]
+    top, bottom = sorted(display.ax_.get_ylim())
+    assert display.ax_.get_ylim() == (bottom, top)  # the first row is on top
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("input", "output")
+    assert display.colorbar_.ax.get_ylabel() == "attention weight"
+    assert display.image_.get_clim() == (0, weights.max())
+    assert display.texts_ is None
+
+
+def test_a_row_more_than_the_symbols_is_the_end():
+    display = AttentionDisplay.from_alignment(alignment(3, 2), "ab", "xy")
+    assert tick_labels(display.ax_.yaxis) == ["x", "y", "<end>"]
+    display = AttentionDisplay.from_alignment(alignment(1, 2), "ab", [])
+    assert tick_labels(display.ax_.yaxis) == ["<end>"]
+
+
+def test_numbers_as_input_have_their_steps_numbered():
+    for n_inputs, some in [(3, {"0", "1", "2"}), (30, {"0", "10", "20"})]:
+        weights = alignment(2, n_inputs)
+        display = AttentionDisplay.from_alignment(weights, None, "xy")
+        assert display.ax_.get_xlabel() == "input step"
+        display.figure_.draw_without_rendering()
+        assert some <= set(tick_labels(display.ax_.xaxis))
+        assert all(tick == int(tick) for tick in display.ax_.get_xticks())
+
+
+def test_the_attributes_of_an_alignment_draw_it_again():
+    display = AttentionDisplay.from_alignment(alignment(3, 2), "ab", "xy")
+    again = AttentionDisplay(
+        weights=display.weights, source=display.source, target=display.target
+    ).plot(cmap="Greens", vmax=1)
+    assert tick_labels(again.ax_.yaxis) == ["x", "y", "<end>"]
+    assert again.image_.get_cmap().name == "Greens"
+    assert again.image_.get_clim() == (0, 1)
+
+
+def test_an_alignment_goes_into_given_axes():
+    _, (ax, other) = plt.subplots(1, 2)
+    display = AttentionDisplay.from_alignment(alignment(2, 2), "ab", "xy", ax=ax)
+    assert display.ax_ is ax
+    assert not other.images
+
+
+def texts_of(display):
+    ax = display.ax_
+    return ax.get_xticklabels(), ax.get_yticklabels()
+
+
+@pytest.mark.parametrize("word", ["a", "everybody"])
+@pytest.mark.parametrize("shape", [(5, 7), (30, 30), (3, 60), (60, 3), (1, 1)])
+def test_labels_of_an_alignment_can_be_read(shape, word):
+    n_outputs, n_inputs = shape
+    display = AttentionDisplay.from_alignment(
+        alignment(*shape), [word] * n_inputs, [word] * n_outputs
+    )
+    display.figure_.draw_without_rendering()
+    for labels, count in zip(texts_of(display), (n_inputs, n_outputs), strict=True):
+        assert len(labels) == count
+        assert_apart(labels)
+        assert min(label.get_fontsize() for label in labels) >= 6
+    room = display.ax_.get_window_extent()
+    # Long labels beside them must not eat up the cells.
+    assert min(room.width, room.height) > 100
+
+
+def test_an_alignment_of_many_steps_labels_some():
+    symbols = [str(i) for i in range(150)]
+    display = AttentionDisplay.from_alignment(alignment(150, 150), symbols, symbols)
+    display.figure_.draw_without_rendering()
+    for labels in texts_of(display):
+        assert_apart(labels)
+        assert 30 < len(labels) < 150
+
+
+def test_a_space_is_seen():
+    display = AttentionDisplay.from_alignment(alignment(2, 3), "a b", [" ", "c"])
+    assert tick_labels(display.ax_.xaxis) == ["a", "␣", "b"]
+    assert tick_labels(display.ax_.yaxis) == ["␣", "c"]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
+@pytest.mark.parametrize(
+    "symbols",
+    [
+        list("שלום"),
+        ["مرحبا", "يا"],
+        ["👨\u200d👩", "😀", "🇨🇭"],
+        ["你", "好"],
+        ["\n", "\t", "\u200f", "\ud800", "\x00"],
+        [("C", 4), ("C", "E", "G"), 3],
+        ["$x", "$\\frac$", "^", "_{", "%", "\\"],
+        ["", ""],
+    ],
+    ids=["Hebrew", "Arabic", "emoji", "Chinese", "control", "tuples", "TeX", "empty"],
+)
+def test_any_symbol_can_be_a_label(symbols):
+    n = len(symbols)
+    display = AttentionDisplay.from_alignment(alignment(n, n), symbols, symbols)
+    display.figure_.canvas.draw()
+    for labels in texts_of(display):
+        assert len({label.get_text() for label in labels}) == len(set(symbols))
+        assert not any("\n" in label.get_text() for label in labels)
+
+
+def test_cells_of_an_alignment_have_sharp_edges_while_they_are_seen():
+    display = AttentionDisplay.from_alignment(alignment(2, 300), None, "xy")
+    assert display.image_.get_interpolation() == "nearest"
+    # A cell narrower than a pixel would be lost without averaging.
+    display = AttentionDisplay.from_alignment(alignment(2, 3000), None, "xy")
+    assert display.image_.get_interpolation() == "auto"
+    display = AttentionDisplay.from_alignment(
+        alignment(2, 3), "abc", "xy", interpolation="bilinear"
+    )
+    assert display.image_.get_interpolation() == "bilinear"
+
+
+@pytest.mark.parametrize(
+    ("weights", "source", "target", "message"),
+    [
+        ([0.5, 0.5], "ab", "x", r"weights has shape \(2,\)"),
+        (np.ones((0, 2)), "ab", "", r"weights has shape \(0, 2\)"),
+        (np.ones((1, 1, 2)), "ab", "x", r"weights has shape \(1, 1, 2\)"),
+        (np.ones((2, 2)), "abc", "xy", "source has 3 symbols for 2 columns"),
+        (np.ones((2, 2)), "ab", "xyz", "target has 3 symbols for 2 rows"),
+        (np.ones((3, 2)), "ab", "x", "target has 1 symbols for 3 rows"),
+    ],
+)
+def test_an_alignment_that_does_not_fit_is_an_error(weights, source, target, message):
+    with pytest.raises(ValueError, match=message):
+        AttentionDisplay.from_alignment(weights, source, target)
+
+
+@pytest.mark.parametrize("has_end", [True, False])
+@pytest.mark.parametrize(
+    ("by_words", "text", "source", "target"),
+    [
+        (False, "an ox", ["a", "n", "␣", "o", "x"], ["x", "o", "␣", "n", "a"]),
+        (True, "an old ox", ["an", "old", "ox"], ["ox", "old", "an"]),
+    ],
+)
+def test_an_encoder_decoder_has_its_alignment_drawn(
+    by_words, text, source, target, has_end
+):
+    model = Seq2Seq(by_words=by_words, has_end=has_end).fit([text], [text])
+    display = AttentionDisplay.from_estimator(model, [text])
+    np.testing.assert_array_equal(
+        display.image_.get_array(), model.attention([text])[0]
+    )
+    assert tick_labels(display.ax_.xaxis) == source
+    assert tick_labels(display.ax_.yaxis) == target + ["<end>"] * has_end
+
+
+@pytest.mark.parametrize(
+    ("symbols", "labels"),
+    [
+        (["IY", "N"], ["IY", "N"]),
+        (np.array(["IY", "N"]), ["IY", "N"]),
+        ((60, 64, 67), ["60", "64", "67"]),
+        ([("C", "E"), "rest"], ["('C', 'E')", "rest"]),  # no array can be made of it
+    ],
+)
+def test_an_alignment_reads_lists_of_symbols(symbols, labels):
+    model = Seq2Seq().fit(None, None)
+    display = AttentionDisplay.from_estimator(model, [symbols])
+    assert tick_labels(display.ax_.xaxis) == labels
+    assert tick_labels(display.ax_.yaxis) == [*labels[::-1], "<end>"]
+
+
+@pytest.mark.parametrize("x", [[0.5, 1.5], np.zeros((2, 3)), [[0.5, 1], [1, 2]]])
+def test_measurements_as_input_have_their_steps_numbered(x):
+    display = AttentionDisplay.from_estimator(Seq2Seq().fit(None, None), [x])
+    assert display.source is None
+    assert display.ax_.get_xlabel() == "input step"
+
+
+def test_text_that_is_parted_otherwise_has_its_symbols_numbered():
+    class Pieces(Seq2Seq):
+        def attention(self, X):
+            return [alignment(4, 3)]
+
+    display = AttentionDisplay.from_estimator(Pieces().fit(None, None), ["abcdefg h"])
+    assert display.source is None
+    assert tick_labels(display.ax_.yaxis) == ["0", "1", "2", "3"]
+
+
+def test_given_symbols_and_names_label_an_alignment():
+    model = Seq2Seq().fit(None, None)
+    for symbols in [["A", "B"], [["A", "B"]], "AB"]:
+        display = AttentionDisplay.from_estimator(
+            model, ["ab"], symbols=symbols, names=["first", "second"]
+        )
+        assert tick_labels(display.ax_.xaxis) == ["A", "B"]
+        assert tick_labels(display.ax_.yaxis) == ["first", "second", "<end>"]
+    with pytest.raises(ValueError, match="3 symbols, but the network reads 2 steps"):
+        AttentionDisplay.from_estimator(model, ["ab"], symbols="ABC")
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_an_alignment_goes_through_pipelines_and_searches(search):
+    def first_two(X):
+        return [x[:2] for x in X]
+
+    model = make_pipeline(FunctionTransformer(first_two), Seq2Seq())
+    if search:
+        grid = {"seq2seq__has_end": [False]}
+        model = GridSearchCV(model, grid, scoring=lambda *_: 0.0, cv=2)
+    X = ["abc", "de", "fg", "hi"]
+    display = AttentionDisplay.from_estimator(model.fit(X, X), X[:1])
+    assert tick_labels(display.ax_.yaxis) == ["b", "a", "<end>"][: 3 - search]
+    # What was cut off has no column, so that the steps have no symbols.
+    assert display.source is None
+    display = AttentionDisplay.from_estimator(model, X[1:2])
+    assert display.source == ["d", "e"]
+
+
+@pytest.mark.parametrize("X", [["ab", "cd"], []])
+def test_an_alignment_is_drawn_of_one_sequence(X):
+    with pytest.raises(ValueError, match=rf"X holds {len(X)} sequences.*X\[:1\]"):
+        AttentionDisplay.from_estimator(Seq2Seq().fit(None, None), X)
+
+
+def test_an_unfitted_encoder_decoder_is_an_error():
+    with pytest.raises(NotFittedError):
+        AttentionDisplay.from_estimator(Seq2Seq(), ["ab"])
