@@ -17,10 +17,16 @@ from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import beam_search
 from sklearn_rnn.sequences import BEGIN, END, PADDING, UNKNOWN
-from sklearn_rnn.training import PairDataset, limit_threads, to_batch
+from sklearn_rnn.training import (
+    PairDataset,
+    blocks_by_length,
+    limit_threads,
+    to_batch,
+)
 
-# Sequences that are written side by side, each with its beam.
-SIDE_BY_SIDE = 64
+# Sequences that are read and written side by side, each with its beam, and steps of
+# them with their padding.
+SIDE_BY_SIDE, MAX_STEPS = 64, 32_768
 
 
 class RNNSeq2Seq(Seq2SeqFit):
@@ -504,10 +510,8 @@ None, default="cosine"
         check_is_fitted(self)
         sources = self._source.read(X, self)
         found = [None] * len(sources)
-        order = np.argsort(sources.lengths, kind="stable")
         with limit_threads(self._n_threads()):
-            for begin in range(0, len(order), SIDE_BY_SIDE):
-                rows = order[begin : begin + SIDE_BY_SIDE]
+            for rows in blocks_by_length(sources.lengths, SIDE_BY_SIDE, MAX_STEPS):
                 for row, best in zip(
                     rows, self._search_block(sources, rows, n_best), strict=True
                 ):
@@ -548,10 +552,8 @@ None, default="cosine"
         targets = self._target.vocabulary.encode_all(rows, bounded=True)
         pairs = PairDataset(sources, targets)
         found = [None] * len(rows)
-        order = np.argsort(pairs.lengths, kind="stable")
         with limit_threads(self._n_threads()), torch.inference_mode():
-            for begin in range(0, len(order), SIDE_BY_SIDE):
-                block = order[begin : begin + SIDE_BY_SIDE]
+            for block in blocks_by_length(pairs.lengths, SIDE_BY_SIDE, MAX_STEPS):
                 inputs, _ = pairs.batch(block, self.net_.device)
                 for row, weights in zip(
                     block, self.module_.align(**inputs).cpu().numpy(), strict=True

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from sklearn_rnn.estimators._sources import (
     NumberSource,
@@ -19,6 +20,7 @@ from sklearn_rnn.sequences import flat_rows
 from sklearn_rnn.training import (
     PairDataset,
     WeightedLoss,
+    blocks_by_length,
     has_target,
     limit_threads,
     n_epochs_for,
@@ -33,6 +35,8 @@ UPDATE_BUDGET, MAX_EPOCHS = 3000, 200
 MIN_COUNT = 0.5
 # How much longer than what the training pairs suggest a written sequence may get.
 LENGTH_FACTOR, LENGTH_MARGIN = 2, 10
+# Steps of validation pairs that are judged at a time, with their padding.
+MAX_STEPS = 32_768
 
 
 class Seq2SeqFit(Trainer):
@@ -43,9 +47,10 @@ class Seq2SeqFit(Trainer):
         continuing = self.warm_start and self.__sklearn_is_fitted__()
         self._check_callbacks()
         with self._all_or_nothing():
+            X, y, weights = self._with_weight(X, y, sample_weight)
             if not continuing:
                 self._learn_symbols(X, y)
-            pairs = self._read_pairs(X, y, sample_weight, reset=not continuing)
+            pairs = self._read_pairs(X, y, weights, reset=not continuing)
             random_state = new_random_state(self.random_state)
             held_out = self._read_validation(X_val, y_val)
             if held_out is None and self.early_stopping:
@@ -67,13 +72,29 @@ class Seq2SeqFit(Trainer):
             self.module_.own_share = 0.0
         return self
 
-    def _learn_symbols(self, X, y):
-        """Find out what is read, and learn the symbols of both sides."""
+    def _with_weight(self, X, y, sample_weight):
+        """Return the pairs that count, and their weights."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None: give what is to be written for each sequence of X."
             )
+        if sample_weight is None:
+            return X, y, None
+        refuse_unequal(_num_samples(X), _num_samples(y))
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weights.any():
+            raise ValueError(
+                "Sample weights must contain at least one non-zero number."
+            )
+        # A weight of zero means: as if it were not there, in the vocabulary, too.
+        rows = np.flatnonzero(weights)
+        return _safe_indexing(X, rows), _safe_indexing(y, rows), weights[rows]
+
+    def _learn_symbols(self, X, y):
+        """Find out what is read, and learn the symbols of both sides."""
         owner = type(self).__name__
         limits = {"min_count": self.min_count, "max_symbols": self.max_symbols}
         kind = kind_of_source(X) if self.source == "auto" else self.source
@@ -96,23 +117,12 @@ class Seq2SeqFit(Trainer):
         is_symbols = self._source.reads == "symbols"
         return is_symbols and of_one_kind and self.attention_type is not None
 
-    def _read_pairs(self, X, y, sample_weight=None, *, reset=False, suffix=""):
+    def _read_pairs(self, X, y, weights=None, *, reset=False, suffix=""):
         sources = self._source.read(X, self, name=f"X{suffix}", reset=reset)
         rows = self._target.rows(y, f"y{suffix}")
         refuse_unequal(len(sources), len(rows))
         targets = self._target.vocabulary.encode_all(rows, bounded=True)
-        if sample_weight is None:
-            return PairDataset(sources, targets)
-        weights = _check_sample_weight(
-            sample_weight, sources, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weights.any():
-            raise ValueError(
-                "Sample weights must contain at least one non-zero number."
-            )
-        # A weight of zero means: as if it were not there.
-        pairs = PairDataset(sources, targets, weights)
-        return _select(pairs, np.flatnonzero(weights))
+        return PairDataset(sources, targets, weights)
 
     def _read_validation(self, X_val, y_val):
         if X_val is None and y_val is None:
@@ -184,12 +194,12 @@ class Seq2SeqFit(Trainer):
         self._written_per_read = float(written.sum() / pairs.sources.lengths.sum())
 
     def _max_steps(self, lengths):
-        """Return how many symbols may be written, the end among them."""
+        """Return how many symbols may be written."""
         if self.max_length is not None:
-            return np.full(len(lengths), self.max_length + 1)
+            return np.full(len(lengths), self.max_length)
         usual = np.ceil(LENGTH_FACTOR * self._written_per_read * lengths)
         longest = np.maximum(usual, self._longest_written).astype(np.int64)
-        return longest + LENGTH_MARGIN + 1
+        return longest + LENGTH_MARGIN
 
     @torch.no_grad()
     def _start_from_shares(self, network, pairs):
@@ -213,9 +223,7 @@ class Seq2SeqFit(Trainer):
         """Return loss and score of pairs, each symbol told from the true ones."""
         loss = n_right = n_symbols = 0
         network = net.module_.eval()
-        order = np.argsort(validation.lengths, kind="stable")
-        for begin in range(0, len(order), self.batch_size):
-            rows = order[begin : begin + self.batch_size]
+        for rows in blocks_by_length(validation.lengths, self.batch_size, MAX_STEPS):
             inputs, (targets, _) = validation.batch(rows, net.device)
             outputs = network(**inputs)
             loss += net.criterion_.of_steps(outputs, targets).sum().item()

@@ -5,6 +5,7 @@ from sklearn_rnn.training._batches import (
     BatchIterator,
     SequenceDataset,
     StepTargets,
+    blocks_by_length,
     to_batch,
 )
 from sklearn_rnn.training._callbacks import any_lr_scheduler, copy_callbacks
@@ -62,6 +63,7 @@ __all__ = [
     "WeightSnapshot",
     "WeightedLoss",
     "any_lr_scheduler",
+    "blocks_by_length",
     "check_device",
     "choose_n_threads",
     "clip_gradients",

@@ -7,6 +7,9 @@ import torch
 
 from sklearn_rnn.sequences import SequenceArray
 
+# Sequences that are longer than this and so many times the median length go into
+# smaller batches: of one long line and many short ones, padding would fill memory.
+LONG_STEPS, LONG_FACTOR = 1000, 8
 # Sequences are sorted by length among this many batches at a time: enough to
 # make padding rare, few enough that every epoch mixes anew.
 BATCHES_PER_BUCKET = 32
@@ -38,6 +41,21 @@ or StepTargets
     def lengths(self):
         """Steps of each sequence, ndarray of shape (n_sequences,)."""
         return self.sequences.lengths
+
+    def by_length(self, rows):
+        """Sort some sequences by length; of equals, the first one stays first.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which.
+
+        Returns
+        -------
+        ndarray of int
+            The same ones, the shortest first.
+        """
+        return rows[np.argsort(self.lengths[rows], kind="stable")]
 
     def batch(self, indices, device):
         """Gather some sequences and their targets.
@@ -206,9 +224,22 @@ class BatchIterator:
         self.shuffle = shuffle
         self.random_state = random_state
         self.device = device
+        self._groups = self._group_by_length()
+
+    def _group_by_length(self):
+        """Return (sequences, batch size): usual ones, then twice as long ones, ..."""
+        lengths = self.dataset.lengths
+        usual = max(LONG_STEPS, LONG_FACTOR * np.median(lengths))
+        if not self.shuffle or lengths.max() <= usual:
+            return [(np.arange(len(lengths)), self.batch_size)]
+        octave = np.ceil(np.log2(np.maximum(lengths / usual, 1))).astype(int)
+        return [
+            (np.flatnonzero(octave == k), max(1, self.batch_size >> k))
+            for k in np.unique(octave)
+        ]
 
     def __len__(self):
-        return -(-len(self.dataset) // self.batch_size)
+        return sum(-(-len(rows) // size) for rows, size in self._groups)
 
     def share_of_padding(self):
         """Compute which share of the steps of one pass is padding.
@@ -228,19 +259,64 @@ class BatchIterator:
             yield self.dataset.batch(indices, self.device)
 
     def _batches(self):
-        order = np.arange(len(self.dataset))
         if not self.shuffle:
-            return np.array_split(order, len(self))
-        self.random_state.shuffle(order)
+            return np.array_split(np.arange(len(self.dataset)), len(self))
+        batches = [b for group in self._groups for b in self._shuffled(*group)]
+        if self._is_of_one_length():
+            return batches
+        return [batches[i] for i in self.random_state.permutation(len(batches))]
+
+    def _is_of_one_length(self):
         lengths = self.dataset.lengths
-        if lengths.min() == lengths.max():
-            return np.array_split(order, len(self))
-        bucket = self.batch_size * BATCHES_PER_BUCKET
+        return lengths.min() == lengths.max()
+
+    def _shuffled(self, rows, size):
+        """Return batches of some sequences, each of nearly one length."""
+        order = rows.copy()
+        self.random_state.shuffle(order)
+        n_batches = -(-len(order) // size)
+        if self._is_of_one_length():
+            return np.array_split(order, n_batches)
+        bucket = size * BATCHES_PER_BUCKET
         order = np.concatenate(
             [
-                part[np.argsort(lengths[part], kind="stable")]
+                self.dataset.by_length(part)
                 for part in np.split(order, range(bucket, len(order), bucket))
             ]
         )
-        batches = np.array_split(order, len(self))
-        return [batches[i] for i in self.random_state.permutation(len(batches))]
+        return np.array_split(order, n_batches)
+
+
+def blocks_by_length(lengths, n_sequences, n_steps):
+    """Yield sequences of like length, a block at a time.
+
+    Parameters
+    ----------
+    lengths : ndarray of int
+        Of the sequences.
+    n_sequences : int
+        Sequences a block, at most.
+    n_steps : int
+        Steps a block, padding included, at most; a longer sequence is alone.
+
+    Yields
+    ------
+    ndarray of int
+        Which sequences, the shortest first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.training import blocks_by_length
+    >>> lengths = np.array([5, 1, 99, 2])
+    >>> [rows.tolist() for rows in blocks_by_length(lengths, 3, n_steps=12)]
+    [[1, 3], [0], [2]]
+    """
+    order = np.argsort(lengths, kind="stable")
+    begin = 0
+    while begin < len(order):
+        candidates = order[begin : begin + n_sequences]
+        padded = lengths[candidates] * np.arange(1, len(candidates) + 1)
+        size = max(1, int((padded <= n_steps).sum()))
+        yield order[begin : begin + size]
+        begin += size

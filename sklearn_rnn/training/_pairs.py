@@ -43,9 +43,24 @@ class PairDataset:
 
     @property
     def lengths(self):
-        """By what pairs of like length are found: source first, then target."""
-        longest = int(self.written.lengths.max())
-        return self.sources.lengths * (longest + 1) + self.written.lengths
+        """Steps of the longer one of each pair, ndarray of shape (n_sequences,)."""
+        return np.maximum(self.sources.lengths, self.written.lengths)
+
+    def by_length(self, rows):
+        """Sort some pairs by what is read, then by what is written.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which.
+
+        Returns
+        -------
+        ndarray of int
+            The same ones, the shortest first.
+        """
+        keys = self.written.lengths[rows], self.sources.lengths[rows]
+        return rows[np.lexsort(keys)]
 
     def batch(self, indices, device):
         """Gather some pairs.

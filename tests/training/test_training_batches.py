@@ -3,7 +3,12 @@ import pytest
 import torch
 
 from sklearn_rnn.sequences import SequenceArray, check_sequences
-from sklearn_rnn.training import BatchIterator, SequenceDataset, to_batch
+from sklearn_rnn.training import (
+    BatchIterator,
+    SequenceDataset,
+    blocks_by_length,
+    to_batch,
+)
 
 
 def ragged(n_sequences=200, longest=40, seed=0):
@@ -119,3 +124,24 @@ def test_a_scaled_container_is_read_scaled():
     scaled = X.scale(np.array([1.0]), np.array([2.0]))
     batch = to_batch(scaled, np.array([0]), "cpu")
     assert batch["x"].ravel().tolist() == [-2, 0, 2, 4, 6, 8]
+
+
+def test_one_long_sequence_does_not_fill_a_batch_with_padding():
+    lengths = [20] * 500 + [100_000, 60_000, 3000]
+    sequences = SequenceArray(np.zeros((100_000, 1)), np.zeros(503, int), lengths)
+    data = SequenceDataset(sequences, torch.zeros(503))
+    batches = BatchIterator(data, 64, True, np.random.RandomState(0), "cpu")
+    rows = [batch for _ in range(3) for batch in batches._batches()]
+    assert max(len(r) * sequences.lengths[r].max() for r in rows) == 100_000
+    assert len(rows) == 3 * len(batches)
+    seen = np.sort(np.concatenate(rows[: len(batches)]))
+    assert (seen == np.arange(503)).all()
+
+
+def test_blocks_hold_every_sequence_once_and_keep_to_both_bounds():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 200, size=300)
+    blocks = list(blocks_by_length(lengths, 16, 1000))
+    assert (np.sort(np.concatenate(blocks)) == np.arange(300)).all()
+    assert max(map(len, blocks)) == 16
+    assert all(len(b) * lengths[b].max() <= 1000 for b in blocks)
