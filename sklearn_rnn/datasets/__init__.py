@@ -5,5 +5,17 @@ from sklearn_rnn.datasets._load import (
     load_japanese_vowels,
     load_nyc_weather,
 )
+from sklearn_rnn.datasets._text import (
+    load_cmudict,
+    load_moby_dick,
+    load_movie_sentences,
+)
 
-__all__ = ["load_co2_weekly", "load_japanese_vowels", "load_nyc_weather"]
+__all__ = [
+    "load_cmudict",
+    "load_co2_weekly",
+    "load_japanese_vowels",
+    "load_moby_dick",
+    "load_movie_sentences",
+    "load_nyc_weather",
+]

@@ -1,11 +1,12 @@
-"""Loaders: each reads one file of the data folder."""
+"""Loaders of numbers: each reads one file of the data folder."""
 
-from importlib.resources import files
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
+
+from sklearn_rnn.datasets._files import data_file
 
 STATIONS = ("EWR", "JFK", "LGA")
 SUBSETS = ("all", "train", "test")
@@ -78,7 +79,7 @@ def load_nyc_weather(
             f"there is no station {station!r}; the stations are {', '.join(STATIONS)}, "
             "or None for all of them."
         )
-    with _data_file("nyc_weather_2013.csv.gz").open("rb") as file:
+    with data_file("nyc_weather_2013.csv.gz").open("rb") as file:
         weather = pd.read_csv(file, compression="gzip", parse_dates=["time_hour"])
     weather = weather.rename(columns={"origin": "station", "time_hour": "time"})
     if station is None:
@@ -127,7 +128,7 @@ def load_co2_weekly() -> pd.DataFrame:
     >>> int(air["co2"].isna().sum()), int(air.interpolate()["co2"].isna().sum())
     (59, 0)
     """
-    with _data_file("co2_weekly.csv").open("rb") as file:
+    with data_file("co2_weekly.csv").open("rb") as file:
         air = pd.read_csv(file, dtype={"date": str})
     weeks = pd.to_datetime(air["date"], format="%Y%m%d")
     # The dates are checked against the step.
@@ -191,7 +192,7 @@ def load_japanese_vowels(
         raise ValueError(
             f"there is no subset {subset!r}; the subsets are {', '.join(SUBSETS)}."
         )
-    with _data_file("japanese_vowels.npz").open("rb") as file, np.load(file) as stored:
+    with data_file("japanese_vowels.npz").open("rb") as file, np.load(file) as stored:
         frames = stored["micros"] / 1e6
         lengths = stored["lengths"].astype(np.int64)
         target = stored["labels"].astype(np.int64)
@@ -212,7 +213,3 @@ def load_japanese_vowels(
         DESCR=VOWELS_DESCRIPTION,
         **split,
     )
-
-
-def _data_file(name):
-    return files("sklearn_rnn.datasets").joinpath("data", name)

@@ -40,9 +40,12 @@ def read_corpus(X, *, owner, min_count, max_symbols):
         That reads and writes such sequences.
     """
     if are_frames(X):
-        frames = _check_frames(X, owner)
+        frames = _check_frames(X, owner, "X")
         return FrameCorpus(owner, frames.n_features)
+    _refuse_one_table_of_bits(X, owner)
     rows, are_text = _check_symbols(X, owner, "X")
+    if are_text and len(rows) > 1:
+        _refuse_single_characters(rows, owner)
     vocabulary = Vocabulary.learn(rows, min_count=min_count, max_symbols=max_symbols)
     if not vocabulary.symbols:
         raise ValueError(
@@ -71,20 +74,75 @@ def _check_symbols(X, owner, name):
     return check_symbols(X, owner=owner, name=name)
 
 
-def _check_frames(X, owner):
-    frames = check_sequences(X, owner=owner)
-    for rows, values in frames.covered_chunks():
+def _refuse_one_table_of_bits(X, owner):
+    """A 2-D array is a sequence of symbols a row; this looks like one of frames."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "buif":
+        return
+    if ((X == 0) | (X == 1)).all():
+        raise InvalidSequenceError(
+            f"X is a 2-D array of zeros and ones. If its {X.shape[0]} rows are the "
+            f"frames of one sequence, give {owner} X[np.newaxis]; if each row is a "
+            "sequence of the symbols 0 and 1, give X.tolist()."
+        )
+
+
+def _refuse_single_characters(rows, owner):
+    """One text that was split as if it were a list, say by a cross-validation."""
+    if all(len(row) == 1 for row in rows):
+        raise InvalidSequenceError(
+            f"X is {len(rows)} texts of one character each: there is nothing to learn "
+            f"about how they go on. {owner} takes one text as a single str; to "
+            "cross-validate, cut it into a list of longer pieces."
+        )
+
+
+def _check_frames(X, owner, name):
+    try:
+        frames = check_sequences(X, owner=owner)
+    except InvalidSequenceError as error:
+        if name == "X":
+            raise
+        raise InvalidSequenceError(f"{name} cannot be read: {error}") from error
+    for rows, _ in frames.covered_chunks():
+        values = frames.read_rows(rows)
         bad = (values != 0) & (values != 1)
         if bad.any():
             row, feature = np.argwhere(bad)[0]
             place, step = frames.locate(rows[row])
             raise InvalidSequenceError(
-                f"X[{place}] holds {values[row, feature]} at step {step}, feature "
-                f"{feature}, but frames are made of zeros and ones. For sequences of "
-                "numbers use RNNRegressor(return_sequences=True), for symbols pass "
-                "lists of them."
+                f"sequence {place} of {name} holds {values[row, feature]} at step "
+                f"{step}, feature {feature}, but frames are made of zeros and ones. For "
+                "sequences of numbers use RNNRegressor(return_sequences=True), for "
+                "symbols pass lists of them."
             )
     return frames
+
+
+def _is_empty(prompt):
+    """Tell whether there is nothing to continue."""
+    try:
+        return prompt is None or len(prompt) == 0
+    except TypeError:  # a number, say, which is refused later
+        return False
+
+
+def _is_list_of_symbols(prompt):
+    return isinstance(prompt, (list, tuple)) or getattr(prompt, "ndim", 0) == 1
+
+
+def _as_table(rows):
+    """Make an array of a list of frames, if they are of one width."""
+    try:
+        return np.asarray(rows)
+    except ValueError:  # ragged, which is refused later
+        return rows
+
+
+def _describe(prompt):
+    """Say what a prompt is, for the messages."""
+    if hasattr(prompt, "ndim"):
+        return f"{prompt.ndim}-D, of type {type(prompt).__name__}"
+    return f"of type {type(prompt).__name__}"
 
 
 class SymbolCorpus(NamedTuple):
@@ -141,16 +199,18 @@ class SymbolCorpus(NamedTuple):
 
     def encode_prompt(self, prompt):
         """Read what is to be continued as steps of shape (n_steps, 1)."""
-        if prompt is None or len(prompt) == 0:
+        if _is_empty(prompt):
             return np.array([[BEGIN]])
-        rows, are_text = check_symbols([prompt], owner=self.owner, name="prompt")
-        if are_text != self.are_text:
-            kinds = ["a list of symbols", "a string"]
+        fits = isinstance(prompt, str) if self.are_text else _is_list_of_symbols(prompt)
+        if not fits:
+            kind, wanted = "lists of symbols", "a list of symbols"
+            if self.are_text:
+                kind, wanted = "strings", "a string"
             raise TypeError(
-                f"the prompt is {kinds[are_text]}, but {self.owner} was fitted on "
-                f"{'strings' if self.are_text else 'lists of symbols'}: give "
-                f"{kinds[self.are_text]}."
+                f"the prompt is {_describe(prompt)}, but {self.owner} was fitted on "
+                f"{kind}: give {wanted}."
             )
+        rows, _ = check_symbols([prompt], owner=self.owner, name="prompt")
         ids = self.vocabulary.encode(rows[0]).astype(np.int64)
         # A text that was learned from its middle, too, may go on from anywhere.
         front = [BEGIN] if self.learns_ends else []
@@ -191,7 +251,7 @@ class FrameCorpus(NamedTuple):
                 f"{name} holds no frames, but {self.owner} was fitted on sequences of "
                 f"them: give 2-D arrays (n_steps, {self.n_features})."
             )
-        frames = _check_frames(X, self.owner)
+        frames = _check_frames(X, self.owner, name)
         self._check_width(frames.n_features, name)
         empty = np.zeros((1, self.n_features), np.uint8)
         parts = [part for i in range(len(frames)) for part in (empty, frames[i])]
@@ -202,14 +262,16 @@ class FrameCorpus(NamedTuple):
     def encode_prompt(self, prompt):
         """Read what is to be continued as steps of shape (n_steps, n_features)."""
         empty = np.zeros((1, self.n_features), np.uint8)
-        if prompt is None or len(prompt) == 0:
+        if _is_empty(prompt):
             return empty
-        if getattr(prompt, "ndim", np.ndim(prompt)) != 2:
+        if isinstance(prompt, (list, tuple)):
+            prompt = _as_table(prompt)
+        if getattr(prompt, "ndim", 0) != 2:
             raise TypeError(
-                f"the prompt is not a 2-D array of frames, but {self.owner} was fitted "
-                f"on them: give one of shape (n_steps, {self.n_features})."
+                f"the prompt is {_describe(prompt)}, but {self.owner} was fitted on "
+                f"frames: give an array of shape (n_steps, {self.n_features})."
             )
-        frames = _check_frames([np.asarray(prompt)], self.owner)
+        frames = _check_frames([np.asarray(prompt)], self.owner, "the prompt")
         self._check_width(frames.n_features, "the prompt")
         return np.concatenate([empty, frames[0].astype(np.uint8)])
 

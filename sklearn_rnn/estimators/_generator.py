@@ -511,7 +511,8 @@ None, default="cosine"
         float
             ``exp(-score(X))``; the lower the better, 1 at best.
         """
-        return float(np.exp(-self.score(X)))
+        with np.errstate(over="ignore"):
+            return float(np.exp(-self.score(X)))
 
     def bits_per_symbol(self, X: Any) -> float:
         """Compute the mean information of a symbol, or frame.
@@ -531,7 +532,8 @@ None, default="cosine"
     def _likelihoods(self, X):
         """Return the log-likelihood of each sequence, and the number of steps."""
         check_is_fitted(self)
-        data = NextStepDataset(self._corpus.encode_all(X))
+        of_frames = self._corpus.of_frames
+        data = NextStepDataset(self._corpus.encode_all(X), of_frames=of_frames)
         with limit_threads(self._n_threads()):
             totals = self._log_likelihoods(data)
         return totals, int(data.lengths.sum())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_rnn.estimators._corpus import read_corpus
@@ -25,6 +26,8 @@ from sklearn_rnn.training import (
 UPDATE_BUDGET, MAX_EPOCHS = 2000, 200
 # Share of all symbols that a symbol which never came is given at the start.
 MIN_COUNT = 0.5
+# Parameters that fix which symbols there are, or how they enter the network.
+ABOUT_SYMBOLS = ("min_count", "max_symbols", "tie_embeddings")
 
 
 class GeneratorFit(Trainer):
@@ -45,19 +48,23 @@ class GeneratorFit(Trainer):
                 self._set_symbols()
             sequences = self._corpus.encode_all(X)
             weights = self._read_weights(sample_weight, sequences)
+            if weights is not None and not weights.all():
+                # Without weight is as if absent: not even its symbols are known.
+                kept = np.flatnonzero(weights)
+                return self._fit(_safe_indexing(X, kept), weights[kept], X_val)
             random_state = new_random_state(self.random_state)
-            held_out = None
+            held_out, held_out_weights = None, None
             if X_val is not None:
                 held_out = self._corpus.encode_all(X_val, name="X_val")
             elif self.early_stopping:
-                sequences, weights, held_out = self._hold_out(
+                sequences, weights, held_out, held_out_weights = self._hold_out(
                     sequences, weights, random_state
                 )
             network = self._network(sequences, random_state, continuing)
             self._make_net(network, self._find_schedule(held_out))
         data = self._streams(sequences, weights)
         if held_out is not None:
-            held_out = self._streams(held_out, None)
+            held_out = self._streams(held_out, held_out_weights)
         n_epochs = self.max_epochs
         if n_epochs == "auto":
             n_epochs = self._choose_n_epochs(data)
@@ -65,6 +72,7 @@ class GeneratorFit(Trainer):
         return self
 
     def _set_symbols(self):
+        self._asked_of_symbols = {name: getattr(self, name) for name in ABOUT_SYMBOLS}
         if self._corpus.of_frames:
             self.symbols_, self.n_symbols_ = None, None
             return
@@ -83,7 +91,7 @@ class GeneratorFit(Trainer):
             raise ValueError(
                 "Sample weights must contain at least one non-zero number."
             )
-        return weights
+        return None if (weights == weights[0]).all() else weights
 
     def _hold_out(self, sequences, weights, random_state):
         """Set sequences aside to validate on; of a single one its last part."""
@@ -91,8 +99,12 @@ class GeneratorFit(Trainer):
             train, validation = validation_split(
                 sequences, self.validation_fraction, random_state
             )
-            weights = None if weights is None else weights[train]
-            return sequences[train], weights, sequences[validation]
+            return (
+                sequences[train],
+                None if weights is None else weights[train],
+                sequences[validation],
+                None if weights is None else weights[validation],
+            )
         n_steps = int(sequences.lengths[0]) - 1
         n_held_out = max(1, round(self.validation_fraction * n_steps))
         if n_held_out >= n_steps:
@@ -103,7 +115,7 @@ class GeneratorFit(Trainer):
         start, n_kept = sequences.starts, n_steps - n_held_out
         training = sequences.over(start, np.array([n_kept + 1]))
         validation = sequences.over(start + n_kept, np.array([n_held_out + 1]))
-        return training, weights, validation
+        return training, None, validation, None
 
     def _streams(self, sequences, weights):
         """Cut long sequences into parts that are read side by side."""
@@ -123,11 +135,13 @@ class GeneratorFit(Trainer):
                 dtype=DTYPES[self._torch_dtype],
                 device=self.net_.device,
             )
-        return NextStepDataset(parts, weights, self.bptt_steps)
+        of_frames = self._corpus.of_frames
+        return NextStepDataset(parts, weights, self.bptt_steps, of_frames)
 
     def _network(self, sequences, random_state, continuing):
         spec = self._spec()
         if continuing:
+            self._refuse_other_symbols()
             self._refuse_another_network(spec)
             return self.module_
         self.history_ = []
@@ -138,6 +152,17 @@ class GeneratorFit(Trainer):
             network = build_network(spec, DTYPES[self.dtype], generator)
         self._start_from_shares(network, sequences)
         return network
+
+    def _refuse_other_symbols(self):
+        """Refuse to go on where other symbols, or another use of them, are asked for."""
+        asked = self._asked_of_symbols
+        changed = [name for name in asked if getattr(self, name) != asked[name]]
+        if changed and not self._corpus.of_frames:
+            raise ValueError(
+                f"{type(self).__name__} goes on with the symbols of its last fit, which "
+                f"had another {' and '.join(changed)}. Put that back, or fit anew with "
+                "warm_start=False."
+            )
 
     def _spec(self):
         corpus = self._corpus
@@ -194,5 +219,9 @@ class GeneratorFit(Trainer):
     def _judge(self, net, validation):
         """Return loss and score of validation data: nats a step."""
         total = log_likelihoods(net.module_, net.criterion_, validation, net.device)
-        score = float(total.sum() / validation.lengths.sum())
+        lengths = validation.lengths
+        if validation.weights is not None:
+            weights = validation.weights.double().cpu().numpy()
+            total, lengths = total * weights, lengths * weights
+        score = float(total.sum() / lengths.sum())
         return -score, score

@@ -43,7 +43,7 @@ class Sampling(NamedTuple):
 
         Raises
         ------
-        TypeError, ValueError
+        ValueError
             If one is not a number, or outside its range.
         """
         if not _is_real(self.temperature) or not 0 <= self.temperature < np.inf:
@@ -92,7 +92,7 @@ class Sampling(NamedTuple):
         shares = torch.from_numpy(relative).softmax(dim=1).numpy()
         if self.top_k is not None and self.top_k < shares.shape[1]:
             shares = _keep(shares, np.arange(shares.shape[1]) < self.top_k)
-        if self.top_p is not None:
+        if self.top_p is not None and self.top_p < 1:
             falling = -np.sort(-shares, axis=1)
             before = np.cumsum(falling, axis=1) - falling
             # The one that reaches top_p is in; rounding must not add another.

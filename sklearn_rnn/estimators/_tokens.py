@@ -192,11 +192,13 @@ def _from_mapping(mapping, tokens):
             raise ValueError(
                 f"embeddings[{tokens[i]!r}] cannot be read as numbers: {error}"
             ) from error
-        if vector.shape != (width,) or not np.isfinite(vector).all():
+        if vector.shape != (width,):
             raise ValueError(
-                f"embeddings[{tokens[i]!r}] has shape {vector.shape}, or numbers that "
-                f"are not finite: every vector is {width} finite numbers."
+                f"embeddings[{tokens[i]!r}] has shape {vector.shape}, but a vector is "
+                f"1-D, and the first one found has {width} numbers."
             )
+        if not np.isfinite(vector).all():
+            raise ValueError(f"embeddings[{tokens[i]!r}] holds NaN or infinity.")
         numbers[i], given[i] = vector, True
     return TokenVectors(numbers, given)
 

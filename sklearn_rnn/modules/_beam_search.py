@@ -45,7 +45,7 @@ class _Finished(NamedTuple):
 
     scores: torch.Tensor  # -inf where there is none yet
     log_probabilities: torch.Tensor
-    lengths: torch.Tensor  # steps, the end symbol's among them
+    lengths: torch.Tensor  # steps, the end symbol's among them; 0 for none
     slots: torch.Tensor  # of the last symbol, in the step that wrote it
 
     def select(self, rows):
@@ -58,7 +58,8 @@ class _Finished(NamedTuple):
         lengths = torch.full_like(slots, length)
         new = (log_probabilities / penalty, log_probabilities, lengths, slots)
         both = _Finished(*(torch.cat(pair, 1) for pair in zip(self, new, strict=True)))
-        # Stable: of equals, the one that ended first stays ahead.
+        # Stable: of equals, the one that ended first stays ahead, and none ahead of
+        # what has not ended.
         order = both.scores.argsort(dim=1, descending=True, stable=True)
         order = order[:, : self.scores.shape[1]]
         return _Finished(*(part.gather(1, order) for part in both))
@@ -257,15 +258,13 @@ def _hypotheses(search, memory_lengths):
     sequences = torch.cat([sequences for sequences, _ in search.done])
     parts = zip(*(finished for _, finished in search.done), strict=True)
     finished = _Finished(*map(torch.cat, parts)).select(sequences.argsort())
-    exists = finished.scores > -torch.inf
-    lengths = finished.lengths * exists
     symbols, attention = (
         part.cpu().numpy()
-        for part in _trace(search.expansions, finished.slots, lengths)
+        for part in _trace(search.expansions, finished.slots, finished.lengths)
     )
     scores, log_probabilities = (part.tolist() for part in finished[:2])
     result = []
-    for i, own_lengths in enumerate(lengths.tolist()):
+    for i, own_lengths in enumerate(finished.lengths.tolist()):
         n_steps = None if memory_lengths is None else memory_lengths[i]
         result.append([])
         for j, n in enumerate(n for n in own_lengths if n > 0):

@@ -313,7 +313,7 @@ class Seq2SeqNetwork(nn.Module):
             Meaningless at padding of `y`.
         """
         memory = self.encode(x, lengths)
-        if self.training and self.own_share > 0.0:
+        if self.training and self.own_share > 0.0 and y.shape[1] > 1:
             y = self._with_own_symbols(y, memory)
         return self._decode(y, memory)[0]
 

@@ -16,11 +16,13 @@ from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targ
 from sklearn_rnn.preprocessing._neighbours import freq_of
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
 from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
+from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
 from sklearn_rnn.preprocessing._windower import SequenceWindower
 
 __all__ = [
     "CalendarFeatures",
     "SequenceScaler",
+    "SequenceTokenizer",
     "SequenceWindower",
     "add_columns",
     "as_frame",

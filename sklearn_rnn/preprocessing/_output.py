@@ -19,7 +19,7 @@ class SequenceOutput:
 
         Returns
         -------
-        SequenceScaler or SequenceWindower
+        SequenceScaler, SequenceTokenizer or SequenceWindower
             The same transformer.
         """
         return self

@@ -136,7 +136,7 @@ def _read(X, owner):
                 "feature (0 feature(s) found, a minimum of 1 is required)."
             )
         return _from_block(X)
-    _refuse_one_sequence(X)
+    _refuse_one_sequence(X, owner)
     if isinstance(X, pd.DataFrame):
         _refuse_text_columns(X, owner)
     X = check_array(
@@ -150,9 +150,14 @@ def _read(X, owner):
     return _from_block(X[:, :, np.newaxis])
 
 
-def _refuse_one_sequence(X):
+def _refuse_one_sequence(X, owner):
     ndim = getattr(X, "ndim", None)
     if ndim == 1 or (isinstance(X, (list, tuple)) and np.ndim(X[0]) == 0):
+        if len(X) and isinstance(X[0], str):
+            raise InvalidSequenceError(
+                f"X holds strings, and {owner} reads numbers. Put a SequenceTokenizer "
+                "in front, whose ids an estimator with its embedding_dim set takes."
+            )
         raise InvalidSequenceError(
             f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
             "data: pass [x] if x is one sequence of so many steps, or "

@@ -27,6 +27,7 @@ FIELDS = (
     "factor",
     "moments",
     "anchored",
+    "tokens",
 )
 
 
@@ -60,6 +61,10 @@ class SequenceArray:
     anchored : ndarray of int, default=None
         Features that `gather` reads as differences from each sequence's last
         step.
+    tokens : ndarray of object of shape (n_tokens,), default=None
+        What each id stands for, where the steps are ids of tokens: ``tokens[3]``
+        is the word, character or symbol whose id is 3. A `SequenceTokenizer`
+        sets it.
 
     Attributes
     ----------
@@ -101,6 +106,7 @@ class SequenceArray:
         factor: np.ndarray | None = None,
         moments: np.ndarray | None = None,
         anchored: np.ndarray | None = None,
+        tokens: np.ndarray | None = None,
     ) -> None:
         self.values = read_only(numbers(values))
         self.starts = read_only(row_numbers(starts, "starts"))
@@ -110,6 +116,7 @@ class SequenceArray:
         self.factor = factor
         self.moments = moments
         self.anchored = anchored
+        self.tokens = tokens
         self._check()
 
     def _check(self):

@@ -80,9 +80,10 @@ def _rows(X, owner, name):
             f"[{name}]."
         )
     if isinstance(X, pd.DataFrame):
+        such_as = "" if X.columns.empty else f", such as {name}[{X.columns[0]!r}]"
         raise TypeError(
             f"{name} is a table, but {owner} takes sequences of symbols: pass the "
-            f"column that holds them, such as {name}[{str(X.columns[0])!r}]."
+            f"column that holds them{such_as}."
         )
     if isinstance(X, pd.Series):
         return X.tolist()
@@ -108,14 +109,14 @@ def _row(row, place, are_text, owner):
         return str(row) if are_text else _hashable(list(row), place)
     if isinstance(row, (np.ndarray, pd.Series)) and not are_text and row.ndim == 1:
         return _hashable(row.tolist(), place)
-    if row is None or (np.ndim(row) == 0 and pd.isna(row)):
+    if not hasattr(row, "__len__") and pd.isna(row):
         raise InvalidSequenceError(
             f"{place} is {row!r}, a missing value. Leave it out, or put an empty "
             "string in its place where that is what it means."
         )
     kind = "a string" if isinstance(row, str) else f"of type {type(row).__name__}"
     wanted = "strings, as the first one is" if are_text else "lists of symbols"
-    if np.ndim(row) == 2:
+    if isinstance(row, np.ndarray):
         kind = f"an array of shape {np.shape(row)}"
     raise InvalidSequenceError(
         f"{place} is {kind}, but {owner} takes {wanted}. Make all sequences of one "
@@ -131,7 +132,7 @@ def _hashable(row, place):
             f"{place} holds a symbol that cannot be hashed: {error}. Make tuples of "
             "lists and arrays."
         ) from error
-    if any(symbol != symbol for symbol in symbols):
+    if pd.NA in symbols or any(symbol != symbol for symbol in symbols):
         raise InvalidSequenceError(
             f"{place} holds NaN, which is no symbol: it does not even equal itself."
         )

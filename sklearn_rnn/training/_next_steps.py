@@ -26,6 +26,8 @@ class NextStepDataset:
         Sample weights of mean 1.
     piece : int, default=None
         Steps a batch may have to be gathered at once; None has no bound.
+    of_frames : bool, default=False
+        Whether steps are frames, and not ids.
 
     Examples
     --------
@@ -40,10 +42,11 @@ class NextStepDataset:
             [ 8, -1]]))
     """
 
-    def __init__(self, sequences, weights=None, piece=None):
+    def __init__(self, sequences, weights=None, piece=None, of_frames=False):
         self.sequences = sequences
         self.weights = weights
         self.piece = piece
+        self.of_frames = of_frames
         self.targets = None  # what skorch's callbacks are told about
 
     def __len__(self):
@@ -53,6 +56,21 @@ class NextStepDataset:
     def lengths(self):
         """Predicted steps of each sequence, ndarray of shape (n_sequences,)."""
         return self.sequences.lengths - 1
+
+    def by_length(self, rows):
+        """Sort some sequences by length; of equals, the first one stays first.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which.
+
+        Returns
+        -------
+        ndarray of int
+            The same ones, the shortest first.
+        """
+        return rows[np.argsort(self.lengths[rows], kind="stable")]
 
     def batch(self, indices, device):
         """Gather some sequences and their targets.
@@ -71,8 +89,7 @@ class NextStepDataset:
         targets_and_weights : tuple
             As the loss takes them; targets are -1 where a sequence has ended.
         """
-        x = GatheredSteps(self.sequences, indices, device)
-        targets = GatheredSteps(self.sequences, indices, device, are_targets=True)
+        x, targets = self.gather(indices, device)
         if self.piece is None or x.shape[1] <= self.piece:
             x, targets = x[:, :], targets[:, :]
         lengths = torch.from_numpy(self.lengths[indices]).to(device)
@@ -82,6 +99,25 @@ class NextStepDataset:
         if self.weights is not None:
             weights = self.weights[torch.from_numpy(indices).to(self.weights.device)]
         return {"x": x, "lengths": lengths}, (targets, weights)
+
+    def gather(self, indices, device):
+        """Make some sequences and their targets ready to be read in pieces.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Which.
+        device : torch.device or str
+            Where steps go.
+
+        Returns
+        -------
+        x, targets : GatheredSteps
+            Steps, and what follows each of them.
+        """
+        x = GatheredSteps(self.sequences, indices, device)
+        kind = "frames" if self.of_frames else "ids"
+        return x, GatheredSteps(self.sequences, indices, device, targets=kind)
 
 
 class GatheredSteps:
@@ -95,8 +131,9 @@ class GatheredSteps:
         Which sequences.
     device : torch.device or str
         Where steps go.
-    are_targets : bool, default=False
-        Whether step t is the sequence's step t + 1, and -1 after its end.
+    targets : {"ids", "frames"} or None, default=None
+        What targets are, of which step t is the sequence's step t + 1, and -1
+        after its end. None reads the steps as they are.
 
     Attributes
     ----------
@@ -104,12 +141,12 @@ class GatheredSteps:
         ``(N, T)``.
     """
 
-    def __init__(self, sequences, indices, device, are_targets=False):
+    def __init__(self, sequences, indices, device, targets=None):
         self.values = sequences.values
-        self.first = sequences.starts[indices, None] + are_targets
+        self.first = sequences.starts[indices, None] + (targets is not None)
         self.lengths = sequences.lengths[indices, None] - 1
         self.device = device
-        self.are_targets = are_targets
+        self.targets = targets
         self.shape = (len(indices), int(self.lengths.max()))
 
     def __getitem__(self, key):
@@ -130,11 +167,11 @@ class GatheredSteps:
         # Gathered time first, as torch's recurrences read it: the transpose is a view.
         gathered = torch.from_numpy(self.values.take(rows.T, axis=0)).to(self.device)
         gathered = gathered.transpose(0, 1)
-        if not self.are_targets:
+        if self.targets is None:
             return gathered
         ended = torch.from_numpy(steps >= self.lengths).to(self.device)
         targets = gathered.long()
-        targets = targets.squeeze(2) if targets.shape[2] == 1 else targets
+        targets = targets.squeeze(2) if self.targets == "ids" else targets
         targets[ended] = NO_CODE
         return targets
 
@@ -175,17 +212,28 @@ def log_likelihoods(network, criterion, data, device):
 
 
 def _summed_losses(network, criterion, data, indices, device):
-    x = GatheredSteps(data.sequences, indices, device)
-    targets = GatheredSteps(data.sequences, indices, device, are_targets=True)
+    """Sum up the losses of sequences, the shortest first, that are read together."""
+    lengths = data.lengths[indices]
     total = torch.zeros(len(indices), dtype=torch.float64, device=device)
     size = MAX_OUTPUTS // (len(indices) * network.spec.n_outputs)
-    size, state = min(max(size, 1), PIECE), None
-    for begin in range(0, x.shape[1], size):
+    size, state, n_ended = min(max(size, 1), PIECE), None, 0
+    for begin in range(0, lengths[-1], size):
+        # One sequence may be far longer than the others: they are left behind.
+        n_before, n_ended = n_ended, np.searchsorted(lengths, begin, side="right")
+        state = _without_first(state, n_ended - n_before)
+        x, targets = data.gather(indices[n_ended:], device)
         part = slice(begin, begin + size)
         states, state = network.run(x[:, part], None, state)
         losses = criterion.of_steps(network.read(states), targets[:, part])
-        total += losses.double().sum(dim=1)
+        total[n_ended:] += losses.double().sum(dim=1)
     return total
+
+
+def _without_first(state, n):
+    """Drop the first `n` sequences of a state, tensors of shape (1, N, H)."""
+    if state is None or n == 0:
+        return state
+    return tuple(tuple(part[:, n:].contiguous() for part in layer) for layer in state)
 
 
 def cut_into_streams(lengths, n_streams, shortest):

@@ -85,7 +85,7 @@ def test_without_attention_there_is_none_to_show():
         model.attention(["ab"])
 
 
-def copied_names(n=200):
+def copied_names(n=300):
     rng = np.random.default_rng(0)
     names = [f"name{i}" for i in range(n)]  # each comes once: all are unknown
     X = [
@@ -98,7 +98,7 @@ def copied_names(n=200):
 
 def test_unknown_symbols_are_copied_from_where_attention_looks():
     X, y = copied_names()
-    options = {"max_epochs": 15, "min_count": 2, "learning_rate": 0.02}
+    options = {"max_epochs": 40, "min_count": 2, "learning_rate": 0.01}
     copying = small(copy_unknown=True, **options).fit(X, y)
     assert copying.predict([["hello", "zoe", "bye"]])[0] == ["salut", "zoe", "adieu"]
     plain = small(**options).fit(X, y)

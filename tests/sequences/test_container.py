@@ -212,6 +212,15 @@ def test_its_text_is_short(X, text):
     assert text in repr(X)
 
 
+def test_what_ids_stand_for_goes_with_every_selection():
+    tokens = np.array(["<pad>", "<unk>", "word"], dtype=object)
+    X = SequenceArray(np.array([[2], [1], [2]]), [0, 1], [1, 2], tokens=tokens)
+    assert X[[1]].tokens is tokens
+    assert X.scale(np.zeros(1), np.ones(1)).tokens is tokens
+    assert pickle.loads(pickle.dumps(X)).tokens.tolist() == tokens.tolist()
+    assert windows().tokens is None
+
+
 def test_it_pickles_at_the_size_of_the_table():
     X = windows(n_rows=1000, n_steps=200)
     stored = pickle.dumps(X)
