@@ -40,7 +40,7 @@ from sklearn_rnn.preprocessing import (
 )
 from sklearn_rnn.sequences import SequenceArray, make_windows
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "AttentionDisplay",

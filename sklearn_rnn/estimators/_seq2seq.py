@@ -1,5 +1,6 @@
 """RNNSeq2Seq: reads a sequence and writes another one."""
 
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -107,7 +108,7 @@ default="multiplicative"
         hypothesis is divided by: 0 favours short ones, 1 hardly does.
     max_length : int, default=None
         Most symbols to write; None is more than twice what the training pairs
-        suggest for what is read.
+        suggest for what is read, within ten times their longest.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
         Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
         Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
@@ -410,7 +411,7 @@ None, default="cosine"
         ndarray of object, of shape (n_sequences,)
             Strings, or lists of symbols, as the y of fit.
         """
-        found = self._search(X, 1)
+        found = self._search(X, 1, self.copy_unknown)
         written = np.empty(len(found), dtype=object)
         written[:] = [
             self._decode(best[0], row)
@@ -436,9 +437,10 @@ None, default="cosine"
         """
         if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
             raise ValueError(f"n={n!r} must be a whole number from 1.")
+        found = self._search(X, n, self.copy_unknown)
         return [
-            [(self._decode(hypothesis, row), hypothesis.score) for hypothesis in found]
-            for found, row in zip(self._search(X, n), self._rows(X), strict=True)
+            [(self._decode(hypothesis, row), hypothesis.score) for hypothesis in best]
+            for best, row in zip(found, self._rows(X), strict=True)
         ]
 
     def attention(self, X: Any, y: Any = None) -> list[np.ndarray]:
@@ -469,7 +471,7 @@ None, default="cosine"
                 "attention_type=None."
             )
         if y is None:
-            return [found[0].attention for found in self._search(X, 1)]
+            return [best[0].attention for best in self._search(X, 1, True)]
         return self._alignments(X, y)
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -505,7 +507,7 @@ None, default="cosine"
             return [None] * len(X)
         return self._source.rows(X)
 
-    def _search(self, X, n_best):
+    def _search(self, X, n_best, keep_attention=False):
         """Return the best hypotheses for each sequence of X."""
         check_is_fitted(self)
         sources = self._source.read(X, self)
@@ -513,18 +515,20 @@ None, default="cosine"
         with limit_threads(self._n_threads()):
             for rows in blocks_by_length(sources.lengths, SIDE_BY_SIDE, MAX_STEPS):
                 for row, best in zip(
-                    rows, self._search_block(sources, rows, n_best), strict=True
+                    rows,
+                    self._search_block(sources, rows, n_best, keep_attention),
+                    strict=True,
                 ):
                     found[row] = best
         return found
 
     @torch.inference_mode()
-    def _search_block(self, sources, rows, n_best):
+    def _search_block(self, sources, rows, n_best, keep_attention):
         network, device = self.module_, self.net_.device
         memory = network.encode(**to_batch(sources, rows, device))
         max_steps = torch.from_numpy(self._max_steps(sources.lengths[rows])).to(device)
         return beam_search(
-            network.step,
+            network.step if keep_attention else partial(_step_blindly, network),
             memory,
             network.initial_state(memory),
             begin=BEGIN,
@@ -569,3 +573,9 @@ None, default="cosine"
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _step_blindly(network, tokens, memory, state):
+    """Write one symbol more, and keep no weights: of long texts they are many."""
+    log_probabilities, state, weights = network.step(tokens, memory, state)
+    return log_probabilities, state, weights.new_empty(len(weights), 0)

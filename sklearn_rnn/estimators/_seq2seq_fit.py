@@ -7,6 +7,7 @@ import torch
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
+from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._sources import (
     NumberSource,
     kind_of_source,
@@ -35,6 +36,10 @@ UPDATE_BUDGET, MAX_EPOCHS = 3000, 200
 MIN_COUNT = 0.5
 # How much longer than what the training pairs suggest a written sequence may get.
 LENGTH_FACTOR, LENGTH_MARGIN = 2, 10
+# And how much longer than the longest of them, whatever is read.
+LONGEST_FACTOR = 10
+# Weights that attention may keep for one training pair: 0.8 GB in float32.
+MAX_WEIGHTS = 200_000_000
 # Steps of validation pairs that are judged at a time, with their padding.
 MAX_STEPS = 32_768
 
@@ -122,6 +127,15 @@ class Seq2SeqFit(Trainer):
         rows = self._target.rows(y, f"y{suffix}")
         refuse_unequal(len(sources), len(rows))
         targets = self._target.vocabulary.encode_all(rows, bounded=True)
+        n_weights = sources.lengths * targets.lengths
+        if self.attention_type is not None and n_weights.max() > MAX_WEIGHTS:
+            i = int(n_weights.argmax())
+            raise InvalidSequenceError(
+                f"X{suffix}[{i}] has {sources.lengths[i]} steps and y{suffix}[{i}] "
+                f"{len(rows[i])} symbols: attention would keep a weight for each pair "
+                f"of them, {4e-9 * n_weights[i]:.0f} GB. Cut them into shorter ones, "
+                "or set attention_type=None."
+            )
         return PairDataset(sources, targets, weights)
 
     def _read_validation(self, X_val, y_val):
@@ -198,8 +212,10 @@ class Seq2SeqFit(Trainer):
         if self.max_length is not None:
             return np.full(len(lengths), self.max_length)
         usual = np.ceil(LENGTH_FACTOR * self._written_per_read * lengths)
-        longest = np.maximum(usual, self._longest_written).astype(np.int64)
-        return longest + LENGTH_MARGIN
+        longest = self._longest_written
+        return np.clip(usual, longest, LONGEST_FACTOR * longest).astype(int) + (
+            LENGTH_MARGIN
+        )
 
     @torch.no_grad()
     def _start_from_shares(self, network, pairs):

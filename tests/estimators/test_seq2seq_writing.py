@@ -184,6 +184,12 @@ def test_other_kinds_than_in_fit_are_refused(reverser):
             reverser.predict_n_best(["ab"], n)
 
 
-def test_a_long_line_is_read():
+def test_long_lines_are_read_and_answered_in_reason():
     model = small(max_epochs=1).fit([*X, "abc" * 300], [*Y, "c"])
-    assert len(model.predict(["ab" * 2000])) == 1
+    written = model.predict(["ab" * 2000])[0]
+    assert len(written) <= 10 * max(map(len, Y)) + 10
+
+
+def test_pairs_too_long_for_attention_are_refused():
+    with pytest.raises(InvalidSequenceError, match=r"X\[10\] has 20000 steps"):
+        small().fit([*X, "a" * 20_000], [*Y, "b" * 20_000])
