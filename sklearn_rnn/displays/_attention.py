@@ -126,7 +126,8 @@ class AttentionDisplay:
             What stands at each step of each sequence; for a single sequence
             also its list alone. A str is a list of its characters. None reads
             those of an encoder-decoder off `X`: its characters, words or
-            symbols, whichever are as many as the steps.
+            symbols, whichever are as many as the steps; and of a pipeline with a
+            `SequenceTokenizer` its tokens.
         names : list of str, default=None
             Name of each sequence, beside its row. None numbers them from 0. Of
             an encoder-decoder, what stands beside each row; None reads it off
@@ -172,7 +173,15 @@ class AttentionDisplay:
                 (source,) = read_symbols(symbols, [weights.shape[1]])
             target = target if names is None else names
             return cls.from_alignment(weights, source, target, ax=ax, **kwargs)
+        if not hasattr(trained, "attention_weights"):
+            raise TypeError(
+                f"{type(trained).__name__} has no attention to draw: RNNSeq2Seq has, "
+                "and RNNClassifier and RNNRegressor with pooling='attention'."
+            )
         weights = trained.attention_weights(X_read)
+        tokens = getattr(X_read, "tokens", None)
+        if symbols is None and tokens is not None:
+            symbols = [tokens[row[:, 0].astype(int)] for row in X_read]
         return cls.from_weights(weights, symbols=symbols, names=names, ax=ax, **kwargs)
 
     @classmethod

@@ -25,12 +25,12 @@ def find_trained(estimator):
     Parameters
     ----------
     estimator : estimator instance
-        RNNRegressor, RNNClassifier or RNNTagger, or a pipeline, search or
+        One of this package's, or a pipeline, search or
         `TransformedTargetRegressor` that holds one.
 
     Returns
     -------
-    RNNRegressor, RNNClassifier or RNNTagger
+    RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator or RNNSeq2Seq
         Fitted.
 
     Raises
@@ -83,7 +83,7 @@ def find_trained_and_input(estimator, X):
 
     Returns
     -------
-    trained : RNNRegressor, RNNClassifier or RNNTagger
+    trained : RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator or RNNSeq2Seq
         Fitted.
     X : like the X of fit
         Transformed by the steps of the pipelines on the way.
@@ -274,6 +274,6 @@ def _held_by(estimator):
             return getattr(estimator, attribute)
     raise TypeError(
         f"{type(estimator).__name__} holds no recurrent network. Give a fitted "
-        "RNNRegressor, RNNClassifier or RNNTagger, a pipeline that ends in one, or a "
-        "search over one with refit=True."
+        "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator or RNNSeq2Seq, a pipeline "
+        "that ends in one, or a search over one with refit=True."
     )

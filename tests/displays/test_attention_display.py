@@ -13,9 +13,11 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_rnn import (
     RNNClassifier,
+    RNNGenerator,
     RNNRegressor,
     RNNTagger,
     SequenceScaler,
+    SequenceTokenizer,
     SequenceWindower,
 )
 from sklearn_rnn.displays import AttentionDisplay
@@ -585,3 +587,17 @@ def test_an_alignment_is_drawn_of_one_sequence(X):
 def test_an_unfitted_encoder_decoder_is_an_error():
     with pytest.raises(NotFittedError):
         AttentionDisplay.from_estimator(Seq2Seq(), ["ab"])
+
+
+def test_words_of_a_tokenizer_are_written_by_themselves():
+    texts = ["good film", "so bad a film"]
+    network = RNNClassifier(embedding_dim=4, pooling="attention", max_epochs=1)
+    model = make_pipeline(SequenceTokenizer(), network).fit(texts, [1, 0])
+    display = AttentionDisplay.from_estimator(model, texts)
+    assert display.symbols == [text.split() for text in texts]
+
+
+def test_what_has_no_attention_is_refused_by_name():
+    writer = RNNGenerator(hidden_size=2, max_epochs=1).fit("abab")
+    with pytest.raises(TypeError, match="RNNGenerator has no attention"):
+        AttentionDisplay.from_estimator(writer, ["ab"])
