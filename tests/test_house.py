@@ -188,7 +188,20 @@ def test_docstrings_are_whole(name):
     assert not errors, f"{name}: {errors}"
 
 
-ESTIMATORS = ["RNNClassifier", "RNNRegressor", "RNNTagger"]
+ESTIMATORS = ["RNNClassifier", "RNNGenerator", "RNNRegressor", "RNNTagger"]
+# Parameters with words of their own, as they mean something else there.
+OWN_WORDS = {
+    "RNNGenerator": {
+        "input_dropout",  # of symbols or frames, which are not standardised
+        "embedding_dim",  # symbols always have vectors, and are numbered by fit
+        "bptt_steps",  # every step has a target, and no network reads backwards
+        "batch_size",  # a long text is read at many places side by side
+        "max_epochs",  # another budget of updates
+        "early_stopping",  # of a single text a part is set aside
+        "validation_fraction",  # no windows; of a single text its last part
+        "dtype",  # "auto" would tell by a number of sequences, often one
+    },
+}
 
 
 def words_by_parameter():
@@ -196,6 +209,8 @@ def words_by_parameter():
     for name in ESTIMATORS:
         parsed = NumpyDocString(inspect.getdoc(getattr(sklearn_rnn, name)))
         for parameter in parsed["Parameters"]:
+            if parameter.name in OWN_WORDS.get(name, ()):
+                continue
             text = " ".join(" ".join(parameter.desc).split())
             words.setdefault(parameter.name, {})[name] = text
     return words

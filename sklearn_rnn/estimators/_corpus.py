@@ -111,9 +111,9 @@ def _check_frames(X, owner, name):
             place, step = frames.locate(rows[row])
             raise InvalidSequenceError(
                 f"sequence {place} of {name} holds {values[row, feature]} at step "
-                f"{step}, feature {feature}, but frames are made of zeros and ones. For "
-                "sequences of numbers use RNNRegressor(return_sequences=True), for "
-                "symbols pass lists of them."
+                f"{step}, feature {feature}, but frames are made of zeros and ones. "
+                "For sequences of numbers use RNNRegressor(return_sequences=True), "
+                "for symbols pass lists of them."
             )
     return frames
 

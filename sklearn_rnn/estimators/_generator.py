@@ -45,8 +45,9 @@ class RNNGenerator(GeneratorFit):
                                           0 or 1, such as the keys of a piano
     ===================================== =====================================
 
-    Of several sequences their ends are learned, too, and what is written ends
-    by itself; a single one is taken for a piece out of an endless one.
+    Of several sequences of symbols their ends are learned, too, and what is written
+    ends by itself; a single one is taken for a piece out of an endless one, and so
+    are frames.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ None, default="cosine"
     clip_value : float, default=None
         Largest size of every single derivative; None does not clip it.
     bptt_steps : int, default=100
-        Steps that gradients flow back through (truncated backpropagation
+        Most steps that gradients flow back through (truncated backpropagation
         through time). Longer sequences are learned piece by piece, with an update
         each, the state carried on; memory is then that of a piece. None has no
         bound.
@@ -312,7 +313,8 @@ None, default="cosine"
         y : None
             Not used.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss.
+            Weight of each sequence in the loss. One of weight 0 is as if it were
+            not there.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -353,8 +355,8 @@ None, default="cosine"
             What to continue; None or an empty one begins a new sequence. Symbols
             that fit has not seen are read as unknown.
         n_steps : int, default=200
-            Most symbols to write. Where several sequences were learned, their
-            ends were, too, and a continuation may end before.
+            Most symbols, or frames, to write. Where several sequences of symbols
+            were learned, their ends were, too, and a continuation may end before.
         temperature : float, default=1.0
             Divides the logits: below 1 the likely becomes likelier, above 1 the
             unlikely. 0 always takes the likeliest.
@@ -418,10 +420,10 @@ None, default="cosine"
         random_state : int, RandomState instance or None, default=None
             Seed of the draws; the same as in ``sample`` writes the same.
 
-        Yields
-        ------
-        object
-            A character, a symbol or a frame.
+        Returns
+        -------
+        iterator
+            Of characters, symbols or frames, each written when it is asked for.
 
         Raises
         ------

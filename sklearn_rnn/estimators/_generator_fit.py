@@ -38,20 +38,7 @@ class GeneratorFit(Trainer):
         continuing = self.warm_start and self.__sklearn_is_fitted__()
         self._check_callbacks()
         with self._all_or_nothing():
-            if not continuing:
-                self._corpus = read_corpus(
-                    X,
-                    owner=type(self).__name__,
-                    min_count=self.min_count,
-                    max_symbols=self.max_symbols,
-                )
-                self._set_symbols()
-            sequences = self._corpus.encode_all(X)
-            weights = self._read_weights(sample_weight, sequences)
-            if weights is not None and not weights.all():
-                # Without weight is as if absent: not even its symbols are known.
-                kept = np.flatnonzero(weights)
-                return self._fit(_safe_indexing(X, kept), weights[kept], X_val)
+            sequences, weights = self._read_sequences(X, sample_weight, continuing)
             random_state = new_random_state(self.random_state)
             held_out, held_out_weights = None, None
             if X_val is not None:
@@ -60,7 +47,7 @@ class GeneratorFit(Trainer):
                 sequences, weights, held_out, held_out_weights = self._hold_out(
                     sequences, weights, random_state
                 )
-            network = self._network(sequences, random_state, continuing)
+            network = self._network(sequences, weights, random_state, continuing)
             self._make_net(network, self._find_schedule(held_out))
         data = self._streams(sequences, weights)
         if held_out is not None:
@@ -70,6 +57,24 @@ class GeneratorFit(Trainer):
             n_epochs = self._choose_n_epochs(data)
         self._train(data, held_out, n_epochs, random_state)
         return self
+
+    def _read_sequences(self, X, sample_weight, continuing):
+        """Read sequences and their weights; at a new start learn the symbols."""
+        if not continuing:
+            self._corpus = read_corpus(
+                X,
+                owner=type(self).__name__,
+                min_count=self.min_count,
+                max_symbols=self.max_symbols,
+            )
+            self._set_symbols()
+        sequences = self._corpus.encode_all(X)
+        weights = self._read_weights(sample_weight, sequences)
+        if weights is None or weights.all():
+            return sequences, weights
+        # Without weight is as if absent: not even its symbols are known.
+        kept = np.flatnonzero(weights)
+        return self._read_sequences(_safe_indexing(X, kept), weights[kept], continuing)
 
     def _set_symbols(self):
         self._asked_of_symbols = {name: getattr(self, name) for name in ABOUT_SYMBOLS}
@@ -138,7 +143,7 @@ class GeneratorFit(Trainer):
         of_frames = self._corpus.of_frames
         return NextStepDataset(parts, weights, self.bptt_steps, of_frames)
 
-    def _network(self, sequences, random_state, continuing):
+    def _network(self, sequences, weights, random_state, continuing):
         spec = self._spec()
         if continuing:
             self._refuse_other_symbols()
@@ -150,18 +155,18 @@ class GeneratorFit(Trainer):
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
         with limit_threads(1):
             network = build_network(spec, DTYPES[self.dtype], generator)
-        self._start_from_shares(network, sequences)
+        self._start_from_shares(network, sequences, weights)
         return network
 
     def _refuse_other_symbols(self):
-        """Refuse to go on where other symbols, or another use of them, are asked for."""
+        """Refuse to go on where other symbols are asked for, or used otherwise."""
         asked = self._asked_of_symbols
         changed = [name for name in asked if getattr(self, name) != asked[name]]
         if changed and not self._corpus.of_frames:
             raise ValueError(
-                f"{type(self).__name__} goes on with the symbols of its last fit, which "
-                f"had another {' and '.join(changed)}. Put that back, or fit anew with "
-                "warm_start=False."
+                f"{type(self).__name__} goes on with the symbols of its last fit, "
+                f"which had another {' and '.join(changed)}. Put that back, or fit "
+                "anew with warm_start=False."
             )
 
     def _spec(self):
@@ -184,15 +189,19 @@ class GeneratorFit(Trainer):
         )
 
     @torch.no_grad()
-    def _start_from_shares(self, network, sequences):
+    def _start_from_shares(self, network, sequences, weights):
         """Let an untrained network predict how often each symbol comes."""
         targets = sequences.over(sequences.starts + 1, sequences.lengths - 1)
         values = targets.values[flat_rows(targets.starts, targets.lengths)]
+        if weights is not None:
+            weights = weights / np.average(weights, weights=targets.lengths)
+            weights = np.repeat(weights, targets.lengths)
         if self._corpus.of_frames:
-            shares = (values.sum(axis=0) + MIN_COUNT) / (len(values) + 2 * MIN_COUNT)
+            ones = values.sum(axis=0) if weights is None else weights @ values
+            shares = (ones + MIN_COUNT) / (len(values) + 2 * MIN_COUNT)
             logits = np.log(shares / (1 - shares))
         else:
-            counts = np.bincount(values[:, 0], minlength=self._corpus.n_outputs)
+            counts = np.bincount(values[:, 0], weights, self._corpus.n_outputs)
             logits = np.log(np.maximum(counts, MIN_COUNT) / counts.sum())
             # Ids that never come are never learned about: they say nothing.
             network.embedding.weight[:-1][counts == 0] = 0.0

@@ -20,6 +20,25 @@ class TokenReader:
     # What the ids stand for, if X says it; how many there are; width of a vector.
     _tokens = _n_tokens = _token_width = None
 
+    def get_params(self, deep=True):
+        """Get the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those of estimators among them are told as well.
+
+        Returns
+        -------
+        dict
+            Value of each parameter. A mapping of `embeddings` is inside an object
+            that is neither written out nor copied, as a dict would be.
+        """
+        params = super().get_params(deep=deep)
+        if _is_mapping(params["embeddings"]):
+            params["embeddings"] = SharedVectors(params["embeddings"])
+        return params
+
     def _embeds(self):
         """Tell whether X is to hold tokens, by the parameters."""
         return self.embedding_dim is not None or self.embeddings is not None
@@ -95,6 +114,50 @@ def _agree(tokens, others):
     if tokens is None or others is None or tokens is others:
         return True
     return np.array_equal(tokens, others)
+
+
+def _is_mapping(embeddings):
+    known = (str, np.ndarray, list, tuple, torch.Tensor, pd.DataFrame, SharedVectors)
+    return hasattr(embeddings, "__contains__") and not isinstance(embeddings, known)
+
+
+class SharedVectors:
+    """A mapping from token to vector with a short text, and only one of it.
+
+    scikit-learn writes an estimator's parameters out to print it, and copies them
+    to clone it: of a dict of 100,000 vectors that takes minutes.
+
+    Parameters
+    ----------
+    vectors : mapping
+        From token to vector.
+
+    Examples
+    --------
+    >>> from copy import deepcopy
+    >>> from sklearn_rnn.estimators._tokens import SharedVectors
+    >>> shared = SharedVectors({"one": [1.0]})
+    >>> shared, shared["one"], deepcopy(shared) is shared
+    (<dict of 1 vectors>, [1.0], True)
+    """
+
+    def __init__(self, vectors):
+        self.vectors = vectors
+
+    def __contains__(self, token):
+        return token in self.vectors
+
+    def __getitem__(self, token):
+        return self.vectors[token]
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __repr__(self):
+        kind = type(self.vectors).__name__
+        if not hasattr(self.vectors, "__len__"):
+            return f"<{kind} of vectors>"
+        return f"<{kind} of {len(self.vectors)} vectors>"
 
 
 class TokenVectors(NamedTuple):

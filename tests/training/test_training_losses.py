@@ -168,3 +168,78 @@ def test_a_class_of_torchs_is_an_optimizer_and_another_is_not():
     assert find_optimizer(torch.optim.Adagrad, 0.0)[0] is torch.optim.Adagrad
     with pytest.raises(TypeError, match=r"not a torch\.optim\.Optimizer class"):
         find_optimizer(dict, 0.0)
+
+
+# Losses of every step.
+
+LOGITS = torch.tensor([[[0.0, 2.0, -1.0], [0.5, 0.0, 0.0]], [[3.0, 3.0, 3.0], [0] * 3]])
+CODES = torch.tensor([[1, 0], [2, -1]])
+FRAMES = torch.tensor([[[1, 0, 1], [0, 0, 0]], [[1, 1, 1], [-1, -1, -1]]])
+
+
+def test_the_loss_of_a_step_is_minus_the_log_probability_of_what_came():
+    losses = WeightedLoss("log_loss", may_miss=True).of_steps(LOGITS, CODES)
+    chances = LOGITS.softmax(dim=2)
+    expected = [
+        [-chances[0, 0, 1].log(), -chances[0, 1, 0].log()],
+        [-chances[1, 0, 2].log(), 0],
+    ]
+    torch.testing.assert_close(losses, torch.tensor(expected))
+
+
+def test_the_loss_of_a_frame_is_summed_over_its_features():
+    losses = WeightedLoss("bernoulli", may_miss=True).of_steps(LOGITS, FRAMES)
+    ones = torch.distributions.Bernoulli(logits=LOGITS)
+    expected = -ones.log_prob(FRAMES.clamp(min=0).float()).sum(dim=2)
+    expected[1, 1] = 0
+    torch.testing.assert_close(losses, expected)
+
+
+def test_frames_of_one_feature_have_a_loss_each():
+    logits, frames = LOGITS[:, :, :1], FRAMES[:, :, :1]
+    loss = WeightedLoss("bernoulli", may_miss=True)
+    losses = loss.of_steps(logits, frames)
+    assert losses.shape == (2, 2)
+    assert loss(logits, (frames, None)).item() == pytest.approx(losses.sum().item() / 3)
+
+
+@pytest.mark.parametrize("loss, targets", [("log_loss", CODES), ("bernoulli", FRAMES)])
+def test_the_mean_is_over_the_steps_that_have_a_target(loss, targets):
+    criterion = WeightedLoss(loss, may_miss=True)
+    losses = criterion.of_steps(LOGITS, targets)
+    mean = criterion(LOGITS, (targets, None))
+    torch.testing.assert_close(mean, losses.sum() / 3)
+    weighted = criterion(LOGITS, (targets, torch.tensor([2.0, 0.5])))
+    expected = (2 * losses[0].sum() + 0.5 * losses[1].sum()) / 3
+    torch.testing.assert_close(weighted, expected)
+
+
+def test_the_loss_of_frames_has_gradients_where_chances_round_to_0_and_1():
+    logits = torch.tensor([[[200.0, -200.0]]], requires_grad=True)
+    loss = WeightedLoss("bernoulli")(logits[0], (torch.tensor([[0, 1]]), None))
+    loss.backward()
+    assert loss.item() == pytest.approx(400)
+    assert logits.grad[0].tolist() == [[1.0, -1.0]]
+
+
+def test_label_smoothing_spreads_a_share_of_each_code_over_all_classes():
+    outputs, codes = outputs_and_targets("log_loss")
+    logs = outputs.log_softmax(dim=1)
+    of_code = -logs[torch.arange(6), codes]
+    for share in (0.1, 0.5):
+        smoothed = WeightedLoss("log_loss", label_smoothing=share)
+        expected = (1 - share) * of_code - share * logs.mean(dim=1)
+        torch.testing.assert_close(smoothed(outputs, (codes, None)), expected.mean())
+        weights = torch.tensor([3.0, 0, 1, 0, 2, 0], dtype=torch.double)
+        torch.testing.assert_close(
+            smoothed(outputs, (codes, weights)), (expected * weights).mean()
+        )
+
+
+def test_label_smoothing_is_for_training_and_not_for_likelihoods():
+    plain, smoothed = (
+        WeightedLoss("log_loss", may_miss=True, label_smoothing=p) for p in (0.0, 0.2)
+    )
+    assert plain(LOGITS, (CODES, None)) != smoothed(LOGITS, (CODES, None))
+    of_steps = plain.of_steps(LOGITS, CODES), smoothed.of_steps(LOGITS, CODES)
+    assert torch.equal(*of_steps)

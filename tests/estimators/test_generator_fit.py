@@ -1,0 +1,985 @@
+"""How a generator is trained, what its scores mean, and what its options do."""
+
+import copy
+import pickle
+import random
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from skorch.callbacks import Callback, LRScheduler
+
+from sklearn_rnn import DivergenceError, RNNGenerator
+from sklearn_rnn.sequences import BEGIN, END
+from sklearn_rnn.training import NextStepDataset
+from sklearn_rnn.training import _next_steps as next_steps
+
+TEXT = "the cat sat on the mat, the rat sat on the hat. " * 5
+TEXTS = ["abcab", "bcabca", "cab", "abcabcab", "bcad"] * 4
+WORDS = [["the", "cat", "sat"], ["a", "dog", "sat", "down"]] * 6
+SMALL = {
+    "hidden_size": 8,
+    "embedding_dim": 4,
+    "max_epochs": 3,
+    "bptt_steps": 20,
+    "batch_size": 8,
+    "random_state": 0,
+}
+PLAIN = {"lr_schedule": None, "clip_norm": None, "dtype": "float64"}
+KINDS = {
+    "text": TEXT,
+    "texts": TEXTS,
+    "words": WORDS,
+    "frames": np.random.default_rng(0).integers(0, 2, size=(6, 9, 4)),
+}
+
+
+def generator(**options):
+    return RNNGenerator(**{**SMALL, **options})
+
+
+def untrained(X, **options):
+    """A generator with its first weights."""
+    return generator(**{"learning_rate": 1e-30, "max_epochs": 1, **options}).fit(X)
+
+
+def weights_of(model):
+    return torch.cat([p.detach().ravel() for p in model.module_.parameters()])
+
+
+def watcher(hook, look):
+    """A callback that keeps what `look(net, **kwargs)` sees at a hook."""
+    seen = []
+
+    def keep(self, net, *args, **kwargs):
+        seen.append(look(net, **kwargs))
+
+    return type("Watcher", (Callback,), {hook: keep})(), seen
+
+
+def ids_of(model, row, bounded):
+    symbols = model.symbols_.tolist()
+    ids = [4 + symbols.index(symbol) for symbol in row]
+    return [BEGIN, *ids, END] if bounded else [BEGIN, *ids]
+
+
+# Scores.
+
+
+@pytest.mark.parametrize("X", [TEXTS, WORDS])
+def test_a_score_is_the_log_probability_symbol_by_symbol(X):
+    model = generator(dtype="float64").fit(X)
+    for row, found in zip(X[:5], model.score_samples(X[:5]), strict=True):
+        total = 0.0
+        for i in range(len(row)):
+            total += np.log(dict(model.next_symbols(row[:i], k=99))[row[i]])
+        # What is left to 1 after the whole sequence is its end, nearly all of it.
+        states, _ = model.module_.run(
+            torch.tensor([ids_of(model, row, False)])[..., None]
+        )
+        total += model.module_.read(states)[0, -1].log_softmax(0)[END].item()
+        assert found == pytest.approx(total, rel=1e-9)
+
+
+def test_the_score_of_a_single_text_begins_at_the_beginning():
+    model = generator(dtype="float64").fit(TEXT)
+    text = "the rat sat"
+    ids = torch.tensor([ids_of(model, text, False)])[..., None]
+    with torch.no_grad():
+        outputs = model.module_(ids[:, :-1])[0].log_softmax(1)
+    expected = outputs.gather(1, ids[0, 1:]).sum().item()
+    assert model.score_samples(text) == pytest.approx([expected], rel=1e-9)
+    first = np.log(dict(model.next_symbols(k=99))["t"])
+    assert model.score("t") == pytest.approx(first, rel=1e-9)
+
+
+def test_the_score_of_frames_is_that_of_their_features_together():
+    X = KINDS["frames"]
+    model = generator(dtype="float64").fit(X)
+    total = 0.0
+    for i in range(9):
+        chances = dict(model.next_symbols(X[0][:i], k=4))
+        total += sum(np.log(c if X[0][i, j] else 1 - c) for j, c in chances.items())
+    assert model.score_samples(X[:1]) == pytest.approx([total], rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_are_the_same_figure_in_four_units(kind):
+    X = KINDS[kind]
+    model = generator().fit(X)
+    n_steps = {"text": len(TEXT), "frames": 6 * 9}.get(kind)
+    if n_steps is None:  # ends count
+        n_steps = sum(len(row) + 1 for row in X)
+    score = model.score(X)
+    assert type(score) is float
+    assert model.score_samples(X).shape == (1 if kind == "text" else len(X),)
+    assert model.score_samples(X).sum() / n_steps == pytest.approx(score)
+    assert model.perplexity(X) == pytest.approx(np.exp(-score))
+    assert model.bits_per_symbol(X) == pytest.approx(-score / np.log(2))
+    assert type(model.perplexity(X)) is type(model.bits_per_symbol(X)) is float
+
+
+def test_scores_depend_neither_on_pieces_nor_on_company(monkeypatch):
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("abc"), size=n)) for n in rng.integers(1, 90, 40)]
+    model = generator(dtype="float64").fit(texts)
+    expected = [model.score_samples([text])[0] for text in texts]
+    for piece, side_by_side in [(512, 64), (7, 64), (512, 3), (1, 1000)]:
+        monkeypatch.setattr(next_steps, "PIECE", piece)
+        monkeypatch.setattr(next_steps, "SIDE_BY_SIDE", side_by_side)
+        np.testing.assert_allclose(model.score_samples(texts), expected, rtol=1e-10)
+        assert model.set_params(batch_size=1).score_samples(texts[:1]) == pytest.approx(
+            expected[:1]
+        )
+
+
+def test_an_impossible_text_has_a_large_perplexity_and_no_warning():
+    model = generator(dtype="float64").fit("ab" * 30)
+    model.module_.head.bias.data[4] = -1e4
+    assert model.perplexity("a" * 50) == np.inf
+    assert np.isfinite(model.score("a" * 50))
+
+
+# What training computes.
+
+
+class PlainNetwork(torch.nn.Module):
+    """The same network in plain torch."""
+
+    def __init__(self, model):
+        super().__init__()
+        network = model.module_
+        self.embedding = torch.nn.Embedding(*network.embedding.weight.shape)
+        self.rnn = torch.nn.GRU(4, 8, batch_first=True)
+        self.head = torch.nn.Linear(8, network.head.out_features)
+        self.double()
+        for own, given in [
+            (self.embedding, network.embedding),
+            (self.rnn, network.core.rnn),
+            (self.head, network.head),
+        ]:
+            own.load_state_dict(given.state_dict())
+
+    def forward(self, x, state):
+        states, state = self.rnn(self.embedding(x), state)
+        return self.head(states), state
+
+
+def train_by_hand(network, streams, weights, bptt_steps, n_epochs, learning_rate):
+    """Train piece by piece on all streams side by side; carry the state on."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    n_steps = max(len(stream) for stream in streams) - 1
+    x, y = torch.zeros(2, len(streams), n_steps, dtype=torch.long)
+    y[:] = -100
+    for row, stream in enumerate(streams):
+        x[row, : len(stream) - 1] = torch.tensor(stream[:-1])
+        y[row, : len(stream) - 1] = torch.tensor(stream[1:])
+    for _ in range(n_epochs):
+        state = None
+        for begin in range(0, n_steps, bptt_steps or n_steps):
+            part = slice(begin, begin + (bptt_steps or n_steps))
+            outputs, state = network(x[:, part], state)
+            state = state.detach()
+            losses = torch.nn.functional.cross_entropy(
+                outputs.transpose(1, 2), y[:, part], reduction="none"
+            )
+            loss = (losses * weights[:, None]).sum() / (y[:, part] >= 0).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return network
+
+
+@pytest.mark.parametrize("bptt_steps", [1, 7, 20, None])
+def test_one_text_is_learned_in_streams_and_pieces_with_the_state_carried(bptt_steps):
+    options = {
+        **PLAIN,
+        "bptt_steps": bptt_steps,
+        "batch_size": 4,
+        "learning_rate": 0.01,
+    }
+    text = TEXT[:203]
+    start = untrained(text, **PLAIN)
+    whole = ids_of(start, text, False)
+    n_streams = 1 if bptt_steps is None else 4
+    cuts = [i * 203 // n_streams for i in range(n_streams + 1)]
+    streams = [whole[begin : end + 1] for begin, end in pairwise(cuts)]
+    by_hand = train_by_hand(
+        PlainNetwork(start), streams, torch.ones(n_streams), bptt_steps, 2, 0.01
+    )
+    # The order of the streams is drawn, and does not matter.
+    model = generator(**options, max_epochs=2).fit(text)
+    assert not torch.equal(weights_of(model), weights_of(start))
+    expected = torch.cat([p.detach().ravel() for p in by_hand.parameters()])
+    torch.testing.assert_close(weights_of(model), expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("bptt_steps", [2, None])
+@pytest.mark.parametrize("weights", [None, [2.0, 1.0, 0.5, 3.0]])
+def test_several_texts_are_learned_with_their_ends_and_weights(bptt_steps, weights):
+    texts = ["abcab", "bcaab", "cab", "c"]
+    options = {**PLAIN, "bptt_steps": bptt_steps, "learning_rate": 0.01}
+    # Streams are whole texts: none is twice as long as its share.
+    options["batch_size"] = 4
+    start = generator(**options, max_epochs=1).set_params(learning_rate=1e-30)
+    start.fit(texts, sample_weight=weights)
+    streams = [ids_of(start, text, True) for text in texts]
+    of_streams = np.ones(4)
+    if weights is not None:
+        of_streams = weights / np.average(weights, weights=[6, 6, 4, 2])
+    by_hand = train_by_hand(
+        PlainNetwork(start), streams, torch.tensor(of_streams), bptt_steps, 2, 0.01
+    )
+    model = generator(**options, max_epochs=2).fit(texts, sample_weight=weights)
+    expected = torch.cat([p.detach().ravel() for p in by_hand.parameters()])
+    torch.testing.assert_close(weights_of(model), expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("several", [False, True])
+def test_streams_cover_every_step_exactly_once(seed, several):
+    rng = np.random.default_rng(seed)
+    n = rng.integers(2, 20) if several else 1
+    lengths = rng.integers(1, 10 ** rng.integers(1, 4), size=n)
+    texts = ["".join(rng.choice(list("abcd"), size=k)) for k in lengths]
+    model = generator(max_epochs=1).fit(TEXTS if several else TEXT)
+    bptt_steps = [None, *rng.integers(1, 60, size=3)][seed % 4]
+    model.set_params(bptt_steps=bptt_steps, batch_size=int(rng.integers(1, 40)))
+    sequences = model._corpus.encode_all(texts)
+    streams = model._streams(sequences, None).sequences
+    covered = np.concatenate(
+        [np.arange(b + 1, e) for b, e in zip(streams.starts, streams.ends, strict=True)]
+    )
+    expected = np.concatenate(
+        [
+            np.arange(b + 1, e)
+            for b, e in zip(sequences.starts, sequences.ends, strict=True)
+        ]
+    )
+    np.testing.assert_array_equal(np.sort(covered), np.sort(expected))
+    assert (streams.lengths >= 2).all()
+    if bptt_steps is None:
+        assert len(streams) == len(texts)
+    elif not several:
+        n_parts = min(model.batch_size, lengths[0] // bptt_steps)
+        assert len(streams) == max(1, n_parts)
+
+
+def test_weights_of_a_long_text_are_those_of_all_its_streams():
+    model = generator(bptt_steps=5).fit(TEXTS)
+    sequences = model._corpus.encode_all(["ab", "abc" * 60])
+    data = model._streams(sequences, np.array([3.0, 1.0]))
+    assert len(data) > 2
+    short, *parts = data.weights.tolist()
+    assert short == pytest.approx(3 * parts[0])
+    assert len(set(parts)) == 1
+    assert np.average(data.weights, weights=data.lengths) == pytest.approx(1)
+
+
+def test_a_long_text_is_gathered_piece_by_piece(monkeypatch):
+    gathered, read = [], next_steps.GatheredSteps.__getitem__
+
+    def watch(self, key):
+        steps = read(self, key)
+        gathered.append(steps.shape[:2])
+        return steps
+
+    monkeypatch.setattr(next_steps.GatheredSteps, "__getitem__", watch)
+    text = TEXT * 30
+    generator(max_epochs=1, bptt_steps=11, early_stopping=True).fit(text)
+    in_training = [shape for shape in gathered if shape[1] <= 11]
+    assert len(in_training) > 2 * len(text) * 0.9 / (8 * 11)
+    assert max(n_steps for _, n_steps in gathered) <= next_steps.PIECE
+    assert max(n for n, _ in in_training) <= 8
+
+
+def test_one_huge_text_among_many_short_ones_takes_no_more_memory(monkeypatch):
+    gathered, read = [], next_steps.GatheredSteps.__getitem__
+
+    def watch(self, key):
+        steps = read(self, key)
+        gathered.append(steps.numel())
+        return steps
+
+    monkeypatch.setattr(next_steps.GatheredSteps, "__getitem__", watch)
+    texts = [*TEXTS * 5, "abc" * 7000]
+    model = generator(max_epochs=1, bptt_steps=50, hidden_size=2).fit(texts)
+    assert max(gathered) <= 8 * 50
+    gathered.clear()
+    model.score(texts)
+    # Inputs and targets: once the short ones have ended they are not read on.
+    assert sum(gathered) < 2 * (21_000 + 101 * 512 + 512)
+
+
+@pytest.mark.parametrize("text", ["a", "ab", "abc" * 5])
+def test_a_text_shorter_than_one_piece_is_learned(text):
+    model = generator(max_epochs=40, learning_rate=0.02).fit(text)
+    assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
+    assert set(model.sample(n_steps=20, random_state=0)) <= set(text)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+def test_a_text_that_runs_in_circles_is_learned(cell):
+    text = "abcdefgh" * 60
+    model = generator(
+        cell=cell, hidden_size=16, max_epochs=40, learning_rate=0.02, batch_size=4
+    ).fit(text)
+    assert model.bits_per_symbol(text) < 0.05
+    assert model.sample("abc", 16, temperature=0) == "defghabcdefghabc"
+
+
+def test_words_and_frames_are_learned_too():
+    options = {"hidden_size": 16, "max_epochs": 80, "learning_rate": 0.02}
+    words = [["one", "two", "three", "four"], ["four", "three", "two", "one"]] * 8
+    model = generator(**options).fit(words)
+    # A coin decides which, and nothing else is left open.
+    assert model.bits_per_symbol(words) < 1 / 5 + 0.1
+    assert model.sample(["four", "three"], temperature=0) == ["two", "one"]
+    turning = np.stack([np.roll(np.eye(4, dtype=int), k, axis=0) for k in range(4)] * 3)
+    turning = np.concatenate([turning, turning], axis=1)
+    model = generator(**options).fit(turning)
+    written = model.sample(turning[0][:3], 5, temperature=0)
+    np.testing.assert_array_equal(written, turning[0][3:])
+
+
+def test_the_state_is_carried_from_piece_to_piece():
+    """Pieces of 3 cannot tell by themselves where in a run of 5 they are."""
+    text = "aaaaab" * 100
+    options = {"hidden_size": 16, "learning_rate": 0.02, "max_epochs": 30}
+    carried = generator(**options, bptt_steps=3).fit(text)
+    assert carried.loss_curve_[-1] < 0.05
+    assert carried.bits_per_symbol(text) < 0.05
+    pieces = [text[i : i + 4] for i in range(0, len(text) - 3, 3)]
+    alone = generator(**options).fit(pieces)
+    assert alone.bits_per_symbol(text) > 0.2
+
+
+# The start.
+
+
+def entropy(values):
+    _, counts = np.unique(values, return_counts=True)
+    shares = counts / counts.sum()
+    return -(shares * np.log(shares)).sum()
+
+
+def test_an_untrained_network_knows_how_often_each_symbol_comes():
+    text = "aaaaaaabbbbccd" * 60
+    model = untrained(text)
+    assert -model.score(text) == pytest.approx(entropy(list(text)), abs=0.02)
+    chances = dict(model.next_symbols("abba", k=4))
+    assert [chances[s] for s in "abcd"] == pytest.approx(
+        [7 / 14, 4 / 14, 2 / 14, 1 / 14], abs=0.05
+    )
+
+
+def test_an_untrained_network_knows_how_often_sequences_end():
+    symbols = [symbol for word in WORDS for symbol in [*word, "the end"]]
+    model = untrained(WORDS)
+    assert -model.score(WORDS) == pytest.approx(entropy(symbols), abs=0.05)
+
+
+def test_an_untrained_network_knows_how_often_each_feature_is_1():
+    rng = np.random.default_rng(0)
+    X = (rng.random(size=(30, 40, 3)) < [0.02, 0.5, 0.9]).astype(int)
+    model = untrained(X)
+    expected = sum(entropy(X[:, :, i]) for i in range(3))
+    assert -model.score(X) == pytest.approx(expected, abs=0.03)
+    # A feature that never is 1 may be, once in a while.
+    never = untrained(np.concatenate([X, np.zeros((30, 40, 1))], axis=2))
+    assert 0 < dict(never.next_symbols(k=4))[3] < 0.01
+
+
+@pytest.mark.parametrize("kind", ["texts", "frames"])
+def test_the_start_counts_sequences_by_their_weights(kind):
+    X = {"texts": ["aaab"] * 2, "frames": np.zeros((2, 4, 1))}[kind]
+    X[1] = {"texts": "abbb", "frames": np.ones((4, 1))}[kind]
+    X = list(X)
+    model = generator(learning_rate=1e-30, max_epochs=1)
+    model.fit(X * 50, sample_weight=[3, 1] * 50)
+    chances = dict(model.next_symbols(k=2))
+    if kind == "frames":
+        assert chances[0] == pytest.approx(1 / 4, abs=0.02)
+    else:
+        assert chances["a"] / chances["b"] == pytest.approx(10 / 6, abs=0.1)
+
+
+# Symbols.
+
+
+def test_rare_symbols_are_one_unknown_symbol():
+    text = "abab" * 20 + "xyz" + "abab" * 20
+    every, frequent = generator().fit(text), generator(min_count=2).fit(text)
+    assert set(every.symbols_) == set("abxyz")
+    assert set(frequent.symbols_) == set("ab")
+    assert frequent.n_symbols_ == 2
+    assert frequent.score("xxx") == pytest.approx(frequent.score("zzz"))
+    assert every.score("xxx") != every.score("zzz")
+    # What was seen as unknown is likelier than what never was.
+    assert frequent.score("aba?") > every.score("aba?")
+
+
+def test_at_most_so_many_symbols_are_learned():
+    model = generator(max_symbols=2).fit("aaaabbbccd" * 10)
+    assert model.symbols_.tolist() == ["a", "b"]
+    both = generator(max_symbols=3, min_count=25).fit("aaaabbbccd" * 10)
+    assert both.symbols_.tolist() == ["a", "b"]
+    many = generator(max_symbols=99).fit("aaaabbbccd" * 10)
+    assert many.symbols_.tolist() == ["a", "b", "c", "d"]
+
+
+def test_a_min_count_that_leaves_nothing_is_refused():
+    with pytest.raises(ValueError, match="no symbol comes 99 times.*min_count.*Lower"):
+        generator(min_count=99).fit("abc")
+
+
+@pytest.mark.parametrize("embedding_dim", [8, 3])
+def test_tied_embeddings_are_used_on_both_sides(embedding_dim):
+    tied = generator(tie_embeddings=True, embedding_dim=embedding_dim).fit(TEXT)
+    apart = generator(embedding_dim=embedding_dim).fit(TEXT)
+    n_ids = 4 + tied.n_symbols_
+    projection = 0 if embedding_dim == 8 else 8 * embedding_dim
+    saved = apart.n_parameters_ - tied.n_parameters_
+    assert saved == 8 * n_ids - projection
+    head, embedding = tied.module_.head, tied.module_.embedding
+    assert head.weight.data_ptr() == embedding.weight.data_ptr()
+    learned = generator(
+        tie_embeddings=True,
+        embedding_dim=embedding_dim,
+        max_epochs=60,
+        learning_rate=0.03,
+    ).fit("abcd" * 50)
+    assert learned.bits_per_symbol("abcd" * 50) < 0.3
+
+
+def test_embedding_dim_is_the_width_of_the_vectors():
+    model = generator(embedding_dim=5).fit(TEXT)
+    assert model.module_.embedding.embedding_dim == 5
+    frames = generator(embedding_dim=5, tie_embeddings=True).fit(KINDS["frames"])
+    assert not hasattr(frames.module_, "embedding")
+
+
+@pytest.mark.parametrize("option", ["dropout", "input_dropout", "weight_drop"])
+@pytest.mark.parametrize("kind", ["text", "frames"])
+def test_dropout_disturbs_training_and_not_what_comes_after(option, kind):
+    X = KINDS[kind]
+    plain, model = untrained(X), untrained(X, **{option: 0.5})
+    assert model.loss_curve_ != plain.loss_curve_
+    assert model.score(X) == pytest.approx(plain.score(X), rel=1e-6)
+    assert untrained(X, **{option: 0.5}).loss_curve_ == model.loss_curve_
+
+
+# Weights of sequences.
+
+
+def test_a_sequence_without_weight_is_as_if_it_were_not_there():
+    X, weights = [*TEXTS, "zzzz"], [*[1, 0, 2, 3, 0] * 4, 0]
+    kept = [text for text, weight in zip(X, weights, strict=True) if weight]
+    model = generator().fit(X, sample_weight=weights)
+    expected = generator().fit(kept, sample_weight=[w for w in weights if w])
+    assert torch.equal(weights_of(model), weights_of(expected))
+    assert model.symbols_.tolist() == expected.symbols_.tolist()
+    assert "z" not in model.symbols_
+    assert model.loss_curve_ == expected.loss_curve_
+    frames, weights = KINDS["frames"], [0, 1, 1, 2, 0, 1]
+    model = generator().fit(frames, sample_weight=weights)
+    expected = generator().fit(frames[[1, 2, 3, 5]], sample_weight=[1, 1, 2, 1])
+    assert torch.equal(weights_of(model), weights_of(expected))
+
+
+def test_a_weight_of_2_is_a_repetition_in_the_loss():
+    # One update an epoch, and none of the figures of the start depends on it.
+    weighted = untrained(["abc", "cabab"], dtype="float64")
+    first, second = weighted.score_samples(["abc", "cabab"])
+    model = generator(learning_rate=1e-30, max_epochs=1, dtype="float64")
+    model.fit(["abc", "cabab", "bb"], sample_weight=[2, 1, 0])
+    first, second = model.score_samples(["abc", "cabab"])
+    expected = -(2 * first + second) / (2 * 4 + 6)
+    loss_of_steps = model.loss_curve_[0]
+    # Weights have mean 1 over the steps: 10 of them, 14 with the repetition.
+    assert loss_of_steps == pytest.approx(expected, rel=1e-9)
+
+
+def test_equal_weights_are_no_weights():
+    expected = generator().fit(TEXTS)
+    weighted = generator().fit(TEXTS, sample_weight=np.full(20, 7.0))
+    assert torch.equal(weights_of(weighted), weights_of(expected))
+    one = generator().fit(TEXT, sample_weight=[5])
+    assert torch.equal(weights_of(one), weights_of(generator().fit(TEXT)))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_only_the_proportions_of_weights_matter(early_stopping):
+    weights = np.tile([1.0, 2, 3, 4], 5)
+    small, large = (
+        generator(early_stopping=early_stopping).fit(TEXTS, sample_weight=weights * f)
+        for f in (1 / 1024, 1024)
+    )
+    assert torch.equal(weights_of(small), weights_of(large))
+    assert small.validation_scores_ == large.validation_scores_
+
+
+def test_weights_pull_towards_what_they_weigh():
+    low, high = (
+        generator(max_epochs=30, learning_rate=0.02)
+        .fit(["ab", "ac"] * 10, sample_weight=weights * 10)
+        .next_symbols("a", k=1)[0]
+        for weights in ([9, 1], [1, 9])
+    )
+    assert low[0] == "b"
+    assert high[0] == "c"
+    assert min(low[1], high[1]) > 0.8
+
+
+@pytest.mark.parametrize(
+    "form",
+    [tuple, np.array, pd.Series, lambda X: pd.Series(X, index=range(20, 40))],
+)
+def test_sequences_without_weight_are_left_out_of_every_kind_of_list(form):
+    weights = [1, 0, 2, 3, 0] * 4
+    expected = generator().fit(TEXTS, sample_weight=weights)
+    model = generator().fit(form(TEXTS), sample_weight=form(weights))
+    assert torch.equal(weights_of(model), weights_of(expected))
+
+
+@pytest.mark.parametrize(
+    "weights, said",
+    [
+        ([1, -1], "Negative values"),
+        ([1], r"shape == \(1,\), expected \(2,\)"),
+        ([0, 0], "at least one non-zero"),
+        ([1, np.nan], "NaN"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused(weights, said):
+    with pytest.raises(ValueError, match=said):
+        generator().fit(["ab", "cd"], sample_weight=weights)
+
+
+# Validation.
+
+
+def trained_and_held_out(X, **options):
+    callback, seen = watcher(
+        "on_train_begin", lambda net, X, **kwargs: (X, net.validation)
+    )
+    model = generator(early_stopping=True, callbacks=callback, **options).fit(X)
+    return model, *seen[0]
+
+
+def test_of_one_text_the_last_part_is_held_out():
+    model, training, held_out = trained_and_held_out(TEXT, validation_fraction=0.25)
+    assert training.lengths.sum() == 180
+    assert held_out.lengths.sum() == 60
+    assert training.sequences.ends.max() == 181  # the last step is only predicted
+    assert held_out.sequences.starts.min() == 180
+    # Whatever it is: training does not see it.
+    other = generator(early_stopping=True, validation_fraction=0.25)
+    other.fit(TEXT[:180] + TEXT[180:][::-1])
+    assert other.loss_curve_ == model.loss_curve_
+    assert other.validation_scores_ != model.validation_scores_
+    alone = generator().fit(TEXT[:180])
+    assert alone.loss_curve_ == model.loss_curve_
+
+
+def test_of_several_sequences_a_random_choice_is_held_out():
+    for X in (TEXTS, WORDS, KINDS["frames"]):
+        model, training, held_out = trained_and_held_out(X, validation_fraction=0.3)
+        n_held_out = -(-len(X) * 3 // 10)
+        assert len(held_out) == n_held_out
+        assert len(training) == len(X) - n_held_out
+        assert not set(training.sequences.starts) & set(held_out.sequences.starts)
+        other = trained_and_held_out(X, validation_fraction=0.3, random_state=1)[2]
+        assert set(other.sequences.starts) != set(held_out.sequences.starts)
+        assert len(model.validation_scores_) == 3
+
+
+def test_early_stopping_ends_and_goes_back_to_the_best():
+    rng = np.random.default_rng(0)
+    noise = "".join(rng.choice(list("abcdefgh"), size=400))
+    model = generator(
+        early_stopping=True,
+        n_iter_no_change=3,
+        max_epochs=200,
+        learning_rate=0.05,
+        hidden_size=32,
+    ).fit(noise)
+    assert model.n_iter_ < 200
+    assert model.best_epoch_ == 1 + int(np.argmax(model.validation_scores_))
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    again = generator(
+        max_epochs=200, learning_rate=0.05, hidden_size=32, callbacks=None
+    ).fit(noise[:360])
+    assert model.score(noise[360:]) > again.score(noise[360:])
+
+
+def test_validation_of_ones_own_is_scored_as_score_does():
+    X_val = ["abc", "bcab"]
+    model = generator().fit(TEXTS, X_val=X_val)
+    assert model.validation_scores_[-1] == pytest.approx(model.score(X_val))
+    assert model.best_epoch_ == 3
+    unseen = generator().fit(TEXTS, X_val=["xyz"])
+    assert unseen.validation_scores_[-1] < model.validation_scores_[-1] - 1
+    frames = generator().fit(KINDS["frames"], X_val=KINDS["frames"][:2])
+    expected = frames.score(KINDS["frames"][:2])
+    assert frames.validation_scores_[-1] == pytest.approx(expected)
+    text = generator().fit(TEXT, X_val="the cat")
+    assert text.validation_scores_[-1] == pytest.approx(text.score("the cat"))
+
+
+def test_held_out_sequences_count_by_their_weights():
+    X = ["abab"] * 6 + ["cccc"] * 6
+    weights = np.array([1.0] * 6 + [50.0] * 6)
+    callback, seen = watcher("on_train_begin", lambda net, X, **kw: net.validation)
+    model = generator(early_stopping=True, validation_fraction=0.5, callbacks=callback)
+    model.set_params(max_epochs=1, random_state=1).fit(X, sample_weight=weights)
+    held_out = np.searchsorted(np.arange(12) * 6, seen[0].sequences.starts)
+    assert len(set(weights[held_out])) == 2
+    scores = model.score_samples([X[i] for i in held_out])
+    expected = np.average(scores / 5, weights=weights[held_out])
+    assert model.validation_scores_[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text, fraction", [("a", 0.5), ("ab", 0.9), (TEXT, 0.999)])
+def test_a_text_too_short_to_hold_some_out_is_told_so(text, fraction):
+    model = generator(early_stopping=True, validation_fraction=fraction)
+    with pytest.raises(ValueError, match="leaves none to train on.*X_val"):
+        model.fit(text)
+
+
+# Going on, and starting anew.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_warm_start_goes_on_with_the_last_weights(kind):
+    X = KINDS[kind]
+    model = generator(warm_start=True, lr_schedule=None).fit(X)
+    before = model.score(X)
+    model.fit(X)
+    assert model.n_iter_ == 6
+    assert len(model.loss_curve_) == 6
+    assert model.loss_curve_[3] < model.loss_curve_[0]
+    assert model.score(X) > before
+    anew = model.set_params(warm_start=False).fit(X)
+    assert anew.n_iter_ == 3
+    assert anew.score(X) == before
+
+
+def test_warm_start_keeps_the_symbols_of_the_first_fit():
+    model = generator(warm_start=True).fit(TEXT)
+    before = model.symbols_.tolist()
+    model.fit("zebra zebra zebra")
+    assert model.symbols_.tolist() == before
+    assert "z" not in model.sample(n_steps=200, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden_size": 9},
+        {"cell": "lstm"},
+        {"n_layers": 2},
+        {"embedding_dim": 5},
+        {"tie_embeddings": True},
+        {"dtype": "float64"},
+        {"max_symbols": 3},
+        {"min_count": 5},
+    ],
+)
+def test_warm_start_refuses_another_network_or_other_symbols(options):
+    model = generator(warm_start=True).fit(TEXT)
+    before, (name,) = weights_of(model), options
+    model.set_params(**options)
+    with pytest.raises(ValueError, match=f"had another {name}.*warm_start=False"):
+        model.fit(TEXT)
+    assert torch.equal(weights_of(model), before)
+    assert model.set_params(warm_start=False).fit(TEXT).n_iter_ == 3
+
+
+def test_warm_start_refuses_data_of_another_kind_and_stays_as_it_was():
+    model = generator(warm_start=True).fit(TEXT)
+    before = model.sample(n_steps=20, random_state=0)
+    for other, said in [
+        (WORDS, "X holds lists of symbols, but .* fitted on strings"),
+        (KINDS["frames"], "X holds frames, but .* fitted on symbols"),
+    ]:
+        with pytest.raises(TypeError, match=said):
+            model.fit(other)
+    assert model.sample(n_steps=20, random_state=0) == before
+    of_frames = generator(warm_start=True).fit(KINDS["frames"])
+    with pytest.raises(TypeError, match="X holds no frames"):
+        of_frames.fit(TEXT)
+    with pytest.raises(ValueError, match="5 features, but .* fitted with 4"):
+        of_frames.fit(np.ones((2, 3, 5)))
+
+
+def test_a_fit_that_fails_to_begin_leaves_the_last_one():
+    model = generator().fit(TEXT)
+    before = model.sample(n_steps=20, random_state=0)
+    for bad in (None, "", [["a"], "b"], [[["a"]]]):
+        with pytest.raises((TypeError, ValueError)):
+            model.fit(bad)
+    assert model.sample(n_steps=20, random_state=0) == before
+    assert model.n_iter_ == 3
+
+
+def test_weights_of_the_last_finished_epoch_are_kept_when_training_ends_badly():
+    class Stop(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    for weights in (None, [1, 0, 1, 2, 1] * 4):
+        model = generator(callbacks=[Stop()], max_epochs=9, lr_schedule=None)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(TEXTS, sample_weight=weights)
+        whole = generator(max_epochs=2, lr_schedule=None)
+        whole.fit(TEXTS, sample_weight=weights)
+        assert model.n_iter_ == 2
+        assert model.sample(n=5, random_state=0) == whole.sample(n=5, random_state=0)
+
+
+def test_training_that_diverges_says_so():
+    model = generator(
+        cell="rnn",
+        learning_rate=1e38,
+        optimizer="sgd",
+        clip_norm=None,
+        lr_schedule=None,
+    )
+    with pytest.raises(DivergenceError, match="diverged"):
+        model.fit(TEXT)
+
+
+# Other options.
+
+
+def test_precision_is_as_asked():
+    assert weights_of(generator().fit(TEXT)).dtype == torch.float32
+    double = generator(dtype="float64").fit(TEXT)
+    assert weights_of(double).dtype == torch.float64
+    with pytest.raises(ValueError, match="dtype"):
+        generator(dtype="auto").fit(TEXT)
+
+
+def test_shuffle_draws_an_order_of_the_streams():
+    in_order, shuffled = (
+        generator(shuffle=shuffle, batch_size=3, bptt_steps=None).fit(TEXTS)
+        for shuffle in (False, True)
+    )
+    assert in_order.loss_curve_ != shuffled.loss_curve_
+
+
+def test_batch_size_and_bptt_steps_change_the_number_of_updates():
+    def n_updates(**options):
+        callback, seen = watcher("on_grad_computed", lambda net, **kwargs: 1)
+        generator(max_epochs=1, callbacks=callback, **options).fit(TEXT)
+        return len(seen)
+
+    # 240 steps in 8 streams of 30; in 4 of 60; one of 240.
+    assert n_updates(batch_size=8, bptt_steps=10) == 3
+    assert n_updates(batch_size=4, bptt_steps=10) == 6
+    assert n_updates(batch_size=1, bptt_steps=10) == 24
+    assert n_updates(batch_size=8, bptt_steps=None) == 1
+    assert n_updates(batch_size=8, bptt_steps=240) == 1
+
+
+def test_auto_trains_longer_on_little():
+    little = generator(max_epochs="auto", hidden_size=2, embedding_dim=2).fit("abc")
+    assert little.n_iter_ == 200
+    # 20 updates an epoch: 100 epochs are 2000.
+    options = {"max_epochs": "auto", "batch_size": 2, "bptt_steps": 6}
+    model = generator(**options, hidden_size=1, embedding_dim=1)
+    text = "ab" * 120
+    data = (
+        model.set_params(max_epochs=1)
+        .fit(text)
+        ._streams(model._corpus.encode_all(text), None)
+    )
+    assert model._choose_n_epochs(data) == 100
+
+
+def test_callbacks_are_called_and_told_the_data():
+    callback, seen = watcher("on_epoch_end", lambda net, **kwargs: len(net.history))
+    batches, sizes = watcher("on_batch_end", lambda net, **kwargs: kwargs["n_targets"])
+    generator(callbacks=[callback, batches]).fit(TEXT)
+    assert seen == [1, 2, 3]
+    assert sizes == [240] * 3
+    begin, data = watcher("on_train_begin", lambda net, X, **kwargs: X)
+    generator(callbacks=begin).fit(TEXT)
+    assert isinstance(data[0], NextStepDataset)
+    scheduled = generator(
+        callbacks=LRScheduler("StepLR", step_size=1, gamma=0.5), lr_schedule=None
+    ).fit(TEXT)
+    rates = [row["learning_rate"] for row in scheduled.history_]
+    assert rates[1] == pytest.approx(rates[0] / 2)
+
+
+def test_verbose_tells_how_training_goes(capsys):
+    for verbose, n_lines in [(0, 0), (2, 3)]:
+        generator(verbose=verbose, early_stopping=True).fit(TEXT)
+        out = capsys.readouterr().out
+        assert (
+            len([line for line in out.splitlines() if "RNNGenerator" in line])
+            == n_lines
+        )
+    generator(verbose=1).fit(TEXT)
+    assert "RNNGenerator" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_integer_as_random_state_gives_the_same_model_bit_for_bit(kind):
+    X = KINDS[kind]
+    options = {"dropout": 0.2, "early_stopping": kind != "text", "n_layers": 2}
+    first, again, other = (
+        generator(**{**options, "random_state": seed}).fit(X) for seed in (0, 0, 1)
+    )
+    assert torch.equal(weights_of(first), weights_of(again))
+    assert first.validation_scores_ == again.validation_scores_
+    assert not torch.equal(weights_of(first), weights_of(other))
+
+
+def global_state():
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return (
+        (name, keys.tolist(), *rest),
+        random.getstate(),
+        torch.get_rng_state().tolist(),
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+    )
+
+
+@pytest.mark.parametrize("kind", ["text", "frames"])
+@pytest.mark.parametrize("n_threads", [None, 1, 2])
+def test_the_callers_state_is_left_as_it_was(kind, n_threads):
+    X = KINDS[kind]
+    before = global_state()
+    model = generator(n_threads=n_threads, random_state=None, dropout=0.1).fit(X)
+    model.sample(n_steps=3)
+    stream = model.stream()
+    next(stream)
+    assert global_state() == before  # in the middle of a stream, too
+    model.score(X)
+    model.next_symbols()
+    pickle.loads(pickle.dumps(model))
+    assert global_state() == before
+
+
+def test_the_callers_data_are_not_changed():
+    X = copy.deepcopy(KINDS)
+    for kind, data in X.items():
+        generator().fit(data).score(data)
+        np.testing.assert_array_equal(data, KINDS[kind]) if kind == "frames" else None
+        if kind != "frames":
+            assert data == KINDS[kind]
+
+
+# In scikit-learn.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "make_copy", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_a_copy_writes_and_scores_the_same(kind, make_copy):
+    X = KINDS[kind]
+    model = generator(n_layers=2, cell="lstm", tie_embeddings=True).fit(X)
+    twin = make_copy(model)
+    np.testing.assert_array_equal(
+        twin.sample(n_steps=30, random_state=3),
+        model.sample(n_steps=30, random_state=3),
+    )
+    np.testing.assert_array_equal(twin.score_samples(X), model.score_samples(X))
+    assert set(vars(twin)) == set(vars(model))
+    twin.set_params(warm_start=True).fit(X)
+    model.set_params(warm_start=True).fit(X)
+    assert torch.equal(weights_of(twin), weights_of(model))
+
+
+def test_tied_weights_are_still_one_after_a_copy():
+    model = pickle.loads(pickle.dumps(generator(tie_embeddings=True).fit(TEXT)))
+    head, embedding = model.module_.head, model.module_.embedding
+    assert head.weight.data_ptr() == embedding.weight.data_ptr()
+
+
+def test_symbols_that_are_not_text_survive_a_copy():
+    chords = [[(60, 64), None, frozenset("a")], [(60, 64), 1.5, ("x", (1, 2))]] * 4
+    model = generator().fit(chords)
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin.sample(n_steps=30, random_state=0) == model.sample(
+        n_steps=30, random_state=0
+    )
+
+
+def test_parameters_are_kept_and_a_clone_is_unfitted():
+    model = generator(min_count=2)
+    before = model.get_params()
+    assert before["min_count"] == 2
+    model.fit(TEXT)
+    assert model.get_params() == before
+    twin = clone(model)
+    assert not hasattr(twin, "module_")
+    assert twin.get_params() == before
+    assert twin.set_params(hidden_size=3).fit(TEXT).module_.spec.hidden_size == 3
+
+
+def test_fitted_attributes_are_set_by_fit_alone():
+    model = generator()
+    assert not [name for name in vars(model) if name.endswith("_")]
+    documented = {
+        "symbols_", "n_symbols_", "n_iter_", "loss_curve_", "validation_scores_",
+        "best_epoch_", "best_validation_score_", "n_parameters_", "history_", "net_",
+        "module_",
+    }  # fmt: skip
+    found = {name for name in vars(model.fit(TEXT)) if name.endswith("_")}
+    assert found == documented
+    assert model.n_parameters_ == weights_of(model).numel()
+
+
+def test_representations_are_short_and_work_fitted_and_not():
+    model = generator()
+    before = repr(model)
+    assert before.startswith("RNNGenerator(")
+    assert "min_count" not in before
+    assert "Not fitted" in model._repr_html_()
+    assert repr(model.fit(TEXT)) == before
+    assert "Fitted" in model._repr_html_()
+
+
+@pytest.mark.parametrize("kind", ["texts", "words", "frames"])
+def test_a_grid_search_scores_by_the_likelihood_of_what_it_has_not_seen(kind):
+    X = KINDS[kind]
+    search = GridSearchCV(
+        generator(), {"hidden_size": [2, 8]}, cv=3, error_score="raise"
+    ).fit(X)
+    by_hand = []
+    for train, test in KFold(3).split(X):
+        model = generator(hidden_size=8).fit([X[i] for i in train])
+        by_hand.append(model.score([X[i] for i in test]))
+    row = search.cv_results_["params"].index({"hidden_size": 8})
+    assert search.cv_results_["mean_test_score"][row] == pytest.approx(np.mean(by_hand))
+    assert search.best_estimator_.n_iter_ == 3
+    assert cross_val_score(generator(), X, cv=3).tolist() == pytest.approx(by_hand)
+
+
+def test_symbols_of_a_test_fold_are_unknown_where_training_has_none_of_them():
+    texts = ["abab", "baba", "abba", "zzzz"]
+    model = generator()
+    scores = cross_val_score(model, texts, cv=KFold(4))
+    assert scores[3] < scores[:3].min() - 1
+    seen = generator().fit(texts[:3])
+    assert set(seen.symbols_) == set("ab")
+    assert seen.score(["zzzz"]) == pytest.approx(scores[3])
+    assert seen.score(["zzzz"]) == pytest.approx(seen.score(["qqqq"]))
+
+
+def test_a_single_text_is_not_cut_into_characters_by_a_cross_validation():
+    search = GridSearchCV(generator(), {"cell": ["gru"]}, cv=3, error_score="raise")
+    with pytest.raises(ValueError, match="texts of one character each"):
+        search.fit(TEXT)
