@@ -197,6 +197,14 @@ class SymbolCorpus(NamedTuple):
             return sequences
         return sequences.over(sequences.starts, sequences.lengths - 1)
 
+    def without_begin(self, sequences):
+        """Leave out the begin of a single text, to train on it.
+
+        It comes once, and what follows would be learned by heart. Untrained, it is
+        a vector of zeros that says nothing: a place anywhere in such a text.
+        """
+        return sequences.over(sequences.starts + 1, sequences.lengths - 1)
+
     def encode_prompt(self, prompt):
         """Read what is to be continued as steps of shape (n_steps, 1)."""
         if _is_empty(prompt):
@@ -212,9 +220,7 @@ class SymbolCorpus(NamedTuple):
             )
         rows, _ = check_symbols([prompt], owner=self.owner, name="prompt")
         ids = self.vocabulary.encode(rows[0]).astype(np.int64)
-        # A text that was learned from its middle, too, may go on from anywhere.
-        front = [BEGIN] if self.learns_ends else []
-        return np.concatenate([np.array(front, np.int64), ids])[:, np.newaxis]
+        return np.concatenate([[BEGIN], ids])[:, np.newaxis]
 
     def decode(self, ids):
         """Write ids as what was given to fit, one sequence."""
@@ -258,6 +264,10 @@ class FrameCorpus(NamedTuple):
         lengths = frames.lengths + 1
         values = np.concatenate(parts).astype(np.uint8)
         return SequenceArray(values, np.cumsum(lengths) - lengths, lengths)
+
+    def without_begin(self, sequences):
+        """Return the same sequences: an empty frame is a frame like others."""
+        return sequences
 
     def encode_prompt(self, prompt):
         """Read what is to be continued as steps of shape (n_steps, n_features)."""

@@ -15,11 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._generator_fit import GeneratorFit
 from sklearn_rnn.estimators._sampling import Sampling
 from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.sequences import END
 from sklearn_rnn.training import (
     NextStepDataset,
     limit_threads,
+    log_likelihoods,
     new_random_state,
     pieces_of,
 )
@@ -480,7 +482,25 @@ None, default="cosine"
             Summed over the steps of a sequence, its end among them where ends
             were learned; natural logarithm.
         """
-        return self._likelihoods(X)[0]
+        return np.array([steps.sum() for steps in self.score_steps(X)])
+
+    def score_steps(self, X: Any) -> np.ndarray:
+        """Compute the log-likelihood of each step: how expected it was.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (length_i,), with its end one longer where
+            ends were learned; natural logarithm. Divided by ``-log(2)`` it is
+            the surprise of a symbol in bits.
+        """
+        steps, lengths = self._likelihoods(X)
+        return split_steps(steps, lengths, as_array=False)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Compute the mean log-likelihood of a symbol, or frame.
@@ -497,8 +517,7 @@ None, default="cosine"
         float
             Natural logarithm; the higher the better.
         """
-        totals, n_steps = self._likelihoods(X)
-        return float(totals.sum() / n_steps)
+        return float(self._likelihoods(X)[0].mean())
 
     def perplexity(self, X: Any) -> float:
         """Compute how many equally likely symbols there seem to be to choose from.
@@ -532,13 +551,14 @@ None, default="cosine"
         return -self.score(X) / float(np.log(2))
 
     def _likelihoods(self, X):
-        """Return the log-likelihood of each sequence, and the number of steps."""
+        """Return the log-likelihood of all steps in a row, and the lengths."""
         check_is_fitted(self)
         of_frames = self._corpus.of_frames
         data = NextStepDataset(self._corpus.encode_all(X), of_frames=of_frames)
+        network, criterion = self.module_, self.net_.criterion_
         with limit_threads(self._n_threads()):
-            totals = self._log_likelihoods(data)
-        return totals, int(data.lengths.sum())
+            steps = log_likelihoods(network, criterion, data, self.net_.device)
+        return steps, data.lengths
 
     def _check_count(self, number, name):
         if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:

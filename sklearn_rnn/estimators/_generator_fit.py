@@ -26,8 +26,6 @@ from sklearn_rnn.training import (
 UPDATE_BUDGET, MAX_EPOCHS = 2000, 200
 # Share of all symbols that a symbol which never came is given at the start.
 MIN_COUNT = 0.5
-# Parameters that fix which symbols there are, or how they enter the network.
-ABOUT_SYMBOLS = ("min_count", "max_symbols", "tie_embeddings")
 
 
 class GeneratorFit(Trainer):
@@ -49,6 +47,8 @@ class GeneratorFit(Trainer):
                 )
             network = self._network(sequences, weights, random_state, continuing)
             self._make_net(network, self._find_schedule(held_out))
+        if not self._corpus.learns_ends and sequences.lengths.min() > 2:
+            sequences = self._corpus.without_begin(sequences)
         data = self._streams(sequences, weights)
         if held_out is not None:
             held_out = self._streams(held_out, held_out_weights)
@@ -77,10 +77,10 @@ class GeneratorFit(Trainer):
         return self._read_sequences(_safe_indexing(X, kept), weights[kept], continuing)
 
     def _set_symbols(self):
-        self._asked_of_symbols = {name: getattr(self, name) for name in ABOUT_SYMBOLS}
         if self._corpus.of_frames:
             self.symbols_, self.n_symbols_ = None, None
             return
+        self._remember("min_count", "max_symbols")
         symbols = self._corpus.vocabulary.symbols
         self.symbols_ = np.empty(len(symbols), dtype=object)
         self.symbols_[:] = symbols
@@ -146,7 +146,6 @@ class GeneratorFit(Trainer):
     def _network(self, sequences, weights, random_state, continuing):
         spec = self._spec()
         if continuing:
-            self._refuse_other_symbols()
             self._refuse_another_network(spec)
             return self.module_
         self.history_ = []
@@ -157,17 +156,6 @@ class GeneratorFit(Trainer):
             network = build_network(spec, DTYPES[self.dtype], generator)
         self._start_from_shares(network, sequences, weights)
         return network
-
-    def _refuse_other_symbols(self):
-        """Refuse to go on where other symbols are asked for, or used otherwise."""
-        asked = self._asked_of_symbols
-        changed = [name for name in asked if getattr(self, name) != asked[name]]
-        if changed and not self._corpus.of_frames:
-            raise ValueError(
-                f"{type(self).__name__} goes on with the symbols of its last fit, "
-                f"which had another {' and '.join(changed)}. Put that back, or fit "
-                "anew with warm_start=False."
-            )
 
     def _spec(self):
         corpus = self._corpus
@@ -220,17 +208,12 @@ class GeneratorFit(Trainer):
         loss = "bernoulli" if self._corpus.of_frames else "log_loss"
         return WeightedLoss(loss, may_miss=True)
 
-    def _log_likelihoods(self, data):
-        """Return the log-likelihood of each sequence, in nats."""
-        net = self.net_
-        return log_likelihoods(net.module_, net.criterion_, data, net.device)
-
     def _judge(self, net, validation):
         """Return loss and score of validation data: nats a step."""
-        total = log_likelihoods(net.module_, net.criterion_, validation, net.device)
-        lengths = validation.lengths
+        steps = log_likelihoods(net.module_, net.criterion_, validation, net.device)
+        weights = None
         if validation.weights is not None:
             weights = validation.weights.double().cpu().numpy()
-            total, lengths = total * weights, lengths * weights
-        score = float(total.sum() / lengths.sum())
+            weights = np.repeat(weights, validation.lengths)
+        score = float(np.average(steps, weights=weights))
         return -score, score

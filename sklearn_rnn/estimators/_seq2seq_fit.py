@@ -100,6 +100,7 @@ class Seq2SeqFit(Trainer):
 
     def _learn_symbols(self, X, y):
         """Find out what is read, and learn the symbols of both sides."""
+        self._remember("source", "min_count", "max_symbols")
         owner = type(self).__name__
         limits = {"min_count": self.min_count, "max_symbols": self.max_symbols}
         kind = kind_of_source(X) if self.source == "auto" else self.source

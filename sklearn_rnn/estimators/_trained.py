@@ -274,6 +274,6 @@ def _held_by(estimator):
             return getattr(estimator, attribute)
     raise TypeError(
         f"{type(estimator).__name__} holds no recurrent network. Give a fitted "
-        "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator or RNNSeq2Seq, a pipeline "
-        "that ends in one, or a search over one with refit=True."
+        "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator or RNNSeq2Seq, a "
+        "pipeline that ends in one, or a search over one with refit=True."
     )

@@ -31,6 +31,8 @@ from sklearn_rnn.training import (
 
 # The callback that `lr_schedule` asked for, among the others.
 SCHEDULER = "lr_schedule"
+# What a parameter is called where it describes the network.
+SPEC_NAMES = {"tied": "tie_embeddings", "attention": "attention_type"}
 
 
 class Trainer(PortableState, BaseEstimator):
@@ -85,10 +87,21 @@ class Trainer(PortableState, BaseEstimator):
         for name, value in parameters.items():
             setattr(self, name, value)
 
+    # Parameters that decided how data were read: later fits that go on need them, too.
+    _read_with = {}
+
+    def _remember(self, *names):
+        """Keep parameters that decide how data are read."""
+        self._read_with = {name: getattr(self, name) for name in names}
+
     def _refuse_another_network(self, spec, ignored=()):
         """Refuse to go on with a network that parameters no longer describe."""
         before, now = asdict(self._network_spec), asdict(spec)
         changed = [k for k in now if now[k] != before[k] and k not in ignored]
+        changed = [SPEC_NAMES.get(k, k) for k in changed]
+        changed += [
+            k for k, kept in self._read_with.items() if getattr(self, k) != kept
+        ]
         if self.dtype not in ("auto", self._torch_dtype):
             changed.append("dtype")
         if changed:

@@ -66,15 +66,21 @@ def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
     if not allow_empty:
         for i, row in enumerate(rows):
             if len(row) == 0:
+                only = " Leave it out." if len(rows) > 1 else ""
                 raise InvalidSequenceError(
                     f"{name}[{i}] is empty: {owner} needs at least one symbol in every "
-                    "sequence. Leave it out."
+                    f"sequence.{only}"
                 )
     return SymbolRows(rows, are_text)
 
 
 def _rows(X, owner, name):
-    if isinstance(X, (str, bytes)):
+    if isinstance(X, bytes):
+        raise TypeError(
+            f"{name} is bytes, but {owner} takes a list of strings: decode it, as in "
+            f"[{name}.decode()]."
+        )
+    if isinstance(X, str):
         raise TypeError(
             f"{name} is a single string, but {owner} takes a list of them: pass "
             f"[{name}]."
@@ -118,9 +124,12 @@ def _row(row, place, are_text, owner):
     wanted = "strings, as the first one is" if are_text else "lists of symbols"
     if isinstance(row, np.ndarray):
         kind = f"an array of shape {np.shape(row)}"
+    way_out = "Make all sequences of one kind: strings, or lists of hashable symbols."
+    if not hasattr(row, "__len__"):
+        name = place.partition("[")[0]
+        way_out = f"If {name} is one sequence, pass [{name}]."
     raise InvalidSequenceError(
-        f"{place} is {kind}, but {owner} takes {wanted}. Make all sequences of one "
-        "kind: strings, or lists of hashable symbols."
+        f"{place} is {kind}, but {owner} takes {wanted}. {way_out}"
     )
 
 

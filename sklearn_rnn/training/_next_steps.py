@@ -178,7 +178,7 @@ class GatheredSteps:
 
 @torch.inference_mode()
 def log_likelihoods(network, criterion, data, device):
-    """Compute the log-likelihood of every sequence, its steps summed up.
+    """Compute the log-likelihood of every step of all sequences.
 
     Parameters
     ----------
@@ -194,27 +194,27 @@ def log_likelihoods(network, criterion, data, device):
 
     Returns
     -------
-    ndarray of shape (n_sequences,)
-        In nats, float64.
+    ndarray of shape (n_steps,)
+        In nats, float64; all steps of the first sequence, then of the second, ...
     """
-    totals = np.zeros(len(data))
+    found = np.empty(data.lengths.sum())
     order = np.argsort(data.lengths, kind="stable")
     was_training = network.training
     network.eval()
     try:
         for begin in range(0, len(order), SIDE_BY_SIDE):
             indices = order[begin : begin + SIDE_BY_SIDE]
-            losses = _summed_losses(network, criterion, data, indices, device)
-            totals[indices] = -losses.cpu().numpy()
+            for places, losses in _losses(network, criterion, data, indices, device):
+                found[places] = -losses
     finally:
         network.train(was_training)
-    return totals
+    return found
 
 
-def _summed_losses(network, criterion, data, indices, device):
-    """Sum up the losses of sequences, the shortest first, that are read together."""
+def _losses(network, criterion, data, indices, device):
+    """Yield places and losses of sequences, the shortest first, read together."""
     lengths = data.lengths[indices]
-    total = torch.zeros(len(indices), dtype=torch.float64, device=device)
+    first = (np.cumsum(data.lengths) - data.lengths)[indices]
     size = MAX_OUTPUTS // (len(indices) * network.spec.n_outputs)
     size, state, n_ended = min(max(size, 1), PIECE), None, 0
     for begin in range(0, lengths[-1], size):
@@ -225,8 +225,10 @@ def _summed_losses(network, criterion, data, indices, device):
         part = slice(begin, begin + size)
         states, state = network.run(x[:, part], None, state)
         losses = criterion.of_steps(network.read(states), targets[:, part])
-        total[n_ended:] += losses.double().sum(dim=1)
-    return total
+        steps = begin + np.arange(losses.shape[1])
+        inside = steps < lengths[n_ended:, np.newaxis]
+        places = first[n_ended:, np.newaxis] + steps
+        yield places[inside], losses.double().cpu().numpy()[inside]
 
 
 def _without_first(state, n):

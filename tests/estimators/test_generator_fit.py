@@ -85,16 +85,28 @@ def test_a_score_is_the_log_probability_symbol_by_symbol(X):
         assert found == pytest.approx(total, rel=1e-9)
 
 
-def test_the_score_of_a_single_text_begins_at_the_beginning():
+def test_the_score_of_a_single_text_is_what_its_prompts_say():
     model = generator(dtype="float64").fit(TEXT)
-    text = "the rat sat"
-    ids = torch.tensor([ids_of(model, text, False)])[..., None]
-    with torch.no_grad():
-        outputs = model.module_(ids[:, :-1])[0].log_softmax(1)
-    expected = outputs.gather(1, ids[0, 1:]).sum().item()
-    assert model.score_samples(text) == pytest.approx([expected], rel=1e-9)
-    first = np.log(dict(model.next_symbols(k=99))["t"])
-    assert model.score("t") == pytest.approx(first, rel=1e-9)
+    text = "the rat"
+    chances = [dict(model.next_symbols(text[:i], k=99))[s] for i, s in enumerate(text)]
+    assert model.score_steps([text])[0] == pytest.approx(np.log(chances), rel=1e-9)
+    assert model.score_samples(text) == pytest.approx([np.log(chances).sum()], rel=1e-9)
+
+
+def test_the_beginning_of_a_single_text_is_not_learned_by_heart():
+    model = generator().fit("q" + TEXT * 3)
+    begin = model.module_.embedding.weight[BEGIN]
+    assert (begin == 0).all()
+    assert dict(model.next_symbols(k=99))["q"] < 0.1
+
+
+def test_steps_are_scored_sequence_by_sequence_with_their_ends():
+    model = generator().fit(["ab", "abc", "b"])
+    steps = model.score_steps(["abc", "b"])
+    assert [len(row) for row in steps] == [4, 2]
+    totals = [row.sum() for row in steps]
+    assert model.score_samples(["abc", "b"]) == pytest.approx(totals)
+    assert model.score(["abc", "b"]) == pytest.approx(np.concatenate(steps).mean())
 
 
 def test_the_score_of_frames_is_that_of_their_features_together():
@@ -204,9 +216,9 @@ def test_one_text_is_learned_in_streams_and_pieces_with_the_state_carried(bptt_s
     }
     text = TEXT[:203]
     start = untrained(text, **PLAIN)
-    whole = ids_of(start, text, False)
+    whole = ids_of(start, text, False)[1:]  # without begin
     n_streams = 1 if bptt_steps is None else 4
-    cuts = [i * 203 // n_streams for i in range(n_streams + 1)]
+    cuts = [i * 202 // n_streams for i in range(n_streams + 1)]
     streams = [whole[begin : end + 1] for begin, end in pairwise(cuts)]
     by_hand = train_by_hand(
         PlainNetwork(start), streams, torch.ones(n_streams), bptt_steps, 2, 0.01
@@ -573,7 +585,7 @@ def trained_and_held_out(X, **options):
 
 def test_of_one_text_the_last_part_is_held_out():
     model, training, held_out = trained_and_held_out(TEXT, validation_fraction=0.25)
-    assert training.lengths.sum() == 180
+    assert training.lengths.sum() == 179  # begin tells nothing of the first
     assert held_out.lengths.sum() == 60
     assert training.sequences.ends.max() == 181  # the last step is only predicted
     assert held_out.sequences.starts.min() == 180
@@ -808,7 +820,7 @@ def test_callbacks_are_called_and_told_the_data():
     batches, sizes = watcher("on_batch_end", lambda net, **kwargs: kwargs["n_targets"])
     generator(callbacks=[callback, batches]).fit(TEXT)
     assert seen == [1, 2, 3]
-    assert sizes == [240] * 3
+    assert sizes == [239] * 3
     begin, data = watcher("on_train_begin", lambda net, X, **kwargs: X)
     generator(callbacks=begin).fit(TEXT)
     assert isinstance(data[0], NextStepDataset)

@@ -226,8 +226,17 @@ def test_warm_start_goes_on_and_refuses_another_network():
     model.fit(X, y)
     assert model.n_iter_ == 4
     assert model.loss_curve_[:2] == first
-    with pytest.raises(ValueError, match="another hidden_size"):
-        model.set_params(hidden_size=8).fit(X, y)
+    for name, value in {
+        "hidden_size": 8,
+        "tie_embeddings": True,
+        "attention_type": None,
+        "min_count": 2,
+        "source": "symbols",
+    }.items():
+        before = model.get_params()[name]
+        with pytest.raises(ValueError, match=f"another {name}"):
+            model.set_params(**{name: value}).fit(X, y)
+        model.set_params(**{name: before})
 
 
 def test_a_fit_that_fails_to_begin_leaves_the_model_as_it_was():

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -354,3 +355,92 @@ def test_calibrated_intervals_of_the_stations_cover_what_they_say():
         assert (off["calibrated"] < off["as predicted"]).all()
     assert (errors["one model"] < errors["seasonal naive"]).all()
     assert (errors["one model"] < 1.05 * errors["three models"]).all()
+
+
+def test_captions_say_what_can_be_measured_of_an_image():
+    example = load("image_captions")
+    images = np.zeros((3, 8, 8))
+    images[0, :, 3:5] = 8
+    images[1, range(8), range(7, -1, -1)] = 1  # up and to the right
+    images[2, range(8), range(8)] = 16
+    limits = pd.DataFrame(
+        {"thickness": [10, 100], "width": [1, 4], "slant": [-0.5, 0.5]}
+    )
+    words = example.describe(images.reshape(3, 64), [8, 8, 7], limits)
+    captions = example.write(words)
+    assert [" ".join(caption) for caption in captions] == [
+        "a bold narrow eight",
+        "a thin wide eight leaning right",
+        "a bold wide seven leaning left",
+    ]
+    pd.testing.assert_frame_equal(example.read(captions), words)
+    words[["thickness", "width"]] = ""
+    assert example.write(words)[1] == "an eight leaning right".split()
+
+
+def test_captions_of_new_digits_are_written(monkeypatch, capsys):
+    example = load("image_captions")
+    rivals = {"LogisticRegression": example.LogisticRegression(max_iter=2000)}
+    monkeypatch.setattr(example, "make_rivals", lambda: rivals)  # the other is slow
+    table = example.main(["--epochs", "10"])
+    network, rival = table.index
+    assert table.loc[network, "digit"] > 0.9
+    assert table.loc[network, "whole caption"] > 0.4
+    assert table.loc[rival, "thickness"] > 0.9
+    assert "a thin narrow one\n" in capsys.readouterr().out
+    assert_is_picture("image_captions.png")
+
+
+@pytest.mark.slow
+def test_captions_are_written_about_as_well_as_parts_are_told():
+    table = load("image_captions").main([])
+    network = table.loc["RNNSeq2Seq"]
+    assert network["digit"] > 0.96
+    assert network["whole caption"] > table["whole caption"].max() - 0.04
+
+
+def test_pairs_to_translate_are_clean_and_no_sentence_comes_twice():
+    pytest.importorskip("jupyterlab_language_pack_fr_FR")
+    example = load("translation")
+    X, y = example.load_pairs()
+    assert len(X) == len(y) > 2000
+    letters = [tuple(w for w in x if re.search(r"\w", w)) for x in X]
+    assert len(set(letters)) == len(letters)
+    assert max(map(len, X)) == example.LONGEST
+    words = {word for sentence in X + y for word in sentence}
+    assert {"%1", "l'", "noyau", "kernel"} < words
+    assert not any(re.search(r"[A-Z<>{}\s’]", word) for word in words)
+
+
+def test_short_messages_are_translated_better_than_not_at_all(monkeypatch, capsys):
+    pytest.importorskip("jupyterlab_language_pack_fr_FR")
+    pytest.importorskip("sacrebleu")
+    example = load("translation")
+    pairs = [pair for pair in zip(*example.load_pairs(), strict=True)]
+    short = [pair for pair in pairs if len(pair[0]) <= 4]
+    monkeypatch.setattr(example, "load_pairs", lambda: zip(*short, strict=True))
+    results = example.main(["--epochs", "8"])
+    figures = results["figures"]
+    assert (figures.iloc[2:]["chrF"] > figures.loc["the English", "chrF"] + 10).all()
+    known = {word for sentence in results["y"] for word in sentence}
+    copied = {word for sentence in results["beam"] for word in sentence} - known
+    assert copied & {word for sentence in results["X"] for word in sentence}
+    assert "(translator: " in capsys.readouterr().out
+    assert_is_picture("translation.png")
+
+
+def test_a_missing_language_pack_is_named(monkeypatch):
+    example = load("translation")
+    monkeypatch.setattr(example, "PACKAGE", "no_such_language_pack")
+    with pytest.raises(ImportError, match="install jupyterlab-language-pack-fr-FR"):
+        example.load_pairs()
+
+
+@pytest.mark.slow
+def test_messages_are_translated_better_than_from_the_nearest_known_one():
+    pytest.importorskip("jupyterlab_language_pack_fr_FR")
+    pytest.importorskip("sacrebleu")
+    figures = load("translation").main([])["figures"]
+    network = figures[figures.index.str.startswith("RNNSeq2Seq")]
+    assert (network > figures.loc["nearest known sentence"] + 5).all(axis=None)
+    assert network["BLEU"].is_monotonic_increasing  # the beam's is the last

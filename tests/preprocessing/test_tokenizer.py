@@ -298,7 +298,7 @@ def test_subwords_are_the_same_in_every_process_and_nobody_warns_of_forks(subwor
     )
     assert done.stderr == ""
     here = subwords.fit(LEARNED_FROM).tokens_.tolist()
-    assert done.stdout.strip() == f"{ascii(here)} False"
+    assert done.stdout.strip() == f"{here!a} False"
 
 
 def test_learning_subwords_leaves_the_environment_as_it_was(subwords, monkeypatch):
