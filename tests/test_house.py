@@ -188,7 +188,13 @@ def test_docstrings_are_whole(name):
     assert not errors, f"{name}: {errors}"
 
 
-ESTIMATORS = ["RNNClassifier", "RNNGenerator", "RNNRegressor", "RNNTagger"]
+ESTIMATORS = [
+    "RNNClassifier",
+    "RNNGenerator",
+    "RNNRegressor",
+    "RNNSeq2Seq",
+    "RNNTagger",
+]
 # Parameters with words of their own, as they mean something else there.
 OWN_WORDS = {
     "RNNGenerator": {
@@ -200,6 +206,17 @@ OWN_WORDS = {
         "early_stopping",  # of a single text a part is set aside
         "validation_fraction",  # no windows; of a single text its last part
         "dtype",  # "auto" would tell by a number of sequences, often one
+    },
+    "RNNSeq2Seq": {
+        "hidden_size",  # of encoder and decoder
+        "n_layers",
+        "bidirectional",  # the encoder alone
+        "input_dropout",  # of what the encoder reads
+        "embedding_dim",  # symbols always have vectors, and are numbered by fit
+        "batch_size",  # pairs
+        "max_epochs",  # another budget of updates
+        "validation_fraction",  # no windows
+        "dtype",  # float64 costs what float32 does not, whatever the size
     },
 }
 

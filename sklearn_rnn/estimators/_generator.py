@@ -55,7 +55,7 @@ class RNNGenerator(GeneratorFit):
     ----------
     cell : {"rnn", "lstm", "gru"}, default="gru"
         Recurrent cell: plain tanh RNN, LSTM or GRU.
-    hidden_size : int, default=64
+    hidden_size : int, default=128
         Units of each layer and direction.
     n_layers : int, default=1
         Recurrent layers, each reading the states of the one below.
@@ -65,7 +65,7 @@ class RNNGenerator(GeneratorFit):
     layer_norm : bool, default=False
         Whether a layer's states are normalised over its units before the next
         layer, or the output layer, reads them.
-    dropout : float, default=0.0
+    dropout : float, default=0.1
         Share of the units hidden in training, between layers and before the
         output layer, drawn anew for each sequence and hidden at all of its
         steps (locked or variational dropout).
@@ -114,7 +114,7 @@ None, default="cosine"
         through time). Longer sequences are learned piece by piece, with an update
         each, the state carried on; memory is then that of a piece. None has no
         bound.
-    batch_size : int, default=64
+    batch_size : int, default=32
         Sequences an update, at most. A text that is long enough is cut into as
         many parts, which are read side by side.
     max_epochs : int or "auto", default="auto"
@@ -227,12 +227,12 @@ None, default="cosine"
     def __init__(
         self,
         cell: Literal["rnn", "lstm", "gru"] = "gru",
-        hidden_size: int = 256,
+        hidden_size: int = 128,
         n_layers: int = 1,
         *,
         residual: bool = False,
         layer_norm: bool = False,
-        dropout: float = 0.0,
+        dropout: float = 0.1,
         input_dropout: float = 0.0,
         weight_drop: float = 0.0,
         embedding_dim: int = 64,
@@ -246,7 +246,7 @@ None, default="cosine"
         clip_norm: float | None = 1.0,
         clip_value: float | None = None,
         bptt_steps: int | None = 100,
-        batch_size: int = 64,
+        batch_size: int = 32,
         max_epochs: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         early_stopping: bool = False,
