@@ -12,6 +12,7 @@ from sklearn_rnn.sequences import (
     UNKNOWN,
     SequenceArray,
     Vocabulary,
+    are_ids,
     check_sequences,
     check_symbols,
 )
@@ -57,7 +58,7 @@ def read_corpus(X, *, owner, min_count, max_symbols):
 
 def are_frames(X):
     """Tell sequences of frames, 3-D or a list of 2-D arrays, from symbols."""
-    if isinstance(X, str):
+    if isinstance(X, str) or are_ids(X):
         return False
     if hasattr(X, "ndim"):
         return X.ndim == 3 or (X.ndim == 1 and _first_is_table(X))

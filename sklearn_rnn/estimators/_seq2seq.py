@@ -510,6 +510,7 @@ None, default="cosine"
     def _search(self, X, n_best, keep_attention=False):
         """Return the best hypotheses for each sequence of X."""
         check_is_fitted(self)
+        self._check_copies()
         sources = self._source.read(X, self)
         found = [None] * len(sources)
         with limit_threads(self._n_threads()):
@@ -548,6 +549,8 @@ None, default="cosine"
             looked_at = hypothesis.attention.argmax(axis=1)
             for place in np.flatnonzero(ids == UNKNOWN):
                 symbols[place] = row[looked_at[place]]
+        elif self.copy_unknown:  # of an empty sequence nothing can be copied
+            symbols = self._target.vocabulary.decode(ids[ids != UNKNOWN])
         return "".join(symbols) if self._target.are_text else symbols
 
     def _alignments(self, X, y):

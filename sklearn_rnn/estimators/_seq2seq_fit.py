@@ -64,8 +64,11 @@ class Seq2SeqFit(Trainer):
                 )
                 pairs, held_out = _select(pairs, train), _select(pairs, validation)
             network = self._network(pairs, random_state, continuing)
+            self._check_copies()
             self._make_net(network, self._find_schedule(held_out))
         pairs = self._on_device(pairs)
+        if held_out is not None:
+            held_out = self._on_device(held_out)
         n_epochs = self.max_epochs
         if n_epochs == "auto":
             n_epochs = n_epochs_for(
@@ -109,19 +112,21 @@ class Seq2SeqFit(Trainer):
         else:
             self._source = NumberSource(owner, kind)
         self._target = learn_symbols(y, owner=owner, name="y", **limits)
-        if self.copy_unknown and not self._can_copy():
+        self.source_symbols_ = _as_objects(self._source.vocabulary)
+        self.target_symbols_ = _as_objects(self._target.vocabulary)
+
+    def _check_copies(self):
+        """Refuse to copy symbols where there are none, or nobody looks at them."""
+        of_one_kind = self._source.are_text == self._target.are_text
+        is_symbols = self._source.reads == "symbols"
+        if self.copy_unknown and not (
+            is_symbols and of_one_kind and self._network_spec.attention
+        ):
             raise ValueError(
                 "copy_unknown=True copies symbols of X into what is written, but X "
                 "and y are not made of symbols of one kind, or there is no attention "
                 "to tell which: set it to False."
             )
-        self.source_symbols_ = _as_objects(self._source.vocabulary)
-        self.target_symbols_ = _as_objects(self._target.vocabulary)
-
-    def _can_copy(self):
-        of_one_kind = self._source.are_text == self._target.are_text
-        is_symbols = self._source.reads == "symbols"
-        return is_symbols and of_one_kind and self.attention_type is not None
 
     def _read_pairs(self, X, y, weights=None, *, reset=False, suffix=""):
         sources = self._source.read(X, self, name=f"X{suffix}", reset=reset)
@@ -226,6 +231,13 @@ class Seq2SeqFit(Trainer):
         counts = np.bincount(pairs.written.values[rows, 0], minlength=n_outputs)
         shares = np.maximum(counts, MIN_COUNT) / counts.sum()
         network.head.bias.copy_(torch.from_numpy(np.log(shares)))
+        # Ids that training does not show say nothing, instead of something random.
+        if network.spec.reads == "symbols":
+            rows = flat_rows(pairs.sources.starts, pairs.sources.lengths)
+            counts = np.bincount(
+                pairs.sources.values[rows, 0], minlength=network.spec.n_source_tokens
+            )
+            network.embedding.weight[:-1][counts == 0] = 0.0
 
     def _criterion(self):
         return WeightedLoss(
@@ -238,16 +250,20 @@ class Seq2SeqFit(Trainer):
     @torch.inference_mode()
     def _judge(self, net, validation):
         """Return loss and score of pairs, each symbol told from the true ones."""
-        loss = n_right = n_symbols = 0
+        sums = np.zeros(3)  # of losses, of symbols told right, of symbols
         network = net.module_.eval()
         for rows in blocks_by_length(validation.lengths, self.batch_size, MAX_STEPS):
-            inputs, (targets, _) = validation.batch(rows, net.device)
+            inputs, (targets, weights) = validation.batch(rows, net.device)
             outputs = network(**inputs)
-            loss += net.criterion_.of_steps(outputs, targets).sum().item()
-            n_right += (outputs.argmax(dim=2) == targets).sum().item()
-            n_symbols += has_target(targets).sum().item()
-        loss /= n_symbols
-        return loss, n_right / n_symbols if math.isfinite(loss) else math.nan
+            losses = net.criterion_.of_steps(outputs, targets)
+            is_right = (outputs.argmax(dim=2) == targets) & has_target(targets)
+            for i, steps in enumerate([losses, is_right, has_target(targets)]):
+                of_each = steps.double().sum(dim=1)
+                of_each = of_each if weights is None else of_each * weights
+                sums[i] += of_each.sum().item()
+        loss, n_right, n_symbols = sums / [sums[2], 1, 1]
+        score = n_right / n_symbols if math.isfinite(loss) else math.nan
+        return float(loss), float(score)
 
 
 def _select(pairs, rows):

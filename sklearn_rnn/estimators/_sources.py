@@ -11,6 +11,7 @@ from sklearn_rnn.sequences import (
     PADDING,
     SequenceArray,
     Vocabulary,
+    are_ids,
     check_features,
     check_sequences,
     check_symbols,
@@ -34,8 +35,7 @@ def kind_of_source(X):
         arrays or of lists of floats is sequences; all else is symbols.
     """
     if isinstance(X, SequenceArray):
-        is_ids = X.n_features == 1 and X.dtype.kind in "iu"
-        return "symbols" if is_ids else "sequences"
+        return "symbols" if are_ids(X) else "sequences"
     if isinstance(X, str) or not hasattr(X, "__len__") or len(X) == 0:
         return "symbols"
     if are_frames(X):
@@ -86,8 +86,6 @@ class SymbolSource(NamedTuple):
 
 
 def _symbols(X, owner, name):
-    if isinstance(X, SequenceArray):
-        X = [row[:, 0].tolist() for row in X]
     return check_symbols(X, owner=owner, name=name, allow_empty=True)
 
 

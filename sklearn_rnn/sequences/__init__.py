@@ -14,7 +14,7 @@ from sklearn_rnn.sequences._step_targets import (
     flat_rows,
     is_missing,
 )
-from sklearn_rnn.sequences._symbols import SymbolRows, check_symbols
+from sklearn_rnn.sequences._symbols import SymbolRows, are_ids, check_symbols
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
@@ -35,6 +35,7 @@ __all__ = [
     "SymbolRows",
     "UNKNOWN",
     "Vocabulary",
+    "are_ids",
     "check_features",
     "check_sequences",
     "check_step_targets",

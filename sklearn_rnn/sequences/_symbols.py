@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._container import SequenceArray
 
 
 class SymbolRows(NamedTuple):
@@ -91,6 +92,8 @@ def _rows(X, owner, name):
             f"{name} is a table, but {owner} takes sequences of symbols: pass the "
             f"column that holds them{such_as}."
         )
+    if isinstance(X, SequenceArray):
+        return _rows_of_ids(X, owner, name)
     if isinstance(X, pd.Series):
         return X.tolist()
     if isinstance(X, np.ndarray):
@@ -106,6 +109,34 @@ def _rows(X, owner, name):
             "array of strings or of lists of symbols."
         )
     return list(X)
+
+
+def _rows_of_ids(X, owner, name):
+    """Return the ids of sequences, or the tokens that they stand for."""
+    if not are_ids(X):
+        raise InvalidSequenceError(
+            f"{name} is {X!r}, but {owner} takes symbols: one whole number a step."
+        )
+    if X.tokens is None:
+        return [row[:, 0].tolist() for row in X]
+    return [X.tokens[row[:, 0]].tolist() for row in X]
+
+
+def are_ids(X):
+    """Tell whether `X` is a SequenceArray of ids, one whole number a step.
+
+    Parameters
+    ----------
+    X : object
+        Anything given as ``X``.
+
+    Returns
+    -------
+    bool
+        True for what a `SequenceTokenizer` returns.
+    """
+    is_container = isinstance(X, SequenceArray)
+    return is_container and X.n_features == 1 and X.dtype.kind in "iu"
 
 
 def _row(row, place, are_text, owner):

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import RNNSeq2Seq, SequenceScaler
 from sklearn_rnn.metrics import sequence_accuracy
+from sklearn_rnn.sequences import UNKNOWN
 
 
 def reversed_strings(n=200, letters="abc", longest=4, seed=0):
@@ -217,6 +218,21 @@ def test_validation_data_of_ones_own_are_judged_each_epoch():
     assert model.validation_scores_[-1] == 1.0
     with pytest.raises(ValueError, match="X_val was given without y_val"):
         model.fit(X, y, X_val=["ab"])
+
+
+def test_validation_counts_weights():
+    X, y = ["a", "b"] * 30, ["p", "q"] * 30
+    losses = []
+    for weights in ([1, 1], [100, 1]):
+        model = small(early_stopping=True, max_epochs=2)
+        model.fit(X, y, sample_weight=weights * 30)
+        losses.append(model.history_[-1]["valid_loss"])
+    assert abs(losses[0] - losses[1]) > 0.01
+
+
+def test_symbols_that_training_does_not_show_say_nothing():
+    model = small(max_epochs=1).fit(*reversed_strings(20))
+    assert (model.module_.embedding.weight[UNKNOWN] == 0).all()
 
 
 def test_warm_start_goes_on_and_refuses_another_network():

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import InvalidSequenceError, RNNSeq2Seq
+from sklearn_rnn import InvalidSequenceError, RNNSeq2Seq, SequenceTokenizer
 
 
 def reversed_strings(n=200, seed=0):
@@ -113,6 +114,30 @@ def test_copying_between_other_kinds_of_symbols_is_refused():
         small(copy_unknown=True, attention_type=None).fit(X, y)
     with pytest.raises(ValueError, match="copy_unknown"):
         small(copy_unknown=True).fit(np.zeros((20, 2)), y)
+
+
+def test_copies_are_checked_when_they_are_made(reverser):
+    X, y = reversed_strings(20)
+    blind = small(attention_type=None, max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match="copy_unknown"):
+        blind.set_params(copy_unknown=True).predict(X)
+
+
+def test_of_an_empty_sequence_nothing_is_copied():
+    model = small(copy_unknown=True, min_count=2, max_epochs=1)
+    model.fit(
+        ["a", "b", "c"] * 5 + list("defghijk"), ["x"] * 5 + list("defghijklmnopqrstu")
+    )
+    assert isinstance(model.predict([""])[0], str)
+
+
+def test_ids_of_a_tokenizer_are_its_tokens():
+    X = ["good film", "bad film"] * 20
+    y = [["bon"], ["mauvais"]] * 20
+    network = small(max_epochs=60, learning_rate=0.01)
+    model = make_pipeline(SequenceTokenizer(), network).fit(X, y)
+    assert model.predict(["bad film"])[0] == ["mauvais"]
+    assert set(model[-1].source_symbols_) == {"good", "bad", "film"}
 
 
 def test_unknown_and_empty_sequences_are_read(reverser):
