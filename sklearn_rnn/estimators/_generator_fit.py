@@ -24,8 +24,8 @@ from sklearn_rnn.training import (
 # "auto" trains for this many updates, and for more epochs than other estimators:
 # what comes next has more to be learned about than one label a sequence.
 UPDATE_BUDGET, MAX_EPOCHS = 2000, 200
-# Share of all symbols that a symbol which never came is given at the start.
-MIN_COUNT = 0.5
+# What a symbol that never came counts at the start.
+PRIOR_COUNT = 0.5
 
 
 class GeneratorFit(Trainer):
@@ -77,6 +77,7 @@ class GeneratorFit(Trainer):
         return self._read_sequences(_safe_indexing(X, kept), weights[kept], continuing)
 
     def _set_symbols(self):
+        self._remember()
         if self._corpus.of_frames:
             self.symbols_, self.n_symbols_ = None, None
             return
@@ -186,11 +187,11 @@ class GeneratorFit(Trainer):
             weights = np.repeat(weights, targets.lengths)
         if self._corpus.of_frames:
             ones = values.sum(axis=0) if weights is None else weights @ values
-            shares = (ones + MIN_COUNT) / (len(values) + 2 * MIN_COUNT)
+            shares = (ones + PRIOR_COUNT) / (len(values) + 2 * PRIOR_COUNT)
             logits = np.log(shares / (1 - shares))
         else:
             counts = np.bincount(values[:, 0], weights, self._corpus.n_outputs)
-            logits = np.log(np.maximum(counts, MIN_COUNT) / counts.sum())
+            logits = np.log(np.maximum(counts, PRIOR_COUNT) / counts.sum())
             # Ids that never come are never learned about: they say nothing.
             network.embedding.weight[:-1][counts == 0] = 0.0
         network.head.bias.copy_(torch.from_numpy(logits))

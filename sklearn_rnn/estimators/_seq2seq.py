@@ -25,9 +25,8 @@ from sklearn_rnn.training import (
     to_batch,
 )
 
-# Sequences that are read and written side by side, each with its beam, and steps of
-# them with their padding.
-SIDE_BY_SIDE, MAX_STEPS = 64, 32_768
+# Hypotheses that are written side by side, and steps that they look back at.
+SIDE_BY_SIDE, MAX_STEPS = 256, 65_536
 
 
 class RNNSeq2Seq(Seq2SeqFit):
@@ -56,7 +55,8 @@ default="multiplicative"
         How the decoder looks back at what was read before it writes a symbol: a
         step's weight comes from a small network over decoder and encoder state
         ("additive"), or from their product ("multiplicative"). None shows it the
-        encoder's last state alone, at every step.
+        encoder's last state alone, at every step. A vector is one step: there
+        attention has nothing to choose from.
     source : {"auto", "symbols", "sequences", "vectors"}, default="auto"
         What `X` holds. "auto" takes a 2-D array or frame of numbers for one
         vector a row, a 3-D array, a list of 2-D arrays or of lists of floats for
@@ -107,8 +107,9 @@ default="multiplicative"
         Power of the length, ``((5 + length) / 6)``, that the log-probability of a
         hypothesis is divided by: 0 favours short ones, 1 hardly does.
     max_length : int, default=None
-        Most symbols to write; None is more than twice what the training pairs
-        suggest for what is read, within ten times their longest.
+        Most symbols to write. None is 10 more than twice what the training pairs
+        suggest for what is read, or than their longest if that is more; in any
+        case not more than ten times their longest, and 10.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
         Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
         Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
@@ -256,7 +257,7 @@ None, default="cosine"
         "scheduled_sampling": [Interval(Real, 0, 1, closed="both")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "beam_width": [Interval(Integral, 1, None, closed="left")],
-        "length_penalty": [Interval(Real, None, None, closed="neither")],
+        "length_penalty": [Interval(Real, -100, 100, closed="both")],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "standardize": ["boolean"],
         "dtype": [StrOptions(set(DTYPES))],
@@ -410,14 +411,15 @@ None, default="cosine"
         -------
         ndarray of object, of shape (n_sequences,)
             Strings, or lists of symbols, as the y of fit.
+
+        Raises
+        ------
+        InvalidSequenceError, TypeError
+            If `X` is not of the kind that fit was given.
         """
         found = self._search(X, 1, self.copy_unknown)
-        written = np.empty(len(found), dtype=object)
-        written[:] = [
-            self._decode(best[0], row)
-            for best, row in zip(found, self._rows(X), strict=True)
-        ]
-        return written
+        pairs = zip(found, self._rows(X), strict=True)
+        return _as_array([self._decode(best[0], row) for best, row in pairs])
 
     def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[Any, float]]]:
         """Write the best few sequences for each one that is read.
@@ -432,18 +434,27 @@ None, default="cosine"
         Returns
         -------
         list of list of tuple of (str or list, float)
-            Of each sequence what was written and its score, the best first: the
-            log-probability (natural logarithm) after the length penalty.
+            Of each sequence what was written and its score, the best first, all
+            different (fewer, where copies made some alike): the log-probability (natural logarithm) after the length penalty.
+
+        Raises
+        ------
+        ValueError
+            If `n` is not a whole number from 1.
+        InvalidSequenceError, TypeError
+            If `X` is not of the kind that fit was given.
         """
         if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
             raise ValueError(f"n={n!r} must be a whole number from 1.")
         found = self._search(X, n, self.copy_unknown)
         return [
-            [(self._decode(hypothesis, row), hypothesis.score) for hypothesis in best]
+            _distinct(
+                (self._decode(hypothesis, row), hypothesis.score) for hypothesis in best
+            )
             for best, row in zip(found, self._rows(X), strict=True)
         ]
 
-    def attention(self, X: Any, y: Any = None) -> list[np.ndarray]:
+    def attention(self, X: Any, y: Any = None) -> np.ndarray:
         """Compute which steps of X each written symbol was looked up from.
 
         Parameters
@@ -455,9 +466,9 @@ None, default="cosine"
 
         Returns
         -------
-        list of ndarray of shape (n_symbols_i, length_i)
-            Of each sequence the weights of its steps, rows summing to 1, for
-            each symbol written.
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (n_symbols_i, length_i): for each symbol
+            written the weights of the steps, which sum to 1.
 
         Raises
         ------
@@ -471,8 +482,8 @@ None, default="cosine"
                 "attention_type=None."
             )
         if y is None:
-            return [best[0].attention for best in self._search(X, 1, True)]
-        return self._alignments(X, y)
+            return _as_array([best[0].attention for best in self._search(X, 1, True)])
+        return _as_array(self._alignments(X, y))
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Compute 1 minus the symbol error rate of what ``predict`` writes.
@@ -496,7 +507,9 @@ None, default="cosine"
         --------
         sklearn_rnn.metrics.symbol_error_rate : Edits per true symbol.
         """
-        error = symbol_error_rate(y, self.predict(X), sample_weight=sample_weight)
+        check_is_fitted(self)
+        true = self._target.rows(y, "y")
+        error = symbol_error_rate(true, self.predict(X), sample_weight=sample_weight)
         return 1.0 - error
 
     # Writing.
@@ -510,11 +523,14 @@ None, default="cosine"
     def _search(self, X, n_best, keep_attention=False):
         """Return the best hypotheses for each sequence of X."""
         check_is_fitted(self)
+        self._validate_params()  # those of writing may be set after fit
         self._check_copies()
         sources = self._source.read(X, self)
         found = [None] * len(sources)
         with limit_threads(self._n_threads()):
-            for rows in blocks_by_length(sources.lengths, SIDE_BY_SIDE, MAX_STEPS):
+            width = max(self.beam_width, n_best)
+            side_by_side, n_steps = max(1, SIDE_BY_SIDE // width), MAX_STEPS // width
+            for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
                 for row, best in zip(
                     rows,
                     self._search_block(sources, rows, n_best, keep_attention),
@@ -576,6 +592,23 @@ None, default="cosine"
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _distinct(answers):
+    """Leave out answers that copying has made equal to a better one."""
+    kept = []
+    for written, score in answers:
+        if all(written != other for other, _ in kept):
+            kept.append((written, score))
+    return kept
+
+
+def _as_array(items):
+    """Return a 1-D array of objects, whatever they are."""
+    array = np.empty(len(items), dtype=object)
+    for i, item in enumerate(items):
+        array[i] = item
+    return array
 
 
 def _step_blindly(network, tokens, memory, state):

@@ -33,7 +33,7 @@ from sklearn_rnn.training import (
 # there are whole sequences to be learned to write.
 UPDATE_BUDGET, MAX_EPOCHS = 3000, 200
 # What a symbol that never came counts at the start.
-MIN_COUNT = 0.5
+PRIOR_COUNT = 0.5
 # How much longer than what the training pairs suggest a written sequence may get.
 LENGTH_FACTOR, LENGTH_MARGIN = 2, 10
 # And how much longer than the longest of them, whatever is read.
@@ -107,6 +107,8 @@ class Seq2SeqFit(Trainer):
         owner = type(self).__name__
         limits = {"min_count": self.min_count, "max_symbols": self.max_symbols}
         kind = kind_of_source(X) if self.source == "auto" else self.source
+        for name in ("n_features_in_", "feature_names_in_"):  # of a former fit
+            self.__dict__.pop(name, None)
         if kind == "symbols":
             self._source = learn_symbols(X, owner=owner, name="X", **limits)
         else:
@@ -126,6 +128,12 @@ class Seq2SeqFit(Trainer):
                 "copy_unknown=True copies symbols of X into what is written, but X "
                 "and y are not made of symbols of one kind, or there is no attention "
                 "to tell which: set it to False."
+            )
+        if self.copy_unknown and self.min_count == 1 and self.max_symbols is None:
+            raise ValueError(
+                "copy_unknown=True copies in place of unknown symbols, but with "
+                "min_count=1 and max_symbols=None training shows none: set "
+                "min_count=2, so that symbols that come once are unknown."
             )
 
     def _read_pairs(self, X, y, weights=None, *, reset=False, suffix=""):
@@ -229,7 +237,7 @@ class Seq2SeqFit(Trainer):
         rows = flat_rows(pairs.written.starts + 1, pairs.written.lengths - 1)
         n_outputs = len(self._target.vocabulary)
         counts = np.bincount(pairs.written.values[rows, 0], minlength=n_outputs)
-        shares = np.maximum(counts, MIN_COUNT) / counts.sum()
+        shares = np.maximum(counts, PRIOR_COUNT) / counts.sum()
         network.head.bias.copy_(torch.from_numpy(np.log(shares)))
         # Ids that training does not show say nothing, instead of something random.
         if network.spec.reads == "symbols":
@@ -261,9 +269,8 @@ class Seq2SeqFit(Trainer):
                 of_each = steps.double().sum(dim=1)
                 of_each = of_each if weights is None else of_each * weights
                 sums[i] += of_each.sum().item()
-        loss, n_right, n_symbols = sums / [sums[2], 1, 1]
-        score = n_right / n_symbols if math.isfinite(loss) else math.nan
-        return float(loss), float(score)
+        loss, score = sums[:2] / sums[2]
+        return float(loss), float(score) if math.isfinite(loss) else math.nan
 
 
 def _select(pairs, rows):

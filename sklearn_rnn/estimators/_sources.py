@@ -1,5 +1,6 @@
 """What an encoder reads: symbols, sequences of numbers, or plain vectors."""
 
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from sklearn_rnn.sequences import (
     check_symbols,
 )
 
+# Values that tell numbers from symbols: a float among them is a number.
+N_LOOKED_AT = 100_000
 SOURCES = ("auto", "symbols", "sequences", "vectors")
 
 
@@ -43,11 +46,16 @@ def kind_of_source(X):
     if getattr(X, "ndim", 1) == 2:
         numeric = np.asarray(X).dtype.kind in "biuf"
         return "vectors" if numeric else "symbols"
-    first = next(iter(X))
-    if isinstance(first, str) or not hasattr(first, "__len__") or len(first) == 0:
+    if isinstance(next(iter(X)), str):
         return "symbols"
-    is_float = isinstance(next(iter(first)), (float, np.floating))
-    return "sequences" if is_float else "symbols"
+    rows = (row for row in X if isinstance(row, (list, tuple, np.ndarray)))
+    numbers = (value for row in rows for value in row)
+    if any(
+        isinstance(value, (float, np.floating))
+        for value in islice(numbers, N_LOOKED_AT)
+    ):
+        return "sequences"
+    return "symbols"
 
 
 class SymbolSource(NamedTuple):

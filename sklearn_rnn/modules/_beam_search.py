@@ -115,14 +115,14 @@ class _Search:
 
     def _finish(self, symbols, totals, ranks):
         n = len(self.expansions)
-        ended = (symbols == self.end) | (self.max_steps == n)[:, None]
+        ended = (symbols == self.end) | (self.max_steps <= n)[:, None]
         totals = totals.masked_fill(~ended | (ranks >= self.width), -torch.inf)
         penalty = ((5 + n) / 6) ** self.length_penalty
         self.finished = self.finished.merge(totals, n, penalty)
 
     def _leave(self):
         """Let sequences go that are done; return which ones go on."""
-        done = (self.max_steps == len(self.expansions)) | self._is_decided()
+        done = (self.max_steps <= len(self.expansions)) | self._is_decided()
         going_on = ~done
         self.done.append((self.sequences[done], self.finished.select(done)))
         self.sequences = self.sequences[going_on]

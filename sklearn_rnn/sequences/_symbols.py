@@ -7,6 +7,7 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._vocabulary import PADDING, UNKNOWN, Missing
 
 
 class SymbolRows(NamedTuple):
@@ -112,14 +113,20 @@ def _rows(X, owner, name):
 
 
 def _rows_of_ids(X, owner, name):
-    """Return the ids of sequences, or the tokens that they stand for."""
+    """Return the ids of sequences, or the tokens that they stand for.
+
+    Padding is left out; what a tokenizer did not know stays unknown.
+    """
     if not are_ids(X):
         raise InvalidSequenceError(
             f"{name} is {X!r}, but {owner} takes symbols: one whole number a step."
         )
     if X.tokens is None:
         return [row[:, 0].tolist() for row in X]
-    return [X.tokens[row[:, 0]].tolist() for row in X]
+    tokens = X.tokens.copy()
+    tokens[UNKNOWN] = Missing.SYMBOL
+    ids = (row[:, 0] for row in X)
+    return [tokens[row[row != PADDING]].tolist() for row in ids]
 
 
 def are_ids(X):

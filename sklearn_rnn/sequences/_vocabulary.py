@@ -1,6 +1,7 @@
 """Vocabulary: symbols and their ids."""
 
 from collections import Counter
+from enum import Enum
 from itertools import chain, islice
 
 import numpy as np
@@ -10,6 +11,12 @@ from sklearn_rnn.sequences._container import SequenceArray
 # Ids that stand for no symbol of the data: every vocabulary begins with some of
 # them, in this order.
 PADDING, UNKNOWN, BEGIN, END = range(4)
+
+
+class Missing(Enum):
+    """What stands for a symbol that is not known any more; it is never learned."""
+
+    SYMBOL = "unknown"
 
 
 class Vocabulary:
@@ -63,6 +70,7 @@ class Vocabulary:
         counts = Counter()
         for row in rows:
             counts.update(row)
+        counts.pop(Missing.SYMBOL, None)
         kept = ((s, n) for s, n in counts.most_common() if n >= min_count)
         return cls([symbol for symbol, _ in islice(kept, max_symbols)], n_specials)
 

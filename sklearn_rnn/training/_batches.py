@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn.training._losses import has_target
 
 # Sequences that are longer than this and so many times the median length go into
 # smaller batches: of one long line and many short ones, padding would fill memory.
@@ -41,6 +42,13 @@ or StepTargets
     def lengths(self):
         """Steps of each sequence, ndarray of shape (n_sequences,)."""
         return self.sequences.lengths
+
+    @property
+    def n_targets(self):
+        """Targets of all steps; None where each sequence has one."""
+        if not isinstance(self.targets, StepTargets):
+            return None
+        return max(1, int(has_target(self.targets.values).sum()))
 
     def by_length(self, rows):
         """Sort some sequences by length; of equals, the first one stays first.

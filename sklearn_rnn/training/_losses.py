@@ -179,15 +179,26 @@ class WeightedLoss(nn.Module):
         Tensor of shape (N, T)
             Without label smoothing; 0 where there is no target.
         """
-        exists = self._exists(targets)
+        exists = self.exists(targets)
         losses = outputs.new_zeros(exists.shape)
         losses[exists] = self.plain_loss(
             outputs[exists], targets[exists], reduction="none"
         )
         return losses
 
-    def _exists(self, targets):
-        """Tell which targets exist: a frame does or does not as a whole."""
+    def exists(self, targets):
+        """Tell which targets exist: a frame does or does not as a whole.
+
+        Parameters
+        ----------
+        targets : Tensor
+            As for ``forward``.
+
+        Returns
+        -------
+        Tensor of bool
+            Of the shape of `targets`; of frames without the last dimension.
+        """
         return has_target(targets[..., 0] if self.of_frames else targets)
 
     def _quantile_loss(self, outputs, targets, reduction):
@@ -195,7 +206,7 @@ class WeightedLoss(nn.Module):
 
     def _select(self, outputs, targets, weights):
         """Keep the steps, or the single numbers, that have a target."""
-        exists = self._exists(targets)
+        exists = self.exists(targets)
         if weights is not None:
             across = weights.reshape(-1, *[1] * (exists.ndim - 1))
             weights = across.expand_as(exists)[exists]

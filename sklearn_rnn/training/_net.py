@@ -127,7 +127,9 @@ class SequenceNet(NeuralNet):
             If the loss becomes NaN or infinite.
         """
         self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
-        self._start_training(n_epochs * len(self.get_iterator(data)))
+        n_batches = len(self.get_iterator(data))
+        self._n_usual = self._targets_an_update(data, n_batches)
+        self._start_training(n_epochs * n_batches)
         try:
             self.notify("on_train_begin", X=data, y=data.targets)
             try:
@@ -180,6 +182,17 @@ class SequenceNet(NeuralNet):
         if best:
             best.restore()
         return self
+
+    def _targets_an_update(self, data, n_batches):
+        """Return how many targets an update has on average, if that varies."""
+        if data.n_targets is None:
+            return None
+        lengths, size = data.lengths, self.bptt_steps or data.lengths.max()
+        all_have_targets = data.n_targets % lengths.sum() == 0
+        if lengths.min() == lengths.max() and all_have_targets:
+            if lengths[0] <= size or lengths[0] % size == 0:
+                return None
+        return data.n_targets / n_batches / max(1, lengths.mean() / size)
 
     def _start_training(self, n_batches):
         callbacks = [callback for _, callback in self.callbacks_]
@@ -312,7 +325,7 @@ class SequenceNet(NeuralNet):
         """
         total, n_targets, outputs = 0.0, 0, []
         for share, compute in gradient_steps(
-            self.module_, self.criterion_, batch, self.bptt_steps
+            self.module_, self.criterion_, batch, self.bptt_steps, self._n_usual
         ):
             self._tell_progress(share)
             results = []

@@ -48,14 +48,12 @@ class NextStepDataset:
         self.piece = piece
         self.of_frames = of_frames
         self.targets = None  # what skorch's callbacks are told about
+        # Predicted steps of each sequence; counted once, as there may be millions.
+        self.lengths = sequences.lengths - 1
+        self.n_targets = int(self.lengths.sum())
 
     def __len__(self):
         return len(self.sequences)
-
-    @property
-    def lengths(self):
-        """Predicted steps of each sequence, ndarray of shape (n_sequences,)."""
-        return self.sequences.lengths - 1
 
     def by_length(self, rows):
         """Sort some sequences by length; of equals, the first one stays first.
@@ -198,23 +196,28 @@ def log_likelihoods(network, criterion, data, device):
         In nats, float64; all steps of the first sequence, then of the second, ...
     """
     found = np.empty(data.lengths.sum())
+    first = np.cumsum(data.lengths) - data.lengths
     order = np.argsort(data.lengths, kind="stable")
     was_training = network.training
     network.eval()
     try:
         for begin in range(0, len(order), SIDE_BY_SIDE):
             indices = order[begin : begin + SIDE_BY_SIDE]
-            for places, losses in _losses(network, criterion, data, indices, device):
-                found[places] = -losses
+            for steps, losses in _losses(network, criterion, data, indices, device):
+                inside = steps < data.lengths[indices, np.newaxis]
+                places = first[indices, np.newaxis] + steps
+                found[places[inside]] = -losses[inside]
     finally:
         network.train(was_training)
     return found
 
 
 def _losses(network, criterion, data, indices, device):
-    """Yield places and losses of sequences, the shortest first, read together."""
+    """Yield steps and losses of sequences, the shortest first, read together.
+
+    Losses have shape (N, steps); those after a sequence's end mean nothing.
+    """
     lengths = data.lengths[indices]
-    first = (np.cumsum(data.lengths) - data.lengths)[indices]
     size = MAX_OUTPUTS // (len(indices) * network.spec.n_outputs)
     size, state, n_ended = min(max(size, 1), PIECE), None, 0
     for begin in range(0, lengths[-1], size):
@@ -224,11 +227,10 @@ def _losses(network, criterion, data, indices, device):
         x, targets = data.gather(indices[n_ended:], device)
         part = slice(begin, begin + size)
         states, state = network.run(x[:, part], None, state)
-        losses = criterion.of_steps(network.read(states), targets[:, part])
-        steps = begin + np.arange(losses.shape[1])
-        inside = steps < lengths[n_ended:, np.newaxis]
-        places = first[n_ended:, np.newaxis] + steps
-        yield places[inside], losses.double().cpu().numpy()[inside]
+        going_on = criterion.of_steps(network.read(states), targets[:, part])
+        losses = np.zeros((len(indices), going_on.shape[1]))
+        losses[n_ended:] = going_on.double().cpu().numpy()
+        yield begin + np.arange(losses.shape[1]), losses
 
 
 def _without_first(state, n):

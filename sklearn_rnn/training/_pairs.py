@@ -37,14 +37,12 @@ class PairDataset:
         self.written = targets
         self.weights = weights
         self.targets = None  # what skorch's callbacks are told about
+        # Steps of the longer one of each pair.
+        self.lengths = np.maximum(sources.lengths, targets.lengths)
+        self.n_targets = int((targets.lengths - 1).sum())
 
     def __len__(self):
         return len(self.sources)
-
-    @property
-    def lengths(self):
-        """Steps of the longer one of each pair, ndarray of shape (n_sequences,)."""
-        return np.maximum(self.sources.lengths, self.written.lengths)
 
     def by_length(self, rows):
         """Sort some pairs by what is read, then by what is written.

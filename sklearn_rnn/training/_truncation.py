@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 
-from sklearn_rnn.training._losses import has_target
 from sklearn_rnn.training._pieces import (
     pieces_of,
     pieces_to_the_end,
@@ -32,7 +31,7 @@ class Gradient(NamedTuple):
     outputs: torch.Tensor
 
 
-def gradient_steps(network, criterion, batch, bptt_steps):
+def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None):
     """Yield the gradients that a batch asks for, one an update.
 
     Without `bptt_steps`, and for batches that are not longer, there is one
@@ -54,6 +53,11 @@ def gradient_steps(network, criterion, batch, bptt_steps):
         Inputs of the network; targets and weights.
     bptt_steps : int or None
         Most steps that a gradient flows back through.
+    n_usual : float, default=None
+        Targets that an update has on average. A gradient is scaled by its share of
+        them, so that every target counts alike: the last steps of the longest
+        sequences make small updates of their own. None takes each gradient for
+        itself, which is the same where every sequence has one target.
 
     Yields
     ------
@@ -71,27 +75,32 @@ def gradient_steps(network, criterion, batch, bptt_steps):
     n_timesteps = batch[0]["x"].shape[1]
     if bptt_steps is None or n_timesteps <= bptt_steps:
         if _count_targets(criterion, batch[1][0]):
-            yield 0.0, partial(_full_gradient, network, criterion, batch)
+            yield 0.0, partial(_full_gradient, network, criterion, batch, n_usual)
         return
     if network.pooling is not None:
         yield 0.0, partial(_pooled_gradient, network, criterion, batch, bptt_steps)
         return
-    yield from _gradient_of_each_piece(network, criterion, batch, bptt_steps)
+    yield from _gradient_of_each_piece(network, criterion, batch, bptt_steps, n_usual)
 
 
 def _count_targets(criterion, targets):
     if criterion.may_miss:
-        return int(has_target(targets).sum())
+        return int(criterion.exists(targets).sum())
     return len(targets)
 
 
-def _full_gradient(network, criterion, batch):
+def _full_gradient(network, criterion, batch, n_usual):
     inputs, targets_and_weights = batch
     outputs = network(**inputs)
     loss = criterion(outputs, targets_and_weights)
-    loss.backward()
     n_targets = _count_targets(criterion, targets_and_weights[0])
+    _scaled(loss, n_targets, n_usual).backward()
     return Gradient(loss.detach(), n_targets, outputs.detach())
+
+
+def _scaled(loss, n_targets, n_usual):
+    """Return a mean loss such that every target of all updates counts alike."""
+    return loss if n_usual is None else loss * (n_targets / n_usual)
 
 
 class _Piece(NamedTuple):
@@ -109,7 +118,7 @@ class _Piece(NamedTuple):
         return network.read(states, self.is_first), _cut(after)
 
 
-def _gradient_of_each_piece(network, criterion, batch, size):
+def _gradient_of_each_piece(network, criterion, batch, size, n_usual):
     inputs, (targets, weights) = batch
     n_timesteps = targets.shape[1]
     state, begin = None, 0
@@ -119,19 +128,19 @@ def _gradient_of_each_piece(network, criterion, batch, size):
         after = []
         if _count_targets(criterion, piece.targets):
             compute = partial(_piece_gradient, network, criterion, piece, state, after)
-            yield begin / n_timesteps, compute
+            yield begin / n_timesteps, partial(compute, n_usual)
         else:  # nothing to learn here, but the state goes on
             with torch.no_grad():
                 after.append(piece.run(network, state)[1])
         state, begin = after[-1], end
 
 
-def _piece_gradient(network, criterion, piece, state, after):
+def _piece_gradient(network, criterion, piece, state, after, n_usual):
     outputs, carried = piece.run(network, state)
     after.append(carried)
     loss = criterion(outputs, (piece.targets, piece.weights))
-    loss.backward()
     n_targets = _count_targets(criterion, piece.targets)
+    _scaled(loss, n_targets, n_usual).backward()
     return Gradient(loss.detach(), n_targets, outputs.detach())
 
 

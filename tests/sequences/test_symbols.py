@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import check_symbols
+from sklearn_rnn.sequences import (
+    UNKNOWN,
+    SequenceArray,
+    Vocabulary,
+    check_symbols,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +118,15 @@ def test_what_was_given_is_not_changed():
     X = [list(row)]
     check_symbols(X).rows[0].append("c")
     assert X == [["a", "b"]]
+
+
+def test_ids_with_their_tokens_are_the_tokens_and_nothing_special_is_learned():
+    tokens = np.array(["<pad>", "<unk>", "cat", "dog"], dtype=object)
+    ids = np.array([[2], [1], [3], [0]])
+    X = SequenceArray(ids, [0, 3], [3, 1], tokens=tokens)
+    rows = check_symbols(X, allow_empty=True).rows
+    assert rows[0][::2] == ["cat", "dog"]
+    assert rows[1] == []
+    vocabulary = Vocabulary.learn(rows)
+    assert set(vocabulary.symbols) == {"cat", "dog"}
+    assert vocabulary.encode(rows[0])[1] == UNKNOWN
