@@ -435,7 +435,8 @@ None, default="cosine"
         -------
         list of list of tuple of (str or list, float)
             Of each sequence what was written and its score, the best first, all
-            different (fewer, where copies made some alike): the log-probability (natural logarithm) after the length penalty.
+            different (fewer than `n`, where copies made some alike). The score
+            is the log-probability (natural logarithm) after the length penalty.
 
         Raises
         ------
