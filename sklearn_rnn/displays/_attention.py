@@ -347,7 +347,11 @@ class AttentionDisplay:
         table = np.ma.masked_all((len(self.weights), longest))
         for row, weights in zip(table, self.weights, strict=True):
             row[: len(weights)] = weights
-        limits = {} if "norm" in options else {"vmin": 0}
+        limits = {"vmin": 0}
+        if self.target is not None:  # one scale for all alignments: rows sum to 1
+            limits["vmax"] = 1
+        if "norm" in options:
+            limits = {}
         options = {"cmap": "Blues", "aspect": "auto", **limits, **options}
         return self.ax_.imshow(table, **options)
 

@@ -601,3 +601,10 @@ def test_what_has_no_attention_is_refused_by_name():
     writer = RNNGenerator(hidden_size=2, max_epochs=1).fit("abab")
     with pytest.raises(TypeError, match="RNNGenerator has no attention"):
         AttentionDisplay.from_estimator(writer, ["ab"])
+
+
+def test_alignments_have_one_scale_whatever_their_largest_weight():
+    display = AttentionDisplay.from_alignment([[0.5, 0.5], [0.6, 0.4]], "ab", "cd")
+    assert display.image_.get_clim() == (0, 1)
+    pooled = AttentionDisplay.from_weights([0.5, 0.5])
+    assert pooled.image_.get_clim() == (0, 0.5)
