@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from sklearn_rnn.modules._pooling import valid_steps
@@ -11,18 +12,25 @@ from sklearn_rnn.modules._pooling import valid_steps
 # for the gradient instead of being held: memory does not grow with both lengths.
 MOST_HELD = 2**26
 
+# Steps that a look of "location" attention sees of the weights of the look before:
+# as many to either side, and the step itself.
+WINDOW = 5
+
 
 class Attention(nn.Module):
     """Weigh the steps of a memory anew for every query.
 
     With the query *q* and the memory *m* of one step, the score of the pair is
-    ``v · tanh(W q + U m + b)`` ("additive") or ``q · W m`` ("multiplicative").
-    The weights are the softmax of the scores over the sequence's own steps, and
-    the context is the weighted mean of the memory.
+    ``v · tanh(W q + U m + b)`` ("additive") or ``q · W m`` ("multiplicative"),
+    or ``v · tanh(W q + U m + F a + b)`` ("location"), where *a* are the weights
+    that the query before gave to this step and its neighbours: a convolution
+    over the last weights, one filter a unit. The weights are the softmax of the
+    scores over the sequence's own steps, and the context is the weighted mean of
+    the memory.
 
     Parameters
     ----------
-    kind : {"additive", "multiplicative"}
+    kind : {"additive", "location", "multiplicative"}
         The score.
     query_size : int
         Width of the queries.
@@ -32,9 +40,10 @@ class Attention(nn.Module):
     References
     ----------
     Bahdanau, Cho and Bengio, "Neural machine translation by jointly learning to
-    align and translate", ICLR 2015 (additive). Luong, Pham and Manning,
-    "Effective approaches to attention-based neural machine translation", EMNLP
-    2015 (multiplicative, there "general").
+    align and translate", ICLR 2015 (additive). Chorowski, Bahdanau, Serdyuk, Cho
+    and Bengio, "Attention-based models for speech recognition", NeurIPS 2015
+    (location). Luong, Pham and Manning, "Effective approaches to attention-based
+    neural machine translation", EMNLP 2015 (multiplicative, there "general").
 
     Examples
     --------
@@ -52,11 +61,14 @@ class Attention(nn.Module):
 
     def __init__(self, kind, query_size, memory_size):
         super().__init__()
-        self.additive = kind == "additive"
-        self.of_memory = nn.Linear(memory_size, query_size, bias=self.additive)
-        if self.additive:
+        self.kind = kind
+        additive = kind != "multiplicative"
+        self.of_memory = nn.Linear(memory_size, query_size, bias=additive)
+        if additive:
             self.of_query = nn.Linear(query_size, query_size, bias=False)
             self.score = nn.Linear(query_size, 1, bias=False)
+        if kind == "location":
+            self.of_last = nn.Linear(WINDOW, query_size, bias=False)
 
     def keys(self, memory):
         """Compute what scores need of the memory, whatever the query.
@@ -73,7 +85,7 @@ class Attention(nn.Module):
         """
         return self.of_memory(memory)
 
-    def forward(self, queries, memory, keys, lengths=None):
+    def forward(self, queries, memory, keys, lengths=None, last=None):
         """Compute what every query gets to see of the memory.
 
         Parameters
@@ -86,6 +98,9 @@ class Attention(nn.Module):
             From ``keys``.
         lengths : LongTensor of shape (N,), default=None
             Steps of each memory; None when all have T_in.
+        last : Tensor of shape (N, T_in), default=None
+            Weights of the query before the first one, which location attention
+            starts from; None when there was none, and they count as zero.
 
         Returns
         -------
@@ -94,15 +109,17 @@ class Attention(nn.Module):
         weights : Tensor of shape (N, T_out, T_in)
             They sum to 1 over T_in, and are exactly 0 at padding.
         """
-        scores = self._additive if self.additive else self._multiplicative
-        scores = scores(queries, keys)  # (N, T_out, T_in)
+        padding = None
         if lengths is not None:
-            valid = valid_steps(len(memory), lengths)  # (T_in, N, 1)
-            scores = scores.masked_fill(~valid.permute(1, 2, 0), -torch.inf)
-        weights = torch.softmax(scores, dim=2)
+            padding = ~valid_steps(len(memory), lengths).permute(1, 2, 0)  # (N, 1, T_in)
+        if self.kind == "location":
+            weights = self._one_by_one(queries, keys, padding, last)
+        else:
+            score = {"additive": self._additive, "multiplicative": self._product}
+            weights = _softmax(score[self.kind](queries, keys), padding)
         return (weights @ memory.transpose(0, 1)).transpose(0, 1), weights
 
-    def _multiplicative(self, queries, keys):
+    def _product(self, queries, keys):
         return queries.transpose(0, 1) @ keys.permute(1, 2, 0)
 
     def _additive(self, queries, keys):
@@ -110,10 +127,38 @@ class Attention(nn.Module):
         pieces = queries.split(max(1, MOST_HELD // keys.numel()))
         if len(pieces) == 1:
             return self._pair_scores(queries, keys)
-        options = {"use_reentrant": False, "preserve_rng_state": False}
-        scores = (checkpoint(self._pair_scores, q, keys, **options) for q in pieces)
+        scores = (_recompute(self._pair_scores, piece, keys) for piece in pieces)
         return torch.cat(list(scores), dim=1)
 
     def _pair_scores(self, queries, keys):
         hidden = (queries[:, None] + keys).tanh_()  # (T_out, T_in, N, query_size)
         return self.score(hidden).squeeze(-1).permute(2, 0, 1)
+
+    def _one_by_one(self, queries, keys, padding, last):
+        if last is None:
+            last = keys.new_zeros(keys.shape[1::-1])
+        is_held = len(queries) * keys.numel() <= MOST_HELD
+        weights = []
+        for query in self.of_query(queries).split(1):
+            given = query, keys, padding, last
+            last = self._follow(*given) if is_held else _recompute(self._follow, *given)
+            weights.append(last)
+        return torch.stack(weights, dim=1)
+
+    def _follow(self, query, keys, padding, last):
+        """Return the weights (N, T_in) that come after the last ones."""
+        around = functional.pad(last.T, (0, 0, WINDOW // 2, WINDOW // 2))
+        around = around.unfold(0, WINDOW, 1)  # (T_in, N, WINDOW)
+        scores = self._pair_scores(query, keys + self.of_last(around))
+        return _softmax(scores, padding)[:, 0]
+
+
+def _softmax(scores, padding):
+    if padding is not None:
+        scores = scores.masked_fill(padding, -torch.inf)
+    return torch.softmax(scores, dim=2)
+
+
+def _recompute(function, *inputs):
+    """Call a function whose inner results are not held for the gradient."""
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)

@@ -39,7 +39,8 @@ class Seq2SeqSpec:
         Recurrent layers, of the encoder and of the decoder.
     bidirectional : bool, default=False
         Whether the encoder reads both ways.
-    attention : {"additive", "multiplicative"} or None, default="multiplicative"
+    attention : {"additive", "location", "multiplicative"} or None, \
+default="multiplicative"
         How the decoder looks back at what was read; None shows it the encoder's
         last state at every step.
     dropout : float, default=0.0
@@ -129,7 +130,8 @@ def select_state(state, rows):
     Parameters
     ----------
     state : tuple of tuple of Tensor of shape (1, N, H)
-        One item a layer, as ``RecurrentCore.run`` returns it.
+        One item a layer, as ``RecurrentCore.run`` returns it, and one more of
+        location attention, whose H are the steps that were read.
     rows : LongTensor of shape (M,)
         Which ones; one may come more than once.
 
@@ -190,7 +192,7 @@ class Seq2SeqNetwork(nn.Module):
     what attention brings joins its states afterwards, as
     ``tanh(W [state; context])``. In training the symbols are known, so that all
     steps of the decoder are one call of the recurrence and all of its looks back
-    are one matrix product.
+    are one matrix product; those of location attention come one after another.
 
     Parameters
     ----------
@@ -415,15 +417,20 @@ class Seq2SeqNetwork(nn.Module):
         """Return logits and weights after every symbol, and the last state."""
         state = self.initial_state(memory) if state is None else state
         embedded = self.target_embedding(y.transpose(0, 1))
-        states, state = self.decoder.run(embedded, state=state)
-        contexts, weights = self._look_back(states, memory)
+        # Behind the layers' items stand the last weights of location attention.
+        layers, last = state[: self.spec.n_layers], state[self.spec.n_layers :]
+        states, state = self.decoder.run(embedded, state=layers)
+        contexts, weights = self._look_back(states, memory, *last)
+        if self.spec.attention == "location":
+            state = (*state, (weights[None, :, -1],))
         both = torch.cat([states, contexts], dim=2)
         hidden = self.dropout(torch.tanh(self.combine(both)))
         return self.head(hidden.transpose(0, 1)), weights, state
 
-    def _look_back(self, states, memory):
+    def _look_back(self, states, memory, last=(None,)):
         if self.attention is not None:
-            return self.attention(states, *memory[:2], memory.lengths)
+            last = None if last[0] is None else last[0][0]
+            return self.attention(states, *memory[:2], memory.lengths, last)
         shape = (states.shape[1], len(states), len(memory.states))
         return memory.keys.expand(len(states), -1, -1), states.new_zeros(shape)
 
