@@ -206,6 +206,8 @@ OWN_WORDS = {
         "early_stopping",  # of a single text a part is set aside
         "validation_fraction",  # no windows; of a single text its last part
         "dtype",  # "auto" would tell by a number of sequences, often one
+        "lr_schedule",  # there is no partial_fit
+        "warm_start",  # nothing is scaled, but symbols are numbered
     },
     "RNNSeq2Seq": {
         "hidden_size",  # of encoder and decoder
@@ -217,6 +219,7 @@ OWN_WORDS = {
         "max_epochs",  # another budget of updates
         "validation_fraction",  # no windows
         "dtype",  # float64 costs what float32 does not, whatever the size
+        "lr_schedule",  # there is no partial_fit
     },
 }
 

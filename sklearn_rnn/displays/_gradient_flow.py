@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.estimators import find_trained_and_input
+from sklearn_rnn.estimators import find_trained_and_input, refuse_without
 
 
 class GradientFlowDisplay:
@@ -119,6 +119,7 @@ class GradientFlowDisplay:
         True
         """
         trained, X = find_trained_and_input(estimator, X)
+        refuse_without(trained, "input_gradients")
         gradients = trained.input_gradients(X)
         return cls.from_gradients(gradients, name=name, ax=ax, **kwargs)
 

@@ -4,7 +4,11 @@ import numpy as np
 
 from sklearn_rnn.displays._labels import label_rows, label_steps, read_symbols
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.estimators import find_trained_and_input, windowers
+from sklearn_rnn.estimators import (
+    find_trained_and_input,
+    refuse_without,
+    windowers,
+)
 from sklearn_rnn.sequences import is_list_of_sequences
 
 # A unit has come on at the first step at which its state has reached this share
@@ -132,6 +136,7 @@ class HiddenStateDisplay:
         (8, 12)
         """
         trained, X = _read_one(estimator, x)
+        refuse_without(trained, "hidden_states")
         [states] = trained.hidden_states(X)
         if symbols is not None:
             [symbols] = read_symbols(symbols, [len(states)])

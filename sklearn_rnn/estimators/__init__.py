@@ -13,6 +13,7 @@ from sklearn_rnn.estimators._trained import (
     find_trained_and_input,
     lookback_of,
     predict_rows,
+    refuse_without,
     target_names_of,
     windowers,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "find_trained_and_input",
     "lookback_of",
     "predict_rows",
+    "refuse_without",
     "target_names_of",
     "windowers",
 ]

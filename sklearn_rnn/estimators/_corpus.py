@@ -201,8 +201,8 @@ class SymbolCorpus(NamedTuple):
     def without_begin(self, sequences):
         """Leave out the begin of a single text, to train on it.
 
-        It comes once, and what follows would be learned by heart. Untrained, it is
-        a vector of zeros that says nothing: a place anywhere in such a text.
+        It comes once, and what follows would be learned by heart. Not read in
+        training, it says next to nothing: a place anywhere in such a text.
         """
         return sequences.over(sequences.starts + 1, sequences.lengths - 1)
 

@@ -24,6 +24,7 @@ from sklearn_rnn.training import (
     log_likelihoods,
     new_random_state,
     pieces_of,
+    step_outputs,
 )
 
 # Steps of a prompt that are read at a time.
@@ -71,7 +72,8 @@ class RNNGenerator(GeneratorFit):
         steps (locked or variational dropout).
     input_dropout : float, default=0.0
         The same for the dimensions of embedded symbols, or the features of
-        frames.
+        frames. For frames 0 is best: what sounds now is most of what is known of
+        the next frame.
     weight_drop : float, default=0.0
         Share of the recurrent weights set to zero in training, drawn anew for
         each batch.
@@ -100,8 +102,7 @@ None, default="cosine"
         loss, or else the training loss, has not fallen by `tol` ("plateau");
         by a function from the share of the updates made to a factor; by a
         scheduler class of torch or a ``functools.partial`` of one, stepped
-        once an epoch; by skorch's ``LRScheduler``; or constant (None). Calls
-        of partial_fit are constant.
+        once an epoch; by skorch's ``LRScheduler``; or constant (None).
     weight_decay : float, default=0.0
         Decay of the weight matrices by the optimizer; biases are spared.
         ``MLPClassifier`` has the penalty `alpha` instead.
@@ -119,7 +120,9 @@ None, default="cosine"
         many parts, which are read side by side.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" aims at 2000 updates, in at least 5 and at most 200 epochs.
+        "auto" aims at 2000 updates, in at least 5 and at most 20 epochs, but makes
+        at least 300. More of them learn a small text by heart: `early_stopping`
+        finds out when.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     early_stopping : bool, default=False
@@ -133,7 +136,7 @@ None, default="cosine"
     tol : float, default=1e-4
         Least fall of the validation loss that counts as improvement.
     warm_start : bool, default=False
-        Whether fit goes on from the weights and scaling of the last fit.
+        Whether fit goes on from the weights and symbols of the last fit.
     callbacks : skorch callback or list of them, default=None
         Copied, and called during training as by skorch, except those that
         read data sets, such as ``EpochScoring``.
@@ -157,6 +160,8 @@ None, default="cosine"
         The symbols, the most frequent first. None for frames.
     n_symbols_ : int or None
         How many there are. None for frames.
+    n_features_in_ : int
+        Width of a frame, if fitted on frames.
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
@@ -549,6 +554,33 @@ None, default="cosine"
             ``-score(X) / log(2)``, bits: to how much `X` could be compressed.
         """
         return -self.score(X) / float(np.log(2))
+
+    def hidden_states(self, X: Any) -> np.ndarray:
+        """Compute the last layer's hidden state after every step.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (length_i, hidden_size), float64.
+        """
+        check_is_fitted(self)
+        read = self._corpus.encode_all(X)
+        if self._corpus.learns_ends:
+            read = read.over(read.starts, read.lengths - 1)
+        network, device = self.module_, self.net_.device
+        with limit_threads(self._n_threads()):
+            states = step_outputs(network, read, device, lambda h: h.transpose(0, 1))
+        states = states.cpu().numpy().astype(np.float64)
+        # The first state is that after the begin.
+        states = split_steps(states, read.lengths, as_array=False)
+        for i, of_one in enumerate(states):
+            states[i] = of_one[1:]
+        return states
 
     def _likelihoods(self, X):
         """Return the log-likelihood of all steps in a row, and the lengths."""

@@ -1,5 +1,7 @@
 """How a generator is trained: corpus, streams, network."""
 
+import math
+
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
@@ -21,9 +23,9 @@ from sklearn_rnn.training import (
     validation_split,
 )
 
-# "auto" trains for this many updates, and for more epochs than other estimators:
-# what comes next has more to be learned about than one label a sequence.
-UPDATE_BUDGET, MAX_EPOCHS = 2000, 200
+# "auto" trains for this many updates, but few epochs: a network that has seen a small
+# text often enough knows it by heart. Very little of it needs more epochs all the same.
+UPDATE_BUDGET, MAX_EPOCHS, MIN_UPDATES = 2000, 20, 300
 # What a symbol that never came counts at the start.
 PRIOR_COUNT = 0.5
 
@@ -78,8 +80,10 @@ class GeneratorFit(Trainer):
 
     def _set_symbols(self):
         self._remember()
+        self.__dict__.pop("n_features_in_", None)  # of a former fit
         if self._corpus.of_frames:
             self.symbols_, self.n_symbols_ = None, None
+            self.n_features_in_ = self._corpus.n_features
             return
         self._remember("min_count", "max_symbols")
         symbols = self._corpus.vocabulary.symbols
@@ -201,9 +205,10 @@ class GeneratorFit(Trainer):
         batches = np.array_split(np.sort(data.lengths), n_batches)
         size = self.bptt_steps or int(data.lengths.max())
         pieces = np.mean([-(-batch[-1] // size) for batch in batches])
-        return n_epochs_for(
+        n_epochs = n_epochs_for(
             len(data), self.batch_size, pieces, UPDATE_BUDGET, MAX_EPOCHS
         )
+        return max(n_epochs, math.ceil(MIN_UPDATES / (n_batches * pieces)))
 
     def _criterion(self):
         loss = "bernoulli" if self._corpus.of_frames else "log_loss"

@@ -113,6 +113,28 @@ def find_trained_and_input(estimator, X):
     return layers[-1], X
 
 
+def refuse_without(trained, method):
+    """Refuse an estimator that cannot be looked into this way.
+
+    Parameters
+    ----------
+    trained : estimator instance
+        From `find_trained`.
+    method : str
+        What it would need.
+
+    Raises
+    ------
+    TypeError
+        If it has no such method.
+    """
+    if not hasattr(trained, method):
+        raise TypeError(
+            f"{type(trained).__name__} has no {method}(): this display draws "
+            "estimators that have."
+        )
+
+
 def windowers(estimator):
     """Find the windowers inside an estimator, fitted or not.
 

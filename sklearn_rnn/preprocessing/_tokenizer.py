@@ -1,7 +1,7 @@
 """SequenceTokenizer: texts as sequences of ids."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any, Literal, Self
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
@@ -65,6 +65,10 @@ class SequenceTokenizer(
         are joined only if they meet so often, and at least twice.
     max_length : int, default=None
         Tokens of a sequence, at most: the rest of a longer text is cut off.
+    vocabulary : iterable of str or mapping, default=None
+        Tokens that have an id even if the training data do not show them, such as
+        the words that there are vectors for. Not for subwords. Unlike that of
+        ``CountVectorizer`` it is added to what is learned.
 
     Attributes
     ----------
@@ -105,6 +109,7 @@ class SequenceTokenizer(
         "max_tokens": [Interval(Integral, 1, None, closed="left"), None],
         "min_count": [Interval(Integral, 1, None, closed="left")],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "vocabulary": [HasMethods("__iter__"), None],
     }
 
     def __init__(
@@ -116,6 +121,7 @@ class SequenceTokenizer(
         max_tokens: int | None = None,
         min_count: int = 1,
         max_length: int | None = None,
+        vocabulary: Iterable[str] | None = None,
     ) -> None:
         self.level = level
         self.lowercase = lowercase
@@ -123,6 +129,7 @@ class SequenceTokenizer(
         self.max_tokens = max_tokens
         self.min_count = min_count
         self.max_length = max_length
+        self.vocabulary = vocabulary
 
     def fit(self, X: Sequence | pd.Series | ArrayLike, y: Any = None) -> Self:
         """Learn the vocabulary.
@@ -316,6 +323,11 @@ class SequenceTokenizer(
 
     def _learn(self, rows):
         if self.level == "subword":
+            if self.vocabulary is not None:
+                raise ValueError(
+                    "vocabulary does not go with level='subword', which knows every "
+                    "text. Set it to None."
+                )
             n_pieces = N_SUBWORDS if self.max_tokens is None else self.max_tokens
             if n_pieces < N_BYTES:
                 raise ValueError(
@@ -334,9 +346,20 @@ class SequenceTokenizer(
                 f"X holds no token that comes min_count={self.min_count} times: there "
                 "is nothing to learn from."
             )
+        symbols = dict.fromkeys([*vocabulary.symbols, *self._given_tokens()])
         # Tokens that others call so already mean what they mean here.
-        symbols = [s for s in vocabulary.symbols if s not in SPECIALS]
+        symbols = [symbol for symbol in symbols if symbol not in SPECIALS]
         return Vocabulary(symbols, n_specials=len(SPECIALS))
+
+    def _given_tokens(self):
+        if self.vocabulary is None:
+            return []
+        if isinstance(self.vocabulary, str):
+            raise ValueError(
+                "vocabulary is a single string: give a list of tokens, or a mapping "
+                "that has them as keys."
+            )
+        return list(self.vocabulary)
 
     def _encode(self, rows):
         ids = [self._encode_row(row)[: self.max_length] for row in rows]

@@ -13,7 +13,9 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import (
     RNNClassifier,
+    RNNGenerator,
     RNNRegressor,
+    RNNSeq2Seq,
     RNNTagger,
     SequenceScaler,
     SequenceWindower,
@@ -293,3 +295,17 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "sklearn-rnn\[plot\]"'):
         HiddenStateDisplay(states=STATES).plot()
+
+
+def test_states_of_a_generator_are_those_after_each_symbol():
+    writer = RNNGenerator(hidden_size=3, max_epochs=1, random_state=0).fit(["ab", "b"])
+    display = HiddenStateDisplay.from_estimator(writer, "ab", symbols="ab")
+    assert display.image_.get_array().shape == (3, 2)
+    longer = writer.hidden_states(["abb"])[0]
+    np.testing.assert_allclose(writer.hidden_states(["ab"])[0], longer[:2], atol=1e-6)
+
+
+def test_what_has_no_states_to_show_is_refused_by_name():
+    model = RNNSeq2Seq(hidden_size=2, max_epochs=1).fit(["a", "b"], ["b", "a"])
+    with pytest.raises(TypeError, match=r"RNNSeq2Seq has no hidden_states\(\)"):
+        HiddenStateDisplay.from_estimator(model, "ab")

@@ -801,19 +801,13 @@ def test_batch_size_and_bptt_steps_change_the_number_of_updates():
     assert n_updates(batch_size=8, bptt_steps=240) == 1
 
 
-def test_auto_trains_longer_on_little():
-    little = generator(max_epochs="auto", hidden_size=2, embedding_dim=2).fit("abc")
-    assert little.n_iter_ == 200
-    # 20 updates an epoch: 100 epochs are 2000.
-    options = {"max_epochs": "auto", "batch_size": 2, "bptt_steps": 6}
-    model = generator(**options, hidden_size=1, embedding_dim=1)
-    text = "ab" * 120
-    data = (
-        model.set_params(max_epochs=1)
-        .fit(text)
-        ._streams(model._corpus.encode_all(text), None)
-    )
-    assert model._choose_n_epochs(data) == 100
+def test_auto_makes_300_updates_of_little_and_20_passes_over_some():
+    options = {"max_epochs": "auto", "hidden_size": 1, "embedding_dim": 1}
+    assert generator(**options).fit(TEXT[:15]).n_iter_ == 300
+    # 5,000 symbols in 8 streams: 32 pieces of 20 steps an epoch.
+    some = generator(**options, batch_size=8, bptt_steps=20).fit(TEXT[:200] * 25)
+    assert some.n_iter_ == 20
+
 
 
 def test_callbacks_are_called_and_told_the_data():
@@ -1008,3 +1002,9 @@ def test_ends_are_learned_as_often_as_they_come():
         chances = [model.next_symbols(x[:i], k=9) for i in range(len(x) + 1)]
         ended.append(sum(1 - sum(p for _, p in row) for row in chances))
     assert np.mean(ended) == pytest.approx(1, abs=0.15)
+
+
+def test_the_width_of_frames_is_their_number_of_features():
+    model = generator().fit(KINDS["frames"])
+    assert model.n_features_in_ == 4
+    assert not hasattr(model.fit(TEXT), "n_features_in_")

@@ -480,3 +480,17 @@ def test_a_search_learns_the_vocabulary_from_training_folds_alone():
             assert text.split()[-1] not in tokens
     # Words that come once are each fold's own; the others come ten times.
     assert {len(tokens) for tokens, _ in Recorder.seen} == {2 + 5 + 20, 2 + 5}
+
+
+def test_words_of_a_given_vocabulary_have_ids_without_being_seen():
+    vectors = {"dog": [1.0], "cat": [2.0], "bird": [3.0]}
+    tokenizer = SequenceTokenizer(vocabulary=vectors).fit(["a cat"])
+    assert list(tokenizer.tokens_) == ["<pad>", "<unk>", "a", "cat", "dog", "bird"]
+    assert tokenizer.transform(["bird fish"])[0].ravel().tolist() == [5, 1]
+
+
+def test_a_vocabulary_that_means_nothing_is_refused():
+    with pytest.raises(ValueError, match="single string"):
+        SequenceTokenizer(vocabulary="cat").fit(["a cat"])
+    with pytest.raises(ValueError, match="subword"):
+        SequenceTokenizer("subword", vocabulary=["cat"]).fit(["a cat"])
