@@ -8,9 +8,12 @@ right.
 
     python examples/pronunciation.py
 
-trains on 20,000 words, in about a minute; ``--words 0`` takes all 113,000, with more
-units and epochs about 20 minutes on two cores. Options: ``--hidden-size``,
-``--epochs``, ``--picture FILE``.
+trains on 20,000 words, in about a minute. All 113,000, with more units and epochs, take
+about 15 minutes on one core, and leave 30 % of the words with an error:
+
+    python examples/pronunciation.py --words 0 --test-words 0 --units 192 --epochs 12
+
+Other option: ``--picture FILE``.
 
 The picture shows which letters were looked at for each phoneme: the path runs down
 the diagonal, and leaves out letters that are silent.
@@ -67,7 +70,7 @@ def draw(model, path):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--words", type=int, default=20_000, help="0 takes all")
-    parser.add_argument("--hidden-size", type=int, default=128)
+    parser.add_argument("--units", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--test-words", type=int, default=2000, help="0 takes all")
     parser.add_argument("--picture", default="pronunciation.png")
@@ -81,7 +84,7 @@ def main(arguments=None):
         test.data = test.data[: options.test_words]
         test.pronunciations = test.pronunciations[: options.test_words]
     model = RNNSeq2Seq(
-        hidden_size=options.hidden_size,
+        hidden_size=options.units,
         batch_size=128,
         max_epochs=options.epochs,
         random_state=0,

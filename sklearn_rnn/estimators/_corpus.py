@@ -256,7 +256,7 @@ class FrameCorpus(NamedTuple):
         if not are_frames(X):
             raise TypeError(
                 f"{name} holds no frames, but {self.owner} was fitted on sequences of "
-                f"them: give 2-D arrays (n_steps, {self.n_features})."
+                f"them: give a list of 2-D arrays (n_steps, {self.n_features})."
             )
         frames = _check_frames(X, self.owner, name)
         self._check_width(frames.n_features, name)

@@ -165,6 +165,7 @@ def _row(row, place, are_text, owner):
     way_out = "Make all sequences of one kind: strings, or lists of hashable symbols."
     if not hasattr(row, "__len__"):
         name = place.partition("[")[0]
+        wanted = "strings or lists of symbols"
         way_out = f"If {name} is one sequence, pass [{name}]."
     raise InvalidSequenceError(
         f"{place} is {kind}, but {owner} takes {wanted}. {way_out}"
