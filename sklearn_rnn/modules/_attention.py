@@ -12,9 +12,11 @@ from sklearn_rnn.modules._pooling import valid_steps
 # for the gradient instead of being held: memory does not grow with both lengths.
 MOST_HELD = 2**26
 
-# Steps that a look of "location" attention sees of the weights of the look before:
-# as many to either side, and the step itself.
-WINDOW = 5
+# What location attention sees of the last weights: those of a step and of two on
+# either side, through so many filters. One linear layer could say the same, but
+# learnt worse: of reversed strings that were up to twice as long as in training, one
+# run wrote 20 % right, and with filters 100 %.
+WINDOW, N_FILTERS = 5, 8
 
 
 class Attention(nn.Module):
@@ -22,11 +24,10 @@ class Attention(nn.Module):
 
     With the query *q* and the memory *m* of one step, the score of the pair is
     ``v · tanh(W q + U m + b)`` ("additive") or ``q · W m`` ("multiplicative"),
-    or ``v · tanh(W q + U m + F a + b)`` ("location"), where *a* are the weights
-    that the query before gave to this step and its neighbours: a convolution
-    over the last weights, one filter a unit. The weights are the softmax of the
-    scores over the sequence's own steps, and the context is the weighted mean of
-    the memory.
+    or ``v · tanh(W q + U m + F f + b)`` ("location"), where *f* is what a few
+    filters see at this step of the weights that the query before gave. The
+    weights are the softmax of the scores over the sequence's own steps, and the
+    context is the weighted mean of the memory.
 
     Parameters
     ----------
@@ -68,7 +69,9 @@ class Attention(nn.Module):
             self.of_query = nn.Linear(query_size, query_size, bias=False)
             self.score = nn.Linear(query_size, 1, bias=False)
         if kind == "location":
-            self.of_last = nn.Linear(WINDOW, query_size, bias=False)
+            # A convolution over one channel is a linear layer over windows.
+            self.filters = nn.Linear(WINDOW, N_FILTERS, bias=False)
+            self.of_last = nn.Linear(N_FILTERS, query_size, bias=False)
 
     def keys(self, memory):
         """Compute what scores need of the memory, whatever the query.
@@ -110,16 +113,17 @@ class Attention(nn.Module):
             They sum to 1 over T_in, and are exactly 0 at padding.
         """
         padding = None
-        if lengths is not None:
-            padding = ~valid_steps(len(memory), lengths).permute(1, 2, 0)  # (N, 1, T_in)
+        if lengths is not None:  # (N, 1, T_in)
+            padding = ~valid_steps(len(memory), lengths).permute(1, 2, 0)
         if self.kind == "location":
             weights = self._one_by_one(queries, keys, padding, last)
         else:
-            score = {"additive": self._additive, "multiplicative": self._product}
-            weights = _softmax(score[self.kind](queries, keys), padding)
+            is_additive = self.kind == "additive"
+            scores = self._additive if is_additive else self._multiplicative
+            weights = _softmax(scores(queries, keys), padding)
         return (weights @ memory.transpose(0, 1)).transpose(0, 1), weights
 
-    def _product(self, queries, keys):
+    def _multiplicative(self, queries, keys):
         return queries.transpose(0, 1) @ keys.permute(1, 2, 0)
 
     def _additive(self, queries, keys):
@@ -136,7 +140,7 @@ class Attention(nn.Module):
 
     def _one_by_one(self, queries, keys, padding, last):
         if last is None:
-            last = keys.new_zeros(keys.shape[1::-1])
+            last = keys.new_zeros(keys.shape[1], len(keys))
         is_held = len(queries) * keys.numel() <= MOST_HELD
         weights = []
         for query in self.of_query(queries).split(1):
@@ -149,7 +153,7 @@ class Attention(nn.Module):
         """Return the weights (N, T_in) that come after the last ones."""
         around = functional.pad(last.T, (0, 0, WINDOW // 2, WINDOW // 2))
         around = around.unfold(0, WINDOW, 1)  # (T_in, N, WINDOW)
-        scores = self._pair_scores(query, keys + self.of_last(around))
+        scores = self._pair_scores(query, keys + self.of_last(self.filters(around)))
         return _softmax(scores, padding)[:, 0]
 
 

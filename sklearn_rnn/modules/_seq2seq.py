@@ -417,19 +417,19 @@ class Seq2SeqNetwork(nn.Module):
         """Return logits and weights after every symbol, and the last state."""
         state = self.initial_state(memory) if state is None else state
         embedded = self.target_embedding(y.transpose(0, 1))
+        n = self.spec.n_layers
         # Behind the layers' items stand the last weights of location attention.
-        layers, last = state[: self.spec.n_layers], state[self.spec.n_layers :]
-        states, state = self.decoder.run(embedded, state=layers)
-        contexts, weights = self._look_back(states, memory, *last)
+        last = state[n][0][0] if len(state) > n else None
+        states, state = self.decoder.run(embedded, state=state[:n])
+        contexts, weights = self._look_back(states, memory, last)
         if self.spec.attention == "location":
             state = (*state, (weights[None, :, -1],))
         both = torch.cat([states, contexts], dim=2)
         hidden = self.dropout(torch.tanh(self.combine(both)))
         return self.head(hidden.transpose(0, 1)), weights, state
 
-    def _look_back(self, states, memory, last=(None,)):
+    def _look_back(self, states, memory, last):
         if self.attention is not None:
-            last = None if last[0] is None else last[0][0]
             return self.attention(states, *memory[:2], memory.lengths, last)
         shape = (states.shape[1], len(states), len(memory.states))
         return memory.keys.expand(len(states), -1, -1), states.new_zeros(shape)

@@ -155,8 +155,7 @@ def _row(row, place, are_text, owner):
         return _hashable(row.tolist(), place)
     if not hasattr(row, "__len__") and pd.isna(row):
         raise InvalidSequenceError(
-            f"{place} is {row!r}, a missing value. Leave it out, or put an empty "
-            "string in its place where that is what it means."
+            f"{place} is {row!r}, a missing value. Leave it out."
         )
     kind = "a string" if isinstance(row, str) else f"of type {type(row).__name__}"
     wanted = "strings, as the first one is" if are_text else "lists of symbols"
@@ -166,7 +165,10 @@ def _row(row, place, are_text, owner):
     if not hasattr(row, "__len__"):
         name = place.partition("[")[0]
         wanted = "strings or lists of symbols"
-        way_out = f"If {name} is one sequence, pass [{name}]."
+        way_out = (
+            f"If {name} is one sequence, pass [{name}]; if its items are values to be "
+            f"read or written as text, pass [str(item) for item in {name}]."
+        )
     raise InvalidSequenceError(
         f"{place} is {kind}, but {owner} takes {wanted}. {way_out}"
     )

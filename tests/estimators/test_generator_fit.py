@@ -809,7 +809,6 @@ def test_auto_makes_300_updates_of_little_and_20_passes_over_some():
     assert some.n_iter_ == 20
 
 
-
 def test_callbacks_are_called_and_told_the_data():
     callback, seen = watcher("on_epoch_end", lambda net, **kwargs: len(net.history))
     batches, sizes = watcher("on_batch_end", lambda net, **kwargs: kwargs["n_targets"])

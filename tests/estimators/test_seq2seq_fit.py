@@ -51,7 +51,9 @@ def test_strings_are_reversed_and_come_back_as_strings(reverser):
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("attention_type", ["additive", "multiplicative", None])
+@pytest.mark.parametrize(
+    "attention_type", ["additive", "location", "multiplicative", None]
+)
 def test_every_cell_learns_with_every_attention(cell, attention_type):
     X, y = reversed_strings(longest=2)
     options = {"cell": cell, "attention_type": attention_type}

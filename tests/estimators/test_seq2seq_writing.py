@@ -6,6 +6,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import InvalidSequenceError, RNNSeq2Seq, SequenceTokenizer
+from sklearn_rnn.metrics import sequence_accuracy
 
 
 def reversed_strings(n=200, seed=0):
@@ -270,3 +271,22 @@ def test_numbers_of_features_are_those_of_the_last_fit():
     model = small(max_epochs=1).fit(np.zeros((10, 2)), Y)
     assert model.n_features_in_ == 2
     assert not hasattr(model.fit(X, Y), "n_features_in_")
+
+
+def reversed_digits(n, shortest, longest, seed=0):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(shortest, longest + 1, n)
+    X = ["".join(map(str, rng.integers(10, size=k))) for k in lengths]
+    return X, [x[::-1] for x in X]
+
+
+def test_location_attention_reverses_strings_far_longer_than_it_has_seen():
+    X, y = reversed_digits(100, 13, 14, seed=2)
+    share = {}
+    for kind in ("location", "additive"):
+        model = small(hidden_size=32, embedding_dim=16, attention_type=kind)
+        model.set_params(max_epochs=12, learning_rate=0.01, random_state=1)
+        model.fit(*reversed_digits(2000, 1, 8))
+        share[kind] = sequence_accuracy(y, model.predict(X))
+    assert share["location"] > 0.8
+    assert share["additive"] < 0.4

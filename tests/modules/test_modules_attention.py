@@ -6,7 +6,7 @@ import torch
 
 from sklearn_rnn.modules import Attention, _attention
 
-KINDS = ["additive", "multiplicative"]
+KINDS = ["additive", "location", "multiplicative"]
 LENGTHS = torch.tensor([3, 1, 4])
 
 
@@ -28,11 +28,16 @@ def look(attention, queries, memory, lengths=None):
     return attention(queries, memory, attention.keys(memory), lengths)
 
 
-def score_by_hand(attention, query, step):
+def score_by_hand(attention, query, steps, last, t):
     W = attention.of_memory.weight
-    if attention.of_memory.bias is None:
-        return query @ W @ step
-    hidden = attention.of_query.weight @ query + W @ step + attention.of_memory.bias
+    if attention.kind == "multiplicative":
+        return query @ W @ steps[t]
+    hidden = attention.of_query.weight @ query + W @ steps[t] + attention.of_memory.bias
+    if attention.kind == "location":
+        places = t + torch.arange(_attention.WINDOW) - _attention.WINDOW // 2
+        inside = (places >= 0) & (places < len(steps))
+        filters = attention.filters.weight[:, inside] @ last[places[inside]]
+        hidden = hidden + attention.of_last.weight @ filters
     return attention.score.weight[0] @ torch.tanh(hidden)
 
 
@@ -41,9 +46,12 @@ def test_attention_is_the_papers_formula_pair_by_pair(kind):
     attention, (queries, memory) = make_attention(kind), make_inputs()
     contexts, weights = look(attention, queries, memory, LENGTHS)
     for n, length in enumerate(LENGTHS):
+        shares = torch.zeros(length, dtype=torch.double)
         for t, query in enumerate(queries[:, n]):
             own = memory[:length, n]
-            scores = [score_by_hand(attention, query, step) for step in own]
+            scores = [
+                score_by_hand(attention, query, own, shares, i) for i in range(length)
+            ]
             shares = torch.stack(scores).exp() / torch.stack(scores).exp().sum()
             context = sum(w * m for w, m in zip(shares, own, strict=True))
             close = {"rtol": 1e-12, "atol": 1e-14}
@@ -91,8 +99,36 @@ def test_gradients_of_attention(kind):
     )
 
 
-def test_pieces_give_the_same_gradients_as_the_whole(monkeypatch):
-    attention, inputs = make_attention("additive"), make_inputs()
+def test_location_attention_can_go_on_from_where_it_looked():
+    attention = Attention("location", query_size=5, memory_size=6).double()
+    for parameter in attention.parameters():
+        parameter.data.zero_()
+    # One filter sees the place before; all steps are alike otherwise.
+    attention.filters.weight.data[0, _attention.WINDOW // 2 - 1] = 1.0
+    attention.of_last.weight.data[0, 0] = attention.score.weight.data[0, 0] = 30.0
+    queries, memory = torch.zeros(4, 2, 5).double(), torch.zeros(6, 2, 6).double()
+    last = torch.eye(6).double()[[0, 2]]
+    lengths = torch.tensor([6, 4])
+    weights = attention(queries, memory, attention.keys(memory), lengths, last)[1]
+    assert weights[0].argmax(1).tolist() == [1, 2, 3, 4]
+    assert weights[1, 0].argmax() == 3
+    # Behind the last step of its own there is nothing to look at.
+    torch.testing.assert_close(weights[1, 1, :4], torch.full((4,), 0.25).double())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_queries_in_two_calls_are_those_of_one(kind):
+    attention, (queries, memory) = make_attention(kind), make_inputs()
+    keys = attention.keys(memory)
+    _, whole = attention(queries, memory, keys, LENGTHS)
+    _, first = attention(queries[:1], memory, keys, LENGTHS)
+    _, second = attention(queries[1:], memory, keys, LENGTHS, first[:, 0])
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
+
+
+@pytest.mark.parametrize("kind", ["additive", "location"])
+def test_pieces_give_the_same_gradients_as_the_whole(kind, monkeypatch):
+    attention, inputs = make_attention(kind), make_inputs()
 
     def results():
         leaves = [x.clone().requires_grad_() for x in inputs]

@@ -354,7 +354,7 @@ def make_sources():
     return torch.randint(0, 8, (3, 6, 1), generator=generator), torch.tensor([4, 6, 1])
 
 
-@pytest.mark.parametrize("attention", ["additive", "multiplicative", None])
+@pytest.mark.parametrize("attention", ["additive", "location", "multiplicative", None])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_wide_beam_over_a_network_finds_the_best_of_all(cell, attention):
     network = make_network(cell, attention)

@@ -18,7 +18,7 @@ from sklearn_rnn.modules import (
 BEGIN = 1
 LENGTHS = torch.tensor([3, 1, 5])
 READS = ["symbols", "sequences", "vectors"]
-ATTENTIONS = ["additive", "multiplicative", None]
+ATTENTIONS = ["additive", "location", "multiplicative", None]
 CLOSE = {"rtol": 1e-12, "atol": 1e-14}
 
 
@@ -370,6 +370,17 @@ def test_selected_rows_go_on_as_those_sequences(cell, attention):
     torch.testing.assert_close(part[0], whole[0][rows], **CLOSE)
     torch.testing.assert_close(part[1], select_state(whole[1], rows), **CLOSE)
     torch.testing.assert_close(part[2], whole[2][rows], **CLOSE)
+
+
+def test_location_attention_goes_on_from_the_last_weights():
+    network = make_network(attention="location", n_layers=2)
+    x, lengths, y = make_batch()
+    memory = network.encode(x, lengths)
+    _, state, weights = network.step(y[:, 0], memory, network.initial_state(memory))
+    assert torch.equal(state[-1][0][0], weights)
+    moved = (*state[:-1], (weights.roll(1, dims=1)[None],))
+    stayed, other = (network.step(y[:, 1], memory, s)[2] for s in (state, moved))
+    assert not torch.allclose(stayed, other)
 
 
 def test_a_memory_without_lengths_can_be_selected_from():
