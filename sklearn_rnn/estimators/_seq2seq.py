@@ -58,9 +58,9 @@ default="multiplicative"
         "additive" that also sees where it looked for the symbol before: choose it
         where one place leads to the next, as in spelling, speech, copying or
         reversing: strings that were longer than those of training were reversed
-        right by it alone. It goes step by step, and trains a fifth longer. None shows the decoder the encoder's
-        last state alone, at every step. A vector is one step: there attention has
-        nothing to choose from.
+        right by it alone. It goes step by step, and trains a fifth longer. None
+        shows the decoder the encoder's last state alone, at every step. A vector
+        is one step: there attention has nothing to choose from.
     source : {"auto", "symbols", "sequences", "vectors"}, default="auto"
         What `X` holds. "auto" takes a 2-D array or frame of numbers for one
         vector a row, a 3-D array, a list of 2-D arrays or of lists of floats for
@@ -228,9 +228,9 @@ None, default="cosine"
     translation by jointly learning to align and translate", ICLR 2015
     (additive). Luong, Pham and Manning, "Effective approaches to attention-based
     neural machine translation", EMNLP 2015 (multiplicative). Chorowski et al.,
-    "Attention-based models for speech recognition", NeurIPS 2015 (location). Bengio et al.,
-    "Scheduled sampling for sequence prediction with recurrent neural networks",
-    NeurIPS 2015. Wu et al., "Google's neural machine translation system",
+    "Attention-based models for speech recognition", NeurIPS 2015 (location). Bengio
+    et al., "Scheduled sampling for sequence prediction with recurrent neural
+    networks", NeurIPS 2015. Wu et al., "Google's neural machine translation system",
     arXiv:1609.08144, 2016 (length penalty). Luong et al., "Addressing the rare
     word problem in neural machine translation", ACL 2015 (copying).
 
