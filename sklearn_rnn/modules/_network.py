@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from sklearn_rnn.modules._core import RecurrentCore
-from sklearn_rnn.modules._dropout import HeldDropout, InputDropout, LockedDropout
+from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
-from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._pooling import POOLINGS
+from sklearn_rnn.modules._whole import WholeNetwork, build
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class NetworkSpec:
     train_embeddings: bool = True
 
 
-class SequenceNetwork(nn.Module):
+class SequenceNetwork(WholeNetwork):
     """A recurrent network from a batch of sequences to outputs.
 
     Parameters
@@ -114,8 +114,7 @@ class SequenceNetwork(nn.Module):
     """
 
     def __init__(self, spec):
-        super().__init__()
-        self.spec = spec
+        super().__init__(spec)
         width = spec.n_features
         if spec.n_tokens is not None:
             self.embedding = TokenEmbedding(
@@ -149,8 +148,6 @@ class SequenceNetwork(nn.Module):
             self.head = TiedHead(self.embedding, self.core.output_size)
         else:
             self.head = nn.Linear(self.core.output_size, spec.n_outputs)
-        self.register_buffer("center", torch.zeros(spec.n_features, dtype=torch.double))
-        self.register_buffer("factor", torch.ones(spec.n_features, dtype=torch.double))
 
     def forward(self, x, lengths=None):
         """Compute the outputs for a padded batch.
@@ -256,29 +253,6 @@ class SequenceNetwork(nn.Module):
             outputs = outputs.amax(dim=1) - outputs.mean(dim=1)
         return torch.autograd.grad(outputs.sum(), inputs)[0].transpose(0, 1)
 
-    def set_input_scaling(self, center, factor):
-        """Let inputs enter the core as ``(x - center) * factor``.
-
-        Parameters
-        ----------
-        center, factor : array-like of shape (n_features,)
-            In the units of the steps.
-        """
-        self.center.copy_(torch.as_tensor(center))
-        self.factor.copy_(torch.as_tensor(factor))
-
-    def seed_dropout(self, generator):
-        """Draw every dropout mask from `generator` from now on.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            On the network's device.
-        """
-        for module in self.modules():
-            if isinstance(module, HeldDropout):
-                module.generator = generator
-
 
 def build_network(spec, dtype, generator=None):
     """Build a network without touching any global random state.
@@ -307,13 +281,4 @@ def build_network(spec, dtype, generator=None):
     >>> sum(p.numel() for p in network.parameters())
     13
     """
-    # torch's modules draw from the global generator when built on a real device.
-    with torch.device("meta"):
-        network = SequenceNetwork(spec)
-    for parameter in network.parameters():
-        parameter.data = parameter.data.to(dtype)
-    network.to_empty(device="cpu")
-    network.set_input_scaling(torch.zeros(spec.n_features), torch.ones(spec.n_features))
-    if generator is not None:
-        initialize(network, generator)
-    return network
+    return build(SequenceNetwork, spec, dtype, generator)

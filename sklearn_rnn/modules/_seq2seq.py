@@ -8,10 +8,10 @@ from torch import nn
 
 from sklearn_rnn.modules._attention import Attention
 from sklearn_rnn.modules._core import RecurrentCore
-from sklearn_rnn.modules._dropout import HeldDropout, InputDropout, LockedDropout
+from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
-from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._pooling import LastPooling
+from sklearn_rnn.modules._whole import WholeNetwork, build
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class VectorEncoder(nn.Module):
         return torch.tanh(self.hidden(x))
 
 
-class Seq2SeqNetwork(nn.Module):
+class Seq2SeqNetwork(WholeNetwork):
     """An encoder, and a decoder that looks back at what the encoder read.
 
     The decoder's recurrence reads the symbols written so far and nothing else;
@@ -241,8 +241,8 @@ class Seq2SeqNetwork(nn.Module):
     """
 
     def __init__(self, spec):
-        super().__init__()
-        self.spec, self.own_share, self.generator = spec, 0.0, None
+        super().__init__(spec)
+        self.own_share, self.generator = 0.0, None
         H = spec.hidden_size
         self._build_encoder()
         width = self.encoder.output_size
@@ -288,8 +288,6 @@ class Seq2SeqNetwork(nn.Module):
             self.encoder = VectorEncoder(width, spec.hidden_size)
         else:
             self.encoder = self._core(width, spec.bidirectional)
-        self.register_buffer("center", torch.zeros(spec.n_features, dtype=torch.double))
-        self.register_buffer("factor", torch.ones(spec.n_features, dtype=torch.double))
 
     def forward(self, x, lengths, y, y_lengths=None):
         """Compute the logits of the next symbol after every symbol of `y`.
@@ -448,17 +446,6 @@ class Seq2SeqNetwork(nn.Module):
         given = torch.where(luck < self.own_share, own, y[:, 1:])
         return torch.cat([y[:, :1], given], dim=1)
 
-    def set_input_scaling(self, center, factor):
-        """Let inputs enter the encoder as ``(x - center) * factor``.
-
-        Parameters
-        ----------
-        center, factor : array-like of shape (n_features,)
-            In the units of the steps.
-        """
-        self.center.copy_(torch.as_tensor(center))
-        self.factor.copy_(torch.as_tensor(factor))
-
     def seed_dropout(self, generator):
         """Draw every dropout mask and own symbol from `generator` from now on.
 
@@ -467,10 +454,8 @@ class Seq2SeqNetwork(nn.Module):
         generator : torch.Generator
             On the network's device.
         """
+        super().seed_dropout(generator)
         self.generator = generator
-        for module in self.modules():
-            if isinstance(module, HeldDropout):
-                module.generator = generator
 
 
 def build_seq2seq(spec, dtype, generator=None):
@@ -502,13 +487,4 @@ def build_seq2seq(spec, dtype, generator=None):
     >>> sum(p.numel() for p in network.parameters())
     53
     """
-    # torch's modules draw from the global generator when built on a real device.
-    with torch.device("meta"):
-        network = Seq2SeqNetwork(spec)
-    for parameter in network.parameters():
-        parameter.data = parameter.data.to(dtype)
-    network.to_empty(device="cpu")
-    network.set_input_scaling(torch.zeros(spec.n_features), torch.ones(spec.n_features))
-    if generator is not None:
-        initialize(network, generator)
-    return network
+    return build(Seq2SeqNetwork, spec, dtype, generator)
