@@ -45,10 +45,12 @@ or StepTargets
 
     @property
     def n_targets(self):
-        """Targets of all steps; None where each sequence has one."""
+        """Targets of each sequence's steps, (n_sequences,); None where it has one."""
         if not isinstance(self.targets, StepTargets):
             return None
-        return max(1, int(has_target(self.targets.values).sum()))
+        exists = has_target(self.targets.values).cpu().numpy()
+        exists = exists.reshape(len(exists), -1).sum(axis=1)
+        return np.add.reduceat(exists, np.cumsum(self.lengths) - self.lengths)
 
     def by_length(self, rows):
         """Sort some sequences by length; of equals, the first one stays first.

@@ -185,14 +185,15 @@ class SequenceNet(NeuralNet):
 
     def _targets_an_update(self, data, n_batches):
         """Return how many targets an update has on average, if that varies."""
-        if data.n_targets is None:
+        n_targets, lengths = data.n_targets, data.lengths
+        if n_targets is None:
             return None
-        lengths, size = data.lengths, self.bptt_steps or data.lengths.max()
-        all_have_targets = data.n_targets % lengths.sum() == 0
-        if lengths.min() == lengths.max() and all_have_targets:
-            if lengths[0] <= size or lengths[0] % size == 0:
-                return None
-        return data.n_targets / n_batches / max(1, lengths.mean() / size)
+        size = self.bptt_steps or lengths.max()
+        are_whole = lengths.max() <= size
+        are_full_pieces = (lengths % size == 0).all() and (n_targets == lengths).all()
+        if n_targets.min() == n_targets.max() and (are_whole or are_full_pieces):
+            return None
+        return n_targets.sum() / n_batches / max(1, lengths.mean() / size)
 
     def _start_training(self, n_batches):
         callbacks = [callback for _, callback in self.callbacks_]

@@ -50,7 +50,7 @@ class NextStepDataset:
         self.targets = None  # what skorch's callbacks are told about
         # Predicted steps of each sequence; counted once, as there may be millions.
         self.lengths = sequences.lengths - 1
-        self.n_targets = int(self.lengths.sum())
+        self.n_targets = self.lengths
 
     def __len__(self):
         return len(self.sequences)

@@ -39,7 +39,7 @@ class PairDataset:
         self.targets = None  # what skorch's callbacks are told about
         # Steps of the longer one of each pair.
         self.lengths = np.maximum(sources.lengths, targets.lengths)
-        self.n_targets = int((targets.lengths - 1).sum())
+        self.n_targets = targets.lengths - 1
 
     def __len__(self):
         return len(self.sources)

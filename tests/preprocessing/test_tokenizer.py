@@ -337,7 +337,7 @@ def test_without_tokenizers_the_way_to_it_is_named(monkeypatch):
     "X, error, message",
     [
         ("one text", TypeError, "a single string, but SequenceTokenizer"),
-        (b"bytes", TypeError, "a single string"),
+        (b"bytes", TypeError, "is bytes"),
         (pd.DataFrame({"text": ["a"]}), TypeError, r"such as X\['text'\]"),
         ({"text": "a"}, TypeError, "of type dict"),
         (None, TypeError, "of type NoneType"),
