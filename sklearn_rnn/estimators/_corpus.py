@@ -119,6 +119,31 @@ def _check_frames(X, owner, name):
     return frames
 
 
+def refuse_another_kind(are_text, fitted, name):
+    """Refuse strings where lists of symbols were learned, and the other way round.
+
+    Parameters
+    ----------
+    are_text : bool
+        Whether strings are given now.
+    fitted : SymbolCorpus or SymbolSource
+        What fit read.
+    name : str
+        What is read, for the message.
+
+    Raises
+    ------
+    TypeError
+        If it is not of the kind that fit read.
+    """
+    if are_text != fitted.are_text:
+        kinds = ["lists of symbols", "strings"]
+        raise TypeError(
+            f"{name} holds {kinds[are_text]}, but {fitted.owner} was fitted on "
+            f"{kinds[fitted.are_text]}."
+        )
+
+
 def _is_empty(prompt):
     """Tell whether there is nothing to continue."""
     try:
@@ -187,12 +212,7 @@ class SymbolCorpus(NamedTuple):
                 f"{name} holds frames, but {self.owner} was fitted on symbols."
             )
         rows, are_text = _check_symbols(X, self.owner, name)
-        if are_text != self.are_text:
-            kinds = ["lists of symbols", "strings"]
-            raise TypeError(
-                f"{name} holds {kinds[are_text]}, but {self.owner} was fitted on "
-                f"{kinds[self.are_text]}."
-            )
+        refuse_another_kind(are_text, self, name)
         sequences = self.vocabulary.encode_all(rows, bounded=True)
         if self.learns_ends:
             return sequences

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._generator_fit import GeneratorFit
-from sklearn_rnn.estimators._sampling import Sampling
+from sklearn_rnn.estimators._sampling import Sampling, check_count
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.estimators._trainer import Trainer
@@ -390,10 +390,10 @@ None, default="cosine"
         ValueError
             If an option is outside its range, or does not go with frames.
         """
-        rows = [[] for _ in range(self._check_count(n, "n") if n is not None else 1)]
+        rows = [[] for _ in range(check_count(n, "n") if n is not None else 1)]
         for drawn, is_live in self._written(
             prompt,
-            self._check_count(n_steps, "n_steps"),
+            check_count(n_steps, "n_steps"),
             Sampling(temperature, top_k, top_p),
             len(rows),
             random_state,
@@ -438,7 +438,7 @@ None, default="cosine"
             As ``sample`` does, when called.
         """
         if n_steps is not None:
-            n_steps = self._check_count(n_steps, "n_steps")
+            n_steps = check_count(n_steps, "n_steps")
         sampling = Sampling(temperature, top_k, top_p)
         written = self._written(prompt, n_steps, sampling, 1, random_state)
         return (self._corpus.decode([drawn[0]])[0] for drawn, _ in written)
@@ -461,7 +461,7 @@ None, default="cosine"
             come. Of frames: the features that are likeliest to be 1, each with
             its own probability.
         """
-        k = self._check_count(k, "k")
+        k = check_count(k, "k")
         logits, _ = self._read_prompt(prompt)
         if self._corpus.of_frames:
             chances = torch.sigmoid(logits[0].double()).numpy()
@@ -592,18 +592,13 @@ None, default="cosine"
             steps = log_likelihoods(network, criterion, data, self.net_.device)
         return steps, data.lengths
 
-    def _check_count(self, number, name):
-        if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
-            raise ValueError(f"{name}={number!r} must be a whole number from 1.")
-        return int(number)
-
     # Writing.
 
     def _written(self, prompt, n_steps, sampling, n, random_state):
         """Check everything now, and return what writes."""
         check_is_fitted(self)
         sampling.check()
-        if self._corpus.of_frames and (sampling.top_k or sampling.top_p) is not None:
+        if self._corpus.of_frames and sampling[1:] != (None, None):
             raise ValueError(
                 "top_k and top_p choose among symbols; the features of a frame are "
                 "drawn each by itself. Use temperature."

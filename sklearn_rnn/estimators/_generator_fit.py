@@ -5,10 +5,11 @@ import math
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_rnn.estimators._corpus import read_corpus
+from sklearn_rnn.estimators._samples import read_weights
 from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._steps import object_array
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import flat_rows
@@ -87,20 +88,13 @@ class GeneratorFit(Trainer):
             return
         self._remember("min_count", "max_symbols")
         symbols = self._corpus.vocabulary.symbols
-        self.symbols_ = np.empty(len(symbols), dtype=object)
-        self.symbols_[:] = symbols
+        self.symbols_ = object_array(symbols)
         self.n_symbols_ = len(symbols)
 
     def _read_weights(self, sample_weight, sequences):
         if sample_weight is None:
             return None
-        weights = _check_sample_weight(
-            sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weights.any():
-            raise ValueError(
-                "Sample weights must contain at least one non-zero number."
-            )
+        weights = read_weights(sample_weight, sequences)
         return None if (weights == weights[0]).all() else weights
 
     def _hold_out(self, sequences, weights, random_state):

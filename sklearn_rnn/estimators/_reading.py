@@ -2,10 +2,9 @@
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.estimators._samples import Samples
+from sklearn_rnn.estimators._samples import Samples, has_validation, read_weights
 from sklearn_rnn.sequences import (
     SequenceArray,
     check_features,
@@ -109,21 +108,12 @@ class SampleReader:
     def _read_weights(self, sample_weight, sequences, class_weights):
         if sample_weight is None:
             return class_weights
-        weights = _check_sample_weight(
-            sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weights.any():
-            raise ValueError(
-                "Sample weights must contain at least one non-zero number."
-            )
+        weights = read_weights(sample_weight, sequences)
         return weights if class_weights is None else weights * class_weights
 
     def _read_validation(self, X_val, y_val):
-        if X_val is None and y_val is None:
+        if not has_validation(X_val, y_val):
             return None
-        if X_val is None or y_val is None:
-            given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
-            raise ValueError(f"{given} was given without {missing}: pass both.")
         try:
             return self._read_samples(X_val, y_val, None, reset=False, training=False)
         except InvalidSequenceError as error:

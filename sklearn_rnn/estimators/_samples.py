@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_rnn.sequences import SequenceArray, flat_rows
 
@@ -104,3 +105,56 @@ or SequenceArray
             return there
         lengths = self.sequences.lengths
         return np.add.reduceat(there, np.cumsum(lengths) - lengths)
+
+
+def read_weights(sample_weight, X):
+    """Read the weights of sequences.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_sequences,)
+        As given to fit.
+    X : object
+        Has as many sequences.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,)
+        Float64, not all zero.
+
+    Raises
+    ------
+    ValueError
+        If one is negative or not finite, all are zero, or there are not as many as
+        sequences.
+    """
+    weights = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def has_validation(X_val, y_val):
+    """Tell whether validation data were given, and refuse one without the other.
+
+    Parameters
+    ----------
+    X_val, y_val : object or None
+        As given to fit.
+
+    Returns
+    -------
+    bool
+        False if both are None.
+
+    Raises
+    ------
+    ValueError
+        If one alone is None.
+    """
+    if (X_val is None) != (y_val is None):
+        given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
+        raise ValueError(f"{given} was given without {missing}: pass both.")
+    return X_val is not None

@@ -147,6 +147,26 @@ class Sampling(NamedTuple):
         return (drawn < chances).astype(np.uint8)
 
 
+def check_count(number, name):
+    """Refuse a count that is no whole number from 1; return it as an int.
+
+    Parameters
+    ----------
+    number : int
+        As given by the user.
+    name : str
+        What it is called, for the message.
+
+    Returns
+    -------
+    int
+        The same.
+    """
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"{name}={number!r} must be a whole number from 1.")
+    return int(number)
+
+
 def _is_real(number):
     return isinstance(number, Real) and not isinstance(number, bool)
 

@@ -11,9 +11,11 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._sampling import check_count
 from sklearn_rnn.estimators._seq2seq_fit import Seq2SeqFit
 from sklearn_rnn.estimators._sources import SOURCES, refuse_unequal
 from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._steps import object_array
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import beam_search
@@ -427,7 +429,7 @@ None, default="cosine"
         """
         found = self._search(X, 1, self.copy_unknown)
         pairs = zip(found, self._rows(X), strict=True)
-        return _as_array([self._decode(best[0], row) for best, row in pairs])
+        return object_array([self._decode(best[0], row) for best, row in pairs])
 
     def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[Any, float]]]:
         """Write the best few sequences for each one that is read.
@@ -453,8 +455,7 @@ None, default="cosine"
         InvalidSequenceError, TypeError
             If `X` is not of the kind that fit was given.
         """
-        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-            raise ValueError(f"n={n!r} must be a whole number from 1.")
+        n = check_count(n, "n")
         found = self._search(X, n, self.copy_unknown)
         return [
             _distinct(
@@ -491,8 +492,10 @@ None, default="cosine"
                 "attention_type=None."
             )
         if y is None:
-            return _as_array([best[0].attention for best in self._search(X, 1, True)])
-        return _as_array(self._alignments(X, y))
+            return object_array(
+                [best[0].attention for best in self._search(X, 1, True)]
+            )
+        return object_array(self._alignments(X, y))
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Compute 1 minus the symbol error rate of what ``predict`` writes.
@@ -610,14 +613,6 @@ def _distinct(answers):
         if all(written != other for other, _ in kept):
             kept.append((written, score))
     return kept
-
-
-def _as_array(items):
-    """Return a 1-D array of objects, whatever they are."""
-    array = np.empty(len(items), dtype=object)
-    for i, item in enumerate(items):
-        array[i] = item
-    return array
 
 
 def _step_blindly(network, tokens, memory, state):

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_sample_weight, _num_samples
+from sklearn.utils.validation import _num_samples
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators._samples import has_validation, read_weights
 from sklearn_rnn.estimators._sources import (
     NumberSource,
     kind_of_source,
@@ -15,6 +16,8 @@ from sklearn_rnn.estimators._sources import (
     refuse_unequal,
 )
 from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._steps import object_array
+from sklearn_rnn.estimators._tokens import start_embedding
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.modules import Seq2SeqSpec, build_seq2seq
 from sklearn_rnn.sequences import flat_rows
@@ -90,13 +93,7 @@ class Seq2SeqFit(Trainer):
         if sample_weight is None:
             return X, y, None
         refuse_unequal(_num_samples(X), _num_samples(y))
-        weights = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weights.any():
-            raise ValueError(
-                "Sample weights must contain at least one non-zero number."
-            )
+        weights = read_weights(sample_weight, X)
         # A weight of zero means: as if it were not there, in the vocabulary, too.
         rows = np.flatnonzero(weights)
         return _safe_indexing(X, rows), _safe_indexing(y, rows), weights[rows]
@@ -153,11 +150,8 @@ class Seq2SeqFit(Trainer):
         return PairDataset(sources, targets, weights)
 
     def _read_validation(self, X_val, y_val):
-        if X_val is None and y_val is None:
+        if not has_validation(X_val, y_val):
             return None
-        if X_val is None or y_val is None:
-            given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
-            raise ValueError(f"{given} was given without {missing}: pass both.")
         return self._read_pairs(X_val, y_val, suffix="_val")
 
     def _on_device(self, pairs):
@@ -239,13 +233,8 @@ class Seq2SeqFit(Trainer):
         counts = np.bincount(pairs.written.values[rows, 0], minlength=n_outputs)
         shares = np.maximum(counts, PRIOR_COUNT) / counts.sum()
         network.head.bias.copy_(torch.from_numpy(np.log(shares)))
-        # Ids that training does not show say nothing, instead of something random.
         if network.spec.reads == "symbols":
-            rows = flat_rows(pairs.sources.starts, pairs.sources.lengths)
-            counts = np.bincount(
-                pairs.sources.values[rows, 0], minlength=network.spec.n_source_tokens
-            )
-            network.embedding.weight[:-1][counts == 0] = 0.0
+            start_embedding(network.embedding, pairs.sources)
 
     def _criterion(self):
         return WeightedLoss(
@@ -281,6 +270,4 @@ def _select(pairs, rows):
 def _as_objects(vocabulary):
     if vocabulary is None:
         return None
-    symbols = np.empty(len(vocabulary.symbols), dtype=object)
-    symbols[:] = vocabulary.symbols
-    return symbols
+    return object_array(vocabulary.symbols)

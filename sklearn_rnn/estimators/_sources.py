@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.estimators._corpus import are_frames
+from sklearn_rnn.estimators._corpus import are_frames, refuse_another_kind
 from sklearn_rnn.sequences import (
     PADDING,
     SequenceArray,
@@ -80,12 +80,7 @@ class SymbolSource(NamedTuple):
     def rows(self, X, name="X"):
         """Return the sequences as strings or lists of symbols."""
         rows, are_text = _symbols(X, self.owner, name)
-        if are_text != self.are_text:
-            kinds = ["lists of symbols", "strings"]
-            raise TypeError(
-                f"{name} holds {kinds[are_text]}, but {self.owner} was fitted on "
-                f"{kinds[self.are_text]}."
-            )
+        refuse_another_kind(are_text, self, name)
         return rows
 
     def read(self, X, estimator, *, name="X", reset=False):

@@ -31,9 +31,27 @@ def split_steps(values, lengths, *, as_array):
     """
     if as_array and (lengths == lengths[0]).all():
         return values.reshape(len(lengths), lengths[0], *values.shape[1:])
-    pieces = np.empty(len(lengths), dtype=object)
-    pieces[:] = np.split(values, np.cumsum(lengths)[:-1])
-    return pieces
+    return object_array(np.split(values, np.cumsum(lengths)[:-1]))
+
+
+def object_array(items):
+    """Put objects into a 1-D array, whatever they are.
+
+    Parameters
+    ----------
+    items : list
+        Also of lists, tuples or arrays of one length, of which NumPy would make
+        more dimensions.
+
+    Returns
+    -------
+    ndarray of object, of shape (n_items,)
+        One item a place.
+    """
+    array = np.empty(len(items), dtype=object)
+    for i, item in enumerate(items):
+        array[i] = item
+    return array
 
 
 def score_steps(metric, y_true, y_pred, weights=None):
