@@ -9,6 +9,7 @@ from sklearn_rnn.sequences import (
     BEGIN,
     END,
     PADDING,
+    REPLACEMENT,
     UNKNOWN,
     SequenceArray,
     Vocabulary,
@@ -16,9 +17,6 @@ from sklearn_rnn.sequences import (
     check_sequences,
     check_symbols,
 )
-
-# How symbols of text that the vocabulary does not know are written.
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def read_corpus(X, *, owner, min_count, max_symbols):

@@ -9,13 +9,13 @@ from sklearn.utils.validation import validate_data
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._corpus import are_frames, refuse_another_kind
 from sklearn_rnn.sequences import (
-    PADDING,
     SequenceArray,
     Vocabulary,
     are_ids,
     check_features,
     check_sequences,
     check_symbols,
+    sequences_of_ids,
 )
 
 # Values that tell numbers from symbols: a float among them is a number.
@@ -85,20 +85,12 @@ class SymbolSource(NamedTuple):
 
     def read(self, X, estimator, *, name="X", reset=False):
         """Return the sequences as ids; an empty one is one step of padding."""
-        return _ids(self.vocabulary, self.rows(X, name))
+        rows = self.rows(X, name)
+        return sequences_of_ids([self.vocabulary.encode(row) for row in rows])
 
 
 def _symbols(X, owner, name):
     return check_symbols(X, owner=owner, name=name, allow_empty=True)
-
-
-def _ids(vocabulary, rows):
-    ids = [vocabulary.encode(row) for row in rows]
-    nothing = np.array([PADDING], dtype=ids[0].dtype)
-    ids = [row if len(row) else nothing for row in ids]
-    lengths = np.array([len(row) for row in ids])
-    values = np.concatenate(ids)[:, np.newaxis]
-    return SequenceArray(values, np.cumsum(lengths) - lengths, lengths)
 
 
 def learn_symbols(X, *, owner, name, min_count, max_symbols):

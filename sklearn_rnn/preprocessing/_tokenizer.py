@@ -17,17 +17,17 @@ from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._subwords import N_BYTES, Subwords, check_encodable
 from sklearn_rnn.sequences import (
     PADDING,
+    REPLACEMENT,
     SequenceArray,
     SequencesLike,
     Vocabulary,
     check_sequences,
     check_symbols,
+    sequences_of_ids,
 )
 
 # What the special ids are called, in their order.
 SPECIALS = ("<pad>", "<unk>")
-# For a character that is unknown: Unicode's own sign for that.
-UNKNOWN_CHARACTER = "\ufffd"
 # Subwords unless max_tokens says how many: enough for the common words of a
 # language whole.
 N_SUBWORDS = 8000
@@ -363,11 +363,7 @@ class SequenceTokenizer(
 
     def _encode(self, rows):
         ids = [self._encode_row(row)[: self.max_length] for row in rows]
-        ids = [row if len(row) else np.array([PADDING], row.dtype) for row in ids]
-        lengths = np.array([len(row) for row in ids])
-        values = np.concatenate(ids)[:, np.newaxis]
-        starts = np.cumsum(lengths) - lengths
-        return SequenceArray(values, starts, lengths, tokens=self.tokens_)
+        return sequences_of_ids(ids, self.tokens_)
 
     def _encode_row(self, row):
         ids = self._coder.encode(row)
@@ -393,5 +389,5 @@ class SequenceTokenizer(
         if not self._are_text:
             return self._coder.decode(ids, unknown=SPECIALS[1])
         if self.level == "char":
-            return "".join(self._coder.decode(ids, unknown=UNKNOWN_CHARACTER))
+            return "".join(self._coder.decode(ids, unknown=REPLACEMENT))
         return " ".join(self._coder.decode(ids, unknown=SPECIALS[1]))

@@ -20,8 +20,10 @@ from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
     END,
     PADDING,
+    REPLACEMENT,
     UNKNOWN,
     Vocabulary,
+    sequences_of_ids,
 )
 from sklearn_rnn.sequences._windows import make_windows, trailing_windows
 
@@ -29,6 +31,7 @@ __all__ = [
     "BEGIN",
     "END",
     "PADDING",
+    "REPLACEMENT",
     "SequenceArray",
     "SequencesLike",
     "StepValues",
@@ -46,5 +49,6 @@ __all__ = [
     "is_list_of_sequences",
     "is_missing",
     "make_windows",
+    "sequences_of_ids",
     "trailing_windows",
 ]

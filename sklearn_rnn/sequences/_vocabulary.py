@@ -169,6 +169,30 @@ class Vocabulary:
         ]
 
 
+def sequences_of_ids(ids, tokens=None):
+    """Put sequences of ids into one container; an empty one becomes one padding.
+
+    Parameters
+    ----------
+    ids : list of ndarray of shape (n_ids_i,)
+        All of one type.
+    tokens : ndarray of object, default=None
+        What the ids stand for.
+
+    Returns
+    -------
+    SequenceArray
+        One feature, the id.
+    """
+    ids = [row if len(row) else np.array([PADDING], dtype=row.dtype) for row in ids]
+    lengths = np.array([len(row) for row in ids])
+    values, starts = np.concatenate(ids)[:, np.newaxis], np.cumsum(lengths) - lengths
+    return SequenceArray(values, starts, lengths, tokens=tokens)
+
+
+# How a character that is unknown is written: Unicode's own sign for that.
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
 # Types that a SequenceArray stores as they are, and how many ids they hold.
 SMALLEST_IDS = (np.uint8, np.int16, np.int32)
 LARGEST_IDS = (2**8, 2**15)
