@@ -536,7 +536,7 @@ None, default="cosine"
         """Return the best hypotheses for each sequence of X."""
         check_is_fitted(self)
         self._validate_params()  # those of writing may be set after fit
-        self._check_copies()
+        self._check_options()
         sources = self._source.read(X, self)
         found = [None] * len(sources)
         with limit_threads(self._n_threads()):

@@ -11,7 +11,13 @@ from sklearn_rnn.modules._dropout import (
 )
 from sklearn_rnn.modules._embedding import TiedHead, TokenDropout, TokenEmbedding
 from sklearn_rnn.modules._initialize import initialize
-from sklearn_rnn.modules._network import NetworkSpec, SequenceNetwork, build_network
+from sklearn_rnn.modules._network import (
+    NetworkSpec,
+    SequenceNetwork,
+    build_network,
+    join_steps,
+    n_joined,
+)
 from sklearn_rnn.modules._pooling import (
     POOLINGS,
     AttentionPooling,
@@ -57,6 +63,8 @@ __all__ = [
     "build_network",
     "build_seq2seq",
     "initialize",
+    "join_steps",
+    "n_joined",
     "reverse_steps",
     "select_state",
     "valid_steps",

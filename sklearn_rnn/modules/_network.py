@@ -55,6 +55,8 @@ class NetworkSpec:
         Id that says unknown, as ids beyond the vocabulary do; None has none.
     train_embeddings : bool, default=True
         Whether training changes the embeddings.
+    subsampling : int, default=1
+        Steps that the core reads as one, joined.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class NetworkSpec:
     tied: bool = False
     unknown_token: int | None = None
     train_embeddings: bool = True
+    subsampling: int = 1
 
 
 class SequenceNetwork(WholeNetwork):
@@ -130,7 +133,7 @@ class SequenceNetwork(WholeNetwork):
         self.input_dropout = hide(spec.input_dropout)
         self.core = RecurrentCore(
             spec.cell,
-            width,
+            width * spec.subsampling,
             spec.hidden_size,
             spec.n_layers,
             spec.bidirectional,
@@ -163,10 +166,29 @@ class SequenceNetwork(WholeNetwork):
         Returns
         -------
         Tensor of shape (N, n_outputs), or (N, T, n_outputs) without pooling
-            Logits of a classifier, standardised targets of a regressor.
+            Logits of a classifier, standardised targets of a regressor. With
+            subsampling T is ``ceil(T / subsampling)``.
         """
         states, _ = self.run(x, lengths)
+        lengths = self.n_read(lengths)
         return self._outputs(states, lengths)
+
+    def n_read(self, lengths):
+        """Tell how many steps of sequences the core reads.
+
+        Parameters
+        ----------
+        lengths : LongTensor of shape (N,) or None
+            Steps of each sequence.
+
+        Returns
+        -------
+        LongTensor of shape (N,) or None
+            Fewer with subsampling.
+        """
+        if lengths is None or self.spec.subsampling == 1:
+            return lengths
+        return n_joined(lengths, self.spec.subsampling)
 
     def _outputs(self, states, lengths):
         if self.pooling is None:
@@ -197,7 +219,8 @@ class SequenceNetwork(WholeNetwork):
             Of the core, after step T.
         """
         x = self.input_dropout(self._inputs(x, new_masks), new_masks)
-        return self.core.run(x, lengths, state, new_masks)
+        x = join_steps(x, self.spec.subsampling)
+        return self.core.run(x, self.n_read(lengths), state, new_masks)
 
     def _inputs(self, x, new_masks=True):
         """Return steps as the core reads them, (T, N, F): torch's own order."""
@@ -252,6 +275,60 @@ class SequenceNetwork(WholeNetwork):
         if of_classes:
             outputs = outputs.amax(dim=1) - outputs.mean(dim=1)
         return torch.autograd.grad(outputs.sum(), inputs)[0].transpose(0, 1)
+
+
+def n_joined(n_steps, size):
+    """Tell how many steps remain when some are joined into one each.
+
+    Parameters
+    ----------
+    n_steps : int, ndarray or Tensor of int
+        Steps of a sequence.
+    size : int
+        Steps joined into one.
+
+    Returns
+    -------
+    int, ndarray or Tensor of int
+        The last one may be joined of fewer.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.modules import n_joined
+    >>> n_joined(7, 3)
+    3
+    """
+    return (n_steps + size - 1) // size
+
+
+def join_steps(x, size):
+    """Join neighbouring steps, their features side by side (frame stacking).
+
+    Parameters
+    ----------
+    x : Tensor of shape (T, N, F)
+        A batch, time first; padding repeats each sequence's last step.
+    size : int
+        Steps joined into one.
+
+    Returns
+    -------
+    Tensor of shape (ceil(T / size), N, size * F)
+        The last step is repeated where some are missing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import join_steps
+    >>> join_steps(torch.arange(3.0).reshape(3, 1, 1), 2)[:, 0]
+    tensor([[0., 1.],
+            [2., 2.]])
+    """
+    if size == 1:
+        return x
+    n_missing = -len(x) % size
+    x = torch.cat([x, x[-1:].expand(n_missing, -1, -1)])
+    return x.unflatten(0, (-1, size)).transpose(1, 2).flatten(2)
 
 
 def build_network(spec, dtype, generator=None):

@@ -28,6 +28,7 @@ FIELDS = (
     "moments",
     "anchored",
     "tokens",
+    "variation",
 )
 
 
@@ -65,6 +66,12 @@ class SequenceArray:
         What each id stands for, where the steps are ids of tokens: ``tokens[3]``
         is the word, character or symbol whose id is 3. A `SequenceTokenizer`
         sets it.
+    variation : object, default=None
+        What draws the steps anew while a network trains on them (see ``vary``);
+        everything else reads the steps as they are. Has a method
+        ``draw(starts, lengths, random_state)`` that returns the steps of
+        sequences, one after another, in the units of `values`. A
+        `LogMelSpectrogram` with augmentation sets it.
 
     Attributes
     ----------
@@ -107,6 +114,7 @@ class SequenceArray:
         moments: np.ndarray | None = None,
         anchored: np.ndarray | None = None,
         tokens: np.ndarray | None = None,
+        variation: Any = None,
     ) -> None:
         self.values = read_only(numbers(values))
         self.starts = read_only(row_numbers(starts, "starts"))
@@ -117,6 +125,7 @@ class SequenceArray:
         self.moments = moments
         self.anchored = anchored
         self.tokens = tokens
+        self.variation = variation
         self._check()
 
     def _check(self):
@@ -379,6 +388,46 @@ class SequenceArray:
             Read through the same affine map.
         """
         return self._replace(starts=starts, lengths=lengths)
+
+    def vary(self, indices: np.ndarray, random_state: np.random.RandomState) -> Self:
+        """Return some sequences as they are read in training: varied at random.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Which.
+        random_state : numpy.random.RandomState
+            Source of the variation.
+
+        Returns
+        -------
+        SequenceArray
+            In the order of `indices`. Without a `variation`, the sequences as
+            they are.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import SequenceArray
+        >>> class Louder:
+        ...     def draw(self, starts, lengths, random_state):
+        ...         return np.full((lengths.sum(), 1), 9.0)
+        >>> X = SequenceArray(np.ones((3, 1)), [0], [3], variation=Louder())
+        >>> X.vary(np.array([0]), np.random.RandomState(0))[0].ravel()
+        array([9., 9., 9.])
+        >>> X[0].ravel()
+        array([1., 1., 1.])
+        """
+        chosen = self[indices]
+        if self.variation is None:
+            return chosen
+        lengths = chosen.lengths
+        return chosen._replace(
+            values=self.variation.draw(chosen.starts, lengths, random_state),
+            starts=np.cumsum(lengths) - lengths,
+            moments=None,
+            variation=None,
+        )
 
     # Which rows the selected sequences cover: a selection still holds the whole
     # table, so nothing may look at other rows, or a fold would see its test rows.

@@ -44,11 +44,20 @@ from sklearn_rnn.training._schedule import (
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._split import validation_split
 from sklearn_rnn.training._threads import choose_n_threads, limit_threads
+from sklearn_rnn.training._transcripts import (
+    BLANK,
+    CTCLoss,
+    TranscriptDataset,
+    Transcripts,
+    fewest_frames,
+)
 from sklearn_rnn.training._truncation import gradient_steps
 
 __all__ = [
+    "BLANK",
     "BLOCK_SIZE",
     "BatchIterator",
+    "CTCLoss",
     "EpochLines",
     "NO_CODE",
     "NextStepDataset",
@@ -60,6 +69,8 @@ __all__ = [
     "SequenceDataset",
     "SequenceNet",
     "StepTargets",
+    "TranscriptDataset",
+    "Transcripts",
     "WeightSnapshot",
     "WeightedLoss",
     "any_lr_scheduler",
@@ -69,6 +80,7 @@ __all__ = [
     "clip_gradients",
     "copy_callbacks",
     "cut_into_streams",
+    "fewest_frames",
     "find_optimizer",
     "find_schedule",
     "gradient_steps",

@@ -67,7 +67,7 @@ or StepTargets
         """
         return rows[np.argsort(self.lengths[rows], kind="stable")]
 
-    def batch(self, indices, device):
+    def batch(self, indices, device, random_state=None):
         """Gather some sequences and their targets.
 
         Parameters
@@ -76,6 +76,8 @@ or StepTargets
             Which.
         device : torch.device or str
             Where the batch goes.
+        random_state : numpy.random.RandomState, default=None
+            Source of what varies in training; None reads sequences as they are.
 
         Returns
         -------
@@ -86,7 +88,7 @@ or StepTargets
         """
         rows = torch.from_numpy(indices)
         weights = None if self.weights is None else self.weights[rows]
-        inputs = to_batch(self.sequences, indices, device)
+        inputs = to_batch(self.sequences, indices, device, random_state)
         return inputs, (self.targets[rows], weights)
 
     def flat_targets(self):
@@ -163,7 +165,7 @@ class StepTargets:
         return targets
 
 
-def to_batch(sequences, indices, device):
+def to_batch(sequences, indices, device, random_state=None):
     """Gather sequences into the arguments of a network's ``forward``.
 
     Parameters
@@ -174,6 +176,8 @@ def to_batch(sequences, indices, device):
         What to read.
     device : torch.device or str
         Where the batch goes.
+    random_state : numpy.random.RandomState, default=None
+        Source of what varies in training; None reads sequences as they are.
 
     Returns
     -------
@@ -191,6 +195,9 @@ def to_batch(sequences, indices, device):
     >>> batch["x"].shape, batch["lengths"]
     (torch.Size([2, 5, 2]), tensor([5, 3]))
     """
+    if random_state is not None and sequences.variation is not None:
+        sequences = sequences.vary(indices, random_state)
+        indices = np.arange(len(indices))
     # Gathered time first, as torch's recurrences read it: the transpose is a view.
     x = torch.from_numpy(sequences.gather(indices)).to(device).transpose(0, 1)
     lengths = sequences.lengths[indices]
@@ -215,6 +222,14 @@ class BatchIterator:
         Source of the order.
     device : torch.device or str
         Where batches go.
+    shortest_first : bool, default=False
+        Whether the first shuffled pass goes from the shortest sequences to the
+        longest instead (SortaGrad).
+
+    References
+    ----------
+    Amodei et al., "Deep Speech 2: end-to-end speech recognition in English and
+    Mandarin", ICML 2016 (shortest first).
 
     Examples
     --------
@@ -228,12 +243,21 @@ class BatchIterator:
     [4, 3]
     """
 
-    def __init__(self, dataset, batch_size, shuffle, random_state, device):
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        shuffle,
+        random_state,
+        device,
+        shortest_first=False,
+    ):
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.random_state = random_state
         self.device = device
+        self.shortest_first = shortest_first
         self._groups = self._group_by_length()
 
     def _group_by_length(self):
@@ -266,15 +290,27 @@ class BatchIterator:
 
     def __iter__(self):
         for indices in self._batches():
-            yield self.dataset.batch(indices, self.device)
+            yield self.dataset.batch(indices, self.device, self.random_state)
 
     def _batches(self):
         if not self.shuffle:
             return np.array_split(np.arange(len(self.dataset)), len(self))
+        if self.shortest_first:
+            self.shortest_first = False
+            return self._sorted_batches()
         batches = [b for group in self._groups for b in self._shuffled(*group)]
         if self._is_of_one_length():
             return batches
         return [batches[i] for i in self.random_state.permutation(len(batches))]
+
+    def _sorted_batches(self):
+        return [
+            batch
+            for rows, size in self._groups
+            for batch in np.array_split(
+                self.dataset.by_length(rows), -(-len(rows) // size)
+            )
+        ]
 
     def _is_of_one_length(self):
         lengths = self.dataset.lengths

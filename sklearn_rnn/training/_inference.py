@@ -13,6 +13,9 @@ BLOCK_SIZE = 64
 # Longer sequences are read in smaller blocks, or one long series would be
 # computed 64 times; and in pieces, so that memory does not grow with length.
 LONG, LONG_BLOCK_SIZE = 1024, 8
+# What is left of a long sequence is filled up to so many steps: few rows are
+# multiplied by another kernel than many.
+FEWEST_STEPS = 16
 
 
 @torch.inference_mode()
@@ -119,11 +122,13 @@ def _states(network, block, device):
         first = block.starts + np.minimum(begin, block.lengths - 1)
         piece = block.over(first, np.maximum(inside, 1))
         batch = to_batch(piece, everyone, device)
-        n_timesteps = batch["x"].shape[1]
+        x = batch["x"]
+        if begin > 0 and x.shape[1] < FEWEST_STEPS:
+            x = torch.cat([x, x[:, -1:].expand(-1, FEWEST_STEPS - x.shape[1], -1)], 1)
         lengths = None
-        if (inside < n_timesteps).any():
+        if (inside < x.shape[1]).any():
             lengths = torch.from_numpy(inside).to(device)
-        states, state = network.run(batch["x"], lengths, state)
+        states, state = network.run(x, lengths, state)
         yield states, lengths
 
 

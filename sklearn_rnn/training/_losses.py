@@ -201,6 +201,21 @@ class WeightedLoss(nn.Module):
         """
         return has_target(targets[..., 0] if self.of_frames else targets)
 
+    def count(self, targets):
+        """Count the targets of a batch.
+
+        Parameters
+        ----------
+        targets : Tensor
+            As for ``forward``.
+
+        Returns
+        -------
+        int
+            Those that exist.
+        """
+        return int(self.exists(targets).sum()) if self.may_miss else len(targets)
+
     def _quantile_loss(self, outputs, targets, reduction):
         return quantile_loss(outputs, targets, self.levels, reduction)
 

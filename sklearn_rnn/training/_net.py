@@ -47,6 +47,8 @@ class SequenceNet(NeuralNet):
         ``judge(net, validation)`` gives loss and score of an epoch.
     on_progress : callable or None
         Called before each update with the share of training that is done.
+    shortest_first : bool, default=False
+        Whether the first pass goes from the shortest sequences to the longest.
     **options : dict
         For ``skorch.NeuralNet``.
 
@@ -69,6 +71,7 @@ class SequenceNet(NeuralNet):
         schedule=None,
         judge=None,
         on_progress=None,
+        shortest_first=False,
         **options,
     ):
         super().__init__(module, criterion=criterion, train_split=None, **options)
@@ -80,6 +83,7 @@ class SequenceNet(NeuralNet):
         self.schedule = schedule
         self.judge = judge
         self.on_progress = on_progress
+        self.shortest_first = shortest_first
         self.validation = None
         self.patience = None
 
@@ -102,9 +106,13 @@ class SequenceNet(NeuralNet):
         BatchIterator
             In batches of ``batch_size``.
         """
-        shuffle = training and self.shuffle
         return BatchIterator(
-            dataset, self.batch_size, shuffle, self.random_state, self.device
+            dataset,
+            self.batch_size,
+            training and self.shuffle,
+            self.random_state,
+            self.device,
+            shortest_first=self.shortest_first,
         )
 
     def train(self, data, validation, n_epochs, patience=None):

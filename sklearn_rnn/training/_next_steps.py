@@ -70,7 +70,7 @@ class NextStepDataset:
         """
         return rows[np.argsort(self.lengths[rows], kind="stable")]
 
-    def batch(self, indices, device):
+    def batch(self, indices, device, random_state=None):
         """Gather some sequences and their targets.
 
         Parameters
@@ -79,6 +79,8 @@ class NextStepDataset:
             Which.
         device : torch.device or str
             Where the batch goes.
+        random_state : numpy.random.RandomState, default=None
+            Ignored: symbols do not vary.
 
         Returns
         -------

@@ -44,6 +44,37 @@ class PairDataset:
     def __len__(self):
         return len(self.sources)
 
+    def select(self, rows):
+        """Return some of the pairs.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which.
+
+        Returns
+        -------
+        PairDataset
+            In the order of `rows`.
+        """
+        weights = None if self.weights is None else self.weights[rows]
+        return PairDataset(self.sources[rows], self.written[rows], weights)
+
+    def with_weights(self, weights):
+        """Return the same pairs, weighted otherwise.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (n_sequences,)
+            Sample weights of mean 1.
+
+        Returns
+        -------
+        PairDataset
+            Of the same sequences.
+        """
+        return PairDataset(self.sources, self.written, weights)
+
     def by_length(self, rows):
         """Sort some pairs by what is read, then by what is written.
 
@@ -60,7 +91,7 @@ class PairDataset:
         keys = self.written.lengths[rows], self.sources.lengths[rows]
         return rows[np.lexsort(keys)]
 
-    def batch(self, indices, device):
+    def batch(self, indices, device, random_state=None):
         """Gather some pairs.
 
         Parameters
@@ -69,6 +100,8 @@ class PairDataset:
             Which.
         device : torch.device or str
             Where the batch goes.
+        random_state : numpy.random.RandomState, default=None
+            Source of what varies in training; None reads sequences as they are.
 
         Returns
         -------
@@ -79,7 +112,7 @@ class PairDataset:
             As the loss takes them: the targets without their first symbol, -1
             after the end; weights of shape (N,) or None.
         """
-        inputs = to_batch(self.sources, indices, device)
+        inputs = to_batch(self.sources, indices, device, random_state)
         n_written = self.written.lengths[indices] - 1
         starts = self.written.starts[indices]
         given, wanted = (

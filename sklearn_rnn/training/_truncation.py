@@ -74,7 +74,7 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None):
     """
     n_timesteps = batch[0]["x"].shape[1]
     if bptt_steps is None or n_timesteps <= bptt_steps:
-        if _count_targets(criterion, batch[1][0]):
+        if criterion.count(batch[1][0]):
             yield 0.0, partial(_full_gradient, network, criterion, batch, n_usual)
         return
     if network.pooling is not None:
@@ -83,17 +83,11 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None):
     yield from _gradient_of_each_piece(network, criterion, batch, bptt_steps, n_usual)
 
 
-def _count_targets(criterion, targets):
-    if criterion.may_miss:
-        return int(criterion.exists(targets).sum())
-    return len(targets)
-
-
 def _full_gradient(network, criterion, batch, n_usual):
     inputs, targets_and_weights = batch
     outputs = network(**inputs)
     loss = criterion(outputs, targets_and_weights)
-    n_targets = _count_targets(criterion, targets_and_weights[0])
+    n_targets = criterion.count(targets_and_weights[0])
     _scaled(loss, n_targets, n_usual).backward()
     return Gradient(loss.detach(), n_targets, outputs.detach())
 
@@ -126,7 +120,7 @@ def _gradient_of_each_piece(network, criterion, batch, size, n_usual):
         end = begin + x.shape[1]
         piece = _Piece(x, lengths, targets[:, begin:end], weights, begin == 0)
         after = []
-        if _count_targets(criterion, piece.targets):
+        if criterion.count(piece.targets):
             compute = partial(_piece_gradient, network, criterion, piece, state, after)
             yield begin / n_timesteps, partial(compute, n_usual)
         else:  # nothing to learn here, but the state goes on
@@ -139,7 +133,7 @@ def _piece_gradient(network, criterion, piece, state, after, n_usual):
     outputs, carried = piece.run(network, state)
     after.append(carried)
     loss = criterion(outputs, (piece.targets, piece.weights))
-    n_targets = _count_targets(criterion, piece.targets)
+    n_targets = criterion.count(piece.targets)
     _scaled(loss, n_targets, n_usual).backward()
     return Gradient(loss.detach(), n_targets, outputs.detach())
 
@@ -185,5 +179,5 @@ def _pooled_gradient(network, criterion, batch, size):
         pooling.finish(summary).backward(pooled.grad)
         with torch.no_grad():
             later = summaries[i] if later is None else pooling.join(summaries[i], later)
-    n_targets = _count_targets(criterion, targets_and_weights[0])
+    n_targets = criterion.count(targets_and_weights[0])
     return Gradient(loss.detach(), n_targets, outputs.detach())
