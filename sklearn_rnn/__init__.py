@@ -15,6 +15,8 @@ from sklearn_rnn.displays import (
     GradientFlowDisplay,
     HiddenStateDisplay,
     LossCurveDisplay,
+    PosteriorDisplay,
+    SpectrogramDisplay,
 )
 from sklearn_rnn.estimators import (
     RNNClassifier,
@@ -22,6 +24,7 @@ from sklearn_rnn.estimators import (
     RNNRegressor,
     RNNSeq2Seq,
     RNNTagger,
+    RNNTranscriber,
     StatefulPredictor,
 )
 from sklearn_rnn.forecasting import (
@@ -33,12 +36,13 @@ from sklearn_rnn.forecasting import (
 from sklearn_rnn.model_selection import TimeBlockSplit, make_step_scorer
 from sklearn_rnn.preprocessing import (
     CalendarFeatures,
+    LogMelSpectrogram,
     SequenceScaler,
     SequenceTokenizer,
     SequenceWindower,
     make_forecast_frame,
 )
-from sklearn_rnn.sequences import SequenceArray, make_windows
+from sklearn_rnn.sequences import SequenceArray, join_windows, make_windows
 
 __version__ = "0.4.0"
 
@@ -51,18 +55,22 @@ __all__ = [
     "GradientFlowDisplay",
     "HiddenStateDisplay",
     "InvalidSequenceError",
+    "LogMelSpectrogram",
     "LossCurveDisplay",
+    "PosteriorDisplay",
     "RNNClassifier",
     "RNNGenerator",
     "RNNRegressor",
     "RNNSeq2Seq",
     "RNNTagger",
+    "RNNTranscriber",
     "SequenceArray",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
     "SklearnRNNError",
     "SklearnRNNWarning",
+    "SpectrogramDisplay",
     "StatefulPredictor",
     "StopTraining",
     "TimeBlockSplit",
@@ -70,6 +78,7 @@ __all__ = [
     "backtest",
     "datasets",
     "forecast",
+    "join_windows",
     "make_forecast_frame",
     "make_step_scorer",
     "make_windows",

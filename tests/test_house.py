@@ -47,13 +47,17 @@ PUBLIC = [
     "RNNRegressor",
     "RNNSeq2Seq",
     "RNNTagger",
+    "RNNTranscriber",
+    "LogMelSpectrogram",
     "LossCurveDisplay",
+    "PosteriorDisplay",
     "SequenceArray",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
     "SklearnRNNError",
     "SklearnRNNWarning",
+    "SpectrogramDisplay",
     "StatefulPredictor",
     "StopTraining",
     "TimeBlockSplit",
@@ -61,6 +65,7 @@ PUBLIC = [
     "backtest",
     "datasets",
     "forecast",
+    "join_windows",
     "make_forecast_frame",
     "make_step_scorer",
     "make_windows",
@@ -129,7 +134,7 @@ def test_imports_have_no_cycle():
 
 
 def test_functions_import_only_optional_packages():
-    optional = {"matplotlib", "sacrebleu", "tokenizers"}
+    optional = {"matplotlib", "sacrebleu", "soundfile", "tokenizers"}
     for path in ROOT.rglob("*.py"):
         top = set(ast.parse(path.read_text(encoding="utf-8")).body)
         lines = {n.lineno for n in top if isinstance(n, (ast.Import, ast.ImportFrom))}
@@ -194,6 +199,7 @@ ESTIMATORS = [
     "RNNRegressor",
     "RNNSeq2Seq",
     "RNNTagger",
+    "RNNTranscriber",
 ]
 # Parameters with words of their own, as they mean something else there.
 OWN_WORDS = {
@@ -218,6 +224,13 @@ OWN_WORDS = {
         "batch_size",  # pairs
         "max_epochs",  # another budget of updates
         "validation_fraction",  # no windows
+        "dtype",  # float64 costs what float32 does not, whatever the size
+        "lr_schedule",  # there is no partial_fit
+    },
+    "RNNTranscriber": {
+        "max_epochs",  # another budget of updates
+        "validation_fraction",  # no windows
+        "beam_width",  # with the ways to say a beginning, and other parameters
         "dtype",  # float64 costs what float32 does not, whatever the size
         "lr_schedule",  # there is no partial_fit
     },

@@ -5,6 +5,7 @@ from sklearn_rnn.datasets._load import (
     load_japanese_vowels,
     load_nyc_weather,
 )
+from sklearn_rnn.datasets._sound import load_drum_hits, load_spoken_words
 from sklearn_rnn.datasets._text import (
     load_cmudict,
     load_moby_dick,
@@ -14,8 +15,10 @@ from sklearn_rnn.datasets._text import (
 __all__ = [
     "load_cmudict",
     "load_co2_weekly",
+    "load_drum_hits",
     "load_japanese_vowels",
     "load_moby_dick",
     "load_movie_sentences",
     "load_nyc_weather",
+    "load_spoken_words",
 ]

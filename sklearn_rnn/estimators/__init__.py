@@ -17,6 +17,7 @@ from sklearn_rnn.estimators._trained import (
     target_names_of,
     windowers,
 )
+from sklearn_rnn.estimators._transcriber import RNNTranscriber
 
 __all__ = [
     "RNNClassifier",
@@ -24,6 +25,7 @@ __all__ = [
     "RNNRegressor",
     "RNNSeq2Seq",
     "RNNTagger",
+    "RNNTranscriber",
     "Sampling",
     "StatefulPredictor",
     "check_levels",

@@ -60,7 +60,9 @@ class Seq2SeqFit(PairFit):
         owner = type(self).__name__
         kind = kind_of_source(X) if self.source == "auto" else self.source
         if kind == "symbols":
-            self._source = learn_symbols(X, owner=owner, name="X", **self._symbol_limits)
+            self._source = learn_symbols(
+                X, owner=owner, name="X", **self._symbol_limits
+            )
         else:
             self._source = NumberSource(owner, kind)
 
@@ -169,4 +171,3 @@ class Seq2SeqFit(PairFit):
                 sums[i] += of_each.sum().item()
         loss, score = sums[:2] / sums[2]
         return float(loss), float(score) if math.isfinite(loss) else math.nan
-

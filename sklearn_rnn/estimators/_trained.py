@@ -30,7 +30,7 @@ def find_trained(estimator):
 
     Returns
     -------
-    RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator or RNNSeq2Seq
+    RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator, RNNSeq2Seq or RNNTranscriber
         Fitted.
 
     Raises
@@ -83,7 +83,8 @@ def find_trained_and_input(estimator, X):
 
     Returns
     -------
-    trained : RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator or RNNSeq2Seq
+    trained : RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator, RNNSeq2Seq or \
+RNNTranscriber
         Fitted.
     X : like the X of fit
         Transformed by the steps of the pipelines on the way.
@@ -296,6 +297,7 @@ def _held_by(estimator):
             return getattr(estimator, attribute)
     raise TypeError(
         f"{type(estimator).__name__} holds no recurrent network. Give a fitted "
-        "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator or RNNSeq2Seq, a "
-        "pipeline that ends in one, or a search over one with refit=True."
+        "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator, RNNSeq2Seq or "
+        "RNNTranscriber, a pipeline that ends in one, or a search over one with "
+        "refit=True."
     )

@@ -1,8 +1,19 @@
 """Torch modules: one concept a file."""
 
 from sklearn_rnn.modules._attention import Attention
+from sklearn_rnn.modules._automata import (
+    Automaton,
+    learn_ngram,
+    word_list_automaton,
+)
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
 from sklearn_rnn.modules._core import RecurrentCore, reverse_steps
+from sklearn_rnn.modules._ctc_search import (
+    Transcript,
+    ctc_log_probability,
+    greedy_paths,
+    prefix_beam_search,
+)
 from sklearn_rnn.modules._dropout import (
     HeldDropout,
     InputDropout,
@@ -39,6 +50,7 @@ from sklearn_rnn.modules._seq2seq import (
 __all__ = [
     "Attention",
     "AttentionPooling",
+    "Automaton",
     "HeldDropout",
     "Hypothesis",
     "InputDropout",
@@ -57,15 +69,21 @@ __all__ = [
     "TiedHead",
     "TokenDropout",
     "TokenEmbedding",
+    "Transcript",
     "VectorEncoder",
     "WeightDrop",
     "beam_search",
     "build_network",
     "build_seq2seq",
+    "ctc_log_probability",
+    "greedy_paths",
     "initialize",
     "join_steps",
+    "learn_ngram",
     "n_joined",
+    "prefix_beam_search",
     "reverse_steps",
     "select_state",
     "valid_steps",
+    "word_list_automaton",
 ]

@@ -12,6 +12,7 @@ from sklearn_rnn.preprocessing._forecast import (
     take_rows,
 )
 from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
+from sklearn_rnn.preprocessing._log_mel import LogMelSpectrogram
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
 from sklearn_rnn.preprocessing._neighbours import freq_of
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
@@ -21,6 +22,7 @@ from sklearn_rnn.preprocessing._windower import SequenceWindower
 
 __all__ = [
     "CalendarFeatures",
+    "LogMelSpectrogram",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",

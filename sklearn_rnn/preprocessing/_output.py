@@ -19,7 +19,7 @@ class SequenceOutput:
 
         Returns
         -------
-        SequenceScaler, SequenceTokenizer or SequenceWindower
+        LogMelSpectrogram, SequenceScaler, SequenceTokenizer or SequenceWindower
             The same transformer.
         """
         return self

@@ -25,7 +25,11 @@ from sklearn_rnn.sequences._vocabulary import (
     Vocabulary,
     sequences_of_ids,
 )
-from sklearn_rnn.sequences._windows import make_windows, trailing_windows
+from sklearn_rnn.sequences._windows import (
+    join_windows,
+    make_windows,
+    trailing_windows,
+)
 
 __all__ = [
     "BEGIN",
@@ -48,6 +52,7 @@ __all__ = [
     "flat_rows",
     "is_list_of_sequences",
     "is_missing",
+    "join_windows",
     "make_windows",
     "sequences_of_ids",
     "trailing_windows",

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._step_targets import flat_rows
 
 
 def trailing_windows(first, n_steps):
@@ -131,6 +132,185 @@ def make_windows(
     if y is None:
         return windows
     return windows, _targets(y, len(values), windows.ends - 1, horizon)
+
+
+def join_windows(
+    windows: SequenceArray, predictions: ArrayLike, *, each_step: bool | None = None
+) -> np.ndarray:
+    """Put predictions for windows back on the rows of their series.
+
+    The way back from `make_windows`: where windows overlap, a row gets the mean
+    of what is predicted for the windows that cover it, or their most frequent
+    label. Floats are averaged; anything else is labels. Of several series cut
+    into windows over one table, each gets its own.
+
+    Parameters
+    ----------
+    windows : SequenceArray of n_windows sequences
+        From `make_windows`, or any selection of them.
+    predictions : array-like of shape (n_windows,), (n_windows, n_outputs), \
+(n_windows, n_timesteps) or (n_windows, n_timesteps, n_outputs)
+        What is predicted for each window, such as ``predict`` or
+        ``predict_proba`` give, or for each of its steps; of steps also a list
+        or 1-D object array of (length_i,) or (length_i, n_outputs) arrays.
+    each_step : bool, default=None
+        Whether each step of a window has a prediction of its own, which counts
+        for its row alone. None tells it from the shape.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        One prediction a row of ``windows.values``. Means are float64, NaN where
+        no window covers a row. Labels keep their type if windows cover all
+        rows; else they stand in an object array, with None where none does. A
+        tie goes to the label that sorts first.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If the predictions are not as many as the windows or their steps, are
+        NaN or infinite, or it cannot be told whether they are those of steps.
+    TypeError
+        If `windows` is no SequenceArray, or labels of several types have no
+        order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import join_windows, make_windows
+    >>> windows = make_windows(np.zeros(7), n_steps=4, stride=2)
+    >>> join_windows(windows, [0.0, 1.0])
+    array([0. , 0. , 0.5, 0.5, 1. , 1. , nan])
+    >>> join_windows(windows, ["walk", "run"])
+    array(['walk', 'walk', 'run', 'run', 'run', 'run', None], dtype=object)
+
+    A prediction for each step:
+
+    >>> steps = np.array([[0.0, 0.1, 0.2, 0.3], [0.6, 0.5, 0.4, 0.3]])
+    >>> join_windows(windows, steps, each_step=True)
+    array([0. , 0.1, 0.4, 0.4, 0.4, 0.3, nan])
+    """
+    if not isinstance(windows, SequenceArray):
+        raise TypeError(
+            f"windows is a {type(windows).__name__}, which does not say where in the "
+            "series each window stands: give the SequenceArray of make_windows."
+        )
+    values, rows = _read_predictions(windows, predictions), None
+    if _are_of_steps(windows, values, each_step):
+        values = _in_a_row(windows, values)
+        rows = flat_rows(windows.starts, windows.lengths)
+    _check_values(values)
+
+    def sum_over(weights=None):
+        """Sum, for every row, the weights of the predictions for it."""
+        if rows is None:
+            return windows.coverage(weights)
+        return np.bincount(rows, weights, minlength=len(windows.values))
+
+    if values.dtype.kind == "f":
+        return _means(values, sum_over)
+    return _most_frequent(values, sum_over)
+
+
+def _read_predictions(windows, predictions):
+    if isinstance(predictions, (list, tuple)):
+        ragged = len({np.shape(one)[:1] for one in predictions}) > 1
+        predictions = np.asarray(predictions, dtype=object if ragged else None)
+    values = np.asarray(predictions)
+    if values.ndim == 0 or len(values) != len(windows):
+        raise InvalidSequenceError(
+            f"predictions has shape {values.shape}; it needs one prediction, or one "
+            f"for each step, of each of the {len(windows)} windows."
+        )
+    return values
+
+
+def _check_values(values):
+    is_numbers = values.dtype.kind == "f"
+    if values.ndim > 1 + is_numbers:
+        raise InvalidSequenceError(
+            f"predictions of type {values.dtype} have shape {values.shape}: floats may "
+            "be several outputs, labels must be one, of each window or step."
+        )
+    if is_numbers and not np.isfinite(values).all():
+        place = int(np.argmin(np.isfinite(values).reshape(len(values), -1).all(axis=1)))
+        raise InvalidSequenceError(
+            f"prediction {place} is NaN or infinite: leave such windows out, as in "
+            "join_windows(windows[keep], predictions[keep])."
+        )
+
+
+def _are_of_steps(windows, values, each_step):
+    """Tell whether each step has a prediction, by what was said or by the shape."""
+    if each_step is not None:
+        return each_step
+    if values.ndim == 1:
+        is_items = values.dtype == object and len(values) > 0
+        return is_items and np.ndim(values[0]) > 0
+    is_of_labels = values.dtype.kind != "f"
+    if values.ndim > 2 or is_of_labels:
+        return True
+    may_be = len(windows) > 0 and (windows.lengths == values.shape[1]).all()
+    if may_be:
+        n_steps = values.shape[1]
+        raise InvalidSequenceError(
+            f"predictions has shape {values.shape}, and every window has {n_steps} "
+            f"steps: say each_step=True if these are predictions for the steps, or "
+            f"each_step=False if they are {n_steps} outputs of each window."
+        )
+    return False
+
+
+def _in_a_row(windows, values):
+    """Return the predictions of all steps, those of the first window first."""
+    for i, (one, length) in enumerate(zip(values, windows.lengths, strict=True)):
+        if np.shape(one)[:1] != (length,):
+            raise InvalidSequenceError(
+                f"predictions[{i}] has shape {np.shape(one)}, but windows[{i}] has "
+                f"{length} steps: it needs one prediction for each of them."
+            )
+    if values.ndim > 1:
+        return values.reshape(-1, *values.shape[2:])
+    return np.concatenate([np.asarray(one) for one in values])
+
+
+def _means(values, sum_over):
+    counts = sum_over()
+    covered = counts > 0
+    means = np.full((len(counts), *values.shape[1:]), np.nan)
+    if not covered.any():
+        return means
+    columns = means.reshape(len(counts), -1)
+    for i, column in enumerate(values.reshape(len(values), -1).T):
+        sums = sum_over(column)[covered] / counts[covered]
+        # Sums that rise and fall again round: no mean leaves the range, and ...
+        columns[covered, i] = sums.clip(column.min(), column.max())
+    # ... a row with a single prediction has that one.
+    alone = counts == 1
+    means[alone] = values[sum_over(np.arange(len(values)))[alone].astype(np.intp)]
+    return means
+
+
+def _most_frequent(values, sum_over):
+    try:
+        labels, codes = np.unique(values, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(
+            "predictions holds labels of several types, which have no order: make all "
+            "of one type."
+        ) from error
+    counts = sum_over()
+    most, winners = np.zeros(len(counts)), np.zeros(len(counts), dtype=np.intp)
+    for code in range(len(labels)):  # one label at a time, whose votes fit in memory
+        votes = sum_over((codes == code).astype(np.float64))
+        # Strictly more, so that a tie stays with the label that sorts first.
+        ahead = votes > most
+        most[ahead], winners[ahead] = votes[ahead], code
+    if (counts > 0).all():
+        return labels[winners]
+    joined = np.full(len(counts), None, dtype=object)
+    joined[counts > 0] = labels[winners[counts > 0]]
+    return joined
 
 
 def _targets(y, n_rows, last_rows, horizon):

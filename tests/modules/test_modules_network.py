@@ -9,6 +9,8 @@ from sklearn_rnn.modules import (
     NetworkSpec,
     SequenceNetwork,
     build_network,
+    join_steps,
+    n_joined,
     valid_steps,
 )
 
@@ -203,3 +205,29 @@ def test_a_network_is_a_plain_torch_module():
     torch.manual_seed(0)
     network = SequenceNetwork(make_spec()).double()
     assert network(make_batch()).shape == (3, 2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_steps_are_joined_in_their_order(size):
+    x = torch.arange(10.0).reshape(5, 1, 2)
+    joined = join_steps(x, size)
+    assert joined.shape == (n_joined(5, size), 1, 2 * size)
+    assert torch.equal(joined[:, 0].ravel()[:10], x.ravel())
+    # What is missing at the end repeats the last step.
+    repeats = joined[:, 0].ravel()[10:].reshape(-1, 2)
+    assert (repeats == x[-1]).all()
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_joined_steps_do_not_see_padding(bidirectional):
+    network = make_network(
+        pooling=None, subsampling=2, bidirectional=bidirectional
+    ).eval()
+    x = make_batch()
+    for i, length in enumerate(LENGTHS):
+        x[i, length:] = x[i, length - 1]  # as batches are gathered
+    together = network(x, LENGTHS)
+    assert together.shape[1] == 3
+    for i, length in enumerate(LENGTHS):
+        alone = network(x[i : i + 1, :length])
+        torch.testing.assert_close(together[i, : n_joined(length, 2)], alone[0])

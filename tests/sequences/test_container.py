@@ -242,3 +242,33 @@ def test_it_pickles_at_the_size_of_the_table():
 def test_impossible_containers_are_refused(arguments, message):
     with pytest.raises(InvalidSequenceError, match=message):
         SequenceArray(*arguments)
+
+
+class Doubled:
+    """Draws the rows' own numbers, and twice them."""
+
+    def draw(self, starts, lengths, random_state):
+        rows = [np.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)]
+        rows = np.concatenate(rows)
+        return np.column_stack([rows, 2 * rows]).astype(np.float32)
+
+
+def test_varied_sequences_are_those_that_were_asked_for_through_the_map():
+    X = SequenceArray(np.zeros((9, 2)), [0, 3, 5], [3, 2, 4], variation=Doubled())
+    X = X.scale(np.array([1.0, 0.0]), np.array([1.0, 0.5]))
+    varied = X[[2, 0]].vary(np.array([1, 0]), np.random.RandomState(0))
+    assert varied[0].tolist() == [[-1, 0], [0, 1], [1, 2]]
+    assert varied[1].tolist() == [[4, 5], [5, 6], [6, 7], [7, 8]]
+    assert varied.variation is None
+    assert (X[2] == [-1, 0]).all()
+
+
+def test_variation_survives_selection_and_pickles():
+    X = SequenceArray(np.zeros((5, 2)), [0, 3], [3, 2], variation=Doubled())
+    again = pickle.loads(pickle.dumps(X[[1]]))
+    assert again.vary(np.array([0]), None)[0].tolist() == [[3, 6], [4, 8]]
+
+
+def test_without_variation_sequences_stay_as_they_are():
+    X = SequenceArray(np.arange(5.0)[:, None], [0, 3], [3, 2])
+    assert X.vary(np.array([1]), None)[0].ravel().tolist() == [3, 4]

@@ -145,3 +145,50 @@ def test_blocks_hold_every_sequence_once_and_keep_to_both_bounds():
     assert (np.sort(np.concatenate(blocks)) == np.arange(300)).all()
     assert max(map(len, blocks)) == 16
     assert all(len(b) * lengths[b].max() <= 1000 for b in blocks)
+
+
+def test_the_first_pass_may_go_from_short_to_long():
+    data = SequenceDataset(ragged(), torch.arange(200))
+    batches = BatchIterator(
+        data, 16, True, np.random.RandomState(0), "cpu", shortest_first=True
+    )
+    first, second = ([i for part in one_pass(batches) for i in part] for _ in range(2))
+    assert sorted(first) == sorted(second) == list(range(200))
+    assert (np.diff(data.lengths[first]) >= 0).all()
+    assert (np.diff(data.lengths[second]) < 0).any()
+
+
+class Noise:
+    """Draws one number a row."""
+
+    def draw(self, starts, lengths, random_state):
+        return starts.repeat(lengths)[:, None] + random_state.rand(lengths.sum(), 1)
+
+
+def test_steps_vary_from_pass_to_pass_and_are_read_as_they_are_elsewhere():
+    X = ragged(n_sequences=20)._replace(variation=Noise()).scale(np.ones(1), np.ones(1))
+    batches = make_iterator(X)
+    first, second = (
+        {
+            int(i): x[: 1 if lengths is None else n]
+            for inputs, (targets, _) in batches
+            for lengths in [inputs["lengths"]]
+            for x, i, n in zip(
+                inputs["x"], targets, X.lengths[targets.numpy()], strict=True
+            )
+        }
+        for _ in range(2)
+    )
+    for i in range(20):
+        start = X.starts[i] - 1  # through the affine map
+        assert ((first[i] >= start) & (first[i] < start + 1)).all()
+        assert not torch.equal(first[i], second[i])
+    assert (to_batch(X, np.array([3]), "cpu")["x"] == 2).all()
+    assert (X[3] == 2).all()
+
+
+def test_variation_is_seeded():
+    X = ragged(n_sequences=20)._replace(variation=Noise())
+    a, b = ([x for x, _ in make_iterator(X)] for _ in range(2))
+    for one, other in zip(a, b, strict=True):
+        assert torch.equal(one["x"], other["x"])

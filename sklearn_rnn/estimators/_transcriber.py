@@ -1,0 +1,531 @@
+"""RNNTranscriber: frames to symbols, without alignment."""
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn.estimators._sampling import check_count
+from sklearn_rnn.estimators._state import DTYPES
+from sklearn_rnn.estimators._steps import object_array
+from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.estimators._transcriber_fit import TranscriberFit
+from sklearn_rnn.metrics import symbol_error_rate
+from sklearn_rnn.modules import greedy_paths, prefix_beam_search
+from sklearn_rnn.sequences import SequencesLike
+
+
+class RNNTranscriber(TranscriberFit):
+    """A recurrent network that transcribes frames to symbols, by CTC.
+
+    `X` holds sequences of frames, such as a `LogMelSpectrogram` makes of sound,
+    and `y` what is said in each: a string, or a list of symbols of any hashable
+    kind. Nobody needs to know at which frame a symbol comes: training sums over
+    all places (connectionist temporal classification). A transcript has at most
+    as many symbols as there are frames. What is predicted is of the kind of `y`.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm", "gru"}, default="gru"
+        Recurrent cell: plain tanh RNN, LSTM or GRU.
+    hidden_size : int, default=128
+        Units of each layer and direction.
+    n_layers : int, default=1
+        Recurrent layers, each reading the states of the one below.
+    bidirectional : bool, default=True
+        Whether every layer also reads the sequence backwards.
+    subsampling : int, default=1
+        Frames that are joined into one before the network reads them (frame
+        stacking): fewer steps, so faster training, and symbols that are closer
+        together. There must be as many steps left as there are symbols.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output
+        (skip connections), which keeps deep stacks trainable.
+    layer_norm : bool, default=True
+        Whether a layer's states are normalised over its units before the next
+        layer, or the output layer, reads them.
+    dropout : float, default=0.1
+        Share of the units hidden in training, between layers and before the
+        output layer, drawn anew for each sequence and hidden at all of its
+        steps (locked or variational dropout).
+    input_dropout : float, default=0.0
+        The same for the input features, or the dimensions of embedded tokens.
+        A hidden feature is 0 at every step, which is its mean after
+        `standardize`; a single feature is never hidden.
+    weight_drop : float, default=0.0
+        Share of the recurrent weights set to zero in training, drawn anew for
+        each batch.
+    beam_width : int, default=1
+        Beginnings of a transcript that ``predict`` follows at a time, each with
+        all the ways to say it (prefix beam search); 1 takes the most probable
+        symbol of each frame. This and the next six count when predicting: set
+        them after fit as well.
+    ngram_order : int, default=None
+        Symbols that an n-gram model looks at, the one that it foretells among
+        them: 3 tells a symbol from the two before it. Learned from `y` and
+        `ngram_text`. Needs a beam.
+    ngram_text : list of str or list of list, default=None
+        More transcripts that the n-gram model learns from, of the kind of `y`:
+        text without sound.
+    ngram_weight : float, default=0.5
+        Power of the n-gram model's probability beside that of the network.
+    word_list : iterable of str or of list, default=None
+        The only words that may be written, of the kind of `y`; those with symbols
+        that training does not show are left out. Needs a beam.
+    word_separator : object, default=" "
+        Symbol that stands between the words of `word_list`. One that `y` does not
+        have makes a transcript a single word; with None words follow one another
+        directly.
+    insertion_bonus : float, default=0.0
+        What the beam adds to the log-probability for every symbol, in nats: makes
+        up for an n-gram model that favours short transcripts.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
+        Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
+        Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
+    learning_rate : float, default=4e-3
+        Highest step size. A number, not the name of a schedule as in
+        ``MLPClassifier``: that is `lr_schedule`.
+    lr_schedule : {"cosine", "one_cycle", "plateau"}, callable, LRScheduler or \
+None, default="cosine"
+        How the step size runs over training: up in the first 5 % of the
+        updates and down to zero along a cosine; up in the first 30 %
+        ("one_cycle"); divided by 5 after 5 epochs in which the validation
+        loss, or else the training loss, has not fallen by `tol` ("plateau");
+        by a function from the share of the updates made to a factor; by a
+        scheduler class of torch or a ``functools.partial`` of one, stepped
+        once an epoch; by skorch's ``LRScheduler``; or constant (None).
+    weight_decay : float, default=0.0
+        Decay of the weight matrices by the optimizer; biases are spared.
+        ``MLPClassifier`` has the penalty `alpha` instead.
+    clip_norm : float, default=1.0
+        Largest norm of the whole gradient; None does not clip it.
+    clip_value : float, default=None
+        Largest size of every single derivative; None does not clip it.
+    batch_size : int, default=16
+        Sequences an update, at most; sequences of like length go together.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training data (`max_iter` in ``MLPClassifier``).
+        "auto" aims at 3000 updates, in at least 5 and at most 200 epochs.
+    shortest_first : bool, default=True
+        Whether the first epoch goes from the shortest sequences to the longest,
+        which are the hardest to begin with (if `shuffle`).
+    shuffle : bool, default=True
+        Whether to draw a new order for every epoch.
+    early_stopping : bool, default=False
+        Whether to set training sequences aside, stop when their loss no
+        longer falls, and go back to the weights with the lowest one.
+    validation_fraction : float, default=0.1
+        Share of the sequences set aside when `early_stopping` is on and no
+        ``X_val`` is given, a random choice.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before early stopping.
+    tol : float, default=1e-4
+        Least fall of the validation loss that counts as improvement.
+    standardize : bool, default=True
+        Whether each input feature is brought to mean 0 and standard deviation
+        1, by the steps of the training data.
+    warm_start : bool, default=False
+        Whether fit goes on from the weights and scaling of the last fit.
+    callbacks : skorch callback or list of them, default=None
+        Copied, and called during training as by skorch, except those that
+        read data sets, such as ``EpochScoring``.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network.
+    device : str or torch.device, default="cpu"
+        Where to train and predict, say "cuda"; "auto" prefers a GPU.
+    n_threads : int, default=None
+        Threads inside one operation during fit and predict, when called from
+        the main thread; None chooses by the size of the network.
+    verbose : int, default=0
+        1 shows a progress bar, 2 prints a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights, the order and dropout. An int gives the same
+        model every time. None takes a seed from the operating system, not
+        from NumPy's global state.
+
+    Attributes
+    ----------
+    symbols_ : ndarray of object of shape (n_symbols,)
+        The symbols of `y`, the most frequent first.
+    n_features_in_ : int
+        Features of a frame.
+    feature_names_in_ : ndarray of str
+        Names of the features, if `X` had any.
+    n_iter_ : int
+        Epochs trained, over all calls since the weights were drawn.
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in nats a symbol, the end of a
+        transcript counted as one.
+    validation_scores_ : list of float or None
+        1 minus the symbol error rate of the validation data of each epoch,
+        without a beam, if there was validation.
+    best_epoch_ : int
+        Epoch whose weights were kept, from 1: the last one, or with early
+        stopping the one with the lowest validation loss.
+    best_validation_score_ : float or None
+        Validation score of that epoch.
+    n_parameters_ : int
+        Trained numbers in the network.
+    history_ : list of dict
+        One an epoch: losses, validation score, seconds (``dur``); mean and
+        largest norm of the gradient before clipping (``gradient_norm``,
+        ``largest_gradient_norm``), share of updates clipped
+        (``clipped_share``), and the last step size (``learning_rate``).
+    net_ : SequenceNet
+        The skorch net.
+    module_ : SequenceNetwork
+        The torch module; ``module_.core.rnn.state_dict()`` loads into
+        ``torch.nn.RNN``, ``LSTM`` or ``GRU``.
+
+    See Also
+    --------
+    LogMelSpectrogram : Makes frames of sound.
+    RNNTagger : Learns a label for every step, where it is known.
+    RNNSeq2Seq : Writes sequences that may be longer than what it reads, in
+        another order.
+    PosteriorDisplay : Draws what ``posteriors`` returns.
+
+    Notes
+    -----
+    The loss is torch's own, summed over a batch and divided by its number of
+    symbols. Sequences with fewer frames than their transcript takes are refused.
+    Without a beam the most probable class of each frame is taken; repeats are one,
+    and blanks part equal neighbours.
+
+    References
+    ----------
+    Graves et al., "Connectionist temporal classification: labelling unsegmented
+    sequence data with recurrent neural networks", ICML 2006. Graves and Jaitly,
+    "Towards end-to-end speech recognition with recurrent neural networks", ICML
+    2014 (prefix beam search). Hannun et al., "First-pass large vocabulary
+    continuous speech recognition using bi-directional recurrent DNNs",
+    arXiv:1408.2873, 2014 (its n-gram model and bonus). Witten and Bell, "The
+    zero-frequency problem", IEEE Transactions on Information Theory 37, 1991.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import RNNTranscriber
+    >>> rng = np.random.default_rng(0)
+    >>> y = ["".join(rng.choice(list("abc"), n)) for n in rng.integers(1, 5, 200)]
+    >>> def speak(text):  # letters sound for some frames each, with pauses
+    ...     sounds = "".join(s * rng.integers(2, 5) + "_" for s in text)
+    ...     frames = np.eye(4)[["_abc".index(sound) for sound in sounds]]
+    ...     return frames + rng.normal(0, 0.1, frames.shape)
+    >>> model = RNNTranscriber(hidden_size=32, max_epochs=15, random_state=0)
+    >>> model = model.fit([speak(text) for text in y], y)
+    >>> model.predict([speak("ab"), speak("cab")])
+    array(['ab', 'cab'], dtype=object)
+    >>> model.posteriors([speak("cab")])[0].shape[1]
+    4
+    """
+
+    _parameter_constraints = {
+        **Trainer._parameter_constraints,
+        "bidirectional": ["boolean"],
+        "subsampling": [Interval(Integral, 1, None, closed="left")],
+        "beam_width": [Interval(Integral, 1, None, closed="left")],
+        "ngram_order": [Interval(Integral, 1, None, closed="left"), None],
+        "ngram_text": ["array-like", None],
+        "ngram_weight": [Interval(Real, 0, None, closed="left")],
+        "word_list": [HasMethods("__iter__"), None],
+        "word_separator": "no_validation",
+        "insertion_bonus": [Interval(Real, -100, 100, closed="both")],
+        "shortest_first": ["boolean"],
+        "standardize": ["boolean"],
+        "dtype": [StrOptions(set(DTYPES))],
+    }
+
+    def __init__(
+        self,
+        cell: Literal["rnn", "lstm", "gru"] = "gru",
+        hidden_size: int = 128,
+        n_layers: int = 1,
+        *,
+        bidirectional: bool = True,
+        subsampling: int = 1,
+        residual: bool = False,
+        layer_norm: bool = True,
+        dropout: float = 0.1,
+        input_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        beam_width: int = 1,
+        ngram_order: int | None = None,
+        ngram_text: Any = None,
+        ngram_weight: float = 0.5,
+        word_list: Iterable | None = None,
+        word_separator: Any = " ",
+        insertion_bonus: float = 0.0,
+        optimizer: str | type[torch.optim.Optimizer] = "adam",
+        learning_rate: float = 4e-3,
+        lr_schedule: Any = "cosine",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        clip_value: float | None = None,
+        batch_size: int = 16,
+        max_epochs: int | Literal["auto"] = "auto",
+        shortest_first: bool = True,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        standardize: bool = True,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        dtype: Literal["float32", "float64"] = "float32",
+        device: str | torch.device = "cpu",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        super().__init__(
+            cell=cell,
+            hidden_size=hidden_size,
+            n_layers=n_layers,
+            bidirectional=bidirectional,
+            subsampling=subsampling,
+            residual=residual,
+            layer_norm=layer_norm,
+            dropout=dropout,
+            input_dropout=input_dropout,
+            weight_drop=weight_drop,
+            beam_width=beam_width,
+            ngram_order=ngram_order,
+            ngram_text=ngram_text,
+            ngram_weight=ngram_weight,
+            word_list=word_list,
+            word_separator=word_separator,
+            insertion_bonus=insertion_bonus,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            lr_schedule=lr_schedule,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            shortest_first=shortest_first,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            standardize=standardize,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            dtype=dtype,
+            device=device,
+            n_threads=n_threads,
+            verbose=verbose,
+            random_state=random_state,
+        )
+
+    # Pieces of a sequence cannot be learned one after the other.
+    bptt_steps = None
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: SequencesLike,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        X_val: SequencesLike | None = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Learn to transcribe `X` to `y`.
+
+        Parameters
+        ----------
+        X : list of array of shape (n_frames_i, n_features), array or SequenceArray
+            Sequences of frames, in any form that `RNNClassifier` accepts.
+        y : list of str or list of list
+            What is said in each: strings or lists of symbols. One may be empty.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence in the loss; zero is as if it were not
+            there.
+        X_val : like X, default=None
+            Sequences to validate on after each epoch, instead of setting some
+            of `X` aside.
+        y_val : like y, default=None
+            What is said in each of `X_val`. Symbols that `y` does not have are
+            left out of the loss and the score.
+
+        Returns
+        -------
+        RNNTranscriber
+            The fitted estimator.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If `X` or `y` cannot be read, there is not one y for each X, or a
+            sequence has too few frames for its symbols.
+        TypeError
+            If symbols cannot be hashed, or a single string was given.
+        DivergenceError
+            If the loss becomes NaN or infinite; the weights of the last
+            finished epoch (with early stopping: the best) are kept.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    def predict(self, X: SequencesLike) -> np.ndarray:
+        """Transcribe sequences of frames.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            Sequences of frames.
+
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Strings, or lists of symbols, as the y of fit.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If `X` cannot be read as sequences, or has other features.
+        """
+        if self.beam_width > 1:
+            return object_array([best[0][0] for best in self._n_best(X, 1)])
+        self._check_search()
+        found = {}
+        for rows, log_probabilities, n_frames in self._frames(X):
+            paths = greedy_paths(log_probabilities, n_frames)
+            found.update(zip(rows, map(self._write, paths), strict=True))
+        return object_array([found[i] for i in range(len(found))])
+
+    def predict_n_best(
+        self, X: SequencesLike, n: int = 5
+    ) -> list[list[tuple[Any, float]]]:
+        """Find the best few transcripts of each sequence.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            Sequences of frames.
+        n : int, default=5
+            How many; the beam is at least as wide.
+
+        Returns
+        -------
+        list of list of tuple of (str or list, float)
+            Of each sequence transcripts and their scores, the best first (fewer
+            than `n`, where no more can be said). The score is the
+            log-probability (natural logarithm), with what the n-gram model and
+            the insertion bonus add to it.
+
+        Raises
+        ------
+        ValueError
+            If `n` is not a whole number from 1.
+        InvalidSequenceError
+            If `X` cannot be read as sequences, or has other features.
+        """
+        return self._n_best(X, check_count(n, "n"))
+
+    def posteriors(self, X: SequencesLike) -> np.ndarray:
+        """Compute the probability of each symbol, and of none, at each frame.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            Sequences of frames.
+
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (n_frames_i, 1 + n_symbols): the blank
+            first, then `symbols_` in their order; each row sums to 1. With
+            subsampling there are ``ceil(n_frames_i / subsampling)`` rows.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If `X` cannot be read as sequences, or has other features.
+        """
+        check_is_fitted(self)
+        found = {}
+        for rows, log_probabilities, n_frames in self._frames(X):
+            for i, frames, n in zip(rows, log_probabilities, n_frames, strict=True):
+                found[i] = np.exp(frames[:n])
+        return object_array([found[i] for i in range(len(found))])
+
+    def score(
+        self, X: SequencesLike, y: Any, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Compute 1 minus the symbol error rate of what ``predict`` writes.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            Sequences of frames.
+        y : like the y of fit
+            What is said in each. Symbols that fit did not see count as errors.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            How much each sequence counts.
+
+        Returns
+        -------
+        float
+            1 at best; below 0 where predictions are so much too long that empty
+            ones would do better.
+
+        See Also
+        --------
+        sklearn_rnn.metrics.symbol_error_rate : Edits per true symbol.
+        """
+        check_is_fitted(self)
+        true = self._target.rows(y, "y")
+        error = symbol_error_rate(true, self.predict(X), sample_weight=sample_weight)
+        return 1.0 - error
+
+    def _check_search(self):
+        """Refuse to search with parameters that do not go together."""
+        check_is_fitted(self)
+        self._validate_params()  # those of the search may be set after fit
+        self._check_options()
+
+    def _check_options(self):
+        if self.beam_width == 1 and not (self.ngram_order is self.word_list is None):
+            raise ValueError(
+                "ngram_order and word_list choose among the hypotheses of a beam, but "
+                "beam_width=1 follows a single one. Set beam_width=10, say, or both "
+                "to None."
+            )
+
+    def _n_best(self, X, n):
+        self._check_search()
+        automata, found = self._automata(), {}
+        for rows, log_probabilities, n_frames in self._frames(X):
+            best = prefix_beam_search(
+                log_probabilities,
+                n_frames,
+                max(self.beam_width, n),
+                automata=automata,
+                insertion_bonus=self.insertion_bonus,
+                n_best=n,
+            )
+            found.update(zip(rows, best, strict=True))
+        return [
+            [(self._write(t.symbols), t.score) for t in found[i]]
+            for i in range(len(found))
+        ]
+
+    def _write(self, ids):
+        """Write symbols as what was given to fit."""
+        symbols = self.symbols_[ids].tolist()
+        return "".join(symbols) if self._target.are_text else symbols
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,486 @@
+"""LogMelSpectrogram: sound as sequences of log-mel frames."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_rnn.preprocessing._augmentation import Augmentation, ClipVariation
+from sklearn_rnn.preprocessing._mel import (
+    MelSettings,
+    extract,
+    hann_window,
+    mel_edges,
+    mel_filters,
+)
+from sklearn_rnn.preprocessing._output import SequenceOutput
+from sklearn_rnn.preprocessing._waveforms import MAX_RATE, list_clips, read_waveforms
+from sklearn_rnn.sequences import SequenceArray
+
+# Longer windows and hops, if given in seconds, were likelier meant in samples or
+# milliseconds: 8 seconds at 16 kHz.
+MAX_SAMPLES = 2**17
+
+
+class LogMelSpectrogram(
+    SequenceOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
+    """Turn sound into sequences of log-mel frames, or of MFCC.
+
+    A frame is the power of a short window of the sound in mel bands, in dB:
+    ``10 * log10(max(power, floor))``. Frame i is centred on second
+    ``i * hop_length``; where its window reaches beyond the clip there are
+    zeros. A clip of n samples has ``1 + n // hop`` frames.
+
+    With augmentation, an estimator that trains on what `fit_transform`
+    returns sees each clip varied anew in every epoch: first its waveform
+    (`shift`, `noise_snr`, `gain`), then its log-mel values (masks). What
+    `transform` returns is never varied.
+
+    Parameters
+    ----------
+    sample_rate : int, default=16000
+        Samples a second (Hz) of the sound that spectra are made of. Files and
+        pairs of another rate are resampled; plain arrays are taken to have it.
+    win_length : float or int, default=0.025
+        Length of a window: seconds if a float, samples if an int.
+    hop_length : float or int, default=0.01
+        From one frame to the next: seconds if a float, samples if an int.
+    n_fft : int, default=None
+        Samples that a spectrum is computed of, the window's filled up with
+        zeros. None takes the power of two that holds a window.
+    n_mels : int, default=40
+        Number of mel bands.
+    fmin : float, default=0.0
+        Where the lowest band begins, in Hz.
+    fmax : float, default=None
+        Where the highest band ends, in Hz. None is half the sample rate.
+    floor : float, default=1e-10
+        Power below which the logarithm is cut: -100 dB.
+    top_db : float, default=80.0
+        How far below the loudest value of its clip a value is cut, in dB. None
+        cuts at `floor` alone.
+    n_mfcc : int, default=None
+        Number of mel-frequency cepstral coefficients to give instead of the
+        bands. None gives the bands.
+    deltas : {0, 1, 2}, default=0
+        Differences that are appended: 1 the first, 2 the second too.
+    normalize : {"mean", "standard"} or None, default=None
+        What is done to each feature of each clip by itself: "mean" subtracts
+        its mean over the clip, "standard" divides by its standard deviation
+        too.
+    resample : bool, default=True
+        Whether other rates are brought to `sample_rate`. False refuses them.
+    noise_snr : tuple of float, default=None
+        Augmentation: lowest and highest signal-to-noise ratio, in dB, of white
+        noise that is added. The ratio is drawn evenly between them, against
+        the power of the clip itself. None adds no noise.
+    gain : float, default=0.0
+        Augmentation: most dB that a clip is made louder or softer, drawn
+        evenly.
+    shift : float or int, default=0.0
+        Augmentation: most that a clip is moved to earlier or later, drawn
+        evenly: seconds if a float, samples if an int. Zeros move in.
+    time_mask : float or int, default=0.0
+        Augmentation: longest stretch that is masked, its length drawn evenly
+        from 0: seconds if a float, frames if an int. Masked values become the
+        mean of the log-mel values of their clip.
+    frequency_mask : int, default=0
+        Augmentation: most neighbouring mel bands that are masked, their number
+        drawn evenly from 0.
+    n_masks : int, default=1
+        Augmentation: number of masks of each of the two kinds.
+
+    Attributes
+    ----------
+    hop_seconds_ : float
+        Seconds from one frame to the next.
+    mel_frequencies_ : ndarray of shape (n_mels,), float64
+        Centres of the mel bands, in Hz.
+    n_features_in_ : int
+        1: a waveform is one number a step.
+
+    See Also
+    --------
+    SequenceScaler : Standardises over all clips; so do the estimators.
+
+    Notes
+    -----
+    Values are those of ``librosa.feature.melspectrogram`` and ``power_to_db``,
+    of ``librosa.feature.mfcc`` and of ``librosa.feature.delta`` with
+    ``mode="nearest"``, with zeros beyond the ends (``pad_mode="constant"``).
+
+    Clips are a list, Series or 1-D array of any of these, also mixed:
+
+    - arrays of shape (n_samples,), or of 2 to 8 channels beside each other in
+      either order, of which the mean is taken;
+    - pairs of such an array and its rate, as ``soundfile.read`` gives them;
+    - paths of files (wav, flac, ogg), read with soundfile:
+      ``pip install "sklearn-rnn[audio]"``.
+
+    Or an array of shape (n_clips, n_samples) or (n_clips, n_samples,
+    n_channels); or a `SequenceArray` of one feature, such as windows that
+    `make_windows` cuts from a recording. Samples of whole numbers are scaled so
+    that full scale is 1, floats are taken as they are.
+
+    References
+    ----------
+    Davis and Mermelstein, "Comparison of parametric representations for
+    monosyllabic word recognition in continuously spoken sentences", IEEE TASSP
+    28, 1980 (MFCC). Park et al., "SpecAugment: a simple data augmentation
+    method for automatic speech recognition", Interspeech 2019 (masks).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import LogMelSpectrogram
+    >>> seconds = np.arange(16_000) / 16_000
+    >>> clips = [np.sin(2 * np.pi * 440 * seconds), np.sin(2 * np.pi * 2000 * seconds)]
+    >>> mel = LogMelSpectrogram()
+    >>> X = mel.fit_transform(clips)
+    >>> X.shape, X.feature_names[:3]
+    ((2, 101, 40), ('mel_0', 'mel_1', 'mel_2'))
+    >>> loudest = [frames.mean(axis=0).argmax() for frames in X]
+    >>> mel.mel_frequencies_[loudest].round()
+    array([ 441., 2042.])
+    """
+
+    _parameter_constraints = {
+        "sample_rate": [Interval(Integral, 1, MAX_RATE, closed="both")],
+        "win_length": [Interval(Real, 0, None, closed="neither")],
+        "hop_length": [Interval(Real, 0, None, closed="neither")],
+        "n_fft": [Interval(Integral, 1, None, closed="left"), None],
+        "n_mels": [Interval(Integral, 1, None, closed="left")],
+        "fmin": [Interval(Real, 0, None, closed="left")],
+        "fmax": [Interval(Real, 0, None, closed="neither"), None],
+        "floor": [Interval(Real, 0, None, closed="neither")],
+        "top_db": [Interval(Real, 0, None, closed="left"), None],
+        "n_mfcc": [Interval(Integral, 1, None, closed="left"), None],
+        "deltas": [Interval(Integral, 0, 2, closed="both")],
+        "normalize": [StrOptions({"mean", "standard"}), None],
+        "resample": ["boolean"],
+        "noise_snr": [tuple, list, None],
+        "gain": [Interval(Real, 0, None, closed="left")],
+        "shift": [Interval(Real, 0, None, closed="left")],
+        "time_mask": [Interval(Real, 0, None, closed="left")],
+        "frequency_mask": [Interval(Integral, 0, None, closed="left")],
+        "n_masks": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        *,
+        win_length: float | int = 0.025,
+        hop_length: float | int = 0.01,
+        n_fft: int | None = None,
+        n_mels: int = 40,
+        fmin: float = 0.0,
+        fmax: float | None = None,
+        floor: float = 1e-10,
+        top_db: float | None = 80.0,
+        n_mfcc: int | None = None,
+        deltas: Literal[0, 1, 2] = 0,
+        normalize: Literal["mean", "standard"] | None = None,
+        resample: bool = True,
+        noise_snr: tuple[float, float] | None = None,
+        gain: float = 0.0,
+        shift: float | int = 0.0,
+        time_mask: float | int = 0.0,
+        frequency_mask: int = 0,
+        n_masks: int = 1,
+    ) -> None:
+        self.sample_rate = sample_rate
+        self.win_length = win_length
+        self.hop_length = hop_length
+        self.n_fft = n_fft
+        self.n_mels = n_mels
+        self.fmin = fmin
+        self.fmax = fmax
+        self.floor = floor
+        self.top_db = top_db
+        self.n_mfcc = n_mfcc
+        self.deltas = deltas
+        self.normalize = normalize
+        self.resample = resample
+        self.noise_snr = noise_snr
+        self.gain = gain
+        self.shift = shift
+        self.time_mask = time_mask
+        self.frequency_mask = frequency_mask
+        self.n_masks = n_masks
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Sequence | pd.Series | ArrayLike, y: Any = None) -> Self:
+        """Check the parameters and the first clip; nothing is learned.
+
+        Parameters
+        ----------
+        X : list, Series, array or SequenceArray of clips
+            Arrays of samples, pairs (waveform, rate) or paths of sound files.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self : LogMelSpectrogram
+            The fitted transformer.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If the first clip cannot be read.
+        TypeError
+            If `X` or the first clip is of a type that holds no sound.
+        ValueError
+            If parameters contradict each other.
+        """
+        settings = self._make_settings()
+        self._make_augmentation(settings)
+        self._read(list_clips(X, type(self).__name__)[:1], settings)
+        self._keep(settings)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(
+        self, X: Sequence | pd.Series | ArrayLike, y: Any = None
+    ) -> SequenceArray:
+        """Check the parameters, and turn clips into frames to train on.
+
+        Parameters
+        ----------
+        X : list, Series, array or SequenceArray of clips
+            Arrays of samples, pairs (waveform, rate) or paths of sound files.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        sequences : SequenceArray
+            As from ``transform``; with augmentation, estimators see it varied
+            while they train on it.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If a clip cannot be read.
+        TypeError
+            If `X` or a clip is of a type that holds no sound.
+        ValueError
+            If parameters contradict each other.
+        """
+        settings = self._make_settings()
+        augmentation = self._make_augmentation(settings)
+        waveforms = self._read(list_clips(X, type(self).__name__), settings)
+        self._keep(settings)
+        variation = None
+        if not augmentation.is_off:
+            variation = ClipVariation(waveforms, settings, augmentation)
+        return self._frames(waveforms, variation)
+
+    def transform(self, X: Sequence | pd.Series | ArrayLike) -> SequenceArray:
+        """Turn clips into frames, without augmentation.
+
+        Parameters
+        ----------
+        X : list, Series, array or SequenceArray of clips
+            Arrays of samples, pairs (waveform, rate) or paths of sound files;
+            of any lengths, whatever those in ``fit`` were.
+
+        Returns
+        -------
+        sequences : SequenceArray
+            One a clip, float32; bands in dB.
+
+        Raises
+        ------
+        InvalidSequenceError
+            If a clip cannot be read.
+        TypeError
+            If `X` or a clip is of a type that holds no sound.
+        """
+        check_is_fitted(self)
+        clips = list_clips(X, type(self).__name__)
+        return self._frames(self._read(clips, self._settings))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the features of a frame.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used.
+
+        Returns
+        -------
+        names : ndarray of object of shape (n_features,)
+            ``"mel_0"`` or ``"mfcc_0"`` and so on, then ``"mel_0_delta"`` and
+            ``"mel_0_delta2"`` where there are differences.
+        """
+        check_is_fitted(self)
+        kind, n = "mfcc", self._settings.n_mfcc
+        if n is None:
+            kind, n = "mel", len(self.mel_frequencies_)
+        endings = ["", "_delta", "_delta2"][: 1 + self._settings.deltas]
+        names = [f"{kind}_{i}{ending}" for ending in endings for i in range(n)]
+        return np.array(names, dtype=object)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _keep(self, settings):
+        self._settings = settings
+        self.hop_seconds_ = settings.hop / settings.sample_rate
+        self.mel_frequencies_ = self._edges()[1:-1]
+        self.n_features_in_ = 1
+
+    def _read(self, clips, settings):
+        owner = type(self).__name__
+        return read_waveforms(clips, settings.sample_rate, self.resample, owner)
+
+    def _frames(self, waveforms, variation=None):
+        values, lengths = extract(waveforms, self._settings)
+        return SequenceArray(
+            values,
+            starts=np.cumsum(lengths) - lengths,
+            lengths=lengths,
+            feature_names=self.get_feature_names_out(),
+            variation=variation,
+        )
+
+    # Parameters, in samples, frames and Hz.
+
+    def _make_settings(self):
+        n_window = self._samples("win_length")
+        n_fft = self.n_fft
+        if n_fft is None:
+            n_fft = 1 << (n_window - 1).bit_length()
+        if n_fft < n_window:
+            raise ValueError(
+                f"n_fft={n_fft} is shorter than a window, which has {n_window} samples "
+                f"(win_length={self.win_length!r}). Set n_fft=None, or a shorter "
+                "win_length."
+            )
+        if self.n_mfcc is not None and self.n_mfcc > self.n_mels:
+            raise ValueError(
+                f"n_mfcc={self.n_mfcc} is more than the n_mels={self.n_mels} bands "
+                "that the coefficients are computed of. Set n_mels higher."
+            )
+        return MelSettings(
+            sample_rate=self.sample_rate,
+            window=hann_window(n_window),
+            hop=self._samples("hop_length"),
+            n_fft=n_fft,
+            filters=csr_array(self._filters(n_fft).T),
+            floor=self.floor,
+            top_db=self.top_db,
+            n_mfcc=self.n_mfcc,
+            deltas=self.deltas,
+            normalize=self.normalize,
+        )
+
+    def _samples(self, name, largest=MAX_SAMPLES):
+        """Return a parameter that is seconds or samples as samples."""
+        length = getattr(self, name)
+        if isinstance(length, Integral):
+            return int(length)
+        n_samples = round(length * self.sample_rate)
+        if n_samples > largest:
+            raise ValueError(
+                f"{name}={length!r} is a float: seconds, thus {n_samples} samples. "
+                f"Write samples as an int, milliseconds as seconds ({name}=0.02), and "
+                f"if so many samples are meant, {name}={n_samples}."
+            )
+        if n_samples == 0 < length:
+            raise ValueError(
+                f"{name}={length!r} seconds is not a single sample at "
+                f"sample_rate={self.sample_rate}. Set {name} higher."
+            )
+        return n_samples
+
+    def _edges(self):
+        half = self.sample_rate / 2
+        fmax = half if self.fmax is None else self.fmax
+        if fmax > half:
+            raise ValueError(
+                f"fmax={fmax} Hz is above half of sample_rate={self.sample_rate}, and "
+                f"a sampled sound holds nothing there. Set fmax={half:g} at most."
+            )
+        if self.fmin >= fmax:
+            raise ValueError(
+                f"fmin={self.fmin} Hz is not below fmax={fmax:g} Hz: there is no band "
+                "between them."
+            )
+        return mel_edges(self.n_mels, self.fmin, fmax)
+
+    def _filters(self, n_fft):
+        edges = self._edges()
+        filters = mel_filters(edges, n_fft, self.sample_rate)
+        empty = ~filters.any(axis=0)
+        if empty.any():
+            enough = 2 * n_fft
+            while not mel_filters(edges, enough, self.sample_rate).any(axis=0).all():
+                enough *= 2
+            band = int(np.argmax(empty))
+            raise ValueError(
+                f"the spectra of n_fft={n_fft} samples have a value every "
+                f"{self.sample_rate / n_fft:.4g} Hz, and {empty.sum()} of the "
+                f"n_mels={self.n_mels} bands have none: mel_{band} goes from "
+                f"{edges[band]:.4g} to {edges[band + 2]:.4g} Hz. Set n_fft={enough}, "
+                "or n_mels lower."
+            )
+        return filters
+
+    def _make_augmentation(self, settings):
+        return Augmentation(
+            noise_snr=self._noise_snr(),
+            gain=self.gain,
+            shift=self._samples("shift", largest=np.inf),
+            time_mask=self._mask_frames(settings),
+            frequency_mask=self._mask_bands(),
+            n_masks=self.n_masks,
+        )
+
+    def _noise_snr(self):
+        if self.noise_snr is None:
+            return None
+        are_numbers = all(isinstance(ratio, Real) for ratio in self.noise_snr)
+        if len(self.noise_snr) == 2 and are_numbers:
+            low, high = map(float, self.noise_snr)
+            if -np.inf < low <= high < np.inf:
+                return low, high
+        raise ValueError(
+            f"noise_snr={self.noise_snr!r} is not the lowest and the highest ratio, in "
+            "dB, as in noise_snr=(5, 30)."
+        )
+
+    def _mask_frames(self, settings):
+        if isinstance(self.time_mask, Integral):
+            return int(self.time_mask)
+        hop_seconds = settings.hop / settings.sample_rate
+        n_frames = round(self.time_mask / hop_seconds)
+        if n_frames == 0 < self.time_mask:
+            raise ValueError(
+                f"time_mask={self.time_mask!r} seconds is not a single frame, which "
+                f"takes {hop_seconds:g} seconds. Set it higher, or an int of frames."
+            )
+        return n_frames
+
+    def _mask_bands(self):
+        if self.frequency_mask > self.n_mels:
+            raise ValueError(
+                f"frequency_mask={self.frequency_mask} is more than the "
+                f"n_mels={self.n_mels} bands there are."
+            )
+        return self.frequency_mask
