@@ -15,6 +15,7 @@ Options: ``--renditions 8``, ``--seed 0``, ``--picture FILE``.
 """
 
 import argparse
+from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
@@ -125,7 +126,7 @@ def make_models(rate, seed):
 def runs(labels):
     """Yield (label, first sample, end) of each stretch of one label."""
     edges = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1], True])
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         yield labels[begin], begin, end
 
 

@@ -195,6 +195,9 @@ None, default="cosine"
     -----
     The loss is torch's own, summed over a batch and divided by its number of
     symbols. Sequences with fewer frames than their transcript takes are refused.
+    The output layer's bias starts at the log of the shares of frames that say each
+    symbol, or nothing: from zero, a network spends its first epochs on unlearning
+    to speak at every frame.
     Without a beam the most probable class of each frame is taken; repeats are one,
     and blanks part equal neighbours.
 

@@ -19,6 +19,7 @@ from sklearn_rnn.modules import (
 )
 from sklearn_rnn.sequences import END
 from sklearn_rnn.training import (
+    BLANK,
     CTCLoss,
     TranscriptDataset,
     blocks_by_length,
@@ -29,6 +30,8 @@ from sklearn_rnn.training import (
 
 # Sequences, and steps of them with their padding, that are read at a time.
 SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
+# What a blank or symbol that never came counts at the start.
+PRIOR_COUNT = 0.5
 
 
 class TranscriberFit(PairFit):
@@ -76,6 +79,21 @@ class TranscriberFit(PairFit):
         self._shortest_first = self.shortest_first and not continuing
         self._written = pairs.rows
         return super()._network(pairs, random_state, continuing)
+
+    @torch.no_grad()
+    def _start(self, network, pairs):
+        """Let an untrained network say nothing as often as nothing is said.
+
+        Without it, the first epoch unlearns to speak at every frame.
+        """
+        counts = np.bincount(
+            np.concatenate(pairs.rows), minlength=1 + len(self.symbols_)
+        )
+        n_frames = n_joined(pairs.lengths, self.subsampling).sum()
+        counts = counts.astype(np.float64)
+        counts[BLANK] = n_frames - counts.sum()
+        shares = np.maximum(counts, PRIOR_COUNT) / n_frames
+        network.head.bias.copy_(torch.from_numpy(np.log(shares)))
 
     def _spec(self, pairs):
         return NetworkSpec(

@@ -39,8 +39,8 @@ def spoken(n=120, letters="abc", longest=4, seed=0, noise=0.1):
 
 
 def small(**options):
-    options = {"hidden_size": 16, "max_epochs": 8, "random_state": 0, **options}
-    return RNNTranscriber(learning_rate=0.01, **options)
+    options = {"learning_rate": 0.01, "random_state": 0, **options}
+    return RNNTranscriber(**{"hidden_size": 16, "max_epochs": 8, **options})
 
 
 def same_weights(first, second):
@@ -90,7 +90,7 @@ def test_lists_of_any_symbols_are_written_as_lists():
 
 def test_frames_may_be_joined():
     X, y = spoken()
-    joined = small(subsampling=2).fit(X, y)
+    joined = small(subsampling=2, max_epochs=15).fit(X, y)
     assert joined.score(X, y) > 0.9
     lengths = np.array([len(x) for x in X])
     found = [len(p) for p in joined.posteriors(X)]
@@ -176,6 +176,17 @@ def test_a_seed_fixes_the_model_and_leaves_the_callers_randomness_alone():
     a, b = (small(max_epochs=2, dropout=0.3).fit(X, y) for _ in range(2))
     assert same_weights(a, b)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_untrained_network_says_nothing_as_often_as_nothing_is_said():
+    X, y = spoken(40)
+    model = small(max_epochs=1, learning_rate=1e-12).fit(X, y)
+    n_frames, counts = sum(map(len, X)), Counter("".join(y))
+    shares = [counts[symbol] / n_frames for symbol in model.symbols_]
+    found = model.module_.head.bias.detach().softmax(dim=0).numpy()
+    np.testing.assert_allclose(found, [1 - sum(shares), *shares], rtol=1e-5)
+    # And the weights leave it at that, more or less.
+    assert np.concatenate(list(model.posteriors(X)))[:, 0].mean() > 0.5
 
 
 def test_a_weight_of_zero_is_as_if_the_clip_were_not_there():
