@@ -146,16 +146,16 @@ class TranscriberFit(PairFit):
 
     # What is heard.
 
-    @torch.inference_mode()
     def _frames(self, X):
         """Yield (rows, log-probabilities (N, T, 1 + n_symbols), frames of each)."""
         sources = self._source.read(X, self)
         n_frames = n_joined(sources.lengths, self._network_spec.subsampling)
-        with limit_threads(self._n_threads()):
-            for rows in blocks_by_length(sources.lengths, SIDE_BY_SIDE, MAX_STEPS):
+        for rows in blocks_by_length(sources.lengths, SIDE_BY_SIDE, MAX_STEPS):
+            # Not around the yield: who reads may fail, and the threads stay limited.
+            with limit_threads(self._n_threads()), torch.inference_mode():
                 batch = to_batch(sources, rows, self.net_.device)
                 outputs = self.module_(**batch).double().log_softmax(dim=2)
-                yield rows, outputs.cpu().numpy(), n_frames[rows]
+            yield rows, outputs.cpu().numpy(), n_frames[rows]
 
     def _automata(self):
         """Return what the search is held to, with weights."""

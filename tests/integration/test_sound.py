@@ -1,0 +1,186 @@
+"""From waveforms to labels and text: the parts of a pipeline together."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_rnn import (
+    LogMelSpectrogram,
+    RNNClassifier,
+    RNNSeq2Seq,
+    RNNTagger,
+    RNNTranscriber,
+    SequenceScaler,
+    SequenceWindower,
+    join_windows,
+    make_windows,
+)
+
+RATE = 8000
+PITCHES = {"a": 300, "b": 900, "c": 2500}
+
+
+def tone(letter, seconds, rng, rate=RATE):
+    times = np.arange(int(seconds * rate)) / rate
+    wave = np.sin(2 * np.pi * PITCHES[letter] * times + rng.uniform(0, 6))
+    return (0.3 * wave * np.hanning(len(times))).astype(np.float32)
+
+
+def clips(n=24, seed=0):
+    """Return tones of three pitches, and their letters."""
+    rng = np.random.default_rng(seed)
+    y = np.array([*"abc"] * (n // 3))
+    return [tone(s, rng.uniform(0.1, 0.3), rng) for s in y], y
+
+
+def sing(text, rng, rate=RATE):
+    parts = [np.zeros(int(0.05 * rate), np.float32)]
+    for letter in text:
+        parts += [tone(letter, rng.uniform(0.08, 0.2), rng, rate), parts[0]]
+    return np.concatenate(parts)
+
+
+def classify(seed=0, epochs=6, **augmentation):
+    return make_pipeline(
+        LogMelSpectrogram(RATE, n_mels=16, **augmentation),
+        SequenceScaler(),
+        RNNClassifier(hidden_size=8, max_epochs=epochs, random_state=seed),
+    )
+
+
+AUGMENTATIONS = {
+    "noise_snr": (0, 10),
+    "gain": 12.0,
+    "shift": 0.05,
+    "time_mask": 0.1,
+    "frequency_mask": 8,
+}
+
+
+def weights(model):
+    return [p.detach().clone() for p in model[-1].module_.parameters()]
+
+
+def are_equal(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_changes_what_is_learned_and_nothing_else(name):
+    X, y = clips()
+    plain = classify().fit(X, y)
+    varied, again = (classify(**{name: AUGMENTATIONS[name]}).fit(X, y) for _ in "ab")
+    assert not are_equal(weights(plain), weights(varied))
+    assert are_equal(weights(varied), weights(again))  # seeded
+    # What is scaled by and predicted from are the clips themselves.
+    assert (varied[1].mean_ == plain[1].mean_).all()
+    assert torch.equal(varied[-1].module_.factor, plain[-1].module_.factor)
+    frames = varied[:-1].transform(X)
+    assert frames.variation is None
+    clean = LogMelSpectrogram(RATE, n_mels=16).fit_transform(X)
+    np.testing.assert_array_equal(frames.values, plain[1].transform(clean).values)
+
+
+def test_validation_inside_fit_hears_the_clips_as_they_are():
+    X, y = clips(60)
+    frames = LogMelSpectrogram(RATE, n_mels=16, noise_snr=(-20, -10)).fit_transform(X)
+    options = {"hidden_size": 8, "max_epochs": 1, "early_stopping": True}
+    model = RNNClassifier(**options, learning_rate=1e-9, random_state=0).fit(frames, y)
+    clean = frames._replace(variation=None)
+    other = RNNClassifier(**options, learning_rate=1e-9, random_state=0).fit(clean, y)
+    assert model.loss_curve_ != other.loss_curve_
+    assert model.history_[0]["valid_loss"] == pytest.approx(
+        other.history_[0]["valid_loss"], rel=1e-5
+    )
+
+
+def test_every_epoch_hears_something_new():
+    X, y = clips()
+    frames = LogMelSpectrogram(RATE, n_mels=16, gain=20.0).fit_transform(X)
+    drawn = []
+    draw = frames.variation.draw
+
+    class Watch:
+        def draw(self, *args):
+            drawn.append(draw(*args))
+            return drawn[-1]
+
+    frames = frames._replace(variation=Watch())
+    options = {"max_epochs": 2, "shuffle": False, "random_state": 0}
+    RNNClassifier(hidden_size=4, **options).fit(frames, y)
+    first, second = drawn
+    assert first.shape == second.shape == frames.values.shape
+    assert np.abs(first - second).max() > 1
+
+
+def test_the_end_of_a_clip_varies_with_the_clip():
+    X, _ = clips()
+    frames = LogMelSpectrogram(RATE, n_mels=16, gain=20.0).fit_transform(X)
+    ends = SequenceWindower(n_steps=4).fit_transform(frames)
+    varied = ends.vary(np.arange(len(ends)), np.random.RandomState(0))
+    whole = frames.vary(np.arange(len(ends)), np.random.RandomState(0))
+    for end, clip in zip(varied, whole, strict=True):
+        np.testing.assert_allclose(end, clip[-4:], atol=1e-4)
+
+
+def test_estimators_of_steps_and_of_pairs_hear_variation_too():
+    X, y = clips()
+    every_step = [[letter] * (1 + len(x) // 80) for x, letter in zip(X, y, strict=True)]
+    for make, target in [
+        (RNNTagger, every_step),
+        (RNNSeq2Seq, list(y)),
+        (RNNTranscriber, list(y)),
+    ]:
+        found = []
+        for gain in (0.0, 20.0):
+            frames = LogMelSpectrogram(RATE, n_mels=16, gain=gain).fit_transform(X)
+            model = make(hidden_size=8, max_epochs=1, random_state=0)
+            found.append(model.fit(frames, target).loss_curve_[0])
+        assert found[0] != found[1], make
+
+
+def test_unknown_sources_are_tested_on_by_groups():
+    X, y = clips(36)
+    groups = np.arange(36) // 3 % 4
+    scores = cross_val_score(classify(epochs=20), X, y, groups=groups, cv=GroupKFold(4))
+    assert scores.mean() > 0.8
+
+
+def test_windows_of_a_recording_are_labelled_on_its_time_axis():
+    rng = np.random.default_rng(1)
+    y = np.array([*"abc"] * 12)
+    X = [tone(letter, 0.5, rng)[1200:2800] for letter in y]
+    model = classify(epochs=30).fit(X, y)
+    recording = np.concatenate([tone(letter, 0.5, rng) for letter in "abcab"])
+    truth = np.repeat([*"abcab"], RATE // 2)
+    windows = make_windows(recording, n_steps=1600, stride=400)
+    probabilities = join_windows(windows, model.predict_proba(windows))
+    assert probabilities.shape == (len(recording), 3)
+    heard = model.classes_[probabilities.argmax(axis=1)]
+    assert (heard == truth).mean() > 0.8
+    labels = join_windows(windows, model.predict(windows))
+    assert (labels == truth).mean() > 0.8
+
+
+def test_songs_are_transcribed_from_arrays_and_files_of_any_rate(tmp_path):
+    rng = np.random.default_rng(0)
+    y = ["".join(rng.choice([*"abc"], rng.integers(1, 5))) for _ in range(80)]
+    model = make_pipeline(
+        LogMelSpectrogram(RATE, n_mels=16),
+        RNNTranscriber(
+            hidden_size=24, learning_rate=0.01, max_epochs=40, random_state=0
+        ),
+    )
+    model.fit([sing(text, rng) for text in y], y)
+    texts = ["abca", "cab", "b"]
+    assert model.predict([sing(text, rng) for text in texts]).tolist() == texts
+    for rate, ending in ((16_000, "wav"), (44_100, "flac"), (RATE, "ogg")):
+        paths = []
+        for text in texts:
+            paths.append(tmp_path / f"{text}.{ending}")
+            song = sing(text, rng, rate)
+            soundfile.write(paths[-1], np.column_stack([song, song]), rate)
+        assert model.score(paths, texts) == 1
