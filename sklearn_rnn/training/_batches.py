@@ -16,8 +16,44 @@ LONG_STEPS, LONG_FACTOR = 1000, 8
 BATCHES_PER_BUCKET = 32
 
 
+class Batched:
+    """Part of a dataset that knows its `lengths` and `weights`."""
+
+    def by_length(self, rows):
+        """Sort some sequences by length; of equals, the first one stays first.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which.
+
+        Returns
+        -------
+        ndarray of int
+            The same ones, the shortest first.
+        """
+        return rows[np.argsort(self.lengths[rows], kind="stable")]
+
+    def weights_of(self, indices):
+        """Return the weights of some sequences.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Which.
+
+        Returns
+        -------
+        Tensor of shape (n_indices,) or None
+            None without weights.
+        """
+        if self.weights is None:
+            return None
+        return self.weights[torch.from_numpy(indices).to(self.weights.device)]
+
+
 @dataclass(frozen=True)
-class SequenceDataset:
+class SequenceDataset(Batched):
     """What a network trains on or is judged by.
 
     Parameters
@@ -52,21 +88,6 @@ or StepTargets
         exists = exists.reshape(len(exists), -1).sum(axis=1)
         return np.add.reduceat(exists, np.cumsum(self.lengths) - self.lengths)
 
-    def by_length(self, rows):
-        """Sort some sequences by length; of equals, the first one stays first.
-
-        Parameters
-        ----------
-        rows : ndarray of int
-            Which.
-
-        Returns
-        -------
-        ndarray of int
-            The same ones, the shortest first.
-        """
-        return rows[np.argsort(self.lengths[rows], kind="stable")]
-
     def batch(self, indices, device, random_state=None):
         """Gather some sequences and their targets.
 
@@ -86,10 +107,9 @@ or StepTargets
         targets_and_weights : tuple of Tensor
             As the loss takes them.
         """
-        rows = torch.from_numpy(indices)
-        weights = None if self.weights is None else self.weights[rows]
+        targets = self.targets[torch.from_numpy(indices)]
         inputs = to_batch(self.sequences, indices, device, random_state)
-        return inputs, (self.targets[rows], weights)
+        return inputs, (targets, self.weights_of(indices))
 
     def flat_targets(self):
         """Return all targets and weights, as `network_outputs` orders outputs.

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sklearn_rnn.training._batches import NO_CODE
+from sklearn_rnn.training._batches import NO_CODE, Batched
 
 # Sequences read side by side when their likelihood is computed, and steps of them
 # at a time; fewer steps where the vocabulary is large, so that the outputs of one
@@ -11,7 +11,7 @@ from sklearn_rnn.training._batches import NO_CODE
 SIDE_BY_SIDE, PIECE, MAX_OUTPUTS = 64, 512, 16_000_000
 
 
-class NextStepDataset:
+class NextStepDataset(Batched):
     """Sequences as inputs, and shifted by one step as targets.
 
     A batch of sequences that are longer than `piece` is gathered piece by piece
@@ -55,21 +55,6 @@ class NextStepDataset:
     def __len__(self):
         return len(self.sequences)
 
-    def by_length(self, rows):
-        """Sort some sequences by length; of equals, the first one stays first.
-
-        Parameters
-        ----------
-        rows : ndarray of int
-            Which.
-
-        Returns
-        -------
-        ndarray of int
-            The same ones, the shortest first.
-        """
-        return rows[np.argsort(self.lengths[rows], kind="stable")]
-
     def batch(self, indices, device, random_state=None):
         """Gather some sequences and their targets.
 
@@ -95,10 +80,7 @@ class NextStepDataset:
         lengths = torch.from_numpy(self.lengths[indices]).to(device)
         if (lengths == x.shape[1]).all():
             lengths = None
-        weights = None
-        if self.weights is not None:
-            weights = self.weights[torch.from_numpy(indices).to(self.weights.device)]
-        return {"x": x, "lengths": lengths}, (targets, weights)
+        return {"x": x, "lengths": lengths}, (targets, self.weights_of(indices))
 
     def gather(self, indices, device):
         """Make some sequences and their targets ready to be read in pieces.

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from sklearn_rnn.training._batches import NO_CODE, to_batch
+from sklearn_rnn.training._batches import NO_CODE, Batched, to_batch
 
 
-class PairDataset:
+class PairDataset(Batched):
     """What an encoder-decoder trains on or is judged by.
 
     Parameters
@@ -121,10 +121,10 @@ class PairDataset:
         )
         steps = torch.arange(given.shape[1], device=device)
         ended = steps >= torch.from_numpy(n_written).to(device)[:, None]
-        weights = None
-        if self.weights is not None:
-            weights = self.weights[torch.from_numpy(indices).to(self.weights.device)]
-        return {**inputs, "y": given}, (wanted.masked_fill(ended, NO_CODE), weights)
+        return {**inputs, "y": given}, (
+            wanted.masked_fill(ended, NO_CODE),
+            self.weights_of(indices),
+        )
 
     def _ids(self, starts, lengths):
         rows = self.written.over(starts, lengths)

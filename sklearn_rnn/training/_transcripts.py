@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sklearn_rnn.modules import n_joined
-from sklearn_rnn.training._batches import NO_CODE, to_batch
+from sklearn_rnn.training._batches import NO_CODE, Batched, to_batch
 
 # The class that says nothing; symbol i of the vocabulary is class i + 1.
 BLANK = 0
@@ -32,7 +32,7 @@ class Transcripts(NamedTuple):
     n_frames: torch.Tensor
 
 
-class TranscriptDataset:
+class TranscriptDataset(Batched):
     """What a transcriber trains on or is judged by.
 
     Parameters
@@ -104,21 +104,6 @@ class TranscriptDataset:
         """
         return TranscriptDataset(self.sources, self.rows, weights, self.subsampling)
 
-    def by_length(self, rows):
-        """Sort some sequences by length; of equals, the first one stays first.
-
-        Parameters
-        ----------
-        rows : ndarray of int
-            Which.
-
-        Returns
-        -------
-        ndarray of int
-            The same ones, the shortest first.
-        """
-        return rows[np.argsort(self.lengths[rows], kind="stable")]
-
     def batch(self, indices, device, random_state=None):
         """Gather some sequences and their transcripts.
 
@@ -147,10 +132,7 @@ class TranscriptDataset:
             row[: self.n_symbols[i]] = self.rows[i]
         parts = (classes, n_symbols, n_frames)
         transcripts = Transcripts(*(torch.from_numpy(p).to(device) for p in parts))
-        weights = None
-        if self.weights is not None:
-            weights = self.weights[torch.from_numpy(indices).to(self.weights.device)]
-        return inputs, (transcripts, weights)
+        return inputs, (transcripts, self.weights_of(indices))
 
 
 class CTCLoss(nn.Module):
