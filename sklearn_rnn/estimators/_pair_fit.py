@@ -5,6 +5,7 @@ import torch
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._samples import has_validation, read_weights
 from sklearn_rnn.estimators._sources import learn_symbols, refuse_unequal
 from sklearn_rnn.estimators._state import DTYPES
@@ -101,7 +102,13 @@ class PairFit(Trainer):
     def _read_validation(self, X_val, y_val):
         if not has_validation(X_val, y_val):
             return None
-        return self._read_pairs(X_val, y_val, suffix="_val")
+        try:
+            return self._read_pairs(X_val, y_val, suffix="_val")
+        except ValueError as error:
+            raise InvalidSequenceError(
+                f"X_val or y_val: {error} (A pipeline passes X_val on as it is, unless "
+                "it was made with Pipeline(..., transform_input=['X_val']).)"
+            ) from error
 
     def _weighted(self, pairs):
         """Return the same pairs, their weights as the loss reads them."""

@@ -115,10 +115,8 @@ def learn_symbols(X, *, owner, name, min_count, max_symbols):
     rows, are_text = _symbols(X, owner, name)
     vocabulary = Vocabulary.learn(rows, min_count=min_count, max_symbols=max_symbols)
     if not vocabulary.symbols:
-        raise ValueError(
-            f"{name} has no symbol that comes min_count={min_count} times: there is "
-            "nothing to learn."
-        )
+        often = f" that comes min_count={min_count} times" if min_count > 1 else ""
+        raise ValueError(f"{name} has no symbol{often}: there is nothing to learn.")
     return SymbolSource(owner, vocabulary, are_text)
 
 

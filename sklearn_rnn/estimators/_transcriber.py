@@ -1,6 +1,6 @@
 """RNNTranscriber: frames to symbols, without alignment."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -20,6 +20,9 @@ from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import greedy_paths, prefix_beam_search
 from sklearn_rnn.sequences import SequencesLike
 
+# A wider beam would compare more pairs of hypotheses than memory holds.
+MAX_BEAM = 10_000
+
 
 class RNNTranscriber(TranscriberFit):
     """A recurrent network that transcribes frames to symbols, by CTC.
@@ -28,7 +31,7 @@ class RNNTranscriber(TranscriberFit):
     and `y` what is said in each: a string, or a list of symbols of any hashable
     kind. Nobody needs to know at which frame a symbol comes: training sums over
     all places (connectionist temporal classification). A transcript has at most
-    as many symbols as there are frames. What is predicted is of the kind of `y`.
+    as many symbols as there are frames. What is predicted are strings or lists.
 
     Parameters
     ----------
@@ -64,8 +67,9 @@ class RNNTranscriber(TranscriberFit):
     beam_width : int, default=1
         Beginnings of a transcript that ``predict`` follows at a time, each with
         all the ways to say it (prefix beam search); 1 takes the most probable
-        symbol of each frame. This and the next six count when predicting: set
-        them after fit as well.
+        symbol of each frame. At most 10,000; time grows with it, from some
+        hundreds on with its square. This and the next six count when predicting:
+        set them after fit as well.
     ngram_order : int, default=None
         Symbols that an n-gram model looks at, the one that it foretells among
         them: 3 tells a symbol from the two before it. Learned from `y` and
@@ -75,7 +79,7 @@ class RNNTranscriber(TranscriberFit):
         text without sound.
     ngram_weight : float, default=0.5
         Power of the n-gram model's probability beside that of the network.
-    word_list : iterable of str or of list, default=None
+    word_list : list or set of str, or list of list, default=None
         The only words that may be written, of the kind of `y`; those with symbols
         that training does not show are left out. Needs a beam.
     word_separator : object, default=" "
@@ -233,11 +237,11 @@ None, default="cosine"
         **Trainer._parameter_constraints,
         "bidirectional": ["boolean"],
         "subsampling": [Interval(Integral, 1, None, closed="left")],
-        "beam_width": [Interval(Integral, 1, None, closed="left")],
+        "beam_width": [Interval(Integral, 1, MAX_BEAM, closed="both")],
         "ngram_order": [Interval(Integral, 1, None, closed="left"), None],
         "ngram_text": ["array-like", None],
         "ngram_weight": [Interval(Real, 0, None, closed="left")],
-        "word_list": [HasMethods("__iter__"), None],
+        "word_list": [HasMethods(["__iter__", "__len__"]), None],
         "word_separator": "no_validation",
         "insertion_bonus": [Interval(Real, -100, 100, closed="both")],
         "shortest_first": ["boolean"],
@@ -262,7 +266,7 @@ None, default="cosine"
         ngram_order: int | None = None,
         ngram_text: Any = None,
         ngram_weight: float = 0.5,
-        word_list: Iterable | None = None,
+        word_list: Collection | None = None,
         word_separator: Any = " ",
         insertion_bonus: float = 0.0,
         optimizer: str | type[torch.optim.Optimizer] = "adam",
@@ -428,11 +432,16 @@ None, default="cosine"
         Raises
         ------
         ValueError
-            If `n` is not a whole number from 1.
+            If `n` is not a whole number from 1 to 10,000.
         InvalidSequenceError
             If `X` cannot be read as sequences, or has other features.
         """
-        return self._n_best(X, check_count(n, "n"))
+        n = check_count(n, "n")
+        if n > MAX_BEAM:
+            raise ValueError(
+                f"n={n} is more than {MAX_BEAM}, the widest beam there is."
+            )
+        return self._n_best(X, n)
 
     def posteriors(self, X: SequencesLike) -> np.ndarray:
         """Compute the probability of each symbol, and of none, at each frame.
@@ -506,12 +515,12 @@ None, default="cosine"
 
     def _n_best(self, X, n):
         self._check_search()
-        automata, found = self._automata(), {}
-        for rows, log_probabilities, n_frames in self._frames(X):
+        automata, width, found = self._automata(), max(self.beam_width, n), {}
+        for rows, log_probabilities, n_frames in self._frames(X, width):
             best = prefix_beam_search(
                 log_probabilities,
                 n_frames,
-                max(self.beam_width, n),
+                width,
                 automata=automata,
                 insertion_bonus=self.insertion_bonus,
                 n_best=n,

@@ -30,6 +30,8 @@ from sklearn_rnn.training import (
 
 # Sequences, and steps of them with their padding, that are read at a time.
 SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
+# Pairs of hypotheses that a search compares at a time, over all sequences.
+MAX_PAIRS = 8_000_000
 # What a blank or symbol that never came counts at the start.
 PRIOR_COUNT = 0.5
 
@@ -51,7 +53,30 @@ class TranscriberFit(PairFit):
         ids = (self._target.vocabulary.encode(row).astype(np.int64) for row in rows)
         return [row[row > END] - END for row in ids]
 
+    def _read_pairs(self, X, y, weights=None, *, reset=False, suffix=""):
+        pairs = super()._read_pairs(X, y, weights, reset=reset, suffix=suffix)
+        if suffix and not pairs.n_symbols.any():
+            raise InvalidSequenceError(
+                f"y{suffix} has none of the symbols that y has: there is nothing to "
+                "judge by."
+            )
+        return pairs
+
+    def _refuse_new_symbols(self, rows):
+        """Refuse to go on with symbols that the network has no outputs for."""
+        vocabulary = self._target.vocabulary
+        for i, row in enumerate(rows):
+            new = [symbol for symbol in row if symbol not in vocabulary]
+            if new:
+                raise ValueError(
+                    f"y[{i}] holds the symbol {new[0]!r}, but {type(self).__name__} "
+                    "goes on training the network of its last fit, which cannot say "
+                    "it. Fit anew with warm_start=False."
+                )
+
     def _pair(self, sources, rows, weights, suffix):
+        if not suffix:
+            self._refuse_new_symbols(rows)
         classes = self._classes(rows)
         n_frames = n_joined(sources.lengths, self.subsampling)
         fewest = np.array([fewest_frames(row) for row in classes])
@@ -146,11 +171,12 @@ class TranscriberFit(PairFit):
 
     # What is heard.
 
-    def _frames(self, X):
+    def _frames(self, X, beam_width=1):
         """Yield (rows, log-probabilities (N, T, 1 + n_symbols), frames of each)."""
         sources = self._source.read(X, self)
         n_frames = n_joined(sources.lengths, self._network_spec.subsampling)
-        for rows in blocks_by_length(sources.lengths, SIDE_BY_SIDE, MAX_STEPS):
+        side_by_side = max(1, min(SIDE_BY_SIDE, MAX_PAIRS // beam_width**2))
+        for rows in blocks_by_length(sources.lengths, side_by_side, MAX_STEPS):
             # Not around the yield: who reads may fail, and the threads stay limited.
             with limit_threads(self._n_threads()), torch.inference_mode():
                 batch = to_batch(sources, rows, self.net_.device)

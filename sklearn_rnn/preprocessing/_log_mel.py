@@ -1,5 +1,6 @@
 """LogMelSpectrogram: sound as sequences of log-mel frames."""
 
+import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, Self
@@ -12,6 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._exceptions import SklearnRNNWarning
 from sklearn_rnn.preprocessing._augmentation import Augmentation, ClipVariation
 from sklearn_rnn.preprocessing._mel import (
     MelSettings,
@@ -21,7 +23,13 @@ from sklearn_rnn.preprocessing._mel import (
     mel_filters,
 )
 from sklearn_rnn.preprocessing._output import SequenceOutput
-from sklearn_rnn.preprocessing._waveforms import MAX_RATE, list_clips, read_waveforms
+from sklearn_rnn.preprocessing._waveforms import (
+    MAX_RATE,
+    are_apart,
+    list_clips,
+    loudest_of,
+    read_waveforms,
+)
 from sklearn_rnn.sequences import SequenceArray
 
 # Longer windows and hops, if given in seconds, were likelier meant in samples or
@@ -244,8 +252,8 @@ class LogMelSpectrogram(
         """
         settings = self._make_settings()
         self._make_augmentation(settings)
-        self._read(list_clips(X, type(self).__name__)[:1], settings)
-        self._keep(settings)
+        first = self._read(list_clips(X, type(self).__name__)[:1], settings)
+        self._keep(settings, loudest_of(first))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -279,7 +287,7 @@ class LogMelSpectrogram(
         settings = self._make_settings()
         augmentation = self._make_augmentation(settings)
         waveforms = self._read(list_clips(X, type(self).__name__), settings)
-        self._keep(settings)
+        self._keep(settings, loudest_of(waveforms))
         variation = None
         if not augmentation.is_off:
             variation = ClipVariation(waveforms, settings, augmentation)
@@ -308,7 +316,16 @@ class LogMelSpectrogram(
         """
         check_is_fitted(self)
         clips = list_clips(X, type(self).__name__)
-        return self._frames(self._read(clips, self._settings))
+        waveforms = self._read(clips, self._settings)
+        if are_apart(loudest := loudest_of(waveforms), self._loudest):
+            warnings.warn(
+                f"the largest sample of X is {loudest:.3g}, but that of the clips in "
+                f"fit was {self._loudest:.3g}: they seem to be on two scales. Floats "
+                "that were samples of 16 bits are to be divided by 32768.",
+                SklearnRNNWarning,
+                stacklevel=2,
+            )
+        return self._frames(waveforms)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features of a frame.
@@ -339,15 +356,27 @@ class LogMelSpectrogram(
         tags.input_tags.three_d_array = True
         return tags
 
-    def _keep(self, settings):
-        self._settings = settings
+    def _keep(self, settings, loudest):
+        self._settings, self._loudest = settings, loudest
         self.hop_seconds_ = settings.hop / settings.sample_rate
         self.mel_frequencies_ = self._edges()[1:-1]
         self.n_features_in_ = 1
 
     def _read(self, clips, settings):
         owner = type(self).__name__
-        return read_waveforms(clips, settings.sample_rate, self.resample, owner)
+        waveforms = read_waveforms(clips, settings.sample_rate, self.resample, owner)
+        peaks = [loudest_of([samples]) for samples in waveforms]
+        quietest = min((peak for peak in peaks if peak > 0), default=0.0)
+        if are_apart(quietest, max(peaks)):
+            soft, loud = peaks.index(quietest), peaks.index(max(peaks))
+            warnings.warn(
+                f"X[{soft}] has samples up to {quietest:.3g}, and X[{loud}] up to "
+                f"{max(peaks):.3g}: they seem to be on two scales. Floats that were "
+                "samples of 16 bits are to be divided by 32768.",
+                SklearnRNNWarning,
+                stacklevel=3,
+            )
+        return waveforms
 
     def _frames(self, waveforms, variation=None):
         values, lengths = extract(waveforms, self._settings)

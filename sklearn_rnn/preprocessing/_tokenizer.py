@@ -275,11 +275,6 @@ class SequenceTokenizer(
         return tags
 
     def _read(self, X):
-        if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1:
-            raise InvalidSequenceError(
-                f"X has shape {X.shape}: an array of two dimensions is lists of "
-                "tokens, and these have one each. If they are texts, pass X[:, 0]."
-            )
         rows, are_text = check_symbols(X, owner=type(self).__name__, allow_empty=True)
         if self.level == "subword":
             if not are_text:

@@ -15,9 +15,9 @@ from sklearn_rnn.preprocessing._sound_files import read_file
 from sklearn_rnn.sequences import SequenceArray
 
 MAX_CHANNELS = 8
-# Floats of a waveform stay within -1 and 1, or a little more; these are samples of
-# 16 bits that became floats without being scaled.
-UNSCALED = 2.0
+# Floats of a waveform stay within -1 and 1, or a little more; above this they are
+# likelier samples of 16 bits that became floats without being scaled.
+FULL_SCALE, UNSCALED = 2.0, 100.0
 # The square of a larger float64 is infinite.
 LARGEST = 1e100
 MAX_RATE = 10_000_000  # Hz
@@ -103,8 +103,9 @@ def _refuse_single(X, owner):
 def _sequences(X, owner):
     if X.n_features != 1:
         raise InvalidSequenceError(
-            f"X is {X!r}, but a waveform has one feature a step, its sample. {owner} "
-            "makes frames of waveforms; these may be frames already."
+            f"X is {X!r}, but a waveform has one feature a step, its sample. If these "
+            "are channels, average them before the windows are cut: recording.mean("
+            f"axis=1). If they are frames, {owner} has made them already."
         )
     return [steps[:, 0] for steps in X]
 
@@ -125,6 +126,8 @@ def _rows(X, owner):
             "n_samples) or (n_clips, n_samples, n_channels), or a list. Found array "
             f"with dim {X.ndim}."
         )
+    if X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OUT":
+        return X[:, 0]  # a table's column of paths
     if X.ndim == 2 and X.shape[1] <= MAX_CHANNELS < len(X):
         raise InvalidSequenceError(
             f"X has shape {X.shape}: so many clips of {X.shape[1]} samples each. If it "
@@ -188,7 +191,9 @@ def _place(clip, i):
 def _read(clip, place):
     if isinstance(clip, (str, os.PathLike)):
         samples, rate = read_file(clip, place, MAX_CHANNELS)
-        return Waveform(_not_empty(samples, place), rate, is_scaled=True)
+        # A file of floats may hold anything.
+        is_scaled = np.abs(_not_empty(samples, place)).max() <= UNSCALED
+        return Waveform(samples, rate, is_scaled)
     rate = None
     if _is_pair(clip):
         # soundfile and librosa put the rate second, scipy first.
@@ -219,6 +224,11 @@ def _whole_rate(rate, place):
 
 
 def _array(clip, place):
+    if not hasattr(clip, "__len__") and pd.api.types.is_scalar(clip) and pd.isna(clip):
+        raise InvalidSequenceError(
+            f"{place} is {clip!r}, a missing value. Leave it out, and its target with "
+            "it."
+        )
     if isinstance(clip, (bytes, bytearray)) or not (
         hasattr(clip, "__array__") or isinstance(clip, (list, tuple))
     ):
@@ -235,10 +245,12 @@ def _array(clip, place):
             "(n_samples,) or (n_samples, n_channels)."
         ) from error
     if clip.dtype.kind not in "iuf":
+        way_out = "Pass paths one by one, not in a list inside the list."
+        if clip.dtype.kind == "c":
+            way_out = "Complex data not supported."
         raise TypeError(
             f"{place} holds values of type {clip.dtype}, and samples are real numbers. "
-            "Complex data not supported; of strings, pass paths one by one, not in "
-            "a list inside the list."
+            f"{way_out}"
         )
     if clip.dtype.kind in "iu" and clip.dtype.itemsize > 4:
         raise InvalidSequenceError(
@@ -316,13 +328,46 @@ def _refuse_mixed_scales(waveforms, read):
     if scaled is None:
         return
     for samples, (is_scaled, place) in zip(waveforms, read, strict=True):
-        if is_scaled or (peak := np.abs(samples).max()) <= UNSCALED:
+        if is_scaled or (peak := loudest_of([samples])) <= UNSCALED:
             continue
         raise InvalidSequenceError(
             f"{place} holds floats up to {peak:.6g}, but {scaled} has integers, or is "
             "a file, and is scaled so that 1 is full scale: they would be up to 90 dB "
             "apart. If the floats were samples of 16 bits, divide them by 32768."
         )
+
+
+def loudest_of(waveforms):
+    """Return the size of the largest sample of some clips.
+
+    Parameters
+    ----------
+    waveforms : list of ndarray
+        Mono.
+
+    Returns
+    -------
+    float
+        0 for silence.
+    """
+    return max(float(np.abs(samples).max()) for samples in waveforms)
+
+
+def are_apart(loudest, other):
+    """Tell whether clips are on two scales, by their largest samples.
+
+    Parameters
+    ----------
+    loudest, other : float
+        Of two sets of clips.
+
+    Returns
+    -------
+    bool
+        True if one is within full scale and the other far beyond it.
+    """
+    low, high = sorted([loudest, other])
+    return 0 < low <= FULL_SCALE and high > UNSCALED
 
 
 def resample_to(samples, rate, sample_rate, place="the clip"):

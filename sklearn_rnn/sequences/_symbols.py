@@ -103,6 +103,12 @@ def _rows(X, owner, name):
                 f"{name} has {X.ndim} dimensions; sequences of symbols are an array of "
                 "shape (n_sequences, n_timesteps), or a list of sequences."
             )
+        if X.shape[1:] == (1,) and any(isinstance(row[0], str) for row in X):
+            raise InvalidSequenceError(
+                f"{name} has shape {X.shape}: an array of two dimensions is lists of "
+                f"symbols, and these have one each. If they are texts, pass {name}[:, "
+                f"0]; if they are symbols, {name}.tolist()."
+            )
         return X.tolist()
     if not hasattr(X, "__len__") or not hasattr(X, "__getitem__") or hasattr(X, "keys"):
         raise TypeError(

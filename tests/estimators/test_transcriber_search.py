@@ -166,9 +166,9 @@ def test_constraints_without_a_beam_are_refused(model, options):
     ("options", "error", "words"),
     [
         ({"beam_width": 0}, ValueError, "beam_width"),
+        ({"word_list": 3}, ValueError, "word_list"),
         ({"ngram_order": 0}, ValueError, "ngram_order"),
         ({"ngram_weight": -1.0}, ValueError, "ngram_weight"),
-        ({"word_list": 3}, ValueError, "word_list"),
         ({"word_list": "ab"}, TypeError, "word_list is a single string"),
         ({"word_list": []}, ValueError, "word_list"),
         ({"word_list": ["xyz"]}, ValueError, "word_list has no word"),
@@ -264,3 +264,46 @@ def test_transcripts_may_hold_any_characters():
     X = speak(["aa", "bc", "ca", "b"] * 5, noise=0.1)
     model = small(max_epochs=60).fit(X, y)
     assert model.score(X, y) > 0.9
+
+
+def test_a_column_of_texts_is_not_taken_for_symbols():
+    column = np.array([["ab"], ["c"]], dtype=object)
+    with pytest.raises(InvalidSequenceError, match=r"pass y\[:, 0\]"):
+        small().fit(speak(["ab", "c"]), column)
+
+
+def test_a_later_fit_refuses_symbols_that_the_network_cannot_say():
+    X, y = speak(["ab", "c"]), ["ab", "c"]
+    model = small(max_epochs=1, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match=r"y\[1\] holds the symbol 'é'"):
+        model.fit(X, ["ab", "é"])
+    assert model.fit(X, ["b", "c"]).n_iter_ == 2
+
+
+def test_validation_data_that_a_pipeline_left_as_they_were_are_named():
+    X, y = speak(["ab", "c"]), ["ab", "c"]
+    with pytest.raises(InvalidSequenceError, match=r"X_val.*transform_input"):
+        small().fit(X, y, X_val=[np.zeros((9, 2))], y_val=["a"])
+    with pytest.raises(InvalidSequenceError, match="y_val has none of the symbols"):
+        small().fit(X, y, X_val=X, y_val=["xyz", ""])
+
+
+def test_words_are_a_list_or_a_set_that_can_be_read_again(model):
+    X = speak(["ab", "c"], noise=0.1)
+    model.set_params(beam_width=5, word_list={"ab", "c"})
+    assert model.predict(X).tolist() == model.predict(X).tolist() == ["ab", "c"]
+    with pytest.raises(ValueError, match="word_list"):
+        model.set_params(word_list=(word for word in ["ab"])).predict(X)
+
+
+def test_very_wide_beams_are_searched_in_parts_and_the_widest_refused(model):
+    X = speak(["ab", "c", "b"], noise=1.0)
+    expected = [best[0] for best in model.predict_n_best(X, 1000)]
+    model.set_params(beam_width=3000)  # one clip at a time
+    for (text, score), found in zip(expected, model.predict_n_best(X, 1), strict=True):
+        assert found[0][0] == text
+        assert found[0][1] == pytest.approx(score, abs=1e-6)
+    with pytest.raises(ValueError, match="beam_width"):
+        model.set_params(beam_width=10**6).predict(X)
+    with pytest.raises(ValueError, match="the widest beam"):
+        model.set_params(beam_width=1).predict_n_best(X, 10**6)

@@ -5,7 +5,9 @@ import warnings
 
 import librosa
 import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 from scipy.signal import savgol_filter
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -19,6 +21,7 @@ from sklearn_rnn import (
     LogMelSpectrogram,
     RNNClassifier,
     SequenceArray,
+    SklearnRNNWarning,
     make_windows,
 )
 from sklearn_rnn.preprocessing import _mel
@@ -388,3 +391,38 @@ def test_speakers_stay_together_and_a_search_finds_the_number_of_bands():
     ).fit(clips, kinds, groups=speakers)
     n_mels = search.best_params_["logmelspectrogram__n_mels"]
     assert search.best_estimator_[-1].n_features_in_ == n_mels
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 32768), (32768, 1)])
+def test_clips_on_two_scales_are_warned_of(first, second):
+    clip = tone(440)
+    words = "on two scales.*divided by 32768"
+    with pytest.warns(SklearnRNNWarning, match=words):
+        LogMelSpectrogram().fit_transform([first * clip, second * clip])
+    mel = LogMelSpectrogram().fit([first * clip])
+    with pytest.warns(SklearnRNNWarning, match=words):
+        mel.transform([second * clip])
+    # Loud, soft and silent clips are no reason to warn.
+    mel.transform([8 * first * clip, 0.01 * first * clip, 0 * clip])
+
+
+def test_floats_in_a_file_may_be_unscaled_too(tmp_path):
+    path = tmp_path / "float.wav"
+    soundfile.write(path, np.full(2000, 3000.0), 16_000, subtype="FLOAT")
+    with pytest.raises(InvalidSequenceError, match=r"float.wav.*floats up to 3000"):
+        LogMelSpectrogram().fit_transform([np.ones(2000, np.int16), path])
+
+
+def test_a_tables_column_of_paths_is_read(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(2000), 16_000)
+    table = pd.DataFrame({"path": [path, str(path)], "y": [0, 1]})
+    assert len(LogMelSpectrogram().fit_transform(table[["path"]].to_numpy())) == 2
+    with pytest.raises(InvalidSequenceError, match=r"X\[1\] is nan, a missing value"):
+        LogMelSpectrogram().fit_transform([str(path), float("nan")])
+
+
+def test_channels_cut_into_windows_are_told_from_frames():
+    windows = make_windows(np.zeros((100, 2)), n_steps=50)
+    with pytest.raises(InvalidSequenceError, match="average them before"):
+        LogMelSpectrogram().fit(windows)

@@ -331,7 +331,7 @@ def test_what_is_no_list_of_clips_is_refused(X, error, message):
         (np.zeros((2, 2, 2)), InvalidSequenceError, r"X\[1\] has shape \(2, 2, 2\)"),
         (np.array(3.0), InvalidSequenceError, r"X\[1\] has shape \(\)"),
         (3.0, TypeError, r"X\[1\] is of type float"),
-        (None, TypeError, r"X\[1\] is of type NoneType"),
+        (None, InvalidSequenceError, r"X\[1\] is None, a missing value"),
         (b"RIFF", TypeError, r"X\[1\] is of type bytes.* soundfile\.read"),
         (io.BytesIO(b"RIFF"), TypeError, r"X\[1\] is of type BytesIO"),
         (
