@@ -165,7 +165,7 @@ def draw(probabilities, classes, true, recording, rate, path, seconds=15):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    n = int(seconds * rate)
+    n = min(int(seconds * rate), len(recording))
     times = np.arange(n) / rate
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(11, 5.5), sharex=True, layout="constrained"

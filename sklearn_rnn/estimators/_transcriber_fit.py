@@ -148,7 +148,7 @@ class TranscriberFit(PairFit):
     def _judge(self, net, validation):
         """Return loss and score of clips that are not trained on."""
         network = net.module_.eval()
-        sums, true, read = np.zeros(2), [], []
+        sums, read = np.zeros(2), [None] * len(validation)
         for rows in blocks_by_length(validation.lengths, SIDE_BY_SIDE, MAX_STEPS):
             inputs, (transcripts, weights) = validation.batch(rows, net.device)
             outputs = network(**inputs)
@@ -161,13 +161,15 @@ class TranscriberFit(PairFit):
                 outputs.double().log_softmax(dim=2).cpu().numpy(),
                 transcripts.n_frames.cpu().numpy(),
             )
-            true += [validation.rows[i] - 1 for i in rows]
-            read += found
+            for i, ids in zip(rows, found, strict=True):
+                read[i] = (ids + 1).tolist()
         loss = sums[0] / sums[1]
-        if not math.isfinite(loss):
+        if not math.isfinite(loss) or not validation.n_symbols.any():
             return loss, math.nan
-        as_lists = [[row.tolist() for row in rows] for rows in (true, read)]
-        return loss, 1.0 - symbol_error_rate(*as_lists)
+        true, weights = [row.tolist() for row in validation.rows], validation.weights
+        if weights is not None:
+            weights = weights.cpu().numpy()
+        return loss, 1.0 - symbol_error_rate(true, read, sample_weight=weights)
 
     # What is heard.
 

@@ -229,6 +229,30 @@ def test_validation_data_of_ones_own_are_judged_each_epoch():
     assert losses[-1] < losses[0]
 
 
+def test_validation_inside_fit_counts_weights():
+    X, y = spoken(100)
+    wrong = ["c" if "b" in text else "b" for text in y]
+    scores = []
+    for weight in (1.0, 1e-9):
+        weights = [1.0] * 100 + [weight] * 100
+        options = {"early_stopping": True, "validation_fraction": 0.3}
+        model = small(**options, max_epochs=10, n_iter_no_change=10)
+        # Nearly the same frames, as copies would stay together.
+        model.fit([*X, *(x + 1e-6 for x in X)], y + wrong, sample_weight=weights)
+        scores.append(model.validation_scores_[-1])
+    assert scores[0] < 0.9 < scores[1]
+
+
+def test_validation_without_any_symbol_has_no_score():
+    X, y = speak(["", "", "", "", "ab"]), ["", "", "", "", "ab"]
+    scores = []
+    for seed in range(4):
+        model = small(early_stopping=True, max_epochs=1, random_state=seed).fit(X, y)
+        assert np.isfinite(model.history_[0]["valid_loss"])
+        scores += model.validation_scores_
+    assert np.isnan(scores).any()
+
+
 def test_validation_weights_nothing_that_training_does_not_know():
     X, y = spoken(40)
     model = small(max_epochs=1).fit(X, y, X_val=X[:3], y_val=["z", "az", ""])
