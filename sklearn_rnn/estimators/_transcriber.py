@@ -76,7 +76,7 @@ class RNNTranscriber(TranscriberFit):
         `ngram_text`. Needs a beam.
     ngram_text : list of str or list of list, default=None
         More transcripts that the n-gram model learns from, of the kind of `y`:
-        text without sound.
+        text without sound. Those with symbols that `y` does not have are left out.
     ngram_weight : float, default=0.5
         Power of the n-gram model's probability beside that of the network.
     word_list : list or set of str, or list of list, default=None
@@ -400,9 +400,9 @@ None, default="cosine"
         InvalidSequenceError
             If `X` cannot be read as sequences, or has other features.
         """
+        self._check_search()
         if self.beam_width > 1:
             return object_array([best[0][0] for best in self._n_best(X, 1)])
-        self._check_search()
         found = {}
         for rows, log_probabilities, n_frames in self._frames(X):
             paths = greedy_paths(log_probabilities, n_frames)
@@ -499,22 +499,35 @@ None, default="cosine"
         error = symbol_error_rate(true, self.predict(X), sample_weight=sample_weight)
         return 1.0 - error
 
-    def _check_search(self):
+    def _check_search(self, n_best=1):
         """Refuse to search with parameters that do not go together."""
         check_is_fitted(self)
         self._validate_params()  # those of the search may be set after fit
-        self._check_options()
+        self._check_options(n_best)
 
-    def _check_options(self):
-        if self.beam_width == 1 and not (self.ngram_order is self.word_list is None):
+    def _check_options(self, n_best=1):
+        if self.ngram_text is not None and self.ngram_order is None:
             raise ValueError(
-                "ngram_order and word_list choose among the hypotheses of a beam, but "
-                "beam_width=1 follows a single one. Set beam_width=10, say, or both "
-                "to None."
+                "ngram_text is what an n-gram model learns from, but ngram_order=None "
+                "asks for none. Set ngram_order=3, say."
+            )
+        choose = self.ngram_order, self.word_list, self.insertion_bonus or None
+        if max(self.beam_width, n_best) == 1 and any(c is not None for c in choose):
+            raise ValueError(
+                "ngram_order, word_list and insertion_bonus choose among the "
+                "hypotheses of a beam, but beam_width=1 follows a single one. Set "
+                "beam_width=10, say, or those to None and 0."
+            )
+        separator = self.word_separator
+        is_letter = isinstance(separator, str) and len(separator) == 1
+        if self._target.are_text and not (separator is None or is_letter):
+            raise ValueError(
+                f"word_separator={separator!r} is not a single character, as the "
+                "symbols of strings are, and not None."
             )
 
     def _n_best(self, X, n):
-        self._check_search()
+        self._check_search(n)
         automata, width, found = self._automata(), max(self.beam_width, n), {}
         for rows, log_probabilities, n_frames in self._frames(X, width):
             best = prefix_beam_search(

@@ -30,6 +30,8 @@ from sklearn_rnn.training import (
 
 # Sequences, and steps of them with their padding, that are read at a time.
 SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
+# Numbers that their posteriors may be, where there are many symbols.
+MAX_OUTPUTS = 16_000_000
 # Pairs of hypotheses that a search compares at a time, over all sequences.
 MAX_PAIRS = 8_000_000
 # What a blank or symbol that never came counts at the start.
@@ -75,7 +77,7 @@ class TranscriberFit(PairFit):
                 )
 
     def _pair(self, sources, rows, weights, suffix):
-        if not suffix:
+        if not suffix and self.__sklearn_is_fitted__() and self.warm_start:
             self._refuse_new_symbols(rows)
         classes = self._classes(rows)
         n_frames = n_joined(sources.lengths, self.subsampling)
@@ -178,7 +180,8 @@ class TranscriberFit(PairFit):
         sources = self._source.read(X, self)
         n_frames = n_joined(sources.lengths, self._network_spec.subsampling)
         side_by_side = max(1, min(SIDE_BY_SIDE, MAX_PAIRS // beam_width**2))
-        for rows in blocks_by_length(sources.lengths, side_by_side, MAX_STEPS):
+        n_steps = min(MAX_STEPS, MAX_OUTPUTS // self._network_spec.n_outputs)
+        for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
             # Not around the yield: who reads may fail, and the threads stay limited.
             with limit_threads(self._n_threads()), torch.inference_mode():
                 batch = to_batch(sources, rows, self.net_.device)
@@ -192,7 +195,9 @@ class TranscriberFit(PairFit):
             rows = [row - 1 for row in self._written]
             if self.ngram_text is not None:
                 texts = self._target.rows(self.ngram_text, "ngram_text")
-                rows += [row - 1 for row in self._classes(texts)]
+                vocabulary = self._target.vocabulary
+                known = [t for t in texts if all(s in vocabulary for s in t)]
+                rows += [row - 1 for row in self._classes(known)]
             ngram = learn_ngram(rows, n_symbols, self.ngram_order)
             automata.append((ngram, self.ngram_weight))
         if self.word_list is not None:
@@ -215,7 +220,7 @@ class TranscriberFit(PairFit):
         if self.word_separator is None:
             return word_list_automaton(ids, n_symbols)
         for word in known:
-            if self.word_separator in word:
+            if any(symbol == self.word_separator for symbol in word):
                 raise ValueError(
                     f"word_list holds {word!r}, in which word_separator="
                     f"{self.word_separator!r} comes: split it into words."

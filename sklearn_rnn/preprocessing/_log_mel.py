@@ -35,6 +35,8 @@ from sklearn_rnn.sequences import SequenceArray
 # Longer windows and hops, if given in seconds, were likelier meant in samples or
 # milliseconds: 8 seconds at 16 kHz.
 MAX_SAMPLES = 2**17
+# Augmentation beyond these is a mistake: no sound has such a range, or is as long.
+MAX_DB, MAX_MASKS, MAX_SHIFT = 200, 1000, 2**30
 
 
 class LogMelSpectrogram(
@@ -95,7 +97,8 @@ class LogMelSpectrogram(
         evenly.
     shift : float or int, default=0.0
         Augmentation: most that a clip is moved to earlier or later, drawn
-        evenly: seconds if a float, samples if an int. Zeros move in.
+        evenly: seconds if a float, samples if an int. Zeros move in. Targets of
+        steps stay where they are: not for `RNNTagger`.
     time_mask : float or int, default=0.0
         Augmentation: longest stretch that is masked, its length drawn evenly
         from 0: seconds if a float, frames if an int. Masked values become the
@@ -175,11 +178,11 @@ class LogMelSpectrogram(
         "normalize": [StrOptions({"mean", "standard"}), None],
         "resample": ["boolean"],
         "noise_snr": [tuple, list, None],
-        "gain": [Interval(Real, 0, None, closed="left")],
+        "gain": [Interval(Real, 0, MAX_DB, closed="both")],
         "shift": [Interval(Real, 0, None, closed="left")],
         "time_mask": [Interval(Real, 0, None, closed="left")],
         "frequency_mask": [Interval(Integral, 0, None, closed="left")],
-        "n_masks": [Interval(Integral, 1, None, closed="left")],
+        "n_masks": [Interval(Integral, 1, MAX_MASKS, closed="both")],
     }
 
     def __init__(
@@ -291,7 +294,7 @@ class LogMelSpectrogram(
         variation = None
         if not augmentation.is_off:
             variation = ClipVariation(waveforms, settings, augmentation)
-        return self._frames(waveforms, variation)
+        return self._frames(waveforms, X, variation)
 
     def transform(self, X: Sequence | pd.Series | ArrayLike) -> SequenceArray:
         """Turn clips into frames, without augmentation.
@@ -325,7 +328,7 @@ class LogMelSpectrogram(
                 SklearnRNNWarning,
                 stacklevel=2,
             )
-        return self._frames(waveforms)
+        return self._frames(waveforms, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the features of a frame.
@@ -378,13 +381,17 @@ class LogMelSpectrogram(
             )
         return waveforms
 
-    def _frames(self, waveforms, variation=None):
+    def _frames(self, waveforms, X, variation=None):
         values, lengths = extract(waveforms, self._settings)
+        moments = None
+        if isinstance(X, SequenceArray) and (X.moments is not None or X.shares_rows()):
+            moments = _moments_of_frames(X, lengths, self._settings.hop)
         return SequenceArray(
             values,
             starts=np.cumsum(lengths) - lengths,
             lengths=lengths,
             feature_names=self.get_feature_names_out(),
+            moments=moments,
             variation=variation,
         )
 
@@ -458,9 +465,9 @@ class LogMelSpectrogram(
         filters = mel_filters(edges, n_fft, self.sample_rate)
         empty = ~filters.any(axis=0)
         if empty.any():
-            enough = 2 * n_fft
-            while not mel_filters(edges, enough, self.sample_rate).any(axis=0).all():
-                enough *= 2
+            # A band is wide enough for a value if wider than from one to the next.
+            narrowest = (edges[2:] - edges[:-2]).min()
+            enough = 1 << int(np.ceil(np.log2(self.sample_rate / narrowest)))
             band = int(np.argmax(empty))
             raise ValueError(
                 f"the spectra of n_fft={n_fft} samples have a value every "
@@ -475,7 +482,7 @@ class LogMelSpectrogram(
         return Augmentation(
             noise_snr=self._noise_snr(),
             gain=self.gain,
-            shift=self._samples("shift", largest=np.inf),
+            shift=self._samples("shift", largest=MAX_SHIFT),
             time_mask=self._mask_frames(settings),
             frequency_mask=self._mask_bands(),
             n_masks=self.n_masks,
@@ -487,11 +494,11 @@ class LogMelSpectrogram(
         are_numbers = all(isinstance(ratio, Real) for ratio in self.noise_snr)
         if len(self.noise_snr) == 2 and are_numbers:
             low, high = map(float, self.noise_snr)
-            if -np.inf < low <= high < np.inf:
+            if -MAX_DB <= low <= high <= MAX_DB:
                 return low, high
         raise ValueError(
             f"noise_snr={self.noise_snr!r} is not the lowest and the highest ratio, in "
-            "dB, as in noise_snr=(5, 30)."
+            f"dB, as in noise_snr=(5, 30), of -{MAX_DB} to {MAX_DB} dB."
         )
 
     def _mask_frames(self, settings):
@@ -513,3 +520,16 @@ class LogMelSpectrogram(
                 f"n_mels={self.n_mels} bands there are."
             )
         return self.frequency_mask
+
+
+def _moments_of_frames(windows, n_frames, hop):
+    """Tell when each frame was, by the rows of the series that windows were cut of.
+
+    Whoever holds out the last block of time then knows which windows overlap.
+    """
+    clips = np.repeat(np.arange(len(windows)), n_frames)
+    first = np.cumsum(n_frames) - n_frames
+    steps = (np.arange(len(clips)) - first[clips]) * hop
+    rows = windows.starts[clips] + np.minimum(steps, windows.lengths[clips] - 1)
+    rows[first + n_frames - 1] = windows.ends - 1
+    return rows if windows.moments is None else windows.moments[rows]

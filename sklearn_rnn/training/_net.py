@@ -110,7 +110,7 @@ class SequenceNet(NeuralNet):
             dataset,
             self.batch_size,
             training and self.shuffle,
-            self.random_state,
+            self.random_state if training else None,
             self.device,
             shortest_first=self.shortest_first,
         )

@@ -189,17 +189,17 @@ class CTCLoss(nn.Module):
         Returns
         -------
         Tensor of shape (N,)
-            In nats; 0 where a transcript cannot be said in so few frames.
+            In nats; infinite where a transcript cannot be said in so few frames.
         """
+        # In float32 the gradient of 3000 frames is off by 0.6 %.
         return F.ctc_loss(
-            outputs.log_softmax(dim=2).transpose(0, 1),
+            outputs.double().log_softmax(dim=2).transpose(0, 1),
             transcripts.classes,
             transcripts.n_frames,
             transcripts.n_symbols,
             blank=BLANK,
             reduction="none",
-            zero_infinity=True,
-        )
+        ).to(outputs.dtype)
 
     def count(self, transcripts):
         """Count the symbols of a batch, the ends of transcripts included.

@@ -307,3 +307,42 @@ def test_very_wide_beams_are_searched_in_parts_and_the_widest_refused(model):
         model.set_params(beam_width=10**6).predict(X)
     with pytest.raises(ValueError, match="the widest beam"):
         model.set_params(beam_width=1).predict_n_best(X, 10**6)
+
+
+def test_the_score_counts_weights(model):
+    X = speak(["abc", "cab"], noise=0.1)
+    y = ["abc", "bbb"]
+    assert model.score(X, y, sample_weight=[1, 0]) == 1
+    assert model.score(X, y, sample_weight=[0, 1]) < 0.7
+
+
+def test_what_was_fitted_is_heard_whatever_parameters_say_later(model):
+    X = speak(["abc"])
+    before = model.posteriors(X)[0]
+    try:
+        model.set_params(subsampling=3)
+        np.testing.assert_array_equal(model.posteriors(X)[0], before)
+    finally:
+        model.set_params(subsampling=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"insertion_bonus": 1.0, "beam_width": 1}, "Set beam_width=10"),
+        ({"ngram_text": ["ab"]}, "Set ngram_order=3"),
+        ({"word_list": ["ab"], "word_separator": 5}, "word_separator=5 is not"),
+        ({"word_list": ["ab"], "word_separator": "ab"}, "word_separator='ab' is not"),
+        ({"beam_width": "5"}, "beam_width"),
+    ],
+)
+def test_options_without_effect_are_refused(model, options, words):
+    model.set_params(**{"beam_width": 5, **options})
+    with pytest.raises(ValueError, match=words):
+        model.predict(speak(["a"]))
+
+
+def test_several_best_need_no_wider_beam_to_be_constrained(model):
+    model.set_params(beam_width=1, word_list=["ab", "c"])
+    best = model.predict_n_best(speak(["ab"], noise=0.1), n=3)[0]
+    assert best[0][0] == "ab"

@@ -18,6 +18,7 @@ from sklearn_rnn import (
     join_windows,
     make_windows,
 )
+from sklearn_rnn.training import validation_split
 
 RATE = 8000
 PITCHES = {"a": 300, "b": 900, "c": 2500}
@@ -184,3 +185,33 @@ def test_songs_are_transcribed_from_arrays_and_files_of_any_rate(tmp_path):
             song = sing(text, rng, rate)
             soundfile.write(paths[-1], np.column_stack([song, song]), rate)
         assert model.score(paths, texts) == 1
+
+
+def test_windows_of_a_recording_are_held_out_as_a_block():
+    recording = np.random.default_rng(0).normal(0, 0.1, 8000 * 6)
+    windows = make_windows(recording, n_steps=4000, stride=400)
+    for X in (windows, windows._replace(moments=None)):
+        frames = LogMelSpectrogram(RATE, n_mels=16, gain=6.0).fit_transform(X)
+        train, held_out = validation_split(frames, 0.2, np.random.RandomState(0))
+        assert windows.ends[train].max() <= windows.starts[held_out].min()
+        assert len(held_out) == pytest.approx(0.2 * len(windows), abs=1)
+    assert LogMelSpectrogram(RATE).fit_transform(list(windows)).moments is None
+
+
+@pytest.mark.parametrize("make", [RNNSeq2Seq, RNNTranscriber])
+def test_pairs_are_validated_on_clips_as_they_are(make):
+    X, y = clips(60)
+    losses = []
+    for noise_snr in (None, (-20, -10)):
+        mel = LogMelSpectrogram(RATE, n_mels=16, noise_snr=noise_snr)
+        model = make(
+            hidden_size=8,
+            max_epochs=1,
+            learning_rate=1e-9,
+            early_stopping=True,
+            random_state=0,
+        )
+        model.fit(mel.fit_transform(X), list(y))
+        losses.append((model.loss_curve_[0], model.history_[0]["valid_loss"]))
+    assert losses[0][0] != pytest.approx(losses[1][0], rel=1e-4)
+    assert losses[0][1] == pytest.approx(losses[1][1], rel=1e-5)

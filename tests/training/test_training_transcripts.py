@@ -71,13 +71,20 @@ def test_weights_count_clips():
     assert weighted.item() == pytest.approx((each @ weights).item() / 5)
 
 
-def test_a_transcript_that_cannot_be_said_is_no_loss_and_no_gradient():
+def test_a_transcript_that_cannot_be_said_is_infinitely_unlikely():
     outputs, transcripts = make_batch([2], [[1, 1]])
-    outputs.requires_grad_()
-    loss = CTCLoss()(outputs, (transcripts, None))
-    loss.backward()
-    assert loss.item() == 0
-    assert (outputs.grad == 0).all()
+    assert CTCLoss()(outputs, (transcripts, None)).item() == np.inf
+
+
+def test_gradients_of_long_clips_are_those_of_double_precision():
+    outputs, transcripts = make_batch([3000], [[1, 2, 3] * 100])
+    gradients = []
+    for dtype in (torch.double, torch.float):
+        logits = outputs.detach().clone().to(dtype).requires_grad_()
+        CTCLoss()(logits, (transcripts, None)).backward()
+        gradients.append(logits.grad.double())
+    error = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
+    assert error < 1e-5
 
 
 @pytest.mark.parametrize(
