@@ -195,28 +195,30 @@ class TranscriberFit(PairFit):
             rows = [row - 1 for row in self._written]
             if self.ngram_text is not None:
                 texts = self._target.rows(self.ngram_text, "ngram_text")
-                vocabulary = self._target.vocabulary
-                known = [t for t in texts if all(s in vocabulary for s in t)]
-                rows += [row - 1 for row in self._classes(known)]
+                rows += [row - 1 for row in self._classes(self._sayable(texts))]
             ngram = learn_ngram(rows, n_symbols, self.ngram_order)
             automata.append((ngram, self.ngram_weight))
         if self.word_list is not None:
             automata.append((self._word_automaton(), 1.0))
         return automata
 
+    def _sayable(self, texts):
+        """Return the texts of which the network can say every symbol."""
+        vocabulary = self._target.vocabulary
+        return [text for text in texts if all(s in vocabulary for s in text)]
+
     def _word_automaton(self):
         vocabulary, n_symbols = self._target.vocabulary, len(self.symbols_)
         words = self.word_list
         words = words if isinstance(words, str) else list(words)  # or a set
         words = self._target.rows(words, "word_list")
-        known = [w for w in words if len(w) and all(s in vocabulary for s in w)]
+        known = self._sayable(word for word in words if len(word))
         if not known:
             raise ValueError(
                 "word_list has no word that is made of the symbols of y, and not "
                 f"empty: {type(self).__name__} could write nothing."
             )
-        classes = self._classes(known)
-        ids = [row - 1 for row in classes]
+        ids = [row - 1 for row in self._classes(known)]
         if self.word_separator is None:
             return word_list_automaton(ids, n_symbols)
         for word in known:

@@ -255,8 +255,8 @@ class LogMelSpectrogram(
         """
         settings = self._make_settings()
         self._make_augmentation(settings)
-        first = self._read(list_clips(X, type(self).__name__)[:1], settings)
-        self._keep(settings, loudest_of(first))
+        first = list_clips(X, type(self).__name__)[:1]
+        self._keep(settings, self._read(first, settings)[1])
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -289,8 +289,9 @@ class LogMelSpectrogram(
         """
         settings = self._make_settings()
         augmentation = self._make_augmentation(settings)
-        waveforms = self._read(list_clips(X, type(self).__name__), settings)
-        self._keep(settings, loudest_of(waveforms))
+        clips = list_clips(X, type(self).__name__)
+        waveforms, loudest = self._read(clips, settings)
+        self._keep(settings, loudest)
         variation = None
         if not augmentation.is_off:
             variation = ClipVariation(waveforms, settings, augmentation)
@@ -319,8 +320,8 @@ class LogMelSpectrogram(
         """
         check_is_fitted(self)
         clips = list_clips(X, type(self).__name__)
-        waveforms = self._read(clips, self._settings)
-        if are_apart(loudest := loudest_of(waveforms), self._loudest):
+        waveforms, loudest = self._read(clips, self._settings)
+        if are_apart(loudest, self._loudest):
             warnings.warn(
                 f"the largest sample of X is {loudest:.3g}, but that of the clips in "
                 f"fit was {self._loudest:.3g}: they seem to be on two scales. Floats "
@@ -366,9 +367,10 @@ class LogMelSpectrogram(
         self.n_features_in_ = 1
 
     def _read(self, clips, settings):
+        """Return the waveforms, and the size of their largest sample."""
         owner = type(self).__name__
         waveforms = read_waveforms(clips, settings.sample_rate, self.resample, owner)
-        peaks = [loudest_of([samples]) for samples in waveforms]
+        peaks = [loudest_of(samples) for samples in waveforms]
         quietest = min((peak for peak in peaks if peak > 0), default=0.0)
         if are_apart(quietest, max(peaks)):
             soft, loud = peaks.index(quietest), peaks.index(max(peaks))
@@ -379,7 +381,7 @@ class LogMelSpectrogram(
                 SklearnRNNWarning,
                 stacklevel=3,
             )
-        return waveforms
+        return waveforms, max(peaks)
 
     def _frames(self, waveforms, X, variation=None):
         values, lengths = extract(waveforms, self._settings)

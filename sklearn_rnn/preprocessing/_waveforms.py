@@ -192,7 +192,7 @@ def _read(clip, place):
     if isinstance(clip, (str, os.PathLike)):
         samples, rate = read_file(clip, place, MAX_CHANNELS)
         # A file of floats may hold anything.
-        is_scaled = np.abs(_not_empty(samples, place)).max() <= UNSCALED
+        is_scaled = loudest_of(_not_empty(samples, place)) <= UNSCALED
         return Waveform(samples, rate, is_scaled)
     rate = None
     if _is_pair(clip):
@@ -328,7 +328,7 @@ def _refuse_mixed_scales(waveforms, read):
     if scaled is None:
         return
     for samples, (is_scaled, place) in zip(waveforms, read, strict=True):
-        if is_scaled or (peak := loudest_of([samples])) <= UNSCALED:
+        if is_scaled or (peak := loudest_of(samples)) <= UNSCALED:
             continue
         raise InvalidSequenceError(
             f"{place} holds floats up to {peak:.6g}, but {scaled} has integers, or is "
@@ -337,12 +337,12 @@ def _refuse_mixed_scales(waveforms, read):
         )
 
 
-def loudest_of(waveforms):
-    """Return the size of the largest sample of some clips.
+def loudest_of(samples):
+    """Return the size of the largest sample of a clip.
 
     Parameters
     ----------
-    waveforms : list of ndarray
+    samples : ndarray of shape (n_samples,)
         Mono.
 
     Returns
@@ -350,7 +350,7 @@ def loudest_of(waveforms):
     float
         0 for silence.
     """
-    return max(float(np.abs(samples).max()) for samples in waveforms)
+    return float(np.abs(samples).max())
 
 
 def are_apart(loudest, other):
