@@ -29,8 +29,8 @@ class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
 
     Parameters
     ----------
-    cell : {"rnn", "lstm", "gru"}, default="gru"
-        Recurrent cell: plain tanh RNN, LSTM or GRU.
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}, default="gru"
+        Recurrent cell: plain RNN with tanh or ReLU, LSTM or GRU.
     hidden_size : int, default=64
         Units of each layer and direction.
     n_layers : int, default=1
@@ -142,6 +142,12 @@ None, default="cosine"
     n_threads : int, default=None
         Threads inside one operation during fit and predict, when called from
         the main thread; None chooses by the size of the network.
+    kernel : {"auto", "numba", "torch"}, default="auto"
+        What computes the recurrence on a CPU: loops compiled by Numba, which
+        comes with ``pip install "sklearn-rnn[fast]"``, or torch. "auto" takes
+        the loops where they are installed and the layers small enough for
+        them to be faster. The first fit with each cell and dtype compiles for
+        some seconds; the result is kept on disk.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -170,6 +176,8 @@ None, default="cosine"
         Validation score of that epoch.
     n_parameters_ : int
         Trained numbers in the network.
+    kernel_ : {"numba", "torch"}
+        What computes the recurrence.
     history_ : list of dict
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
@@ -220,7 +228,7 @@ None, default="cosine"
 
     def __init__(
         self,
-        cell: Literal["rnn", "lstm", "gru"] = "gru",
+        cell: Literal["rnn", "rnn_relu", "lstm", "gru"] = "gru",
         hidden_size: int = 64,
         n_layers: int = 1,
         *,
@@ -256,6 +264,7 @@ None, default="cosine"
         dtype: Literal["auto", "float32", "float64"] = "auto",
         device: str | torch.device = "cpu",
         n_threads: int | None = None,
+        kernel: Literal["auto", "numba", "torch"] = "auto",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -293,6 +302,7 @@ None, default="cosine"
             dtype=dtype,
             device=device,
             n_threads=n_threads,
+            kernel=kernel,
             verbose=verbose,
             random_state=random_state,
         )

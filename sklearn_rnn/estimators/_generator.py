@@ -54,8 +54,8 @@ class RNNGenerator(GeneratorFit):
 
     Parameters
     ----------
-    cell : {"rnn", "lstm", "gru"}, default="gru"
-        Recurrent cell: plain tanh RNN, LSTM or GRU.
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}, default="gru"
+        Recurrent cell: plain RNN with tanh or ReLU, LSTM or GRU.
     hidden_size : int, default=128
         Units of each layer and direction.
     n_layers : int, default=1
@@ -147,6 +147,12 @@ None, default="cosine"
     n_threads : int, default=None
         Threads inside one operation during fit and predict, when called from
         the main thread; None chooses by the size of the network.
+    kernel : {"auto", "numba", "torch"}, default="auto"
+        What computes the recurrence on a CPU: loops compiled by Numba, which
+        comes with ``pip install "sklearn-rnn[fast]"``, or torch. "auto" takes
+        the loops where they are installed and the layers small enough for
+        them to be faster. The first fit with each cell and dtype compiles for
+        some seconds; the result is kept on disk.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -176,6 +182,8 @@ None, default="cosine"
         Validation score of that epoch.
     n_parameters_ : int
         Trained numbers in the network.
+    kernel_ : {"numba", "torch"}
+        What computes the recurrence.
     history_ : list of dict
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
@@ -231,7 +239,7 @@ None, default="cosine"
 
     def __init__(
         self,
-        cell: Literal["rnn", "lstm", "gru"] = "gru",
+        cell: Literal["rnn", "rnn_relu", "lstm", "gru"] = "gru",
         hidden_size: int = 128,
         n_layers: int = 1,
         *,
@@ -263,6 +271,7 @@ None, default="cosine"
         dtype: Literal["float32", "float64"] = "float32",
         device: str | torch.device = "cpu",
         n_threads: int | None = None,
+        kernel: Literal["auto", "numba", "torch"] = "auto",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -298,6 +307,7 @@ None, default="cosine"
             dtype=dtype,
             device=device,
             n_threads=n_threads,
+            kernel=kernel,
             verbose=verbose,
             random_state=random_state,
         )

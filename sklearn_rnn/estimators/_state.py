@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from sklearn_rnn.kernels import usable_kernel
 from sklearn_rnn.modules import build_network
 from sklearn_rnn.training import usable_device
 
@@ -40,7 +41,8 @@ class PortableState:
             return
         network = self._empty_network()
         network.load_state_dict(to_torch(saved["weights"]))
-        self._make_net(network, device=usable_device(self.device))
+        device = usable_device(self.device)
+        self._make_net(network, device=device, kernel=usable_kernel(self.kernel))
         self.module_.eval()
         # Moments belong to one optimizer; after set_params(optimizer=...) start anew.
         if type(self.net_.optimizer_).__name__ == saved["optimizer_class"]:

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import LRScheduler
 
 from sklearn_rnn.estimators._state import DTYPES, PortableState
-from sklearn_rnn.kernels import CELLS
+from sklearn_rnn.kernels import CELLS, KERNELS, choose_kernel
 from sklearn_rnn.training import (
     OPTIMIZERS,
     SCHEDULES,
@@ -78,6 +78,7 @@ class Trainer(PortableState, BaseEstimator):
         "dtype": [StrOptions({"auto", *DTYPES})],
         "device": [str, torch.device],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "kernel": [StrOptions({"auto", *KERNELS})],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -133,8 +134,14 @@ class Trainer(PortableState, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return hasattr(self, "module_")
 
-    def _make_net(self, network, schedule=(None, None), device=None):
+    def _make_net(self, network, schedule=(None, None), device=None, kernel=None):
         """Set ``net_`` and ``module_``: a net around `network`, ready to train."""
+        device = device or check_device(self.device)
+        spec = self._network_spec
+        self.kernel_ = choose_kernel(
+            kernel or self.kernel, spec.cell, spec.hidden_size, device
+        )
+        network.use_kernel(self.kernel_)
         schedule, scheduler = schedule
         optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
         self.net_ = SequenceNet(
@@ -144,7 +151,7 @@ class Trainer(PortableState, BaseEstimator):
             lr=self.learning_rate,
             batch_size=self.batch_size,
             callbacks=self._callbacks(scheduler),
-            device=device or check_device(self.device),
+            device=device,
             verbose=0,
             shuffle=self.shuffle,
             clip_norm=self.clip_norm,

@@ -1,5 +1,20 @@
 """The recurrence itself: one layer, one direction."""
 
+from sklearn_rnn.kernels._choice import KERNELS, choose_kernel, usable_kernel
+from sklearn_rnn.kernels._directions import reverse_steps
+from sklearn_rnn.kernels._fused import FusedPass, fused_backward, fused_forward
+from sklearn_rnn.kernels._optional import numba_is_installed
 from sklearn_rnn.kernels._recurrence import CELLS, recurrence
 
-__all__ = ["CELLS", "recurrence"]
+__all__ = [
+    "CELLS",
+    "KERNELS",
+    "FusedPass",
+    "choose_kernel",
+    "fused_backward",
+    "fused_forward",
+    "numba_is_installed",
+    "recurrence",
+    "reverse_steps",
+    "usable_kernel",
+]

@@ -1,13 +1,31 @@
-"""The recurrence of one layer in one direction, by torch."""
+"""The recurrence of one layer in one direction."""
+
+from functools import partial
 
 import torch
 
+from sklearn_rnn.kernels._directions import reverse_steps
+from sklearn_rnn.kernels._fused import Fused, fused_forward
+
 # Torch's own module of each cell; its parameters are the ones used here.
-CELLS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+CELLS = {
+    "rnn": torch.nn.RNN,
+    "rnn_relu": partial(torch.nn.RNN, nonlinearity="relu"),
+    "lstm": torch.nn.LSTM,
+    "gru": torch.nn.GRU,
+}
+RUNS = {
+    "rnn": torch.rnn_tanh,
+    "rnn_relu": torch.rnn_relu,
+    "lstm": torch.lstm,
+    "gru": torch.gru,
+}
 
 
-def recurrence(cell, x, weights, state=None):
-    """Run one layer of a recurrent cell forwards over a batch.
+def recurrence(
+    cell, x, weights, state=None, lengths=None, reverse=False, kernel="torch"
+):
+    """Run one layer of a recurrent cell over a batch, in one direction.
 
     For the plain cell,
     ``h_t = tanh(W_xh x_t + b_xh + W_hh h_(t-1) + b_hh)``; LSTM and GRU are
@@ -15,7 +33,7 @@ def recurrence(cell, x, weights, state=None):
 
     Parameters
     ----------
-    cell : {"rnn", "lstm", "gru"}
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The cell.
     x : Tensor of shape (T, N, F)
         Inputs, time first.
@@ -24,13 +42,20 @@ def recurrence(cell, x, weights, state=None):
     state : tuple of Tensor of shape (1, N, H), default=None
         Where to go on from: the hidden state, for the LSTM also the cell's,
         as a former call returned it. None starts from zero.
+    lengths : LongTensor of shape (N,), default=None
+        Steps of each sequence; None when all have T.
+    reverse : bool, default=False
+        Whether to read each sequence from its own last step to its first.
+    kernel : {"torch", "numba"}, default="torch"
+        What computes it: torch, or compiled loops, which are faster for small
+        networks. They have first derivatives alone.
 
     Returns
     -------
     states : Tensor of shape (T, N, H)
-        The hidden state after each step.
+        The hidden state after each step was read; meaningless at padding.
     state : tuple of Tensor of shape (1, N, H)
-        The state after the last step.
+        The state after the last step; meaningless with `lengths`.
 
     Examples
     --------
@@ -42,15 +67,29 @@ def recurrence(cell, x, weights, state=None):
     >>> states.ravel(), last.ravel()
     (tensor([0.0000, 0.7616]), tensor([0.7616]))
     """
+    if kernel == "numba":
+        return _by_loops(cell, x, weights, state, lengths, reverse)
     if state is None:
         zero = x.new_zeros(1, x.shape[1], weights[1].shape[1])
         state = (zero, zero) if cell == "lstm" else (zero,)
+    if reverse:
+        x = reverse_steps(x, lengths)
     # has_biases, num_layers, dropout, train, bidirectional, batch_first; cuDNN
     # keeps what backward needs only when told that it trains.
     options = (True, 1, 0.0, torch.is_grad_enabled(), False, False)
-    if cell == "lstm":
-        states, *state = torch.lstm(x, state, weights, *options)
-        return states, tuple(state)
-    run = torch.gru if cell == "gru" else torch.rnn_tanh
-    states, last = run(x, *state, weights, *options)
-    return states, (last,)
+    state = state if cell == "lstm" else state[0]
+    states, *state = RUNS[cell](x, state, weights, *options)
+    if reverse:
+        states = reverse_steps(states, lengths)
+    return states, tuple(state)
+
+
+def _by_loops(cell, x, weights, state, lengths, reverse):
+    if not torch.is_grad_enabled():
+        run = fused_forward(cell, x, weights, state, lengths, reverse)
+        return run.outputs, run.last
+    states, *other = Fused.apply(
+        cell, lengths, reverse, x, *weights, *(() if state is None else state)
+    )
+    last = states[:1] if reverse else states[-1:]
+    return states, (last, *other)

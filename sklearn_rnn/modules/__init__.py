@@ -7,7 +7,7 @@ from sklearn_rnn.modules._automata import (
     word_list_automaton,
 )
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
-from sklearn_rnn.modules._core import RecurrentCore, reverse_steps
+from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
     ctc_log_probability,
@@ -82,7 +82,6 @@ __all__ = [
     "learn_ngram",
     "n_joined",
     "prefix_beam_search",
-    "reverse_steps",
     "select_state",
     "valid_steps",
     "word_list_automaton",

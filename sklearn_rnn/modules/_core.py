@@ -1,5 +1,7 @@
 """The recurrent core: layers, directions, and unequal lengths."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -12,7 +14,7 @@ class RecurrentCore(nn.Module):
 
     Parameters
     ----------
-    cell : {"rnn", "lstm", "gru"}
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The recurrent cell.
     input_size : int
         Features a step.
@@ -36,6 +38,8 @@ class RecurrentCore(nn.Module):
 
     Attributes
     ----------
+    kernel : {"torch", "numba"}
+        What computes the recurrence; torch unless set.
     rnn : torch.nn.RNN, torch.nn.LSTM or torch.nn.GRU
         Holds the weights; its ``state_dict()`` loads into torch's own class
         of the same sizes.
@@ -67,6 +71,7 @@ class RecurrentCore(nn.Module):
     ):
         super().__init__()
         self.cell = cell
+        self.kernel = "torch"
         self.residual = residual
         self.n_layers = n_layers
         self.output_size = hidden_size * (1 + bidirectional)
@@ -133,14 +138,16 @@ class RecurrentCore(nn.Module):
             if layer > 0:
                 inputs = self.dropout[layer - 1](inputs, new_masks)
             weights = self._weights(f"l{layer}", new_masks)
-            states, last = recurrence(self.cell, inputs, weights, state[layer])
+            run = partial(
+                recurrence, self.cell, inputs, lengths=lengths, kernel=self.kernel
+            )
+            states, last = run(weights, state[layer])
             carried.append(last)
             if self.rnn.bidirectional:
                 # The reverse direction starts at the last valid step, not at padding.
                 weights = self._weights(f"l{layer}_reverse", new_masks)
-                mirrored = reverse_steps(inputs, lengths)
-                backward, _ = recurrence(self.cell, mirrored, weights)
-                states = torch.cat([states, reverse_steps(backward, lengths)], dim=-1)
+                backward, _ = run(weights, reverse=True)
+                states = torch.cat([states, backward], dim=-1)
             x = states + x if self.residual and layer > 0 else states
         return self.norms[-1](x), tuple(carried)
 
@@ -150,33 +157,3 @@ class RecurrentCore(nn.Module):
             for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         return [w_ih, self.weight_drop[run](w_hh, new_masks), b_ih, b_hh]
-
-
-def reverse_steps(x, lengths=None):
-    """Reverse each sequence within its own length; padding stays behind.
-
-    Parameters
-    ----------
-    x : Tensor of shape (T, N, F)
-        A batch, time first.
-    lengths : LongTensor of shape (N,), default=None
-        Steps of each sequence; None when all have T.
-
-    Returns
-    -------
-    Tensor of shape (T, N, F)
-        Its own inverse on valid steps.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import reverse_steps
-    >>> x = torch.arange(3.0).reshape(3, 1, 1)
-    >>> reverse_steps(x, torch.tensor([2])).ravel()
-    tensor([1., 0., 2.])
-    """
-    if lengths is None:
-        return x.flip(0)
-    steps = torch.arange(len(x), device=x.device)[:, None]
-    mirrored = torch.where(steps < lengths, lengths - 1 - steps, steps)
-    return x.gather(0, mirrored[:, :, None].expand(-1, -1, x.shape[2]))

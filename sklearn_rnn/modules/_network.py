@@ -18,7 +18,7 @@ class NetworkSpec:
 
     Parameters
     ----------
-    cell : {"rnn", "lstm", "gru"}
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The recurrent cell.
     n_features : int
         Features a step.
@@ -218,12 +218,28 @@ class SequenceNetwork(WholeNetwork):
         state : tuple
             Of the core, after step T.
         """
-        x = self.input_dropout(self._inputs(x, new_masks), new_masks)
-        x = join_steps(x, self.spec.subsampling)
+        x = self.steps(x, new_masks)
         return self.core.run(x, self.n_read(lengths), state, new_masks)
 
+    def steps(self, x, new_masks=True):
+        """Return steps as the core reads them: scaled or embedded, and joined.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, T, n_features)
+            Steps, as for ``forward``.
+        new_masks : bool, default=True
+            As for ``run``.
+
+        Returns
+        -------
+        Tensor of shape (T, N, F)
+            Time first: torch's own order.
+        """
+        x = self.input_dropout(self._inputs(x, new_masks), new_masks)
+        return join_steps(x, self.spec.subsampling)
+
     def _inputs(self, x, new_masks=True):
-        """Return steps as the core reads them, (T, N, F): torch's own order."""
         x = x.transpose(0, 1)
         if self.spec.n_tokens is not None:
             return self.embedding(x.squeeze(-1).long(), new_masks)

@@ -20,7 +20,7 @@ class Seq2SeqSpec:
 
     Parameters
     ----------
-    cell : {"rnn", "lstm", "gru"}
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The recurrent cell.
     n_features : int
         Features a step of what is read.

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import HeldDropout
 from sklearn_rnn.modules._initialize import initialize
 
@@ -37,6 +38,18 @@ class WholeNetwork(nn.Module):
         """
         self.center.copy_(torch.as_tensor(center))
         self.factor.copy_(torch.as_tensor(factor))
+
+    def use_kernel(self, kernel):
+        """Choose what computes the recurrence of every layer.
+
+        Parameters
+        ----------
+        kernel : {"torch", "numba"}
+            As ``sklearn_rnn.kernels.recurrence`` takes it.
+        """
+        for module in self.modules():
+            if isinstance(module, RecurrentCore):
+                module.kernel = kernel
 
     def seed_dropout(self, generator):
         """Draw every dropout mask from `generator` from now on.

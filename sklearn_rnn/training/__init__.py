@@ -11,6 +11,7 @@ from sklearn_rnn.training._batches import (
 from sklearn_rnn.training._callbacks import any_lr_scheduler, copy_callbacks
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._device import check_device, usable_device
+from sklearn_rnn.training._flat_weights import FlatWeights
 from sklearn_rnn.training._inference import (
     BLOCK_SIZE,
     network_outputs,
@@ -59,6 +60,7 @@ __all__ = [
     "BatchIterator",
     "CTCLoss",
     "EpochLines",
+    "FlatWeights",
     "NO_CODE",
     "NextStepDataset",
     "OPTIMIZERS",

@@ -6,11 +6,13 @@ from functools import partial
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, ParamMapper
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._clipping import clip_gradients
+from sklearn_rnn.training._flat_weights import FlatWeights, SeparateWeights
+from sklearn_rnn.training._optimizers import is_elementwise
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._truncation import gradient_steps
 
@@ -90,6 +92,43 @@ class SequenceNet(NeuralNet):
     @property
     def _default_callbacks(self):
         return []
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """Tell skorch what the optimizer is to change.
+
+        Parameters
+        ----------
+        prefix : str
+            As in skorch.
+        named_parameters : iterable of (str, Parameter)
+            All weights.
+
+        Returns
+        -------
+        args : tuple
+            The groups of parameters: one flat tensor each, if the optimizer does
+            with each number the same.
+        kwargs : dict
+            Options of the optimizer.
+        """
+        (groups,), options = super().get_params_for_optimizer(prefix, named_parameters)
+        trained = [[p for p in g["params"] if p.requires_grad] for g in groups]
+        groups = [
+            {**group, "params": parameters}
+            for group, parameters in zip(groups, trained, strict=True)
+            if parameters
+        ]
+        # A callback that freezes weights by name needs them one by one.
+        picks = any(
+            isinstance(callback, ParamMapper) for _, callback in self.callbacks_
+        )
+        if is_elementwise(self.optimizer) and not picks:
+            self._weights = FlatWeights([group["params"] for group in groups])
+            for group, leaf in zip(groups, self._weights.leaves, strict=True):
+                group["params"] = [leaf]
+        else:
+            self._weights = SeparateWeights([p for g in groups for p in g["params"]])
+        return (groups,), options
 
     def get_iterator(self, dataset, training=False):
         """Return the batches of one pass over `dataset`.
@@ -210,7 +249,6 @@ class SequenceNet(NeuralNet):
             for callback in callbacks
             for hook in BATCH_HOOKS
         )
-        self._parameters = list(self.module_.parameters())
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr
         self._n_batches = n_batches
@@ -302,7 +340,7 @@ class SequenceNet(NeuralNet):
 
     def _check_weights(self):
         """Refuse to keep weights that the epoch's last update ruined."""
-        total = sum(parameter.detach().sum() for parameter in self._parameters)
+        total = sum(values.sum() for values in self._weights.values)
         if not torch.isfinite(total):
             self._raise_divergence(total.item())
 
@@ -354,14 +392,14 @@ class SequenceNet(NeuralNet):
 
     def _gradient(self, compute, batch, results):
         """Compute a gradient, clip it, and append it to `results`."""
-        for parameter in self._parameters:
-            parameter.grad = None
+        self._weights.clear_gradients()
         results.append(compute())
         if self._batch_listeners:
             named = list(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch)
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        norm, clipped = clip_gradients(gradients, self.clip_norm, self.clip_value)
+        norm, clipped = clip_gradients(
+            self._weights.gradients(), self.clip_norm, self.clip_value
+        )
         self._norms.append(norm)
         self._n_clipped += clipped
         return results[-1].loss

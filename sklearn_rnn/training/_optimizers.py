@@ -61,3 +61,26 @@ def find_optimizer(optimizer, weight_decay):
         spared = ("*bias*", "*norms*")
         options["param_groups"] = [(name, {"weight_decay": 0.0}) for name in spared]
     return optimizer, {f"optimizer__{name}": value for name, value in options.items()}
+
+
+def is_elementwise(optimizer):
+    """Tell whether an optimizer is known to treat every number by itself.
+
+    Parameters
+    ----------
+    optimizer : type
+        A class derived from ``torch.optim.Optimizer``.
+
+    Returns
+    -------
+    bool
+        Whether weights in one tensor are changed as they would be in several.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training._optimizers import is_elementwise
+    >>> is_elementwise(torch.optim.Adam), is_elementwise(torch.optim.LBFGS)
+    (True, False)
+    """
+    return any(optimizer is known for known, _ in OPTIMIZERS.values())

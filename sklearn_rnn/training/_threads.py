@@ -31,7 +31,7 @@ def choose_n_threads(batch_size, spec):
     int
         At least 1, at most 4 and the machine's processors.
     """
-    gates = {"rnn": 1, "gru": 3, "lstm": 4}[spec.cell]
+    gates = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}[spec.cell]
     work = batch_size * gates * spec.hidden_size**2
     at_most = min(os.cpu_count() or 1, MAX_THREADS)
     return int(min(max(1, work // MIN_WORK_PER_THREAD), at_most))

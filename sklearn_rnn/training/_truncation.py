@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from sklearn_rnn.training._plain_gradient import is_plain, plain_gradient
 from sklearn_rnn.training._pieces import (
     pieces_of,
     pieces_to_the_end,
@@ -85,11 +86,19 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None):
 
 def _full_gradient(network, criterion, batch, n_usual):
     inputs, targets_and_weights = batch
-    outputs = network(**inputs)
-    loss = criterion(outputs, targets_and_weights)
     n_targets = criterion.count(targets_and_weights[0])
-    _scaled(loss, n_targets, n_usual).backward()
-    return Gradient(loss.detach(), n_targets, outputs.detach())
+    losses = []
+
+    def loss_of(outputs):
+        losses.append(criterion(outputs, targets_and_weights))
+        return _scaled(losses[0], n_targets, n_usual)
+
+    if is_plain(network):
+        outputs = plain_gradient(network, **inputs, loss_of=loss_of)
+    else:
+        outputs = network(**inputs)
+        loss_of(outputs).backward()
+    return Gradient(losses[0].detach(), n_targets, outputs.detach())
 
 
 def _scaled(loss, n_targets, n_usual):

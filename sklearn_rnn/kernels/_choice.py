@@ -1,0 +1,81 @@
+"""Which kernel computes a recurrence: by a table, never by timing."""
+
+import torch
+
+from sklearn_rnn.kernels._optional import compiled_loops, numba_is_installed
+
+KERNELS = ("numba", "torch")
+# Most units of a layer and direction for which the compiled loops win, with batches
+# of 32 and 64 (tests/benchmarks/bench_kernels.py).
+MOST_UNITS = {"rnn": 256, "rnn_relu": 256, "gru": 256, "lstm": 256}
+
+
+def choose_kernel(kernel, cell, n_units, device):
+    """Choose what computes the recurrence.
+
+    Parameters
+    ----------
+    kernel : {"auto", "numba", "torch"}
+        What was asked for.
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}
+        The cell.
+    n_units : int
+        Units of a layer and direction.
+    device : torch.device or str
+        Where the network is.
+
+    Returns
+    -------
+    {"numba", "torch"}
+        For "auto" the compiled loops where Numba is installed, the network is on
+        the CPU, and the table says that they are faster.
+
+    Raises
+    ------
+    ImportError
+        If "numba" was asked for and is not installed.
+    ValueError
+        If it was asked for and the network is not on the CPU.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.kernels import choose_kernel
+    >>> choose_kernel("auto", "gru", 4096, "cpu")
+    'torch'
+    """
+    on_cpu = torch.device(device).type == "cpu"
+    if kernel == "auto":
+        wins = on_cpu and n_units <= MOST_UNITS[cell] and numba_is_installed()
+        return "numba" if wins else "torch"
+    if kernel == "numba":
+        if not on_cpu:
+            raise ValueError(
+                f'kernel="numba" computes on the CPU, and device={str(device)!r} is '
+                'another. Set kernel="auto" or device="cpu".'
+            )
+        compiled_loops()
+    return kernel
+
+
+def usable_kernel(kernel):
+    """Return what was asked for on another machine, or what can be had here.
+
+    Parameters
+    ----------
+    kernel : {"auto", "numba", "torch"}
+        What was asked for.
+
+    Returns
+    -------
+    {"auto", "numba", "torch"}
+        "auto" instead of compiled loops that are not here.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.kernels import usable_kernel
+    >>> usable_kernel("torch")
+    'torch'
+    """
+    if kernel == "numba" and not numba_is_installed():
+        return "auto"
+    return kernel
