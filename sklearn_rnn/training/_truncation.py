@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import torch
 
-from sklearn_rnn.training._plain_gradient import is_plain, plain_gradient
 from sklearn_rnn.training._pieces import (
     pieces_of,
     pieces_to_the_end,
     run_to_own_ends,
 )
+from sklearn_rnn.training._plain_gradient import is_plain, plain_gradient
 
 
 class Gradient(NamedTuple):
