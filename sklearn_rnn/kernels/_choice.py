@@ -2,7 +2,7 @@
 
 import torch
 
-from sklearn_rnn.kernels._optional import compiled_loops, numba_is_installed
+from sklearn_rnn.kernels._optional import loops, numba_is_installed
 
 KERNELS = ("numba", "torch")
 # Most units of a layer and direction for which the compiled loops win, with batches
@@ -53,7 +53,7 @@ def choose_kernel(kernel, cell, n_units, device):
                 f'kernel="numba" computes on the CPU, and device={str(device)!r} is '
                 'another. Set kernel="auto" or device="cpu".'
             )
-        compiled_loops()
+        loops("_compiled")
     return kernel
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from sklearn_rnn.kernels._optional import compiled_loops
+from sklearn_rnn.kernels._optional import loops
 
 
 class _Cell(NamedTuple):
@@ -85,7 +85,7 @@ class FusedPass(NamedTuple):
     @property
     def sizes(self):
         """What the loops run to."""
-        loops = compiled_loops()
+        compiled = loops("_compiled")
         n_gates = CELLS[self.cell].n_gates
         return (
             len(self.x),
@@ -94,8 +94,8 @@ class FusedPass(NamedTuple):
             self.n_units,
             self.states.shape[2],
             n_gates,
-            loops.rows_at_once(n_gates),
-            loops.n_lanes(self.x.dtype.itemsize),
+            compiled.rows_at_once(n_gates),
+            compiled.n_lanes(self.x.dtype.itemsize),
             int(self.reverse),
         )
 
@@ -123,7 +123,7 @@ def fused_forward(cell, x, weights, state=None, lengths=None, reverse=False):
     FusedPass
         Outside of torch's differentiation.
     """
-    loops = compiled_loops()
+    compiled = loops("_compiled")
     code, n_gates, _ = CELLS[cell]
     n_steps, n_rows, _ = x.shape
     x = x.contiguous()
@@ -143,13 +143,13 @@ def fused_forward(cell, x, weights, state=None, lengths=None, reverse=False):
     run = FusedPass(cell, reverse, lengths, x, *weights[:2], gates, states, extra)
     tensors = (x, *weights, gates, states, extra)
     addresses = map(torch.Tensor.data_ptr, tensors)
-    loops.forward(code, ONE[x.dtype], *addresses, lengths, run.sizes)
+    compiled.forward(code, ONE[x.dtype], *addresses, lengths, run.sizes)
     return run
 
 
 def _filled(n_numbers, like):
     """Return a number filled up to whole registers."""
-    n_lanes = compiled_loops().n_lanes(like.dtype.itemsize)
+    n_lanes = loops("_compiled").n_lanes(like.dtype.itemsize)
     return -(-n_numbers // n_lanes) * n_lanes
 
 
@@ -210,7 +210,7 @@ def fused_backward(run, d_states=None, d_last=(None, None), with_x=True, into=No
         shapes = ((n_sums, n_features), (n_sums, n_units), (n_sums,), (n_sums,))
         into = [d_h.new_zeros(shape) for shape in shapes]
     kept = (run.x, run.w_ih, run.w_hh, run.gates, run.states, run.extra)
-    compiled_loops().backward(
+    loops("_compiled").backward(
         code,
         ONE[d_h.dtype],
         *map(torch.Tensor.data_ptr, kept),

@@ -1,6 +1,7 @@
 """Numba, if it is there."""
 
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 
 
@@ -16,38 +17,27 @@ def numba_is_installed():
 
 
 @cache
-def compiled_loops():
-    """Return the module of compiled loops of one layer.
+def loops(name):
+    """Return a module of compiled loops, which needs Numba from its first line.
+
+    Parameters
+    ----------
+    name : {"_compiled", "_network_loops"}
+        Loops of one layer, or of a whole network.
 
     Returns
     -------
     module
-        ``sklearn_rnn.kernels._compiled``.
+        Of this package.
 
     Raises
     ------
     ImportError
-        If numba is not installed.
+        If Numba is not installed.
     """
-    try:
-        from sklearn_rnn.kernels import _compiled
-    except ImportError as error:
+    if not numba_is_installed():
         raise ImportError(
             'kernel="numba" needs the package numba, which is not installed: '
             'pip install "sklearn-rnn[fast]". Or set kernel="torch".'
-        ) from error
-    return _compiled
-
-
-@cache
-def network_loops():
-    """Return the module of compiled loops of a whole network.
-
-    Returns
-    -------
-    module
-        ``sklearn_rnn.kernels._network_loops``; numba has to be installed.
-    """
-    from sklearn_rnn.kernels import _network_loops
-
-    return _network_loops
+        )
+    return import_module(f"{__package__}.{name}")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from sklearn_rnn.kernels._fused import CELLS, ONE
-from sklearn_rnn.kernels._optional import network_loops
+from sklearn_rnn.kernels._optional import loops
 
 NOTHING = {dtype: np.empty(0, dtype=type(one)) for dtype, one in ONE.items()}
 
@@ -28,7 +28,7 @@ class PlainLoops:
     """
 
     def __init__(self, cell, layers, weight, bias, each):
-        self._loops = network_loops()
+        self._loops = loops("_network_loops")
         self._layers, self._head = layers, (weight, bias)
         self._cell, n_gates, _ = CELLS[cell]
         self._each = each

@@ -6,7 +6,8 @@ import torch
 
 from sklearn_rnn.kernels import CELLS, recurrence
 
-N_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+N_GATES = {"rnn": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
+KERNELS = ("torch", "numba")
 
 
 def sigmoid(a):
@@ -19,6 +20,16 @@ def numpy_rnn(x, W_xh, W_hh, b_xh, b_hh):
     states = []
     for x_t in x:
         h = np.tanh(x_t @ W_xh.T + h @ W_hh.T + b_xh + b_hh)
+        states.append(h)
+    return np.stack(states)
+
+
+def numpy_rnn_relu(x, W_xh, W_hh, b_xh, b_hh):
+    """h_t = max(0, W_xh x_t + W_hh h_(t-1) + b)."""
+    h = np.zeros((x.shape[1], W_hh.shape[1]))
+    states = []
+    for x_t in x:
+        h = np.maximum(x_t @ W_xh.T + h @ W_hh.T + b_xh + b_hh, 0)
         states.append(h)
     return np.stack(states)
 
@@ -49,7 +60,12 @@ def numpy_gru(x, W_xh, W_hh, b_xh, b_hh):
     return np.stack(states)
 
 
-NUMPY_CELLS = {"rnn": numpy_rnn, "lstm": numpy_lstm, "gru": numpy_gru}
+NUMPY_CELLS = {
+    "rnn": numpy_rnn,
+    "rnn_relu": numpy_rnn_relu,
+    "lstm": numpy_lstm,
+    "gru": numpy_gru,
+}
 
 
 def random_weights(cell, n_features, n_units, seed=0):
@@ -64,12 +80,16 @@ def random_steps(n_timesteps=6, n_sequences=3, n_features=2, seed=1):
     return torch.from_numpy(rng.normal(size=(n_timesteps, n_sequences, n_features)))
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_recurrence_is_the_equations(cell):
+def test_recurrence_is_the_equations(cell, kernel):
     x, weights = random_steps(), random_weights(cell, 2, 4)
     expected = NUMPY_CELLS[cell](x.numpy(), *(w.numpy() for w in weights))
     np.testing.assert_allclose(
-        recurrence(cell, x, weights)[0].numpy(), expected, rtol=0, atol=1e-12
+        recurrence(cell, x, weights, kernel=kernel)[0].numpy(),
+        expected,
+        rtol=0,
+        atol=1e-12,
     )
 
 
@@ -82,45 +102,60 @@ def test_recurrence_is_that_of_torch(cell):
     assert torch.equal(recurrence(cell, x, weights)[0], module(x)[0])
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_gradients_of_inputs_and_weights(cell):
+def test_gradients_of_inputs_weights_and_state(cell, kernel, reverse):
     x = random_steps(n_timesteps=4, n_sequences=2).requires_grad_()
     weights = [w.requires_grad_() for w in random_weights(cell, 2, 3)]
+    state = [
+        random_steps(1, 2, 3, seed).requires_grad_()
+        for seed in range(1 + (cell == "lstm"))
+    ]
 
-    def states(x, *weights):
-        states, after = recurrence(cell, x, list(weights))
-        return states, *after
+    def states(x, w_ih, w_hh, b_ih, b_hh, *state):
+        weights = [w_ih, w_hh, b_ih, b_hh]
+        states, after = recurrence(
+            cell, x, weights, state, None, reverse, kernel=kernel
+        )
+        return (states,) if reverse else (states, *after)
 
-    assert torch.autograd.gradcheck(states, (x, *weights))
+    assert torch.autograd.gradcheck(states, (x, *weights, *state))
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_state_depends_on_no_later_step(cell):
+def test_a_state_depends_on_no_later_step(cell, kernel):
     x, weights = random_steps(), random_weights(cell, 2, 4)
     changed = x.clone()
     changed[4:] += 1.0
-    before, after = (recurrence(cell, steps, weights)[0] for steps in (x, changed))
+    before, after = (
+        recurrence(cell, steps, weights, kernel=kernel)[0] for steps in (x, changed)
+    )
     assert torch.equal(before[:4], after[:4])
     assert not torch.allclose(before[4:], after[4:])
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_steps_need_not_be_contiguous(cell):
+def test_steps_and_weights_need_not_be_contiguous(cell, kernel):
     x, weights = random_steps(), random_weights(cell, 2, 4)
     batch_first = x.transpose(0, 1).contiguous()
+    turned = [w.t().contiguous().t() for w in weights]
     torch.testing.assert_close(
-        recurrence(cell, batch_first.transpose(0, 1), weights)[0],
-        recurrence(cell, x, weights)[0],
+        recurrence(cell, batch_first.transpose(0, 1), turned, kernel=kernel)[0],
+        recurrence(cell, x, weights, kernel=kernel)[0],
         rtol=0,
         atol=1e-14,
     )
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_going_on_from_a_state_is_running_through(cell):
+def test_going_on_from_a_state_is_running_through(cell, kernel):
     x, weights = random_steps(), random_weights(cell, 2, 4)
-    whole, at_the_end = recurrence(cell, x, weights)
-    first, state = recurrence(cell, x[:4], weights)
-    rest, after = recurrence(cell, x[4:], weights, state)
+    whole, at_the_end = recurrence(cell, x, weights, kernel=kernel)
+    first, state = recurrence(cell, x[:4], weights, kernel=kernel)
+    rest, after = recurrence(cell, x[4:], weights, state, kernel=kernel)
     torch.testing.assert_close(torch.cat([first, rest]), whole, rtol=0, atol=1e-14)
     torch.testing.assert_close(after, at_the_end, rtol=0, atol=1e-14)

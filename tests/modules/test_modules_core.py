@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from sklearn_rnn.kernels import CELLS
-from sklearn_rnn.kernels import reverse_steps
+from sklearn_rnn.kernels import CELLS, reverse_steps
 from sklearn_rnn.modules import RecurrentCore, initialize
 
 LENGTHS = torch.tensor([5, 1, 7, 3])

@@ -1,0 +1,246 @@
+"""The compiled loops against torch's own recurrences."""
+
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn.kernels import CELLS, choose_kernel, recurrence, usable_kernel
+from sklearn_rnn.kernels._optional import loops
+
+# steps, sequences, features, units: ones, fewer and more than fill registers
+SIZES = [(1, 1, 1, 1), (5, 3, 2, 4), (7, 19, 3, 16), (12, 9, 5, 37), (30, 33, 4, 64)]
+TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+
+def draw(sizes, dtype, cell, ragged, seed=0):
+    n_timesteps, n_sequences, n_features, n_units = sizes
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        numbers = torch.randn(shape, dtype=dtype, generator=generator)
+        return numbers.requires_grad_()
+
+    gates = {"gru": 3, "lstm": 4}.get(cell, 1) * n_units
+    scale = n_units**-0.5
+    shapes = [(gates, n_features), (gates, n_units), (gates,), (gates,)]
+    weights = [(normal(*s).detach() * scale).requires_grad_() for s in shapes]
+    x = normal(n_timesteps, n_sequences, n_features)
+    n_states = 2 if cell == "lstm" else 1
+    state = [normal(1, n_sequences, n_units) for _ in range(n_states)]
+    lengths = None
+    if ragged:
+        lengths = torch.randint(1, n_timesteps + 1, (n_sequences,), generator=generator)
+    return x, weights, state, lengths
+
+
+def results(kernel, cell, x, weights, state, lengths, reverse):
+    states, after = recurrence(cell, x, weights, state, lengths, reverse, kernel)
+    if lengths is not None:
+        valid = torch.arange(len(x))[:, None, None] < lengths[:, None]
+        states = torch.where(valid, states, 0.0)
+    factors = torch.sin(torch.arange(states.numel())).to(states.dtype)
+    loss = (states * factors.view(states.shape)).sum()
+    if lengths is None and not reverse:
+        loss = loss + sum(part.square().sum() for part in after)
+    return [states, *torch.autograd.grad(loss, [x, *weights, *state])]
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_states_and_gradients_are_those_of_torch(cell, dtype, sizes, reverse, ragged):
+    drawn = draw(sizes, dtype, cell, ragged)
+    expected, found = (
+        results(kernel, cell, *drawn, reverse) for kernel in ("torch", "numba")
+    )
+    for ours, torchs in zip(found, expected, strict=True):
+        scale = 1 + torchs.abs().max().item()
+        torch.testing.assert_close(ours, torchs, rtol=0, atol=TOLERANCES[dtype] * scale)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_numbers_far_out_are_those_of_torch(cell):
+    x, weights, state, _ = draw((4, 3, 2, 16), torch.float32, cell, False)
+    with torch.no_grad():
+        for factor in (0.0, 1e-6, 30.0):
+            ours, torchs = (
+                recurrence(cell, x * factor, weights, state, kernel=k)[0]
+                for k in ("numba", "torch")
+            )
+            torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_nan_is_not_swallowed(cell, dtype):
+    x, weights, state, _ = draw((3, 2, 1, 4), dtype, cell, False)
+    broken = x.detach().clone()
+    broken[1, 0] = float("nan")
+    with torch.no_grad():
+        states, _ = recurrence(cell, broken, weights, state, kernel="numba")
+    if cell != "rnn_relu":  # a rectifier makes zero of it, as a comparison does
+        assert states[1:, 0].isnan().all()
+    assert not states[:, 1].isnan().any()
+    assert not states[0].isnan().any()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_sequence_computes_the_same_in_any_company(cell):
+    x, weights, state, _ = draw((9, 21, 3, 20), torch.float32, cell, False)
+    with torch.no_grad():
+        together, _ = recurrence(cell, x, weights, state, kernel="numba")
+        for n in (0, 7, 20):
+            one = [part[:, n : n + 1] for part in state]
+            alone, _ = recurrence(cell, x[:, n : n + 1], weights, one, kernel="numba")
+            assert torch.equal(alone, together[:, n : n + 1])
+
+
+def test_a_state_stays_when_its_sequence_has_ended():
+    x, weights, state, _ = draw((5, 3, 2, 4), torch.float64, "lstm", False)
+    lengths = torch.tensor([5, 2, 1])
+    with torch.no_grad():
+        states, after = recurrence("lstm", x, weights, state, lengths, kernel="numba")
+        for n, length in enumerate(lengths):
+            one = [part[:, n : n + 1] for part in state]
+            _, own_end = recurrence(
+                "lstm", x[:length, n : n + 1], weights, one, kernel="numba"
+            )
+            for joint, own in zip(after, own_end, strict=True):
+                assert torch.equal(joint[:, n : n + 1], own)
+    assert torch.equal(states[4, 1], states[1, 1])
+
+
+def test_changing_states_in_place_is_noticed_by_the_way_back():
+    x, weights, _, _ = draw((4, 2, 3, 4), torch.float64, "gru", False)
+    states, _ = recurrence("gru", x, weights, kernel="numba")
+    loss = states.square().sum()
+    with torch.no_grad():
+        states.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_threads_compute_at_the_same_time():
+    """The loops release Python's lock: another thread counts while they run."""
+    x, weights, _, _ = draw((2000, 64, 4, 64), torch.float32, "gru", False)
+    with torch.no_grad():
+        recurrence("gru", x[:1], weights, kernel="numba")
+        begun, counted = threading.Event(), []
+
+        def count():
+            begun.wait()
+            counted.append(0)
+            while counted[-1] is not None:
+                counted[-1] += 1
+
+        counter = threading.Thread(target=count)
+        counter.start()
+        begun.set()
+        while not counted:
+            pass
+        before = counted[-1]
+        recurrence("gru", x, weights, kernel="numba")
+        after, counted[-1] = counted[-1], None
+        counted.append(None)
+        counter.join()
+    assert after > before + 100
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_estimators_learn_the_same_with_either_kernel(cell, bidirectional):
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, 2)) for n in rng.integers(1, 9, size=30)]
+    y = np.array([series.sum() for series in X])
+    ours, torchs = (
+        RNNRegressor(
+            cell,
+            8,
+            n_layers=2,
+            bidirectional=bidirectional,
+            max_epochs=5,
+            batch_size=8,
+            dtype="float64",
+            kernel=kernel,
+            random_state=0,
+        ).fit(X, y)
+        for kernel in ("numba", "torch")
+    )
+    assert (ours.kernel_, torchs.kernel_) == ("numba", "torch")
+    np.testing.assert_allclose(ours.loss_curve_, torchs.loss_curve_, rtol=1e-7)
+    np.testing.assert_allclose(ours.predict(X), torchs.predict(X), rtol=1e-6)
+
+
+def test_auto_takes_the_loops_for_small_networks_on_a_processor():
+    assert choose_kernel("auto", "gru", 32, "cpu") == "numba"
+    assert choose_kernel("auto", "gru", 4096, "cpu") == "torch"
+    assert choose_kernel("auto", "gru", 32, "cuda") == "torch"
+    assert choose_kernel("torch", "gru", 32, "cpu") == "torch"
+
+
+def test_the_loops_are_refused_on_another_device():
+    with pytest.raises(ValueError, match='kernel="numba" computes on the CPU'):
+        choose_kernel("numba", "gru", 32, "cuda")
+
+
+WITHOUT_NUMBA = """
+import sys
+sys.modules["numba"] = None
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name == "numba" else found(name, *a)
+import pickle
+import numpy as np
+from sklearn_rnn import RNNClassifier
+X, y = np.zeros((6, 3)), np.arange(6) % 2
+model = RNNClassifier(max_epochs=1).fit(X, y)
+assert model.kernel_ == "torch"
+try:
+    RNNClassifier(kernel="numba", max_epochs=1).fit(X, y)
+except ImportError as error:
+    assert "sklearn-rnn[fast]" in str(error)
+else:
+    raise AssertionError
+loaded = pickle.load(open(sys.argv[1], "rb"))
+assert loaded.kernel_ == "torch"
+np.testing.assert_allclose(
+    loaded.predict_proba(np.ones((2, 3))), np.load(sys.argv[2]), rtol=1e-5
+)
+"""
+
+
+def test_without_numba_torch_computes_and_pickles_load(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(6, 3)), np.arange(6) % 2
+    model = RNNClassifier(kernel="numba", max_epochs=1).fit(X, y)
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(model))
+    np.save(tmp_path / "expected.npy", model.predict_proba(np.ones((2, 3))))
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_NUMBA]
+    paths = [tmp_path / "model.pickle", tmp_path / "expected.npy"]
+    subprocess.run([*command, *map(str, paths)], check=True)
+
+
+def test_a_kernel_that_is_not_here_becomes_auto(monkeypatch):
+    monkeypatch.setattr("sklearn_rnn.kernels._choice.numba_is_installed", lambda: False)
+    assert usable_kernel("numba") == "auto"
+    assert usable_kernel("torch") == "torch"
+
+
+def test_what_was_compiled_is_kept_on_disk():
+    forward = loops("_compiled").forward
+    recurrence("gru", torch.zeros(1, 1, 1), weights_of_zeros(), kernel="numba")
+    assert sum(forward.stats.cache_hits.values()) or sum(
+        forward.stats.cache_misses.values()
+    )
+    assert forward.stats.cache_path
+
+
+def weights_of_zeros():
+    return [torch.zeros(3, 1), torch.zeros(3, 1), torch.zeros(3), torch.zeros(3)]
