@@ -146,18 +146,19 @@ def infer_rule(times, ticks, first_of_series):
     declared = times.declared_step
     if declared is not None and not first_of_series[1:].any():
         return _declared_rule(declared, times)
-    later = np.flatnonzero(~first_of_series[1:]) + 1
-    if len(later) == 0:
+    inside = ~first_of_series[1:]
+    if not inside.any():
         raise InvalidSequenceError(
             "X has one row, or one row a series, and its times declare no step: give "
             "the time between rows in freq=, for example freq='h'."
         )
-    passed = ticks[later] - ticks[later - 1]
+    earlier, later = ticks[:-1], ticks[1:]
+    if not inside.all():
+        earlier, later = earlier[inside], later[inside]
     for rule in _candidates(times, ticks, first_of_series):
-        adjacent = rule.adjacent(ticks[later - 1], ticks[later])
-        if _nearly_all(adjacent):
+        if _nearly_all(rule.adjacent(earlier, later)):
             return rule
-    return Reach(passed.max())
+    return Reach((later - earlier).max())
 
 
 def freq_of(rule, times):
@@ -201,9 +202,9 @@ def run_starts(rule, ticks, first_of_series):
     """
     if rule is None or ticks is None:
         return first_of_series
-    first = first_of_series.copy()
-    first[1:] |= ~rule.adjacent(ticks[:-1], ticks[1:])
-    return first
+    breaks = ~rule.adjacent(ticks[:-1], ticks[1:])
+    breaks |= first_of_series[1:]
+    return np.append(first_of_series[:1], breaks)
 
 
 def _step_of_periods(freq, times):
