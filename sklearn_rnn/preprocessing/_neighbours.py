@@ -9,7 +9,8 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._times import wall_clock
+from sklearn_rnn.preprocessing._times import ROWS_A_BLOCK, wall_clock
+from sklearn_rnn.sequences import blocks
 
 # The share of pairs of rows that must be one step apart for the rest to count as
 # gaps in a regular series rather than as a series of irregular times.
@@ -199,12 +200,18 @@ def run_starts(rule, ticks, first_of_series):
     Returns
     -------
     first : ndarray of bool
+        `first_of_series` itself where there are no others.
     """
     if rule is None or ticks is None:
         return first_of_series
-    breaks = ~rule.adjacent(ticks[:-1], ticks[1:])
-    breaks |= first_of_series[1:]
-    return np.append(first_of_series[:1], breaks)
+    first = first_of_series
+    for begin, end in blocks(len(ticks) - 1, ROWS_A_BLOCK):
+        earlier, later = slice(begin, end), slice(begin + 1, end + 1)
+        breaks = ~rule.adjacent(ticks[earlier], ticks[later]) & ~first[later]
+        if breaks.any():
+            first = first.copy() if first is first_of_series else first
+            first[later] |= breaks
+    return first
 
 
 def _step_of_periods(freq, times):

@@ -79,7 +79,24 @@ def are_apart(starts, lengths):
 
 
 def blocks(n, size):
-    """Yield the bounds of blocks of at most `size` of `n` things."""
+    """Yield the bounds of blocks of at most `size` of `n` things.
+
+    Parameters
+    ----------
+    n, size : int
+        How many there are, and how many a block has.
+
+    Yields
+    ------
+    begin, end : int
+        Of each block.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.sequences import blocks
+    >>> list(blocks(5, 2))
+    [(0, 2), (2, 4), (4, 5)]
+    """
     for begin in range(0, n, size):
         yield begin, min(begin + size, n)
 
