@@ -235,7 +235,7 @@ def season_of(grid):
 
 def _read_folds(cv, pairs, stride):
     """Let a splitter choose blocks, less training rows that know too much."""
-    moments = pairs.grid.series.moments()
+    moments = np.asarray(pairs.grid.series.moments())
     furthest = max(k for _, k in pairs.outputs)
     now, reach = moments[pairs.places], moments[pairs.places + furthest]
     groups = None

@@ -243,11 +243,11 @@ class TimeBlockSplit(BaseCrossValidator):
                 f"time={self.time!r} names a column, but X is sequences, which have "
                 "none: leave it out, and give the times as groups where they know none."
             )
-        if X.moments is None:
+        if not X.knows_time:
             raise InvalidSequenceError(
                 f"{OWNER} knows no times for the sequences of X: {WAYS_OUT}"
             )
-        moments, places = np.unique(X.moments[X.ends - 1], return_inverse=True)
+        moments, places = np.unique(X.moments_of(X.ends - 1), return_inverse=True)
         return Timeline(pd.Index(moments), places, "moments")
 
     def _from_array(self, X):

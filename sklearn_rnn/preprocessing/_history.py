@@ -64,7 +64,7 @@ def keep_tails(table, series, first, n_kept):
         kind=None if table.times is None else table.times.kind,
         begins=begins,
         ends=ends,
-        series=np.cumsum(series.first)[run_begins] - 1,
+        series=np.searchsorted(np.flatnonzero(series.first), run_begins, "right") - 1,
         labels=series.labels,
     )
 
@@ -156,9 +156,12 @@ def join(table, series, first, history, lead_ins):
         C-contiguous; the input itself where nothing has to move.
     first : ndarray of bool of shape (n_kept + n_rows,)
         Which rows of `values` begin a run.
-    places : ndarray of int of shape (n_rows,)
-        Row of `values` that holds each row of the table.
+    places : ndarray of int of shape (n_rows,), or None
+        Row of `values` that holds each row of the table; None if they are the same.
     """
+    if not lead_ins and series.order is None:
+        values = table.block if table.block is not None else table.read_all()
+        return values, first, None
     shift = np.zeros(table.n_rows, dtype=np.int64)
     for lead_in in lead_ins:
         shift[lead_in.place] = lead_in.end - lead_in.begin
@@ -169,8 +172,7 @@ def join(table, series, first, history, lead_ins):
         places = np.empty_like(shift)
         places[series.order] = shift
     if not lead_ins:
-        unmoved = table.block is not None and series.order is None
-        return table.block if unmoved else _write(table, places), first, places
+        return _write(table, places), first, places
     n_kept = sum(end - begin for _, begin, end in lead_ins)
     values = _write(table, places, n_kept, history.values.dtype)
     joined_first = np.zeros(len(values), dtype=bool)

@@ -386,7 +386,7 @@ class LogMelSpectrogram(
     def _frames(self, waveforms, X, variation=None):
         values, lengths = extract(waveforms, self._settings)
         moments = None
-        if isinstance(X, SequenceArray) and (X.moments is not None or X.shares_rows()):
+        if isinstance(X, SequenceArray) and (X.knows_time or X.shares_rows()):
             moments = _moments_of_frames(X, lengths, self._settings.hop)
         return SequenceArray(
             values,
@@ -534,4 +534,4 @@ def _moments_of_frames(windows, n_frames, hop):
     steps = (np.arange(len(clips)) - first[clips]) * hop
     rows = windows.starts[clips] + np.minimum(steps, windows.lengths[clips] - 1)
     rows[first + n_frames - 1] = windows.ends - 1
-    return rows if windows.moments is None else windows.moments[rows]
+    return windows.moments_of(rows)

@@ -9,7 +9,8 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._times import wall_clock
+from sklearn_rnn.preprocessing._times import ROWS_A_BLOCK, wall_clock
+from sklearn_rnn.sequences import blocks
 
 # The share of pairs of rows that must be one step apart for the rest to count as
 # gaps in a regular series rather than as a series of irregular times.
@@ -146,18 +147,19 @@ def infer_rule(times, ticks, first_of_series):
     declared = times.declared_step
     if declared is not None and not first_of_series[1:].any():
         return _declared_rule(declared, times)
-    later = np.flatnonzero(~first_of_series[1:]) + 1
-    if len(later) == 0:
+    inside = ~first_of_series[1:]
+    if not inside.any():
         raise InvalidSequenceError(
             "X has one row, or one row a series, and its times declare no step: give "
             "the time between rows in freq=, for example freq='h'."
         )
-    passed = ticks[later] - ticks[later - 1]
+    earlier, later = ticks[:-1], ticks[1:]
+    if not inside.all():
+        earlier, later = earlier[inside], later[inside]
     for rule in _candidates(times, ticks, first_of_series):
-        adjacent = rule.adjacent(ticks[later - 1], ticks[later])
-        if _nearly_all(adjacent):
+        if _nearly_all(rule.adjacent(earlier, later)):
             return rule
-    return Reach(passed.max())
+    return Reach((later - earlier).max())
 
 
 def freq_of(rule, times):
@@ -198,11 +200,17 @@ def run_starts(rule, ticks, first_of_series):
     Returns
     -------
     first : ndarray of bool
+        `first_of_series` itself where there are no others.
     """
     if rule is None or ticks is None:
         return first_of_series
-    first = first_of_series.copy()
-    first[1:] |= ~rule.adjacent(ticks[:-1], ticks[1:])
+    first = first_of_series
+    for begin, end in blocks(len(ticks) - 1, ROWS_A_BLOCK):
+        earlier, later = slice(begin, end), slice(begin + 1, end + 1)
+        breaks = ~rule.adjacent(ticks[earlier], ticks[later]) & ~first[later]
+        if breaks.any():
+            first = first.copy() if first is first_of_series else first
+            first[later] |= breaks
     return first
 
 

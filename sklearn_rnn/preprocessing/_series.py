@@ -31,7 +31,7 @@ class SeriesRows(NamedTuple):
     def moments(self):
         """Number the moments of the places: equal times alike, later ones higher."""
         if self.ticks is None or self.first.sum() == 1:
-            return self.rows(np.arange(len(self.first)))
+            return range(len(self.first)) if self.order is None else self.order
         return np.unique(self.ticks, return_inverse=True)[1]
 
     def rows(self, places):

@@ -11,6 +11,9 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._times import Times, read_times, times_of_index
 from sklearn_rnn.sequences import SequenceArray, is_list_of_sequences
 
+# Rows copied at a time.
+ROWS_A_BLOCK = 8192
+
 
 class Table(NamedTuple):
     """A table, read but not copied.
@@ -45,6 +48,16 @@ class Table(NamedTuple):
         values = np.empty((len(rows), len(self.columns)), dtype=self.dtype)
         for j, column in enumerate(self.columns):
             values[:, j] = column[rows]
+        return values
+
+    def read_all(self):
+        """Copy all rows into one array of shape (n_rows, n_features)."""
+        values = np.empty((self.n_rows, len(self.columns)), dtype=self.dtype)
+        # In blocks, so that a row's memory is still at hand for its next column.
+        for begin in range(0, self.n_rows, ROWS_A_BLOCK):
+            block = values[begin : begin + ROWS_A_BLOCK]
+            for j, column in enumerate(self.columns):
+                block[:, j] = column[begin : begin + ROWS_A_BLOCK]
         return values
 
 

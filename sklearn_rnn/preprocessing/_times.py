@@ -8,6 +8,10 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences import blocks
+
+# Times compared at a time.
+ROWS_A_BLOCK = 2**17
 
 # Four digits of a year, or days and months between slashes.
 WRITTEN_DATE = re.compile(r"\s*(\d{4}-\d{1,2}-\d{1,2}|\d{1,4}/\d{1,2}/\d{1,4})")
@@ -128,11 +132,14 @@ def check_increasing(times, order, first_of_series):
         That names the first two rows in question.
     """
     ticks = times.ticks if order is None else times.ticks[order]
-    wrong = ticks[1:] <= ticks[:-1]
-    wrong &= ~first_of_series[1:]
-    if not wrong.any():
-        return
-    place = int(np.argmax(wrong)) + 1
+    for begin, end in blocks(len(ticks) - 1, ROWS_A_BLOCK):
+        later = slice(begin + 1, end + 1)
+        wrong = (ticks[later] <= ticks[begin:end]) & ~first_of_series[later]
+        if wrong.any():
+            _refuse_order(times, order, begin + int(np.argmax(wrong)) + 1)
+
+
+def _refuse_order(times, order, place):
     row, before = (place, place - 1) if order is None else order[[place, place - 1]]
     label, label_before = times.labels[row], times.labels[before]
     ways_out = (

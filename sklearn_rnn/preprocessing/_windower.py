@@ -384,12 +384,10 @@ class SequenceWindower(
     def _window(self, table, series, first, lead_ins):
         values, first, places = join(table, series, first, self._history, lead_ins)
         starts, lengths = trailing_windows(first, self.n_steps)
+        if places is not None:
+            starts, lengths = starts[places], lengths[places]
         # With history in front, the order of the rows: nobody trains on those.
-        moments = np.arange(len(values)) if lead_ins else series.moments()
+        moments = range(len(values)) if lead_ins else series.moments()
         return SequenceArray(
-            values,
-            starts[places],
-            lengths[places],
-            table.feature_names,
-            moments=moments,
+            values, starts, lengths, table.feature_names, moments=moments
         )

@@ -7,6 +7,7 @@ from sklearn_rnn.sequences._check import (
     is_list_of_sequences,
 )
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._features import check_features
 from sklearn_rnn.sequences._step_targets import (
     StepValues,
@@ -43,6 +44,7 @@ __all__ = [
     "UNKNOWN",
     "Vocabulary",
     "are_ids",
+    "blocks",
     "check_features",
     "check_sequences",
     "check_step_targets",

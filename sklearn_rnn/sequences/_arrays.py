@@ -30,14 +30,31 @@ def numbers(values):
     return np.ascontiguousarray(values)
 
 
-def row_numbers(given, name):
-    """Return what was given as row numbers as int64; `name` is for the message."""
+# Above this many rows their numbers do not fit into int32.
+MAX_INT32_ROWS = 2**31 - 1
+# Types of lengths that are added to starts of int32, and so do not overflow.
+LENGTH_TYPES = (np.uint8, np.int16, np.int32)
+
+
+def row_numbers(given, name, n_rows, kept=(np.int32,)):
+    """Return numbers of rows as int64, or as one of the types `kept` if they are.
+
+    Others are as small as their numbers allow, and the first sum would overflow.
+    `name` is for the message.
+    """
     given = np.asarray(given)
     if given.dtype.kind not in "iu" and given.size:
         raise InvalidSequenceError(
             f"{name} must be whole numbers, got values of type {given.dtype}."
         )
+    if n_rows <= MAX_INT32_ROWS and given.dtype in kept:
+        return given
     return given.astype(np.int64, copy=False)
+
+
+def wide(rows):
+    """Return row numbers as int64, which no arithmetic with them overflows."""
+    return rows if rows.dtype == np.int64 else read_only(rows.astype(np.int64))
 
 
 def read_only(array):

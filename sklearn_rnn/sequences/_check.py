@@ -275,22 +275,16 @@ def _common_names(X):
 def _without_padding(sequences):
     """Shorten sequences by the whole-NaN steps at either end."""
     # In a time series a step without any value is missing, not padding.
-    if sequences.values.dtype.kind != "f" or sequences.moments is not None:
+    if sequences.values.dtype.kind != "f" or sequences.knows_time:
         return sequences
     if len(sequences) == 0:
         return sequences
-    padding = np.zeros(len(sequences.values), dtype=bool)
-    for rows, steps in sequences.covered_chunks():
-        # One column rules most rows out, at a fraction of the cost of all.
-        candidates = np.flatnonzero(np.isnan(steps[:, 0]))
-        padding[rows[candidates]] = np.isnan(steps[candidates]).all(axis=1)
-    if not padding.any():
+    begins, ends = _padded_runs(sequences)
+    if len(begins) == 0:
         return sequences
-    rows = np.arange(len(padding))
-    next_real = np.minimum.accumulate(np.where(padding, len(padding), rows)[::-1])[::-1]
-    last_real = np.maximum.accumulate(np.where(padding, -1, rows))
-    starts = next_real[sequences.starts]
-    lengths = last_real[sequences.ends - 1] + 1 - starts
+    starts = _step_over(begins, ends, sequences.starts, ends)
+    last = _step_over(begins, ends, sequences.ends - 1, begins - 1)
+    lengths = last + 1 - starts
     if (lengths < 1).any():
         place = int(np.argmax(lengths < 1))
         raise InvalidSequenceError(
@@ -298,6 +292,30 @@ def _without_padding(sequences):
             "its target with it."
         )
     return sequences._replace(starts=starts, lengths=lengths)
+
+
+def _padded_runs(sequences):
+    """Return where runs of rows without any value begin, and where they end."""
+    begins, ends = [], []
+    for rows, steps in sequences.covered_chunks():
+        # One column rules most rows out, at a fraction of the cost of all.
+        candidates = np.flatnonzero(np.isnan(steps[:, 0]))
+        padded = rows[candidates[np.isnan(steps[candidates]).all(axis=1)]]
+        if len(padded):
+            jumps = np.flatnonzero(np.diff(padded) > 1)
+            begins.append(padded[np.append(0, jumps + 1)])
+            ends.append(padded[np.append(jumps, -1)] + 1)
+    if not begins:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    begins, ends = np.concatenate(begins), np.concatenate(ends)
+    goes_on = begins[1:] == ends[:-1]  # from one chunk to the next
+    return begins[np.append(True, ~goes_on)], ends[np.append(~goes_on, True)]
+
+
+def _step_over(begins, ends, rows, instead):
+    """Return rows, and for those in a run what stands for that run."""
+    runs = np.maximum(np.searchsorted(begins, rows, side="right") - 1, 0)
+    return np.where((begins[runs] <= rows) & (rows < ends[runs]), instead[runs], rows)
 
 
 def _refuse_non_finite(sequences, owner):

@@ -1,21 +1,35 @@
 """SequenceArray: every shape of sequence data in one container."""
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._arrays import numbers, read_only, row_numbers
+from sklearn_rnn.sequences._arrays import (
+    LENGTH_TYPES,
+    numbers,
+    read_only,
+    row_numbers,
+    wide,
+)
+from sklearn_rnn.sequences._coverage import (
+    SEQUENCES_A_BLOCK,
+    are_apart,
+    blocks,
+    coverage_blocks,
+)
 
 # np.asarray on a container writes every step out; above this many bytes that
 # is a mistake more often than a wish.
 MAX_DENSE_BYTES = 1_000_000_000
 
-# Rows read at a time by anything that scans a series, so that its temporary
-# arrays stay small beside the series itself.
+# Rows and numbers read at a time by anything that scans a series, so that its
+# temporary arrays stay small beside the series itself.
 CHUNK_ROWS = 65_536
+CHUNK_NUMBERS = 2**20
 
 # What a SequenceArray is made from.
 FIELDS = (
@@ -56,9 +70,11 @@ class SequenceArray:
     center, factor : ndarray of shape (n_features,), default=None
         An affine map, ``(values - center) * factor``, applied whenever steps
         are read.
-    moments : ndarray of int of shape (n_rows,), default=None
+    moments : ndarray of int of shape (n_rows,), or range, default=None
         When each row was, for the rows of time series: rows of one moment
-        have one number, later ones a higher. None if there is no such order.
+        have one number, later ones a higher. ``range(n_rows)`` says that rows
+        stand in the order of time, and takes no memory; it is read as an
+        array. None if there is no such order.
     anchored : ndarray of int, default=None
         Features that `gather` reads as differences from each sequence's last
         step.
@@ -117,36 +133,31 @@ class SequenceArray:
         variation: Any = None,
     ) -> None:
         self.values = read_only(numbers(values))
-        self.starts = read_only(row_numbers(starts, "starts"))
-        self.lengths = read_only(row_numbers(lengths, "lengths"))
+        # Windows over millions of rows bring them in few bits; all others see 64.
+        self._starts = read_only(row_numbers(starts, "starts", len(self.values)))
+        lengths = row_numbers(lengths, "lengths", len(self.values), LENGTH_TYPES)
+        self._lengths = read_only(lengths)
         self.feature_names = None if feature_names is None else tuple(feature_names)
         self.center = center
         self.factor = factor
-        self.moments = moments
+        self._moments = moments
         self.anchored = anchored
         self.tokens = tokens
         self.variation = variation
         self._check()
 
     def _check(self):
-        if self.starts.ndim != 1 or self.starts.shape != self.lengths.shape:
+        if self._starts.ndim != 1 or self._starts.shape != self._lengths.shape:
             raise InvalidSequenceError(
                 "starts and lengths must be 1-D and of one length, got shapes "
-                f"{self.starts.shape} and {self.lengths.shape}."
+                f"{self._starts.shape} and {self._lengths.shape}."
             )
-        if (self.lengths < 1).any():
-            place = int(np.argmax(self.lengths < 1))
-            raise InvalidSequenceError(
-                f"X[{place}] is an empty sequence; every sequence needs at least one "
-                "step. Leave it out, and its target with it."
-            )
-        outside = (self.starts < 0) | (self.lengths > len(self.values) - self.starts)
-        if outside.any():
-            place = int(np.argmax(outside))
-            raise InvalidSequenceError(
-                f"sequence {place} covers rows {self.starts[place]} to "
-                f"{int(self.starts[place]) + int(self.lengths[place])}, but values has "
-                f"{len(self.values)} rows."
+        for begin, end in blocks(len(self), SEQUENCES_A_BLOCK):
+            self._check_rows(
+                begin,
+                self._starts[begin:end],
+                self._lengths[begin:end],
+                len(self.values),
             )
         names = self.feature_names
         if names is not None and len(names) != self.n_features:
@@ -154,19 +165,95 @@ class SequenceArray:
                 f"{len(names)} feature names for {self.n_features} features."
             )
 
+    @staticmethod
+    def _check_rows(first, starts, lengths, n_rows):
+        if (lengths < 1).any():
+            place = int(np.argmax(lengths < 1))
+            raise InvalidSequenceError(
+                f"X[{first + place}] is an empty sequence; every sequence needs at "
+                "least one step. Leave it out, and its target with it."
+            )
+        outside = (starts < 0) | (lengths > n_rows - starts)
+        if outside.any():
+            place = int(np.argmax(outside))
+            raise InvalidSequenceError(
+                f"sequence {first + place} covers rows {starts[place]} to "
+                f"{int(starts[place]) + int(lengths[place])}, but values has "
+                f"{n_rows} rows."
+            )
+
+    def _fields(self):
+        """Return what the container is made from, as it is stored."""
+        stored = vars(self)
+        return {f: stored[f if f in stored else f"_{f}"] for f in FIELDS}
+
     def _replace(self, **changes):
         """Return a container with some fields changed and the rest shared."""
-        return SequenceArray(**{f: changes.get(f, getattr(self, f)) for f in FIELDS})
+        return SequenceArray(**(self._fields() | changes))
 
     def __reduce__(self):
         # Through __init__, which makes the arrays read-only again.
-        return SequenceArray, tuple(getattr(self, field) for field in FIELDS)
+        return SequenceArray, tuple(self._fields().values())
+
+    @property
+    def starts(self) -> np.ndarray:
+        """First row of each sequence, int64 of shape (n_sequences,)."""
+        return wide(self._starts)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of steps of each sequence, int64 of shape (n_sequences,)."""
+        return wide(self._lengths)
+
+    @property
+    def moments(self) -> np.ndarray | None:
+        """When each row was, int of shape (n_rows,), or None."""
+        if not isinstance(self._moments, range):
+            return self._moments
+        return np.arange(len(self._moments))
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether the rows have `moments`."""
+        return self._moments is not None
+
+    def lengths_of(self, indices: Any) -> np.ndarray:
+        """Return the number of steps of some sequences.
+
+        Parameters
+        ----------
+        indices : int array, bool array or slice
+            Which.
+
+        Returns
+        -------
+        ndarray of int64
+            The same as ``lengths[indices]``, in time that grows with these alone.
+        """
+        return self._lengths[indices].astype(np.int64, copy=False)
+
+    def moments_of(self, rows: np.ndarray) -> np.ndarray:
+        """Tell when some rows were.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Row numbers.
+
+        Returns
+        -------
+        ndarray of int
+            Their `moments`; the rows themselves if there is no such order.
+        """
+        if self._moments is None or isinstance(self._moments, range):
+            return rows
+        return self._moments[rows]
 
     # What scikit-learn and NumPy look at.
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        longest = int(self.lengths.max()) if len(self) else 0
+        longest = int(self._lengths.max()) if len(self) else 0
         return (len(self), longest, self.n_features)
 
     @property
@@ -174,6 +261,13 @@ class SequenceArray:
         if self.center is None:
             return self.values.dtype
         return np.result_type(self.values.dtype, self.center.dtype)
+
+    @cached_property
+    def common_length(self) -> int | None:
+        """Number of steps of every sequence, or None where they differ."""
+        if len(self) == 0 or self._lengths.min() < self._lengths.max():
+            return None
+        return int(self._lengths[0])
 
     @property
     def n_features(self) -> int:
@@ -183,10 +277,10 @@ class SequenceArray:
     @property
     def ends(self) -> np.ndarray:
         """One past the last row of each sequence, shape (n_sequences,)."""
-        return self.starts + self.lengths
+        return wide(self._starts + self._lengths)
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self._starts)
 
     def __getitem__(self, key: Any) -> Any:
         # scikit-learn's _safe_indexing asks anything with a shape for [key, ...]
@@ -198,13 +292,13 @@ class SequenceArray:
                     "np.asarray(X) to index steps and features."
                 )
         if isinstance(key, (int, np.integer)):
-            start, length = self.starts[key], self.lengths[key]
+            start, length = self._starts[key], self._lengths[key]
             return self._scaled(self.values[start : start + length])
         if not isinstance(key, slice):
             key = np.asarray(key)
             if key.size == 0:
                 key = key.astype(np.intp)
-        return self._replace(starts=self.starts[key], lengths=self.lengths[key])
+        return self._replace(starts=self._starts[key], lengths=self._lengths[key])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
@@ -236,10 +330,10 @@ class SequenceArray:
     def __repr__(self) -> str:
         if not len(self):
             steps = "no steps"
-        elif self.lengths.min() == self.lengths.max():
-            steps = f"{self.lengths[0]} steps"
+        elif self._lengths.min() == self._lengths.max():
+            steps = f"{self._lengths[0]} steps"
         else:
-            steps = f"{self.lengths.min()} to {self.lengths.max()} steps"
+            steps = f"{self._lengths.min()} to {self._lengths.max()} steps"
         features = f"{self.n_features} feature" + "s" * (self.n_features != 1)
         if self.feature_names:
             shown = ", ".join(self.feature_names[:4])
@@ -280,10 +374,14 @@ class SequenceArray:
         array([[0., 2.],
                [1., 2.]])
         """
-        starts, lengths = self.starts[indices], self.lengths[indices]
-        longest = lengths.max()
+        starts, longest = self._starts[indices], self.common_length
+        is_ragged = False
+        if longest is None:
+            lengths = self._lengths[indices]
+            longest = int(lengths.max())
+            is_ragged = lengths.min() < longest
         rows = starts + np.arange(longest)[:, None]
-        if lengths.min() < longest:
+        if is_ragged:
             np.minimum(rows, starts + lengths - 1, out=rows)
         batch = self._scaled(self.values.take(rows, axis=0))
         if self.anchored is not None:
@@ -319,8 +417,9 @@ class SequenceArray:
         sequence, step : int
             The first such sequence; the step counts from 0.
         """
-        sequence = int(np.argmax((self.starts <= row) & (row < self.ends)))
-        return sequence, int(row - self.starts[sequence])
+        ends = self._starts + self._lengths
+        sequence = int(np.argmax((self._starts <= row) & (row < ends)))
+        return sequence, int(row - self._starts[sequence])
 
     def last_step(self) -> np.ndarray:
         """Read each sequence's last step.
@@ -445,11 +544,17 @@ class SequenceArray:
         coverage : ndarray of shape (n_rows,)
             Zero where no sequence reads.
         """
-        change = np.zeros(len(self.values) + 1, dtype=np.float64)
-        np.add.at(change, self.starts, 1.0 if weights is None else weights)
-        np.subtract.at(change, self.ends, 1.0 if weights is None else weights)
-        np.cumsum(change, out=change)
-        return change[:-1]
+        coverage = np.empty(len(self.values))
+        for begin, _, sums in self._coverage_blocks(weights):
+            coverage[begin : begin + len(sums)] = sums
+        return coverage
+
+    def _coverage_blocks(self, weights):
+        # A block of a wide table has fewer rows.
+        size = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // self.n_features))
+        return coverage_blocks(
+            self._starts, self._lengths, len(self.values), size, weights
+        )
 
     def covered_chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ``(rows, values[rows])`` for runs of covered rows, in order.
@@ -461,11 +566,19 @@ class SequenceArray:
         values : ndarray of shape (len(rows), n_features)
             Their steps, before the affine map.
         """
-        covered = self.coverage() > 0.5
-        for begin in range(0, len(self.values), CHUNK_ROWS):
-            rows = begin + np.flatnonzero(covered[begin : begin + CHUNK_ROWS])
-            if len(rows):
-                yield rows, self.values[rows]
+        for rows, steps, _ in self._weighted_chunks():
+            yield rows, steps
+
+    def _weighted_chunks(self, weights=None):
+        """Yield runs of covered rows, their steps, and their weights."""
+        for begin, counts, sums in self._coverage_blocks(weights):
+            covered = counts > 0
+            if covered.all():  # nothing to leave out, so nothing to copy
+                end = begin + len(counts)
+                yield np.arange(begin, end), self.values[begin:end], sums
+            elif covered.any():
+                rows = begin + np.flatnonzero(covered)
+                yield rows, self.values[rows], sums[covered]
 
     def mean_and_scale(
         self, weights: np.ndarray | None = None
@@ -485,19 +598,18 @@ class SequenceArray:
         mean, scale : ndarray of shape (n_features,), float64
             In the units of the steps as they are read.
         """
-        row_weights = self.coverage(weights)
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._mean_and_scale(row_weights)
+            return self._mean_and_scale(weights)
 
-    def _mean_and_scale(self, row_weights):
-        total = sum(row_weights[rows].sum() for rows, _ in self.covered_chunks())
+    def _mean_and_scale(self, weights):
+        total = self._lengths.sum() if weights is None else weights @ self._lengths
         mean = np.zeros(self.n_features)
-        for rows, steps in self.covered_chunks():
-            mean += row_weights[rows] @ self._scaled(steps).astype(np.float64) / total
+        for _, steps, row_weights in self._weighted_chunks(weights):
+            mean += row_weights @ self._scaled(steps).astype(np.float64) / total
         variance = np.zeros(self.n_features)
-        for rows, steps in self.covered_chunks():
+        for _, steps, row_weights in self._weighted_chunks(weights):
             deviation = self._scaled(steps).astype(np.float64) - mean
-            variance += row_weights[rows] @ deviation**2 / total
+            variance += row_weights @ deviation**2 / total
         scale = np.sqrt(variance)
         if not np.isfinite(scale).all():
             raise InvalidSequenceError(
@@ -509,6 +621,17 @@ class SequenceArray:
         scale[scale <= 10 * resolution * np.abs(mean)] = 1.0
         return mean, scale
 
+    def are_apart(self) -> bool:
+        """Tell whether each sequence begins after the one in front of it ends.
+
+        Returns
+        -------
+        bool
+            True for sequences as read from arrays and lists: none share rows, and
+            none are copies. False leaves that open.
+        """
+        return are_apart(self._starts, self._lengths)
+
     def shares_rows(self) -> bool:
         """Tell whether different sequences read the same rows, as windows do.
 
@@ -517,5 +640,7 @@ class SequenceArray:
         bool
             False for copies of one sequence: those are the same sequence.
         """
+        if self.are_apart():
+            return False
         distinct = np.unique(np.column_stack([self.starts, self.ends]), axis=0)
         return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())

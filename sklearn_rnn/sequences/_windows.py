@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._coverage import SEQUENCES_A_BLOCK, blocks
 from sklearn_rnn.sequences._step_targets import flat_rows
 
 
@@ -24,8 +26,9 @@ def trailing_windows(first, n_steps):
 
     Returns
     -------
-    starts, lengths : ndarray of int64 of shape (n_rows,)
-        Of the window that ends at each row, at least one step long.
+    starts, lengths : ndarray of int of shape (n_rows,)
+        Of the window that ends at each row, at least one step long. Of as few
+        bits as hold them: beside a series of few columns 64 would weigh.
 
     Examples
     --------
@@ -34,13 +37,24 @@ def trailing_windows(first, n_steps):
     >>> starts, lengths = trailing_windows(
     ...     np.array([True, False, False, True, False]), n_steps=2
     ... )
-    >>> starts, lengths
-    (array([0, 0, 1, 3, 3]), array([1, 2, 2, 1, 2]))
+    >>> starts.tolist(), lengths.tolist()
+    ([0, 0, 1, 3, 3], [1, 2, 2, 1, 2])
     """
-    rows = np.arange(len(first), dtype=np.int64)
-    starts = np.maximum.accumulate(np.where(first, rows, 0))
-    np.maximum(starts, rows - (n_steps - 1), out=starts)
-    return starts, rows - starts + 1
+    n_rows = len(first)
+    types = np.int64, np.int64
+    if n_rows <= MAX_INT32_ROWS:
+        longest = min(n_steps, n_rows)
+        fits = [longest <= np.iinfo(dtype).max for dtype in LENGTH_TYPES]
+        types = np.int32, LENGTH_TYPES[fits.index(True)]
+    starts, lengths = (np.empty(n_rows, dtype) for dtype in types)
+    run = 0
+    for begin, end in blocks(n_rows, SEQUENCES_A_BLOCK):
+        rows = np.arange(begin, end)
+        runs = np.maximum.accumulate(np.where(first[begin:end], rows, run))
+        run = runs[-1]
+        starts[begin:end] = np.maximum(runs, rows - (n_steps - 1))
+        lengths[begin:end] = rows - starts[begin:end] + 1
+    return starts, lengths
 
 
 def make_windows(
@@ -126,9 +140,7 @@ def make_windows(
         )
     starts = np.arange(0, len(values) - n_steps - ahead + 1, stride)
     lengths = np.full(len(starts), n_steps)
-    windows = SequenceArray(
-        values, starts, lengths, names, moments=np.arange(len(values))
-    )
+    windows = SequenceArray(values, starts, lengths, names, moments=range(len(values)))
     if y is None:
         return windows
     return windows, _targets(y, len(values), windows.ends - 1, horizon)

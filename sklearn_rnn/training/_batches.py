@@ -220,7 +220,9 @@ def to_batch(sequences, indices, device, random_state=None):
         indices = np.arange(len(indices))
     # Gathered time first, as torch's recurrences read it: the transpose is a view.
     x = torch.from_numpy(sequences.gather(indices)).to(device).transpose(0, 1)
-    lengths = sequences.lengths[indices]
+    if sequences.common_length is not None:
+        return {"x": x, "lengths": None}
+    lengths = sequences.lengths_of(indices)
     if (lengths == x.shape[1]).all():
         return {"x": x, "lengths": None}
     return {"x": x, "lengths": torch.from_numpy(lengths).to(device)}

@@ -49,7 +49,7 @@ def validation_split(
     >>> validation_split(X, 0.25, np.random.RandomState(0))
     (array([0, 1, 2, 3]), array([6, 7]))
     """
-    if sequences.moments is not None or sequences.shares_rows():
+    if sequences.knows_time or sequences.shares_rows():
         train, validation = _last_block(sequences, fraction, horizon, per_step)
     else:
         train, validation = _random(sequences, fraction, random_state, labels)
@@ -63,9 +63,8 @@ def validation_split(
 
 
 def _last_block(sequences, fraction, horizon, per_step):
-    begin, end = sequences.starts, sequences.ends - 1
-    if sequences.moments is not None:
-        begin, end = sequences.moments[begin], sequences.moments[end]
+    begin = sequences.moments_of(sequences.starts)
+    end = sequences.moments_of(sequences.ends - 1)
     n_validation = max(1, round(fraction * len(end)))
     # Windows that end at the same moment go together, in every series.
     in_validation = end >= np.sort(end)[-n_validation]
@@ -79,8 +78,12 @@ def _last_block(sequences, fraction, horizon, per_step):
 
 
 def _random(sequences, fraction, random_state, labels):
-    rows = np.column_stack([sequences.starts, sequences.ends])
-    _, first, copy_of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    first = copy_of = np.arange(len(sequences))
+    if not sequences.are_apart():
+        rows = np.column_stack([sequences.starts, sequences.ends])
+        _, first, copy_of = np.unique(
+            rows, axis=0, return_index=True, return_inverse=True
+        )
     try:
         _, held_out = train_test_split(
             np.arange(len(first)),

@@ -81,6 +81,17 @@ def test_windowing_a_frame_takes_one_copy_of_its_values():
     assert peak < 2 * size
 
 
+@pytest.mark.parametrize(("n_steps", "cost"), [(168, 6), (300, 7)])
+def test_windows_of_an_array_cost_few_bytes_a_row(n_steps, cost):
+    X = np.zeros((2_000_000, 1), np.float32)
+    tracemalloc.start()
+    windows = SequenceWindower(n_steps).fit_transform(X)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < cost * len(windows)
+    assert peak < 12 * len(windows)
+
+
 def test_n_steps_beyond_the_data_gives_all_rows_so_far():
     windows = SequenceWindower(100).fit_transform(np.zeros((4, 1)))
     assert lengths(windows) == [1, 2, 3, 4]

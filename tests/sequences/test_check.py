@@ -6,6 +6,7 @@ from scipy import sparse
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     SequenceArray,
+    _container,
     check_sequences,
     check_tokens,
     is_list_of_sequences,
@@ -102,6 +103,17 @@ def test_padding_does_not_reach_into_the_next_sequence():
     sequences = check_sequences(X)
     np.testing.assert_array_equal(sequences[0], X[0, :2])
     np.testing.assert_array_equal(sequences[1], X[1, 2:])
+
+
+def test_padding_is_found_across_the_chunks_that_a_scan_reads(monkeypatch):
+    monkeypatch.setattr(_container, "CHUNK_ROWS", 3)
+    X = block(n_sequences=5)
+    for i, n_kept in enumerate([1, 4, 2, 1, 3]):
+        X[i, n_kept:] = np.nan
+    X[2, 0] = np.nan
+    sequences = check_sequences(X)
+    assert sequences.lengths.tolist() == [1, 4, 1, 1, 3]
+    np.testing.assert_array_equal(sequences[2], X[2, 1:2])
 
 
 def test_reading_a_padded_array_gives_the_ragged_list_back():

@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import SequenceArray, _container
+from sklearn_rnn.sequences import SequenceArray, _container, _coverage
 
 
 def windows(n_rows=10, n_steps=4, n_features=2):
@@ -161,6 +161,57 @@ def test_mean_and_scale_are_those_of_all_steps_written_out(weights, monkeypatch)
     mean, scale = X.mean_and_scale(weights)
     np.testing.assert_allclose(mean, reference.mean_)
     np.testing.assert_allclose(scale, reference.scale_)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_coverage_in_blocks_is_that_of_each_sequence_alone(
+    in_order, weighted, monkeypatch
+):
+    monkeypatch.setattr(_container, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(_coverage, "SEQUENCES_A_BLOCK", 5)
+    rng = np.random.RandomState(0)
+    starts, lengths = rng.randint(0, 80, 60), rng.randint(1, 20, 60)
+    if in_order:
+        starts, lengths = np.sort(starts), np.full(60, 11)
+    weights = rng.rand(60) if weighted else None
+    expected = np.zeros(100)
+    for i in range(60):
+        expected[starts[i] : starts[i] + lengths[i]] += weights[i] if weighted else 1
+    X = SequenceArray(np.zeros((100, 1)), starts, lengths)
+    np.testing.assert_allclose(X.coverage(weights), expected, atol=1e-12)
+    rows = np.concatenate([rows for rows, _ in X.covered_chunks()])
+    np.testing.assert_array_equal(rows, np.flatnonzero(expected > 0.01))
+
+
+def test_a_chunk_of_a_wide_table_has_fewer_rows():
+    X = SequenceArray(np.zeros((500, 10_000), np.float32), [0], [500])
+    assert max(steps.size for _, steps in X.covered_chunks()) <= 2**20
+
+
+def test_few_bits_are_kept_and_nobody_sees_them():
+    # 200 + 100 would overflow in 8 bits.
+    starts, lengths = np.array([100, 200], np.int32), np.array([200, 100], np.uint8)
+    X = pickle.loads(pickle.dumps(SequenceArray(np.zeros((300, 1)), starts, lengths)))
+    assert X._starts.dtype == np.int32
+    assert X._lengths.dtype == np.uint8
+    assert X.starts.dtype == X.lengths.dtype == X.ends.dtype == np.int64
+    assert X.lengths_of(slice(None)).dtype == np.int64
+    assert X.ends.tolist() == [300, 300]
+    assert X.gather([0, 1]).shape == (200, 2, 1)
+    with pytest.raises(InvalidSequenceError, match="covers rows 200 to 300"):
+        X._replace(values=np.zeros((299, 1)), starts=X._starts[1:], lengths=[100])
+
+
+def test_starts_of_other_small_types_do_not_overflow():
+    starts, lengths = np.array([100], np.int8), np.array([100], np.int8)
+    assert SequenceArray(np.zeros((300, 1)), starts, lengths).ends.tolist() == [200]
+
+
+def test_moments_may_be_a_range():
+    X = SequenceArray(np.zeros((5, 1)), [0, 2], [2, 3], moments=range(5))
+    assert X.moments.tolist() == [0, 1, 2, 3, 4]
+    assert X[1:].moments_of(np.array([3])).tolist() == [3]
 
 
 def test_statistics_ignore_rows_that_no_selected_sequence_covers():
