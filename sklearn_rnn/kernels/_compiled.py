@@ -20,25 +20,39 @@ from sklearn_rnn.kernels._lanes import INT, Lanes, Memory, Place, n_lanes
 
 __all__ = ["backward", "forward", "n_lanes", "rows_at_once"]
 
+# Rows of a tile of a plain product: as many sums as hide the time that one takes.
+PRODUCT_ROWS = 8
+# Registers of columns of a tile of weights' derivatives.
+OUTER_COLUMNS = 2
+# Rows that go into weights' derivatives at a time: what a processor's cache holds.
+OUTER_DEPTH = 256
 
-def _products(builder, start, rows, panel, panel_at, depth):
-    """Return sums over `depth` of each row's numbers times a panel's registers.
 
-    ``start[r][g]`` is what a sum begins with, ``rows[r]`` a row's memory and
-    offset; result ``[r][g]`` are Lanes.
+def _products(builder, start, rows, columns, depth):
+    """Return sums of products of rows' single numbers and columns' registers.
+
+    ``start[r][c]`` is what a sum begins with, the result ``[r][c]`` are Lanes. A row
+    is a memory, the offset of its first number, and how far the next one is; so is a
+    column.
     """
     at = Place(builder)
     sums = [[cgutils.alloca_once_value(builder, s.value) for s in row] for row in start]
-    n_columns, width = len(start[0]), panel.vector.count
     with cgutils.for_range(builder, depth) as loop:
-        first = at(panel_at, (loop.index, n_columns * width))
-        factors = [panel.lanes(at(first, g * width)) for g in range(n_columns)]
-        for (memory, begin), row_sums in zip(rows, sums, strict=True):
-            number = memory.one(at(begin, loop.index))
+        factors = [m.lanes(at(begin, (loop.index, by))) for m, begin, by in columns]
+        for (memory, begin, by), row_sums in zip(rows, sums, strict=True):
+            number = memory.one(at(begin, (loop.index, by)))
             for factor, total in zip(factors, row_sums, strict=True):
                 before = Lanes(builder, builder.load(total))
                 builder.store(number.times_plus(factor, before).value, total)
     return [[Lanes(builder, builder.load(s)) for s in row] for row in sums]
+
+
+def _rows_of_tile(builder, n_tile, n_rows):
+    """Yield each row's number: the last one's instead of those that do not exist."""
+    last = builder.sub(n_rows, INT(1))
+    for r in range(n_tile):
+        exists = builder.icmp_signed("<", INT(r), n_rows)
+        yield exists, builder.select(exists, INT(r), last)
 
 
 def _select(valid, lanes, otherwise):
@@ -78,14 +92,16 @@ def _forward_tile(
         rest = builder.inttoptr(rest, ir.IntType(64).as_pointer())
         start = [bias.lanes(at((g, width), unit)) for g in range(n_gates)]
         n_tile = rows_at_once(n_gates)
-        last = builder.sub(n_rows, INT(1))
-        rows = []
-        for r in range(n_tile):
-            exists = builder.icmp_signed("<", INT(r), n_rows)
-            row = builder.select(exists, INT(r), last)
-            rows.append((states, at(before, (row, width))))
-        panel_at = at((unit, at((n_gates, width))))
-        sums = _products(builder, [start] * n_tile, rows, panel, panel_at, width)
+        rows = [
+            (states, at(before, (row, width)), INT(1))
+            for _, row in _rows_of_tile(builder, n_tile, n_rows)
+        ]
+        n_together = n_gates * panel.vector.count
+        columns = [
+            (panel, at((unit, at((n_gates, width))), g * panel.vector.count), n_together)
+            for g in range(n_gates)
+        ]
+        sums = _products(builder, [start] * n_tile, rows, columns, width)
         for r, product in enumerate(sums):
             with builder.if_then(builder.icmp_signed("<", INT(r), n_rows)):
                 now, then = (at(p, (r, width), unit) for p in (before, after))
@@ -149,41 +165,123 @@ def _slopes_tile(
 
 
 @intrinsic
-def _carry_tile(
-    typing, cell, one, slopes, carry, panel, n_rows, width, unit, slopes_at, carry_at
-):
-    """Add what some units of some rows get through the recurrent product."""
-    arithmetic = ARITHMETIC[len(cell)]
-    n_gates, n_slopes = arithmetic.n_gates, arithmetic.n_slopes
+def _product_tile(
+    typing, one, a, panel, start, out, n_rows, depth, a_at, a_by, panel_at, start_at,
+    start_by, out_at, out_by,
+):  # fmt: skip
+    """Write ``start + a @ panel`` for some rows and a register of columns."""
 
     def generate(context, builder, signature, args):
-        slopes, carry, panel = (Memory(builder, one, p) for p in args[2:5])
-        n_rows, width, unit, slopes_at, carry_at = args[5:]
+        a, panel, start, out = (Memory(builder, one, p) for p in args[1:5])
+        n_rows, depth, a_at, a_by, panel_at, start_at, start_by, out_at, out_by = args[5:]
         at = Place(builder)
-        last = builder.sub(n_rows, INT(1))
-        start, rows, places = [], [], []
-        for r in range(rows_at_once(n_gates)):
-            exists = builder.icmp_signed("<", INT(r), n_rows)
-            row = builder.select(exists, INT(r), last)
-            # Of the GRU's derivatives, the first is that of inputs alone.
-            skipped = at((row, n_slopes), n_slopes - n_gates)
-            rows.append((slopes, at(slopes_at, (skipped, width))))
-            places.append(at(carry_at, (row, width), unit))
-            start.append([carry.lanes(places[-1])])
-        depth = at((n_gates, width))
-        sums = _products(builder, start, rows, panel, at((unit, depth)), depth)
-        for place, (total,) in zip(places, sums, strict=True):
-            carry.put(total, place)
+        rows, begin, places = [], [], []
+        for exists, row in _rows_of_tile(builder, PRODUCT_ROWS, n_rows):
+            rows.append((a, at(a_at, (row, a_by)), INT(1)))
+            begin.append([start.lanes(at(start_at, (row, start_by)))])
+            places.append((exists, at(out_at, (row, out_by))))
+        columns = [(panel, panel_at, panel.vector.count)]
+        sums = _products(builder, begin, rows, columns, depth)
+        for (exists, place), (total,) in zip(places, sums, strict=True):
+            with builder.if_then(exists):
+                out.put(total, place)
         return context.get_dummy_value()
 
     arguments = (
-        cell, one, slopes, carry, panel, n_rows, width, unit, slopes_at, carry_at
+        one, a, panel, start, out, n_rows, depth, a_at, a_by, panel_at, start_at,
+        start_by, out_at, out_by,
+    )  # fmt: skip
+    return types.void(*arguments), generate
+
+
+@intrinsic
+def _outer_tile(
+    typing, one, a, b, out, n_rows, depth, a_at, a_by, b_at, b_by, out_at, out_by
+):
+    """Add ``a.T @ b`` for some columns of `a` and two registers of columns of `b`."""
+
+    def generate(context, builder, signature, args):
+        a, b, out = (Memory(builder, one, p) for p in args[1:4])
+        n_rows, depth, a_at, a_by, b_at, b_by, out_at, out_by = args[4:]
+        at = Place(builder)
+        width = b.vector.count
+        rows, begin, places = [], [], []
+        for exists, row in _rows_of_tile(builder, PRODUCT_ROWS, n_rows):
+            rows.append((a, at(a_at, row), a_by))
+            place = at(out_at, (row, out_by))
+            begin.append([out.lanes(at(place, c * width)) for c in range(OUTER_COLUMNS)])
+            places.append((exists, place))
+        columns = [(b, at(b_at, c * width), b_by) for c in range(OUTER_COLUMNS)]
+        sums = _products(builder, begin, rows, columns, depth)
+        for (exists, place), totals in zip(places, sums, strict=True):
+            with builder.if_then(exists):
+                for c, total in enumerate(totals):
+                    out.put(total, at(place, c * width))
+        return context.get_dummy_value()
+
+    arguments = (
+        one, a, b, out, n_rows, depth, a_at, a_by, b_at, b_by, out_at, out_by
     )  # fmt: skip
     return types.void(*arguments), generate
 
 
 @numba.njit(cache=True, nogil=True)
-def forward(cell, one, gates, states, extra, w_hh, b_hh, lengths, sizes):
+def _panel_of_rows(weights, width, n_lanes, n_together):
+    """Return weights (n_gates, n_units, depth) as a tile reads its columns.
+
+    Units come `n_lanes` at a time, those of `n_together` gates side by side; zeros
+    stand for the units up to `width`.
+    """
+    n_gates, n_units, depth = weights.shape
+    panel = np.zeros(n_gates * width * depth, dtype=weights.dtype)
+    by = n_together * n_lanes
+    for g in range(n_gates):
+        first = (g // n_together) * width * depth * n_together
+        first += (g % n_together) * n_lanes
+        for unit in range(n_units):
+            place = first + (unit // n_lanes) * depth * by + unit % n_lanes
+            for k in range(depth):
+                panel[place + k * by] = weights[g, unit, k]
+    return panel
+
+
+@numba.njit(cache=True, nogil=True)
+def _panel_of_columns(weights, width, n_columns, n_lanes):
+    """Return weights (n_gates, n_units, any) as a tile reads them on the way back.
+
+    Columns come `n_lanes` at a time, for all units of all gates; zeros stand for the
+    units up to `width` and columns up to `n_columns`.
+    """
+    n_gates, n_units, n_given = weights.shape
+    depth = n_gates * width
+    panel = np.zeros(depth * n_columns, dtype=weights.dtype)
+    for g in range(n_gates):
+        for unit in range(n_units):
+            place = (g * width + unit) * n_lanes
+            for column in range(n_given):
+                block = (column // n_lanes) * depth * n_lanes
+                panel[place + block + column % n_lanes] = weights[g, unit, column]
+    return panel
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_product(one, a, depth, a_by, panel, start, start_by, out, out_by, n_rows, n):
+    """Write ``start + a @ panel`` for all rows and the `n` columns of a panel."""
+    n_lanes = n[1]
+    for row in range(0, n_rows, PRODUCT_ROWS):
+        n_here = min(PRODUCT_ROWS, n_rows - row)
+        for column in range(0, n[0], n_lanes):
+            _product_tile(
+                one, a, panel, start, out, n_here, depth, row * a_by, a_by,
+                column * depth, row * start_by + column, start_by,
+                row * out_by + column, out_by,
+            )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def forward(
+    cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths, sizes
+):
     """Run all rows through all steps.
 
     Parameters
@@ -192,30 +290,38 @@ def forward(cell, one, gates, states, extra, w_hh, b_hh, lengths, sizes):
         Its length is the key in `ARITHMETIC`.
     one : float32 or float64
         Tells the type of all numbers.
+    x : int
+        Address of the inputs (T, N, F).
+    w_ih, w_hh, b_ih, b_hh : int
+        Addresses of the weights, in torch's layout.
     gates : int
-        Address of the inputs' share of the gates (T, N, G * H), where what
-        backward needs of the gates is left.
+        Address of room (T, N, G * width) for what the way back needs of the gates.
     states, extra : int
-        Addresses of (T + 1, N, H), before and after each step: the states, and the
-        LSTM's other states or the products of the GRU's new gate. The first ones
+        Addresses of (T + 1, N, width), before and after each step: the states, and
+        the LSTM's other states or the products of the GRU's new gate. The first ones
         are there already.
-    w_hh, b_hh : int
-        Addresses of recurrent weights and biases, in torch's layout.
     lengths : ndarray of int64 of shape (N,)
         Steps of each row.
     sizes : tuple of int
-        T, H, G, rows and numbers at once, and whether to run backwards.
+        T, F, units, units with those that fill registers up, G, rows and numbers at
+        once, and whether to run backwards.
     """
-    n_steps, width, n_gates, n_tile, n_lanes, backwards = sizes
-    weights = numba.carray(_pointer(w_hh, one), (n_gates, width, width))
-    panel = np.empty(n_gates * width * width, dtype=weights.dtype)
-    for unit in range(0, width, n_lanes):
-        for g in range(n_gates):
-            for lane in range(n_lanes):
-                place = unit * n_gates * width + g * n_lanes + lane
-                for k in range(width):
-                    panel[place + k * n_gates * n_lanes] = weights[g, unit + lane, k]
+    n_steps, n_features, n_units, width, n_gates, n_tile, n_lanes, backwards = sizes
     n_all = len(lengths)
+    by_inputs = numba.carray(_pointer(w_ih, one), (n_gates, n_units, n_features))
+    by_states = numba.carray(_pointer(w_hh, one), (n_gates, n_units, n_units))
+    biases = np.zeros((2, n_gates, width), dtype=by_inputs.dtype)
+    biases[0, :, :n_units] = numba.carray(_pointer(b_ih, one), (n_gates, n_units))
+    biases[1, :, :n_units] = numba.carray(_pointer(b_hh, one), (n_gates, n_units))
+    bias = biases[1:].ctypes.data
+    panel = _panel_of_rows(by_inputs, width, n_lanes, 1)
+    _add_product(
+        one, x, n_features, n_features, panel.ctypes.data, biases.ctypes.data, 0, gates,
+        n_gates * width, n_steps * n_all, (n_gates * width, n_lanes),
+    )  # fmt: skip
+    padded = np.zeros((n_gates, n_units, width), dtype=by_inputs.dtype)
+    padded[:, :, :n_units] = by_states
+    panel = _panel_of_rows(padded, width, n_lanes, n_gates)
     rest = np.empty(n_tile, dtype=np.int64)
     whole = (n_steps + 1) * n_all * width
     all_states = numba.carray(_pointer(states, one), whole)
@@ -238,44 +344,47 @@ def forward(cell, one, gates, states, extra, w_hh, b_hh, lengths, sizes):
             gates_at = (step * n_all + row) * n_gates * width
             for unit in range(0, width, n_lanes):
                 _forward_tile(
-                    cell, one, gates, states, extra, panel.ctypes.data, b_hh, n_rows,
+                    cell, one, gates, states, extra, panel.ctypes.data, bias, n_rows,
                     width, unit, rest.ctypes.data, gates_at, before, after,
                 )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
 def backward(
-    cell, one, gates, states, extra, w_hh, lengths, d_states, carry, carry_c, slopes,
-    sizes, every_step,
+    cell, one, x, w_ih, w_hh, gates, states, extra, lengths, d_states, every_step,
+    carry, carry_c, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, sizes,
 ):  # fmt: skip
     """Run derivatives of all rows back through all steps.
 
     Parameters
     ----------
-    cell, one, gates, states, extra, w_hh, lengths, sizes
+    cell, one, x, w_ih, w_hh, gates, states, extra, lengths, sizes
         As `forward` had and left them.
     d_states : int
-        Address of derivatives by the states after each step (T, N, H), or of zeros
-        (N, H) that stand for all steps.
+        Address of derivatives by the states after each step (T, N, width), or of
+        zeros (N, width) that stand for all steps.
     every_step : int
         1 if there are derivatives by the states after each step, else 0.
     carry, carry_c : int
-        Addresses of derivatives by the last states (N, H), where those by the
+        Addresses of derivatives by the last states (N, width), where those by the
         first ones are left.
-    slopes : int
-        Address of room for derivatives by what the gates add up, (T, N, G * H); for
-        the GRU (T, N, 4 * H), as `gru_backward` orders them.
+    d_x : int
+        Address of room for derivatives by the inputs (T, N, F), F filled up to whole
+        registers; 0 if they are not asked for.
+    d_w_ih, d_w_hh, d_b_ih, d_b_hh : int
+        Addresses of what derivatives by the weights are added to.
     """
-    n_steps, width, n_gates, n_tile, n_lanes, backwards = sizes
-    weights = numba.carray(_pointer(w_hh, one), (n_gates * width, width))
-    panel = np.empty(n_gates * width * width, dtype=weights.dtype)
-    for unit in range(0, width, n_lanes):
-        for k in range(n_gates * width):
-            place = unit * n_gates * width + k * n_lanes
-            for lane in range(n_lanes):
-                panel[place + lane] = weights[k, unit + lane]
+    n_steps, n_features, n_units, width, n_gates, n_tile, n_lanes, backwards = sizes
     n_all = len(lengths)
-    n_slopes = 1 if n_gates == 1 else 4
+    n_sums = n_gates * width
+    by = n_sums if n_gates == 1 else 4 * width
+    by_inputs = numba.carray(_pointer(w_ih, one), (n_gates, n_units, n_features))
+    by_states = numba.carray(_pointer(w_hh, one), (n_gates, n_units, n_units))
+    panel = _panel_of_columns(by_states, width, width, n_lanes)
+    # The last tile reads a register further than there are derivatives.
+    room = np.zeros(n_steps * n_all * by + n_lanes, dtype=by_inputs.dtype)
+    slopes = room.ctypes.data
+    through_product = (by - n_sums) * room.itemsize
     for row in range(0, n_all, n_tile):
         n_rows = min(n_tile, n_all - row)
         for s in range(n_steps):
@@ -283,18 +392,75 @@ def backward(
             before = ((step + backwards) * n_all + row) * width
             after = ((step + 1 - backwards) * n_all + row) * width
             first = step * n_all + row
+            d_at = (step * n_all * every_step + row) * width
             for r in range(n_rows):
                 valid = step < lengths[row + r]
                 for unit in range(0, width, n_lanes):
                     at = r * width + unit
                     _slopes_tile(
                         cell, one, gates, states, extra, d_states, carry, carry_c,
-                        slopes, width, valid, (first + r) * n_gates * width + unit,
-                        before + at, after + at, (step * n_all * every_step + row) * width + at,
-                        row * width + at, (first + r) * n_slopes * width + unit,
+                        slopes, width, valid, (first + r) * n_sums + unit,
+                        before + at, after + at, d_at + at, row * width + at,
+                        (first + r) * by + unit,
                     )  # fmt: skip
-            for unit in range(0, width, n_lanes):
-                _carry_tile(
-                    cell, one, slopes, carry, panel.ctypes.data, n_rows, width, unit,
-                    first * n_slopes * width, row * width,
+            here = slopes + through_product + first * by * room.itemsize
+            there = carry + row * width * room.itemsize
+            _add_product(
+                one, here, n_sums, by, panel.ctypes.data, there, width, there, width,
+                n_rows, (width, n_lanes),
+            )  # fmt: skip
+    after = states + (n_all * width * room.itemsize if backwards else 0)
+    # By inputs, the GRU's new gate comes first and not last.
+    turned = 1 if n_gates == 3 else 0
+    sizes = n_steps * n_all, n_sums, n_gates, n_units, width, n_lanes
+    _add_weights(one, x, n_features, slopes, by, d_w_ih, turned, n_features, sizes)
+    _add_weights(
+        one, after, width, slopes + through_product, by, d_w_hh, 0, n_units, sizes
+    )
+    sums = np.zeros(by, dtype=room.dtype)
+    for row in range(n_steps * n_all):
+        for k in range(by):
+            sums[k] += room[row * by + k]
+    to_b_ih = numba.carray(_pointer(d_b_ih, one), (n_gates, n_units))
+    to_b_hh = numba.carray(_pointer(d_b_hh, one), (n_gates, n_units))
+    for g in range(n_gates):
+        of_inputs = (g + turned) % n_gates * width
+        of_product = by - n_sums + g * width
+        for unit in range(n_units):
+            to_b_ih[g, unit] += sums[of_inputs + unit]
+            to_b_hh[g, unit] += sums[of_product + unit]
+    if d_x:
+        turned_weights = np.empty_like(by_inputs)
+        for g in range(n_gates):
+            turned_weights[(g + turned) % n_gates] = by_inputs[g]
+        n_columns = -(-n_features // n_lanes) * n_lanes
+        panel = _panel_of_columns(turned_weights, width, n_columns, n_lanes)
+        nothing = np.zeros(n_columns, dtype=room.dtype)
+        _add_product(
+            one, slopes, n_sums, by, panel.ctypes.data, nothing.ctypes.data, 0, d_x,
+            n_columns, n_steps * n_all, (n_columns, n_lanes),
+        )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_weights(one, a, a_by, slopes, by, d_weights, turned, n_columns, sizes):
+    """Add ``slopes.T @ a`` to derivatives by weights (n_gates, n_units, n_columns)."""
+    n_rows, n_sums, n_gates, n_units, width, n_lanes = sizes
+    together = OUTER_COLUMNS * n_lanes
+    out_by = -(-n_sums // together) * together
+    out = np.zeros((n_columns, out_by), dtype=type(one))
+    for row in range(0, n_rows, OUTER_DEPTH):
+        depth = min(OUTER_DEPTH, n_rows - row)
+        for k in range(0, n_columns, PRODUCT_ROWS):
+            n_here = min(PRODUCT_ROWS, n_columns - k)
+            for column in range(0, n_sums, together):
+                _outer_tile(
+                    one, a, slopes, out.ctypes.data, n_here, depth, row * a_by + k,
+                    a_by, row * by + column, by, k * out_by + column, out_by,
                 )  # fmt: skip
+    given = numba.carray(_pointer(d_weights, one), (n_gates, n_units, n_columns))
+    for g in range(n_gates):
+        first = (g + turned) % n_gates * width
+        for unit in range(n_units):
+            for k in range(n_columns):
+                given[g, unit, k] += out[k, first + unit]

@@ -38,18 +38,17 @@ class FusedPass(NamedTuple):
         Whether sequences were read backwards.
     lengths : ndarray of int64 of shape (N,)
         Steps of each.
-    x : Tensor of shape (T * N, F)
+    x : Tensor of shape (T, N, F)
         Inputs of all steps.
     w_ih, w_hh : Tensor
-        Weights in torch's layout, with units added until they fill registers.
+        Weights in torch's layout.
     gates : Tensor of shape (T, N, n_gates * width)
-        What was kept of them; `width` counts the added units.
+        What was kept of them; `width` is the number of units, filled up to whole
+        registers with units whose weights and states are zero.
     states : Tensor of shape (T + 1, N, width)
         Before and after each step.
     extra : Tensor of shape (T + 1, N, width) or (0,)
         The LSTM's other states, or products of the GRU's new gate.
-    n_units : int
-        Without those that were added.
     """
 
     cell: str
@@ -61,13 +60,17 @@ class FusedPass(NamedTuple):
     gates: torch.Tensor
     states: torch.Tensor
     extra: torch.Tensor
-    n_units: int
+
+    @property
+    def n_units(self):
+        """Units without those that fill registers up."""
+        return self.w_hh.shape[1]
 
     @property
     def outputs(self):
         """The state after each step was read, (T, N, H)."""
         states = self.states[:-1] if self.reverse else self.states[1:]
-        return states[:, :, : self.n_units] if self._n_added else states
+        return states[:, :, : self.n_units]
 
     @property
     def last(self):
@@ -80,8 +83,20 @@ class FusedPass(NamedTuple):
         return tuple(part[end : end + 1, :, : self.n_units] for part in parts)
 
     @property
-    def _n_added(self):
-        return self.states.shape[2] - self.n_units
+    def sizes(self):
+        """What the loops run to."""
+        loops = compiled_loops()
+        n_gates = CELLS[self.cell].n_gates
+        return (
+            len(self.x),
+            self.x.shape[2],
+            self.n_units,
+            self.states.shape[2],
+            n_gates,
+            loops.rows_at_once(n_gates),
+            loops.n_lanes(self.x.dtype.itemsize),
+            int(self.reverse),
+        )
 
 
 def fused_forward(cell, x, weights, state=None, lengths=None, reverse=False):
@@ -109,45 +124,32 @@ def fused_forward(cell, x, weights, state=None, lengths=None, reverse=False):
     """
     loops = compiled_loops()
     code, n_gates, _ = CELLS[cell]
-    n_steps, n_rows, n_features = x.shape
-    n_units = weights[1].shape[1]
-    n_lanes = loops.n_lanes(x.dtype.itemsize)
-    n_added = -n_units % n_lanes
-    if n_added:
-        weights = _add_units(weights, n_gates, n_added)
-    w_ih, w_hh, b_ih, b_hh = (weight.contiguous() for weight in weights)
-    width = n_units + n_added
-    x = x.reshape(-1, n_features)
-    gates = torch.addmm(b_ih, x, w_ih.t())
+    n_steps, n_rows, _ = x.shape
+    x = x.contiguous()
+    weights = [weight.contiguous() for weight in weights]
+    width = _filled(weights[1].shape[1], x)
+    gates = x.new_empty(n_steps, n_rows, n_gates * width)
     states = x.new_empty(n_steps + 1, n_rows, width)
     extra = x.new_empty((n_steps + 1, n_rows, width) if n_gates > 1 else 0)
     begin = n_steps if reverse else 0
     parts = (states, extra) if cell == "lstm" else (states,)
     for part, given in zip(parts, state or [None] * len(parts), strict=True):
-        part[begin] = 0.0 if given is None else pad(given[0], (0, n_added))
+        if given is None:
+            part[begin].zero_()
+        else:
+            part[begin] = pad(given[0], (0, width - given.shape[2]))
     lengths = np.full(n_rows, n_steps) if lengths is None else lengths.numpy()
-    loops.forward(
-        code,
-        ONE[x.dtype],
-        *map(torch.Tensor.data_ptr, (gates, states, extra, w_hh, b_hh)),
-        lengths,
-        (n_steps, width, n_gates, loops.rows_at_once(n_gates), n_lanes, int(reverse)),
-    )
-    return FusedPass(
-        cell, reverse, lengths, x, w_ih, w_hh, gates, states, extra, n_units
-    )
+    run = FusedPass(cell, reverse, lengths, x, *weights[:2], gates, states, extra)
+    tensors = (x, *weights, gates, states, extra)
+    addresses = map(torch.Tensor.data_ptr, tensors)
+    loops.forward(code, ONE[x.dtype], *addresses, lengths, run.sizes)
+    return run
 
 
-def _add_units(weights, n_gates, n_added):
-    """Add units whose weights and states are zero, and stay so."""
-
-    def more_units(weight):
-        by_gate = weight.unflatten(0, (n_gates, -1))
-        missing = (0, 0) * (weight.dim() - 1) + (0, n_added)
-        return pad(by_gate, missing).flatten(0, 1)
-
-    w_ih, w_hh, b_ih, b_hh = (more_units(weight) for weight in weights)
-    return [w_ih, pad(w_hh, (0, n_added)), b_ih, b_hh]
+def _filled(n_numbers, like):
+    """Return a number filled up to whole registers."""
+    n_lanes = compiled_loops().n_lanes(like.dtype.itemsize)
+    return -(-n_numbers // n_lanes) * n_lanes
 
 
 class FusedDerivatives(NamedTuple):
@@ -157,18 +159,18 @@ class FusedDerivatives(NamedTuple):
     ----------
     x : Tensor of shape (T, N, F) or None
         By the inputs; None if not asked for.
-    weights : tuple of Tensor
+    weights : sequence of Tensor
         By ``weight_ih, weight_hh, bias_ih, bias_hh``.
     state : tuple of Tensor of shape (1, N, H)
         By the first state.
     """
 
     x: torch.Tensor | None
-    weights: tuple
+    weights: list
     state: tuple
 
 
-def fused_backward(run, d_states=None, d_last=(None, None), with_x=True):
+def fused_backward(run, d_states=None, d_last=(None, None), with_x=True, into=None):
     """Run derivatives back through a pass.
 
     Parameters
@@ -181,83 +183,56 @@ def fused_backward(run, d_states=None, d_last=(None, None), with_x=True):
         Derivatives by the last state, and by the LSTM's other one.
     with_x : bool, default=True
         Whether derivatives by the inputs are asked for.
+    into : sequence of Tensor, default=None
+        What derivatives by the weights are added to, contiguous; None begins with
+        zeros.
 
     Returns
     -------
     FusedDerivatives
     """
-    loops = compiled_loops()
-    code, n_gates, n_slopes = CELLS[run.cell]
+    code, n_gates, _ = CELLS[run.cell]
     n_states, n_rows, width = run.states.shape
-    n_added = width - run.n_units
-    d_h, d_c = (_last_derivatives(run, given, n_added) for given in d_last)
+    n_units, n_features = run.n_units, run.x.shape[2]
+    d_h, d_c = (_last_derivatives(run, given) for given in d_last)
     every_step = d_states is not None
     if not every_step:
         d_states = torch.zeros_like(d_h)
-    elif n_added:
-        d_states = pad(d_states, (0, n_added))
+    elif width > n_units:
+        d_states = pad(d_states, (0, width - n_units))
     d_states = d_states.contiguous()
-    slopes = d_h.new_empty((n_states - 1) * n_rows, n_slopes * width)
-    n_lanes = loops.n_lanes(d_h.dtype.itemsize)
-    kept = (run.gates, run.states, run.extra, run.w_hh)
-    loops.backward(
+    d_x = None
+    if with_x:
+        d_x = d_h.new_empty(n_states - 1, n_rows, _filled(n_features, d_h))
+    if into is None:
+        n_sums = n_gates * n_units
+        shapes = ((n_sums, n_features), (n_sums, n_units), (n_sums,), (n_sums,))
+        into = [d_h.new_zeros(shape) for shape in shapes]
+    kept = (run.x, run.w_ih, run.w_hh, run.gates, run.states, run.extra)
+    compiled_loops().backward(
         code,
-        ONE[slopes.dtype],
+        ONE[d_h.dtype],
         *map(torch.Tensor.data_ptr, kept),
         run.lengths,
-        *map(torch.Tensor.data_ptr, (d_states, d_h, d_c, slopes)),
-        (
-            n_states - 1,
-            width,
-            n_gates,
-            loops.rows_at_once(n_gates),
-            n_lanes,
-            int(run.reverse),
-        ),
+        d_states.data_ptr(),
         int(every_step),
+        d_h.data_ptr(),
+        d_c.data_ptr(),
+        d_x.data_ptr() if with_x else 0,
+        *map(torch.Tensor.data_ptr, into),
+        run.sizes,
     )
-    d_x, d_weights = _products_of_all_steps(run, slopes, n_gates * width, with_x)
     d_state = (d_h, d_c) if run.cell == "lstm" else (d_h,)
-    if n_added:
-        d_state = tuple(part[:, :, : run.n_units] for part in d_state)
-        d_weights = _without_added(d_weights, n_gates, run.n_units)
-    return FusedDerivatives(d_x, d_weights, d_state)
+    d_state = tuple(part[:, :, :n_units] for part in d_state)
+    return FusedDerivatives(d_x[:, :, :n_features] if with_x else None, into, d_state)
 
 
-def _last_derivatives(run, given, n_added):
+def _last_derivatives(run, given):
     """Return derivatives by a last state, which the loops are to change."""
-    if given is None:
-        return run.states.new_zeros(1, *run.states.shape[1:])
-    return (
-        pad(given, (0, n_added))
-        if n_added
-        else given.clone(memory_format=torch.contiguous_format)
-    )
-
-
-def _products_of_all_steps(run, slopes, n_sums, with_x):
-    """Return derivatives by inputs and weights: one product each."""
-    before = run.states[1:] if run.reverse else run.states[:-1]
-    by_inputs, by_product = slopes[:, :n_sums], slopes[:, -n_sums:]
-    d_bias = slopes.sum(0)
-    d_b_ih, d_b_hh = d_bias[:n_sums], d_bias[-n_sums:]
-    d_w_ih = by_inputs.t() @ run.x
-    d_w_hh = by_product.t() @ before.reshape(len(slopes), -1)
-    w_ih = run.w_ih
-    if run.cell == "gru":  # by inputs, the new gate comes first and not last
-        shift = before.shape[2]
-        d_w_ih, d_b_ih = d_w_ih.roll(-shift, 0), d_b_ih.roll(-shift)
-        w_ih = w_ih.roll(shift, 0) if with_x else w_ih
-    d_x = (by_inputs @ w_ih).view(*before.shape[:2], -1) if with_x else None
-    return d_x, (d_w_ih, d_w_hh, d_b_ih, d_b_hh)
-
-
-def _without_added(d_weights, n_gates, n_units):
-    d_w_ih, d_w_hh, d_b_ih, d_b_hh = (
-        part.unflatten(0, (n_gates, -1))[:, :n_units].flatten(0, 1)
-        for part in d_weights
-    )
-    return d_w_ih, d_w_hh[:, :n_units], d_b_ih, d_b_hh
+    found = run.states.new_zeros(1, *run.states.shape[1:])
+    if given is not None:
+        found[:, :, : run.n_units] = given
+    return found
 
 
 class Fused(torch.autograd.Function):

@@ -91,15 +91,14 @@ def plain_gradient(network, x, lengths, loss_of):
     with torch.no_grad():
         d_outputs, width = outputs.grad, read.shape[-1]
         flat = d_outputs.reshape(-1, d_outputs.shape[-1])
-        _add(head.weight, flat.t() @ read.reshape(-1, width))
-        _add(head.bias, flat.sum(0))
+        _gradient_of(head.weight).addmm_(flat.t(), read.reshape(-1, width))
+        _gradient_of(head.bias).add_(flat.sum(0))
         d_read = (flat @ head.weight).view(read.shape)
         d_states, d_last = (None, d_read[None]) if is_pooled else (d_read, None)
         for k in reversed(range(len(layers))):
             with_x = k > 0 or steps.requires_grad
-            found = fused_backward(runs[k], d_states, (d_last, None), with_x)
-            for weight, derivative in zip(layers[k], found.weights, strict=True):
-                _add(weight, derivative)
+            into = [_gradient_of(weight) for weight in layers[k]]
+            found = fused_backward(runs[k], d_states, (d_last, None), with_x, into)
             d_states, d_last = found.x, None
     if steps.requires_grad:
         steps.backward(d_states)
@@ -107,8 +106,8 @@ def plain_gradient(network, x, lengths, loss_of):
     return outputs if is_pooled else outputs.transpose(0, 1)
 
 
-def _add(weight, derivative):
+def _gradient_of(weight):
+    """Return a weight's gradient, which begins with zeros."""
     if weight.grad is None:
-        weight.grad = derivative.view(weight.shape)
-    else:
-        weight.grad += derivative
+        weight.grad = torch.zeros_like(weight)
+    return weight.grad
