@@ -244,7 +244,7 @@ def label(shape):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--epochs", type=int, default=7, help="timed epochs of each")
-    parser.add_argument("--fits", type=int, default=3, help="timed fits, 0 for none")
+    parser.add_argument("--fits", type=int, default=3, help="timed whole fits, or 0")
     parser.add_argument("--rows", type=int, nargs="+", default=range(len(SHAPES)))
     parser.add_argument(
         "--without", nargs="+", default=[], help="skorch, keras, keras+tf, keras+jax"
@@ -299,7 +299,7 @@ def main():
             print(f"{ratio(times, 'Keras+JAX', 'ours', asked):>16}", flush=True)
     for worker in workers.values():
         worker.close()
-    if "numba" in kernels:
+    if options.fits and "numba" in kernels:
         report_compiling(dict.fromkeys(shape[5] for shape in shapes))
 
 
