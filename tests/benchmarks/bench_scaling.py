@@ -77,7 +77,7 @@ def measure(cell, kernels, quantity, n_rounds):
 
 
 def print_limit(times, kernels):
-    """Say from how many units on the compiled loops are slower."""
+    """Say at how many units the compiled loops stop being faster."""
     if len(kernels) == 1:
         return
     lost = [
@@ -85,8 +85,10 @@ def print_limit(times, kernels):
         for n, (loops, plain) in zip(SIZES["units"], times, strict=True)
         if loops > plain
     ]
-    where = f"from {lost[0]} units on" if lost else f"at none of {SIZES['units']} units"
-    print(f"\nkernel='numba' is slower than 'torch' {where}.")
+    if lost:
+        print(f"\nOf these units, {lost[0]} are the first where torch is faster.")
+    else:
+        print("\nThe compiled loops are faster with each of these units.")
 
 
 def plot(path, cell, kernels, found):
@@ -100,18 +102,19 @@ def plot(path, cell, kernels, found):
     for ax, (quantity, times) in zip(axes.flat, found.items(), strict=True):
         sizes = np.array(SIZES[quantity])
         for kernel, column in zip(kernels, times.T, strict=True):
-            slope = exponent(sizes, column)
-            label = f"{kernel}, exponent {slope:.2f}"
+            label = f"{kernel}, exponent {exponent(sizes, column):.2f}"
             ax.plot(sizes, column * 1e3, "o-", color=COLORS[kernel], label=label)
-        line = times.min() * 1e3 * sizes / sizes[-1] * times[-1].min() / times.min()
-        ax.plot(sizes, line, ":", color="0.4", label="in proportion")
-        ax.set(xscale="log", yscale="log", xlabel=quantity, title=f"by {quantity}")
+        in_proportion = times[-1].min() * 1e3 * sizes / sizes[-1]
+        ax.plot(sizes, in_proportion, ":", color="0.4", label="in proportion")
+        ax.set(xscale="log", yscale="log", xlabel=quantity)
         ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
-        ax.axvline(AROUND[quantity], color="0.85", zorder=0)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:,g}"))
         ax.legend(frameon=False, loc="upper left", fontsize="small")
         ax.spines[["top", "right"]].set_visible(False)
+    every = np.concatenate([times.ravel() for times in found.values()]) * 1e3
+    # Room for the legends above; of the dotted lines, what lies far below is cut.
+    axes[0, 0].set_ylim(every.min() / 2, every.max() * 8)
     for ax in axes[:, 0]:
         ax.set_ylabel("milliseconds an epoch")
     around = ", ".join(f"{n:,} {quantity}" for quantity, n in AROUND.items())
