@@ -4,9 +4,9 @@
     python tests/benchmarks/bench_kernels.py --cells gru --units 256 384 512
 
 Each pair of figures is forward and backward together, and forward alone without
-gradients, on one core; above 1, the loops are faster. At the end stands up to how many
-units they win with batches of 32 and 64: MOST_UNITS in sklearn_rnn/kernels/_choice.py
-is made from that.
+gradients, by the processor's time on one core; above 1, the loops are faster. At the
+end stands up to how many units they win with batches of 32 and 64: MOST_UNITS in
+sklearn_rnn/kernels/_choice.py is made from that.
 """
 
 import argparse
@@ -70,19 +70,20 @@ def compare(cell, n_units, batch_size, n_steps, dtype):
 
 
 def most_units(ratios):
-    """Return up to how many units all ratios are above 1, and where they cross it.
+    """Say up to how many units all ratios are above 1, and where they cross it.
 
     `ratios` holds the lowest ratio of each number of units, in order.
     """
     won = None
     for n_units, ratio in ratios.items():
+        if ratio < 1 and won is None:
+            return "at none of these"
         if ratio < 1:
-            if won is None:
-                return "none", n_units
             share = math.log(ratios[won]) / math.log(ratios[won] / ratio)
-            return str(won), round(won * (n_units / won) ** share)
+            equal = round(won * (n_units / won) ** share)
+            return f"up to {won}, equal at about {equal}"
         won = n_units
-    return f"{won} or more", won
+    return f"at all of these, up to {won}"
 
 
 def parse_options():
@@ -117,10 +118,10 @@ def main():
                     if batch_size in (32, 64):
                         lowest[n_units] = min(both, lowest.get(n_units, both))
                 print()
-            limits.append((cell, dtype, *most_units(lowest)))
-    print("\nForward and backward of batches of 32 and 64: the loops win up to")
-    for cell, dtype, won, crossing in limits:
-        print(f"{cell:>9} {dtype}: {won:>12} units, equal at about {crossing}")
+            limits.append((cell, dtype, most_units(lowest)))
+    print("\nUnits with which the loops win, forward and backward, batches 32 and 64:")
+    for cell, dtype, limit in limits:
+        print(f"{cell:>9} {dtype}: {limit}")
 
 
 if __name__ == "__main__":
