@@ -2,17 +2,15 @@
 
 from sklearn_rnn.kernels._choice import KERNELS, choose_kernel, usable_kernel
 from sklearn_rnn.kernels._directions import reverse_steps
-from sklearn_rnn.kernels._fused import FusedPass, fused_backward, fused_forward
 from sklearn_rnn.kernels._optional import numba_is_installed
+from sklearn_rnn.kernels._plain import PlainLoops
 from sklearn_rnn.kernels._recurrence import CELLS, recurrence
 
 __all__ = [
     "CELLS",
     "KERNELS",
-    "FusedPass",
+    "PlainLoops",
     "choose_kernel",
-    "fused_backward",
-    "fused_forward",
     "numba_is_installed",
     "recurrence",
     "reverse_steps",

@@ -18,7 +18,17 @@ from numba.extending import intrinsic
 from sklearn_rnn.kernels._cells import ARITHMETIC, LSTM, rows_at_once
 from sklearn_rnn.kernels._lanes import INT, Lanes, Memory, Place, n_lanes
 
-__all__ = ["backward", "forward", "n_lanes", "rows_at_once"]
+__all__ = [
+    "add_product",
+    "add_weights",
+    "backward",
+    "forward",
+    "n_lanes",
+    "panel_of_columns",
+    "panel_of_rows",
+    "pointer_to",
+    "rows_at_once",
+]
 
 # Rows of a tile of a plain product: as many sums as hide the time that one takes.
 PRODUCT_ROWS = 8
@@ -61,7 +71,7 @@ def _select(valid, lanes, otherwise):
 
 
 @intrinsic
-def _pointer(typing, address, one):
+def pointer_to(typing, address, one):
     """Return an address as a pointer to numbers of the type of `one`."""
 
     def generate(context, builder, signature, args):
@@ -98,7 +108,11 @@ def _forward_tile(
         ]
         n_together = n_gates * panel.vector.count
         columns = [
-            (panel, at((unit, at((n_gates, width))), g * panel.vector.count), n_together)
+            (
+                panel,
+                at((unit, at((n_gates, width))), g * panel.vector.count),
+                n_together,
+            )
             for g in range(n_gates)
         ]
         sums = _products(builder, [start] * n_tile, rows, columns, width)
@@ -173,7 +187,9 @@ def _product_tile(
 
     def generate(context, builder, signature, args):
         a, panel, start, out = (Memory(builder, one, p) for p in args[1:5])
-        n_rows, depth, a_at, a_by, panel_at, start_at, start_by, out_at, out_by = args[5:]
+        n_rows, depth, a_at, a_by, panel_at, start_at, start_by, out_at, out_by = args[
+            5:
+        ]
         at = Place(builder)
         rows, begin, places = [], [], []
         for exists, row in _rows_of_tile(builder, PRODUCT_ROWS, n_rows):
@@ -209,7 +225,9 @@ def _outer_tile(
         for exists, row in _rows_of_tile(builder, PRODUCT_ROWS, n_rows):
             rows.append((a, at(a_at, row), a_by))
             place = at(out_at, (row, out_by))
-            begin.append([out.lanes(at(place, c * width)) for c in range(OUTER_COLUMNS)])
+            begin.append(
+                [out.lanes(at(place, c * width)) for c in range(OUTER_COLUMNS)]
+            )
             places.append((exists, place))
         columns = [(b, at(b_at, c * width), b_by) for c in range(OUTER_COLUMNS)]
         sums = _products(builder, begin, rows, columns, depth)
@@ -226,7 +244,7 @@ def _outer_tile(
 
 
 @numba.njit(cache=True, nogil=True)
-def _panel_of_rows(weights, width, n_lanes, n_together):
+def panel_of_rows(weights, width, n_lanes, n_together):
     """Return weights (n_gates, n_units, depth) as a tile reads its columns.
 
     Units come `n_lanes` at a time, those of `n_together` gates side by side; zeros
@@ -246,7 +264,7 @@ def _panel_of_rows(weights, width, n_lanes, n_together):
 
 
 @numba.njit(cache=True, nogil=True)
-def _panel_of_columns(weights, width, n_columns, n_lanes):
+def panel_of_columns(weights, width, n_columns, n_lanes):
     """Return weights (n_gates, n_units, any) as a tile reads them on the way back.
 
     Columns come `n_lanes` at a time, for all units of all gates; zeros stand for the
@@ -265,7 +283,7 @@ def _panel_of_columns(weights, width, n_columns, n_lanes):
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_product(one, a, depth, a_by, panel, start, start_by, out, out_by, n_rows, n):
+def add_product(one, a, depth, a_by, panel, start, start_by, out, out_by, n_rows, n):
     """Write ``start + a @ panel`` for all rows and the `n` columns of a panel."""
     n_lanes = n[1]
     for row in range(0, n_rows, PRODUCT_ROWS):
@@ -279,9 +297,7 @@ def _add_product(one, a, depth, a_by, panel, start, start_by, out, out_by, n_row
 
 
 @numba.njit(cache=True, nogil=True)
-def forward(
-    cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths, sizes
-):
+def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths, sizes):
     """Run all rows through all steps.
 
     Parameters
@@ -303,29 +319,31 @@ def forward(
     lengths : ndarray of int64 of shape (N,)
         Steps of each row.
     sizes : tuple of int
-        T, F, units, units with those that fill registers up, G, rows and numbers at
-        once, and whether to run backwards.
+        T, F, how far the inputs of two rows are apart, units, units with those that
+        fill registers up, G, rows and numbers at once, and whether to run backwards.
     """
-    n_steps, n_features, n_units, width, n_gates, n_tile, n_lanes, backwards = sizes
+    n_steps, n_features, x_by, n_units, width, n_gates, n_tile, n_lanes, backwards = (
+        sizes
+    )
     n_all = len(lengths)
-    by_inputs = numba.carray(_pointer(w_ih, one), (n_gates, n_units, n_features))
-    by_states = numba.carray(_pointer(w_hh, one), (n_gates, n_units, n_units))
+    by_inputs = numba.carray(pointer_to(w_ih, one), (n_gates, n_units, n_features))
+    by_states = numba.carray(pointer_to(w_hh, one), (n_gates, n_units, n_units))
     biases = np.zeros((2, n_gates, width), dtype=by_inputs.dtype)
-    biases[0, :, :n_units] = numba.carray(_pointer(b_ih, one), (n_gates, n_units))
-    biases[1, :, :n_units] = numba.carray(_pointer(b_hh, one), (n_gates, n_units))
+    biases[0, :, :n_units] = numba.carray(pointer_to(b_ih, one), (n_gates, n_units))
+    biases[1, :, :n_units] = numba.carray(pointer_to(b_hh, one), (n_gates, n_units))
     bias = biases[1:].ctypes.data
-    panel = _panel_of_rows(by_inputs, width, n_lanes, 1)
-    _add_product(
-        one, x, n_features, n_features, panel.ctypes.data, biases.ctypes.data, 0, gates,
+    panel = panel_of_rows(by_inputs, width, n_lanes, 1)
+    add_product(
+        one, x, n_features, x_by, panel.ctypes.data, biases.ctypes.data, 0, gates,
         n_gates * width, n_steps * n_all, (n_gates * width, n_lanes),
     )  # fmt: skip
     padded = np.zeros((n_gates, n_units, width), dtype=by_inputs.dtype)
     padded[:, :, :n_units] = by_states
-    panel = _panel_of_rows(padded, width, n_lanes, n_gates)
+    panel = panel_of_rows(padded, width, n_lanes, n_gates)
     rest = np.empty(n_tile, dtype=np.int64)
     whole = (n_steps + 1) * n_all * width
-    all_states = numba.carray(_pointer(states, one), whole)
-    all_extra = numba.carray(_pointer(extra, one), whole)
+    all_states = numba.carray(pointer_to(states, one), whole)
+    all_extra = numba.carray(pointer_to(extra, one), whole)
     for row in range(0, n_all, n_tile):
         n_rows = min(n_tile, n_all - row)
         longest = lengths[row : row + n_rows].max()
@@ -374,13 +392,15 @@ def backward(
     d_w_ih, d_w_hh, d_b_ih, d_b_hh : int
         Addresses of what derivatives by the weights are added to.
     """
-    n_steps, n_features, n_units, width, n_gates, n_tile, n_lanes, backwards = sizes
+    n_steps, n_features, x_by, n_units, width, n_gates, n_tile, n_lanes, backwards = (
+        sizes
+    )
     n_all = len(lengths)
     n_sums = n_gates * width
     by = n_sums if n_gates == 1 else 4 * width
-    by_inputs = numba.carray(_pointer(w_ih, one), (n_gates, n_units, n_features))
-    by_states = numba.carray(_pointer(w_hh, one), (n_gates, n_units, n_units))
-    panel = _panel_of_columns(by_states, width, width, n_lanes)
+    by_inputs = numba.carray(pointer_to(w_ih, one), (n_gates, n_units, n_features))
+    by_states = numba.carray(pointer_to(w_hh, one), (n_gates, n_units, n_units))
+    panel = panel_of_columns(by_states, width, width, n_lanes)
     # The last tile reads a register further than there are derivatives.
     room = np.zeros(n_steps * n_all * by + n_lanes, dtype=by_inputs.dtype)
     slopes = room.ctypes.data
@@ -405,7 +425,7 @@ def backward(
                     )  # fmt: skip
             here = slopes + through_product + first * by * room.itemsize
             there = carry + row * width * room.itemsize
-            _add_product(
+            add_product(
                 one, here, n_sums, by, panel.ctypes.data, there, width, there, width,
                 n_rows, (width, n_lanes),
             )  # fmt: skip
@@ -413,16 +433,16 @@ def backward(
     # By inputs, the GRU's new gate comes first and not last.
     turned = 1 if n_gates == 3 else 0
     sizes = n_steps * n_all, n_sums, n_gates, n_units, width, n_lanes
-    _add_weights(one, x, n_features, slopes, by, d_w_ih, turned, n_features, sizes)
-    _add_weights(
+    add_weights(one, x, x_by, slopes, by, d_w_ih, turned, n_features, sizes)
+    add_weights(
         one, after, width, slopes + through_product, by, d_w_hh, 0, n_units, sizes
     )
     sums = np.zeros(by, dtype=room.dtype)
     for row in range(n_steps * n_all):
         for k in range(by):
             sums[k] += room[row * by + k]
-    to_b_ih = numba.carray(_pointer(d_b_ih, one), (n_gates, n_units))
-    to_b_hh = numba.carray(_pointer(d_b_hh, one), (n_gates, n_units))
+    to_b_ih = numba.carray(pointer_to(d_b_ih, one), (n_gates, n_units))
+    to_b_hh = numba.carray(pointer_to(d_b_hh, one), (n_gates, n_units))
     for g in range(n_gates):
         of_inputs = (g + turned) % n_gates * width
         of_product = by - n_sums + g * width
@@ -434,16 +454,16 @@ def backward(
         for g in range(n_gates):
             turned_weights[(g + turned) % n_gates] = by_inputs[g]
         n_columns = -(-n_features // n_lanes) * n_lanes
-        panel = _panel_of_columns(turned_weights, width, n_columns, n_lanes)
+        panel = panel_of_columns(turned_weights, width, n_columns, n_lanes)
         nothing = np.zeros(n_columns, dtype=room.dtype)
-        _add_product(
+        add_product(
             one, slopes, n_sums, by, panel.ctypes.data, nothing.ctypes.data, 0, d_x,
             n_columns, n_steps * n_all, (n_columns, n_lanes),
         )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_weights(one, a, a_by, slopes, by, d_weights, turned, n_columns, sizes):
+def add_weights(one, a, a_by, slopes, by, d_weights, turned, n_columns, sizes):
     """Add ``slopes.T @ a`` to derivatives by weights (n_gates, n_units, n_columns)."""
     n_rows, n_sums, n_gates, n_units, width, n_lanes = sizes
     together = OUTER_COLUMNS * n_lanes
@@ -458,7 +478,7 @@ def _add_weights(one, a, a_by, slopes, by, d_weights, turned, n_columns, sizes):
                     one, a, slopes, out.ctypes.data, n_here, depth, row * a_by + k,
                     a_by, row * by + column, by, k * out_by + column, out_by,
                 )  # fmt: skip
-    given = numba.carray(_pointer(d_weights, one), (n_gates, n_units, n_columns))
+    given = numba.carray(pointer_to(d_weights, one), (n_gates, n_units, n_columns))
     for g in range(n_gates):
         first = (g + turned) % n_gates * width
         for unit in range(n_units):

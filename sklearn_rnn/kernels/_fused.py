@@ -90,6 +90,7 @@ class FusedPass(NamedTuple):
         return (
             len(self.x),
             self.x.shape[2],
+            self.x.shape[2],
             self.n_units,
             self.states.shape[2],
             n_gates,

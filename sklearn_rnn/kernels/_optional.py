@@ -17,7 +17,7 @@ def numba_is_installed():
 
 @cache
 def compiled_loops():
-    """Return the module of compiled loops.
+    """Return the module of compiled loops of one layer.
 
     Returns
     -------
@@ -37,3 +37,17 @@ def compiled_loops():
             'pip install "sklearn-rnn[fast]". Or set kernel="torch".'
         ) from error
     return _compiled
+
+
+@cache
+def network_loops():
+    """Return the module of compiled loops of a whole network.
+
+    Returns
+    -------
+    module
+        ``sklearn_rnn.kernels._network_loops``; numba has to be installed.
+    """
+    from sklearn_rnn.kernels import _network_loops
+
+    return _network_loops

@@ -22,7 +22,11 @@ class SeparateWeights:
     ----------
     values : list of Tensor
         The weights.
+    is_flat : bool
+        Whether they lie in one tensor.
     """
+
+    is_flat = False
 
     def __init__(self, parameters):
         self.parameters = parameters
@@ -70,6 +74,8 @@ class FlatWeights(SeparateWeights):
     >>> layer(torch.ones(1)).item()
     0.0
     """
+
+    is_flat = True
 
     def __init__(self, groups):
         super().__init__([parameter for group in groups for parameter in group])

@@ -164,6 +164,22 @@ class WeightedLoss(nn.Module):
             losses = losses.mean(dim=1)
         return torch.dot(losses, weights) / len(weights)
 
+    @property
+    def simple(self):
+        """The name of a loss that is one formula, None of others.
+
+        That of all targets, which are there, each counted by its sequence's weight
+        alone.
+        """
+        if (
+            self.may_miss
+            or self.class_weights is not None
+            or self.loss is not (self.plain_loss)
+        ):
+            return None
+        names = {F.mse_loss: "squared_error", F.cross_entropy: "log_loss"}
+        return names.get(self.plain_loss)
+
     def of_steps(self, outputs, targets):
         """Compute the loss of every step by itself, without weights.
 

@@ -2,7 +2,6 @@
 
 import math
 import time
-from functools import partial
 
 import torch
 from skorch import NeuralNet
@@ -13,6 +12,7 @@ from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._flat_weights import FlatWeights, SeparateWeights
 from sklearn_rnn.training._optimizers import is_elementwise
+from sklearn_rnn.training._plain_gradient import plain_gradient
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._truncation import gradient_steps
 
@@ -88,6 +88,7 @@ class SequenceNet(NeuralNet):
         self.shortest_first = shortest_first
         self.validation = None
         self.patience = None
+        self._plain = None
 
     @property
     def _default_callbacks(self):
@@ -310,15 +311,15 @@ class SequenceNet(NeuralNet):
         self._set_training(True)
         total, n_seen = 0.0, 0
         self._norms, self._n_clipped = [], 0
+        self._plain = None
+        if self._weights.is_flat:
+            self._plain = plain_gradient(self.module_, self.criterion_)
         for batch in iterator:
             if self._batch_listeners:
-                self.notify("on_batch_begin", batch=batch, training=training)
-            step = self.train_step(batch)
-            loss, size = step["loss"].item(), step["n_targets"]
+                loss, size = self._heard_step(batch, prefix)
+            else:
+                loss, size, _ = self._update(batch)
             total, n_seen = total + loss * size, n_seen + size
-            if self._batch_listeners:
-                self._record_batch(prefix, loss, size)
-                self.notify("on_batch_end", batch=batch, training=training, **step)
         if not self._batch_listeners:
             # Some of skorch's callbacks look at an epoch's last batch.
             self.history.new_batch()
@@ -326,6 +327,15 @@ class SequenceNet(NeuralNet):
         self.history.record(f"{prefix}_loss", total / n_seen)
         self.history.record(f"{prefix}_batch_count", len(iterator))
         self._record_gradients()
+
+    def _heard_step(self, batch, prefix):
+        """Update the weights for one batch, and tell whoever listens."""
+        self.notify("on_batch_begin", batch=batch, training=True)
+        step = self.train_step(batch)
+        loss, size = step["loss"].item(), step["n_targets"]
+        self._record_batch(prefix, loss, size)
+        self.notify("on_batch_end", batch=batch, training=True, **step)
+        return loss, size
 
     def _record_batch(self, prefix, loss, size):
         self.history.record_batch(f"{prefix}_loss", loss)
@@ -370,30 +380,53 @@ class SequenceNet(NeuralNet):
             ``loss``, a scalar tensor, the mean over ``n_targets`` targets, and
             ``y_pred``, the outputs, without pieces that have no target.
         """
-        total, n_targets, outputs = 0.0, 0, []
-        for share, compute in gradient_steps(
-            self.module_, self.criterion_, batch, self.bptt_steps, self._n_usual
-        ):
-            self._tell_progress(share)
-            results = []
-            self.optimizer_.step(partial(self._gradient, compute, batch, results))
-            gradient = results[0]
-            if not math.isfinite(gradient.loss.item()):
-                self._raise_divergence(gradient.loss.item())
-            total = total + gradient.loss * gradient.n_targets
-            n_targets += gradient.n_targets
-            outputs.append(gradient.outputs)
-        self._n_batches_done += 1
+        loss, n_targets, outputs = self._update(batch)
         if not outputs:  # no step of the batch has a target
             return {"loss": torch.zeros(()), "n_targets": 0, "y_pred": torch.empty(0)}
         # Pieces follow one another in time: outputs are (N, T, n_outputs).
         y_pred = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
-        return {"loss": total / n_targets, "n_targets": n_targets, "y_pred": y_pred}
+        return {"loss": torch.tensor(loss), "n_targets": n_targets, "y_pred": y_pred}
 
-    def _gradient(self, compute, batch, results):
-        """Compute a gradient, clip it, and append it to `results`."""
+    def _update(self, batch):
+        """Update the weights; return mean loss, targets, and outputs of pieces."""
+        total, n_targets, outputs = 0.0, 0, []
+        for share, compute in gradient_steps(
+            self.module_,
+            self.criterion_,
+            batch,
+            self.bptt_steps,
+            self._n_usual,
+            self._plain,
+        ):
+            self._tell_progress(share)
+            gradient = self._step(compute, batch)
+            if not math.isfinite(gradient.loss):
+                self._raise_divergence(gradient.loss)
+            total += gradient.loss * gradient.n_targets
+            n_targets += gradient.n_targets
+            outputs.append(gradient.outputs)
+        self._n_batches_done += 1
+        return total / max(1, n_targets), n_targets, outputs
+
+    def _step(self, compute, batch):
+        """Compute a gradient and let the optimizer use it."""
+        if self._weights.is_flat:  # by an optimizer that asks for one gradient
+            gradient = self._gradient(compute, batch)
+            self.optimizer_.step()
+            return gradient
+        results = []
+
+        def closure():
+            results.append(self._gradient(compute, batch))
+            return results[-1].loss
+
+        self.optimizer_.step(closure)
+        return results[0]
+
+    def _gradient(self, compute, batch):
+        """Compute a gradient and clip it."""
         self._weights.clear_gradients()
-        results.append(compute())
+        gradient = compute()
         if self._batch_listeners:
             named = list(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch)
@@ -402,7 +435,7 @@ class SequenceNet(NeuralNet):
         )
         self._norms.append(norm)
         self._n_clipped += clipped
-        return results[-1].loss
+        return gradient
 
     def _tell_progress(self, share_of_batch):
         progress = (self._n_batches_done + share_of_batch) / self._n_batches

@@ -1,51 +1,54 @@
-"""The gradient of a plain network, written out.
+"""The gradient of a plain network by compiled loops alone.
 
 torch's bookkeeping of a gradient costs more than a small network's arithmetic. Where
 a network is nothing but recurrent layers, the last state or every state, and a linear
-head, each step back is known beforehand; only the loss is left to torch.
+head, each step back is known beforehand.
 """
 
 import torch
 from torch import nn
 
-from sklearn_rnn.kernels import fused_backward, fused_forward
+from sklearn_rnn.kernels import PlainLoops
 from sklearn_rnn.modules import LastPooling, SequenceNetwork
+from sklearn_rnn.training._losses import WeightedLoss
 
 
-def is_plain(network):
-    """Tell whether a network's gradient is written out here.
+def plain_gradient(network, criterion):
+    """Return what computes the gradient of a plain network, if it is one.
 
     Parameters
     ----------
     network : torch.nn.Module
         Any.
+    criterion : torch.nn.Module
+        Any.
 
     Returns
     -------
-    bool
-        True for one direction, layers without dropout between them, norms, residual
-        connections or dropped weights, the compiled kernel, and nobody who listens
+    PlainGradient or None
+        For one direction and the compiled kernel, layers without dropout between
+        them, norms, residual connections or dropped weights, and nobody who listens
         to torch's bookkeeping.
     """
-    if not isinstance(network, SequenceNetwork):
-        return False
-    core, spec = network.core, network.spec
-    pooled_by = type(network.pooling)
+    if not isinstance(network, SequenceNetwork) or network.core.kernel != "numba":
+        return None
+    spec = network.spec
     has_plain_layers = not (
         spec.bidirectional or spec.residual or spec.layer_norm or spec.weight_drop
     )
+    pools_plainly = type(network.pooling) in (LastPooling, type(None))
     has_plain_head = type(network.head) is nn.Linear and not spec.dropout
-    weights = [*core.rnn.all_weights, list(network.head.parameters())]
-    return (
-        core.kernel == "numba"
-        and pooled_by in (LastPooling, type(None))
-        and has_plain_layers
+    weights = [*network.core.rnn.all_weights, list(network.head.parameters())]
+    is_plain = (
+        has_plain_layers
+        and pools_plainly
         and has_plain_head
         and all(
             type(w) is nn.Parameter and w.requires_grad for ws in weights for w in ws
         )
         and not any(_is_listened_to(module) for module in network.modules())
     )
+    return PlainGradient(network, criterion) if is_plain else None
 
 
 def _is_listened_to(module):
@@ -57,57 +60,80 @@ def _is_listened_to(module):
     )
 
 
-def plain_gradient(network, x, lengths, loss_of):
-    """Add the gradient of a plain network to its weights'.
+class PlainGradient:
+    """The gradient of a plain network, batch by batch.
 
     Parameters
     ----------
     network : SequenceNetwork
-        For which `is_plain` is true.
-    x : Tensor of shape (N, T, n_features)
-        A batch.
-    lengths : LongTensor of shape (N,) or None
-        Steps of each sequence.
-    loss_of : callable
-        From outputs to the loss, which torch differentiates.
-
-    Returns
-    -------
-    Tensor
-        The outputs, without history.
+        A plain one. Its weights have gradients, contiguous, which are added to.
+    criterion : WeightedLoss
+        The loss; torch differentiates it where it is not a simple one.
     """
-    layers, head = network.core.rnn.all_weights, network.head
-    steps, lengths = network.steps(x), network.n_read(lengths)
-    with torch.no_grad():
-        runs, below = [], steps
-        for weights in layers:
-            runs.append(fused_forward(network.core.cell, below, weights, None, lengths))
-            below = runs[-1].outputs
-        is_pooled = network.pooling is not None
-        read = runs[-1].last[0][0] if is_pooled else below
-        outputs = torch.nn.functional.linear(read, head.weight, head.bias)
-    outputs.requires_grad_()
-    loss_of(outputs if is_pooled else outputs.transpose(0, 1)).backward()
-    with torch.no_grad():
-        d_outputs, width = outputs.grad, read.shape[-1]
-        flat = d_outputs.reshape(-1, d_outputs.shape[-1])
-        _gradient_of(head.weight).addmm_(flat.t(), read.reshape(-1, width))
-        _gradient_of(head.bias).add_(flat.sum(0))
-        d_read = (flat @ head.weight).view(read.shape)
-        d_states, d_last = (None, d_read[None]) if is_pooled else (d_read, None)
-        for k in reversed(range(len(layers))):
-            with_x = k > 0 or steps.requires_grad
-            into = [_gradient_of(weight) for weight in layers[k]]
-            found = fused_backward(runs[k], d_states, (d_last, None), with_x, into)
-            d_states, d_last = found.x, None
-    if steps.requires_grad:
-        steps.backward(d_states)
-    outputs = outputs.detach()
-    return outputs if is_pooled else outputs.transpose(0, 1)
 
+    def __init__(self, network, criterion):
+        self.network = network
+        self.criterion = criterion
+        core, head = network.core, network.head
+        self._loops = PlainLoops(
+            core.cell,
+            core.rnn.all_weights,
+            head.weight,
+            head.bias,
+            network.pooling is None,
+        )
+        spec = network.spec
+        self._reads_numbers = spec.n_tokens is None and spec.subsampling == 1
+        self._reads_numbers &= not spec.input_dropout
+        self._scaling = network.center.numpy(), network.factor.numpy()
+        self._simple = type(criterion) is WeightedLoss and criterion.simple
 
-def _gradient_of(weight):
-    """Return a weight's gradient, which begins with zeros."""
-    if weight.grad is None:
-        weight.grad = torch.zeros_like(weight)
-    return weight.grad
+    def __call__(self, x, lengths, targets_and_weights, share):
+        """Add a batch's gradient to the weights'.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, T, n_features)
+            A batch.
+        lengths : LongTensor of shape (N,) or None
+            Steps of each sequence.
+        targets_and_weights : tuple of Tensor
+            As the loss takes them.
+        share : float
+            What the gradient is multiplied with.
+
+        Returns
+        -------
+        loss : float
+            Before it is multiplied.
+        outputs : Tensor
+            Of the network, without history.
+        """
+        loops, steps = self._loops, None
+        if self._reads_numbers:
+            loops.scale(x.transpose(0, 1), *self._scaling)
+        else:
+            steps = self.network.steps(x)
+            loops.take(steps.detach())
+        outputs = loops.forward(self.network.n_read(lengths))
+        if self._simple and self.network.pooling is not None:
+            loss = loops.simple_loss(self._simple, *targets_and_weights, share)
+        else:
+            loss = self._loss_by_torch(outputs, targets_and_weights, share)
+        by_steps = steps is not None and steps.requires_grad
+        d_steps = loops.backward(with_x=by_steps)
+        if by_steps:
+            steps.backward(d_steps)
+        return loss, self._batch_first(outputs).clone()
+
+    def _batch_first(self, outputs):
+        return outputs if self.network.pooling is not None else outputs.transpose(0, 1)
+
+    def _loss_by_torch(self, outputs, targets_and_weights, share):
+        outputs = outputs.detach().requires_grad_()
+        loss = self.criterion(self._batch_first(outputs), targets_and_weights)
+        (d_outputs,) = torch.autograd.grad(
+            loss if share == 1 else loss * share, outputs
+        )
+        self._loops.take_slopes(d_outputs)
+        return loss.item()

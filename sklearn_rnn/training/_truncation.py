@@ -11,7 +11,6 @@ from sklearn_rnn.training._pieces import (
     pieces_to_the_end,
     run_to_own_ends,
 )
-from sklearn_rnn.training._plain_gradient import is_plain, plain_gradient
 
 
 class Gradient(NamedTuple):
@@ -19,20 +18,20 @@ class Gradient(NamedTuple):
 
     Parameters
     ----------
-    loss : Tensor
-        A scalar, without history.
+    loss : float
+        The mean loss.
     n_targets : int
         Targets that the loss is the mean over.
     outputs : Tensor
         Of the network, without history.
     """
 
-    loss: torch.Tensor
+    loss: float
     n_targets: int
     outputs: torch.Tensor
 
 
-def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None):
+def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None, plain=None):
     """Yield the gradients that a batch asks for, one an update.
 
     Without `bptt_steps`, and for batches that are not longer, there is one
@@ -59,6 +58,8 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None):
         them, so that every target counts alike: the last steps of the longest
         sequences make small updates of their own. None takes each gradient for
         itself, which is the same where every sequence has one target.
+    plain : PlainGradient, default=None
+        What computes gradients through all steps, if the network is a plain one.
 
     Yields
     ------
@@ -76,7 +77,10 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None):
     n_timesteps = batch[0]["x"].shape[1]
     if bptt_steps is None or n_timesteps <= bptt_steps:
         if criterion.count(batch[1][0]):
-            yield 0.0, partial(_full_gradient, network, criterion, batch, n_usual)
+            yield (
+                0.0,
+                partial(_full_gradient, network, criterion, batch, n_usual, plain),
+            )
         return
     if network.pooling is not None:
         yield 0.0, partial(_pooled_gradient, network, criterion, batch, bptt_steps)
@@ -84,21 +88,19 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None):
     yield from _gradient_of_each_piece(network, criterion, batch, bptt_steps, n_usual)
 
 
-def _full_gradient(network, criterion, batch, n_usual):
+def _full_gradient(network, criterion, batch, n_usual, plain):
     inputs, targets_and_weights = batch
     n_targets = criterion.count(targets_and_weights[0])
-    losses = []
-
-    def loss_of(outputs):
-        losses.append(criterion(outputs, targets_and_weights))
-        return _scaled(losses[0], n_targets, n_usual)
-
-    if is_plain(network):
-        outputs = plain_gradient(network, **inputs, loss_of=loss_of)
-    else:
-        outputs = network(**inputs)
-        loss_of(outputs).backward()
-    return Gradient(losses[0].detach(), n_targets, outputs.detach())
+    if plain is not None:
+        share = 1.0 if n_usual is None else n_targets / n_usual
+        loss, outputs = plain(
+            **inputs, targets_and_weights=targets_and_weights, share=share
+        )
+        return Gradient(loss, n_targets, outputs)
+    outputs = network(**inputs)
+    loss = criterion(outputs, targets_and_weights)
+    _scaled(loss, n_targets, n_usual).backward()
+    return Gradient(loss.item(), n_targets, outputs.detach())
 
 
 def _scaled(loss, n_targets, n_usual):
@@ -144,7 +146,7 @@ def _piece_gradient(network, criterion, piece, state, after, n_usual):
     loss = criterion(outputs, (piece.targets, piece.weights))
     n_targets = criterion.count(piece.targets)
     _scaled(loss, n_targets, n_usual).backward()
-    return Gradient(loss.detach(), n_targets, outputs.detach())
+    return Gradient(loss.item(), n_targets, outputs.detach())
 
 
 def _cut(state):
@@ -189,4 +191,4 @@ def _pooled_gradient(network, criterion, batch, size):
         with torch.no_grad():
             later = summaries[i] if later is None else pooling.join(summaries[i], later)
     n_targets = criterion.count(targets_and_weights[0])
-    return Gradient(loss.detach(), n_targets, outputs.detach())
+    return Gradient(loss.item(), n_targets, outputs.detach())
