@@ -1,0 +1,103 @@
+"""Time of predict: one sequence, and 100,000 windows, beside a bare torch network.
+
+    python tests/benchmarks/bench_predict.py
+
+All on one core. The bare network, torch's own layer and a linear one, is called in
+inference mode on a tensor that is there already, for the windows in its best of some
+batch sizes. Asked for: at most 3 times its time for one sequence, at most 1.2 times for
+the windows.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+from bench_training import BareNetwork
+
+from sklearn_rnn import RNNRegressor
+from sklearn_rnn.kernels import numba_is_installed
+
+# steps, features, units
+SHAPES = [(24, 4, 32), (168, 4, 64), (24, 4, 256)]
+BATCH_SIZES = [64, 256, 1024, 4096]
+CELL = "gru"
+# What is asked for: at most so many times the bare network's time.
+AT_MOST_ONE, AT_MOST_MANY = 3, 1.2
+
+
+def fitted(shape, kernel):
+    n_timesteps, n_features, n_units = shape
+    X = np.random.default_rng(0).normal(size=(64, n_timesteps, n_features))
+    model = RNNRegressor(
+        CELL, n_units, max_epochs=1, dtype="float32", n_threads=1, kernel=kernel
+    )
+    return model.fit(X.astype(np.float32), X.mean(axis=(1, 2)))
+
+
+def median_milliseconds(runs, n_rounds):
+    """Take turns, and return everyone's median; the first round warms up."""
+    times = {name: [] for name in runs}
+    for turn in range(n_rounds + 1):
+        for name, run in runs.items():
+            begin = time.process_time()
+            run()
+            if turn:
+                times[name].append((time.process_time() - begin) * 1e3)
+    return {name: statistics.median(kept) for name, kept in times.items()}
+
+
+def bare_runs(network, X, batch_sizes):
+    x = torch.from_numpy(X)
+
+    @torch.inference_mode()
+    def run(batch_size):
+        torch.cat([network(part) for part in x.split(batch_size)]).numpy()
+
+    return {size: lambda size=size: run(size) for size in batch_sizes}
+
+
+def compare(shape, n_sequences, n_rounds):
+    """Return milliseconds of predict by kernel, and of the bare network at best."""
+    n_timesteps, n_features, n_units = shape
+    X = np.random.default_rng(1).normal(size=(n_sequences, n_timesteps, n_features))
+    X = X.astype(np.float32)
+    network = BareNetwork(CELL, n_features, n_units)
+    runs = bare_runs(network, X, [1] if n_sequences == 1 else BATCH_SIZES)
+    for kernel in ["numba", "torch"] if numba_is_installed() else ["torch"]:
+        model = fitted(shape, kernel)
+        runs[kernel] = lambda model=model: model.predict(X)
+    times = median_milliseconds(runs, n_rounds)
+    bare, batch_size = min((times[n], n) for n in times if isinstance(n, int))
+    return times, bare, batch_size
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--windows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=300, help="of one sequence")
+    parser.add_argument("--rounds-many", type=int, default=3, help="of the windows")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print("Milliseconds of predict, and ours over bare, in brackets what is asked for")
+    print("sequences  steps, features, units     numba     torch      bare", end="")
+    print("  in batches of  numba/bare  torch/bare  asked")
+    for n_sequences, shape, n_rounds in [
+        *((1, shape, options.rounds) for shape in SHAPES),
+        (options.windows, SHAPES[0], options.rounds_many),
+    ]:
+        times, bare, batch_size = compare(shape, n_sequences, n_rounds)
+        asked = AT_MOST_ONE if n_sequences == 1 else AT_MOST_MANY
+        print(f"{n_sequences:9,}  {', '.join(map(str, shape)):22}", end="")
+        ours = [times.get(kernel) for kernel in ("numba", "torch")]
+        for value in (*ours, bare):
+            print(f"{'-':>10}" if value is None else f"{value:10.3f}", end="")
+        print(f"{batch_size:15,}", end="")
+        for value in ours:
+            print(f"{'-':>12}" if value is None else f"{value / bare:12.2f}", end="")
+        print(f"{asked:7g}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
