@@ -1,22 +1,27 @@
 """The recurrence as compiled loops: gates and their products in one pass.
 
-Numba compiles the loops, and the innermost ones are vectors of its compiler LLVM. Rows
-of a batch do not meet, so a few of them at a time go through all steps, while their
-states stay in the nearest cache. What is not here, products with inputs and the
-gradients of weights, is a single matrix product over all steps elsewhere.
+Rows of a batch do not meet, so a few of them at a time go through all steps, while
+their states stay in the nearest cache. Products with inputs, and derivatives by
+weights, are single products over all steps.
 
 Numba keeps what it compiled on disk, and looks at the date of this file alone to tell
-whether it is still true: who changes `_lanes.py` or `_cells.py` has to touch this one.
+whether it is still true: who changes tiles, cells or lanes has to touch this one.
 """
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
-from sklearn_rnn.kernels._cells import ARITHMETIC, LSTM, rows_at_once
-from sklearn_rnn.kernels._lanes import INT, Lanes, Memory, Place, n_lanes
+from sklearn_rnn.kernels._cells import LSTM, rows_at_once
+from sklearn_rnn.kernels._lanes import n_lanes
+from sklearn_rnn.kernels._tiles import (
+    OUTER_COLUMNS,
+    PRODUCT_ROWS,
+    forward_tile,
+    outer_tile,
+    pointer_to,
+    product_tile,
+    slopes_tile,
+)
 
 __all__ = [
     "add_product",
@@ -30,217 +35,8 @@ __all__ = [
     "rows_at_once",
 ]
 
-# Rows of a tile of a plain product: as many sums as hide the time that one takes.
-PRODUCT_ROWS = 8
-# Registers of columns of a tile of weights' derivatives.
-OUTER_COLUMNS = 2
 # Rows that go into weights' derivatives at a time: what a processor's cache holds.
 OUTER_DEPTH = 256
-
-
-def _products(builder, start, rows, columns, depth):
-    """Return sums of products of rows' single numbers and columns' registers.
-
-    ``start[r][c]`` is what a sum begins with, the result ``[r][c]`` are Lanes. A row
-    is a memory, the offset of its first number, and how far the next one is; so is a
-    column.
-    """
-    at = Place(builder)
-    sums = [[cgutils.alloca_once_value(builder, s.value) for s in row] for row in start]
-    with cgutils.for_range(builder, depth) as loop:
-        factors = [m.lanes(at(begin, (loop.index, by))) for m, begin, by in columns]
-        for (memory, begin, by), row_sums in zip(rows, sums, strict=True):
-            number = memory.one(at(begin, (loop.index, by)))
-            for factor, total in zip(factors, row_sums, strict=True):
-                before = Lanes(builder, builder.load(total))
-                builder.store(number.times_plus(factor, before).value, total)
-    return [[Lanes(builder, builder.load(s)) for s in row] for row in sums]
-
-
-def _rows_of_tile(builder, n_tile, n_rows):
-    """Yield each row's number: the last one's instead of those that do not exist."""
-    last = builder.sub(n_rows, INT(1))
-    for r in range(n_tile):
-        exists = builder.icmp_signed("<", INT(r), n_rows)
-        yield exists, builder.select(exists, INT(r), last)
-
-
-def _select(valid, lanes, otherwise):
-    builder = lanes.builder
-    return Lanes(builder, builder.select(valid, lanes.value, otherwise.value))
-
-
-@intrinsic
-def pointer_to(typing, address, one):
-    """Return an address as a pointer to numbers of the type of `one`."""
-
-    def generate(context, builder, signature, args):
-        kind = context.get_value_type(signature.return_type)
-        return builder.inttoptr(args[0], kind)
-
-    return types.CPointer(one)(address, one), generate
-
-
-@intrinsic
-def _forward_tile(
-    typing, cell, one, gates, states, extra, panel, bias, n_rows, width, unit, rest,
-    gates_at, before, after,
-):  # fmt: skip
-    """Compute some units of some rows: a step from `before` to `after`.
-
-    `rest` holds the steps that are left of each row.
-    """
-    arithmetic = ARITHMETIC[len(cell)]
-    n_gates = arithmetic.n_gates
-
-    def generate(context, builder, signature, args):
-        gates, states, extra, panel, bias = (
-            Memory(builder, one, address) for address in args[2:7]
-        )
-        n_rows, width, unit, rest, gates_at, before, after = args[7:]
-        at = Place(builder)
-        rest = builder.inttoptr(rest, ir.IntType(64).as_pointer())
-        start = [bias.lanes(at((g, width), unit)) for g in range(n_gates)]
-        n_tile = rows_at_once(n_gates)
-        rows = [
-            (states, at(before, (row, width)), INT(1))
-            for _, row in _rows_of_tile(builder, n_tile, n_rows)
-        ]
-        n_together = n_gates * panel.vector.count
-        columns = [
-            (
-                panel,
-                at((unit, at((n_gates, width))), g * panel.vector.count),
-                n_together,
-            )
-            for g in range(n_gates)
-        ]
-        sums = _products(builder, [start] * n_tile, rows, columns, width)
-        for r, product in enumerate(sums):
-            with builder.if_then(builder.icmp_signed("<", INT(r), n_rows)):
-                now, then = (at(p, (r, width), unit) for p in (before, after))
-                places = [
-                    at(gates_at, (r * n_gates + g, width), unit) for g in range(n_gates)
-                ]
-                x = [gates.lanes(place) for place in places]
-                h = states.lanes(now)
-                c = extra.lanes(now) if arithmetic.has_two_states else None
-                new, kept, new_c = arithmetic.forward(x, product, h, c)
-                left = builder.load(builder.gep(rest, [INT(r)]))
-                valid = builder.icmp_signed(">", left, INT(0))
-                states.put(_select(valid, new, h), then)
-                for gate, place in zip(kept, places if kept else [], strict=True):
-                    gates.put(gate, place)
-                if new_c is not None:
-                    extra.put(new_c if c is None else _select(valid, new_c, c), then)
-        return context.get_dummy_value()
-
-    arguments = (
-        cell, one, gates, states, extra, panel, bias, n_rows, width, unit, rest,
-        gates_at, before, after,
-    )  # fmt: skip
-    return types.void(*arguments), generate
-
-
-@intrinsic
-def _slopes_tile(
-    typing, cell, one, gates, states, extra, d_states, carry, carry_c, slopes, width,
-    valid, gates_at, before, after, d_at, carry_at, slopes_at,
-):  # fmt: skip
-    """Compute derivatives of some units of one row by what its gates add up."""
-    arithmetic = ARITHMETIC[len(cell)]
-
-    def generate(context, builder, signature, args):
-        gates, states, extra, d_states, carry, carry_c, slopes = (
-            Memory(builder, one, address) for address in args[2:9]
-        )
-        width, valid, gates_at, before, after, d_at, carry_at, slopes_at = args[9:]
-        at = Place(builder)
-        kept = [gates.lanes(at(gates_at, (g, width))) for g in range(arithmetic.n_kept)]
-        h, new = states.lanes(before), states.lanes(after)
-        c = extra.lanes(before) if arithmetic.has_two_states else None
-        new_c = extra.lanes(after) if kept else None
-        dh = d_states.lanes(d_at) + carry.lanes(carry_at)
-        dc = carry_c.lanes(carry_at) if arithmetic.has_two_states else None
-        found, direct, direct_c = arithmetic.backward(kept, h, c, new, new_c, dh, dc)
-        zero = dh.like(0.0)
-        for k, slope in enumerate(found):
-            slopes.put(_select(valid, slope, zero), at(slopes_at, (k, width)))
-        carry.put(_select(valid, direct or zero, dh), carry_at)
-        if direct_c is not None:
-            carry_c.put(_select(valid, direct_c, dc), carry_at)
-        return context.get_dummy_value()
-
-    arguments = (
-        cell, one, gates, states, extra, d_states, carry, carry_c, slopes, width,
-        valid, gates_at, before, after, d_at, carry_at, slopes_at,
-    )  # fmt: skip
-    return types.void(*arguments), generate
-
-
-@intrinsic
-def _product_tile(
-    typing, one, a, panel, start, out, n_rows, depth, a_at, a_by, panel_at, start_at,
-    start_by, out_at, out_by,
-):  # fmt: skip
-    """Write ``start + a @ panel`` for some rows and a register of columns."""
-
-    def generate(context, builder, signature, args):
-        a, panel, start, out = (Memory(builder, one, p) for p in args[1:5])
-        n_rows, depth, a_at, a_by, panel_at, start_at, start_by, out_at, out_by = args[
-            5:
-        ]
-        at = Place(builder)
-        rows, begin, places = [], [], []
-        for exists, row in _rows_of_tile(builder, PRODUCT_ROWS, n_rows):
-            rows.append((a, at(a_at, (row, a_by)), INT(1)))
-            begin.append([start.lanes(at(start_at, (row, start_by)))])
-            places.append((exists, at(out_at, (row, out_by))))
-        columns = [(panel, panel_at, panel.vector.count)]
-        sums = _products(builder, begin, rows, columns, depth)
-        for (exists, place), (total,) in zip(places, sums, strict=True):
-            with builder.if_then(exists):
-                out.put(total, place)
-        return context.get_dummy_value()
-
-    arguments = (
-        one, a, panel, start, out, n_rows, depth, a_at, a_by, panel_at, start_at,
-        start_by, out_at, out_by,
-    )  # fmt: skip
-    return types.void(*arguments), generate
-
-
-@intrinsic
-def _outer_tile(
-    typing, one, a, b, out, n_rows, depth, a_at, a_by, b_at, b_by, out_at, out_by
-):
-    """Add ``a.T @ b`` for some columns of `a` and two registers of columns of `b`."""
-
-    def generate(context, builder, signature, args):
-        a, b, out = (Memory(builder, one, p) for p in args[1:4])
-        n_rows, depth, a_at, a_by, b_at, b_by, out_at, out_by = args[4:]
-        at = Place(builder)
-        width = b.vector.count
-        rows, begin, places = [], [], []
-        for exists, row in _rows_of_tile(builder, PRODUCT_ROWS, n_rows):
-            rows.append((a, at(a_at, row), a_by))
-            place = at(out_at, (row, out_by))
-            begin.append(
-                [out.lanes(at(place, c * width)) for c in range(OUTER_COLUMNS)]
-            )
-            places.append((exists, place))
-        columns = [(b, at(b_at, c * width), b_by) for c in range(OUTER_COLUMNS)]
-        sums = _products(builder, begin, rows, columns, depth)
-        for (exists, place), totals in zip(places, sums, strict=True):
-            with builder.if_then(exists):
-                for c, total in enumerate(totals):
-                    out.put(total, at(place, c * width))
-        return context.get_dummy_value()
-
-    arguments = (
-        one, a, b, out, n_rows, depth, a_at, a_by, b_at, b_by, out_at, out_by
-    )  # fmt: skip
-    return types.void(*arguments), generate
 
 
 @numba.njit(cache=True, nogil=True)
@@ -289,7 +85,7 @@ def add_product(one, a, depth, a_by, panel, start, start_by, out, out_by, n_rows
     for row in range(0, n_rows, PRODUCT_ROWS):
         n_here = min(PRODUCT_ROWS, n_rows - row)
         for column in range(0, n[0], n_lanes):
-            _product_tile(
+            product_tile(
                 one, a, panel, start, out, n_here, depth, row * a_by, a_by,
                 column * depth, row * start_by + column, start_by,
                 row * out_by + column, out_by,
@@ -361,7 +157,7 @@ def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths,
                 rest[r] = lengths[row + r] - step
             gates_at = (step * n_all + row) * n_gates * width
             for unit in range(0, width, n_lanes):
-                _forward_tile(
+                forward_tile(
                     cell, one, gates, states, extra, panel.ctypes.data, bias, n_rows,
                     width, unit, rest.ctypes.data, gates_at, before, after,
                 )  # fmt: skip
@@ -417,7 +213,7 @@ def backward(
                 valid = step < lengths[row + r]
                 for unit in range(0, width, n_lanes):
                     at = r * width + unit
-                    _slopes_tile(
+                    slopes_tile(
                         cell, one, gates, states, extra, d_states, carry, carry_c,
                         slopes, width, valid, (first + r) * n_sums + unit,
                         before + at, after + at, d_at + at, row * width + at,
@@ -474,7 +270,7 @@ def add_weights(one, a, a_by, slopes, by, d_weights, turned, n_columns, sizes):
         for k in range(0, n_columns, PRODUCT_ROWS):
             n_here = min(PRODUCT_ROWS, n_columns - k)
             for column in range(0, n_sums, together):
-                _outer_tile(
+                outer_tile(
                     one, a, slopes, out.ctypes.data, n_here, depth, row * a_by + k,
                     a_by, row * by + column, by, k * out_by + column, out_by,
                 )  # fmt: skip

@@ -385,7 +385,11 @@ class SequenceNet(NeuralNet):
             return {"loss": torch.zeros(()), "n_targets": 0, "y_pred": torch.empty(0)}
         # Pieces follow one another in time: outputs are (N, T, n_outputs).
         y_pred = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
-        return {"loss": torch.tensor(loss), "n_targets": n_targets, "y_pred": y_pred}
+        return {
+            "loss": torch.tensor(loss, dtype=torch.float64),
+            "n_targets": n_targets,
+            "y_pred": y_pred,
+        }
 
     def _update(self, batch):
         """Update the weights; return mean loss, targets, and outputs of pieces."""

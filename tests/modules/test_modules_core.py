@@ -30,7 +30,7 @@ def make_batch(n_timesteps=7, n_sequences=4, seed=1):
 
 def torch_twin(core):
     """torch's own class, with the core's state dict."""
-    twin = type(core.rnn)(
+    twin = CELLS[core.cell](
         core.rnn.input_size,
         core.rnn.hidden_size,
         core.n_layers,

@@ -133,7 +133,7 @@ def test_one_output_learns_from_every_piece(pooling, options, lengths):
     loss = criterion(outputs, targets)
     loss.backward()
     assert (share, result.n_targets) == (0.0, 4)
-    torch.testing.assert_close(result.loss, loss.detach(), rtol=1e-12, atol=0)
+    assert result.loss == pytest.approx(loss.item(), rel=1e-12)
     torch.testing.assert_close(result.outputs, outputs.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(ours, gradients(by_hand), rtol=1e-10, atol=1e-13)
 
@@ -234,7 +234,8 @@ def test_the_state_is_carried_and_the_gradient_is_not(cell):
     x.grad = None
     next(pieces)[1]()  # the loss of the last five steps
     assert (x.grad[:, :5] == 0).all()
-    assert (x.grad[:, 5:] != 0).all()
+    # A rectifier lets nothing through where it is zero.
+    assert (x.grad[:, 5:] != 0).any(dim=(0, 2)).all()
 
 
 def test_pieces_without_any_target_carry_the_state_and_make_no_update():
