@@ -41,7 +41,12 @@ def row_numbers(given, name):
 
 
 def read_only(array):
-    """Return a view of `array` that cannot be written to."""
+    """Return a view of `array` that cannot be written to, or itself if it is one.
+
+    Selections then hold the same object, which joblib gives to its workers once.
+    """
+    if not array.flags.writeable:
+        return array
     array = array.view()
     array.flags.writeable = False
     return array
