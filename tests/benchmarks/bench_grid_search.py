@@ -145,7 +145,8 @@ def search(backend, estimator, grid, n_jobs):
     if isinstance(estimator, RNNRegressor):
         y = y[:, 0]
     with joblib.parallel_config(backend):
-        in_every_worker(joblib.delayed(warm_up)(estimator, X[:64], y[:64]), n_jobs)
+        # More than a batch, or ours would compile its loops for float64.
+        in_every_worker(joblib.delayed(warm_up)(estimator, X[:200], y[:200]), n_jobs)
         before, begin = processor_seconds(n_jobs), time.perf_counter()
         fitted = GridSearchCV(
             estimator, grid, cv=KFold(5), scoring="r2", n_jobs=n_jobs, refit=False
