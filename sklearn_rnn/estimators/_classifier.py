@@ -141,7 +141,8 @@ None, default="cosine"
         Where to train and predict, say "cuda"; "auto" prefers a GPU.
     n_threads : int, default=None
         Threads inside one operation during fit and predict, when called from
-        the main thread; None chooses by the size of the network.
+        the main thread or a worker of joblib; None chooses by the size of the
+        network, and one in a worker.
     kernel : {"auto", "numba", "torch"}, default="auto"
         What computes the recurrence on a CPU: loops compiled by Numba, which
         comes with ``pip install "sklearn-rnn[fast]"``, or torch. "auto" takes

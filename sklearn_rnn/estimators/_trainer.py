@@ -158,8 +158,6 @@ class Trainer(PortableState, BaseEstimator):
             clip_value=self.clip_value,
             bptt_steps=self.bptt_steps,
             schedule=schedule,
-            judge=self._judge,
-            on_progress=self._on_progress,
             **options,
         ).initialize()
         if scheduler is not None:
@@ -192,10 +190,14 @@ class Trainer(PortableState, BaseEstimator):
         if self.early_stopping:
             patience = Patience(self.n_iter_no_change, self.tol)
         first = len(net.history)
+        # Only while it trains: estimator and net would keep each other alive, and
+        # hundreds of fits their memory, until Python looks for cycles.
+        net.judge, net.on_progress = self._judge, self._on_progress
         try:
             with limit_threads(self._n_threads()):
                 net.train(data, held_out, n_epochs, patience)
         finally:
+            net.judge = net.on_progress = None
             self._record(net.history[first:], patience)
 
     def _record(self, rows, patience):

@@ -58,7 +58,12 @@ def wide(rows):
 
 
 def read_only(array):
-    """Return a view of `array` that cannot be written to."""
+    """Return a view of `array` that cannot be written to, or itself if it is one.
+
+    Selections then hold the same object, which joblib gives to its workers once.
+    """
+    if not array.flags.writeable:
+        return array
     array = array.view()
     array.flags.writeable = False
     return array

@@ -2,9 +2,11 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
+from joblib.parallel import get_active_backend
 
 # Multiply-adds of one recurrent step of one batch for every thread. Below twice
 # this, handing work to a second thread cost up to twice what it saved; above, two
@@ -12,12 +14,16 @@ import torch
 MIN_WORK_PER_THREAD = 10_000_000
 MAX_THREADS = 4  # more were not measured
 
+_SETTING = threading.Lock()
+
 
 def choose_n_threads(batch_size, spec):
     """Choose a number of threads from the size of one step's matrix product.
 
-    The choice looks at the machine, not at what the process is set to: worker
-    processes of a grid search choose the same, and so fit the same model.
+    In a worker of joblib, be it a process or a thread, the choice is one: the other
+    workers have the other processors. More threads add up a matrix product in
+    another order, so a network for which the choice is one anyway is the same to
+    the last bit wherever it is fitted, and a larger one to rounding.
 
     Parameters
     ----------
@@ -31,18 +37,26 @@ def choose_n_threads(batch_size, spec):
     int
         At least 1, at most 4 and the machine's processors.
     """
+    if _in_worker():
+        return 1
     gates = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}[spec.cell]
     work = batch_size * gates * spec.hidden_size**2
     at_most = min(os.cpu_count() or 1, MAX_THREADS)
     return int(min(max(1, work // MIN_WORK_PER_THREAD), at_most))
 
 
+def _in_worker():
+    """Tell whether joblib runs this beside other work."""
+    backend, _ = get_active_backend()
+    return backend.nesting_level > 0
+
+
 @contextmanager
 def limit_threads(n_threads):
     """Run torch with `n_threads` threads, and put the count back afterwards.
 
-    The count belongs to the whole process, so outside the main thread
-    nothing is changed: others may be computing.
+    Holds in the main thread and in workers of joblib. In other threads nothing is
+    changed: a count that is set also reaches threads that begin meanwhile.
 
     Parameters
     ----------
@@ -60,12 +74,40 @@ def limit_threads(n_threads):
     >>> torch.get_num_threads() == before
     True
     """
-    before = torch.get_num_threads()
-    if before == n_threads or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
+        set_count = _set_count
+    elif _in_worker():
+        set_count = _set_count_of_this_thread
+    else:
         yield
         return
-    torch.set_num_threads(n_threads)
+    before = set_count(n_threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        set_count(before)
+
+
+def _set_count(n_threads):
+    """Set torch's number of threads; return what it was."""
+    before = torch.get_num_threads()
+    if before != n_threads:
+        torch.set_num_threads(n_threads)
+    return before
+
+
+def _set_count_of_this_thread(n_threads):
+    """Set torch's number of threads for the calling thread; return what it was.
+
+    torch sets the calling thread's number, and the one that a thread takes over when
+    it first computes. The latter is put back at once, from a thread that has not
+    computed yet.
+    """
+    with _SETTING:
+        before = torch.get_num_threads()
+        if before != n_threads:
+            with ThreadPoolExecutor(1) as new_thread:
+                usual = new_thread.submit(torch.get_num_threads).result()
+                torch.set_num_threads(n_threads)
+                new_thread.submit(torch.set_num_threads, usual).result()
+    return before

@@ -1,7 +1,9 @@
 import threading
+import time
 
 import pytest
 import torch
+from joblib import Parallel, delayed
 
 from sklearn_rnn.modules import NetworkSpec
 from sklearn_rnn.training import (
@@ -65,8 +67,48 @@ def test_more_gates_are_more_work(monkeypatch):
     assert counts == [1, 3, 4]
 
 
+@pytest.mark.parametrize(
+    "backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)]
+)
+def test_workers_of_joblib_get_one_thread(backend, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    choices = Parallel(n_jobs=2, backend=backend)(
+        delayed(choose_n_threads)(256, spec(1024)) for _ in range(2)
+    )
+    assert choices == [1, 1]
+    assert Parallel(n_jobs=1)([delayed(choose_n_threads)(256, spec(1024))]) == [4]
+
+
+def count_in_new_thread():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+def counts_in_worker():
+    seen = [torch.get_num_threads()]
+    with limit_threads(1):
+        time.sleep(0.01)  # so that another worker begins meanwhile
+        seen.append(torch.get_num_threads())
+        with limit_threads(3):
+            seen.append(torch.get_num_threads())
+        seen.append(torch.get_num_threads())
+        seen.append(count_in_new_thread())
+    return [*seen, torch.get_num_threads()]
+
+
+def test_a_thread_of_joblib_is_limited_and_no_other():
+    jobs = [delayed(counts_in_worker)() for _ in range(8)]
+    for seen in Parallel(n_jobs=4, backend="threading")(jobs):
+        assert seen == [2, 1, 3, 1, 2, 2]
+    assert torch.get_num_threads() == 2
+    assert count_in_new_thread() == 2
+
+
 def test_threads_do_not_depend_on_what_the_process_is_set_to():
-    """A worker of a grid search must fit the model that the caller would."""
+    """A count that a worker was started with is not a wish of the user's."""
     chosen = choose_n_threads(256, spec(1024))
     torch.set_num_threads(1)
     assert choose_n_threads(256, spec(1024)) == chosen
