@@ -25,9 +25,11 @@ class PlainLoops:
         Of the head.
     each : bool
         Whether the head reads the state of every step, or the last one.
+    learns : bool, default=True
+        Whether there is a way back, which adds to the weights' gradients.
     """
 
-    def __init__(self, cell, layers, weight, bias, each):
+    def __init__(self, cell, layers, weight, bias, each, learns=True):
         self._loops = loops("_network_loops")
         self._layers, self._head = layers, (weight, bias)
         self._cell, n_gates, _ = CELLS[cell]
@@ -43,16 +45,9 @@ class PlainLoops:
         self._n_outputs, self._n_gates = n_outputs, n_gates
         self._rest = (n_outputs, n_gates, self._loops.rows_at_once(n_gates), lanes)
         self._addresses = np.array(
-            [
-                [p.data_ptr() for p in ws]
-                + [gradient_of(p).data_ptr() for p in ws]
-                + [ws[0].shape[1]]
-                for ws in layers
-            ]
+            [[*_addresses(ws, learns), ws[0].shape[1]] for ws in layers]
         )
-        of_head = [p.data_ptr() for p in self._head]
-        of_head += [gradient_of(p).data_ptr() for p in self._head]
-        self._head_addresses = np.array(of_head)
+        self._head_addresses = np.array(_addresses(self._head, learns))
         self._room = self._x = self._like.new_empty(0)
         self._shape = self._whole = None
 
@@ -62,11 +57,13 @@ class PlainLoops:
         Parameters
         ----------
         x : Tensor of shape (T, N, F)
-            Of any floating type.
+            Of any type of number.
         center, factor : ndarray of float64 of shape (F,)
             The scaling.
         """
         self._make_room(x.shape)
+        if x.dtype not in ONE:
+            x = x.double()
         self._loops.scale(x.numpy(), center, factor, self._x_array)
 
     def take(self, x):
@@ -202,19 +199,16 @@ class PlainLoops:
         return d_x[:, :, :n_features] if with_x else None
 
 
-def gradient_of(weight):
-    """Return a weight's gradient, which begins with zeros.
+def _addresses(weights, learns):
+    """Return addresses of weights, then of their gradients, or zeros."""
+    if any(not weight.is_contiguous() for weight in weights):
+        raise ValueError("the weights of compiled loops have to be contiguous.")
+    gradients = [_gradient_of(w).data_ptr() if learns else 0 for w in weights]
+    return [weight.data_ptr() for weight in weights] + gradients
 
-    Parameters
-    ----------
-    weight : Parameter
-        Any.
 
-    Returns
-    -------
-    Tensor
-        Contiguous.
-    """
+def _gradient_of(weight):
+    """Return a weight's gradient, contiguous, which begins with zeros."""
     if weight.grad is None or not weight.grad.is_contiguous():
         weight.grad = torch.zeros_like(weight, memory_format=torch.contiguous_format)
     return weight.grad

@@ -1,11 +1,13 @@
 """Outputs of a network, the same whatever they are computed with."""
 
+from contextlib import contextmanager
 from functools import reduce
 
 import numpy as np
 import torch
 
-from sklearn_rnn.training._batches import to_batch
+from sklearn_rnn.training._batches import blocks_by_length, to_batch
+from sklearn_rnn.training._plain_network import is_plain, loops_of, take_batch
 
 # Sequences a block. Always this many, the last block filled up: the kernels
 # behind a matrix product depend on its size, and so would the last bits.
@@ -16,6 +18,8 @@ LONG, LONG_BLOCK_SIZE = 1024, 8
 # What is left of a long sequence is filled up to so many steps: few rows are
 # multiplied by another kernel than many.
 FEWEST_STEPS = 16
+# Where every row is computed by itself, blocks are as large as the nearer caches.
+MOST_ROWS, STEPS_A_BLOCK = 256, 4096
 
 
 @torch.inference_mode()
@@ -40,7 +44,15 @@ def network_outputs(network, sequences, device):
         On the device. Where every step has its outputs: those of all steps of
         the first sequence, then of the second, ...
     """
-    if network.pooling is None:
+    each = network.pooling is None
+    if is_plain(network) and not (each and network.spec.subsampling > 1):
+        longest = sequences.common_length or int(sequences.lengths.max())
+        if longest <= LONG:
+            return _plain_outputs(network, sequences)
+        is_long = sequences.lengths > LONG
+        if not is_long.all():
+            return _join(network, sequences, is_long, device)
+    if each:
         return step_outputs(network, sequences, device, network.read)
     outputs = None
     for rows, pieces in _blocks(network, sequences, device):
@@ -49,6 +61,56 @@ def network_outputs(network, sequences, device):
             outputs = values.new_empty(len(sequences), values.shape[1])
         outputs[torch.from_numpy(rows).to(outputs.device)] = values
     return outputs
+
+
+def _join(network, sequences, is_long, device):
+    """Run long sequences and others in turn, each as it would be without the others."""
+    parts = [
+        network_outputs(network, sequences[np.flatnonzero(chosen)], device)
+        for chosen in (is_long, ~is_long)
+    ]
+    if network.pooling is None:
+        is_long = np.repeat(is_long, sequences.lengths)
+    outputs = parts[0].new_empty(len(is_long), parts[0].shape[1])
+    outputs[torch.from_numpy(is_long)], outputs[torch.from_numpy(~is_long)] = parts
+    return outputs
+
+
+def _plain_outputs(network, sequences):
+    """Run a plain network, whose loops compute every row by itself."""
+    loops, lengths = loops_of(network, learns=False), sequences.lengths
+    each = network.pooling is None
+    n_outputs = network.head.out_features
+    first = np.cumsum(lengths) - lengths if each else None
+    outputs = network.head.weight.new_empty(
+        int(lengths.sum()) if each else len(sequences), n_outputs
+    )
+    with _evaluating(network):
+        for rows in blocks_by_length(lengths, MOST_ROWS, STEPS_A_BLOCK):
+            batch = to_batch(sequences, rows, "cpu")
+            take_batch(loops, network, batch["x"])
+            values = loops.forward(network.n_read(batch["lengths"]))
+            if not each:
+                outputs[torch.from_numpy(rows)] = values
+                continue
+            steps = np.arange(len(values))[:, np.newaxis]
+            inside = steps < lengths[rows]
+            places = torch.from_numpy((first[rows] + steps)[inside])
+            outputs[places] = values[torch.from_numpy(inside)]
+    return outputs
+
+
+@contextmanager
+def _evaluating(network):
+    """Put a network into evaluation mode for a while."""
+    if not network.training:  # to say so again would walk through all modules
+        yield
+        return
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train()
 
 
 @torch.inference_mode()
@@ -90,13 +152,9 @@ def step_outputs(network, sequences, device, read):
 
 def _blocks(network, sequences, device):
     """Yield (rows, their states piece by piece) for blocks of sequences."""
-    was_training = network.training
-    network.eval()
-    try:
+    with _evaluating(network):
         for rows in _rows_of_blocks(sequences.lengths):
             yield rows, _states(network, sequences[rows], device)
-    finally:
-        network.train(was_training)
 
 
 def _rows_of_blocks(lengths):

@@ -6,11 +6,9 @@ head, each step back is known beforehand.
 """
 
 import torch
-from torch import nn
 
-from sklearn_rnn.kernels import PlainLoops
-from sklearn_rnn.modules import LastPooling, SequenceNetwork
 from sklearn_rnn.training._losses import WeightedLoss
+from sklearn_rnn.training._plain_network import is_plain, loops_of, take_batch
 
 
 def plain_gradient(network, criterion):
@@ -19,45 +17,21 @@ def plain_gradient(network, criterion):
     Parameters
     ----------
     network : torch.nn.Module
-        Any.
+        Any, in training.
     criterion : torch.nn.Module
         Any.
 
     Returns
     -------
     PlainGradient or None
-        For one direction and the compiled kernel, layers without dropout between
-        them, norms, residual connections or dropped weights, and nobody who listens
-        to torch's bookkeeping.
+        None also if some weights are not trained.
     """
-    if not isinstance(network, SequenceNetwork) or network.core.kernel != "numba":
+    if not is_plain(network) or network.spec.dropout or network.spec.weight_drop:
         return None
-    spec = network.spec
-    has_plain_layers = not (
-        spec.bidirectional or spec.residual or spec.layer_norm or spec.weight_drop
-    )
-    pools_plainly = type(network.pooling) in (LastPooling, type(None))
-    has_plain_head = type(network.head) is nn.Linear and not spec.dropout
-    weights = [*network.core.rnn.all_weights, list(network.head.parameters())]
-    is_plain = (
-        has_plain_layers
-        and pools_plainly
-        and has_plain_head
-        and all(
-            type(w) is nn.Parameter and w.requires_grad for ws in weights for w in ws
-        )
-        and not any(_is_listened_to(module) for module in network.modules())
-    )
-    return PlainGradient(network, criterion) if is_plain else None
-
-
-def _is_listened_to(module):
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
+    weights = (*network.core.rnn.parameters(), *network.head.parameters())
+    if not all(weight.requires_grad for weight in weights):
+        return None
+    return PlainGradient(network, criterion)
 
 
 class PlainGradient:
@@ -74,18 +48,7 @@ class PlainGradient:
     def __init__(self, network, criterion):
         self.network = network
         self.criterion = criterion
-        core, head = network.core, network.head
-        self._loops = PlainLoops(
-            core.cell,
-            core.rnn.all_weights,
-            head.weight,
-            head.bias,
-            network.pooling is None,
-        )
-        spec = network.spec
-        self._reads_numbers = spec.n_tokens is None and spec.subsampling == 1
-        self._reads_numbers &= not spec.input_dropout
-        self._scaling = network.center.numpy(), network.factor.numpy()
+        self._loops = loops_of(network, learns=True)
         self._simple = type(criterion) is WeightedLoss and criterion.simple
 
     def __call__(self, x, lengths, targets_and_weights, share):
@@ -109,12 +72,8 @@ class PlainGradient:
         outputs : Tensor
             Of the network, without history.
         """
-        loops, steps = self._loops, None
-        if self._reads_numbers:
-            loops.scale(x.transpose(0, 1), *self._scaling)
-        else:
-            steps = self.network.steps(x)
-            loops.take(steps.detach())
+        loops = self._loops
+        steps = take_batch(loops, self.network, x)
         outputs = loops.forward(self.network.n_read(lengths))
         if self._simple and self.network.pooling is not None:
             loss = loops.simple_loss(self._simple, *targets_and_weights, share)
