@@ -14,7 +14,7 @@ from sklearn_rnn.estimators._reading import SampleReader
 from sklearn_rnn.estimators._tokens import TokenReader
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.training import (
-    limit_threads,
+    computing,
     n_epochs_for,
     network_outputs,
     new_random_state,
@@ -187,7 +187,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
 
     def _outputs_of(self, sequences):
         """Return the network's outputs for sequences, or for all their steps."""
-        with limit_threads(self._n_threads()):
+        with computing(self._n_threads()):
             outputs = network_outputs(
                 self.module_, self._as_seen(sequences), self.net_.device
             )

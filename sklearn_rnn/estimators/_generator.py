@@ -20,7 +20,7 @@ from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.sequences import END
 from sklearn_rnn.training import (
     NextStepDataset,
-    limit_threads,
+    computing,
     log_likelihoods,
     new_random_state,
     pieces_of,
@@ -584,7 +584,7 @@ None, default="cosine"
         if self._corpus.learns_ends:
             read = read.over(read.starts, read.lengths - 1)
         network, device = self.module_, self.net_.device
-        with limit_threads(self._n_threads()):
+        with computing(self._n_threads()):
             states = step_outputs(network, read, device, lambda h: h.transpose(0, 1))
         states = states.cpu().numpy().astype(np.float64)
         # The first state is that after the begin.
@@ -599,7 +599,7 @@ None, default="cosine"
         of_frames = self._corpus.of_frames
         data = NextStepDataset(self._corpus.encode_all(X), of_frames=of_frames)
         network, criterion = self.module_, self.net_.criterion_
-        with limit_threads(self._n_threads()):
+        with computing(self._n_threads()):
             steps = log_likelihoods(network, criterion, data, self.net_.device)
         return steps, data.lengths
 
@@ -656,7 +656,7 @@ None, default="cosine"
     def _read(self, x, state):
         """Return the logits (N, n_outputs) after some more steps, and the state."""
         network = self.module_
-        with limit_threads(self._n_threads()):
+        with computing(self._n_threads()):
             states, state = network.run(x.to(self.net_.device), None, state)
             return network.read(states[-1:])[:, 0].cpu(), state
 

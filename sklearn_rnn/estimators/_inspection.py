@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import SequencesLike
-from sklearn_rnn.training import BLOCK_SIZE, limit_threads, step_outputs, to_batch
+from sklearn_rnn.training import BLOCK_SIZE, computing, step_outputs, to_batch
 
 
 class Inspector:
@@ -93,7 +93,7 @@ class Inspector:
         check_is_fitted(self)
         sequences = self._as_seen(self._read_sequences(X, reset=False))
         norms = np.empty(len(sequences), dtype=object)
-        with limit_threads(self._n_threads()):
+        with computing(self._n_threads()):
             for begin in range(0, len(sequences), BLOCK_SIZE):
                 rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
                 batch = to_batch(sequences, rows, self.net_.device)
@@ -109,7 +109,7 @@ class Inspector:
     def _each_step(self, X, read):
         check_is_fitted(self)
         sequences = self._as_seen(self._read_sequences(X, reset=False))
-        with limit_threads(self._n_threads()):
+        with computing(self._n_threads()):
             values = step_outputs(self.module_, sequences, self.net_.device, read)
         values = values.cpu().numpy().astype(np.float64)
         return split_steps(values, sequences.lengths, as_array=False)

@@ -23,7 +23,7 @@ from sklearn_rnn.sequences import BEGIN, END, PADDING, UNKNOWN
 from sklearn_rnn.training import (
     PairDataset,
     blocks_by_length,
-    limit_threads,
+    computing,
     to_batch,
 )
 
@@ -550,7 +550,7 @@ None, default="cosine"
         self._check_options()
         sources = self._source.read(X, self)
         found = [None] * len(sources)
-        with limit_threads(self._n_threads()):
+        with computing(self._n_threads()):
             width = max(self.beam_width, n_best)
             side_by_side, n_steps = max(1, SIDE_BY_SIDE // width), MAX_STEPS // width
             for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
@@ -598,7 +598,7 @@ None, default="cosine"
         targets = self._target.vocabulary.encode_all(rows, bounded=True)
         pairs = PairDataset(sources, targets)
         found = [None] * len(rows)
-        with limit_threads(self._n_threads()), torch.inference_mode():
+        with computing(self._n_threads()), torch.inference_mode():
             for block in blocks_by_length(pairs.lengths, SIDE_BY_SIDE, MAX_STEPS):
                 inputs, _ = pairs.batch(block, self.net_.device)
                 for row, weights in zip(

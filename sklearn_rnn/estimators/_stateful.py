@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.sequences import SequencesLike
-from sklearn_rnn.training import limit_threads, run_to_own_ends, to_batch
+from sklearn_rnn.training import computing, run_to_own_ends, to_batch
 
 
 def _model_has(method):
@@ -203,7 +203,7 @@ class StatefulPredictor:
             )
         _refuse_what_needs_the_end(estimator)
         self._network = estimator.module_
-        with limit_threads(estimator._n_threads()):
+        with computing(estimator._n_threads()):
             outputs = self._run(sequences)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths

@@ -22,10 +22,10 @@ from sklearn_rnn.training import (
     any_lr_scheduler,
     check_device,
     choose_n_threads,
+    computing,
     copy_callbacks,
     find_optimizer,
     find_schedule,
-    limit_threads,
     try_scheduler,
 )
 
@@ -158,6 +158,7 @@ class Trainer(PortableState, BaseEstimator):
             clip_value=self.clip_value,
             bptt_steps=self.bptt_steps,
             schedule=schedule,
+            kernel=self.kernel_,
             **options,
         ).initialize()
         if scheduler is not None:
@@ -194,7 +195,7 @@ class Trainer(PortableState, BaseEstimator):
         # hundreds of fits their memory, until Python looks for cycles.
         net.judge, net.on_progress = self._judge, self._on_progress
         try:
-            with limit_threads(self._n_threads()):
+            with computing(self._n_threads()):
                 net.train(data, held_out, n_epochs, patience)
         finally:
             net.judge = net.on_progress = None

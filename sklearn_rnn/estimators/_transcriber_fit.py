@@ -23,8 +23,8 @@ from sklearn_rnn.training import (
     CTCLoss,
     TranscriptDataset,
     blocks_by_length,
+    computing,
     fewest_frames,
-    limit_threads,
     to_batch,
 )
 
@@ -139,8 +139,8 @@ class TranscriberFit(PairFit):
             subsampling=int(self.subsampling),
         )
 
-    def _make_net(self, network, schedule=(None, None), device=None):
-        super()._make_net(network, schedule, device)
+    def _make_net(self, network, schedule=(None, None), device=None, kernel=None):
+        super()._make_net(network, schedule, device, kernel)
         self.net_.shortest_first = self._shortest_first
 
     def _criterion(self):
@@ -183,7 +183,7 @@ class TranscriberFit(PairFit):
         n_steps = min(MAX_STEPS, MAX_OUTPUTS // self._network_spec.n_outputs)
         for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
             # Not around the yield: who reads may fail, and the threads stay limited.
-            with limit_threads(self._n_threads()), torch.inference_mode():
+            with computing(self._n_threads()), torch.inference_mode():
                 batch = to_batch(sources, rows, self.net_.device)
                 outputs = self.module_(**batch).double().log_softmax(dim=2)
             yield rows, outputs.cpu().numpy(), n_frames[rows]

@@ -2,7 +2,7 @@
 
 from sklearn_rnn.kernels._choice import KERNELS, choose_kernel, usable_kernel
 from sklearn_rnn.kernels._directions import reverse_steps
-from sklearn_rnn.kernels._optional import numba_is_installed
+from sklearn_rnn.kernels._optional import loops, numba_is_installed
 from sklearn_rnn.kernels._plain import PlainLoops
 from sklearn_rnn.kernels._recurrence import CELLS, recurrence
 
@@ -11,6 +11,7 @@ __all__ = [
     "KERNELS",
     "PlainLoops",
     "choose_kernel",
+    "loops",
     "numba_is_installed",
     "recurrence",
     "reverse_steps",

@@ -17,6 +17,7 @@ from sklearn_rnn.kernels._tiles import (
     OUTER_COLUMNS,
     PRODUCT_ROWS,
     forward_tile,
+    keep,
     outer_tile,
     pointer_to,
     product_tile,
@@ -133,6 +134,7 @@ def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths,
         one, x, n_features, x_by, panel.ctypes.data, biases.ctypes.data, 0, gates,
         n_gates * width, n_steps * n_all, (n_gates * width, n_lanes),
     )  # fmt: skip
+    keep(panel)
     padded = np.zeros((n_gates, n_units, width), dtype=by_inputs.dtype)
     padded[:, :, :n_units] = by_states
     panel = panel_of_rows(padded, width, n_lanes, n_gates)
@@ -161,12 +163,15 @@ def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths,
                     cell, one, gates, states, extra, panel.ctypes.data, bias, n_rows,
                     width, unit, rest.ctypes.data, gates_at, before, after,
                 )  # fmt: skip
+    keep(panel)
+    keep(biases)
+    keep(rest)
 
 
 @numba.njit(cache=True, nogil=True)
 def backward(
     cell, one, x, w_ih, w_hh, gates, states, extra, lengths, d_states, every_step,
-    carry, carry_c, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, sizes,
+    carry, carry_c, slopes, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, sizes,
 ):  # fmt: skip
     """Run derivatives of all rows back through all steps.
 
@@ -182,6 +187,10 @@ def backward(
     carry, carry_c : int
         Addresses of derivatives by the last states (N, width), where those by the
         first ones are left.
+    slopes : int
+        Address of room for derivatives by what the gates add up, (T, N, width) of
+        plain cells, (T, N, 4 * width) of others, and a register more: the last tile
+        reads that far.
     d_x : int
         Address of room for derivatives by the inputs (T, N, F), F filled up to whole
         registers; 0 if they are not asked for.
@@ -197,10 +206,7 @@ def backward(
     by_inputs = numba.carray(pointer_to(w_ih, one), (n_gates, n_units, n_features))
     by_states = numba.carray(pointer_to(w_hh, one), (n_gates, n_units, n_units))
     panel = panel_of_columns(by_states, width, width, n_lanes)
-    # The last tile reads a register further than there are derivatives.
-    room = np.zeros(n_steps * n_all * by + n_lanes, dtype=by_inputs.dtype)
-    slopes = room.ctypes.data
-    through_product = (by - n_sums) * room.itemsize
+    through_product = (by - n_sums) * panel.itemsize
     for row in range(0, n_all, n_tile):
         n_rows = min(n_tile, n_all - row)
         for s in range(n_steps):
@@ -219,24 +225,35 @@ def backward(
                         before + at, after + at, d_at + at, row * width + at,
                         (first + r) * by + unit,
                     )  # fmt: skip
-            here = slopes + through_product + first * by * room.itemsize
-            there = carry + row * width * room.itemsize
+            here = slopes + through_product + first * by * panel.itemsize
+            there = carry + row * width * panel.itemsize
             add_product(
                 one, here, n_sums, by, panel.ctypes.data, there, width, there, width,
                 n_rows, (width, n_lanes),
             )  # fmt: skip
-    after = states + (n_all * width * room.itemsize if backwards else 0)
+    keep(panel)
     # By inputs, the GRU's new gate comes first and not last.
     turned = 1 if n_gates == 3 else 0
-    sizes = n_steps * n_all, n_sums, n_gates, n_units, width, n_lanes
-    add_weights(one, x, x_by, slopes, by, d_w_ih, turned, n_features, sizes)
+    before = states + (n_all * width * panel.itemsize if backwards else 0)
+    shape = n_steps * n_all, n_sums, n_gates, n_units, width, n_lanes
+    add_weights(one, x, x_by, slopes, by, d_w_ih, turned, n_features, shape)
     add_weights(
-        one, after, width, slopes + through_product, by, d_w_hh, 0, n_units, sizes
+        one, before, width, slopes + through_product, by, d_w_hh, 0, n_units, shape
     )
-    sums = np.zeros(by, dtype=room.dtype)
-    for row in range(n_steps * n_all):
+    _add_biases(one, slopes, by, d_b_ih, d_b_hh, turned, shape)
+    if d_x:
+        _write_by_inputs(one, slopes, by, by_inputs, turned, d_x, shape)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_biases(one, slopes, by, d_b_ih, d_b_hh, turned, shape):
+    """Add sums over all rows to derivatives by both biases (n_gates, n_units)."""
+    n_rows, n_sums, n_gates, n_units, width, _ = shape
+    given = numba.carray(pointer_to(slopes, one), n_rows * by)
+    sums = np.zeros(by, dtype=given.dtype)
+    for row in range(n_rows):
         for k in range(by):
-            sums[k] += room[row * by + k]
+            sums[k] += given[row * by + k]
     to_b_ih = numba.carray(pointer_to(d_b_ih, one), (n_gates, n_units))
     to_b_hh = numba.carray(pointer_to(d_b_hh, one), (n_gates, n_units))
     for g in range(n_gates):
@@ -245,17 +262,24 @@ def backward(
         for unit in range(n_units):
             to_b_ih[g, unit] += sums[of_inputs + unit]
             to_b_hh[g, unit] += sums[of_product + unit]
-    if d_x:
-        turned_weights = np.empty_like(by_inputs)
-        for g in range(n_gates):
-            turned_weights[(g + turned) % n_gates] = by_inputs[g]
-        n_columns = -(-n_features // n_lanes) * n_lanes
-        panel = panel_of_columns(turned_weights, width, n_columns, n_lanes)
-        nothing = np.zeros(n_columns, dtype=room.dtype)
-        add_product(
-            one, slopes, n_sums, by, panel.ctypes.data, nothing.ctypes.data, 0, d_x,
-            n_columns, n_steps * n_all, (n_columns, n_lanes),
-        )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_by_inputs(one, slopes, by, weights, turned, d_x, shape):
+    """Write derivatives by the inputs, whose features are filled up."""
+    n_rows, n_sums, n_gates, _, width, n_lanes = shape
+    ordered = np.empty_like(weights)
+    for g in range(n_gates):
+        ordered[(g + turned) % n_gates] = weights[g]
+    n_columns = -(-weights.shape[2] // n_lanes) * n_lanes
+    panel = panel_of_columns(ordered, width, n_columns, n_lanes)
+    nothing = np.zeros(n_columns, dtype=panel.dtype)
+    add_product(
+        one, slopes, n_sums, by, panel.ctypes.data, nothing.ctypes.data, 0, d_x,
+        n_columns, n_rows, (n_columns, n_lanes),
+    )  # fmt: skip
+    keep(panel)
+    keep(nothing)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -202,6 +202,8 @@ def fused_backward(run, d_states=None, d_last=(None, None), with_x=True, into=No
     elif width > n_units:
         d_states = pad(d_states, (0, width - n_units))
     d_states = d_states.contiguous()
+    n_slopes = (n_states - 1) * n_rows * width * CELLS[run.cell].n_slopes
+    slopes = d_h.new_empty(n_slopes + _filled(1, d_h))
     d_x = None
     if with_x:
         d_x = d_h.new_empty(n_states - 1, n_rows, _filled(n_features, d_h))
@@ -219,6 +221,7 @@ def fused_backward(run, d_states=None, d_last=(None, None), with_x=True, into=No
         int(every_step),
         d_h.data_ptr(),
         d_c.data_ptr(),
+        slopes.data_ptr(),
         d_x.data_ptr() if with_x else 0,
         *map(torch.Tensor.data_ptr, into),
         run.sizes,

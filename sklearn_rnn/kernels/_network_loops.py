@@ -17,6 +17,7 @@ from sklearn_rnn.kernels._compiled import (
     rows_at_once,
 )
 from sklearn_rnn.kernels._lanes import n_lanes
+from sklearn_rnn.kernels._tiles import keep
 
 __all__ = [
     "log_loss",
@@ -43,22 +44,24 @@ def scale(x, center, factor, out):
 def _plan(n_layers, n_steps, n_rows, n_read, sizes):
     """Return where in the room each part begins, in numbers.
 
-    Gates, states and other states of each layer; derivatives by states, carried ones
-    and those by what the head reads; outputs and derivatives by them; the end.
+    Gates, states and other states of each layer; derivatives by states, twice, and
+    those carried back; outputs and derivatives by them; the end; derivatives by what
+    gates add up.
     """
     n_features, width, n_gates, n_outputs = sizes
     n_units = n_steps * n_rows * width
     n_states = n_units + n_rows * width
     of_layer = n_gates * n_units + 2 * n_states
     layers = np.arange(n_layers + 1) * of_layer
-    d_states = layers[-1]
+    slopes = layers[-1]
+    # Tiles of derivatives read a register further than there are any.
+    d_states = slopes + (n_units if n_gates == 1 else 4 * n_units) + 64
     d_below = d_states + max(n_units, n_steps * n_rows * n_features)
     carry = d_below + max(n_units, n_steps * n_rows * n_features)
     outputs = carry + 2 * n_rows * width
     d_outputs = outputs + n_read * n_outputs
-    # Tiles of derivatives read a register further than there are any.
     end = d_outputs + n_read * n_outputs + 64
-    return layers, d_states, d_below, carry, outputs, d_outputs, end
+    return layers, d_states, d_below, carry, outputs, d_outputs, end, slopes
 
 
 @numba.njit(cache=True, nogil=True)
@@ -125,6 +128,8 @@ def network_forward(cell, one, x, layers, head, lengths, room, sizes):
         one, read, n_units, width, panel.ctypes.data, bias.ctypes.data, 0,
         room + plan[4] * itemsize, wide, n_read, (wide, lanes),
     )  # fmt: skip
+    keep(bias)
+    keep(panel)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -169,6 +174,8 @@ def network_backward(cell, one, x, layers, head, lengths, room, sizes, d_x):
         one, slopes, wide, wide, panel.ctypes.data, nothing.ctypes.data, 0,
         room + d_read * itemsize, width, n_read, (width, lanes),
     )  # fmt: skip
+    keep(nothing)
+    keep(panel)
     # Where only the last state is read, zeros stand for all steps.
     d_states, d_below, every_step = plan[1], plan[2], each
     if not each:
@@ -187,7 +194,8 @@ def network_backward(cell, one, x, layers, head, lengths, room, sizes, d_x):
             cell, one, above, w[0], w[1], room + gates * itemsize,
             room + states * itemsize, room + extra * itemsize, lengths,
             room + d_states * itemsize, every_step, room + carry * itemsize,
-            room + (carry + n_carried) * itemsize, down, w[4], w[5], w[6], w[7],
+            room + (carry + n_carried) * itemsize, room + plan[7] * itemsize, down,
+            w[4], w[5], w[6], w[7],
             (n_steps, w[8], by, n_units, width, n_gates, n_tile, lanes, 0),
         )  # fmt: skip
         d_states, d_below, every_step = d_below, d_states, 1

@@ -22,8 +22,8 @@ def loops(name):
 
     Parameters
     ----------
-    name : {"_compiled", "_network_loops"}
-        Loops of one layer, or of a whole network.
+    name : {"_compiled", "_network_loops", "_flat_loops"}
+        Loops of one layer, of a whole network, or over all weights.
 
     Returns
     -------

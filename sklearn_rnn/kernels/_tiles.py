@@ -61,6 +61,19 @@ def pointer_to(typing, address, one):
 
 
 @intrinsic
+def keep(typing, array):
+    """Let an array live until here: Numba would free it when it is last named.
+
+    Whoever hands on the address of an array names the array again afterwards.
+    """
+
+    def generate(context, builder, signature, args):
+        return context.get_dummy_value()
+
+    return types.void(array), generate
+
+
+@intrinsic
 def forward_tile(
     typing, cell, one, gates, states, extra, panel, bias, n_rows, width, unit, rest,
     gates_at, before, after,

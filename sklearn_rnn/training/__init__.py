@@ -44,7 +44,7 @@ from sklearn_rnn.training._schedule import (
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._split import validation_split
-from sklearn_rnn.training._threads import choose_n_threads, limit_threads
+from sklearn_rnn.training._threads import choose_n_threads, computing, limit_threads
 from sklearn_rnn.training._transcripts import (
     BLANK,
     CTCLoss,
@@ -80,6 +80,7 @@ __all__ = [
     "check_device",
     "choose_n_threads",
     "clip_gradients",
+    "computing",
     "copy_callbacks",
     "cut_into_streams",
     "fewest_frames",

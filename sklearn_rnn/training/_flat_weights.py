@@ -4,7 +4,12 @@ On small networks a call costs more than its arithmetic: with six weights, clipp
 zeroing and the optimizer are six times as many calls.
 """
 
+import math
+
 import torch
+
+from sklearn_rnn.kernels import loops
+from sklearn_rnn.training._clipping import clip_gradients
 
 # Weights begin at multiples of so many numbers, where registers are read fastest.
 ALIGNMENT = 16
@@ -46,6 +51,23 @@ class SeparateWeights:
             To be changed in place.
         """
         return [p.grad for p in self.parameters if p.grad is not None]
+
+    def clip(self, max_norm=None, max_value=None):
+        """Bound the gradient.
+
+        Parameters
+        ----------
+        max_norm, max_value : float, default=None
+            As `clip_gradients` takes them.
+
+        Returns
+        -------
+        norm : float
+            Before.
+        clipped : bool
+            Whether a bound changed it.
+        """
+        return clip_gradients(self.gradients(), max_norm, max_value)
 
 
 class FlatWeights(SeparateWeights):
@@ -110,6 +132,16 @@ class FlatWeights(SeparateWeights):
         """Begin a new gradient."""
         self._gradient.zero_()
 
+    def update(self, optimizer):
+        """Let an optimizer change the weights.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            Of the leaves.
+        """
+        optimizer.step()
+
     def gradients(self):
         """Return the gradient.
 
@@ -125,6 +157,84 @@ class FlatWeights(SeparateWeights):
                     view.copy_(parameter.grad)
                 parameter.grad = view
         return [self._gradient]
+
+
+class CompiledWeights(FlatWeights):
+    """Flat weights on the CPU, whose clipping and Adam are compiled loops.
+
+    Parameters
+    ----------
+    groups : list of list of Parameter
+        As for `FlatWeights`.
+    """
+
+    def __init__(self, groups):
+        super().__init__(groups)
+        self._loops = loops("_flat_loops")
+        self._gradient_array = self._gradient.numpy()
+
+    def clip(self, max_norm=None, max_value=None):
+        """Bound the gradient.
+
+        Parameters
+        ----------
+        max_norm, max_value : float, default=None
+            As `clip_gradients` takes them.
+
+        Returns
+        -------
+        norm : float
+            Before.
+        clipped : bool
+            Whether a bound changed it.
+        """
+        self.gradients()  # takes in what a callback put elsewhere
+        bounds = (math.inf if b is None else float(b) for b in (max_norm, max_value))
+        return self._loops.clip(self._gradient_array, *bounds)
+
+    def update(self, optimizer):
+        """Let an optimizer change the weights.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            Of the leaves. Adam's own step is made here, on its own state, unless
+            somebody listens to it.
+        """
+        if not _is_quiet_adam(optimizer):
+            optimizer.step()
+            return
+        for leaf, group in zip(self.leaves, optimizer.param_groups, strict=True):
+            state, decay = optimizer.state[leaf], group["weight_decay"]
+            state["step"] += 1
+            decays = (0.0, decay) if group["decoupled_weight_decay"] else (decay, 0.0)
+            self._loops.adam(
+                leaf.detach().numpy(),
+                leaf.grad.numpy(),
+                state["exp_avg"].numpy(),
+                state["exp_avg_sq"].numpy(),
+                (
+                    state["step"].item(),
+                    float(group["lr"]),
+                    *group["betas"],
+                    group["eps"],
+                    *map(float, decays),
+                ),
+            )
+
+
+def _is_quiet_adam(optimizer):
+    """Tell whether a step of an optimizer is Adam's formula and nothing else."""
+    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+        return False
+    return (
+        # The first step makes the state; a scheduler counts steps in its own way.
+        len(optimizer.state) > 0
+        and "step" not in vars(optimizer)
+        and not optimizer._optimizer_step_pre_hooks
+        and not optimizer._optimizer_step_post_hooks
+        and not any(g["amsgrad"] or g["maximize"] for g in optimizer.param_groups)
+    )
 
 
 def _aligned(size):

@@ -9,8 +9,11 @@ from skorch.callbacks import Callback, EarlyStopping, ParamMapper
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn.training._batches import BatchIterator
-from sklearn_rnn.training._clipping import clip_gradients
-from sklearn_rnn.training._flat_weights import FlatWeights, SeparateWeights
+from sklearn_rnn.training._flat_weights import (
+    CompiledWeights,
+    FlatWeights,
+    SeparateWeights,
+)
 from sklearn_rnn.training._optimizers import is_elementwise
 from sklearn_rnn.training._plain_gradient import plain_gradient
 from sklearn_rnn.training._snapshot import WeightSnapshot
@@ -51,6 +54,8 @@ class SequenceNet(NeuralNet):
         Called before each update with the share of training that is done.
     shortest_first : bool, default=False
         Whether the first pass goes from the shortest sequences to the longest.
+    kernel : {"torch", "numba"}, default="torch"
+        What computes all that the loop itself does to weights.
     **options : dict
         For ``skorch.NeuralNet``.
 
@@ -74,6 +79,7 @@ class SequenceNet(NeuralNet):
         judge=None,
         on_progress=None,
         shortest_first=False,
+        kernel="torch",
         **options,
     ):
         super().__init__(module, criterion=criterion, train_split=None, **options)
@@ -86,6 +92,7 @@ class SequenceNet(NeuralNet):
         self.judge = judge
         self.on_progress = on_progress
         self.shortest_first = shortest_first
+        self.kernel = kernel
         self.validation = None
         self.patience = None
         self._plain = None
@@ -124,7 +131,8 @@ class SequenceNet(NeuralNet):
             isinstance(callback, ParamMapper) for _, callback in self.callbacks_
         )
         if is_elementwise(self.optimizer) and not picks:
-            self._weights = FlatWeights([group["params"] for group in groups])
+            kind = CompiledWeights if self.kernel == "numba" else FlatWeights
+            self._weights = kind([group["params"] for group in groups])
             for group, leaf in zip(groups, self._weights.leaves, strict=True):
                 group["params"] = [leaf]
         else:
@@ -313,7 +321,8 @@ class SequenceNet(NeuralNet):
         self._norms, self._n_clipped = [], 0
         self._plain = None
         if self._weights.is_flat:
-            self._plain = plain_gradient(self.module_, self.criterion_)
+            listens = self._batch_listeners
+            self._plain = plain_gradient(self.module_, self.criterion_, listens)
         for batch in iterator:
             if self._batch_listeners:
                 loss, size = self._heard_step(batch, prefix)
@@ -416,7 +425,7 @@ class SequenceNet(NeuralNet):
         """Compute a gradient and let the optimizer use it."""
         if self._weights.is_flat:  # by an optimizer that asks for one gradient
             gradient = self._gradient(compute, batch)
-            self.optimizer_.step()
+            self._weights.update(self.optimizer_)
             return gradient
         results = []
 
@@ -434,9 +443,7 @@ class SequenceNet(NeuralNet):
         if self._batch_listeners:
             named = list(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch)
-        norm, clipped = clip_gradients(
-            self._weights.gradients(), self.clip_norm, self.clip_value
-        )
+        norm, clipped = self._weights.clip(self.clip_norm, self.clip_value)
         self._norms.append(norm)
         self._n_clipped += clipped
         return gradient

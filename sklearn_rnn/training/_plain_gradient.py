@@ -11,7 +11,7 @@ from sklearn_rnn.training._losses import WeightedLoss
 from sklearn_rnn.training._plain_network import is_plain, loops_of, take_batch
 
 
-def plain_gradient(network, criterion):
+def plain_gradient(network, criterion, keeps_outputs=True):
     """Return what computes the gradient of a plain network, if it is one.
 
     Parameters
@@ -20,6 +20,8 @@ def plain_gradient(network, criterion):
         Any, in training.
     criterion : torch.nn.Module
         Any.
+    keeps_outputs : bool, default=True
+        Whether outputs are asked for.
 
     Returns
     -------
@@ -31,7 +33,7 @@ def plain_gradient(network, criterion):
     weights = (*network.core.rnn.parameters(), *network.head.parameters())
     if not all(weight.requires_grad for weight in weights):
         return None
-    return PlainGradient(network, criterion)
+    return PlainGradient(network, criterion, keeps_outputs)
 
 
 class PlainGradient:
@@ -43,9 +45,12 @@ class PlainGradient:
         A plain one. Its weights have gradients, contiguous, which are added to.
     criterion : WeightedLoss
         The loss; torch differentiates it where it is not a simple one.
+    keeps_outputs : bool
+        Whether outputs are asked for.
     """
 
-    def __init__(self, network, criterion):
+    def __init__(self, network, criterion, keeps_outputs):
+        self.keeps_outputs = keeps_outputs
         self.network = network
         self.criterion = criterion
         self._loops = loops_of(network, learns=True)
@@ -69,8 +74,8 @@ class PlainGradient:
         -------
         loss : float
             Before it is multiplied.
-        outputs : Tensor
-            Of the network, without history.
+        outputs : Tensor or None
+            Of the network, without history, if they are asked for.
         """
         loops = self._loops
         steps = take_batch(loops, self.network, x)
@@ -83,7 +88,8 @@ class PlainGradient:
         d_steps = loops.backward(with_x=by_steps)
         if by_steps:
             steps.backward(d_steps)
-        return loss, self._batch_first(outputs).clone()
+        outputs = self._batch_first(outputs).clone() if self.keeps_outputs else None
+        return loss, outputs
 
     def _batch_first(self, outputs):
         return outputs if self.network.pooling is not None else outputs.transpose(0, 1)

@@ -22,13 +22,13 @@ class Gradient(NamedTuple):
         The mean loss.
     n_targets : int
         Targets that the loss is the mean over.
-    outputs : Tensor
-        Of the network, without history.
+    outputs : Tensor or None
+        Of the network, without history; None if nobody asks for them.
     """
 
     loss: float
     n_targets: int
-    outputs: torch.Tensor
+    outputs: torch.Tensor | None
 
 
 def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None, plain=None):

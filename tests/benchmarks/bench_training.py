@@ -25,7 +25,7 @@ from keras_worker import CLOCKS, KerasWorker, make_data
 
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.kernels import numba_is_installed
-from sklearn_rnn.kernels._optional import compiled_loops
+from sklearn_rnn.kernels._optional import loops
 
 # sequences, steps, features, units, batch, cell
 SHAPES = [
@@ -204,7 +204,7 @@ def start_workers(without, clock):
 
 def report_compiling(cells):
     """Print what compiled loops cost: once, and once more in each new process."""
-    loops = compiled_loops()
+    compiled = loops("_compiled")
     versions = [loop.stats for loop in (loops.forward, loops.backward)]
     read = sum(sum(stats.cache_hits.values()) for stats in versions)
     compiled = sum(sum(stats.cache_misses.values()) for stats in versions)

@@ -226,7 +226,7 @@ def test_weight_drop_hides_recurrent_weights_alone(cell):
     X, y = make_data()
     for n_timesteps, same in ((1, True), (6, False)):
         with_it, without = (
-            make_regressor(cell=cell, weight_drop=p)
+            make_regressor(cell=cell, weight_drop=p, kernel="torch")
             .fit(X[:, -n_timesteps:], y)
             .predict(X[:, -n_timesteps:])
             for p in (0.5, 0.0)
@@ -1136,6 +1136,17 @@ def test_a_random_state_instance_is_drawn_from():
 
 
 # Completeness.
+
+
+def test_kernel_says_what_computes():
+    X, y = make_data()
+    by = {k: make_regressor(kernel=k).fit(X, y) for k in ("auto", "numba", "torch")}
+    assert [model.kernel_ for model in by.values()] == ["numba", "numba", "torch"]
+    assert np.array_equal(by["auto"].predict(X), by["numba"].predict(X))
+    assert not np.array_equal(by["torch"].predict(X), by["numba"].predict(X))
+    np.testing.assert_allclose(
+        by["torch"].predict(X), by["numba"].predict(X), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("estimator", [RNNClassifier, RNNRegressor, RNNTagger])

@@ -941,7 +941,7 @@ def test_fitted_attributes_are_set_by_fit_alone():
     documented = {
         "symbols_", "n_symbols_", "n_iter_", "loss_curve_", "validation_scores_",
         "best_epoch_", "best_validation_score_", "n_parameters_", "history_", "net_",
-        "module_",
+        "module_", "kernel_",
     }  # fmt: skip
     found = {name for name in vars(model.fit(TEXT)) if name.endswith("_")}
     assert found == documented
