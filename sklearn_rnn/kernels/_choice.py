@@ -5,12 +5,18 @@ import torch
 from sklearn_rnn.kernels._optional import loops, numba_is_installed
 
 KERNELS = ("numba", "torch")
-# Most units of a layer and direction for which the compiled loops win, with batches
-# of 32 and 64 (tests/benchmarks/bench_kernels.py).
-MOST_UNITS = {"rnn": 256, "rnn_relu": 256, "gru": 256, "lstm": 256}
+# Most units of a layer and direction for which the compiled loops win, in training
+# and in predicting, with batches of 32 and 64 (tests/benchmarks/bench_kernels.py).
+# torch hands an LSTM in float32, and no other cell, to oneDNN as a whole.
+MOST_UNITS = {
+    "rnn": {"float32": 256, "float64": 256},
+    "rnn_relu": {"float32": 256, "float64": 256},
+    "gru": {"float32": 256, "float64": 256},
+    "lstm": {"float32": 96, "float64": 128},
+}
 
 
-def choose_kernel(kernel, cell, n_units, device):
+def choose_kernel(kernel, cell, n_units, dtype, device):
     """Choose what computes the recurrence.
 
     Parameters
@@ -21,6 +27,8 @@ def choose_kernel(kernel, cell, n_units, device):
         The cell.
     n_units : int
         Units of a layer and direction.
+    dtype : torch.dtype
+        Of the weights.
     device : torch.device or str
         Where the network is.
 
@@ -39,13 +47,15 @@ def choose_kernel(kernel, cell, n_units, device):
 
     Examples
     --------
+    >>> import torch
     >>> from sklearn_rnn.kernels import choose_kernel
-    >>> choose_kernel("auto", "gru", 4096, "cpu")
+    >>> choose_kernel("auto", "gru", 4096, torch.float32, "cpu")
     'torch'
     """
     on_cpu = torch.device(device).type == "cpu"
     if kernel == "auto":
-        wins = on_cpu and n_units <= MOST_UNITS[cell] and numba_is_installed()
+        at_most = MOST_UNITS[cell].get(str(dtype).removeprefix("torch."), 0)
+        wins = on_cpu and n_units <= at_most and numba_is_installed()
         return "numba" if wins else "torch"
     if kernel == "numba":
         if not on_cpu:

@@ -25,6 +25,7 @@ from sklearn_rnn.kernels._tiles import (
 )
 
 __all__ = [
+    "address_of",
     "add_product",
     "add_weights",
     "backward",
@@ -41,13 +42,19 @@ OUTER_DEPTH = 256
 
 
 @numba.njit(cache=True, nogil=True)
-def panel_of_rows(weights, width, n_lanes, n_together):
-    """Return weights (n_gates, n_units, depth) as a tile reads its columns.
+def address_of(array):
+    """Return where an array's numbers are; whoever asks has to `keep` it."""
+    return np.int64(array.ctypes.data)
+
+
+@numba.njit(cache=True, nogil=True)
+def panel_of_rows(weights, depth, width, n_lanes, n_together):
+    """Return weights (n_gates, n_units, any) as a tile reads its columns.
 
     Units come `n_lanes` at a time, those of `n_together` gates side by side; zeros
-    stand for the units up to `width`.
+    stand for the units up to `width`, and for columns up to `depth`.
     """
-    n_gates, n_units, depth = weights.shape
+    n_gates, n_units, n_given = weights.shape
     panel = np.zeros(n_gates * width * depth, dtype=weights.dtype)
     by = n_together * n_lanes
     for g in range(n_gates):
@@ -55,7 +62,7 @@ def panel_of_rows(weights, width, n_lanes, n_together):
         first += (g % n_together) * n_lanes
         for unit in range(n_units):
             place = first + (unit // n_lanes) * depth * by + unit % n_lanes
-            for k in range(depth):
+            for k in range(n_given):
                 panel[place + k * by] = weights[g, unit, k]
     return panel
 
@@ -77,6 +84,17 @@ def panel_of_columns(weights, width, n_columns, n_lanes):
                 block = (column // n_lanes) * depth * n_lanes
                 panel[place + block + column % n_lanes] = weights[g, unit, column]
     return panel
+
+
+@numba.njit(cache=True, nogil=True)
+def _padded_bias(one, address, n_gates, n_units, width):
+    """Return a bias (n_gates * n_units) with zeros for the units up to `width`."""
+    given = numba.carray(pointer_to(address, one), n_gates * n_units)
+    padded = np.zeros(n_gates * width, dtype=given.dtype)
+    for g in range(n_gates):
+        for unit in range(n_units):
+            padded[g * width + unit] = given[g * n_units + unit]
+    return padded
 
 
 @numba.njit(cache=True, nogil=True)
@@ -125,26 +143,25 @@ def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths,
     n_all = len(lengths)
     by_inputs = numba.carray(pointer_to(w_ih, one), (n_gates, n_units, n_features))
     by_states = numba.carray(pointer_to(w_hh, one), (n_gates, n_units, n_units))
-    biases = np.zeros((2, n_gates, width), dtype=by_inputs.dtype)
-    biases[0, :, :n_units] = numba.carray(pointer_to(b_ih, one), (n_gates, n_units))
-    biases[1, :, :n_units] = numba.carray(pointer_to(b_hh, one), (n_gates, n_units))
-    bias = biases[1:].ctypes.data
-    panel = panel_of_rows(by_inputs, width, n_lanes, 1)
+    start = _padded_bias(one, b_ih, n_gates, n_units, width)
+    bias = _padded_bias(one, b_hh, n_gates, n_units, width)
+    panel = panel_of_rows(by_inputs, n_features, width, n_lanes, np.int64(1))
     add_product(
-        one, x, n_features, x_by, panel.ctypes.data, biases.ctypes.data, 0, gates,
-        n_gates * width, n_steps * n_all, (n_gates * width, n_lanes),
+        one, x, n_features, x_by, address_of(panel), address_of(start), np.int64(0),
+        gates, n_gates * width, n_steps * n_all, (n_gates * width, n_lanes),
     )  # fmt: skip
     keep(panel)
-    padded = np.zeros((n_gates, n_units, width), dtype=by_inputs.dtype)
-    padded[:, :, :n_units] = by_states
-    panel = panel_of_rows(padded, width, n_lanes, n_gates)
+    keep(start)
+    panel = panel_of_rows(by_states, width, width, n_lanes, n_gates)
     rest = np.empty(n_tile, dtype=np.int64)
     whole = (n_steps + 1) * n_all * width
     all_states = numba.carray(pointer_to(states, one), whole)
     all_extra = numba.carray(pointer_to(extra, one), whole)
     for row in range(0, n_all, n_tile):
         n_rows = min(n_tile, n_all - row)
-        longest = lengths[row : row + n_rows].max()
+        longest = lengths[row]
+        for r in range(1, n_rows):
+            longest = max(longest, lengths[row + r])
         for s in range(n_steps):
             step = n_steps - 1 - s if backwards else s
             before = ((step + backwards) * n_all + row) * width
@@ -160,11 +177,11 @@ def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths,
             gates_at = (step * n_all + row) * n_gates * width
             for unit in range(0, width, n_lanes):
                 forward_tile(
-                    cell, one, gates, states, extra, panel.ctypes.data, bias, n_rows,
-                    width, unit, rest.ctypes.data, gates_at, before, after,
+                    cell, one, gates, states, extra, address_of(panel),
+                    address_of(bias), n_rows, width, unit, address_of(rest), gates_at, before, after,
                 )  # fmt: skip
     keep(panel)
-    keep(biases)
+    keep(bias)
     keep(rest)
 
 
@@ -228,17 +245,25 @@ def backward(
             here = slopes + through_product + first * by * panel.itemsize
             there = carry + row * width * panel.itemsize
             add_product(
-                one, here, n_sums, by, panel.ctypes.data, there, width, there, width,
+                one, here, n_sums, by, address_of(panel), there, width, there, width,
                 n_rows, (width, n_lanes),
             )  # fmt: skip
     keep(panel)
     # By inputs, the GRU's new gate comes first and not last.
-    turned = 1 if n_gates == 3 else 0
+    turned = np.int64(1 if n_gates == 3 else 0)
     before = states + (n_all * width * panel.itemsize if backwards else 0)
     shape = n_steps * n_all, n_sums, n_gates, n_units, width, n_lanes
     add_weights(one, x, x_by, slopes, by, d_w_ih, turned, n_features, shape)
     add_weights(
-        one, before, width, slopes + through_product, by, d_w_hh, 0, n_units, shape
+        one,
+        before,
+        width,
+        slopes + through_product,
+        by,
+        d_w_hh,
+        np.int64(0),
+        n_units,
+        shape,
     )
     _add_biases(one, slopes, by, d_b_ih, d_b_hh, turned, shape)
     if d_x:
@@ -267,16 +292,18 @@ def _add_biases(one, slopes, by, d_b_ih, d_b_hh, turned, shape):
 @numba.njit(cache=True, nogil=True)
 def _write_by_inputs(one, slopes, by, weights, turned, d_x, shape):
     """Write derivatives by the inputs, whose features are filled up."""
-    n_rows, n_sums, n_gates, _, width, n_lanes = shape
-    ordered = np.empty_like(weights)
+    n_rows, n_sums, n_gates, n_units, width, n_lanes = shape
+    ordered = np.empty(weights.shape, dtype=weights.dtype)
     for g in range(n_gates):
-        ordered[(g + turned) % n_gates] = weights[g]
+        for unit in range(n_units):
+            for k in range(weights.shape[2]):
+                ordered[(g + turned) % n_gates, unit, k] = weights[g, unit, k]
     n_columns = -(-weights.shape[2] // n_lanes) * n_lanes
     panel = panel_of_columns(ordered, width, n_columns, n_lanes)
     nothing = np.zeros(n_columns, dtype=panel.dtype)
     add_product(
-        one, slopes, n_sums, by, panel.ctypes.data, nothing.ctypes.data, 0, d_x,
-        n_columns, n_rows, (n_columns, n_lanes),
+        one, slopes, n_sums, by, address_of(panel), address_of(nothing), np.int64(0),
+        d_x, n_columns, n_rows, (n_columns, n_lanes),
     )  # fmt: skip
     keep(panel)
     keep(nothing)
@@ -295,7 +322,7 @@ def add_weights(one, a, a_by, slopes, by, d_weights, turned, n_columns, sizes):
             n_here = min(PRODUCT_ROWS, n_columns - k)
             for column in range(0, n_sums, together):
                 outer_tile(
-                    one, a, slopes, out.ctypes.data, n_here, depth, row * a_by + k,
+                    one, a, slopes, address_of(out), n_here, depth, row * a_by + k,
                     a_by, row * by + column, by, k * out_by + column, out_by,
                 )  # fmt: skip
     given = numba.carray(pointer_to(d_weights, one), (n_gates, n_units, n_columns))

@@ -128,7 +128,7 @@ def fused_forward(cell, x, weights, state=None, lengths=None, reverse=False):
     n_steps, n_rows, _ = x.shape
     x = x.contiguous()
     weights = [weight.contiguous() for weight in weights]
-    width = _filled(weights[1].shape[1], x)
+    width = filled_up(weights[1].shape[1], x)
     gates = x.new_empty(n_steps, n_rows, n_gates * width)
     states = x.new_empty(n_steps + 1, n_rows, width)
     extra = x.new_empty((n_steps + 1, n_rows, width) if n_gates > 1 else 0)
@@ -147,8 +147,21 @@ def fused_forward(cell, x, weights, state=None, lengths=None, reverse=False):
     return run
 
 
-def _filled(n_numbers, like):
-    """Return a number filled up to whole registers."""
+def filled_up(n_numbers, like):
+    """Fill a number up to whole registers.
+
+    Parameters
+    ----------
+    n_numbers : int
+        How many there are.
+    like : Tensor
+        Of their type.
+
+    Returns
+    -------
+    int
+        At least as many.
+    """
     n_lanes = loops("_compiled").n_lanes(like.dtype.itemsize)
     return -(-n_numbers // n_lanes) * n_lanes
 
@@ -203,10 +216,10 @@ def fused_backward(run, d_states=None, d_last=(None, None), with_x=True, into=No
         d_states = pad(d_states, (0, width - n_units))
     d_states = d_states.contiguous()
     n_slopes = (n_states - 1) * n_rows * width * CELLS[run.cell].n_slopes
-    slopes = d_h.new_empty(n_slopes + _filled(1, d_h))
+    slopes = d_h.new_empty(n_slopes + filled_up(1, d_h))
     d_x = None
     if with_x:
-        d_x = d_h.new_empty(n_states - 1, n_rows, _filled(n_features, d_h))
+        d_x = d_h.new_empty(n_states - 1, n_rows, filled_up(n_features, d_h))
     if into is None:
         n_sums = n_gates * n_units
         shapes = ((n_sums, n_features), (n_sums, n_units), (n_sums,), (n_sums,))

@@ -1,11 +1,15 @@
 """A plain network by compiled loops: room for what is between, and the calls."""
 
+from itertools import accumulate
+
 import numpy as np
 import torch
 
-from sklearn_rnn.kernels._fused import CELLS, ONE
+from sklearn_rnn.kernels._fused import CELLS, ONE, filled_up
 from sklearn_rnn.kernels._optional import loops
 
+# Parts of the room begin at multiples of so many numbers.
+ALIGNMENT = 16
 NOTHING = {dtype: np.empty(0, dtype=type(one)) for dtype, one in ONE.items()}
 
 
@@ -30,26 +34,18 @@ class PlainLoops:
     """
 
     def __init__(self, cell, layers, weight, bias, each, learns=True):
+        self._layer_loops = loops("_compiled")
         self._loops = loops("_network_loops")
-        self._layers, self._head = layers, (weight, bias)
-        self._cell, n_gates, _ = CELLS[cell]
+        self._weights = [*layers, (weight, bias)]  # kept: their addresses are used
+        self._code, self._n_gates, self._n_slopes = CELLS[cell]
         self._each = each
         self._one = ONE[weight.dtype]
         self._like = weight.detach()
-        lanes = self._loops.n_lanes(weight.dtype.itemsize)
-        n_outputs, self.n_units = weight.shape
-        self.n_features = layers[0][0].shape[1]
-        self._width, self._filled, self._wide = (
-            -(-n // lanes) * lanes for n in (self.n_units, self.n_features, n_outputs)
-        )
-        self._n_outputs, self._n_gates = n_outputs, n_gates
-        self._rest = (n_outputs, n_gates, self._loops.rows_at_once(n_gates), lanes)
-        self._addresses = np.array(
-            [[*_addresses(ws, learns), ws[0].shape[1]] for ws in layers]
-        )
-        self._head_addresses = np.array(_addresses(self._head, learns))
-        self._room = self._x = self._like.new_empty(0)
-        self._shape = self._whole = None
+        self._n_outputs, self._n_units = weight.shape
+        self._addresses = [_addresses(ws, learns) for ws in self._weights]
+        self._n_features = layers[0][0].shape[1]
+        self._room = self._like.new_empty(0)
+        self._shape = None
 
     def scale(self, x, center, factor):
         """Take a batch in as ``(x - center) * factor``, computed in double.
@@ -64,7 +60,7 @@ class PlainLoops:
         self._make_room(x.shape)
         if x.dtype not in ONE:
             x = x.double()
-        self._loops.scale(x.numpy(), center, factor, self._x_array)
+        self._loops.scale(x.numpy(), center, factor, self._arrays[0])
 
     def take(self, x):
         """Take a batch in as it is.
@@ -78,42 +74,72 @@ class PlainLoops:
         self._x.copy_(x)
 
     def _make_room(self, shape):
+        """Find a place for all that a batch of this shape needs."""
         if shape == self._shape:
             return
-        self._shape = shape
-        n_steps, n_rows, n_features = shape
+        self._shape = n_steps, n_rows, n_features = shape
+        lanes = self._layer_loops.n_lanes(self._like.itemsize)
+        width, filled, wide = (
+            -(-n // lanes) * lanes for n in (self._n_units, n_features, self._n_outputs)
+        )
         n_read = n_steps * n_rows if self._each else n_rows
-        n_numbers, outputs, slopes = self._loops.room_for(
-            len(self._layers),
-            n_steps,
-            n_rows,
-            n_read,
-            (self._filled, self._width, self._n_gates, self._wide),
-        )
-        n_inputs = n_steps * n_rows * n_features
-        if len(self._room) < n_numbers + n_inputs:
-            self._room = self._like.new_empty(n_numbers + n_inputs)
-        self._x = self._room[n_numbers : n_numbers + n_inputs].view(shape)
-        self._x_array = self._x.numpy()
-        self._x_address = self._x.data_ptr()
+        n_numbers = n_steps * n_rows * width
+        n_states = n_numbers + n_rows * width
+        of_layer = [self._n_gates * n_numbers, n_states, n_states]
+        n_below = max(n_numbers, n_steps * n_rows * filled)
+        # The last tiles of derivatives read a register further than there are any.
+        sizes = [n_steps * n_rows * n_features, *of_layer * (len(self._weights) - 1)]
+        sizes += [self._n_slopes * n_numbers + lanes, n_below, n_below]
+        sizes += [2 * n_rows * width, n_read * wide, n_read * wide + lanes]
+        ends = list(accumulate(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes))
+        if len(self._room) < ends[-1]:
+            self._room = self._like.new_empty(ends[-1])
+        parts = [
+            self._room[end - -(-size // ALIGNMENT) * ALIGNMENT :][:size]
+            for end, size in zip(ends, sizes, strict=True)
+        ]
+        self._x = parts[0].view(shape)
+        *of_layers, slopes, d_states, d_below, carry, outputs, d_outputs = parts[1:]
+        self._states = [states.view(-1, n_rows, width) for states in of_layers[1::3]]
+        self._extra = [extra.view(-1, n_rows, width) for extra in of_layers[2::3]]
+        self._gates = [gates.data_ptr() for gates in of_layers[::3]]
+        self._slopes, self._d_states, self._d_below = slopes, d_states, d_below
+        self._carry = carry.view(2, n_rows, width)
         # A step's rows lie together: (T, N, outputs) where every step is read.
-        places = (n_steps, n_rows, self._wide) if self._each else (n_rows, self._wide)
-        self._outputs, self._slopes = (
-            self._room[begin : begin + n_read * self._wide].view(places)
-            for begin in (outputs, slopes)
-        )
-        self._outputs_array = self._outputs.numpy()
-        self._slopes_array = self._slopes.numpy()
+        places = (n_steps, n_rows, wide) if self._each else (n_rows, wide)
+        self._outputs = outputs.view(places)
+        self._d_outputs = d_outputs[: n_read * wide].view(places)
         self._whole = np.full(n_rows, n_steps)
-        self._sizes = (
-            n_steps,
-            int(self._each),
-            self.n_units,
-            self._width,
-            self._filled,
-            self._wide,
-            *self._rest,
+        self._head_sizes = (
+            *(n_read, self._n_units, width, wide, self._n_outputs, lanes),
         )
+        at_once = self._layer_loops.rows_at_once(self._n_gates)
+        self._sizes = [
+            (n_steps, n_in, by, self._n_units, width, self._n_gates, at_once, lanes, 0)
+            for n_in, by in [(n_features, n_features)]
+            + [(self._n_units, width)] * (len(self._weights) - 2)
+        ]
+        self._arrays = self._x.numpy(), self._outputs.numpy(), self._d_outputs.numpy()
+
+    def _of_layers(self):
+        """Return of each layer: inputs, weights, gates, states, other states, sizes."""
+        inputs = [self._x, *(states[1:] for states in self._states)]
+        return list(
+            zip(
+                [x.data_ptr() for x in inputs[:-1]],
+                self._addresses[:-1],
+                self._gates,
+                [states.data_ptr() for states in self._states],
+                [extra.data_ptr() for extra in self._extra],
+                self._sizes,
+                strict=True,
+            )
+        )
+
+    def _read(self):
+        """Return the address of the states that the head reads."""
+        states = self._states[-1]
+        return (states[1:] if self._each else states[-1]).data_ptr()
 
     def forward(self, lengths=None):
         """Run the batch that was taken in forwards.
@@ -129,17 +155,19 @@ class PlainLoops:
             The next batch overwrites it.
         """
         self._lengths = self._whole if lengths is None else lengths.numpy()
-        self._arguments = (
-            self._cell,
-            self._one,
-            self._x_address,
-            self._addresses,
-            self._head_addresses,
-            self._lengths,
-            self._room.data_ptr(),
-            self._sizes,
+        for states, extra in zip(self._states, self._extra, strict=True):
+            states[0].zero_()
+            extra[0].zero_()
+        for x, weights, gates, states, extra, sizes in self._of_layers():
+            self._layer_loops.forward(
+                *(self._code, self._one, x, *weights[:4], gates, states, extra),
+                *(self._lengths, sizes),
+            )
+        weight, bias, *_ = self._addresses[-1]
+        outputs = self._outputs.data_ptr()
+        self._loops.head_forward(
+            self._one, self._read(), weight, bias, outputs, self._head_sizes
         )
-        self._loops.network_forward(*self._arguments)
         return self._outputs[..., : self._n_outputs]
 
     def simple_loss(self, loss, targets, weights, share):
@@ -162,7 +190,8 @@ class PlainLoops:
             The loss, before it is multiplied.
         """
         weights = NOTHING[self._like.dtype] if weights is None else weights.numpy()
-        arguments = self._outputs_array, targets.numpy(), weights, self._slopes_array
+        _, outputs, slopes = self._arrays
+        arguments = outputs, targets.numpy(), weights, slopes
         if loss == "squared_error":
             return self._loops.squared_error(*arguments, share)
         return self._loops.log_loss(*arguments, share, self._n_outputs)
@@ -175,8 +204,8 @@ class PlainLoops:
         d_outputs : Tensor of the shape of the outputs
             Of the loss.
         """
-        self._slopes[..., : self._n_outputs] = d_outputs
-        self._slopes[..., self._n_outputs :] = 0
+        self._d_outputs.zero_()
+        self._d_outputs[..., : self._n_outputs] = d_outputs
 
     def backward(self, with_x=False):
         """Run the slopes back, and add the gradient to the weights'.
@@ -191,12 +220,38 @@ class PlainLoops:
         Tensor of shape (T, N, F) or None
             Those derivatives.
         """
-        d_x = None
-        if with_x:
-            n_steps, n_rows, n_features = self._shape
-            d_x = self._like.new_empty(n_steps, n_rows, self._filled)
-        self._loops.network_backward(*self._arguments, d_x.data_ptr() if with_x else 0)
-        return d_x[:, :, :n_features] if with_x else None
+        _, n_rows, n_features = self._shape
+        self._carry.zero_()
+        d_states, d_below = self._d_states, self._d_below
+        if not self._each:  # zeros stand for all steps; the last state's are carried
+            d_states[: self._carry[0].numel()].zero_()
+        weight, _, d_weight, d_bias = self._addresses[-1]
+        self._loops.head_backward(
+            *(self._one, self._read(), weight, self._d_outputs.data_ptr()),
+            *(d_weight, d_bias, (d_states if self._each else self._carry).data_ptr()),
+            self._head_sizes,
+        )
+        every_step = int(self._each)
+        layers = self._of_layers()
+        for k in reversed(range(len(layers))):
+            x, weights, gates, states, extra, sizes = layers[k]
+            down = d_below.data_ptr() if k or with_x else 0
+            self._layer_loops.backward(
+                *(self._code, self._one, x, *weights[:2], gates, states, extra),
+                *(self._lengths, d_states.data_ptr(), every_step),
+                *(self._carry[0].data_ptr(), self._carry[1].data_ptr()),
+                *(self._slopes.data_ptr(), down, *weights[4:], sizes),
+            )
+            d_states, d_below, every_step = d_below, d_states, 1
+            self._carry.zero_()
+        if not with_x:
+            return None
+        n_numbers = self._x.numel() // n_features * filled_up(n_features, self._x)
+        return (
+            d_states[:n_numbers]
+            .view(-1, n_rows, filled_up(n_features, self._x))[:, :, :n_features]
+            .clone()
+        )
 
 
 def _addresses(weights, learns):

@@ -175,15 +175,19 @@ def test_estimators_learn_the_same_with_either_kernel(cell, bidirectional):
 
 
 def test_auto_takes_the_loops_for_small_networks_on_a_processor():
-    assert choose_kernel("auto", "gru", 32, "cpu") == "numba"
-    assert choose_kernel("auto", "gru", 4096, "cpu") == "torch"
-    assert choose_kernel("auto", "gru", 32, "cuda") == "torch"
-    assert choose_kernel("torch", "gru", 32, "cpu") == "torch"
+    single, double, half = torch.float32, torch.float64, torch.bfloat16
+    assert choose_kernel("auto", "gru", 32, single, "cpu") == "numba"
+    assert choose_kernel("auto", "gru", 4096, single, "cpu") == "torch"
+    assert choose_kernel("auto", "lstm", 128, single, "cpu") == "torch"
+    assert choose_kernel("auto", "lstm", 128, double, "cpu") == "numba"
+    assert choose_kernel("auto", "gru", 32, half, "cpu") == "torch"
+    assert choose_kernel("auto", "gru", 32, single, "cuda") == "torch"
+    assert choose_kernel("torch", "gru", 32, single, "cpu") == "torch"
 
 
 def test_the_loops_are_refused_on_another_device():
     with pytest.raises(ValueError, match='kernel="numba" computes on the CPU'):
-        choose_kernel("numba", "gru", 32, "cuda")
+        choose_kernel("numba", "gru", 32, torch.float32, "cuda")
 
 
 WITHOUT_NUMBA = """
