@@ -10,7 +10,7 @@ KERNELS = ("numba", "torch")
 MOST_UNITS = {"rnn": 256, "rnn_relu": 256, "gru": 256, "lstm": 256}
 
 
-def choose_kernel(kernel, cell, n_units, device):
+def choose_kernel(kernel, cell, n_units, device, mixed=False):
     """Choose what computes the recurrence.
 
     Parameters
@@ -23,19 +23,22 @@ def choose_kernel(kernel, cell, n_units, device):
         Units of a layer and direction.
     device : torch.device or str
         Where the network is.
+    mixed : bool, default=False
+        Whether it trains in mixed precision.
 
     Returns
     -------
     {"numba", "torch"}
         For "auto" the compiled loops where Numba is installed, the network is on
-        the CPU, and the table says that they are faster.
+        the CPU, the precision is not mixed, and the table says that they are faster.
 
     Raises
     ------
     ImportError
         If "numba" was asked for and is not installed.
     ValueError
-        If it was asked for and the network is not on the CPU.
+        If it was asked for and the network is not on the CPU, or the precision is
+        mixed.
 
     Examples
     --------
@@ -45,9 +48,15 @@ def choose_kernel(kernel, cell, n_units, device):
     """
     on_cpu = torch.device(device).type == "cpu"
     if kernel == "auto":
-        wins = on_cpu and n_units <= MOST_UNITS[cell] and numba_is_installed()
+        can = on_cpu and not mixed
+        wins = can and n_units <= MOST_UNITS[cell] and numba_is_installed()
         return "numba" if wins else "torch"
     if kernel == "numba":
+        if mixed:
+            raise ValueError(
+                'kernel="numba" computes in one precision, and dtype="mixed" asks for '
+                'two. Set kernel="auto" or dtype="float32".'
+            )
         if not on_cpu:
             raise ValueError(
                 f'kernel="numba" computes on the CPU, and device={str(device)!r} is '

@@ -186,6 +186,12 @@ def test_the_loops_are_refused_on_another_device():
         choose_kernel("numba", "gru", 32, "cuda")
 
 
+def test_mixed_precision_is_torchs_alone():
+    assert choose_kernel("auto", "gru", 32, "cpu", mixed=True) == "torch"
+    with pytest.raises(ValueError, match="computes in one precision"):
+        choose_kernel("numba", "gru", 32, "cpu", mixed=True)
+
+
 WITHOUT_NUMBA = """
 import sys
 sys.modules["numba"] = None

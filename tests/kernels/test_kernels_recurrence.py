@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sklearn_rnn.kernels import CELLS, recurrence
+from sklearn_rnn.kernels._recurrence import pack_weights
 
 N_GATES = {"rnn": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 KERNELS = ("torch", "numba")
@@ -159,3 +160,27 @@ def test_going_on_from_a_state_is_running_through(cell, kernel):
     rest, after = recurrence(cell, x[4:], weights, state, kernel=kernel)
     torch.testing.assert_close(torch.cat([first, rest]), whole, rtol=0, atol=1e-14)
     torch.testing.assert_close(after, at_the_end, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_packed_weights_lie_as_cudnn_reads_them_and_learn_the_same(cell):
+    layer = CELLS[cell](3, 5)
+    weights = list(layer.parameters())
+    packed = pack_weights(weights, torch.float32)
+    begin = packed[0].untyped_storage().data_ptr()
+    for mine, theirs in zip(packed, weights, strict=True):
+        assert torch.equal(mine, theirs)
+        assert mine.is_contiguous()
+        # From the beginning of one storage, in order, without gaps.
+        assert (
+            mine.untyped_storage().data_ptr() == packed[0].untyped_storage().data_ptr()
+        )
+        assert mine.data_ptr() == begin
+        begin += 4 * mine.numel()
+    x = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    by_packed, by_own = (
+        torch.autograd.grad(recurrence(cell, x, some)[0].sum(), weights)
+        for some in (packed, weights)
+    )
+    for mine, theirs in zip(by_packed, by_own, strict=True):
+        torch.testing.assert_close(mine, theirs)
