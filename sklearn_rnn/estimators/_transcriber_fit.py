@@ -139,8 +139,8 @@ class TranscriberFit(PairFit):
             subsampling=int(self.subsampling),
         )
 
-    def _make_net(self, network, schedule=(None, None), device=None):
-        super()._make_net(network, schedule, device)
+    def _make_net(self, network, schedule=(None, None), device=None, kernel=None):
+        super()._make_net(network, schedule, device, kernel)
         self.net_.shortest_first = self._shortest_first
 
     def _criterion(self):
