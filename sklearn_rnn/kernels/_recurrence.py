@@ -14,6 +14,8 @@ CELLS = {
     "lstm": torch.nn.LSTM,
     "gru": torch.nn.GRU,
 }
+# The first cuDNN whose recurrence takes bfloat16: 9.13.
+CUDNN_WITH_BFLOAT16 = 91300
 RUNS = {
     "rnn": torch.rnn_tanh,
     "rnn_relu": torch.rnn_relu,
@@ -87,7 +89,7 @@ def _by_torch(cell, x, weights, state):
     if is_mixed:
         # Left to itself autocast gives cuDNN float16, whatever was asked for, and
         # on a CPU casts some cells only.
-        dtype = torch.get_autocast_dtype(device)
+        dtype = _precision(device)
         x, *state = (part.to(dtype) for part in (x, *state))
     if is_mixed or device == "cuda":
         weights = pack_weights(weights, dtype)
@@ -100,6 +102,15 @@ def _by_torch(cell, x, weights, state):
     with torch.autocast(device, enabled=False):
         outputs = RUNS[cell](x, state, weights, *options)
     return [part.to(torch.float32) for part in outputs]
+
+
+def _precision(device):
+    """Return what autocast asks for, or float32 where cuDNN would refuse it."""
+    asked_for = torch.get_autocast_dtype(device)
+    if device != "cuda" or asked_for != torch.bfloat16:
+        return asked_for
+    version = torch.backends.cudnn.version() or 0
+    return asked_for if version >= CUDNN_WITH_BFLOAT16 else torch.float32
 
 
 def pack_weights(weights, dtype):
