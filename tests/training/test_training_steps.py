@@ -1,10 +1,13 @@
 """Steps on a device are those on the host. The CPU stands for the device."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from sklearn_rnn import (
+    DivergenceError,
     RNNClassifier,
     RNNGenerator,
     RNNRegressor,
@@ -21,8 +24,10 @@ from sklearn_rnn.training import (
     steps_for,
 )
 from sklearn_rnn.training import _batches as batches_module
+from sklearn_rnn.training import _clipping as clipping_module
 from sklearn_rnn.training import _inference as inference_module
 from sklearn_rnn.training import _steps as steps_module
+from sklearn_rnn.training import _truncation as truncation_module
 
 
 def dense(dtype="float32"):
@@ -205,3 +210,64 @@ def test_long_sequences_are_predicted_in_pieces_from_the_device(options, request
     expected = network_outputs(model.module_, X, "cpu")
     assert request.getfixturevalue("on_device") == []
     assert torch.equal(network_outputs(model.module_, X, "cpu"), expected)
+
+
+def as_on_a_gpu(monkeypatch):
+    """Nobody looks at a number before the epoch ends."""
+    for module in (clipping_module, truncation_module):
+        monkeypatch.setattr(module, "is_at_hand", lambda tensor: False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clip_norm": None},
+        {"clip_norm": 1e-2, "clip_value": 1e-3},
+        {"bptt_steps": 2},
+        {"bptt_steps": 2, "optimizer": torch.optim.LBFGS, "learning_rate": 0.1},
+    ],
+)
+def test_training_is_the_same_where_nobody_waits_for_numbers(options, monkeypatch):
+    X, y = windows(), np.arange(12.0)
+    options = {**SMALL, "kernel": "torch", "dtype": "float64", **options}
+    usual = RNNRegressor(**options).fit(X, y)
+    as_on_a_gpu(monkeypatch)
+    model = RNNRegressor(**options).fit(X, y)
+    for mine, theirs in zip(model.history_, usual.history_, strict=True):
+        assert mine.keys() == theirs.keys()
+        for name in mine.keys() - {"dur"}:
+            assert isinstance(mine[name], (float, int)), name
+            assert mine[name] == pytest.approx(theirs[name], rel=1e-9), name
+    np.testing.assert_allclose(model.predict(X), usual.predict(X), rtol=1e-9)
+
+
+def test_divergence_is_told_of_where_nobody_waits_for_numbers(monkeypatch):
+    as_on_a_gpu(monkeypatch)
+    model = RNNRegressor(
+        **SMALL, kernel="torch", optimizer="sgd", learning_rate=1e38, clip_norm=None
+    )
+    with pytest.raises(DivergenceError):
+        model.fit(windows(), np.arange(12.0) ** 8)
+    assert np.isfinite(model.predict(windows())).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("dtype", ["float32", "mixed"])
+@pytest.mark.parametrize("cell", ["rnn", "rnn_relu", "lstm", "gru"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"n_layers": 2, "bidirectional": True, "dropout": 0.2, "weight_drop": 0.2},
+        {"n_layers": 2, "residual": True, "layer_norm": True, "pooling": "attention"},
+    ],
+)
+def test_a_gpu_trains_without_a_warning_and_predicts_as_a_cpu(cell, dtype, options):
+    X, y = ragged(), np.arange(12.0)
+    model = RNNRegressor(cell, **SMALL, dtype=dtype, device="cuda", **options)
+    found = model.fit(X, y).predict(X)
+    model.set_params(device="cpu")
+    np.testing.assert_allclose(
+        pickle.loads(pickle.dumps(model)).predict(X), found, rtol=1e-2, atol=1e-2
+    )
