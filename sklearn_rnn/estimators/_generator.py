@@ -140,8 +140,9 @@ None, default="cosine"
     callbacks : skorch callback or list of them, default=None
         Copied, and called during training as by skorch, except those that
         read data sets, such as ``EpochScoring``.
-    dtype : {"float32", "float64"}, default="float32"
-        Precision of the network.
+    dtype : {"float32", "float64", "mixed"}, default="float32"
+        Precision of the network. "mixed" is meant for GPUs: it trains in
+        bfloat16, and keeps weights, gradients and predictions in float32.
     device : str or torch.device, default="cpu"
         Where to train and predict, say "cuda"; "auto" prefers a GPU.
     n_threads : int, default=None
@@ -269,7 +270,7 @@ None, default="cosine"
         tol: float = 1e-4,
         warm_start: bool = False,
         callbacks: Any = None,
-        dtype: Literal["float32", "float64"] = "float32",
+        dtype: Literal["float32", "float64", "mixed"] = "float32",
         device: str | torch.device = "cpu",
         n_threads: int | None = None,
         kernel: Literal["auto", "numba", "torch"] = "auto",

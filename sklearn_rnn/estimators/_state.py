@@ -7,7 +7,12 @@ from sklearn_rnn.kernels import usable_kernel
 from sklearn_rnn.modules import build_network
 from sklearn_rnn.training import usable_device
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# Of weights, gradients and outputs.
+DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "mixed": torch.float32,
+}
 
 
 class PortableState:
@@ -42,7 +47,9 @@ class PortableState:
         network = self._empty_network()
         network.load_state_dict(to_torch(saved["weights"]))
         device = usable_device(self.device)
-        self._make_net(network, device=device, kernel=usable_kernel(self.kernel))
+        # After set_params(kernel=...) it may be one that mixed precision refuses.
+        kernel = "auto" if self._torch_dtype == "mixed" else self.kernel
+        self._make_net(network, device=device, kernel=usable_kernel(kernel))
         self.module_.eval()
         # Moments belong to one optimizer; after set_params(optimizer=...) start anew.
         if type(self.net_.optimizer_).__name__ == saved["optimizer_class"]:

@@ -132,9 +132,11 @@ None, default="cosine"
     callbacks : skorch callback or list of them, default=None
         Copied, and called during training as by skorch, except those that
         read data sets, such as ``EpochScoring``.
-    dtype : {"auto", "float32", "float64"}, default="auto"
+    dtype : {"auto", "float32", "float64", "mixed"}, default="auto"
         Precision of the network. "auto" is float64 while one batch holds all
-        of the data, where it costs nothing, else float32.
+        of the data, where it costs nothing, else float32. "mixed" is
+        meant for GPUs: it trains in bfloat16, and keeps weights, gradients and
+        predictions in float32.
     device : str or torch.device, default="cpu"
         Where to train and predict, say "cuda"; "auto" prefers a GPU.
     n_threads : int, default=None
@@ -261,7 +263,7 @@ None, default="cosine"
         standardize: bool = True,
         warm_start: bool = False,
         callbacks: Any = None,
-        dtype: Literal["auto", "float32", "float64"] = "auto",
+        dtype: Literal["auto", "float32", "float64", "mixed"] = "auto",
         device: str | torch.device = "cpu",
         n_threads: int | None = None,
         kernel: Literal["auto", "numba", "torch"] = "auto",

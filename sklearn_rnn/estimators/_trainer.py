@@ -138,9 +138,13 @@ class Trainer(PortableState, BaseEstimator):
         """Set ``net_`` and ``module_``: a net around `network`, ready to train."""
         device = device or check_device(self.device)
         spec = self._network_spec
-        dtype = next(network.parameters()).dtype
+        network.mixed = self._torch_dtype == "mixed"
         self.kernel_ = choose_kernel(
-            kernel or self.kernel, spec.cell, spec.hidden_size, dtype, device
+            kernel or self.kernel,
+            spec.cell,
+            spec.hidden_size,
+            self._torch_dtype,
+            device,
         )
         network.use_kernel(self.kernel_)
         schedule, scheduler = schedule

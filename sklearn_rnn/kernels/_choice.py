@@ -27,8 +27,8 @@ def choose_kernel(kernel, cell, n_units, dtype, device):
         The cell.
     n_units : int
         Units of a layer and direction.
-    dtype : torch.dtype
-        Of the weights.
+    dtype : {"float32", "float64", "mixed"}
+        Precision that the network trains in.
     device : torch.device or str
         Where the network is.
 
@@ -36,28 +36,33 @@ def choose_kernel(kernel, cell, n_units, dtype, device):
     -------
     {"numba", "torch"}
         For "auto" the compiled loops where Numba is installed, the network is on
-        the CPU, and the table says that they are faster.
+        the CPU, the precision is not mixed, and the table says that they are faster.
 
     Raises
     ------
     ImportError
         If "numba" was asked for and is not installed.
     ValueError
-        If it was asked for and the network is not on the CPU.
+        If it was asked for and the network is not on the CPU, or the precision is
+        mixed.
 
     Examples
     --------
-    >>> import torch
     >>> from sklearn_rnn.kernels import choose_kernel
-    >>> choose_kernel("auto", "gru", 4096, torch.float32, "cpu")
+    >>> choose_kernel("auto", "gru", 4096, "float32", "cpu")
     'torch'
     """
     on_cpu = torch.device(device).type == "cpu"
     if kernel == "auto":
-        at_most = MOST_UNITS[cell].get(str(dtype).removeprefix("torch."), 0)
+        at_most = MOST_UNITS[cell].get(dtype, 0)
         wins = on_cpu and n_units <= at_most and numba_is_installed()
         return "numba" if wins else "torch"
     if kernel == "numba":
+        if dtype == "mixed":
+            raise ValueError(
+                'kernel="numba" computes in one precision, and dtype="mixed" asks for '
+                'two. Set kernel="auto" or dtype="float32".'
+            )
         if not on_cpu:
             raise ValueError(
                 f'kernel="numba" computes on the CPU, and device={str(device)!r} is '

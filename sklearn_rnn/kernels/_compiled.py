@@ -178,7 +178,8 @@ def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths,
             for unit in range(0, width, n_lanes):
                 forward_tile(
                     cell, one, gates, states, extra, address_of(panel),
-                    address_of(bias), n_rows, width, unit, address_of(rest), gates_at, before, after,
+                    address_of(bias), n_rows, width, unit, address_of(rest), gates_at,
+                    before, after,
                 )  # fmt: skip
     keep(panel)
     keep(bias)

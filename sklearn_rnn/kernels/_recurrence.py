@@ -14,6 +14,8 @@ CELLS = {
     "lstm": torch.nn.LSTM,
     "gru": torch.nn.GRU,
 }
+# The first cuDNN whose recurrence takes bfloat16: 9.13.
+CUDNN_WITH_BFLOAT16 = 91300
 RUNS = {
     "rnn": torch.rnn_tanh,
     "rnn_relu": torch.rnn_relu,
@@ -74,14 +76,65 @@ def recurrence(
         state = (zero, zero) if cell == "lstm" else (zero,)
     if reverse:
         x = reverse_steps(x, lengths)
+    states, *state = _by_torch(cell, x, weights, state)
+    if reverse:
+        states = reverse_steps(states, lengths)
+    return states, tuple(state)
+
+
+def _by_torch(cell, x, weights, state):
+    """Return the states and what follows the last step, in the weights' precision."""
+    device, dtype = x.device.type, weights[0].dtype
+    is_mixed = torch.is_autocast_enabled(device)
+    if is_mixed:
+        # Left to itself autocast gives cuDNN float16, whatever was asked for, and
+        # on a CPU casts some cells only.
+        dtype = _precision(device)
+        x, *state = (part.to(dtype) for part in (x, *state))
+    if is_mixed or device == "cuda":
+        weights = pack_weights(weights, dtype)
     # has_biases, num_layers, dropout, train, bidirectional, batch_first; cuDNN
     # keeps what backward needs only when told that it trains.
     options = (True, 1, 0.0, torch.is_grad_enabled(), False, False)
     state = state if cell == "lstm" else state[0]
-    states, *state = RUNS[cell](x, state, weights, *options)
-    if reverse:
-        states = reverse_steps(states, lengths)
-    return states, tuple(state)
+    if not is_mixed:
+        return RUNS[cell](x, state, weights, *options)
+    with torch.autocast(device, enabled=False):
+        outputs = RUNS[cell](x, state, weights, *options)
+    return [part.to(torch.float32) for part in outputs]
+
+
+def _precision(device):
+    """Return what autocast asks for, or float32 where cuDNN would refuse it."""
+    asked_for = torch.get_autocast_dtype(device)
+    if device != "cuda" or asked_for != torch.bfloat16:
+        return asked_for
+    version = torch.backends.cudnn.version() or 0
+    return asked_for if version >= CUDNN_WITH_BFLOAT16 else torch.float32
+
+
+def pack_weights(weights, dtype):
+    """Copy the weights of one layer and direction into one piece of memory.
+
+    cuDNN reads them from the beginning of their storage, in this order and without
+    gaps. Where they lie otherwise (weights of several layers in one tensor, dropped
+    ones) torch copies them at every call as well, and warns.
+
+    Parameters
+    ----------
+    weights : list of Tensor
+        ``weight_ih, weight_hh, bias_ih, bias_hh``.
+    dtype : torch.dtype
+        Of the copies.
+
+    Returns
+    -------
+    list of Tensor
+        Views of one new tensor; gradients flow back to `weights`.
+    """
+    flat = torch.cat([weight.reshape(-1) for weight in weights]).to(dtype)
+    parts = flat.split([weight.numel() for weight in weights])
+    return [part.view(w.shape) for part, w in zip(parts, weights, strict=True)]
 
 
 def _by_loops(cell, x, weights, state, lengths, reverse):

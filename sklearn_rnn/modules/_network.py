@@ -9,7 +9,7 @@ from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 from sklearn_rnn.modules._pooling import POOLINGS
-from sklearn_rnn.modules._whole import WholeNetwork, build
+from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,7 @@ class SequenceNetwork(WholeNetwork):
         else:
             self.head = nn.Linear(self.core.output_size, spec.n_outputs)
 
+    @in_mixed_precision
     def forward(self, x, lengths=None):
         """Compute the outputs for a padded batch.
 
@@ -195,6 +196,7 @@ class SequenceNetwork(WholeNetwork):
             return self.read(states)
         return self.head(self.dropout(self.pooling(states, lengths)))
 
+    @in_mixed_precision
     def run(self, x, lengths=None, state=None, new_masks=True):
         """Compute the last layer's states, and what is needed to go on.
 
@@ -246,6 +248,7 @@ class SequenceNetwork(WholeNetwork):
         # Centred in double: a large offset would eat float32's digits.
         return ((x - self.center) * self.factor).to(self.head.weight.dtype)
 
+    @in_mixed_precision
     def read(self, states, new_masks=True):
         """Compute the outputs of every step from its state.
 

@@ -11,7 +11,7 @@ from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 from sklearn_rnn.modules._pooling import LastPooling
-from sklearn_rnn.modules._whole import WholeNetwork, build
+from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
 
 @dataclass(frozen=True)
@@ -289,6 +289,7 @@ class Seq2SeqNetwork(WholeNetwork):
         else:
             self.encoder = self._core(width, spec.bidirectional)
 
+    @in_mixed_precision
     def forward(self, x, lengths, y, y_lengths=None):
         """Compute the logits of the next symbol after every symbol of `y`.
 

@@ -1,11 +1,42 @@
 """What whole networks share: scaled inputs, seeded dropout, and how they are built."""
 
+from functools import wraps
+
 import torch
 from torch import nn
 
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import HeldDropout
 from sklearn_rnn.modules._initialize import initialize
+
+
+def in_mixed_precision(method):
+    """Let a network's method train in bfloat16 where the network is `mixed`.
+
+    Parameters
+    ----------
+    method : callable
+        Of a `WholeNetwork`.
+
+    Returns
+    -------
+    callable
+        The same; a tensor that it returns is of float32 if it would be of bfloat16.
+    """
+
+    @wraps(method)
+    def compute(network, *args, **kwargs):
+        if not (network.mixed and network.training):
+            return method(network, *args, **kwargs)
+        device = network.center.device.type
+        # No cache: what was cast while no gradient was asked for would be kept.
+        with torch.autocast(device, torch.bfloat16, cache_enabled=False):
+            outputs = method(network, *args, **kwargs)
+        if isinstance(outputs, torch.Tensor):
+            return outputs.to(network.head.bias.dtype)
+        return outputs
+
+    return compute
 
 
 class WholeNetwork(nn.Module):
@@ -20,11 +51,15 @@ class WholeNetwork(nn.Module):
     ----------
     center, factor : Tensor of shape (n_features,)
         Numbers enter as ``(x - center) * factor``.
+    mixed : bool
+        Whether the network computes in bfloat16 while it trains, where that is
+        precise enough; its weights and outputs stay what they are. Set from outside.
     """
 
     def __init__(self, spec):
         super().__init__()
         self.spec = spec
+        self.mixed = False
         self.register_buffer("center", torch.zeros(spec.n_features, dtype=torch.double))
         self.register_buffer("factor", torch.ones(spec.n_features, dtype=torch.double))
 

@@ -44,6 +44,7 @@ from sklearn_rnn.training._schedule import (
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._split import validation_split
+from sklearn_rnn.training._steps import StepsOnDevice, StepsOnHost, steps_for
 from sklearn_rnn.training._threads import choose_n_threads, computing, limit_threads
 from sklearn_rnn.training._transcripts import (
     BLANK,
@@ -71,6 +72,8 @@ __all__ = [
     "SequenceDataset",
     "SequenceNet",
     "StepTargets",
+    "StepsOnDevice",
+    "StepsOnHost",
     "TranscriptDataset",
     "Transcripts",
     "WeightSnapshot",
@@ -98,6 +101,7 @@ __all__ = [
     "pieces_to_the_end",
     "run_to_own_ends",
     "step_outputs",
+    "steps_for",
     "to_batch",
     "try_scheduler",
     "usable_device",

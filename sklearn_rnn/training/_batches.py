@@ -1,12 +1,14 @@
 """Whole batches, gathered at once and bucketed by length."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from sklearn_rnn.sequences import SequenceArray
 from sklearn_rnn.training._losses import has_target
+from sklearn_rnn.training._steps import StepsOnHost, steps_for
 
 # Sequences that are longer than this and so many times the median length go into
 # smaller batches: of one long line and many short ones, padding would fill memory.
@@ -18,6 +20,30 @@ BATCHES_PER_BUCKET = 32
 
 class Batched:
     """Part of a dataset that knows its `lengths` and `weights`."""
+
+    @cached_property
+    def _steps(self):
+        return {}
+
+    def steps_of(self, name, device):
+        """Return what gathers the steps of some of the dataset's sequences.
+
+        Parameters
+        ----------
+        name : str
+            The attribute that holds the sequences.
+        device : torch.device or str
+            Where batches go.
+
+        Returns
+        -------
+        StepsOnHost or StepsOnDevice
+            Made once, as long as the dataset lives.
+        """
+        key = name, device
+        if key not in self._steps:
+            self._steps[key] = steps_for(getattr(self, name), device)
+        return self._steps[key]
 
     def by_length(self, rows):
         """Sort some sequences by length; of equals, the first one stays first.
@@ -108,7 +134,8 @@ or StepTargets
             As the loss takes them.
         """
         targets = self.targets[torch.from_numpy(indices)]
-        inputs = to_batch(self.sequences, indices, device, random_state)
+        steps = self.steps_of("sequences", device)
+        inputs = to_batch(self.sequences, indices, device, random_state, steps)
         return inputs, (targets, self.weights_of(indices))
 
     def flat_targets(self):
@@ -159,6 +186,8 @@ class StepTargets:
         self.lengths = lengths
         self.starts = lengths.cumsum(0) - lengths
         self.nothing = float("nan") if values.is_floating_point() else NO_CODE
+        # To ask a GPU how long a batch is would be to wait for it.
+        self._host_lengths = lengths.cpu()
 
     def __len__(self):
         return len(self.lengths)
@@ -176,16 +205,17 @@ class StepTargets:
         Tensor of shape (N, T) or (N, T, n_outputs)
             T is the length of the longest of them.
         """
+        longest = int(self._host_lengths[indices.cpu()].max())
         indices = indices.to(self.values.device)
         starts, lengths = self.starts[indices, None], self.lengths[indices, None]
-        steps = torch.arange(int(lengths.max()), device=self.values.device)
+        steps = torch.arange(longest, device=self.values.device)
         inside = steps < lengths
         targets = self.values[torch.where(inside, starts + steps, 0)]
-        targets[~inside] = self.nothing
-        return targets
+        outside = ~inside.reshape(*inside.shape, *[1] * (targets.ndim - 2))
+        return targets.masked_fill_(outside, self.nothing)
 
 
-def to_batch(sequences, indices, device, random_state=None):
+def to_batch(sequences, indices, device, random_state=None, steps=None):
     """Gather sequences into the arguments of a network's ``forward``.
 
     Parameters
@@ -198,6 +228,8 @@ def to_batch(sequences, indices, device, random_state=None):
         Where the batch goes.
     random_state : numpy.random.RandomState, default=None
         Source of what varies in training; None reads sequences as they are.
+    steps : StepsOnHost or StepsOnDevice, default=None
+        What gathers them, if it was made before.
 
     Returns
     -------
@@ -218,14 +250,11 @@ def to_batch(sequences, indices, device, random_state=None):
     if random_state is not None and sequences.variation is not None:
         sequences = sequences.vary(indices, random_state)
         indices = np.arange(len(indices))
+    if steps is None:
+        steps = StepsOnHost(sequences, device)
+    x, lengths = steps.gather(sequences, indices)
     # Gathered time first, as torch's recurrences read it: the transpose is a view.
-    x = torch.from_numpy(sequences.gather(indices)).to(device).transpose(0, 1)
-    if sequences.common_length is not None:
-        return {"x": x, "lengths": None}
-    lengths = sequences.lengths_of(indices)
-    if (lengths == x.shape[1]).all():
-        return {"x": x, "lengths": None}
-    return {"x": x, "lengths": torch.from_numpy(lengths).to(device)}
+    return {"x": x.transpose(0, 1), "lengths": lengths}
 
 
 class BatchIterator:

@@ -41,6 +41,29 @@ def check_device(device):
     return str(device)
 
 
+def is_at_hand(tensor):
+    """Tell whether to read a tensor's numbers is to wait for nobody.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any.
+
+    Returns
+    -------
+    bool
+        False on a GPU, which has what it is told to compute still before it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training._device import is_at_hand
+    >>> is_at_hand(torch.zeros(1))
+    True
+    """
+    return tensor.device.type == "cpu"
+
+
 def usable_device(device):
     """Return a device's name, or ``"cpu"`` where it cannot be used.
 

@@ -8,6 +8,7 @@ import torch
 
 from sklearn_rnn.training._batches import blocks_by_length, to_batch
 from sklearn_rnn.training._plain_network import is_plain, loops_of, take_batch
+from sklearn_rnn.training._steps import steps_for
 
 # Sequences a block. Always this many, the last block filled up: the kernels
 # behind a matrix product depend on its size, and so would the last bits.
@@ -152,9 +153,10 @@ def step_outputs(network, sequences, device, read):
 
 def _blocks(network, sequences, device):
     """Yield (rows, their states piece by piece) for blocks of sequences."""
+    steps = steps_for(sequences, device, n_passes=1)
     with _evaluating(network):
         for rows in _rows_of_blocks(sequences.lengths):
-            yield rows, _states(network, sequences[rows], device)
+            yield rows, _states(network, sequences[rows], steps)
 
 
 def _rows_of_blocks(lengths):
@@ -169,7 +171,7 @@ def _rows_of_blocks(lengths):
         yield from filled.reshape(-1, size)
 
 
-def _states(network, block, device):
+def _states(network, block, steps):
     longest, everyone = int(block.lengths.max()), np.arange(len(block))
     # A backward direction begins at the end: it needs the sequence whole.
     size = longest if network.core.rnn.bidirectional else LONG
@@ -179,13 +181,12 @@ def _states(network, block, device):
         # What has ended is read at its last step, as padding.
         first = block.starts + np.minimum(begin, block.lengths - 1)
         piece = block.over(first, np.maximum(inside, 1))
-        batch = to_batch(piece, everyone, device)
-        x = batch["x"]
+        x = steps.gather(piece, everyone)[0].transpose(0, 1)
         if begin > 0 and x.shape[1] < FEWEST_STEPS:
             x = torch.cat([x, x[:, -1:].expand(-1, FEWEST_STEPS - x.shape[1], -1)], 1)
         lengths = None
         if (inside < x.shape[1]).any():
-            lengths = torch.from_numpy(inside).to(device)
+            lengths = torch.from_numpy(inside).to(steps.device)
         states, state = network.run(x, lengths, state)
         yield states, lengths
 

@@ -329,6 +329,7 @@ class SequenceNet(NeuralNet):
             else:
                 loss, size, _ = self._update(batch)
             total, n_seen = total + loss * size, n_seen + size
+        total, loss = self._known(float(total)), float(loss)
         if not self._batch_listeners:
             # Some of skorch's callbacks look at an epoch's last batch.
             self.history.new_batch()
@@ -352,9 +353,11 @@ class SequenceNet(NeuralNet):
 
     def _record_gradients(self):
         norms = self._norms
+        if not isinstance(norms[0], float):  # a GPU's, looked at together
+            norms = torch.stack(norms).tolist()
         self.history.record("gradient_norm", sum(norms) / len(norms))
         self.history.record("largest_gradient_norm", max(norms))
-        self.history.record("clipped_share", self._n_clipped / len(norms))
+        self.history.record("clipped_share", float(self._n_clipped) / len(norms))
         self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
 
     def _check_weights(self):
@@ -362,6 +365,12 @@ class SequenceNet(NeuralNet):
         total = sum(values.sum() for values in self._weights.values)
         if not torch.isfinite(total):
             self._raise_divergence(total.item())
+
+    def _known(self, loss):
+        """Return a loss that is finite; one that is not ends training."""
+        if not math.isfinite(loss):
+            self._raise_divergence(loss)
+        return loss
 
     def _raise_divergence(self, loss):
         epoch = len(self.history)
@@ -395,7 +404,7 @@ class SequenceNet(NeuralNet):
         # Pieces follow one another in time: outputs are (N, T, n_outputs).
         y_pred = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
         return {
-            "loss": torch.tensor(loss, dtype=torch.float64),
+            "loss": torch.as_tensor(loss, dtype=torch.float64),
             "n_targets": n_targets,
             "y_pred": y_pred,
         }
@@ -413,8 +422,8 @@ class SequenceNet(NeuralNet):
         ):
             self._tell_progress(share)
             gradient = self._step(compute, batch)
-            if not math.isfinite(gradient.loss):
-                self._raise_divergence(gradient.loss)
+            if isinstance(gradient.loss, float):  # of a GPU's an epoch tells
+                self._known(gradient.loss)
             total += gradient.loss * gradient.n_targets
             n_targets += gradient.n_targets
             outputs.append(gradient.outputs)

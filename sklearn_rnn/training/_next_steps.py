@@ -77,9 +77,9 @@ class NextStepDataset(Batched):
         x, targets = self.gather(indices, device)
         if self.piece is None or x.shape[1] <= self.piece:
             x, targets = x[:, :], targets[:, :]
-        lengths = torch.from_numpy(self.lengths[indices]).to(device)
-        if (lengths == x.shape[1]).all():
-            lengths = None
+        lengths = self.lengths[indices]
+        is_ragged = lengths.min() < x.shape[1]
+        lengths = torch.from_numpy(lengths).to(device) if is_ragged else None
         return {"x": x, "lengths": lengths}, (targets, self.weights_of(indices))
 
     def gather(self, indices, device):
@@ -97,9 +97,10 @@ class NextStepDataset(Batched):
         x, targets : GatheredSteps
             Steps, and what follows each of them.
         """
-        x = GatheredSteps(self.sequences, indices, device)
+        steps = self.steps_of("sequences", device)
+        x = GatheredSteps(self.sequences, indices, steps)
         kind = "frames" if self.of_frames else "ids"
-        return x, GatheredSteps(self.sequences, indices, device, targets=kind)
+        return x, GatheredSteps(self.sequences, indices, steps, targets=kind)
 
 
 class GatheredSteps:
@@ -111,8 +112,8 @@ class GatheredSteps:
         Where to read.
     indices : ndarray of int
         Which sequences.
-    device : torch.device or str
-        Where steps go.
+    steps : StepsOnHost or StepsOnDevice
+        What reads them.
     targets : {"ids", "frames"} or None, default=None
         What targets are, of which step t is the sequence's step t + 1, and -1
         after its end. None reads the steps as they are.
@@ -123,11 +124,10 @@ class GatheredSteps:
         ``(N, T)``.
     """
 
-    def __init__(self, sequences, indices, device, targets=None):
-        self.values = sequences.values
-        self.first = sequences.starts[indices, None] + (targets is not None)
-        self.lengths = sequences.lengths[indices, None] - 1
-        self.device = device
+    def __init__(self, sequences, indices, steps, targets=None):
+        self.steps = steps
+        self.first = sequences.starts[indices] + (targets is not None)
+        self.lengths = sequences.lengths[indices] - 1
         self.targets = targets
         self.shape = (len(indices), int(self.lengths.max()))
 
@@ -144,18 +144,16 @@ class GatheredSteps:
         Tensor of shape (N, steps, n_features), or (N, steps)
             Targets that are ids have no last dimension.
         """
-        steps = np.arange(self.shape[1])[key[1]]
-        rows = self.first + np.minimum(steps, self.lengths - 1)
+        steps = range(self.shape[1])[key[1]]
         # Gathered time first, as torch's recurrences read it: the transpose is a view.
-        gathered = torch.from_numpy(self.values.take(rows.T, axis=0)).to(self.device)
-        gathered = gathered.transpose(0, 1)
+        gathered = self.steps.take(self.first, self.lengths, steps).transpose(0, 1)
         if self.targets is None:
             return gathered
-        ended = torch.from_numpy(steps >= self.lengths).to(self.device)
-        targets = gathered.long()
-        targets = targets.squeeze(2) if self.targets == "ids" else targets
-        targets[ended] = NO_CODE
-        return targets
+        device = self.steps.device
+        steps = torch.arange(steps.start, steps.stop, device=device)
+        ended = steps >= torch.from_numpy(self.lengths).to(device)[:, None]
+        targets = gathered.long().masked_fill(ended[:, :, None], NO_CODE)
+        return targets.squeeze(2) if self.targets == "ids" else targets
 
 
 @torch.inference_mode()

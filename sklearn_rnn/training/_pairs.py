@@ -112,21 +112,19 @@ class PairDataset(Batched):
             As the loss takes them: the targets without their first symbol, -1
             after the end; weights of shape (N,) or None.
         """
-        inputs = to_batch(self.sources, indices, device, random_state)
+        steps = self.steps_of("sources", device)
+        inputs = to_batch(self.sources, indices, device, random_state, steps)
         n_written = self.written.lengths[indices] - 1
         starts = self.written.starts[indices]
+        written = self.steps_of("written", device)
+        steps = range(int(n_written.max()))
         given, wanted = (
-            torch.from_numpy(self._ids(starts + shift, n_written)).to(device)
+            written.take(starts + shift, n_written, steps)[:, :, 0].T.long()
             for shift in (0, 1)
         )
-        steps = torch.arange(given.shape[1], device=device)
+        steps = torch.arange(len(steps), device=device)
         ended = steps >= torch.from_numpy(n_written).to(device)[:, None]
-        return {**inputs, "y": given}, (
+        return {**inputs, "y": given.contiguous()}, (
             wanted.masked_fill(ended, NO_CODE),
             self.weights_of(indices),
         )
-
-    def _ids(self, starts, lengths):
-        rows = self.written.over(starts, lengths)
-        ids = rows.gather(slice(None))[:, :, 0].T
-        return np.ascontiguousarray(ids, dtype=np.int64)

@@ -124,7 +124,8 @@ class TranscriptDataset(Batched):
             `Transcripts`, and weights of shape (N,) or None, as `CTCLoss` takes
             them.
         """
-        inputs = to_batch(self.sources, indices, device, random_state)
+        steps = self.steps_of("sources", device)
+        inputs = to_batch(self.sources, indices, device, random_state, steps)
         n_symbols = self.n_symbols[indices]
         n_frames = n_joined(self.lengths[indices], self.subsampling)
         classes = np.full((len(indices), n_symbols.max()), NO_CODE)

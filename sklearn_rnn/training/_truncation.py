@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from sklearn_rnn.training._device import is_at_hand
 from sklearn_rnn.training._pieces import (
     pieces_of,
     pieces_to_the_end,
@@ -18,15 +19,15 @@ class Gradient(NamedTuple):
 
     Parameters
     ----------
-    loss : float
-        The mean loss.
+    loss : float or Tensor
+        The mean loss; on a GPU a tensor, which nobody waits for.
     n_targets : int
         Targets that the loss is the mean over.
     outputs : Tensor or None
         Of the network, without history; None if nobody asks for them.
     """
 
-    loss: float
+    loss: float | torch.Tensor
     n_targets: int
     outputs: torch.Tensor | None
 
@@ -100,7 +101,12 @@ def _full_gradient(network, criterion, batch, n_usual, plain):
     outputs = network(**inputs)
     loss = criterion(outputs, targets_and_weights)
     _scaled(loss, n_targets, n_usual).backward()
-    return Gradient(loss.item(), n_targets, outputs.detach())
+    return Gradient(_number(loss), n_targets, outputs.detach())
+
+
+def _number(loss):
+    """Return a loss without history: as a number, where it is at hand."""
+    return loss.item() if is_at_hand(loss) else loss.detach().double()
 
 
 def _scaled(loss, n_targets, n_usual):
@@ -146,7 +152,7 @@ def _piece_gradient(network, criterion, piece, state, after, n_usual):
     loss = criterion(outputs, (piece.targets, piece.weights))
     n_targets = criterion.count(piece.targets)
     _scaled(loss, n_targets, n_usual).backward()
-    return Gradient(loss.item(), n_targets, outputs.detach())
+    return Gradient(_number(loss), n_targets, outputs.detach())
 
 
 def _cut(state):
@@ -191,4 +197,4 @@ def _pooled_gradient(network, criterion, batch, size):
         with torch.no_grad():
             later = summaries[i] if later is None else pooling.join(summaries[i], later)
     n_targets = criterion.count(targets_and_weights[0])
-    return Gradient(loss.item(), n_targets, outputs.detach())
+    return Gradient(_number(loss), n_targets, outputs.detach())

@@ -175,7 +175,7 @@ def test_estimators_learn_the_same_with_either_kernel(cell, bidirectional):
 
 
 def test_auto_takes_the_loops_for_small_networks_on_a_processor():
-    single, double, half = torch.float32, torch.float64, torch.bfloat16
+    single, double, half = "float32", "float64", "mixed"
     assert choose_kernel("auto", "gru", 32, single, "cpu") == "numba"
     assert choose_kernel("auto", "gru", 4096, single, "cpu") == "torch"
     assert choose_kernel("auto", "lstm", 128, single, "cpu") == "torch"
@@ -187,7 +187,13 @@ def test_auto_takes_the_loops_for_small_networks_on_a_processor():
 
 def test_the_loops_are_refused_on_another_device():
     with pytest.raises(ValueError, match='kernel="numba" computes on the CPU'):
-        choose_kernel("numba", "gru", 32, torch.float32, "cuda")
+        choose_kernel("numba", "gru", 32, "float32", "cuda")
+
+
+def test_mixed_precision_is_torchs_alone():
+    assert choose_kernel("auto", "gru", 32, "mixed", "cpu") == "torch"
+    with pytest.raises(ValueError, match="computes in one precision"):
+        choose_kernel("numba", "gru", 32, "mixed", "cpu")
 
 
 WITHOUT_NUMBA = """

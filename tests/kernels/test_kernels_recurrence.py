@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sklearn_rnn.kernels import CELLS, recurrence
+from sklearn_rnn.kernels._recurrence import _precision, pack_weights
 
 N_GATES = {"rnn": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 KERNELS = ("torch", "numba")
@@ -159,3 +160,54 @@ def test_going_on_from_a_state_is_running_through(cell, kernel):
     rest, after = recurrence(cell, x[4:], weights, state, kernel=kernel)
     torch.testing.assert_close(torch.cat([first, rest]), whole, rtol=0, atol=1e-14)
     torch.testing.assert_close(after, at_the_end, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_packed_weights_lie_as_cudnn_reads_them_and_learn_the_same(cell):
+    layer = CELLS[cell](3, 5)
+    weights = list(layer.parameters())
+    packed = pack_weights(weights, torch.float32)
+    begin = packed[0].untyped_storage().data_ptr()
+    for mine, theirs in zip(packed, weights, strict=True):
+        assert torch.equal(mine, theirs)
+        assert mine.is_contiguous()
+        # From the beginning of one storage, in order, without gaps.
+        assert (
+            mine.untyped_storage().data_ptr() == packed[0].untyped_storage().data_ptr()
+        )
+        assert mine.data_ptr() == begin
+        begin += 4 * mine.numel()
+    x = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    by_packed, by_own = (
+        torch.autograd.grad(recurrence(cell, x, some)[0].sum(), weights)
+        for some in (packed, weights)
+    )
+    for mine, theirs in zip(by_packed, by_own, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    "version, expected",
+    [(91300, torch.bfloat16), (91002, torch.float32), (None, torch.float32)],
+)
+def test_a_cudnn_without_bfloat16_computes_in_float32(monkeypatch, version, expected):
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: version)
+    assert _precision("cuda") == expected
+    assert _precision("cpu") == torch.bfloat16
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_under_autocast_every_cell_computes_in_bfloat16_and_returns_float32(
+    cell, reverse
+):
+    weights = list(CELLS[cell](3, 5).parameters())
+    x = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
+    expected, _ = recurrence(cell, x, weights, reverse=reverse)
+    with torch.autocast("cpu", torch.bfloat16):
+        states, last = recurrence(cell, x, weights, reverse=reverse)
+    for values in (states, *last):
+        assert values.dtype == torch.float32
+        assert torch.equal(values, values.bfloat16().float())
+    torch.testing.assert_close(states, expected, rtol=0.05, atol=0.05)
