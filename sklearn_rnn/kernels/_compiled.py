@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from sklearn_rnn.kernels._cells import LSTM, rows_at_once
+from sklearn_rnn.kernels._compiler import compiled
 from sklearn_rnn.kernels._lanes import n_lanes
 from sklearn_rnn.kernels._tiles import (
     OUTER_COLUMNS,
@@ -41,13 +42,13 @@ __all__ = [
 OUTER_DEPTH = 256
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def address_of(array):
     """Return where an array's numbers are; whoever asks has to `keep` it."""
     return np.int64(array.ctypes.data)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def panel_of_rows(weights, depth, width, n_lanes, n_together):
     """Return weights (n_gates, n_units, any) as a tile reads its columns.
 
@@ -67,7 +68,7 @@ def panel_of_rows(weights, depth, width, n_lanes, n_together):
     return panel
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def panel_of_columns(weights, width, n_columns, n_lanes):
     """Return weights (n_gates, n_units, any) as a tile reads them on the way back.
 
@@ -86,7 +87,7 @@ def panel_of_columns(weights, width, n_columns, n_lanes):
     return panel
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _padded_bias(one, address, n_gates, n_units, width):
     """Return a bias (n_gates * n_units) with zeros for the units up to `width`."""
     given = numba.carray(pointer_to(address, one), n_gates * n_units)
@@ -97,7 +98,7 @@ def _padded_bias(one, address, n_gates, n_units, width):
     return padded
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_product(one, a, depth, a_by, panel, start, start_by, out, out_by, n_rows, n):
     """Write ``start + a @ panel`` for all rows and the `n` columns of a panel."""
     n_lanes = n[1]
@@ -111,7 +112,7 @@ def add_product(one, a, depth, a_by, panel, start, start_by, out, out_by, n_rows
             )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths, sizes):
     """Run all rows through all steps.
 
@@ -186,7 +187,7 @@ def forward(cell, one, x, w_ih, w_hh, b_ih, b_hh, gates, states, extra, lengths,
     keep(rest)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def backward(
     cell, one, x, w_ih, w_hh, gates, states, extra, lengths, d_states, every_step,
     carry, carry_c, slopes, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, sizes,
@@ -271,7 +272,7 @@ def backward(
         _write_by_inputs(one, slopes, by, by_inputs, turned, d_x, shape)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _add_biases(one, slopes, by, d_b_ih, d_b_hh, turned, shape):
     """Add sums over all rows to derivatives by both biases (n_gates, n_units)."""
     n_rows, n_sums, n_gates, n_units, width, _ = shape
@@ -290,7 +291,7 @@ def _add_biases(one, slopes, by, d_b_ih, d_b_hh, turned, shape):
             to_b_hh[g, unit] += sums[of_product + unit]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _write_by_inputs(one, slopes, by, weights, turned, d_x, shape):
     """Write derivatives by the inputs, whose features are filled up."""
     n_rows, n_sums, n_gates, n_units, width, n_lanes = shape
@@ -310,7 +311,7 @@ def _write_by_inputs(one, slopes, by, weights, turned, d_x, shape):
     keep(nothing)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def add_weights(one, a, a_by, slopes, by, d_weights, turned, n_columns, sizes):
     """Add ``slopes.T @ a`` to derivatives by weights (n_gates, n_units, n_columns)."""
     n_rows, n_sums, n_gates, n_units, width, n_lanes = sizes

@@ -2,11 +2,12 @@
 
 import math
 
-import numba
 import numpy as np
 
+from sklearn_rnn.kernels._compiler import compiled
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+
+@compiled(fastmath={"reassoc", "contract"})
 def _squares(numbers):
     total = 0.0
     for k in range(len(numbers)):
@@ -15,7 +16,7 @@ def _squares(numbers):
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def clip(gradient, max_norm, max_value):
     """Bound a gradient by value, then by norm.
 
@@ -51,7 +52,7 @@ def clip(gradient, max_norm, max_value):
 
 
 # A division by zero gives infinity, as in NumPy: to look for it would cost registers.
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def adam(values, gradient, mean, square, numbers):
     """Change weights by a step of Adam, as ``torch.optim`` has it.
 

@@ -11,10 +11,11 @@ from sklearn_rnn.kernels._compiled import (
     panel_of_rows,
     pointer_to,
 )
+from sklearn_rnn.kernels._compiler import compiled
 from sklearn_rnn.kernels._tiles import keep
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def scale(x, center, factor, out):
     """Write ``(x - center) * factor``, computed in double, of steps (T, N, F)."""
     for t in range(x.shape[0]):
@@ -23,7 +24,7 @@ def scale(x, center, factor, out):
                 out[t, n, f] = (np.float64(x[t, n, f]) - center[f]) * factor[f]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def head_forward(one, states, weight, bias, outputs, sizes):
     """Compute what a linear head makes of states.
 
@@ -56,7 +57,7 @@ def head_forward(one, states, weight, bias, outputs, sizes):
     keep(panel)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def head_backward(one, states, weight, slopes, d_weight, d_bias, d_states, sizes):
     """Compute derivatives by states, and add those by a linear head's weights.
 
@@ -91,7 +92,7 @@ def head_backward(one, states, weight, slopes, d_weight, d_bias, d_states, sizes
     keep(panel)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def squared_error(outputs, targets, weights, slopes, share):
     """Return the weighted mean squared error; write its slopes, times a share.
 
@@ -119,7 +120,7 @@ def squared_error(outputs, targets, weights, slopes, share):
     return loss / (n_rows * n_outputs)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def log_loss(outputs, codes, weights, slopes, share, n_classes):
     """Return the weighted mean cross-entropy; write its slopes, times a share.
 

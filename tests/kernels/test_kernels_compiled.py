@@ -247,5 +247,23 @@ def test_what_was_compiled_is_kept_on_disk():
     assert forward.stats.cache_path
 
 
+NOWHERE_TO_KEEP = """
+from numba.core import caching
+caching.CacheImpl._locator_classes = []
+import numpy as np
+from sklearn_rnn import RNNRegressor
+from sklearn_rnn.kernels._compiler import compiled
+X = np.arange(12.0).reshape(4, 3)
+assert RNNRegressor(max_epochs=1, kernel="numba").fit(X, X[:, 0]).kernel_ == "numba"
+assert compiled(lambda x: x + 1)(1) == 2
+"""
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_written_each_process_compiles():
+    command = [sys.executable, "-W", "error", "-c", NOWHERE_TO_KEEP]
+    subprocess.run(command, check=True)
+
+
 def weights_of_zeros():
     return [torch.zeros(3, 1), torch.zeros(3, 1), torch.zeros(3), torch.zeros(3)]
