@@ -41,6 +41,7 @@ class PortableState:
     def __setstate__(self, state):
         state = dict(state)
         saved = state.pop("_saved_net", None)
+        state.setdefault("kernel", "auto")  # pickles of version 0.5 have none
         super().__setstate__(state)
         if saved is None:
             return
@@ -52,8 +53,19 @@ class PortableState:
         self._make_net(network, device=device, kernel=usable_kernel(kernel))
         self.module_.eval()
         # Moments belong to one optimizer; after set_params(optimizer=...) start anew.
-        if type(self.net_.optimizer_).__name__ == saved["optimizer_class"]:
-            self.net_.optimizer_.load_state_dict(to_torch(saved["optimizer"]))
+        optimizer, before = self.net_.optimizer_, to_torch(saved["optimizer"])
+        is_same = type(optimizer).__name__ == saved["optimizer_class"]
+        if is_same and _is_of_same_shape(optimizer.state_dict(), before):
+            optimizer.load_state_dict(before)
+
+
+def _is_of_same_shape(one, other):
+    """Tell whether two optimizers' states are of as many tensors, in as many groups.
+
+    Up to version 0.5 each weight had its own.
+    """
+    sizes = ([len(g["params"]) for g in s["param_groups"]] for s in (one, other))
+    return len({tuple(group_sizes) for group_sizes in sizes}) == 1
 
 
 def to_numpy(tree):

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn.estimators._state import to_numpy
 
 OPTIONS = {"hidden_size": 4, "max_epochs": 3, "batch_size": 8, "random_state": 0}
 VARIANTS = [
@@ -342,3 +343,23 @@ def test_the_html_representation_works_fitted_and_not(model):
     html = model.fit(X, y)._repr_html_()
     assert "Fitted" in html
     assert type(model).__name__ in html
+
+
+def test_a_pickle_of_version_0_5_predicts_and_trains_on():
+    """It has no kernel, and moments for each weight by itself."""
+    X = np.random.default_rng(0).normal(size=(30, 5, 2))
+    model = RNNRegressor(max_epochs=2, random_state=0).fit(X, X[:, 0, 0])
+    state = model.__getstate__()
+    del state["kernel"]
+    saved = state["_saved_net"]
+    weights = list(model.module_.parameters())
+    moments = torch.optim.Adam(weights)
+    sum(weight.sum() for weight in weights).backward()
+    moments.step()
+    saved["optimizer"] = to_numpy(moments.state_dict())
+    loaded = RNNRegressor.__new__(RNNRegressor)
+    loaded.__setstate__(state)
+    expected = pickle.loads(pickle.dumps(model)).predict(X)
+    np.testing.assert_array_equal(loaded.predict(X), expected)
+    loaded.set_params(warm_start=True).fit(X, X[:, 0, 0])
+    assert loaded.n_iter_ == 4
