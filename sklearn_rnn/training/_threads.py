@@ -1,11 +1,11 @@
 """How many threads torch uses inside an operation."""
 
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from joblib.parallel import get_active_backend
 
@@ -75,8 +75,8 @@ def computing(n_threads):
     >>> bool(tiny * 0.1 == 0)
     False
     """
-    tiny = np.float32(1e-38)
-    flushes_already = tiny * np.float32(0.1) == 0
+    smallest_normal = sys.float_info.min
+    flushes_already = smallest_normal / 2 == 0
     with limit_threads(n_threads):
         if flushes_already or not torch.set_flush_denormal(True):
             yield

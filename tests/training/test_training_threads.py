@@ -7,6 +7,7 @@ from joblib import Parallel, delayed
 
 from sklearn_rnn.modules import NetworkSpec
 from sklearn_rnn.training import (
+    _threads,
     check_device,
     choose_n_threads,
     limit_threads,
@@ -95,7 +96,9 @@ def counts_in_worker():
         with limit_threads(3):
             seen.append(torch.get_num_threads())
         seen.append(torch.get_num_threads())
-        seen.append(count_in_new_thread())
+        # A thread that begins while another worker sets its count may take that over.
+        with _threads._SETTING:
+            seen.append(count_in_new_thread())
     return [*seen, torch.get_num_threads()]
 
 
