@@ -1,15 +1,20 @@
+import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
+from skorch.callbacks import Callback
 
+from sklearn_rnn import RNNRegressor
 from sklearn_rnn.modules import NetworkSpec
 from sklearn_rnn.training import (
     _threads,
     check_device,
     choose_n_threads,
+    computing,
     limit_threads,
     usable_device,
 )
@@ -135,3 +140,36 @@ def test_a_device_that_is_not_here_is_an_error_that_says_what_to_do(device):
     with pytest.raises(ValueError, match=r"cannot be used here.*device='cpu'"):
         check_device(device)
     assert usable_device(device) == "cpu"
+
+
+def tiny_is_zero():
+    return sys.float_info.min / 2 == 0
+
+
+def test_denormals_are_zero_while_computing_alone():
+    assert not tiny_is_zero()
+    with pytest.raises(RuntimeError), computing(1):
+        assert tiny_is_zero()
+        raise RuntimeError
+    assert not tiny_is_zero()
+
+
+def test_who_takes_denormals_for_zero_goes_on_to():
+    torch.set_flush_denormal(True)
+    try:
+        with computing(1):
+            assert tiny_is_zero()
+        assert tiny_is_zero()
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_estimators_compute_without_denormals():
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            seen.append(tiny_is_zero())
+
+    seen = []
+    RNNRegressor(max_epochs=1, callbacks=[Look()]).fit(np.eye(4), np.arange(4.0))
+    assert seen == [True]
+    assert not tiny_is_zero()
