@@ -31,9 +31,12 @@ class PlainLoops:
         Whether the head reads the state of every step, or the last one.
     learns : bool, default=True
         Whether there is a way back, which adds to the weights' gradients.
+    with_x : bool, default=False
+        Whether it goes back to the inputs.
     """
 
-    def __init__(self, cell, layers, weight, bias, each, learns=True):
+    def __init__(self, cell, layers, weight, bias, each, learns=True, with_x=False):
+        self._learns, self._with_x = learns, with_x
         self._layer_loops = loops("_compiled")
         self._loops = loops("_network_loops")
         self._weights = [*layers, (weight, bias)]  # kept: their addresses are used
@@ -86,11 +89,15 @@ class PlainLoops:
         n_numbers = n_steps * n_rows * width
         n_states = n_numbers + n_rows * width
         of_layer = [self._n_gates * n_numbers, n_states, n_states]
-        n_below = max(n_numbers, n_steps * n_rows * filled)
-        # The last tiles of derivatives read a register further than there are any.
         sizes = [n_steps * n_rows * n_features, *of_layer * (len(self._weights) - 1)]
-        sizes += [self._n_slopes * n_numbers + lanes, n_below, n_below]
-        sizes += [2 * n_rows * width, n_read * wide, n_read * wide + lanes]
+        sizes += [n_read * wide]
+        # The last tiles of derivatives read a register further than there are any.
+        back = [self._n_slopes * n_numbers + lanes, n_read * wide + lanes]
+        back += [
+            2 * n_rows * width,
+            *self._sizes_of_derivatives(n_rows * width, filled),
+        ]
+        sizes += back if self._learns else [0] * len(back)
         ends = list(accumulate(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes))
         if len(self._room) < ends[-1]:
             self._room = self._like.new_empty(ends[-1])
@@ -99,16 +106,16 @@ class PlainLoops:
             for end, size in zip(ends, sizes, strict=True)
         ]
         self._x = parts[0].view(shape)
-        *of_layers, slopes, d_states, d_below, carry, outputs, d_outputs = parts[1:]
+        *of_layers, outputs, slopes, d_outputs, carry, d_states, d_below = parts[1:]
         self._states = [states.view(-1, n_rows, width) for states in of_layers[1::3]]
         self._extra = [extra.view(-1, n_rows, width) for extra in of_layers[2::3]]
         self._gates = [gates.data_ptr() for gates in of_layers[::3]]
         self._slopes, self._d_states, self._d_below = slopes, d_states, d_below
-        self._carry = carry.view(2, n_rows, width)
+        self._carry = carry.view(2, -1, width)
         # A step's rows lie together: (T, N, outputs) where every step is read.
         places = (n_steps, n_rows, wide) if self._each else (n_rows, wide)
         self._outputs = outputs.view(places)
-        self._d_outputs = d_outputs[: n_read * wide].view(places)
+        self._d_outputs = d_outputs[: n_read * wide].view(-1, *places[1:])
         self._whole = np.full(n_rows, n_steps)
         self._head_sizes = (
             *(n_read, self._n_units, width, wide, self._n_outputs, lanes),
@@ -120,6 +127,14 @@ class PlainLoops:
             + [(self._n_units, width)] * (len(self._weights) - 2)
         ]
         self._arrays = self._x.numpy(), self._outputs.numpy(), self._d_outputs.numpy()
+
+    def _sizes_of_derivatives(self, of_step, filled):
+        """Return how many derivatives by states, or by inputs, are kept: twice."""
+        n_steps, n_rows, _ = self._shape
+        if len(self._weights) > 2 or self._with_x:
+            return [n_steps * max(of_step, n_rows * filled * self._with_x)] * 2
+        # Where only the last state is read, zeros stand for all steps.
+        return [n_steps * of_step if self._each else of_step, 0]
 
     def _of_layers(self):
         """Return of each layer: inputs, weights, gates, states, other states, sizes."""
@@ -207,18 +222,13 @@ class PlainLoops:
         self._d_outputs.zero_()
         self._d_outputs[..., : self._n_outputs] = d_outputs
 
-    def backward(self, with_x=False):
+    def backward(self):
         """Run the slopes back, and add the gradient to the weights'.
-
-        Parameters
-        ----------
-        with_x : bool, default=False
-            Whether derivatives by the batch are asked for.
 
         Returns
         -------
         Tensor of shape (T, N, F) or None
-            Those derivatives.
+            Derivatives by the batch, if it goes back so far.
         """
         _, n_rows, n_features = self._shape
         self._carry.zero_()
@@ -235,7 +245,7 @@ class PlainLoops:
         layers = self._of_layers()
         for k in reversed(range(len(layers))):
             x, weights, gates, states, extra, sizes = layers[k]
-            down = d_below.data_ptr() if k or with_x else 0
+            down = d_below.data_ptr() if k or self._with_x else 0
             self._layer_loops.backward(
                 *(self._code, self._one, x, *weights[:2], gates, states, extra),
                 *(self._lengths, d_states.data_ptr(), every_step),
@@ -244,7 +254,7 @@ class PlainLoops:
             )
             d_states, d_below, every_step = d_below, d_states, 1
             self._carry.zero_()
-        if not with_x:
+        if not self._with_x:
             return None
         n_numbers = self._x.numel() // n_features * filled_up(n_features, self._x)
         return (

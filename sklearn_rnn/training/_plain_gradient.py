@@ -84,9 +84,8 @@ class PlainGradient:
             loss = loops.simple_loss(self._simple, *targets_and_weights, share)
         else:
             loss = self._loss_by_torch(outputs, targets_and_weights, share)
-        by_steps = steps is not None and steps.requires_grad
-        d_steps = loops.backward(with_x=by_steps)
-        if by_steps:
+        d_steps = loops.backward()
+        if steps is not None and steps.requires_grad:
             steps.backward(d_steps)
         outputs = self._batch_first(outputs).clone() if self.keeps_outputs else None
         return loss, outputs

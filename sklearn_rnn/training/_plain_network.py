@@ -63,9 +63,15 @@ def loops_of(network, *, learns):
         For the weights where they lie now.
     """
     core, head = network.core, network.head
-    every_step = network.pooling is None
-    weights = core.rnn.all_weights
-    return PlainLoops(core.cell, weights, head.weight, head.bias, every_step, learns)
+    return PlainLoops(
+        core.cell,
+        core.rnn.all_weights,
+        head.weight,
+        head.bias,
+        each=network.pooling is None,
+        learns=learns,
+        with_x=learns and network.spec.n_tokens is not None,
+    )
 
 
 def take_batch(loops, network, x):
