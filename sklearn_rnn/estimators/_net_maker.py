@@ -91,8 +91,14 @@ class NetMaker:
             setattr(net, name, getattr(self, name))
         optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
         options = {"optimizer": optimizer, **options}
+        self._choose_kernel(self.module_, net.device)
+        net.kernel = self.kernel_
         if any(getattr(net, name, None) != value for name, value in options.items()):
-            net.set_params(**options)
+            for name in [name for name in vars(net) if name.startswith("optimizer__")]:
+                delattr(net, name)
+            for name, value in options.items():
+                setattr(net, name, value)
+            net.initialize_optimizer()
         self._learn_class_weights(samples)
         net.criterion_ = self._criterion().to(net.device)
 

@@ -137,16 +137,8 @@ class Trainer(PortableState, BaseEstimator):
     def _make_net(self, network, schedule=(None, None), device=None, kernel=None):
         """Set ``net_`` and ``module_``: a net around `network`, ready to train."""
         device = device or check_device(self.device)
-        spec = self._network_spec
         network.mixed = self._torch_dtype == "mixed"
-        self.kernel_ = choose_kernel(
-            kernel or self.kernel,
-            spec.cell,
-            spec.hidden_size,
-            self._torch_dtype,
-            device,
-        )
-        network.use_kernel(self.kernel_)
+        self._choose_kernel(network, device, kernel)
         schedule, scheduler = schedule
         optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
         self.net_ = SequenceNet(
@@ -172,6 +164,18 @@ class Trainer(PortableState, BaseEstimator):
         self.n_parameters_ = sum(
             p.numel() for p in self.module_.parameters() if p.requires_grad
         )
+
+    def _choose_kernel(self, network, device, kernel=None):
+        """Set ``kernel_``, and let `network` use it."""
+        spec = self._network_spec
+        self.kernel_ = choose_kernel(
+            kernel or self.kernel,
+            spec.cell,
+            spec.hidden_size,
+            self._torch_dtype,
+            device,
+        )
+        network.use_kernel(self.kernel_)
 
     # What is called before each update with the share of training that is done.
     _on_progress = None

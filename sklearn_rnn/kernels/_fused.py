@@ -126,8 +126,9 @@ def fused_forward(cell, x, weights, state=None, lengths=None, reverse=False):
     compiled = loops("_compiled")
     code, n_gates, _ = CELLS[cell]
     n_steps, n_rows, _ = x.shape
-    x = x.contiguous()
     weights = [weight.contiguous() for weight in weights]
+    _check_shapes(cell, x, weights, state, lengths)
+    x = x.contiguous()
     width = filled_up(weights[1].shape[1], x)
     gates = x.new_empty(n_steps, n_rows, n_gates * width)
     states = x.new_empty(n_steps + 1, n_rows, width)
@@ -145,6 +146,32 @@ def fused_forward(cell, x, weights, state=None, lengths=None, reverse=False):
     addresses = map(torch.Tensor.data_ptr, tensors)
     compiled.forward(code, ONE[x.dtype], *addresses, lengths, run.sizes)
     return run
+
+
+def _check_shapes(cell, x, weights, state, lengths):
+    """Refuse what loops would read past the end of."""
+    n_sums, n_units = weights[1].shape
+    n_rows = x.shape[1]
+    expected = [(n_sums, x.shape[2]), (n_sums, n_units), (n_sums,), (n_sums,)]
+    found = [tuple(weight.shape) for weight in weights]
+    is_right = found == expected and n_sums == CELLS[cell].n_gates * n_units
+    for part in state or ():
+        is_right = is_right and part.shape == (1, n_rows, n_units)
+    if lengths is not None:
+        is_right = is_right and lengths.shape == (n_rows,)
+        is_right = is_right and lengths.dtype == torch.int64
+    if not is_right:
+        raise ValueError(
+            f"shapes do not fit together: steps of {tuple(x.shape)}, weights of "
+            f"{found} for cell {cell!r}, states of "
+            f"{[tuple(part.shape) for part in state or ()]}, lengths of "
+            f"{None if lengths is None else (tuple(lengths.shape), lengths.dtype)}."
+        )
+    if any(part.dtype != x.dtype for part in (*weights, *(state or ()))):
+        raise ValueError(
+            f"steps are {x.dtype}, and weights or states another: "
+            f"{[part.dtype for part in (*weights, *(state or ()))]}."
+        )
 
 
 def filled_up(n_numbers, like):

@@ -39,13 +39,16 @@ class PlainLoops:
         self._learns, self._with_x = learns, with_x
         self._layer_loops = loops("_compiled")
         self._loops = loops("_network_loops")
-        self._weights = [*layers, (weight, bias)]  # kept: their addresses are used
+        self._weights = [*layers, (weight, bias)]
+        # The numbers themselves, which their owners may exchange for others.
+        self._held = [w.detach() for ws in self._weights for w in ws]
         self._code, self._n_gates, self._n_slopes = CELLS[cell]
         self._each = each
         self._one = ONE[weight.dtype]
         self._like = weight.detach()
         self._n_outputs, self._n_units = weight.shape
         self._addresses = [_addresses(ws, learns) for ws in self._weights]
+        self._held += [w.grad for ws in self._weights for w in ws if learns]
         self._n_features = layers[0][0].shape[1]
         self._room = self._like.new_empty(0)
         self._shape = None
@@ -80,6 +83,11 @@ class PlainLoops:
         """Find a place for all that a batch of this shape needs."""
         if shape == self._shape:
             return
+        if shape[2] != self._n_features:
+            raise ValueError(
+                f"the batch has {shape[2]} features a step, and the weights are for "
+                f"{self._n_features}."
+            )
         self._shape = n_steps, n_rows, n_features = shape
         lanes = self._layer_loops.n_lanes(self._like.itemsize)
         width, filled, wide = (

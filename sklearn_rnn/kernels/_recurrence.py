@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from sklearn_rnn.kernels._directions import reverse_steps
-from sklearn_rnn.kernels._fused import Fused, fused_forward
+from sklearn_rnn.kernels._fused import ONE, Fused, fused_forward
 
 # Torch's own module of each cell; its parameters are the ones used here.
 CELLS = {
@@ -50,7 +50,8 @@ def recurrence(
         Whether to read each sequence from its own last step to its first.
     kernel : {"torch", "numba"}, default="torch"
         What computes it: torch, or compiled loops, which are faster for small
-        networks. They have first derivatives alone.
+        networks. They have first derivatives alone; torch computes in other precisions
+        than float32 and float64, and on other devices than the CPU.
 
     Returns
     -------
@@ -69,7 +70,7 @@ def recurrence(
     >>> states.ravel(), last.ravel()
     (tensor([0.0000, 0.7616]), tensor([0.7616]))
     """
-    if kernel == "numba":
+    if kernel == "numba" and x.dtype in ONE and x.device.type == "cpu":
         return _by_loops(cell, x, weights, state, lengths, reverse)
     if state is None:
         zero = x.new_zeros(1, x.shape[1], weights[1].shape[1])

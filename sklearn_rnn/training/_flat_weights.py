@@ -7,6 +7,7 @@ zeroing and the optimizer are six times as many calls.
 import math
 
 import torch
+from torch.optim import optimizer as torch_optimizer
 
 from sklearn_rnn.kernels import loops
 from sklearn_rnn.training._clipping import clip_gradients
@@ -25,8 +26,6 @@ class SeparateWeights:
 
     Attributes
     ----------
-    values : list of Tensor
-        The weights.
     is_flat : bool
         Whether they lie in one tensor.
     """
@@ -35,7 +34,21 @@ class SeparateWeights:
 
     def __init__(self, parameters):
         self.parameters = parameters
-        self.values = [parameter.detach() for parameter in parameters]
+
+    @property
+    def values(self):
+        """The weights, a list of tensors."""
+        return [parameter.detach() for parameter in self.parameters]
+
+    def is_tied(self):
+        """Tell whether these are still the weights that training may change.
+
+        Returns
+        -------
+        bool
+            False if somebody gave them other memory, or froze or thawed some.
+        """
+        return True
 
     def clear_gradients(self):
         """Begin a new gradient."""
@@ -76,8 +89,8 @@ class FlatWeights(SeparateWeights):
     Parameters
     ----------
     groups : list of list of Parameter
-        Those that training may change, by the optimizer's options. Their data and
-        gradients become views of this object's.
+        All weights, by the optimizer's options. Data and gradients of those that are
+        not frozen become views of this object's.
 
     Attributes
     ----------
@@ -100,14 +113,16 @@ class FlatWeights(SeparateWeights):
     is_flat = True
 
     def __init__(self, groups):
+        self._are_trained = [(p, p.requires_grad) for group in groups for p in group]
+        groups = [[p for p in group if p.requires_grad] for group in groups]
         super().__init__([parameter for group in groups for parameter in group])
         first = self.parameters[0]
         sizes = [[_aligned(p.numel()) for p in group] for group in groups]
         n_values = sum(map(sum, sizes))
         flat = torch.zeros(n_values, dtype=first.dtype, device=first.device)
-        self.values = [flat]
+        self._flat = flat
         self._gradient = torch.zeros_like(flat)
-        self._views = []
+        self._views, self._addresses = [], []
         self.leaves = []
         end = 0
         for group, group_sizes in zip(groups, sizes, strict=True):
@@ -122,11 +137,31 @@ class FlatWeights(SeparateWeights):
     @torch.no_grad()
     def _take_in(self, parameter, begin):
         inside = slice(begin, begin + parameter.numel())
-        value = self.values[0][inside].view(parameter.shape)
+        value = self._flat[inside].view(parameter.shape)
         value.copy_(parameter)
         parameter.data = value
         parameter.grad = self._gradient[inside].view(parameter.shape)
         self._views.append(parameter.grad)
+        self._addresses.append((value.data_ptr(), value.dtype))
+
+    @property
+    def values(self):
+        """The weights, a list of one tensor."""
+        return [self._flat]
+
+    def is_tied(self):
+        """Tell whether these are still the weights that training may change.
+
+        Returns
+        -------
+        bool
+            False if somebody gave them other memory, or froze or thawed some.
+        """
+        where = [(p.data_ptr(), p.dtype) for p in self.parameters]
+        return where == self._addresses and all(
+            parameter.requires_grad == is_trained
+            for parameter, is_trained in self._are_trained
+        )
 
     def clear_gradients(self):
         """Begin a new gradient."""
@@ -168,11 +203,6 @@ class CompiledWeights(FlatWeights):
         As for `FlatWeights`.
     """
 
-    def __init__(self, groups):
-        super().__init__(groups)
-        self._loops = loops("_flat_loops")
-        self._gradient_array = self._gradient.numpy()
-
     def clip(self, max_norm=None, max_value=None):
         """Bound the gradient.
 
@@ -190,7 +220,7 @@ class CompiledWeights(FlatWeights):
         """
         self.gradients()  # takes in what a callback put elsewhere
         bounds = (math.inf if b is None else float(b) for b in (max_norm, max_value))
-        return self._loops.clip(self._gradient_array, *bounds)
+        return loops("_flat_loops").clip(self._gradient.numpy(), *bounds)
 
     def update(self, optimizer):
         """Let an optimizer change the weights.
@@ -208,7 +238,7 @@ class CompiledWeights(FlatWeights):
             state, decay = optimizer.state[leaf], group["weight_decay"]
             state["step"] += 1
             decays = (0.0, decay) if group["decoupled_weight_decay"] else (decay, 0.0)
-            self._loops.adam(
+            loops("_flat_loops").adam(
                 leaf.detach().numpy(),
                 leaf.grad.numpy(),
                 state["exp_avg"].numpy(),
@@ -233,6 +263,8 @@ def _is_quiet_adam(optimizer):
         and "step" not in vars(optimizer)
         and not optimizer._optimizer_step_pre_hooks
         and not optimizer._optimizer_step_post_hooks
+        and not torch_optimizer._global_optimizer_pre_hooks
+        and not torch_optimizer._global_optimizer_post_hooks
         and not any(g["amsgrad"] or g["maximize"] for g in optimizer.param_groups)
     )
 

@@ -120,23 +120,18 @@ class SequenceNet(NeuralNet):
             Options of the optimizer.
         """
         (groups,), options = super().get_params_for_optimizer(prefix, named_parameters)
-        trained = [[p for p in g["params"] if p.requires_grad] for g in groups]
-        groups = [
-            {**group, "params": parameters}
-            for group, parameters in zip(groups, trained, strict=True)
-            if parameters
-        ]
+        self._plain = None  # it holds the weights where they lay
         # A callback that freezes weights by name needs them one by one.
-        picks = any(
-            isinstance(callback, ParamMapper) for _, callback in self.callbacks_
-        )
-        if is_elementwise(self.optimizer) and not picks:
-            kind = CompiledWeights if self.kernel == "numba" else FlatWeights
-            self._weights = kind([group["params"] for group in groups])
-            for group, leaf in zip(groups, self._weights.leaves, strict=True):
-                group["params"] = [leaf]
-        else:
-            self._weights = SeparateWeights([p for g in groups for p in g["params"]])
+        picks = any(isinstance(one, ParamMapper) for _, one in self.callbacks_)
+        parameters = [group["params"] for group in groups]
+        trains = any(p.requires_grad for group in parameters for p in group)
+        if picks or not trains or not is_elementwise(self.optimizer):
+            self._weights = SeparateWeights([p for group in parameters for p in group])
+            return (groups,), options
+        kind = CompiledWeights if self.kernel == "numba" else FlatWeights
+        self._weights = kind(parameters)
+        for group, leaf in zip(groups, self._weights.leaves, strict=True):
+            group["params"] = [leaf]
         return (groups,), options
 
     def get_iterator(self, dataset, training=False):
@@ -196,7 +191,10 @@ class SequenceNet(NeuralNet):
             pass
         finally:
             self.module_.eval()
-            self.validation = self.patience = None
+            self.validation = self.patience = self._plain = None
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_plain": None}
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train for a number of epochs.
@@ -319,10 +317,7 @@ class SequenceNet(NeuralNet):
         self._set_training(True)
         total, n_seen = 0.0, 0
         self._norms, self._n_clipped = [], 0
-        self._plain = None
-        if self._weights.is_flat:
-            listens = self._batch_listeners
-            self._plain = plain_gradient(self.module_, self.criterion_, listens)
+        self._look_at_weights()
         for batch in iterator:
             if self._batch_listeners:
                 loss, size = self._heard_step(batch, prefix)
@@ -338,9 +333,19 @@ class SequenceNet(NeuralNet):
         self.history.record(f"{prefix}_batch_count", len(iterator))
         self._record_gradients()
 
+    def _look_at_weights(self):
+        """See whether somebody moved, froze or listens to weights, as callbacks may."""
+        if not self._weights.is_tied():
+            self.initialize_optimizer()
+        self._plain = None
+        if self._weights.is_flat:
+            listens = self._batch_listeners
+            self._plain = plain_gradient(self.module_, self.criterion_, listens)
+
     def _heard_step(self, batch, prefix):
         """Update the weights for one batch, and tell whoever listens."""
         self.notify("on_batch_begin", batch=batch, training=True)
+        self._look_at_weights()
         step = self.train_step(batch)
         loss, size = step["loss"].item(), step["n_targets"]
         self._record_batch(prefix, loss, size)

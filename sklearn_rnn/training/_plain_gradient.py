@@ -8,7 +8,12 @@ head, each step back is known beforehand.
 import torch
 
 from sklearn_rnn.training._losses import WeightedLoss
-from sklearn_rnn.training._plain_network import is_plain, loops_of, take_batch
+from sklearn_rnn.training._plain_network import (
+    hides_states,
+    is_plain,
+    loops_of,
+    take_batch,
+)
 
 
 def plain_gradient(network, criterion, keeps_outputs=True):
@@ -28,7 +33,7 @@ def plain_gradient(network, criterion, keeps_outputs=True):
     PlainGradient or None
         None also if some weights are not trained.
     """
-    if not is_plain(network) or network.spec.dropout or network.spec.weight_drop:
+    if not is_plain(network) or hides_states(network):
         return None
     weights = (*network.core.rnn.parameters(), *network.head.parameters())
     if not all(weight.requires_grad for weight in weights):

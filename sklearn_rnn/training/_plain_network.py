@@ -1,6 +1,8 @@
 """Which networks compiled loops compute as a whole."""
 
+import torch
 from torch import nn
+from torch.nn.modules import module as torch_module
 
 from sklearn_rnn.kernels import PlainLoops
 from sklearn_rnn.modules import LastPooling, SequenceNetwork
@@ -24,18 +26,40 @@ def is_plain(network):
     if not isinstance(network, SequenceNetwork) or network.core.kernel != "numba":
         return False
     spec = network.spec
-    weights = [w for layer in network.core.rnn.all_weights for w in layer]
     return (
         not (spec.bidirectional or spec.residual or spec.layer_norm)
         and type(network.pooling) in (LastPooling, type(None))
         and type(network.head) is nn.Linear
-        and all(_is_plain_weight(w) for w in (*weights, *network.head.parameters()))
+        and _has_plain_weights(network)
         and not any(_is_listened_to(module) for module in network.modules())
+        and not any(_module_hooks_of_all())
     )
 
 
-def _is_plain_weight(weight):
-    return type(weight) is nn.Parameter and weight.is_contiguous()
+def _has_plain_weights(network):
+    """Tell whether weights are as the network was built with: nobody changed them."""
+    core, head = network.core.rnn, network.head
+    n_units = core.hidden_size
+    n_sums = len(core.weight_hh_l0)
+    expected, found = [], []
+    for k, layer in enumerate(core.all_weights):
+        n_inputs = core.input_size if k == 0 else n_units
+        expected += [(n_sums, n_inputs), (n_sums, n_units), (n_sums,), (n_sums,)]
+        found += layer
+    n_outputs = head.out_features
+    expected += [(n_outputs, n_units), (n_outputs,)]
+    found += [head.weight, head.bias]
+    dtype = head.weight.dtype
+    return dtype in (torch.float32, torch.float64) and all(
+        type(weight) is nn.Parameter
+        and tuple(weight.shape) == shape
+        and weight.dtype == dtype
+        and weight.device.type == "cpu"
+        and weight.is_contiguous()
+        and not weight._backward_hooks
+        and not weight._post_accumulate_grad_hooks
+        for weight, shape in zip(found, expected, strict=True)
+    )
 
 
 def _is_listened_to(module):
@@ -45,6 +69,34 @@ def _is_listened_to(module):
         or module._backward_hooks
         or module._backward_pre_hooks
     )
+
+
+def _module_hooks_of_all():
+    """Return torch's hooks that hear every module."""
+    return (
+        torch_module._global_forward_hooks,
+        torch_module._global_forward_pre_hooks,
+        torch_module._global_backward_hooks,
+        torch_module._global_backward_pre_hooks,
+    )
+
+
+def hides_states(network):
+    """Tell whether dropout hides states or weights of a network in training.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        Any.
+
+    Returns
+    -------
+    bool
+        Dropout of inputs does not count.
+    """
+    core = network.core
+    dropouts = (network.dropout, *core.dropout, *core.weight_drop.values())
+    return any(dropout.p > 0 for dropout in dropouts)
 
 
 def loops_of(network, *, learns):
@@ -92,7 +144,7 @@ def take_batch(loops, network, x):
         What the core reads, where the loops did not make it themselves.
     """
     spec = network.spec
-    hides = spec.input_dropout and network.training
+    hides = network.input_dropout.p > 0 and network.training
     if spec.n_tokens is None and spec.subsampling == 1 and not hides:
         scaling = network.center.numpy(), network.factor.numpy()
         loops.scale(x.transpose(0, 1), *scaling)

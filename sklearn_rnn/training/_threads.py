@@ -16,6 +16,7 @@ MIN_WORK_PER_THREAD = 10_000_000
 MAX_THREADS = 4  # more were not measured
 
 _SETTING = threading.Lock()
+_STARTED = set()  # numbers of threads that have computed together
 
 
 def choose_n_threads(batch_size, spec):
@@ -78,6 +79,7 @@ def computing(n_threads):
     smallest_normal = sys.float_info.min
     flushes_already = smallest_normal / 2 == 0
     with limit_threads(n_threads):
+        _start_pool(n_threads)
         if flushes_already or not torch.set_flush_denormal(True):
             yield
             return
@@ -85,6 +87,13 @@ def computing(n_threads):
             yield
         finally:
             torch.set_flush_denormal(False)
+
+
+def _start_pool(n_threads):
+    """Let torch's other threads begin now, as they begin with this one's settings."""
+    if n_threads > 1 and n_threads not in _STARTED:
+        _STARTED.add(n_threads)
+        torch.zeros(1 << 20).add_(1.0)
 
 
 @contextmanager
