@@ -180,7 +180,7 @@ None, default="cosine"
     n_parameters_ : int
         Trained numbers in the network.
     kernel_ : {"numba", "torch"}
-        What computes the recurrence.
+        What computes the recurrence on this machine.
     history_ : list of dict
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
