@@ -36,6 +36,7 @@ __all__ = [
     "panel_of_rows",
     "pointer_to",
     "rows_at_once",
+    "write_product",
 ]
 
 # Rows that go into weights' derivatives at a time: what a processor's cache holds.
@@ -110,6 +111,18 @@ def add_product(one, a, depth, a_by, panel, start, start_by, out, out_by, n_rows
                 column * depth, row * start_by + column, start_by,
                 row * out_by + column, out_by,
             )  # fmt: skip
+
+
+@compiled
+def write_product(one, a, depth, a_by, panel, out, n_columns, n_rows, n_lanes):
+    """Write ``a @ panel`` for all rows."""
+    nothing = np.zeros(n_columns, dtype=panel.dtype)
+    add_product(
+        one, a, depth, a_by, address_of(panel), address_of(nothing), np.int64(0), out,
+        n_columns, n_rows, (n_columns, n_lanes),
+    )  # fmt: skip
+    keep(panel)
+    keep(nothing)
 
 
 @compiled
@@ -302,13 +315,7 @@ def _write_by_inputs(one, slopes, by, weights, turned, d_x, shape):
                 ordered[(g + turned) % n_gates, unit, k] = weights[g, unit, k]
     n_columns = -(-weights.shape[2] // n_lanes) * n_lanes
     panel = panel_of_columns(ordered, width, n_columns, n_lanes)
-    nothing = np.zeros(n_columns, dtype=panel.dtype)
-    add_product(
-        one, slopes, n_sums, by, address_of(panel), address_of(nothing), np.int64(0),
-        d_x, n_columns, n_rows, (n_columns, n_lanes),
-    )  # fmt: skip
-    keep(panel)
-    keep(nothing)
+    write_product(one, slopes, n_sums, by, panel, d_x, n_columns, n_rows, n_lanes)
 
 
 @compiled

@@ -10,6 +10,7 @@ from sklearn_rnn.kernels._compiled import (
     panel_of_columns,
     panel_of_rows,
     pointer_to,
+    write_product,
 )
 from sklearn_rnn.kernels._compiler import compiled
 from sklearn_rnn.kernels._tiles import keep
@@ -83,13 +84,7 @@ def head_backward(one, states, weight, slopes, d_weight, d_bias, d_states, sizes
             to_bias[k] += given[row, k]
     weights = numba.carray(pointer_to(weight, one), (1, n_outputs, n_units))
     panel = panel_of_columns(weights, wide, width, n_lanes)
-    nothing = np.zeros(width, dtype=weights.dtype)
-    add_product(
-        one, slopes, wide, wide, address_of(panel), address_of(nothing), np.int64(0),
-        d_states, width, n_rows, (width, n_lanes),
-    )  # fmt: skip
-    keep(nothing)
-    keep(panel)
+    write_product(one, slopes, wide, wide, panel, d_states, width, n_rows, n_lanes)
 
 
 @compiled
