@@ -62,11 +62,17 @@ class PlainLoops:
             Of any type of number.
         center, factor : ndarray of float64 of shape (F,)
             The scaling.
+
+        Returns
+        -------
+        Tensor of shape (T, N, F)
+            What is computed with, of the weights' type.
         """
         self._make_room(x.shape)
         if x.dtype not in ONE:
             x = x.double()
         self._loops.scale(x.numpy(), center, factor, self._arrays[0])
+        return self._x
 
     def take(self, x):
         """Take a batch in as it is.

@@ -144,10 +144,12 @@ def take_batch(loops, network, x):
         What the core reads, where the loops did not make it themselves.
     """
     spec = network.spec
-    hides = network.input_dropout.p > 0 and network.training
-    if spec.n_tokens is None and spec.subsampling == 1 and not hides:
+    if spec.n_tokens is None and spec.subsampling == 1:
         scaling = network.center.numpy(), network.factor.numpy()
-        loops.scale(x.transpose(0, 1), *scaling)
+        scaled = loops.scale(x.transpose(0, 1), *scaling)
+        hidden = network.input_dropout(scaled)
+        if hidden is not scaled:
+            loops.take(hidden)
         return None
     steps = network.steps(x)
     loops.take(steps.detach())

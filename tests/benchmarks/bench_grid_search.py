@@ -87,7 +87,12 @@ def contenders(epochs):
     grid = {"hidden_size": SIZES, "learning_rate": RATES, "batch_size": BATCHES}
     for kernel in kernels:
         ours = RNNRegressor(
-            "gru", max_epochs=epochs, lr_schedule=None, kernel=kernel, random_state=0
+            "gru",
+            max_epochs=epochs,
+            lr_schedule=None,
+            input_dropout=0.0,
+            kernel=kernel,
+            random_state=0,
         )
         for backend in ("loky", "threading"):
             yield f"ours {kernel}", backend, ours, grid

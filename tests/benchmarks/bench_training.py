@@ -118,6 +118,7 @@ def our_model(shape, kernel, max_epochs):
         max_epochs=max_epochs,
         dtype="float32",
         n_threads=1,
+        input_dropout=0.0,  # as the others have none
         kernel=kernel,
     )
 
