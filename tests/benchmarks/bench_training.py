@@ -206,7 +206,7 @@ def start_workers(without, clock):
 def report_compiling(cells):
     """Print what compiled loops cost: once, and once more in each new process."""
     compiled = loops("_compiled")
-    versions = [loop.stats for loop in (loops.forward, loops.backward)]
+    versions = [loop.stats for loop in (compiled.forward, compiled.backward)]
     read = sum(sum(stats.cache_hits.values()) for stats in versions)
     compiled = sum(sum(stats.cache_misses.values()) for stats in versions)
     print(f"\nOur loops were compiled before these times were taken, {read} of", end="")
