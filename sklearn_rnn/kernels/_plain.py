@@ -97,7 +97,8 @@ class PlainLoops:
         self._shape = n_steps, n_rows, n_features = shape
         lanes = self._layer_loops.n_lanes(self._like.itemsize)
         width, filled, wide = (
-            -(-n // lanes) * lanes for n in (self._n_units, n_features, self._n_outputs)
+            filled_up(n, self._like)
+            for n in (self._n_units, n_features, self._n_outputs)
         )
         n_read = n_steps * n_rows if self._each else n_rows
         n_numbers = n_steps * n_rows * width
@@ -112,12 +113,13 @@ class PlainLoops:
             *self._sizes_of_derivatives(n_rows * width, filled),
         ]
         sizes += back if self._learns else [0] * len(back)
-        ends = list(accumulate(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes))
+        aligned = [-(-size // ALIGNMENT) * ALIGNMENT for size in sizes]
+        ends = list(accumulate(aligned))
         if len(self._room) < ends[-1]:
             self._room = self._like.new_empty(ends[-1])
         parts = [
-            self._room[end - -(-size // ALIGNMENT) * ALIGNMENT :][:size]
-            for end, size in zip(ends, sizes, strict=True)
+            self._room[end - taken :][:size]
+            for end, taken, size in zip(ends, aligned, sizes, strict=True)
         ]
         self._x = parts[0].view(shape)
         *of_layers, outputs, slopes, d_outputs, carry, d_states, d_below = parts[1:]
@@ -141,6 +143,7 @@ class PlainLoops:
             + [(self._n_units, width)] * (len(self._weights) - 2)
         ]
         self._arrays = self._x.numpy(), self._outputs.numpy(), self._d_outputs.numpy()
+        self._layers, self._read = self._of_layers(), self._address_of_read()
 
     def _sizes_of_derivatives(self, of_step, filled):
         """Return how many derivatives by states, or by inputs, are kept: twice."""
@@ -165,7 +168,7 @@ class PlainLoops:
             )
         )
 
-    def _read(self):
+    def _address_of_read(self):
         """Return the address of the states that the head reads."""
         states = self._states[-1]
         return (states[1:] if self._each else states[-1]).data_ptr()
@@ -187,7 +190,7 @@ class PlainLoops:
         for states, extra in zip(self._states, self._extra, strict=True):
             states[0].zero_()
             extra[0].zero_()
-        for x, weights, gates, states, extra, sizes in self._of_layers():
+        for x, weights, gates, states, extra, sizes in self._layers:
             self._layer_loops.forward(
                 *(self._code, self._one, x, *weights[:4], gates, states, extra),
                 *(self._lengths, sizes),
@@ -195,7 +198,7 @@ class PlainLoops:
         weight, bias, *_ = self._addresses[-1]
         outputs = self._outputs.data_ptr()
         self._loops.head_forward(
-            self._one, self._read(), weight, bias, outputs, self._head_sizes
+            self._one, self._read, weight, bias, outputs, self._head_sizes
         )
         return self._outputs[..., : self._n_outputs]
 
@@ -251,14 +254,13 @@ class PlainLoops:
             d_states[: self._carry[0].numel()].zero_()
         weight, _, d_weight, d_bias = self._addresses[-1]
         self._loops.head_backward(
-            *(self._one, self._read(), weight, self._d_outputs.data_ptr()),
+            *(self._one, self._read, weight, self._d_outputs.data_ptr()),
             *(d_weight, d_bias, (d_states if self._each else self._carry).data_ptr()),
             self._head_sizes,
         )
         every_step = int(self._each)
-        layers = self._of_layers()
-        for k in reversed(range(len(layers))):
-            x, weights, gates, states, extra, sizes = layers[k]
+        for k in reversed(range(len(self._layers))):
+            x, weights, gates, states, extra, sizes = self._layers[k]
             down = d_below.data_ptr() if k or self._with_x else 0
             self._layer_loops.backward(
                 *(self._code, self._one, x, *weights[:2], gates, states, extra),
