@@ -277,22 +277,3 @@ def test_the_readme_is_finished():
     text = readme.read_text(encoding="utf-8")
     assert "@@" not in text
     assert "TODO" not in text
-
-
-def lines_of_code(path):
-    """Count lines that are neither blank, comment nor docstring."""
-    text = path.read_text(encoding="utf-8")
-    documented = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            documented |= set(range(node.lineno, node.end_lineno + 1))
-    lines = enumerate(text.splitlines(), 1)
-    return sum(
-        bool(line.strip()) and not line.strip().startswith("#") and i not in documented
-        for i, line in lines
-    )
-
-
-def test_no_module_is_long():
-    for path in ROOT.rglob("*.py"):
-        assert lines_of_code(path) <= 300, f"{path}: {lines_of_code(path)} lines"
