@@ -12,8 +12,8 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.model_selection._spans import check_fit, is_int, read_size
 from sklearn_rnn.preprocessing._tables import column_at, is_polars, times_of_frame
-from sklearn_rnn.preprocessing._times import read_times
 from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn.sequences._times import read_times
 
 OWNER = "TimeBlockSplit"
 

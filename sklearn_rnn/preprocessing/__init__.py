@@ -14,11 +14,11 @@ from sklearn_rnn.preprocessing._forecast import (
 from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
 from sklearn_rnn.preprocessing._log_mel import LogMelSpectrogram
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
-from sklearn_rnn.preprocessing._neighbours import freq_of
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
 from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
 from sklearn_rnn.preprocessing._windower import SequenceWindower
+from sklearn_rnn.sequences._neighbours import freq_of
 
 __all__ = [
     "CalendarFeatures",

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._neighbours import CalendarStep, Reach
-from sklearn_rnn.preprocessing._times import read_times, wall_clock
+from sklearn_rnn.sequences._neighbours import CalendarStep, Reach
+from sklearn_rnn.sequences._times import read_times, wall_clock
 
 
 def times_ahead(rule, times, last, n_steps):

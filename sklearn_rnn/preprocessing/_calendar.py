@@ -19,8 +19,8 @@ from sklearn.utils.validation import (
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
 from sklearn_rnn.preprocessing._names import name_ahead
-from sklearn_rnn.preprocessing._neighbours import freq_of, infer_rule, parse_rule
 from sklearn_rnn.preprocessing._tables import is_polars, times_of_frame
+from sklearn_rnn.sequences._neighbours import freq_of, infer_rule, parse_rule
 
 # Each feature as a number.
 NUMBERS = {

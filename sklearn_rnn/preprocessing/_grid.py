@@ -10,7 +10,9 @@ from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import times_ahead
-from sklearn_rnn.preprocessing._neighbours import (
+from sklearn_rnn.preprocessing._series import SeriesRows, read_series
+from sklearn_rnn.preprocessing._tables import frame_column, is_polars, times_of_frame
+from sklearn_rnn.sequences._neighbours import (
     CalendarStep,
     FixedStep,
     Reach,
@@ -19,9 +21,7 @@ from sklearn_rnn.preprocessing._neighbours import (
     parse_rule,
     run_starts,
 )
-from sklearn_rnn.preprocessing._series import SeriesRows, read_series
-from sklearn_rnn.preprocessing._tables import frame_column, is_polars, times_of_frame
-from sklearn_rnn.preprocessing._times import Times
+from sklearn_rnn.sequences._times import Times
 
 # How many places an error lists.
 SHOWN = 3

@@ -8,8 +8,8 @@ import pandas as pd
 from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._times import Times, read_times, times_of_index
 from sklearn_rnn.sequences import SequenceArray, is_list_of_sequences
+from sklearn_rnn.sequences._times import Times, read_times, times_of_index
 
 # Rows copied at a time.
 ROWS_A_BLOCK = 8192

@@ -24,12 +24,6 @@ from sklearn_rnn.preprocessing._history import (
     lead_ins_by_time,
 )
 from sklearn_rnn.preprocessing._missing import fill_table, learn_fill
-from sklearn_rnn.preprocessing._neighbours import (
-    freq_of,
-    infer_rule,
-    parse_rule,
-    run_starts,
-)
 from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.preprocessing._tables import is_table, read_table
@@ -39,6 +33,12 @@ from sklearn_rnn.sequences import (
     check_features,
     check_sequences,
     trailing_windows,
+)
+from sklearn_rnn.sequences._neighbours import (
+    freq_of,
+    infer_rule,
+    parse_rule,
+    run_starts,
 )
 
 NO_TIME = (

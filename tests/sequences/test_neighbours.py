@@ -2,15 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_rnn.preprocessing._neighbours import (
+from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.sequences._neighbours import (
     CalendarStep,
     FixedStep,
     Reach,
     infer_rule,
     run_starts,
 )
-from sklearn_rnn.preprocessing._series import read_series
-from sklearn_rnn.preprocessing._times import read_times
+from sklearn_rnn.sequences._times import read_times
 
 
 def rule_and_runs(index, groups=None):

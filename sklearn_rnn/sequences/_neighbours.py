@@ -9,8 +9,8 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._times import ROWS_A_BLOCK, wall_clock
-from sklearn_rnn.sequences import blocks
+from sklearn_rnn.sequences._coverage import blocks
+from sklearn_rnn.sequences._times import ROWS_A_BLOCK, wall_clock
 
 # The share of pairs of rows that must be one step apart for the rest to count as
 # gaps in a regular series rather than as a series of irregular times.

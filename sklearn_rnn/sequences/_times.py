@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import blocks
+from sklearn_rnn.sequences._coverage import blocks
 
 # Times compared at a time.
 ROWS_A_BLOCK = 2**17
