@@ -11,7 +11,12 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.model_selection._spans import check_fit, is_int, read_size
-from sklearn_rnn.preprocessing._tables import column_at, is_polars, times_of_frame
+from sklearn_rnn.preprocessing._tables import (
+    column_at,
+    first_date_column,
+    is_polars,
+    times_of_frame,
+)
 from sklearn_rnn.sequences import SequenceArray
 from sklearn_rnn.sequences._times import read_times
 
@@ -364,13 +369,9 @@ def _refuse_unnamed_times(X):
             f"X has an index of {X.index.nlevels} levels, {list(X.index.names)}: name "
             f"that of the times in {OWNER}(time=...)."
         )
-    dated = [name for name, dtype in X.dtypes.items() if _holds_dates(dtype)]
-    if dated and X.index.dtype.kind in "iu":
+    dated = first_date_column(X) if X.index.dtype.kind in "iu" else None
+    if dated is not None:
         raise InvalidSequenceError(
-            f"the index of X counts rows, but its column {dated[0]!r} has dates: name "
-            f"it in {OWNER}(time={dated[0]!r}), or drop it if the index is the time."
+            f"the index of X counts rows, but its column {dated!r} has dates: name "
+            f"it in {OWNER}(time={dated!r}), or drop it if the index is the time."
         )
-
-
-def _holds_dates(dtype):
-    return isinstance(dtype, pd.PeriodDtype) or getattr(dtype, "kind", "O") == "M"

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import SequenceArray, is_list_of_sequences
+from sklearn_rnn.sequences import SequenceArray, holds_dates, is_list_of_sequences
 from sklearn_rnn.sequences._times import Times, read_times, times_of_index
 
 # Rows copied at a time.
@@ -250,6 +250,31 @@ def _array_column(X, key, parameter):
     return X[:, key]
 
 
+def first_date_column(X):
+    """Return the name of the first column that holds dates or periods, or None.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Of pandas.
+
+    Returns
+    -------
+    object or None
+    """
+    for j, (name, dtype) in enumerate(X.dtypes.items()):
+        kind = getattr(dtype, "kind", "O")
+        is_plain = isinstance(dtype, np.dtype) and kind != "O"
+        if kind == "M" or (not is_plain and kind != "m" and holds_dates(X.iloc[:, j])):
+            return name
+    return None
+
+
+def first_value(column):
+    """Return the first value of a Series that is not missing, or None."""
+    return next(iter(column.dropna()), None)
+
+
 def _require_features(positions, shape, owner):
     if not positions:
         raise InvalidSequenceError(
@@ -272,14 +297,17 @@ def _numeric_column(column, name, owner):
             return np.where(column.isna(), np.nan, column).astype(np.float64)
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
-            raise kind(_not_numeric(name, dtype, owner, error)) from error
-    raise InvalidSequenceError(_not_numeric(name, dtype, owner))
+            raise kind(_not_numeric(name, column, owner, error)) from error
+    raise InvalidSequenceError(_not_numeric(name, column, owner))
 
 
-def _not_numeric(name, dtype, owner, reason=""):
+def _not_numeric(name, column, owner, reason=""):
+    dtype = column.dtype
     way_out = "encode it as numbers, or name it in group_by= if it tells series apart"
-    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype):
+    if holds_dates(column):
         way_out = "name it in time=, or make it the index"
+        if isinstance(first_value(column), str):
+            way_out = f"turn it into dates with pd.to_datetime, and {way_out}"
     because = f" ({reason})" if reason else ""
     return (
         f"column {name!r} of X holds {dtype}, not numbers{because}. {owner} needs "

@@ -16,6 +16,7 @@ from sklearn_rnn.sequences._step_targets import (
     is_missing,
 )
 from sklearn_rnn.sequences._symbols import SymbolRows, are_ids, check_symbols
+from sklearn_rnn.sequences._times import as_typed_index, holds_dates
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
@@ -44,6 +45,7 @@ __all__ = [
     "UNKNOWN",
     "Vocabulary",
     "are_ids",
+    "as_typed_index",
     "blocks",
     "check_features",
     "check_sequences",
@@ -52,6 +54,7 @@ __all__ = [
     "check_tokens",
     "check_with_padding",
     "flat_rows",
+    "holds_dates",
     "is_list_of_sequences",
     "is_missing",
     "join_windows",
