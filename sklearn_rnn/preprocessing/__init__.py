@@ -17,12 +17,15 @@ from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targ
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
 from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
-from sklearn_rnn.preprocessing._windower import SequenceWindower
-from sklearn_rnn.sequences._neighbours import freq_of
+from sklearn_rnn.preprocessing._windower import NO_TIME, SequenceWindower, row_step_of
+from sklearn_rnn.sequences._neighbours import MONTHLY, RowStep, freq_of
 
 __all__ = [
     "CalendarFeatures",
     "LogMelSpectrogram",
+    "MONTHLY",
+    "NO_TIME",
+    "RowStep",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
@@ -40,6 +43,7 @@ __all__ = [
     "read_grid",
     "read_steps",
     "refuse_breaks",
+    "row_step_of",
     "take_rows",
     "times_ahead",
     "times_of_frame",

@@ -20,7 +20,12 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
 from sklearn_rnn.preprocessing._names import name_ahead
 from sklearn_rnn.preprocessing._tables import is_polars, times_of_frame
-from sklearn_rnn.sequences._neighbours import freq_of, infer_rule, parse_rule
+from sklearn_rnn.sequences._neighbours import (
+    freq_of,
+    infer_rule,
+    is_rows,
+    parse_rule,
+)
 
 # Each feature as a number.
 NUMBERS = {
@@ -71,8 +76,8 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         after that of the row; 0 is the row's own time, "hour_sin". A list
         makes all of these.
     freq : str, offset, Timedelta or number, default=None
-        The time between rows, as for `SequenceWindower`; None finds it in
-        `fit`. Used only for steps ahead.
+        The time between rows, as for `SequenceWindower` but for "rows"; None
+        finds it in `fit`. Used only for steps ahead.
     time : str or int, default=None
         Column that holds the times: dates or periods, which count from their
         start. It stays in the table. None uses the index of a pandas frame.
@@ -382,6 +387,13 @@ def _require_frame(X):
 
 def _find_rule(freq, times):
     """Find the step between the moments of a table, whatever series share them."""
+    if is_rows(freq):
+        raise InvalidSequenceError(
+            "freq='rows' tells nothing of the time of the steps to come, which "
+            "CalendarFeatures(ahead=...) reads: give the time between rows, for "
+            "example freq='B'; or have make_forecast_frame(freq='rows', known=...) put "
+            "the calendar's columns of later rows ahead."
+        )
     if freq is not None:
         return parse_rule(freq, times)
     if not times.labels.is_monotonic_increasing:

@@ -55,10 +55,11 @@ def make_forecast_frame(
         `X` and `Y`, for ``SequenceWindower(missing="mask")`` and
         ``RNNRegressor(missing_targets="ignore")``.
     freq : str, offset, Timedelta or number, default=None
-        The time between rows, as for `SequenceWindower`; None finds it.
+        The time between rows, as for `SequenceWindower`; None finds it. With
+        "rows" no row is missing, whatever the time between two.
     time : str or int, default=None
         Column that holds the times; None uses the index of a pandas frame,
-        unless that holds strings or objects, when nothing is checked.
+        unless that holds names, when nothing is checked.
     group_by : str or int, default=None
         Column that tells several series in one table apart.
 
