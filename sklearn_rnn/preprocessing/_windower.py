@@ -34,6 +34,7 @@ from sklearn_rnn.sequences import (
     check_features,
     check_sequences,
     trailing_windows,
+    warn_of_other_times,
 )
 from sklearn_rnn.sequences._neighbours import (
     ROWS,
@@ -188,8 +189,9 @@ class SequenceWindower(
         X : array-like or DataFrame of shape (n_rows, n_features), or sequences
             The table, of pandas, polars or NumPy. Times increase from row to
             row, inside each series. NaN passes through.
-        y : None
-            Not used.
+        y : object, default=None
+            The targets, one per row. Not used, but for a warning if they have
+            an index of dates that is not that of `X`.
 
         Returns
         -------
@@ -208,9 +210,12 @@ class SequenceWindower(
         WindowHistoryWarning
             If the times follow no step, or gaps cut a tenth of the windows or
             more short.
+        SklearnRNNWarning
+            If `y` has an index of other dates than `X`.
         """
         if is_table(X):
-            self._learn(X)
+            table, *_ = self._learn(X)
+            warn_of_other_times(table.times and table.times.labels, y, stacklevel=3)
         else:
             self._trim(X, reset=True)
         return self
@@ -223,8 +228,8 @@ class SequenceWindower(
         ----------
         X : array-like or DataFrame of shape (n_rows, n_features), or sequences
             The table, as for `fit`.
-        y : None
-            Not used.
+        y : object, default=None
+            The targets, as for `fit`.
 
         Returns
         -------
@@ -238,12 +243,14 @@ class SequenceWindower(
 
         Warns
         -----
-        WindowHistoryWarning
+        WindowHistoryWarning, SklearnRNNWarning
             As `fit` does.
         """
         if not is_table(X):
             return self._trim(X, reset=True)
-        return self._window(*self._learn(X), lead_ins=[])
+        table, series, first = self._learn(X)
+        warn_of_other_times(table.times and table.times.labels, y, stacklevel=3)
+        return self._window(table, series, first, lead_ins=[])
 
     def transform(self, X: SequencesLike) -> SequenceArray:
         """Cut a table into windows, with history from the training data.

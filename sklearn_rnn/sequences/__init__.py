@@ -9,6 +9,7 @@ from sklearn_rnn.sequences._check import (
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._features import check_features
+from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
     StepValues,
     check_step_targets,
@@ -61,4 +62,5 @@ __all__ = [
     "make_windows",
     "sequences_of_ids",
     "trailing_windows",
+    "warn_of_other_times",
 ]

@@ -95,7 +95,7 @@ def times_of_index(index, owner):
             f"the index of X holds {typed.dtype}, which are not times: give X an index "
             "of dates or numbers, or number its rows with df.reset_index(drop=True)."
         )
-    _check_no_written_dates(typed)
+    check_no_written_dates(typed)
     return None
 
 
@@ -161,7 +161,14 @@ def _read_numbers(index):
     return values if values.dtype.kind == "f" else values.astype(np.int64)
 
 
-def check_increasing(times, order, first_of_series):
+SEVERAL = (
+    "If several series share the times, name the column that tells them apart in "
+    "group_by=. If the index is no time, as after shuffling or joining tables, "
+    "renew it with df.reset_index(drop=True)."
+)
+
+
+def check_increasing(times, order, first_of_series, several=SEVERAL):
     """Refuse rows that do not stand in the order of their times.
 
     Parameters
@@ -172,6 +179,8 @@ def check_increasing(times, order, first_of_series):
         The rows, series by series; None where the table has that order.
     first_of_series : ndarray of bool
         Which places of `order` begin a series.
+    several : str, default=SEVERAL
+        What to do about several series, for the message.
 
     Raises
     ------
@@ -183,17 +192,13 @@ def check_increasing(times, order, first_of_series):
         later = slice(begin + 1, end + 1)
         wrong = (ticks[later] <= ticks[begin:end]) & ~first_of_series[later]
         if wrong.any():
-            _refuse_order(times, order, begin + int(np.argmax(wrong)) + 1)
+            place = begin + int(np.argmax(wrong)) + 1
+            _raise_order(times, order, place, several)
 
 
-def _refuse_order(times, order, place):
+def _raise_order(times, order, place, ways_out):
     row, before = (place, place - 1) if order is None else order[[place, place - 1]]
     label, label_before = times.labels[row], times.labels[before]
-    ways_out = (
-        "If several series share the times, name the column that tells them apart in "
-        "group_by=. If the index is no time, as after shuffling or joining tables, "
-        "renew it with df.reset_index(drop=True)."
-    )
     if label == label_before:
         raise InvalidSequenceError(
             f"X has the time {label} twice, in rows {before} and {row}. Drop the "
@@ -399,7 +404,7 @@ def _read_dates(index):
     return Times(ticks, "dates with a time zone", index.tz, index.freq, index)
 
 
-def _check_no_written_dates(index):
+def check_no_written_dates(index):
     """Refuse dates that were read as text, as a CSV file's are by default."""
     written = _written_date(index)
     if written is not None:
