@@ -145,7 +145,7 @@ def backtest(
     0 2024-01-11 2024-01-12        1   11.0        11.0    4.0
     1 2024-01-11 2024-01-13        2   12.0        12.0    5.0
     """
-    refuse_reserved(group_by)
+    refuse_reserved(group_by, data)
     _check_options(refit, stride, season)
     pairs = pair_with_future(
         data,

@@ -23,6 +23,7 @@ from sklearn_rnn.preprocessing import (
     RowStep,
     add_columns,
     as_frame,
+    check_column_key,
     fill_grid,
     frame_column,
     parse_ahead,
@@ -139,7 +140,8 @@ def forecast(
         time = found[0].time if time is None else time
         group_by = found[0].group_by if group_by is None else group_by
         freq = getattr(found[0], "freq_", None) if freq is None else freq
-    refuse_reserved(group_by)
+    check_column_key(time, "time", newest)
+    refuse_reserved(group_by, newest)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))
     masks = any(windower.missing == "mask" for windower in found)
     newest = as_frame(newest, OWNER)

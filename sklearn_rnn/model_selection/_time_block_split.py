@@ -12,6 +12,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.model_selection._spans import check_fit, is_int, read_size
 from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
     column_at,
     first_date_column,
     is_polars,
@@ -183,6 +184,7 @@ class TimeBlockSplit(BaseCrossValidator):
             raise ValueError(
                 f"n_splits={self.n_splits!r} should be an int of at least 1."
             )
+        check_column_key(self.time, "time")
         if self.time is not None and not (
             isinstance(self.time, str) or is_int(self.time)
         ):

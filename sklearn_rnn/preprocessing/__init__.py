@@ -15,7 +15,11 @@ from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
 from sklearn_rnn.preprocessing._log_mel import LogMelSpectrogram
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
-from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
+from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
+    frame_column,
+    times_of_frame,
+)
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
 from sklearn_rnn.preprocessing._windower import NO_TIME, SequenceWindower, row_step_of
 from sklearn_rnn.sequences._neighbours import MONTHLY, RowStep, freq_of
@@ -31,6 +35,7 @@ __all__ = [
     "SequenceWindower",
     "add_columns",
     "as_frame",
+    "check_column_key",
     "fill_grid",
     "frame_column",
     "freq_of",

@@ -19,7 +19,11 @@ from sklearn.utils.validation import (
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
 from sklearn_rnn.preprocessing._names import name_ahead
-from sklearn_rnn.preprocessing._tables import is_polars, times_of_frame
+from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
+    is_polars,
+    times_of_frame,
+)
 from sklearn_rnn.sequences._neighbours import (
     freq_of,
     infer_rule,
@@ -295,6 +299,11 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         tags.input_tags.categorical = True
         tags.input_tags.allow_nan = True
         return tags
+
+    def _validate_params(self):
+        # First, as scikit-learn would only name the types that it allows.
+        check_column_key(self.time, "time")
+        super()._validate_params()
 
     def _read_parameters(self):
         """Check features and steps one by one, which scikit-learn does not."""

@@ -15,7 +15,7 @@ from sklearn_rnn.preprocessing._grid import (
     refuse_missing,
 )
 from sklearn_rnn.preprocessing._names import name_ahead
-from sklearn_rnn.preprocessing._tables import is_polars
+from sklearn_rnn.preprocessing._tables import check_column_key, is_polars
 
 
 def make_forecast_frame(
@@ -162,6 +162,8 @@ def pair_with_future(
     FuturePairs
     """
     data = as_frame(data, owner)
+    check_column_key(time, "time", data)
+    check_column_key(group_by, "group_by", data)
     targets = read_columns(data, target, "target")
     if known is None or (isinstance(known, (list, tuple)) and not known):
         known = []

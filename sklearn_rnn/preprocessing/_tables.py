@@ -1,6 +1,8 @@
 """Tables: features, times and groups read from an array or a frame."""
 
 import sys
+from collections.abc import Hashable
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +12,12 @@ from sklearn.utils.validation import check_array
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import SequenceArray, holds_dates, is_list_of_sequences
 from sklearn_rnn.sequences._times import Times, read_times, times_of_index
+
+# Columns that together tell series apart, at most: more are labels.
+MAX_KEYS = 6
+
+# Letters of a wrong parameter that an error shows.
+MAX_SHOWN = 60
 
 # Rows copied at a time.
 ROWS_A_BLOCK = 8192
@@ -114,6 +122,8 @@ def read_table(X, *, time, group_by, owner):
     ValueError, TypeError
         If a feature is not numeric.
     """
+    check_column_key(time, "time", X)
+    check_column_key(group_by, "group_by", X)
     if not (isinstance(X, pd.DataFrame) or is_polars(X)):
         return _read_array(X, time, group_by, owner)
     if X.shape[0] == 0:
@@ -158,6 +168,73 @@ def times_of_frame(X, time, owner):
     return None if is_polars(X) else times_of_index(X.index, owner)
 
 
+def check_column_key(key, parameter, X=None):
+    """Refuse what names no single column: several of them, or what they hold.
+
+    Parameters
+    ----------
+    key : object
+        As the user gave it.
+    parameter : {"time", "group_by"}
+        Whose value it is.
+    X : object, default=None
+        The table, whose columns may have tuples and other labels as names.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That tells what to do instead.
+    """
+    if key is None or isinstance(key, (str, Integral)):
+        return
+    is_label = isinstance(key, Hashable) and not isinstance(key, (pd.Series, pd.Index))
+    if is_label and (key in list(getattr(X, "columns", ())) or np.ndim(key) == 0):
+        return
+    names = _column_names_in(key, parameter)
+    if not names:
+        raise InvalidSequenceError(
+            f"{parameter} takes the name of one column, or for an array its position, "
+            f"and got {_abridged(key)}. If these are the values, make them a column: "
+            f"df.assign(key=values) and {parameter}='key'."
+        )
+    if len(names) == 1:
+        raise InvalidSequenceError(
+            f"{parameter}={names!r} should be the name itself: "
+            f"{parameter}={names[0]!r}."
+        )
+    raise InvalidSequenceError(
+        f"{parameter} takes one column, and got {len(names)}: {_abridged(names)}. "
+        f"Combine them into one, {_combine(parameter, names)}. Levels of an index "
+        "become columns with df.reset_index()."
+    )
+
+
+def _column_names_in(key, parameter):
+    """Return what seem to be the names of several columns; none if it is values."""
+    if not isinstance(key, (list, tuple, set, pd.Index, np.ndarray)):
+        return []
+    names = list(key)
+    # Positions tell series apart as names do; numbers that are times are values.
+    kinds = (str, Integral) if parameter == "group_by" else str
+    if len(names) > MAX_KEYS or not all(isinstance(name, kinds) for name in names):
+        return []
+    names = [str(name) if isinstance(name, str) else int(name) for name in names]
+    return names if len(set(names)) == len(names) else []
+
+
+def _combine(parameter, names):
+    if parameter == "time":
+        parts = " + ' ' + ".join(f"df[{name!r}].astype(str)" for name in names)
+        return f"for example df.assign(when=pd.to_datetime({parts})) and time='when'"
+    parts = " + '/' + ".join(f"df[{name!r}].astype(str)" for name in names)
+    return f"for example df.assign(series={parts}) and group_by='series'"
+
+
+def _abridged(key):
+    text = " ".join(repr(key).split())
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
 def column_at(X, j):
     """Return column number `j` of a pandas or polars frame as a pandas Series."""
     if not is_polars(X):
@@ -186,6 +263,7 @@ def frame_column(X, key, parameter):
     -------
     Series or Index
     """
+    check_column_key(key, parameter, X)
     names = list(X.columns)
     if key in names:
         return column_at(X, names.index(key))

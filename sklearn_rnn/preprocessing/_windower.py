@@ -27,7 +27,11 @@ from sklearn_rnn.preprocessing._history import (
 from sklearn_rnn.preprocessing._missing import fill_table, learn_fill
 from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._series import read_series
-from sklearn_rnn.preprocessing._tables import is_table, read_table
+from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
+    is_table,
+    read_table,
+)
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
@@ -340,6 +344,12 @@ class SequenceWindower(
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
+
+    def _validate_params(self):
+        # First, as scikit-learn would only name the types that it allows.
+        check_column_key(self.time, "time")
+        check_column_key(self.group_by, "group_by")
+        super()._validate_params()
 
     def _learn(self, X):
         """Find the step of a table, and keep the end of each of its runs."""
