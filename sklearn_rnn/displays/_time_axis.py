@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.sequences import as_typed_index
+from sklearn_rnn.sequences import as_typed_index, to_index
 
 DATES, ZONED_DATES, DURATIONS, NUMBERS = (
     "dates",
@@ -134,7 +134,8 @@ def as_index(column):
     -------
     pandas Index
     """
-    return as_typed_index(pd.Index(column), "the column of times")
+    where = "the column of times"
+    return as_typed_index(to_index(column, where), where)
 
 
 def is_time(index):

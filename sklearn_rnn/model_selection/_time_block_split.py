@@ -19,7 +19,7 @@ from sklearn_rnn.preprocessing._tables import (
     times_of_frame,
 )
 from sklearn_rnn.sequences import SequenceArray
-from sklearn_rnn.sequences._times import read_times
+from sklearn_rnn.sequences._times import read_times, to_index
 
 OWNER = "TimeBlockSplit"
 
@@ -184,7 +184,12 @@ class TimeBlockSplit(BaseCrossValidator):
             raise ValueError(
                 f"n_splits={self.n_splits!r} should be an int of at least 1."
             )
-        check_column_key(self.time, "time")
+        try:
+            check_column_key(self.time, "time")
+        except InvalidSequenceError as error:
+            raise ValueError(
+                f"{error} Times themselves are given to split, as groups."
+            ) from error
         if self.time is not None and not (
             isinstance(self.time, str) or is_int(self.time)
         ):
@@ -232,7 +237,7 @@ class TimeBlockSplit(BaseCrossValidator):
         check_consistent_length(X, groups)
         if is_polars(groups):
             groups = column_at(groups.to_frame(), 0)
-        index = pd.Index(groups)
+        index = to_index(groups, "groups, the times of the rows,")
         try:
             return Timeline.of(read_times(index))
         except InvalidSequenceError as error:
@@ -269,7 +274,7 @@ class TimeBlockSplit(BaseCrossValidator):
             raise InvalidSequenceError(
                 f"time={self.time} names no column of X, an array of {X.shape[1]}."
             )
-        index = pd.Index(X[:, self.time]).infer_objects()
+        index = to_index(X[:, self.time], f"time={self.time!r}")
         return Timeline.of(read_times(index, name=self.time))
 
     def _blocks(self, distinct, sizes):

@@ -264,9 +264,10 @@ def _grid_of_floats(labels, step):
     """Return the grid of times such as 0.1 * k, with the rounding that they have."""
     places = np.rint((labels.to_numpy() - labels[0]) / step).astype(int)
     whole = labels[0] + step * np.arange(places[-1] + 1)
-    near = np.isclose(whole[places], labels, rtol=1e-9, atol=1e-6 * step)
+    rounding = 1e-9 if labels.dtype == np.float64 else 4 * np.finfo(np.float32).eps
+    near = np.isclose(whole[places], labels, rtol=rounding, atol=1e-6 * step)
     whole[places[near]] = labels[near]
-    return pd.Index(whole, name=labels.name)
+    return pd.Index(whole.astype(labels.dtype), name=labels.name)
 
 
 def refuse_missing(data, names, grid):

@@ -11,7 +11,12 @@ from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import SequenceArray, holds_dates, is_list_of_sequences
-from sklearn_rnn.sequences._times import Times, read_times, times_of_index
+from sklearn_rnn.sequences._times import (
+    Times,
+    read_times,
+    times_of_index,
+    to_index,
+)
 
 # Columns that together tell series apart, at most: more are labels.
 MAX_KEYS = 6
@@ -164,7 +169,8 @@ def times_of_frame(X, time, owner):
     Times or None
     """
     if time is not None:
-        return read_times(pd.Index(frame_column(X, time, "time")), name=time)
+        times = to_index(frame_column(X, time, "time"), f"time={time!r}")
+        return read_times(times, name=time)
     return None if is_polars(X) else times_of_index(X.index, owner)
 
 
@@ -193,7 +199,7 @@ def check_column_key(key, parameter, X=None):
     names = _column_names_in(key, parameter)
     if not names:
         raise InvalidSequenceError(
-            f"{parameter} takes the name of one column, or for an array its position, "
+            f"{parameter} takes the name of a column, or for an array its position, "
             f"and got {_abridged(key)}. If these are the values, make them a column: "
             f"df.assign(key=values) and {parameter}='key'."
         )
@@ -286,8 +292,8 @@ def _read_array(X, time, group_by, owner):
     taken, positions = {}, None
     if keys:
         X = np.asarray(X)
-        n_columns = X.shape[-1]
         taken = {name: _array_column(X, key, name) for name, key in keys.items()}
+        n_columns = X.shape[1]
         dropped = {key % n_columns for key in keys.values()}
         positions = [j for j in range(n_columns) if j not in dropped]
         _require_features(positions, X.shape, owner)
@@ -295,7 +301,7 @@ def _read_array(X, time, group_by, owner):
     X = check_array(_stack(X), ensure_all_finite=False, order="C", estimator=owner)
     times = None
     if time is not None:
-        times = read_times(pd.Index(taken["time"]).infer_objects(), name=time)
+        times = read_times(to_index(taken["time"], f"time={time!r}"), name=time)
     return Table(
         columns=list(X.T),
         positions=positions or list(range(X.shape[1])),

@@ -17,7 +17,7 @@ from sklearn_rnn.sequences._step_targets import (
     is_missing,
 )
 from sklearn_rnn.sequences._symbols import SymbolRows, are_ids, check_symbols
-from sklearn_rnn.sequences._times import as_typed_index, holds_dates
+from sklearn_rnn.sequences._times import as_typed_index, holds_dates, to_index
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
@@ -61,6 +61,7 @@ __all__ = [
     "join_windows",
     "make_windows",
     "sequences_of_ids",
+    "to_index",
     "trailing_windows",
     "warn_of_other_times",
 ]

@@ -49,8 +49,10 @@ class FixedStep(NamedTuple):
         passed = wall_clock(later, self.time_zone) - wall_clock(earlier, self.time_zone)
         if passed.dtype.kind != "f":
             return passed == self.step
-        # Times such as 0.1 * k carry rounding errors of their own size.
-        slack = 1e-6 * self.step + 4 * np.spacing(np.abs(later))
+        # Times such as 0.1 * k carry rounding errors of their own size, which float32
+        # makes large.
+        rounding = np.maximum(np.spacing(np.abs(later)), np.spacing(np.abs(earlier)))
+        slack = 1e-6 * self.step + 4 * rounding
         return np.abs(passed - self.step) <= slack
 
     @property
@@ -228,9 +230,10 @@ def infer_rule(times, ticks, first_of_series):
         return declared
     inside = ~first_of_series[1:]
     if not inside.any():
+        example = 1 if times.kind == "numbers" else "'h'"
         raise InvalidSequenceError(
             "X has one row, or one row a series, and its times declare no step: give "
-            "the time between rows in freq=, for example freq='h'."
+            f"the time between rows in freq=, for example freq={example}."
         )
     rule, fraction = _likeliest_rule(times, ticks, first_of_series)
     if fraction > 0.5:
@@ -454,8 +457,11 @@ def _commonest_steps(times, ticks, wall, first_of_series):
 def _commonest(passed):
     if passed.dtype.kind == "f":
         # The rounding of times such as 0.1 * k makes equal steps differ; a step that
-        # more than half of the pairs keep is their median.
-        return float(np.median(passed))
+        # more than half of the pairs keep is their median, or near it. The mean of
+        # those near it rounds less.
+        step = np.median(passed)
+        near = np.abs(passed - step) <= 1e-3 * step
+        return float(np.mean(passed[near], dtype=np.float64) if near.any() else step)
     steps, counts = np.unique(passed, return_counts=True)
     step = steps[counts.argmax()]
     return int(step) if passed.dtype.kind == "i" else step

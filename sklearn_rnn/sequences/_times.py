@@ -45,7 +45,7 @@ DATED = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
 class Times(NamedTuple):
     """One time a row.
 
-    ticks : ndarray of datetime64 (in UTC), timedelta64, int64 or float64
+    ticks : ndarray of datetime64 (in UTC), timedelta64, int64, float64 or float32
     kind : str, what the ticks are; times of different kinds do not compare
     time_zone : of the dates' wall clock, or None
     declared_step : offset or number that the index itself declares, or None
@@ -144,10 +144,12 @@ def read_times(index, name=None):
 
 
 def _read_numbers(index):
-    """Return numeric times as int64 or float64, whatever their type."""
+    """Return numeric times as int64, float64 or float32.
+
+    What float32 rounds off is told from a gap by its own precision.
+    """
     values = index.to_numpy()
     if values.dtype.kind == "f":
-        values = values.astype(np.float64)
         possible = np.isfinite(values)
     else:
         possible = values <= np.iinfo(np.int64).max
@@ -229,6 +231,37 @@ def wall_clock(ticks, time_zone):
         return ticks
     aware = pd.DatetimeIndex(ticks, tz="UTC").tz_convert(time_zone)
     return aware.tz_localize(None).to_numpy()
+
+
+def to_index(values, where):
+    """Return a column, array or list of times as a pandas Index.
+
+    Parameters
+    ----------
+    values : Series, Index, ndarray or list
+        The times.
+    where : str
+        Whose times they are, for the message.
+
+    Returns
+    -------
+    pandas Index
+
+    Raises
+    ------
+    InvalidSequenceError
+        If they are numbers of too few digits to be times.
+    """
+    dtype = getattr(values, "dtype", None)
+    if dtype == np.float16:
+        raise InvalidSequenceError(
+            f"{where} holds float16, whose three digits cannot tell times apart: read "
+            "the times as float64, or as whole numbers."
+        )
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        # Wider floats than pandas' own would become objects.
+        return pd.Index(values, dtype=np.float32 if dtype.itemsize < 8 else np.float64)
+    return pd.Index(values)
 
 
 def holds_dates(values):
