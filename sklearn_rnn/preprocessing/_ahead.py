@@ -1,12 +1,15 @@
 """Ahead: the times that come some steps after those of a table."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._neighbours import CalendarStep, Reach, RowStep
+from sklearn_rnn.sequences._neighbours import (
+    CalendarStep,
+    Reach,
+    RowStep,
+    add_offset,
+)
 from sklearn_rnn.sequences._times import read_times, wall_clock
 
 
@@ -126,17 +129,10 @@ def _chain(dates, offset, n_steps):
     """
     following = np.empty(0, dtype=np.int64)
     for _ in range(n_steps):
-        later = _add(dates[len(following) :], offset)
+        later = add_offset(dates[len(following) :], offset)
         dates = dates.append(later.difference(dates))
         following = np.append(following, dates.get_indexer(later))
     return dates, following
-
-
-def _add(dates, offset):
-    with warnings.catch_warnings():
-        # Some offsets pandas can only add to one date after the other.
-        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
-        return dates + offset
 
 
 def _label(moved, rule, times):

@@ -1,5 +1,6 @@
 """Neighbours: which rows of a table are one time step apart."""
 
+import warnings
 from datetime import timedelta, tzinfo
 from numbers import Real
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from sklearn_rnn.sequences._times import ROWS_A_BLOCK, wall_clock
 
 # A calendar's step ("MS", "B") is looked for in the longest stretch of rows without
 # a difference of more than so many times the median, so that gaps do not hide it.
-STRETCH_FACTORS = (np.inf, 4, 2, 1.5)
+STRETCH_FACTORS = (4, 2, 1.5)
 
 
 # What a user gives as the step where each row is one.
@@ -73,9 +74,8 @@ class CalendarStep(NamedTuple):
 
     def adjacent(self, earlier, later):
         """Tell for each pair of times whether they are neighbours."""
-        # One by one: pandas warns when it cannot add an offset to a whole index.
         dates = pd.DatetimeIndex(wall_clock(earlier, self.time_zone))
-        expected = pd.DatetimeIndex([date + self.offset for date in dates])
+        expected = add_offset(dates, self.offset)
         return expected.to_numpy() == wall_clock(later, self.time_zone)
 
     @property
@@ -113,6 +113,14 @@ class RowStep(NamedTuple):
         return later - earlier <= self.largest
 
     freq = ROWS
+
+
+def add_offset(dates, offset):
+    """Move every date of an index by an offset."""
+    with warnings.catch_warnings():
+        # Some offsets pandas can only add to one date after the other.
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        return dates + offset
 
 
 def find_rule(freq, times, ticks, first_of_series):
@@ -393,21 +401,25 @@ def _declared_rule(times, ticks, first_of_series):
 
 def _candidates(times, ticks, first_of_series):
     """Yield rules that the times might follow, the likeliest first."""
-    dates = times.ticks.dtype.kind == "M"
-    wall = wall_clock(ticks, times.time_zone) if dates else ticks
+    inside = ~first_of_series[1:]
+    if times.ticks.dtype.kind != "M":
+        yield from _commonest_steps(times, ticks, ticks, inside)
+        return
+    wall = wall_clock(ticks, times.time_zone)
+    offset = _calendar_offset(wall, first_of_series, np.inf)
+    if offset is not None:
+        yield _step_of_offset(offset, times)
+    yield from _commonest_steps(times, ticks, wall, inside)
+    usual = np.median(np.diff(wall)[inside])
+    if usual < np.timedelta64(1, "D"):
+        return  # no calendar tells minutes and hours from one another
     for factor in STRETCH_FACTORS:
-        offset = _calendar_offset(wall, first_of_series, factor) if dates else None
+        offset = _calendar_offset(wall, first_of_series, factor)
         if offset is not None:
             yield _step_of_offset(offset, times)
-        if factor == np.inf:
-            yield from _commonest_steps(times, ticks, wall, first_of_series)
-    if dates:
-        inside = ~first_of_series[1:]
-        passed = np.median(np.diff(wall)[inside])
-        if passed >= np.timedelta64(1, "D"):
-            yield from _steps_of_open_days(wall, times.time_zone)
-        if passed >= np.timedelta64(28, "D"):
-            yield from _steps_of_months(wall, inside, times.time_zone)
+    yield from _steps_of_open_days(wall, times.time_zone)
+    if usual >= np.timedelta64(28, "D"):
+        yield from _steps_of_months(wall, inside, times.time_zone)
 
 
 def _steps_of_open_days(wall, time_zone):
@@ -421,7 +433,7 @@ def _steps_of_open_days(wall, time_zone):
         return
     if open_days.max() < 5:
         yield CalendarStep(pd.offsets.BDay(), time_zone)
-    if counts.min() < LEAST_WEEKS:
+    if counts.min() < LEAST_WEEKS or open_days.tolist() == [0, 1, 2, 3, 4]:
         return
     mask = " ".join(DAYS[day] for day in open_days)
     yield CalendarStep(pd.offsets.CustomBusinessDay(weekmask=mask), time_zone)
@@ -443,9 +455,8 @@ def _steps_of_months(wall, inside, time_zone):
     yield CalendarStep(pd.DateOffset(months=step), time_zone)
 
 
-def _commonest_steps(times, ticks, wall, first_of_series):
+def _commonest_steps(times, ticks, wall, inside):
     """Yield the difference most often seen."""
-    inside = ~first_of_series[1:]
     day = np.timedelta64(1, "D")
     if times.time_zone is not None:
         step = _commonest(np.diff(wall)[inside])
