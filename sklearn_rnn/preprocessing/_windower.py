@@ -42,6 +42,7 @@ from sklearn_rnn.sequences import (
 )
 from sklearn_rnn.sequences._neighbours import (
     ROWS,
+    Reach,
     RowStep,
     find_rule,
     freq_of,
@@ -133,6 +134,9 @@ class SequenceWindower(
     -----
     The windows are a view: `SequenceArray` holds each row of the table once,
     however many windows cover it.
+
+    With ``freq="rows"`` a series has no gaps, so `fit` keeps the last rows of each
+    series alone: new rows from the middle of the training data start afresh.
 
     Given sequences instead of a table, such as windows cut beforehand, it
     keeps the last `n_steps` steps of each. A list counts as sequences only if
@@ -447,7 +451,7 @@ class SequenceWindower(
 
 
 def row_step_of(windower, times):
-    """Return the rule of a windower whose steps are rows, or None.
+    """Return rows as steps, dated by what a windower knows of them from `fit`.
 
     Parameters
     ----------
@@ -459,9 +463,11 @@ def row_step_of(windower, times):
     Returns
     -------
     RowStep or None
-        None too if it was fitted on times of another kind.
+        None if it knows no step, or was fitted on times of another kind.
     """
     rule = getattr(windower, "_rule", None)
-    if not isinstance(rule, RowStep) or times is None:
+    if rule is None or times is None or windower._history.kind != times.kind:
         return None
-    return rule if windower._history.kind == times.kind else None
+    if isinstance(rule, Reach):
+        return None
+    return rule if isinstance(rule, RowStep) else RowStep(None, rule)

@@ -107,7 +107,7 @@ class RowStep(NamedTuple):
     spacing: object
 
     def adjacent(self, earlier, later):
-        """Tell for each pair of rows of two tables whether they may be neighbours."""
+        """Return whether pairs of rows, of two tables, may be neighbours."""
         if self.largest is None:
             return np.zeros(len(later), dtype=bool)
         return later - earlier <= self.largest
@@ -158,7 +158,7 @@ def _step_of_rows(times, ticks, first_of_series):
     if declared is not None and not _is_periods(times):
         return RowStep(largest, declared)
     rule, fraction = _likeliest_rule(times, ticks, first_of_series)
-    # Hours that nearly all keep end with the session, and days with holidays go on.
+    # Hours that nearly all keep end with the session; days continue after holidays.
     is_kept = fraction >= DATING_FRACTION and _is_daily(rule, times)
     return RowStep(largest, rule if is_kept or fraction == 1 else None)
 

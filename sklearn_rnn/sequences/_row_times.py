@@ -150,7 +150,7 @@ def _dated_index(data):
 
 
 def _are_same(labels, other):
-    """Tell for each pair of times whether they are the same, or None if unknown."""
+    """Return whether each pair of times is the same; None if that is unknown."""
     if isinstance(labels, pd.TimedeltaIndex) or isinstance(other, pd.TimedeltaIndex):
         return np.asarray(labels == other) if type(labels) is type(other) else None
     ways = [_as_dates(labels, utc) == _as_dates(other, utc) for utc in (False, True)]
@@ -172,7 +172,7 @@ def _as_dates(index, utc):
 
 
 def _inside(index, periods):
-    """Tell for each time whether it lies in its period."""
+    """Return whether each time lies in its period."""
     dates = _as_dates(index, utc=False)
     last = index.end_time if isinstance(index, pd.PeriodIndex) else dates
     return (periods.start_time <= dates) & (last <= periods.end_time)

@@ -371,7 +371,7 @@ def _from_objects(index, where):
 
 
 def _from_dates(values, present, where):
-    zones = {getattr(moment, "tzinfo", None) for moment in present}
+    zones = {getattr(value, "tzinfo", None) for value in present}
     names = sorted({str(zone) for zone in zones})
     way_out = "pd.to_datetime(..., utc=True)"
     if None in zones:

@@ -79,7 +79,8 @@ def make_windows(
     Parameters
     ----------
     X : array-like of shape (n_rows, n_features) or (n_rows,)
-        The series, in time's order. A frame's column names are kept.
+        The series, in time's order. A frame's column names are kept, and dates
+        in its index, if there are any, have to increase.
     y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
         What to predict, row by row; for a forecast of a column of `X`, that
         column itself.

@@ -51,6 +51,16 @@ def test_trading_days_are_forecast_and_dated_by_business_days():
         assert frame["origin"].tolist() == [newest.index[-1]] * 3
 
 
+def test_a_windower_that_knows_business_days_dates_rows_as_steps():
+    data = prices(DAYS[:9])  # a week and a half, without a holiday but the first
+    X, Y = make_forecast_frame(data[4:], "price", 1)
+    windower = SequenceWindower(3, freq="B")
+    network = make_pipeline(windower, RNNRegressor(max_epochs=1, hidden_size=2))
+    friday = data[: int(np.flatnonzero(data.index.day_of_week == 4)[-1]) + 1]
+    frame = forecast(network.fit(X, Y), friday[-3:], freq="rows")
+    assert frame.index.tolist() == [friday.index[-1] + pd.Timedelta("3D")]
+
+
 def test_what_is_to_come_is_dated_by_future():
     data = prices(DAYS)
     network = fitted(data[:-6])
