@@ -358,7 +358,7 @@ def _step_of_periods(freq, times):
     start = pd.Period(ordinal=0, freq=times.labels.freq)
     try:
         return FixedStep((start + to_offset(freq)).ordinal)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InvalidSequenceError(
             f"freq={freq!r} does not fit the times of X, which are {times.kind}: "
             f"{error}"

@@ -313,3 +313,10 @@ def test_calendar_features_of_steps_ahead_need_a_step_of_time():
     with pytest.raises(InvalidSequenceError, match="freq='rows' tells nothing.*'B'"):
         CalendarFeatures(ahead=1, freq="rows").fit(X)
     CalendarFeatures(freq="rows").fit(X)
+
+
+@pytest.mark.parametrize("freq", ["h", pd.Timedelta("1h"), "W"])
+def test_a_step_that_does_not_fit_periods_is_refused(freq):
+    X = table(pd.period_range("2024-01", periods=9, freq="M"))
+    with pytest.raises(InvalidSequenceError, match="does not fit .* periods of M"):
+        SequenceWindower(3, freq=freq).fit(X)
