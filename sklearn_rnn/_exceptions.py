@@ -7,7 +7,7 @@
     └── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
     StopTraining(Exception)                a callback's request to end training
     SklearnRNNWarning(UserWarning)
-    └── WindowHistoryWarning               windows start afresh: no time is known
+    └── WindowHistoryWarning               windows hold less history than asked for
 """
 
 
@@ -45,4 +45,9 @@ class SklearnRNNWarning(UserWarning):
 
 
 class WindowHistoryWarning(SklearnRNNWarning):
-    """A windower without a time index could not attach the training history."""
+    """Windows hold less history than they should, or other rows than meant.
+
+    The times of the rows are not known, follow no step, or have so many gaps
+    that a noticeable part of the windows is cut short. The message names the
+    step and the ways out.
+    """

@@ -14,7 +14,7 @@ from sklearn_rnn.displays._time_axis import (
     read_time_axis,
 )
 from sklearn_rnn.forecasting import quantile_columns, series_columns
-from sklearn_rnn.preprocessing import as_frame, frame_column
+from sklearn_rnn.preprocessing import as_frame, check_column_key, frame_column
 
 # More panels than these would be too small to read.
 MAX_PANELS = 12
@@ -82,6 +82,8 @@ def read_panels(forecasts, history, *, time, group_by, target, series):
     ValueError
         If either table lacks what is asked for, or there are too many panels.
     """
+    check_column_key(time, "time", forecasts)
+    check_column_key(group_by, "group_by", forecasts)
     if time is None:
         time = _shared_time(forecasts, history)
     table = _read_forecasts(forecasts, time, group_by)

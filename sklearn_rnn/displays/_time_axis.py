@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn.displays._matplotlib import import_matplotlib
+from sklearn_rnn.sequences import as_typed_index, to_index
 
 DATES, ZONED_DATES, DURATIONS, NUMBERS = (
     "dates",
@@ -133,14 +134,8 @@ def as_index(column):
     -------
     pandas Index
     """
-    index = pd.Index(column).infer_objects()
-    kind = getattr(index.dtype, "kind", "O")
-    if isinstance(index.dtype, (np.dtype, pd.DatetimeTZDtype)) or kind not in "fiuMm":
-        return index
-    # Nullable and Arrow types stand for others, which matplotlib knows.
-    if kind in "Mm":
-        return pd.DatetimeIndex(index) if kind == "M" else pd.TimedeltaIndex(index)
-    return pd.Index(index.to_numpy(dtype=np.float64, na_value=np.nan), name=index.name)
+    where = "the column of times"
+    return as_typed_index(to_index(column, where), where)
 
 
 def is_time(index):

@@ -1,5 +1,6 @@
 """backtest: forecasts of the past, made as they would have been made then."""
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -20,15 +21,21 @@ from sklearn_rnn.forecasting._frames import (
 )
 from sklearn_rnn.forecasting._lookback import places_needed
 from sklearn_rnn.model_selection import TimeBlockSplit
-from sklearn_rnn.preprocessing import freq_of, pair_with_future, take_rows
+from sklearn_rnn.preprocessing import (
+    MONTHLY,
+    NO_TIME,
+    freq_of,
+    pair_with_future,
+    take_rows,
+)
 
 OWNER = "backtest"
 
 # Rows that a season has, by the time between rows; a step shorter than a day has
 # seasons of a day.
 SEASONS_OF_DAYS = {1: 7, 7: 52}
-SEASONS = {"B": 5, "D": 7, "W": 52, "M": 12, "MS": 12, "ME": 12, "BMS": 12, "BME": 12,
-           "Q": 4, "QS": 4, "QE": 4, "BQS": 4, "BQE": 4}  # fmt: skip
+SEASONS = {"B": 5, "D": 7, "W": 52, "M": 12, "Q": 4, "QS": 4, "QE": 4, "BQS": 4,
+           "BQE": 4}  # fmt: skip
 
 
 def backtest(
@@ -88,7 +95,7 @@ def backtest(
         time between rows: a day of hours or minutes, 7 days, 5 business days,
         52 weeks, 12 months, 4 quarters, and else 1, the last value.
     freq : str, offset, Timedelta or number, default=None
-        The time between rows; None finds it.
+        The time between rows, as for `make_forecast_frame`; None finds it.
     time : str, default=None
         Column that holds the times; None uses the index.
     group_by : str, default=None
@@ -138,7 +145,7 @@ def backtest(
     0 2024-01-11 2024-01-12        1   11.0        11.0    4.0
     1 2024-01-11 2024-01-13        2   12.0        12.0    5.0
     """
-    refuse_reserved(group_by)
+    refuse_reserved(group_by, data)
     _check_options(refit, stride, season)
     pairs = pair_with_future(
         data,
@@ -163,8 +170,8 @@ def backtest(
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
     with warnings.catch_warnings():
-        # Every forecast has all the rows that a window needs.
-        warnings.simplefilter("ignore", WindowHistoryWarning)
+        # Every forecast has all the rows that a window needs, known times or not.
+        warnings.filterwarnings("ignore", re.escape(NO_TIME), WindowHistoryWarning)
         frames = Parallel(n_jobs=n_jobs)(
             delayed(_forecast_fold)(of_fold, pairs, fold, season, refit)
             for of_fold, fold in zip(models, folds, strict=True)
@@ -218,7 +225,8 @@ def season_of(grid):
     >>> season_of(read_grid(table, freq=None, time=None, group_by=None, owner=""))
     48
     """
-    step = freq_of(grid.rule, grid.times)
+    # Where rows are the steps, those that they keep nearly always, such as days.
+    step = freq_of(getattr(grid.rule, "spacing", grid.rule), grid.times)
     if isinstance(step, pd.offsets.Day):
         step = pd.Timedelta(days=step.n)
     if isinstance(step, (pd.Timedelta, pd.offsets.Tick)):
@@ -229,8 +237,18 @@ def season_of(grid):
         return int(steps_a_day)
     if isinstance(step, pd.offsets.CustomBusinessDay):
         return int(np.sum(step.calendar.weekmask))
+    months = _months_of(step)
+    if months is not None:
+        return 12 // months if 12 % months == 0 else 1
     unit = getattr(step, "freqstr", "").split("-")[0]
     return SEASONS.get(unit, 1)
+
+
+def _months_of(step):
+    """Return how many months a step spans, or None."""
+    if isinstance(step, MONTHLY):
+        return step.n
+    return getattr(step, "kwds", {}).get("months")
 
 
 def _read_folds(cv, pairs, stride):
@@ -290,7 +308,11 @@ def _forecast_fold(model, pairs, fold, season, refit):
         model = clone(model).fit(*_training_rows(pairs, fold.train))
     rows, places = _with_history(pairs, fold.test, model)
     X = take_rows(pairs.X, rows)
-    predicted = predicted_columns(model, X, places, len(pairs.outputs))
+    with warnings.catch_warnings():
+        # Between the rows that are forecast from, those that none looks at are left
+        # out, which is no gap in the table.
+        warnings.simplefilter("ignore", WindowHistoryWarning)
+        predicted = predicted_columns(model, X, places, len(pairs.outputs))
     return pd.DataFrame({**_known_columns(pairs, fold, season), **predicted})
 
 

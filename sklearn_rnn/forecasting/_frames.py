@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn.estimators import predict_rows
+from sklearn_rnn.preprocessing import check_column_key
 
 QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
 
@@ -99,19 +100,23 @@ def symmetric_levels(levels):
     ]
 
 
-def refuse_reserved(group_by):
+def refuse_reserved(group_by, data):
     """Refuse a column of series that has the name of another column here.
 
     Parameters
     ----------
     group_by : object
         As the user gave it.
+    data : object
+        The table that has the column.
 
     Raises
     ------
     ValueError
-        If a forecast frame would have two columns of that name.
+        If it names several columns, or a forecast frame would have two of that
+        name.
     """
+    check_column_key(group_by, "group_by", data)
     if group_by in COLUMNS or quantile_columns([group_by]):
         raise ValueError(
             f"group_by={group_by!r} is a column of its own in a table of forecasts: "

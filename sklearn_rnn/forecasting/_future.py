@@ -1,5 +1,6 @@
 """forecast: from a fitted model and the newest rows to the times to come."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,8 +19,11 @@ from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
 from sklearn_rnn.forecasting._lookback import places_needed
 from sklearn_rnn.preprocessing import (
+    NO_TIME,
+    RowStep,
     add_columns,
     as_frame,
+    check_column_key,
     fill_grid,
     frame_column,
     parse_ahead,
@@ -27,6 +31,7 @@ from sklearn_rnn.preprocessing import (
     read_grid,
     read_steps,
     refuse_breaks,
+    row_step_of,
     take_rows,
     times_ahead,
     times_of_frame,
@@ -62,7 +67,8 @@ def forecast(
     future : DataFrame, default=None
         What is known in advance of the steps to come: a row a step (and
         series), with the times, the columns named ``known=`` in
-        `make_forecast_frame`, and `group_by`.
+        `make_forecast_frame`, and `group_by`. With ``freq="rows"`` it may
+        tell the times alone, such as the next days of an exchange.
     target : str or list of str, default=None
         What the model forecasts. None takes it from the names of y's columns
         in fit.
@@ -71,7 +77,9 @@ def forecast(
         None takes them from the names of y's columns in fit.
     freq : str, offset, Timedelta or number, default=None
         The time between rows; None takes that of the windower in the model,
-        or finds it in `newest`.
+        or finds it in `newest`. With "rows" the steps to come are dated by
+        `future`; without, by the step of days that at least nine tenths of
+        the rows keep, whatever holidays lie ahead.
     time : str, default=None
         Column that holds the times; None takes that of the windower in the
         model, or the index.
@@ -90,8 +98,8 @@ def forecast(
     Raises
     ------
     InvalidSequenceError
-        If the newest rows have breaks, or steps to come are missing in
-        `future`.
+        If the newest rows have breaks, steps to come are missing in `future`,
+        or rows are steps and nothing tells when those to come will be.
     ValueError
         If target or horizon are needed, or are not those of the model.
 
@@ -132,13 +140,17 @@ def forecast(
         time = found[0].time if time is None else time
         group_by = found[0].group_by if group_by is None else group_by
         freq = getattr(found[0], "freq_", None) if freq is None else freq
-    refuse_reserved(group_by)
+    check_column_key(time, "time", newest)
+    refuse_reserved(group_by, newest)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))
     masks = any(windower.missing == "mask" for windower in found)
     newest = as_frame(newest, OWNER)
     if masks:
         newest = fill_grid(newest, **task.reading())
     grid = read_grid(newest, **task.reading())
+    if isinstance(grid.rule, RowStep) and found:
+        # A few new rows tell less of the calendar than those of fit.
+        grid = grid._replace(rule=row_step_of(found[0], grid.times) or grid.rule)
     last = grid.series.bounds[1:] - 1
     needed = places_needed(newest, grid.series, last, model)
     if masks:
@@ -148,13 +160,17 @@ def forecast(
     ahead = _known_ahead(model, newest)
     n_steps = max(step for _, step in [*task.outputs, *ahead.values()])
     origins = grid.labels_of(grid.series.rows(last))
-    times = _times_to_come(grid, origins, n_steps)
+    if isinstance(grid.rule, RowStep) and future is not None:
+        times = _times_of_future(future, task, grid, origins, n_steps)
+        future = future if ahead else None
+    else:
+        times = _times_to_come(grid, origins, n_steps)
     X = _with_known(newest, future, ahead, task, grid, times)
     rows = np.sort(grid.series.rows(needed))
     wanted = np.searchsorted(rows, grid.series.rows(last))
     with warnings.catch_warnings():
         # X has all the rows that a window needs, wherever there are such.
-        warnings.simplefilter("ignore", WindowHistoryWarning)
+        warnings.filterwarnings("ignore", re.escape(NO_TIME), WindowHistoryWarning)
         columns = predicted_columns(
             model, take_rows(X, rows), wanted, len(task.outputs)
         )
@@ -267,6 +283,47 @@ def _times_to_come(grid, origins, n_steps):
     return [times_ahead(grid.rule, grid.times, label, n_steps) for label in origins]
 
 
+def _times_of_future(future, task, grid, origins, n_steps):
+    """Return the times of the next steps where rows are steps, as future has them."""
+    future = as_frame(future, "future=")
+    known, groups, labels = _read_keys(future, task, grid)
+    found = []
+    for label, origin in zip(labels, origins, strict=True):
+        times = known.labels[groups == label]
+        to_come = times[times > origin][:n_steps]
+        if len(to_come) < n_steps:
+            raise InvalidSequenceError(
+                f"future has {len(to_come)} rows{_of_series(label, task)} after "
+                f"{origin}, and the model forecasts {n_steps} steps, a row each."
+            )
+        if not (to_come.is_monotonic_increasing and to_come.is_unique):
+            raise InvalidSequenceError(
+                f"the rows of future{_of_series(label, task)} are not sorted by time, "
+                "or have one twice: sort them, and drop duplicates."
+            )
+        found.append(to_come)
+    return found
+
+
+def _read_keys(future, task, grid):
+    """Read the times and series of future's rows, and the labels of all series."""
+    known_times = None
+    if grid.times is not None:
+        known_times = times_of_frame(future, task.time, "future")
+        kind = "no times" if known_times is None else known_times.kind
+        if kind != grid.times.kind:
+            raise InvalidSequenceError(
+                f"the times of future are {kind}, and those of newest "
+                f"{grid.times.kind}: give both tables the same."
+            )
+    groups = np.zeros(len(future), dtype=int)
+    labels = [0]
+    if task.group_by is not None:
+        groups = np.asarray(frame_column(future, task.group_by, "group_by"), object)
+        labels = grid.series.labels
+    return known_times, groups, labels
+
+
 def _known_ahead(model, newest):
     """Find the features that hold what is known in advance: column and step."""
     have = set(newest.columns)
@@ -328,20 +385,7 @@ def _read_future(future, names, task, grid, times):
                 f"future has no column {name!r}, which the model was fitted to know in "
                 f"advance; its columns are {list(future.columns)}."
             )
-    known_times = None
-    if grid.times is not None:
-        known_times = times_of_frame(future, task.time, "future")
-        kind = "no times" if known_times is None else known_times.kind
-        if kind != grid.times.kind:
-            raise InvalidSequenceError(
-                f"the times of future are {kind}, and those of newest "
-                f"{grid.times.kind}: give both tables the same."
-            )
-    groups = np.zeros(len(future), dtype=int)
-    labels = [0]
-    if task.group_by is not None:
-        groups = np.asarray(frame_column(future, task.group_by, "group_by"), object)
-        labels = grid.series.labels
+    known_times, groups, labels = _read_keys(future, task, grid)
     found = []
     for label, of_series in zip(labels, times, strict=True):
         rows = np.flatnonzero(groups == label)

@@ -11,9 +11,15 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.model_selection._spans import check_fit, is_int, read_size
-from sklearn_rnn.preprocessing._tables import column_at, is_polars, times_of_frame
-from sklearn_rnn.preprocessing._times import read_times
+from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
+    column_at,
+    first_date_column,
+    is_polars,
+    times_of_frame,
+)
 from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn.sequences._times import read_times, to_index
 
 OWNER = "TimeBlockSplit"
 
@@ -178,6 +184,12 @@ class TimeBlockSplit(BaseCrossValidator):
             raise ValueError(
                 f"n_splits={self.n_splits!r} should be an int of at least 1."
             )
+        try:
+            check_column_key(self.time, "time")
+        except InvalidSequenceError as error:
+            raise ValueError(
+                f"{error} Times themselves are given to split, as groups."
+            ) from error
         if self.time is not None and not (
             isinstance(self.time, str) or is_int(self.time)
         ):
@@ -225,7 +237,7 @@ class TimeBlockSplit(BaseCrossValidator):
         check_consistent_length(X, groups)
         if is_polars(groups):
             groups = column_at(groups.to_frame(), 0)
-        index = pd.Index(groups)
+        index = to_index(groups, "groups, the times of the rows,")
         try:
             return Timeline.of(read_times(index))
         except InvalidSequenceError as error:
@@ -262,7 +274,7 @@ class TimeBlockSplit(BaseCrossValidator):
             raise InvalidSequenceError(
                 f"time={self.time} names no column of X, an array of {X.shape[1]}."
             )
-        index = pd.Index(X[:, self.time]).infer_objects()
+        index = to_index(X[:, self.time], f"time={self.time!r}")
         return Timeline.of(read_times(index, name=self.time))
 
     def _blocks(self, distinct, sizes):
@@ -364,13 +376,9 @@ def _refuse_unnamed_times(X):
             f"X has an index of {X.index.nlevels} levels, {list(X.index.names)}: name "
             f"that of the times in {OWNER}(time=...)."
         )
-    dated = [name for name, dtype in X.dtypes.items() if _holds_dates(dtype)]
-    if dated and X.index.dtype.kind in "iu":
+    dated = first_date_column(X) if X.index.dtype.kind in "iu" else None
+    if dated is not None:
         raise InvalidSequenceError(
-            f"the index of X counts rows, but its column {dated[0]!r} has dates: name "
-            f"it in {OWNER}(time={dated[0]!r}), or drop it if the index is the time."
+            f"the index of X counts rows, but its column {dated!r} has dates: name "
+            f"it in {OWNER}(time={dated!r}), or drop it if the index is the time."
         )
-
-
-def _holds_dates(dtype):
-    return isinstance(dtype, pd.PeriodDtype) or getattr(dtype, "kind", "O") == "M"

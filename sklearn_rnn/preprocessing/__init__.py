@@ -14,20 +14,28 @@ from sklearn_rnn.preprocessing._forecast import (
 from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
 from sklearn_rnn.preprocessing._log_mel import LogMelSpectrogram
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
-from sklearn_rnn.preprocessing._neighbours import freq_of
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
-from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
+from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
+    frame_column,
+    times_of_frame,
+)
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
-from sklearn_rnn.preprocessing._windower import SequenceWindower
+from sklearn_rnn.preprocessing._windower import NO_TIME, SequenceWindower, row_step_of
+from sklearn_rnn.sequences._neighbours import MONTHLY, RowStep, freq_of
 
 __all__ = [
     "CalendarFeatures",
     "LogMelSpectrogram",
+    "MONTHLY",
+    "NO_TIME",
+    "RowStep",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
     "add_columns",
     "as_frame",
+    "check_column_key",
     "fill_grid",
     "frame_column",
     "freq_of",
@@ -40,6 +48,7 @@ __all__ = [
     "read_grid",
     "read_steps",
     "refuse_breaks",
+    "row_step_of",
     "take_rows",
     "times_ahead",
     "times_of_frame",

@@ -1,13 +1,16 @@
 """Ahead: the times that come some steps after those of a table."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._neighbours import CalendarStep, Reach
-from sklearn_rnn.preprocessing._times import read_times, wall_clock
+from sklearn_rnn.sequences._neighbours import (
+    CalendarStep,
+    Reach,
+    RowStep,
+    add_offset,
+)
+from sklearn_rnn.sequences._times import read_times, wall_clock
 
 
 def times_ahead(rule, times, last, n_steps):
@@ -15,7 +18,7 @@ def times_ahead(rule, times, last, n_steps):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep or Reach
+    rule : FixedStep, CalendarStep, Reach or RowStep
         What a step is. Days and coarser steps go along the wall clock of a
         time zone, shorter ones are elapsed time.
     times : Times
@@ -46,7 +49,7 @@ def shift_times(rule, times, k):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep or Reach
+    rule : FixedStep, CalendarStep, Reach or RowStep
         What a step is, as for `times_ahead`.
     times : Times
         Of the table.
@@ -73,14 +76,20 @@ def refuse_irregular(rule):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep or Reach
+    rule : FixedStep, CalendarStep, Reach or RowStep
         Theirs.
 
     Raises
     ------
     InvalidSequenceError
-        If it is a Reach.
+        If it is a Reach, or a RowStep of rows that keep no step of days.
     """
+    if isinstance(rule, RowStep) and rule.spacing is None:
+        raise InvalidSequenceError(
+            "each row is one step (freq='rows'), and the times between rows differ too "
+            "much to tell when the steps to come will be: give their times in future=, "
+            "in a table with a row per step."
+        )
     if isinstance(rule, Reach):
         raise InvalidSequenceError(
             "the rows of X are not a regular step apart, so the times of the steps to "
@@ -92,6 +101,8 @@ def refuse_irregular(rule):
 def _move(rule, times, ticks, steps):
     """Move each tick by its number of steps, and label it."""
     refuse_irregular(rule)
+    if isinstance(rule, RowStep):
+        rule = rule.spacing
     clock = wall_clock(ticks, rule.time_zone)
     if isinstance(rule, CalendarStep):
         moved = _move_dates(clock, rule.offset, steps)
@@ -118,17 +129,10 @@ def _chain(dates, offset, n_steps):
     """
     following = np.empty(0, dtype=np.int64)
     for _ in range(n_steps):
-        later = _add(dates[len(following) :], offset)
+        later = add_offset(dates[len(following) :], offset)
         dates = dates.append(later.difference(dates))
         following = np.append(following, dates.get_indexer(later))
     return dates, following
-
-
-def _add(dates, offset):
-    with warnings.catch_warnings():
-        # Some offsets pandas can only add to one date after the other.
-        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
-        return dates + offset
 
 
 def _label(moved, rule, times):

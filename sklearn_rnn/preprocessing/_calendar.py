@@ -19,8 +19,17 @@ from sklearn.utils.validation import (
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
 from sklearn_rnn.preprocessing._names import name_ahead
-from sklearn_rnn.preprocessing._neighbours import freq_of, infer_rule, parse_rule
-from sklearn_rnn.preprocessing._tables import is_polars, times_of_frame
+from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
+    is_polars,
+    times_of_frame,
+)
+from sklearn_rnn.sequences._neighbours import (
+    freq_of,
+    infer_rule,
+    is_rows,
+    parse_rule,
+)
 
 # Each feature as a number.
 NUMBERS = {
@@ -71,8 +80,8 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         after that of the row; 0 is the row's own time, "hour_sin". A list
         makes all of these.
     freq : str, offset, Timedelta or number, default=None
-        The time between rows, as for `SequenceWindower`; None finds it in
-        `fit`. Used only for steps ahead.
+        The time between rows, as for `SequenceWindower` but for "rows"; None
+        finds it in `fit`. Used only for steps ahead.
     time : str or int, default=None
         Column that holds the times: dates or periods, which count from their
         start. It stays in the table. None uses the index of a pandas frame.
@@ -291,6 +300,11 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         tags.input_tags.allow_nan = True
         return tags
 
+    def _validate_params(self):
+        # First, as scikit-learn would only name the types that it allows.
+        check_column_key(self.time, "time")
+        super()._validate_params()
+
     def _read_parameters(self):
         """Check features and steps one by one, which scikit-learn does not."""
         if self.encoding not in ("cyclic", "ordinal"):
@@ -382,6 +396,13 @@ def _require_frame(X):
 
 def _find_rule(freq, times):
     """Find the step between the moments of a table, whatever series share them."""
+    if is_rows(freq):
+        raise InvalidSequenceError(
+            "freq='rows' tells nothing of the time of the steps to come, which "
+            "CalendarFeatures(ahead=...) reads: give the time between rows, for "
+            "example freq='B'; or have make_forecast_frame(freq='rows', known=...) put "
+            "the calendar's columns of later rows ahead."
+        )
     if freq is not None:
         return parse_rule(freq, times)
     if not times.labels.is_monotonic_increasing:

@@ -15,7 +15,7 @@ from sklearn_rnn.preprocessing._grid import (
     refuse_missing,
 )
 from sklearn_rnn.preprocessing._names import name_ahead
-from sklearn_rnn.preprocessing._tables import is_polars
+from sklearn_rnn.preprocessing._tables import check_column_key, is_polars
 
 
 def make_forecast_frame(
@@ -55,10 +55,11 @@ def make_forecast_frame(
         `X` and `Y`, for ``SequenceWindower(missing="mask")`` and
         ``RNNRegressor(missing_targets="ignore")``.
     freq : str, offset, Timedelta or number, default=None
-        The time between rows, as for `SequenceWindower`; None finds it.
+        The time between rows, as for `SequenceWindower`; None finds it. With
+        "rows" no row is missing, whatever the time between two.
     time : str or int, default=None
         Column that holds the times; None uses the index of a pandas frame,
-        unless that holds strings or objects, when nothing is checked.
+        unless that holds names, when nothing is checked.
     group_by : str or int, default=None
         Column that tells several series in one table apart.
 
@@ -161,6 +162,8 @@ def pair_with_future(
     FuturePairs
     """
     data = as_frame(data, owner)
+    check_column_key(time, "time", data)
+    check_column_key(group_by, "group_by", data)
     targets = read_columns(data, target, "target")
     if known is None or (isinstance(known, (list, tuple)) and not known):
         known = []

@@ -1,27 +1,32 @@
 """The grid of times that a table's rows stand on, and what is missing on it."""
 
-from datetime import timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import times_ahead
-from sklearn_rnn.preprocessing._neighbours import (
+from sklearn_rnn.preprocessing._series import SeriesRows, read_series
+from sklearn_rnn.preprocessing._tables import (
+    first_date_column,
+    frame_column,
+    is_polars,
+    times_of_frame,
+)
+from sklearn_rnn.sequences._neighbours import (
     CalendarStep,
     FixedStep,
     Reach,
+    RowStep,
+    describe_step,
+    fill_call,
+    find_rule,
     freq_of,
-    infer_rule,
-    parse_rule,
     run_starts,
 )
-from sklearn_rnn.preprocessing._series import SeriesRows, read_series
-from sklearn_rnn.preprocessing._tables import frame_column, is_polars, times_of_frame
-from sklearn_rnn.preprocessing._times import Times
+from sklearn_rnn.sequences._times import Times
 
 # How many places an error lists.
 SHOWN = 3
@@ -33,7 +38,7 @@ IRREGULAR = (
     "the rows of the table are not a regular step apart, so 'rows ahead' is no time "
     "ahead. Bring them on a grid, for example with df.resample('h').mean()"
     ".interpolate(), or give the step in freq=; or, if a row is the step that you "
-    "mean, number the rows with df.reset_index(drop=True)."
+    "mean, set freq='rows'."
 )
 
 
@@ -46,13 +51,13 @@ class Grid(NamedTuple):
         One a row; None where none are known.
     series : SeriesRows
         The rows, series by series.
-    rule : FixedStep, CalendarStep or None
+    rule : FixedStep, CalendarStep, RowStep or None
         One step of time; None where no times are known.
     """
 
     times: Times | None
     series: SeriesRows
-    rule: FixedStep | CalendarStep | None
+    rule: FixedStep | CalendarStep | RowStep | None
 
     def labels_of(self, rows):
         """Return the times of rows, or their numbers where no times are known."""
@@ -67,7 +72,7 @@ def read_grid(data, *, freq, time, group_by, owner):
     data : DataFrame
         Of pandas or polars.
     freq : str, offset, Timedelta, number or None
-        The step; None finds it.
+        The step; None finds it, "rows" makes each row one.
     time, group_by : str, int or None
         Columns that hold the times, and tell series apart.
     owner : str
@@ -90,12 +95,10 @@ def read_grid(data, *, freq, time, group_by, owner):
     series = read_series(len(data), times, groups)
     if times is None:
         return Grid(None, series, None)
-    if freq is not None:
-        return Grid(times, series, parse_rule(freq, times))
     declared = times.declared_step is not None and len(series.first) == 1
-    if series.first.all() and not declared:
+    if freq is None and series.first.all() and not declared:
         return Grid(times, series, None)  # nothing but first rows: no step to see
-    rule = infer_rule(times, series.ticks, series.first)
+    rule = find_rule(freq, times, series.ticks, series.first)
     if isinstance(rule, Reach):
         raise InvalidSequenceError(IRREGULAR)
     return Grid(times, series, rule)
@@ -105,13 +108,13 @@ def _refuse_forgotten_times(data, owner):
     """Refuse an index that only numbers the rows of a table that has dates."""
     if is_polars(data) or data.index.dtype.kind not in "iu":
         return
-    for name, dtype in data.dtypes.items():
-        if isinstance(dtype, pd.PeriodDtype) or getattr(dtype, "kind", "O") == "M":
-            raise InvalidSequenceError(
-                "the index of the table only numbers its rows, and its column "
-                f"{name!r} has dates: {owner} needs time={name!r}. If the index is the "
-                "time, drop that column."
-            )
+    name = first_date_column(data)
+    if name is not None:
+        raise InvalidSequenceError(
+            "the index of the table only numbers its rows, and its column "
+            f"{name!r} has dates: {owner} needs time={name!r}. If the index is the "
+            "time, drop that column."
+        )
 
 
 def refuse_breaks(grid, needed=None):
@@ -141,18 +144,12 @@ def refuse_breaks(grid, needed=None):
         return
     shown = ", ".join(_describe_break(grid, place) for place in breaks[:SHOWN])
     more = ", ..." if len(breaks) > SHOWN else ""
-    step, fill = freq_of(rule, grid.times), "df.reindex(...)"
-    if isinstance(step, (timedelta, pd.offsets.BaseOffset)):
-        step, offset = to_offset(step).freqstr, to_offset(step)
-        periods = isinstance(grid.times.labels, pd.PeriodIndex)
-        if not periods and to_offset(step) == offset:  # not of a week of its own
-            fill = f"df.asfreq({step!r})"
     raise InvalidSequenceError(
-        f"the table has {len(breaks)} break(s) in time, steps other than {step}: "
-        f"{shown}{more}. Fill the grid, series by series, for example with "
-        f"{fill}.interpolate(), or pass missing='mask' to learn from what is there; "
-        "or, if a row is the step that you mean, number the rows with "
-        "df.reset_index(drop=True)."
+        f"the table has {len(breaks)} break(s) in time, steps other than "
+        f"{describe_step(freq_of(rule, grid.times))}: {shown}{more}. Fill the grid, "
+        f"series by series, for example with {fill_call(rule, grid.times)}"
+        ".interpolate(), or pass missing='mask' to learn from what is there; or, if a "
+        "row is the step that you mean, set freq='rows'."
     )
 
 
@@ -186,7 +183,7 @@ def fill_grid(data, *, freq, time, group_by, owner):
         If rows have to be put in and `data` is not of pandas.
     """
     grid = read_grid(data, freq=freq, time=time, group_by=group_by, owner=owner)
-    if grid.rule is None:
+    if grid.rule is None or isinstance(grid.rule, RowStep):
         return data
     rows = [grid.series.rows(np.arange(*ends)) for ends in pairwise(grid.series.bounds)]
     whole = [_grid_of_series(grid, of_series) for of_series in rows]
@@ -267,9 +264,10 @@ def _grid_of_floats(labels, step):
     """Return the grid of times such as 0.1 * k, with the rounding that they have."""
     places = np.rint((labels.to_numpy() - labels[0]) / step).astype(int)
     whole = labels[0] + step * np.arange(places[-1] + 1)
-    near = np.isclose(whole[places], labels, rtol=1e-9, atol=1e-6 * step)
+    rounding = 1e-9 if labels.dtype == np.float64 else 4 * np.finfo(np.float32).eps
+    near = np.isclose(whole[places], labels, rtol=rounding, atol=1e-6 * step)
     whole[places[near]] = labels[near]
-    return pd.Index(whole, name=labels.name)
+    return pd.Index(whole.astype(labels.dtype), name=labels.name)
 
 
 def refuse_missing(data, names, grid):

@@ -1,6 +1,8 @@
 """Tables: features, times and groups read from an array or a frame."""
 
 import sys
+from collections.abc import Hashable
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +10,19 @@ import pandas as pd
 from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._times import Times, read_times, times_of_index
-from sklearn_rnn.sequences import SequenceArray, is_list_of_sequences
+from sklearn_rnn.sequences import SequenceArray, holds_dates, is_list_of_sequences
+from sklearn_rnn.sequences._times import (
+    Times,
+    read_times,
+    times_of_index,
+    to_index,
+)
+
+# Columns that together tell series apart, at most: more are labels.
+MAX_KEYS = 6
+
+# Letters of a wrong parameter that an error shows.
+MAX_SHOWN = 60
 
 # Rows copied at a time.
 ROWS_A_BLOCK = 8192
@@ -114,6 +127,8 @@ def read_table(X, *, time, group_by, owner):
     ValueError, TypeError
         If a feature is not numeric.
     """
+    check_column_key(time, "time", X)
+    check_column_key(group_by, "group_by", X)
     if not (isinstance(X, pd.DataFrame) or is_polars(X)):
         return _read_array(X, time, group_by, owner)
     if X.shape[0] == 0:
@@ -154,8 +169,76 @@ def times_of_frame(X, time, owner):
     Times or None
     """
     if time is not None:
-        return read_times(pd.Index(frame_column(X, time, "time")), name=time)
+        times = to_index(frame_column(X, time, "time"), f"time={time!r}")
+        return read_times(times, name=time)
     return None if is_polars(X) else times_of_index(X.index, owner)
+
+
+def check_column_key(key, parameter, X=None):
+    """Refuse what names no single column: several of them, or what they hold.
+
+    Parameters
+    ----------
+    key : object
+        As the user gave it.
+    parameter : {"time", "group_by"}
+        Whose value it is.
+    X : object, default=None
+        The table, whose columns may have tuples and other labels as names.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That tells what to do instead.
+    """
+    if key is None or isinstance(key, (str, Integral)):
+        return
+    is_label = isinstance(key, Hashable) and not isinstance(key, (pd.Series, pd.Index))
+    if is_label and (key in list(getattr(X, "columns", ())) or np.ndim(key) == 0):
+        return
+    names = _column_names_in(key, parameter)
+    if not names:
+        raise InvalidSequenceError(
+            f"{parameter} takes the name of a column, or for an array its position, "
+            f"and got {_abridged(key)}. If these are the values, make them a column: "
+            f"df.assign(key=values) and {parameter}='key'."
+        )
+    if len(names) == 1:
+        raise InvalidSequenceError(
+            f"{parameter}={names!r} should be the name itself: "
+            f"{parameter}={names[0]!r}."
+        )
+    raise InvalidSequenceError(
+        f"{parameter} takes one column, and got {len(names)}: {_abridged(names)}. "
+        f"Combine them into one, {_combine(parameter, names)}. Levels of an index "
+        "become columns with df.reset_index()."
+    )
+
+
+def _column_names_in(key, parameter):
+    """Return what seem to be the names of several columns; none if it is values."""
+    if not isinstance(key, (list, tuple, set, pd.Index, np.ndarray)):
+        return []
+    names = list(key)
+    # Positions tell series apart as names do; numbers that are times are values.
+    kinds = (str, Integral) if parameter == "group_by" else str
+    if len(names) > MAX_KEYS or not all(isinstance(name, kinds) for name in names):
+        return []
+    names = [str(name) if isinstance(name, str) else int(name) for name in names]
+    return names if len(set(names)) == len(names) else []
+
+
+def _combine(parameter, names):
+    if parameter == "time":
+        parts = " + ' ' + ".join(f"df[{name!r}].astype(str)" for name in names)
+        return f"for example df.assign(when=pd.to_datetime({parts})) and time='when'"
+    parts = " + '/' + ".join(f"df[{name!r}].astype(str)" for name in names)
+    return f"for example df.assign(series={parts}) and group_by='series'"
+
+
+def _abridged(key):
+    text = " ".join(repr(key).split())
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def column_at(X, j):
@@ -186,6 +269,7 @@ def frame_column(X, key, parameter):
     -------
     Series or Index
     """
+    check_column_key(key, parameter, X)
     names = list(X.columns)
     if key in names:
         return column_at(X, names.index(key))
@@ -208,8 +292,8 @@ def _read_array(X, time, group_by, owner):
     taken, positions = {}, None
     if keys:
         X = np.asarray(X)
-        n_columns = X.shape[-1]
         taken = {name: _array_column(X, key, name) for name, key in keys.items()}
+        n_columns = X.shape[1]
         dropped = {key % n_columns for key in keys.values()}
         positions = [j for j in range(n_columns) if j not in dropped]
         _require_features(positions, X.shape, owner)
@@ -217,7 +301,7 @@ def _read_array(X, time, group_by, owner):
     X = check_array(_stack(X), ensure_all_finite=False, order="C", estimator=owner)
     times = None
     if time is not None:
-        times = read_times(pd.Index(taken["time"]).infer_objects(), name=time)
+        times = read_times(to_index(taken["time"], f"time={time!r}"), name=time)
     return Table(
         columns=list(X.T),
         positions=positions or list(range(X.shape[1])),
@@ -250,6 +334,31 @@ def _array_column(X, key, parameter):
     return X[:, key]
 
 
+def first_date_column(X):
+    """Return the name of the first column that holds dates or periods, or None.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Of pandas.
+
+    Returns
+    -------
+    object or None
+    """
+    for j, (name, dtype) in enumerate(X.dtypes.items()):
+        kind = getattr(dtype, "kind", "O")
+        is_plain = isinstance(dtype, np.dtype) and kind != "O"
+        if kind == "M" or (not is_plain and kind != "m" and holds_dates(X.iloc[:, j])):
+            return name
+    return None
+
+
+def first_value(column):
+    """Return the first value of a Series that is not missing, or None."""
+    return next(iter(column.dropna()), None)
+
+
 def _require_features(positions, shape, owner):
     if not positions:
         raise InvalidSequenceError(
@@ -272,14 +381,17 @@ def _numeric_column(column, name, owner):
             return np.where(column.isna(), np.nan, column).astype(np.float64)
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
-            raise kind(_not_numeric(name, dtype, owner, error)) from error
-    raise InvalidSequenceError(_not_numeric(name, dtype, owner))
+            raise kind(_not_numeric(name, column, owner, error)) from error
+    raise InvalidSequenceError(_not_numeric(name, column, owner))
 
 
-def _not_numeric(name, dtype, owner, reason=""):
+def _not_numeric(name, column, owner, reason=""):
+    dtype = column.dtype
     way_out = "encode it as numbers, or name it in group_by= if it tells series apart"
-    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype):
+    if holds_dates(column):
         way_out = "name it in time=, or make it the index"
+        if isinstance(first_value(column), str):
+            way_out = f"turn it into dates with pd.to_datetime, and {way_out}"
     because = f" ({reason})" if reason else ""
     return (
         f"column {name!r} of X holds {dtype}, not numbers{because}. {owner} needs "

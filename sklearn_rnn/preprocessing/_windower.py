@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn.preprocessing._gaps import WindowGaps, warn_without_step
 from sklearn_rnn.preprocessing._history import (
     join,
     keep_tails,
@@ -24,21 +25,29 @@ from sklearn_rnn.preprocessing._history import (
     lead_ins_by_time,
 )
 from sklearn_rnn.preprocessing._missing import fill_table, learn_fill
-from sklearn_rnn.preprocessing._neighbours import (
-    freq_of,
-    infer_rule,
-    parse_rule,
-    run_starts,
-)
 from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._series import read_series
-from sklearn_rnn.preprocessing._tables import is_table, read_table
+from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
+    is_table,
+    read_table,
+)
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
     check_features,
     check_sequences,
     trailing_windows,
+    warn_of_other_times,
+)
+from sklearn_rnn.sequences._neighbours import (
+    ROWS,
+    Reach,
+    RowStep,
+    find_rule,
+    freq_of,
+    is_rows,
+    run_starts,
 )
 
 NO_TIME = (
@@ -80,14 +89,19 @@ class SequenceWindower(
         The time between neighbouring rows: a pandas offset such as "h" or
         "MS", a span of time, or for numeric times a number. "D" and coarser
         offsets are calendar days on the wall clock of a time zone, a
-        Timedelta is elapsed time. None finds it in `fit`: the step that the
-        index declares, or that at least 90 % of the rows (in few rows, all
-        but one) keep; the rest are gaps. Where there is no such step, rows
-        are neighbours up to the largest difference seen in `fit`.
+        Timedelta is elapsed time. "rows" makes each row one step after the
+        row before it in its series, whatever the time between, as for the
+        days of an exchange; times still have to increase, and new rows follow
+        the training data if they come within the largest difference seen in
+        `fit`. None finds it in `fit`: the step that the index declares, or
+        that most rows keep, if these are more than half; the rest are gaps.
+        Where there is no such step, rows are neighbours up to the largest
+        difference seen in `fit`, with a warning.
     time : str or int, default=None
         Column that holds the times: dates, periods, durations or numbers.
         For an array, its position. It is taken out of the features. None uses
-        the index of a pandas frame, unless that holds strings or objects.
+        the index of a pandas frame, unless that holds names. Dates as objects
+        or categories are read as dates; dates written as strings are refused.
     group_by : str or int, default=None
         Column that tells several series in one table apart; for an array, its
         position. It is taken out of the features. Windows and history stay
@@ -106,9 +120,9 @@ class SequenceWindower(
         a step if `fit` was given sequences.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
         Their names, where they have names.
-    freq_ : offset, Timedelta, number or None
-        Time between neighbouring rows. None without times, or if they are
-        irregular.
+    freq_ : offset, Timedelta, number, "rows" or None
+        Time between neighbouring rows; "rows" as given in `freq`. None
+        without times, or if they are irregular.
 
     See Also
     --------
@@ -120,6 +134,9 @@ class SequenceWindower(
     -----
     The windows are a view: `SequenceArray` holds each row of the table once,
     however many windows cover it.
+
+    With ``freq="rows"`` a series has no gaps, so `fit` keeps the last rows of each
+    series alone: new rows from the middle of the training data start afresh.
 
     Given sequences instead of a table, such as windows cut beforehand, it
     keeps the last `n_steps` steps of each. A list counts as sequences only if
@@ -180,8 +197,9 @@ class SequenceWindower(
         X : array-like or DataFrame of shape (n_rows, n_features), or sequences
             The table, of pandas, polars or NumPy. Times increase from row to
             row, inside each series. NaN passes through.
-        y : None
-            Not used.
+        y : object, default=None
+            The targets, one per row. Not used, but for a warning if they have
+            an index of dates that is not that of `X`.
 
         Returns
         -------
@@ -191,11 +209,21 @@ class SequenceWindower(
         Raises
         ------
         InvalidSequenceError
-            If times are missing, out of order or twice the same, a column is
-            not there, or a feature is not numeric.
+            If times are missing, out of order or twice the same, no two rows
+            are as far apart as `freq` says, a column is not there, or a
+            feature is not numeric.
+
+        Warns
+        -----
+        WindowHistoryWarning
+            If the times follow no step, or gaps cut a tenth of the windows or
+            more short.
+        SklearnRNNWarning
+            If `y` has an index of other dates than `X`.
         """
         if is_table(X):
-            self._learn(X)
+            table, *_ = self._learn(X)
+            warn_of_other_times(table.times and table.times.labels, y, stacklevel=3)
         else:
             self._trim(X, reset=True)
         return self
@@ -208,8 +236,8 @@ class SequenceWindower(
         ----------
         X : array-like or DataFrame of shape (n_rows, n_features), or sequences
             The table, as for `fit`.
-        y : None
-            Not used.
+        y : object, default=None
+            The targets, as for `fit`.
 
         Returns
         -------
@@ -220,10 +248,17 @@ class SequenceWindower(
         ------
         InvalidSequenceError
             As `fit` does.
+
+        Warns
+        -----
+        WindowHistoryWarning, SklearnRNNWarning
+            As `fit` does.
         """
         if not is_table(X):
             return self._trim(X, reset=True)
-        return self._window(*self._learn(X), lead_ins=[])
+        table, series, first = self._learn(X)
+        warn_of_other_times(table.times and table.times.labels, y, stacklevel=3)
+        return self._window(table, series, first, lead_ins=[])
 
     def transform(self, X: SequencesLike) -> SequenceArray:
         """Cut a table into windows, with history from the training data.
@@ -241,14 +276,16 @@ class SequenceWindower(
         Raises
         ------
         InvalidSequenceError
-            As `fit` does, and if the times are of another kind than in `fit`.
+            As `fit` does, and if the times are of another kind than in `fit`,
+            or no two rows are neighbours by the step of `fit`.
         ValueError
             If the columns are not those of `fit`.
 
         Warns
         -----
         WindowHistoryWarning
-            With ``history="auto"``, if the times of the rows are not known.
+            With ``history="auto"``, if the times of the rows are not known;
+            and if gaps cut a tenth of the windows or more short.
         """
         check_is_fitted(self)
         if not is_table(X):
@@ -268,6 +305,14 @@ class SequenceWindower(
             )
         first = run_starts(self._rule, series.ticks, series.first)
         lead_ins = self._lead_ins(series, first)
+        if self._rule is not None and series.ticks is not None:
+            led_by_time = lead_ins if self.history == "auto" else []
+            gaps = WindowGaps(self._rule, table.times, series, first, led_by_time)
+            found_in = "as found in fit"
+            if self.freq is not None:
+                found_in = f"as freq={self.freq!r} says"
+            gaps.check_neighbours(self.n_steps, found_in)
+            gaps.warn_if_short(self.n_steps, found_in, stacklevel=2)
         if self._fill is not None:
             table = fill_table(
                 table, self._fill, series, first, lead_ins, self._history
@@ -304,23 +349,35 @@ class SequenceWindower(
         tags.input_tags.allow_nan = True
         return tags
 
+    def _validate_params(self):
+        # First, as scikit-learn would only name the types that it allows.
+        check_column_key(self.time, "time")
+        check_column_key(self.group_by, "group_by")
+        super()._validate_params()
+
     def _learn(self, X):
         """Find the step of a table, and keep the end of each of its runs."""
         table, series = self._read(X, reset=True)
         times = table.times
-        if times is None and self.freq is not None:
+        if times is None and self.freq is not None and not is_rows(self.freq):
             raise InvalidSequenceError(
                 f"freq={self.freq!r} is given, but X has no times: give it a time "
                 "index, or name a column of times in time=."
             )
-        if times is None:
-            self._rule = None
-        elif self.freq is not None:
-            self._rule = parse_rule(self.freq, times)
-        else:
-            self._rule = infer_rule(times, series.ticks, series.first)
-        self.freq_ = freq_of(self._rule, times)
+        self._rule = None
+        self.freq_ = ROWS if is_rows(self.freq) else None
+        if times is not None:
+            self._rule = find_rule(self.freq, times, series.ticks, series.first)
+            self.freq_ = freq_of(self._rule, times)
         first = run_starts(self._rule, series.ticks, series.first)
+        if times is not None:
+            found_in = "which most rows keep"
+            if self.freq is not None:
+                found_in = f"as freq={self.freq!r} says"
+            warn_without_step(self._rule, self.n_steps, stacklevel=4)
+            gaps = WindowGaps(self._rule, times, series, first)
+            gaps.check_neighbours(self.n_steps, found_in)
+            gaps.warn_if_short(self.n_steps, found_in, stacklevel=4)
         self._fill = None
         if self.missing is not None:
             self._fill = learn_fill(table, type(self).__name__)
@@ -391,3 +448,26 @@ class SequenceWindower(
         return SequenceArray(
             values, starts, lengths, table.feature_names, moments=moments
         )
+
+
+def row_step_of(windower, times):
+    """Return rows as steps, dated by what a windower knows of them from `fit`.
+
+    Parameters
+    ----------
+    windower : SequenceWindower
+        Fitted or not.
+    times : Times or None
+        Of the rows that it is to be used for.
+
+    Returns
+    -------
+    RowStep or None
+        None if it knows no step, or was fitted on times of another kind.
+    """
+    rule = getattr(windower, "_rule", None)
+    if rule is None or times is None or windower._history.kind != times.kind:
+        return None
+    if isinstance(rule, Reach):
+        return None
+    return rule if isinstance(rule, RowStep) else RowStep(None, rule)

@@ -9,6 +9,7 @@ from sklearn_rnn.sequences._check import (
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._features import check_features
+from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
     StepValues,
     check_step_targets,
@@ -16,6 +17,7 @@ from sklearn_rnn.sequences._step_targets import (
     is_missing,
 )
 from sklearn_rnn.sequences._symbols import SymbolRows, are_ids, check_symbols
+from sklearn_rnn.sequences._times import as_typed_index, holds_dates, to_index
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
@@ -44,6 +46,7 @@ __all__ = [
     "UNKNOWN",
     "Vocabulary",
     "are_ids",
+    "as_typed_index",
     "blocks",
     "check_features",
     "check_sequences",
@@ -52,10 +55,13 @@ __all__ = [
     "check_tokens",
     "check_with_padding",
     "flat_rows",
+    "holds_dates",
     "is_list_of_sequences",
     "is_missing",
     "join_windows",
     "make_windows",
     "sequences_of_ids",
+    "to_index",
     "trailing_windows",
+    "warn_of_other_times",
 ]

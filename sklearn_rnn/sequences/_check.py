@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._times import holds_dates
 
 # Ids above this are hashes or codes, not places in a vocabulary.
 MAX_TOKENS = 10_000_000
@@ -113,9 +114,7 @@ def _read(X, owner):
         raise InvalidSequenceError(f"X is empty: {owner} needs at least one sequence.")
     if is_list_of_sequences(X):
         return _from_list(X, owner)
-    if isinstance(X, pd.DataFrame) and isinstance(
-        X.index, (pd.DatetimeIndex, pd.PeriodIndex)
-    ):
+    if isinstance(X, pd.DataFrame) and holds_dates(X.index):
         raise InvalidSequenceError(
             f"{owner} got a table with a time index: its rows are steps of one long "
             "series, not sequences. Put a SequenceWindower in front: "

@@ -11,6 +11,7 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._coverage import SEQUENCES_A_BLOCK, blocks
+from sklearn_rnn.sequences._row_times import check_dated_rows, warn_of_other_times
 from sklearn_rnn.sequences._step_targets import flat_rows
 
 
@@ -78,7 +79,8 @@ def make_windows(
     Parameters
     ----------
     X : array-like of shape (n_rows, n_features) or (n_rows,)
-        The series, in time's order. A frame's column names are kept.
+        The series, in time's order. A frame's column names are kept, and dates
+        in its index, if there are any, have to increase.
     y : array-like of shape (n_rows,) or (n_rows, n_targets), default=None
         What to predict, row by row; for a forecast of a column of `X`, that
         column itself.
@@ -106,9 +108,16 @@ def make_windows(
     ------
     InvalidSequenceError
         If `X` has too few rows for one window and its target, or `y` another
-        number of rows.
+        number of rows; or `X` has an index of dates that do not increase.
     ValueError
         If `n_steps` or `stride` is less than 1, or `horizon` less than 0.
+
+    Warns
+    -----
+    WindowHistoryWarning
+        If windows run across gaps between the dates in the index of `X`.
+    SklearnRNNWarning
+        If `X` and `y` have indexes of dates that differ.
 
     Examples
     --------
@@ -139,6 +148,8 @@ def make_windows(
             f"horizon={ahead} take {n_steps + ahead}."
         )
     starts = np.arange(0, len(values) - n_steps - ahead + 1, stride)
+    labels = check_dated_rows(X, n_steps + ahead, starts, stacklevel=2)
+    warn_of_other_times(labels, y, stacklevel=2)
     lengths = np.full(len(starts), n_steps)
     windows = SequenceArray(values, starts, lengths, names, moments=range(len(values)))
     if y is None:

@@ -183,6 +183,11 @@ def test_make_windows_goes_through_a_grid_search(weather):
     assert len(set(search.cv_results_["mean_test_score"])) == 2
 
 
+# Stratified folds leave holes in the training rows, and short windows behind them.
+CUT_BY_FOLDS = pytest.mark.filterwarnings("ignore:.*windows are shorter than n_steps")
+
+
+@CUT_BY_FOLDS
 def test_stacking_with_a_partitioning_splitter(weather, warm):
     X, y = weather
     stack = StackingRegressor(
@@ -210,6 +215,7 @@ def test_transformed_target_and_voting(weather):
     np.testing.assert_allclose(mean, np.mean(parts, axis=0))
 
 
+@CUT_BY_FOLDS
 def test_calibration_and_tuned_threshold(warm):
     X, y = warm
     calibrated = CalibratedClassifierCV(labeller(), cv=StratifiedKFold(2)).fit(X, y)

@@ -4,9 +4,9 @@ import pytest
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import shift_times, times_ahead
-from sklearn_rnn.preprocessing._neighbours import Reach, infer_rule, parse_rule
 from sklearn_rnn.preprocessing._series import read_series
-from sklearn_rnn.preprocessing._times import read_times
+from sklearn_rnn.sequences._neighbours import Reach, infer_rule, parse_rule
+from sklearn_rnn.sequences._times import read_times
 
 NEW_YORK = "America/New_York"
 REGULAR = {

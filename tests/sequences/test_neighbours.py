@@ -2,15 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_rnn.preprocessing._neighbours import (
+from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.sequences._neighbours import (
     CalendarStep,
     FixedStep,
     Reach,
     infer_rule,
     run_starts,
 )
-from sklearn_rnn.preprocessing._series import read_series
-from sklearn_rnn.preprocessing._times import read_times
+from sklearn_rnn.sequences._times import read_times
 
 
 def rule_and_runs(index, groups=None):
@@ -48,17 +48,17 @@ def test_one_longer_month_is_no_gap():
     assert rule_and_runs(months)[0] == CalendarStep(pd.offsets.MonthBegin())
 
 
-def test_a_tenth_of_gaps_is_regular_and_more_is_not():
+@pytest.mark.parametrize("every", [3, 5, 25])
+def test_a_step_that_more_than_half_of_the_pairs_keep_is_the_step(every):
     hours = np.arange(100)
-    kept = hours[(hours % 25) != 3]
-    assert rule_and_runs(pd.Index(kept))[0] == FixedStep(1)
-    kept = hours[(hours % 5) != 3]
-    assert rule_and_runs(pd.Index(kept))[0] == Reach(2)
+    kept = hours[(hours % every) != 1]
+    expected = Reach(2) if every == 3 else FixedStep(1)
+    assert rule_and_runs(pd.Index(kept))[0] == expected
 
 
-def test_a_step_smaller_than_the_commonest_is_irregular():
+def test_one_smaller_step_makes_no_series_irregular():
     index = pd.Index(np.cumsum([0] + [2] * 30 + [1] + [2] * 30))
-    assert rule_and_runs(index)[0] == Reach(2)
+    assert rule_and_runs(index) == (FixedStep(2), [0, 31])
 
 
 def test_rounding_of_float_times_is_no_gap():

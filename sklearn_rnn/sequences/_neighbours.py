@@ -1,6 +1,7 @@
 """Neighbours: which rows of a table are one time step apart."""
 
-from datetime import tzinfo
+import warnings
+from datetime import timedelta, tzinfo
 from numbers import Real
 from typing import NamedTuple
 
@@ -9,20 +10,29 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._times import ROWS_A_BLOCK, wall_clock
-from sklearn_rnn.sequences import blocks
-
-# The share of pairs of rows that must be one step apart for the rest to count as
-# gaps in a regular series rather than as a series of irregular times.
-REGULAR_SHARE = 0.9
+from sklearn_rnn.sequences._coverage import blocks
+from sklearn_rnn.sequences._times import ROWS_A_BLOCK, wall_clock
 
 # A calendar's step ("MS", "B") is looked for in the longest stretch of rows without
 # a difference of more than so many times the median, so that gaps do not hide it.
-STRETCH_FACTORS = (np.inf, 4, 2, 1.5)
+STRETCH_FACTORS = (4, 2, 1.5)
 
+
+# What a user gives as the step where each row is one.
+ROWS = "rows"
+
+# The least fraction of pairs of rows that a step holds for to date the rows to come
+# by it, where the rows themselves are the steps: exchanges have holidays.
+DATING_FRACTION = 0.9
 
 # How often a day of the week must come before a shop counts as open on it.
 LEAST_WEEKS = 3
+MONTHLY = (
+    pd.offsets.MonthBegin,
+    pd.offsets.MonthEnd,
+    pd.offsets.BMonthBegin,
+    pd.offsets.BMonthEnd,
+)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -40,8 +50,10 @@ class FixedStep(NamedTuple):
         passed = wall_clock(later, self.time_zone) - wall_clock(earlier, self.time_zone)
         if passed.dtype.kind != "f":
             return passed == self.step
-        # Times such as 0.1 * k carry rounding errors of their own size.
-        slack = 1e-6 * self.step + 4 * np.spacing(np.abs(later))
+        # Times such as 0.1 * k carry rounding errors of their own size, which float32
+        # makes large.
+        rounding = np.maximum(np.spacing(np.abs(later)), np.spacing(np.abs(earlier)))
+        slack = 1e-6 * self.step + 4 * rounding
         return np.abs(passed - self.step) <= slack
 
     @property
@@ -62,9 +74,8 @@ class CalendarStep(NamedTuple):
 
     def adjacent(self, earlier, later):
         """Tell for each pair of times whether they are neighbours."""
-        # One by one: pandas warns when it cannot add an offset to a whole index.
         dates = pd.DatetimeIndex(wall_clock(earlier, self.time_zone))
-        expected = pd.DatetimeIndex([date + self.offset for date in dates])
+        expected = add_offset(dates, self.offset)
         return expected.to_numpy() == wall_clock(later, self.time_zone)
 
     @property
@@ -83,6 +94,84 @@ class Reach(NamedTuple):
         return later - earlier <= self.largest
 
     freq = None
+
+
+class RowStep(NamedTuple):
+    """Each row is one step after the row before it, whatever their times.
+
+    largest : difference of neighbours in the table, at most; None of single rows
+    spacing : FixedStep or CalendarStep that nearly all of them keep, or None
+    """
+
+    largest: object
+    spacing: object
+
+    def adjacent(self, earlier, later):
+        """Return whether pairs of rows, of two tables, may be neighbours."""
+        if self.largest is None:
+            return np.zeros(len(later), dtype=bool)
+        return later - earlier <= self.largest
+
+    freq = ROWS
+
+
+def add_offset(dates, offset):
+    """Move every date of an index by an offset."""
+    with warnings.catch_warnings():
+        # Some offsets pandas can only add to one date after the other.
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        return dates + offset
+
+
+def find_rule(freq, times, ticks, first_of_series):
+    """Return the rule that tells which rows of a table are neighbours.
+
+    Parameters
+    ----------
+    freq : str, offset, Timedelta, number or None
+        As the user gave it; None finds the step.
+    times, ticks, first_of_series
+        As for `infer_rule`.
+
+    Returns
+    -------
+    FixedStep, CalendarStep, Reach or RowStep
+    """
+    if freq is None:
+        return infer_rule(times, ticks, first_of_series)
+    if is_rows(freq):
+        return _step_of_rows(times, ticks, first_of_series)
+    return parse_rule(freq, times)
+
+
+def is_rows(freq):
+    """Return whether a `freq` says that each row is one step."""
+    return isinstance(freq, str) and freq == ROWS
+
+
+def _step_of_rows(times, ticks, first_of_series):
+    inside = ~first_of_series[1:]
+    declared = _declared_rule(times, ticks, first_of_series)
+    if not inside.any():
+        return RowStep(None, declared)
+    largest = (ticks[1:] - ticks[:-1])[inside].max()
+    if declared is not None and not _is_periods(times):
+        return RowStep(largest, declared)
+    rule, fraction = _likeliest_rule(times, ticks, first_of_series)
+    # Hours that nearly all keep end with the session; days continue after holidays.
+    is_kept = fraction >= DATING_FRACTION and _is_daily(rule, times)
+    return RowStep(largest, rule if is_kept or fraction == 1 else None)
+
+
+def _is_daily(rule, times):
+    """Return whether a step is one of days, or of what is made of days."""
+    if isinstance(rule, CalendarStep):
+        return not isinstance(rule.offset, pd.offsets.BusinessHour)
+    if _is_periods(times):
+        unit = times.labels.freq.base
+        return isinstance(unit, pd.offsets.Day) or not isinstance(unit, pd.offsets.Tick)
+    is_span = isinstance(rule.step, np.timedelta64)
+    return is_span and rule.step >= np.timedelta64(1, "D")
 
 
 def parse_rule(freq, times):
@@ -144,22 +233,43 @@ def infer_rule(times, ticks, first_of_series):
     InvalidSequenceError
         If no series has two rows and the index declares no step.
     """
-    declared = times.declared_step
-    if declared is not None and not first_of_series[1:].any():
-        return _declared_rule(declared, times)
+    declared = _declared_rule(times, ticks, first_of_series)
+    if declared is not None:
+        return declared
     inside = ~first_of_series[1:]
     if not inside.any():
+        example = 1 if times.kind == "numbers" else "'h'"
         raise InvalidSequenceError(
             "X has one row, or one row a series, and its times declare no step: give "
-            "the time between rows in freq=, for example freq='h'."
+            f"the time between rows in freq=, for example freq={example}."
         )
+    rule, fraction = _likeliest_rule(times, ticks, first_of_series)
+    if fraction > 0.5:
+        return rule
+    return Reach((ticks[1:] - ticks[:-1])[inside].max())
+
+
+def _likeliest_rule(times, ticks, first_of_series):
+    """Return the step that most pairs of rows keep, and the fraction of these."""
     earlier, later = ticks[:-1], ticks[1:]
+    inside = ~first_of_series[1:]
     if not inside.all():
         earlier, later = earlier[inside], later[inside]
+    found, most, seen = None, 0.0, set()
     for rule in _candidates(times, ticks, first_of_series):
-        if _nearly_all(rule.adjacent(earlier, later)):
-            return rule
-    return Reach((later - earlier).max())
+        if rule in seen:
+            continue
+        seen.add(rule)
+        fraction = np.count_nonzero(rule.adjacent(earlier, later)) / len(later)
+        if fraction > most:
+            found, most = rule, fraction
+        if most == 1:
+            break
+    return found, most
+
+
+def _is_periods(times):
+    return isinstance(times.labels, pd.PeriodIndex)
 
 
 def freq_of(rule, times):
@@ -167,22 +277,52 @@ def freq_of(rule, times):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep, Reach or None
+    rule : FixedStep, CalendarStep, Reach, RowStep or None
         None where no times are known.
     times : Times or None
         The times that it holds for.
 
     Returns
     -------
-    offset, Timedelta, number or None
+    offset, Timedelta, number, "rows" or None
         None without a regular step.
     """
     if rule is None:
         return None
-    if isinstance(times.labels, pd.PeriodIndex):
+    if _is_periods(times) and isinstance(rule, FixedStep):
         # Ordinals count the base unit, of which a period may span several.
         return times.labels.freq.base * rule.step
     return rule.freq
+
+
+def describe_step(step):
+    """Write a step, as `freq_of` gives it, in the words of `freq=`."""
+    if isinstance(step, (timedelta, np.timedelta64)):
+        days = pd.Timedelta(step) / pd.Timedelta(days=1)
+        if days % 1 == 0:  # pandas would write "24h"
+            return "D" if days == 1 else f"{days:.0f}D"
+        step = to_offset(pd.Timedelta(step))
+    if isinstance(step, pd.offsets.CustomBusinessDay):
+        return f"C ({step.weekmask})"
+    if type(step) is pd.DateOffset:
+        parts = ", ".join(f"{part}={n}" for part, n in step.kwds.items())
+        return f"pd.DateOffset({parts})"
+    return str(getattr(step, "freqstr", step))
+
+
+def fill_call(rule, times):
+    """Write how to put in the rows that a table lacks, for messages."""
+    step = freq_of(rule, times)
+    if not isinstance(times.labels, pd.DatetimeIndex) or step is None:
+        return "df.reindex(...)"
+    if isinstance(step, pd.offsets.BaseOffset):
+        try:
+            known = to_offset(step.freqstr) == step
+        except ValueError:
+            known = False
+        if not known:  # a week of its own, which has no name
+            return "df.reindex(...)"
+    return f"df.asfreq({describe_step(step)!r})"
 
 
 def run_starts(rule, ticks, first_of_series):
@@ -190,7 +330,7 @@ def run_starts(rule, ticks, first_of_series):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep, Reach or None
+    rule : FixedStep, CalendarStep, Reach, RowStep or None
         None, as `ticks`, where no times are known: rows are neighbours.
     ticks : ndarray or None
         Times, series by series.
@@ -202,7 +342,7 @@ def run_starts(rule, ticks, first_of_series):
     first : ndarray of bool
         `first_of_series` itself where there are no others.
     """
-    if rule is None or ticks is None:
+    if rule is None or ticks is None or isinstance(rule, RowStep):
         return first_of_series
     first = first_of_series
     for begin, end in blocks(len(ticks) - 1, ROWS_A_BLOCK):
@@ -218,7 +358,7 @@ def _step_of_periods(freq, times):
     start = pd.Period(ordinal=0, freq=times.labels.freq)
     try:
         return FixedStep((start + to_offset(freq)).ordinal)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InvalidSequenceError(
             f"freq={freq!r} does not fit the times of X, which are {times.kind}: "
             f"{error}"
@@ -246,24 +386,40 @@ def _step_of_offset(offset, times):
     return CalendarStep(offset, times.time_zone)
 
 
-def _declared_rule(declared, times):
+def _declared_rule(times, ticks, first_of_series):
+    """Return the step that the index declares, or None."""
+    declared, alone = times.declared_step, not (~first_of_series[1:]).any()
+    several = first_of_series[1:].any() and not (alone and _is_periods(times))
+    if declared is None or several:
+        return None
     if isinstance(declared, pd.offsets.BaseOffset):
         return _step_of_offset(declared, times)
-    return FixedStep(declared)
+    rule = FixedStep(declared)
+    # Periods declare what they span, which need not be the step between them.
+    return rule if alone or rule.adjacent(ticks[:-1], ticks[1:]).any() else None
 
 
 def _candidates(times, ticks, first_of_series):
     """Yield rules that the times might follow, the likeliest first."""
-    dates = times.ticks.dtype.kind == "M"
-    wall = wall_clock(ticks, times.time_zone) if dates else ticks
+    inside = ~first_of_series[1:]
+    if times.ticks.dtype.kind != "M":
+        yield from _commonest_steps(times, ticks, ticks, inside)
+        return
+    wall = wall_clock(ticks, times.time_zone)
+    offset = _calendar_offset(wall, first_of_series, np.inf)
+    if offset is not None:
+        yield _step_of_offset(offset, times)
+    yield from _commonest_steps(times, ticks, wall, inside)
+    usual = np.median(np.diff(wall)[inside])
+    if usual < np.timedelta64(1, "D"):
+        return  # no calendar tells minutes and hours from one another
     for factor in STRETCH_FACTORS:
-        offset = _calendar_offset(wall, first_of_series, factor) if dates else None
+        offset = _calendar_offset(wall, first_of_series, factor)
         if offset is not None:
             yield _step_of_offset(offset, times)
-        if factor == np.inf:
-            yield from _commonest_steps(times, ticks, wall, first_of_series)
-    if dates:
-        yield from _steps_of_open_days(wall, times.time_zone)
+    yield from _steps_of_open_days(wall, times.time_zone)
+    if usual >= np.timedelta64(28, "D"):
+        yield from _steps_of_months(wall, inside, times.time_zone)
 
 
 def _steps_of_open_days(wall, time_zone):
@@ -277,34 +433,49 @@ def _steps_of_open_days(wall, time_zone):
         return
     if open_days.max() < 5:
         yield CalendarStep(pd.offsets.BDay(), time_zone)
-    if counts.min() < LEAST_WEEKS:
+    if counts.min() < LEAST_WEEKS or open_days.tolist() == [0, 1, 2, 3, 4]:
         return
     mask = " ".join(DAYS[day] for day in open_days)
     yield CalendarStep(pd.offsets.CustomBusinessDay(weekmask=mask), time_zone)
 
 
-def _commonest_steps(times, ticks, wall, first_of_series):
-    """Yield the difference most often seen, if no smaller one is."""
-    inside = ~first_of_series[1:]
+def _steps_of_months(wall, inside, time_zone):
+    """Yield steps of whole months, on the same day of each or at its ends.
+
+    Most months are followed by one as long, whose length is no step all the same;
+    and gaps may leave no stretch long enough to see the calendar.
+    """
+    dates = pd.DatetimeIndex(wall)
+    months = dates.year.to_numpy() * 12 + dates.month.to_numpy()
+    step = _commonest(np.diff(months)[inside])
+    if step <= 0:
+        return
+    for kind in MONTHLY:
+        yield CalendarStep(kind(step), time_zone)
+    yield CalendarStep(pd.DateOffset(months=step), time_zone)
+
+
+def _commonest_steps(times, ticks, wall, inside):
+    """Yield the difference most often seen."""
     day = np.timedelta64(1, "D")
     if times.time_zone is not None:
         step = _commonest(np.diff(wall)[inside])
-        if step is not None and step % day == np.timedelta64(0):
+        if step % day == np.timedelta64(0):
             yield FixedStep(step, times.time_zone)
-    step = _commonest(np.diff(ticks)[inside])
-    if step is not None:
-        yield FixedStep(step)
+    yield FixedStep(_commonest(np.diff(ticks)[inside]))
 
 
 def _commonest(passed):
     if passed.dtype.kind == "f":
-        # The rounding of times such as 0.1 * k makes equal steps differ.
+        # The rounding of times such as 0.1 * k makes equal steps differ; a step that
+        # more than half of the pairs keep is their median, or near it. The mean of
+        # those near it rounds less.
         step = np.median(passed)
-        return float(step) if passed.min() >= step * (1 - 1e-6) else None
+        near = np.abs(passed - step) <= 1e-3 * step
+        return float(np.mean(passed[near], dtype=np.float64) if near.any() else step)
     steps, counts = np.unique(passed, return_counts=True)
-    if counts.argmax() > 0:
-        return None
-    return int(steps[0]) if passed.dtype.kind == "i" else steps[0]
+    step = steps[counts.argmax()]
+    return int(step) if passed.dtype.kind == "i" else step
 
 
 def _calendar_offset(wall, first_of_series, factor):
@@ -319,10 +490,3 @@ def _calendar_offset(wall, first_of_series, factor):
     stretch = wall[bounds[longest] : bounds[longest + 1]]
     offset = pd.DatetimeIndex(stretch, freq="infer").freq
     return None if isinstance(offset, pd.offsets.Tick) else offset
-
-
-def _nearly_all(adjacent):
-    """One gap is forgiven however few the rows, if most pairs are neighbours."""
-    n_gaps = len(adjacent) - np.count_nonzero(adjacent)
-    allowed = max(1, (1 - REGULAR_SHARE) * len(adjacent))
-    return n_gaps <= allowed and n_gaps < np.count_nonzero(adjacent)

@@ -1,0 +1,165 @@
+"""Gaps: what they do to the windows of a table, and what to do about them."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn.sequences._neighbours import (
+    Reach,
+    describe_step,
+    fill_call,
+    find_rule,
+    freq_of,
+)
+
+# The least fraction of windows cut short by gaps that is worth a warning.
+NOTICEABLE = 0.1
+
+NO_STEP = (
+    "the times of X follow no step: no more than half of the rows are the same step "
+    "after the row before, so rows are taken as neighbours up to the largest "
+    "difference in fit, {largest}. If each row is one step, whatever the time "
+    "between, set freq='rows'; if there is a step, give it in freq=; else bring the "
+    "rows on a grid, for example with df.resample('h').mean()."
+)
+
+
+class WindowGaps:
+    """The gaps of a table, seen from its windows.
+
+    Parameters
+    ----------
+    rule : FixedStep, CalendarStep, Reach or RowStep
+        Which rows are neighbours.
+    times : Times
+        Of the table.
+    series : SeriesRows
+        Its rows, series by series.
+    first : ndarray of bool
+        Which of them have no neighbour before them.
+    lead_ins : list of LeadIn
+        The rows of fit that stand in front of some of them.
+    """
+
+    def __init__(self, rule, times, series, first, lead_ins=()):
+        self._rule = rule
+        self._times = times
+        self._series = series
+        self._first = first
+        self._gaps = np.flatnonzero(first & ~series.first)
+        self._led = {each.place: each.end - each.begin for each in lead_ins}
+
+    def check_neighbours(self, n_steps, found_in):
+        """Refuse a table of which no two rows are neighbours.
+
+        Rows of a fold drawn at random may all stand alone; what leads up to them
+        is among the rows of fit then.
+
+        Parameters
+        ----------
+        n_steps : int
+            Rows of a whole window.
+        found_in : str
+            Where the step comes from, for the message.
+
+        Raises
+        ------
+        InvalidSequenceError
+            That names the step and that of the table.
+        """
+        n_gaps = len(self._gaps)
+        n_pairs = len(self._first) - np.count_nonzero(self._series.first)
+        if n_steps == 1 or n_gaps == 0 or n_gaps < n_pairs:
+            return
+        n_alone = sum(place not in self._led for place in self._gaps)
+        if n_alone < n_gaps and n_alone <= max(1, NOTICEABLE * n_gaps):
+            return
+        raise InvalidSequenceError(
+            f"no two rows of X are neighbours, so each window would hold one row: "
+            f"{self._describe_rule(found_in)}, but {self._describe_own()}. Give rows "
+            "with that step; or fit again, with the right freq=, or with freq='rows' "
+            "if each row is one step whatever the time between."
+        )
+
+    def warn_if_short(self, n_steps, found_in, stacklevel):
+        """Warn if gaps cut a noticeable part of the windows short.
+
+        Parameters
+        ----------
+        n_steps : int
+            Rows of a whole window.
+        found_in : str
+            Where the step comes from, for the message.
+        stacklevel : int
+            Of the warning, seen from the caller.
+        """
+        n_short = self._count_short(n_steps)
+        n_windows = len(self._first)
+        if n_short == 0 or n_short < NOTICEABLE * n_windows:
+            return
+        warnings.warn(
+            f"{n_short} of {n_windows} windows are shorter than n_steps={n_steps} "
+            f"because of {len(self._gaps)} gap(s) in X: {self._describe_rule(found_in)}"
+            f", and windows are cut wherever rows do not keep it. {self._ways_out()}",
+            WindowHistoryWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+    def _count_short(self, n_steps):
+        """Count the windows that would be longer without gaps."""
+        if len(self._gaps) == 0:
+            return 0
+        begins = np.append(np.flatnonzero(self._first), len(self._first))
+        ends = begins[np.searchsorted(begins, self._gaps) + 1]
+        in_front = np.array([self._led.get(place, 0) for place in self._gaps])
+        lacking = np.maximum(n_steps - 1 - in_front, 0)
+        return int(np.minimum(ends - self._gaps, lacking).sum())
+
+    def _describe_rule(self, found_in):
+        if isinstance(self._rule, Reach):
+            largest = _describe_span(self._rule.largest)
+            return f"rows are neighbours up to {largest} apart, {found_in}"
+        step = describe_step(freq_of(self._rule, self._times))
+        return f"the step is {step}, {found_in}"
+
+    def _describe_own(self):
+        series = self._series
+        own = find_rule(None, self._times, series.ticks, series.first)
+        if not isinstance(own, Reach):
+            step = describe_step(freq_of(own, self._times))
+            return f"the rows of X are mostly {step} apart"
+        passed = np.diff(series.ticks)[~series.first[1:]]
+        smallest, largest = _describe_span(passed.min()), _describe_span(passed.max())
+        return f"the rows of X are {smallest} to {largest} apart"
+
+    def _ways_out(self):
+        fill = fill_call(self._rule, self._times)
+        return (
+            f"Fill in the missing rows, series by series, for example with {fill}, and "
+            "set missing='mask' or interpolate; or set freq='rows' if each row is one "
+            "step whatever the time between; or give the step in freq= if it is "
+            "another."
+        )
+
+
+def warn_without_step(rule, n_steps, stacklevel):
+    """Warn of times without a step, where windows hold several rows.
+
+    Parameters
+    ----------
+    rule : FixedStep, CalendarStep, Reach, RowStep or None
+        That of the table.
+    n_steps : int
+        Rows of a whole window.
+    stacklevel : int
+        Of the warning, seen from the caller.
+    """
+    if isinstance(rule, Reach) and n_steps > 1:
+        message = NO_STEP.format(largest=_describe_span(rule.largest))
+        warnings.warn(message, WindowHistoryWarning, stacklevel=stacklevel + 1)
+
+
+def _describe_span(span):
+    return str(pd.Timedelta(span) if isinstance(span, np.timedelta64) else span)

@@ -1,0 +1,178 @@
+"""Row times: what the dates in the index of X and y tell of rows paired by place."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    WindowHistoryWarning,
+)
+from sklearn_rnn.sequences._neighbours import (
+    Reach,
+    describe_step,
+    fill_call,
+    freq_of,
+    infer_rule,
+    run_starts,
+)
+from sklearn_rnn.sequences._times import (
+    DATED,
+    as_typed_index,
+    check_increasing,
+    check_no_written_dates,
+    read_times,
+)
+
+CUT_ALONE = (
+    "If X holds several series, cut each on its own, for example in a loop over "
+    "df.groupby(...). If the index is no time, leave it out with X.to_numpy()."
+)
+
+
+def warn_of_other_times(labels, y, stacklevel):
+    """Warn where the index of y tells other times than those of the rows of X.
+
+    Parameters
+    ----------
+    labels : Index or None
+        The times of the rows of X.
+    y : object
+        The targets, of which frames and Series have an index.
+    stacklevel : int
+        Of the warning, seen from the caller.
+    """
+    own = _dated_index(y)
+    if own is None or not isinstance(labels, DATED) or len(own) != len(labels):
+        return
+    same = _are_same(labels, own)
+    if same is None or same.all():
+        return
+    row = int(np.argmin(same))
+    warnings.warn(
+        f"X and y are paired row by row, but their indexes tell different times in "
+        f"{np.count_nonzero(~same)} of {len(same)} rows: row {row} of X is at "
+        f"{labels[row]}, and row {row} of y at {own[row]}. Align them with "
+        "y.loc[X.index]; or, if the targets are meant to lie ahead, make them with "
+        "make_forecast_frame, or say so with y.set_axis(X.index).",
+        SklearnRNNWarning,
+        stacklevel=stacklevel + 1,
+    )
+
+
+def check_dated_rows(X, n_rows_each, starts, stacklevel):
+    """Check the order of a dated table, and warn of windows across gaps in it.
+
+    Parameters
+    ----------
+    X : object
+        The table, of which frames and Series have an index.
+    n_rows_each : int
+        Rows that a window and its targets take.
+    starts : ndarray of int
+        First row of each window.
+    stacklevel : int
+        Of the warning, seen from the caller.
+
+    Returns
+    -------
+    Index or None
+        The dates of the rows, where there are such.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If dates are missing, out of order, twice the same or strings.
+    """
+    index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+    if isinstance(index, pd.MultiIndex):
+        index = _dated_index(X)
+    if index is None:
+        return None
+    index = as_typed_index(index, "the index of X")
+    check_no_written_dates(index)
+    if not isinstance(index, DATED):
+        return None
+    times = read_times(index)
+    first = np.zeros(len(index), dtype=bool)
+    first[:1] = True
+    check_increasing(times, None, first, several=CUT_ALONE)
+    if len(index) > 1 and n_rows_each > 1:
+        _warn_of_gaps(times, first, n_rows_each, starts, stacklevel + 1)
+    return index
+
+
+def _warn_of_gaps(times, first, n_rows_each, starts, stacklevel):
+    rule = infer_rule(times, times.ticks, first)
+    ways_out = (
+        "If each row is one step whatever the time between, leave the dates out with "
+        "X.to_numpy(). SequenceWindower cuts windows at gaps."
+    )
+    if isinstance(rule, Reach):
+        message = f"the times of X follow no step, and windows run over all. {ways_out}"
+        warnings.warn(message, WindowHistoryWarning, stacklevel=stacklevel + 1)
+        return
+    gaps = run_starts(rule, times.ticks, first) & ~first
+    so_far = np.cumsum(gaps)
+    n_across = np.count_nonzero(so_far[starts + n_rows_each - 1] > so_far[starts])
+    if n_across == 0:
+        return
+    warnings.warn(
+        f"{n_across} of {len(starts)} windows, with their targets, run across "
+        f"{np.count_nonzero(gaps)} gap(s) in the index of X, steps other than "
+        f"{describe_step(freq_of(rule, times))}, as if no row were missing. Fill the "
+        f"gaps first, for example with {fill_call(rule, times)}.interpolate(). "
+        f"{ways_out}",
+        WindowHistoryWarning,
+        stacklevel=stacklevel + 1,
+    )
+
+
+def _dated_index(data):
+    """Return the dates in the index of a frame or Series, or None."""
+    index = getattr(data, "index", None)
+    if not isinstance(index, pd.Index):
+        return None
+    levels = [index]
+    if isinstance(index, pd.MultiIndex):
+        levels = [index.get_level_values(i) for i in range(index.nlevels)]
+    found = []
+    for level in levels:
+        try:
+            level = as_typed_index(level, "the index")
+        except InvalidSequenceError:
+            continue
+        if isinstance(level, DATED):
+            found.append(level)
+    return found[0] if len(found) == 1 else None
+
+
+def _are_same(labels, other):
+    """Return whether each pair of times is the same; None if that is unknown."""
+    if isinstance(labels, pd.TimedeltaIndex) or isinstance(other, pd.TimedeltaIndex):
+        return np.asarray(labels == other) if type(labels) is type(other) else None
+    ways = [_as_dates(labels, utc) == _as_dates(other, utc) for utc in (False, True)]
+    if isinstance(other, pd.PeriodIndex):
+        ways.append(_inside(labels, other))
+    if isinstance(labels, pd.PeriodIndex):
+        ways.append(_inside(other, labels))
+    # Of several ways to compare, such as wall clocks and instants, one will do.
+    return max((np.asarray(way) for way in ways), key=np.count_nonzero)
+
+
+def _as_dates(index, utc):
+    """Return dates without a time zone: the wall clock's, or those in UTC."""
+    if isinstance(index, pd.PeriodIndex):
+        return index.start_time
+    if index.tz is None:
+        return index
+    return index.tz_convert("UTC" if utc else index.tz).tz_localize(None)
+
+
+def _inside(index, periods):
+    """Return whether each time lies in its period."""
+    dates = _as_dates(index, utc=False)
+    last = index.end_time if isinstance(index, pd.PeriodIndex) else dates
+    return (periods.start_time <= dates) & (last <= periods.end_time)

@@ -1,0 +1,459 @@
+"""Times: when each row of a table was, as plain numbers, dates or durations."""
+
+import re
+from datetime import date, time, timedelta, tzinfo
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._coverage import blocks
+
+# Times compared at a time.
+ROWS_A_BLOCK = 2**17
+
+MONTH = (
+    "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?"
+    "|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
+)
+# How dates, months, quarters, weeks and times of day are written.
+WRITTEN_DATE = re.compile(
+    rf"""\s*(((mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?,?\s+)?(
+    \d{{4}}-\d{{1,2}}-\d{{1,2}} | \d{{1,4}}/\d{{1,2}}/\d{{1,4}}
+    | \d{{4}}[-/]\d{{1,2}}\s*$ | \d{{4}}\.\d{{1,2}}\.\d{{1,2}}\.?(\s|$)
+    | \d{{1,2}}\.\d{{1,2}}\.\d{{4}}(\s|$) | \d{{1,2}}-\d{{1,2}}-\d{{4}}(\s|$)
+    | \d{{4}}-?W\d{{2}} | \d{{4}}[ -]?Q[1-4]\s*$ | Q[1-4][ /-]?\d{{4}}\s*$
+    | {MONTH}\.?[ ,-]+(\d{{1,2}}(st|nd|rd|th)?,?[ -]+)?\d{{2,4}}\b
+    | \d{{1,2}}(st|nd|rd|th)?[ .-]+{MONTH}\b
+    | \d{{1,2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?\s*([ap]m)?$
+    ))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+# Years, or days without a separator: dates only if all strings look like this.
+COMPACT_DATE = re.compile(
+    r"\s*(18|19|20)\d\d((0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(T?\d{4,6})?)?\s*"
+)
+# Strings of an index that are looked at, to tell dates from names.
+MAX_STRINGS = 1000
+
+DATED = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
+
+
+class Times(NamedTuple):
+    """One time a row.
+
+    ticks : ndarray of datetime64 (in UTC), timedelta64, int64, float64 or float32
+    kind : str, what the ticks are; times of different kinds do not compare
+    time_zone : of the dates' wall clock, or None
+    declared_step : offset or number that the index itself declares, or None
+    labels : pandas Index, the times as the user knows them
+    """
+
+    ticks: np.ndarray
+    kind: str
+    time_zone: tzinfo | None
+    declared_step: object
+    labels: pd.Index
+
+
+def times_of_index(index, owner):
+    """Read the index of a frame as times.
+
+    Parameters
+    ----------
+    index : pandas Index
+        Dates, periods, durations and numbers are times, as objects and
+        categories too; names, such as strings, are not.
+    owner : str
+        Who asks, for the messages.
+
+    Returns
+    -------
+    Times or None
+
+    Raises
+    ------
+    InvalidSequenceError
+        If the index has several levels, or dates written as strings or beside
+        other things, or a time is missing.
+    """
+    if isinstance(index, pd.MultiIndex):
+        names = list(index.names)
+        raise InvalidSequenceError(
+            f"X has an index of {index.nlevels} levels, {names}, so {owner} cannot "
+            "tell its times from its groups: name one level in time= and the other in "
+            "group_by=."
+        )
+    typed = as_typed_index(index, "the index of X")
+    if _is_time(typed):
+        return read_times(typed)
+    if typed.dtype.kind in "bc" or isinstance(typed, pd.IntervalIndex):
+        raise InvalidSequenceError(
+            f"the index of X holds {typed.dtype}, which are not times: give X an index "
+            "of dates or numbers, or number its rows with df.reset_index(drop=True)."
+        )
+    check_no_written_dates(typed)
+    return None
+
+
+def read_times(index, name=None):
+    """Read a pandas Index, or a column turned into one, as times.
+
+    Parameters
+    ----------
+    index : pandas Index
+        Dates, periods, durations or numbers.
+    name : object, default=None
+        The column, for the message.
+
+    Returns
+    -------
+    Times
+
+    Raises
+    ------
+    InvalidSequenceError
+        If it holds something else, or a time is missing.
+    """
+    where = "the index of X" if name is None else f"time={name!r}"
+    index = as_typed_index(index, where)
+    if not _is_time(index):
+        raise InvalidSequenceError(
+            f"time={name!r} names a column of {index.dtype}, which are not times: "
+            "turn it into dates with pd.to_datetime, or into numbers."
+        )
+    if index.hasnans:
+        row = int(np.argmax(index.isna()))
+        raise InvalidSequenceError(
+            f"X has no time in row {row}: it is {index[row]}. Drop such rows, and "
+            "their targets, or fill in the time."
+        )
+    if isinstance(index, pd.DatetimeIndex):
+        return _read_dates(index)
+    if isinstance(index, pd.PeriodIndex):
+        # Ordinals count the base unit: a period of "2h" moves on by two hours.
+        kind = f"periods of {index.freqstr}"
+        return Times(index.asi8, kind, None, index.freq.n, index)
+    if isinstance(index, pd.TimedeltaIndex):
+        return Times(index.to_numpy(), "durations", None, index.freq, index)
+    step = index.step if isinstance(index, pd.RangeIndex) else None
+    return Times(_read_numbers(index), "numbers", None, step, index)
+
+
+def _read_numbers(index):
+    """Return numeric times as int64, float64 or float32.
+
+    What float32 rounds off is told from a gap by its own precision.
+    """
+    values = index.to_numpy()
+    if values.dtype.kind == "f":
+        possible = np.isfinite(values)
+    else:
+        possible = values <= np.iinfo(np.int64).max
+    if not possible.all():
+        row = int(np.argmin(possible))
+        raise InvalidSequenceError(
+            f"X has the time {values[row]} in row {row}, which is infinite or too "
+            "large: correct it, or drop the row and its target."
+        )
+    # Small integers would overflow, and unsigned ones wrap, when subtracted.
+    return values if values.dtype.kind == "f" else values.astype(np.int64)
+
+
+SEVERAL = (
+    "If several series share the times, name the column that tells them apart in "
+    "group_by=. If the index is no time, as after shuffling or joining tables, "
+    "renew it with df.reset_index(drop=True)."
+)
+
+
+def check_increasing(times, order, first_of_series, several=SEVERAL):
+    """Refuse rows that do not stand in the order of their times.
+
+    Parameters
+    ----------
+    times : Times
+        Of the table's rows.
+    order : ndarray of int or None
+        The rows, series by series; None where the table has that order.
+    first_of_series : ndarray of bool
+        Which places of `order` begin a series.
+    several : str, default=SEVERAL
+        What to do about several series, for the message.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That names the first two rows in question.
+    """
+    ticks = times.ticks if order is None else times.ticks[order]
+    for begin, end in blocks(len(ticks) - 1, ROWS_A_BLOCK):
+        later = slice(begin + 1, end + 1)
+        wrong = (ticks[later] <= ticks[begin:end]) & ~first_of_series[later]
+        if wrong.any():
+            place = begin + int(np.argmax(wrong)) + 1
+            _raise_order(times, order, place, several)
+
+
+def _raise_order(times, order, place, ways_out):
+    row, before = (place, place - 1) if order is None else order[[place, place - 1]]
+    label, label_before = times.labels[row], times.labels[before]
+    if label == label_before:
+        raise InvalidSequenceError(
+            f"X has the time {label} twice, in rows {before} and {row}. Drop the "
+            f"duplicates, say with df[~df.index.duplicated()]. {ways_out}"
+        )
+    raise InvalidSequenceError(
+        f"X is not sorted by time: row {row} is at {label}, after row {before} at "
+        f"{label_before}. Sort it, and its targets with it, by df.sort_index() or "
+        f"df.sort_values(). {ways_out}"
+    )
+
+
+def wall_clock(ticks, time_zone):
+    """Return dates as a clock in their time zone shows them.
+
+    Parameters
+    ----------
+    ticks : ndarray of datetime64
+        In UTC.
+    time_zone : tzinfo or None
+        None for dates without one.
+
+    Returns
+    -------
+    ndarray of datetime64
+    """
+    if time_zone is None:
+        return ticks
+    aware = pd.DatetimeIndex(ticks, tz="UTC").tz_convert(time_zone)
+    return aware.tz_localize(None).to_numpy()
+
+
+def to_index(values, where):
+    """Return a column, array or list of times as a pandas Index.
+
+    Parameters
+    ----------
+    values : Series, Index, ndarray or list
+        The times.
+    where : str
+        Whose times they are, for the message.
+
+    Returns
+    -------
+    pandas Index
+
+    Raises
+    ------
+    InvalidSequenceError
+        If they are numbers of too few digits to be times.
+    """
+    dtype = getattr(values, "dtype", None)
+    if dtype == np.float16:
+        raise InvalidSequenceError(
+            f"{where} holds float16, whose three digits cannot tell times apart: read "
+            "the times as float64, or as whole numbers."
+        )
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        # Wider floats than pandas' own would become objects.
+        return pd.Index(values, dtype=np.float32 if dtype.itemsize < 8 else np.float64)
+    return pd.Index(values)
+
+
+def holds_dates(values):
+    """Return whether a column or index holds dates, however they are stored.
+
+    Parameters
+    ----------
+    values : Series or Index
+        Dates, periods or durations, as objects, categories or strings too; of
+        an index of several levels, those of any level.
+
+    Returns
+    -------
+    bool
+    """
+    if isinstance(values, pd.MultiIndex):
+        return any(holds_dates(level) for level in values.levels)
+    index = pd.Index(values)
+    if index.isna().all():
+        return isinstance(index, DATED)
+    try:
+        index = as_typed_index(index, "X")
+    except InvalidSequenceError:  # such as dates of several zones
+        return any(_is_timelike(type(value)) for value in index)
+    return isinstance(index, DATED) or _written_date(index) is not None
+
+
+def as_typed_index(index, where):
+    """Return an index of dates or numbers with the type of its values.
+
+    Parameters
+    ----------
+    index : pandas Index
+        Of one level. Objects, categories, nullable and Arrow types are turned
+        into what they stand for, where that is unambiguous.
+    where : str
+        Whose times they are, for the messages.
+
+    Returns
+    -------
+    pandas Index
+        A DatetimeIndex, PeriodIndex, TimedeltaIndex or numeric index; or
+        `index` itself, or its categories, where it holds names.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If dates stand beside other things, or are of several time zones or
+        frequencies.
+    """
+    dtype = index.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _from_categories(index, where)
+    kind = getattr(dtype, "kind", "O")
+    if isinstance(index, DATED) or isinstance(dtype, pd.IntervalDtype):
+        return index
+    if isinstance(dtype, np.dtype) and kind != "O":
+        return index
+    if kind in "Mm":
+        return pd.DatetimeIndex(index) if kind == "M" else pd.TimedeltaIndex(index)
+    if kind in "fiu":
+        dtype = np.float64 if kind == "f" or index.hasnans else np.int64
+        values = index.to_numpy(dtype=dtype, na_value=np.nan)
+        return pd.Index(values, name=index.name)
+    if kind == "b" or isinstance(dtype, pd.StringDtype):
+        return index
+    return _from_objects(index, where)
+
+
+def _from_categories(index, where):
+    categories = as_typed_index(index.categories, where)
+    if not index.hasnans:
+        return categories.take(index.codes).rename(index.name)
+    if categories.dtype.kind in "iu":
+        categories = categories.astype(np.float64)
+    elif not isinstance(categories, DATED):
+        categories = categories.astype(object)
+    missing = pd.NaT if isinstance(categories, DATED) else np.nan
+    return categories.take(index.codes, fill_value=missing).rename(index.name)
+
+
+def _from_objects(index, where):
+    """Turn an index of Python's objects into one of their type."""
+    values = np.asarray(index, dtype=object)
+    missing = np.asarray(pd.isna(values))
+    present = values[~missing]
+    types = set(map(type, present))
+    if all(issubclass(one, (date, np.datetime64)) for one in types):
+        return _from_dates(values, present, where).rename(index.name)
+    if all(issubclass(one, pd.Period) for one in types):
+        freqs = sorted({period.freqstr for period in present})
+        _check_alike(freqs, where, "periods of several frequencies", "period.asfreq")
+        return pd.PeriodIndex(values, freq=freqs[0], name=index.name)
+    if all(issubclass(one, (timedelta, np.timedelta64)) for one in types):
+        return pd.TimedeltaIndex(values, name=index.name)
+    if any(_is_timelike(one) for one in types):
+        raise InvalidSequenceError(
+            f"{where} holds {_listed(types)}, and times have to be of one kind that "
+            "pandas knows: turn all of them into dates with pd.to_datetime, or leave "
+            "out the rows of the others."
+        )
+    if all(issubclass(one, (bool, np.bool_)) for one in types):
+        return index.astype(bool)
+    if all(_is_number(one) for one in types):
+        return _from_numbers(values, missing, types, where).rename(index.name)
+    return index
+
+
+def _from_dates(values, present, where):
+    zones = {getattr(value, "tzinfo", None) for value in present}
+    names = sorted({str(zone) for zone in zones})
+    way_out = "pd.to_datetime(..., utc=True)"
+    if None in zones:
+        way_out = "df.tz_localize, for those that have none, and then " + way_out
+    _check_alike(names, where, "dates of several time zones", way_out)
+    try:
+        if zones <= {None}:
+            # Arrays choose a resolution that keeps all; lists that of the first.
+            return pd.DatetimeIndex(pd.to_datetime(pd.Series(values, dtype=object)))
+        in_utc = pd.to_datetime(pd.Series(values, dtype=object), utc=True)
+        return pd.DatetimeIndex(in_utc).tz_convert(next(iter(zones)))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidSequenceError(
+            f"{where} holds dates that pandas cannot read: {error}"
+        ) from error
+
+
+def _from_numbers(values, missing, types, where):
+    whole = all(issubclass(one, Integral) for one in types) and not missing.any()
+    values = np.where(missing, np.nan, values)
+    try:
+        return pd.Index(values.astype(np.int64 if whole else np.float64))
+    except OverflowError as error:
+        raise InvalidSequenceError(
+            f"{where} holds numbers too large for a time: {error}."
+        ) from error
+
+
+def _check_alike(names, where, several, way_out):
+    if len(names) > 1:
+        raise InvalidSequenceError(
+            f"{where} holds {several}, {', '.join(names)}, so its rows have no common "
+            f"clock: bring them to one, with {way_out}."
+        )
+
+
+def _is_timelike(kind):
+    """Return whether a type tells a time: pandas', Python's, or such as cftime's."""
+    known = (date, time, timedelta, np.datetime64, np.timedelta64, pd.Period)
+    if issubclass(kind, known):
+        return True
+    return all(hasattr(kind, part) for part in ("year", "month", "day"))
+
+
+def _is_number(kind):
+    return issubclass(kind, (Real, Decimal)) and not issubclass(kind, (bool, np.bool_))
+
+
+def _listed(types):
+    return " and ".join(sorted(kind.__name__ for kind in types))
+
+
+def _is_time(index):
+    if isinstance(index, DATED):
+        return True
+    return isinstance(index.dtype, np.dtype) and index.dtype.kind in "fiu"
+
+
+def _read_dates(index):
+    if index.tz is None:
+        return Times(index.to_numpy(), "dates", None, index.freq, index)
+    ticks = index.tz_convert(None).to_numpy()
+    return Times(ticks, "dates with a time zone", index.tz, index.freq, index)
+
+
+def check_no_written_dates(index):
+    """Refuse dates that were read as text, as a CSV file's are by default."""
+    written = _written_date(index)
+    if written is not None:
+        raise InvalidSequenceError(
+            f"the index of X holds dates as strings, such as {written!r}, and strings "
+            "have no neighbours in time: df.index = pd.to_datetime(df.index), or "
+            "pd.PeriodIndex(df.index, freq=...) for weeks, months and quarters."
+        )
+
+
+def _written_date(index):
+    """Return the first date among the strings of an index, or None."""
+    if isinstance(index.dtype, np.dtype) and index.dtype != object:
+        return None
+    values = np.asarray(index[:MAX_STRINGS], dtype=object)
+    strings = [value for value in values if isinstance(value, str)]
+    if strings and all(map(COMPACT_DATE.fullmatch, strings)):
+        return strings[0]
+    return next(filter(WRITTEN_DATE.match, strings), None)
