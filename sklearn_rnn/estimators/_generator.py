@@ -332,8 +332,8 @@ None, default="cosine"
         y : None
             Not used.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss. One of weight 0 is as if it were
-            not there.
+            Weight of each sequence; zero is as if it were not there, 2 as if it
+            were there twice, in all that is counted but batches and epochs.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.

@@ -4,9 +4,7 @@ import numpy as np
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-# Of a class that training does not show, in units of samples: its log prior
-# must be finite.
-MIN_CLASS_COUNT = 0.5
+from sklearn_rnn.estimators._priors import log_priors
 
 
 class LabelCoder:
@@ -50,26 +48,23 @@ class LabelCoder:
             )
         return classes
 
-    def _weigh_classes(self, codes):
+    def _weigh_classes(self, codes, sample_weight=None):
         """Compute the weight of each class from `class_weight` and the codes."""
-        labels = self.classes_[codes]
         if isinstance(self.class_weight, dict):
             return compute_class_weight(
-                self.class_weight, classes=self.classes_, y=labels
+                self.class_weight, classes=self.classes_, y=self.classes_[codes]
             )
+        counts = np.bincount(codes, sample_weight, len(self.classes_))
         # Classes that these samples do not show are not there to be balanced.
-        there, weights = np.unique(codes), np.ones(len(self.classes_))
-        weights[there] = compute_class_weight(
-            self.class_weight, classes=self.classes_[there], y=labels
-        )
+        there, weights = counts > 0, np.ones(len(counts))
+        weights[there] = counts.sum() / (there.sum() * counts[there])
         return weights
 
     def _start_from_priors(self, network, codes, weights):
         """Let an untrained network predict the shares of the classes."""
         counts = np.bincount(codes, weights=weights, minlength=len(self.classes_))
-        priors = np.maximum(counts, MIN_CLASS_COUNT) / counts.sum()
         with torch.no_grad():
-            network.head.bias.copy_(torch.from_numpy(np.log(priors)))
+            network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
 
     def _n_outputs(self):
         return len(self.classes_)

@@ -6,6 +6,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
 from sklearn_rnn.estimators._quantiles import marginal_quantiles, point_forecast
+from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
 from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
@@ -185,6 +186,9 @@ class NumberCoder:
         )
         y_true = self._targets.restore(targets, self._last_values(data.sequences))
         y_pred = self._point_forecasts(data.sequences, outputs)
+        weights = flat_weights(data)
         if self._may_miss:
-            return score_steps(r2_score, y_true, y_pred)
-        return r2_score(y_true, y_pred) if len(y_true) > 1 else np.nan
+            return score_steps(r2_score, y_true, y_pred, weights)
+        if len(y_true) < 2:
+            return np.nan
+        return r2_score(y_true, y_pred, sample_weight=weights)

@@ -385,8 +385,8 @@ list of arrays or SequenceArray
             or (n_sequences, n_timesteps, n_outputs), or list of (length_i,)
             or (length_i, n_outputs) arrays; NaN where there is no target.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss; zero is as if it were not
-            there.
+            Weight of each sequence; zero is as if it were not there, 2 as if it
+            were there twice, in all that is counted but batches and epochs.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.

@@ -136,6 +136,42 @@ def read_weights(sample_weight, X):
     return weights
 
 
+def flat_weights(data):
+    """Return the weight of each target of a dataset, as metrics take them.
+
+    Parameters
+    ----------
+    data : SequenceDataset
+        With a target per sequence, or per step.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,) or (n_steps,), or None
+        Float64; None without weights.
+    """
+    weights = data.flat_targets()[1]
+    return None if weights is None else weights.double().cpu().numpy()
+
+
+def as_repetitions(weights):
+    """Turn weights into how often each sequence is there.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_sequences,), or None
+        None counts each as 1.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,), or None
+        Whole weights as they are. Of others only proportions mean anything: their
+        mean is 1.
+    """
+    if weights is None or (weights % 1 == 0).all():
+        return weights
+    return weights / weights.mean()
+
+
 def has_validation(X_val, y_val):
     """Tell whether validation data were given, and refuse one without the other.
 

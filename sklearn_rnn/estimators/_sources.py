@@ -93,7 +93,7 @@ def _symbols(X, owner, name):
     return check_symbols(X, owner=owner, name=name, allow_empty=True)
 
 
-def learn_symbols(X, *, owner, name, min_count, max_symbols):
+def learn_symbols(X, *, owner, name, min_count, max_symbols, weights=None):
     """Learn the vocabulary of what is read or written.
 
     Parameters
@@ -106,6 +106,8 @@ def learn_symbols(X, *, owner, name, min_count, max_symbols):
         Symbols that are rarer stay unknown.
     max_symbols : int or None
         Most symbols to keep.
+    weights : ndarray of shape (n_sequences,), default=None
+        How often each sequence counts.
 
     Returns
     -------
@@ -113,7 +115,9 @@ def learn_symbols(X, *, owner, name, min_count, max_symbols):
         That reads such sequences.
     """
     rows, are_text = _symbols(X, owner, name)
-    vocabulary = Vocabulary.learn(rows, min_count=min_count, max_symbols=max_symbols)
+    vocabulary = Vocabulary.learn(
+        rows, min_count=min_count, max_symbols=max_symbols, weights=weights
+    )
     if not vocabulary.symbols:
         often = f" that comes min_count={min_count} times" if min_count > 1 else ""
         raise ValueError(f"{name} has no symbol{often}: there is nothing to learn.")
