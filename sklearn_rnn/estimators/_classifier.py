@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
+from sklearn_rnn.estimators._labels import LabelCoder, log_softmax, say_one_label
 from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
@@ -460,7 +460,10 @@ list of arrays or SequenceArray
 
     def _check_y(self, y, *, reset, classes=None):
         refuse_ragged(y, "use RNNTagger")
-        y = column_or_1d(y, warn=True)
+        try:
+            y = column_or_1d(y, warn=True)
+        except ValueError as error:
+            raise ValueError(f"{error} {say_one_label(y)}") from error
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         check_classification_targets(y)
         return self._encode(y, reset=reset, classes=classes)

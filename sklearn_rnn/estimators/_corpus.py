@@ -14,6 +14,7 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     Vocabulary,
     are_ids,
+    check_learnable,
     check_sequences,
     check_symbols,
 )
@@ -45,7 +46,9 @@ def read_corpus(X, *, owner, min_count, max_symbols, weights=None):
         return FrameCorpus(owner, frames.n_features)
     _refuse_one_table_of_bits(X, owner)
     rows, are_text = _check_symbols(X, owner, "X")
-    if are_text and len(rows) > 1:
+    if not are_text:
+        check_learnable(rows, owner=owner, name="X")
+    elif len(rows) > 1:
         _refuse_single_characters(rows, owner)
     vocabulary = Vocabulary.learn(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights

@@ -5,6 +5,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_rnn.estimators._priors import log_priors
+from sklearn_rnn.sequences import is_one_hot
 
 
 class LabelCoder:
@@ -71,6 +72,17 @@ class LabelCoder:
 
     def _loss_name(self):
         return "log_loss"
+
+
+def say_one_label(y):
+    """Say what to do with targets that are not one label per sequence."""
+    if is_one_hot(y):
+        way_out = "One-hot labels are one label each: pass Y.argmax(axis=-1)"
+        return way_out + (", or Y.idxmax(axis=1)." if hasattr(y, "idxmax") else ".")
+    return (
+        "A label per step is for RNNTagger; for several labels per sequence fit one "
+        "model for each."
+    )
 
 
 def log_softmax(logits):

@@ -125,6 +125,8 @@ class SampleReader:
                 f"X_val: {error} (A pipeline passes X_val on as it is, unless it was "
                 "made with Pipeline(..., transform_input=['X_val']).)"
             ) from error
+        except ValueError as error:
+            raise ValueError(f"X_val or y_val: {error}") from error
 
     def _horizon(self):
         """Return how many steps of time a target may reach beyond its window."""

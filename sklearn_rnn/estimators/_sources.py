@@ -13,6 +13,8 @@ from sklearn_rnn.sequences import (
     Vocabulary,
     are_ids,
     check_features,
+    check_learnable,
+    check_not_filled,
     check_sequences,
     check_symbols,
     sequences_of_ids,
@@ -81,6 +83,8 @@ class SymbolSource(NamedTuple):
         """Return the sequences as strings or lists of symbols."""
         rows, are_text = _symbols(X, self.owner, name)
         refuse_another_kind(are_text, self, name)
+        if not are_text:
+            check_not_filled(rows, owner=self.owner, name=name)
         return rows
 
     def read(self, X, estimator, *, name="X", reset=False):
@@ -115,6 +119,8 @@ def learn_symbols(X, *, owner, name, min_count, max_symbols, weights=None):
         That reads such sequences.
     """
     rows, are_text = _symbols(X, owner, name)
+    if not are_text:
+        check_learnable(rows, owner=owner, name=name)
     vocabulary = Vocabulary.learn(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights
     )

@@ -15,7 +15,12 @@ from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
 from sklearn_rnn.estimators._samples import flat_weights, read_weights
 from sklearn_rnn.estimators._steps import split_steps
-from sklearn_rnn.sequences import SequencesLike, check_step_targets, is_missing
+from sklearn_rnn.sequences import (
+    SequencesLike,
+    check_step_targets,
+    is_missing,
+    is_one_hot,
+)
 from sklearn_rnn.training import NO_CODE
 
 
@@ -516,9 +521,15 @@ list of arrays or SequenceArray
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.ndim != 1:
+            way_out = "Fit one model for each."
+            if is_one_hot(labels):
+                way_out = (
+                    "One-hot labels are one label each: pass Y.argmax(axis=-1), or of "
+                    "a list [y.argmax(axis=-1) for y in Y]."
+                )
             raise ValueError(
-                f"y has {labels.shape[1]} labels a step, and {type(self).__name__} "
-                "predicts one. Fit one model for each."
+                f"y has {labels.shape[1]} labels per step, and {type(self).__name__} "
+                f"predicts one. {way_out}"
             )
         missing = is_missing(labels, self.missing_label)
         if missing.all():

@@ -9,13 +9,20 @@ from sklearn_rnn.sequences._check import (
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._features import check_features
+from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._step_targets import (
     StepValues,
     check_step_targets,
     flat_rows,
     is_missing,
 )
-from sklearn_rnn.sequences._symbols import SymbolRows, are_ids, check_symbols
+from sklearn_rnn.sequences._symbols import (
+    SymbolRows,
+    are_ids,
+    check_learnable,
+    check_not_filled,
+    check_symbols,
+)
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
@@ -46,6 +53,8 @@ __all__ = [
     "are_ids",
     "blocks",
     "check_features",
+    "check_learnable",
+    "check_not_filled",
     "check_sequences",
     "check_step_targets",
     "check_symbols",
@@ -54,6 +63,7 @@ __all__ = [
     "flat_rows",
     "is_list_of_sequences",
     "is_missing",
+    "is_one_hot",
     "join_windows",
     "make_windows",
     "sequences_of_ids",
