@@ -17,7 +17,11 @@ from sklearn_rnn.estimators._labels import LabelCoder, log_softmax, say_one_labe
 from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequencesLike
+from sklearn_rnn.sequences import (
+    SequencesLike,
+    detached,
+    reading_targets,
+)
 
 
 class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
@@ -459,14 +463,17 @@ list of arrays or SequenceArray
     # What BaseRNN asks.
 
     def _check_y(self, y, *, reset, classes=None):
+        y = detached(y)
         refuse_ragged(y, "use RNNTagger")
-        try:
-            y = column_or_1d(y, warn=True)
-        except ValueError as error:
-            raise ValueError(f"{error} {say_one_label(y)}") from error
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        check_classification_targets(y)
-        return self._encode(y, reset=reset, classes=classes)
+        with reading_targets("one label per sequence"):
+            try:
+                y = column_or_1d(y, warn=True)
+            except ValueError as error:
+                raise ValueError(f"{error} {say_one_label(y)}") from error
+            y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+            check_classification_targets(y)
+            labels = np.unique(y)
+        return self._encode(y, labels, reset=reset, classes=classes)
 
     def _class_weights(self, y, sample_weight, *, training):
         if self.class_weight is None:

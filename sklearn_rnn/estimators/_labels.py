@@ -11,9 +11,8 @@ from sklearn_rnn.sequences import is_one_hot
 class LabelCoder:
     """Part of an estimator that has ``classes_`` and a `class_weight`."""
 
-    def _encode(self, labels, *, reset, classes=None):
-        """Turn labels into codes; `reset` takes them, or `classes`, as the classes."""
-        found = np.unique(labels)
+    def _encode(self, labels, found, *, reset, classes=None):
+        """Turn labels into codes; `reset` takes those found, or `classes`, as known."""
         if reset:
             classes = found if classes is None else classes
             self._check_enough_classes(classes)

@@ -10,7 +10,12 @@ from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
 from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
-from sklearn_rnn.sequences import flat_rows, is_missing
+from sklearn_rnn.sequences import (
+    detached,
+    flat_rows,
+    is_missing,
+    reading_targets,
+)
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
@@ -20,16 +25,18 @@ class NumberCoder:
     """Part of an estimator that predicts numbers: a sequence's, or a step's."""
 
     def _check_y(self, y, *, reset):
+        y = detached(y)
         names = read_target_names(y)
         refuse_ragged(y, "set return_sequences=True")
-        self._refuse_strings(y)
-        y = check_array(
-            y,
-            ensure_2d=False,
-            dtype=np.float64,
-            ensure_all_finite="allow-nan",
-            input_name="y",
-        )
+        with reading_targets("one number per sequence and output"):
+            self._refuse_strings(y)
+            y = check_array(
+                y,
+                ensure_2d=False,
+                dtype=np.float64,
+                ensure_all_finite="allow-nan",
+                input_name="y",
+            )
         missing = np.isnan(y).reshape(len(y), -1)
         if self._ignores_missing:
             self._refuse_empty(missing, reset=reset)
@@ -60,8 +67,9 @@ class NumberCoder:
 
     def _check_step_values(self, steps, *, reset):
         self._refuse_strings(steps.values)
-        values = np.where(is_missing(steps.values), np.nan, steps.values)
-        values = values.astype(np.float64)
+        with reading_targets("numbers for each step"):
+            values = np.where(is_missing(steps.values), np.nan, steps.values)
+            values = values.astype(np.float64)
         infinite = np.isinf(values)
         if infinite.any():
             step = int(np.argwhere(infinite)[0][0])

@@ -5,7 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_rnn.sequences import SequenceArray, flat_rows
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    detached,
+    flat_rows,
+    reading_targets,
+)
 
 
 class Samples(NamedTuple):
@@ -128,9 +133,10 @@ def read_weights(sample_weight, X):
         If one is negative or not finite, all are zero, or there are not as many as
         sequences.
     """
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    with reading_targets("one number per sequence", "sample_weight"):
+        weights = _check_sample_weight(
+            detached(sample_weight), X, dtype=np.float64, ensure_non_negative=True
+        )
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights

@@ -20,6 +20,7 @@ from sklearn_rnn.sequences import (
     check_step_targets,
     is_missing,
     is_one_hot,
+    reading_targets,
 )
 from sklearn_rnn.training import NO_CODE
 
@@ -555,9 +556,11 @@ list of arrays or SequenceArray
                 f"y holds continuous numbers, such as {fractions[0]}, which are no "
                 "labels; for numbers use RNNRegressor(return_sequences=True)."
             )
-        check_classification_targets(found)
+        with reading_targets("one label per step"):
+            check_classification_targets(found)
+            distinct = np.unique(found)
         codes = np.full(len(labels), NO_CODE)
-        codes[exists] = self._encode(found, reset=reset, classes=classes)
+        codes[exists] = self._encode(found, distinct, reset=reset, classes=classes)
         return codes[:, np.newaxis]
 
     def _check_trainable(self, samples):

@@ -23,6 +23,7 @@ from sklearn_rnn.sequences._symbols import (
     check_not_filled,
     check_symbols,
 )
+from sklearn_rnn.sequences._target_arrays import detached, reading_targets
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
@@ -60,12 +61,14 @@ __all__ = [
     "check_symbols",
     "check_tokens",
     "check_with_padding",
+    "detached",
     "flat_rows",
     "is_list_of_sequences",
     "is_missing",
     "is_one_hot",
     "join_windows",
     "make_windows",
+    "reading_targets",
     "sequences_of_ids",
     "trailing_windows",
 ]

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn_rnn._exceptions import TargetWarning
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._target_arrays import detached, reading_targets
 
 # What others put where there is no target: torch's losses ignore -100.
 FILL_VALUES = (-100, -1)
@@ -84,6 +85,7 @@ def check_step_targets(
     >>> check_step_targets([["a", "b", "b"], ["a"]], X, X).values
     array(['a', 'b', 'b', 'a'], dtype='<U1')
     """
+    y = detached(y)
     texts = _texts(y)
     given = _read(y if texts is None else texts, owner)
     if len(given.lengths) != len(sequences):
@@ -164,7 +166,8 @@ def is_missing(values, missing_label=None):
     if values.dtype.kind in "fO":
         missing |= pd.isna(values)
     if missing_label is not None:
-        missing |= values == missing_label
+        present = ~missing
+        missing[present] = values[present] == missing_label
     return missing
 
 
@@ -305,7 +308,8 @@ def _read(y, owner):
         y = np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
     if is_list_of_sequences(y):
         return _read_list(y)
-    y = np.asarray(y)
+    with reading_targets("a target for every step"):
+        y = np.asarray(y)
     if y.ndim not in (2, 3):
         raise ValueError(
             f"y has shape {y.shape}; {owner} needs a target for every step: an array "
@@ -318,7 +322,10 @@ def _read(y, owner):
 
 
 def _read_list(y):
-    arrays = [_as_array(one) for one in y]
+    arrays = []
+    for i, one in enumerate(y):
+        with reading_targets("a target for every step", f"y[{i}]"):
+            arrays.append(_as_array(detached(one)))
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2) or array.shape[1:] != shape:
