@@ -13,7 +13,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._labels import LabelCoder, log_softmax, say_one_label
+from sklearn_rnn.estimators._labels import (
+    LabelCoder,
+    check_one_kind,
+    log_softmax,
+    say_one_label,
+)
 from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
@@ -465,6 +470,7 @@ list of arrays or SequenceArray
     def _check_y(self, y, *, reset, classes=None):
         y = detached(y)
         refuse_ragged(y, "use RNNTagger")
+        check_one_kind(y)
         with reading_targets("one label per sequence"):
             try:
                 y = column_or_1d(y, warn=True)

@@ -352,6 +352,12 @@ None, default="cosine"
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+
+        Warns
+        -----
+        TargetWarning
+            If symbols are numbers that look like measurements, or like sequences filled
+            up with 0.
         """
         return self._fit(X, sample_weight, X_val)
 

@@ -1,6 +1,7 @@
 """Labels as class codes: what classifiers of sequences and of steps share."""
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -71,6 +72,19 @@ class LabelCoder:
 
     def _loss_name(self):
         return "log_loss"
+
+
+def check_one_kind(y):
+    """Check that a list has no numbers among text, which NumPy would write as text."""
+    if not isinstance(y, (list, tuple)):
+        return
+    are_text = [isinstance(label, (str, bytes)) for label in y]
+    if any(are_text) and not all(are_text):
+        place = are_text.index(False)
+        what = f"y[{place}] is {y[place]!r:.60}, but y[{are_text.index(True)}] is text"
+        if pd.api.types.is_scalar(y[place]) and pd.isna(y[place]):
+            raise ValueError(f"{what}. Leave missing labels out, and their sequences.")
+        raise ValueError(f"{what}: make all labels of one type.")
 
 
 def say_one_label(y):

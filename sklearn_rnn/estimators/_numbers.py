@@ -28,8 +28,11 @@ class NumberCoder:
         y = detached(y)
         names = read_target_names(y)
         refuse_ragged(y, "set return_sequences=True")
-        with reading_targets("one number per sequence and output"):
-            self._refuse_strings(y)
+        wanted = "one number per sequence and output"
+        with reading_targets(wanted):
+            values = np.asarray(y)
+        self._check_are_numbers(values)
+        with reading_targets(wanted):
             y = check_array(
                 y,
                 ensure_2d=False,
@@ -66,7 +69,7 @@ class NumberCoder:
                 )
 
     def _check_step_values(self, steps, *, reset):
-        self._refuse_strings(steps.values)
+        self._check_are_numbers(steps.values)
         with reading_targets("numbers for each step"):
             values = np.where(is_missing(steps.values), np.nan, steps.values)
             values = values.astype(np.float64)
@@ -91,14 +94,19 @@ class NumberCoder:
                 "nothing to learn or to score."
             )
 
-    def _refuse_strings(self, y):
-        y = np.asarray(y)
+    def _check_are_numbers(self, y):
         text = y.dtype == object and any(isinstance(value, str) for value in y.flat)
         if y.dtype.kind in "US" or text:
             other = "RNNTagger" if self._per_step else "RNNClassifier"
             raise ValueError(
                 f"y holds strings; a regressor needs numbers. Convert them, or use "
                 f"{other} for labels."
+            )
+        if y.dtype.kind in "mM":
+            raise ValueError(
+                f"y holds {y.dtype}; a regressor needs numbers. Convert times to "
+                "numbers in a unit of your choice, such as days: y / "
+                "np.timedelta64(1, 'D') of durations."
             )
 
     def _check_n_targets(self, y, *, reset):

@@ -405,6 +405,11 @@ list of arrays or SequenceArray
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+
+        Warns
+        -----
+        TargetWarning
+            If y holds -100 at ends of sequences alone, as padding does.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 

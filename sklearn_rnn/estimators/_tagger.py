@@ -335,7 +335,8 @@ None, default="cosine"
 list of arrays or SequenceArray
             The sequences; see the class for all that is accepted.
         y : array-like of shape (n_sequences, n_timesteps), or list of arrays
-            The label of every step, of any type that can be sorted.
+            The label of every step, of any type that can be sorted; of a string
+            each character is one.
         sample_weight : array-like of shape (n_sequences,), default=None
             Weight of each sequence; zero is as if it were not there, 2 as if it
             were there twice, in all that is counted but batches and epochs.
@@ -357,6 +358,11 @@ list of arrays or SequenceArray
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+
+        Warns
+        -----
+        TargetWarning
+            If y holds -1 or -100 at ends of sequences alone, as padding does.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -394,6 +400,11 @@ list of arrays or SequenceArray
         ------
         ValueError
             If a label is not one of the classes, or `early_stopping` is on.
+
+        Warns
+        -----
+        TargetWarning
+            If y holds -1 or -100 at ends of sequences alone, as padding does.
         """
         classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)

@@ -1,5 +1,6 @@
 """Symbols: characters, words, notes, anything hashable, in sequences."""
 
+import math
 import warnings
 from decimal import Decimal
 from numbers import Complex, Rational, Real
@@ -78,7 +79,7 @@ def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
     are_text = isinstance(rows[0], str)
     rows = [_row(row, f"{name}[{i}]", are_text, owner) for i, row in enumerate(rows)]
     if not are_text:
-        _check_numbers(rows, owner, name)
+        _check_all(rows, owner, name)
     if not allow_empty:
         for i, row in enumerate(rows):
             if len(row) == 0:
@@ -178,9 +179,9 @@ def _row(row, place, are_text, owner):
     if isinstance(row, (str, np.str_)) == are_text and (
         are_text or isinstance(row, (list, tuple))
     ):
-        return str(row) if are_text else _symbols(list(row), place, owner)
+        return str(row) if are_text else list(row)
     if is_array(row) and not are_text and row.ndim == 1:
-        return _symbols(row.tolist(), place, owner)
+        return row.tolist()
     if not hasattr(row, "__len__") and pd.isna(row):
         raise InvalidSequenceError(
             f"{place} is {row!r}, a missing value. Leave it out."
@@ -216,29 +217,47 @@ def _one_hot_advice(values, advice):
     return f" Of one-hot vectors pass {advice}." if is_one_hot(values) else ""
 
 
-def _symbols(row, place, owner):
-    """Check the symbols of a sequence, and return it."""
+def _check_all(rows, owner, name):
+    """Check the symbols of all rows, each distinct one once."""
+    types = set().union(*(map(type, row) for row in rows))
     try:
-        symbols = set(row)
-    except TypeError as error:
-        advice = _one_hot_advice(row, f"[np.argmax(x, axis=-1) for x in {place[0]}]")
-        raise TypeError(
-            f"{place} holds a symbol that cannot be hashed: {error}. Make tuples of "
-            f"lists and arrays.{advice}"
-        ) from error
-    if set(map(type, symbols)) <= {str}:
-        return row
+        symbols = set().union(*rows)
+    except TypeError:
+        _check_hashable(rows, name)
+        raise
+    if types <= {str, int}:
+        return
     for symbol in symbols:
         if symbol is pd.NA or _is_unequal_to_itself(symbol):
             raise InvalidSequenceError(
-                f"{place} holds NaN, which is no symbol: it does not even equal itself."
+                f"{_find(rows, symbol, name)} holds NaN, which is no symbol: it does "
+                "not even equal itself."
             )
         if hasattr(symbol, "__array__") and not isinstance(symbol, np.generic):
             raise TypeError(
-                f"{place} holds a symbol of type {type(symbol).__name__}, which equals "
-                "no other one: pass its value, as from .item() or .tolist()."
+                f"{_find(rows, symbol, name)} holds a symbol of type "
+                f"{type(symbol).__name__}, which equals no other one: pass its value, "
+                "as from .item() or .tolist()."
             )
-    return row
+    _check_numbers(rows, symbols, types, owner, name)
+
+
+def _check_hashable(rows, name):
+    for i, row in enumerate(rows):
+        try:
+            set(row)
+        except TypeError as error:
+            advice = f"[np.argmax(x, axis=-1) for x in {name}]"
+            raise TypeError(
+                f"{name}[{i}] holds a symbol that cannot be hashed: {error}. Make "
+                f"tuples of lists and arrays.{_one_hot_advice(row, advice)}"
+            ) from error
+
+
+def _find(rows, symbol, name):
+    """Say which row holds a symbol."""
+    has = (any(s is symbol for s in row) for row in rows)
+    return next(f"{name}[{i}]" for i, found in enumerate(has) if found)
 
 
 def _is_unequal_to_itself(symbol):
@@ -251,7 +270,7 @@ def _is_discrete(number):
         return True
     if isinstance(number, Complex) and not isinstance(number, Real):
         return False
-    return number - number == 0 and number % 1 == 0
+    return math.isfinite(number) and number == int(number)
 
 
 def _advice_for_numbers(owner, name):
@@ -262,19 +281,17 @@ def _advice_for_numbers(owner, name):
     return "For numbers use RNNRegressor(return_sequences=True)."
 
 
-def _check_numbers(rows, owner, name):
+def _check_numbers(rows, symbols, types, owner, name):
     """Check that numbers among symbols are symbols themselves."""
-    types = set().union(*(map(type, row) for row in rows))
     numeric = {t for t in types if issubclass(t, NUMBERS)}
     booleans = types & {bool, np.bool_}
-    if not numeric - booleans:
+    if not numeric - booleans and types != {type(None)}:
         return
-    symbols = set().union(*rows)
     only_numbers = types <= numeric | booleans | {type(None)}
     if only_numbers and None in symbols:
         raise InvalidSequenceError(
-            f"{_find(rows, None, name)} holds None among numbers, which is no symbol. "
-            "Leave missing ones out."
+            f"{_find(rows, None, name)} holds None, and else numbers alone: a "
+            "missing value, not a symbol. Leave it out."
         )
     continuous = [s for s in symbols if type(s) in numeric and not _is_discrete(s)]
     # Beside words, a few may be names of something: of lengths, of versions.
@@ -285,10 +302,6 @@ def _check_numbers(rows, owner, name):
         )
     if booleans:
         _check_not_equal(rows, booleans, numeric - booleans, owner, name)
-
-
-def _find(rows, symbol, name):
-    return next(f"{name}[{i}]" for i, row in enumerate(rows) if symbol in row)
 
 
 def _come_once(rows, symbols):

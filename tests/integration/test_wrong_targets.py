@@ -51,6 +51,7 @@ CONTINUOUS = {
     "a single one": [[1, 2, 3]] * (N - 1) + [[1.5, 2, 3]],
     "infinity": [[1.0, np.inf]] * N,
     "Decimal": [[Decimal("1.5"), Decimal("2.25")]] * N,
+    "infinite Decimal": [[Decimal("Infinity"), Decimal("1E+50")]] * N,
     "complex": [[1j, 2j]] * N,
     "beside words": [["a", value] for value in NUMBERS[:, 0]],
 }
@@ -109,7 +110,8 @@ def test_numbers_that_are_symbols_are_read():
 @pytest.mark.parametrize(
     "row, error, message",
     [
-        ([1, None, 2], InvalidSequenceError, "None among numbers"),
+        ([1, None, 2], InvalidSequenceError, "None, and else numbers alone"),
+        ([None, None], InvalidSequenceError, "None, and else numbers alone"),
         ([1.0, np.nan], InvalidSequenceError, "holds NaN"),
         ([1, True], InvalidSequenceError, "both True and 1, which are equal"),
         ([0, np.False_], InvalidSequenceError, "both False and 0, which are equal"),
@@ -288,6 +290,71 @@ def test_a_string_of_labels_is_one_label_per_character(kind):
 def test_one_word_per_sequence_is_no_string_of_labels():
     with pytest.raises(ValueError, match="per sequence is for RNNClassifier"):
         RNNTagger(**QUICK).fit(FRAMES, ["cat", "dog"] * (N // 2))
+
+
+# Targets that no library can read, or that one would read as something else.
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (["a", np.nan, "b"], r"y\[1\] is nan, but y\[0\] is text.*Leave missing"),
+        (["a", None, "b"], r"y\[1\] is None, but y\[0\] is text.*Leave missing"),
+        ([1, "a", "b"], r"y\[0\] is 1, but y\[1\] is text: make all labels of one"),
+        ([1, {}, 2], "y cannot be read as one label per sequence"),
+        ([[1], 2, 3], "y has several values for each sequence"),
+        (pd.Series([[1, 2], [2, 1], [1, 1]]), "y cannot be read as one label per seq"),
+        (list(torch.eye(3)), "y cannot be read as one label per seq.*Y.argmax"),
+    ],
+)
+def test_labels_that_are_none_say_so(y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        RNNClassifier(**QUICK).fit(FRAMES[:3], y)
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (pd.date_range("2024", periods=3), "y holds datetime64"),
+        (pd.to_timedelta([1, 2, 3], unit="D"), "y holds timedelta64.*np.timedelta64"),
+        ([10**400, 1, 2], "y cannot be read as one number per sequence"),
+        ([{}, 1, 2], "y cannot be read as one number per sequence"),
+        ([[1, 2], [3, [4]], [5, 6]], "y cannot be read as one number per sequence"),
+    ],
+)
+def test_numbers_that_are_none_say_so(y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        RNNRegressor(**QUICK).fit(FRAMES[:3], y)
+
+
+def test_step_targets_that_are_none_name_the_sequence():
+    y = [[1] * T, [1, [2]] * (T // 2), [1] * T]
+    for model in (RNNTagger(**QUICK), RNNRegressor(return_sequences=True, **QUICK)):
+        with pytest.raises(ValueError, match=r"y\[1\] cannot be read as a target for"):
+            model.fit(FRAMES[:3], y)
+    dates = np.full((3, T), np.datetime64("2024"))
+    with pytest.raises(ValueError, match="y holds datetime64"):
+        RNNRegressor(return_sequences=True, **QUICK).fit(FRAMES[:3], dates)
+
+
+def test_tensors_that_train_are_targets():
+    y = torch.ones(N, requires_grad=True) * torch.arange(N)
+    model = RNNRegressor(**QUICK).fit(FRAMES, y)
+    expected = RNNRegressor(**QUICK).fit(FRAMES, np.arange(N))
+    np.testing.assert_allclose(model.predict(FRAMES), expected.predict(FRAMES))
+    assert model.score(FRAMES, y) == pytest.approx(expected.score(FRAMES, range(N)))
+    steps = torch.ones(N, T, requires_grad=True) * torch.tensor(FRAMES[:, :, 0])
+    RNNRegressor(return_sequences=True, **QUICK).fit(FRAMES, steps)
+
+
+@pytest.mark.parametrize("weights", [["a"] * N, [{}] * N, [[1]] * (N - 1) + [[1, 2]]])
+def test_weights_that_are_none_say_so(weights):
+    targets = {RNNTagger: LABELS, RNNSeq2Seq: LABELS, RNNClassifier: LABELS[:, 0]}
+    for kind, y in targets.items():
+        with pytest.raises((TypeError, ValueError), match="sample_weight cannot be re"):
+            kind(**QUICK).fit(FRAMES, y, sample_weight=weights)
+    with pytest.raises((TypeError, ValueError), match="sample_weight cannot be read"):
+        RNNGenerator(**QUICK).fit(LABELS, sample_weight=weights)
 
 
 # Text and paths in place of numbers.
