@@ -7,6 +7,7 @@ from sklearn_rnn._exceptions import (
     SklearnRNNError,
     SklearnRNNWarning,
     StopTraining,
+    TargetWarning,
     WindowHistoryWarning,
 )
 from sklearn_rnn.displays import (
@@ -73,6 +74,7 @@ __all__ = [
     "SpectrogramDisplay",
     "StatefulPredictor",
     "StopTraining",
+    "TargetWarning",
     "TimeBlockSplit",
     "WindowHistoryWarning",
     "backtest",

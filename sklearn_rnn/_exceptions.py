@@ -7,6 +7,7 @@
     └── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
     StopTraining(Exception)                a callback's request to end training
     SklearnRNNWarning(UserWarning)
+    ├── TargetWarning                      targets look like something else
     └── WindowHistoryWarning               windows hold less history than asked for
 """
 
@@ -42,6 +43,10 @@ class StopTraining(Exception):
 
 class SklearnRNNWarning(UserWarning):
     """Base of the warnings that this package defines."""
+
+
+class TargetWarning(SklearnRNNWarning):
+    """Targets were read as given, but look like padding, or like measurements."""
 
 
 class WindowHistoryWarning(SklearnRNNWarning):

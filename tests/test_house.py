@@ -60,6 +60,7 @@ PUBLIC = [
     "SpectrogramDisplay",
     "StatefulPredictor",
     "StopTraining",
+    "TargetWarning",
     "TimeBlockSplit",
     "WindowHistoryWarning",
     "backtest",

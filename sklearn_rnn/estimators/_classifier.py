@@ -13,10 +13,20 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
+from sklearn_rnn.estimators._labels import (
+    LabelCoder,
+    check_one_kind,
+    log_softmax,
+    say_one_label,
+)
+from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequencesLike
+from sklearn_rnn.sequences import (
+    SequencesLike,
+    detached,
+    reading_targets,
+)
 
 
 class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
@@ -113,7 +123,7 @@ None, default="cosine"
         Whether to draw a new order for every epoch.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss; "balanced" weighs by the inverse of
-        the class's frequency.
+        the class's frequency, in which sequences count with their weights.
     early_stopping : bool, default=False
         Whether to set training sequences aside, stop when their loss no
         longer falls, and go back to the weights with the lowest one.
@@ -161,7 +171,7 @@ None, default="cosine"
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+        The labels, sorted, without those that only sequences of weight 0 have.
     n_features_in_ : int
         Features a step; columns, if fitted on a 2-D array.
     feature_names_in_ : ndarray of str
@@ -331,8 +341,8 @@ list of arrays or SequenceArray
         y : array-like of shape (n_sequences,)
             Class labels, of any type that can be sorted.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss; zero is as if it were not
-            there.
+            Weight of each sequence; zero is as if it were not there, 2 as if it
+            were there twice, in all that is counted but batches and epochs.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -458,18 +468,25 @@ list of arrays or SequenceArray
     # What BaseRNN asks.
 
     def _check_y(self, y, *, reset, classes=None):
+        y = detached(y)
         refuse_ragged(y, "use RNNTagger")
-        y = column_or_1d(y, warn=True)
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        check_classification_targets(y)
-        return self._encode(y, reset=reset, classes=classes)
+        check_one_kind(y)
+        with reading_targets("one label per sequence"):
+            try:
+                y = column_or_1d(y, warn=True)
+            except ValueError as error:
+                raise ValueError(f"{error} {say_one_label(y)}") from error
+            y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+            check_classification_targets(y)
+            labels = np.unique(y)
+        return self._encode(y, labels, reset=reset, classes=classes)
 
-    def _class_weights(self, y, *, training):
+    def _class_weights(self, y, sample_weight, *, training):
         if self.class_weight is None:
             return None
         # "balanced" counts the training data alone, so validation weighs alike.
         if training:
-            self._weight_of_class = self._weigh_classes(y)
+            self._weight_of_class = self._weigh_classes(y, sample_weight)
         return self._weight_of_class[y]
 
     def _check_trainable(self, samples):
@@ -482,4 +499,8 @@ list of arrays or SequenceArray
         self._start_from_priors(network, samples.y, samples.weights)
 
     def _outputs_score(self, outputs, data):
-        return accuracy_score(data.targets.cpu(), outputs.argmax(1).cpu())
+        codes, weights = data.targets.cpu().numpy(), flat_weights(data)
+        if weights is not None and self.class_weight is not None:
+            weights = weights / self._weight_of_class[codes]  # as `score` counts
+        predicted = outputs.argmax(1).cpu().numpy()
+        return accuracy_score(codes, predicted, sample_weight=weights)

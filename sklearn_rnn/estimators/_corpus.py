@@ -14,12 +14,13 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     Vocabulary,
     are_ids,
+    check_learnable,
     check_sequences,
     check_symbols,
 )
 
 
-def read_corpus(X, *, owner, min_count, max_symbols):
+def read_corpus(X, *, owner, min_count, max_symbols, weights=None):
     """Find out what `X` is made of.
 
     Parameters
@@ -32,6 +33,8 @@ def read_corpus(X, *, owner, min_count, max_symbols):
         Symbols that are rarer stay unknown.
     max_symbols : int or None
         Most symbols to keep.
+    weights : ndarray of shape (n_sequences,), default=None
+        How often each sequence counts.
 
     Returns
     -------
@@ -43,9 +46,13 @@ def read_corpus(X, *, owner, min_count, max_symbols):
         return FrameCorpus(owner, frames.n_features)
     _refuse_one_table_of_bits(X, owner)
     rows, are_text = _check_symbols(X, owner, "X")
-    if are_text and len(rows) > 1:
+    if not are_text:
+        check_learnable(rows, owner=owner, name="X")
+    elif len(rows) > 1:
         _refuse_single_characters(rows, owner)
-    vocabulary = Vocabulary.learn(rows, min_count=min_count, max_symbols=max_symbols)
+    vocabulary = Vocabulary.learn(
+        rows, min_count=min_count, max_symbols=max_symbols, weights=weights
+    )
     if not vocabulary.symbols:
         raise ValueError(
             f"no symbol comes {min_count} times, which is the min_count of {owner}: "

@@ -332,8 +332,8 @@ None, default="cosine"
         y : None
             Not used.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss. One of weight 0 is as if it were
-            not there.
+            Weight of each sequence; zero is as if it were not there, 2 as if it
+            were there twice, in all that is counted but batches and epochs.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -352,6 +352,12 @@ None, default="cosine"
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+
+        Warns
+        -----
+        TargetWarning
+            If symbols are numbers that look like measurements, or like sequences filled
+            up with 0.
         """
         return self._fit(X, sample_weight, X_val)
 

@@ -5,9 +5,11 @@ import math
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from sklearn_rnn.estimators._corpus import read_corpus
-from sklearn_rnn.estimators._samples import read_weights
+from sklearn_rnn.estimators._priors import log_priors
+from sklearn_rnn.estimators._samples import as_repetitions, read_weights
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import object_array
 from sklearn_rnn.estimators._trainer import Trainer
@@ -27,8 +29,6 @@ from sklearn_rnn.training import (
 # "auto" trains for this many updates, but few epochs: a network that has seen a small
 # text often enough knows it by heart. Very little of it needs more epochs all the same.
 UPDATE_BUDGET, MAX_EPOCHS, MIN_UPDATES = 2000, 20, 300
-# What a symbol that never came counts at the start.
-PRIOR_COUNT = 0.5
 
 
 class GeneratorFit(Trainer):
@@ -63,21 +63,26 @@ class GeneratorFit(Trainer):
 
     def _read_sequences(self, X, sample_weight, continuing):
         """Read sequences and their weights; at a new start learn the symbols."""
+        weights = None
+        if sample_weight is not None:
+            n_sequences = 1 if isinstance(X, str) else _num_samples(X)
+            weights = read_weights(sample_weight, np.empty(n_sequences))
+            if not weights.all():
+                # Without weight is as if absent: not even its symbols are known.
+                kept = np.flatnonzero(weights)
+                X, weights = _safe_indexing(X, kept), weights[kept]
         if not continuing:
             self._corpus = read_corpus(
                 X,
                 owner=type(self).__name__,
                 min_count=self.min_count,
                 max_symbols=self.max_symbols,
+                weights=as_repetitions(weights),
             )
             self._set_symbols()
-        sequences = self._corpus.encode_all(X)
-        weights = self._read_weights(sample_weight, sequences)
-        if weights is None or weights.all():
-            return sequences, weights
-        # Without weight is as if absent: not even its symbols are known.
-        kept = np.flatnonzero(weights)
-        return self._read_sequences(_safe_indexing(X, kept), weights[kept], continuing)
+        if weights is not None and (weights == weights[0]).all():
+            weights = None
+        return self._corpus.encode_all(X), weights
 
     def _set_symbols(self):
         self._remember()
@@ -90,12 +95,6 @@ class GeneratorFit(Trainer):
         symbols = self._corpus.vocabulary.symbols
         self.symbols_ = object_array(symbols)
         self.n_symbols_ = len(symbols)
-
-    def _read_weights(self, sample_weight, sequences):
-        if sample_weight is None:
-            return None
-        weights = read_weights(sample_weight, sequences)
-        return None if (weights == weights[0]).all() else weights
 
     def _hold_out(self, sequences, weights, random_state):
         """Set sequences aside to validate on; of a single one its last part."""
@@ -184,12 +183,12 @@ class GeneratorFit(Trainer):
             weights = weights / np.average(weights, weights=targets.lengths)
             weights = np.repeat(weights, targets.lengths)
         if self._corpus.of_frames:
-            ones = values.sum(axis=0) if weights is None else weights @ values
-            shares = (ones + PRIOR_COUNT) / (len(values) + 2 * PRIOR_COUNT)
-            logits = np.log(shares / (1 - shares))
+            weights = np.ones(len(values)) if weights is None else weights
+            chances = log_priors(np.stack([weights @ values, weights @ (1 - values)]))
+            logits = chances[0] - chances[1]
         else:
             counts = np.bincount(values[:, 0], weights, self._corpus.n_outputs)
-            logits = np.log(np.maximum(counts, PRIOR_COUNT) / counts.sum())
+            logits = log_priors(counts)
             # Ids that never come are never learned about: they say nothing.
             network.embedding.weight[:-1][counts == 0] = 0.0
         network.head.bias.copy_(torch.from_numpy(logits))

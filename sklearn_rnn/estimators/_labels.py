@@ -1,20 +1,19 @@
 """Labels as class codes: what classifiers of sequences and of steps share."""
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-# Of a class that training does not show, in units of samples: its log prior
-# must be finite.
-MIN_CLASS_COUNT = 0.5
+from sklearn_rnn.estimators._priors import log_priors
+from sklearn_rnn.sequences import is_one_hot
 
 
 class LabelCoder:
     """Part of an estimator that has ``classes_`` and a `class_weight`."""
 
-    def _encode(self, labels, *, reset, classes=None):
-        """Turn labels into codes; `reset` takes them, or `classes`, as the classes."""
-        found = np.unique(labels)
+    def _encode(self, labels, found, *, reset, classes=None):
+        """Turn labels into codes; `reset` takes those found, or `classes`, as known."""
         if reset:
             classes = found if classes is None else classes
             self._check_enough_classes(classes)
@@ -50,32 +49,53 @@ class LabelCoder:
             )
         return classes
 
-    def _weigh_classes(self, codes):
+    def _weigh_classes(self, codes, sample_weight=None):
         """Compute the weight of each class from `class_weight` and the codes."""
-        labels = self.classes_[codes]
         if isinstance(self.class_weight, dict):
             return compute_class_weight(
-                self.class_weight, classes=self.classes_, y=labels
+                self.class_weight, classes=self.classes_, y=self.classes_[codes]
             )
+        counts = np.bincount(codes, sample_weight, len(self.classes_))
         # Classes that these samples do not show are not there to be balanced.
-        there, weights = np.unique(codes), np.ones(len(self.classes_))
-        weights[there] = compute_class_weight(
-            self.class_weight, classes=self.classes_[there], y=labels
-        )
+        there, weights = counts > 0, np.ones(len(counts))
+        weights[there] = counts.sum() / (there.sum() * counts[there])
         return weights
 
     def _start_from_priors(self, network, codes, weights):
         """Let an untrained network predict the shares of the classes."""
         counts = np.bincount(codes, weights=weights, minlength=len(self.classes_))
-        priors = np.maximum(counts, MIN_CLASS_COUNT) / counts.sum()
         with torch.no_grad():
-            network.head.bias.copy_(torch.from_numpy(np.log(priors)))
+            network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
 
     def _n_outputs(self):
         return len(self.classes_)
 
     def _loss_name(self):
         return "log_loss"
+
+
+def check_one_kind(y):
+    """Check that a list has no numbers among text, which NumPy would write as text."""
+    if not isinstance(y, (list, tuple)):
+        return
+    are_text = [isinstance(label, (str, bytes)) for label in y]
+    if any(are_text) and not all(are_text):
+        place = are_text.index(False)
+        what = f"y[{place}] is {y[place]!r:.60}, but y[{are_text.index(True)}] is text"
+        if pd.api.types.is_scalar(y[place]) and pd.isna(y[place]):
+            raise ValueError(f"{what}. Leave missing labels out, and their sequences.")
+        raise ValueError(f"{what}: make all labels of one type.")
+
+
+def say_one_label(y):
+    """Say what to do with targets that are not one label per sequence."""
+    if is_one_hot(y):
+        way_out = "One-hot labels are one label each: pass Y.argmax(axis=-1)"
+        return way_out + (", or Y.idxmax(axis=1)." if hasattr(y, "idxmax") else ".")
+    return (
+        "A label per step is for RNNTagger; for several labels per sequence fit one "
+        "model for each."
+    )
 
 
 def log_softmax(logits):

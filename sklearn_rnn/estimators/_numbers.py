@@ -6,10 +6,16 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
 from sklearn_rnn.estimators._quantiles import marginal_quantiles, point_forecast
+from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
 from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
-from sklearn_rnn.sequences import flat_rows, is_missing
+from sklearn_rnn.sequences import (
+    detached,
+    flat_rows,
+    is_missing,
+    reading_targets,
+)
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
@@ -19,16 +25,21 @@ class NumberCoder:
     """Part of an estimator that predicts numbers: a sequence's, or a step's."""
 
     def _check_y(self, y, *, reset):
+        y = detached(y)
         names = read_target_names(y)
         refuse_ragged(y, "set return_sequences=True")
-        self._refuse_strings(y)
-        y = check_array(
-            y,
-            ensure_2d=False,
-            dtype=np.float64,
-            ensure_all_finite="allow-nan",
-            input_name="y",
-        )
+        wanted = "one number per sequence and output"
+        with reading_targets(wanted):
+            values = np.asarray(y)
+        self._check_are_numbers(values)
+        with reading_targets(wanted):
+            y = check_array(
+                y,
+                ensure_2d=False,
+                dtype=np.float64,
+                ensure_all_finite="allow-nan",
+                input_name="y",
+            )
         missing = np.isnan(y).reshape(len(y), -1)
         if self._ignores_missing:
             self._refuse_empty(missing, reset=reset)
@@ -58,9 +69,10 @@ class NumberCoder:
                 )
 
     def _check_step_values(self, steps, *, reset):
-        self._refuse_strings(steps.values)
-        values = np.where(is_missing(steps.values), np.nan, steps.values)
-        values = values.astype(np.float64)
+        self._check_are_numbers(steps.values)
+        with reading_targets("numbers for each step"):
+            values = np.where(is_missing(steps.values), np.nan, steps.values)
+            values = values.astype(np.float64)
         infinite = np.isinf(values)
         if infinite.any():
             step = int(np.argwhere(infinite)[0][0])
@@ -82,14 +94,19 @@ class NumberCoder:
                 "nothing to learn or to score."
             )
 
-    def _refuse_strings(self, y):
-        y = np.asarray(y)
+    def _check_are_numbers(self, y):
         text = y.dtype == object and any(isinstance(value, str) for value in y.flat)
         if y.dtype.kind in "US" or text:
             other = "RNNTagger" if self._per_step else "RNNClassifier"
             raise ValueError(
                 f"y holds strings; a regressor needs numbers. Convert them, or use "
                 f"{other} for labels."
+            )
+        if y.dtype.kind in "mM":
+            raise ValueError(
+                f"y holds {y.dtype}; a regressor needs numbers. Convert times to "
+                "numbers in a unit of your choice, such as days: y / "
+                "np.timedelta64(1, 'D') of durations."
             )
 
     def _check_n_targets(self, y, *, reset):
@@ -185,6 +202,9 @@ class NumberCoder:
         )
         y_true = self._targets.restore(targets, self._last_values(data.sequences))
         y_pred = self._point_forecasts(data.sequences, outputs)
+        weights = flat_weights(data)
         if self._may_miss:
-            return score_steps(r2_score, y_true, y_pred)
-        return r2_score(y_true, y_pred) if len(y_true) > 1 else np.nan
+            return score_steps(r2_score, y_true, y_pred, weights)
+        if len(y_true) < 2:
+            return np.nan
+        return r2_score(y_true, y_pred, sample_weight=weights)

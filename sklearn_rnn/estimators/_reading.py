@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.utils import _safe_indexing, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._samples import Samples, has_validation, read_weights
@@ -40,8 +41,8 @@ class SampleReader:
         """Whether some targets may be missing."""
         return self._per_step or self._ignores_missing
 
-    def _class_weights(self, y, *, training):
-        """Return a weight a sample that its target gives it, or None."""
+    def _class_weights(self, y, sample_weight, *, training):
+        """Return a weight per sample that its target gives it, or None."""
         return None
 
     def _read_sequences(self, X, *, reset):
@@ -63,6 +64,14 @@ class SampleReader:
                 "None."
             )
         sequences, padded = self._read_with_padding(X, reset=reset)
+        weights = None
+        if sample_weight is not None:
+            weights = read_weights(sample_weight, sequences)
+            if not weights.all():  # as if it were not there, nor its target
+                check_consistent_length(sequences, y)
+                rows = np.flatnonzero(weights)
+                sequences, padded = sequences[rows], padded[rows]
+                y, weights = _safe_indexing(y, rows), weights[rows]
         if self._per_step:
             y = self._read_step_targets(y, sequences, padded, reset=reset, **about_y)
         else:
@@ -74,11 +83,12 @@ class SampleReader:
                 "rows of a table needs windows for all of its rows: see "
                 "make_forecast_frame and make_windows."
             )
-        class_weights = self._class_weights(y, training=training)
-        weights = self._read_weights(sample_weight, sequences, class_weights)
+        class_weights = self._class_weights(y, weights, training=training)
+        if class_weights is not None:
+            weights = class_weights if weights is None else weights * class_weights
         samples = Samples(sequences, y, weights)
-        # A weight of zero means: as if it were not there, in the scaling too. So does
-        # a sequence without any target.
+        # A class without weight is not learned from either, not even in the scaling;
+        # nor is a sequence without any target.
         counts = np.ones(len(sequences), bool) if weights is None else weights > 0
         if self._may_miss:
             counts &= samples.sequences_with_target()
@@ -105,12 +115,6 @@ class SampleReader:
             self._y_from_array = steps.from_array and bool(alike)
         return SequenceArray(values, steps.starts, steps.lengths)
 
-    def _read_weights(self, sample_weight, sequences, class_weights):
-        if sample_weight is None:
-            return class_weights
-        weights = read_weights(sample_weight, sequences)
-        return weights if class_weights is None else weights * class_weights
-
     def _read_validation(self, X_val, y_val):
         if not has_validation(X_val, y_val):
             return None
@@ -121,6 +125,8 @@ class SampleReader:
                 f"X_val: {error} (A pipeline passes X_val on as it is, unless it was "
                 "made with Pipeline(..., transform_input=['X_val']).)"
             ) from error
+        except ValueError as error:
+            raise ValueError(f"X_val or y_val: {error}") from error
 
     def _horizon(self):
         """Return how many steps of time a target may reach beyond its window."""

@@ -18,7 +18,7 @@ from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._steps import score_steps, split_steps
 from sklearn_rnn.estimators._target_names import furthest_step
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequencesLike
+from sklearn_rnn.sequences import SequencesLike, detached
 
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 
@@ -385,8 +385,8 @@ list of arrays or SequenceArray
             or (n_sequences, n_timesteps, n_outputs), or list of (length_i,)
             or (length_i, n_outputs) arrays; NaN where there is no target.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss; zero is as if it were not
-            there.
+            Weight of each sequence; zero is as if it were not there, 2 as if it
+            were there twice, in all that is counted but batches and epochs.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -405,6 +405,11 @@ list of arrays or SequenceArray
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+
+        Warns
+        -----
+        TargetWarning
+            If y holds -100 at ends of sequences alone, as padding does.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -533,7 +538,7 @@ list of arrays or SequenceArray
         """
         check_is_fitted(self)
         if not self._may_miss:
-            return super().score(X, y, sample_weight)
+            return super().score(X, detached(y), sample_weight)
         samples = self._read_samples(X, y, sample_weight, reset=False)
         outputs = self._outputs_of(samples.sequences)
         predicted = self._point_forecasts(samples.sequences, outputs)

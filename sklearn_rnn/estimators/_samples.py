@@ -5,7 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_rnn.sequences import SequenceArray, flat_rows
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    detached,
+    flat_rows,
+    reading_targets,
+)
 
 
 class Samples(NamedTuple):
@@ -128,12 +133,49 @@ def read_weights(sample_weight, X):
         If one is negative or not finite, all are zero, or there are not as many as
         sequences.
     """
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    with reading_targets("one number per sequence", "sample_weight"):
+        weights = _check_sample_weight(
+            detached(sample_weight), X, dtype=np.float64, ensure_non_negative=True
+        )
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
+
+
+def flat_weights(data):
+    """Return the weight of each target of a dataset, as metrics take them.
+
+    Parameters
+    ----------
+    data : SequenceDataset
+        With a target per sequence, or per step.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,) or (n_steps,), or None
+        Float64; None without weights.
+    """
+    weights = data.flat_targets()[1]
+    return None if weights is None else weights.double().cpu().numpy()
+
+
+def as_repetitions(weights):
+    """Turn weights into how often each sequence is there.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_sequences,), or None
+        None counts each as 1.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,), or None
+        Whole weights as they are. Of others only proportions mean anything: their
+        mean is 1.
+    """
+    if weights is None or (weights % 1 == 0).all():
+        return weights
+    return weights / weights.mean()
 
 
 def has_validation(X_val, y_val):

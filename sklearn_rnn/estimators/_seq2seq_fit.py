@@ -7,6 +7,7 @@ import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._pair_fit import PairFit, as_objects
+from sklearn_rnn.estimators._priors import log_priors
 from sklearn_rnn.estimators._sources import (
     NumberSource,
     kind_of_source,
@@ -22,8 +23,6 @@ from sklearn_rnn.training import (
     has_target,
 )
 
-# What a symbol that never came counts at the start.
-PRIOR_COUNT = 0.5
 # How much longer than what the training pairs suggest a written sequence may get.
 LENGTH_FACTOR, LENGTH_MARGIN = 2, 10
 # And how much longer than the longest of them, whatever is read.
@@ -50,18 +49,18 @@ class Seq2SeqFit(PairFit):
     def _symbol_limits(self):
         return {"min_count": self.min_count, "max_symbols": self.max_symbols}
 
-    def _learn_symbols(self, X, y):
+    def _learn_symbols(self, X, y, repetitions):
         self._remember("source", "min_count", "max_symbols")
-        super()._learn_symbols(X, y)
+        super()._learn_symbols(X, y, repetitions)
         self.source_symbols_ = as_objects(self._source.vocabulary)
         self.target_symbols_ = as_objects(self._target.vocabulary)
 
-    def _learn_source(self, X):
+    def _learn_source(self, X, repetitions):
         owner = type(self).__name__
         kind = kind_of_source(X) if self.source == "auto" else self.source
         if kind == "symbols":
             self._source = learn_symbols(
-                X, owner=owner, name="X", **self._symbol_limits
+                X, owner=owner, name="X", weights=repetitions, **self._symbol_limits
             )
         else:
             self._source = NumberSource(owner, kind)
@@ -123,7 +122,9 @@ class Seq2SeqFit(PairFit):
         """Remember how long sequences are written, to know when to stop."""
         written = pairs.written.lengths - 2
         self._longest_written = int(written.max())
-        self._written_per_read = float(written.sum() / pairs.sources.lengths.sum())
+        weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
+        n_read = weights @ pairs.sources.lengths
+        self._written_per_read = float(weights @ written / n_read)
 
     def _max_steps(self, lengths):
         """Return how many symbols may be written."""
@@ -139,11 +140,13 @@ class Seq2SeqFit(PairFit):
     def _start(self, network, pairs):
         """Let an untrained network predict how often each symbol comes."""
         self._learn_lengths(pairs)
-        rows = flat_rows(pairs.written.starts + 1, pairs.written.lengths - 1)
+        rows = flat_rows(pairs.written.starts + 1, pairs.n_targets)
+        weights = pairs.weights
+        if weights is not None:
+            weights = np.repeat(weights, pairs.n_targets)
         n_outputs = len(self._target.vocabulary)
-        counts = np.bincount(pairs.written.values[rows, 0], minlength=n_outputs)
-        shares = np.maximum(counts, PRIOR_COUNT) / counts.sum()
-        network.head.bias.copy_(torch.from_numpy(np.log(shares)))
+        counts = np.bincount(pairs.written.values[rows, 0], weights, n_outputs)
+        network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
         if network.spec.reads == "symbols":
             start_embedding(network.embedding, pairs.sources)
 

@@ -13,6 +13,8 @@ from sklearn_rnn.sequences import (
     Vocabulary,
     are_ids,
     check_features,
+    check_learnable,
+    check_not_filled,
     check_sequences,
     check_symbols,
     sequences_of_ids,
@@ -81,6 +83,8 @@ class SymbolSource(NamedTuple):
         """Return the sequences as strings or lists of symbols."""
         rows, are_text = _symbols(X, self.owner, name)
         refuse_another_kind(are_text, self, name)
+        if not are_text:
+            check_not_filled(rows, owner=self.owner, name=name)
         return rows
 
     def read(self, X, estimator, *, name="X", reset=False):
@@ -93,7 +97,7 @@ def _symbols(X, owner, name):
     return check_symbols(X, owner=owner, name=name, allow_empty=True)
 
 
-def learn_symbols(X, *, owner, name, min_count, max_symbols):
+def learn_symbols(X, *, owner, name, min_count, max_symbols, weights=None):
     """Learn the vocabulary of what is read or written.
 
     Parameters
@@ -106,6 +110,8 @@ def learn_symbols(X, *, owner, name, min_count, max_symbols):
         Symbols that are rarer stay unknown.
     max_symbols : int or None
         Most symbols to keep.
+    weights : ndarray of shape (n_sequences,), default=None
+        How often each sequence counts.
 
     Returns
     -------
@@ -113,7 +119,11 @@ def learn_symbols(X, *, owner, name, min_count, max_symbols):
         That reads such sequences.
     """
     rows, are_text = _symbols(X, owner, name)
-    vocabulary = Vocabulary.learn(rows, min_count=min_count, max_symbols=max_symbols)
+    if not are_text:
+        check_learnable(rows, owner=owner, name=name)
+    vocabulary = Vocabulary.learn(
+        rows, min_count=min_count, max_symbols=max_symbols, weights=weights
+    )
     if not vocabulary.symbols:
         often = f" that comes min_count={min_count} times" if min_count > 1 else ""
         raise ValueError(f"{name} has no symbol{often}: there is nothing to learn.")

@@ -81,6 +81,13 @@ def score_steps(metric, y_true, y_pred, weights=None):
     return float(np.mean(scores)) if scores else np.nan
 
 
+def _length(one):
+    try:
+        return len(one)
+    except TypeError:  # a scalar, of whatever library
+        return None
+
+
 def refuse_ragged(y, way_out):
     """Refuse targets of steps where one target a sequence is wanted.
 
@@ -96,7 +103,9 @@ def refuse_ragged(y, way_out):
     ValueError
         If `y` is a list of values for each sequence, of unequal lengths.
     """
-    if is_list_of_sequences(y) and len({np.shape(one)[:1] for one in y}) > 1:
+    if not is_list_of_sequences(y):
+        return
+    if len({_length(one) for one in y}) > 1:
         raise ValueError(
             "y has several values for each sequence, and here each has one target. For "
             f"a target at every step, {way_out}."

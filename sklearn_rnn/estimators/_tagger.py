@@ -13,8 +13,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
+from sklearn_rnn.estimators._samples import flat_weights, read_weights
 from sklearn_rnn.estimators._steps import split_steps
-from sklearn_rnn.sequences import SequencesLike, check_step_targets, is_missing
+from sklearn_rnn.sequences import (
+    SequencesLike,
+    check_step_targets,
+    is_missing,
+    is_one_hot,
+    reading_targets,
+)
 from sklearn_rnn.training import NO_CODE
 
 
@@ -112,7 +119,7 @@ None, default="cosine"
         nor in the score. None and NaN always do.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss; "balanced" weighs by the inverse of
-        the class's frequency.
+        the class's frequency, in which sequences count with their weights.
     early_stopping : bool, default=False
         Whether to set training sequences aside, stop when their loss no
         longer falls, and go back to the weights with the lowest one.
@@ -159,7 +166,7 @@ None, default="cosine"
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+        The labels, sorted, without those that only sequences of weight 0 have.
     n_features_in_ : int
         Features a step; columns, if fitted on a 2-D array.
     feature_names_in_ : ndarray of str
@@ -328,10 +335,11 @@ None, default="cosine"
 list of arrays or SequenceArray
             The sequences; see the class for all that is accepted.
         y : array-like of shape (n_sequences, n_timesteps), or list of arrays
-            The label of every step, of any type that can be sorted.
+            The label of every step, of any type that can be sorted; of a string
+            each character is one.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss; zero is as if it were not
-            there.
+            Weight of each sequence; zero is as if it were not there, 2 as if it
+            were there twice, in all that is counted but batches and epochs.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -350,6 +358,11 @@ list of arrays or SequenceArray
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+
+        Warns
+        -----
+        TargetWarning
+            If y holds -1 or -100 at ends of sequences alone, as padding does.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -387,6 +400,11 @@ list of arrays or SequenceArray
         ------
         ValueError
             If a label is not one of the classes, or `early_stopping` is on.
+
+        Warns
+        -----
+        TargetWarning
+            If y holds -1 or -100 at ends of sequences alone, as padding does.
         """
         classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
@@ -468,8 +486,9 @@ list of arrays or SequenceArray
             missing_label=self.missing_label,
         )
         labels, exists = self._labels(steps)
-        weights = self._read_weights(sample_weight, sequences, None)
-        if weights is not None:
+        weights = None
+        if sample_weight is not None:
+            weights = read_weights(sample_weight, sequences)
             weights = np.repeat(weights, sequences.lengths)[exists]
         predicted = self.classes_[self._outputs_of(sequences).argmax(axis=1)]
         true = self._of_one_type(labels[exists])
@@ -514,9 +533,15 @@ list of arrays or SequenceArray
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.ndim != 1:
+            way_out = "Fit one model for each."
+            if is_one_hot(labels):
+                way_out = (
+                    "One-hot labels are one label each: pass Y.argmax(axis=-1), or of "
+                    "a list [y.argmax(axis=-1) for y in Y]."
+                )
             raise ValueError(
-                f"y has {labels.shape[1]} labels a step, and {type(self).__name__} "
-                "predicts one. Fit one model for each."
+                f"y has {labels.shape[1]} labels per step, and {type(self).__name__} "
+                f"predicts one. {way_out}"
             )
         missing = is_missing(labels, self.missing_label)
         if missing.all():
@@ -542,9 +567,11 @@ list of arrays or SequenceArray
                 f"y holds continuous numbers, such as {fractions[0]}, which are no "
                 "labels; for numbers use RNNRegressor(return_sequences=True)."
             )
-        check_classification_targets(found)
+        with reading_targets("one label per step"):
+            check_classification_targets(found)
+            distinct = np.unique(found)
         codes = np.full(len(labels), NO_CODE)
-        codes[exists] = self._encode(found, reset=reset, classes=classes)
+        codes[exists] = self._encode(found, distinct, reset=reset, classes=classes)
         return codes[:, np.newaxis]
 
     def _check_trainable(self, samples):
@@ -561,9 +588,9 @@ list of arrays or SequenceArray
             return
         codes, of_steps = samples.all_targets()[:, 0], samples.target_weights()
         exists = codes != NO_CODE
-        weights = self._weigh_classes(codes[exists])
-        # Of mean 1 over the labelled steps, times the weights of their sequences.
         of_steps = None if of_steps is None else of_steps[exists]
+        weights = self._weigh_classes(codes[exists], of_steps)
+        # Of mean 1 over the labelled steps, times the weights of their sequences.
         mean = np.average(weights[codes[exists]], weights=of_steps)
         self._weight_of_class = weights / mean
 
@@ -582,5 +609,6 @@ list of arrays or SequenceArray
     def _outputs_score(self, outputs, data):
         codes = data.targets.values.cpu().numpy()
         exists = codes != NO_CODE
-        predicted = outputs.argmax(1).cpu().numpy()
-        return accuracy_score(codes[exists], predicted[exists])
+        predicted, weights = outputs.argmax(1).cpu().numpy(), flat_weights(data)
+        weights = None if weights is None else weights[exists]
+        return accuracy_score(codes[exists], predicted[exists], sample_weight=weights)

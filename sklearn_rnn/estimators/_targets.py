@@ -88,10 +88,12 @@ class TargetTransform:
                 "y is too large to standardise: its variance overflows. Bring it to "
                 "another unit."
             )
-        # Rounding leaves a perfect baseline residuals of a few ulps.
-        perfect = scale <= 100 * np.finfo(float).eps * np.abs(y).max(axis=0)
+        # Rounding leaves a perfect baseline residuals of a few ulps, and a constant
+        # target such a spread.
+        rounding = 100 * np.finfo(float).eps * np.abs(y).max(axis=0)
+        perfect = scale <= rounding
         spread = np.sqrt(np.average((y - mean_y) ** 2, axis=0, weights=weights))
-        size = SCALE_OF_PERFECT * np.where(spread > 0, spread, np.abs(mean_y))
+        size = SCALE_OF_PERFECT * np.where(spread > rounding, spread, np.abs(mean_y))
         scale = np.where(perfect, np.where(size > 0, size, 1.0), scale)
         return cls(unscaled.intercept, slope, scale)
 

@@ -155,9 +155,10 @@ class SharedVectors:
 
     def __repr__(self):
         kind = type(self.vectors).__name__
-        if not hasattr(self.vectors, "__len__"):
+        try:
+            return f"<{kind} of {len(self.vectors)} vectors>"
+        except Exception:  # none, or whatever a user's class raises
             return f"<{kind} of vectors>"
-        return f"<{kind} of {len(self.vectors)} vectors>"
 
 
 class TokenVectors(NamedTuple):
@@ -240,30 +241,65 @@ def _from_array(embeddings, n_ids, tokens):
 
 
 def _from_mapping(mapping, tokens):
-    found = {i: mapping[token] for i, token in enumerate(tokens) if token in mapping}
+    found = {}
+    for i, token in enumerate(tokens):
+        vector = _vector_of(mapping, token)
+        if vector is not None:
+            found[i] = vector
     if not found:
         raise ValueError(
             f"none of the {len(tokens)} tokens of X, such as {tokens[-1]!r}, has a "
             "vector in embeddings."
         )
-    width = np.size(next(iter(found.values())))
-    numbers, given = np.zeros((len(tokens), width)), np.zeros(len(tokens), dtype=bool)
+    first = next(iter(found.values()))
+    numbers = np.zeros((len(tokens), len(first)))
+    given = np.zeros(len(tokens), dtype=bool)
     for i, vector in found.items():
-        try:
-            vector = np.asarray(vector, dtype=np.float64)
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"embeddings[{tokens[i]!r}] cannot be read as numbers: {error}"
-            ) from error
-        if vector.shape != (width,):
+        if len(vector) != len(first):
             raise ValueError(
                 f"embeddings[{tokens[i]!r}] has shape {vector.shape}, but a vector is "
-                f"1-D, and the first one found has {width} numbers."
+                f"1-D, and the first one found has {len(first)} numbers."
             )
-        if not np.isfinite(vector).all():
-            raise ValueError(f"embeddings[{tokens[i]!r}] holds NaN or infinity.")
         numbers[i], given[i] = vector, True
     return TokenVectors(numbers, given)
+
+
+def _vector_of(mapping, token):
+    """Return the vector of a token as finite numbers, or None if it has none."""
+    try:
+        if token not in mapping:
+            return None
+        vector = mapping[token]
+    except Exception as error:  # whatever a user's class raises
+        raise ValueError(
+            f"embeddings raised {type(error).__name__} when it was asked for the token "
+            f"{token!r}: {error}. It needs `token in embeddings` to be False where it "
+            "has no vector."
+        ) from error
+    return _as_vector(vector, token)
+
+
+def _as_vector(vector, token):
+    """Return a vector of a mapping as finite numbers."""
+    if isinstance(vector, torch.Tensor):
+        vector = vector.detach().cpu()
+    try:
+        vector = np.asarray(vector)
+        if vector.dtype.kind not in "biufO":
+            raise TypeError(f"values of type {vector.dtype}")
+        vector = vector.astype(np.float64)
+    except Exception as error:  # whatever a user's class raises
+        raise ValueError(
+            f"embeddings[{token!r}] cannot be read as numbers: {error}."
+        ) from error
+    if vector.ndim != 1 or len(vector) == 0:
+        raise ValueError(
+            f"embeddings[{token!r}] has shape {vector.shape}, but a vector is 1-D and "
+            "has a number at least."
+        )
+    if not np.isfinite(vector).all():
+        raise ValueError(f"embeddings[{token!r}] holds NaN or infinity.")
+    return vector
 
 
 @torch.no_grad()

@@ -367,8 +367,8 @@ None, default="cosine"
         y : list of str or list of list
             What is said in each: strings or lists of symbols. One may be empty.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence in the loss; zero is as if it were not
-            there.
+            Weight of each sequence; zero is as if it were not there, 2 as if it
+            were there twice, in all that is counted but batches and epochs.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -391,6 +391,12 @@ None, default="cosine"
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+
+        Warns
+        -----
+        TargetWarning
+            If symbols are numbers that look like measurements, or like sequences filled
+            up with 0.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 

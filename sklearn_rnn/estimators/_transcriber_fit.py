@@ -7,6 +7,8 @@ import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._pair_fit import PairFit, as_objects
+from sklearn_rnn.estimators._priors import log_priors
+from sklearn_rnn.estimators._samples import as_repetitions
 from sklearn_rnn.estimators._sources import NumberSource
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import (
@@ -34,8 +36,6 @@ SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
 MAX_OUTPUTS = 16_000_000
 # Pairs of hypotheses that a search compares at a time, over all sequences.
 MAX_PAIRS = 8_000_000
-# What a blank or symbol that never came counts at the start.
-PRIOR_COUNT = 0.5
 
 
 class TranscriberFit(PairFit):
@@ -43,11 +43,11 @@ class TranscriberFit(PairFit):
 
     _build_network = staticmethod(build_network)
 
-    def _learn_source(self, X):
+    def _learn_source(self, X, repetitions):
         self._source = NumberSource(type(self).__name__, "sequences")
 
-    def _learn_symbols(self, X, y):
-        super()._learn_symbols(X, y)
+    def _learn_symbols(self, X, y, repetitions):
+        super()._learn_symbols(X, y, repetitions)
         self.symbols_ = as_objects(self._target.vocabulary)
 
     def _classes(self, rows):
@@ -105,6 +105,7 @@ class TranscriberFit(PairFit):
     def _network(self, pairs, random_state, continuing):
         self._shortest_first = self.shortest_first and not continuing
         self._written = pairs.rows
+        self._written_times = as_repetitions(pairs.weights)
         return super()._network(pairs, random_state, continuing)
 
     @torch.no_grad()
@@ -113,14 +114,15 @@ class TranscriberFit(PairFit):
 
         Without it, the first epoch unlearns to speak at every frame.
         """
+        weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
         counts = np.bincount(
-            np.concatenate(pairs.rows), minlength=1 + len(self.symbols_)
+            np.concatenate(pairs.rows),
+            np.repeat(weights, pairs.n_symbols),
+            minlength=1 + len(self.symbols_),
         )
-        n_frames = n_joined(pairs.lengths, self.subsampling).sum()
-        counts = counts.astype(np.float64)
-        counts[BLANK] = n_frames - counts.sum()
-        shares = np.maximum(counts, PRIOR_COUNT) / n_frames
-        network.head.bias.copy_(torch.from_numpy(np.log(shares)))
+        n_blanks = n_joined(pairs.lengths, self.subsampling) - pairs.n_symbols
+        counts[BLANK] = weights @ n_blanks
+        network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
 
     def _spec(self, pairs):
         return NetworkSpec(
@@ -192,11 +194,14 @@ class TranscriberFit(PairFit):
         """Return what the search is held to, with weights."""
         automata, n_symbols = [], len(self.symbols_)
         if self.ngram_order is not None:
-            rows = [row - 1 for row in self._written]
+            rows, weights = [row - 1 for row in self._written], self._written_times
             if self.ngram_text is not None:
                 texts = self._target.rows(self.ngram_text, "ngram_text")
-                rows += [row - 1 for row in self._classes(self._sayable(texts))]
-            ngram = learn_ngram(rows, n_symbols, self.ngram_order)
+                others = [row - 1 for row in self._classes(self._sayable(texts))]
+                rows += others
+                if weights is not None:
+                    weights = np.append(weights, np.ones(len(others)))
+            ngram = learn_ngram(rows, n_symbols, self.ngram_order, weights)
             automata.append((ngram, self.ngram_weight))
         if self.word_list is not None:
             automata.append((self._word_automaton(), 1.0))

@@ -134,5 +134,7 @@ def _sequences(X, lengths):
     except (TypeError, ValueError):
         pass  # a table, say, of which a pipeline makes sequences
     starts = np.cumsum(lengths) - lengths
-    steps = SequenceArray(np.zeros((lengths.sum(), 1)), starts, lengths)
+    # No two steps alike, or their targets could be taken for padding.
+    values = np.arange(lengths.sum(), dtype=np.float64)[:, np.newaxis]
+    steps = SequenceArray(values, starts, lengths)
     return steps, steps

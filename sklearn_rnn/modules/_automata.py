@@ -67,7 +67,7 @@ class _Contexts(NamedTuple):
     suffixes: np.ndarray  # (K,), the contexts without their first symbol
 
 
-def learn_ngram(rows, n_symbols, order):
+def learn_ngram(rows, n_symbols, order, weights=None):
     """Learn how likely each symbol is after those before it.
 
     Witten-Bell smoothing: a context h that was seen n times with k different
@@ -89,6 +89,8 @@ def learn_ngram(rows, n_symbols, order):
     order : int
         Length of the longest n-gram, at least 1: a symbol depends on up to
         ``order - 1`` before it.
+    weights : ndarray of shape (n_rows,), default=None
+        How often each row counts; 2 is as if it came twice.
 
     Returns
     -------
@@ -132,7 +134,9 @@ def learn_ngram(rows, n_symbols, order):
             f"{n_symbols} symbols need tables of more than {MAX_ENTRIES} entries. "
             "Use a smaller order."
         )
-    probabilities = _estimate(levels, stream[1:], n_symbols)
+    if weights is not None:  # of what comes after each place: the row, then its end
+        weights = np.repeat(weights, [len(row) + 1 for row in rows])
+    probabilities = _estimate(levels, stream[1:], n_symbols, weights)
     np.log(probabilities, out=probabilities)
     next_states = _connect(levels, n_symbols)
     return Automaton(probabilities[:, 1:], next_states, probabilities[:, 0])
@@ -166,7 +170,7 @@ def _first_states(levels):
     return np.roll(starts, 1)
 
 
-def _estimate(levels, continuations, n_symbols):
+def _estimate(levels, continuations, n_symbols, weights):
     """Smooth the counts into probabilities (n_states, 1 + n_symbols), end first."""
     n_events = n_symbols + 1
     n_states = sum(len(level.last) for level in levels)
@@ -175,7 +179,9 @@ def _estimate(levels, continuations, n_symbols):
     for start, level in zip(_first_states(levels), levels, strict=True):
         n_contexts = len(level.last)
         pairs = level.ids * n_events + continuations[level.places]
-        pairs, counts = np.unique(pairs, return_counts=True)
+        pairs, counts = _count(
+            pairs, None if weights is None else weights[level.places]
+        )
         contexts = pairs // n_events
         n_seen = np.bincount(contexts, counts, n_contexts)
         # Where there are no rows, everything is new.
@@ -187,6 +193,14 @@ def _estimate(levels, continuations, n_symbols):
         own.reshape(-1)[pairs] += counts / (n_seen + n_different)[contexts]
         shorter = own
     return table
+
+
+def _count(values, weights):
+    """Return the distinct values, and how often each comes."""
+    if weights is None:
+        return np.unique(values, return_counts=True)
+    values, which = np.unique(values, return_inverse=True)
+    return values, np.bincount(which, weights)
 
 
 def _connect(levels, n_symbols):

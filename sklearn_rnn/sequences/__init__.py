@@ -9,6 +9,7 @@ from sklearn_rnn.sequences._check import (
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._features import check_features
+from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
     StepValues,
@@ -16,7 +17,14 @@ from sklearn_rnn.sequences._step_targets import (
     flat_rows,
     is_missing,
 )
-from sklearn_rnn.sequences._symbols import SymbolRows, are_ids, check_symbols
+from sklearn_rnn.sequences._symbols import (
+    SymbolRows,
+    are_ids,
+    check_learnable,
+    check_not_filled,
+    check_symbols,
+)
+from sklearn_rnn.sequences._target_arrays import detached, reading_targets
 from sklearn_rnn.sequences._times import as_typed_index, holds_dates, to_index
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
@@ -49,17 +57,22 @@ __all__ = [
     "as_typed_index",
     "blocks",
     "check_features",
+    "check_learnable",
+    "check_not_filled",
     "check_sequences",
     "check_step_targets",
     "check_symbols",
     "check_tokens",
     "check_with_padding",
+    "detached",
     "flat_rows",
     "holds_dates",
     "is_list_of_sequences",
     "is_missing",
+    "is_one_hot",
     "join_windows",
     "make_windows",
+    "reading_targets",
     "sequences_of_ids",
     "to_index",
     "trailing_windows",

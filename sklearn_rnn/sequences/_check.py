@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._text import check_no_text
 from sklearn_rnn.sequences._times import holds_dates
 
 # Ids above this are hashes or codes, not places in a vocabulary.
@@ -65,7 +66,11 @@ def check_with_padding(X, *, owner="the estimator", allow_empty=False):
     padded : SequenceArray
         The same sequences over the same steps, padding included.
     """
-    padded = sequences = _read(X, owner)
+    try:
+        padded = sequences = _read(X, owner)
+    except (TypeError, ValueError):
+        check_no_text(X, owner)  # which says more, if it is that
+        raise
     if len(sequences) == 0 and not allow_empty:
         raise InvalidSequenceError(
             f"Found array with 0 sample(s) (shape={sequences.shape}) while a minimum "
@@ -152,11 +157,6 @@ def _read(X, owner):
 def _refuse_one_sequence(X, owner):
     ndim = getattr(X, "ndim", None)
     if ndim == 1 or (isinstance(X, (list, tuple)) and np.ndim(X[0]) == 0):
-        if len(X) and isinstance(X[0], str):
-            raise InvalidSequenceError(
-                f"X holds strings, and {owner} reads numbers. Put a SequenceTokenizer "
-                "in front, whose ids an estimator with its embedding_dim set takes."
-            )
         raise InvalidSequenceError(
             f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
             "data: pass [x] if x is one sequence of so many steps, or "

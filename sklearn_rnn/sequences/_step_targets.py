@@ -1,12 +1,21 @@
 """Targets of every step: read, and laid beside the steps that they belong to."""
 
+import warnings
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from sklearn_rnn._exceptions import TargetWarning
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._target_arrays import detached, reading_targets
+
+# What others put where there is no target: torch's losses ignore -100.
+FILL_VALUES = (-100, -1)
+# Steps with one and the same input that make padding of it.
+FEWEST_FILLED = 3
 
 
 class StepValues(NamedTuple):
@@ -42,8 +51,8 @@ def check_step_targets(
     y : ndarray, list, DataFrame or SequenceArray
         Array (n_sequences, n_timesteps) or (n_sequences, n_timesteps,
         n_outputs); list or 1-D object array of (length_i,) or (length_i,
-        n_outputs) arrays. Where X had padding, `y` has any value there or is
-        as short as the sequence is without it.
+        n_outputs) arrays, or of strings, one label per character. Where X had
+        padding, `y` has any value there or is as short as the sequence is without it.
     sequences : SequenceArray
         The inputs, without padding.
     padded : SequenceArray
@@ -61,7 +70,13 @@ def check_step_targets(
     Raises
     ------
     ValueError
-        If `y` is not a target for every step of every sequence.
+        If `y` is not a target for every step of every sequence, or -1 or -100 seems
+        to stand where there is none.
+
+    Warns
+    -----
+    TargetWarning
+        If -1 stands at the ends of sequences alone.
 
     Examples
     --------
@@ -70,11 +85,14 @@ def check_step_targets(
     >>> check_step_targets([["a", "b", "b"], ["a"]], X, X).values
     array(['a', 'b', 'b', 'a'], dtype='<U1')
     """
-    given = _read(y, owner)
+    y = detached(y)
+    texts = _texts(y)
+    given = _read(y if texts is None else texts, owner)
     if len(given.lengths) != len(sequences):
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: X has "
-            f"{len(sequences)} sequences, y has {len(given.lengths)}."
+            f"{len(sequences)} sequences, y has {len(given.lengths)}. {owner} needs a "
+            "target for every step of each."
         )
     lengths = sequences.lengths
     as_padded = given.lengths == padded.lengths
@@ -86,13 +104,23 @@ def check_step_targets(
     )
     if not fits.all():
         place = int(np.argmin(fits))
+        way_out = "A step without one is NaN, or has a missing label."
+        if texts is not None:
+            way_out = (
+                "A string is read as one label per character. One label per sequence "
+                "is for RNNClassifier."
+            )
+        fill = _fill_behind(given, lengths, place)
+        if fill is not None:
+            way_out = f"Behind them it has {fill} alone. {_say_missing(fill, owner)}"
         raise ValueError(
             f"y[{place}] has {given.lengths[place]} steps, but X[{place}] has "
-            f"{padded.lengths[place]}: {owner} needs a target for every step. A step "
-            "without one is NaN, or has a missing label."
+            f"{padded.lengths[place]}: {owner} needs a target for every step. {way_out}"
         )
     rows = flat_rows(given.starts + first, lengths)
-    return StepValues(given.values[rows], lengths, given.from_array)
+    found = StepValues(given.values[rows], lengths, given.from_array)
+    _check_not_filled(found, sequences, owner, missing_label)
+    return found
 
 
 def flat_rows(starts, lengths):
@@ -138,8 +166,122 @@ def is_missing(values, missing_label=None):
     if values.dtype.kind in "fO":
         missing |= pd.isna(values)
     if missing_label is not None:
-        missing |= values == missing_label
+        present = ~missing
+        missing[present] = values[present] == missing_label
     return missing
+
+
+def _texts(y):
+    """Return the characters of each string, if `y` is strings; else None."""
+    if isinstance(y, pd.Series):
+        y = y.to_numpy()
+    if isinstance(y, np.ndarray):
+        if y.ndim != 1 or y.dtype.kind not in "SUO":
+            return None
+    elif not isinstance(y, (list, tuple)):
+        return None
+    if len(y) == 0 or not isinstance(y[0], (str, bytes)):
+        return None
+    if isinstance(y[0], bytes):
+        raise ValueError("y[0] is bytes: decode it, as in [x.decode() for x in y].")
+    for i, text in enumerate(y):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"y[{i}] is of type {type(text).__name__}, and y[0] is a string, one "
+                "label per character. Give lists of labels for all sequences, or "
+                "strings for all."
+            )
+    return [np.array(list(text), dtype=str) for text in y]
+
+
+def _say_missing(fill, owner):
+    """Say how a step without a target is told."""
+    if owner == "RNNRegressor":
+        return "If that is no target, put NaN there."
+    name = "make_step_scorer" if owner == "the scorer" else owner
+    return f"If that is no target, say so: {name}(missing_label={fill})."
+
+
+def _fill_behind(given, lengths, place):
+    """Return what alone a target has behind the end of its sequence, or None."""
+    begin = given.starts[place]
+    behind = given.values[begin + lengths[place] : begin + given.lengths[place]]
+    if behind.dtype.kind not in "iuf" or not behind.size:
+        return None
+    fill = behind.flat[0]
+    return fill if fill in FILL_VALUES and (behind == fill).all() else None
+
+
+def _check_not_filled(steps, sequences, owner, missing_label):
+    """Check that targets do not hold what others put where there is no target."""
+    values = _as_numbers(steps.values)
+    if values is None:
+        return
+    missing = is_missing(values, missing_label).reshape(len(values), -1).any(axis=1)
+    for fill in FILL_VALUES:
+        if missing_label == fill:
+            continue
+        here = (values == fill).reshape(len(values), -1).all(axis=1)
+        others = values[~here & ~missing]
+        if not here.any() or others.size == 0:
+            continue
+        are_codes = bool((others >= 0).all() and (others % 1 == 0).all())
+        if owner != "RNNRegressor" and (not are_codes or (others == -fill).all()):
+            continue  # -1 and 1 are labels
+        counts = _filled_ends(here, steps)
+        if fill == -100 and are_codes and not (others == 100).any():
+            told = "among class codes, as what torch's losses ignore"
+        elif counts is not None and _are_alike(sequences, here):
+            told = "at ends of sequences alone, where X is constant, as padding is"
+        elif counts is not None and _are_uneven(counts) and (are_codes or fill < -1):
+            warnings.warn(
+                f"y holds {fill} at ends of sequences alone, as padding is, and "
+                f"{owner} takes it for a target. {_say_missing(fill, owner)}",
+                TargetWarning,
+                stacklevel=2,
+            )
+            continue
+        else:
+            continue
+        raise ValueError(
+            f"y holds {fill} {told}. {_say_missing(fill, owner)} If it is one, give it "
+            "another value."
+        )
+
+
+def _as_numbers(values):
+    """Return targets as an array of numbers, with NaN for None, or None."""
+    if values.dtype == object:
+        kinds = set(map(type, values.ravel()))
+        if not all(t is type(None) or issubclass(t, Real) for t in kinds - {bool}):
+            return None
+        return values.astype(np.float64)
+    return values if values.dtype.kind in "iuf" else None
+
+
+def _filled_ends(here, steps):
+    """Count the last steps of each sequence that are marked; None if others are."""
+    ends = steps.starts + steps.lengths - 1
+    places = np.arange(len(here))
+    last = np.maximum.reduceat(np.where(here, -1, places), steps.starts)
+    first = np.minimum.reduceat(np.where(here, len(here), places), steps.starts)
+    before = np.repeat(first, steps.lengths) > places
+    behind = np.repeat(last, steps.lengths) < places
+    if (here & ~before & ~behind).any():
+        return None
+    return np.minimum(ends - last, steps.lengths)
+
+
+def _are_alike(sequences, here):
+    """Return whether marked steps of several sequences have the same inputs."""
+    rows = flat_rows(sequences.starts, sequences.lengths)[here]
+    inputs = sequences.read_rows(rows)
+    return len(rows) >= FEWEST_FILLED and bool((inputs == inputs[0]).all())
+
+
+def _are_uneven(counts):
+    """Return whether so many sequences end so differently that it is no label."""
+    return np.count_nonzero(counts) >= 5 and len(np.unique(counts)) >= 3
 
 
 def _is_padded_array(given, lengths, missing_label):
@@ -166,7 +308,8 @@ def _read(y, owner):
         y = np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
     if is_list_of_sequences(y):
         return _read_list(y)
-    y = np.asarray(y)
+    with reading_targets("a target for every step"):
+        y = np.asarray(y)
     if y.ndim not in (2, 3):
         raise ValueError(
             f"y has shape {y.shape}; {owner} needs a target for every step: an array "
@@ -179,7 +322,10 @@ def _read(y, owner):
 
 
 def _read_list(y):
-    arrays = [_as_array(one) for one in y]
+    arrays = []
+    for i, one in enumerate(y):
+        with reading_targets("a target for every step", f"y[{i}]"):
+            arrays.append(_as_array(detached(one)))
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2) or array.shape[1:] != shape:

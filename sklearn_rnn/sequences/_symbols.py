@@ -1,13 +1,25 @@
 """Symbols: characters, words, notes, anything hashable, in sequences."""
 
+import math
+import warnings
+from decimal import Decimal
+from numbers import Complex, Rational, Real
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import InvalidSequenceError, TargetWarning
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._vocabulary import PADDING, UNKNOWN, Missing
+
+# Symbols above this number, most of which come once, are measurements, not symbols.
+MANY_SYMBOLS = 20
+# What others fill sequences up with: torch's losses ignore -100, Keras pads with 0.
+FILL_VALUES = (-100, -1, 0)
+# Those of databases are no `Number` of another kind.
+NUMBERS = (Complex, Decimal)
 
 
 class SymbolRows(NamedTuple):
@@ -48,7 +60,8 @@ def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
     Raises
     ------
     InvalidSequenceError
-        If there is no sequence, one is empty, or is neither a string nor symbols.
+        If there is no sequence, one is empty, or is neither a string nor symbols; if
+        symbols are missing, or continuous numbers.
     TypeError
         If a symbol cannot be hashed, or `X` is one string or a table.
 
@@ -65,6 +78,8 @@ def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
         )
     are_text = isinstance(rows[0], str)
     rows = [_row(row, f"{name}[{i}]", are_text, owner) for i, row in enumerate(rows)]
+    if not are_text:
+        _check_all(rows, owner, name)
     if not allow_empty:
         for i, row in enumerate(rows):
             if len(row) == 0:
@@ -97,11 +112,12 @@ def _rows(X, owner, name):
         return _rows_of_ids(X, owner, name)
     if isinstance(X, pd.Series):
         return X.tolist()
-    if isinstance(X, np.ndarray):
+    if is_array(X):
         if X.ndim not in (1, 2):
             raise InvalidSequenceError(
                 f"{name} has {X.ndim} dimensions; sequences of symbols are an array of "
                 "shape (n_sequences, n_timesteps), or a list of sequences."
+                f"{_one_hot_advice(X, f'{name}.argmax(axis=-1)')}"
             )
         if X.shape[1:] == (1,) and any(isinstance(row[0], str) for row in X):
             raise InvalidSequenceError(
@@ -152,24 +168,41 @@ def are_ids(X):
     return is_container and X.n_features == 1 and X.dtype.kind in "iu"
 
 
+def is_array(X):
+    """Return whether `X` is an array of NumPy, or a tensor, and not a scalar of it."""
+    return isinstance(X, np.ndarray) or (
+        hasattr(X, "tolist") and hasattr(X, "ndim") and not isinstance(X, np.generic)
+    )
+
+
 def _row(row, place, are_text, owner):
     if isinstance(row, (str, np.str_)) == are_text and (
         are_text or isinstance(row, (list, tuple))
     ):
-        return str(row) if are_text else _hashable(list(row), place)
-    if isinstance(row, (np.ndarray, pd.Series)) and not are_text and row.ndim == 1:
-        return _hashable(row.tolist(), place)
+        return str(row) if are_text else list(row)
+    if is_array(row) and not are_text and row.ndim == 1:
+        return row.tolist()
     if not hasattr(row, "__len__") and pd.isna(row):
         raise InvalidSequenceError(
             f"{place} is {row!r}, a missing value. Leave it out."
         )
     kind = "a string" if isinstance(row, str) else f"of type {type(row).__name__}"
     wanted = "strings, as the first one is" if are_text else "lists of symbols"
-    if isinstance(row, np.ndarray):
-        kind = f"an array of shape {np.shape(row)}"
     way_out = "Make all sequences of one kind: strings, or lists of hashable symbols."
-    if not hasattr(row, "__len__"):
-        name = place.partition("[")[0]
+    name = place.partition("[")[0]
+    if is_array(row):
+        kind = f"an array of shape {tuple(row.shape)}"
+        way_out += _one_hot_advice(row, f"[x.argmax(axis=-1) for x in {name}]")
+    elif isinstance(row, (bytes, bytearray)):
+        way_out = f"Decode it, as in [x.decode() for x in {name}]."
+    elif isinstance(row, NUMBERS):
+        wanted = "strings or lists of symbols"
+        way_out = (
+            f"If {name} is one sequence, pass [{name}]; if its items are values to be "
+            f"read or written as text, pass [str(item) for item in {name}]. To predict "
+            "one number per sequence use RNNRegressor."
+        )
+    elif not hasattr(row, "__len__"):
         wanted = "strings or lists of symbols"
         way_out = (
             f"If {name} is one sequence, pass [{name}]; if its items are values to be "
@@ -180,16 +213,208 @@ def _row(row, place, are_text, owner):
     )
 
 
-def _hashable(row, place):
+def _one_hot_advice(values, advice):
+    return f" Of one-hot vectors pass {advice}." if is_one_hot(values) else ""
+
+
+def _check_all(rows, owner, name):
+    """Check the symbols of all rows, each distinct one once."""
+    types = set().union(*(map(type, row) for row in rows))
     try:
-        symbols = set(row)
-    except TypeError as error:
-        raise TypeError(
-            f"{place} holds a symbol that cannot be hashed: {error}. Make tuples of "
-            "lists and arrays."
-        ) from error
-    if pd.NA in symbols or any(symbol != symbol for symbol in symbols):
+        symbols = set().union(*rows)
+    except TypeError:
+        _check_hashable(rows, name)
+        raise
+    if types <= {str, int}:
+        return
+    for symbol in symbols:
+        if symbol is pd.NA or _is_unequal_to_itself(symbol):
+            raise InvalidSequenceError(
+                f"{_find(rows, symbol, name)} holds NaN, which is no symbol: it does "
+                "not even equal itself."
+            )
+        if hasattr(symbol, "__array__") and not isinstance(symbol, np.generic):
+            raise TypeError(
+                f"{_find(rows, symbol, name)} holds a symbol of type "
+                f"{type(symbol).__name__}, which equals no other one: pass its value, "
+                "as from .item() or .tolist()."
+            )
+    _check_numbers(rows, symbols, types, owner, name)
+
+
+def _check_hashable(rows, name):
+    for i, row in enumerate(rows):
+        try:
+            set(row)
+        except TypeError as error:
+            advice = f"[np.argmax(x, axis=-1) for x in {name}]"
+            raise TypeError(
+                f"{name}[{i}] holds a symbol that cannot be hashed: {error}. Make "
+                f"tuples of lists and arrays.{_one_hot_advice(row, advice)}"
+            ) from error
+
+
+def _find(rows, symbol, name):
+    """Say which row holds a symbol."""
+    has = (any(s is symbol for s in row) for row in rows)
+    return next(f"{name}[{i}]" for i, found in enumerate(has) if found)
+
+
+def _is_unequal_to_itself(symbol):
+    equal = symbol == symbol
+    return isinstance(equal, (bool, np.bool_)) and not equal
+
+
+def _is_discrete(number):
+    if isinstance(number, Rational):  # exact: a fraction may be the length of a note
+        return True
+    if isinstance(number, Complex) and not isinstance(number, Real):
+        return False
+    return math.isfinite(number) and number == int(number)
+
+
+def _advice_for_numbers(owner, name):
+    if owner == "RNNSeq2Seq" and name.startswith("X"):
+        return "To read numbers set source='sequences'."
+    if owner == "SequenceTokenizer":
+        return "Estimators read numbers as they are, without a tokenizer."
+    return "For numbers use RNNRegressor(return_sequences=True)."
+
+
+def _check_numbers(rows, symbols, types, owner, name):
+    """Check that numbers among symbols are symbols themselves."""
+    numeric = {t for t in types if issubclass(t, NUMBERS)}
+    booleans = types & {bool, np.bool_}
+    if not numeric - booleans and types != {type(None)}:
+        return
+    only_numbers = types <= numeric | booleans | {type(None)}
+    if only_numbers and None in symbols:
         raise InvalidSequenceError(
-            f"{place} holds NaN, which is no symbol: it does not even equal itself."
+            f"{_find(rows, None, name)} holds None, and else numbers alone: a "
+            "missing value, not a symbol. Leave it out."
         )
-    return row
+    continuous = [s for s in symbols if type(s) in numeric and not _is_discrete(s)]
+    # Beside words, a few may be names of something: of lengths, of versions.
+    if continuous and (only_numbers or _come_once(rows, set(continuous))):
+        raise InvalidSequenceError(
+            f"{_find(rows, continuous[0], name)} holds continuous numbers, such as "
+            f"{continuous[0]}, which are no symbols. {_advice_for_numbers(owner, name)}"
+        )
+    if booleans:
+        _check_not_equal(rows, booleans, numeric - booleans, owner, name)
+
+
+def _come_once(rows, symbols):
+    """Return whether there are many symbols of a kind, and most of them come once."""
+    n_times = sum(symbol in symbols for row in rows for symbol in row)
+    return len(symbols) > MANY_SYMBOLS and 2 * len(symbols) > n_times
+
+
+def _check_not_equal(rows, booleans, numeric, owner, name):
+    """Check that no boolean equals a number: they would be taken for one symbol."""
+    numbers = {s for row in rows for s in row if type(s) in numeric}
+    for symbol in {s for row in rows for s in row if type(s) in booleans}:
+        if symbol in numbers:
+            raise InvalidSequenceError(
+                f"{name} holds both {bool(symbol)} and {int(symbol)}, which are equal "
+                f"in Python: {owner} could not tell them apart. Make all symbols of "
+                "one type."
+            )
+
+
+def check_learnable(rows, *, owner, name):
+    """Check symbols to be learned: neither padding nor measurements.
+
+    Parameters
+    ----------
+    rows : list of list
+        From `check_symbols`.
+    owner, name : str
+        Who asks and what for, for the messages.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If sequences seem to be filled up with -1 or -100 to one length.
+
+    Warns
+    -----
+    TargetWarning
+        If they seem to be filled up with 0; if most numbers come once.
+    """
+    check_not_filled(rows, owner=owner, name=name)
+    symbols = set().union(*rows)
+    if all(isinstance(s, NUMBERS) for s in symbols) and _come_once(rows, symbols):
+        warnings.warn(
+            f"{name} holds {len(symbols)} different numbers, most of them once: "
+            f"{owner} learns symbols that come again. If they are measurements or "
+            f"counts, {_lower(_advice_for_numbers(owner, name))}",
+            TargetWarning,
+            stacklevel=2,
+        )
+
+
+def _lower(sentence):
+    return sentence[0].lower() + sentence[1:]
+
+
+def check_not_filled(rows, *, owner, name):
+    """Check that sequences are not filled up to one length with a number.
+
+    Parameters
+    ----------
+    rows : list of list
+        From `check_symbols`.
+    owner, name : str
+        Who asks and what for, for the messages.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If it is -1 or -100.
+
+    Warns
+    -----
+    TargetWarning
+        If it is 0.
+    """
+    types = set().union(*(map(type, row) for row in rows))
+    if not all(issubclass(t, NUMBERS) and t is not bool for t in types):
+        return
+    symbols = set().union(*rows)
+    for fill in FILL_VALUES:
+        others = symbols - {fill}
+        if fill not in symbols or not others or min(others) < (fill == 0):
+            continue
+        if fill == -100 and 100 not in others:
+            _raise_filled(fill, owner, name)
+        if not _is_filled_up(rows, fill):
+            continue
+        if fill < 0:
+            _raise_filled(fill, owner, name)
+        warnings.warn(
+            f"{name} seems to be filled up to one length with 0, which {owner} learns "
+            "as a symbol. Sequences may differ in length: leave the zeros out.",
+            TargetWarning,
+            stacklevel=2,
+        )
+
+
+def _raise_filled(fill, owner, name):
+    raise InvalidSequenceError(
+        f"{name} holds {fill}, which seems to fill sequences up to one length, and "
+        f"{owner} would learn it as a symbol. Sequences may differ in length: pass "
+        f"lists without it, as in [[s for s in row if s != {fill}] for row in {name}]. "
+        "If it is a symbol, call it otherwise."
+    )
+
+
+def _is_filled_up(rows, fill):
+    """Return whether a value is nowhere but at ends, of sequences of one length."""
+    if len({len(row) for row in rows}) > 1 or len(rows) < 2:
+        return False
+    table = np.array(rows) == fill
+    counts = table.sum(axis=1)
+    at_ends = table == (np.arange(table.shape[1]) >= table.shape[1] - counts[:, None])
+    # Of one length everywhere it may be a sign that ends a sequence.
+    return bool(at_ends.all()) and len(set(counts)) > 1 and counts.max() > 1

@@ -48,7 +48,7 @@ class Vocabulary:
         self._index()
 
     @classmethod
-    def learn(cls, rows, *, n_specials=4, min_count=1, max_symbols=None):
+    def learn(cls, rows, *, n_specials=4, min_count=1, max_symbols=None, weights=None):
         """Collect the symbols of sequences, the most frequent first.
 
         Parameters
@@ -61,18 +61,22 @@ class Vocabulary:
             Symbols that are rarer stay unknown.
         max_symbols : int, default=None
             Most symbols to keep; None keeps all.
+        weights : ndarray of shape (n_rows,), default=None
+            How often each sequence counts, above 0; 2 is as if it came twice.
+            For `min_count` a sequence is there at least once.
 
         Returns
         -------
         Vocabulary
             Equally frequent symbols are in the order in which they come.
         """
-        counts = Counter()
-        for row in rows:
-            counts.update(row)
+        counts = _count_symbols(rows, weights)
+        often = counts
+        if weights is not None and (weights < 1).any():
+            often = _count_symbols(rows, np.maximum(weights, 1))
         counts.pop(Missing.SYMBOL, None)
-        kept = ((s, n) for s, n in counts.most_common() if n >= min_count)
-        return cls([symbol for symbol, _ in islice(kept, max_symbols)], n_specials)
+        kept = (s for s, _ in counts.most_common() if often[s] >= min_count)
+        return cls(islice(kept, max_symbols), n_specials)
 
     def _index(self):
         self._dtype = SMALLEST_IDS[np.searchsorted(LARGEST_IDS, len(self))]
@@ -167,6 +171,18 @@ class Vocabulary:
             for i in ids
             if i >= first or i == UNKNOWN
         ]
+
+
+def _count_symbols(rows, weights):
+    counts = Counter()
+    if weights is None:
+        for row in rows:
+            counts.update(row)
+        return counts
+    for row, weight in zip(rows, weights.tolist(), strict=True):
+        for symbol, n in Counter(row).items():
+            counts[symbol] += weight * n
+    return counts
 
 
 def sequences_of_ids(ids, tokens=None):

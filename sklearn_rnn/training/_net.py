@@ -3,6 +3,7 @@
 import math
 import time
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, ParamMapper
@@ -247,7 +248,9 @@ class SequenceNet(NeuralNet):
         are_full_pieces = (lengths % size == 0).all() and (n_targets == lengths).all()
         if n_targets.min() == n_targets.max() and (are_whole or are_full_pieces):
             return None
-        return n_targets.sum() / n_batches / max(1, lengths.mean() / size)
+        weights = None if data.weights is None else data.weights.double().cpu().numpy()
+        n_pieces = np.average(lengths, weights=weights) / size
+        return n_targets.sum() / n_batches / max(1, n_pieces)
 
     def _start_training(self, n_batches):
         callbacks = [callback for _, callback in self.callbacks_]

@@ -266,14 +266,14 @@ def test_an_output_whose_only_targets_weigh_nothing_is_refused():
     X, y = make_data()
     Y = np.column_stack([y, y])
     Y[:20, 1] = np.nan
-    with pytest.raises(ValueError, match="output 1 of y has no target"):
+    with pytest.raises(ValueError, match="output 1 of y is NaN for every sequence"):
         ignoring().fit(X, Y, sample_weight=np.arange(40) < 20)
 
 
 def test_targets_that_weigh_nothing_are_none():
     X, y = make_data()
     y[:20] = np.nan
-    with pytest.raises(ValueError, match="no sequence whose weight is not zero"):
+    with pytest.raises(ValueError, match="output 0 of y is NaN for every sequence"):
         ignoring().fit(X, y, sample_weight=np.arange(40) < 20)
 
 

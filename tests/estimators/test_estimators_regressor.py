@@ -269,3 +269,11 @@ def test_poolings_give_different_models():
     }
     assert len({p.tobytes() for p in predictions.values()}) == len(POOLINGS)
     assert len(POOLINGS) == 4
+
+
+@pytest.mark.parametrize("value", [1 / 3, 1e9 / 7, -0.1])
+def test_a_target_that_is_constant_but_for_rounding_has_a_scale(value):
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    model = RNNRegressor(hidden_size=2, max_epochs=1).fit(X, np.full(30, value))
+    assert model.loss_curve_[0] < 1
+    np.testing.assert_allclose(model.predict(X), value, rtol=0.01)

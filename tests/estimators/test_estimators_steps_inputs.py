@@ -367,7 +367,7 @@ def test_strings_are_no_numbers():
 def test_several_labels_a_step_are_refused():
     X, labels, _ = ragged()
     y = [np.column_stack([one, one]) for one in labels]
-    with pytest.raises(ValueError, match="y has 2 labels a step, and RNNTagger"):
+    with pytest.raises(ValueError, match="y has 2 labels per step, and RNNTagger"):
         make_tagger().fit(X, y)
 
 

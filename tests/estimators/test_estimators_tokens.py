@@ -350,6 +350,60 @@ def test_without_tokens_an_array_needs_a_row_for_every_id():
         fit(X=[[1, 3]] * 4, y=[0, 1] * 2, embeddings=np.eye(3))
 
 
+class Failing(dict):
+    """A mapping whose lookup fails in one way or another."""
+
+    def __init__(self, error, where):
+        super().__init__()
+        self.error, self.where = error, where
+
+    def __contains__(self, token):
+        if self.where == "in":
+            raise self.error
+        return True
+
+    def __getitem__(self, token):
+        raise self.error
+
+    def __len__(self):
+        raise self.error
+
+
+class UnknownWord(KeyError):
+    pass
+
+
+@pytest.mark.parametrize("where", ["in", "get"])
+@pytest.mark.parametrize("error", [RuntimeError("closed"), UnknownWord("w"), OSError()])
+def test_a_mapping_that_raises_names_the_token_and_the_cause(error, where):
+    X, y = make_sentences(4)
+    model = RNNClassifier(embeddings=Failing(error, where), max_epochs=1)
+    message = f"embeddings raised {type(error).__name__} .* the token '<pad>'"
+    with pytest.raises(ValueError, match=message) as caught:
+        make_pipeline(SequenceTokenizer(), model).fit(X, y)
+    assert caught.value.__cause__ is error
+    assert "of vectors" in repr(model)
+    assert clone(model).embeddings.vectors is model.embeddings
+
+
+@pytest.mark.parametrize(
+    "vector",
+    ["abc", ["a", "b"], [1j, 2], [[1], [1, 2]], [10**400, 1], [None, {}], {1, 2}],
+)
+def test_vectors_that_are_no_numbers_name_the_token(vector):
+    X = ["the cat", "a dog"]
+    model = RNNClassifier(embeddings={"the": vector}, max_epochs=1)
+    with pytest.raises(ValueError, match=r"embeddings\['the'\]"):
+        make_pipeline(SequenceTokenizer(), model).fit(X, [0, 1])
+
+
+def test_a_vector_that_trains_elsewhere_is_read():
+    vector = torch.ones(2, requires_grad=True)
+    model = RNNClassifier(embeddings={"the": vector}, hidden_size=2, max_epochs=1)
+    make_pipeline(SequenceTokenizer(), model).fit(["the cat", "a dog"], [0, 1])
+    assert vector.grad is None
+
+
 # Options and vocabularies that do not go together.
 
 

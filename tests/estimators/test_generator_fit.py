@@ -186,7 +186,8 @@ def train_by_hand(network, streams, weights, bptt_steps, n_epochs, learning_rate
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     lengths = [len(stream) - 1 for stream in streams]
     # Every target counts alike: a last piece of few steps makes a small update.
-    n_usual = sum(lengths) / max(1, np.mean(lengths) / (bptt_steps or max(lengths)))
+    n_pieces = np.average(lengths, weights=weights) / (bptt_steps or max(lengths))
+    n_usual = sum(lengths) / max(1, n_pieces)
     n_steps = max(len(stream) for stream in streams) - 1
     x, y = torch.zeros(2, len(streams), n_steps, dtype=torch.long)
     y[:] = -100

@@ -1,0 +1,123 @@
+"""Text and paths where numbers are wanted, and what to do about them."""
+
+import os
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+
+# Endings of sound files' names.
+SOUND_FILES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac")
+SOUND_FILES += (".aif", ".aiff", ".au", ".caf")
+# Estimators that embed tokens.
+EMBEDDING = ("RNNClassifier", "RNNRegressor", "RNNTagger")
+
+
+def check_no_text(X, owner, name="X"):
+    """Check that what could not be read as numbers is neither text nor paths.
+
+    Parameters
+    ----------
+    X : object
+        As given by the user.
+    owner : str
+        Who asks, for the message.
+    name : str, default="X"
+        What is read, for the message.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If they are; it says what reads them.
+    """
+    value, place = _first_text(X)
+    if value is None:
+        return
+    raise InvalidSequenceError(
+        f"{name}{place} cannot be read as a sequence of numbers: it holds "
+        f"{_describe(value)}, such as {value!r:.60}. {_way_out(value, owner)}"
+    )
+
+
+def _first_text(X):
+    """Return the first text in `X`, and in which place; else None."""
+    if _is_text(X):
+        return X, ""
+    if isinstance(X, pd.DataFrame) and X.shape[1] > 1:
+        return None, ""  # which column it is, others say
+    if isinstance(X, (pd.DataFrame, pd.Series)):
+        X = X.to_numpy()
+    if isinstance(X, np.ndarray):
+        if X.dtype.kind not in "USO":
+            return None, ""
+        X = X.tolist()
+    if isinstance(X, (list, tuple)):
+        for i, one in enumerate(X):
+            found = one if _is_text(one) else _first_inside(one)
+            if found is not None:
+                return found, f"[{i}]"
+    return None, ""
+
+
+def _first_inside(sequence):
+    if isinstance(sequence, (pd.DataFrame, pd.Series, np.ndarray)):
+        sequence = np.asarray(sequence).ravel().tolist()
+    if not isinstance(sequence, (list, tuple)):
+        return None
+    return next((value for value in sequence if _is_text(value)), None)
+
+
+def _is_text(value):
+    return isinstance(value, (str, bytes, os.PathLike))
+
+
+def _is_sound(value):
+    return os.fspath(value).lower()[-5:].endswith(SOUND_FILES)
+
+
+def _describe(value):
+    if isinstance(value, bytes):
+        return "bytes"
+    return "paths" if isinstance(value, os.PathLike) else "strings"
+
+
+def _way_out(value, owner):
+    if isinstance(value, bytes):
+        return "Decode text, and read files, first."
+    if owner == "RNNTranscriber" or _is_sound(value):
+        way_out = (
+            "Put a LogMelSpectrogram in front, which reads sound files: "
+            f"make_pipeline(LogMelSpectrogram(), {_constructor(owner)})."
+        )
+        if owner == "RNNTranscriber" and not _is_sound(value):
+            way_out += " From text to text learns RNNSeq2Seq."
+        return way_out
+    if isinstance(value, os.PathLike):
+        return "Read the files first."
+    if owner == "RNNSeq2Seq":
+        return "Set source='symbols' to read text."
+    if owner not in EMBEDDING:
+        return (
+            "Put a SequenceTokenizer in front, whose ids an estimator with its "
+            "embedding_dim set takes."
+        )
+    way_out = (
+        "Put a SequenceTokenizer in front: make_pipeline(SequenceTokenizer(), "
+        f"{owner}(embedding_dim=32))."
+    )
+    if _is_number(value):
+        way_out += " If it is numbers as text, convert them with float()."
+    return way_out
+
+
+def _constructor(owner):
+    return f"{owner}()" if owner.startswith("RNN") else "RNNClassifier()"
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

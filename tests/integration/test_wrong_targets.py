@@ -1,0 +1,413 @@
+"""Targets and texts that are something else than what is asked for are told."""
+
+import warnings
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import accuracy_score
+
+from sklearn_rnn import (
+    InvalidSequenceError,
+    RNNClassifier,
+    RNNGenerator,
+    RNNRegressor,
+    RNNSeq2Seq,
+    RNNTagger,
+    RNNTranscriber,
+    SequenceScaler,
+    SequenceTokenizer,
+    TargetWarning,
+    make_step_scorer,
+)
+
+QUICK = {"hidden_size": 2, "max_epochs": 1, "random_state": 0}
+rng = np.random.default_rng(0)
+N, T = 30, 6
+FRAMES = rng.normal(size=(N, T, 2))
+SHORT = [x for x in FRAMES[:, :3]]
+NUMBERS = rng.normal(size=(N, 3))
+
+
+def writers():
+    return [RNNSeq2Seq(**QUICK), RNNTranscriber(**QUICK)]
+
+
+# Continuous numbers as symbols.
+
+CONTINUOUS = {
+    "lists": NUMBERS.tolist(),
+    "arrays": list(NUMBERS),
+    "float32": [[np.float32(v) for v in row] for row in NUMBERS],
+    "2-D array": NUMBERS,
+    "Series of arrays": pd.Series(list(NUMBERS)),
+    "tensor": torch.tensor(NUMBERS),
+    "tensors": [torch.tensor(row) for row in NUMBERS],
+    "ragged": [row[: 1 + i % 3] for i, row in enumerate(NUMBERS)],
+    "a single one": [[1, 2, 3]] * (N - 1) + [[1.5, 2, 3]],
+    "infinity": [[1.0, np.inf]] * N,
+    "Decimal": [[Decimal("1.5"), Decimal("2.25")]] * N,
+    "infinite Decimal": [[Decimal("Infinity"), Decimal("1E+50")]] * N,
+    "complex": [[1j, 2j]] * N,
+    "beside words": [["a", value] for value in NUMBERS[:, 0]],
+}
+
+
+@pytest.mark.parametrize("y", CONTINUOUS.values(), ids=CONTINUOUS.keys())
+def test_continuous_numbers_are_no_symbols(y):
+    for model in writers():
+        with pytest.raises(InvalidSequenceError, match=r"y\[.*continuous numbers"):
+            model.fit(FRAMES, y)
+    with pytest.raises(InvalidSequenceError, match=r"use RNNRegressor\(return_seq"):
+        RNNGenerator(**QUICK).fit(y)
+    with pytest.raises(InvalidSequenceError, match="set source='sequences'"):
+        RNNSeq2Seq(source="symbols", **QUICK).fit(y, ["ab", "c"] * (N // 2))
+    with pytest.raises(InvalidSequenceError, match="without a tokenizer"):
+        SequenceTokenizer().fit(y)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [NUMBERS[:, 0], NUMBERS[:, 0].tolist(), pd.Series(NUMBERS[:, 0]), list(range(N))],
+)
+def test_a_number_per_sequence_is_no_sequence_of_symbols(y):
+    for model in writers():
+        with pytest.raises(InvalidSequenceError, match="one number per sequence use R"):
+            model.fit(FRAMES, y)
+
+
+def test_continuous_numbers_are_refused_after_fit_too():
+    digits = [[1, 2, 3], [2, 1, 3]] * (N // 2)
+    for model in writers():
+        model.fit(FRAMES, digits)
+        with pytest.raises(InvalidSequenceError, match="continuous numbers"):
+            model.score(FRAMES, NUMBERS)
+        with pytest.raises(InvalidSequenceError, match="continuous numbers"):
+            model.fit(FRAMES, digits, X_val=FRAMES, y_val=NUMBERS)
+        with pytest.raises(InvalidSequenceError, match="continuous numbers"):
+            model.set_params(warm_start=True).fit(FRAMES, NUMBERS)
+    model = RNNGenerator(**QUICK).fit(digits)
+    for ask in (model.sample, model.next_symbols, model.stream):
+        with pytest.raises(InvalidSequenceError, match="continuous numbers"):
+            ask([0.5, 1.5])
+    for ask in (model.score, model.score_samples, model.hidden_states):
+        with pytest.raises(InvalidSequenceError, match="continuous numbers"):
+            ask(NUMBERS)
+
+
+def test_numbers_that_are_symbols_are_read():
+    for y in ([[1.0, 2.0], [2.0, 1.0]], [[True, False]] * 2, [[Fraction(1, 3), 1]] * 2):
+        model = RNNSeq2Seq(**QUICK).fit(FRAMES[:2], y)
+        assert set(model.target_symbols_) == set(y[0])
+    tensors = [torch.tensor([1, 2]), torch.tensor([2])]
+    assert set(RNNGenerator(**QUICK).fit(tensors).symbols_) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "row, error, message",
+    [
+        ([1, None, 2], InvalidSequenceError, "None, and else numbers alone"),
+        ([None, None], InvalidSequenceError, "None, and else numbers alone"),
+        ([1.0, np.nan], InvalidSequenceError, "holds NaN"),
+        ([1, True], InvalidSequenceError, "both True and 1, which are equal"),
+        ([0, np.False_], InvalidSequenceError, "both False and 0, which are equal"),
+        ([torch.tensor(1)], TypeError, "type Tensor, which equals no other one"),
+        (b"ab", InvalidSequenceError, "Decode it"),
+    ],
+)
+def test_symbols_that_could_not_be_told_apart_are_refused(row, error, message):
+    for model in writers():
+        with pytest.raises(error, match=message):
+            model.fit(FRAMES, [row] * N)
+    with pytest.raises(error, match=message):
+        RNNGenerator(**QUICK).fit([row] * N)
+
+
+def test_numbers_that_come_once_are_told():
+    y = rng.permutation(10**6)[: N * 3].reshape(N, 3)
+    for model in writers():
+        with pytest.warns(TargetWarning, match="90 different numbers, most of them on"):
+            model.fit(FRAMES, y)
+    with pytest.warns(TargetWarning, match="90 different numbers"):
+        RNNGenerator(**QUICK).fit(y)
+
+
+# Padding.
+
+LENGTHS = rng.integers(2, T + 1, N)
+INSIDE = np.arange(T) < LENGTHS[:, np.newaxis]
+LABELS = rng.integers(0, 3, (N, T))
+ZERO_PADDED = np.where(INSIDE[:, :, np.newaxis], FRAMES, 0.0)
+RAGGED = [x[:n] for x, n in zip(FRAMES, LENGTHS, strict=True)]
+
+
+def padded(value, labels=LABELS):
+    return np.where(INSIDE, labels, value)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, list, np.float64, torch.tensor])
+@pytest.mark.parametrize("X, value", [(FRAMES, -100), (ZERO_PADDED, -1)])
+def test_labels_filled_up_for_torch_name_missing_label(X, value, kind):
+    y = kind(padded(value))
+    message = rf"RNNTagger\(missing_label={value}\)"
+    fitted = RNNTagger(**QUICK).fit(FRAMES, LABELS)
+    for ask in (
+        RNNTagger(**QUICK).fit,
+        RNNTagger(**QUICK).partial_fit,
+        fitted.score,
+        lambda X, y: RNNTagger(**QUICK).fit(FRAMES, LABELS, X_val=X, y_val=y),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ask(X, y)
+    with pytest.raises(ValueError, match=rf"make_step_scorer\(missing_label={value}\)"):
+        make_step_scorer(accuracy_score)(fitted, X, y)
+    model = RNNTagger(missing_label=value, **QUICK).fit(X, y)
+    assert list(model.classes_) == [0, 1, 2]
+
+
+def test_labels_that_torch_ignores_inside_of_sequences_are_told():
+    y = np.where(rng.random((N, T)) < 0.3, -100, LABELS)
+    with pytest.raises(ValueError, match=r"among class codes.*missing_label=-100"):
+        RNNTagger(**QUICK).fit(FRAMES, y)
+
+
+def test_labels_at_ends_alone_are_warned_of():
+    with pytest.warns(TargetWarning, match=r"at ends .*RNNTagger\(missing_label=-1\)"):
+        RNNTagger(**QUICK).fit(FRAMES, padded(-1))
+
+
+@pytest.mark.parametrize("value", [-1, -100])
+def test_targets_longer_than_their_sequences_say_what_is_behind(value):
+    with pytest.raises(ValueError, match=rf"{value} alone.*missing_label={value}"):
+        RNNTagger(**QUICK).fit(RAGGED, padded(value))
+    model = RNNRegressor(return_sequences=True, **QUICK)
+    with pytest.raises(ValueError, match=rf"{value}.0 alone.*put NaN there"):
+        model.fit(RAGGED, padded(value, FRAMES[:, :, 0]))
+
+
+@pytest.mark.parametrize("value", [-1, -100])
+def test_numbers_at_padded_steps_are_told(value):
+    model = RNNRegressor(return_sequences=True, **QUICK)
+    y = padded(value, FRAMES[:, :, 0])
+    with pytest.raises(ValueError, match="where X is constant.*put NaN there"):
+        model.fit(ZERO_PADDED, y)
+    with pytest.raises(ValueError, match="where X is constant.*put NaN there"):
+        model.fit(ZERO_PADDED, np.stack([y, y], axis=2))
+
+
+def test_labels_below_zero_are_labels():
+    binary = (FRAMES[:, :, :1] > 0).astype(float)
+    for X in (FRAMES, binary):
+        y = np.where(X[:, :, 0] > 0, 1, -1)
+        assert list(RNNTagger(**QUICK).fit(X, y).classes_) == [-1, 1]
+    signs = rng.integers(-1, 2, (N, T))
+    assert list(RNNTagger(**QUICK).fit(FRAMES, signs).classes_) == [-1, 0, 1]
+    assert list(RNNTagger(**QUICK).fit(ZERO_PADDED, padded(-1, 1)).classes_) == [-1, 1]
+    y = np.where(LABELS > 0, 100, -100)
+    assert list(RNNTagger(**QUICK).fit(FRAMES, y).classes_) == [-100, 100]
+    assert list(RNNClassifier(**QUICK).fit(FRAMES, signs[:, 0]).classes_) == [-1, 0, 1]
+    RNNRegressor(return_sequences=True, **QUICK).fit(FRAMES, signs - 99.0)
+    # What is missing is no class code.
+    y = np.where(INSIDE, LABELS, -9)
+    RNNTagger(missing_label=-9, **QUICK).fit(ZERO_PADDED, y)
+
+
+@pytest.mark.parametrize("value", [-1, -100])
+def test_symbols_filled_up_are_refused(value):
+    for model in writers():
+        with pytest.raises(InvalidSequenceError, match=f"y holds {value}, which seems"):
+            model.fit(np.repeat(FRAMES, 2, axis=1), padded(value, LABELS + 1))
+        model.fit(np.repeat(FRAMES, 2, axis=1), LABELS.tolist())
+        with pytest.raises(InvalidSequenceError, match=f"y holds {value}, which seems"):
+            model.score(np.repeat(FRAMES, 2, axis=1), padded(value, LABELS))
+    with pytest.raises(InvalidSequenceError, match=f"X holds {value}, which seems"):
+        RNNGenerator(**QUICK).fit(padded(value, LABELS + 1))
+
+
+def test_symbols_filled_up_with_zeros_are_warned_of():
+    with pytest.warns(TargetWarning, match="filled up to one length with 0"):
+        RNNSeq2Seq(**QUICK).fit(FRAMES, padded(0, LABELS + 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        RNNSeq2Seq(**QUICK).fit(FRAMES, LABELS)
+        # A sign that ends every sequence, and numbers without leading zeros.
+        RNNGenerator(**QUICK).fit([[1, 2, -1], [2, 1, -1]])
+        RNNGenerator(**QUICK).fit([[0, 0, 7], [0, 4, 2], [1, 2, 3]])
+        RNNGenerator(**QUICK).fit([[True, False], [True, True]])
+
+
+# One-hot labels, and strings of labels.
+
+
+@pytest.mark.parametrize("kind", [np.asarray, list, np.bool_, np.float64])
+def test_one_hot_labels_are_sent_to_argmax(kind):
+    one_hot = np.eye(3, dtype=int)
+    for model in (RNNTagger(**QUICK), RNNSeq2Seq(**QUICK)):
+        with pytest.raises(ValueError, match=r"argmax\(axis=-1\)"):
+            model.fit(FRAMES, kind(one_hot[LABELS]))
+    with pytest.raises(ValueError, match=r"Y.argmax\(axis=-1\)"):
+        RNNClassifier(**QUICK).fit(FRAMES, kind(one_hot[LABELS[:, 0]]))
+    with pytest.raises(ValueError, match=r"Y.argmax\(axis=-1\)"):  # padded
+        RNNTagger(**QUICK).fit(FRAMES, kind(one_hot[LABELS] * INSIDE[:, :, None]))
+
+
+def test_several_labels_are_told_from_one_hot_ones():
+    with pytest.raises(ValueError, match="Fit one model for each"):
+        RNNTagger(**QUICK).fit(FRAMES, np.stack([LABELS, LABELS], axis=2))
+    with pytest.raises(ValueError, match="A label per step is for RNNTagger"):
+        RNNClassifier(**QUICK).fit(FRAMES, LABELS)
+    with pytest.raises(ValueError, match=r"Y.idxmax\(axis=1\)"):
+        RNNClassifier(**QUICK).fit(FRAMES, pd.get_dummies(LABELS[:, 0]))
+    with pytest.raises(TypeError, match=r"np.argmax\(x, axis=-1\) for x in y"):
+        RNNSeq2Seq(**QUICK).fit(FRAMES, np.eye(3)[LABELS].tolist())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [list, tuple, np.array, pd.Series, lambda y: pd.Series(y, dtype="string")],
+)
+def test_a_string_of_labels_is_one_label_per_character(kind):
+    labels = [
+        list("NVA"[c] for c in y[:n]) for y, n in zip(LABELS, LENGTHS, strict=True)
+    ]
+    strings = kind(["".join(row) for row in labels])
+    expected = RNNTagger(**QUICK).fit(RAGGED, labels)
+    found = RNNTagger(**QUICK).fit(RAGGED, strings)
+    assert list(found.classes_) == ["A", "N", "V"]
+    for one, other in zip(found.predict(RAGGED), expected.predict(RAGGED), strict=True):
+        assert list(one) == list(other)
+    score = expected.score(RAGGED, labels)
+    assert found.score(RAGGED, strings) == score
+    assert make_step_scorer(accuracy_score)(found, RAGGED, strings) == score
+    with pytest.raises(ValueError, match="y holds strings"):
+        RNNRegressor(return_sequences=True, **QUICK).fit(RAGGED, strings)
+
+
+def test_one_word_per_sequence_is_no_string_of_labels():
+    with pytest.raises(ValueError, match="per sequence is for RNNClassifier"):
+        RNNTagger(**QUICK).fit(FRAMES, ["cat", "dog"] * (N // 2))
+
+
+# Targets that no library can read, or that one would read as something else.
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (["a", np.nan, "b"], r"y\[1\] is nan, but y\[0\] is text.*Leave missing"),
+        (["a", None, "b"], r"y\[1\] is None, but y\[0\] is text.*Leave missing"),
+        ([1, "a", "b"], r"y\[0\] is 1, but y\[1\] is text: make all labels of one"),
+        ([1, {}, 2], "y cannot be read as one label per sequence"),
+        ([[1], 2, 3], "y has several values for each sequence"),
+        (pd.Series([[1, 2], [2, 1], [1, 1]]), "y cannot be read as one label per seq"),
+        (list(torch.eye(3)), "y cannot be read as one label per seq.*Y.argmax"),
+    ],
+)
+def test_labels_that_are_none_say_so(y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        RNNClassifier(**QUICK).fit(FRAMES[:3], y)
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (pd.date_range("2024", periods=3), "y holds datetime64"),
+        (pd.to_timedelta([1, 2, 3], unit="D"), "y holds timedelta64.*np.timedelta64"),
+        ([10**400, 1, 2], "y cannot be read as one number per sequence"),
+        ([{}, 1, 2], "y cannot be read as one number per sequence"),
+        ([[1, 2], [3, [4]], [5, 6]], "y cannot be read as one number per sequence"),
+    ],
+)
+def test_numbers_that_are_none_say_so(y, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        RNNRegressor(**QUICK).fit(FRAMES[:3], y)
+
+
+def test_step_targets_that_are_none_name_the_sequence():
+    y = [[1] * T, [1, [2]] * (T // 2), [1] * T]
+    for model in (RNNTagger(**QUICK), RNNRegressor(return_sequences=True, **QUICK)):
+        with pytest.raises(ValueError, match=r"y\[1\] cannot be read as a target for"):
+            model.fit(FRAMES[:3], y)
+    dates = np.full((3, T), np.datetime64("2024"))
+    with pytest.raises(ValueError, match="y holds datetime64"):
+        RNNRegressor(return_sequences=True, **QUICK).fit(FRAMES[:3], dates)
+
+
+def test_tensors_that_train_are_targets():
+    y = torch.ones(N, requires_grad=True) * torch.arange(N)
+    model = RNNRegressor(**QUICK).fit(FRAMES, y)
+    expected = RNNRegressor(**QUICK).fit(FRAMES, np.arange(N))
+    np.testing.assert_allclose(model.predict(FRAMES), expected.predict(FRAMES))
+    assert model.score(FRAMES, y) == pytest.approx(expected.score(FRAMES, range(N)))
+    steps = torch.ones(N, T, requires_grad=True) * torch.tensor(FRAMES[:, :, 0])
+    RNNRegressor(return_sequences=True, **QUICK).fit(FRAMES, steps)
+
+
+@pytest.mark.parametrize("weights", [["a"] * N, [{}] * N, [[1]] * (N - 1) + [[1, 2]]])
+def test_weights_that_are_none_say_so(weights):
+    targets = {RNNTagger: LABELS, RNNSeq2Seq: LABELS, RNNClassifier: LABELS[:, 0]}
+    for kind, y in targets.items():
+        with pytest.raises((TypeError, ValueError), match="sample_weight cannot be re"):
+            kind(**QUICK).fit(FRAMES, y, sample_weight=weights)
+    with pytest.raises((TypeError, ValueError), match="sample_weight cannot be read"):
+        RNNGenerator(**QUICK).fit(LABELS, sample_weight=weights)
+
+
+# Text and paths in place of numbers.
+
+WORDS = [["the", "cat"], ["a", "dog", "ran"]]
+TEXTS = {
+    "lists of words": WORDS,
+    "of one length": [["the", "cat"], ["a", "dog"]],
+    "arrays of words": [np.array(words) for words in WORDS],
+    "array of words": np.array([["the", "cat"], ["a", "dog"]]),
+    "strings": ["the cat", "a dog"],
+    "Series": pd.Series(["the cat", "a dog"]),
+    "Series of lists": pd.Series(WORDS),
+    "frames": [pd.DataFrame({"word": words}) for words in WORDS],
+    "mixed": ["the cat", ["a", "dog"]],
+    "numbers first": [[1.0, 2.0], ["a", "dog"]],
+    "one string": "the cat",
+    "tuples": [("the", "cat"), ("a", "dog")],
+}
+
+
+@pytest.mark.parametrize("X", TEXTS.values(), ids=TEXTS.keys())
+def test_text_is_sent_to_the_tokenizer(X):
+    for kind in (RNNTagger, RNNClassifier, RNNRegressor):
+        for options in ({}, {"embedding_dim": 4}):
+            message = rf"SequenceTokenizer\(\), {kind.__name__}\(embedding_dim=32\)"
+            with pytest.raises(InvalidSequenceError, match=message):
+                kind(**options, **QUICK).fit(X, [[0, 1], [0, 1, 1]])
+    with pytest.raises(InvalidSequenceError, match="LogMelSpectrogram.*RNNSeq2Seq"):
+        RNNTranscriber(**QUICK).fit(X, ["a", "b"])
+    with pytest.raises(InvalidSequenceError, match="Put a SequenceTokenizer in front"):
+        SequenceScaler().fit(X)
+
+
+@pytest.mark.parametrize(
+    "X", [["a.ogg", "b.ogg"], [Path("a.WAV"), Path("b.flac")], [["a.wav"]] * 2]
+)
+@pytest.mark.parametrize("kind", [RNNTranscriber, RNNClassifier, RNNSeq2Seq])
+def test_sound_files_are_sent_to_the_spectrogram(kind, X):
+    options = {"source": "sequences"} if kind is RNNSeq2Seq else {}
+    message = rf"make_pipeline\(LogMelSpectrogram\(\), {kind.__name__}\(\)\)"
+    with pytest.raises(InvalidSequenceError, match=message):
+        kind(**options, **QUICK).fit(X, ["a", "b"])
+
+
+def test_other_files_and_bytes_are_to_be_read_first():
+    with pytest.raises(InvalidSequenceError, match="Read the files first"):
+        RNNClassifier(**QUICK).fit([Path("a.csv"), Path("b.csv")], [0, 1])
+    with pytest.raises(InvalidSequenceError, match="holds bytes.*Decode text"):
+        RNNClassifier(**QUICK).fit([b"ab", b"cd"], [0, 1])
+
+
+def test_text_after_fit_is_told_as_well():
+    model = RNNClassifier(**QUICK).fit(FRAMES, LABELS[:, 0])
+    with pytest.raises(InvalidSequenceError, match="Put a SequenceTokenizer in front"):
+        model.predict(["the cat"])
