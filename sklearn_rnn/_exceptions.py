@@ -7,6 +7,7 @@
     └── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
     StopTraining(Exception)                a callback's request to end training
     SklearnRNNWarning(UserWarning)
+    ├── SequenceLayoutWarning              steps and features look exchanged
     └── WindowHistoryWarning               windows start afresh: no time is known
 """
 
@@ -44,5 +45,22 @@ class SklearnRNNWarning(UserWarning):
     """Base of the warnings that this package defines."""
 
 
+class SequenceLayoutWarning(SklearnRNNWarning):
+    """Steps and features of an array look exchanged.
+
+    Sequences are read as (n_sequences, n_timesteps, n_features); aeon and sktime
+    have the order (n_sequences, n_channels, n_timesteps).
+    """
+
+
 class WindowHistoryWarning(SklearnRNNWarning):
     """A windower without a time index could not attach the training history."""
+
+
+def missing_package(owner, package, extra, remark=""):
+    """Return the error for an optional package that is not installed."""
+    return ImportError(
+        f"{owner} needs the package {package}, which is not installed. It comes with "
+        f'the extra "{extra}": pip install -e ".[{extra}]" in a clone of the '
+        f"repository. By itself: pip install {package}.{remark}"
+    )

@@ -270,7 +270,7 @@ def test_without_soundfile_the_way_to_it_is_named(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(ImportError, match=re.escape('install "sklearn-rnn[audio]"')):
+    with pytest.raises(ImportError, match=re.escape('pip install -e ".[audio]"')):
         read(["a.wav"])
     assert len(read([tone(440)])) == 1
 
