@@ -5,11 +5,12 @@ import torch
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
+from sklearn_rnn._exceptions import DivergenceError
 from sklearn_rnn.estimators._quantiles import marginal_quantiles, point_forecast
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
 from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
-from sklearn_rnn.sequences import flat_rows, is_missing
+from sklearn_rnn.sequences import LARGEST_INPUT, flat_rows, is_missing
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
@@ -134,6 +135,24 @@ class NumberCoder:
     def _network_targets(self, samples):
         last = self._last_values(samples.sequences)
         return self._targets.residual(samples.all_targets(), last)
+
+    def _check_target_range(self, samples):
+        targets = self._network_targets(samples)
+        limit = LARGEST_INPUT[self._torch_dtype]
+        with np.errstate(invalid="ignore"):
+            outside = np.abs(targets) > limit
+        if not outside.any():
+            return
+        at, output = map(int, np.argwhere(outside)[0])
+        place = f"sequence {at}"
+        if self._per_step:
+            place = "sequence {}, step {}".format(*samples.y.locate(at))
+        raise DivergenceError(
+            f"y holds {samples.all_targets()[at, output]:.6g} at {place}, output "
+            f"{output}, more than {limit:.0e} standard deviations from the targets "
+            f"that {type(self).__name__} with dtype={self._torch_dtype!r} was fitted "
+            "on: the loss would be infinite. Correct it, or leave it out."
+        )
 
     def _initialize_head(self, network, samples):
         # Targets have mean 0: a nearly silent network predicts nearly just that.

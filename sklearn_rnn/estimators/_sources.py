@@ -15,6 +15,7 @@ from sklearn_rnn.sequences import (
     check_features,
     check_sequences,
     check_symbols,
+    convert_input,
     sequences_of_ids,
 )
 
@@ -142,6 +143,7 @@ class NumberSource(NamedTuple):
 
         Number and names of features are set on `estimator`, or checked.
         """
+        X = convert_input(X, owner=self.owner, name=name)
         if self.reads == "sequences":
             sequences = check_sequences(X, owner=self.owner)
             check_features(estimator, X, sequences, reset=reset)

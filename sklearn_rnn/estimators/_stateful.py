@@ -202,6 +202,8 @@ class StatefulPredictor:
                 "and the state is of another network: reset()."
             )
         _refuse_what_needs_the_end(estimator)
+        if not estimator._reads_tokens:
+            estimator._check_range(sequences)
         self._network = estimator.module_
         with computing(estimator._n_threads()):
             outputs = self._run(sequences)

@@ -18,7 +18,9 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
     check_features,
+    check_range,
     check_sequences,
+    convert_input,
 )
 
 
@@ -163,7 +165,9 @@ class SequenceScaler(
             If the data cannot be read as sequences, or have other features.
         """
         check_is_fitted(self)
-        return self._map(X, -self.mean_ / self.scale_, self.scale_)
+        with np.errstate(over="ignore"):  # an infinite center is refused
+            center = -self.mean_ / self.scale_
+        return self._map(X, center, self.scale_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -172,12 +176,25 @@ class SequenceScaler(
         return tags
 
     def _read(self, X, reset):
+        X = convert_input(X, owner=type(self).__name__)
         sequences = check_sequences(X, owner=type(self).__name__)
         check_features(self, X, sequences, reset=reset)
         return sequences
 
     def _map(self, X, center, factor):
         sequences = self._read(X, reset=False)
-        # Else a float64 map would make float64 of float32 steps.
+        # Else a float64 map would make float64 of float32 steps. It has to where
+        # float32 cannot hold it.
         dtype = np.result_type(sequences.dtype, np.float32)
-        return sequences.scale(center.astype(dtype), factor.astype(dtype))
+        if not _fits(center, dtype) or not _fits(factor, dtype):
+            dtype = np.dtype(np.float64)
+        scaled = sequences.scale(center.astype(dtype), factor.astype(dtype))
+        check_range(scaled, owner=type(self).__name__)
+        return scaled
+
+
+def _fits(numbers, dtype):
+    """Return whether numbers stay finite, and other than 0, in a float type."""
+    limits = np.finfo(dtype)
+    sizes = np.abs(numbers[numbers != 0])
+    return bool(((limits.tiny <= sizes) & (sizes <= limits.max)).all())

@@ -38,6 +38,7 @@ from sklearn_rnn.sequences import (
     SequencesLike,
     check_features,
     check_sequences,
+    convert_input,
     trailing_windows,
 )
 
@@ -352,11 +353,12 @@ class SequenceWindower(
                 f"missing={self.missing!r} fills a table, and X is sequences: cut them "
                 "from the table with SequenceWindower(missing='mask')."
             )
+        X = convert_input(X, owner=type(self).__name__)
         sequences = check_sequences(X, owner=type(self).__name__)
         if not reset and self._history is not None:
             self._check_n_features(sequences)
         else:
-            check_features(self, sequences, sequences, reset=reset)
+            check_features(self, X, sequences, reset=reset)
         if reset:
             self._feature_positions = np.arange(sequences.n_features)
             self._history = self._rule = self.freq_ = self._fill = None

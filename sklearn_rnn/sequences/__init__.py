@@ -1,5 +1,6 @@
 """What a sequence is: the container, its validation, and windows over a table."""
 
+from sklearn_rnn.sequences._arrays import difference_type, to_numbers, unmask
 from sklearn_rnn.sequences._check import (
     check_sequences,
     check_tokens,
@@ -7,8 +8,10 @@ from sklearn_rnn.sequences._check import (
     is_list_of_sequences,
 )
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._conversion import convert_input, read_item
 from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._features import check_features
+from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
 from sklearn_rnn.sequences._step_targets import (
     StepValues,
     check_step_targets,
@@ -35,6 +38,7 @@ from sklearn_rnn.sequences._windows import (
 __all__ = [
     "BEGIN",
     "END",
+    "LARGEST_INPUT",
     "PADDING",
     "REPLACEMENT",
     "SequenceArray",
@@ -46,16 +50,22 @@ __all__ = [
     "are_ids",
     "blocks",
     "check_features",
+    "check_range",
     "check_sequences",
     "check_step_targets",
     "check_symbols",
     "check_tokens",
     "check_with_padding",
+    "convert_input",
+    "difference_type",
     "flat_rows",
     "is_list_of_sequences",
     "is_missing",
     "join_windows",
     "make_windows",
+    "read_item",
     "sequences_of_ids",
+    "to_numbers",
     "trailing_windows",
+    "unmask",
 ]
