@@ -12,6 +12,24 @@ MIN_CLASS_COUNT = 0.5
 class LabelCoder:
     """Part of an estimator that has ``classes_`` and a `class_weight`."""
 
+    def _check_labels(self, labels):
+        """Return labels; refuse integers that no array holds, and missing ones."""
+        array = np.asarray(labels)
+        if array.dtype != object:
+            return labels
+        for i, label in enumerate(array.ravel()):
+            if label is None:
+                raise ValueError(
+                    f"y[{i}] is missing, masked or None: leave out sequences without a "
+                    "label."
+                )
+            if isinstance(label, int) and label.bit_length() > 63:
+                raise ValueError(
+                    f"y[{i}] is an int of {label.bit_length()} bits, and labels that "
+                    "are integers have at most 64. Make strings of such labels."
+                )
+        return labels
+
     def _encode(self, labels, *, reset, classes=None):
         """Turn labels into codes; `reset` takes them, or `classes`, as the classes."""
         found = np.unique(labels)

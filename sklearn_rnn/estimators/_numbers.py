@@ -10,7 +10,13 @@ from sklearn_rnn.estimators._quantiles import marginal_quantiles, point_forecast
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
 from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
-from sklearn_rnn.sequences import LARGEST_INPUT, flat_rows, is_missing
+from sklearn_rnn.sequences import (
+    LARGEST_INPUT,
+    flat_rows,
+    is_missing,
+    plain_targets,
+    to_numbers,
+)
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
@@ -22,9 +28,10 @@ class NumberCoder:
     def _check_y(self, y, *, reset):
         names = read_target_names(y)
         refuse_ragged(y, "set return_sequences=True")
+        y = plain_targets(y, owner=type(self).__name__)
         self._refuse_strings(y)
         y = check_array(
-            y,
+            self._without_objects(y),
             ensure_2d=False,
             dtype=np.float64,
             ensure_all_finite="allow-nan",
@@ -44,6 +51,17 @@ class NumberCoder:
         self._check_n_targets(y, reset=reset)
         self._check_target_names(names, reset=reset)
         return y.reshape(len(y), -1)
+
+    def _without_objects(self, y):
+        """Return targets as numbers, if an array of them would hold objects."""
+        array = np.asarray(y)
+        if array.dtype != object and array.dtype.itemsize <= 8:
+            return y
+        return to_numbers(
+            array,
+            owner=type(self).__name__,
+            place=lambda index: "y" + "".join(f"[{i}]" for i in index or ()),
+        )
 
     def _check_target_names(self, names, *, reset):
         known = getattr(self, "target_names_", None)

@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_rnn.sequences import SequenceArray, flat_rows
+from sklearn_rnn.sequences import SequenceArray, check_weights, flat_rows
 
 
 class Samples(NamedTuple):
@@ -128,9 +127,7 @@ def read_weights(sample_weight, X):
         If one is negative or not finite, all are zero, or there are not as many as
         sequences.
     """
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    weights = check_weights(sample_weight, X)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights

@@ -10,7 +10,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._output import SequenceOutput
@@ -20,6 +20,7 @@ from sklearn_rnn.sequences import (
     check_features,
     check_range,
     check_sequences,
+    check_weights,
     convert_input,
 )
 
@@ -115,9 +116,7 @@ class SequenceScaler(
         """
         sequences = self._read(X, reset=True)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
-            )
+            sample_weight = check_weights(sample_weight, sequences)
             if not sample_weight.any():
                 raise InvalidSequenceError("sample_weight is 0 for every sequence.")
         mean, scale = sequences.mean_and_scale(sample_weight)

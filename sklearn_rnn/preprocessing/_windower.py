@@ -195,6 +195,7 @@ class SequenceWindower(
             If times are missing, out of order or twice the same, a column is
             not there, or a feature is not numeric.
         """
+        X = self._convert(X)
         if is_table(X):
             self._learn(X)
         else:
@@ -222,6 +223,7 @@ class SequenceWindower(
         InvalidSequenceError
             As `fit` does.
         """
+        X = self._convert(X)
         if not is_table(X):
             return self._trim(X, reset=True)
         return self._window(*self._learn(X), lead_ins=[])
@@ -252,7 +254,10 @@ class SequenceWindower(
             With ``history="auto"``, if the times of the rows are not known.
         """
         check_is_fitted(self)
-        if not is_table(X):
+        X = self._convert(X)
+        # After a fit on sequences a list is sequences, of one length too.
+        is_list = self._history is None and isinstance(X, (list, tuple))
+        if is_list or not is_table(X):
             return self._trim(X, reset=False)
         table, series = self._read(X, reset=False)
         if self.n_steps != self._fitted_n_steps:
@@ -337,7 +342,7 @@ class SequenceWindower(
         if not reset and self._history is None:
             raise InvalidSequenceError(
                 f"X is a table, but {owner} was fitted on sequences: give it "
-                "sequences, or fit it on a table."
+                "sequences, or fit it on a table. If x is one sequence: pass [x]."
             )
         table = read_table(X, time=self.time, group_by=self.group_by, owner=owner)
         seen = X if hasattr(X, "columns") else np.empty((0, table.n_columns))
@@ -346,6 +351,9 @@ class SequenceWindower(
             self._feature_positions = np.array(table.positions)
         return table, read_series(table.n_rows, table.times, table.groups)
 
+    def _convert(self, X):
+        return convert_input(X, owner=type(self).__name__)
+
     def _trim(self, X, reset):
         """Keep the last n_steps of sequences that are cut already."""
         if self.missing is not None:
@@ -353,7 +361,6 @@ class SequenceWindower(
                 f"missing={self.missing!r} fills a table, and X is sequences: cut them "
                 "from the table with SequenceWindower(missing='mask')."
             )
-        X = convert_input(X, owner=type(self).__name__)
         sequences = check_sequences(X, owner=type(self).__name__)
         if not reset and self._history is not None:
             self._check_n_features(sequences)

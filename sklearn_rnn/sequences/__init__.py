@@ -8,7 +8,12 @@ from sklearn_rnn.sequences._check import (
     is_list_of_sequences,
 )
 from sklearn_rnn.sequences._container import SequenceArray
-from sklearn_rnn.sequences._conversion import convert_input, read_item
+from sklearn_rnn.sequences._conversion import (
+    convert_input,
+    plain_targets,
+    read_item,
+    read_rows,
+)
 from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._features import check_features
 from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
@@ -29,6 +34,7 @@ from sklearn_rnn.sequences._vocabulary import (
     Vocabulary,
     sequences_of_ids,
 )
+from sklearn_rnn.sequences._weights import check_weights
 from sklearn_rnn.sequences._windows import (
     join_windows,
     make_windows,
@@ -55,6 +61,7 @@ __all__ = [
     "check_step_targets",
     "check_symbols",
     "check_tokens",
+    "check_weights",
     "check_with_padding",
     "convert_input",
     "difference_type",
@@ -63,7 +70,9 @@ __all__ = [
     "is_missing",
     "join_windows",
     "make_windows",
+    "plain_targets",
     "read_item",
+    "read_rows",
     "sequences_of_ids",
     "to_numbers",
     "trailing_windows",

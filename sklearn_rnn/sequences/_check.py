@@ -8,7 +8,12 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import to_numbers
 from sklearn_rnn.sequences._container import SequenceArray
-from sklearn_rnn.sequences._conversion import convert_input, read_item, table_array
+from sklearn_rnn.sequences._conversion import (
+    convert_input,
+    is_cell,
+    read_item,
+    table_array,
+)
 from sklearn_rnn.sequences._range import check_range
 
 # Ids above this are hashes or codes, not places in a vocabulary.
@@ -102,7 +107,7 @@ def is_list_of_sequences(X):
             return False
     elif not isinstance(X, (list, tuple)):
         return False
-    return len(X) > 0 and hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict))
+    return len(X) > 0 and is_cell(X[0])
 
 
 def _read(X, owner):
@@ -289,15 +294,20 @@ def _place_in_item(i, index):
 
 
 def _common_names(X):
-    names = getattr(X[0], "columns", None)
-    if names is None or not all(isinstance(name, str) for name in names):
+    names = _names_of(X[0])
+    if not names or not all(isinstance(name, str) for name in names):
         return None
-    if all(list(getattr(x, "columns", ())) == list(names) for x in X):
-        return list(names)
+    if all(_names_of(x) == names for x in X):
+        return names
     raise InvalidSequenceError(
         "the frames in X have different columns, or some are not frames: give all of "
         "them the columns of X[0], in its order."
     )
+
+
+def _names_of(x):
+    """Return the names of a frame's columns, of pyarrow's too, or an empty list."""
+    return list(getattr(x, "column_names", getattr(x, "columns", ())))
 
 
 def _without_padding(sequences):

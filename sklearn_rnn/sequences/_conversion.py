@@ -88,7 +88,7 @@ def _from_numpy(X, owner, name):
                 f"value {X[()]!r}, and {owner} needs sequences."
             )
         return convert_input(X[()], owner=owner, name=name)
-    if X.dtype == object and X.ndim == 2 and X.size and _is_cell(X.flat[0]):
+    if X.dtype == object and X.ndim == 2 and X.size and is_cell(X.flat[0]):
         return _from_cells(list(X.T), None, owner, name)
     return X
 
@@ -122,10 +122,11 @@ def _holds_cells(column):
     """Return whether a Series has sequences as its values."""
     if column.dtype != object and not isinstance(column.dtype, pd.ArrowDtype):
         return False
-    return len(column) > 0 and _is_cell(pd.Series(column).iloc[0])
+    return len(column) > 0 and is_cell(pd.Series(column).iloc[0])
 
 
-def _is_cell(value):
+def is_cell(value):
+    """Return whether a value may be a sequence: it has a length, and order."""
     return (
         hasattr(value, "__len__")
         and not isinstance(value, (str, bytes, Mapping, Set))
@@ -262,6 +263,73 @@ def table_array(table):
     if all(pd.api.types.is_numeric_dtype(dtype) for dtype in dtypes):
         return table.to_numpy(dtype=np.float64, na_value=np.nan)
     return table.to_numpy(dtype=object)
+
+
+def read_rows(X, *, owner, name="X"):
+    """Return an array, a frame or a list of rows as a 2-D array of numbers.
+
+    Parameters
+    ----------
+    X : ndarray, list or DataFrame
+        As `convert_input` returns it.
+    owner : str
+        Who asks, for the messages.
+    name : str, default="X"
+        What is read, for the messages.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_features)
+        C-contiguous, of a boolean, integer or float type; at least one of each.
+
+    Raises
+    ------
+    InvalidSequenceError or TypeError
+        If it is no such table.
+    """
+    if hasattr(X, "columns"):
+        array = table_array(X)
+    elif isinstance(X, (list, tuple)) or (X.dtype == object and X.ndim == 1):
+        array = _stack_rows(X, owner, name)
+    else:
+        array = np.asarray(X)
+    if array.ndim != 2:
+        raise InvalidSequenceError(
+            f"Expected 2D array, got {array.ndim}D array instead: {name} has shape "
+            f"{array.shape}, and {owner} reads a table (n_rows, n_features). Reshape "
+            "your data, with x.reshape(-1, 1) if x has a single feature."
+        )
+    for axis, what in enumerate(("sample(s)", "feature(s)")):
+        if array.shape[axis] == 0:
+            raise InvalidSequenceError(
+                f"Found array with 0 {what} (shape={array.shape}) while a minimum of 1 "
+                f"is required by {owner}."
+            )
+    array = to_numbers(
+        array, owner=owner, place=lambda index: _place_in_table(name, index)
+    )
+    return np.ascontiguousarray(array)
+
+
+def _stack_rows(rows, owner, name):
+    if len(rows) and is_cell(rows[0]):
+        rows = [
+            _as_array(unmask(row), owner, f"{name}[{i}]", True)
+            for i, row in enumerate(rows)
+        ]
+        shapes = [row.shape for row in rows]
+        if len(set(shapes)) > 1:
+            i = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+            raise InvalidSequenceError(
+                f"{name}[{i}] has shape {shapes[i]}, and {name}[0] has {shapes[0]}: "
+                f"the rows of a table have the same columns, and {owner} reads one "
+                "table."
+            )
+    return _as_array(rows, owner, name, True)
+
+
+def _place_in_table(name, index):
+    return f"{name} at row {index[0]}, column {index[1]}" if index else name
 
 
 def _place_in(name, index):
@@ -402,6 +470,38 @@ def _check_container(X, owner, name):
     )
     if X is None or isinstance(X, wrong) or _is_view(X):
         raise TypeError(_unreadable(X, owner, name))
+
+
+def plain_targets(y, *, owner, name="y"):
+    """Return targets or weights without masks and tensors; others as they are.
+
+    Parameters
+    ----------
+    y : object
+        As the user gave it.
+    owner : str
+        Who asks, for the messages.
+    name : str, default="y"
+        What is read, for the messages.
+
+    Returns
+    -------
+    object
+        Masked values are NaN, or None where their type has no NaN.
+    """
+    if isinstance(y, (list, tuple)) and any(map(_is_wrapped, y)):
+        return [plain_targets(one, owner=owner, name=name) for one in y]
+    if not _is_wrapped(y):
+        return y
+    if np.ma.isMaskedArray(y):
+        return unmask(y)
+    return _tensor_array(y, name, owner, sys.modules["torch"])
+
+
+def _is_wrapped(value):
+    torch = sys.modules.get("torch")
+    is_tensor = torch is not None and isinstance(value, torch.Tensor)
+    return np.ma.isMaskedArray(value) or is_tensor
 
 
 def _is_view(X):

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
+from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._conversion import convert_input, plain_targets, read_rows
 from sklearn_rnn.sequences._coverage import SEQUENCES_A_BLOCK, blocks
 from sklearn_rnn.sequences._step_targets import flat_rows
 
@@ -326,7 +327,14 @@ def _most_frequent(values, sum_over):
 
 
 def _targets(y, n_rows, last_rows, horizon):
-    y = np.asarray(y)
+    y = plain_targets(y, owner="make_windows")
+    try:
+        y = np.asarray(y)
+    except ValueError as error:
+        raise InvalidSequenceError(
+            f"y cannot be read as one target, or one row of targets, for each of the "
+            f"{n_rows} rows of X: {error}"
+        ) from error
     if y.ndim not in (1, 2) or len(y) != n_rows:
         raise InvalidSequenceError(
             f"y has shape {y.shape}; it needs one target, or one row of targets, for "
@@ -341,14 +349,35 @@ def _targets(y, n_rows, last_rows, horizon):
 
 
 def _read_series(X):
+    """Return the rows of a series, and the names of its columns or None."""
+    X = convert_input(X, owner="make_windows")
+    _check_one_series(X)
     names = list(X.columns) if hasattr(X, "columns") else [getattr(X, "name", None)]
-    if getattr(X, "ndim", None) == 1 or isinstance(X, pd.Series):
+    is_flat = isinstance(X, (list, tuple)) and not is_list_of_sequences(X)
+    if getattr(X, "ndim", None) == 1 or isinstance(X, pd.Series) or is_flat:
         X = np.asarray(X).reshape(-1, 1)
-    elif np.ndim(X) == 1:
-        X = np.reshape(X, (-1, 1))
-    X = check_array(X, ensure_all_finite=False, order="C", input_name="X")
+    X = read_rows(X, owner="make_windows")
     named = len(names) == X.shape[1] and all(isinstance(name, str) for name in names)
     return X, names if named else None
+
+
+def _check_one_series(X):
+    several = None
+    if isinstance(X, SequenceArray):
+        several = f"{len(X)} sequences"
+    elif getattr(X, "ndim", 2) == 3:
+        several = f"an array of shape {X.shape}"
+    elif is_list_of_sequences(X):
+        shapes = [np.shape(x) for x in X]
+        if len(shapes[0]) != 1 or len(set(shapes)) > 1:
+            several = f"a list of {len(X)} recordings"
+    if several is not None:
+        raise InvalidSequenceError(
+            f"X is {several}, and make_windows cuts one series, an array (n_rows, "
+            "n_features). Cut each by itself, and join the lists: [window for x in X "
+            "for window in make_windows(x, n_steps=...)]. SequenceWindower reads a "
+            "table of several series with its group_by=."
+        )
 
 
 def _check_at_least(parameter, value, least):
