@@ -16,7 +16,7 @@ from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
 from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequencesLike, plain_targets
+from sklearn_rnn.sequences import SequencesLike, check_weights, plain_targets
 
 
 class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
@@ -442,6 +442,30 @@ list of arrays or SequenceArray
         check_is_fitted(self)
         sequences = self._read_sequences(X, reset=False)
         return self._log_probabilities(sequences, self._outputs_of(sequences))
+
+    def score(
+        self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the fraction of sequences whose class is predicted right.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+        y : like the y of fit
+            Their classes.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence.
+
+        Returns
+        -------
+        float
+            Accuracy, in [0, 1].
+        """
+        y = self._check_labels(plain_targets(y, owner=type(self).__name__))
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, y)
+        return super().score(X, y, sample_weight)
 
     def _predictions(self, sequences, outputs):
         """Turn the network's outputs into what ``predict`` returns."""

@@ -15,6 +15,11 @@ class LabelCoder:
     def _check_labels(self, labels):
         """Return labels; refuse integers that no array holds, and missing ones."""
         array = np.asarray(labels)
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise ValueError(
+                "Input y contains NaN: y[{}] is missing. Leave out sequences without a "
+                "label.".format(*np.argwhere(np.isnan(array))[0])
+            )
         if array.dtype != object:
             return labels
         for i, label in enumerate(array.ravel()):

@@ -79,6 +79,13 @@ class NumberCoder:
     def _check_step_values(self, steps, *, reset):
         self._refuse_strings(steps.values)
         values = np.where(is_missing(steps.values), np.nan, steps.values)
+        if values.dtype == object:
+
+            def name_place(index):
+                place = steps.locate(index[0]) if index else None
+                return "y[{}], step {}".format(*place) if place else "y"
+
+            values = to_numbers(values, owner=type(self).__name__, place=name_place)
         values = values.astype(np.float64)
         infinite = np.isinf(values)
         if infinite.any():

@@ -15,7 +15,7 @@ from sklearn_rnn.sequences._conversion import (
     read_rows,
 )
 from sklearn_rnn.sequences._coverage import blocks
-from sklearn_rnn.sequences._features import check_features
+from sklearn_rnn.sequences._features import check_features, counts_by_columns
 from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
 from sklearn_rnn.sequences._step_targets import (
     StepValues,
@@ -64,6 +64,7 @@ __all__ = [
     "check_weights",
     "check_with_padding",
     "convert_input",
+    "counts_by_columns",
     "difference_type",
     "flat_rows",
     "is_list_of_sequences",

@@ -186,7 +186,7 @@ def _cell(cell, place, owner):
             f"a cell of {place} has shape {array.shape}; it holds a sequence, an array "
             "of shape (length,) or (length, n_features)."
         )
-    return array.reshape(len(array), -1)
+    return array if array.ndim == 2 else array[:, np.newaxis]
 
 
 def read_item(x, name, owner, place=None):

@@ -24,9 +24,9 @@ from sklearn_rnn.sequences._container import SequenceArray
 #
 # So shape tells where there are few steps. It does not tell channels from word
 # vectors and spectrograms, whose usual sizes are left out, nor many channels from
-# long sentences: there the values must say it.
+# long sentences: there the values must say it. Zeros and ones are one-hot vectors.
 MANY_FEATURES_OF_ONE_STEP = 10
-FEW_STEPS, MANY_FEATURES, RATIO = 16, 24, 2
+FEW_STEPS, MANY_FEATURES, RATIO = 13, 24, 2
 USUAL_SIZES, FEWEST_OF_USUAL_SIZE = {40, 64, 80, 300, 768}, 5
 # Neighbours in time are alike, channels are not: mean square differences between
 # neighbouring features over those between neighbouring steps.
@@ -87,12 +87,12 @@ def _ratio_of_differences(sequences):
     """Return how much features differ from their neighbours, relative to steps."""
     chosen = np.unique(np.linspace(0, len(sequences) - 1, N_LOOKED_AT).astype(int))
     steps = sequences.gather(chosen).astype(np.float64)  # (T, N, F)
-    steps /= np.abs(steps).max() or 1.0  # else squares may overflow
+    if ((steps == 0) | (steps == 1)).all():
+        return np.inf
+    steps /= np.abs(steps).max()  # else squares may overflow
     between_steps = np.mean(np.diff(steps, axis=0) ** 2)
     between_features = np.mean(np.diff(steps, axis=2) ** 2)
-    if between_steps == 0:
-        return 1.0 if between_features == 0 else np.inf
-    return between_features / between_steps
+    return between_features / between_steps if between_steps else np.inf
 
 
 def _depth():

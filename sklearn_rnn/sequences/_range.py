@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._arrays import difference_type
 
 # Largest size of what enters a network, after standardisation: products with
 # weights, and their sums over many features, stay finite, and so do squares.
@@ -58,8 +59,10 @@ def _bounds(sequences, center, factor, dtype):
     """Return the smallest and largest value of each feature before any map."""
     n_features = sequences.n_features
     own = np.full(n_features, np.inf)
-    if sequences.dtype.kind == "f":
+    if sequences.center is not None:
         own[:] = np.finfo(sequences.dtype).max / 2
+    elif sequences.anchored is not None:
+        own[:] = np.finfo(difference_type(sequences.dtype)).max / 2
     limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
     center = np.broadcast_to(np.asarray(center, np.float64), n_features)
     reach = limit / np.abs(np.broadcast_to(np.asarray(factor, np.float64), n_features))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._conversion import plain_targets
 
 
 class StepValues(NamedTuple):
@@ -30,6 +31,11 @@ class StepValues(NamedTuple):
     def starts(self):
         """First step of each sequence, ndarray of shape (n_sequences,)."""
         return np.cumsum(self.lengths) - self.lengths
+
+    def locate(self, row):
+        """Return the sequence that a row of `values` belongs to, and its step."""
+        sequence = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return sequence, int(row - self.starts[sequence])
 
 
 def check_step_targets(
@@ -201,6 +207,7 @@ def _read_list(y):
 
 
 def _as_array(one):
+    one = plain_targets(one, owner="y")
     array = np.asarray(one)
     if array.dtype.kind in "US" and not hasattr(one, "dtype"):
         # NumPy writes numbers among text as text: a missing label would be "nan".
