@@ -241,7 +241,9 @@ def write_midi(path, voices, metre, quarters_a_minute=72):
     try:
         import mido
     except ImportError as error:
-        raise ImportError("Writing MIDI needs mido: pip install mido.") from error
+        raise ImportError(
+            'Writing MIDI needs mido: pip install -e ".[music]" in a clone.'
+        ) from error
     bar, upbeat = read_metre(metre)
     beats = bar // STEPS_A_QUARTER
     file = mido.MidiFile(ticks_per_beat=480)

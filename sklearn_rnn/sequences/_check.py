@@ -19,6 +19,10 @@ from sklearn_rnn.sequences._range import check_range
 # Ids above this are hashes or codes, not places in a vocabulary.
 MAX_TOKENS = 10_000_000
 
+# Relative error of a sum of at most a million squares in float32, with a margin.
+# Squares that underflow are of values far below any limit.
+ROUNDING_OF_SQUARES = 0.1
+
 
 def check_sequences(X, *, owner="the estimator", allow_empty=False):
     """Read `X` as sequences.
@@ -271,7 +275,12 @@ def _check_same_features(arrays):
 
 
 def _one_sequence(x, i, owner):
-    array = read_item(x, f"X[{i}]", owner, lambda index: _place_in_item(i, index))
+    array = x
+    # A list of many short arrays would feel more checks.
+    if type(x) is not np.ndarray or x.dtype.kind not in "if" or x.dtype.itemsize > 8:
+        array = read_item(x, f"X[{i}]", owner, lambda index: _place_in_item(i, index))
+    if array.ndim == 0:
+        raise InvalidSequenceError(f"X[{i}] is a single value, and no sequence.")
     if len(array) == 0:
         raise InvalidSequenceError(
             f"X[{i}] is an empty sequence; every sequence needs at least one step. "
@@ -357,24 +366,29 @@ def _step_over(begins, ends, rows, instead):
 
 
 def _check_finite(sequences, owner):
-    """Refuse NaN and infinity; return the sequences, which now know their range.
+    """Refuse NaN and infinity; return the sequences, which then know their range.
 
-    The smallest and largest value of a chunk are finite only if all are: no
-    temporary array, and what a network can read is checked by them later.
+    A sum of squares is finite only if every value is, and no value is larger than
+    its root: one pass that BLAS does, without a temporary array.
     """
-    if sequences.values.dtype.kind != "f":
+    dtype = sequences.values.dtype
+    if dtype.kind != "f" or len(sequences) == 0:
         return sequences
-    low, high = np.inf, -np.inf
+    low = high = 0.0
     for rows, steps in sequences.covered_chunks():
+        if dtype.itemsize >= 4 and np.isfinite(squares := np.vdot(steps, steps)):
+            size = float(np.sqrt(squares)) * (1 + ROUNDING_OF_SQUARES)
+            low, high = min(low, -size), max(high, size)
+            continue
         with np.errstate(invalid="ignore"):
-            smallest, largest = steps.min(), steps.max()
+            smallest, largest = float(steps.min()), float(steps.max())
         if not (np.isfinite(smallest) and np.isfinite(largest)):
             at, feature = np.argwhere(~np.isfinite(steps))[0]
             _raise_non_finite(
                 sequences, rows[at], int(feature), steps[at, feature], owner
             )
-        low, high = min(low, float(smallest)), max(high, float(largest))
-    return sequences.with_range(low, high) if len(sequences) else sequences
+        low, high = min(low, smallest), max(high, largest)
+    return sequences.with_range(low, high)
 
 
 def _raise_non_finite(sequences, row, feature, value, owner):

@@ -451,12 +451,12 @@ class SequenceArray:
         return f"sequence {sequence}, step {step}, feature {feature}{name}"
 
     def with_range(self, smallest: float, largest: float) -> Self:
-        """Return the same sequences, which know the range of their values.
+        """Return the same sequences, which know bounds of their values.
 
         Parameters
         ----------
         smallest, largest : float
-            Of the covered rows of `values`.
+            No value in the covered rows of `values` is outside of them.
 
         Returns
         -------
@@ -468,12 +468,12 @@ class SequenceArray:
         return known
 
     def value_range(self) -> tuple[float, float]:
-        """Return the smallest and the largest value that a sequence covers.
+        """Return bounds of the values that sequences cover.
 
         Returns
         -------
         smallest, largest : float
-            Before the affine map; what the type can hold, if that is little.
+            No value, before the affine map, is outside of them; they may be wider.
         """
         if self._range is not None:
             return self._range

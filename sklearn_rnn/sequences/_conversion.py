@@ -233,6 +233,11 @@ _WANTED_ITEM = "a sequence is an array of shape (length, n_features) or (length,
 
 
 def _convert_item(x, name, owner):
+    if isinstance(x, (str, bytes)):
+        raise InvalidSequenceError(
+            f"{name} cannot be read as a sequence of numbers by {owner}: it is a "
+            f"{type(x).__name__}."
+        )
     try:
         x = convert_input(x, owner=owner, name=name)
     except TypeError as error:
