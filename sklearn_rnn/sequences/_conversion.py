@@ -415,6 +415,12 @@ def _from_polars(X, owner, name):
         return pd.Series(X.to_numpy(), name=X.name or None)
     if not isinstance(X, polars.DataFrame):
         return None
+    for column, dtype in zip(X.columns, X.dtypes, strict=True):
+        if dtype.base_type() in (polars.Struct, polars.Object):
+            raise TypeError(
+                f"column {column!r} of {name} holds {dtype}, and {owner} reads columns "
+                f"of numbers: a struct becomes columns with {name}.unnest({column!r})."
+            )
     nested = [dtype.base_type() in (polars.List, polars.Array) for dtype in X.dtypes]
     if not any(nested):
         return X

@@ -3,14 +3,19 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
-from sklearn_rnn.sequences._conversion import convert_input, plain_targets, read_rows
+from sklearn_rnn.sequences._conversion import (
+    convert_input,
+    is_cell,
+    plain_targets,
+    read_item,
+    read_rows,
+)
 from sklearn_rnn.sequences._coverage import SEQUENCES_A_BLOCK, blocks
 from sklearn_rnn.sequences._step_targets import flat_rows
 
@@ -330,7 +335,7 @@ def _targets(y, n_rows, last_rows, horizon):
     y = plain_targets(y, owner="make_windows")
     try:
         y = np.asarray(y)
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise InvalidSequenceError(
             f"y cannot be read as one target, or one row of targets, for each of the "
             f"{n_rows} rows of X: {error}"
@@ -353,8 +358,9 @@ def _read_series(X):
     X = convert_input(X, owner="make_windows")
     _check_one_series(X)
     names = list(X.columns) if hasattr(X, "columns") else [getattr(X, "name", None)]
-    is_flat = isinstance(X, (list, tuple)) and not is_list_of_sequences(X)
-    if getattr(X, "ndim", None) == 1 or isinstance(X, pd.Series) or is_flat:
+    if isinstance(X, (list, tuple)) and not is_list_of_sequences(X):
+        X = read_item(X, "X", "make_windows")
+    if getattr(X, "ndim", None) == 1:
         X = np.asarray(X).reshape(-1, 1)
     X = read_rows(X, owner="make_windows")
     named = len(names) == X.shape[1] and all(isinstance(name, str) for name in names)
@@ -368,8 +374,9 @@ def _check_one_series(X):
     elif getattr(X, "ndim", 2) == 3:
         several = f"an array of shape {X.shape}"
     elif is_list_of_sequences(X):
-        shapes = [np.shape(x) for x in X]
-        if len(shapes[0]) != 1 or len(set(shapes)) > 1:
+        # Cells may be ragged themselves, which has no shape.
+        is_deep = any(is_list_of_sequences(x) or getattr(x, "ndim", 1) > 1 for x in X)
+        if is_deep or len({len(x) if is_cell(x) else 1 for x in X}) > 1:
             several = f"a list of {len(X)} recordings"
     if several is not None:
         raise InvalidSequenceError(
