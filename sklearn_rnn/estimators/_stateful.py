@@ -210,9 +210,11 @@ class StatefulPredictor:
         self._network = estimator.module_
         with computing(estimator._n_threads()):
             outputs = self._run(sequences)
+        outputs = outputs.cpu().numpy().astype(np.float64)
+        estimator._check_outputs(outputs, sequences)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
-        return sequences, outputs.cpu().numpy().astype(np.float64)
+        return sequences, outputs
 
     @torch.inference_mode()
     def _run(self, sequences):

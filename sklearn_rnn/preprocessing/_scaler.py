@@ -113,6 +113,12 @@ class SequenceScaler(
         ------
         InvalidSequenceError
             If the data cannot be read as sequences, or all weights are 0.
+
+        Warns
+        -----
+        SequenceLayoutWarning
+            If steps and features of an array or a list of arrays look exchanged,
+            as in the order (n_sequences, n_channels, n_timesteps).
         """
         sequences = self._read(X, reset=True)
         if sample_weight is not None:

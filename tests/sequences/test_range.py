@@ -171,6 +171,19 @@ def test_targets_far_beyond_those_of_fit_are_refused_by_place():
         fit("steps").partial_fit(X, steps)
 
 
+@pytest.mark.parametrize("name", ["regressor", "steps"])
+def test_states_that_overflow_on_the_way_are_refused_by_place(name):
+    model = fit(name, cell="rnn_relu")
+    for weight in model.module_.core.rnn.parameters():
+        weight.data.fill_(10.0)
+    long = [X[0], np.ones((200, 2))]
+    for method in (model.predict, model.hidden_states):
+        with pytest.raises(InvalidSequenceError, match="infinity for sequence 1"):
+            method(long)
+    with pytest.raises(InvalidSequenceError, match="infinity for sequence 0"):
+        StatefulPredictor(model).predict([np.ones((200, 2))] * 2)
+
+
 # Scalers.
 
 
