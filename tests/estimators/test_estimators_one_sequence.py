@@ -235,3 +235,18 @@ def test_single_values_and_flat_arrays_are_an_error(X):
     model = fit("regressor", "list", 1)
     with pytest.raises((InvalidSequenceError, TypeError), match="X is|X of|pass|got"):
         model.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([[10**400, 1.0]] * 2, "row 0, column 0 is an int"),
+        (np.array([1.0, 2.0]), "Expected 2D array"),
+        ({"a": [1.0]}, "of type dict"),
+        (np.ma.masked_equal([[1.0, 2.0]] * 2, 2), "contains NaN"),
+        ([[1.0, 2.0], [1.0]], "shape"),
+    ],
+)
+def test_vectors_that_cannot_be_read_are_named(X, message):
+    with pytest.raises((InvalidSequenceError, TypeError), match=message):
+        RNNSeq2Seq(source="vectors", **QUICK).fit(X, ["a", "b"])
