@@ -16,7 +16,7 @@ from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
 from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequencesLike, check_weights, plain_targets
+from sklearn_rnn.sequences import SequencesLike, check_weights, plain_arrays
 
 
 class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
@@ -468,7 +468,7 @@ list of arrays or SequenceArray
         float
             Accuracy, in [0, 1].
         """
-        y = self._check_labels(plain_targets(y, owner=type(self).__name__))
+        y = self._check_labels(plain_arrays(y, owner=type(self).__name__))
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, y)
         return super().score(X, y, sample_weight)
@@ -489,7 +489,7 @@ list of arrays or SequenceArray
 
     def _check_y(self, y, *, reset, classes=None):
         refuse_ragged(y, "use RNNTagger")
-        y = self._check_labels(plain_targets(y, owner=type(self).__name__))
+        y = self._check_labels(plain_arrays(y, owner=type(self).__name__))
         y = column_or_1d(y, warn=True)
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         check_classification_targets(y)

@@ -14,7 +14,7 @@ from sklearn_rnn.sequences import (
     LARGEST_INPUT,
     flat_rows,
     is_missing,
-    plain_targets,
+    plain_arrays,
     to_numbers,
 )
 
@@ -28,7 +28,7 @@ class NumberCoder:
     def _check_y(self, y, *, reset):
         names = read_target_names(y)
         refuse_ragged(y, "set return_sequences=True")
-        y = plain_targets(y, owner=type(self).__name__)
+        y = plain_arrays(y, owner=type(self).__name__)
         self._refuse_strings(y)
         y = check_array(
             self._without_objects(y),

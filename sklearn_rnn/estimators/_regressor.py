@@ -18,7 +18,7 @@ from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._steps import score_steps, split_steps
 from sklearn_rnn.estimators._target_names import furthest_step
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequencesLike, check_weights, plain_targets
+from sklearn_rnn.sequences import SequencesLike, check_weights, plain_arrays
 
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 
@@ -539,7 +539,7 @@ list of arrays or SequenceArray
         """
         check_is_fitted(self)
         if not self._may_miss:
-            y = plain_targets(y, owner=type(self).__name__)
+            y = plain_arrays(y, owner=type(self).__name__)
             if sample_weight is not None:
                 sample_weight = check_weights(sample_weight, y)
             return super().score(X, y, sample_weight)

@@ -10,7 +10,7 @@ from sklearn_rnn.sequences._check import (
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
     convert_input,
-    plain_targets,
+    plain_arrays,
     read_item,
     read_rows,
 )
@@ -71,7 +71,7 @@ __all__ = [
     "is_missing",
     "join_windows",
     "make_windows",
-    "plain_targets",
+    "plain_arrays",
     "read_item",
     "read_rows",
     "sequences_of_ids",

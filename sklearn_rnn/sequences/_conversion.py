@@ -483,8 +483,8 @@ def _check_container(X, owner, name):
         raise TypeError(_unreadable(X, owner, name))
 
 
-def plain_targets(y, *, owner, name="y"):
-    """Return targets or weights without masks and tensors; others as they are.
+def plain_arrays(y, *, owner, name="y"):
+    """Return data without masks and tensors, as arrays; others as they are.
 
     Parameters
     ----------
@@ -501,7 +501,7 @@ def plain_targets(y, *, owner, name="y"):
         Masked values are NaN, or None where their type has no NaN.
     """
     if isinstance(y, (list, tuple)) and any(map(_is_wrapped, y)):
-        return [plain_targets(one, owner=owner, name=name) for one in y]
+        return [plain_arrays(one, owner=owner, name=name) for one in y]
     if not _is_wrapped(y):
         return y
     if np.ma.isMaskedArray(y):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
-from sklearn_rnn.sequences._conversion import plain_targets
+from sklearn_rnn.sequences._conversion import plain_arrays
 
 
 class StepValues(NamedTuple):
@@ -207,7 +207,7 @@ def _read_list(y):
 
 
 def _as_array(one):
-    one = plain_targets(one, owner="y")
+    one = plain_arrays(one, owner="y")
     array = np.asarray(one)
     if array.dtype.kind in "US" and not hasattr(one, "dtype"):
         # NumPy writes numbers among text as text: a missing label would be "nan".

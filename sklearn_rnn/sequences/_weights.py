@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_rnn.sequences._arrays import to_numbers
-from sklearn_rnn.sequences._conversion import plain_targets
+from sklearn_rnn.sequences._conversion import plain_arrays
 
 # Only ratios of weights count. Sums of larger ones may overflow, and products of
 # smaller ones underflow.
@@ -42,7 +42,7 @@ def check_weights(sample_weight, sequences, *, owner="the estimator"):
     >>> check_weights([1e308, 5e307], [[1.0], [2.0]])
     array([1. , 0.5])
     """
-    sample_weight = plain_targets(sample_weight, owner=owner, name="sample_weight")
+    sample_weight = plain_arrays(sample_weight, owner=owner, name="sample_weight")
     if not np.isscalar(sample_weight) and np.asarray(sample_weight).dtype == object:
         sample_weight = to_numbers(
             np.asarray(sample_weight), owner=owner, place=_place_of_weight

@@ -12,7 +12,7 @@ from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
     convert_input,
     is_cell,
-    plain_targets,
+    plain_arrays,
     read_item,
     read_rows,
 )
@@ -332,7 +332,7 @@ def _most_frequent(values, sum_over):
 
 
 def _targets(y, n_rows, last_rows, horizon):
-    y = plain_targets(y, owner="make_windows")
+    y = plain_arrays(y, owner="make_windows")
     try:
         y = np.asarray(y)
     except (ValueError, TypeError, RuntimeError) as error:
