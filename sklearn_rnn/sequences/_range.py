@@ -6,8 +6,9 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import difference_type
 
 # Largest size of what enters a network, after standardisation: products with
-# weights, and their sums over many features, stay finite, and so do squares.
-LARGEST_INPUT = {"float32": 1e18, "float64": 1e150}
+# weights, and their sums over many features, stay finite, and so do squares. What
+# mixed precision computes with has the range of float32.
+LARGEST_INPUT = {"float32": 1e18, "mixed": 1e18, "float64": 1e150}
 
 
 def check_range(sequences, *, owner, center=0.0, factor=1.0, dtype=None):
@@ -21,7 +22,7 @@ def check_range(sequences, *, owner, center=0.0, factor=1.0, dtype=None):
         Who reads, for the messages.
     center, factor : ndarray of shape (n_features,) or float, default=0.0, 1.0
         What a network does with what it reads: ``(steps - center) * factor``.
-    dtype : {"float32", "float64"}, default=None
+    dtype : {"float32", "mixed", "float64"}, default=None
         What the network then computes with; None without a network.
 
     Raises
@@ -86,6 +87,6 @@ def _says(dtype):
 
 
 def _way_out(dtype):
-    if dtype == "float32":
+    if dtype in ("float32", "mixed"):
         return 'Correct it, bring X to another unit, or set dtype="float64" and refit.'
     return "Correct it, or bring X to another unit."
