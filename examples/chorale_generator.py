@@ -16,7 +16,7 @@ in the quarter; each voice goes on, with a probability counted for that voice an
 place, or else sings a new pitch as often as that voice does. Then the network of
 voices writes a piece: a MIDI file with a track a voice, and a picture.
 
-    pip install "sklearn-rnn[plot,music]"
+    pip install -e ".[plot,music]"
     python examples/chorale_generator.py
 
 It takes about a minute and a half. Options: ``--models "voices, sixteenths"``,

@@ -5,7 +5,7 @@ that it has not read, beside counts of single notes and of pairs of notes. Then 
 writes melodies of its own: a MIDI file, which any notation program or player opens,
 and a picture of a learned melody above written ones.
 
-    pip install "sklearn-rnn[plot,music]"
+    pip install -e ".[plot,music]"
     python examples/melody_generator.py
 
 It takes about 20 seconds. Options: ``--metre "3/4, upbeat 1"``,
@@ -242,7 +242,7 @@ def write_midi(path, voices, metre, quarters_a_minute=72):
         import mido
     except ImportError as error:
         raise ImportError(
-            'Writing MIDI needs mido: pip install "sklearn-rnn[music]".'
+            'Writing MIDI needs mido: pip install -e ".[music]" in a clone.'
         ) from error
     bar, upbeat = read_metre(metre)
     beats = bar // STEPS_A_QUARTER

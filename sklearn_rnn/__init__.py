@@ -4,6 +4,7 @@ from sklearn_rnn import datasets, metrics
 from sklearn_rnn._exceptions import (
     DivergenceError,
     InvalidSequenceError,
+    SequenceLayoutWarning,
     SklearnRNNError,
     SklearnRNNWarning,
     StopTraining,
@@ -66,6 +67,7 @@ __all__ = [
     "RNNTagger",
     "RNNTranscriber",
     "SequenceArray",
+    "SequenceLayoutWarning",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",

@@ -7,6 +7,7 @@
     └── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
     StopTraining(Exception)                a callback's request to end training
     SklearnRNNWarning(UserWarning)
+    ├── SequenceLayoutWarning              steps and features look exchanged
     ├── TargetWarning                      targets look like something else
     └── WindowHistoryWarning               windows hold less history than asked for
 """
@@ -45,6 +46,14 @@ class SklearnRNNWarning(UserWarning):
     """Base of the warnings that this package defines."""
 
 
+class SequenceLayoutWarning(SklearnRNNWarning):
+    """Steps and features of an array look exchanged.
+
+    Sequences are read as (n_sequences, n_timesteps, n_features); aeon and sktime
+    have the order (n_sequences, n_channels, n_timesteps).
+    """
+
+
 class TargetWarning(SklearnRNNWarning):
     """Targets were read as given, but look like padding, or like measurements."""
 
@@ -56,3 +65,12 @@ class WindowHistoryWarning(SklearnRNNWarning):
     that a noticeable part of the windows is cut short. The message names the
     step and the ways out.
     """
+
+
+def missing_package(owner, package, extra, remark=""):
+    """Return the error for an optional package that is not installed."""
+    return ImportError(
+        f"{owner} needs the package {package}, which is not installed. It comes with "
+        f'the extra "{extra}": pip install -e ".[{extra}]" in a clone of the '
+        f"repository. By itself: pip install {package}.{remark}"
+    )

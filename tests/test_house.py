@@ -52,6 +52,7 @@ PUBLIC = [
     "LossCurveDisplay",
     "PosteriorDisplay",
     "SequenceArray",
+    "SequenceLayoutWarning",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",

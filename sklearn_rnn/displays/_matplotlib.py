@@ -1,5 +1,7 @@
 """The one place that imports matplotlib, which only pictures need."""
 
+from sklearn_rnn._exceptions import missing_package
+
 
 def import_matplotlib(owner):
     """Import matplotlib with its pyplot, or say how to get it.
@@ -22,7 +24,5 @@ def import_matplotlib(owner):
     try:
         import matplotlib.pyplot
     except ImportError as error:
-        raise ImportError(
-            f'{owner} needs matplotlib: pip install "sklearn-rnn[plot]"'
-        ) from error
+        raise missing_package(owner, "matplotlib", "plot") from error
     return matplotlib

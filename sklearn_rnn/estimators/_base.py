@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval
 
+from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._inspection import Inspector
 from sklearn_rnn.estimators._net_maker import NetMaker
 from sklearn_rnn.estimators._reading import SampleReader
@@ -121,6 +122,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             if validation is not None:
                 validation = validation.with_mean_weight_one(self._may_miss)
             network = self._network(samples, random_state, continuing)
+            self._check_samples(network, samples, validation)
             self._make_net(network, self._find_schedule(validation))
         n_epochs = self.max_epochs
         if n_epochs == "auto":
@@ -166,6 +168,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             if not continuing:
                 self._random_state = new_random_state(self.random_state)
             network = self._network(samples, self._random_state, continuing, False)
+            self._check_samples(network, samples)
             if not continuing:
                 self._make_net(network)
             self._refresh_net(samples)
@@ -183,12 +186,42 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
         one_batch = may_fit_one_batch and len(samples.y) <= self.batch_size
         return self._build(samples, random_state, one_batch)
 
+    def _check_samples(self, network, samples, validation=None):
+        """Check that a network's inputs and targets stay finite in its dtype."""
+        for part in (samples, validation):
+            if part is not None and not self._reads_tokens:
+                self._check_range(self._as_seen(part.sequences), network)
+        self._check_target_range(samples)
+
+    def _check_target_range(self, samples):
+        """Check that the network's targets stay finite in its dtype."""
+
     # Predicting.
 
     def _outputs_of(self, sequences):
         """Return the network's outputs for sequences, or for all their steps."""
+        sequences = self._as_seen(sequences)
+        if not self._reads_tokens:
+            self._check_range(sequences)
         with computing(self._n_threads()):
-            outputs = network_outputs(
-                self.module_, self._as_seen(sequences), self.net_.device
-            )
-        return outputs.cpu().numpy().astype(np.float64)
+            outputs = network_outputs(self.module_, sequences, self.net_.device)
+        outputs = outputs.cpu().numpy().astype(np.float64)
+        self._check_outputs(outputs, sequences)
+        return outputs
+
+    def _check_outputs(self, values, sequences):
+        """Refuse values that overflowed, as states of ReLU units may on the way."""
+        if np.isfinite(values).all():
+            return
+        row = int(np.argmin(np.isfinite(values).all(axis=1)))
+        place = f"sequence {row}"
+        if len(values) != len(sequences):
+            ends = np.cumsum(sequences.lengths)
+            i = int(np.searchsorted(ends, row, side="right"))
+            place = f"sequence {i}, step {row - ends[i] + sequences.lengths[i]}"
+        raise InvalidSequenceError(
+            f"{type(self).__name__} with dtype={self._torch_dtype!r} computes NaN or "
+            f"infinity for {place}: its values are too large, or it is too long, for "
+            "this network. Leave it out, bring X to another unit, or fit with another "
+            "cell than 'rnn_relu', or with dtype='float64'."
+        )

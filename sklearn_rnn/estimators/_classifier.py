@@ -24,7 +24,8 @@ from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import (
     SequencesLike,
-    detached,
+    check_weights,
+    plain_arrays,
     reading_targets,
 )
 
@@ -157,10 +158,10 @@ None, default="cosine"
         network, and one in a worker.
     kernel : {"auto", "numba", "torch"}, default="auto"
         What computes the recurrence on a CPU: loops compiled by Numba, which
-        comes with ``pip install "sklearn-rnn[fast]"``, or torch. "auto" takes
-        the loops where they are installed and the layers small enough for
-        them to be faster. The first fit with each cell and dtype compiles for
-        some seconds; the result is kept on disk.
+        comes with the extra "fast" (``pip install -e ".[fast]"``), or torch.
+        "auto" takes the loops where they are installed and the layers small
+        enough for them to be faster. The first fit with each cell and dtype
+        compiles for some seconds; the result is kept on disk.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -361,6 +362,12 @@ list of arrays or SequenceArray
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+
+        Warns
+        -----
+        SequenceLayoutWarning
+            If steps and features of an array or a list of arrays look exchanged,
+            as in the order (n_sequences, n_channels, n_timesteps).
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -453,6 +460,30 @@ list of arrays or SequenceArray
         sequences = self._read_sequences(X, reset=False)
         return self._log_probabilities(sequences, self._outputs_of(sequences))
 
+    def score(
+        self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the fraction of sequences whose class is predicted right.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
+        y : like the y of fit
+            Their classes.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weight of each sequence.
+
+        Returns
+        -------
+        float
+            Accuracy, in [0, 1].
+        """
+        y = self._check_labels(plain_arrays(y, owner=type(self).__name__))
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, y)
+        return super().score(X, y, sample_weight)
+
     def _predictions(self, sequences, outputs):
         """Turn the network's outputs into what ``predict`` returns."""
         return self.classes_[outputs.argmax(axis=1)]
@@ -468,9 +499,10 @@ list of arrays or SequenceArray
     # What BaseRNN asks.
 
     def _check_y(self, y, *, reset, classes=None):
-        y = detached(y)
+        y = plain_arrays(y, owner=type(self).__name__)
         refuse_ragged(y, "use RNNTagger")
         check_one_kind(y)
+        y = self._check_labels(y)
         with reading_targets("one label per sequence"):
             try:
                 y = column_or_1d(y, warn=True)

@@ -92,6 +92,8 @@ class Inspector:
         """
         check_is_fitted(self)
         sequences = self._as_seen(self._read_sequences(X, reset=False))
+        if not self._reads_tokens:
+            self._check_range(sequences)
         norms = np.empty(len(sequences), dtype=object)
         with computing(self._n_threads()):
             for begin in range(0, len(sequences), BLOCK_SIZE):
@@ -109,7 +111,10 @@ class Inspector:
     def _each_step(self, X, read):
         check_is_fitted(self)
         sequences = self._as_seen(self._read_sequences(X, reset=False))
+        if not self._reads_tokens:
+            self._check_range(sequences)
         with computing(self._n_threads()):
             values = step_outputs(self.module_, sequences, self.net_.device, read)
         values = values.cpu().numpy().astype(np.float64)
+        self._check_outputs(values, sequences)
         return split_steps(values, sequences.lengths, as_array=False)

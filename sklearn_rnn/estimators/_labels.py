@@ -12,6 +12,29 @@ from sklearn_rnn.sequences import is_one_hot
 class LabelCoder:
     """Part of an estimator that has ``classes_`` and a `class_weight`."""
 
+    def _check_labels(self, labels):
+        """Return labels; refuse integers that no array holds, and missing ones."""
+        array = np.asarray(labels)
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise ValueError(
+                "Input y contains NaN: y[{}] is missing. Leave out sequences without a "
+                "label.".format(*np.argwhere(np.isnan(array))[0])
+            )
+        if array.dtype != object:
+            return labels
+        for i, label in enumerate(array.ravel()):
+            if label is None:
+                raise ValueError(
+                    f"y[{i}] is missing, masked or None: leave out sequences without a "
+                    "label."
+                )
+            if isinstance(label, int) and label.bit_length() > 63:
+                raise ValueError(
+                    f"y[{i}] is an int of {label.bit_length()} bits, and labels that "
+                    "are integers have at most 64. Make strings of such labels."
+                )
+        return labels
+
     def _encode(self, labels, found, *, reset, classes=None):
         """Turn labels into codes; `reset` takes those found, or `classes`, as known."""
         if reset:

@@ -5,16 +5,19 @@ import torch
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
+from sklearn_rnn._exceptions import DivergenceError
 from sklearn_rnn.estimators._quantiles import marginal_quantiles, point_forecast
 from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
 from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
 from sklearn_rnn.sequences import (
-    detached,
+    LARGEST_INPUT,
     flat_rows,
     is_missing,
+    plain_arrays,
     reading_targets,
+    to_numbers,
 )
 
 # Of the initial weights of the output layer.
@@ -25,8 +28,8 @@ class NumberCoder:
     """Part of an estimator that predicts numbers: a sequence's, or a step's."""
 
     def _check_y(self, y, *, reset):
-        y = detached(y)
         names = read_target_names(y)
+        y = plain_arrays(y, owner=type(self).__name__)
         refuse_ragged(y, "set return_sequences=True")
         wanted = "one number per sequence and output"
         with reading_targets(wanted):
@@ -34,7 +37,7 @@ class NumberCoder:
         self._check_are_numbers(values)
         with reading_targets(wanted):
             y = check_array(
-                y,
+                self._without_objects(y),
                 ensure_2d=False,
                 dtype=np.float64,
                 ensure_all_finite="allow-nan",
@@ -55,6 +58,17 @@ class NumberCoder:
         self._check_target_names(names, reset=reset)
         return y.reshape(len(y), -1)
 
+    def _without_objects(self, y):
+        """Return targets as numbers, if an array of them would hold objects."""
+        array = np.asarray(y)
+        if array.dtype != object and array.dtype.itemsize <= 8:
+            return y
+        return to_numbers(
+            array,
+            owner=type(self).__name__,
+            place=lambda index: "y" + "".join(f"[{i}]" for i in index or ()),
+        )
+
     def _check_target_names(self, names, *, reset):
         known = getattr(self, "target_names_", None)
         if names is None:
@@ -72,6 +86,14 @@ class NumberCoder:
         self._check_are_numbers(steps.values)
         with reading_targets("numbers for each step"):
             values = np.where(is_missing(steps.values), np.nan, steps.values)
+        if values.dtype == object:
+
+            def name_place(index):
+                place = steps.locate(index[0]) if index else None
+                return "y[{}], step {}".format(*place) if place else "y"
+
+            values = to_numbers(values, owner=type(self).__name__, place=name_place)
+        with reading_targets("numbers for each step"):
             values = values.astype(np.float64)
         infinite = np.isinf(values)
         if infinite.any():
@@ -151,6 +173,24 @@ class NumberCoder:
     def _network_targets(self, samples):
         last = self._last_values(samples.sequences)
         return self._targets.residual(samples.all_targets(), last)
+
+    def _check_target_range(self, samples):
+        targets = self._network_targets(samples)
+        limit = LARGEST_INPUT[self._torch_dtype]
+        with np.errstate(invalid="ignore"):
+            outside = np.abs(targets) > limit
+        if not outside.any():
+            return
+        at, output = map(int, np.argwhere(outside)[0])
+        place = f"sequence {at}"
+        if self._per_step:
+            place = "sequence {}, step {}".format(*samples.y.locate(at))
+        raise DivergenceError(
+            f"y holds {samples.all_targets()[at, output]:.6g} at {place}, output "
+            f"{output}, more than {limit:.0e} standard deviations from the targets "
+            f"that {type(self).__name__} with dtype={self._torch_dtype!r} was fitted "
+            "on: the loss would be infinite. Correct it, or leave it out."
+        )
 
     def _initialize_head(self, network, samples):
         # Targets have mean 0: a nearly silent network predicts nearly just that.

@@ -57,6 +57,10 @@ class PairFit(Trainer):
                 )
                 pairs, held_out = pairs.select(train), pairs.select(validation)
             network = self._network(pairs, random_state, continuing)
+            if self._source.reads != "symbols":
+                for part in (pairs, held_out):
+                    if part is not None:
+                        self._check_range(part.sources, network)
             self._check_options()
             self._make_net(network, self._find_schedule(held_out))
         pairs = self._weighted(pairs)
@@ -103,6 +107,13 @@ class PairFit(Trainer):
         rows = self._target.rows(y, f"y{suffix}")
         refuse_unequal(len(sources), len(rows))
         return self._pair(sources, rows, weights, suffix)
+
+    def _read_sources(self, X):
+        """Read what the fitted network is to read."""
+        sources = self._source.read(X, self)
+        if self._source.reads != "symbols":
+            self._check_range(sources)
+        return sources
 
     def _read_validation(self, X_val, y_val):
         if not has_validation(X_val, y_val):

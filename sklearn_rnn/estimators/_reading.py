@@ -11,6 +11,7 @@ from sklearn_rnn.sequences import (
     check_features,
     check_step_targets,
     check_with_padding,
+    convert_input,
 )
 from sklearn_rnn.training import validation_split
 
@@ -52,6 +53,7 @@ class SampleReader:
     def _read_with_padding(self, X, *, reset):
         """Read X; return it without padding, and as it was given."""
         owner = type(self).__name__
+        X = convert_input(X, owner=owner)
         sequences, padded = check_with_padding(X, owner=owner)
         self._check_tokens(sequences, reset=reset)
         check_features(self, X, sequences, reset=reset)

@@ -18,7 +18,7 @@ from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._steps import score_steps, split_steps
 from sklearn_rnn.estimators._target_names import furthest_step
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequencesLike, detached
+from sklearn_rnn.sequences import SequencesLike, check_weights, plain_arrays
 
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 
@@ -179,10 +179,10 @@ None, default="cosine"
         network, and one in a worker.
     kernel : {"auto", "numba", "torch"}, default="auto"
         What computes the recurrence on a CPU: loops compiled by Numba, which
-        comes with ``pip install "sklearn-rnn[fast]"``, or torch. "auto" takes
-        the loops where they are installed and the layers small enough for
-        them to be faster. The first fit with each cell and dtype compiles for
-        some seconds; the result is kept on disk.
+        comes with the extra "fast" (``pip install -e ".[fast]"``), or torch.
+        "auto" takes the loops where they are installed and the layers small
+        enough for them to be faster. The first fit with each cell and dtype
+        compiles for some seconds; the result is kept on disk.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -408,6 +408,9 @@ list of arrays or SequenceArray
 
         Warns
         -----
+        SequenceLayoutWarning
+            If steps and features of an array or a list of arrays look exchanged,
+            as in the order (n_sequences, n_channels, n_timesteps).
         TargetWarning
             If y holds -100 at ends of sequences alone, as padding does.
         """
@@ -538,7 +541,10 @@ list of arrays or SequenceArray
         """
         check_is_fitted(self)
         if not self._may_miss:
-            return super().score(X, detached(y), sample_weight)
+            y = plain_arrays(y, owner=type(self).__name__)
+            if sample_weight is not None:
+                sample_weight = check_weights(sample_weight, y)
+            return super().score(X, y, sample_weight)
         samples = self._read_samples(X, y, sample_weight, reset=False)
         outputs = self._outputs_of(samples.sequences)
         predicted = self._point_forecasts(samples.sequences, outputs)

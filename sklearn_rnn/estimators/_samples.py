@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_rnn.sequences import (
     SequenceArray,
-    detached,
+    check_weights,
     flat_rows,
     reading_targets,
 )
@@ -134,9 +133,7 @@ def read_weights(sample_weight, X):
         sequences.
     """
     with reading_targets("one number per sequence", "sample_weight"):
-        weights = _check_sample_weight(
-            detached(sample_weight), X, dtype=np.float64, ensure_non_negative=True
-        )
+        weights = check_weights(sample_weight, X)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights

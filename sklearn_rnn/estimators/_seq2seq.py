@@ -174,10 +174,10 @@ None, default="cosine"
         network, and one in a worker.
     kernel : {"auto", "numba", "torch"}, default="auto"
         What computes the recurrence on a CPU: loops compiled by Numba, which
-        comes with ``pip install "sklearn-rnn[fast]"``, or torch. "auto" takes
-        the loops where they are installed and the layers small enough for
-        them to be faster. The first fit with each cell and dtype compiles for
-        some seconds; the result is kept on disk.
+        comes with the extra "fast" (``pip install -e ".[fast]"``), or torch.
+        "auto" takes the loops where they are installed and the layers small
+        enough for them to be faster. The first fit with each cell and dtype
+        compiles for some seconds; the result is kept on disk.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -422,6 +422,9 @@ None, default="cosine"
 
         Warns
         -----
+        SequenceLayoutWarning
+            If steps and features of an array or a list of arrays look exchanged,
+            as in the order (n_sequences, n_channels, n_timesteps).
         TargetWarning
             If symbols are numbers that look like measurements, or like sequences filled
             up with 0.
@@ -556,7 +559,7 @@ None, default="cosine"
         check_is_fitted(self)
         self._validate_params()  # those of writing may be set after fit
         self._check_options()
-        sources = self._source.read(X, self)
+        sources = self._read_sources(X)
         found = [None] * len(sources)
         with computing(self._n_threads()):
             width = max(self.beam_width, n_best)
@@ -601,7 +604,7 @@ None, default="cosine"
         return "".join(symbols) if self._target.are_text else symbols
 
     def _alignments(self, X, y):
-        sources, rows = self._source.read(X, self), self._target.rows(y, "y")
+        sources, rows = self._read_sources(X), self._target.rows(y, "y")
         refuse_unequal(len(sources), len(rows))
         targets = self._target.vocabulary.encode_all(rows, bounded=True)
         pairs = PairDataset(sources, targets)

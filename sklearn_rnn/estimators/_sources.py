@@ -17,6 +17,8 @@ from sklearn_rnn.sequences import (
     check_not_filled,
     check_sequences,
     check_symbols,
+    convert_input,
+    read_rows,
     sequences_of_ids,
 )
 
@@ -152,12 +154,16 @@ class NumberSource(NamedTuple):
 
         Number and names of features are set on `estimator`, or checked.
         """
+        X = convert_input(X, owner=self.owner, name=name)
         if self.reads == "sequences":
             sequences = check_sequences(X, owner=self.owner)
             check_features(estimator, X, sequences, reset=reset)
             return sequences
-        X = validate_data(estimator, X, reset=reset, dtype=[np.float64, np.float32])
-        return SequenceArray(X, np.arange(len(X)), np.ones(len(X), int))
+        rows = read_rows(X, owner=self.owner, name=name)
+        named = X if hasattr(X, "columns") else rows
+        validate_data(estimator, named, reset=reset, skip_check_array=True)
+        one_step = SequenceArray(rows, np.arange(len(rows)), np.ones(len(rows), int))
+        return check_sequences(one_step, owner=self.owner)
 
 
 def refuse_unequal(n_read, n_written):

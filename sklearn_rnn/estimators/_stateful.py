@@ -141,7 +141,8 @@ class StatefulPredictor:
         Raises
         ------
         ValueError
-            If the number of streams is not that of the first call.
+            If the number of streams is not that of the first call, or, in that
+            call, an array of one column may be steps or streams.
         """
         return self.estimator._predictions(*self._advance(X))
 
@@ -183,6 +184,8 @@ class StatefulPredictor:
     def _advance(self, X):
         """Read new steps; return them, and the network's outputs for them."""
         estimator = self.estimator
+        if self.n_steps_ is None:
+            _check_not_one_stream(X, estimator)
         X = _as_sequences(X, estimator)
         sequences, padded = estimator._read_with_padding(X, reset=False)
         if (sequences.lengths != padded.lengths).any():
@@ -202,12 +205,16 @@ class StatefulPredictor:
                 "and the state is of another network: reset()."
             )
         _refuse_what_needs_the_end(estimator)
+        if not estimator._reads_tokens:
+            estimator._check_range(sequences)
         self._network = estimator.module_
         with computing(estimator._n_threads()):
             outputs = self._run(sequences)
+        outputs = outputs.cpu().numpy().astype(np.float64)
+        estimator._check_outputs(outputs, sequences)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
-        return sequences, outputs.cpu().numpy().astype(np.float64)
+        return sequences, outputs
 
     @torch.inference_mode()
     def _run(self, sequences):
@@ -238,6 +245,19 @@ def _refuse_what_needs_the_end(estimator):
             f"this {type(estimator).__name__} is bidirectional: it reads sequences "
             "from their last step back, and a live signal has none yet. Fit one "
             "with bidirectional=False."
+        )
+
+
+def _check_not_one_stream(X, estimator):
+    """Refuse an array of one column, which may be steps or streams."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype == object:
+        return
+    is_one_feature = estimator._network_spec.n_features == 1
+    if is_one_feature and not estimator._fitted_on_columns and len(X) > 1 == X.shape[1]:
+        raise ValueError(
+            f"X has shape {X.shape}: {len(X)} steps of one stream, or one new step of "
+            f"{len(X)} streams? If x is one sequence: pass [x]. If its rows are "
+            "streams, pass the 3-D array X[:, :, np.newaxis]."
         )
 
 

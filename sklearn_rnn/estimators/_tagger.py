@@ -152,10 +152,10 @@ None, default="cosine"
         network, and one in a worker.
     kernel : {"auto", "numba", "torch"}, default="auto"
         What computes the recurrence on a CPU: loops compiled by Numba, which
-        comes with ``pip install "sklearn-rnn[fast]"``, or torch. "auto" takes
-        the loops where they are installed and the layers small enough for
-        them to be faster. The first fit with each cell and dtype compiles for
-        some seconds; the result is kept on disk.
+        comes with the extra "fast" (``pip install -e ".[fast]"``), or torch.
+        "auto" takes the loops where they are installed and the layers small
+        enough for them to be faster. The first fit with each cell and dtype
+        compiles for some seconds; the result is kept on disk.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -361,6 +361,9 @@ list of arrays or SequenceArray
 
         Warns
         -----
+        SequenceLayoutWarning
+            If steps and features of an array or a list of arrays look exchanged,
+            as in the order (n_sequences, n_channels, n_timesteps).
         TargetWarning
             If y holds -1 or -100 at ends of sequences alone, as padding does.
         """

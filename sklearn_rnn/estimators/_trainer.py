@@ -12,6 +12,7 @@ from skorch.callbacks import LRScheduler
 
 from sklearn_rnn.estimators._state import DTYPES, PortableState
 from sklearn_rnn.kernels import CELLS, KERNELS, choose_kernel
+from sklearn_rnn.sequences import check_range
 from sklearn_rnn.training import (
     OPTIMIZERS,
     SCHEDULES,
@@ -94,6 +95,17 @@ class Trainer(PortableState, BaseEstimator):
     def _remember(self, *names):
         """Keep parameters that decide how data are read."""
         self._read_with = {name: getattr(self, name) for name in names}
+
+    def _check_range(self, sequences, network=None):
+        """Check that what enters the network, the fitted one if None, stays finite."""
+        network = self.module_ if network is None else network
+        check_range(
+            sequences,
+            owner=type(self).__name__,
+            center=network.center.cpu().numpy(),
+            factor=network.factor.cpu().numpy(),
+            dtype=self._torch_dtype,
+        )
 
     def _refuse_another_network(self, spec, ignored=()):
         """Refuse to go on with a network that parameters no longer describe."""

@@ -179,7 +179,7 @@ class TranscriberFit(PairFit):
 
     def _frames(self, X, beam_width=1):
         """Yield (rows, log-probabilities (N, T, 1 + n_symbols), frames of each)."""
-        sources = self._source.read(X, self)
+        sources = self._read_sources(X)
         n_frames = n_joined(sources.lengths, self._network_spec.subsampling)
         side_by_side = max(1, min(SIDE_BY_SIDE, MAX_PAIRS // beam_width**2))
         n_steps = min(MAX_STEPS, MAX_OUTPUTS // self._network_spec.n_outputs)

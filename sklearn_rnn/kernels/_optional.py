@@ -4,6 +4,8 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 
+from sklearn_rnn._exceptions import missing_package
+
 
 def numba_is_installed():
     """Tell whether compiled loops can be had.
@@ -36,8 +38,7 @@ def loops(name):
         If Numba is not installed.
     """
     if not numba_is_installed():
-        raise ImportError(
-            'kernel="numba" needs the package numba, which is not installed: '
-            'pip install "sklearn-rnn[fast]". Or set kernel="torch".'
+        raise missing_package(
+            'kernel="numba"', "numba", "fast", ' Or set kernel="torch".'
         )
     return import_module(f"{__package__}.{name}")

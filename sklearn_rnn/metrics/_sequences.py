@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import _check_sample_weight
 
+from sklearn_rnn._exceptions import missing_package
+
 
 def symbol_error_rate(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
@@ -448,9 +450,7 @@ def _import_sacrebleu(owner):
     try:
         import sacrebleu
     except ImportError as error:
-        raise ImportError(
-            f'{owner} needs sacrebleu: pip install "sklearn-rnn[text]"'
-        ) from error
+        raise missing_package(owner, "sacrebleu", "text") from error
     return sacrebleu
 
 

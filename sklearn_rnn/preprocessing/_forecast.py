@@ -16,6 +16,7 @@ from sklearn_rnn.preprocessing._grid import (
 )
 from sklearn_rnn.preprocessing._names import name_ahead
 from sklearn_rnn.preprocessing._tables import check_column_key, is_polars
+from sklearn_rnn.sequences import convert_input
 
 
 def make_forecast_frame(
@@ -222,6 +223,8 @@ def as_frame(data, owner):
         raise ValueError(f"the table has two columns {twice!r}: rename or drop one.")
     if isinstance(data, pd.DataFrame) or is_polars(data):
         return data
+    if type(data).__module__.partition(".")[0] in ("pyarrow", "polars"):
+        return as_frame(convert_input(data, owner=owner, name="data"), owner)
     raise TypeError(
         f"{owner} needs a pandas or polars DataFrame or Series, got "
         f"{type(data).__name__}. For arrays there is make_windows."

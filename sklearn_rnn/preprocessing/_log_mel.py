@@ -133,8 +133,8 @@ class LogMelSpectrogram(
     - arrays of shape (n_samples,), or of 2 to 8 channels beside each other in
       either order, of which the mean is taken;
     - pairs of such an array and its rate, as ``soundfile.read`` gives them;
-    - paths of files (wav, flac, ogg), read with soundfile:
-      ``pip install "sklearn-rnn[audio]"``.
+    - paths of files (wav, flac, ogg), read with soundfile, which comes with the
+      extra "audio": ``pip install -e ".[audio]"`` in a clone of the repository.
 
     Or an array of shape (n_clips, n_samples) or (n_clips, n_samples,
     n_channels); or a `SequenceArray` of one feature, such as windows that

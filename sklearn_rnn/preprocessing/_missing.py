@@ -59,10 +59,20 @@ def learn_fill(table, owner):
                 f"X has a column '{INDICATOR}{name}', as {owner} names what was "
                 f"missing in {name!r}: rename it, or set missing=None."
             )
-    means = [
-        column[~gone].mean()
-        for column, gone in zip(table.columns, missing, strict=True)
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = [
+            column[~gone].mean(dtype=np.float64)
+            for column, gone in zip(table.columns, missing, strict=True)
+        ]
+    if not np.isfinite(means).all():
+        j = int(np.argmin(np.isfinite(means)))
+        row = int(np.nanargmax(np.abs(table.columns[j].astype(np.float64))))
+        name = j if table.feature_names is None else table.feature_names[j]
+        raise InvalidSequenceError(
+            f"column {name!r} of X holds {table.columns[j][row]:.6g} in row {row}, and "
+            f"{owner} puts the mean of a column where nothing is known yet, which is "
+            "then not finite. Correct it, or make it NaN."
+        )
     return Fill(np.array(means), np.flatnonzero([gone.any() for gone in missing]))
 
 

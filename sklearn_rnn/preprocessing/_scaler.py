@@ -10,7 +10,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._output import SequenceOutput
@@ -18,7 +18,10 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
     check_features,
+    check_range,
     check_sequences,
+    check_weights,
+    convert_input,
 )
 
 
@@ -110,12 +113,16 @@ class SequenceScaler(
         ------
         InvalidSequenceError
             If the data cannot be read as sequences, or all weights are 0.
+
+        Warns
+        -----
+        SequenceLayoutWarning
+            If steps and features of an array or a list of arrays look exchanged,
+            as in the order (n_sequences, n_channels, n_timesteps).
         """
         sequences = self._read(X, reset=True)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
-            )
+            sample_weight = check_weights(sample_weight, sequences)
             if not sample_weight.any():
                 raise InvalidSequenceError("sample_weight is 0 for every sequence.")
         mean, scale = sequences.mean_and_scale(sample_weight)
@@ -163,7 +170,9 @@ class SequenceScaler(
             If the data cannot be read as sequences, or have other features.
         """
         check_is_fitted(self)
-        return self._map(X, -self.mean_ / self.scale_, self.scale_)
+        with np.errstate(over="ignore"):  # an infinite center is refused
+            center = -self.mean_ / self.scale_
+        return self._map(X, center, self.scale_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -172,12 +181,25 @@ class SequenceScaler(
         return tags
 
     def _read(self, X, reset):
+        X = convert_input(X, owner=type(self).__name__)
         sequences = check_sequences(X, owner=type(self).__name__)
         check_features(self, X, sequences, reset=reset)
         return sequences
 
     def _map(self, X, center, factor):
         sequences = self._read(X, reset=False)
-        # Else a float64 map would make float64 of float32 steps.
+        # Else a float64 map would make float64 of float32 steps. It has to where
+        # float32 cannot hold it.
         dtype = np.result_type(sequences.dtype, np.float32)
-        return sequences.scale(center.astype(dtype), factor.astype(dtype))
+        if not _fits(center, dtype) or not _fits(factor, dtype):
+            dtype = np.dtype(np.float64)
+        scaled = sequences.scale(center.astype(dtype), factor.astype(dtype))
+        check_range(scaled, owner=type(self).__name__)
+        return scaled
+
+
+def _fits(numbers, dtype):
+    """Return whether numbers stay finite, and other than 0, in a float type."""
+    limits = np.finfo(dtype)
+    sizes = np.abs(numbers[numbers != 0])
+    return bool(((limits.tiny <= sizes) & (sizes <= limits.max)).all())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import InvalidSequenceError, missing_package
 
 # Frames (samples of all channels) read at a time, before channels are mixed.
 BLOCK_FRAMES = 2**20
@@ -90,9 +90,11 @@ def import_soundfile():
     try:
         import soundfile
     except ImportError as error:
-        raise ImportError(
-            "LogMelSpectrogram reads sound files with soundfile: "
-            'pip install "sklearn-rnn[audio]". Waveforms in memory need no such thing.'
+        raise missing_package(
+            "LogMelSpectrogram, to read sound files,",
+            "soundfile",
+            "audio",
+            " Waveforms in memory need no package.",
         ) from error
     return soundfile
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import InvalidSequenceError, missing_package
 
 # Every byte is a token, so no text has an unknown one.
 N_BYTES = 256
@@ -185,10 +185,8 @@ def import_tokenizers():
     try:
         import tokenizers
     except ImportError as error:
-        raise ImportError(
-            "SequenceTokenizer(level='subword') needs tokenizers: "
-            'pip install "sklearn-rnn[text]"'
-        ) from error
+        owner = "SequenceTokenizer(level='subword')"
+        raise missing_package(owner, "tokenizers", "text") from error
     return tokenizers
 
 

@@ -7,10 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import SequenceArray, holds_dates, is_list_of_sequences
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    holds_dates,
+    is_list_of_sequences,
+    read_rows,
+    to_numbers,
+)
 from sklearn_rnn.sequences._times import (
     Times,
     read_times,
@@ -298,7 +303,7 @@ def _read_array(X, time, group_by, owner):
         positions = [j for j in range(n_columns) if j not in dropped]
         _require_features(positions, X.shape, owner)
         X = X[:, positions]
-    X = check_array(_stack(X), ensure_all_finite=False, order="C", estimator=owner)
+    X = read_rows(X, owner=owner)
     times = None
     if time is not None:
         times = read_times(to_index(taken["time"], f"time={time!r}"), name=time)
@@ -311,13 +316,6 @@ def _read_array(X, time, group_by, owner):
         times=times,
         groups=taken.get("group_by"),
     )
-
-
-def _stack(X):
-    """Make an object array of rows, or a list of them, 2-D."""
-    if is_list_of_sequences(X):
-        return np.asarray([np.asarray(row) for row in X])
-    return X
 
 
 def _array_column(X, key, parameter):
@@ -378,7 +376,11 @@ def _numeric_column(column, name, owner):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if dtype.kind == "O" and isinstance(dtype, np.dtype):
         try:
-            return np.where(column.isna(), np.nan, column).astype(np.float64)
+            return to_numbers(
+                column.to_numpy(),
+                owner=owner,
+                place=lambda row: f"column {name!r} at row {row[0]}" if row else name,
+            )
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
             raise kind(_not_numeric(name, column, owner, error)) from error

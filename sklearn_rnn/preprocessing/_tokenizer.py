@@ -23,6 +23,8 @@ from sklearn_rnn.sequences import (
     Vocabulary,
     check_sequences,
     check_symbols,
+    convert_input,
+    counts_by_columns,
     sequences_of_ids,
 )
 
@@ -242,6 +244,13 @@ class SequenceTokenizer(
             If `X` holds anything but ids of the vocabulary.
         """
         check_is_fitted(self)
+        X = convert_input(X, owner=type(self).__name__)
+        if counts_by_columns(X) and len(X) > 1 == X.shape[1]:
+            raise InvalidSequenceError(
+                f"X has shape {X.shape}. If x is one sequence of ids: pass [x]. If its "
+                "rows are texts of one token each, pass the 3-D array X[:, :, "
+                "np.newaxis]."
+            )
         sequences = check_sequences(X, owner=type(self).__name__)
         if sequences.n_features != 1:
             raise InvalidSequenceError(

@@ -12,7 +12,7 @@ from scipy.signal import firwin, resample_poly
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._sound_files import read_file
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn.sequences import SequenceArray, plain_arrays
 
 MAX_CHANNELS = 8
 # Floats of a waveform stay within -1 and 1, or a little more; above this they are
@@ -71,6 +71,7 @@ def list_clips(X, owner):
     TypeError
         If `X` is of a type that holds no clips.
     """
+    X = plain_arrays(X, owner=owner, name="X")
     _refuse_single(X, owner)
     if isinstance(X, SequenceArray):
         X = _sequences(X, owner)
@@ -238,7 +239,7 @@ def _array(clip, place):
             "or an open file pass soundfile.read(...), which is such a pair."
         )
     try:
-        clip = np.asarray(clip)
+        clip = np.asarray(plain_arrays(clip, owner=place, name=place))
     except ValueError as error:
         raise InvalidSequenceError(
             f"{place} is no array of samples: {error}. A clip is an array of shape "

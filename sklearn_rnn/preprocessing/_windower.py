@@ -37,6 +37,7 @@ from sklearn_rnn.sequences import (
     SequencesLike,
     check_features,
     check_sequences,
+    convert_input,
     trailing_windows,
     warn_of_other_times,
 )
@@ -221,6 +222,7 @@ class SequenceWindower(
         SklearnRNNWarning
             If `y` has an index of other dates than `X`.
         """
+        X = self._convert(X)
         if is_table(X):
             table, *_ = self._learn(X)
             warn_of_other_times(table.times and table.times.labels, y, stacklevel=3)
@@ -254,6 +256,7 @@ class SequenceWindower(
         WindowHistoryWarning, SklearnRNNWarning
             As `fit` does.
         """
+        X = self._convert(X)
         if not is_table(X):
             return self._trim(X, reset=True)
         table, series, first = self._learn(X)
@@ -288,7 +291,10 @@ class SequenceWindower(
             and if gaps cut a tenth of the windows or more short.
         """
         check_is_fitted(self)
-        if not is_table(X):
+        X = self._convert(X)
+        # After a fit on sequences a list is sequences, of one length too.
+        is_list = self._history is None and isinstance(X, (list, tuple))
+        if is_list or not is_table(X):
             return self._trim(X, reset=False)
         table, series = self._read(X, reset=False)
         if self.n_steps != self._fitted_n_steps:
@@ -393,7 +399,7 @@ class SequenceWindower(
         if not reset and self._history is None:
             raise InvalidSequenceError(
                 f"X is a table, but {owner} was fitted on sequences: give it "
-                "sequences, or fit it on a table."
+                "sequences, or fit it on a table. If x is one sequence: pass [x]."
             )
         table = read_table(X, time=self.time, group_by=self.group_by, owner=owner)
         seen = X if hasattr(X, "columns") else np.empty((0, table.n_columns))
@@ -401,6 +407,9 @@ class SequenceWindower(
         if reset:
             self._feature_positions = np.array(table.positions)
         return table, read_series(table.n_rows, table.times, table.groups)
+
+    def _convert(self, X):
+        return convert_input(X, owner=type(self).__name__)
 
     def _trim(self, X, reset):
         """Keep the last n_steps of sequences that are cut already."""
@@ -413,7 +422,7 @@ class SequenceWindower(
         if not reset and self._history is not None:
             self._check_n_features(sequences)
         else:
-            check_features(self, sequences, sequences, reset=reset)
+            check_features(self, X, sequences, reset=reset)
         if reset:
             self._feature_positions = np.arange(sequences.n_features)
             self._history = self._rule = self.freq_ = self._fill = None

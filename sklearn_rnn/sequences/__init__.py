@@ -1,5 +1,6 @@
 """What a sequence is: the container, its validation, and windows over a table."""
 
+from sklearn_rnn.sequences._arrays import difference_type, to_numbers, unmask
 from sklearn_rnn.sequences._check import (
     check_sequences,
     check_tokens,
@@ -7,9 +8,16 @@ from sklearn_rnn.sequences._check import (
     is_list_of_sequences,
 )
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._conversion import (
+    convert_input,
+    plain_arrays,
+    read_item,
+    read_rows,
+)
 from sklearn_rnn.sequences._coverage import blocks
-from sklearn_rnn.sequences._features import check_features
+from sklearn_rnn.sequences._features import check_features, counts_by_columns
 from sklearn_rnn.sequences._one_hot import is_one_hot
+from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
 from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
     StepValues,
@@ -24,7 +32,7 @@ from sklearn_rnn.sequences._symbols import (
     check_not_filled,
     check_symbols,
 )
-from sklearn_rnn.sequences._target_arrays import detached, reading_targets
+from sklearn_rnn.sequences._target_arrays import reading_targets
 from sklearn_rnn.sequences._times import as_typed_index, holds_dates, to_index
 from sklearn_rnn.sequences._types import SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
@@ -36,6 +44,7 @@ from sklearn_rnn.sequences._vocabulary import (
     Vocabulary,
     sequences_of_ids,
 )
+from sklearn_rnn.sequences._weights import check_weights
 from sklearn_rnn.sequences._windows import (
     join_windows,
     make_windows,
@@ -45,6 +54,7 @@ from sklearn_rnn.sequences._windows import (
 __all__ = [
     "BEGIN",
     "END",
+    "LARGEST_INPUT",
     "PADDING",
     "REPLACEMENT",
     "SequenceArray",
@@ -59,12 +69,16 @@ __all__ = [
     "check_features",
     "check_learnable",
     "check_not_filled",
+    "check_range",
     "check_sequences",
     "check_step_targets",
     "check_symbols",
     "check_tokens",
+    "check_weights",
     "check_with_padding",
-    "detached",
+    "convert_input",
+    "counts_by_columns",
+    "difference_type",
     "flat_rows",
     "holds_dates",
     "is_list_of_sequences",
@@ -72,9 +86,14 @@ __all__ = [
     "is_one_hot",
     "join_windows",
     "make_windows",
+    "plain_arrays",
+    "read_item",
+    "read_rows",
     "reading_targets",
     "sequences_of_ids",
     "to_index",
+    "to_numbers",
     "trailing_windows",
+    "unmask",
     "warn_of_other_times",
 ]

@@ -1,13 +1,156 @@
 """The arrays that a container is made of: numbers torch reads, and read-only."""
 
+from numbers import Number
+
 import numpy as np
+import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+
+# Larger integers are read as floats.
+LARGEST_INT64 = np.iinfo(np.int64).max
+
+
+def unmask(values):
+    """Return a masked array as a plain one, in which masked values are missing.
+
+    They are NaN, or None where the type has no NaN. Other arrays are as they were.
+    """
+    if not np.ma.isMaskedArray(values):
+        return values
+    mask, data = np.ma.getmaskarray(values), np.asarray(values.data)
+    if data.dtype.names is not None or not mask.any():
+        return data
+    if data.dtype.kind in "biu":
+        return np.where(mask, np.nan, data)
+    if data.dtype.kind in "fc":
+        return np.where(mask, data.dtype.type(np.nan), data)
+    data = data.astype(object)
+    data[mask] = None
+    return data
+
+
+def to_numbers(values, *, owner, place):
+    """Return an array of any type as one of real numbers that torch can hold.
+
+    Parameters
+    ----------
+    values : ndarray
+        Of at least one dimension. None, NaT and NA among objects become NaN.
+    owner : str
+        Who asks, for the messages.
+    place : callable
+        From an index, a tuple of int, to words for it.
+
+    Returns
+    -------
+    ndarray
+        Of a boolean, integer or float type of at most 64 bits.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If a value is not a real number, or too large for float64.
+    TypeError
+        If an object is of a type that is not a number.
+    """
+    kind = values.dtype.kind
+    if kind == "O":
+        return _objects_to_floats(values, owner, place)
+    if kind == "c":
+        raise InvalidSequenceError(
+            f"Complex data not supported: {owner} reads real numbers. Pass the real "
+            "and the imaginary part as two features."
+        )
+    if kind == "f" and values.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):
+            floats = values.astype(np.float64)
+        _check_range_of_float64(values, floats, place)
+        return floats
+    if kind == "u" and values.dtype.itemsize == 8:
+        # The sign bit of int64, which torch reads, would make these negative.
+        return values.astype(np.float64 if is_beyond_int64(values) else np.int64)
+    if kind in "biuf":
+        return values
+    way_out = "encode it as numbers first"
+    if kind in "mM":
+        way_out = (
+            "give a SequenceWindower the times of a table in its time=, or pass "
+            "numbers, such as hours since the first step"
+        )
+    elif kind in "USaT":
+        way_out = (
+            "convert strings of digits with X.astype(float), and encode categories or "
+            "words as numbers first: SequenceTokenizer does it for texts"
+        )
+    raise InvalidSequenceError(
+        f"{place(None)} cannot be read as a sequence of numbers by {owner}: it holds "
+        f"values of type {values.dtype}. Instead, {way_out}."
+    )
+
+
+def is_beyond_int64(values):
+    """Return whether some unsigned integers are larger than int64 holds."""
+    return values.size > 0 and int(values.max()) > LARGEST_INT64
+
+
+def _objects_to_floats(values, owner, place):
+    try:
+        floats = values.astype(np.float64)
+    except (OverflowError, TypeError, ValueError):
+        floats = _one_by_one(values, owner, place)
+    if np.isinf(floats).any():
+        _check_range_of_float64(values, floats, place)
+    return floats
+
+
+def _one_by_one(values, owner, place):
+    """Convert objects to floats, and say which one is none."""
+    floats = np.empty(values.shape)
+    for index, value in np.ndenumerate(values):
+        try:
+            is_missing = pd.api.types.is_scalar(value) and pd.isna(value)
+            floats[index] = np.nan if is_missing else float(value)
+        except OverflowError as error:
+            raise _too_large(value, index, place) from error
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
+            raise kind(
+                f"{place(index)} is {_shorten(value)}, of type {type(value).__name__}, "
+                f"and {owner} reads real numbers: {error}"
+            ) from error
+    return floats
+
+
+def _check_range_of_float64(values, floats, place):
+    """Refuse what became infinite, but is a number of another type."""
+    for index in map(tuple, np.argwhere(np.isinf(floats))):
+        value = values[index]
+        is_infinite = isinstance(value, (str, bytes)) or (
+            isinstance(value, Number) and abs(value) == np.inf
+        )
+        if not is_infinite:
+            raise _too_large(value, index, place)
+
+
+def _too_large(value, index, place):
+    return InvalidSequenceError(
+        f"{place(index)} is {_shorten(value)}, which is too large for float64, whose "
+        "largest value is about 1.8e308. Bring it to another unit."
+    )
+
+
+def _shorten(value):
+    """Write a value in few characters; a long int by its number of bits."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"an int of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def numbers(values):
     """Return `values` as a C-contiguous 2-D array of a type that torch reads."""
-    values = np.asarray(values)
+    values = np.asarray(unmask(values))
     if values.dtype.kind not in "biuf":
         raise InvalidSequenceError(
             f"the steps must be real numbers, got values of type {values.dtype}. "
@@ -21,13 +164,23 @@ def numbers(values):
     kind, size = values.dtype.kind, values.dtype.itemsize
     if kind == "b":
         values = values.astype(np.uint8)
+    elif kind == "u" and size == 8 and is_beyond_int64(values):
+        values = values.astype(np.float64)
     elif kind == "u" and size > 1:
         values = values.astype(np.int64)
     elif kind == "f" and size > 8:
-        values = values.astype(np.float64)
+        with np.errstate(over="ignore"):  # infinity is refused where X is read
+            values = values.astype(np.float64)
     elif not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     return np.ascontiguousarray(values)
+
+
+def difference_type(dtype):
+    """Return a type that differences of values of type `dtype` fit into."""
+    if dtype.kind == "f":
+        return np.promote_types(dtype, np.float32)
+    return np.dtype(np.float64 if dtype.itemsize > 2 else np.float32)
 
 
 # Above this many rows their numbers do not fit into int32.

@@ -1,16 +1,29 @@
 """Validation: everything accepted as ``X`` becomes one SequenceArray."""
 
+from numbers import Number
+
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._arrays import to_numbers
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._conversion import (
+    convert_input,
+    is_cell,
+    read_item,
+    table_array,
+)
+from sklearn_rnn.sequences._range import check_range
 from sklearn_rnn.sequences._text import check_no_text
 from sklearn_rnn.sequences._times import holds_dates
 
 # Ids above this are hashes or codes, not places in a vocabulary.
 MAX_TOKENS = 10_000_000
+
+# Relative error of a sum of at most a million squares in float32, with a margin.
+# Squares that underflow are of values far below any limit.
+ROUNDING_OF_SQUARES = 0.1
 
 
 def check_sequences(X, *, owner="the estimator", allow_empty=False):
@@ -77,7 +90,9 @@ def check_with_padding(X, *, owner="the estimator", allow_empty=False):
             f"of 1 is required: {owner} needs at least one sequence."
         )
     sequences = _without_padding(sequences)
-    _refuse_non_finite(sequences, owner)
+    sequences = _check_finite(sequences, owner)
+    if sequences.center is not None:
+        check_range(sequences, owner=owner)
     return sequences, padded
 
 
@@ -102,77 +117,112 @@ def is_list_of_sequences(X):
             return False
     elif not isinstance(X, (list, tuple)):
         return False
-    return len(X) > 0 and hasattr(X[0], "__len__") and not isinstance(X[0], (str, dict))
+    return len(X) > 0 and is_cell(X[0])
 
 
 def _read(X, owner):
+    X = convert_input(X, owner=owner)
     if isinstance(X, SequenceArray):
         return X
     if isinstance(X, pd.Series):
         X = X.to_numpy()
-    if hasattr(X, "toarray") and hasattr(X, "nnz"):
-        raise TypeError(
-            f"Sparse data was passed to {owner}, but dense data is required. Use "
-            "'.toarray()' to convert it to a dense NumPy array."
-        )
     if isinstance(X, (list, tuple)) and len(X) == 0:
         raise InvalidSequenceError(f"X is empty: {owner} needs at least one sequence.")
-    if is_list_of_sequences(X):
+    if _is_list(X):
         return _from_list(X, owner)
-    if isinstance(X, pd.DataFrame) and holds_dates(X.index):
+    is_table = hasattr(X, "columns")
+    if is_table:
+        _check_columns(X, owner)
+    return _from_array(table_array(X) if is_table else np.asarray(X), owner)
+
+
+def _is_list(X):
+    """Return whether `X` is a list whose items are not just numbers or strings."""
+    if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
+        return False
+    if not isinstance(X, (list, tuple, np.ndarray)) or len(X) == 0:
+        return False
+    return not all(map(_is_scalar, X))
+
+
+def _is_scalar(value):
+    if isinstance(value, (Number, str, bytes, np.generic)):
+        return True
+    # A missing value among numbers is one of them; alone it is no sequence.
+    return getattr(value, "ndim", None) == 0
+
+
+def _check_columns(X, owner):
+    if isinstance(X, pd.DataFrame) and _has_times(X.index):
         raise InvalidSequenceError(
             f"{owner} got a table with a time index: its rows are steps of one long "
             "series, not sequences. Put a SequenceWindower in front: "
             f"make_pipeline(SequenceWindower(n_steps=24), {owner}(...)). If each row "
             "really is a whole sequence, pass X.to_numpy()."
         )
-    if _is_three_dimensional(X):
-        X = check_array(
-            X,
-            allow_nd=True,
-            ensure_all_finite=False,
-            ensure_min_samples=0,
-            input_name="X",
+    _refuse_text_columns(X, owner)
+
+
+def _has_times(index):
+    levels = index.levels if isinstance(index, pd.MultiIndex) else [index]
+    return any(holds_dates(level) for level in levels)
+
+
+def _from_array(X, owner):
+    """Read an array: sequences one a row, or with their features."""
+    if X.ndim < 2:
+        _refuse_one_sequence(X, owner)
+    if X.ndim > 3:
+        raise InvalidSequenceError(
+            f"X has {X.ndim} dimensions; sequences have at most three: "
+            "(n_sequences, n_timesteps, n_features). Found array with dim "
+            f"{X.ndim}."
         )
-        if 0 in X.shape[1:]:
-            raise InvalidSequenceError(
-                f"X has shape {X.shape}: {owner} needs at least one step and one "
-                "feature (0 feature(s) found, a minimum of 1 is required)."
-            )
+    if 0 in X.shape[1:]:
+        raise InvalidSequenceError(
+            f"X has shape {X.shape}: {owner} needs at least one step and one "
+            f"feature. Found array with 0 feature(s) (shape={X.shape}) while a minimum "
+            "of 1 is required."
+        )
+    X = to_numbers(X, owner=owner, place=_place_in_array)
+    if X.ndim == 3:
         return _from_block(X)
-    _refuse_one_sequence(X, owner)
-    if isinstance(X, pd.DataFrame):
-        _refuse_text_columns(X, owner)
-    X = check_array(
-        X,
-        ensure_all_finite=False,
-        ensure_min_samples=0,
-        input_name="X",
-        estimator=owner,
-    )
     _refuse_leading_nan(X, owner)
     return _from_block(X[:, :, np.newaxis])
 
 
+def _place_in_array(index):
+    if not index:
+        return "X"
+    sequence, step, *feature = index
+    return (
+        f"X at sequence {sequence}, step {step}, feature {feature[0] if feature else 0}"
+    )
+
+
 def _refuse_one_sequence(X, owner):
-    ndim = getattr(X, "ndim", None)
-    if ndim == 1 or (isinstance(X, (list, tuple)) and np.ndim(X[0]) == 0):
-        raise InvalidSequenceError(
-            f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
-            "data: pass [x] if x is one sequence of so many steps, or "
-            "x.reshape(-1, 1) for so many sequences of one step."
-        )
+    raise InvalidSequenceError(
+        f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
+        "data: pass [x] if x is one sequence of so many steps, or "
+        "x.reshape(-1, 1) for so many sequences of one step."
+    )
 
 
 def _refuse_text_columns(X, owner):
-    for name, dtype in X.dtypes.items():
-        if dtype.kind in "mM" or isinstance(dtype, pd.StringDtype):
+    for name, dtype in zip(X.columns, X.dtypes, strict=True):
+        if _is_text_or_time(dtype):
             raise InvalidSequenceError(
                 f"column {name!r} of X holds {dtype}, not numbers. If the rows of X "
                 "are steps of time, put a SequenceWindower in front, and name that "
                 f"column in its time= or group_by=; {owner} alone reads each row as a "
                 "whole sequence."
             )
+
+
+def _is_text_or_time(dtype):
+    if hasattr(dtype, "is_temporal"):  # of polars
+        return dtype.is_temporal() or str(dtype) in ("String", "Categorical")
+    return dtype.kind in "mM" or isinstance(dtype, pd.StringDtype)
 
 
 def _refuse_leading_nan(X, owner):
@@ -186,19 +236,6 @@ def _refuse_leading_nan(X, owner):
         )
 
 
-def _is_three_dimensional(X):
-    shape = getattr(X, "shape", None)
-    if shape is None and hasattr(X, "__array__"):
-        shape = np.asarray(X).shape
-    if shape is not None and len(shape) > 3:
-        raise InvalidSequenceError(
-            f"X has {len(shape)} dimensions; sequences have at most three: "
-            "(n_sequences, n_timesteps, n_features). Found array with dim "
-            f"{len(shape)}."
-        )
-    return shape is not None and len(shape) == 3
-
-
 def _from_block(X):
     n_sequences, n_timesteps, n_features = X.shape
     return SequenceArray(
@@ -210,13 +247,7 @@ def _from_block(X):
 
 def _from_list(X, owner):
     arrays = [_one_sequence(x, i, owner) for i, x in enumerate(X)]
-    n_features = arrays[0].shape[1]
-    for i, array in enumerate(arrays):
-        if array.shape[1] != n_features:
-            raise InvalidSequenceError(
-                f"X[{i}] has {array.shape[1]} features a step, but X[0] has "
-                f"{n_features}: all sequences need the same features."
-            )
+    _check_same_features(arrays)
     lengths = np.array([len(array) for array in arrays])
     names = _common_names(X)
     return SequenceArray(
@@ -224,20 +255,36 @@ def _from_list(X, owner):
     )
 
 
+def _check_same_features(arrays):
+    n_features = arrays[0].shape[1]
+    for i, array in enumerate(arrays):
+        if array.shape[1] == n_features:
+            continue
+        order = ""
+        if len(arrays[0]) > 1 and all(len(one) == len(arrays[0]) for one in arrays):
+            order = (
+                f" All have {len(arrays[0])} rows: if those are the features or "
+                "channels, and the columns the time steps, the order is that of aeon "
+                "and sktime: pass [x.T for x in X]."
+            )
+        raise InvalidSequenceError(
+            f"X[{i}] has {array.shape[1]} features a step, but X[0] has "
+            f"{n_features}: all sequences need the same features.{order}"
+        )
+
+
 def _one_sequence(x, i, owner):
-    if len(x) == 0:
+    array = x
+    # A list of many short arrays would feel more checks.
+    if type(x) is not np.ndarray or x.dtype.kind not in "if" or x.dtype.itemsize > 8:
+        array = read_item(x, f"X[{i}]", owner, lambda index: _place_in_item(i, index))
+    if array.ndim == 0:
+        raise InvalidSequenceError(f"X[{i}] is a single value, and no sequence.")
+    if len(array) == 0:
         raise InvalidSequenceError(
             f"X[{i}] is an empty sequence; every sequence needs at least one step. "
             "Leave it out, and its target with it."
         )
-    try:
-        array = _numeric_array(x)
-    except (ValueError, TypeError) as error:
-        kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
-        raise kind(
-            f"X[{i}] cannot be read as a sequence of numbers, an array of shape "
-            f"(length, n_features) or (length,): {error}"
-        ) from error
     if array.ndim == 1:
         return array[:, np.newaxis]
     if array.ndim != 2 or array.shape[1] == 0:
@@ -248,27 +295,27 @@ def _one_sequence(x, i, owner):
     return array
 
 
-def _numeric_array(x):
-    # check_array costs 50 µs, which a list of many short arrays would feel.
-    if isinstance(x, np.ndarray) and x.dtype.kind in "fiu":
-        return x
-    if not hasattr(x, "__array__"):
-        x = np.asarray(x)
-    return check_array(
-        x, ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name="X"
-    )
+def _place_in_item(i, index):
+    if not index:
+        return f"X[{i}]"
+    return _place_in_array((i, *index))
 
 
 def _common_names(X):
-    names = getattr(X[0], "columns", None)
-    if names is None or not all(isinstance(name, str) for name in names):
+    names = _names_of(X[0])
+    if not names or not all(isinstance(name, str) for name in names):
         return None
-    if all(list(getattr(x, "columns", ())) == list(names) for x in X):
-        return list(names)
+    if all(_names_of(x) == names for x in X):
+        return names
     raise InvalidSequenceError(
         "the frames in X have different columns, or some are not frames: give all of "
         "them the columns of X[0], in its order."
     )
+
+
+def _names_of(x):
+    """Return the names of a frame's columns, of pyarrow's too, or an empty list."""
+    return list(getattr(x, "column_names", getattr(x, "columns", ())))
 
 
 def _without_padding(sequences):
@@ -317,33 +364,39 @@ def _step_over(begins, ends, rows, instead):
     return np.where((begins[runs] <= rows) & (rows < ends[runs]), instead[runs], rows)
 
 
-def _refuse_non_finite(sequences, owner):
-    if sequences.values.dtype.kind != "f":
-        return
+def _check_finite(sequences, owner):
+    """Refuse NaN and infinity; return the sequences, which then know their range.
+
+    A sum of squares is finite only if every value is, and no value is larger than
+    its root: one pass that BLAS does, without a temporary array.
+    """
+    dtype = sequences.values.dtype
+    if dtype.kind != "f" or len(sequences) == 0:
+        return sequences
+    low = high = 0.0
     for rows, steps in sequences.covered_chunks():
-        # A sum is finite only if every term is: one pass and no temporary.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(steps.sum()):
-                continue
-        bad = ~np.isfinite(steps)
-        if bad.any():
-            at, feature = np.argwhere(bad)[0]
+        if dtype.itemsize >= 4 and np.isfinite(squares := np.vdot(steps, steps)):
+            size = float(np.sqrt(squares)) * (1 + ROUNDING_OF_SQUARES)
+            low, high = min(low, -size), max(high, size)
+            continue
+        with np.errstate(invalid="ignore"):
+            smallest, largest = float(steps.min()), float(steps.max())
+        if not (np.isfinite(smallest) and np.isfinite(largest)):
+            at, feature = np.argwhere(~np.isfinite(steps))[0]
             _raise_non_finite(
                 sequences, rows[at], int(feature), steps[at, feature], owner
             )
+        low, high = min(low, smallest), max(high, largest)
+    return sequences.with_range(low, high)
 
 
 def _raise_non_finite(sequences, row, feature, value, owner):
-    place, step = sequences.locate(row)
-    name = ""
-    if sequences.feature_names:
-        name = f" ({sequences.feature_names[feature]!r})"
     found = "NaN" if np.isnan(value) else "infinity"
     raise InvalidSequenceError(
-        f"Input X contains {found}: sequence {place}, step {step}, feature "
-        f"{feature}{name}. {owner} takes NaN only as padding, steps that are NaN in "
-        "every feature at either end of a sequence; fill or drop the rest first, for "
-        "a table say with df.interpolate()."
+        f"Input X contains {found}: {sequences.describe_place(row, feature)}. {owner} "
+        "takes NaN only as padding, steps that are NaN in every feature at either end "
+        "of a sequence; fill or drop the rest first, for a table say with "
+        "df.interpolate()."
     )
 
 

@@ -1,6 +1,7 @@
 """SequenceArray: every shape of sequence data in one container."""
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from functools import cached_property
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import (
     LENGTH_TYPES,
+    difference_type,
     numbers,
     read_only,
     row_numbers,
@@ -30,6 +32,11 @@ MAX_DENSE_BYTES = 1_000_000_000
 # temporary arrays stay small beside the series itself.
 CHUNK_ROWS = 65_536
 CHUNK_NUMBERS = 2**20
+
+# Standard deviations below the first are computed from deviations in another unit;
+# below the second, 1 / scale is infinite, and a feature counts as constant.
+SMALL_SCALE, SMALLEST_SCALE = 1e-140, 1e-300
+UNIT_OF_SMALL = 2.0**600
 
 # What a SequenceArray is made from.
 FIELDS = (
@@ -144,6 +151,8 @@ class SequenceArray:
         self.anchored = anchored
         self.tokens = tokens
         self.variation = variation
+        # Known of sequences that were just read; selections compute their own.
+        self._range = None
         self._check()
 
     def _check(self):
@@ -385,6 +394,7 @@ class SequenceArray:
             np.minimum(rows, starts + lengths - 1, out=rows)
         batch = self._scaled(self.values.take(rows, axis=0))
         if self.anchored is not None:
+            batch = batch.astype(difference_type(batch.dtype), copy=False)
             # Padding repeats the last step, so that stands in the last row.
             batch[:, :, self.anchored] -= batch[-1:, :, self.anchored]
         return batch if dtype is None else batch.astype(dtype, copy=False)
@@ -421,6 +431,66 @@ class SequenceArray:
         sequence = int(np.argmax((self._starts <= row) & (row < ends)))
         return sequence, int(row - self._starts[sequence])
 
+    def describe_place(self, row: int, feature: int) -> str:
+        """Say where a value is, for messages.
+
+        Parameters
+        ----------
+        row : int
+            Row of `values`, covered by some sequence.
+        feature : int
+            Its column.
+
+        Returns
+        -------
+        str
+            Such as ``"sequence 0, step 3, feature 1 ('temp')"``.
+        """
+        sequence, step = self.locate(row)
+        name = f" ({self.feature_names[feature]!r})" if self.feature_names else ""
+        return f"sequence {sequence}, step {step}, feature {feature}{name}"
+
+    def with_range(self, smallest: float, largest: float) -> Self:
+        """Return the same sequences, which know bounds of their values.
+
+        Parameters
+        ----------
+        smallest, largest : float
+            No value in the covered rows of `values` is outside of them.
+
+        Returns
+        -------
+        SequenceArray
+            Another object: the rows of this one may change before it is read again.
+        """
+        known = copy(self)
+        known._range = smallest, largest
+        return known
+
+    def value_range(self) -> tuple[float, float]:
+        """Return bounds of the values that sequences cover.
+
+        Returns
+        -------
+        smallest, largest : float
+            No value, before the affine map, is outside of them; they may be wider.
+        """
+        if self._range is not None:
+            return self._range
+        dtype = self.values.dtype
+        if dtype.kind in "iu" and dtype.itemsize <= 4:
+            limits = np.iinfo(dtype)
+            return float(limits.min), float(limits.max)
+        extremes = [(steps.min(), steps.max()) for _, steps in self.covered_chunks()]
+        smallest, largest = np.array(extremes, dtype=np.float64).T
+        return float(smallest.min()), float(largest.max())
+
+    def __copy__(self):
+        # Nothing to check again, and no array to copy.
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
     def last_step(self) -> np.ndarray:
         """Read each sequence's last step.
 
@@ -445,8 +515,15 @@ class SequenceArray:
             Over the same `values`.
         """
         if self.center is not None:
-            center = self.center + center / self.factor
-            factor = self.factor * factor
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                center = self.center + center / self.factor
+                factor = self.factor * factor
+        if not (np.isfinite(center).all() and np.isfinite(factor).all()):
+            raise InvalidSequenceError(
+                "features cannot be scaled by a map whose numbers are NaN or infinite: "
+                f"center={center}, factor={factor}. Their scale is too large or too "
+                "small; bring X to another unit."
+            )
         return self._replace(center=center, factor=factor)
 
     def relative_to_last(self, features: np.ndarray) -> Self:
@@ -597,29 +674,55 @@ class SequenceArray:
         -------
         mean, scale : ndarray of shape (n_features,), float64
             In the units of the steps as they are read.
-        """
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._mean_and_scale(weights)
 
-    def _mean_and_scale(self, weights):
-        total = self._lengths.sum() if weights is None else weights @ self._lengths
-        mean = np.zeros(self.n_features)
-        for _, steps, row_weights in self._weighted_chunks(weights):
-            mean += row_weights @ self._scaled(steps).astype(np.float64) / total
-        variance = np.zeros(self.n_features)
-        for _, steps, row_weights in self._weighted_chunks(weights):
-            deviation = self._scaled(steps).astype(np.float64) - mean
-            variance += row_weights @ deviation**2 / total
-        scale = np.sqrt(variance)
+        Raises
+        ------
+        InvalidSequenceError
+            If a variance overflows; names the place of the largest value.
+        """
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            mean = self._mean(weights)
+            scale = self._deviation(weights, mean, slice(None))
+            # Squares of small deviations underflow, of a multiple they do not.
+            small = np.flatnonzero(scale < SMALL_SCALE)
+            if len(small):
+                scale[small] = self._deviation(weights, mean, small, UNIT_OF_SMALL)
         if not np.isfinite(scale).all():
-            raise InvalidSequenceError(
-                f"feature {int(np.argmin(np.isfinite(scale)))} of X is too large to "
-                "standardise: its variance overflows. Bring it to another unit."
-            )
+            self._raise_too_large(int(np.argmin(np.isfinite(scale))))
         # Rounding leaves a constant feature a spread of a few ulps of its mean.
         resolution = np.finfo(self.dtype).eps if self.dtype.kind == "f" else 0.0
-        scale[scale <= 10 * resolution * np.abs(mean)] = 1.0
+        is_constant = scale <= 10 * resolution * np.abs(mean)
+        scale[is_constant | (scale < SMALLEST_SCALE)] = 1.0
         return mean, scale
+
+    def _mean(self, weights):
+        total, mean = self._total(weights), np.zeros(self.n_features)
+        for _, steps, row_weights in self._weighted_chunks(weights):
+            mean += row_weights @ self._scaled(steps).astype(np.float64) / total
+        return mean
+
+    def _deviation(self, weights, mean, features, unit=1.0):
+        """Return the standard deviation of some features, computed in a unit."""
+        total, variance = self._total(weights), np.zeros_like(mean[features])
+        for _, steps, row_weights in self._weighted_chunks(weights):
+            deviation = self._scaled(steps).astype(np.float64) - mean
+            variance += row_weights @ (deviation[:, features] * unit) ** 2 / total
+        return np.sqrt(variance) / unit
+
+    def _total(self, weights):
+        return self._lengths.sum() if weights is None else weights @ self._lengths
+
+    def _raise_too_large(self, feature):
+        largest = max(
+            (abs(float(steps[at, feature])), rows[at])
+            for rows, steps in self.covered_chunks()
+            for at in [np.abs(steps[:, feature].astype(np.float64)).argmax()]
+        )
+        raise InvalidSequenceError(
+            f"feature {feature} of X is too large to standardise: its variance "
+            f"overflows. X holds {largest[0]:.6g}, of either sign, at "
+            f"{self.describe_place(largest[1], feature)}. Bring it to another unit."
+        )
 
     def are_apart(self) -> bool:
         """Tell whether each sequence begins after the one in front of it ends.

@@ -5,8 +5,8 @@ import pandas as pd
 from sklearn.utils.validation import validate_data
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._layout import warn_of_layout
 
 
 def check_features(estimator, X, sequences, *, reset):
@@ -14,16 +14,18 @@ def check_features(estimator, X, sequences, *, reset):
 
     A 2-D array or frame is univariate sequences, one a row, and counts by its
     columns, as everywhere in scikit-learn. All else counts by features a step,
-    so that lengths may differ between fit and predict. An estimator of
-    univariate sequences takes them in either form, whichever it was fitted on.
+    so that lengths may differ between fit and predict. After a fit on such a
+    table other forms of univariate sequences are fine. After a fit on sequences
+    a table is refused: it is likelier one sequence than many.
 
     Parameters
     ----------
     estimator : estimator instance
-        Gets the attributes when `reset` is True, and a private one,
-        ``_fitted_on_columns``, that tells which of the two counts they are.
+        Gets the attributes when `reset` is True, and private ones:
+        ``_fitted_on_columns`` tells which of the two counts they are, and
+        ``_n_steps_of_lists`` how long nested lists of one length were, or None.
     X : SequenceArray, ndarray, list or DataFrame
-        What the user gave.
+        What the user gave, as `convert_input` returns it.
     sequences : SequenceArray
         The same, as read by `check_sequences`.
     reset : bool
@@ -33,9 +35,15 @@ def check_features(estimator, X, sequences, *, reset):
     Raises
     ------
     InvalidSequenceError
-        If the number of features a step is not that of fit.
+        If the number of features a step is not that of fit, or X is a table and
+        fit saw sequences.
     ValueError
         If the number of columns, or the feature names, are not those of fit.
+
+    Warns
+    -----
+    SequenceLayoutWarning
+        With `reset`, if steps and features look exchanged.
 
     Examples
     --------
@@ -47,49 +55,76 @@ def check_features(estimator, X, sequences, *, reset):
     >>> estimator.n_features_in_
     2
     """
-    on_columns = _counts_by_columns(X)
+    on_columns = counts_by_columns(X)
     if reset:
         estimator._fitted_on_columns = on_columns
-    elif on_columns != estimator._fitted_on_columns:
+        estimator._n_steps_of_lists = _common_length(X)
+        warn_of_layout(X, sequences)
+    elif on_columns and not estimator._fitted_on_columns:
+        _check_not_one_sequence(estimator, X)
+        return
+    elif estimator._fitted_on_columns and not on_columns:
         _check_univariate(estimator, sequences)
         return
     seen = X if on_columns else _stand_in(sequences)
-    if isinstance(seen, (list, tuple)):
-        seen = np.empty((0, len(seen[0])))
     validate_data(estimator, seen, reset=reset, skip_check_array=True)
 
 
-def _counts_by_columns(X):
-    if isinstance(X, SequenceArray):
+def counts_by_columns(X):
+    """Return whether `X` is a table: univariate sequences, one a row.
+
+    Parameters
+    ----------
+    X : SequenceArray, ndarray, list or DataFrame
+        As `convert_input` returns it.
+
+    Returns
+    -------
+    bool
+        False for lists, whatever lengths their sequences happen to have.
+    """
+    if isinstance(X, (SequenceArray, list, tuple, pd.Series)):
         return False
-    if isinstance(X, pd.Series):
-        X = X.to_numpy()
-    if is_list_of_sequences(X):
-        return _is_nested_list(X)
-    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-    return len(shape) == 2
+    return len(X.shape) == 2
 
 
-def _is_nested_list(X):
-    """Tell whether `X` is a table written as lists, as ``array.tolist()`` is."""
-    return (
-        all(isinstance(x, (list, tuple)) and len(x) == len(X[0]) for x in X)
-        and np.ndim(X[0][0]) == 0
+def _common_length(X):
+    """Return the one length of sequences written as lists, as by ``tolist()``."""
+    if not isinstance(X, (list, tuple)):
+        return None
+    are_lists = all(isinstance(x, (list, tuple)) and np.ndim(x[0]) == 0 for x in X)
+    lengths = {len(x) for x in X} if are_lists else ()
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _check_not_one_sequence(estimator, X):
+    """Refuse a table after sequences, unless it is what nested lists were."""
+    # scikit-learn's checks fit on X.tolist(), and predict for X.
+    known = getattr(estimator, "_n_steps_of_lists", None)
+    if X.shape[1] == known:
+        return
+    name, n_features = type(estimator).__name__, estimator.n_features_in_
+    if n_features == 1:
+        raise InvalidSequenceError(
+            f"X is a 2-D array of shape {X.shape}, and {name} was fitted on a list or "
+            "a 3-D array of sequences. If x is one sequence: pass [x]. If its rows are "
+            "sequences, pass the 3-D array X[:, :, np.newaxis]."
+        )
+    raise InvalidSequenceError(
+        f"X has 1 features a step, as a 2-D array of shape {X.shape}, but {name} is "
+        f"expecting {n_features} features as input, in a list or a 3-D array as in "
+        "fit. If x is one sequence: pass [x]."
     )
 
 
 def _check_univariate(estimator, sequences):
-    """One of fit and now counted columns, so both must have one feature a step."""
-    if estimator._fitted_on_columns:
-        expected, fitted_on = 1, "a 2-D array, univariate sequences one a row"
-    else:
-        expected = estimator.n_features_in_
-        fitted_on = f"sequences of {expected} features a step"
-    if sequences.n_features != expected:
+    """Fit counted columns, so that sequences now must have one feature a step."""
+    if sequences.n_features != 1:
         raise InvalidSequenceError(
             f"X has {sequences.n_features} features, but "
-            f"{type(estimator).__name__} is expecting {expected} features as input: "
-            f"it was fitted on {fitted_on}, and X has {sequences.n_features} a step."
+            f"{type(estimator).__name__} is expecting 1 features as input: it was "
+            "fitted on a 2-D array, univariate sequences one a row, and X has "
+            f"{sequences.n_features} a step."
         )
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from sklearn_rnn._exceptions import TargetWarning
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
-from sklearn_rnn.sequences._target_arrays import detached, reading_targets
+from sklearn_rnn.sequences._conversion import plain_arrays
+from sklearn_rnn.sequences._target_arrays import reading_targets
 
 # What others put where there is no target: torch's losses ignore -100.
 FILL_VALUES = (-100, -1)
@@ -39,6 +40,11 @@ class StepValues(NamedTuple):
     def starts(self):
         """First step of each sequence, ndarray of shape (n_sequences,)."""
         return np.cumsum(self.lengths) - self.lengths
+
+    def locate(self, row):
+        """Return the sequence that a row of `values` belongs to, and its step."""
+        sequence = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return sequence, int(row - self.starts[sequence])
 
 
 def check_step_targets(
@@ -85,7 +91,6 @@ def check_step_targets(
     >>> check_step_targets([["a", "b", "b"], ["a"]], X, X).values
     array(['a', 'b', 'b', 'a'], dtype='<U1')
     """
-    y = detached(y)
     texts = _texts(y)
     given = _read(y if texts is None else texts, owner)
     if len(given.lengths) != len(sequences):
@@ -255,7 +260,10 @@ def _as_numbers(values):
         kinds = set(map(type, values.ravel()))
         if not all(t is type(None) or issubclass(t, Real) for t in kinds - {bool}):
             return None
-        return values.astype(np.float64)
+        try:
+            return values.astype(np.float64)
+        except OverflowError:  # an int that the estimator names
+            return None
     return values if values.dtype.kind in "iuf" else None
 
 
@@ -304,8 +312,7 @@ def _read(y, owner):
         return StepValues(values, y.lengths, from_array=False)
     if isinstance(y, pd.Series):
         y = y.to_numpy()
-    if np.ma.isMaskedArray(y):
-        y = np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
+    y = _plain(y, owner)
     if is_list_of_sequences(y):
         return _read_list(y)
     with reading_targets("a target for every step"):
@@ -325,7 +332,7 @@ def _read_list(y):
     arrays = []
     for i, one in enumerate(y):
         with reading_targets("a target for every step", f"y[{i}]"):
-            arrays.append(_as_array(detached(one)))
+            arrays.append(_as_array(one))
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2) or array.shape[1:] != shape:
@@ -346,7 +353,17 @@ def _read_list(y):
     return StepValues(np.concatenate(arrays), lengths, from_array=False)
 
 
+def _plain(y, owner):
+    # Not NaN for what is masked: whole numbers are labels, and stay whole.
+    if np.ma.isMaskedArray(y):
+        return np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
+    if isinstance(y, (list, tuple)):
+        return y  # of which each is read by itself
+    return plain_arrays(y, owner=owner)
+
+
 def _as_array(one):
+    one = _plain(one, "y")
     array = np.asarray(one)
     if array.dtype.kind in "US" and not hasattr(one, "dtype"):
         # NumPy writes numbers among text as text: a missing label would be "nan".

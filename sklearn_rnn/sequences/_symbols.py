@@ -119,6 +119,11 @@ def _rows(X, owner, name):
                 "shape (n_sequences, n_timesteps), or a list of sequences."
                 f"{_one_hot_advice(X, f'{name}.argmax(axis=-1)')}"
             )
+        if X.shape[1:] == (1,) and len(X) > 1 and X.dtype.kind in "biuf":
+            raise InvalidSequenceError(
+                f"{name} has shape {X.shape}. If x is one sequence: pass [x[:, 0]]. If "
+                f"its rows are sequences of one symbol each, pass {name}.tolist()."
+            )
         if X.shape[1:] == (1,) and any(isinstance(row[0], str) for row in X):
             raise InvalidSequenceError(
                 f"{name} has shape {X.shape}: an array of two dimensions is lists of "

@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager
 
+from sklearn_rnn._exceptions import InvalidSequenceError
+
 # What NumPy, pandas, torch and scikit-learn raise where values are of no use.
 UNREADABLE = (TypeError, ValueError, RuntimeError, ArithmeticError)
 
@@ -26,11 +28,8 @@ def reading_targets(wanted, name="y"):
     """
     try:
         yield
+    except InvalidSequenceError:  # names the place already
+        raise
     except UNREADABLE as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{name} cannot be read as {wanted}: {error}") from error
-
-
-def detached(y):
-    """Return a tensor as an array, and all else as it is."""
-    return y.detach().cpu().numpy() if hasattr(y, "detach") else y

@@ -3,13 +3,19 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
+from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._conversion import (
+    convert_input,
+    is_cell,
+    plain_arrays,
+    read_item,
+    read_rows,
+)
 from sklearn_rnn.sequences._coverage import SEQUENCES_A_BLOCK, blocks
 from sklearn_rnn.sequences._row_times import check_dated_rows, warn_of_other_times
 from sklearn_rnn.sequences._step_targets import flat_rows
@@ -337,7 +343,14 @@ def _most_frequent(values, sum_over):
 
 
 def _targets(y, n_rows, last_rows, horizon):
-    y = np.asarray(y)
+    y = plain_arrays(y, owner="make_windows")
+    try:
+        y = np.asarray(y)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InvalidSequenceError(
+            f"y cannot be read as one target, or one row of targets, for each of the "
+            f"{n_rows} rows of X: {error}"
+        ) from error
     if y.ndim not in (1, 2) or len(y) != n_rows:
         raise InvalidSequenceError(
             f"y has shape {y.shape}; it needs one target, or one row of targets, for "
@@ -352,14 +365,37 @@ def _targets(y, n_rows, last_rows, horizon):
 
 
 def _read_series(X):
+    """Return the rows of a series, and the names of its columns or None."""
+    X = convert_input(X, owner="make_windows")
+    _check_one_series(X)
     names = list(X.columns) if hasattr(X, "columns") else [getattr(X, "name", None)]
-    if getattr(X, "ndim", None) == 1 or isinstance(X, pd.Series):
+    if isinstance(X, (list, tuple)) and not is_list_of_sequences(X):
+        X = read_item(X, "X", "make_windows")
+    if getattr(X, "ndim", None) == 1:
         X = np.asarray(X).reshape(-1, 1)
-    elif np.ndim(X) == 1:
-        X = np.reshape(X, (-1, 1))
-    X = check_array(X, ensure_all_finite=False, order="C", input_name="X")
+    X = read_rows(X, owner="make_windows")
     named = len(names) == X.shape[1] and all(isinstance(name, str) for name in names)
     return X, names if named else None
+
+
+def _check_one_series(X):
+    several = None
+    if isinstance(X, SequenceArray):
+        several = f"{len(X)} sequences"
+    elif getattr(X, "ndim", 2) == 3:
+        several = f"an array of shape {X.shape}"
+    elif is_list_of_sequences(X):
+        # Cells may be ragged themselves, which has no shape.
+        is_deep = any(is_list_of_sequences(x) or getattr(x, "ndim", 1) > 1 for x in X)
+        if is_deep or len({len(x) if is_cell(x) else 1 for x in X}) > 1:
+            several = f"a list of {len(X)} recordings"
+    if several is not None:
+        raise InvalidSequenceError(
+            f"X is {several}, and make_windows cuts one series, an array (n_rows, "
+            "n_features). Cut each by itself, and join the lists: [window for x in X "
+            "for window in make_windows(x, n_steps=...)]. SequenceWindower reads a "
+            "table of several series with its group_by=."
+        )
 
 
 def _check_at_least(parameter, value, least):

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import torch
 
+from sklearn_rnn.sequences import difference_type
+
 # Steps are kept on a GPU where they take at most this share of the memory that is
 # free there: what training itself needs grows with batch, length and units.
 SHARE_OF_MEMORY = 0.4
@@ -88,7 +90,10 @@ class StepsOnDevice:
     def __init__(self, sequences, device):
         self.device = torch.device(device)
         self._values = _put(sequences.values, self.device)
-        self._type = torch.from_numpy(np.empty(0, sequences.dtype)).dtype
+        dtype = sequences.dtype
+        if sequences.anchored is not None:
+            dtype = difference_type(dtype)
+        self._type = torch.from_numpy(np.empty(0, dtype)).dtype
         self._center, self._factor, self._anchored = (
             None if numbers is None else torch.tensor(numbers, device=self.device)
             for numbers in (sequences.center, sequences.factor, sequences.anchored)
@@ -116,6 +121,7 @@ class StepsOnDevice:
         if self._center is not None:
             x = (x.to(self._type) - self._center) * self._factor
         if self._anchored is not None:
+            x = x.to(self._type)
             # Padding repeats the last step, so that stands in the last row.
             x[:, :, self._anchored] -= x[-1:, :, self._anchored]
         return x, lengths if chosen.common_length is None else None

@@ -298,5 +298,5 @@ def test_what_has_no_posteriors_is_an_error():
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "sklearn-rnn\[plot\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[plot\]"'):
         PosteriorDisplay(posteriors=[POSTERIORS], symbols=SYMBOLS).plot()

@@ -305,9 +305,9 @@ FORMS = {
 def test_models_of_one_feature_take_new_steps_in_every_form(fit_on, new):
     model, X = univariate(FORMS[fit_on])
     live = StatefulPredictor(model)
-    live.predict(FORMS[new](X[:, :1]))
+    live.predict(FORMS[new](X[:, :2]))
     np.testing.assert_allclose(
-        live.predict(FORMS[new](X[:, 1:4])), model.predict(list(X[:, :4]))
+        live.predict(FORMS[new](X[:, 2:4])), model.predict(list(X[:, :4]))
     )
     last = live.predict(FORMS[new](X[:, 4:]))
     np.testing.assert_allclose(last, model.predict(list(X)))

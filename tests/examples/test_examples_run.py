@@ -573,7 +573,7 @@ def test_an_upbeat_is_written_before_the_first_bar_line():
 def test_midi_without_mido_names_the_extra(monkeypatch):
     example = load("melody_generator")
     monkeypatch.setitem(sys.modules, "mido", None)
-    with pytest.raises(ImportError, match=r"sklearn-rnn\[music\]"):
+    with pytest.raises(ImportError, match=r'-e "\.\[music\]"'):
         example.write_midi("song.mid", {}, "4/4, upbeat 0")
 
 

@@ -317,7 +317,7 @@ def test_labels_that_are_none_say_so(y, message):
     [
         (pd.date_range("2024", periods=3), "y holds datetime64"),
         (pd.to_timedelta([1, 2, 3], unit="D"), "y holds timedelta64.*np.timedelta64"),
-        ([10**400, 1, 2], "y cannot be read as one number per sequence"),
+        ([10**400, 1, 2], r"y\[0\] is an int of 1329 bits, .* too large"),
         ([{}, 1, 2], "y cannot be read as one number per sequence"),
         ([[1, 2], [3, [4]], [5, 6]], "y cannot be read as one number per sequence"),
     ],

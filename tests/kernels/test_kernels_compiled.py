@@ -211,7 +211,7 @@ assert model.kernel_ == "torch"
 try:
     RNNClassifier(kernel="numba", max_epochs=1).fit(X, y)
 except ImportError as error:
-    assert "sklearn-rnn[fast]" in str(error)
+    assert '-e ".[fast]"' in str(error)
 else:
     raise AssertionError
 loaded = pickle.load(open(sys.argv[1], "rb"))

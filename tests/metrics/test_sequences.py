@@ -206,7 +206,7 @@ def test_chrf_of_symbols_that_are_no_strings_is_an_error():
 @pytest.mark.parametrize("metric", [bleu, chrf])
 def test_without_sacrebleu_the_error_names_the_extra(metric, monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
-    with pytest.raises(ImportError, match=r'pip install "sklearn-rnn\[text\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[text\]"'):
         metric(TRUE, PRED)
 
 

@@ -325,7 +325,7 @@ def test_without_tokenizers_the_way_to_it_is_named(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(ImportError, match=re.escape('pip install "sklearn-rnn[text]"')):
+    with pytest.raises(ImportError, match=re.escape('pip install -e ".[text]"')):
         _subwords.import_tokenizers()
     SequenceTokenizer().fit(["words need no such thing"])
 

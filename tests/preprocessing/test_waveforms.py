@@ -270,7 +270,7 @@ def test_without_soundfile_the_way_to_it_is_named(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(ImportError, match=re.escape('install "sklearn-rnn[audio]"')):
+    with pytest.raises(ImportError, match=re.escape('pip install -e ".[audio]"')):
         read(["a.wav"])
     assert len(read([tone(440)])) == 1
 
@@ -358,3 +358,10 @@ def test_floats_on_the_scale_of_integers_beside_integers_are_refused(write):
     assert len(read([loud.astype(np.int16), 2 * tone(440)])) == 2
     # A float file may be louder than full scale.
     assert len(read([tone(440), write("b.wav", 9 * tone(440), subtype="FLOAT")])) == 2
+
+
+@pytest.mark.parametrize("form", [list, np.ma.array])
+def test_a_masked_sample_is_missing_and_not_what_the_mask_hides(form):
+    clips = np.ma.masked_equal(np.array([[0.1, 0.2, 0.3]] * 2), 0.2)
+    with pytest.raises(InvalidSequenceError, match=r"NaN: X\[0\], sample 1"):
+        LogMelSpectrogram(16_000).fit(form(clips))

@@ -1,9 +1,16 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence
 
+from sklearn_rnn import SequenceWindower, make_forecast_frame
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import make_windows, trailing_windows
+from sklearn_rnn.sequences import SequenceArray, make_windows, trailing_windows
 
 
 def series(n_rows=8):
@@ -98,3 +105,94 @@ def test_trailing_windows_never_cross_a_first_row():
     starts, lengths = trailing_windows(first, 3)
     assert starts.tolist() == [0, 0, 0, 1, 4, 5, 5]
     assert lengths.tolist() == [1, 2, 3, 3, 1, 1, 2]
+
+
+LISTS = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pa.table({"a": [1.0, 3.0, 5.0], "b": [2.0, 4.0, 6.0]}),
+        pl.DataFrame(LISTS, schema=["a", "b"], orient="row"),
+        pd.DataFrame(LISTS, columns=["a", "b"], dtype="Float64"),
+        torch.tensor(LISTS, requires_grad=True),
+        [[Decimal(value) for value in row] for row in LISTS],
+        np.array(LISTS, dtype=object),
+        [np.array(row) for row in LISTS],
+    ],
+)
+def test_tables_of_other_libraries_are_cut(X):
+    windows = make_windows(X, n_steps=2)
+    assert windows[1].tolist() == LISTS[1:]
+    assert windows.feature_names == (("a", "b") if hasattr(X, "columns") else None)
+    windower = SequenceWindower(2, history=None)
+    assert windower.fit_transform(X)[2].tolist() == LISTS[1:]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [np.zeros((5, 2)), np.zeros((7, 2))],
+        [np.zeros(5), np.zeros(7)],
+        np.zeros((3, 5, 2)),
+        pd.DataFrame({"a": [pd.Series([1.0, 2.0]), pd.Series([1.0])]}),
+        pack_sequence([torch.zeros(3), torch.zeros(2)]),
+        SequenceArray(np.zeros((4, 1)), [0, 2], [2, 2]),
+        [[[1.0, 2.0], [3.0]], [[4.0]]],
+    ],
+)
+def test_several_recordings_are_cut_one_by_one(X):
+    with pytest.raises(InvalidSequenceError, match="for window in make_windows"):
+        make_windows(X, n_steps=2)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        ({"a": [1.0, 2.0]}, TypeError, r"dict.*pandas\.DataFrame\(X\)"),
+        (pl.DataFrame({"a": [1.0]}).lazy(), TypeError, r"X\.collect\(\)"),
+        (pl.DataFrame({"a": [{"b": 1}] * 3}), TypeError, "unnest"),
+        ((x for x in LISTS), TypeError, r"generator.*list\(X\)"),
+        (None, TypeError, "X is None"),
+        ([1.0, 10**400, 3.0], InvalidSequenceError, "X at step 1 is an int of"),
+        ([[1.0], [10**400], [3.0]], InvalidSequenceError, "row 1, column 0 is an int"),
+        ([1.0, [2.0], 3.0], InvalidSequenceError, "cannot be read"),
+        (["a", "b", "c"], InvalidSequenceError, "cannot be read as .* numbers"),
+        (pd.date_range("2024", periods=4), InvalidSequenceError, "datetime64"),
+    ],
+)
+def test_what_is_no_series_is_named(X, error, message):
+    with pytest.raises(error, match=message):
+        make_windows(X, n_steps=2)
+
+
+def test_targets_are_read_like_series():
+    y = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    assert make_windows(LISTS, y, n_steps=2)[1].tolist() == [3.0]
+    masked = np.ma.masked_equal([1, 2, 3], 3)
+    assert np.isnan(make_windows(LISTS, masked, n_steps=2)[1]).all()
+    with pytest.raises(InvalidSequenceError, match="y cannot be read"):
+        make_windows(LISTS, [[1.0], [1.0, 2.0], [3.0]], n_steps=2)
+
+
+def test_a_masked_value_of_a_table_is_missing():
+    X = np.ma.masked_equal(LISTS, 4.0)
+    assert np.isnan(make_windows(X, n_steps=2)[1][0, 1])
+    assert np.isnan(SequenceWindower(2, history=None).fit_transform(X)[1][1, 1])
+
+
+def test_arrow_tables_are_forecast_frames():
+    table = pa.table({"sales": [3, 5, 4, 6]})
+    X, Y = make_forecast_frame(table, target="sales")
+    assert Y["sales+1"].tolist() == [5, 4, 6]
+    assert X["sales"].tolist() == [3, 5, 4]
+    with pytest.raises(TypeError, match=r"data\.collect\(\)"):
+        make_forecast_frame(pl.DataFrame({"sales": [1, 2]}).lazy())
+
+
+@pytest.mark.parametrize("value", [np.inf, 1e308])
+def test_a_mean_that_is_not_finite_fills_nothing(value):
+    table = pd.DataFrame({"temp": [1.0, value, value, np.nan]})
+    with pytest.raises(InvalidSequenceError, match="'temp' of X holds .* in row 1"):
+        SequenceWindower(2, history=None, missing="mask").fit(table)

@@ -1,0 +1,567 @@
+"""Conversion: what libraries hold sequences in becomes arrays, lists and frames."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence, Set
+from numbers import Number
+from os import PathLike
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._arrays import to_numbers, unmask
+from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._text import check_no_text
+
+
+def convert_input(X, *, owner="the estimator", name="X"):
+    """Return data of any library as an array, list, frame or SequenceArray.
+
+    Only what has one meaning is converted; everything else is an error that
+    names the type and what to pass instead.
+
+    Parameters
+    ----------
+    X : object
+        As the user gave it.
+    owner : str, default="the estimator"
+        Who asks, for the messages.
+    name : str, default="X"
+        What is read, for the messages.
+
+    Returns
+    -------
+    ndarray, list, tuple, DataFrame, Series or SequenceArray
+        Masked values are NaN. Frames whose cells are sequences, and packed
+        sequences, become a SequenceArray; items of a list stay as they are.
+
+    Raises
+    ------
+    TypeError
+        If `X` is of a type that cannot be read without guessing.
+    InvalidSequenceError
+        If cells of a frame are sequences of unequal lengths.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn.sequences import convert_input
+    >>> nested = pd.DataFrame({"x": [[1.0, 2.0], [3.0]], "y": [[5.0, 6.0], [7.0]]})
+    >>> convert_input(nested)
+    SequenceArray(2 sequences of 1 to 2 steps, 2 features: x, y, float64)
+    """
+    if type(X) is np.ndarray and X.dtype.kind in "biuf" and X.ndim:
+        return X
+    if isinstance(X, SequenceArray):
+        return X
+    for convert in (_from_numpy, _from_pandas, _from_torch, _from_polars, _from_arrow):
+        converted = convert(X, owner, name)
+        if converted is not None:
+            return converted
+    _check_container(X, owner, name)
+    if isinstance(X, (list, tuple)):
+        return X
+    if any(hasattr(X, way) for way in ("__array__", "__array_interface__")):
+        return convert_input(_as_array(X, owner, name), owner=owner, name=name)
+    if isinstance(X, Sequence):
+        return list(X)
+    raise TypeError(_unreadable(X, owner, name))
+
+
+def _from_numpy(X, owner, name):
+    if not isinstance(X, (np.ndarray, np.generic)):
+        return None
+    if np.ma.isMaskedArray(X):
+        X = unmask(X)
+    X = np.asarray(X)
+    if X.dtype.names is not None:
+        raise TypeError(
+            f"{name} is a structured array with the fields {list(X.dtype.names)}, and "
+            f"{owner} reads arrays of one type: pass "
+            "numpy.lib.recfunctions.structured_to_unstructured(X), in which fields are "
+            "features."
+        )
+    if X.ndim == 0:
+        if isinstance(X[()], (Number, np.generic, str, bytes)) or X[()] is None:
+            raise InvalidSequenceError(
+                f"Expected 2D array, got scalar array instead: {name} is the single "
+                f"value {X[()]!r}, and {owner} needs sequences."
+            )
+        return convert_input(X[()], owner=owner, name=name)
+    if X.dtype == object and X.ndim == 2 and X.size and is_cell(X.flat[0]):
+        return _from_cells(list(X.T), None, owner, name)
+    return X
+
+
+# Frames: of numbers, or with a sequence in each cell.
+
+
+def _from_pandas(X, owner, name):
+    if isinstance(X, pd.DataFrame):
+        nested = [_holds_cells(X.iloc[:, j]) for j in range(X.shape[1])]
+        if not any(nested):
+            return X
+        _check_all_nested(X.columns, nested, owner, name)
+        columns = [X.iloc[:, j].tolist() for j in range(X.shape[1])]
+        return _from_cells(columns, X.columns, owner, name)
+    if isinstance(X, (pd.Series, pd.Index)):
+        if X.dtype == object or _holds_cells(X):
+            return list(X)
+        return pd.Series(X)
+    if isinstance(X, pd.api.extensions.ExtensionArray):
+        return convert_input(pd.Series(X), owner=owner, name=name)
+    if type(X).__name__ in ("DataFrameGroupBy", "GroupBy") and hasattr(X, "__iter__"):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}, and {owner} takes a list of sequences: "
+            "pass [table for _, table in groups], without the column of the groups."
+        )
+    return None
+
+
+def _holds_cells(column):
+    """Return whether a Series has sequences as its values."""
+    if column.dtype != object and not isinstance(column.dtype, pd.ArrowDtype):
+        return False
+    return len(column) > 0 and is_cell(pd.Series(column).iloc[0])
+
+
+def is_cell(value):
+    """Return whether a value may be a sequence: it has a length, and order."""
+    return (
+        hasattr(value, "__len__")
+        and not isinstance(value, (str, bytes, Mapping, Set))
+        and getattr(value, "ndim", 1) > 0
+    )
+
+
+def _check_all_nested(names, nested, owner, name):
+    if not all(nested):
+        flat, deep = names[nested.index(False)], names[nested.index(True)]
+        raise InvalidSequenceError(
+            f"column {deep!r} of {name} holds a sequence in each cell, and column "
+            f"{flat!r} does not. {owner} reads each row as one sequence: pass "
+            f"{name}[[{deep!r}]], the columns that hold sequences, alone."
+        )
+
+
+def _from_cells(columns, names, owner, name):
+    """Join the cells of each row, one feature each, to one sequence."""
+    sequences = []
+    for i, cells in enumerate(zip(*columns, strict=True)):
+        parts = [_cell(cell, f"{name}, row {i}", owner) for cell in cells]
+        lengths = [len(part) for part in parts]
+        if len(set(lengths)) > 1:
+            raise InvalidSequenceError(
+                f"the cells of row {i} of {name} have {lengths} steps, and the "
+                "features of one sequence have one value per step: bring them to one "
+                "length."
+            )
+        sequences.append(np.concatenate(parts, axis=1))
+    lengths = np.array([len(sequence) for sequence in sequences])
+    if (lengths == 0).any():
+        raise InvalidSequenceError(
+            f"{name}[{int(np.argmin(lengths))}] is an empty sequence; every sequence "
+            "needs at least one step. Leave it out, and its target with it."
+        )
+    widths = [sequence.shape[1] for sequence in sequences]
+    if len(set(widths)) > 1:
+        i = int(np.argmax(np.array(widths) != widths[0]))
+        raise InvalidSequenceError(
+            f"{name}[{i}] has {widths[i]} features a step, but {name}[0] has "
+            f"{widths[0]}: all sequences need the same features."
+        )
+    if names is not None and (
+        len(names) != widths[0] or not all(isinstance(one, str) for one in names)
+    ):
+        names = None
+    starts = np.cumsum(lengths) - lengths
+    return SequenceArray(np.concatenate(sequences), starts, lengths, names)
+
+
+def _cell(cell, place, owner):
+    """Return a cell as an array of shape (n_steps, n_features)."""
+    array = read_item(cell, place, owner)
+    if array.ndim not in (1, 2):
+        raise InvalidSequenceError(
+            f"a cell of {place} has shape {array.shape}; it holds a sequence, an array "
+            "of shape (length,) or (length, n_features)."
+        )
+    return array if array.ndim == 2 else array[:, np.newaxis]
+
+
+def read_item(x, name, owner, place=None):
+    """Return one sequence of a list as an array of real numbers of any shape.
+
+    Parameters
+    ----------
+    x : array-like
+        The sequence.
+    name : str
+        What to call it in messages, such as "X[3]".
+    owner : str
+        Who asks, for the messages.
+    place : callable, default=None
+        From an index, a tuple of int, to words for it; None makes them of `name`.
+
+    Returns
+    -------
+    ndarray
+        Of a boolean, integer or float type.
+
+    Raises
+    ------
+    InvalidSequenceError or TypeError
+        If it is none.
+    """
+    # Most are such arrays, and a list of many short ones would feel more checks.
+    if type(x) is np.ndarray and x.dtype.kind in "if" and x.dtype.itemsize <= 8:
+        return x
+    if isinstance(x, (list, tuple)):
+        array = _as_array(x, owner, name, is_item=True)
+    else:
+        array = _convert_item(x, name, owner)
+    if array.ndim == 0:
+        raise InvalidSequenceError(
+            f"{name} is a single value, and {_WANTED_ITEM}, for {owner}."
+        )
+    if place is None:
+        place = lambda index: _place_in(name, index)  # noqa: E731
+    return to_numbers(unmask(array), owner=owner, place=place)
+
+
+_WANTED_ITEM = "a sequence is an array of shape (length, n_features) or (length,)"
+
+
+def _convert_item(x, name, owner):
+    if isinstance(x, (str, bytes)):
+        raise InvalidSequenceError(
+            f"{name} cannot be read as a sequence of numbers by {owner}: it is a "
+            f"{type(x).__name__}."
+        )
+    try:
+        x = convert_input(x, owner=owner, name=name)
+    except TypeError as error:
+        if "Sparse" in str(error):
+            raise
+        found, way_out = f"of type {type(x).__name__}", ""
+        if x is None:
+            found = "None"
+            way_out = " Leave it out, and its target with it."
+        raise TypeError(
+            f"{name} is {found}, and {_WANTED_ITEM}, for {owner}.{way_out}"
+        ) from error
+    if isinstance(x, SequenceArray):
+        raise InvalidSequenceError(
+            f"{name} holds several sequences, and {_WANTED_ITEM}: pass one list of "
+            "all sequences."
+        )
+    return table_array(x) if hasattr(x, "columns") else _as_array(x, owner, name, True)
+
+
+def table_array(table):
+    """Return a pandas or polars frame as an array of any type."""
+    if not isinstance(table, pd.DataFrame):
+        return table.to_numpy()
+    dtypes = list(table.dtypes)
+    if all(isinstance(dtype, np.dtype) for dtype in dtypes):
+        return table.to_numpy()
+    if all(pd.api.types.is_numeric_dtype(dtype) for dtype in dtypes):
+        return table.to_numpy(dtype=np.float64, na_value=np.nan)
+    return table.to_numpy(dtype=object)
+
+
+def read_rows(X, *, owner, name="X"):
+    """Return an array, a frame or a list of rows as a 2-D array of numbers.
+
+    Parameters
+    ----------
+    X : ndarray, list or DataFrame
+        As `convert_input` returns it.
+    owner : str
+        Who asks, for the messages.
+    name : str, default="X"
+        What is read, for the messages.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_features)
+        C-contiguous, of a boolean, integer or float type; at least one of each.
+
+    Raises
+    ------
+    InvalidSequenceError or TypeError
+        If it is no such table.
+    """
+    if hasattr(X, "columns"):
+        array = table_array(X)
+    elif isinstance(X, (list, tuple)) or (X.dtype == object and X.ndim == 1):
+        array = _stack_rows(X, owner, name)
+    else:
+        array = np.asarray(X)
+    if array.ndim != 2:
+        raise InvalidSequenceError(
+            f"Expected 2D array, got {array.ndim}D array instead: {name} has shape "
+            f"{array.shape}, and {owner} reads a table (n_rows, n_features). Reshape "
+            "your data, with x.reshape(-1, 1) if x has a single feature."
+        )
+    for axis, what in enumerate(("sample(s)", "feature(s)")):
+        if array.shape[axis] == 0:
+            raise InvalidSequenceError(
+                f"Found array with 0 {what} (shape={array.shape}) while a minimum of 1 "
+                f"is required by {owner}."
+            )
+    array = to_numbers(
+        array, owner=owner, place=lambda index: _place_in_table(name, index)
+    )
+    return np.ascontiguousarray(array)
+
+
+def _stack_rows(rows, owner, name):
+    if len(rows) and is_cell(rows[0]):
+        rows = [
+            _as_array(unmask(row), owner, f"{name}[{i}]", True)
+            for i, row in enumerate(rows)
+        ]
+        shapes = [row.shape for row in rows]
+        if len(set(shapes)) > 1:
+            i = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
+            raise InvalidSequenceError(
+                f"{name}[{i}] has shape {shapes[i]}, and {name}[0] has {shapes[0]}: "
+                f"the rows of a table have the same columns, and {owner} reads one "
+                "table."
+            )
+    return _as_array(rows, owner, name, True)
+
+
+def _place_in_table(name, index):
+    return f"{name} at row {index[0]}, column {index[1]}" if index else name
+
+
+def _place_in(name, index):
+    if index is None or len(index) == 0:
+        return name
+    feature = f", feature {index[1]}" if len(index) > 1 else ""
+    return f"{name} at step {index[0]}{feature}"
+
+
+# Other libraries, which are never imported: what they make, they have imported.
+
+
+def _from_torch(X, owner, name):
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    if isinstance(X, torch.nn.utils.rnn.PackedSequence):
+        return _from_packed(X, owner, name, torch)
+    if not isinstance(X, torch.Tensor):
+        return None
+    if X.is_nested:
+        parts = enumerate(X.unbind())
+        return [_tensor_array(x, f"{name}[{i}]", owner, torch) for i, x in parts]
+    return _from_numpy(_tensor_array(X, name, owner, torch), owner, name)
+
+
+def _tensor_array(X, name, owner, torch):
+    if X.layout != torch.strided:
+        raise TypeError(
+            f"Sparse data was passed to {owner}: {name} is a tensor of layout "
+            f"{X.layout}, but dense data is required. Use '.to_dense()'."
+        )
+    if X.device.type == "meta":
+        raise TypeError(
+            f"{name} is a tensor on the device 'meta', which has no values."
+        )
+    X = X.detach().cpu()
+    if X.is_quantized:
+        X = X.dequantize()
+    if X.dtype == torch.bfloat16 or "float8" in str(X.dtype):
+        X = X.float()
+    return X.resolve_conj().resolve_neg().numpy()
+
+
+def _from_packed(X, owner, name, torch):
+    if X.data.ndim not in (1, 2):
+        raise InvalidSequenceError(
+            f"{name} is a PackedSequence whose data have shape {tuple(X.data.shape)}; "
+            "steps are vectors: (n_steps,) or (n_steps, n_features)."
+        )
+    values = _tensor_array(X.data, name, owner, torch)
+    values = values.reshape(len(values), -1)
+    batch_sizes = X.batch_sizes.numpy()
+    n_sequences = int(batch_sizes[0])
+    # Step t of the sequences that are longer than t, the longest sequence first.
+    lengths = (batch_sizes[:, np.newaxis] > np.arange(n_sequences)).sum(axis=0)
+    first = np.cumsum(batch_sizes) - batch_sizes
+    rows = np.concatenate([first[:length] + i for i, length in enumerate(lengths)])
+    starts = np.cumsum(lengths) - lengths
+    if X.unsorted_indices is not None:
+        order = X.unsorted_indices.cpu().numpy()
+        starts, lengths = starts[order], lengths[order]
+    return SequenceArray(values[rows], starts, lengths)
+
+
+def _from_polars(X, owner, name):
+    polars = sys.modules.get("polars")
+    if polars is None:
+        return None
+    if isinstance(X, polars.LazyFrame):
+        raise TypeError(
+            f"{name} is a polars LazyFrame, whose rows are not there yet: pass "
+            f"{name}.collect()."
+        )
+    if isinstance(X, polars.Series):
+        if X.dtype.base_type() in (polars.List, polars.Array):
+            return _polars_cells(X)
+        return pd.Series(X.to_numpy(), name=X.name or None)
+    if not isinstance(X, polars.DataFrame):
+        return None
+    for column, dtype in zip(X.columns, X.dtypes, strict=True):
+        if dtype.base_type() in (polars.Struct, polars.Object):
+            raise TypeError(
+                f"column {column!r} of {name} holds {dtype}, and {owner} reads columns "
+                f"of numbers: a struct becomes columns with {name}.unnest({column!r})."
+            )
+    nested = [dtype.base_type() in (polars.List, polars.Array) for dtype in X.dtypes]
+    if not any(nested):
+        return X
+    _check_all_nested(X.columns, nested, owner, name)
+    columns = [_polars_cells(column) for column in X.get_columns()]
+    return _from_cells(columns, X.columns, owner, name)
+
+
+def _polars_cells(column):
+    return [np.asarray(cell) if cell is not None else None for cell in column]
+
+
+def _from_arrow(X, owner, name):
+    arrow = sys.modules.get("pyarrow")
+    if arrow is None:
+        return None
+    if isinstance(X, (arrow.Table, arrow.RecordBatch)):
+        return convert_input(X.to_pandas(), owner=owner, name=name)
+    if isinstance(X, (arrow.Array, arrow.ChunkedArray)):
+        types = arrow.types
+        are_lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+        if any(is_list(X.type) for is_list in are_lists):
+            return X.to_pylist()
+        return convert_input(X.to_pandas(), owner=owner, name=name)
+    return None
+
+
+# What is refused.
+UNREADABLE = (
+    str,
+    bytes,
+    bytearray,
+    memoryview,
+    Mapping,
+    Set,
+    Iterator,
+    Number,
+    PathLike,
+)
+
+
+def _check_container(X, owner, name):
+    if issparse(X) or (hasattr(X, "toarray") and hasattr(X, "nnz")):
+        raise TypeError(
+            f"Sparse data was passed to {owner}, but dense data is required. Use "
+            "'.toarray()' to convert it to a dense NumPy array."
+        )
+    wrong = (
+        str,
+        bytes,
+        bytearray,
+        memoryview,
+        Mapping,
+        Set,
+        Iterator,
+        Number,
+        PathLike,
+    )
+    if isinstance(X, (str, bytes, PathLike)):
+        check_no_text(X, owner, name)
+    if X is None or isinstance(X, wrong) or _is_view(X):
+        raise TypeError(_unreadable(X, owner, name))
+
+
+def plain_arrays(y, *, owner, name="y"):
+    """Return data without masks and tensors, as arrays; others as they are.
+
+    Parameters
+    ----------
+    y : object
+        As the user gave it.
+    owner : str
+        Who asks, for the messages.
+    name : str, default="y"
+        What is read, for the messages.
+
+    Returns
+    -------
+    object
+        Masked values are NaN, or None where their type has no NaN.
+    """
+    if isinstance(y, (list, tuple)) and any(map(_is_wrapped, y)):
+        return [plain_arrays(one, owner=owner, name=name) for one in y]
+    if not _is_wrapped(y):
+        return y
+    if np.ma.isMaskedArray(y):
+        return unmask(y)
+    return _tensor_array(y, name, owner, sys.modules["torch"])
+
+
+def _is_wrapped(value):
+    torch = sys.modules.get("torch")
+    is_tensor = torch is not None and isinstance(value, torch.Tensor)
+    return np.ma.isMaskedArray(value) or is_tensor
+
+
+def _is_view(X):
+    return isinstance(X, (type({}.keys()), type({}.values()), type({}.items())))
+
+
+def _unreadable(X, owner, name):
+    kind = type(X).__name__
+    way_out = (
+        "Pass a 3-D array (n_sequences, n_timesteps, n_features), or a list with one "
+        "array (length, n_features) for each sequence."
+    )
+    if isinstance(X, str):
+        way_out = (
+            "Numbers are wanted; for texts put a SequenceTokenizer in front, and pass "
+            "a list of strings."
+        )
+    elif isinstance(X, PathLike):
+        way_out = "Load the file first. " + way_out
+    elif _is_view(X) or isinstance(X, Iterator):
+        way_out = f"It can be read only once: pass list({name})."
+        if _is_view(X):
+            way_out = f"Pass list({name})."
+    elif isinstance(X, Mapping):
+        way_out = (
+            f"If its values are sequences, pass list({name}.values()); if they are the "
+            f"columns of a table, pandas.DataFrame({name})."
+        )
+    elif isinstance(X, Set):
+        way_out = "A set has no order: pass a list."
+    elif hasattr(X, "tolist"):
+        way_out = f"Pass {name}.tolist()."
+    article = "None" if X is None else f"of type {kind}"
+    return f"{name} is {article}, which {owner} cannot read as sequences. {way_out}"
+
+
+def _as_array(X, owner, name, is_item=False):
+    """Return an object of another library, or nested lists, as an array."""
+    try:
+        return np.asarray(X)
+    except MemoryError:
+        raise
+    except Exception as error:  # of whatever kind that library raises
+        if is_item:
+            raise InvalidSequenceError(
+                f"{name} cannot be read as a sequence of numbers, an array of shape "
+                f"(length, n_features) or (length,): {error}"
+            ) from error
+        raise TypeError(f"{_unreadable(X, owner, name)} ({error})") from error

@@ -1,0 +1,103 @@
+"""The order of steps and features: a warning where they look exchanged."""
+
+import sys
+import warnings
+
+import numpy as np
+
+from sklearn_rnn._exceptions import SequenceLayoutWarning
+from sklearn_rnn.sequences._container import SequenceArray
+
+# Read as (n_timesteps, n_features). In the order (n, channels, time), which aeon
+# and sktime have, the UEA archive and common recordings are read as
+#
+#     (1, 24) ItalyPowerDemand    (2, 36), (2, 45) Libras      (3, 206) Epilepsy
+#     (4, 65) ERing               (4, 640) AtrialFibrillation  (6, 30) RacketSports
+#     (6, 100) BasicMotions       (6, 1197) Cricket            (9, 128) UCI HAR
+#     (11, 217) PhonemeSpectra    (12, 29) JapaneseVowels      (13, 93) SpokenArabic
+#     (24, 51) NATOPS             (61, 405) Heartbeat          (64, 3000) MotorImagery
+#
+# and sequences in the right order look like
+#
+#     (1, 4) one-to-one           (7, 20) a week of a table    (28, 28) rows of images
+#     (5, 300) word vectors       (10, 64) spectrogram frames  (50, 768) word vectors
+#
+# So shape tells where there are few steps. It does not tell channels from word
+# vectors and spectrograms, whose usual sizes are left out, nor many channels from
+# long sentences: there the values must say it. Zeros and ones are one-hot vectors.
+MANY_FEATURES_OF_ONE_STEP = 10
+FEW_STEPS, MANY_FEATURES, RATIO = 13, 24, 2
+USUAL_SIZES, FEWEST_OF_USUAL_SIZE = {40, 64, 80, 300, 768}, 5
+# Neighbours in time are alike, channels are not: mean square differences between
+# neighbouring features over those between neighbouring steps.
+EXCHANGED, IN_ORDER = 0.1, 4.0
+# Sequences whose values are looked at.
+N_LOOKED_AT = 64
+# Whose frames are not the user's.
+OWN_PACKAGES = ("sklearn_rnn", "sklearn")
+
+
+def warn_of_layout(X, sequences):
+    """Warn if steps and features of an array or a list of arrays look exchanged.
+
+    Parameters
+    ----------
+    X : SequenceArray, ndarray, list or DataFrame
+        As `convert_input` returns it. A container, a table, and frames with names
+        of features say what their features are.
+    sequences : SequenceArray
+        The same, as read by `check_sequences`.
+
+    Warns
+    -----
+    SequenceLayoutWarning
+        If so; names the shape as it was read, and how to exchange them.
+    """
+    if isinstance(X, SequenceArray) or sequences.feature_names is not None:
+        return
+    n_timesteps, n_features = sequences.common_length, sequences.n_features
+    if n_timesteps is None or not _look_exchanged(sequences, n_timesteps, n_features):
+        return
+    is_list = isinstance(X, (list, tuple)) or getattr(X, "ndim", 3) == 1
+    way_out = "[x.T for x in X]" if is_list else "X.transpose(0, 2, 1)"
+    warnings.warn(
+        f"X is read as {len(sequences)} sequences of {n_timesteps} steps and "
+        f"{n_features} features, (n_sequences, n_timesteps, n_features) = "
+        f"({len(sequences)}, {n_timesteps}, {n_features}). If it has the order "
+        f"(n_sequences, n_channels, n_timesteps) of aeon and sktime, pass {way_out}. "
+        "If the order is right, silence this SequenceLayoutWarning by its class.",
+        SequenceLayoutWarning,
+        stacklevel=_depth(),
+    )
+
+
+def _look_exchanged(sequences, n_timesteps, n_features):
+    if n_timesteps == 1:
+        return n_features >= MANY_FEATURES_OF_ONE_STEP
+    if n_features < MANY_FEATURES or n_features <= RATIO * n_timesteps:
+        return False
+    ratio = _ratio_of_differences(sequences)
+    is_usual = n_features in USUAL_SIZES and n_timesteps >= FEWEST_OF_USUAL_SIZE
+    if n_timesteps > FEW_STEPS or is_usual:
+        return ratio < EXCHANGED
+    return ratio < IN_ORDER
+
+
+def _ratio_of_differences(sequences):
+    """Return how much features differ from their neighbours, relative to steps."""
+    chosen = np.unique(np.linspace(0, len(sequences) - 1, N_LOOKED_AT).astype(int))
+    steps = sequences.gather(chosen).astype(np.float64)  # (T, N, F)
+    if ((steps == 0) | (steps == 1)).all():
+        return np.inf
+    steps /= np.abs(steps).max()  # else squares may overflow
+    between_steps = np.mean(np.diff(steps, axis=0) ** 2)
+    between_features = np.mean(np.diff(steps, axis=2) ** 2)
+    return between_features / between_steps if between_steps else np.inf
+
+
+def _depth():
+    """Return the stack level of the user's call."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals["__name__"].split(".")[0] in OWN_PACKAGES:
+        frame, level = frame.f_back, level + 1
+    return level

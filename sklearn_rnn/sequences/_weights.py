@@ -1,0 +1,60 @@
+"""Sample weights: read, and brought to a size that their sums can be computed of."""
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+from sklearn_rnn.sequences._arrays import to_numbers
+from sklearn_rnn.sequences._conversion import plain_arrays
+
+# Only ratios of weights count. Sums of larger ones may overflow, and products of
+# smaller ones underflow.
+LARGE, SMALL = 1e100, 1e-100
+
+
+def check_weights(sample_weight, sequences, *, owner="the estimator"):
+    """Read one weight for each sequence.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_sequences,)
+        As the user gave it.
+    sequences : object
+        Has as many sequences.
+    owner : str, default="the estimator"
+        Who asks, for the messages.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,), float64
+        Finite and not negative; very large or small ones relative to the largest.
+
+    Raises
+    ------
+    ValueError
+        If one is missing, negative or not finite, or there are not as many as
+        sequences.
+    TypeError
+        If one is not a number.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.sequences import check_weights
+    >>> check_weights([1e308, 5e307], [[1.0], [2.0]])
+    array([1. , 0.5])
+    """
+    sample_weight = plain_arrays(sample_weight, owner=owner, name="sample_weight")
+    if not np.isscalar(sample_weight) and np.asarray(sample_weight).dtype == object:
+        sample_weight = to_numbers(
+            np.asarray(sample_weight), owner=owner, place=_place_of_weight
+        )
+    weights = _check_sample_weight(
+        sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
+    )
+    largest = weights.max(initial=0.0)
+    if largest > LARGE or 0 < largest < SMALL:
+        weights = weights / largest
+    return weights
+
+
+def _place_of_weight(index):
+    return f"sample_weight[{index[0]}]" if index else "sample_weight"

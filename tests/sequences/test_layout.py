@@ -1,0 +1,125 @@
+"""Steps and features that look exchanged, and those that do not."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sklearn_rnn import (
+    InvalidSequenceError,
+    LogMelSpectrogram,
+    RNNClassifier,
+    RNNRegressor,
+    RNNSeq2Seq,
+    RNNTranscriber,
+    SequenceLayoutWarning,
+    SequenceScaler,
+    SequenceWindower,
+    SklearnRNNWarning,
+    make_windows,
+)
+from sklearn_rnn.sequences import check_sequences
+
+RNG = np.random.default_rng(0)
+QUICK = {"hidden_size": 2, "max_epochs": 1}
+# (channels, time) of the UEA archive, and of usual recordings.
+EXCHANGED = [
+    (1, 24), (2, 36), (2, 45), (3, 206), (4, 65), (4, 640), (6, 30), (6, 100),
+    (6, 1197), (9, 128), (11, 217), (12, 29), (13, 93),
+]  # fmt: skip
+IN_ORDER = [
+    (1, 4), (7, 20), (28, 28), (5, 300), (10, 64), (50, 768), (20, 12), (100, 6),
+    (16, 128),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", EXCHANGED)
+def test_the_order_of_aeon_and_sktime_warns_in_fit(shape):
+    X = RNG.normal(size=(8, *shape))
+    with pytest.warns(
+        SequenceLayoutWarning, match=r"X\.transpose\(0, 2, 1\)"
+    ) as caught:
+        SequenceScaler().fit(X)
+    assert f"(8, {shape[0]}, {shape[1]})" in str(caught[0].message)
+    assert caught[0].filename == __file__
+    with pytest.warns(SequenceLayoutWarning, match=r"\[x\.T for x in X\]"):
+        SequenceScaler().fit(list(X))
+    with pytest.warns(SequenceLayoutWarning, match="transpose"):
+        SequenceScaler().fit(torch.tensor(X))
+    SequenceScaler().fit(X.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("shape", [(24, 51), (61, 405)])
+def test_many_channels_warn_where_neighbours_are_alike_along_features_only(shape):
+    X = RNG.normal(size=(8, *shape))
+    SequenceScaler().fit(X)
+    with pytest.warns(SequenceLayoutWarning):
+        SequenceScaler().fit(X.cumsum(axis=2))
+    SequenceScaler().fit(X.cumsum(axis=1))
+
+
+@pytest.mark.parametrize("shape", IN_ORDER)
+def test_word_vectors_images_and_spectrograms_do_not_warn(shape):
+    X = RNG.normal(size=(8, *shape))
+    SequenceScaler().fit(X)
+    SequenceScaler().fit(list(X))
+
+
+def test_steps_that_change_slowly_do_not_warn():
+    SequenceScaler().fit(RNG.normal(size=(8, 12, 40)).cumsum(axis=1))
+
+
+def test_one_hot_vectors_do_not_warn():
+    SequenceScaler().fit(np.eye(60)[RNG.integers(60, size=(8, 7))])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y"),
+    [
+        (RNNRegressor(**QUICK), np.arange(8.0)),
+        (RNNClassifier(**QUICK), np.arange(8) % 2),
+        (RNNSeq2Seq(**QUICK), ["ab"] * 8),
+        (RNNTranscriber(**QUICK), ["ab"] * 8),
+        (SequenceWindower(2), None),
+    ],
+)
+def test_every_estimator_warns_once_in_fit_and_never_in_predict(estimator, y):
+    X = RNG.normal(size=(8, 6, 100))
+    with pytest.warns(SequenceLayoutWarning) as caught:
+        estimator.fit(X, y)
+    assert len(caught) == 1
+    predict = getattr(estimator, "predict", getattr(estimator, "transform", None))
+    predict(X)
+
+
+def test_containers_tables_and_named_features_do_not_warn():
+    series = RNG.normal(size=(80, 40))
+    quick_fit = RNNRegressor(**QUICK).fit
+    quick_fit(SequenceWindower(3, history=None).fit_transform(series), series[:, 0])
+    quick_fit(*make_windows(series, series[:, 0], n_steps=3))
+    quick_fit(check_sequences(RNG.normal(size=(8, 3, 200))), np.arange(8.0))
+    quick_fit(RNG.normal(size=(8, 200)), np.arange(8.0))
+    frames = [pd.DataFrame(x).add_prefix("f") for x in RNG.normal(size=(8, 3, 200))]
+    quick_fit(frames, np.arange(8.0))
+    clips = list(RNG.normal(size=(8, 900)))
+    quick_fit(LogMelSpectrogram(16_000).fit_transform(clips), np.arange(8.0))
+
+
+def test_the_warning_is_silenced_by_its_class():
+    assert issubclass(SequenceLayoutWarning, SklearnRNNWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SequenceLayoutWarning)
+        SequenceScaler().fit(RNG.normal(size=(8, 6, 100)))
+
+
+def test_unequal_sequences_in_that_order_are_told_so():
+    X = [RNG.normal(size=(6, n)) for n in (100, 120)]
+    with pytest.raises(
+        InvalidSequenceError, match=r"X\[0\] has 100.*\[x\.T for x in X\]"
+    ):
+        RNNRegressor().fit(X, [0.0, 1.0])
+    with pytest.raises(InvalidSequenceError) as caught:
+        RNNRegressor().fit([np.zeros((6, 2)), np.zeros((5, 3))], [0.0, 1.0])
+    assert "x.T" not in str(caught.value)
