@@ -7,7 +7,7 @@
     └── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
     StopTraining(Exception)                a callback's request to end training
     SklearnRNNWarning(UserWarning)
-    └── WindowHistoryWarning               windows start afresh: no time is known
+    └── WindowHistoryWarning               windows lack rows: no time is known, or a gap
 """
 
 
@@ -45,4 +45,4 @@ class SklearnRNNWarning(UserWarning):
 
 
 class WindowHistoryWarning(SklearnRNNWarning):
-    """A windower without a time index could not attach the training history."""
+    """Windows hold fewer steps than they could, for want of the rows before them."""

@@ -1,6 +1,5 @@
 """backtest: forecasts of the past, made as they would have been made then."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral
@@ -12,13 +11,12 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
 
-from sklearn_rnn._exceptions import WindowHistoryWarning
 from sklearn_rnn.forecasting._frames import (
     predicted_columns,
     quantile_columns,
     refuse_reserved,
 )
-from sklearn_rnn.forecasting._lookback import places_needed
+from sklearn_rnn.forecasting._lookback import places_needed, windows_may_start_afresh
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import freq_of, pair_with_future, take_rows
 
@@ -162,9 +160,7 @@ def backtest(
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
-    with warnings.catch_warnings():
-        # Every forecast has all the rows that a window needs.
-        warnings.simplefilter("ignore", WindowHistoryWarning)
+    with windows_may_start_afresh():
         frames = Parallel(n_jobs=n_jobs)(
             delayed(_forecast_fold)(of_fold, pairs, fold, season, refit)
             for of_fold, fold in zip(models, folds, strict=True)

@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._exceptions import (
-    InvalidSequenceError,
-    SklearnRNNWarning,
-    WindowHistoryWarning,
-)
+from sklearn_rnn._exceptions import InvalidSequenceError, SklearnRNNWarning
 from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
-from sklearn_rnn.forecasting._lookback import places_needed
+from sklearn_rnn.forecasting._lookback import (
+    add_untargeted,
+    places_needed,
+    warn_of_short_windows,
+    windows_may_start_afresh,
+)
 from sklearn_rnn.preprocessing import (
     add_columns,
     as_frame,
     fill_grid,
     frame_column,
+    freq_of,
     parse_ahead,
     parse_targets,
     read_grid,
@@ -58,7 +60,8 @@ def forecast(
     newest : DataFrame or Series
         The newest rows, those of every series down to the last one known. As
         many as a window holds give the model its whole history; fewer do if
-        they follow the training data without a break.
+        they follow the table without a break that `make_forecast_frame` was
+        given, and the model was fitted on the `X` that it made.
     future : DataFrame, default=None
         What is known in advance of the steps to come: a row a step (and
         series), with the times, the columns named ``known=`` in
@@ -99,6 +102,9 @@ def forecast(
     -----
     SklearnRNNWarning
         If values are masked, and a target has none in the newest row.
+    WindowHistoryWarning
+        If a forecast goes by fewer steps than a window holds, though there are
+        earlier rows: it says how many rows to pass.
 
     See Also
     --------
@@ -135,10 +141,7 @@ def forecast(
     refuse_reserved(group_by)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))
     masks = any(windower.missing == "mask" for windower in found)
-    newest = as_frame(newest, OWNER)
-    if masks:
-        newest = fill_grid(newest, **task.reading())
-    grid = read_grid(newest, **task.reading())
+    newest, grid = _read_newest(as_frame(newest, OWNER), model, task, masks)
     last = grid.series.bounds[1:] - 1
     needed = places_needed(newest, grid.series, last, model)
     if masks:
@@ -152,13 +155,23 @@ def forecast(
     X = _with_known(newest, future, ahead, task, grid, times)
     rows = np.sort(grid.series.rows(needed))
     wanted = np.searchsorted(rows, grid.series.rows(last))
-    with warnings.catch_warnings():
-        # X has all the rows that a window needs, wherever there are such.
-        warnings.simplefilter("ignore", WindowHistoryWarning)
-        columns = predicted_columns(
-            model, take_rows(X, rows), wanted, len(task.outputs)
-        )
+    X = take_rows(X, rows)
+    with windows_may_start_afresh():
+        columns = predicted_columns(model, X, wanted, len(task.outputs))
+    warn_of_short_windows(model, X, wanted, grid, needed, task.group_by)
     return _frame(grid, origins, times, task, columns)
+
+
+def _read_newest(newest, model, task, masks):
+    """Read the newest rows, behind those that the model was fitted just before."""
+    grid = read_grid(newest, **task.reading())
+    whole = add_untargeted(newest, grid, model, task)
+    reading = task.reading()
+    if whole is not newest and task.freq is None:
+        reading["freq"] = freq_of(grid.rule, grid.times)  # the index declared it
+    if masks:
+        whole = fill_grid(whole, **reading)
+    return whole, grid if whole is newest else read_grid(whole, **reading)
 
 
 class Task(NamedTuple):

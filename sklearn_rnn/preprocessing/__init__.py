@@ -16,13 +16,16 @@ from sklearn_rnn.preprocessing._log_mel import LogMelSpectrogram
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
 from sklearn_rnn.preprocessing._neighbours import freq_of
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
-from sklearn_rnn.preprocessing._tables import frame_column, times_of_frame
+from sklearn_rnn.preprocessing._seen import reach_the_start, window_lengths
+from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.preprocessing._tables import frame_column, is_polars, times_of_frame
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
-from sklearn_rnn.preprocessing._windower import SequenceWindower
+from sklearn_rnn.preprocessing._windower import NO_TIME, SequenceWindower
 
 __all__ = [
     "CalendarFeatures",
     "LogMelSpectrogram",
+    "NO_TIME",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
@@ -31,16 +34,20 @@ __all__ = [
     "fill_grid",
     "frame_column",
     "freq_of",
+    "is_polars",
     "make_forecast_frame",
     "name_ahead",
     "pair_with_future",
     "parse_ahead",
     "parse_targets",
+    "reach_the_start",
     "read_columns",
     "read_grid",
+    "read_series",
     "read_steps",
     "refuse_breaks",
     "take_rows",
     "times_ahead",
     "times_of_frame",
+    "window_lengths",
 ]

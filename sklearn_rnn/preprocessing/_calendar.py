@@ -21,6 +21,7 @@ from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
 from sklearn_rnn.preprocessing._names import name_ahead
 from sklearn_rnn.preprocessing._neighbours import freq_of, infer_rule, parse_rule
 from sklearn_rnn.preprocessing._tables import is_polars, times_of_frame
+from sklearn_rnn.preprocessing._untargeted import keep_untargeted
 
 # Each feature as a number.
 NUMBERS = {
@@ -426,4 +427,6 @@ def _append(X, columns):
     """Put columns behind those of a frame."""
     if is_polars(X):
         return X.hstack(type(X)(columns)) if columns else X.clone()
-    return pd.concat([X, pd.DataFrame(columns, index=X.index)], axis=1)
+    result = pd.concat([X, pd.DataFrame(columns, index=X.index)], axis=1)
+    keep_untargeted(X, result)
+    return result

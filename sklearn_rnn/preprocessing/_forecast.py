@@ -16,6 +16,7 @@ from sklearn_rnn.preprocessing._grid import (
 )
 from sklearn_rnn.preprocessing._names import name_ahead
 from sklearn_rnn.preprocessing._tables import is_polars
+from sklearn_rnn.preprocessing._untargeted import remember_untargeted
 
 
 def make_forecast_frame(
@@ -89,6 +90,12 @@ def make_forecast_frame(
     backtest : How good such forecasts would have been.
     make_windows : The same for arrays, in one go.
 
+    Notes
+    -----
+    A pandas `X` remembers the rows that are left out, in ``X.attrs``. They have
+    no targets to learn from, but `forecast` needs them: a pipeline fitted on
+    `X` as it is puts them between its training data and newer rows.
+
     Examples
     --------
     >>> import pandas as pd
@@ -116,6 +123,9 @@ def make_forecast_frame(
         group_by=group_by,
         owner="make_forecast_frame",
     )
+    has_targets = np.zeros(len(pairs.data), dtype=bool)
+    has_targets[pairs.grid.series.rows(pairs.places)] = True
+    remember_untargeted(pairs.X, pairs.data, np.flatnonzero(~has_targets))
     return pairs.X, pairs.Y
 
 
