@@ -1,5 +1,6 @@
 """backtest: forecasts of the past, made as they would have been made then."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral
@@ -11,6 +12,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
 
+from sklearn_rnn._exceptions import SklearnRNNWarning
 from sklearn_rnn.forecasting._frames import (
     predicted_columns,
     quantile_columns,
@@ -22,11 +24,21 @@ from sklearn_rnn.preprocessing import freq_of, pair_with_future, take_rows
 
 OWNER = "backtest"
 
-# Rows that a season has, by the time between rows; a step shorter than a day has
-# seasons of a day.
-SEASONS_OF_DAYS = {1: 7, 7: 52}
-SEASONS = {"B": 5, "D": 7, "W": 52, "M": 12, "MS": 12, "ME": 12, "BMS": 12, "BME": 12,
-           "Q": 4, "QS": 4, "QE": 4, "BQS": 4, "BQE": 4}  # fmt: skip
+# Rows that a season has, by the unit of the step between rows; a step shorter than
+# a day has seasons of a day. A year has none but itself.
+SEASONS = {
+    "D": 7,
+    "B": 5,
+    "W": 52,
+    **dict.fromkeys(["SMS", "SME"], 24),
+    **dict.fromkeys(["M", "MS", "ME", "BMS", "BME", "CBMS", "CBME"], 12),
+    **dict.fromkeys(["WOM", "LWOM"], 12),
+    **dict.fromkeys(["Q", "QS", "QE", "BQS", "BQE"], 4),
+    **dict.fromkeys(["Y", "YS", "YE", "BYS", "BYE"], 1),
+}
+
+# How many blocks and series a warning names.
+SHOWN = 3
 
 
 def backtest(
@@ -84,7 +96,8 @@ def backtest(
     season : int, default=None
         Rows a season has, for the seasonal naive forecast. None goes by the
         time between rows: a day of hours or minutes, 7 days, 5 business days,
-        52 weeks, 12 months, 4 quarters, and else 1, the last value.
+        52 weeks, 12 months, 4 quarters, 1 year. Without dates, or with another
+        step, it is 1, the last value, and a warning says so.
     freq : str, offset, Timedelta or number, default=None
         The time between rows; None finds it.
     time : str, default=None
@@ -109,6 +122,13 @@ def backtest(
     ValueError
         If a training row of a splitter comes after its test rows, or no
         training row is left.
+
+    Warns
+    -----
+    SklearnRNNWarning
+        If `season` is None and not known, so that 1 is taken; or if a season is
+        longer than what is known before a block, so that there is no naive
+        forecast to compare with.
 
     See Also
     --------
@@ -154,9 +174,9 @@ def backtest(
             "several series need times, or nobody knows which of their rows came "
             "first: name their column in time=, or make it the index."
         )
-    if season is None:
-        season = season_of(pairs.grid)
+    season = _read_season(season, pairs.grid)
     folds = _read_folds(cv, pairs, stride)
+    _warn_of_long_season(season, folds, pairs)
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
@@ -201,8 +221,8 @@ def season_of(grid):
 
     Returns
     -------
-    int
-        1 where the step is none of those that have a known season.
+    int or None
+        None where no dates are known, or the step has no season that is known.
 
     Examples
     --------
@@ -218,15 +238,77 @@ def season_of(grid):
     if isinstance(step, pd.offsets.Day):
         step = pd.Timedelta(days=step.n)
     if isinstance(step, (pd.Timedelta, pd.offsets.Tick)):
-        days = pd.Timedelta(step) / pd.Timedelta(days=1)
-        steps_a_day = round(1 / days, 6)
-        if days >= 1 or steps_a_day % 1:
-            return SEASONS_OF_DAYS.get(days, 1)
-        return int(steps_a_day)
-    if isinstance(step, pd.offsets.CustomBusinessDay):
-        return int(np.sum(step.calendar.weekmask))
-    unit = getattr(step, "freqstr", "").split("-")[0]
-    return SEASONS.get(unit, 1)
+        step, day = pd.Timedelta(step), pd.Timedelta(days=1)
+        if step < day:
+            return None if day % step else day // step
+        if step % day:
+            return None
+        n, unit = step // day, "D"
+        if n % 7 == 0:
+            n, unit = n // 7, "W"
+    elif isinstance(step, pd.offsets.CustomBusinessDay):
+        return int(np.sum(step.calendar.weekmask)) if step.n == 1 else None
+    elif isinstance(step, pd.offsets.BaseOffset):
+        n, unit = step.n, step.base.freqstr.split("-")[0]
+    else:
+        return None
+    season = SEASONS.get(unit, 0)
+    if season == 1:
+        return 1
+    return season // n if season and season % n == 0 else None
+
+
+def _read_season(season, grid):
+    """Return the rows of a season; say so if it is a guess."""
+    if season is None:
+        season = season_of(grid)
+    if season is not None:
+        return season
+    because = "data has no dates, so the length of a season is not known"
+    if grid.times is not None and grid.times.kind != "numbers":
+        step = freq_of(grid.rule, grid.times)
+        step = getattr(step, "freqstr", step)
+        because = f"rows that are {step} apart have no season that is known"
+    warnings.warn(
+        f"{because}: 'naive' is the last value (season=1), and the mase, naive_mae, "
+        "naive_rmse and skill of score_forecasts go by it. Give the number of rows "
+        "that a season has, for example season=24 for hours of a day; or season=1 if "
+        "you mean the last value.",
+        SklearnRNNWarning,
+        stacklevel=3,
+    )
+    return 1
+
+
+def _warn_of_long_season(season, folds, pairs):
+    """Tell that there is no season before some blocks to compare with."""
+    series = pairs.grid.series
+    lacking = {}
+    for i, fold in enumerate(folds):
+        n_known = np.add.reduceat(fold.is_known.astype(int), series.bounds[:-1])
+        which = np.unique(np.cumsum(series.first)[pairs.places[fold.test]] - 1)
+        short = which[n_known[which] <= season]
+        if len(short):
+            lacking[i] = short
+    if not lacking:
+        return
+    where = f"block(s) {_some(lacking)} of {len(folds)}"
+    if series.labels is not None:
+        short = np.unique(np.concatenate(list(lacking.values())))
+        where += f" in the series {_some(map(repr, series.labels[short]))}"
+    warnings.warn(
+        f"what is known before {where} is no longer than a season of {season} rows: "
+        "'scale', and 'naive' where it looks further back, are NaN there, and "
+        "score_forecasts leaves these forecasts out of mase, naive_mae, naive_rmse "
+        "and skill. Give a shorter season=, more data or fewer blocks.",
+        SklearnRNNWarning,
+        stacklevel=3,
+    )
+
+
+def _some(names):
+    names = [str(name) for name in names]
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _read_folds(cv, pairs, stride):

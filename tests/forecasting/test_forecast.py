@@ -321,7 +321,7 @@ def test_folds_remember_nothing():
     expected = model.predict(plain)
     plain.attrs = {}
     np.testing.assert_array_equal(model.predict(plain), expected)
-    options = {"target": "temp", "horizon": 2, "cv": 2}
+    options = {"target": "temp", "horizon": 2, "cv": 2, "season": 3}
     without = X.copy()
     without.attrs = {}
     pd.testing.assert_frame_equal(
