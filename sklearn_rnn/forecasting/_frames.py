@@ -112,11 +112,13 @@ def refuse_reserved(group_by):
     ValueError
         If a forecast frame would have two columns of that name.
     """
-    if group_by in COLUMNS or quantile_columns([group_by]):
-        raise ValueError(
-            f"group_by={group_by!r} is a column of its own in a table of forecasts: "
-            "rename it in the data."
-        )
+    names = group_by if isinstance(group_by, (list, tuple)) else [group_by]
+    for name in names:
+        if isinstance(name, str) and (name in COLUMNS or quantile_columns([name])):
+            raise ValueError(
+                f"group_by={name!r} is a column of its own in a table of forecasts: "
+                "rename it in the data."
+            )
 
 
 def check_frame(forecasts, wanted, owner):

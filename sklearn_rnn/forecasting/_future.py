@@ -148,7 +148,7 @@ def forecast(
         _warn_of_missing(newest, grid, task)
     else:
         refuse_breaks(grid, needed)
-    ahead = _known_ahead(model, newest)
+    ahead = _known_ahead(model, newest, task)
     n_steps = max(step for _, step in [*task.outputs, *ahead.values()])
     origins = grid.labels_of(grid.series.rows(last))
     times = _times_to_come(grid, origins, n_steps)
@@ -280,14 +280,16 @@ def _times_to_come(grid, origins, n_steps):
     return [times_ahead(grid.rule, grid.times, label, n_steps) for label in origins]
 
 
-def _known_ahead(model, newest):
+def _known_ahead(model, newest, task):
     """Find the features that hold what is known in advance: column and step."""
     have = set(newest.columns)
+    # What is forecast is not known: "temp+1" is a column of its own, that newest lacks.
+    sources = have - {name for name, _ in task.outputs}
     parsed = {name: parse_ahead(name) for name in getattr(model, FEATURES, [])}
     return {
         name: found
         for name, found in parsed.items()
-        if name not in have and found is not None and found[0] in have
+        if name not in have and found is not None and found[0] in sources
     }
 
 

@@ -18,7 +18,11 @@ from sklearn.utils.validation import (
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
-from sklearn_rnn.preprocessing._names import name_ahead
+from sklearn_rnn.preprocessing._names import (
+    check_names,
+    check_unique_names,
+    name_ahead,
+)
 from sklearn_rnn.preprocessing._neighbours import freq_of, infer_rule, parse_rule
 from sklearn_rnn.preprocessing._tables import is_polars, times_of_frame
 from sklearn_rnn.preprocessing._untargeted import keep_untargeted
@@ -178,7 +182,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         ------
         InvalidSequenceError
             If the rows have no times, one is missing, or their step is asked
-            for and there is none.
+            for and there is none; or a column's name is no string.
         TypeError
             If X is no frame.
         ValueError
@@ -373,6 +377,8 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
 
 def _require_frame(X):
     if isinstance(X, pd.DataFrame) or (is_polars(X) and len(X.shape) == 2):
+        check_unique_names(X)
+        check_names(X, "CalendarFeatures")
         return
     raise TypeError(
         "CalendarFeatures needs a pandas or polars DataFrame, because an array has no "

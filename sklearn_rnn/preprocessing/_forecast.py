@@ -14,7 +14,11 @@ from sklearn_rnn.preprocessing._grid import (
     refuse_breaks,
     refuse_missing,
 )
-from sklearn_rnn.preprocessing._names import name_ahead
+from sklearn_rnn.preprocessing._names import (
+    check_names,
+    check_unique_names,
+    name_ahead,
+)
 from sklearn_rnn.preprocessing._tables import is_polars
 from sklearn_rnn.preprocessing._untargeted import remember_untargeted
 
@@ -79,7 +83,8 @@ def make_forecast_frame(
         If times are missing, out of order or twice the same, a target has no
         value, or the table has no more rows than `horizon`.
     ValueError
-        If there is no such column, or `horizon` is less than 1.
+        If there is no such column, a column's name is no string or stands there
+        twice, or `horizon` is less than 1.
     TypeError
         If `data` is neither a frame nor a Series.
 
@@ -199,7 +204,7 @@ def pair_with_future(
     return FuturePairs(X, Y, data, grid, places, outputs)
 
 
-def as_frame(data, owner):
+def as_frame(data, owner, *, any_names=False):
     """Return a frame for a frame or a Series.
 
     Parameters
@@ -208,6 +213,8 @@ def as_frame(data, owner):
         As the user gave it.
     owner : str
         Who asks, for the message.
+    any_names : bool, default=False
+        Whether columns may have names that are no strings.
 
     Returns
     -------
@@ -216,18 +223,18 @@ def as_frame(data, owner):
 
     Raises
     ------
-    ValueError
-        If two columns have one name.
+    InvalidSequenceError
+        If two columns have one name, or a name is no string.
     TypeError
         If it is something else.
     """
     if isinstance(data, pd.Series) or (is_polars(data) and len(data.shape) == 1):
-        name = data.name or "value"
-        return data.to_frame(name)
-    if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
-        twice = data.columns[data.columns.duplicated()][0]
-        raise ValueError(f"the table has two columns {twice!r}: rename or drop one.")
+        name = "value" if data.name in (None, "") else data.name
+        return as_frame(data.to_frame(name), owner, any_names=any_names)
     if isinstance(data, pd.DataFrame) or is_polars(data):
+        check_unique_names(data)
+        if not any_names:
+            check_names(data, owner)
         return data
     raise TypeError(
         f"{owner} needs a pandas or polars DataFrame or Series, got "
@@ -259,10 +266,13 @@ def read_columns(data, wanted, parameter):
     names = list(data.columns)
     if wanted is None and len(names) == 1:
         return names
-    wanted_names = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
-    if len(set(wanted_names)) < len(wanted_names):
+    several = isinstance(wanted, (list, tuple, np.ndarray, pd.Index))
+    wanted_names = list(wanted) if several else [wanted]
+    unknown = [
+        name for name in wanted_names if not isinstance(name, str) or name not in names
+    ]
+    if not unknown and len(set(wanted_names)) < len(wanted_names):
         raise ValueError(f"{parameter}={wanted!r} names a column twice.")
-    unknown = [name for name in wanted_names if name not in names]
     if unknown or not wanted_names:
         raise ValueError(
             f"{parameter}={wanted!r} names no column of the table; its columns are "

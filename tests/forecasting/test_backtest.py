@@ -677,3 +677,9 @@ def test_a_name_of_the_result_cannot_tell_series_apart(name):
     columns = {"time": "time", "group_by": name}
     with pytest.raises(ValueError, match=name):
         backtest(make_model(windower=columns), table, "temp", 2, cv=2, **columns)
+
+
+def test_several_columns_of_series_are_no_bare_error():
+    names = ["station", "kind"]
+    with pytest.raises(ValueError, match="group_by="):
+        backtest(Ridge(), make_table(), "temp", group_by=names)
