@@ -1,7 +1,7 @@
 """backtest: forecasts of the past, made as they would have been made then."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from pandas.api.types import is_list_like
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
 
 from sklearn_rnn._exceptions import SklearnRNNWarning
 from sklearn_rnn.forecasting._frames import (
@@ -82,8 +82,9 @@ def backtest(
     cv : int, splitter or iterable, default=5
         Where blocks begin and end. An int is that many blocks of
         `TimeBlockSplit`; a splitter, such as ``TimeSeriesSplit``, gets the rows
-        of `make_forecast_frame`. Each test block comes after its training
-        rows.
+        of `make_forecast_frame`. An iterable gives pairs of training and test
+        rows, as numbers or masks of the rows of its ``X``. Each test block
+        comes after its training rows.
     refit : bool, default=True
         Whether to fit anew for every block; False fits for the first alone.
     stride : int, default=1
@@ -120,8 +121,8 @@ def backtest(
     Raises
     ------
     ValueError
-        If a training row of a splitter comes after its test rows, or no
-        training row is left.
+        If a training row of a splitter comes after its test rows, no training
+        row is left, or a row that a splitter names has no targets.
 
     Warns
     -----
@@ -316,18 +317,10 @@ def _read_folds(cv, pairs, stride):
     moments = np.asarray(pairs.grid.series.moments())
     furthest = max(k for _, k in pairs.outputs)
     now, reach = moments[pairs.places], moments[pairs.places + furthest]
-    groups = None
-    if isinstance(cv, Integral):
-        cv, groups = TimeBlockSplit(cv, gap=furthest - 1), now
-    elif not hasattr(cv, "split") and not isinstance(cv, Iterable):
-        raise ValueError(
-            f"cv must be an int, a splitter, or pairs of training and test rows, got "
-            f"{cv!r}."
-        )
     folds = []
-    splits = check_cv(cv).split(pairs.X, pairs.Y, groups)
-    for i, (train, test) in enumerate(splits):
-        train, test = _sorted_rows(train, i), _sorted_rows(test, i)
+    for i, (train, test) in enumerate(_splits(cv, pairs, now, furthest)):
+        train = _read_rows(train, "training", i, pairs)
+        test = _read_rows(test, "test", i, pairs)
         begin = now[test].min()
         if now[train].max() >= begin:
             raise ValueError(
@@ -347,14 +340,57 @@ def _read_folds(cv, pairs, stride):
     return folds
 
 
-def _sorted_rows(rows, block):
-    rows = np.asarray(rows)
-    if len(rows) == 0 or rows.dtype.kind not in "iu":
+def _splits(cv, pairs, now, furthest):
+    """Return the pairs of training and test rows that a splitter chooses."""
+    splits = cv
+    if isinstance(cv, Integral):
+        splits = TimeBlockSplit(cv, gap=furthest - 1).split(pairs.X, groups=now)
+    elif isinstance(cv, (type, str)) or not (hasattr(cv, "split") or is_list_like(cv)):
         raise ValueError(
-            f"block {block} of cv has {len(rows)} training or test rows of type "
-            f"{rows.dtype}: give row numbers, at least one of each."
+            f"cv must be an int, a splitter, or pairs of training and test rows, got "
+            f"{cv!r}."
         )
-    return np.sort(rows)
+    elif hasattr(cv, "split"):
+        splits = cv.split(pairs.X, pairs.Y)
+    splits = list(splits) if is_list_like(splits) else []
+    if not splits:
+        raise ValueError(f"cv={cv!r} gives no block to forecast.")
+    for split in splits:
+        if not isinstance(split, (tuple, list)) or len(split) != 2:
+            raise ValueError(
+                "cv must be an int, a splitter, or pairs of training and test rows, "
+                f"such as [(train, test)], and one of them is {split!r}."
+            )
+    return splits
+
+
+def _read_rows(rows, what, block, pairs):
+    """Return rows of X that a splitter chose, in order."""
+    rows, n_rows = np.asarray(rows), len(pairs.X)
+    where = f"the {what} rows of block {block} of cv"
+    if rows.dtype == bool and rows.shape == (n_rows,):
+        rows = np.flatnonzero(rows)
+    if rows.ndim == 1 and len(rows) == 0:
+        raise ValueError(f"{where} are none: give at least one.")
+    if rows.ndim != 1 or rows.dtype.kind not in "iu":
+        raise ValueError(
+            f"{where} are {rows.dtype} of shape {rows.shape}: give row numbers, or a "
+            f"mask of {n_rows} bools."
+        )
+    rows = np.sort(rows)
+    outside = rows[(rows < 0) | (rows >= n_rows)]
+    if len(outside):
+        raise ValueError(
+            f"{where} include {len(outside)} that are none of the {n_rows} rows with a "
+            f"target, which count from 0: {outside[0]} to {outside[-1]}. The table has "
+            f"{len(pairs.data)} rows, and the last {pairs.outputs[-1][1]} of a series "
+            "have no target yet. Pass the splitter itself as cv, or split the X of "
+            "make_forecast_frame."
+        )
+    twice = rows[1:][rows[1:] == rows[:-1]]
+    if len(twice):
+        raise ValueError(f"{where} name row {twice[0]} twice: name each once.")
+    return rows.astype(np.intp)
 
 
 def _training_rows(pairs, rows):

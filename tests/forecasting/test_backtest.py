@@ -16,6 +16,7 @@ from sklearn.model_selection import (
     GridSearchCV,
     KFold,
     LeaveOneOut,
+    PredefinedSplit,
     ShuffleSplit,
     TimeSeriesSplit,
 )
@@ -683,3 +684,81 @@ def test_several_columns_of_series_are_no_bare_error():
     names = ["station", "kind"]
     with pytest.raises(ValueError, match="group_by="):
         backtest(Ridge(), make_table(), "temp", group_by=names)
+
+
+# Rows that a splitter names.
+
+ROWS = np.arange(118)  # those of make_table() with a target two steps ahead
+
+
+def mask(begin, end, n_rows=118):
+    rows = np.arange(n_rows)
+    return (rows >= begin) & (rows < end)
+
+
+@pytest.mark.parametrize(
+    "cv",
+    [
+        [(mask(0, 60), mask(60, 90))],
+        [(list(range(60)), list(range(60, 90)))],
+        [(range(60), range(60, 90))],
+        [[pd.Series(ROWS[:60]), pd.Index(ROWS[60:90])]],
+        [(ROWS[:60][::-1], ROWS[60:90][::-1])],
+        ((ROWS[:60], ROWS[60:90]) for _ in range(1)),
+        [(ROWS[:60].astype(np.uint8), ROWS[60:90].astype(np.uint8))],
+    ],
+    ids=["masks", "lists", "ranges", "pandas", "backwards", "generator", "uint8"],
+)
+def test_rows_may_be_named_in_many_ways(cv):
+    options = {"target": "temp", "horizon": 2, "season": 3}
+    expected = backtest(Ridge(), make_table(), cv=[(ROWS[:60], ROWS[60:90])], **options)
+    found = backtest(Ridge(), make_table(), cv=cv, **options)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "splitter", [TimeSeriesSplit(3), TimeBlockSplit(3)], ids=["series", "block"]
+)
+def test_rows_past_the_last_target_are_named(splitter):
+    cv = list(splitter.split(make_table()))
+    message = (
+        r"test rows of block 2 of cv include 2 .* 118 rows with a target.*: 118 to 119"
+        r".* 120 rows, and the last 2 .* Pass the splitter itself"
+    )
+    with pytest.raises(ValueError, match=message):
+        backtest(Ridge(), make_table(), "temp", 2, cv=cv)
+
+
+@pytest.mark.parametrize(
+    "cv, message",
+    [
+        (PredefinedSplit([-1] * 60 + [0] * 60), "block 0 .* include 2 .* 118 to 119"),
+        ([(ROWS[:60], [-3, -2, -1])], "test rows of block 0 .* include 3 .*: -3 to -1"),
+        ([([-118, -117], [40])], "training rows of block 0 .* include 2"),
+        ([(ROWS[:60], [10**6])], "include 1"),
+        ([(ROWS[:60], [2**63])], "include 1"),
+        ([(ROWS[:60], [10**30])], "are object of shape"),
+        ([(mask(0, 60, 120), mask(60, 120, 120))], "a mask of 118 bools"),
+        ([(ROWS[:60], [])], "test rows of block 0 of cv are none"),
+        ([(ROWS[:60], ROWS[60:]), ([], ROWS[60:])], "training rows of block 1 .* none"),
+        ([(ROWS[:60] / 1, ROWS[60:])], "are float64"),
+        ([(ROWS[:60], [60, 60, 61])], "name row 60 twice"),
+        ([([1, 1, 2], [60])], "name row 1 twice"),
+        ([(ROWS[:60].reshape(2, 30), ROWS[60:])], r"shape \(2, 30\)"),
+        ([(HOURS[:60], HOURS[60:90])], "are datetime64"),
+        ([(slice(60), slice(60, 90))], "are object of shape"),
+        ([(None, ROWS[60:])], "give row numbers"),
+        ([("a", "b")], "give row numbers"),
+        ([1, 2, 3], "one of them is 1"),
+        ([(ROWS[:9], ROWS[9:20], ROWS[20:])], "one of them is"),
+        ((ROWS[:60], ROWS[60:]), "one of them is"),
+        (np.arange(4), "one of them is"),
+        ([], "gives no block"),
+        (TimeSeriesSplit, "cv must be an int, a splitter"),
+        (10**12, "too few"),
+    ],
+    ids=str,
+)
+def test_rows_that_are_none_are_refused(cv, message):
+    with pytest.raises(ValueError, match=message):
+        backtest(Ridge(), make_table(), "temp", 2, cv=cv)
