@@ -178,6 +178,7 @@ def backtest(
     season = _read_season(season, pairs.grid)
     folds = _read_folds(cv, pairs, stride)
     _warn_of_long_season(season, folds, pairs)
+    season = min(season, len(pairs.data))  # beyond, nothing overflows
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
@@ -264,7 +265,7 @@ def _read_season(season, grid):
     if season is None:
         season = season_of(grid)
     if season is not None:
-        return season
+        return int(season)
     because = "data has no dates, so the length of a season is not known"
     if grid.times is not None and grid.times.kind != "numbers":
         step = freq_of(grid.rule, grid.times)

@@ -343,15 +343,20 @@ def _read_future(future, names, task, grid, times):
                 f"future has no column {name!r}, which the model was fitted to know in "
                 f"advance; its columns are {list(future.columns)}."
             )
-    known_times = None
-    if grid.times is not None:
-        known_times = times_of_frame(future, task.time, "future")
-        kind = "no times" if known_times is None else known_times.kind
-        if kind != grid.times.kind:
-            raise InvalidSequenceError(
-                f"the times of future are {kind}, and those of newest "
-                f"{grid.times.kind}: give both tables the same."
-            )
+    known_times = times_of_frame(future, task.time, "future")
+    kind = "no times" if known_times is None else known_times.kind
+    if grid.times is None:
+        # Numbers only count the rows, as those of newest do.
+        same = kind in ("no times", "numbers")
+        known_times = None
+    else:
+        same = kind == grid.times.kind
+    if not same:
+        of_newest = "no times" if grid.times is None else grid.times.kind
+        raise InvalidSequenceError(
+            f"the times of future are {kind}, and those of newest {of_newest}: give "
+            "both tables the same."
+        )
     groups = np.zeros(len(future), dtype=int)
     labels = [0]
     if task.group_by is not None:
@@ -376,6 +381,12 @@ def _read_future(future, names, task, grid, times):
 def _find_times(known_times, rows, wanted, label, task):
     """Find the rows of some times; without times, rows stand in their order."""
     if known_times is None:
+        if len(rows) > len(wanted):
+            raise InvalidSequenceError(
+                f"future has {len(rows)} rows{_of_series(label, task)}, the model "
+                f"needs those of the {len(wanted)} steps to come, and without times "
+                f"it cannot tell which these are: pass {len(wanted)} rows."
+            )
         places = np.arange(len(wanted))
         places[len(rows) :] = -1
     else:

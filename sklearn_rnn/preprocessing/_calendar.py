@@ -17,7 +17,12 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
+from sklearn_rnn.preprocessing._ahead import (
+    MAX_STEPS,
+    list_steps,
+    refuse_irregular,
+    shift_times,
+)
 from sklearn_rnn.preprocessing._names import (
     check_names,
     check_unique_names,
@@ -310,9 +315,9 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
                     f"{', '.join(NUMBERS)}."
                 )
         ahead = self.ahead
-        steps = [ahead] if isinstance(ahead, Integral) else list(ahead)
+        steps = [ahead] if isinstance(ahead, Integral) else list_steps(ahead)
         whole = [isinstance(k, Integral) and not isinstance(k, bool) for k in steps]
-        if not all(whole) or min(steps, default=0) < 0:
+        if not all(whole) or min(steps, default=0) < 0 or len(steps) > MAX_STEPS:
             raise ValueError(
                 "ahead must be an int of at least 0, or a list of such steps, got "
                 f"{ahead!r}."

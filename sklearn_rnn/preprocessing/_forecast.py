@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._ahead import MAX_STEPS, list_steps
 from sklearn_rnn.preprocessing._grid import (
     Grid,
     fill_grid,
@@ -297,12 +298,13 @@ def read_steps(horizon):
     Raises
     ------
     ValueError
-        If they are not whole numbers from 1, each once and in order.
+        If they are not whole numbers from 1, each once and in order, or one is
+        above a million.
     """
     steps = horizon
     if isinstance(horizon, (int, np.integer)) and not isinstance(horizon, bool):
-        steps = range(1, horizon + 1)
-    steps = list(steps) if np.ndim(steps) == 1 else []
+        steps = range(1, int(horizon) + 1)
+    steps = list_steps(steps)
     whole = [
         isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 1
         for k in steps
@@ -311,6 +313,11 @@ def read_steps(horizon):
         raise ValueError(
             "horizon must be an int of at least 1, or a list of such steps in "
             f"order, got {horizon!r}."
+        )
+    if steps[-1] > MAX_STEPS:
+        raise ValueError(
+            f"horizon={horizon!r} reaches more than {MAX_STEPS} steps ahead, which is "
+            "the most: make the steps longer, for example with df.resample()."
         )
     return [int(k) for k in steps]
 

@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import times_ahead
+from sklearn_rnn.preprocessing._ahead import check_reach, times_ahead
 from sklearn_rnn.preprocessing._neighbours import (
     CalendarStep,
     FixedStep,
@@ -145,7 +145,7 @@ def refuse_breaks(grid, needed=None):
     if isinstance(step, (timedelta, pd.offsets.BaseOffset)):
         step, offset = to_offset(step).freqstr, to_offset(step)
         periods = isinstance(grid.times.labels, pd.PeriodIndex)
-        if not periods and to_offset(step) == offset:  # not of a week of its own
+        if not periods and _is_written(offset, step):  # not of a week of its own
             fill = f"df.asfreq({step!r})"
     raise InvalidSequenceError(
         f"the table has {len(breaks)} break(s) in time, steps other than {step}: "
@@ -154,6 +154,14 @@ def refuse_breaks(grid, needed=None):
         "or, if a row is the step that you mean, number the rows with "
         "df.reset_index(drop=True)."
     )
+
+
+def _is_written(offset, written):
+    """Return whether pandas reads an offset back as it writes it."""
+    try:
+        return to_offset(written) == offset
+    except ValueError:  # of pd.DateOffset(months=1), say
+        return False
 
 
 def _describe_break(grid, place):
@@ -226,8 +234,10 @@ def _grid_of_series(grid, rows):
     labels = grid.times.labels[rows]
     _refuse_endless(grid, labels)
     rule = grid.rule
+    if isinstance(rule, CalendarStep):
+        check_reach(rule, grid.times, labels[0].tz_localize(None), 1)
     if labels.dtype.kind == "f":
-        whole = _grid_of_floats(labels, rule.step)
+        whole = _grid_of_floats(labels, float(rule.step))
     elif isinstance(rule, CalendarStep) and rule.offset.is_on_offset(labels[0]):
         whole = pd.date_range(labels[0], labels[-1], freq=rule.offset, name=labels.name)
     else:

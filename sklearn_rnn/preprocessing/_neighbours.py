@@ -64,7 +64,7 @@ class CalendarStep(NamedTuple):
         """Tell for each pair of times whether they are neighbours."""
         # One by one: pandas warns when it cannot add an offset to a whole index.
         dates = pd.DatetimeIndex(wall_clock(earlier, self.time_zone))
-        expected = pd.DatetimeIndex([date + self.offset for date in dates])
+        expected = pd.DatetimeIndex([_following(date, self.offset) for date in dates])
         return expected.to_numpy() == wall_clock(later, self.time_zone)
 
     @property
@@ -105,7 +105,9 @@ def parse_rule(freq, times):
         If such a step does not fit such times, or is not positive.
     """
     numeric = times.ticks.dtype.kind in "iuf" and times.kind == "numbers"
-    if numeric != isinstance(freq, Real):
+    # np.timedelta64 counts as a number to Python.
+    is_number = isinstance(freq, Real) and not isinstance(freq, np.timedelta64)
+    if numeric != is_number or (is_number and not abs(freq) < np.inf):
         wanted = "a number" if numeric else "an offset such as 'h', or a Timedelta"
         raise InvalidSequenceError(
             f"freq={freq!r} does not fit the times of X, which are {times.kind}: give "
@@ -114,7 +116,7 @@ def parse_rule(freq, times):
     if times.kind.startswith("periods"):
         rule = _step_of_periods(freq, times)
     elif numeric:
-        rule = FixedStep(freq)
+        rule = FixedStep(float(freq) if times.ticks.dtype.kind == "f" else freq)
     else:
         rule = _step_of_dates(freq, times)
     step = rule.offset.n if isinstance(rule, CalendarStep) else rule.step
@@ -218,17 +220,39 @@ def _step_of_periods(freq, times):
     start = pd.Period(ordinal=0, freq=times.labels.freq)
     try:
         return FixedStep((start + to_offset(freq)).ordinal)
-    except ValueError as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InvalidSequenceError(
             f"freq={freq!r} does not fit the times of X, which are {times.kind}: "
             f"{error}"
         ) from error
 
 
+def _following(date, offset):
+    """Return the date one step later, or NaT past the last that there is."""
+    try:
+        return date + offset
+    except (OverflowError, ValueError):
+        return pd.NaT
+
+
 def _step_of_dates(freq, times):
-    if isinstance(freq, (str, pd.offsets.BaseOffset)):
-        return _step_of_offset(to_offset(freq), times)
-    return FixedStep(pd.Timedelta(freq).to_timedelta64())
+    try:
+        if isinstance(freq, (str, pd.offsets.BaseOffset)):
+            return _step_of_offset(to_offset(freq), times)
+        step = pd.Timedelta(freq)
+    except InvalidSequenceError:
+        raise
+    except (OverflowError, TypeError, ValueError) as error:
+        raise InvalidSequenceError(
+            f"freq={freq!r} is no time between rows: {error}. Give an offset such as "
+            "'h' or 'MS', or a Timedelta."
+        ) from error
+    if pd.isna(step):
+        raise InvalidSequenceError(
+            f"freq={freq!r} is no time between rows: give an offset such as 'h', or a "
+            "Timedelta."
+        )
+    return FixedStep(step.to_timedelta64())
 
 
 def _step_of_offset(offset, times):

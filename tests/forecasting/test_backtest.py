@@ -762,3 +762,17 @@ def test_rows_past_the_last_target_are_named(splitter):
 def test_rows_that_are_none_are_refused(cv, message):
     with pytest.raises(ValueError, match=message):
         backtest(Ridge(), make_table(), "temp", 2, cv=cv)
+
+
+@pytest.mark.parametrize("season", [10**30, 2**63])
+def test_a_huge_season_does_not_overflow(season):
+    with pytest.warns(SklearnRNNWarning, match=f"a season of {season} rows"):
+        frame = backtest(Ridge(), make_table(), "temp", cv=2, season=season)
+    assert frame[["naive", "scale"]].isna().all(axis=None)
+
+
+def test_a_season_of_a_small_type_does_not_overflow():
+    options = {"target": "temp", "horizon": 2, "cv": 2}
+    found = backtest(Ridge(), make_table(), season=np.uint8(3), **options)
+    expected = backtest(Ridge(), make_table(), season=3, **options)
+    pd.testing.assert_frame_equal(found, expected)

@@ -709,6 +709,18 @@ def test_a_future_that_does_not_tell_is_refused(change, message):
         forecast(model, table[:50], future=change(table[["plan"]][50:52]))
 
 
+def test_a_future_without_times_has_just_the_steps_to_come():
+    table = make_table().set_axis([f"row {i}" for i in range(60)])
+    model = fit_with_plan(table[:50])
+    forecast(model, table[:50], future=table[50:52])
+    forecast(model, table[:50], future=table[50:52].reset_index(drop=True))
+    for future in (table, table[50:53]):
+        with pytest.raises(InvalidSequenceError, match="pass 2 rows"):
+            forecast(model, table[:50], future=future)
+    with pytest.raises(InvalidSequenceError, match="future are dates, .* no times"):
+        forecast(model, table[:50], future=make_table()[50:52])
+
+
 @pytest.mark.parametrize("future", ["abc", 3, np.zeros((2, 1))])
 def test_a_future_that_is_no_frame_is_refused(future):
     table = make_table()

@@ -265,3 +265,72 @@ def test_a_column_named_like_a_step_ahead_stays_a_column():
     assert len(forecast(model, table)) == 2
     with pytest.raises(ValueError, match=r"yet now missing:\n- temp\+1"):
         forecast(model, hourly(30))
+
+
+# Horizons and steps beyond all bounds.
+
+
+@pytest.mark.parametrize(
+    "horizon", [10**7, 10**12, 10**30, [1, 10**12], range(1, 10**12), np.int64(2**62)]
+)
+def test_a_huge_horizon_is_refused_at_once(horizon):
+    with pytest.raises(ValueError, match="more than 1000000 steps ahead"):
+        make_forecast_frame(hourly(), "temp", horizon)
+    model = Ridge().fit(*make_forecast_frame(hourly(30), "temp", 2))
+    with pytest.raises(ValueError, match="more than 1000000 steps ahead"):
+        forecast(model, hourly(30), target="temp", horizon=horizon)
+
+
+@pytest.mark.parametrize("horizon", [[[1], [2, 3]], np.array(3), {1, 3.5}, [1, "2"]])
+def test_lists_that_are_no_steps_are_refused(horizon):
+    with pytest.raises(ValueError, match="horizon must be an int of at least 1"):
+        make_forecast_frame(hourly(), "temp", horizon)
+
+
+def test_small_types_do_not_overflow():
+    Y = make_forecast_frame(hourly(300), "temp", np.uint8(255))[1]
+    assert Y.shape == (45, 255)
+
+
+@pytest.mark.parametrize(
+    "index, freq",
+    [
+        (pd.date_range("2024-01-01", periods=9, freq="D"), pd.NaT),
+        (pd.date_range("2024-01-01", periods=9, freq="D"), "nonsense"),
+        (pd.date_range("2024-01-01", periods=9, freq="D"), "10000000MS"),
+        (pd.date_range("2024-01-01", periods=9, freq="D"), pd.DateOffset(years=10**6)),
+        (pd.date_range("2024-01-01", periods=9, freq="D"), pd.DateOffset(months=1)),
+        (pd.date_range("2024-01-01", periods=9, freq="D").as_unit("ns"), "9999999MS"),
+        (pd.period_range("2024-01", periods=9, freq="M"), "h"),
+        (pd.period_range("2024-01", periods=9, freq="M"), pd.DateOffset(months=1)),
+        (pd.RangeIndex(9), np.timedelta64(1, "D")),
+        (pd.Index(np.arange(9) / 2), float("nan")),
+        (pd.Index(np.arange(9) / 2), float("inf")),
+        (pd.Index(np.arange(9) / 2), 10**30),
+        (pd.RangeIndex(9), 10**30),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("missing", ["raise", "mask"])
+def test_a_freq_that_fits_no_row_is_refused(index, freq, missing):
+    table = pd.DataFrame({"temp": np.arange(9.0)}, index=index)
+    with pytest.raises(InvalidSequenceError):
+        make_forecast_frame(table, "temp", 2, freq=freq, missing=missing)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.Index(np.arange(9) + (2**63 - 10)),
+        pd.Index(np.arange(9) * 2e307),
+        pd.period_range("9999-04", periods=9, freq="M"),
+        pd.date_range("2262-04-03", periods=9, freq="D").as_unit("ns"),
+        pd.date_range("9999-12-23", periods=9, freq="D", unit="s"),
+    ],
+    ids=["numbers", "floats", "periods", "nanoseconds", "seconds"],
+)
+def test_a_forecast_past_the_last_time_is_refused(index):
+    table = pd.DataFrame({"temp": np.arange(9.0)}, index=index)
+    model = Ridge().fit(table, table["temp"])
+    with pytest.raises(InvalidSequenceError, match="the last time that there is"):
+        forecast(model, table, target="temp", horizon=[1000])
