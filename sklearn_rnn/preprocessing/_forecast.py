@@ -44,7 +44,8 @@ def make_forecast_frame(
     Parameters
     ----------
     data : DataFrame or Series
-        A pandas or polars table, one row a time step and no step missing.
+        A pandas or polars table, one row per time step and no step missing.
+        Column names are strings.
     target : str or list of str, default=None
         The column or columns to forecast. Needed unless `data` is a Series or
         has a single column.
@@ -62,10 +63,10 @@ def make_forecast_frame(
         ``RNNRegressor(missing_targets="ignore")``.
     freq : str, offset, Timedelta or number, default=None
         The time between rows, as for `SequenceWindower`; None finds it.
-    time : str or int, default=None
+    time : str, default=None
         Column that holds the times; None uses the index of a pandas frame,
         unless that holds strings or objects, when nothing is checked.
-    group_by : str or int, default=None
+    group_by : str, default=None
         Column that tells several series in one table apart.
 
     Returns
