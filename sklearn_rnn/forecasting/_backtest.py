@@ -18,7 +18,7 @@ from sklearn_rnn.forecasting._frames import (
     quantile_columns,
     refuse_reserved,
 )
-from sklearn_rnn.forecasting._lookback import places_needed, windows_may_start_afresh
+from sklearn_rnn.forecasting._lookback import ignore_unknown_times, places_needed
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import freq_of, pair_with_future, take_rows
 
@@ -182,7 +182,7 @@ def backtest(
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
-    with windows_may_start_afresh():
+    with ignore_unknown_times():
         frames = Parallel(n_jobs=n_jobs)(
             delayed(_forecast_fold)(of_fold, pairs, fold, season, refit)
             for of_fold, fold in zip(models, folds, strict=True)
@@ -283,7 +283,7 @@ def _read_season(season, grid):
 
 
 def _warn_of_long_season(season, folds, pairs):
-    """Tell that there is no season before some blocks to compare with."""
+    """Warn if there is no season before some blocks to compare with."""
     series = pairs.grid.series
     lacking = {}
     for i, fold in enumerate(folds):

@@ -14,9 +14,9 @@ from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
 from sklearn_rnn.forecasting._lookback import (
     add_untargeted,
+    ignore_unknown_times,
     places_needed,
     warn_of_short_windows,
-    windows_may_start_afresh,
 )
 from sklearn_rnn.preprocessing import (
     add_columns,
@@ -156,7 +156,7 @@ def forecast(
     rows = np.sort(grid.series.rows(needed))
     wanted = np.searchsorted(rows, grid.series.rows(last))
     X = take_rows(X, rows)
-    with windows_may_start_afresh():
+    with ignore_unknown_times():
         columns = predicted_columns(model, X, wanted, len(task.outputs))
     warn_of_short_windows(model, X, wanted, grid, needed, task.group_by)
     return _frame(grid, origins, times, task, columns)

