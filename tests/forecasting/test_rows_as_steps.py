@@ -10,6 +10,7 @@ from sklearn_rnn import (
     InvalidSequenceError,
     RNNRegressor,
     SequenceWindower,
+    SklearnRNNWarning,
     WindowHistoryWarning,
     backtest,
     forecast,
@@ -107,13 +108,15 @@ def test_backtests_go_by_rows_with_seasons_of_a_week():
     assert (frame["truth"] - frame["naive"] == 5).all()
     places = DAYS.get_indexer(frame["time"]) - DAYS.get_indexer(frame["origin"])
     assert (places == frame["horizon"]).all()
-    frame = backtest(model(), prices(SESSIONS), "price", 2, freq="rows", cv=2)
+    with pytest.warns(SklearnRNNWarning, match="keep no step.*is the last value"):
+        frame = backtest(model(), prices(SESSIONS), "price", 2, freq="rows", cv=2)
     assert (frame["truth"] - frame["naive"] == frame["horizon"]).all()
 
 
 def test_a_backtest_tells_of_windows_that_its_model_cuts_short():
+    options = {"freq": "rows", "cv": 1, "season": 13}
     with pytest.warns(WindowHistoryWarning, match="windows are shorter"):
-        backtest(model(freq=None), prices(SESSIONS), "price", freq="rows", cv=1)
+        backtest(model(freq=None), prices(SESSIONS), "price", **options)
 
 
 def test_months_of_any_day_have_seasons_of_a_year():
