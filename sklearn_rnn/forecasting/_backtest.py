@@ -41,8 +41,9 @@ SEASONS = {
     **dict.fromkeys(["Q", "QS", "QE", "BQS", "BQE"], 4),
     **dict.fromkeys(["Y", "YS", "YE", "BYS", "BYE"], 1),
 }
-# Units of a pd.DateOffset, by its only keyword.
-KEYWORDS = {"days": "D", "weeks": "W", "months": "M", "years": "Y"}
+# What a pd.DateOffset of one keyword is, in seasons.
+OFFSETS = {"months": pd.offsets.MonthBegin, "years": pd.offsets.YearBegin}
+SPANS = ("weeks", "days", "hours", "minutes", "seconds")
 
 # How many blocks and series a warning names.
 SHOWN = 3
@@ -244,6 +245,8 @@ def season_of(grid):
     48
     """
     step = _step_of(grid)
+    if type(step) is pd.DateOffset:
+        step = _named_step(step)
     if isinstance(step, pd.offsets.Day):
         step = pd.Timedelta(days=step.n)
     if isinstance(step, (pd.Timedelta, pd.offsets.Tick)):
@@ -253,9 +256,6 @@ def season_of(grid):
         if step % day:
             return None
         n, unit = step // day, "D"
-    elif type(step) is pd.DateOffset and len(step.kwds) == 1:
-        [(keyword, n)] = step.kwds.items()
-        n, unit = step.n * n, KEYWORDS.get(keyword)
     elif isinstance(step, pd.offsets.CustomBusinessDay):
         return int(np.sum(step.calendar.weekmask)) if step.n == 1 else None
     elif isinstance(step, pd.offsets.BaseOffset):
@@ -268,6 +268,15 @@ def season_of(grid):
     if season == 1:
         return 1
     return season // n if season and season % n == 0 else None
+
+
+def _named_step(offset):
+    """Return a pd.DateOffset as a span or offset of the same season, if it has one."""
+    [(keyword, n), *others] = offset.kwds.items() or [(None, 1)]
+    if others or keyword not in (*OFFSETS, *SPANS):
+        return None
+    n *= offset.n
+    return OFFSETS[keyword](n) if keyword in OFFSETS else pd.Timedelta(**{keyword: n})
 
 
 def _step_of(grid):

@@ -392,6 +392,7 @@ def test_naive_and_scale_are_those_worked_by_hand(season):
         (pd.date_range("2024-01-01", periods=30, freq="bh"), None),
         (pd.period_range("2024-01", periods=30, freq="Y"), 1),
         (pd.timedelta_range("0h", periods=30, freq="2h"), 12),
+        (pd.date_range("2024-01-15", periods=30, freq=pd.DateOffset(months=1)), 12),
         (pd.date_range("2024-03-20", periods=30, freq="D", tz="Europe/Berlin"), 7),
         (pd.date_range("2024-01-01", periods=30, freq="D"), 7),
         (pd.date_range("2024-01-01", periods=30, freq="B"), 5),
