@@ -11,7 +11,9 @@ from sklearn_rnn._exceptions import SklearnRNNWarning, WindowHistoryWarning
 from sklearn_rnn.estimators import lookback_of, windowers, windows_seen
 from sklearn_rnn.preprocessing import (
     NO_TIME,
+    describe_step,
     frame_column,
+    freq_of,
     is_polars,
     reach_the_start,
     read_series,
@@ -178,31 +180,52 @@ def warn_of_short_windows(model, X, rows, grid, needed, group_by):
         short = seen < n_steps
         short &= ~reach_the_start(windower, series.labels, seen, own, begins)
         if short.any():
+            labels = series.labels
+            forecasts = _short_forecasts(seen, short, labels)
+            of_each = "" if labels is None else f" of each {group_by}"
+            reason = _missing_rows(windower, n_steps, of_each)
+            if (seen < own)[short].all():
+                reason = _cut_by_steps(windower, grid)
             warnings.warn(
-                _short_windows(seen, short, n_steps, series.labels, group_by, windower),
+                f"{forecasts} the {n_steps} steps that a window of the model holds: "
+                f"{reason}",
                 WindowHistoryWarning,
                 stacklevel=3,
             )
             return
 
 
-def _short_windows(seen, short, n_steps, labels, group_by, windower):
-    """Say how many steps forecasts saw, and how many rows to pass."""
-    forecasts, of_each = f"the forecast goes by {seen[0]} of", ""
-    if labels is not None:
-        places = np.flatnonzero(short)
-        shown = ", ".join(f"{labels[i]!r} by {seen[i]}" for i in places[:SHOWN])
-        more = ", ..." if len(places) > SHOWN else ""
-        of_each = f" of each {group_by}"
-        forecasts = (
-            f"the forecasts of {len(places)} of {len(seen)} series go by fewer "
-            f"({shown}{more}) than"
-        )
+def _short_forecasts(seen, short, labels):
+    """Say how many steps forecasts saw."""
+    if labels is None:
+        return f"the forecast goes by {seen[0]} of"
+    places = np.flatnonzero(short)
+    shown = ", ".join(f"{labels[i]!r} by {seen[i]}" for i in places[:SHOWN])
+    more = ", ..." if len(places) > SHOWN else ""
+    return (
+        f"the forecasts of {len(places)} of {len(seen)} series go by fewer "
+        f"({shown}{more}) than"
+    )
+
+
+def _missing_rows(windower, n_steps, of_each):
+    """Say that rows are missing, and how many to pass."""
     forced = ""
     if windower.history == "train" and windower._rule is not None:
         forced = " history='train' fills windows up with training rows all the same."
     return (
-        f"{forecasts} the {n_steps} steps that a window of the model holds: newest has "
-        "no more, and no rows that the model keeps from fit lead up to them without "
-        f"a gap.{forced} Pass the last {n_steps} rows{of_each}."
+        "newest has no more, and no rows that the model keeps from fit lead up to them "
+        f"without a gap.{forced} Pass the last {n_steps} rows{of_each}."
+    )
+
+
+def _cut_by_steps(windower, grid):
+    """Say that the windower takes fewer rows as neighbours than forecast does."""
+    step = "at most as far apart as in fit"
+    if windower.freq_ is not None:
+        step = f"{describe_step(windower.freq_)} apart"
+    freq = describe_step(freq_of(grid.rule, grid.times))
+    return (
+        f"its SequenceWindower cuts windows where rows are not {step}, and forecast "
+        f"goes by freq={freq!r}. Fit the model with that freq=, or give forecast none."
     )
