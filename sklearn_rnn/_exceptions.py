@@ -9,7 +9,7 @@
     SklearnRNNWarning(UserWarning)
     ├── SequenceLayoutWarning              steps and features look exchanged
     ├── TargetWarning                      targets look like something else
-    └── WindowHistoryWarning               windows hold less history than asked for
+    └── WindowHistoryWarning               windows lack rows, or hold others than meant
 """
 
 
@@ -59,11 +59,12 @@ class TargetWarning(SklearnRNNWarning):
 
 
 class WindowHistoryWarning(SklearnRNNWarning):
-    """Windows hold less history than they should, or other rows than meant.
+    """Windows hold fewer rows than they should, or other rows than meant.
 
     The times of the rows are not known, follow no step, or have so many gaps
-    that a noticeable part of the windows is cut short. The message names the
-    step and the ways out.
+    that a noticeable part of the windows is cut short; or rows are missing
+    before those that are forecast from. The message names the step or the
+    number of rows wanted, and the ways out.
     """
 
 

@@ -281,7 +281,7 @@ def _read_history(history, axis, targets, time):
         )
     if isinstance(history, pd.Series) and targets[0] is not None:
         history = history.rename(targets[0])
-    history = as_frame(history, "the history of a ForecastDisplay")
+    history = as_frame(history, "the history of a ForecastDisplay", any_names=True)
     has_index = isinstance(history, pd.DataFrame)
     has_index = has_index and not isinstance(history.index, pd.MultiIndex)
     if time is None and has_index and is_time(history.index):

@@ -16,6 +16,7 @@ from sklearn_rnn.estimators._trained import (
     refuse_without,
     target_names_of,
     windowers,
+    windows_seen,
 )
 from sklearn_rnn.estimators._transcriber import RNNTranscriber
 
@@ -36,4 +37,5 @@ __all__ = [
     "refuse_without",
     "target_names_of",
     "windowers",
+    "windows_seen",
 ]

@@ -216,7 +216,8 @@ def _column(feature, sequences):
             if names is None:
                 known = (
                     "X has no feature names (a table needs a SequenceWindower in "
-                    "front, and StandardScaler drops them)"
+                    "front and names that are all strings, and StandardScaler drops "
+                    "them)"
                 )
             raise InvalidSequenceError(
                 f"target_feature={feature!r} is not a feature of X: {known}. Give the "

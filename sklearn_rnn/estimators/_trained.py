@@ -4,19 +4,28 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.frozen import FrozenEstimator
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._quantiles import point_forecast
-from sklearn_rnn.preprocessing import CalendarFeatures, SequenceWindower
+from sklearn_rnn.preprocessing import (
+    CalendarFeatures,
+    SequenceWindower,
+    window_lengths,
+)
 
 # Steps of a pipeline that do nothing.
 SKIPPED = (None, "passthrough")
 
 # Where a meta-estimator keeps the one that it fitted last.
 FITTED_INSIDE = ("best_estimator_", "regressor_")
+
+# Meta-estimators whose parts get X as it is.
+SEE_THE_WHOLE = (MultiOutputRegressor, StackingRegressor, VotingRegressor)
 
 
 def find_trained(estimator):
@@ -195,6 +204,60 @@ def lookback_of(estimator):
         return lookback_of(steps[0]) if steps else None
     inside = _parts(estimator)
     return lookback_of(inside[0]) if len(inside) == 1 else None
+
+
+class WindowsSeen(NamedTuple):
+    """The windows of some rows, as one of an estimator's networks reads them.
+
+    windower : SequenceWindower, that cuts the table
+    n_steps : int, those of a whole window
+    lengths : ndarray of int of shape (n,), those that there are
+    """
+
+    windower: SequenceWindower
+    n_steps: int
+    lengths: np.ndarray
+
+
+def windows_seen(estimator, X, rows):
+    """Measure the windows that an estimator cuts at some rows of a table.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, of any kind.
+    X : DataFrame
+        The table.
+    rows : ndarray of int of shape (n,)
+        Rows of it.
+
+    Returns
+    -------
+    list of WindowsSeen
+        One per windower that cuts the table.
+    """
+    if not isinstance(estimator, Pipeline):
+        whole = isinstance(estimator, (FrozenEstimator, *SEE_THE_WHOLE))
+        if not whole and not any(hasattr(estimator, name) for name in FITTED_INSIDE):
+            return []
+        parts = _parts(estimator)
+        return [seen for part in parts for seen in windows_seen(part, X, rows)]
+    steps = [step for _, step in estimator.steps if step not in SKIPPED]
+    cutting = [isinstance(step, SequenceWindower) for step in steps]
+    if not any(cutting):
+        return windows_seen(steps[-1], _transform(steps[:-1], X), rows)
+    place = cutting.index(True)
+    windower = steps[place]
+    lengths = window_lengths(windower, _transform(steps[:place], X), rows)
+    # What comes behind it can only cut windows shorter.
+    n_steps = min(step.n_steps for step in steps if isinstance(step, SequenceWindower))
+    return [WindowsSeen(windower, n_steps, np.minimum(lengths, n_steps))]
+
+
+def _transform(steps, X):
+    for step in steps:
+        X = step.transform(X)
+    return X
 
 
 class RowPredictions(NamedTuple):

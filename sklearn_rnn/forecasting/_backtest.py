@@ -1,8 +1,7 @@
 """backtest: forecasts of the past, made as they would have been made then."""
 
-import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
@@ -10,20 +9,19 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from pandas.api.types import is_list_like
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
 
-from sklearn_rnn._exceptions import WindowHistoryWarning
+from sklearn_rnn._exceptions import SklearnRNNWarning, WindowHistoryWarning
 from sklearn_rnn.forecasting._frames import (
     predicted_columns,
     quantile_columns,
     refuse_reserved,
 )
-from sklearn_rnn.forecasting._lookback import places_needed
+from sklearn_rnn.forecasting._lookback import ignore_unknown_times, places_needed
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import (
-    MONTHLY,
-    NO_TIME,
+    describe_step,
     freq_of,
     pair_with_future,
     take_rows,
@@ -31,11 +29,24 @@ from sklearn_rnn.preprocessing import (
 
 OWNER = "backtest"
 
-# Rows that a season has, by the time between rows; a step shorter than a day has
-# seasons of a day.
-SEASONS_OF_DAYS = {1: 7, 7: 52}
-SEASONS = {"B": 5, "D": 7, "W": 52, "M": 12, "Q": 4, "QS": 4, "QE": 4, "BQS": 4,
-           "BQE": 4}  # fmt: skip
+# Rows that a season has, by the unit of the step between rows; a step shorter than
+# a day has seasons of a day. A year has none but itself.
+SEASONS = {
+    "D": 7,
+    "B": 5,
+    "W": 52,
+    **dict.fromkeys(["SMS", "SME"], 24),
+    **dict.fromkeys(["M", "MS", "ME", "BMS", "BME", "CBMS", "CBME"], 12),
+    **dict.fromkeys(["WOM", "LWOM"], 12),
+    **dict.fromkeys(["Q", "QS", "QE", "BQS", "BQE"], 4),
+    **dict.fromkeys(["Y", "YS", "YE", "BYS", "BYE"], 1),
+}
+# What a pd.DateOffset of one keyword is, in seasons.
+OFFSETS = {"months": pd.offsets.MonthBegin, "years": pd.offsets.YearBegin}
+SPANS = ("weeks", "days", "hours", "minutes", "seconds")
+
+# How many blocks and series a warning names.
+SHOWN = 3
 
 
 def backtest(
@@ -79,8 +90,9 @@ def backtest(
     cv : int, splitter or iterable, default=5
         Where blocks begin and end. An int is that many blocks of
         `TimeBlockSplit`; a splitter, such as ``TimeSeriesSplit``, gets the rows
-        of `make_forecast_frame`. Each test block comes after its training
-        rows.
+        of `make_forecast_frame`. An iterable gives pairs of training and test
+        rows, as numbers or masks of the rows of its ``X``. Each test block
+        comes after its training rows.
     refit : bool, default=True
         Whether to fit anew for every block; False fits for the first alone.
     stride : int, default=1
@@ -93,7 +105,8 @@ def backtest(
     season : int, default=None
         Rows a season has, for the seasonal naive forecast. None goes by the
         time between rows: a day of hours or minutes, 7 days, 5 business days,
-        52 weeks, 12 months, 4 quarters, and else 1, the last value.
+        52 weeks, 12 months, 4 quarters, 1 year. Without dates, or with another
+        step, it is 1, the last value, and a warning says so.
     freq : str, offset, Timedelta or number, default=None
         The time between rows, as for `make_forecast_frame`; None finds it.
     time : str, default=None
@@ -116,8 +129,15 @@ def backtest(
     Raises
     ------
     ValueError
-        If a training row of a splitter comes after its test rows, or no
-        training row is left.
+        If a training row of a splitter comes after its test rows, no training
+        row is left, or a row that a splitter names has no targets.
+
+    Warns
+    -----
+    SklearnRNNWarning
+        If `season` is None and not known, so that 1 is taken; or if a season is
+        longer than what is known before a block, so that there is no naive
+        forecast to compare with.
 
     See Also
     --------
@@ -163,15 +183,14 @@ def backtest(
             "several series need times, or nobody knows which of their rows came "
             "first: name their column in time=, or make it the index."
         )
-    if season is None:
-        season = season_of(pairs.grid)
+    season = _read_season(season, pairs.grid)
     folds = _read_folds(cv, pairs, stride)
+    _warn_of_long_season(season, folds, pairs)
+    season = min(season, len(pairs.data))  # beyond, nothing overflows
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
-    with warnings.catch_warnings():
-        # Every forecast has all the rows that a window needs, known times or not.
-        warnings.filterwarnings("ignore", re.escape(NO_TIME), WindowHistoryWarning)
+    with ignore_unknown_times():
         frames = Parallel(n_jobs=n_jobs)(
             delayed(_forecast_fold)(of_fold, pairs, fold, season, refit)
             for of_fold, fold in zip(models, folds, strict=True)
@@ -212,8 +231,8 @@ def season_of(grid):
 
     Returns
     -------
-    int
-        1 where the step is none of those that have a known season.
+    int or None
+        None where no dates are known, or the step has no season that is known.
 
     Examples
     --------
@@ -225,30 +244,99 @@ def season_of(grid):
     >>> season_of(read_grid(table, freq=None, time=None, group_by=None, owner=""))
     48
     """
-    # Where rows are the steps, those that they keep nearly always, such as days.
-    step = freq_of(getattr(grid.rule, "spacing", grid.rule), grid.times)
+    step = _step_of(grid)
+    if type(step) is pd.DateOffset:
+        step = _named_step(step)
     if isinstance(step, pd.offsets.Day):
         step = pd.Timedelta(days=step.n)
     if isinstance(step, (pd.Timedelta, pd.offsets.Tick)):
-        days = pd.Timedelta(step) / pd.Timedelta(days=1)
-        steps_a_day = round(1 / days, 6)
-        if days >= 1 or steps_a_day % 1:
-            return SEASONS_OF_DAYS.get(days, 1)
-        return int(steps_a_day)
-    if isinstance(step, pd.offsets.CustomBusinessDay):
-        return int(np.sum(step.calendar.weekmask))
-    months = _months_of(step)
-    if months is not None:
-        return 12 // months if 12 % months == 0 else 1
-    unit = getattr(step, "freqstr", "").split("-")[0]
-    return SEASONS.get(unit, 1)
+        step, day = pd.Timedelta(step), pd.Timedelta(days=1)
+        if step < day:
+            return None if day % step else day // step
+        if step % day:
+            return None
+        n, unit = step // day, "D"
+    elif isinstance(step, pd.offsets.CustomBusinessDay):
+        return int(np.sum(step.calendar.weekmask)) if step.n == 1 else None
+    elif isinstance(step, pd.offsets.BaseOffset):
+        n, unit = step.n, step.base.freqstr.split("-")[0]
+    else:
+        return None
+    if unit == "D" and n % 7 == 0:
+        n, unit = n // 7, "W"
+    season = SEASONS.get(unit, 0)
+    if season == 1:
+        return 1
+    return season // n if season and season % n == 0 else None
 
 
-def _months_of(step):
-    """Return how many months a step spans, or None."""
-    if isinstance(step, MONTHLY):
-        return step.n
-    return getattr(step, "kwds", {}).get("months")
+def _named_step(offset):
+    """Return a pd.DateOffset as a span or offset of the same season, if it has one."""
+    [(keyword, n), *others] = offset.kwds.items() or [(None, 1)]
+    if others or keyword not in (*OFFSETS, *SPANS):
+        return None
+    n *= offset.n
+    return OFFSETS[keyword](n) if keyword in OFFSETS else pd.Timedelta(**{keyword: n})
+
+
+def _step_of(grid):
+    """Return the step; where rows are the steps, the one that nearly all keep."""
+    return freq_of(getattr(grid.rule, "spacing", grid.rule), grid.times)
+
+
+def _read_season(season, grid):
+    """Return the rows of a season; say so if it is a guess."""
+    if season is None:
+        season = season_of(grid)
+    if season is not None:
+        return int(season)
+    because = "data has no dates, so the length of a season is not known"
+    if grid.times is not None and grid.times.kind != "numbers":
+        step = _step_of(grid)
+        because = "the rows keep no step, so the length of a season is not known"
+        if step is not None:
+            step = describe_step(step)
+            because = f"rows that are {step} apart have no season that is known"
+    warnings.warn(
+        f"{because}: 'naive' is the last value (season=1), and the mase, naive_mae, "
+        "naive_rmse and skill of score_forecasts go by it. Give the number of rows "
+        "that a season has, for example season=24 for hours of a day; or season=1 if "
+        "you mean the last value.",
+        SklearnRNNWarning,
+        stacklevel=3,
+    )
+    return 1
+
+
+def _warn_of_long_season(season, folds, pairs):
+    """Warn if there is no season before some blocks to compare with."""
+    series = pairs.grid.series
+    lacking = {}
+    for i, fold in enumerate(folds):
+        n_known = np.add.reduceat(fold.is_known.astype(int), series.bounds[:-1])
+        which = np.unique(np.cumsum(series.first)[pairs.places[fold.test]] - 1)
+        short = which[n_known[which] <= season]
+        if len(short):
+            lacking[i] = short
+    if not lacking:
+        return
+    where = f"block(s) {_some(lacking)} of {len(folds)}"
+    if series.labels is not None:
+        short = np.unique(np.concatenate(list(lacking.values())))
+        where += f" in the series {_some(map(repr, series.labels[short]))}"
+    warnings.warn(
+        f"what is known before {where} is no longer than a season of {season} rows: "
+        "'scale', and 'naive' where it looks further back, are NaN there, and "
+        "score_forecasts leaves these forecasts out of mase, naive_mae, naive_rmse "
+        "and skill. Give a shorter season=, more data or fewer blocks.",
+        SklearnRNNWarning,
+        stacklevel=3,
+    )
+
+
+def _some(names):
+    names = [str(name) for name in names]
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _read_folds(cv, pairs, stride):
@@ -256,18 +344,10 @@ def _read_folds(cv, pairs, stride):
     moments = np.asarray(pairs.grid.series.moments())
     furthest = max(k for _, k in pairs.outputs)
     now, reach = moments[pairs.places], moments[pairs.places + furthest]
-    groups = None
-    if isinstance(cv, Integral):
-        cv, groups = TimeBlockSplit(cv, gap=furthest - 1), now
-    elif not hasattr(cv, "split") and not isinstance(cv, Iterable):
-        raise ValueError(
-            f"cv must be an int, a splitter, or pairs of training and test rows, got "
-            f"{cv!r}."
-        )
     folds = []
-    splits = check_cv(cv).split(pairs.X, pairs.Y, groups)
-    for i, (train, test) in enumerate(splits):
-        train, test = _sorted_rows(train, i), _sorted_rows(test, i)
+    for i, (train, test) in enumerate(_splits(cv, pairs, now, furthest)):
+        train = _read_rows(train, "training", i, pairs)
+        test = _read_rows(test, "test", i, pairs)
         begin = now[test].min()
         if now[train].max() >= begin:
             raise ValueError(
@@ -287,14 +367,57 @@ def _read_folds(cv, pairs, stride):
     return folds
 
 
-def _sorted_rows(rows, block):
-    rows = np.asarray(rows)
-    if len(rows) == 0 or rows.dtype.kind not in "iu":
+def _splits(cv, pairs, now, furthest):
+    """Return the pairs of training and test rows that a splitter chooses."""
+    splits = cv
+    if isinstance(cv, Integral):
+        splits = TimeBlockSplit(cv, gap=furthest - 1).split(pairs.X, groups=now)
+    elif isinstance(cv, (type, str)) or not (hasattr(cv, "split") or is_list_like(cv)):
         raise ValueError(
-            f"block {block} of cv has {len(rows)} training or test rows of type "
-            f"{rows.dtype}: give row numbers, at least one of each."
+            f"cv must be an int, a splitter, or pairs of training and test rows, got "
+            f"{cv!r}."
         )
-    return np.sort(rows)
+    elif hasattr(cv, "split"):
+        splits = cv.split(pairs.X, pairs.Y)
+    splits = list(splits) if is_list_like(splits) else []
+    if not splits:
+        raise ValueError(f"cv={cv!r} gives no block to forecast.")
+    for split in splits:
+        if not isinstance(split, (tuple, list)) or len(split) != 2:
+            raise ValueError(
+                "cv must be an int, a splitter, or pairs of training and test rows, "
+                f"such as [(train, test)], and one of them is {split!r}."
+            )
+    return splits
+
+
+def _read_rows(rows, what, block, pairs):
+    """Return rows of X that a splitter chose, in order."""
+    rows, n_rows = np.asarray(rows), len(pairs.X)
+    where = f"the {what} rows of block {block} of cv"
+    if rows.dtype == bool and rows.shape == (n_rows,):
+        rows = np.flatnonzero(rows)
+    if rows.ndim == 1 and len(rows) == 0:
+        raise ValueError(f"{where} are none: give at least one.")
+    if rows.ndim != 1 or rows.dtype.kind not in "iu":
+        raise ValueError(
+            f"{where} are {rows.dtype} of shape {rows.shape}: give row numbers, or a "
+            f"mask of {n_rows} bools."
+        )
+    rows = np.sort(rows)
+    outside = rows[(rows < 0) | (rows >= n_rows)]
+    if len(outside):
+        raise ValueError(
+            f"{where} include {len(outside)} that are none of the {n_rows} rows with a "
+            f"target, which count from 0: {outside[0]} to {outside[-1]}. The table has "
+            f"{len(pairs.data)} rows, and the last {pairs.outputs[-1][1]} of a series "
+            "have no target yet. Pass the splitter itself as cv, or split the X of "
+            "make_forecast_frame."
+        )
+    twice = rows[1:][rows[1:] == rows[:-1]]
+    if len(twice):
+        raise ValueError(f"{where} name row {twice[0]} twice: name each once.")
+    return rows.astype(np.intp)
 
 
 def _training_rows(pairs, rows):

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators import check_levels
 from sklearn_rnn.forecasting._frames import (
     check_frame,
+    check_order,
     quantile_column,
     quantile_columns,
     read_keys,
@@ -290,11 +291,13 @@ class ConformalCalibrator(BaseEstimator):
         groups = forecasts.groupby(self._keys, sort=True, observed=True).indices
         groups = {k if isinstance(k, tuple) else (k,): v for k, v in groups.items()}
         truth = forecasts.get("truth")
+        origin, time = pd.Index(forecasts["origin"]), pd.Index(forecasts["time"])
+        check_order(origin, time, OWNER)
         return _Moved(
             quantiles=forecasts[columns].to_numpy(dtype=float),
             truth=None if truth is None else truth.to_numpy(dtype=float),
-            origin=pd.Index(forecasts["origin"]),
-            time=pd.Index(forecasts["time"]),
+            origin=origin,
+            time=time,
             groups=groups,
         )
 

@@ -169,6 +169,45 @@ def check_frame(forecasts, wanted, owner):
     return forecasts
 
 
+def check_order(origin, time, owner):
+    """Check that origins and times can be put in one order.
+
+    Parameters
+    ----------
+    origin, time : Index
+        Of a forecast frame.
+    owner : str
+        Who compares them, for the message.
+
+    Raises
+    ------
+    ValueError
+        If they are of two kinds, or text.
+    """
+    kinds = [_kind_of_times(times) for times in (origin, time)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"the column 'origin' of the forecasts holds {kinds[0]}, and their times "
+            f"are {kinds[1]}: {owner} compares them, bring both to one kind."
+        )
+    if kinds[0] == "text":
+        raise ValueError(
+            f"the times of the forecasts are text, which {owner} cannot put in order: "
+            "turn 'origin' and 'time' into dates with pd.to_datetime."
+        )
+
+
+def _kind_of_times(index):
+    if isinstance(index, pd.PeriodIndex):
+        return f"periods of {index.freqstr}"
+    if getattr(index.dtype, "tz", None) is not None:
+        return "dates with a time zone"
+    if isinstance(index.dtype, np.dtype) and index.dtype.kind == "O":
+        return "text" if index.inferred_type == "string" else "objects"
+    kinds = {"M": "dates", "m": "durations", "i": "numbers", "u": "numbers"}
+    return {**kinds, "f": "numbers"}.get(getattr(index.dtype, "kind", "O"), "text")
+
+
 def _require_columns(forecasts, wanted, owner):
     lacking = [name for name in wanted if name not in forecasts.columns]
     if lacking:

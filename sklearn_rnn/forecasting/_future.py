@@ -1,6 +1,5 @@
 """forecast: from a fitted model and the newest rows to the times to come."""
 
-import re
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,22 +9,23 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._exceptions import (
-    InvalidSequenceError,
-    SklearnRNNWarning,
-    WindowHistoryWarning,
-)
+from sklearn_rnn._exceptions import InvalidSequenceError, SklearnRNNWarning
 from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
-from sklearn_rnn.forecasting._lookback import places_needed
+from sklearn_rnn.forecasting._lookback import (
+    add_untargeted,
+    ignore_unknown_times,
+    places_needed,
+    warn_of_short_windows,
+)
 from sklearn_rnn.preprocessing import (
-    NO_TIME,
     RowStep,
     add_columns,
     as_frame,
     check_column_key,
     fill_grid,
     frame_column,
+    freq_of,
     parse_ahead,
     parse_targets,
     read_grid,
@@ -63,7 +63,8 @@ def forecast(
     newest : DataFrame or Series
         The newest rows, those of every series down to the last one known. As
         many as a window holds give the model its whole history; fewer do if
-        they follow the training data without a break.
+        they follow the table without a break that `make_forecast_frame` was
+        given, and the model was fitted on the `X` that it made.
     future : DataFrame, default=None
         What is known in advance of the steps to come: a row a step (and
         series), with the times, the columns named ``known=`` in
@@ -107,6 +108,9 @@ def forecast(
     -----
     SklearnRNNWarning
         If values are masked, and a target has none in the newest row.
+    WindowHistoryWarning
+        If a forecast goes by fewer steps than a window holds, though there are
+        earlier rows: it says how many rows to pass.
 
     See Also
     --------
@@ -144,20 +148,14 @@ def forecast(
     refuse_reserved(group_by, newest)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))
     masks = any(windower.missing == "mask" for windower in found)
-    newest = as_frame(newest, OWNER)
-    if masks:
-        newest = fill_grid(newest, **task.reading())
-    grid = read_grid(newest, **task.reading())
-    if isinstance(grid.rule, RowStep) and found:
-        # A few new rows tell less of the calendar than those of fit.
-        grid = grid._replace(rule=row_step_of(found[0], grid.times) or grid.rule)
+    newest, grid = _read_newest(as_frame(newest, OWNER), model, task, masks)
     last = grid.series.bounds[1:] - 1
     needed = places_needed(newest, grid.series, last, model)
     if masks:
         _warn_of_missing(newest, grid, task)
     else:
         refuse_breaks(grid, needed)
-    ahead = _known_ahead(model, newest)
+    ahead = _known_ahead(model, newest, task)
     n_steps = max(step for _, step in [*task.outputs, *ahead.values()])
     origins = grid.labels_of(grid.series.rows(last))
     if isinstance(grid.rule, RowStep) and future is not None:
@@ -168,13 +166,32 @@ def forecast(
     X = _with_known(newest, future, ahead, task, grid, times)
     rows = np.sort(grid.series.rows(needed))
     wanted = np.searchsorted(rows, grid.series.rows(last))
-    with warnings.catch_warnings():
-        # X has all the rows that a window needs, wherever there are such.
-        warnings.filterwarnings("ignore", re.escape(NO_TIME), WindowHistoryWarning)
-        columns = predicted_columns(
-            model, take_rows(X, rows), wanted, len(task.outputs)
-        )
+    X = take_rows(X, rows)
+    with ignore_unknown_times():
+        columns = predicted_columns(model, X, wanted, len(task.outputs))
+    warn_of_short_windows(model, X, wanted, grid, needed, task.group_by)
     return _frame(grid, origins, times, task, columns)
+
+
+def _read_newest(newest, model, task, masks):
+    """Read the newest rows, behind those that the model was fitted just before."""
+    reading = task.reading()
+    grid = _read_grid(newest, model, reading)
+    whole = add_untargeted(newest, grid, model, task)
+    if whole is not newest and task.freq is None:
+        reading["freq"] = freq_of(grid.rule, grid.times)  # the index declared it
+    if masks:
+        whole = fill_grid(whole, **reading)
+    return whole, grid if whole is newest else _read_grid(whole, model, reading)
+
+
+def _read_grid(newest, model, reading):
+    grid = read_grid(newest, **reading)
+    found = windowers(model)
+    if isinstance(grid.rule, RowStep) and found:
+        # A few new rows tell less of the calendar than those of fit.
+        grid = grid._replace(rule=row_step_of(found[0], grid.times) or grid.rule)
+    return grid
 
 
 class Task(NamedTuple):
@@ -307,15 +324,20 @@ def _times_of_future(future, task, grid, origins, n_steps):
 
 def _read_keys(future, task, grid):
     """Read the times and series of future's rows, and the labels of all series."""
-    known_times = None
-    if grid.times is not None:
-        known_times = times_of_frame(future, task.time, "future")
-        kind = "no times" if known_times is None else known_times.kind
-        if kind != grid.times.kind:
-            raise InvalidSequenceError(
-                f"the times of future are {kind}, and those of newest "
-                f"{grid.times.kind}: give both tables the same."
-            )
+    known_times = times_of_frame(future, task.time, "future")
+    kind = "no times" if known_times is None else known_times.kind
+    if grid.times is None:
+        # Numbers only count the rows, as those of newest do.
+        same = kind in ("no times", "numbers")
+        known_times = None
+    else:
+        same = kind == grid.times.kind
+    if not same:
+        of_newest = "no times" if grid.times is None else grid.times.kind
+        raise InvalidSequenceError(
+            f"the times of future are {kind}, and those of newest {of_newest}: give "
+            "both tables the same."
+        )
     groups = np.zeros(len(future), dtype=int)
     labels = [0]
     if task.group_by is not None:
@@ -324,14 +346,16 @@ def _read_keys(future, task, grid):
     return known_times, groups, labels
 
 
-def _known_ahead(model, newest):
+def _known_ahead(model, newest, task):
     """Find the features that hold what is known in advance: column and step."""
     have = set(newest.columns)
+    # What is forecast is not known: "temp+1" is a column of its own, that newest lacks.
+    sources = have - {name for name, _ in task.outputs}
     parsed = {name: parse_ahead(name) for name in getattr(model, FEATURES, [])}
     return {
         name: found
         for name, found in parsed.items()
-        if name not in have and found is not None and found[0] in have
+        if name not in have and found is not None and found[0] in sources
     }
 
 
@@ -405,6 +429,12 @@ def _read_future(future, names, task, grid, times):
 def _find_times(known_times, rows, wanted, label, task):
     """Find the rows of some times; without times, rows stand in their order."""
     if known_times is None:
+        if len(rows) > len(wanted):
+            raise InvalidSequenceError(
+                f"future has {len(rows)} rows{_of_series(label, task)}, the model "
+                f"needs those of the {len(wanted)} steps to come, and without times "
+                f"it cannot tell which these are: pass {len(wanted)} rows."
+            )
         places = np.arange(len(wanted))
         places[len(rows) :] = -1
     else:

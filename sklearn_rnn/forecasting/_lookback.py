@@ -1,9 +1,27 @@
 """Which rows of a table the windows at some of its rows look back on."""
 
+import re
+import warnings
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.estimators import lookback_of, windowers
+from sklearn_rnn._exceptions import SklearnRNNWarning, WindowHistoryWarning
+from sklearn_rnn.estimators import lookback_of, windowers, windows_seen
+from sklearn_rnn.preprocessing import (
+    NO_TIME,
+    describe_step,
+    frame_column,
+    freq_of,
+    is_polars,
+    reach_the_start,
+    read_series,
+    times_of_frame,
+)
+
+# How many series a warning names.
+SHOWN = 3
 
 
 def places_needed(data, series, places, model):
@@ -52,3 +70,162 @@ def _last_seen(data, series, begins):
         seen = np.maximum.accumulate(np.where(missing, -1, everyone))
         seen_all = np.minimum(seen_all, np.maximum(seen, begins))
     return seen_all
+
+
+@contextmanager
+def ignore_unknown_times():
+    """Ignore the warning of a windower that knows no times.
+
+    For tables with all the rows that a window needs, wherever there are such.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", re.escape(NO_TIME), WindowHistoryWarning)
+        yield
+
+
+def add_untargeted(newest, grid, model, task):
+    """Put the rows that had no targets in fit in front of newer ones.
+
+    Parameters
+    ----------
+    newest : DataFrame
+        The newest rows.
+    grid : Grid
+        Theirs.
+    model : estimator instance
+        Fitted.
+    task : Task
+        How tables are read.
+
+    Returns
+    -------
+    DataFrame
+        `newest` itself, unless the model remembers rows that lead up to it, series
+        by series, without a break.
+    """
+    remembered = _untargeted_rows(model, newest)
+    if remembered is None or grid.rule is None:
+        return newest
+    times = times_of_frame(remembered, task.time, "forecast")
+    if times is None or (times.kind, times.time_zone) != (
+        grid.times.kind,
+        grid.times.time_zone,
+    ):
+        return newest
+    groups = None
+    if task.group_by is not None:
+        groups = frame_column(remembered, task.group_by, "group_by")
+    series = read_series(len(remembered), times, groups)
+    found = []
+    for label, place in enumerate(grid.series.bounds[:-1]):
+        old = label
+        if series.labels is not None:
+            old = series.labels.get_indexer(grid.series.labels[[label]])[0]
+        if old < 0:
+            continue
+        begin, end = series.bounds[old : old + 2]
+        tick = grid.series.ticks[place : place + 1]
+        end = begin + np.searchsorted(series.ticks[begin:end], tick[0])
+        if end > begin and grid.rule.adjacent(series.ticks[end - 1 : end], tick)[0]:
+            found.append(series.rows(np.arange(begin, end)))
+    if not found:
+        return newest
+    earlier = remembered.iloc[np.concatenate(found)]
+    return pd.concat([earlier.rename_axis(newest.index.names), newest])
+
+
+def _untargeted_rows(model, newest):
+    """Return what a model remembers of a table like the newest one, or None."""
+    if is_polars(newest):
+        return None
+    for windower in windowers(model):
+        rows = getattr(windower, "_untargeted_rows", None)
+        if rows is None or windower.history is None:
+            continue
+        one_level = rows.index.nlevels == newest.index.nlevels == 1
+        if not one_level and rows.index.names != newest.index.names:
+            continue
+        if set(newest.columns) <= set(rows.columns):
+            return rows[list(newest.columns)]
+    return None
+
+
+def warn_of_short_windows(model, X, rows, grid, needed, group_by):
+    """Warn if forecasts go by fewer steps than a window holds.
+
+    Parameters
+    ----------
+    model : estimator instance
+        Fitted.
+    X : DataFrame
+        The rows that it forecasts from.
+    rows : ndarray of int of shape (n_series,)
+        The newest row of each series in it.
+    grid : Grid
+        Of the table that `X` is part of.
+    needed : ndarray of int
+        Places of the grid that `X` has.
+    group_by : str or None
+        Column of the series.
+    """
+    series = grid.series
+    # Of each series, its rows in X, and the time of the first.
+    places = np.searchsorted(needed, series.bounds[:-1])
+    own = np.diff(np.append(places, len(needed)))
+    begins = None if series.ticks is None else series.ticks[needed[places]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SklearnRNNWarning)  # predict says the same
+        found = windows_seen(model, X, rows)
+    for windower, n_steps, seen in found:
+        short = seen < n_steps
+        short &= ~reach_the_start(windower, series.labels, seen, own, begins)
+        if short.any():
+            labels = series.labels
+            forecasts = _short_forecasts(seen, short, labels)
+            of_each = "" if labels is None else f" of each {group_by}"
+            reason = _missing_rows(windower, n_steps, of_each)
+            if (seen < own)[short].all():
+                reason = _cut_by_steps(windower, grid)
+            warnings.warn(
+                f"{forecasts} the {n_steps} steps that a window of the model holds: "
+                f"{reason}",
+                WindowHistoryWarning,
+                stacklevel=3,
+            )
+            return
+
+
+def _short_forecasts(seen, short, labels):
+    """Say how many steps forecasts saw."""
+    if labels is None:
+        return f"the forecast goes by {seen[0]} of"
+    places = np.flatnonzero(short)
+    shown = ", ".join(f"{labels[i]!r} by {seen[i]}" for i in places[:SHOWN])
+    more = ", ..." if len(places) > SHOWN else ""
+    return (
+        f"the forecasts of {len(places)} of {len(seen)} series go by fewer "
+        f"({shown}{more}) than"
+    )
+
+
+def _missing_rows(windower, n_steps, of_each):
+    """Say that rows are missing, and how many to pass."""
+    forced = ""
+    if windower.history == "train" and windower._rule is not None:
+        forced = " history='train' fills windows up with training rows all the same."
+    return (
+        "newest has no more, and no rows that the model keeps from fit lead up to them "
+        f"without a gap.{forced} Pass the last {n_steps} rows{of_each}."
+    )
+
+
+def _cut_by_steps(windower, grid):
+    """Say that the windower takes fewer rows as neighbours than forecast does."""
+    step = "at most as far apart as in fit"
+    if windower.freq_ is not None:
+        step = f"{describe_step(windower.freq_)} apart"
+    freq = describe_step(freq_of(grid.rule, grid.times))
+    return (
+        f"its SequenceWindower cuts windows where rows are not {step}, and forecast "
+        f"goes by freq={freq!r}. Fit the model with that freq=, or give forecast none."
+    )

@@ -294,6 +294,10 @@ class TimeBlockSplit(BaseCrossValidator):
     def _test_bounds(self, distinct, test_size):
         """Return the n_splits + 1 bounds of the test blocks, the last the end."""
         n_times, n_splits = len(distinct), self.get_n_splits()
+        if n_splits > n_times:
+            raise ValueError(
+                f"{_extent(distinct)}, too few for {self!r}: have fewer test blocks."
+            )
         if test_size is None:
             test_size = n_times // (n_splits + 1)
         bounds = [

@@ -15,19 +15,21 @@ from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
 from sklearn_rnn.preprocessing._log_mel import LogMelSpectrogram
 from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
+from sklearn_rnn.preprocessing._seen import reach_the_start, window_lengths
+from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
     frame_column,
+    is_polars,
     times_of_frame,
 )
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
 from sklearn_rnn.preprocessing._windower import NO_TIME, SequenceWindower, row_step_of
-from sklearn_rnn.sequences._neighbours import MONTHLY, RowStep, freq_of
+from sklearn_rnn.sequences._neighbours import RowStep, describe_step, freq_of
 
 __all__ = [
     "CalendarFeatures",
     "LogMelSpectrogram",
-    "MONTHLY",
     "NO_TIME",
     "RowStep",
     "SequenceScaler",
@@ -36,20 +38,25 @@ __all__ = [
     "add_columns",
     "as_frame",
     "check_column_key",
+    "describe_step",
     "fill_grid",
     "frame_column",
     "freq_of",
+    "is_polars",
     "make_forecast_frame",
     "name_ahead",
     "pair_with_future",
     "parse_ahead",
     "parse_targets",
+    "reach_the_start",
     "read_columns",
     "read_grid",
+    "read_series",
     "read_steps",
     "refuse_breaks",
     "row_step_of",
     "take_rows",
     "times_ahead",
     "times_of_frame",
+    "window_lengths",
 ]

@@ -12,6 +12,39 @@ from sklearn_rnn.sequences._neighbours import (
 )
 from sklearn_rnn.sequences._times import read_times, wall_clock
 
+# Steps ahead in a list, at most: more would take gigabytes.
+MAX_STEPS = 1_000_000
+
+# A calendar is walked step by step: these take seconds.
+MAX_CALENDAR_STEPS = 10_000
+
+# Python's dates, by which pandas reads calendars and time zones, end here.
+LAST_DATE = pd.Timestamp("9999-12-31 23:59:59").as_unit("s")
+
+UNITS = {"W": 604_800_000_000_000, "D": 86_400_000_000_000, "h": 3_600_000_000_000,
+         "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000, "us": 1_000,
+         "ns": 1}  # fmt: skip
+
+
+def list_steps(steps):
+    """List steps ahead, one more than there may be if they are too many.
+
+    Parameters
+    ----------
+    steps : object
+        As the user gave them.
+
+    Returns
+    -------
+    list
+        Of whatever they are; empty if they are no list.
+    """
+    if isinstance(steps, range):
+        return list(steps[: MAX_STEPS + 1])
+    if isinstance(steps, (list, tuple, set, frozenset)) or np.ndim(steps) == 1:
+        return list(steps)
+    return []
+
 
 def times_ahead(rule, times, last, n_steps):
     """Continue the times of a table after one of them.
@@ -104,11 +137,98 @@ def _move(rule, times, ticks, steps):
     if isinstance(rule, RowStep):
         rule = rule.spacing
     clock = wall_clock(ticks, rule.time_zone)
+    if len(clock) == 0 or len(steps) == 0:
+        return times.labels[:0]
+    check_reach(rule, times, clock.max(), int(max(steps)))
     if isinstance(rule, CalendarStep):
         moved = _move_dates(clock, rule.offset, steps)
     else:
         moved = clock + steps * rule.step
     return _label(moved, rule, times).rename(times.labels.name)
+
+
+def check_reach(rule, times, last, n_steps):
+    """Check that times some steps ahead are times that there are.
+
+    Parameters
+    ----------
+    rule : FixedStep or CalendarStep
+        What a step is.
+    times : Times
+        Of the table.
+    last : scalar
+        The latest tick, on the rule's wall clock.
+    n_steps : int
+        Steps ahead of it.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That names the last time that there is.
+    """
+    bound = None
+    if isinstance(rule, CalendarStep):
+        bound = _bound_of_calendar(rule.offset, last, n_steps)
+    elif isinstance(times.labels, pd.PeriodIndex):
+        end = pd.Period(LAST_DATE, freq=times.labels.freq)
+        bound = end if int(last) + n_steps * int(rule.step) > end.ordinal else None
+    elif isinstance(rule.step, np.timedelta64):
+        bound = _bound_of_span(rule.step, last, n_steps)
+    else:
+        bound = _bound_of_numbers(rule.step, last, n_steps)
+    if bound is not None:
+        step = getattr(rule.freq, "freqstr", rule.freq)
+        raise InvalidSequenceError(
+            f"{n_steps} steps of {step} after {last} reach past {bound}, the last time "
+            "that there is: ask for fewer steps ahead, or check freq=."
+        )
+
+
+def _bound_of_numbers(step, last, n_steps):
+    if isinstance(last, np.floating) or isinstance(step, float):
+        largest = np.finfo(np.float64).max
+        # As Python numbers, which overflow with an error or to infinity, not round.
+        return None if abs(float(last) + n_steps * float(step)) <= largest else largest
+    largest = np.iinfo(np.int64).max
+    return None if int(last) + n_steps * int(step) <= largest else largest
+
+
+def _bound_of_span(step, last, n_steps):
+    """Return the last date or duration, if a span leads past it."""
+    reached = _nanoseconds(last) + n_steps * _nanoseconds(step)
+    # numpy adds in the finer of two units, and rounds nothing but overflows.
+    units = [np.datetime_data(value.dtype)[0] for value in (last, step)]
+    finest = min(units, key=UNITS.get)
+    largest = np.iinfo(np.int64).max
+    if reached // UNITS[finest] > largest:
+        kind = "datetime64" if last.dtype.kind == "M" else "timedelta64"
+        return np.array(largest, dtype=f"{kind}[{finest}]")[()]
+    is_date = last.dtype.kind == "M"
+    is_past = is_date and reached > _nanoseconds(LAST_DATE.asm8)
+    return LAST_DATE if is_past else None
+
+
+def _nanoseconds(value):
+    """Return a date or span as a Python int, which does not overflow."""
+    unit, n_units = np.datetime_data(value.dtype)
+    return int(value.astype(np.int64)) * n_units * UNITS[unit]
+
+
+def _bound_of_calendar(offset, last, n_steps):
+    """Return the last date, if steps of a calendar are sure to lead past it."""
+    last = pd.Timestamp(last)
+    end = min(LAST_DATE, pd.Timestamp.max) if last.unit == "ns" else LAST_DATE
+    try:
+        first = last + offset
+        days = (first + offset - first).days
+    except (OverflowError, ValueError):
+        return end
+    # In seconds: 600 years are too long for a Timedelta in nanoseconds.
+    if n_steps * days > 1.1 * (end.as_unit("s") - last.as_unit("s")).days:
+        return end
+    if n_steps > MAX_CALENDAR_STEPS:
+        return f"{MAX_CALENDAR_STEPS} steps of a calendar"
+    return None
 
 
 def _move_dates(clock, offset, steps):
@@ -129,10 +249,20 @@ def _chain(dates, offset, n_steps):
     """
     following = np.empty(0, dtype=np.int64)
     for _ in range(n_steps):
-        later = add_offset(dates[len(following) :], offset)
+        later = _add(dates[len(following) :], offset)
         dates = dates.append(later.difference(dates))
         following = np.append(following, dates.get_indexer(later))
     return dates, following
+
+
+def _add(dates, offset):
+    later = add_offset(dates, offset)
+    if later.hasnans or later.max() > LAST_DATE:
+        raise InvalidSequenceError(
+            f"{offset.freqstr} after {dates.max()} is past {LAST_DATE}, the last time "
+            "that there is: ask for fewer steps ahead, or check freq=."
+        )
+    return later
 
 
 def _label(moved, rule, times):

@@ -17,13 +17,23 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import refuse_irregular, shift_times
-from sklearn_rnn.preprocessing._names import name_ahead
+from sklearn_rnn.preprocessing._ahead import (
+    MAX_STEPS,
+    list_steps,
+    refuse_irregular,
+    shift_times,
+)
+from sklearn_rnn.preprocessing._names import (
+    check_names,
+    check_unique_names,
+    name_ahead,
+)
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
     is_polars,
     times_of_frame,
 )
+from sklearn_rnn.preprocessing._untargeted import keep_untargeted
 from sklearn_rnn.sequences._neighbours import (
     freq_of,
     infer_rule,
@@ -186,7 +196,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         ------
         InvalidSequenceError
             If the rows have no times, one is missing, or their step is asked
-            for and there is none.
+            for and there is none; or a column's name is no string.
         TypeError
             If X is no frame.
         ValueError
@@ -319,9 +329,9 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
                     f"{', '.join(NUMBERS)}."
                 )
         ahead = self.ahead
-        steps = [ahead] if isinstance(ahead, Integral) else list(ahead)
+        steps = [ahead] if isinstance(ahead, Integral) else list_steps(ahead)
         whole = [isinstance(k, Integral) and not isinstance(k, bool) for k in steps]
-        if not all(whole) or min(steps, default=0) < 0:
+        if not all(whole) or min(steps, default=0) < 0 or len(steps) > MAX_STEPS:
             raise ValueError(
                 "ahead must be an int of at least 0, or a list of such steps, got "
                 f"{ahead!r}."
@@ -386,6 +396,8 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
 
 def _require_frame(X):
     if isinstance(X, pd.DataFrame) or (is_polars(X) and len(X.shape) == 2):
+        check_unique_names(X)
+        check_names(X, "CalendarFeatures")
         return
     raise TypeError(
         "CalendarFeatures needs a pandas or polars DataFrame, because an array has no "
@@ -447,4 +459,6 @@ def _append(X, columns):
     """Put columns behind those of a frame."""
     if is_polars(X):
         return X.hstack(type(X)(columns)) if columns else X.clone()
-    return pd.concat([X, pd.DataFrame(columns, index=X.index)], axis=1)
+    result = pd.concat([X, pd.DataFrame(columns, index=X.index)], axis=1)
+    keep_untargeted(X, result)
+    return result

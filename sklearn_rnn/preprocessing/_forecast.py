@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._ahead import MAX_STEPS, list_steps
 from sklearn_rnn.preprocessing._grid import (
     Grid,
     fill_grid,
@@ -14,8 +15,13 @@ from sklearn_rnn.preprocessing._grid import (
     refuse_breaks,
     refuse_missing,
 )
-from sklearn_rnn.preprocessing._names import name_ahead
+from sklearn_rnn.preprocessing._names import (
+    check_names,
+    check_unique_names,
+    name_ahead,
+)
 from sklearn_rnn.preprocessing._tables import check_column_key, is_polars
+from sklearn_rnn.preprocessing._untargeted import remember_untargeted
 from sklearn_rnn.sequences import convert_input
 
 
@@ -39,7 +45,8 @@ def make_forecast_frame(
     Parameters
     ----------
     data : DataFrame or Series
-        A pandas or polars table, one row a time step and no step missing.
+        A pandas or polars table, one row per time step and no step missing.
+        Column names are strings.
     target : str or list of str, default=None
         The column or columns to forecast. Needed unless `data` is a Series or
         has a single column.
@@ -58,10 +65,10 @@ def make_forecast_frame(
     freq : str, offset, Timedelta or number, default=None
         The time between rows, as for `SequenceWindower`; None finds it. With
         "rows" no row is missing, whatever the time between two.
-    time : str or int, default=None
+    time : str, default=None
         Column that holds the times; None uses the index of a pandas frame,
         unless that holds names, when nothing is checked.
-    group_by : str or int, default=None
+    group_by : str, default=None
         Column that tells several series in one table apart.
 
     Returns
@@ -80,7 +87,8 @@ def make_forecast_frame(
         If times are missing, out of order or twice the same, a target has no
         value, or the table has no more rows than `horizon`.
     ValueError
-        If there is no such column, or `horizon` is less than 1.
+        If there is no such column, a column's name is no string or stands there
+        twice, or `horizon` is less than 1.
     TypeError
         If `data` is neither a frame nor a Series.
 
@@ -90,6 +98,12 @@ def make_forecast_frame(
     forecast : From a fitted model to the times to come.
     backtest : How good such forecasts would have been.
     make_windows : The same for arrays, in one go.
+
+    Notes
+    -----
+    A pandas `X` remembers the rows that are left out, in ``X.attrs``. They have
+    no targets to learn from, but `forecast` needs them: a pipeline fitted on
+    `X` as it is puts them between its training data and newer rows.
 
     Examples
     --------
@@ -118,6 +132,9 @@ def make_forecast_frame(
         group_by=group_by,
         owner="make_forecast_frame",
     )
+    has_targets = np.zeros(len(pairs.data), dtype=bool)
+    has_targets[pairs.grid.series.rows(pairs.places)] = True
+    remember_untargeted(pairs.X, pairs.data, np.flatnonzero(~has_targets))
     return pairs.X, pairs.Y
 
 
@@ -193,7 +210,7 @@ def pair_with_future(
     return FuturePairs(X, Y, data, grid, places, outputs)
 
 
-def as_frame(data, owner):
+def as_frame(data, owner, *, any_names=False):
     """Return a frame for a frame or a Series.
 
     Parameters
@@ -202,6 +219,8 @@ def as_frame(data, owner):
         As the user gave it.
     owner : str
         Who asks, for the message.
+    any_names : bool, default=False
+        Whether columns may have names that are no strings.
 
     Returns
     -------
@@ -210,21 +229,22 @@ def as_frame(data, owner):
 
     Raises
     ------
-    ValueError
-        If two columns have one name.
+    InvalidSequenceError
+        If two columns have one name, or a name is no string.
     TypeError
         If it is something else.
     """
     if isinstance(data, pd.Series) or (is_polars(data) and len(data.shape) == 1):
-        name = data.name or "value"
-        return data.to_frame(name)
-    if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
-        twice = data.columns[data.columns.duplicated()][0]
-        raise ValueError(f"the table has two columns {twice!r}: rename or drop one.")
+        name = "value" if data.name in (None, "") else data.name
+        return as_frame(data.to_frame(name), owner, any_names=any_names)
     if isinstance(data, pd.DataFrame) or is_polars(data):
+        check_unique_names(data)
+        if not any_names:
+            check_names(data, owner)
         return data
     if type(data).__module__.partition(".")[0] in ("pyarrow", "polars"):
-        return as_frame(convert_input(data, owner=owner, name="data"), owner)
+        converted = convert_input(data, owner=owner, name="data")
+        return as_frame(converted, owner, any_names=any_names)
     raise TypeError(
         f"{owner} needs a pandas or polars DataFrame or Series, got "
         f"{type(data).__name__}. For arrays there is make_windows."
@@ -255,10 +275,13 @@ def read_columns(data, wanted, parameter):
     names = list(data.columns)
     if wanted is None and len(names) == 1:
         return names
-    wanted_names = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
-    if len(set(wanted_names)) < len(wanted_names):
+    several = isinstance(wanted, (list, tuple, np.ndarray, pd.Index))
+    wanted_names = list(wanted) if several else [wanted]
+    unknown = [
+        name for name in wanted_names if not isinstance(name, str) or name not in names
+    ]
+    if not unknown and len(set(wanted_names)) < len(wanted_names):
         raise ValueError(f"{parameter}={wanted!r} names a column twice.")
-    unknown = [name for name in wanted_names if name not in names]
     if unknown or not wanted_names:
         raise ValueError(
             f"{parameter}={wanted!r} names no column of the table; its columns are "
@@ -283,12 +306,13 @@ def read_steps(horizon):
     Raises
     ------
     ValueError
-        If they are not whole numbers from 1, each once and in order.
+        If they are not whole numbers from 1, each once and in order, or one is
+        above a million.
     """
     steps = horizon
     if isinstance(horizon, (int, np.integer)) and not isinstance(horizon, bool):
-        steps = range(1, horizon + 1)
-    steps = list(steps) if np.ndim(steps) == 1 else []
+        steps = range(1, int(horizon) + 1)
+    steps = list_steps(steps)
     whole = [
         isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k >= 1
         for k in steps
@@ -297,6 +321,11 @@ def read_steps(horizon):
         raise ValueError(
             "horizon must be an int of at least 1, or a list of such steps in "
             f"order, got {horizon!r}."
+        )
+    if steps[-1] > MAX_STEPS:
+        raise ValueError(
+            f"horizon={horizon!r} reaches more than {MAX_STEPS} steps ahead, which is "
+            "the most: make the steps longer, for example with df.resample()."
         )
     return [int(k) for k in steps]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import times_ahead
+from sklearn_rnn.preprocessing._ahead import check_reach, times_ahead
 from sklearn_rnn.preprocessing._series import SeriesRows, read_series
 from sklearn_rnn.preprocessing._tables import (
     first_date_column,
@@ -223,8 +223,10 @@ def _grid_of_series(grid, rows):
     labels = grid.times.labels[rows]
     _refuse_endless(grid, labels)
     rule = grid.rule
+    if isinstance(rule, CalendarStep):
+        check_reach(rule, grid.times, labels[0].tz_localize(None), 1)
     if labels.dtype.kind == "f":
-        whole = _grid_of_floats(labels, rule.step)
+        whole = _grid_of_floats(labels, float(rule.step))
     elif isinstance(rule, CalendarStep) and rule.offset.is_on_offset(labels[0]):
         whole = pd.date_range(labels[0], labels[-1], freq=rule.offset, name=labels.name)
     else:

@@ -2,6 +2,10 @@
 
 import re
 
+import pandas as pd
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+
 AHEAD = re.compile(r"(?P<name>.+)\+(?P<step>[1-9][0-9]*)", re.DOTALL)
 
 
@@ -73,3 +77,53 @@ def parse_targets(names):
     """
     parsed = [parse_ahead(name) for name in ([] if names is None else names)]
     return [] if None in parsed else parsed
+
+
+def check_names(data, owner):
+    """Check that the columns of a frame have strings for names.
+
+    Names such as "temp+1" are made of them, and scikit-learn keeps no others.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Of pandas or polars.
+    owner : str
+        Who asks, for the message.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That names the first other name.
+    """
+    for name in data.columns:
+        if type(name) is str:  # as scikit-learn asks; np.str_ is none to it
+            continue
+        rename = "df.columns.astype(str)"
+        if isinstance(data.columns, pd.MultiIndex):
+            rename = "['_'.join(map(str, name)) for name in df.columns]"
+        raise InvalidSequenceError(
+            f"{owner} needs strings as column names, because it makes names such as "
+            f"'temp+1' of them, and got {name!r} of type {type(name).__name__}. Rename "
+            f"the columns of all your tables, for example with df.columns = {rename}."
+        )
+
+
+def check_unique_names(data):
+    """Check that no two columns of a frame have one name.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Of pandas or polars, which has no such frames.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That names the first.
+    """
+    if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
+        twice = data.columns[data.columns.duplicated()][0]
+        raise InvalidSequenceError(
+            f"the table has two columns {twice!r}: rename or drop one."
+        )

@@ -32,6 +32,7 @@ from sklearn_rnn.preprocessing._tables import (
     is_table,
     read_table,
 )
+from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
@@ -391,6 +392,7 @@ class SequenceWindower(
         n_kept = self.n_steps - 1 if self._fill is None else max(1, self.n_steps - 1)
         self._history = keep_tails(table, series, first, n_kept)
         self._fitted_n_steps = self.n_steps
+        self._untargeted_rows = untargeted_rows_of(X)
         return table, series, first
 
     def _read(self, X, reset):
@@ -426,6 +428,7 @@ class SequenceWindower(
         if reset:
             self._feature_positions = np.arange(sequences.n_features)
             self._history = self._rule = self.freq_ = self._fill = None
+            self._untargeted_rows = None
         lengths = np.minimum(sequences.lengths, self.n_steps)
         return sequences._replace(starts=sequences.ends - lengths, lengths=lengths)
 

@@ -99,7 +99,7 @@ class Reach(NamedTuple):
 class RowStep(NamedTuple):
     """Each row is one step after the row before it, whatever their times.
 
-    largest : difference of neighbours in the table, at most; None of single rows
+    largest : difference of neighbours in the table, at most; None if not known
     spacing : FixedStep or CalendarStep that nearly all of them keep, or None
     """
 
@@ -108,6 +108,8 @@ class RowStep(NamedTuple):
 
     def adjacent(self, earlier, later):
         """Return whether pairs of rows, of two tables, may be neighbours."""
+        if self.largest is None and self.spacing is not None:
+            return self.spacing.adjacent(earlier, later)
         if self.largest is None:
             return np.zeros(len(later), dtype=bool)
         return later - earlier <= self.largest
@@ -116,11 +118,25 @@ class RowStep(NamedTuple):
 
 
 def add_offset(dates, offset):
-    """Move every date of an index by an offset."""
+    """Move every date of an index by an offset: to NaT past the last that there is."""
     with warnings.catch_warnings():
         # Some offsets pandas can only add to one date after the other.
         warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
-        return dates + offset
+        try:
+            return dates + offset
+        except (OverflowError, ValueError):
+            has_next = np.array([_has_next(date, offset) for date in dates])
+            moved = dates[has_next] + offset
+    places = np.where(has_next, np.cumsum(has_next) - 1, -1)
+    return moved.take(places, fill_value=pd.NaT)
+
+
+def _has_next(date, offset):
+    try:
+        date + offset
+    except (OverflowError, ValueError):
+        return False
+    return True
 
 
 def find_rule(freq, times, ticks, first_of_series):
@@ -194,7 +210,9 @@ def parse_rule(freq, times):
         If such a step does not fit such times, or is not positive.
     """
     numeric = times.ticks.dtype.kind in "iuf" and times.kind == "numbers"
-    if numeric != isinstance(freq, Real):
+    # np.timedelta64 counts as a number to Python.
+    is_number = isinstance(freq, Real) and not isinstance(freq, np.timedelta64)
+    if numeric != is_number or (is_number and not abs(freq) < np.inf):
         wanted = "a number" if numeric else "an offset such as 'h', or a Timedelta"
         raise InvalidSequenceError(
             f"freq={freq!r} does not fit the times of X, which are {times.kind}: give "
@@ -203,7 +221,7 @@ def parse_rule(freq, times):
     if times.kind.startswith("periods"):
         rule = _step_of_periods(freq, times)
     elif numeric:
-        rule = FixedStep(freq)
+        rule = FixedStep(float(freq) if times.ticks.dtype.kind == "f" else freq)
     else:
         rule = _step_of_dates(freq, times)
     step = rule.offset.n if isinstance(rule, CalendarStep) else rule.step
@@ -358,7 +376,7 @@ def _step_of_periods(freq, times):
     start = pd.Period(ordinal=0, freq=times.labels.freq)
     try:
         return FixedStep((start + to_offset(freq)).ordinal)
-    except (ValueError, TypeError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InvalidSequenceError(
             f"freq={freq!r} does not fit the times of X, which are {times.kind}: "
             f"{error}"
@@ -366,9 +384,23 @@ def _step_of_periods(freq, times):
 
 
 def _step_of_dates(freq, times):
-    if isinstance(freq, (str, pd.offsets.BaseOffset)):
-        return _step_of_offset(to_offset(freq), times)
-    return FixedStep(pd.Timedelta(freq).to_timedelta64())
+    try:
+        if isinstance(freq, (str, pd.offsets.BaseOffset)):
+            return _step_of_offset(to_offset(freq), times)
+        step = pd.Timedelta(freq)
+    except InvalidSequenceError:
+        raise
+    except (OverflowError, TypeError, ValueError) as error:
+        raise InvalidSequenceError(
+            f"freq={freq!r} is no time between rows: {error}. Give an offset such as "
+            "'h' or 'MS', or a Timedelta."
+        ) from error
+    if pd.isna(step):
+        raise InvalidSequenceError(
+            f"freq={freq!r} is no time between rows: give an offset such as 'h', or a "
+            "Timedelta."
+        )
+    return FixedStep(step.to_timedelta64())
 
 
 def _step_of_offset(offset, times):

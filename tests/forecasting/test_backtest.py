@@ -1,5 +1,8 @@
 """backtest: forecasts of the past, made as they would have been made then."""
 
+import warnings
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -13,6 +16,7 @@ from sklearn.model_selection import (
     GridSearchCV,
     KFold,
     LeaveOneOut,
+    PredefinedSplit,
     ShuffleSplit,
     TimeSeriesSplit,
 )
@@ -21,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_rnn import (
     RNNRegressor,
     SequenceWindower,
+    SklearnRNNWarning,
     TimeBlockSplit,
     backtest,
     forecast,
@@ -50,12 +55,21 @@ def two_series(n_rows=60):
 
 
 GROUPED = {"time": "time", "group_by": "station"}
+SHORT = {"season": 3}  # tables of tests are short
 
 
 def make_model(n_steps=5, windower=None, **options):
     small = {"hidden_size": 4, "max_epochs": 1, "random_state": 0}
     windower = SequenceWindower(n_steps, **(windower or {}))
     return make_pipeline(windower, RNNRegressor(**{**small, **options}))
+
+
+@contextmanager
+def long_seasons():
+    """Allow seasons that are longer than what is known before a block."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "what is known before", SklearnRNNWarning)
+        yield
 
 
 class Spy(RegressorMixin, BaseEstimator):
@@ -133,7 +147,7 @@ def test_the_columns_stand_in_their_order():
 def test_several_series_are_cut_at_the_same_times():
     table = two_series()
     model = make_model(windower=GROUPED)
-    frame = backtest(model, table, "temp", 2, cv=2, **GROUPED)
+    frame = backtest(model, table, "temp", 2, cv=2, season=6, **GROUPED)
     assert frame.columns[0] == "station"
     of_series = dict(iter(frame.groupby("station")))
     keys = ["fold", "origin", "horizon"]
@@ -142,7 +156,7 @@ def test_several_series_are_cut_at_the_same_times():
     for name, rows in of_series.items():
         truths = table[table["station"] == name].set_index("time")["temp"]
         np.testing.assert_array_equal(rows["truth"], truths[rows["time"]])
-        naive = truths.reindex(rows["time"] - pd.Timedelta("24h"))
+        naive = truths.reindex(rows["time"] - pd.Timedelta("6h"))
         np.testing.assert_array_equal(rows["naive"], naive)
     X, Y = make_forecast_frame(table, "temp", 2, **GROUPED)
     last = frame[frame["fold"] == 1]
@@ -156,7 +170,7 @@ def test_several_series_are_cut_at_the_same_times():
 def test_the_order_of_the_rows_does_not_matter(stacked):
     table = two_series()
     model = make_pipeline(SequenceWindower(3, **GROUPED), LastValue())
-    options = {"target": "temp", "horizon": 2, "cv": 2, **GROUPED}
+    options = {"target": "temp", "horizon": 2, "cv": 2, **SHORT, **GROUPED}
     frame = backtest(model, table, **options)
     if stacked:
         table = table.sort_values(["station", "time"], ignore_index=True)
@@ -225,7 +239,8 @@ def test_no_training_target_of_any_series_lies_ahead(spied):
     table["temp"] = np.arange(60.0).repeat(2)
     south_is_late = (table["station"] == "north") | (table["time"] >= HOURS[20])
     table = table[south_is_late]
-    backtest(Spy(2), table, "temp", 2, cv=3, **GROUPED)
+    with long_seasons():
+        backtest(Spy(2), table, "temp", 2, cv=3, **GROUPED)
     for X, Y in spied:
         assert Y.to_numpy().max() == X["temp"].max() + 2
     assert set(spied[-1][0]["station"]) == {"north", "south"}
@@ -342,7 +357,8 @@ def test_a_stride_counts_times_and_not_rows():
 def test_naive_and_scale_are_those_worked_by_hand(season):
     table = make_table()
     values = table["temp"].to_numpy()
-    frame = backtest(Ridge(), table, "temp", 5, cv=2, season=season)
+    with long_seasons():
+        frame = backtest(Ridge(), table, "temp", 5, cv=2, season=season)
     for _, of_fold in frame.groupby("fold"):
         first = HOURS.get_loc(of_fold["origin"].min())
         known = values[: first + 1]
@@ -364,7 +380,19 @@ def test_naive_and_scale_are_those_worked_by_hand(season):
         (pd.date_range("2024-01-01", periods=30, freq="2h"), 12),
         (pd.date_range("2024-01-01", periods=30, freq="15min"), 96),
         (pd.date_range("2024-01-01", periods=30, freq="min"), 1440),
-        (pd.date_range("2024-01-01", periods=30, freq="7min"), 1),
+        (pd.date_range("2024-01-01", periods=30, freq="7min"), None),
+        (pd.date_range("2024-01-01", periods=30, freq="10D"), None),
+        (pd.date_range("2024-01-01", periods=30, freq="36h"), None),
+        (pd.date_range("2024-01-01", periods=30, freq="2B"), None),
+        (pd.date_range("2024-01-01", periods=30, freq="2W"), 26),
+        (pd.date_range("2024-01-01", periods=30, freq="2MS"), 6),
+        (pd.date_range("2024-01-01", periods=30, freq="5MS"), None),
+        (pd.date_range("2024-01-01", periods=30, freq="SMS"), 24),
+        (pd.date_range("2024-01-01", periods=30, freq="2YE"), 1),
+        (pd.date_range("2024-01-01", periods=30, freq="bh"), None),
+        (pd.period_range("2024-01", periods=30, freq="Y"), 1),
+        (pd.timedelta_range("0h", periods=30, freq="2h"), 12),
+        (pd.date_range("2024-01-15", periods=30, freq=pd.DateOffset(months=1)), 12),
         (pd.date_range("2024-03-20", periods=30, freq="D", tz="Europe/Berlin"), 7),
         (pd.date_range("2024-01-01", periods=30, freq="D"), 7),
         (pd.date_range("2024-01-01", periods=30, freq="B"), 5),
@@ -378,8 +406,9 @@ def test_naive_and_scale_are_those_worked_by_hand(season):
         (pd.period_range("2024-01", periods=30, freq="h"), 24),
         (pd.period_range("2024-01", periods=30, freq="W"), 52),
         (pd.period_range("2024-01", periods=30, freq="Q"), 4),
-        (pd.RangeIndex(30), 1),
-        (pd.Index([f"row {i}" for i in range(30)]), 1),
+        (pd.RangeIndex(30), None),
+        (pd.Index(np.arange(30) / 2), None),
+        (pd.Index([f"row {i}" for i in range(30)]), None),
     ],
     ids=str,
 )
@@ -388,10 +417,61 @@ def test_the_season_goes_by_the_step(index, season):
     columns = {"freq": None, "time": None, "group_by": None, "owner": ""}
     assert season_of(read_grid(table, **columns)) == season
     options = {"target": "temp", "horizon": 2, "cv": 2}
-    pd.testing.assert_frame_equal(
-        backtest(Ridge(), table, **options),
-        backtest(Ridge(), table, season=season, **options),
-    )
+    with pytest.warns(SklearnRNNWarning) if season is None else long_seasons():
+        found = backtest(Ridge(), table, **options)
+    with long_seasons():
+        expected = backtest(Ridge(), table, season=season or 1, **options)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "index, message",
+    [
+        (pd.RangeIndex(120), "data has no dates, .*'naive' is the last value"),
+        (pd.Index([f"row {i}" for i in range(120)]), "data has no dates"),
+        (pd.date_range("2024-01-01", periods=120, freq="7min"), "rows that are .*7"),
+        (pd.period_range("2024-01-01", periods=120, freq="7min"), "rows that are .*7"),
+        (pd.date_range("1924-01-01", periods=120, freq="5MS"), "rows that are 5MS"),
+    ],
+    ids=["numbers", "strings", "minutes", "periods", "months"],
+)
+def test_a_season_that_is_not_known_is_told_of(index, message):
+    table, options = make_table(index), {"target": "temp", "horizon": 2, "cv": 2}
+    with pytest.warns(SklearnRNNWarning, match=rf"{message}.*for example season=24"):
+        frame = backtest(Ridge(), table, **options)
+    last = dict(zip(table.index, table["temp"], strict=True))
+    if index.dtype != object and not isinstance(index[0], str):
+        assert frame["naive"].tolist() == [last[at] for at in frame["origin"]]
+    for season in (1, 24):
+        backtest(Ridge(), table, season=season, **options)
+
+
+def test_a_polars_table_without_times_has_no_season():
+    with pytest.warns(SklearnRNNWarning, match="data has no dates"):
+        backtest(Ridge(), pl.from_pandas(make_table()), "temp", cv=2)
+
+
+@pytest.mark.parametrize(
+    "season, blocks", [(30, None), (39, None), (50, "0 of 2"), (1000, "0, 1 of 2")]
+)
+def test_a_season_longer_than_the_past_is_told_of(season, blocks):
+    options = {"target": "temp", "cv": 2, "season": season}
+    expected = nullcontext()
+    if blocks is not None:
+        message = rf"before block\(s\) {blocks} .* season of {season} rows"
+        expected = pytest.warns(SklearnRNNWarning, match=message)
+    with expected:
+        frame = backtest(Ridge(), make_table(), **options)
+    assert frame["scale"].isna().any() == (blocks is not None)
+
+
+def test_series_shorter_than_a_season_are_named():
+    table = two_series(100)
+    table = table[(table["station"] == "north") | (table["time"] >= HOURS[60])]
+    model = make_model(windower=GROUPED)
+    with pytest.warns(SklearnRNNWarning, match=r"0 of 1 in the series 'south' .* 24"):
+        frame = backtest(model, table, "temp", cv=1, **GROUPED)
+    assert frame.groupby("station")["scale"].count()["south"] == 0
 
 
 # What is missing.
@@ -444,7 +524,8 @@ def test_a_series_without_any_value_has_no_score():
     model = make_model(
         windower={"missing": "mask", **GROUPED}, missing_targets="ignore"
     )
-    frame = backtest(model, table, "temp", 2, cv=2, missing="mask", **GROUPED)
+    options = {"missing": "mask", **SHORT, **GROUPED}
+    frame = backtest(model, table, "temp", 2, cv=2, **options)
     assert frame["prediction"].notna().all()
     scores = score_forecasts(frame, by="station")
     assert scores.index.tolist() == ["north"]
@@ -491,7 +572,7 @@ def test_a_series_needs_no_target():
 @pytest.mark.parametrize("cv", [1, 2, TimeSeriesSplit(2)])
 def test_without_times_rows_are_counted(cv):
     table = make_table().set_axis([f"row {i}" for i in range(120)])
-    frame = backtest(make_model(), table, "temp", 2, cv=cv)
+    frame = backtest(make_model(), table, "temp", 2, cv=cv, season=24)
     assert (frame["time"] == frame["origin"] + frame["horizon"]).all()
     expected = table["temp"].to_numpy()[frame["time"]]
     np.testing.assert_array_equal(frame["truth"], expected)
@@ -500,7 +581,7 @@ def test_without_times_rows_are_counted(cv):
 def test_levels_of_an_index_are_read():
     table = two_series()
     model = make_model(windower=GROUPED)
-    options = {"target": "temp", "horizon": 2, "cv": 2, **GROUPED}
+    options = {"target": "temp", "horizon": 2, "cv": 2, **SHORT, **GROUPED}
     levels = backtest(model, table.set_index(["station", "time"]), **options)
     pd.testing.assert_frame_equal(levels, backtest(model, table, **options))
 
@@ -598,3 +679,101 @@ def test_a_name_of_the_result_cannot_tell_series_apart(name):
     columns = {"time": "time", "group_by": name}
     with pytest.raises(ValueError, match=name):
         backtest(make_model(windower=columns), table, "temp", 2, cv=2, **columns)
+
+
+def test_several_columns_of_series_are_no_bare_error():
+    names = ["station", "kind"]
+    with pytest.raises(ValueError, match="group_by="):
+        backtest(Ridge(), make_table(), "temp", group_by=names)
+
+
+# Rows that a splitter names.
+
+ROWS = np.arange(118)  # those of make_table() with a target two steps ahead
+
+
+def mask(begin, end, n_rows=118):
+    rows = np.arange(n_rows)
+    return (rows >= begin) & (rows < end)
+
+
+@pytest.mark.parametrize(
+    "cv",
+    [
+        [(mask(0, 60), mask(60, 90))],
+        [(list(range(60)), list(range(60, 90)))],
+        [(range(60), range(60, 90))],
+        [[pd.Series(ROWS[:60]), pd.Index(ROWS[60:90])]],
+        [(ROWS[:60][::-1], ROWS[60:90][::-1])],
+        ((ROWS[:60], ROWS[60:90]) for _ in range(1)),
+        [(ROWS[:60].astype(np.uint8), ROWS[60:90].astype(np.uint8))],
+    ],
+    ids=["masks", "lists", "ranges", "pandas", "backwards", "generator", "uint8"],
+)
+def test_rows_may_be_named_in_many_ways(cv):
+    options = {"target": "temp", "horizon": 2, "season": 3}
+    expected = backtest(Ridge(), make_table(), cv=[(ROWS[:60], ROWS[60:90])], **options)
+    found = backtest(Ridge(), make_table(), cv=cv, **options)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "splitter", [TimeSeriesSplit(3), TimeBlockSplit(3)], ids=["series", "block"]
+)
+def test_rows_past_the_last_target_are_named(splitter):
+    cv = list(splitter.split(make_table()))
+    message = (
+        r"test rows of block 2 of cv include 2 .* 118 rows with a target.*: 118 to 119"
+        r".* 120 rows, and the last 2 .* Pass the splitter itself"
+    )
+    with pytest.raises(ValueError, match=message):
+        backtest(Ridge(), make_table(), "temp", 2, cv=cv)
+
+
+@pytest.mark.parametrize(
+    "cv, message",
+    [
+        (PredefinedSplit([-1] * 60 + [0] * 60), "block 0 .* include 2 .* 118 to 119"),
+        ([(ROWS[:60], [-3, -2, -1])], "test rows of block 0 .* include 3 .*: -3 to -1"),
+        ([([-118, -117], [40])], "training rows of block 0 .* include 2"),
+        ([(ROWS[:60], [10**6])], "include 1"),
+        ([(ROWS[:60], [2**63])], "include 1"),
+        ([(ROWS[:60], [10**30])], "are object of shape"),
+        ([(mask(0, 60, 120), mask(60, 120, 120))], "a mask of 118 bools"),
+        ([(ROWS[:60], [])], "test rows of block 0 of cv are none"),
+        ([(ROWS[:60], ROWS[60:]), ([], ROWS[60:])], "training rows of block 1 .* none"),
+        ([(ROWS[:60] / 1, ROWS[60:])], "are float64"),
+        ([(ROWS[:60], [60, 60, 61])], "name row 60 twice"),
+        ([([1, 1, 2], [60])], "name row 1 twice"),
+        ([(ROWS[:60].reshape(2, 30), ROWS[60:])], r"shape \(2, 30\)"),
+        ([(HOURS[:60], HOURS[60:90])], "are datetime64"),
+        ([(slice(60), slice(60, 90))], "are object of shape"),
+        ([(None, ROWS[60:])], "give row numbers"),
+        ([("a", "b")], "give row numbers"),
+        ([1, 2, 3], "one of them is 1"),
+        ([(ROWS[:9], ROWS[9:20], ROWS[20:])], "one of them is"),
+        ((ROWS[:60], ROWS[60:]), "one of them is"),
+        (np.arange(4), "one of them is"),
+        ([], "gives no block"),
+        (TimeSeriesSplit, "cv must be an int, a splitter"),
+        (10**12, "too few"),
+    ],
+    ids=str,
+)
+def test_rows_that_are_none_are_refused(cv, message):
+    with pytest.raises(ValueError, match=message):
+        backtest(Ridge(), make_table(), "temp", 2, cv=cv)
+
+
+@pytest.mark.parametrize("season", [10**30, 2**63])
+def test_a_huge_season_does_not_overflow(season):
+    with pytest.warns(SklearnRNNWarning, match=f"a season of {season} rows"):
+        frame = backtest(Ridge(), make_table(), "temp", cv=2, season=season)
+    assert frame[["naive", "scale"]].isna().all(axis=None)
+
+
+def test_a_season_of_a_small_type_does_not_overflow():
+    options = {"target": "temp", "horizon": 2, "cv": 2}
+    found = backtest(Ridge(), make_table(), season=np.uint8(3), **options)
+    expected = backtest(Ridge(), make_table(), season=3, **options)
+    pd.testing.assert_frame_equal(found, expected)

@@ -519,3 +519,24 @@ def test_split_does_not_go_on():
     calibrator = split().fit(make_forecasts())
     with pytest.raises(ValueError, match="set method='adaptive'"):
         calibrator.partial_fit(make_forecasts())
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            lambda f: f.assign(time=f["time"].dt.tz_localize("UTC")),
+            "'origin' .* holds dates, .* dates with a time zone",
+        ),
+        (lambda f: f.assign(time=f["time"].astype(str)), "dates, .* are text"),
+        (lambda f: f.astype({"time": str, "origin": str}), "are text"),
+        (lambda f: f.assign(time=range(len(f))), "dates, .* are numbers"),
+        (lambda f: f[f.index % 5 > 0].drop(columns="time"), "dates, .* are numbers"),
+    ],
+)
+def test_times_that_do_not_compare_with_the_origins_are_refused(change, message):
+    days = pd.date_range("2024-01-01", periods=60, freq="D")
+    table = pd.DataFrame({"sales": np.arange(60.0)}, index=days)
+    frame = backtest(LinearRegression(), table, "sales", horizon=2, cv=2)
+    with pytest.raises(ValueError, match=message):
+        ConformalCalibrator([0.3, 0.7]).fit(change(frame))

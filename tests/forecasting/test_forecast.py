@@ -1,10 +1,16 @@
 """forecast: from a fitted model and the newest rows to the times to come."""
 
+import copy
+import json
+import pickle
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import VotingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
@@ -12,8 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_rnn import (
+    CalendarFeatures,
     RNNRegressor,
     SequenceWindower,
+    WindowHistoryWarning,
+    backtest,
     forecast,
     make_forecast_frame,
 )
@@ -59,6 +68,12 @@ def fit(model, table, target="temp", horizon=2, **options):
     return model.fit(*make_forecast_frame(table, target, horizon, **options))
 
 
+def short_windows(expected=True, match="rows"):
+    if not expected:
+        return nullcontext()
+    return pytest.warns(WindowHistoryWarning, match=match)
+
+
 # The numbers.
 
 
@@ -67,7 +82,8 @@ def test_forecasts_are_the_predictions_of_the_last_row(n_rows):
     table = make_table()
     model = fit(make_model(), table[:40])
     newest = table[:50][-n_rows:]
-    frame = forecast(model, newest)
+    with short_windows(n_rows < 5):
+        frame = forecast(model, newest)
     expected = model.predict(newest)[-1]
     np.testing.assert_allclose(frame["prediction"], expected, rtol=1e-12)
     assert list(frame.columns) == ["origin", "horizon", "prediction"]
@@ -82,7 +98,9 @@ def test_a_few_rows_that_follow_the_training_data_have_its_history():
     few, all_rows = forecast(model, table[40:43]), forecast(model, table[:43])
     pd.testing.assert_frame_equal(few, all_rows)
     strangers = table[40:43].set_axis(HOURS[40:43] + pd.Timedelta("1000h"))
-    difference = few["prediction"].to_numpy() - forecast(model, strangers)["prediction"]
+    with short_windows():
+        alone = forecast(model, strangers)
+    difference = few["prediction"].to_numpy() - alone["prediction"]
     assert np.abs(difference).max() > 1e-6
 
 
@@ -171,6 +189,227 @@ def test_one_target_one_step_and_a_series():
     assert frame["horizon"].tolist() == [1]
     expected = model.predict(table.to_frame())[-1:]
     np.testing.assert_allclose(frame["prediction"], expected)
+
+
+# History that is not whole.
+
+
+def calendar_model(n_steps):
+    return make_pipeline(
+        CalendarFeatures(["hour"], ahead=[0, 2]),
+        SequenceWindower(n_steps),
+        make_network(),
+    )
+
+
+def masking_model(n_steps):
+    windower = {"missing": "mask"}
+    return make_model(n_steps, windower, missing_targets="ignore")
+
+
+KINDS_OF_MODELS = {
+    "pipeline": make_model,
+    "train": lambda n_steps: make_model(n_steps, {"history": "train"}),
+    "calendar": calendar_model,
+    "mask": masking_model,
+    "search": lambda n_steps: GridSearchCV(
+        make_model(n_steps), {"rnnregressor__cell": ["gru"]}, cv=TimeSeriesSplit(2)
+    ),
+    "target": lambda n_steps: TransformedTargetRegressor(
+        make_model(n_steps), transformer=StandardScaler()
+    ),
+    "nested": lambda n_steps: make_pipeline(
+        "passthrough", make_pipeline(SequenceWindower(n_steps), make_network())
+    ),
+    "windows of windows": lambda n_steps: make_pipeline(
+        SequenceWindower(20), SequenceWindower(n_steps), make_network()
+    ),
+}
+
+
+def second_week(model, *, known=None, n_steps=10):
+    """Fit six steps ahead to row 48, and forecast from the six rows after."""
+    table = make_table()
+    model = fit(model(n_steps), table[:48], horizon=6, known=known)
+    return model, table, {"target": "temp", "horizon": 6}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_MODELS)
+def test_rows_that_had_no_target_yet_are_remembered(kind):
+    model, table, task = second_week(KINDS_OF_MODELS[kind])
+    expected = forecast(model, table[:54], **task)
+    for newest in (table[48:54], table[45:54], table[53:54], table[50:54]):
+        if newest.index[0] <= HOURS[48]:
+            found = forecast(model, newest, **task)
+            pd.testing.assert_frame_equal(found, expected)
+        else:
+            with short_windows(match=f"by {len(newest)} of the 10 .* last 10 rows"):
+                forecast(model, newest, **task)
+    frozen = forecast(FrozenEstimator(model), table[48:54], **task)
+    pd.testing.assert_frame_equal(frozen, expected)
+
+
+def test_remembered_rows_know_the_plan_of_newer_ones():
+    model, table, _ = second_week(make_model, known="plan")
+    future = table[["plan"]][54:]
+    found = forecast(model, table[48:54], future=future)
+    pd.testing.assert_frame_equal(found, forecast(model, table[:54], future=future))
+
+
+def test_rows_of_every_series_are_remembered():
+    table = two_series()
+    early = table[table["time"] < HOURS[48]]
+    late = table[(table["time"] >= HOURS[48]) & (table["time"] < HOURS[54])]
+    model = fit(make_model(10, GROUPED), early, horizon=6, **GROUPED)
+    expected = forecast(model, table[table["time"] < HOURS[54]])
+    pd.testing.assert_frame_equal(forecast(model, late), expected)
+    levels = ["station", "time"]
+    model = fit(make_model(10, GROUPED), early.set_index(levels), horizon=6, **GROUPED)
+    pd.testing.assert_frame_equal(forecast(model, late.set_index(levels)), expected)
+
+
+def test_a_remembered_row_is_no_training_row():
+    table = make_table()
+    X, Y = make_forecast_frame(table[:48], "temp", 6)
+    model, plain = make_model(10).fit(X, Y), pd.DataFrame(X)
+    plain.attrs = {}
+    other = make_model(10).fit(plain, Y)
+    np.testing.assert_array_equal(model.predict(table), other.predict(table))
+    np.testing.assert_array_equal(
+        model.predict(table[48:54]), other.predict(table[48:54])
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: X[:-1],
+        lambda X: X[5:],
+        lambda X: X * 2,
+        lambda X: X.clip(upper=X.max().min()),
+        lambda X: X.shift(freq="1h"),
+        lambda X: X.rename(columns={"wind": "gust"}).assign(wind=X["plan"]),
+    ],
+    ids=["shorter", "later", "scaled", "clipped", "shifted", "renamed"],
+)
+def test_rows_are_remembered_only_for_the_frame_as_it_was_made(change):
+    table = make_table()
+    X, Y = make_forecast_frame(table[:48], "temp", 6)
+    X = change(X)
+    model = make_model(10).fit(X, Y.reindex(X.index).ffill().bfill())
+    newest = table[48:54].reindex(columns=X.columns, fill_value=0.0)
+    with short_windows(match="by 6 of the 10 steps"):
+        found = forecast(model, newest)
+    np.testing.assert_allclose(found["prediction"], model.predict(newest)[-1])
+
+
+def test_columns_that_are_left_out_are_left_out_of_what_is_remembered():
+    table = make_table()
+    X, Y = make_forecast_frame(table[:48], "temp", 6)
+    model = make_model(10).fit(X[["wind", "temp"]], Y)
+    table = table[["wind", "temp"]]
+    found = forecast(model, table[48:54])
+    pd.testing.assert_frame_equal(found, forecast(model, table[:54]))
+
+
+def test_folds_remember_nothing():
+    table = make_table()
+    X, Y = make_forecast_frame(table[:48], "temp", 6)
+    train, test = next(iter(TimeSeriesSplit(2).split(X)))
+    model = make_model(10).fit(X.iloc[train], Y.iloc[train])
+    plain = X.iloc[test].copy()
+    expected = model.predict(plain)
+    plain.attrs = {}
+    np.testing.assert_array_equal(model.predict(plain), expected)
+    options = {"target": "temp", "horizon": 2, "cv": 2, "season": 3}
+    without = X.copy()
+    without.attrs = {}
+    pd.testing.assert_frame_equal(
+        backtest(make_model(10), X, **options),
+        backtest(make_model(10), without, **options),
+    )
+
+
+def test_what_is_remembered_does_not_get_in_the_way_of_pandas(tmp_path):
+    table = make_table()
+    X, Y = make_forecast_frame(table[:48], "temp", 6)
+    again, _ = make_forecast_frame(table[:48], "temp", 6)
+    assert X.attrs == again.attrs
+    assert X.attrs != make_forecast_frame(table[:48], "temp", 5)[0].attrs
+    assert table.attrs == {}
+    json.dumps(X.attrs)
+    pd.concat([X[:5], X[5:]])
+    pd.concat([X, make_forecast_frame(table, "temp", 6)[0]])
+    X.to_parquet(tmp_path / "X.parquet")
+    X.to_csv(tmp_path / "X.csv")
+    expected = forecast(make_model(10).fit(X, Y), table[:54])
+    for other in (copy.deepcopy(X), copy.copy(X), pickle.loads(pickle.dumps(X))):
+        model = pickle.loads(pickle.dumps(make_model(10).fit(other, Y)))
+        pd.testing.assert_frame_equal(forecast(model, table[48:54]), expected)
+    stored = pd.read_parquet(tmp_path / "X.parquet")
+    with short_windows():
+        forecast(make_model(10).fit(stored, Y), table[48:54])
+
+
+@pytest.mark.parametrize("history", ["auto", "train", None])
+@pytest.mark.parametrize("gap", [0, 1, 100])
+def test_a_gap_after_training_is_told_of(history, gap):
+    table = make_table(pd.date_range("2024-01-01", periods=200, freq="h"))
+    model = fit(make_model(10, {"history": history}), table[:48], horizon=6)
+    newest = table[48 + gap : 54 + gap]
+    whole = gap == 0 and history is not None
+    with short_windows(not whole, "by 6 of the 10 steps .* Pass the last 10 rows"):
+        forecast(model, newest)
+    forecast(model, table[44 + gap : 54 + gap])
+
+
+@pytest.mark.parametrize("history", ["auto", "train", None])
+def test_short_windows_without_times_are_told_of(history):
+    table = make_table().set_axis([f"row {i}" for i in range(60)])
+    model = fit(make_model(10, {"history": history}), table[:48])
+    with short_windows(history != "train", "by 6 of the 10 steps"):
+        forecast(model, table[48:54])
+    forecast(model, table[44:54])
+
+
+def test_short_series_are_named():
+    table = two_series()
+    model = fit(make_model(10, GROUPED), table, **GROUPED)
+    late = table[table["time"] >= HOURS[50]]
+    forecast(model, late)
+    late = late.assign(time=late["time"] + pd.Timedelta("9h"))
+    new = late[late["station"] == "south"].assign(station="west")[-3:]
+    with short_windows(match=r"1 of 3 series go by fewer \('west' by 3\) than the 10"):
+        forecast(model, pd.concat([late, new]))
+    with short_windows(match="'south' by 4, 'west' by 3.*last 10 rows of each station"):
+        late = late[
+            (late["station"] != "south")
+            | (late["time"] >= HOURS[59] + pd.Timedelta("6h"))
+        ]
+        forecast(model, pd.concat([late, new]))
+
+
+def test_a_series_that_was_always_short_is_no_reason_to_warn():
+    table = two_series()
+    west = table[table["station"] == "south"].assign(station="west")[-8:]
+    table = pd.concat([table, west])
+    model = fit(make_model(10, GROUPED), table, **GROUPED)
+    forecast(model, table)
+    forecast(model, table[table["time"] >= HOURS[58]])
+    later = table[table["time"] >= HOURS[50]]
+    later = later.assign(time=later["time"] + pd.Timedelta("90h"))
+    with short_windows(match=r"1 of 3 series .*'west' by 8"):
+        forecast(model, later)
+
+
+def test_models_beside_one_another_are_told_of_too():
+    table = make_table()
+    X, Y = make_forecast_frame(table[:40], "temp", 1)
+    both = [("short", make_model(3)), ("long", make_model(10))]
+    model = VotingRegressor(both).fit(X, Y["temp+1"])
+    forecast(model, table[:54], target="temp", horizon=1)
+    with short_windows(match="by 6 of the 10 steps"):
+        forecast(model, table[48:54], target="temp", horizon=1)
 
 
 # Models of every kind.
@@ -468,6 +707,18 @@ def test_a_future_that_does_not_tell_is_refused(change, message):
     model = fit_with_plan(table[:50])
     with pytest.raises(ValueError, match=message):
         forecast(model, table[:50], future=change(table[["plan"]][50:52]))
+
+
+def test_a_future_without_times_has_just_the_steps_to_come():
+    table = make_table().set_axis([f"row {i}" for i in range(60)])
+    model = fit_with_plan(table[:50])
+    forecast(model, table[:50], future=table[50:52])
+    forecast(model, table[:50], future=table[50:52].reset_index(drop=True))
+    for future in (table, table[50:53]):
+        with pytest.raises(InvalidSequenceError, match="pass 2 rows"):
+            forecast(model, table[:50], future=future)
+    with pytest.raises(InvalidSequenceError, match="future are dates, .* no times"):
+        forecast(model, table[:50], future=make_table()[50:52])
 
 
 @pytest.mark.parametrize("future", ["abc", 3, np.zeros((2, 1))])

@@ -7,9 +7,11 @@ from pandas.tseries.holiday import USFederalHolidayCalendar
 from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import (
+    CalendarFeatures,
     InvalidSequenceError,
     RNNRegressor,
     SequenceWindower,
+    SklearnRNNWarning,
     WindowHistoryWarning,
     backtest,
     forecast,
@@ -107,13 +109,15 @@ def test_backtests_go_by_rows_with_seasons_of_a_week():
     assert (frame["truth"] - frame["naive"] == 5).all()
     places = DAYS.get_indexer(frame["time"]) - DAYS.get_indexer(frame["origin"])
     assert (places == frame["horizon"]).all()
-    frame = backtest(model(), prices(SESSIONS), "price", 2, freq="rows", cv=2)
+    with pytest.warns(SklearnRNNWarning, match="keep no step.*is the last value"):
+        frame = backtest(model(), prices(SESSIONS), "price", 2, freq="rows", cv=2)
     assert (frame["truth"] - frame["naive"] == frame["horizon"]).all()
 
 
 def test_a_backtest_tells_of_windows_that_its_model_cuts_short():
+    options = {"freq": "rows", "cv": 1, "season": 13}
     with pytest.warns(WindowHistoryWarning, match="windows are shorter"):
-        backtest(model(freq=None), prices(SESSIONS), "price", freq="rows", cv=1)
+        backtest(model(freq=None), prices(SESSIONS), "price", **options)
 
 
 def test_months_of_any_day_have_seasons_of_a_year():
@@ -122,3 +126,91 @@ def test_months_of_any_day_have_seasons_of_a_year():
         data = prices(pd.DatetimeIndex(months))
         frame = backtest(model(freq=freq), data, "price", freq=freq, cv=1)
         assert (frame["truth"] - frame["naive"] == season).all()
+
+
+# A second week: the rows without targets are remembered, whatever rows are steps.
+
+
+@pytest.mark.parametrize("dates", ["timestamps", "dates", "with a time zone"])
+@pytest.mark.parametrize("calendar", [False, True])
+def test_a_second_week_of_trading_days_follows_the_rows_without_targets(
+    dates, calendar
+):
+    index = {
+        "timestamps": DAYS,
+        "dates": pd.Index([day.date() for day in DAYS], dtype=object),
+        "with a time zone": DAYS.tz_localize("America/New_York"),
+    }[dates]
+    data = prices(index)
+    X, Y = make_forecast_frame(data[:-13], "price", 5, freq="rows")
+    network = model()
+    if calendar:
+        network = make_pipeline(CalendarFeatures(["dayofweek"]), network)
+    network.fit(X, Y)
+    future = data[-10:].drop(columns="price")
+    for options in ({}, {"future": future}):
+        whole = forecast(network, data[:-8], **options)
+        week = forecast(network, data[-13:-8], **options)
+        pd.testing.assert_frame_equal(week, whole)
+
+
+@pytest.mark.parametrize("freq", [None, "rows"])
+@pytest.mark.parametrize("missing", ["raise", "mask"])
+def test_a_second_week_of_several_series_follows(freq, missing):
+    index = pd.period_range("2024-01", periods=60, freq="M")
+    data = pd.concat([prices(index).assign(item=item) for item in "ab"])
+    known, to_come = data[data.index < index[50]], data[data.index >= index[50]]
+    options = {"freq": freq, "group_by": "item"}
+    X, Y = make_forecast_frame(known, "price", 4, missing=missing, **options)
+    mask = "mask" if missing == "mask" else None
+    network = model(freq, group_by="item", missing=mask).fit(X, Y)
+    expected = forecast(network, data)
+    pd.testing.assert_frame_equal(forecast(network, to_come), expected)
+    of_one = to_come[to_come["item"] == "b"]
+    expected = expected[expected["item"] == "b"]
+    pd.testing.assert_frame_equal(forecast(network, of_one), expected)
+
+
+def test_rows_further_apart_than_any_in_fit_do_not_follow():
+    data = prices(DAYS)
+    network = fitted(data[:-5])
+    late = data[-3:].set_axis(DAYS[-3:] + pd.Timedelta("40D"))
+    with pytest.warns(WindowHistoryWarning, match="goes by 3 of the 10 steps.*last 10"):
+        forecast(network, late)
+
+
+@pytest.mark.parametrize("n_rows", [10, 3])
+def test_rows_follow_by_the_step_of_a_windower_without_rows_as_steps(n_rows):
+    index = pd.bdate_range("2024-01-01", periods=60)
+    data = prices(index)
+    X, Y = make_forecast_frame(data[:40], "price", 3)
+    network = model("B").fit(X, Y)
+    expected = forecast(network, data[: 40 + n_rows])
+    found = forecast(network, data[40 : 40 + n_rows], freq="rows")
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_windower_that_cuts_what_forecast_takes_as_steps_is_told_of():
+    data = prices(pd.date_range("2024-01-01", periods=60, freq="D"))
+    X, Y = make_forecast_frame(data[:40], "price", 3)
+    network = model(None).fit(X, Y)
+    newest = data[40:].drop(data.index[55])
+    with pytest.warns(WindowHistoryWarning) as caught:
+        forecast(network, newest, freq="rows")
+    cut, short = (str(one.message) for one in caught)
+    assert "windows are shorter than n_steps=10 because of 1 gap(s)" in cut
+    assert "goes by 4 of the 10 steps" in short
+    assert "cuts windows where rows are not D apart" in short
+    assert "freq='rows'. Fit the model with that freq=" in short
+
+
+@pytest.mark.parametrize("history", ["auto", "train"])
+def test_rows_as_steps_without_times_are_as_long_as_they_are(history):
+    data = prices([f"row {i}" for i in range(60)])
+    X, Y = make_forecast_frame(data[:40], "price", 3, freq="rows")
+    network = model(history=history).fit(X, Y)
+    if history == "train":
+        forecast(network, data[40:43])
+        return
+    with pytest.warns(WindowHistoryWarning, match="goes by 3 of the 10 steps"):
+        forecast(network, data[40:43])

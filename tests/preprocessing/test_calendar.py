@@ -462,3 +462,79 @@ def test_tags_say_frames_of_anything_and_missing_values():
     table.loc[table.index[3], "temp"] = np.nan
     made = CalendarFeatures().fit_transform(table)
     pd.testing.assert_frame_equal(made[["temp", "sky"]], table)
+
+
+# Times that there are not.
+
+DAYS = pd.date_range("2024-01-01", periods=30, freq="D")
+TABLES = {
+    "days": DAYS,
+    "hours of a zone": pd.date_range(
+        "2024-01-01", periods=30, freq="h", tz="Europe/Berlin"
+    ),
+    "days of a zone": pd.date_range(
+        "2024-01-01", periods=30, freq="D", tz="Europe/Berlin"
+    ),
+    "months": pd.date_range("2024-01-01", periods=30, freq="MS"),
+    "business days": pd.date_range("2024-01-01", periods=30, freq="B"),
+    "nanoseconds": DAYS.as_unit("ns"),
+    "seconds": DAYS.as_unit("s"),
+    "the last days": pd.date_range("9999-11-01", periods=30, freq="D", unit="s"),
+    "periods": pd.period_range("2024-01", periods=30, freq="M"),
+}
+
+
+@pytest.mark.parametrize("ahead", [10**8, 10**12, 10**18, 2**63, 10**30, [1, 10**12]])
+@pytest.mark.parametrize("index", TABLES.values(), ids=TABLES)
+def test_steps_past_the_last_time_are_refused(index, ahead):
+    table = pd.DataFrame({"a": 1.0}, index=index)
+    zone = "America/New_York" if getattr(index, "tz", None) else None
+    calendar = CalendarFeatures(["hour", "week"], ahead=ahead, time_zone=zone)
+    if ahead == 10**8 and str(index.dtype).startswith("datetime64[us, E"):
+        calendar.set_params(ahead=10**9)  # hours
+    with pytest.raises(InvalidSequenceError, match="the last time that there is"):
+        calendar.fit(table).transform(table)
+
+
+def test_the_bound_is_that_of_the_unit_of_the_times():
+    table = pd.DataFrame({"a": 1.0}, index=DAYS)
+    calendar = CalendarFeatures(["dayofweek"], encoding="ordinal", ahead=100_000)
+    far = calendar.fit_transform(table)["dayofweek+100000"]
+    assert far.iloc[0] == (DAYS[0].day_of_week + 100_000) % 7
+    short = table.set_axis(DAYS.as_unit("ns"))
+    with pytest.raises(InvalidSequenceError, match="reach past 2262-04-11"):
+        calendar.fit(short).transform(short)
+
+
+@pytest.mark.parametrize(
+    "freq",
+    [
+        "10000000MS",
+        pd.offsets.YearEnd(10**9),
+        pd.DateOffset(years=10**6),
+        "1000000D",
+        pd.Timedelta.max,
+    ],
+    ids=str,
+)
+def test_a_huge_freq_is_refused(freq):
+    table = pd.DataFrame({"a": 1.0}, index=DAYS)
+    calendar = CalendarFeatures(["hour"], ahead=[1, 100], freq=freq)
+    with pytest.raises(InvalidSequenceError, match="that there is|time between rows"):
+        calendar.fit(table).transform(table)
+
+
+@pytest.mark.parametrize("freq", ["nonsense", pd.NaT, np.timedelta64("NaT")], ids=str)
+def test_a_freq_that_is_none_is_refused(freq):
+    table = pd.DataFrame({"a": 1.0}, index=DAYS)
+    with pytest.raises(ValueError, match="freq"):
+        CalendarFeatures(["hour"], ahead=1, freq=freq).fit(table)
+
+
+@pytest.mark.parametrize(
+    "ahead", [[[1, 2]], [[1], [2, 3]], [1.0], [True], range(10**12)], ids=str
+)
+def test_lists_that_are_no_steps_ahead_are_refused(ahead):
+    table = pd.DataFrame({"a": 1.0}, index=DAYS)
+    with pytest.raises(ValueError, match="ahead must be an int of at least 0"):
+        CalendarFeatures(["hour"], ahead=ahead).fit(table)

@@ -2,7 +2,16 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 
+from sklearn_rnn import (
+    CalendarFeatures,
+    RNNRegressor,
+    SequenceWindower,
+    backtest,
+    forecast,
+)
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.datasets import load_nyc_weather
 from sklearn_rnn.preprocessing import make_forecast_frame
@@ -175,3 +184,153 @@ def test_an_unknown_target_is_refused_with_the_columns(target):
 def test_arrays_are_sent_to_make_windows():
     with pytest.raises(TypeError, match="make_windows"):
         make_forecast_frame(np.zeros((5, 2)), target=0)
+
+
+# Names of columns.
+
+TWO_LEVELS = pd.MultiIndex.from_tuples([("temp", "mean"), ("temp", 3)])
+OTHER_NAMES = {
+    "ints": [0, 1],
+    "range": pd.RangeIndex(2),
+    "mixed": ["temp", 1],
+    "levels": TWO_LEVELS,
+    "dates": pd.to_datetime(["2024-01-01", "2024-01-02"]),
+    "none": [None, "wind"],
+    "floats": [0.5, 1.5],
+    "bools": [True, False],
+    "bytes": [b"temp", b"wind"],
+    "np.str_": pd.Index([np.str_("temp"), np.str_("wind")], dtype=object),
+}
+
+
+@pytest.mark.parametrize("names", OTHER_NAMES.values(), ids=OTHER_NAMES)
+def test_names_that_are_no_strings_are_refused_with_the_way_out(names):
+    table = hourly(30).set_axis(names, axis=1)
+    target = table.columns[0]
+    remedy = r"needs strings as column names.*df\.columns = "
+    for refused in (
+        lambda: make_forecast_frame(table, target, 2),
+        lambda: backtest(Ridge(), table, target, 2, cv=2),
+        lambda: CalendarFeatures(["hour"]).fit(table),
+    ):
+        with pytest.raises(InvalidSequenceError, match=remedy):
+            refused()
+    model = Ridge().fit(*make_forecast_frame(hourly(30), "temp", 2))
+    with pytest.raises(InvalidSequenceError, match=remedy):
+        forecast(model, table, target="temp", horizon=2)
+
+
+@pytest.mark.parametrize("names", [[0, 1], TWO_LEVELS])
+def test_names_made_strings_work_throughout(names):
+    table = hourly(30).set_axis(names, axis=1)
+    if isinstance(table.columns, pd.MultiIndex):
+        table.columns = ["_".join(map(str, name)) for name in table.columns]
+    else:
+        table.columns = table.columns.astype(str)
+    target = table.columns[0]
+    network = RNNRegressor(hidden_size=2, max_epochs=1, target_feature="auto")
+    model = make_pipeline(CalendarFeatures(["hour"]), SequenceWindower(3), network)
+    X, Y = make_forecast_frame(table, target, 2, known=table.columns[1])
+    future = table.set_axis(table.index + pd.Timedelta("30h"))
+    assert len(forecast(model.fit(X, Y), table, future=future)) == 2
+
+
+@pytest.mark.parametrize("name", [0, ("a", "b"), 1.5])
+def test_a_series_with_such_a_name_is_refused(name):
+    with pytest.raises(InvalidSequenceError, match="needs strings as column names"):
+        make_forecast_frame(hourly()["temp"].rename(name))
+
+
+@pytest.mark.parametrize(
+    "target", [0, True, ["temp", 0], {"temp"}, slice(None), [["temp"]], b"temp"]
+)
+@pytest.mark.parametrize("parameter", ["target", "known"])
+def test_what_names_no_column_is_refused(parameter, target):
+    options = {"target": "wind", parameter: target}
+    with pytest.raises(ValueError, match=f"{parameter}=.* names no column"):
+        make_forecast_frame(hourly(), **options)
+
+
+@pytest.mark.parametrize("several", [np.array, pd.Index, list, tuple])
+def test_targets_may_be_listed_in_any_way(several):
+    Y = make_forecast_frame(hourly(), several(["temp", "wind"]))[1]
+    assert list(Y.columns) == ["temp+1", "wind+1"]
+
+
+def test_a_column_named_like_a_step_ahead_stays_a_column():
+    table = hourly(30).assign(**{"temp+1": 1.0})
+    network = RNNRegressor(hidden_size=2, max_epochs=1, target_feature="auto")
+    model = make_pipeline(SequenceWindower(3), network)
+    model.fit(*make_forecast_frame(table, "temp", 2))
+    assert len(forecast(model, table)) == 2
+    with pytest.raises(ValueError, match=r"yet now missing:\n- temp\+1"):
+        forecast(model, hourly(30))
+
+
+# Horizons and steps beyond all bounds.
+
+
+@pytest.mark.parametrize(
+    "horizon", [10**7, 10**12, 10**30, [1, 10**12], range(1, 10**12), np.int64(2**62)]
+)
+def test_a_huge_horizon_is_refused_at_once(horizon):
+    with pytest.raises(ValueError, match="more than 1000000 steps ahead"):
+        make_forecast_frame(hourly(), "temp", horizon)
+    model = Ridge().fit(*make_forecast_frame(hourly(30), "temp", 2))
+    with pytest.raises(ValueError, match="more than 1000000 steps ahead"):
+        forecast(model, hourly(30), target="temp", horizon=horizon)
+
+
+@pytest.mark.parametrize("horizon", [[[1], [2, 3]], np.array(3), {1, 3.5}, [1, "2"]])
+def test_lists_that_are_no_steps_are_refused(horizon):
+    with pytest.raises(ValueError, match="horizon must be an int of at least 1"):
+        make_forecast_frame(hourly(), "temp", horizon)
+
+
+def test_small_types_do_not_overflow():
+    Y = make_forecast_frame(hourly(300), "temp", np.uint8(255))[1]
+    assert Y.shape == (45, 255)
+
+
+@pytest.mark.parametrize(
+    "index, freq",
+    [
+        (pd.date_range("2024-01-01", periods=9, freq="D"), pd.NaT),
+        (pd.date_range("2024-01-01", periods=9, freq="D"), "nonsense"),
+        (pd.date_range("2024-01-01", periods=9, freq="D"), "10000000MS"),
+        (pd.date_range("2024-01-01", periods=9, freq="D"), pd.DateOffset(years=10**6)),
+        (pd.date_range("2024-01-01", periods=9, freq="D"), pd.DateOffset(months=1)),
+        (pd.date_range("2024-01-01", periods=9, freq="D").as_unit("ns"), "9999999MS"),
+        (pd.period_range("2024-01", periods=9, freq="M"), "h"),
+        (pd.period_range("2024-01", periods=9, freq="M"), pd.DateOffset(months=1)),
+        (pd.RangeIndex(9), np.timedelta64(1, "D")),
+        (pd.Index(np.arange(9) / 2), float("nan")),
+        (pd.Index(np.arange(9) / 2), float("inf")),
+        (pd.Index(np.arange(9) / 2), 10**30),
+        (pd.RangeIndex(9), 10**30),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("missing", ["raise", "mask"])
+def test_a_freq_that_fits_no_row_is_refused(index, freq, missing):
+    table = pd.DataFrame({"temp": np.arange(9.0)}, index=index)
+    with pytest.raises(InvalidSequenceError):
+        make_forecast_frame(table, "temp", 2, freq=freq, missing=missing)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.Index(np.arange(9) + (2**63 - 10)),
+        pd.Index(np.arange(9) * 2e307),
+        pd.period_range("9999-04", periods=9, freq="M"),
+        pd.date_range("2262-04-03", periods=9, freq="D").as_unit("ns"),
+        pd.date_range("9999-12-23", periods=9, freq="D", unit="s"),
+    ],
+    ids=["numbers", "floats", "periods", "nanoseconds", "seconds"],
+)
+def test_a_forecast_past_the_last_time_is_refused(index):
+    table = pd.DataFrame({"temp": np.arange(9.0)}, index=index)
+    model = Ridge().fit(table, table["temp"])
+    with pytest.raises(InvalidSequenceError, match="the last time that there is"):
+        forecast(model, table, target="temp", horizon=[1000])

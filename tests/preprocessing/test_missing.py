@@ -391,11 +391,14 @@ def test_levels_of_an_index_stay():
     assert len(windows) == 8
 
 
-def test_columns_may_have_numbers_for_names():
+def test_columns_may_have_numbers_for_names_once_they_are_strings():
     table = long_table()[["when", "station", "temp"]].set_axis([0, 1, 2], axis=1)
-    options = {"time": 0, "group_by": 1, "missing": "mask"}
-    X, _ = make_forecast_frame(table, 2, **options)
-    np.testing.assert_array_equal(X[2], [0, 1, NAN, 3, 4, 100, 101, 102])
+    with pytest.raises(InvalidSequenceError, match=r"df\.columns\.astype\(str\)"):
+        make_forecast_frame(table, 2, time=0, group_by=1, missing="mask")
+    table.columns = table.columns.astype(str)
+    options = {"time": "0", "group_by": "1", "missing": "mask"}
+    X, _ = make_forecast_frame(table, "2", **options)
+    np.testing.assert_array_equal(X["2"], [0, 1, NAN, 3, 4, 100, 101, 102])
 
 
 def test_rows_between_two_times_of_the_grid_are_refused():

@@ -7,6 +7,7 @@ from sklearn_rnn.sequences._neighbours import (
     CalendarStep,
     FixedStep,
     Reach,
+    add_offset,
     infer_rule,
     run_starts,
 )
@@ -73,3 +74,23 @@ def test_the_step_is_that_of_all_series_together():
     rule, runs = rule_and_runs(index, np.array(["a"] * 5 + ["b"] * 3))
     assert rule.freq == pd.Timedelta("1h")
     assert runs == [0, 5]
+
+
+@pytest.mark.parametrize(
+    "offset",
+    [
+        pd.offsets.MonthBegin(),
+        pd.offsets.BDay(),
+        pd.offsets.YearEnd(2),
+        pd.DateOffset(months=1),
+        pd.offsets.CustomBusinessDay(weekmask="Mon Sat"),
+    ],
+    ids=str,
+)
+def test_the_last_date_has_none_after_it(offset):
+    last = pd.Timestamp.max
+    dates = pd.DatetimeIndex([pd.Timestamp("2024-01-01"), last, last]).as_unit("ns")
+    moved = add_offset(dates, offset)
+    assert moved[0] == dates[0] + offset
+    assert moved.isna().tolist() == [False, True, True]
+    assert add_offset(dates[1:], offset).isna().all()

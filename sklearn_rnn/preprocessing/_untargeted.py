@@ -1,0 +1,127 @@
+"""Untargeted rows: the end of a table, whose targets have not come yet."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn.preprocessing._tables import is_polars
+
+KEY = "sklearn_rnn"
+
+
+class UntargetedRows(dict):
+    """The rows that `make_forecast_frame` left out of X, kept in ``X.attrs``.
+
+    An empty dict to everyone else: pandas writes ``attrs`` into Parquet files as
+    JSON, copies it with every slice and compares it in ``pd.concat``.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the columns of the table. Never changed.
+    checksums : dict of object to str
+        Of X's columns, by name, and of its index, under None.
+    """
+
+    def __init__(self, rows: pd.DataFrame, checksums: dict[Any, str]) -> None:
+        super().__init__()
+        self.rows = rows
+        self.checksums = checksums
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UntargetedRows):
+            return False
+        return self.checksums == other.checksums and self.rows.equals(other.rows)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None
+
+    def __copy__(self) -> "UntargetedRows":
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "UntargetedRows":
+        return self
+
+    def __reduce__(self) -> tuple:
+        return UntargetedRows, (self.rows, self.checksums)
+
+
+def remember_untargeted(X, data, rows):
+    """Keep in a frame the rows of its table that come after it.
+
+    Parameters
+    ----------
+    X : DataFrame
+        The rows that have targets; its ``attrs`` are changed. Nothing is kept
+        if it is of polars, or holds what pandas cannot hash.
+    data : DataFrame
+        The whole table.
+    rows : ndarray of int
+        Those without targets.
+    """
+    if is_polars(X):
+        return
+    X.attrs.pop(KEY, None)
+    try:
+        checksums = {name: _checksum(X[name]) for name in data.columns}
+        checksums[None] = _checksum(X.index)
+    except TypeError:
+        return
+    left_out = data.iloc[rows].copy()
+    left_out.attrs = {}
+    X.attrs[KEY] = UntargetedRows(left_out, checksums)
+
+
+def untargeted_rows_of(X):
+    """Return the rows that come after those of a frame, if it is as it was made.
+
+    Parameters
+    ----------
+    X : object
+        As given to fit.
+
+    Returns
+    -------
+    DataFrame or None
+        With the columns that `X` still has. None if nothing is remembered, or
+        rows of `X` are left out, or a value of it was changed: scaled columns, say,
+        do not continue in the rows that were left out.
+    """
+    kept = getattr(X, "attrs", {}).get(KEY)
+    if not isinstance(kept, UntargetedRows):
+        return None
+    names = [name for name in kept.rows.columns if name in X.columns]
+    if not names or not X.columns.is_unique:
+        return None
+    try:
+        same = _checksum(X.index) == kept.checksums[None] and all(
+            _checksum(X[name]) == kept.checksums[name] for name in names
+        )
+    except TypeError:
+        return None
+    return kept.rows[names] if same else None
+
+
+def keep_untargeted(X, result):
+    """Hand on what a frame remembers to one with more columns.
+
+    Parameters
+    ----------
+    X, result : DataFrame
+        The same rows; the ``attrs`` of `result` are changed.
+    """
+    kept = getattr(X, "attrs", {}).get(KEY)
+    if kept is not None:
+        result.attrs[KEY] = kept
+
+
+def _checksum(values):
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biufmM":
+        contents = np.ascontiguousarray(values.to_numpy())  # as bytes: 5 times as fast
+    else:
+        contents = pd.util.hash_pandas_object(values, index=False).to_numpy()
+    return hashlib.blake2b(contents.view(np.uint8), digest_size=16).hexdigest()
