@@ -24,7 +24,11 @@ from sklearn_rnn.training._next_steps import (
     cut_into_streams,
     log_likelihoods,
 )
-from sklearn_rnn.training._optimizers import OPTIMIZERS, find_optimizer
+from sklearn_rnn.training._optimizers import (
+    OPTIMIZERS,
+    check_optimizer_state,
+    find_optimizer,
+)
 from sklearn_rnn.training._pairs import PairDataset
 from sklearn_rnn.training._patience import Patience
 from sklearn_rnn.training._pieces import (
@@ -81,6 +85,7 @@ __all__ = [
     "any_lr_scheduler",
     "blocks_by_length",
     "check_device",
+    "check_optimizer_state",
     "choose_n_threads",
     "clip_gradients",
     "computing",

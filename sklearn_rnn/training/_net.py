@@ -14,7 +14,7 @@ from sklearn_rnn.training._flat_weights import (
     FlatWeights,
     SeparateWeights,
 )
-from sklearn_rnn.training._optimizers import is_elementwise
+from sklearn_rnn.training._optimizers import check_optimizer_state, is_elementwise
 from sklearn_rnn.training._plain_gradient import plain_gradient
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._truncation import gradient_steps
@@ -317,7 +317,7 @@ class SequenceNet(NeuralNet):
         self._set_training(True)
         total, n_seen = 0.0, 0
         self._norms, self._n_clipped = [], 0
-        self._look_at_weights()
+        self._refresh_weight_views()
         for batch in iterator:
             if self._batch_listeners:
                 loss, size = self._heard_step(batch, prefix)
@@ -333,10 +333,13 @@ class SequenceNet(NeuralNet):
         self.history.record(f"{prefix}_batch_count", len(iterator))
         self._record_gradients()
 
-    def _look_at_weights(self):
-        """See whether somebody moved, froze or listens to weights, as callbacks may."""
-        if not self._weights.is_tied():
+    def _refresh_weight_views(self):
+        """Find weights where they lie now: callbacks may move, freeze or hook them."""
+        parameters = list(self.module_.parameters())
+        _check_trainable(parameters)
+        if not self._weights.owns_storage(parameters):
             self.initialize_optimizer()
+        check_optimizer_state(self.optimizer_)
         self._plain = None
         if self._weights.is_flat:
             listens = self._batch_listeners
@@ -345,7 +348,7 @@ class SequenceNet(NeuralNet):
     def _heard_step(self, batch, prefix):
         """Update the weights for one batch, and tell whoever listens."""
         self.notify("on_batch_begin", batch=batch, training=True)
-        self._look_at_weights()
+        self._refresh_weight_views()
         step = self.train_step(batch)
         loss, size = step["loss"].item(), step["n_targets"]
         self._record_batch(prefix, loss, size)
@@ -435,10 +438,23 @@ class SequenceNet(NeuralNet):
         self._n_batches_done += 1
         return total / max(1, n_targets), n_targets, outputs
 
+    def trained_weights(self):
+        """Return the names of the weights that the optimizer's state is of.
+
+        Returns
+        -------
+        list of str
+            In the optimizer's order.
+        """
+        names = {id(p): name for name, p in self.module_.named_parameters()}
+        return [names.get(id(p)) for p in self._weights.parameters]
+
     def _step(self, compute, batch):
         """Compute a gradient and let the optimizer use it."""
         if self._weights.is_flat:  # by an optimizer that asks for one gradient
             gradient = self._gradient(compute, batch)
+            if self._batch_listeners:  # they may have put anything there
+                check_optimizer_state(self.optimizer_)
             self._weights.update(self.optimizer_)
             return gradient
         results = []
@@ -480,3 +496,13 @@ class SequenceNet(NeuralNet):
         self.history.record("valid_loss", loss)
         self.history.record("valid_score", score)
         return self.patience is not None and self.patience.exhausted(loss)
+
+
+def _check_trainable(parameters):
+    """Check that there is anything to train."""
+    if not any(parameter.requires_grad for parameter in parameters):
+        raise ValueError(
+            "no weight of the network requires a gradient: all are frozen, and there "
+            "is nothing to train. Set requires_grad_(True) on those of module_ that "
+            "are to be trained."
+        )
