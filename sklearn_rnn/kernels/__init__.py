@@ -2,6 +2,7 @@
 
 from sklearn_rnn.kernels._choice import KERNELS, choose_kernel, usable_kernel
 from sklearn_rnn.kernels._directions import reverse_steps
+from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
 from sklearn_rnn.kernels._optional import loops, numba_is_installed
 from sklearn_rnn.kernels._plain import PlainLoops
 from sklearn_rnn.kernels._recurrence import CELLS, recurrence
@@ -11,6 +12,8 @@ __all__ = [
     "KERNELS",
     "PlainLoops",
     "choose_kernel",
+    "deferred_interrupts",
+    "import_whole",
     "loops",
     "numba_is_installed",
     "recurrence",
