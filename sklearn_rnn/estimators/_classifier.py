@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
 from sklearn_rnn.estimators._steps import refuse_ragged
@@ -312,6 +313,7 @@ None, default="cosine"
         self.pooling = pooling
         self.class_weight = class_weight
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -354,6 +356,7 @@ list of arrays or SequenceArray
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -392,6 +395,7 @@ list of arrays or SequenceArray
         classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
+    @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
         """Predict the label of each sequence.
 
@@ -409,6 +413,7 @@ list of arrays or SequenceArray
         sequences = self._read_sequences(X, reset=False)
         return self._predictions(sequences, self._outputs_of(sequences))
 
+    @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the probability of each class.
 
@@ -426,6 +431,7 @@ list of arrays or SequenceArray
         sequences = self._read_sequences(X, reset=False)
         return self._probabilities(sequences, self._outputs_of(sequences))
 
+    @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the logarithm of the probability of each class.
 

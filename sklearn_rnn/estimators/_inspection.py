@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import SequencesLike
 from sklearn_rnn.training import BLOCK_SIZE, computing, step_outputs, to_batch
@@ -12,6 +13,7 @@ from sklearn_rnn.training import BLOCK_SIZE, computing, step_outputs, to_batch
 class Inspector:
     """Part of an estimator that lets a user look inside its network."""
 
+    @shared
     def hidden_states(self, X: SequencesLike) -> np.ndarray:
         """Compute the last layer's hidden state after every step.
 
@@ -28,6 +30,7 @@ class Inspector:
         """
         return self._each_step(X, lambda states: states.transpose(0, 1))
 
+    @shared
     def attention_weights(self, X: SequencesLike) -> np.ndarray:
         """Compute how much each step counts in attention pooling.
 
@@ -61,6 +64,7 @@ class Inspector:
             scores[i] = shares / shares.sum()
         return scores
 
+    @shared
     @torch.inference_mode(False)
     def input_gradients(self, X: SequencesLike) -> np.ndarray:
         """Compute how strongly the last output hangs on the input of each step.

@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._numbers import NumberCoder
 from sklearn_rnn.estimators._quantiles import check_levels
@@ -364,6 +365,7 @@ None, default="cosine"
         self.loss = loss
         self.quantiles = quantiles
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -408,6 +410,7 @@ list of arrays or SequenceArray
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -440,6 +443,7 @@ list of arrays or SequenceArray
         """
         return self._partial_fit(X, y, sample_weight)
 
+    @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
         """Predict the targets of each sequence.
 
@@ -461,6 +465,7 @@ list of arrays or SequenceArray
         sequences = self._read_sequences(X, reset=False)
         return self._predictions(sequences, self._outputs_of(sequences))
 
+    @shared
     def predict_quantiles(self, X: SequencesLike) -> np.ndarray:
         """Predict quantiles of the targets of each sequence.
 
@@ -511,6 +516,7 @@ list of arrays or SequenceArray
         quantiles = self._quantiles_of(sequences, self._outputs_of(sequences))
         return self._like_y(quantiles, sequences)
 
+    @shared
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:

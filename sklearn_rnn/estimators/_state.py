@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.kernels import usable_kernel
 from sklearn_rnn.modules import build_network
 from sklearn_rnn.training import check_optimizer_state, usable_device
@@ -22,6 +23,7 @@ class PortableState:
     without the device that it was trained on.
     """
 
+    @shared
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "net_" in state:

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
 from sklearn_rnn.estimators._steps import split_steps
@@ -311,6 +312,7 @@ None, default="cosine"
         self.missing_label = missing_label
         self.class_weight = class_weight
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -353,6 +355,7 @@ list of arrays or SequenceArray
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -391,6 +394,7 @@ list of arrays or SequenceArray
         classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
+    @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
         """Predict the label of each step.
 
@@ -407,6 +411,7 @@ list of arrays or SequenceArray
         """
         return self._predictions(*self._step_outputs(X))
 
+    @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the probability of each class at each step.
 
@@ -424,6 +429,7 @@ list of arrays or SequenceArray
         """
         return self._probabilities(*self._step_outputs(X))
 
+    @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the logarithm of the probability of each class at each step.
 
@@ -439,6 +445,7 @@ list of arrays or SequenceArray
         """
         return self._log_probabilities(*self._step_outputs(X))
 
+    @shared
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:

@@ -127,7 +127,9 @@ class Trainer(PortableState, BaseEstimator):
         try:
             yield
         except BaseException:
-            self.__dict__.clear()
+            # Parameters are never missing: other threads may clone the estimator.
+            for name in self.__dict__.keys() - before.keys():
+                del self.__dict__[name]
             self.__dict__.update(before)
             raise
 
