@@ -169,7 +169,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             if not continuing:
                 self._make_net(network)
             self._refresh_net(samples)
-        self._train(self._dataset(samples), None, 1, self._random_state)
+        self._train(self._dataset(samples), None, 1, self._random_state, streamed=True)
         return self
 
     def _network(self, samples, random_state, continuing, may_fit_one_batch=True):

@@ -170,7 +170,7 @@ None, default="cosine"
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each epoch in `history_`.
     validation_scores_ : list of float or None
         Validation score of each epoch (accuracy), if there was validation.
     best_epoch_ : int
@@ -186,7 +186,9 @@ None, default="cosine"
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
         ``largest_gradient_norm``), share of updates clipped
-        (``clipped_share``), and the last step size (``learning_rate``).
+        (``clipped_share``), and the last step size (``learning_rate``). All
+        epochs of ``fit``, and of the calls of ``partial_fit`` since then the
+        last 1000; ``epoch`` is the number, which goes on.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork

@@ -5,7 +5,7 @@ from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
 from sklearn_rnn.kernels._optional import loops, numba_is_installed
 from sklearn_rnn.kernels._plain import PlainLoops
-from sklearn_rnn.kernels._recurrence import CELLS, recurrence
+from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
 
 __all__ = [
     "CELLS",
@@ -14,6 +14,7 @@ __all__ = [
     "choose_kernel",
     "deferred_interrupts",
     "import_whole",
+    "is_traced",
     "loops",
     "numba_is_installed",
     "recurrence",

@@ -70,7 +70,9 @@ def recurrence(
     >>> states.ravel(), last.ravel()
     (tensor([0.0000, 0.7616]), tensor([0.7616]))
     """
-    if kernel == "numba" and x.dtype in ONE and x.device.type == "cpu":
+    # What loops compute, tracing takes for a constant.
+    by_loops = kernel == "numba" and not is_traced(x)
+    if by_loops and x.dtype in ONE and x.device.type == "cpu":
         return _by_loops(cell, x, weights, state, lengths, reverse)
     if state is None:
         zero = x.new_zeros(1, x.shape[1], weights[1].shape[1])
@@ -81,6 +83,31 @@ def recurrence(
     if reverse:
         states = reverse_steps(states, lengths)
     return states, tuple(state)
+
+
+def is_traced(tensor):
+    """Return whether torch records what is done to a tensor, to export it.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any.
+
+    Returns
+    -------
+    bool
+        True under ``torch.jit.trace``, ``torch.export`` and ``torch.compile``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.kernels import is_traced
+    >>> is_traced(torch.zeros(1))
+    False
+    """
+    # Exports compute with a class of their own, which has shapes and no values.
+    is_plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)
+    return torch.jit.is_tracing() or torch.compiler.is_compiling() or not is_plain
 
 
 def _by_torch(cell, x, weights, state):

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from sklearn_rnn.kernels import is_traced
 from sklearn_rnn.modules._pooling import valid_steps
 
 # Additive attention has one hidden vector for every pair of steps. With more
@@ -114,7 +115,7 @@ class Attention(nn.Module):
         """
         padding = None
         if lengths is not None:  # (N, 1, T_in)
-            padding = ~valid_steps(len(memory), lengths).permute(1, 2, 0)
+            padding = ~valid_steps(memory.shape[0], lengths).permute(1, 2, 0)
         if self.kind == "location":
             weights = self._one_by_one(queries, keys, padding, last)
         else:
@@ -128,9 +129,10 @@ class Attention(nn.Module):
 
     def _additive(self, queries, keys):
         queries = self.of_query(queries)
-        pieces = queries.split(max(1, MOST_HELD // keys.numel()))
-        if len(pieces) == 1:
+        # Traced, the number of pieces would be a constant.
+        if is_traced(keys) or len(queries) * keys.numel() <= MOST_HELD:
             return self._pair_scores(queries, keys)
+        pieces = queries.split(max(1, MOST_HELD // keys.numel()))
         scores = (_recompute(self._pair_scores, piece, keys) for piece in pieces)
         return torch.cat(list(scores), dim=1)
 
@@ -140,8 +142,8 @@ class Attention(nn.Module):
 
     def _one_by_one(self, queries, keys, padding, last):
         if last is None:
-            last = keys.new_zeros(keys.shape[1], len(keys))
-        is_held = len(queries) * keys.numel() <= MOST_HELD
+            last = keys.new_zeros(keys.shape[1], keys.shape[0])
+        is_held = is_traced(keys) or len(queries) * keys.numel() <= MOST_HELD
         weights = []
         for query in self.of_query(queries).split(1):
             given = query, keys, padding, last

@@ -430,8 +430,9 @@ class Seq2SeqNetwork(WholeNetwork):
     def _look_back(self, states, memory, last):
         if self.attention is not None:
             return self.attention(states, *memory[:2], memory.lengths, last)
-        shape = (states.shape[1], len(states), len(memory.states))
-        return memory.keys.expand(len(states), -1, -1), states.new_zeros(shape)
+        n_written, n_sequences, _ = states.shape
+        weights = states.new_zeros(n_sequences, n_written, memory.states.shape[0])
+        return memory.keys.expand(n_written, -1, -1), weights
 
     @torch.no_grad()
     def _with_own_symbols(self, y, memory):

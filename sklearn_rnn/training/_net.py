@@ -63,6 +63,9 @@ class SequenceNet(NeuralNet):
     ----------
     module_, optimizer_, history_
         As in skorch.
+    n_streamed : int
+        Records at the end of the history that a stream of short trainings made. Set
+        from outside.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class SequenceNet(NeuralNet):
         self.kernel = kernel
         self.validation = None
         self.patience = None
+        self.n_streamed = 0
         self._plain = None
 
     @property
@@ -236,6 +240,18 @@ class SequenceNet(NeuralNet):
         if best:
             best.restore()
         return self
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Begin a record, numbered on from the last one, though older ones are gone.
+
+        Parameters
+        ----------
+        net, dataset_train, dataset_valid, **kwargs
+            As in skorch.
+        """
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        if len(self.history) > 1:
+            self.history.record("epoch", self.history[-2]["epoch"] + 1)
 
     def _targets_an_update(self, data, n_batches):
         """Return how many targets an update has on average, if that varies."""
@@ -381,7 +397,7 @@ class SequenceNet(NeuralNet):
         return loss
 
     def _raise_divergence(self, loss):
-        epoch = len(self.history)
+        epoch = self.history[-1]["epoch"]
         raise DivergenceError(
             f"training diverged in epoch {epoch}: the loss or the weights became "
             f"{loss}. Try a lower learning_rate, a lower clip_norm (or set one), or "
