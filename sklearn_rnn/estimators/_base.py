@@ -14,6 +14,7 @@ from sklearn_rnn.estimators._reading import SampleReader
 from sklearn_rnn.estimators._tokens import TokenReader
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.training import (
+    check_monitors,
     computing,
     n_epochs_for,
     network_outputs,
@@ -166,6 +167,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             if not continuing:
                 self._random_state = new_random_state(self.random_state)
             network = self._network(samples, self._random_state, continuing, False)
+            check_monitors(self._given_callbacks(), has_validation=False)
             if not continuing:
                 self._make_net(network)
             self._refresh_net(samples)

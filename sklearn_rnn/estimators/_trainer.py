@@ -21,6 +21,7 @@ from sklearn_rnn.training import (
     SequenceNet,
     any_lr_scheduler,
     check_device,
+    check_monitors,
     choose_n_threads,
     computing,
     copy_callbacks,
@@ -186,6 +187,7 @@ class Trainer(PortableState, BaseEstimator):
 
     def _find_schedule(self, validation):
         """Return what sets the learning rate: a function or a callback."""
+        check_monitors(self._given_callbacks(), validation is not None)
         return find_schedule(
             self.lr_schedule,
             learning_rate=self.learning_rate,

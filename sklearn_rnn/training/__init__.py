@@ -8,7 +8,11 @@ from sklearn_rnn.training._batches import (
     blocks_by_length,
     to_batch,
 )
-from sklearn_rnn.training._callbacks import any_lr_scheduler, copy_callbacks
+from sklearn_rnn.training._callbacks import (
+    any_lr_scheduler,
+    check_monitors,
+    copy_callbacks,
+)
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._device import check_device, usable_device
 from sklearn_rnn.training._flat_weights import FlatWeights
@@ -85,6 +89,7 @@ __all__ = [
     "any_lr_scheduler",
     "blocks_by_length",
     "check_device",
+    "check_monitors",
     "check_optimizer_state",
     "choose_n_threads",
     "clip_gradients",

@@ -9,6 +9,10 @@ from skorch.callbacks import Callback, EarlyStopping, ParamMapper
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn.training._batches import BatchIterator
+from sklearn_rnn.training._callbacks import (
+    NOT_FOUND,
+    explain_failure,
+)
 from sklearn_rnn.training._flat_weights import (
     CompiledWeights,
     FlatWeights,
@@ -180,6 +184,8 @@ class SequenceNet(NeuralNet):
         ------
         DivergenceError
             If the loss becomes NaN or infinite.
+        ValueError
+            If a callback looks for what is not recorded, or all weights are frozen.
         """
         self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
         n_batches = len(self.get_iterator(data))
@@ -240,6 +246,31 @@ class SequenceNet(NeuralNet):
         if best:
             best.restore()
         return self
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a method of the net and of every callback.
+
+        Parameters
+        ----------
+        method_name : str
+            Such as ``on_epoch_end``.
+        **cb_kwargs : dict
+            Its arguments.
+
+        Raises
+        ------
+        ValueError
+            If a callback looks for something in the history that is not there.
+        """
+        getattr(self, method_name)(self, **cb_kwargs)
+        for name, callback in self.callbacks_:
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except NOT_FOUND as error:
+                record = self.history[-1] if len(self.history) else {}
+                has_validation = self.validation is not None
+                explain_failure(name, callback, error, record, has_validation)
+                raise
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Begin a record, numbered on from the last one, though older ones are gone.
