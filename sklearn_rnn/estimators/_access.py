@@ -1,4 +1,6 @@
-"""Threads that share an estimator: one may train it, or several predict with it.
+"""Around every call of an estimator: its turn among threads, and lack of memory.
+
+Of the threads that share an estimator, one may train it, or several predict with it.
 
 The locks are kept beside the estimators, not in them: they are no part of what is
 pickled, copied or compared.
@@ -10,6 +12,8 @@ from collections import deque
 from contextlib import contextmanager
 from functools import wraps
 from weakref import WeakKeyDictionary
+
+from sklearn_rnn.training import raise_explained
 
 
 class AccessLock:
@@ -146,6 +150,18 @@ def exclusive_access(thing):
         lock.release()
 
 
+# Parameters that memory grows with, and what to do if it does not suffice.
+SIZES = "hidden_size", "n_layers", "batch_size", "bptt_steps"
+IN_TRAINING = (
+    "Lower batch_size, hidden_size or bptt_steps, or give shorter sequences, as a "
+    "SequenceWindower with fewer n_steps makes them."
+)
+IN_PREDICTION = (
+    "Give fewer or shorter sequences at a time, as a SequenceWindower with fewer "
+    "n_steps makes them, or fit with a lower hidden_size."
+)
+
+
 def shared(method):
     """Let a method run beside others that are shared, but not beside exclusive ones.
 
@@ -178,10 +194,24 @@ def exclusive(method):
     return _guarded(method, exclusive_access)
 
 
+def _explain(error, thing, method):
+    """Raise a clear error where memory does not suffice."""
+    values = vars(thing)
+    sizes = {key: values[key] for key in SIZES if values.get(key) is not None}
+    advice = IN_TRAINING if method in ("fit", "partial_fit") else IN_PREDICTION
+    raise_explained(error, f"{type(thing).__name__}.{method}", sizes, advice)
+
+
 def _guarded(method, access):
+    """Return a method that waits for its turn, and tells what it has no memory for."""
+
     @wraps(method)
     def call(self, *args, **kwargs):
         with access(self):
-            return method(self, *args, **kwargs)
+            try:
+                return method(self, *args, **kwargs)
+            except (MemoryError, RuntimeError) as error:
+                _explain(error, self, method.__name__)
+                raise
 
     return call

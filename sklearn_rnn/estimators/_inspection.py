@@ -7,7 +7,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import SequencesLike
-from sklearn_rnn.training import BLOCK_SIZE, computing, step_outputs, to_batch
+from sklearn_rnn.training import (
+    BLOCK_SIZE,
+    computing,
+    computing_batch,
+    step_outputs,
+    to_batch,
+)
 
 
 class Inspector:
@@ -100,10 +106,11 @@ class Inspector:
         with computing(self._n_threads()):
             for begin in range(0, len(sequences), BLOCK_SIZE):
                 rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
-                batch = to_batch(sequences, rows, self.net_.device)
-                block = self.module_.input_gradients(
-                    **batch, of_classes=self._loss_name() == "log_loss"
-                )
+                with computing_batch(len(rows), int(sequences.lengths[rows].max())):
+                    batch = to_batch(sequences, rows, self.net_.device)
+                    block = self.module_.input_gradients(
+                        **batch, of_classes=self._loss_name() == "log_loss"
+                    )
                 # In double: float32 squares underflow where gradients vanish.
                 block = block.double().norm(dim=2)  # (N, T)
                 for row, norm in zip(rows, block.cpu().numpy(), strict=True):

@@ -25,6 +25,7 @@ from sklearn_rnn.training import (
     PairDataset,
     blocks_by_length,
     computing,
+    computing_batch,
     to_batch,
 )
 
@@ -561,11 +562,9 @@ None, default="cosine"
             width = max(self.beam_width, n_best)
             side_by_side, n_steps = max(1, SIDE_BY_SIDE // width), MAX_STEPS // width
             for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
-                for row, best in zip(
-                    rows,
-                    self._search_block(sources, rows, n_best, keep_attention),
-                    strict=True,
-                ):
+                with computing_batch(len(rows), int(sources.lengths[rows].max())):
+                    block = self._search_block(sources, rows, n_best, keep_attention)
+                for row, best in zip(rows, block, strict=True):
                     found[row] = best
         return found
 

@@ -22,6 +22,11 @@ from sklearn_rnn.training._inference import (
     step_outputs,
 )
 from sklearn_rnn.training._losses import WeightedLoss, has_target
+from sklearn_rnn.training._memory import (
+    computing_batch,
+    is_out_of_memory,
+    raise_explained,
+)
 from sklearn_rnn.training._net import SequenceNet
 from sklearn_rnn.training._next_steps import (
     NextStepDataset,
@@ -94,6 +99,7 @@ __all__ = [
     "choose_n_threads",
     "clip_gradients",
     "computing",
+    "computing_batch",
     "copy_callbacks",
     "cut_into_streams",
     "fewest_frames",
@@ -101,6 +107,7 @@ __all__ = [
     "find_schedule",
     "gradient_steps",
     "has_target",
+    "is_out_of_memory",
     "limit_threads",
     "log_likelihoods",
     "n_epochs_for",
@@ -109,6 +116,7 @@ __all__ = [
     "one_cycle",
     "pieces_of",
     "pieces_to_the_end",
+    "raise_explained",
     "run_to_own_ends",
     "step_outputs",
     "steps_for",

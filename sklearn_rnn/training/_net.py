@@ -18,6 +18,7 @@ from sklearn_rnn.training._flat_weights import (
     FlatWeights,
     SeparateWeights,
 )
+from sklearn_rnn.training._memory import note_batch
 from sklearn_rnn.training._optimizers import check_optimizer_state, is_elementwise
 from sklearn_rnn.training._plain_gradient import plain_gradient
 from sklearn_rnn.training._snapshot import WeightSnapshot
@@ -362,15 +363,20 @@ class SequenceNet(NeuralNet):
             As in skorch; only training epochs come this way.
         """
         self._set_training(True)
-        total, n_seen = 0.0, 0
+        total, n_seen, batch = 0.0, 0, None
         self._norms, self._n_clipped = [], 0
         self._refresh_weight_views()
-        for batch in iterator:
-            if self._batch_listeners:
-                loss, size = self._heard_step(batch, prefix)
-            else:
-                loss, size, _ = self._update(batch)
-            total, n_seen = total + loss * size, n_seen + size
+        try:
+            for batch in iterator:
+                if self._batch_listeners:
+                    loss, size = self._heard_step(batch, prefix)
+                else:
+                    loss, size, _ = self._update(batch)
+                total, n_seen = total + loss * size, n_seen + size
+        except (MemoryError, RuntimeError) as error:
+            if batch is not None:
+                note_batch(error, *batch[0]["x"].shape[:2])
+            raise
         total, loss = self._known(float(total)), float(loss)
         if not self._batch_listeners:
             # Some of skorch's callbacks look at an epoch's last batch.
