@@ -1,5 +1,6 @@
 """The recurrence itself: one layer, one direction."""
 
+from sklearn_rnn.kernels._aligned import n_missing
 from sklearn_rnn.kernels._choice import KERNELS, choose_kernel, usable_kernel
 from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
@@ -16,6 +17,7 @@ __all__ = [
     "import_whole",
     "is_traced",
     "loops",
+    "n_missing",
     "numba_is_installed",
     "recurrence",
     "reverse_steps",

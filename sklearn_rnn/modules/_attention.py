@@ -6,6 +6,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from sklearn_rnn.kernels import is_traced
+from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import valid_steps
 
 # Additive attention has one hidden vector for every pair of steps. With more
@@ -65,14 +66,14 @@ class Attention(nn.Module):
         super().__init__()
         self.kind = kind
         additive = kind != "multiplicative"
-        self.of_memory = nn.Linear(memory_size, query_size, bias=additive)
+        self.of_memory = Linear(memory_size, query_size, bias=additive)
         if additive:
-            self.of_query = nn.Linear(query_size, query_size, bias=False)
-            self.score = nn.Linear(query_size, 1, bias=False)
+            self.of_query = Linear(query_size, query_size, bias=False)
+            self.score = Linear(query_size, 1, bias=False)
         if kind == "location":
             # A convolution over one channel is a linear layer over windows.
-            self.filters = nn.Linear(WINDOW, N_FILTERS, bias=False)
-            self.of_last = nn.Linear(N_FILTERS, query_size, bias=False)
+            self.filters = Linear(WINDOW, N_FILTERS, bias=False)
+            self.of_last = Linear(N_FILTERS, query_size, bias=False)
 
     def keys(self, memory):
         """Compute what scores need of the memory, whatever the query.

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
+from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import POOLINGS
 from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
@@ -150,7 +150,7 @@ class SequenceNetwork(WholeNetwork):
         if spec.tied:
             self.head = TiedHead(self.embedding, self.core.output_size)
         else:
-            self.head = nn.Linear(self.core.output_size, spec.n_outputs)
+            self.head = Linear(self.core.output_size, spec.n_outputs)
 
     @in_mixed_precision
     def forward(self, x, lengths=None):

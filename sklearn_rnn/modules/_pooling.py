@@ -7,6 +7,8 @@ would keep that as a constant, and be wrong for batches of another size.
 import torch
 from torch import nn
 
+from sklearn_rnn.modules._linear import Linear
+
 
 def valid_steps(n_timesteps, lengths):
     """Mark the steps that belong to their sequence.
@@ -205,8 +207,8 @@ class AttentionPooling(Pooling):
 
     def __init__(self, width, bidirectional):
         super().__init__(width, bidirectional)
-        self.hidden = nn.Linear(width, width)
-        self.score = nn.Linear(width, 1, bias=False)
+        self.hidden = Linear(width, width)
+        self.score = Linear(width, 1, bias=False)
 
     def scores(self, states):
         """Compute what the softmax over a sequence's steps makes weights of.

@@ -10,6 +10,7 @@ from sklearn_rnn.modules._attention import Attention
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
+from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import LastPooling
 from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
@@ -165,7 +166,7 @@ class VectorEncoder(nn.Module):
     def __init__(self, input_size, hidden_size):
         super().__init__()
         self.output_size = hidden_size
-        self.hidden = nn.Linear(input_size, hidden_size)
+        self.hidden = Linear(input_size, hidden_size)
 
     def forward(self, x, lengths=None):
         """Compute the memory.
@@ -247,21 +248,21 @@ class Seq2SeqNetwork(WholeNetwork):
         self._build_encoder()
         width = self.encoder.output_size
         self.pooling = LastPooling(width, spec.bidirectional and width > H)
-        self.bridge = nn.Linear(width, H * spec.n_layers * (1 + (spec.cell == "lstm")))
+        self.bridge = Linear(width, H * spec.n_layers * (1 + (spec.cell == "lstm")))
         self.target_embedding = TokenEmbedding(spec.n_outputs, spec.embedding_dim)
         self.decoder = self._core(spec.embedding_dim, bidirectional=False)
         if spec.attention is None:
             self.attention = None
-            self.context = nn.Linear(width, H)
+            self.context = Linear(width, H)
         else:
             self.attention = Attention(spec.attention, H, width)
         context_size = H if self.attention is None else width
-        self.combine = nn.Linear(H + context_size, H)
+        self.combine = Linear(H + context_size, H)
         self.dropout = LockedDropout(spec.dropout)
         if spec.tied:
             self.head = TiedHead(self.target_embedding, H)
         else:
-            self.head = nn.Linear(H, spec.n_outputs)
+            self.head = Linear(H, spec.n_outputs)
 
     def _core(self, input_size, bidirectional):
         spec = self.spec

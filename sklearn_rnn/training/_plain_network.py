@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.modules import module as torch_module
 
 from sklearn_rnn.kernels import PlainLoops
-from sklearn_rnn.modules import LastPooling, SequenceNetwork
+from sklearn_rnn.modules import LastPooling, Linear, SequenceNetwork
 
 
 def is_plain(network):
@@ -29,7 +29,7 @@ def is_plain(network):
     return (
         not (spec.bidirectional or spec.residual or spec.layer_norm)
         and type(network.pooling) in (LastPooling, type(None))
-        and type(network.head) is nn.Linear
+        and type(network.head) is Linear
         and _has_plain_weights(network)
         and _has_plain_scaling(network)
         and not any(_is_listened_to(module) for module in network.modules())
