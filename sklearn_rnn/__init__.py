@@ -1,4 +1,11 @@
-"""Recurrent networks inside scikit-learn."""
+"""Recurrent networks inside scikit-learn.
+
+Threads may share a fitted estimator. Predictions run side by side; ``fit`` and
+``partial_fit`` wait until no other thread uses it, and what is asked of it meanwhile
+waits for the end of training. A callback may predict with the estimator that is being
+trained, but must not wait for another thread that does. Different estimators, and
+clones of one, never wait for one another.
+"""
 
 from sklearn_rnn import datasets, metrics
 from sklearn_rnn._exceptions import (

@@ -15,6 +15,7 @@ from sklearn_rnn.estimators._reading import SampleReader
 from sklearn_rnn.estimators._tokens import TokenReader
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.training import (
+    check_monitors,
     computing,
     n_epochs_for,
     network_outputs,
@@ -169,10 +170,11 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
                 self._random_state = new_random_state(self.random_state)
             network = self._network(samples, self._random_state, continuing, False)
             self._check_samples(network, samples)
+            check_monitors(self._given_callbacks(), has_validation=False)
             if not continuing:
                 self._make_net(network)
             self._refresh_net(samples)
-        self._train(self._dataset(samples), None, 1, self._random_state)
+        self._train(self._dataset(samples), None, 1, self._random_state, streamed=True)
         return self
 
     def _network(self, samples, random_state, continuing, may_fit_one_batch=True):

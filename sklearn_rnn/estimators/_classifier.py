@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import (
     LabelCoder,
@@ -180,7 +181,7 @@ None, default="cosine"
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each epoch in `history_`.
     validation_scores_ : list of float or None
         Validation score of each epoch (accuracy), if there was validation.
     best_epoch_ : int
@@ -196,7 +197,9 @@ None, default="cosine"
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
         ``largest_gradient_norm``), share of updates clipped
-        (``clipped_share``), and the last step size (``learning_rate``).
+        (``clipped_share``), and the last step size (``learning_rate``). All
+        epochs of ``fit``, and of the calls of ``partial_fit`` since then the
+        last 1000; ``epoch`` is the number, which goes on.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -323,6 +326,7 @@ None, default="cosine"
         self.pooling = pooling
         self.class_weight = class_weight
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -371,6 +375,7 @@ list of arrays or SequenceArray
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -409,6 +414,7 @@ list of arrays or SequenceArray
         classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
+    @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
         """Predict the label of each sequence.
 
@@ -426,6 +432,7 @@ list of arrays or SequenceArray
         sequences = self._read_sequences(X, reset=False)
         return self._predictions(sequences, self._outputs_of(sequences))
 
+    @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the probability of each class.
 
@@ -443,6 +450,7 @@ list of arrays or SequenceArray
         sequences = self._read_sequences(X, reset=False)
         return self._probabilities(sequences, self._outputs_of(sequences))
 
+    @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the logarithm of the probability of each class.
 

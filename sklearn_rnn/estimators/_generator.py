@@ -12,6 +12,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared, shared_access
 from sklearn_rnn.estimators._generator_fit import GeneratorFit
 from sklearn_rnn.estimators._sampling import Sampling, check_count
 from sklearn_rnn.estimators._state import DTYPES
@@ -314,6 +315,7 @@ None, default="cosine"
             random_state=random_state,
         )
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -361,6 +363,7 @@ None, default="cosine"
         """
         return self._fit(X, sample_weight, X_val)
 
+    @shared
     def sample(
         self,
         prompt: Any = None,
@@ -421,6 +424,7 @@ None, default="cosine"
         texts = [self._corpus.decode(row) for row in rows]
         return texts[0] if n is None else texts
 
+    @shared
     def stream(
         self,
         prompt: Any = None,
@@ -459,8 +463,10 @@ None, default="cosine"
             n_steps = check_count(n_steps, "n_steps")
         sampling = Sampling(temperature, top_k, top_p)
         written = self._written(prompt, n_steps, sampling, 1, random_state)
-        return (self._corpus.decode([drawn[0]])[0] for drawn, _ in written)
+        corpus = self._corpus  # another fit may begin meanwhile
+        return (corpus.decode([drawn[0]])[0] for drawn, _ in written)
 
+    @shared
     def next_symbols(self, prompt: Any = None, k: int = 5) -> list[tuple[Any, float]]:
         """List the likeliest continuations by one symbol.
 
@@ -490,6 +496,7 @@ None, default="cosine"
         order = _largest(chances[first:], k)
         return [(symbols[i], float(chances[first + i])) for i in order]
 
+    @shared
     def score_samples(self, X: Any) -> np.ndarray:
         """Compute the log-likelihood of each sequence.
 
@@ -507,6 +514,7 @@ None, default="cosine"
         """
         return np.array([steps.sum() for steps in self.score_steps(X)])
 
+    @shared
     def score_steps(self, X: Any) -> np.ndarray:
         """Compute the log-likelihood of each step: how expected it was.
 
@@ -525,6 +533,7 @@ None, default="cosine"
         steps, lengths = self._likelihoods(X)
         return split_steps(steps, lengths, as_array=False)
 
+    @shared
     def score(self, X: Any, y: Any = None) -> float:
         """Compute the mean log-likelihood of a symbol, or frame.
 
@@ -542,6 +551,7 @@ None, default="cosine"
         """
         return float(self._likelihoods(X)[0].mean())
 
+    @shared
     def perplexity(self, X: Any) -> float:
         """Compute how many equally likely symbols there seem to be to choose from.
 
@@ -558,6 +568,7 @@ None, default="cosine"
         with np.errstate(over="ignore"):
             return float(np.exp(-self.score(X)))
 
+    @shared
     def bits_per_symbol(self, X: Any) -> float:
         """Compute the mean information of a symbol, or frame.
 
@@ -573,6 +584,7 @@ None, default="cosine"
         """
         return -self.score(X) / float(np.log(2))
 
+    @shared
     def hidden_states(self, X: Any) -> np.ndarray:
         """Compute the last layer's hidden state after every step.
 
@@ -621,12 +633,15 @@ None, default="cosine"
                 "top_k and top_p choose among symbols; the features of a frame are "
                 "drawn each by itself. Use temperature."
             )
-        logits, state = self._read_prompt(prompt)
+        begin = self._read_prompt(prompt)
         random_state = new_random_state(random_state)
-        return self._write(logits, state, n_steps, sampling, n, random_state)
+        # What goes on after a later fit is still what this one has learned.
+        network, corpus = self.module_, self._corpus
+        return self._write(network, corpus, begin, n_steps, sampling, n, random_state)
 
-    def _write(self, logits, state, n_steps, sampling, n, random_state):
+    def _write(self, network, corpus, begin, n_steps, sampling, n, random_state):
         """Yield what is drawn at each step, and which sequences are still going."""
+        logits, state = begin
         logits = logits.expand(n, -1)
         state = tuple(
             tuple(part.expand(-1, n, -1).contiguous() for part in layer)
@@ -635,20 +650,17 @@ None, default="cosine"
         is_live = np.ones(n, dtype=bool)
         steps = count() if n_steps is None else range(n_steps)
         for step in steps:
-            drawn = self._draw(logits, sampling, random_state)
-            if not self._corpus.of_frames:
+            drawn = _draw(corpus, logits, sampling, random_state)
+            if not corpus.of_frames:
                 is_live = is_live & (drawn != END)
             if not is_live.any():
                 return
             yield drawn, is_live
             if step + 1 != n_steps:
                 x = torch.from_numpy(drawn.reshape(n, 1, -1))
-                logits, state = self._read(x, state)
-
-    def _draw(self, logits, sampling, random_state):
-        if self._corpus.of_frames:
-            return sampling.draw_frames(logits.numpy(), random_state)
-        return sampling.draw(logits.numpy(), random_state, self._corpus.never_written)
+                # Not around the yield: who stops reading would keep training out.
+                with shared_access(self):
+                    logits, state = self._read(network, x, state)
 
     def _read_prompt(self, prompt):
         """Return the logits (1, n_outputs) after a prompt, and the state."""
@@ -656,15 +668,14 @@ None, default="cosine"
         steps = torch.from_numpy(self._corpus.encode_prompt(prompt))[None]
         state = None
         for x, _ in pieces_of(steps, None, PROMPT_PIECE):
-            logits, state = self._read(x, state)
+            logits, state = self._read(self.module_, x, state)
         return logits, state
 
     @torch.inference_mode()
-    def _read(self, x, state):
+    def _read(self, network, x, state):
         """Return the logits (N, n_outputs) after some more steps, and the state."""
-        network = self.module_
         with computing(self._n_threads()):
-            states, state = network.run(x.to(self.net_.device), None, state)
+            states, state = network.run(x.to(network.center.device), None, state)
             return network.read(states[-1:])[:, 0].cpu(), state
 
     def __sklearn_tags__(self):
@@ -673,6 +684,13 @@ None, default="cosine"
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _draw(corpus, logits, sampling, random_state):
+    """Draw symbols or frames from logits (N, n_outputs)."""
+    if corpus.of_frames:
+        return sampling.draw_frames(logits.numpy(), random_state)
+    return sampling.draw(logits.numpy(), random_state, corpus.never_written)
 
 
 def _largest(values, k):

@@ -4,14 +4,22 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import SequencesLike
-from sklearn_rnn.training import BLOCK_SIZE, computing, step_outputs, to_batch
+from sklearn_rnn.training import (
+    BLOCK_SIZE,
+    computing,
+    computing_batch,
+    step_outputs,
+    to_batch,
+)
 
 
 class Inspector:
     """Part of an estimator that lets a user look inside its network."""
 
+    @shared
     def hidden_states(self, X: SequencesLike) -> np.ndarray:
         """Compute the last layer's hidden state after every step.
 
@@ -28,6 +36,7 @@ class Inspector:
         """
         return self._each_step(X, lambda states: states.transpose(0, 1))
 
+    @shared
     def attention_weights(self, X: SequencesLike) -> np.ndarray:
         """Compute how much each step counts in attention pooling.
 
@@ -61,6 +70,7 @@ class Inspector:
             scores[i] = shares / shares.sum()
         return scores
 
+    @shared
     @torch.inference_mode(False)
     def input_gradients(self, X: SequencesLike) -> np.ndarray:
         """Compute how strongly the last output hangs on the input of each step.
@@ -98,10 +108,11 @@ class Inspector:
         with computing(self._n_threads()):
             for begin in range(0, len(sequences), BLOCK_SIZE):
                 rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
-                batch = to_batch(sequences, rows, self.net_.device)
-                block = self.module_.input_gradients(
-                    **batch, of_classes=self._loss_name() == "log_loss"
-                )
+                with computing_batch(len(rows), int(sequences.lengths[rows].max())):
+                    batch = to_batch(sequences, rows, self.net_.device)
+                    block = self.module_.input_gradients(
+                        **batch, of_classes=self._loss_name() == "log_loss"
+                    )
                 # In double: float32 squares underflow where gradients vanish.
                 block = block.double().norm(dim=2)  # (N, T)
                 for row, norm in zip(rows, block.cpu().numpy(), strict=True):

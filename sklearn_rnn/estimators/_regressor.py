@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._numbers import NumberCoder
 from sklearn_rnn.estimators._quantiles import check_levels
@@ -201,7 +202,7 @@ None, default="cosine"
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each epoch in `history_`.
     validation_scores_ : list of float or None
         Validation score of each epoch (R²), if there was validation.
     best_epoch_ : int
@@ -217,7 +218,9 @@ None, default="cosine"
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
         ``largest_gradient_norm``), share of updates clipped
-        (``clipped_share``), and the last step size (``learning_rate``).
+        (``clipped_share``), and the last step size (``learning_rate``). All
+        epochs of ``fit``, and of the calls of ``partial_fit`` since then the
+        last 1000; ``epoch`` is the number, which goes on.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -364,6 +367,7 @@ None, default="cosine"
         self.loss = loss
         self.quantiles = quantiles
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -416,6 +420,7 @@ list of arrays or SequenceArray
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -448,6 +453,7 @@ list of arrays or SequenceArray
         """
         return self._partial_fit(X, y, sample_weight)
 
+    @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
         """Predict the targets of each sequence.
 
@@ -469,6 +475,7 @@ list of arrays or SequenceArray
         sequences = self._read_sequences(X, reset=False)
         return self._predictions(sequences, self._outputs_of(sequences))
 
+    @shared
     def predict_quantiles(self, X: SequencesLike) -> np.ndarray:
         """Predict quantiles of the targets of each sequence.
 
@@ -519,6 +526,7 @@ list of arrays or SequenceArray
         quantiles = self._quantiles_of(sequences, self._outputs_of(sequences))
         return self._like_y(quantiles, sequences)
 
+    @shared
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:

@@ -11,6 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._sampling import check_count
 from sklearn_rnn.estimators._seq2seq_fit import Seq2SeqFit
 from sklearn_rnn.estimators._sources import SOURCES, refuse_unequal
@@ -24,6 +25,7 @@ from sklearn_rnn.training import (
     PairDataset,
     blocks_by_length,
     computing,
+    computing_batch,
     to_batch,
 )
 
@@ -379,6 +381,7 @@ None, default="cosine"
     # Pieces of a pair cannot be learned one after the other.
     bptt_steps = None
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -431,6 +434,7 @@ None, default="cosine"
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @shared
     def predict(self, X: Any) -> np.ndarray:
         """Write a sequence for each one that is read.
 
@@ -453,6 +457,7 @@ None, default="cosine"
         pairs = zip(found, self._rows(X), strict=True)
         return object_array([self._decode(best[0], row) for best, row in pairs])
 
+    @shared
     def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[Any, float]]]:
         """Write the best few sequences for each one that is read.
 
@@ -486,6 +491,7 @@ None, default="cosine"
             for best, row in zip(found, self._rows(X), strict=True)
         ]
 
+    @shared
     def attention(self, X: Any, y: Any = None) -> np.ndarray:
         """Compute which steps of X each written symbol was looked up from.
 
@@ -519,6 +525,7 @@ None, default="cosine"
             )
         return object_array(self._alignments(X, y))
 
+    @shared
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Compute 1 minus the symbol error rate of what ``predict`` writes.
 
@@ -565,11 +572,9 @@ None, default="cosine"
             width = max(self.beam_width, n_best)
             side_by_side, n_steps = max(1, SIDE_BY_SIDE // width), MAX_STEPS // width
             for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
-                for row, best in zip(
-                    rows,
-                    self._search_block(sources, rows, n_best, keep_attention),
-                    strict=True,
-                ):
+                with computing_batch(len(rows), int(sources.lengths[rows].max())):
+                    block = self._search_block(sources, rows, n_best, keep_attention)
+                for row, best in zip(rows, block, strict=True):
                     found[row] = best
         return found
 

@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
+from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.kernels import usable_kernel
 from sklearn_rnn.modules import build_network
-from sklearn_rnn.training import usable_device
+from sklearn_rnn.training import check_optimizer_state, usable_device
 
 # Of weights, gradients and outputs.
 DTYPES = {
@@ -22,6 +23,7 @@ class PortableState:
     without the device that it was trained on.
     """
 
+    @shared
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "net_" in state:
@@ -29,6 +31,11 @@ class PortableState:
             del state["module_"]
             state["_saved_net"] = {
                 "weights": to_numpy(net.module_.state_dict()),
+                "requires_grad": {
+                    name: parameter.requires_grad
+                    for name, parameter in net.module_.named_parameters()
+                },
+                "trained": net.trained_weights(),
                 "optimizer": to_numpy(net.optimizer_.state_dict()),
                 "optimizer_class": type(net.optimizer_).__name__,
             }
@@ -47,20 +54,41 @@ class PortableState:
             return
         network = self._empty_network()
         network.load_state_dict(to_torch(saved["weights"]))
+        weights = dict(network.named_parameters())
+        for name, is_trained in saved.get("requires_grad", {}).items():
+            weights[name].requires_grad_(is_trained)
         device = usable_device(self.device)
         # After set_params(kernel=...) it may be one that mixed precision refuses.
         kernel = "auto" if self._torch_dtype == "mixed" else self.kernel
+        n_parameters = self.n_parameters_
         self._make_net(network, device=device, kernel=usable_kernel(kernel))
+        self.n_parameters_ = n_parameters  # as fit counted, whatever was frozen since
         self.module_.eval()
-        # Moments belong to one optimizer; after set_params(optimizer=...) start anew.
-        optimizer, before = self.net_.optimizer_, to_torch(saved["optimizer"])
-        is_same = type(optimizer).__name__ == saved["optimizer_class"]
-        if is_same and _is_of_same_shape(optimizer.state_dict(), before):
-            optimizer.load_state_dict(before)
+        _load_optimizer(self.net_, saved)
+
+
+def _load_optimizer(net, saved):
+    """Load an optimizer's state, if it is of these weights; else it starts again.
+
+    It belongs to one class, after ``set_params(optimizer=...)`` another, and to the
+    weights that were trained last, of which some may have been frozen since.
+    """
+    optimizer, before = net.optimizer_, to_torch(saved["optimizer"])
+    if (
+        type(optimizer).__name__ != saved["optimizer_class"]
+        or saved.get("trained", net.trained_weights()) != net.trained_weights()
+        or not _is_of_same_shape(optimizer.state_dict(), before)
+    ):
+        return
+    try:
+        optimizer.load_state_dict(before)
+        check_optimizer_state(optimizer)
+    except ValueError:
+        net.initialize_optimizer()
 
 
 def _is_of_same_shape(one, other):
-    """Tell whether two optimizers' states are of as many tensors, in as many groups.
+    """Return whether two optimizers' states are of as many tensors and groups.
 
     Up to version 0.5 each weight had its own.
     """

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
 from sklearn_rnn.estimators._samples import flat_weights, read_weights
@@ -174,7 +175,7 @@ None, default="cosine"
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each epoch in `history_`.
     validation_scores_ : list of float or None
         Validation score of each epoch (accuracy over steps), if there was validation.
     best_epoch_ : int
@@ -190,7 +191,9 @@ None, default="cosine"
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
         ``largest_gradient_norm``), share of updates clipped
-        (``clipped_share``), and the last step size (``learning_rate``).
+        (``clipped_share``), and the last step size (``learning_rate``). All
+        epochs of ``fit``, and of the calls of ``partial_fit`` since then the
+        last 1000; ``epoch`` is the number, which goes on.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -318,6 +321,7 @@ None, default="cosine"
         self.missing_label = missing_label
         self.class_weight = class_weight
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -369,6 +373,7 @@ list of arrays or SequenceArray
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
@@ -412,6 +417,7 @@ list of arrays or SequenceArray
         classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
+    @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
         """Predict the label of each step.
 
@@ -428,6 +434,7 @@ list of arrays or SequenceArray
         """
         return self._predictions(*self._step_outputs(X))
 
+    @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the probability of each class at each step.
 
@@ -445,6 +452,7 @@ list of arrays or SequenceArray
         """
         return self._probabilities(*self._step_outputs(X))
 
+    @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
         """Predict the logarithm of the probability of each class at each step.
 
@@ -460,6 +468,7 @@ list of arrays or SequenceArray
         """
         return self._log_probabilities(*self._step_outputs(X))
 
+    @shared
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:

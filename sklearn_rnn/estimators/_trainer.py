@@ -22,6 +22,7 @@ from sklearn_rnn.training import (
     SequenceNet,
     any_lr_scheduler,
     check_device,
+    check_monitors,
     choose_n_threads,
     computing,
     copy_callbacks,
@@ -32,6 +33,8 @@ from sklearn_rnn.training import (
 
 # The callback that `lr_schedule` asked for, among the others.
 SCHEDULER = "lr_schedule"
+# Records that are kept of a stream of calls of partial_fit; of fit all are.
+STREAM_RECORDS = 1000
 # What a parameter is called where it describes the network.
 SPEC_NAMES = {"tied": "tie_embeddings", "attention": "attention_type"}
 
@@ -139,7 +142,9 @@ class Trainer(PortableState, BaseEstimator):
         try:
             yield
         except BaseException:
-            self.__dict__.clear()
+            # Parameters are never missing: other threads may clone the estimator.
+            for name in self.__dict__.keys() - before.keys():
+                del self.__dict__[name]
             self.__dict__.update(before)
             raise
 
@@ -194,6 +199,7 @@ class Trainer(PortableState, BaseEstimator):
 
     def _find_schedule(self, validation):
         """Return what sets the learning rate: a function or a callback."""
+        check_monitors(self._given_callbacks(), validation is not None)
         return find_schedule(
             self.lr_schedule,
             learning_rate=self.learning_rate,
@@ -201,7 +207,10 @@ class Trainer(PortableState, BaseEstimator):
             tol=self.tol,
         )
 
-    def _train(self, data, held_out, n_epochs, random_state):
+    # Records at the end of ``history_`` that partial_fit made.
+    _n_streamed = 0
+
+    def _train(self, data, held_out, n_epochs, random_state, streamed=False):
         """Train ``net_`` and record what happened, whatever happens."""
         net = self.net_
         net.random_state = np.random.RandomState(random_state.randint(2**31 - 1))
@@ -220,22 +229,31 @@ class Trainer(PortableState, BaseEstimator):
                 net.train(data, held_out, n_epochs, patience)
         finally:
             net.judge = net.on_progress = None
-            self._record(net.history[first:], patience)
+            self._record(net.history[first:], patience, streamed)
+            net.n_streamed = _bound_stream(
+                net.history, net.n_streamed + len(net.history) - first, streamed
+            )
 
-    def _record(self, rows, patience):
+    def _record(self, rows, patience, streamed):
         """Set the attributes that tell how training went, from finished epochs."""
         rows = [row for row in rows if "dur" in row]
-        for row in rows:
+        n_before = self.history_[-1]["epoch"] if self.history_ else 0
+        for epoch, row in enumerate(rows, n_before + 1):
             kept = {key: value for key, value in row.items() if key != "batches"}
-            self.history_.append({**kept, "epoch": len(self.history_) + 1})
-        self.n_iter_ = len(self.history_)
+            self.history_.append({**kept, "epoch": epoch})
+        self._n_streamed = _bound_stream(
+            self.history_, self._n_streamed + len(rows), streamed
+        )
+        self.n_iter_ = n_before + len(rows)
         self.loss_curve_ = [row["train_loss"] for row in self.history_]
         scores = [row["valid_score"] for row in self.history_ if "valid_score" in row]
         self.validation_scores_ = scores or None
+        if n_before and not rows:
+            return  # broken off at once: the weights are those from before
         n_kept = len(rows) if patience is None else patience.best_epoch + 1
-        self.best_epoch_ = self.n_iter_ - len(rows) + n_kept
-        best_row = self.history_[self.best_epoch_ - 1] if self.best_epoch_ else {}
-        self.best_validation_score_ = best_row.get("valid_score")
+        self.best_epoch_ = n_before + n_kept
+        best = [row for row in self.history_ if row["epoch"] == self.best_epoch_]
+        self.best_validation_score_ = best[0].get("valid_score") if best else None
 
     def _given_callbacks(self):
         given = self.callbacks
@@ -254,3 +272,16 @@ class Trainer(PortableState, BaseEstimator):
         if self.n_threads is not None:
             return self.n_threads
         return choose_n_threads(self.batch_size, self._network_spec)
+
+
+def _bound_stream(records, n_streamed, streamed):
+    """Drop the oldest records of a stream beyond the bound; return how many are left.
+
+    They stand at the end of `records`; after ``fit`` there are none.
+    """
+    if not streamed:
+        return 0
+    n_dropped = max(0, n_streamed - STREAM_RECORDS)
+    begin = len(records) - n_streamed
+    del records[begin : begin + n_dropped]
+    return n_streamed - n_dropped

@@ -11,6 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._sampling import check_count
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import object_array
@@ -349,6 +350,7 @@ None, default="cosine"
     # Pieces of a sequence cannot be learned one after the other.
     bptt_steps = None
 
+    @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -403,6 +405,7 @@ None, default="cosine"
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
+    @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
         """Transcribe sequences of frames.
 
@@ -430,6 +433,7 @@ None, default="cosine"
             found.update(zip(rows, map(self._write, paths), strict=True))
         return object_array([found[i] for i in range(len(found))])
 
+    @shared
     def predict_n_best(
         self, X: SequencesLike, n: int = 5
     ) -> list[list[tuple[Any, float]]]:
@@ -464,6 +468,7 @@ None, default="cosine"
             )
         return self._n_best(X, n)
 
+    @shared
     def posteriors(self, X: SequencesLike) -> np.ndarray:
         """Compute the probability of each symbol, and of none, at each frame.
 
@@ -491,6 +496,7 @@ None, default="cosine"
                 found[i] = np.exp(frames[:n])
         return object_array([found[i] for i in range(len(found))])
 
+    @shared
     def score(
         self, X: SequencesLike, y: Any, sample_weight: ArrayLike | None = None
     ) -> float:

@@ -26,6 +26,7 @@ from sklearn_rnn.training import (
     TranscriptDataset,
     blocks_by_length,
     computing,
+    computing_batch,
     fewest_frames,
     to_batch,
 )
@@ -185,7 +186,12 @@ class TranscriberFit(PairFit):
         n_steps = min(MAX_STEPS, MAX_OUTPUTS // self._network_spec.n_outputs)
         for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
             # Not around the yield: who reads may fail, and the threads stay limited.
-            with computing(self._n_threads()), torch.inference_mode():
+            n_padded = int(sources.lengths[rows].max())
+            with (
+                computing(self._n_threads()),
+                computing_batch(len(rows), n_padded),
+                torch.inference_mode(),
+            ):
                 batch = to_batch(sources, rows, self.net_.device)
                 outputs = self.module_(**batch).double().log_softmax(dim=2)
             yield rows, outputs.cpu().numpy(), n_frames[rows]

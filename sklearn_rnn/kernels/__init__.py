@@ -1,17 +1,23 @@
 """The recurrence itself: one layer, one direction."""
 
+from sklearn_rnn.kernels._aligned import n_missing
 from sklearn_rnn.kernels._choice import KERNELS, choose_kernel, usable_kernel
 from sklearn_rnn.kernels._directions import reverse_steps
+from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
 from sklearn_rnn.kernels._optional import loops, numba_is_installed
 from sklearn_rnn.kernels._plain import PlainLoops
-from sklearn_rnn.kernels._recurrence import CELLS, recurrence
+from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
 
 __all__ = [
     "CELLS",
     "KERNELS",
     "PlainLoops",
     "choose_kernel",
+    "deferred_interrupts",
+    "import_whole",
+    "is_traced",
     "loops",
+    "n_missing",
     "numba_is_installed",
     "recurrence",
     "reverse_steps",

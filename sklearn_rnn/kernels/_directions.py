@@ -28,6 +28,6 @@ def reverse_steps(x, lengths=None):
     """
     if lengths is None:
         return x.flip(0)
-    steps = torch.arange(len(x), device=x.device)[:, None]
+    steps = torch.arange(x.shape[0], device=x.device)[:, None]
     mirrored = torch.where(steps < lengths, lengths - 1 - steps, steps)
     return x.gather(0, mirrored[:, :, None].expand(-1, -1, x.shape[2]))

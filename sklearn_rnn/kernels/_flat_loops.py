@@ -65,6 +65,10 @@ def adam(values, gradient, mean, square, numbers):
         Which step it is, from 1; the learning rate; both betas; epsilon; L2 penalty
         of Adam, and decay of AdamW.
     """
+    # Nothing else is in the way of writing past an array's end.
+    n_values = len(values)
+    if not n_values == len(gradient) == len(mean) == len(square):
+        raise ValueError("Adam's arrays are not of one length.")
     n_steps, rate, beta_1, beta_2, epsilon, penalty, decay = numbers
     # In the weights' own precision.
     constants = np.empty(8, dtype=values.dtype)
@@ -78,7 +82,7 @@ def adam(values, gradient, mean, square, numbers):
     constants[7] = rate * decay
     fresh, kept, fresh_square, size, correction = constants[:5]
     epsilon, penalty, decay = constants[5:]
-    for k in range(len(values)):
+    for k in range(n_values):
         slope = gradient[k] + penalty * values[k]
         mean[k] += fresh * (slope - mean[k])
         square[k] = kept * square[k] + fresh_square * slope * slope

@@ -1,10 +1,10 @@
 """Numba, if it is there."""
 
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 
 from sklearn_rnn._exceptions import missing_package
+from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
 
 
 def numba_is_installed():
@@ -41,4 +41,11 @@ def loops(name):
         raise missing_package(
             'kernel="numba"', "numba", "fast", ' Or set kernel="torch".'
         )
-    return import_module(f"{__package__}.{name}")
+    with deferred_interrupts():
+        [module, numba_targets] = import_whole(
+            f"{__package__}.{name}", "numba.core.registry"
+        )
+        # Numba imports the rest of itself when it looks up the first function.
+        numba_targets.cpu_target.typing_context.refresh()
+        numba_targets.cpu_target.target_context.refresh()
+    return module

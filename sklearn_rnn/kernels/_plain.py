@@ -290,6 +290,11 @@ def _addresses(weights, learns):
 
 def _gradient_of(weight):
     """Return a weight's gradient, contiguous, which begins with zeros."""
+    if weight.grad is not None and weight.grad.shape != weight.shape:
+        raise ValueError(
+            f"a gradient has shape {tuple(weight.grad.shape)}, and its weight "
+            f"{tuple(weight.shape)}."
+        )
     if weight.grad is None or not weight.grad.is_contiguous():
         weight.grad = torch.zeros_like(weight, memory_format=torch.contiguous_format)
     return weight.grad

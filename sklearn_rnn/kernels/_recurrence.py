@@ -3,7 +3,9 @@
 from functools import partial
 
 import torch
+from torch.nn.functional import pad
 
+from sklearn_rnn.kernels._aligned import fill_units, n_missing
 from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._fused import ONE, Fused, fused_forward
 
@@ -70,17 +72,48 @@ def recurrence(
     >>> states.ravel(), last.ravel()
     (tensor([0.0000, 0.7616]), tensor([0.7616]))
     """
-    if kernel == "numba" and x.dtype in ONE and x.device.type == "cpu":
+    # What loops compute, tracing takes for a constant.
+    by_loops = kernel == "numba" and not is_traced(x)
+    if by_loops and x.dtype in ONE and x.device.type == "cpu":
         return _by_loops(cell, x, weights, state, lengths, reverse)
     if state is None:
         zero = x.new_zeros(1, x.shape[1], weights[1].shape[1])
         state = (zero, zero) if cell == "lstm" else (zero,)
     if reverse:
         x = reverse_steps(x, lengths)
-    states, *state = _by_torch(cell, x, weights, state)
+    run = _by_torch
+    n_units = weights[1].shape[1]
+    if n_missing(n_units) or n_missing(x.shape[2]):
+        run = _by_torch_filled_up
+    states, *state = run(cell, x, weights, state)
     if reverse:
         states = reverse_steps(states, lengths)
     return states, tuple(state)
+
+
+def is_traced(tensor):
+    """Return whether torch records what is done to a tensor, to export it.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any.
+
+    Returns
+    -------
+    bool
+        True under ``torch.jit.trace``, ``torch.export`` and ``torch.compile``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.kernels import is_traced
+    >>> is_traced(torch.zeros(1))
+    False
+    """
+    # Exports compute with a class of their own, which has shapes and no values.
+    is_plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)
+    return torch.jit.is_tracing() or torch.compiler.is_compiling() or not is_plain
 
 
 def _by_torch(cell, x, weights, state):
@@ -103,6 +136,19 @@ def _by_torch(cell, x, weights, state):
     with torch.autocast(device, enabled=False):
         outputs = RUNS[cell](x, state, weights, *options)
     return [part.to(torch.float32) for part in outputs]
+
+
+def _by_torch_filled_up(cell, x, weights, state):
+    """Do the same with units and features in whole multiples."""
+    n_units = weights[1].shape[1]
+    found = _by_torch(
+        cell,
+        pad(x, (0, n_missing(x.shape[2]))),
+        fill_units(weights, n_units),
+        [pad(part, (0, n_missing(n_units))) for part in state],
+    )
+    # Contiguous: sums are added up in an order that depends on how their terms lie.
+    return [part[..., :n_units].contiguous() for part in found]
 
 
 def _precision(device):

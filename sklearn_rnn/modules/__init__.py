@@ -22,6 +22,7 @@ from sklearn_rnn.modules._dropout import (
 )
 from sklearn_rnn.modules._embedding import TiedHead, TokenDropout, TokenEmbedding
 from sklearn_rnn.modules._initialize import initialize
+from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._network import (
     NetworkSpec,
     SequenceNetwork,
@@ -55,6 +56,7 @@ __all__ = [
     "Hypothesis",
     "InputDropout",
     "LastPooling",
+    "Linear",
     "LockedDropout",
     "MaxPooling",
     "MeanPooling",

@@ -5,6 +5,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from sklearn_rnn.kernels import is_traced
+from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import valid_steps
 
 # Additive attention has one hidden vector for every pair of steps. With more
@@ -64,14 +66,14 @@ class Attention(nn.Module):
         super().__init__()
         self.kind = kind
         additive = kind != "multiplicative"
-        self.of_memory = nn.Linear(memory_size, query_size, bias=additive)
+        self.of_memory = Linear(memory_size, query_size, bias=additive)
         if additive:
-            self.of_query = nn.Linear(query_size, query_size, bias=False)
-            self.score = nn.Linear(query_size, 1, bias=False)
+            self.of_query = Linear(query_size, query_size, bias=False)
+            self.score = Linear(query_size, 1, bias=False)
         if kind == "location":
             # A convolution over one channel is a linear layer over windows.
-            self.filters = nn.Linear(WINDOW, N_FILTERS, bias=False)
-            self.of_last = nn.Linear(N_FILTERS, query_size, bias=False)
+            self.filters = Linear(WINDOW, N_FILTERS, bias=False)
+            self.of_last = Linear(N_FILTERS, query_size, bias=False)
 
     def keys(self, memory):
         """Compute what scores need of the memory, whatever the query.
@@ -114,7 +116,7 @@ class Attention(nn.Module):
         """
         padding = None
         if lengths is not None:  # (N, 1, T_in)
-            padding = ~valid_steps(len(memory), lengths).permute(1, 2, 0)
+            padding = ~valid_steps(memory.shape[0], lengths).permute(1, 2, 0)
         if self.kind == "location":
             weights = self._one_by_one(queries, keys, padding, last)
         else:
@@ -128,9 +130,10 @@ class Attention(nn.Module):
 
     def _additive(self, queries, keys):
         queries = self.of_query(queries)
-        pieces = queries.split(max(1, MOST_HELD // keys.numel()))
-        if len(pieces) == 1:
+        # Traced, the number of pieces would be a constant.
+        if is_traced(keys) or len(queries) * keys.numel() <= MOST_HELD:
             return self._pair_scores(queries, keys)
+        pieces = queries.split(max(1, MOST_HELD // keys.numel()))
         scores = (_recompute(self._pair_scores, piece, keys) for piece in pieces)
         return torch.cat(list(scores), dim=1)
 
@@ -140,8 +143,8 @@ class Attention(nn.Module):
 
     def _one_by_one(self, queries, keys, padding, last):
         if last is None:
-            last = keys.new_zeros(keys.shape[1], len(keys))
-        is_held = len(queries) * keys.numel() <= MOST_HELD
+            last = keys.new_zeros(keys.shape[1], keys.shape[0])
+        is_held = is_traced(keys) or len(queries) * keys.numel() <= MOST_HELD
         weights = []
         for query in self.of_query(queries).split(1):
             given = query, keys, padding, last

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sklearn_rnn.modules._dropout import HeldDropout
+from sklearn_rnn.modules._linear import Linear, linear
 
 # Standard deviation of initial vectors. Far smaller than that of other inputs: a
 # word's vector is learned from its few occurrences, and what is left of its random
@@ -161,7 +162,7 @@ class TiedHead(nn.Module):
         self._shared = [embedding]
         self.projection = nn.Identity()
         if width != embedding.embedding_dim:
-            self.projection = nn.Linear(width, embedding.embedding_dim, bias=False)
+            self.projection = Linear(width, embedding.embedding_dim, bias=False)
         self.bias = nn.Parameter(torch.empty(embedding.n_tokens))
 
     @property
@@ -182,4 +183,4 @@ class TiedHead(nn.Module):
         Tensor of shape (..., n_tokens)
             Logits.
         """
-        return F.linear(self.projection(states), self.weight, self.bias)
+        return linear(self.projection(states), self.weight, self.bias)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
+from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import POOLINGS
 from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
@@ -150,7 +150,7 @@ class SequenceNetwork(WholeNetwork):
         if spec.tied:
             self.head = TiedHead(self.embedding, self.core.output_size)
         else:
-            self.head = nn.Linear(self.core.output_size, spec.n_outputs)
+            self.head = Linear(self.core.output_size, spec.n_outputs)
 
     @in_mixed_precision
     def forward(self, x, lengths=None):
@@ -289,8 +289,9 @@ class SequenceNetwork(WholeNetwork):
         states, _ = self.core.run(inputs, lengths)
         outputs = self._outputs(states, lengths)
         if self.pooling is None:
-            last = len(states) - 1 if lengths is None else lengths - 1
-            outputs = outputs[torch.arange(len(outputs), device=outputs.device), last]
+            last = states.shape[0] - 1 if lengths is None else lengths - 1
+            rows = torch.arange(outputs.shape[0], device=outputs.device)
+            outputs = outputs[rows, last]
         if of_classes:
             outputs = outputs.amax(dim=1) - outputs.mean(dim=1)
         return torch.autograd.grad(outputs.sum(), inputs)[0].transpose(0, 1)
@@ -345,7 +346,7 @@ def join_steps(x, size):
     """
     if size == 1:
         return x
-    n_missing = -len(x) % size
+    n_missing = -x.shape[0] % size  # not by len, which tracing takes for a constant
     x = torch.cat([x, x[-1:].expand(n_missing, -1, -1)])
     return x.unflatten(0, (-1, size)).transpose(1, 2).flatten(2)
 

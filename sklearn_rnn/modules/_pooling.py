@@ -1,7 +1,13 @@
-"""Pooling: the hidden states of all steps become one vector a sequence."""
+"""Pooling: the hidden states of all steps become one vector a sequence.
+
+Sizes are taken from ``shape``, never by ``len``: a network that is traced or exported
+would keep that as a constant, and be wrong for batches of another size.
+"""
 
 import torch
 from torch import nn
+
+from sklearn_rnn.modules._linear import Linear
 
 
 def valid_steps(n_timesteps, lengths):
@@ -147,7 +153,7 @@ class LastPooling(Pooling):
     def summarize(self, states, lengths=None):
         if lengths is None:
             return states[-1], states.new_ones((), dtype=torch.bool)
-        sequences = torch.arange(len(lengths), device=states.device)
+        sequences = torch.arange(lengths.shape[0], device=states.device)
         last = states[(lengths - 1).clamp(min=0), sequences]
         return last, (lengths > 0).unsqueeze(1)
 
@@ -164,8 +170,11 @@ class MeanPooling(Pooling):
 
     def summarize(self, states, lengths=None):
         if lengths is None:
-            return states.sum(0), states.new_tensor(len(states))
-        valid = valid_steps(len(states), lengths)
+            # Contiguous, as the product below is: sums are added up in an order that
+            # depends on how their terms lie.
+            n_steps = torch.ones_like(states[:, 0, :1]).sum(0)
+            return states.contiguous().sum(0), n_steps
+        valid = valid_steps(states.shape[0], lengths)
         return (states * valid).sum(0), lengths[:, None].to(states.dtype)
 
     def join(self, earlier, later):
@@ -181,7 +190,7 @@ class MaxPooling(Pooling):
 
     def summarize(self, states, lengths=None):
         if lengths is not None:
-            valid = valid_steps(len(states), lengths)
+            valid = valid_steps(states.shape[0], lengths)
             states = states.masked_fill(~valid, -torch.inf)
         return (states.amax(0),)
 
@@ -198,8 +207,8 @@ class AttentionPooling(Pooling):
 
     def __init__(self, width, bidirectional):
         super().__init__(width, bidirectional)
-        self.hidden = nn.Linear(width, width)
-        self.score = nn.Linear(width, 1, bias=False)
+        self.hidden = Linear(width, width)
+        self.score = Linear(width, 1, bias=False)
 
     def scores(self, states):
         """Compute what the softmax over a sequence's steps makes weights of.
@@ -219,7 +228,8 @@ class AttentionPooling(Pooling):
     def summarize(self, states, lengths=None):
         scores = self.scores(states)  # (T, N, 1)
         if lengths is not None:
-            scores = scores.masked_fill(~valid_steps(len(states), lengths), -torch.inf)
+            valid = valid_steps(states.shape[0], lengths)
+            scores = scores.masked_fill(~valid, -torch.inf)
         # The largest score is taken out, or the exponential could overflow; a piece
         # of no steps has none, and must not bring in -inf.
         largest = scores.detach().amax(0).clamp(min=torch.finfo(scores.dtype).min)

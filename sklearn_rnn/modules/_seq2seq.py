@@ -10,6 +10,7 @@ from sklearn_rnn.modules._attention import Attention
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
+from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import LastPooling
 from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
@@ -165,7 +166,7 @@ class VectorEncoder(nn.Module):
     def __init__(self, input_size, hidden_size):
         super().__init__()
         self.output_size = hidden_size
-        self.hidden = nn.Linear(input_size, hidden_size)
+        self.hidden = Linear(input_size, hidden_size)
 
     def forward(self, x, lengths=None):
         """Compute the memory.
@@ -247,21 +248,21 @@ class Seq2SeqNetwork(WholeNetwork):
         self._build_encoder()
         width = self.encoder.output_size
         self.pooling = LastPooling(width, spec.bidirectional and width > H)
-        self.bridge = nn.Linear(width, H * spec.n_layers * (1 + (spec.cell == "lstm")))
+        self.bridge = Linear(width, H * spec.n_layers * (1 + (spec.cell == "lstm")))
         self.target_embedding = TokenEmbedding(spec.n_outputs, spec.embedding_dim)
         self.decoder = self._core(spec.embedding_dim, bidirectional=False)
         if spec.attention is None:
             self.attention = None
-            self.context = nn.Linear(width, H)
+            self.context = Linear(width, H)
         else:
             self.attention = Attention(spec.attention, H, width)
         context_size = H if self.attention is None else width
-        self.combine = nn.Linear(H + context_size, H)
+        self.combine = Linear(H + context_size, H)
         self.dropout = LockedDropout(spec.dropout)
         if spec.tied:
             self.head = TiedHead(self.target_embedding, H)
         else:
-            self.head = nn.Linear(H, spec.n_outputs)
+            self.head = Linear(H, spec.n_outputs)
 
     def _core(self, input_size, bidirectional):
         spec = self.spec
@@ -430,8 +431,9 @@ class Seq2SeqNetwork(WholeNetwork):
     def _look_back(self, states, memory, last):
         if self.attention is not None:
             return self.attention(states, *memory[:2], memory.lengths, last)
-        shape = (states.shape[1], len(states), len(memory.states))
-        return memory.keys.expand(len(states), -1, -1), states.new_zeros(shape)
+        n_written, n_sequences, _ = states.shape
+        weights = states.new_zeros(n_sequences, n_written, memory.states.shape[0])
+        return memory.keys.expand(n_written, -1, -1), weights
 
     @torch.no_grad()
     def _with_own_symbols(self, y, memory):

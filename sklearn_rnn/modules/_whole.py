@@ -5,9 +5,14 @@ from functools import wraps
 import torch
 from torch import nn
 
+from sklearn_rnn.kernels import import_whole
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import HeldDropout
 from sklearn_rnn.modules._initialize import initialize
+
+# What torch imports when the first network is built and given to an optimizer: about
+# 800 modules, for a second. To import them with this package would double its time.
+IMPORTED_BY_TORCH = "torch.fx.experimental.symbolic_shapes", "torch._dynamo"
 
 
 def in_mixed_precision(method):
@@ -119,6 +124,7 @@ def build(network_class, spec, dtype, generator=None):
     WholeNetwork
         On the CPU.
     """
+    import_whole(*IMPORTED_BY_TORCH)
     # torch's modules draw from the global generator when built on a real device.
     with torch.device("meta"):
         network = network_class(spec)

@@ -8,7 +8,11 @@ from sklearn_rnn.training._batches import (
     blocks_by_length,
     to_batch,
 )
-from sklearn_rnn.training._callbacks import any_lr_scheduler, copy_callbacks
+from sklearn_rnn.training._callbacks import (
+    any_lr_scheduler,
+    check_monitors,
+    copy_callbacks,
+)
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._device import check_device, usable_device
 from sklearn_rnn.training._flat_weights import FlatWeights
@@ -18,13 +22,22 @@ from sklearn_rnn.training._inference import (
     step_outputs,
 )
 from sklearn_rnn.training._losses import WeightedLoss, has_target
+from sklearn_rnn.training._memory import (
+    computing_batch,
+    is_out_of_memory,
+    raise_explained,
+)
 from sklearn_rnn.training._net import SequenceNet
 from sklearn_rnn.training._next_steps import (
     NextStepDataset,
     cut_into_streams,
     log_likelihoods,
 )
-from sklearn_rnn.training._optimizers import OPTIMIZERS, find_optimizer
+from sklearn_rnn.training._optimizers import (
+    OPTIMIZERS,
+    check_optimizer_state,
+    find_optimizer,
+)
 from sklearn_rnn.training._pairs import PairDataset
 from sklearn_rnn.training._patience import Patience
 from sklearn_rnn.training._pieces import (
@@ -81,9 +94,12 @@ __all__ = [
     "any_lr_scheduler",
     "blocks_by_length",
     "check_device",
+    "check_monitors",
+    "check_optimizer_state",
     "choose_n_threads",
     "clip_gradients",
     "computing",
+    "computing_batch",
     "copy_callbacks",
     "cut_into_streams",
     "fewest_frames",
@@ -91,6 +107,7 @@ __all__ = [
     "find_schedule",
     "gradient_steps",
     "has_target",
+    "is_out_of_memory",
     "limit_threads",
     "log_likelihoods",
     "n_epochs_for",
@@ -99,6 +116,7 @@ __all__ = [
     "one_cycle",
     "pieces_of",
     "pieces_to_the_end",
+    "raise_explained",
     "run_to_own_ends",
     "step_outputs",
     "steps_for",

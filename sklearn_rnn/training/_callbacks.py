@@ -1,8 +1,15 @@
 """Callbacks that a user passes in."""
 
 import copy
+import re
 
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.exceptions import SkorchException
+
+# What an epoch's record holds only where there are validation data.
+OF_VALIDATION = {"valid_loss", "valid_loss_best", "valid_score"}
+# What a callback raises that does not find what it looks for.
+NOT_FOUND = KeyError, SkorchException, ValueError, TypeError
 
 
 def copy_callbacks(callbacks):
@@ -69,3 +76,97 @@ def any_lr_scheduler(callbacks):
 def _callback(item):
     named = isinstance(item, tuple) and len(item) == 2
     return item[1] if named else item
+
+
+def check_monitors(callbacks, has_validation):
+    """Check that what callbacks monitor will be there, before an epoch is trained.
+
+    Parameters
+    ----------
+    callbacks : list
+        skorch callbacks, or tuples of a name and one.
+    has_validation : bool
+        Whether there are validation data.
+
+    Raises
+    ------
+    ValueError
+        If one monitors what there is with validation data alone.
+    """
+    own_names = {getattr(_callback(item), "name", None) for item in callbacks}
+    for item in callbacks:
+        callback = _callback(item)
+        name = item[0] if isinstance(item, tuple) else type(callback).__name__
+        # A scheduler may have a monitor that its policy does not read.
+        monitor = getattr(callback, "monitor", None)
+        if has_validation or isinstance(callback, LRScheduler) or monitor in own_names:
+            continue
+        if monitor in OF_VALIDATION:
+            raise ValueError(_not_recorded(name, callback, monitor, None, False))
+
+
+def explain_failure(name, callback, error, record, has_validation):
+    """Raise a clear error where a callback did not find what it looked for.
+
+    Parameters
+    ----------
+    name : str
+        Of the callback.
+    callback : skorch.callbacks.Callback
+        That failed.
+    error : Exception
+        What it raised; one of `NOT_FOUND`.
+    record : dict
+        Of the epoch.
+    has_validation : bool
+        Whether there are validation data.
+
+    Raises
+    ------
+    ValueError
+        If that is the reason. Of another one nothing is said.
+    """
+    if isinstance(callback, EpochScoring):
+        raise ValueError(
+            f"the callback {name!r} ({type(callback).__name__}) cannot score here: "
+            "skorch does not take batches of sequences apart. With "
+            "early_stopping=True, or X_val (and y_val) given to fit, every epoch is "
+            "scored, as valid_score in history_."
+        ) from error
+    key = _missing_key(callback, error, record)
+    if key is not None:
+        message = _not_recorded(name, callback, key, record, has_validation)
+        raise ValueError(message) from error
+
+
+def _missing_key(callback, error, record):
+    """Return the key that a callback missed in the history, or None."""
+    monitor = getattr(callback, "monitor", None)
+    if isinstance(monitor, str) and monitor not in record:
+        return monitor
+    text = str(error.args[0]) if error.args else ""
+    found = re.search(r"Key '(\w+)' was not found in history", text)
+    if found:
+        return found[1]
+    is_of_record = isinstance(error, KeyError) and text.startswith(("valid_", "train_"))
+    return text if is_of_record and text not in record else None
+
+
+def _not_recorded(name, callback, key, record, has_validation):
+    kind = type(callback).__name__
+    message = f"the callback {name!r} ({kind}) looks for {key!r} in the history, which "
+    if record is None:
+        message += "has it only where there are validation data."
+    else:
+        keys = sorted(k for k in record if k != "batches")
+        message += f"has {', '.join(keys)}."
+    if not has_validation:
+        instead = "train_loss_best" if key.endswith("_best") else "train_loss"
+        own = " (which stops training early without a callback)"
+        message += (
+            f" Set early_stopping=True{own if kind == 'EarlyStopping' else ''}, give "
+            f"X_val (and y_val) to fit, or monitor {instead!r}."
+        )
+    else:
+        message += " Let it look for one of these."
+    return message

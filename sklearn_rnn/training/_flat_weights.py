@@ -40,15 +40,20 @@ class SeparateWeights:
         """The weights, a list of tensors."""
         return [parameter.detach() for parameter in self.parameters]
 
-    def is_tied(self):
-        """Tell whether these are still the weights that training may change.
+    def owns_storage(self, parameters):
+        """Return whether these are still the weights that training may change.
+
+        Parameters
+        ----------
+        parameters : iterable of Parameter
+            Those that the network has now.
 
         Returns
         -------
         bool
-            False if somebody gave them other memory, or froze or thawed some.
+            False if some were replaced, moved, frozen or thawed.
         """
-        return True
+        return {id(p) for p in parameters} == {id(p) for p in self.parameters}
 
     def clear_gradients(self):
         """Begin a new gradient."""
@@ -122,17 +127,19 @@ class FlatWeights(SeparateWeights):
         flat = torch.zeros(n_values, dtype=first.dtype, device=first.device)
         self._flat = flat
         self._gradient = torch.zeros_like(flat)
-        self._views, self._addresses = [], []
+        self._views, self._layout = [], []
         self.leaves = []
+        self._leaf_sizes = [sum(group_sizes) for group_sizes in sizes]
         end = 0
         for group, group_sizes in zip(groups, sizes, strict=True):
             begin = end
             for parameter, size in zip(group, group_sizes, strict=True):
                 self._take_in(parameter, end)
                 end += size
-            leaf = torch.nn.Parameter(flat[begin:end])
-            leaf.grad = self._gradient[begin:end]
-            self.leaves.append(leaf)
+            self.leaves.append(torch.nn.Parameter(flat[begin:end]))
+        self._leaf_gradients = list(self._gradient.split(self._leaf_sizes))
+        for leaf, gradient in zip(self.leaves, self._leaf_gradients, strict=True):
+            leaf.grad = gradient
 
     @torch.no_grad()
     def _take_in(self, parameter, begin):
@@ -142,26 +149,46 @@ class FlatWeights(SeparateWeights):
         parameter.data = value
         parameter.grad = self._gradient[inside].view(parameter.shape)
         self._views.append(parameter.grad)
-        self._addresses.append((value.data_ptr(), value.dtype))
+        self._layout.append(self._place(parameter))
+
+    def _place(self, parameter):
+        """Return where a weight lies, relative to the flat tensor, and its layout.
+
+        Relative: a copy of this object in another process may be anywhere.
+        """
+        offset = parameter.data_ptr() - self._flat.data_ptr()
+        return offset, parameter.dtype, parameter.shape, parameter.stride()
 
     @property
     def values(self):
         """The weights, a list of one tensor."""
         return [self._flat]
 
-    def is_tied(self):
-        """Tell whether these are still the weights that training may change.
+    def owns_storage(self, parameters):
+        """Return whether these are still the weights that training may change.
+
+        Parameters
+        ----------
+        parameters : iterable of Parameter
+            Those that the network has now.
 
         Returns
         -------
         bool
-            False if somebody gave them other memory, or froze or thawed some.
+            False if some were replaced, moved, frozen or thawed.
         """
-        where = [(p.data_ptr(), p.dtype) for p in self.parameters]
-        return where == self._addresses and all(
-            parameter.requires_grad == is_trained
-            for parameter, is_trained in self._are_trained
+        known = {id(p): is_trained for p, is_trained in self._are_trained}
+        found = {id(p): p.requires_grad for p in parameters}
+        ends = [(leaf.data_ptr(), leaf.shape) for leaf in self.leaves]
+        return (
+            found == known
+            and [self._place(p) for p in self.parameters] == self._layout
+            and ends == [(view.data_ptr(), view.shape) for view in self._leaf_views()]
         )
+
+    def _leaf_views(self):
+        """Return the parts of the flat tensor that the leaves were made of."""
+        return self._flat.split(self._leaf_sizes)
 
     def clear_gradients(self):
         """Begin a new gradient."""
@@ -191,6 +218,10 @@ class FlatWeights(SeparateWeights):
                 if parameter.grad is not None:
                     view.copy_(parameter.grad)
                 parameter.grad = view
+        # After the optimizer's zero_grad there would be none, and no step either.
+        for leaf, gradient in zip(self.leaves, self._leaf_gradients, strict=True):
+            if leaf.grad is not gradient:
+                leaf.grad = gradient
         return [self._gradient]
 
 
@@ -231,36 +262,43 @@ class CompiledWeights(FlatWeights):
             Of the leaves. Adam's own step is made here, on its own state, unless
             somebody listens to it.
         """
-        if not _is_quiet_adam(optimizer):
+        if not _is_quiet_adam(optimizer) or not self._has_leaves_of(optimizer):
             optimizer.step()
             return
         for leaf, group in zip(self.leaves, optimizer.param_groups, strict=True):
-            state, decay = optimizer.state[leaf], group["weight_decay"]
+            state, decay = optimizer.state[leaf], float(group["weight_decay"])
             state["step"] += 1
             decays = (0.0, decay) if group["decoupled_weight_decay"] else (decay, 0.0)
+            beta_1, beta_2 = group["betas"]
+            # Any of these may be a tensor of one element, as torch allows.
+            options = state["step"], group["lr"], beta_1, beta_2, group["eps"]
             loops("_flat_loops").adam(
                 leaf.detach().numpy(),
                 leaf.grad.numpy(),
                 state["exp_avg"].numpy(),
                 state["exp_avg_sq"].numpy(),
-                (
-                    state["step"].item(),
-                    float(group["lr"]),
-                    *group["betas"],
-                    group["eps"],
-                    *map(float, decays),
-                ),
+                (*map(float, options), *decays),
             )
+
+    def _has_leaves_of(self, optimizer):
+        """Return whether an optimizer changes the leaves, and has begun to.
+
+        Its first step makes the state; a callback may have put another one there.
+        """
+        groups = [group["params"] for group in optimizer.param_groups]
+        return len(groups) == len(self.leaves) and all(
+            len(group) == 1 and group[0] is leaf and leaf in optimizer.state
+            for group, leaf in zip(groups, self.leaves, strict=True)
+        )
 
 
 def _is_quiet_adam(optimizer):
-    """Tell whether a step of an optimizer is Adam's formula and nothing else."""
+    """Return whether a step of an optimizer is Adam's formula and nothing else."""
     if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
         return False
     return (
-        # The first step makes the state; a scheduler counts steps in its own way.
-        len(optimizer.state) > 0
-        and "step" not in vars(optimizer)
+        # A scheduler counts steps in its own way.
+        "step" not in vars(optimizer)
         and not optimizer._optimizer_step_pre_hooks
         and not optimizer._optimizer_step_post_hooks
         and not torch_optimizer._global_optimizer_pre_hooks

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from sklearn_rnn.training._batches import blocks_by_length, to_batch
+from sklearn_rnn.training._memory import computing_batch
 from sklearn_rnn.training._plain_network import is_plain, loops_of, take_batch
 from sklearn_rnn.training._steps import steps_for
 
@@ -49,19 +50,26 @@ def network_outputs(network, sequences, device):
     if is_plain(network) and not (each and network.spec.subsampling > 1):
         longest = sequences.common_length or int(sequences.lengths.max())
         if longest <= LONG:
-            return _plain_outputs(network, sequences)
+            with _computing_block(sequences):
+                return _plain_outputs(network, sequences)
         is_long = sequences.lengths > LONG
         if not is_long.all():
             return _join(network, sequences, is_long, device)
     if each:
         return step_outputs(network, sequences, device, network.read)
     outputs = None
-    for rows, pieces in _blocks(network, sequences, device):
-        values = network.head(_pooled(network, pieces))
-        if outputs is None:
-            outputs = values.new_empty(len(sequences), values.shape[1])
-        outputs[torch.from_numpy(rows).to(outputs.device)] = values
+    with _computing_block(sequences):
+        for rows, pieces in _blocks(network, sequences, device):
+            values = network.head(_pooled(network, pieces))
+            if outputs is None:
+                outputs = values.new_empty(len(sequences), values.shape[1])
+            outputs[torch.from_numpy(rows).to(outputs.device)] = values
     return outputs
+
+
+def _computing_block(sequences):
+    """Note the sizes of the largest block on an error for lack of memory."""
+    return computing_batch(BLOCK_SIZE, int(sequences.lengths.max()))
 
 
 def _join(network, sequences, is_long, device):
@@ -134,6 +142,11 @@ def step_outputs(network, sequences, device, read):
     Tensor of shape (n_steps, n_values)
         On the device; all steps of the first sequence, then of the second, ...
     """
+    with _computing_block(sequences):
+        return _step_outputs(network, sequences, device, read)
+
+
+def _step_outputs(network, sequences, device, read):
     first = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
     lengths = torch.tensor(sequences.lengths)
     outputs = None

@@ -10,12 +10,17 @@ from skorch.callbacks import Callback, EarlyStopping, ParamMapper
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn.training._batches import BatchIterator
+from sklearn_rnn.training._callbacks import (
+    NOT_FOUND,
+    explain_failure,
+)
 from sklearn_rnn.training._flat_weights import (
     CompiledWeights,
     FlatWeights,
     SeparateWeights,
 )
-from sklearn_rnn.training._optimizers import is_elementwise
+from sklearn_rnn.training._memory import note_batch
+from sklearn_rnn.training._optimizers import check_optimizer_state, is_elementwise
 from sklearn_rnn.training._plain_gradient import plain_gradient
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._truncation import gradient_steps
@@ -64,6 +69,9 @@ class SequenceNet(NeuralNet):
     ----------
     module_, optimizer_, history_
         As in skorch.
+    n_streamed : int
+        Records at the end of the history that a stream of short trainings made. Set
+        from outside.
     """
 
     def __init__(
@@ -96,6 +104,7 @@ class SequenceNet(NeuralNet):
         self.kernel = kernel
         self.validation = None
         self.patience = None
+        self.n_streamed = 0
         self._plain = None
 
     @property
@@ -177,6 +186,8 @@ class SequenceNet(NeuralNet):
         ------
         DivergenceError
             If the loss becomes NaN or infinite.
+        ValueError
+            If a callback looks for what is not recorded, or all weights are frozen.
         """
         self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
         n_batches = len(self.get_iterator(data))
@@ -237,6 +248,43 @@ class SequenceNet(NeuralNet):
         if best:
             best.restore()
         return self
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a method of the net and of every callback.
+
+        Parameters
+        ----------
+        method_name : str
+            Such as ``on_epoch_end``.
+        **cb_kwargs : dict
+            Its arguments.
+
+        Raises
+        ------
+        ValueError
+            If a callback looks for something in the history that is not there.
+        """
+        getattr(self, method_name)(self, **cb_kwargs)
+        for name, callback in self.callbacks_:
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except NOT_FOUND as error:
+                record = self.history[-1] if len(self.history) else {}
+                has_validation = self.validation is not None
+                explain_failure(name, callback, error, record, has_validation)
+                raise
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Begin a record, numbered on from the last one, though older ones are gone.
+
+        Parameters
+        ----------
+        net, dataset_train, dataset_valid, **kwargs
+            As in skorch.
+        """
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        if len(self.history) > 1:
+            self.history.record("epoch", self.history[-2]["epoch"] + 1)
 
     def _targets_an_update(self, data, n_batches):
         """Return how many targets an update has on average, if that varies."""
@@ -318,15 +366,20 @@ class SequenceNet(NeuralNet):
             As in skorch; only training epochs come this way.
         """
         self._set_training(True)
-        total, n_seen = 0.0, 0
+        total, n_seen, batch = 0.0, 0, None
         self._norms, self._n_clipped = [], 0
-        self._look_at_weights()
-        for batch in iterator:
-            if self._batch_listeners:
-                loss, size = self._heard_step(batch, prefix)
-            else:
-                loss, size, _ = self._update(batch)
-            total, n_seen = total + loss * size, n_seen + size
+        self._refresh_weight_views()
+        try:
+            for batch in iterator:
+                if self._batch_listeners:
+                    loss, size = self._heard_step(batch, prefix)
+                else:
+                    loss, size, _ = self._update(batch)
+                total, n_seen = total + loss * size, n_seen + size
+        except (MemoryError, RuntimeError) as error:
+            if batch is not None:
+                note_batch(error, *batch[0]["x"].shape[:2])
+            raise
         total, loss = self._known(float(total)), float(loss)
         if not self._batch_listeners:
             # Some of skorch's callbacks look at an epoch's last batch.
@@ -336,10 +389,13 @@ class SequenceNet(NeuralNet):
         self.history.record(f"{prefix}_batch_count", len(iterator))
         self._record_gradients()
 
-    def _look_at_weights(self):
-        """See whether somebody moved, froze or listens to weights, as callbacks may."""
-        if not self._weights.is_tied():
+    def _refresh_weight_views(self):
+        """Find weights where they lie now: callbacks may move, freeze or hook them."""
+        parameters = list(self.module_.parameters())
+        _check_trainable(parameters)
+        if not self._weights.owns_storage(parameters):
             self.initialize_optimizer()
+        check_optimizer_state(self.optimizer_)
         self._plain = None
         if self._weights.is_flat:
             listens = self._batch_listeners
@@ -348,7 +404,7 @@ class SequenceNet(NeuralNet):
     def _heard_step(self, batch, prefix):
         """Update the weights for one batch, and tell whoever listens."""
         self.notify("on_batch_begin", batch=batch, training=True)
-        self._look_at_weights()
+        self._refresh_weight_views()
         step = self.train_step(batch)
         loss, size = step["loss"].item(), step["n_targets"]
         self._record_batch(prefix, loss, size)
@@ -381,7 +437,7 @@ class SequenceNet(NeuralNet):
         return loss
 
     def _raise_divergence(self, loss):
-        epoch = len(self.history)
+        epoch = self.history[-1]["epoch"]
         raise DivergenceError(
             f"training diverged in epoch {epoch}: the loss or the weights became "
             f"{loss}. Try a lower learning_rate, a lower clip_norm (or set one), or "
@@ -438,10 +494,23 @@ class SequenceNet(NeuralNet):
         self._n_batches_done += 1
         return total / max(1, n_targets), n_targets, outputs
 
+    def trained_weights(self):
+        """Return the names of the weights that the optimizer's state is of.
+
+        Returns
+        -------
+        list of str
+            In the optimizer's order.
+        """
+        names = {id(p): name for name, p in self.module_.named_parameters()}
+        return [names.get(id(p)) for p in self._weights.parameters]
+
     def _step(self, compute, batch):
         """Compute a gradient and let the optimizer use it."""
         if self._weights.is_flat:  # by an optimizer that asks for one gradient
             gradient = self._gradient(compute, batch)
+            if self._batch_listeners:  # they may have put anything there
+                check_optimizer_state(self.optimizer_)
             self._weights.update(self.optimizer_)
             return gradient
         results = []
@@ -483,3 +552,13 @@ class SequenceNet(NeuralNet):
         self.history.record("valid_loss", loss)
         self.history.record("valid_score", score)
         return self.patience is not None and self.patience.exhausted(loss)
+
+
+def _check_trainable(parameters):
+    """Check that there is anything to train."""
+    if not any(parameter.requires_grad for parameter in parameters):
+        raise ValueError(
+            "no weight of the network requires a gradient: all are frozen, and there "
+            "is nothing to train. Set requires_grad_(True) on those of module_ that "
+            "are to be trained."
+        )

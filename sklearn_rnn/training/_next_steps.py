@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from sklearn_rnn.training._batches import NO_CODE, Batched
+from sklearn_rnn.training._memory import computing_batch
 
 # Sequences read side by side when their likelihood is computed, and steps of them
 # at a time; fewer steps where the vocabulary is large, so that the outputs of one
@@ -185,10 +186,11 @@ def log_likelihoods(network, criterion, data, device):
     try:
         for begin in range(0, len(order), SIDE_BY_SIDE):
             indices = order[begin : begin + SIDE_BY_SIDE]
-            for steps, losses in _losses(network, criterion, data, indices, device):
-                inside = steps < data.lengths[indices, np.newaxis]
-                places = first[indices, np.newaxis] + steps
-                found[places[inside]] = -losses[inside]
+            with computing_batch(len(indices), int(data.lengths[indices].max())):
+                for steps, losses in _losses(network, criterion, data, indices, device):
+                    inside = steps < data.lengths[indices, np.newaxis]
+                    places = first[indices, np.newaxis] + steps
+                    found[places[inside]] = -losses[inside]
     finally:
         network.train(was_training)
     return found

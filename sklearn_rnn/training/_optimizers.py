@@ -84,3 +84,71 @@ def is_elementwise(optimizer):
     (True, False)
     """
     return any(optimizer is known for known, _ in OPTIMIZERS.values())
+
+
+# Values of torch's own optimizers that stand beside a weight, element by element.
+STATE_OF_ELEMENTS = {
+    *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer"),
+    *("square_avg", "grad_avg", "acc_delta", "sum", "ax", "prev", "step_size"),
+}
+
+
+def check_optimizer_state(optimizer):
+    """Check that an optimizer's state and gradients fit its weights.
+
+    torch's fused steps and compiled loops read and write as many elements as a weight
+    has, whatever ``load_state_dict`` or a callback put beside it.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Of torch, or derived from such a class; of others nothing is known.
+
+    Raises
+    ------
+    ValueError
+        If something has another shape, type, device or memory layout than its weight.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training import check_optimizer_state
+    >>> weight = torch.nn.Parameter(torch.zeros(3))
+    >>> check_optimizer_state(torch.optim.SGD([weight], momentum=0.9))
+    """
+    if not any(c.__module__.startswith("torch.optim.") for c in type(optimizer).mro()):
+        return
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            beside = {"gradient": weight.grad, **optimizer.state.get(weight, {})}
+            for name, value in beside.items():
+                if torch.is_tensor(value) and not _fits(name, value, weight, group):
+                    raise ValueError(
+                        f"the optimizer's {name} is of {_described(value)}, but the "
+                        f"weight that it belongs to is of {_described(weight)}: "
+                        "load_state_dict or a callback put there what is of other "
+                        "weights. Call net_.initialize_optimizer() to start the "
+                        "optimizer's state again."
+                    )
+
+
+def _fits(name, value, weight, group):
+    """Return whether a tensor is what an optimizer may keep beside a weight."""
+    if name == "step":
+        return value.numel() == 1
+    if value.is_sparse or name not in STATE_OF_ELEMENTS | {"gradient"}:
+        return True
+    if (value.shape, value.dtype, value.device) != (
+        weight.shape,
+        weight.dtype,
+        weight.device,
+    ):
+        return False
+    # Fused steps take both as one run of elements, in the order of memory.
+    is_contiguous = value.is_contiguous() and weight.is_contiguous()
+    return not group.get("fused") or is_contiguous or value.stride() == weight.stride()
+
+
+def _described(tensor):
+    layout = "" if tensor.is_contiguous() else ", not contiguous"
+    return f"shape {tuple(tensor.shape)} ({tensor.dtype}, {tensor.device}{layout})"

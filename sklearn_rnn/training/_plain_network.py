@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.modules import module as torch_module
 
 from sklearn_rnn.kernels import PlainLoops
-from sklearn_rnn.modules import LastPooling, SequenceNetwork
+from sklearn_rnn.modules import LastPooling, Linear, SequenceNetwork
 
 
 def is_plain(network):
@@ -29,8 +29,9 @@ def is_plain(network):
     return (
         not (spec.bidirectional or spec.residual or spec.layer_norm)
         and type(network.pooling) in (LastPooling, type(None))
-        and type(network.head) is nn.Linear
+        and type(network.head) is Linear
         and _has_plain_weights(network)
+        and _has_plain_scaling(network)
         and not any(_is_listened_to(module) for module in network.modules())
         and not any(_module_hooks_of_all())
     )
@@ -46,7 +47,7 @@ def _has_plain_weights(network):
         n_inputs = core.input_size if k == 0 else n_units
         expected += [(n_sums, n_inputs), (n_sums, n_units), (n_sums,), (n_sums,)]
         found += layer
-    n_outputs = head.out_features
+    n_outputs = network.spec.n_outputs
     expected += [(n_outputs, n_units), (n_outputs,)]
     found += [head.weight, head.bias]
     dtype = head.weight.dtype
@@ -59,6 +60,17 @@ def _has_plain_weights(network):
         and not weight._backward_hooks
         and not weight._post_accumulate_grad_hooks
         for weight, shape in zip(found, expected, strict=True)
+    )
+
+
+def _has_plain_scaling(network):
+    """Return whether inputs are scaled by what the network was built with."""
+    shape, dtype = (network.spec.n_features,), torch.float64
+    return all(
+        tuple(buffer.shape) == shape
+        and buffer.dtype == dtype
+        and buffer.device.type == "cpu"
+        for buffer in (network.center, network.factor)
     )
 
 

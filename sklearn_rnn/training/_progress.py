@@ -44,7 +44,8 @@ class EpochLines(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Count the epochs of this call and those before it."""
-        self.n_epochs_ = len(net.history) + net.max_epochs
+        n_before = net.history[-1]["epoch"] if len(net.history) else 0
+        self.n_epochs_ = n_before + net.max_epochs
 
     def on_epoch_end(self, net, **kwargs):
         """Print the epoch's losses."""

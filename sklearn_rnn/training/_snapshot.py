@@ -25,17 +25,33 @@ class WeightSnapshot:
     """
 
     def __init__(self, module):
-        self._live = list(module.parameters())
-        self._kept = [p.detach().clone() for p in self._live]
+        self._module = module
+        self._kept = {
+            name: parameter.detach().clone()
+            for name, parameter in module.named_parameters()
+        }
 
     @torch.no_grad()
     def take(self):
         """Keep the weights as they are now."""
-        for kept, live in zip(self._kept, self._live, strict=True):
+        for kept, live in self._pairs():
             kept.copy_(live)
 
     @torch.no_grad()
     def restore(self):
         """Put the kept weights back into the module."""
-        for kept, live in zip(self._kept, self._live, strict=True):
+        for kept, live in self._pairs():
             live.copy_(kept)
+
+    def _pairs(self):
+        """Return kept and live weights; copies between other shapes would broadcast."""
+        live = dict(self._module.named_parameters())
+        shapes = [{n: p.shape for n, p in ps.items()} for ps in (self._kept, live)]
+        if shapes[0] != shapes[1]:
+            changed = sorted(dict(shapes[0].items() ^ shapes[1].items()))
+            raise ValueError(
+                f"the weights {changed} are not of the shape that they had when "
+                "training began: a callback replaced them. Build the network with the "
+                "parameters of the estimator, and change values alone."
+            )
+        return [(kept, live[name]) for name, kept in self._kept.items()]

@@ -233,7 +233,9 @@ def test_no_sequences_are_an_error(X):
 )
 def test_single_values_and_flat_arrays_are_an_error(X):
     model = fit("regressor", "list", 1)
-    with pytest.raises((InvalidSequenceError, TypeError), match="X is|X of|pass|got"):
+    with pytest.raises(
+        (InvalidSequenceError, TypeError), match="X is|X of|pass|got|holds"
+    ):
         model.predict(X)
 
 

@@ -1,0 +1,217 @@
+"""Around every call of an estimator: its turn among threads, and lack of memory.
+
+Of the threads that share an estimator, one may train it, or several predict with it.
+
+The locks are kept beside the estimators, not in them: they are no part of what is
+pickled, copied or compared.
+"""
+
+import os
+import threading
+from collections import deque
+from contextlib import contextmanager
+from functools import wraps
+from weakref import WeakKeyDictionary
+
+from sklearn_rnn.training import raise_explained
+
+
+class AccessLock:
+    """A lock that one thread has for itself, or that several share.
+
+    A thread that has it may take it again in either way, so that a callback can
+    predict while its estimator is trained. All others wait in the order in which they
+    came: neither a stream of predictions nor one of training holds the other up.
+    """
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._waiting = deque()
+        self._sharing = {}  # how often each thread has it
+        self._owner, self._depth = None, 0
+        self._left_training = None
+
+    def acquire_shared(self, estimator):
+        """Wait until no other thread trains, and let the network evaluate."""
+        me = threading.get_ident()
+        with self._changed:
+            if self._owner != me and me not in self._sharing:
+                self._wait_for(lambda: self._owner is None)
+            if not self._sharing:
+                self._start_evaluating(getattr(estimator, "module_", None))
+            self._sharing[me] = self._sharing.get(me, 0) + 1
+
+    def release_shared(self):
+        """Give back what `acquire_shared` took."""
+        me = threading.get_ident()
+        with self._changed:
+            self._sharing[me] -= 1
+            if not self._sharing[me]:
+                del self._sharing[me]
+            if not self._sharing and self._left_training is not None:
+                self._left_training.train()
+                self._left_training = None
+            self._changed.notify_all()
+
+    def _start_evaluating(self, network):
+        # The first one does it and the last one takes it back: dropout that came back
+        # while another thread still predicts would be in its predictions.
+        if network is not None and network.training:
+            network.eval()
+            self._left_training = network
+
+    def acquire(self):
+        """Wait until no other thread trains or predicts."""
+        me = threading.get_ident()
+        with self._changed:
+            if self._owner != me:
+                self._wait_for(
+                    lambda: self._owner is None and not self._sharing.keys() - {me}
+                )
+                self._owner = me
+            self._depth += 1
+
+    def release(self):
+        """Give back what `acquire` took."""
+        with self._changed:
+            self._depth -= 1
+            if not self._depth:
+                self._owner = None
+            self._changed.notify_all()
+
+    def _wait_for(self, is_free):
+        """Wait for the front of the queue, and there until the lock is free."""
+        ticket = object()
+        self._waiting.append(ticket)
+        try:
+            self._changed.wait_for(lambda: self._waiting[0] is ticket and is_free())
+        finally:
+            self._waiting.remove(ticket)
+            self._changed.notify_all()
+
+
+class _Locks:
+    """The lock of each object, as long as it lives."""
+
+    def __init__(self):
+        self.forget()
+        if hasattr(os, "register_at_fork"):
+            # Other threads do not live on in a forked process to give locks back.
+            os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self):
+        """Begin without locks."""
+        self._guard = threading.Lock()
+        self._by_object = WeakKeyDictionary()
+
+    def of(self, thing):
+        """Return the lock of an object."""
+        with self._guard:
+            try:
+                return self._by_object[thing]
+            except KeyError:
+                return self._by_object.setdefault(thing, AccessLock())
+
+
+_LOCKS = _Locks()
+
+
+@contextmanager
+def shared_access(estimator):
+    """Keep training out, and the estimator's network in evaluation mode.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted or not.
+    """
+    lock = _LOCKS.of(estimator)
+    lock.acquire_shared(estimator)
+    try:
+        yield
+    finally:
+        lock.release_shared()
+
+
+@contextmanager
+def exclusive_access(thing):
+    """Keep every other thread out.
+
+    Parameters
+    ----------
+    thing : object
+        An estimator, or what predicts with one and changes by it.
+    """
+    lock = _LOCKS.of(thing)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+# Parameters that memory grows with, and what to do if it does not suffice.
+SIZES = "hidden_size", "n_layers", "batch_size", "bptt_steps"
+IN_TRAINING = (
+    "Lower batch_size, hidden_size or bptt_steps, or give shorter sequences, as a "
+    "SequenceWindower with fewer n_steps makes them."
+)
+IN_PREDICTION = (
+    "Give fewer or shorter sequences at a time, as a SequenceWindower with fewer "
+    "n_steps makes them, or fit with a lower hidden_size."
+)
+
+
+def shared(method):
+    """Let a method run beside others that are shared, but not beside exclusive ones.
+
+    Parameters
+    ----------
+    method : callable
+        That predicts: it changes nothing of its object.
+
+    Returns
+    -------
+    callable
+        The same, waiting for its turn.
+    """
+    return _guarded(method, shared_access)
+
+
+def exclusive(method):
+    """Let a method run while no other thread uses its object.
+
+    Parameters
+    ----------
+    method : callable
+        That trains.
+
+    Returns
+    -------
+    callable
+        The same, waiting for its turn.
+    """
+    return _guarded(method, exclusive_access)
+
+
+def _explain(error, thing, method):
+    """Raise a clear error where memory does not suffice."""
+    values = vars(thing)
+    sizes = {key: values[key] for key in SIZES if values.get(key) is not None}
+    advice = IN_TRAINING if method in ("fit", "partial_fit") else IN_PREDICTION
+    raise_explained(error, f"{type(thing).__name__}.{method}", sizes, advice)
+
+
+def _guarded(method, access):
+    """Return a method that waits for its turn, and tells what it has no memory for."""
+
+    @wraps(method)
+    def call(self, *args, **kwargs):
+        with access(self):
+            try:
+                return method(self, *args, **kwargs)
+            except (MemoryError, RuntimeError) as error:
+                _explain(error, self, method.__name__)
+                raise
+
+    return call

@@ -1,0 +1,99 @@
+"""Memory that does not suffice: one error for all, which says what to lower."""
+
+from contextlib import contextmanager
+
+import torch
+
+# What torch says, on the CPU of each system and on GPUs.
+PHRASES = (
+    *("can't allocate memory", "not enough memory", "out of memory"),
+    *("_STATUS_ALLOC_FAILED", "Tried to allocate", "Invalid buffer size"),
+)
+
+
+def is_out_of_memory(error):
+    """Return whether an error says that memory does not suffice.
+
+    Parameters
+    ----------
+    error : BaseException
+        Of NumPy, torch or Python.
+
+    Returns
+    -------
+    bool
+        True for a MemoryError, and for torch's RuntimeErrors of that kind.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.training import is_out_of_memory
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("shapes"))
+    (True, False)
+    """
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(p in str(error) for p in PHRASES)
+
+
+@contextmanager
+def computing_batch(n_sequences, n_steps):
+    """Note on an error for lack of memory how large the batch was.
+
+    Parameters
+    ----------
+    n_sequences, n_steps : int
+        Of the batch, padding included.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        note_batch(error, n_sequences, n_steps)
+        raise
+
+
+def note_batch(error, n_sequences, n_steps):
+    """Note on an error for lack of memory how large the batch was.
+
+    Parameters
+    ----------
+    error : Exception
+        Any; of others than these nothing is noted.
+    n_sequences, n_steps : int
+        Of the batch, padding included.
+    """
+    if is_out_of_memory(error) and not hasattr(error, "batch_size_and_steps"):
+        error.batch_size_and_steps = n_sequences, n_steps
+
+
+def raise_explained(error, name, sizes, advice):
+    """Raise a MemoryError that says what was computed, and what to lower.
+
+    Parameters
+    ----------
+    error : Exception
+        Of NumPy, torch or Python. Of one that is not for lack of memory nothing is
+        said.
+    name : str
+        What ran out of memory.
+    sizes : dict
+        Parameters that memory grows with.
+    advice : str
+        What to do.
+
+    Raises
+    ------
+    MemoryError
+        From `error`.
+    """
+    if not is_out_of_memory(error) or getattr(error, "is_explained", False):
+        return
+    batch = getattr(error, "batch_size_and_steps", None)
+    where = "" if batch is None else f" with {batch[0]} sequences of {batch[1]} steps"
+    values = ", ".join(f"{key}={value}" for key, value in sizes.items())
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    values = f" ({values})" if values else ""
+    explained = MemoryError(
+        f"{name} ran out of memory{where}{values}. {advice} [{first_line}]"
+    )
+    explained.is_explained = True  # so that an outer call does not do it again
+    raise explained from error
