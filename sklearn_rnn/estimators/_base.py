@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from sklearn_rnn.estimators._net_maker import NetMaker
 from sklearn_rnn.estimators._reading import SampleReader
 from sklearn_rnn.estimators._tokens import TokenReader
 from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.sequences import COUNT
 from sklearn_rnn.training import (
     check_monitors,
     computing,
@@ -33,11 +34,11 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
     _parameter_constraints = {
         **Trainer._parameter_constraints,
         "bidirectional": ["boolean"],
-        "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "embedding_dim": [COUNT, None],
         "token_dropout": [Interval(Real, 0, 1, closed="left")],
         "embeddings": ["array-like", HasMethods(["__getitem__", "__contains__"]), None],
         "train_embeddings": ["boolean"],
-        "bptt_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "bptt_steps": [COUNT, None],
         "standardize": ["boolean"],
     }
 

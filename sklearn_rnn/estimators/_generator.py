@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import count
-from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared, shared_access
@@ -18,7 +17,7 @@ from sklearn_rnn.estimators._sampling import Sampling, check_count
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.estimators._trainer import Trainer
-from sklearn_rnn.sequences import END
+from sklearn_rnn.sequences import COUNT, END
 from sklearn_rnn.training import (
     NextStepDataset,
     computing,
@@ -232,11 +231,11 @@ None, default="cosine"
 
     _parameter_constraints = {
         **Trainer._parameter_constraints,
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "embedding_dim": [COUNT],
         "tie_embeddings": ["boolean"],
-        "min_count": [Interval(Integral, 1, None, closed="left")],
-        "max_symbols": [Interval(Integral, 1, None, closed="left"), None],
-        "bptt_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "min_count": [COUNT],
+        "max_symbols": [COUNT, None],
+        "bptt_steps": [COUNT, None],
         "dtype": [StrOptions(set(DTYPES))],
     }
 

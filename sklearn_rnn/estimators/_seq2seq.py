@@ -1,7 +1,7 @@
 """RNNSeq2Seq: reads a sequence and writes another one."""
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ from sklearn_rnn.estimators._steps import object_array
 from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import beam_search
-from sklearn_rnn.sequences import BEGIN, END, PADDING, UNKNOWN
+from sklearn_rnn.sequences import BEGIN, COUNT, END, PADDING, UNKNOWN
 from sklearn_rnn.training import (
     PairDataset,
     blocks_by_length,
@@ -270,16 +270,16 @@ None, default="cosine"
             None,
         ],
         "source": [StrOptions(set(SOURCES))],
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "embedding_dim": [COUNT],
         "tie_embeddings": ["boolean"],
-        "min_count": [Interval(Integral, 1, None, closed="left")],
-        "max_symbols": [Interval(Integral, 1, None, closed="left"), None],
+        "min_count": [COUNT],
+        "max_symbols": [COUNT, None],
         "copy_unknown": ["boolean"],
         "scheduled_sampling": [Interval(Real, 0, 1, closed="both")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "beam_width": [Interval(Integral, 1, None, closed="left")],
+        "beam_width": [COUNT],
         "length_penalty": [Interval(Real, -100, 100, closed="both")],
-        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "max_length": [COUNT, None],
         "standardize": ["boolean"],
         "dtype": [StrOptions(set(DTYPES))],
     }

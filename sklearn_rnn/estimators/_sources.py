@@ -4,7 +4,6 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._corpus import are_frames, refuse_another_kind
@@ -12,6 +11,7 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     Vocabulary,
     are_ids,
+    check_columns,
     check_features,
     check_learnable,
     check_not_filled,
@@ -161,7 +161,7 @@ class NumberSource(NamedTuple):
             return sequences
         rows = read_rows(X, owner=self.owner, name=name)
         named = X if hasattr(X, "columns") else rows
-        validate_data(estimator, named, reset=reset, skip_check_array=True)
+        check_columns(estimator, named, reset=reset)
         one_step = SequenceArray(rows, np.arange(len(rows)), np.ones(len(rows), int))
         return check_sequences(one_step, owner=self.owner)
 

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import asdict
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from skorch.callbacks import LRScheduler
 
 from sklearn_rnn.estimators._state import DTYPES, PortableState
 from sklearn_rnn.kernels import CELLS, KERNELS, choose_kernel
-from sklearn_rnn.sequences import check_range
+from sklearn_rnn.sequences import COUNT, check_range
 from sklearn_rnn.training import (
     OPTIMIZERS,
     SCHEDULES,
@@ -48,8 +48,8 @@ class Trainer(PortableState, BaseEstimator):
 
     _parameter_constraints = {
         "cell": [StrOptions(set(CELLS))],
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "hidden_size": [COUNT],
+        "n_layers": [COUNT],
         "residual": ["boolean"],
         "layer_norm": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -67,21 +67,21 @@ class Trainer(PortableState, BaseEstimator):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "clip_value": [Interval(Real, 0, None, closed="neither"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [COUNT],
         "max_epochs": [
-            Interval(Integral, 1, None, closed="left"),
+            COUNT,
             StrOptions({"auto"}),
         ],
         "shuffle": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [COUNT],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "callbacks": [list, HasMethods("on_epoch_end"), None],
         "dtype": [StrOptions({"auto", *DTYPES})],
         "device": [str, torch.device],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [COUNT, None],
         "kernel": [StrOptions({"auto", *KERNELS})],
         "verbose": ["verbose"],
         "random_state": ["random_state"],

@@ -19,7 +19,7 @@ from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.estimators._transcriber_fit import TranscriberFit
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import greedy_paths, prefix_beam_search
-from sklearn_rnn.sequences import SequencesLike
+from sklearn_rnn.sequences import COUNT, SequencesLike
 
 # A wider beam would compare more pairs of hypotheses than memory holds.
 MAX_BEAM = 10_000
@@ -247,9 +247,9 @@ None, default="cosine"
     _parameter_constraints = {
         **Trainer._parameter_constraints,
         "bidirectional": ["boolean"],
-        "subsampling": [Interval(Integral, 1, None, closed="left")],
+        "subsampling": [COUNT],
         "beam_width": [Interval(Integral, 1, MAX_BEAM, closed="both")],
-        "ngram_order": [Interval(Integral, 1, None, closed="left"), None],
+        "ngram_order": [COUNT, None],
         "ngram_text": ["array-like", None],
         "ngram_weight": [Interval(Real, 0, None, closed="left")],
         "word_list": [HasMethods(["__iter__", "__len__"]), None],

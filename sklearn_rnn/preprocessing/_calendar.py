@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
-    validate_data,
 )
 
 from sklearn_rnn._exceptions import InvalidSequenceError
@@ -23,17 +22,14 @@ from sklearn_rnn.preprocessing._ahead import (
     refuse_irregular,
     shift_times,
 )
-from sklearn_rnn.preprocessing._names import (
-    check_names,
-    check_unique_names,
-    name_ahead,
-)
+from sklearn_rnn.preprocessing._names import check_names, name_ahead
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
     is_polars,
     times_of_frame,
 )
 from sklearn_rnn.preprocessing._untargeted import keep_untargeted
+from sklearn_rnn.sequences import check_columns
 from sklearn_rnn.sequences._neighbours import (
     freq_of,
     infer_rule,
@@ -207,7 +203,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         self._refuse_taken(X, features, steps)
         times = self._read_times(X)
         self._to_dates(times.labels[:0])  # An unknown time zone shows here.
-        validate_data(self, X, reset=True, skip_check_array=True)
+        check_columns(self, X, reset=True)
         self._kind = times.kind
         self._rule = None
         if any(steps):
@@ -242,7 +238,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         check_is_fitted(self)
         features, steps = self._read_parameters()
         self._refuse_taken(X, features, steps)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        check_columns(self, X, reset=False)
         times = self._read_times(X)
         if times.kind != self._kind:
             raise InvalidSequenceError(
@@ -396,7 +392,6 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
 
 def _require_frame(X):
     if isinstance(X, pd.DataFrame) or (is_polars(X) and len(X.shape) == 2):
-        check_unique_names(X)
         check_names(X, "CalendarFeatures")
         return
     raise TypeError(

@@ -17,12 +17,11 @@ from sklearn_rnn.preprocessing._grid import (
 )
 from sklearn_rnn.preprocessing._names import (
     check_names,
-    check_unique_names,
     name_ahead,
 )
 from sklearn_rnn.preprocessing._tables import check_column_key, is_polars
 from sklearn_rnn.preprocessing._untargeted import remember_untargeted
-from sklearn_rnn.sequences import convert_input
+from sklearn_rnn.sequences import check_unique_names, convert_input
 
 
 def make_forecast_frame(

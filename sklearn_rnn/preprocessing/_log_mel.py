@@ -30,7 +30,7 @@ from sklearn_rnn.preprocessing._waveforms import (
     loudest_of,
     read_waveforms,
 )
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn.sequences import COUNT, SequenceArray
 
 # Longer windows and hops, if given in seconds, were likelier meant in samples or
 # milliseconds: 8 seconds at 16 kHz.
@@ -167,13 +167,13 @@ class LogMelSpectrogram(
         "sample_rate": [Interval(Integral, 1, MAX_RATE, closed="both")],
         "win_length": [Interval(Real, 0, None, closed="neither")],
         "hop_length": [Interval(Real, 0, None, closed="neither")],
-        "n_fft": [Interval(Integral, 1, None, closed="left"), None],
-        "n_mels": [Interval(Integral, 1, None, closed="left")],
+        "n_fft": [COUNT, None],
+        "n_mels": [COUNT],
         "fmin": [Interval(Real, 0, None, closed="left")],
         "fmax": [Interval(Real, 0, None, closed="neither"), None],
         "floor": [Interval(Real, 0, None, closed="neither")],
         "top_db": [Interval(Real, 0, None, closed="left"), None],
-        "n_mfcc": [Interval(Integral, 1, None, closed="left"), None],
+        "n_mfcc": [COUNT, None],
         "deltas": [Interval(Integral, 0, 2, closed="both")],
         "normalize": [StrOptions({"mean", "standard"}), None],
         "resample": ["boolean"],

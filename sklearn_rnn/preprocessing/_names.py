@@ -107,23 +107,3 @@ def check_names(data, owner):
             f"'temp+1' of them, and got {name!r} of type {type(name).__name__}. Rename "
             f"the columns of all your tables, for example with df.columns = {rename}."
         )
-
-
-def check_unique_names(data):
-    """Check that no two columns of a frame have one name.
-
-    Parameters
-    ----------
-    data : DataFrame
-        Of pandas or polars, which has no such frames.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the first.
-    """
-    if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
-        twice = data.columns[data.columns.duplicated()][0]
-        raise InvalidSequenceError(
-            f"the table has two columns {twice!r}: rename or drop one."
-        )

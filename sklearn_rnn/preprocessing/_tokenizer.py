@@ -2,20 +2,20 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._subwords import N_BYTES, Subwords, check_encodable
 from sklearn_rnn.sequences import (
+    COUNT,
     PADDING,
     REPLACEMENT,
     SequenceArray,
@@ -108,9 +108,9 @@ class SequenceTokenizer(
         "level": [StrOptions({"char", "word", "subword"})],
         "lowercase": ["boolean"],
         "token_pattern": [str, None],
-        "max_tokens": [Interval(Integral, 1, None, closed="left"), None],
-        "min_count": [Interval(Integral, 1, None, closed="left")],
-        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "max_tokens": [COUNT, None],
+        "min_count": [COUNT],
+        "max_length": [COUNT, None],
         "vocabulary": [HasMethods("__iter__"), None],
     }
 

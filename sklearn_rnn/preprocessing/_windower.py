@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
-    validate_data,
 )
 
 from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
@@ -34,8 +33,10 @@ from sklearn_rnn.preprocessing._tables import (
 )
 from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
+    COUNT,
     SequenceArray,
     SequencesLike,
+    check_columns,
     check_features,
     check_sequences,
     convert_input,
@@ -165,7 +166,7 @@ class SequenceWindower(
     """
 
     _parameter_constraints = {
-        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_steps": [COUNT],
         "history": [StrOptions({"auto", "train"}), None],
         "freq": [str, Real, timedelta, np.timedelta64, pd.offsets.BaseOffset, None],
         "time": [str, Integral, None],
@@ -405,7 +406,7 @@ class SequenceWindower(
             )
         table = read_table(X, time=self.time, group_by=self.group_by, owner=owner)
         seen = X if hasattr(X, "columns") else np.empty((0, table.n_columns))
-        validate_data(self, seen, reset=reset, skip_check_array=True)
+        check_columns(self, seen, reset=reset)
         if reset:
             self._feature_positions = np.array(table.positions)
         return table, read_series(table.n_rows, table.times, table.groups)

@@ -15,7 +15,12 @@ from sklearn_rnn.sequences._conversion import (
     read_rows,
 )
 from sklearn_rnn.sequences._coverage import blocks
-from sklearn_rnn.sequences._features import check_features, counts_by_columns
+from sklearn_rnn.sequences._features import (
+    check_columns,
+    check_features,
+    check_unique_names,
+    counts_by_columns,
+)
 from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
 from sklearn_rnn.sequences._row_times import warn_of_other_times
@@ -34,7 +39,7 @@ from sklearn_rnn.sequences._symbols import (
 )
 from sklearn_rnn.sequences._target_arrays import reading_targets
 from sklearn_rnn.sequences._times import as_typed_index, holds_dates, to_index
-from sklearn_rnn.sequences._types import SequencesLike
+from sklearn_rnn.sequences._types import COUNT, SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
     END,
@@ -53,6 +58,7 @@ from sklearn_rnn.sequences._windows import (
 
 __all__ = [
     "BEGIN",
+    "COUNT",
     "END",
     "LARGEST_INPUT",
     "PADDING",
@@ -66,6 +72,7 @@ __all__ = [
     "are_ids",
     "as_typed_index",
     "blocks",
+    "check_columns",
     "check_features",
     "check_learnable",
     "check_not_filled",
@@ -74,6 +81,7 @@ __all__ = [
     "check_step_targets",
     "check_symbols",
     "check_tokens",
+    "check_unique_names",
     "check_weights",
     "check_with_padding",
     "convert_input",

@@ -67,7 +67,50 @@ def check_features(estimator, X, sequences, *, reset):
         _check_univariate(estimator, sequences)
         return
     seen = X if on_columns else _stand_in(sequences)
-    validate_data(estimator, seen, reset=reset, skip_check_array=True)
+    check_columns(estimator, seen, reset=reset)
+
+
+def check_columns(estimator, table, *, reset):
+    """Set or check ``n_features_in_`` and ``feature_names_in_`` by a table's columns.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Gets the attributes when `reset` is True.
+    table : ndarray of shape (n, n_columns) or DataFrame
+        Of any number of rows.
+    reset : bool
+        Whether to set the attributes, as in ``fit``, or to check against them.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If two columns have one name.
+    ValueError
+        If number or names of columns are not those of fit.
+    """
+    check_unique_names(table)
+    validate_data(estimator, table, reset=reset, skip_check_array=True)
+
+
+def check_unique_names(data):
+    """Check that no two columns of a frame have one name.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Of pandas or polars, which has no such frames.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That names the first.
+    """
+    if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
+        twice = data.columns[data.columns.duplicated()][0]
+        raise InvalidSequenceError(
+            f"the table has two columns {twice!r}: rename or drop one."
+        )
 
 
 def counts_by_columns(X):

@@ -1,10 +1,12 @@
-"""Types in the signatures of what a user calls."""
+"""Types of what a user gives: in signatures, and in constraints of parameters."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TypeAlias
 
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import Interval
 
 from sklearn_rnn.sequences._container import SequenceArray
 
@@ -12,3 +14,6 @@ from sklearn_rnn.sequences._container import SequenceArray
 SequencesLike: TypeAlias = (
     SequenceArray | ArrayLike | Sequence[ArrayLike] | pd.DataFrame
 )
+
+# A number of steps, units, epochs or symbols: what NumPy and torch can count.
+COUNT = Interval(Integral, 1, 2**31 - 1, closed="both")

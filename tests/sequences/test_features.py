@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
+from sklearn_rnn import RNNRegressor, SequenceWindower
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import SequenceArray, check_features, check_sequences
 
@@ -90,3 +91,19 @@ def test_other_names_are_refused():
 def test_leaving_names_out_warns():
     with pytest.warns(UserWarning, match="valid feature names"):
         see(fitted(named(["a", "b"])), np.zeros((2, 3, 2)))
+
+
+@pytest.mark.parametrize(
+    "transformer", [SequenceWindower(2), RNNRegressor(max_epochs=1)]
+)
+def test_two_columns_of_one_name_are_an_error(transformer):
+    table = pd.DataFrame(np.arange(8.0).reshape(4, 2), columns=["a", "a"])
+    with pytest.raises(InvalidSequenceError, match="two columns 'a': rename or drop"):
+        transformer.fit(table, np.arange(4.0))
+
+
+@pytest.mark.parametrize("name", ["batch_size", "max_epochs", "hidden_size"])
+def test_counts_beyond_what_can_be_counted_are_an_error(name):
+    model = RNNRegressor(**{name: 10**400})
+    with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+        model.fit(np.zeros((3, 2)), np.arange(3.0))
