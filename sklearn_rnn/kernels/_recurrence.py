@@ -141,12 +141,12 @@ def _by_torch(cell, x, weights, state):
 def _by_torch_filled_up(cell, x, weights, state):
     """Do the same with units and features in whole multiples."""
     n_units = weights[1].shape[1]
-    found = _by_torch(
-        cell,
-        pad(x, (0, n_missing(x.shape[2]))),
-        fill_units(weights, n_units),
-        [pad(part, (0, n_missing(n_units))) for part in state],
-    )
+    missing = n_missing(n_units)
+    x, weights = pad(x, (0, n_missing(x.shape[2]))), fill_units(weights, n_units)
+    if not missing:
+        return _by_torch(cell, x, weights, state)
+    state = [pad(part, (0, missing)) for part in state]
+    found = _by_torch(cell, x, weights, state)
     # Contiguous: sums are added up in an order that depends on how their terms lie.
     return [part[..., :n_units].contiguous() for part in found]
 

@@ -285,11 +285,14 @@ class CompiledWeights(FlatWeights):
 
         Its first step makes the state; a callback may have put another one there.
         """
-        groups = [group["params"] for group in optimizer.param_groups]
-        return len(groups) == len(self.leaves) and all(
-            len(group) == 1 and group[0] is leaf and leaf in optimizer.state
-            for group, leaf in zip(groups, self.leaves, strict=True)
-        )
+        groups = optimizer.param_groups
+        if len(groups) != len(self.leaves):
+            return False
+        for group, leaf in zip(groups, self.leaves, strict=True):
+            [first, *others] = group["params"]
+            if first is not leaf or others or leaf not in optimizer.state:
+                return False
+        return True
 
 
 def _is_quiet_adam(optimizer):
