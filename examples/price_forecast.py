@@ -10,11 +10,12 @@ turns: how much they cover, before and after `ConformalCalibrator`.
     python examples/price_forecast.py
 
 It takes about 20 seconds. Options: ``--blocks 4``, of two years, to test on (at
-least 2, the first calibrates), and ``--picture FILE``.
+least 2, the first calibrates), ``--trading-days`` and ``--picture FILE``.
 
 Holidays stay in the grid of business days as rows without a price: the network
 sees the last price and a flag there. Forecasts for them count nowhere, those from
-them in the intervals alone.
+them in the intervals alone. With ``--trading-days`` they are left out, and
+``freq="rows"`` takes each trading day as one step after the one before it.
 Prices: U.S. Energy Information Administration, see ``examples/data/README.md``.
 """
 
@@ -42,9 +43,10 @@ MONTH, YEAR = 21, 260  # business days
 LIKELY_CHANCE = 0.05
 
 
-def load_table():
-    """Return a row a business day: log price, daily change and its usual size."""
-    prices = pd.read_csv(PRICES, index_col="date", parse_dates=True).asfreq("B")
+def load_table(trading_days=False):
+    """Return one row per day: log price, daily change and its usual size."""
+    prices = pd.read_csv(PRICES, index_col="date", parse_dates=True)
+    prices = prices.dropna() if trading_days else prices.asfreq("B")
     table = np.log(prices).rename(columns={"price": "log_price"})
     change = table["log_price"].ffill().diff()
     table["change"] = change
@@ -52,10 +54,10 @@ def load_table():
     return table.iloc[MONTH:]
 
 
-def forecast_the_past(table, n_blocks):
+def forecast_the_past(table, n_blocks, freq=None):
     """Forecast block by block, each from what was known before it."""
     model = make_pipeline(
-        SequenceWindower(n_steps=MONTH, missing="mask"),
+        SequenceWindower(n_steps=MONTH, missing="mask", freq=freq),
         RNNRegressor(
             hidden_size=16,
             target_feature="auto",
@@ -72,6 +74,7 @@ def forecast_the_past(table, n_blocks):
         horizon=HORIZON,
         cv=TimeBlockSplit(n_blocks, test_size=2 * YEAR, gap=max(HORIZON) - 1),
         missing="mask",
+        freq=freq,
         season=1,  # the naive forecast is the last price
     )
 
@@ -165,10 +168,12 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--picture", default="price_forecast.png")
+    parser.add_argument("--trading-days", action="store_true")
     options = parser.parse_args(arguments)
 
-    table = load_table()
-    forecasts = forecast_the_past(table, options.blocks)
+    table = load_table(options.trading_days)
+    freq = "rows" if options.trading_days else None
+    forecasts = forecast_the_past(table, options.blocks, freq)
     results = {k: compare(forecasts, k) for k in HORIZON}
     begin = forecasts["origin"].min()
     print(

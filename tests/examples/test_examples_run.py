@@ -248,9 +248,10 @@ def test_the_oil_prices_are_what_their_readme_says():
     assert prices.max() == 145.31  # 3 July 2008
 
 
-def test_nothing_is_claimed_for_oil_prices_that_the_numbers_do_not_say(capsys):
+@pytest.mark.parametrize("options", [[], ["--trading-days"]])
+def test_nothing_is_claimed_for_oil_prices_that_the_numbers_do_not_say(capsys, options):
     example = load("price_forecast")
-    results = example.main(["--blocks", "2"])
+    results = example.main(["--blocks", "2", *options])
     printed = capsys.readouterr().out
     for result in results["results"].values():
         ratio = result["RMSE, RNNRegressor (%)"] / result["RMSE, last price (%)"]
