@@ -3,7 +3,13 @@
 import copy
 import re
 
-from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+)
 from skorch.exceptions import SkorchException
 
 # What an epoch's record holds only where there are validation data.
@@ -97,11 +103,11 @@ def check_monitors(callbacks, has_validation):
     for item in callbacks:
         callback = _callback(item)
         name = item[0] if isinstance(item, tuple) else type(callback).__name__
-        # A scheduler may have a monitor that its policy does not read.
-        monitor = getattr(callback, "monitor", None)
-        if has_validation or isinstance(callback, LRScheduler) or monitor in own_names:
+        # Others may not read what they monitor, as most schedulers do not.
+        if has_validation or type(callback) not in (Checkpoint, EarlyStopping):
             continue
-        if monitor in OF_VALIDATION:
+        monitor = callback.monitor
+        if isinstance(monitor, str) and monitor in OF_VALIDATION - own_names:
             raise ValueError(_not_recorded(name, callback, monitor, None, False))
 
 
