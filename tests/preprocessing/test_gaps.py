@@ -65,6 +65,9 @@ def test_the_step_does_not_hang_on_the_number_of_rows(n_rows, kept):
         ("B", pd.offsets.BDay()),
         ("W-FRI", pd.Timedelta("7D")),
         ("30min", pd.Timedelta("30min")),
+        ("bh", pd.offsets.BusinessHour()),
+        ("SMS", pd.offsets.SemiMonthBegin()),
+        ("SME", pd.offsets.SemiMonthEnd()),
     ],
 )
 @pytest.mark.parametrize("time_zone", [None, "America/New_York"])
@@ -75,6 +78,13 @@ def test_a_calendar_is_seen_through_many_gaps(freq, found, time_zone):
     if time_zone is not None and freq == "W-FRI":
         found = pd.offsets.Day(7)
     assert windower.freq_ == found
+
+
+@pytest.mark.parametrize("n_rows", [150, 250])
+def test_one_missing_hour_does_not_end_the_day_of_an_office(n_rows):
+    office = pd.date_range("2024-01-01 09:00", periods=300, freq="bh").delete(180)
+    windows = SequenceWindower(40).fit_transform(table(office[:n_rows]))
+    assert windows.lengths.max() == 40
 
 
 def test_the_same_day_of_every_month_is_a_step():
