@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.tseries.holiday import USFederalHolidayCalendar
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, TimeSeriesSplit
 
 from sklearn_rnn import (
     CalendarFeatures,
@@ -187,11 +187,19 @@ def test_few_short_windows_and_the_starts_of_series_are_not_told_of():
         SequenceWindower(24).fit(one_gap.iloc[50:149])
 
 
+def test_folds_of_a_table_with_a_few_gaps_are_not_told_of():
+    X = hours(1000)
+    X = X.drop(X.index[[100, 400, 700]])
+    for splitter in (KFold(5), TimeSeriesSplit(5)):
+        for train, test in splitter.split(X):
+            SequenceWindower(24).fit(X.iloc[train]).transform(X.iloc[test])
+
+
 def test_rows_that_the_history_leads_up_to_are_not_short():
     X = hours(60)
-    with pytest.warns(WindowHistoryWarning, match="10 of 58"):
-        windower = SequenceWindower(6).fit(X.drop(X.index[[20, 40]]))
-    assert lengths(windower.transform(X.iloc[[20, 40]])) == [6, 6]
+    with pytest.warns(WindowHistoryWarning, match="15 of 57"):
+        windower = SequenceWindower(6).fit(X.drop(X.index[[20, 30, 40]]))
+    assert lengths(windower.transform(X.iloc[[20, 30, 40]])) == [6, 6, 6]
 
 
 def test_a_series_with_a_longer_step_is_told_of():
