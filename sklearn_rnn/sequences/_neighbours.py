@@ -454,11 +454,11 @@ def _candidates(times, ticks, first_of_series):
         if offset is not None:
             yield _step_of_offset(offset, times)
     yield from _steps_of_open_days(wall, times.time_zone)
-    if usual >= np.timedelta64(28, "D"):
-        yield from _steps_of_months(wall, inside, times.time_zone)
-    elif np.timedelta64(13, "D") <= usual <= np.timedelta64(16, "D"):
+    if usual >= np.timedelta64(13, "D"):
         for kind in SEMIMONTHLY:
             yield CalendarStep(kind(), times.time_zone)
+    if usual >= np.timedelta64(28, "D"):
+        yield from _steps_of_months(wall, inside, times.time_zone)
 
 
 def _in_business_hours(wall):

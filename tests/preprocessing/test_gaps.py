@@ -80,6 +80,13 @@ def test_a_calendar_is_seen_through_many_gaps(freq, found, time_zone):
     assert windower.freq_ == found
 
 
+@pytest.mark.parametrize("freq", ["SMS", "SME"])
+def test_half_months_are_seen_where_a_third_of_them_is_missing(freq):
+    dates = pd.date_range("2000-01-01", periods=300, freq=freq)
+    kept = np.random.default_rng(0).random(300) > 0.35
+    assert SequenceWindower(1).fit(table(dates[kept])).freq_.base == dates.freq.base
+
+
 @pytest.mark.parametrize("n_rows", [150, 250])
 def test_one_missing_hour_does_not_end_the_day_of_an_office(n_rows):
     office = pd.date_range("2024-01-01 09:00", periods=300, freq="bh").delete(180)
