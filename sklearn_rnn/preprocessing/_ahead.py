@@ -9,6 +9,8 @@ from sklearn_rnn.sequences._neighbours import (
     Reach,
     RowStep,
     add_offset,
+    describe_step,
+    freq_of,
 )
 from sklearn_rnn.sequences._times import read_times, wall_clock
 
@@ -37,13 +39,13 @@ def list_steps(steps):
     Returns
     -------
     list
-        Of whatever they are; empty if they are no list.
+        Of whatever they are; of `steps` itself if that is no list.
     """
     if isinstance(steps, range):
         return list(steps[: MAX_STEPS + 1])
     if isinstance(steps, (list, tuple, set, frozenset)) or np.ndim(steps) == 1:
         return list(steps)
-    return []
+    return [steps]
 
 
 def times_ahead(rule, times, last, n_steps):
@@ -177,7 +179,9 @@ def check_reach(rule, times, last, n_steps):
     else:
         bound = _bound_of_numbers(rule.step, last, n_steps)
     if bound is not None:
-        step = getattr(rule.freq, "freqstr", rule.freq)
+        step = describe_step(freq_of(rule, times))
+        if isinstance(times.labels, pd.PeriodIndex):
+            last = pd.Period(ordinal=int(last), freq=times.labels.freq)
         raise InvalidSequenceError(
             f"{n_steps} steps of {step} after {last} reach past {bound}, the last time "
             "that there is: ask for fewer steps ahead, or check freq=."

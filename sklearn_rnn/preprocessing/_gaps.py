@@ -14,8 +14,9 @@ from sklearn_rnn.sequences._neighbours import (
     freq_of,
 )
 
-# The least fraction of windows cut short by gaps that is worth a warning.
-NOTICEABLE = 0.1
+# The least fraction of windows cut short by gaps that is worth a warning: more than
+# folds of a table with a few gaps have.
+NOTICEABLE = 0.2
 
 NO_STEP = (
     "the times of X follow no step: no more than half of the rows are the same step "

@@ -219,7 +219,7 @@ class SequenceWindower(
         Warns
         -----
         WindowHistoryWarning
-            If the times follow no step, or gaps cut a tenth of the windows or
+            If the times follow no step, or gaps cut a fifth of the windows or
             more short.
         SklearnRNNWarning
             If `y` has an index of other dates than `X`.
@@ -290,7 +290,7 @@ class SequenceWindower(
         -----
         WindowHistoryWarning
             With ``history="auto"``, if the times of the rows are not known;
-            and if gaps cut a tenth of the windows or more short.
+            and if gaps cut a fifth of the windows or more short.
         """
         check_is_fitted(self)
         X = self._convert(X)

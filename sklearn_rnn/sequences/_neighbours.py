@@ -33,6 +33,7 @@ MONTHLY = (
     pd.offsets.BMonthBegin,
     pd.offsets.BMonthEnd,
 )
+SEMIMONTHLY = (pd.offsets.SemiMonthBegin, pd.offsets.SemiMonthEnd)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -444,14 +445,27 @@ def _candidates(times, ticks, first_of_series):
     yield from _commonest_steps(times, ticks, wall, inside)
     usual = np.median(np.diff(wall)[inside])
     if usual < np.timedelta64(1, "D"):
-        return  # no calendar tells minutes and hours from one another
+        # The only calendar of hours that pandas infers, where none is missing.
+        if usual == np.timedelta64(1, "h") and _in_business_hours(wall):
+            yield CalendarStep(pd.offsets.BusinessHour(), times.time_zone)
+        return
     for factor in STRETCH_FACTORS:
         offset = _calendar_offset(wall, first_of_series, factor)
         if offset is not None:
             yield _step_of_offset(offset, times)
     yield from _steps_of_open_days(wall, times.time_zone)
+    if usual >= np.timedelta64(13, "D"):
+        for kind in SEMIMONTHLY:
+            yield CalendarStep(kind(), times.time_zone)
     if usual >= np.timedelta64(28, "D"):
         yield from _steps_of_months(wall, inside, times.time_zone)
+
+
+def _in_business_hours(wall):
+    """Return whether all times are hours from 9 to 16 o'clock of Monday to Friday."""
+    dates = pd.DatetimeIndex(wall)
+    hours = dates.hour
+    return hours.min() >= 9 and hours.max() <= 16 and dates.day_of_week.max() < 5
 
 
 def _steps_of_open_days(wall, time_zone):

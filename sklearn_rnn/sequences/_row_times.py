@@ -54,9 +54,10 @@ def warn_of_other_times(labels, y, stacklevel):
     warnings.warn(
         f"X and y are paired row by row, but their indexes tell different times in "
         f"{np.count_nonzero(~same)} of {len(same)} rows: row {row} of X is at "
-        f"{labels[row]}, and row {row} of y at {own[row]}. Align them with "
-        "y.loc[X.index]; or, if the targets are meant to lie ahead, make them with "
-        "make_forecast_frame, or say so with y.set_axis(X.index).",
+        f"{labels[row]}, and row {row} of y at {own[row]}. Keep the rows that both "
+        "have, with X, y = X.align(y, join='inner', axis=0); or, if the targets are "
+        "meant to lie ahead, make them with make_forecast_frame, or say so with "
+        "y.set_axis(X.index).",
         SklearnRNNWarning,
         stacklevel=stacklevel + 1,
     )

@@ -22,7 +22,8 @@ MONTH = (
 # How dates, months, quarters, weeks and times of day are written.
 WRITTEN_DATE = re.compile(
     rf"""\s*(((mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?,?\s+)?(
-    \d{{4}}-\d{{1,2}}-\d{{1,2}} | \d{{1,4}}/\d{{1,2}}/\d{{1,4}}
+    \d{{4}}-\d{{1,2}}-\d{{1,2}} | \d{{4}}_\d{{1,2}}_\d{{1,2}}
+    | \d{{1,4}}/\d{{1,2}}/\d{{1,4}}
     | \d{{4}}[-/]\d{{1,2}}\s*$ | \d{{4}}\.\d{{1,2}}\.\d{{1,2}}\.?(\s|$)
     | \d{{1,2}}\.\d{{1,2}}\.\d{{4}}(\s|$) | \d{{1,2}}-\d{{1,2}}-\d{{4}}(\s|$)
     | \d{{4}}-?W\d{{2}} | \d{{4}}[ -]?Q[1-4]\s*$ | Q[1-4][ /-]?\d{{4}}\s*$
@@ -357,6 +358,12 @@ def _from_objects(index, where):
         return pd.PeriodIndex(values, freq=freqs[0], name=index.name)
     if all(issubclass(one, (timedelta, np.timedelta64)) for one in types):
         return pd.TimedeltaIndex(values, name=index.name)
+    if types == {time}:
+        raise InvalidSequenceError(
+            f"{where} holds times of day without a date, which have no order across "
+            "days: put the date in front with datetime.combine; or, for a single day, "
+            "turn them into durations with pd.to_timedelta(values.astype(str))."
+        )
     if any(_is_timelike(one) for one in types):
         raise InvalidSequenceError(
             f"{where} holds {_listed(types)}, and times have to be of one kind that "
@@ -443,8 +450,10 @@ def check_no_written_dates(index):
     if written is not None:
         raise InvalidSequenceError(
             f"the index of X holds dates as strings, such as {written!r}, and strings "
-            "have no neighbours in time: df.index = pd.to_datetime(df.index), or "
-            "pd.PeriodIndex(df.index, freq=...) for weeks, months and quarters."
+            "have no neighbours in time: df.index = pd.to_datetime(df.index), with "
+            "dayfirst=True or format= where they are not written year first; or "
+            "pd.PeriodIndex(df.index, freq=...) for weeks, months and quarters. Bytes "
+            "become strings with df.index.str.decode('utf-8')."
         )
 
 
@@ -453,6 +462,11 @@ def _written_date(index):
     if isinstance(index.dtype, np.dtype) and index.dtype != object:
         return None
     values = np.asarray(index[:MAX_STRINGS], dtype=object)
+    # HDF5 and FITS files hold text as bytes.
+    values = [
+        value.decode(errors="replace") if isinstance(value, bytes) else value
+        for value in values
+    ]
     strings = [value for value in values if isinstance(value, str)]
     if strings and all(map(COMPACT_DATE.fullmatch, strings)):
         return strings[0]

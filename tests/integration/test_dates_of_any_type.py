@@ -64,6 +64,8 @@ WRITTEN = {
     "compact": pd.Index(DAYS.strftime("%Y%m%d")),
     "with dots": pd.Index(DAYS.strftime("%d.%m.%Y")),
     "in words": pd.Index(DAYS.strftime("%d %B %Y")),
+    "with underscores": pd.Index(DAYS.strftime("%Y_%m_%d")),
+    "bytes": objects([day.encode() for day in DAYS.strftime("%Y-%m-%d")]),
     "months": pd.Index([f"{year}-01" for year in range(2000, 2020)]),
     "quarters": pd.Index([f"{year}Q1" for year in range(2000, 2020)]),
     "years": pd.Index([str(year) for year in range(2000, 2020)]),
@@ -165,7 +167,7 @@ def test_written_dates_are_refused_as_in_a_column(name):
         ([*DAYS[:19].to_period("D"), pd.Period("2024-04", "M")], "several frequencies"),
         ([*DAYS[:19].date, "total"], "date and str"),
         ([*DAYS[:19], 3], "Timestamp and int"),
-        ([dt.time(hour) for hour in range(20)], "holds time"),
+        ([dt.time(hour) for hour in range(20)], "times of day without a date"),
         ([*DAYS[:3].date, None, *DAYS[4:].date], "no time in row 3"),
         (
             [*DAYS[:3].to_period("D"), pd.NaT, *DAYS[4:].to_period("D")],

@@ -359,6 +359,8 @@ def test_a_column_of_that_name_is_refused():
         ({"ahead": -1}, "ahead"),
         ({"ahead": [0, 1.5]}, "ahead must be"),
         ({"ahead": [1, 1]}, "twice"),
+        ({"ahead": np.array(5)}, "ahead must be"),
+        ({"ahead": np.array([[1]])}, "ahead must be"),
         ({"encoding": "onehot"}, "encoding"),
         ({"freq": 3, "ahead": 1}, "does not fit"),
         ({"time": "when"}, "names no column"),
@@ -504,6 +506,12 @@ def test_the_bound_is_that_of_the_unit_of_the_times():
     short = table.set_axis(DAYS.as_unit("ns"))
     with pytest.raises(InvalidSequenceError, match="reach past 2262-04-11"):
         calendar.fit(short).transform(short)
+
+
+def test_periods_past_the_last_time_are_named():
+    table = pd.DataFrame({"a": 1.0}, index=pd.period_range("2000", "2004", freq="Y"))
+    with pytest.raises(InvalidSequenceError, match="steps of YE-DEC after 2004 reach"):
+        CalendarFeatures(ahead=9000).fit(table).transform(table)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.tseries.holiday import USFederalHolidayCalendar
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, TimeSeriesSplit
 
 from sklearn_rnn import (
     CalendarFeatures,
@@ -65,6 +65,9 @@ def test_the_step_does_not_hang_on_the_number_of_rows(n_rows, kept):
         ("B", pd.offsets.BDay()),
         ("W-FRI", pd.Timedelta("7D")),
         ("30min", pd.Timedelta("30min")),
+        ("bh", pd.offsets.BusinessHour()),
+        ("SMS", pd.offsets.SemiMonthBegin()),
+        ("SME", pd.offsets.SemiMonthEnd()),
     ],
 )
 @pytest.mark.parametrize("time_zone", [None, "America/New_York"])
@@ -75,6 +78,20 @@ def test_a_calendar_is_seen_through_many_gaps(freq, found, time_zone):
     if time_zone is not None and freq == "W-FRI":
         found = pd.offsets.Day(7)
     assert windower.freq_ == found
+
+
+@pytest.mark.parametrize("freq", ["SMS", "SME"])
+def test_half_months_are_seen_where_a_third_of_them_is_missing(freq):
+    dates = pd.date_range("2000-01-01", periods=300, freq=freq)
+    kept = np.random.default_rng(0).random(300) > 0.35
+    assert SequenceWindower(1).fit(table(dates[kept])).freq_.base == dates.freq.base
+
+
+@pytest.mark.parametrize("n_rows", [150, 250])
+def test_one_missing_hour_does_not_end_the_day_of_an_office(n_rows):
+    office = pd.date_range("2024-01-01 09:00", periods=300, freq="bh").delete(180)
+    windows = SequenceWindower(40).fit_transform(table(office[:n_rows]))
+    assert windows.lengths.max() == 40
 
 
 def test_the_same_day_of_every_month_is_a_step():
@@ -177,11 +194,19 @@ def test_few_short_windows_and_the_starts_of_series_are_not_told_of():
         SequenceWindower(24).fit(one_gap.iloc[50:149])
 
 
+def test_folds_of_a_table_with_a_few_gaps_are_not_told_of():
+    X = hours(1000)
+    X = X.drop(X.index[[100, 400, 700]])
+    for splitter in (KFold(5), TimeSeriesSplit(5)):
+        for train, test in splitter.split(X):
+            SequenceWindower(24).fit(X.iloc[train]).transform(X.iloc[test])
+
+
 def test_rows_that_the_history_leads_up_to_are_not_short():
     X = hours(60)
-    with pytest.warns(WindowHistoryWarning, match="10 of 58"):
-        windower = SequenceWindower(6).fit(X.drop(X.index[[20, 40]]))
-    assert lengths(windower.transform(X.iloc[[20, 40]])) == [6, 6]
+    with pytest.warns(WindowHistoryWarning, match="15 of 57"):
+        windower = SequenceWindower(6).fit(X.drop(X.index[[20, 30, 40]]))
+    assert lengths(windower.transform(X.iloc[[20, 30, 40]])) == [6, 6, 6]
 
 
 def test_a_series_with_a_longer_step_is_told_of():
