@@ -1,16 +1,16 @@
 """Recurrent networks inside scikit-learn.
 
 Threads may share a fitted estimator. Predictions run side by side; ``fit`` and
-``partial_fit`` wait until no other thread uses it, and what is asked of it meanwhile
-waits for the end of training. A callback may predict with the estimator that is being
-trained, but must not wait for another thread that does. Different estimators, and
-clones of one, never wait for one another.
+``partial_fit`` wait until no other thread uses it, and calls made meanwhile wait for the
+end of training. A callback may predict with the estimator that is being trained, but
+must not wait for another thread that does. Different estimators, and clones of one,
+never wait for one another.
 
 On a CPU, what `RNNClassifier`, `RNNRegressor` and `RNNTagger` predict for a sequence is
-the same to the last bit alone and in any company, order and padding. Of `RNNSeq2Seq`,
-`RNNTranscriber` and `RNNGenerator`, which read blocks of any size, and of
-``input_gradients`` it is the same to rounding: 1e-5 of a value in float32, 1e-13 in
-float64.
+bitwise the same whatever other sequences, order and padding it is passed with (tested
+on x86-64). For `RNNSeq2Seq`, `RNNTranscriber` and `RNNGenerator`, which compute batches
+of any size, and for ``input_gradients`` it is the same to rounding: 1e-5 of a value in
+float32, 1e-13 in float64.
 """
 
 from sklearn_rnn import datasets, metrics
