@@ -1,5 +1,6 @@
 """RNNSeq2Seq: reads a sequence and writes another one."""
 
+import math
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal, Self
@@ -575,6 +576,8 @@ None, default="cosine"
                 with computing_batch(len(rows), int(sources.lengths[rows].max())):
                     block = self._search_block(sources, rows, n_best, keep_attention)
                 for row, best in zip(rows, block, strict=True):
+                    if not best or not math.isfinite(best[0].score):
+                        raise self._overflow_at(f"sequence {row}")
                     found[row] = best
         return found
 
@@ -622,6 +625,8 @@ None, default="cosine"
                 ):
                     shape = len(rows[row]), sources.lengths[row]
                     found[row] = weights[: shape[0], : shape[1]].astype(np.float64)
+                    if not np.isfinite(found[row]).all():
+                        raise self._overflow_at(f"sequence {row}")
         return found
 
     def __sklearn_tags__(self):

@@ -220,7 +220,7 @@ class StatefulPredictor:
         with computing(estimator._n_threads()):
             outputs = self._run(sequences)
         outputs = outputs.cpu().numpy().astype(np.float64)
-        estimator._check_outputs(outputs, sequences)
+        estimator._check_outputs(outputs, sequences.lengths)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
         return sequences, outputs
