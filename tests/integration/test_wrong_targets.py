@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 
 from sklearn_rnn import (
@@ -411,3 +412,63 @@ def test_text_after_fit_is_told_as_well():
     model = RNNClassifier(**QUICK).fit(FRAMES, LABELS[:, 0])
     with pytest.raises(InvalidSequenceError, match="Put a SequenceTokenizer in front"):
         model.predict(["the cat"])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([10**400, 1, 2, 1], r"y\[1\], step 0 is an int of 1329 bits.*Make strings"),
+        ([1, -(2**70), 1, 2], r"y\[1\], step 1 is an int of 71 bits.*Make strings"),
+        ([None, 1, 2**70, 1], r"y\[1\], step 2 is an int of 71 bits.*Make strings"),
+        ([2**63, -1, 1, 2], "a float, and above 2.*Make strings"),
+        ([np.nan, 2**60, 2**60 + 1, 1], "a float, and above 2.*Make strings"),
+    ],
+)
+def test_step_labels_that_no_array_holds_say_so(row, message):
+    X, good = FRAMES[:3, :4], [1, 2, 1, 1]
+    with pytest.raises(ValueError, match=message):
+        RNNTagger(**QUICK).fit(X, [good, row, good])
+    model = RNNTagger(**QUICK).fit(X, [good] * 3)
+    with pytest.raises(ValueError, match=message):
+        model.score(X, [good, row, good])
+
+
+def test_a_missing_label_may_be_of_any_size():
+    model = RNNTagger(missing_label=10**400, **QUICK)
+    model.fit(FRAMES[:2, :4], [[10**400, 1, 2, 1], [1, 2, 1, 1]])
+    assert model.classes_.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("y", [[2**63, -1, 1], np.array([2.0**60, 1.0, 2.0])])
+def test_labels_that_are_large_floats_say_so(y):
+    with pytest.raises(ValueError, match="a float, and above 2.*Make strings"):
+        RNNClassifier(**QUICK).fit(FRAMES[:3], y)
+    large = [2**53, 2**53 + 1, 2**53]
+    classes = RNNClassifier(**QUICK).fit(FRAMES[:3], large).classes_
+    assert classes.tolist() == [2**53, 2**53 + 1]
+
+
+@pytest.mark.parametrize("model", [RNNClassifier(**QUICK), RNNTagger(**QUICK)])
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (np.ma.masked_array([0, 1, 2], [0, 0, 1]), r"classes\[2\] is missing"),
+        ([0, 1, None], r"classes\[2\] is missing"),
+        ([0, np.nan, 1], r"classes\[1\] is missing"),
+        ([0, 1, 10**400], r"classes\[2\] is an int of 1329 bits"),
+    ],
+)
+def test_classes_that_are_no_labels_are_named(model, classes, message):
+    y = np.tile([0, 1, 1], (T, 1)).T if isinstance(model, RNNTagger) else [0, 1, 1]
+    with pytest.raises(ValueError, match=message):
+        clone(model).partial_fit(FRAMES[:3], y, classes=classes)
+
+
+def test_masks_of_parameters_are_read_as_missing():
+    y = np.arange(len(FRAMES)) % 2
+    vectors = np.ma.masked_array(np.ones((3, 2)), [[1, 0], [0, 0], [0, 0]])
+    with pytest.raises(ValueError, match="embeddings contains NaN"):
+        RNNClassifier(embeddings=vectors, **QUICK).fit([[1, 2]] * len(y), y)
+    levels = np.ma.masked_array([0.1, 0.5], [0, 1])
+    with pytest.raises(ValueError, match="should increase, between 0 and 1"):
+        RNNRegressor(loss="quantile", quantiles=levels, **QUICK).fit(FRAMES, y)
