@@ -18,19 +18,17 @@ class LabelCoder:
     def _check_labels(self, labels, name="y"):
         """Return labels; refuse numbers that no array tells apart, and missing ones."""
         array = np.asarray(labels)
-        way_out = "Leave out sequences without a label." if name == "y" else ""
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            place = np.argwhere(np.isnan(array))[0][0]
-            missing = f"Input {name} contains NaN: {name}[{place}] is missing. "
-            raise ValueError((missing + way_out).rstrip())
+        missing = pd.isna(array) if array.dtype.kind in "fO" else np.array(False)
+        if missing.any():
+            place = int(np.argwhere(missing)[0][0])
+            way_out = " Leave out sequences without a label." if name == "y" else ""
+            raise ValueError(
+                f"Input {name} contains NaN: {name}[{place}] is missing.{way_out}"
+            )
         check_distinguishable(array, name)
-        if array.dtype != object:
-            return labels
-        for i, label in enumerate(array.ravel()):
-            if label is None:
-                missing = f"{name}[{i}] is missing, masked or None. "
-                raise ValueError((missing + way_out).rstrip())
-            check_size(label, f"{name}[{i}]")
+        if array.dtype == object:
+            for i, label in enumerate(array.ravel()):
+                check_size(label, f"{name}[{i}]")
         return labels
 
     def _encode(self, labels, found, *, reset, classes=None):
@@ -109,7 +107,7 @@ def check_distinguishable(labels, name="y"):
     """Check that no label is a float that stands for several integers."""
     if labels.dtype.kind != "f" or not labels.size:
         return
-    largest = np.nanmax(np.abs(labels))
+    largest = np.abs(labels).max()
     if LARGEST_EXACT < largest < np.inf:
         raise ValueError(
             f"{name} holds {largest:.17g}, a float, and above 2**53 a float stands for "

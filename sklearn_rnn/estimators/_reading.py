@@ -12,6 +12,7 @@ from sklearn_rnn.sequences import (
     check_step_targets,
     check_with_padding,
     convert_input,
+    unpack,
 )
 from sklearn_rnn.training import validation_split
 
@@ -82,6 +83,7 @@ class SampleReader:
         if sample_weight is not None:
             weights = read_weights(sample_weight, sequences)
             if not weights.all():  # as if it were not there, nor its target
+                y = unpack(y, owner=type(self).__name__, name="y")
                 check_consistent_length(sequences, y)
                 rows = np.flatnonzero(weights)
                 sequences, padded = sequences[rows], padded[rows]

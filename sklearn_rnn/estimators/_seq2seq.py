@@ -455,7 +455,7 @@ None, default="cosine"
             If `X` is not of the kind that fit was given.
         """
         found = self._search(X, 1, self.copy_unknown)
-        pairs = zip(found, self._rows(X), strict=True)
+        pairs = zip(found, self._rows(X, len(found)), strict=True)
         return object_array([self._decode(best[0], row) for best, row in pairs])
 
     @shared
@@ -489,7 +489,7 @@ None, default="cosine"
             _distinct(
                 (self._decode(hypothesis, row), hypothesis.score) for hypothesis in best
             )
-            for best, row in zip(found, self._rows(X), strict=True)
+            for best, row in zip(found, self._rows(X, len(found)), strict=True)
         ]
 
     @shared
@@ -556,10 +556,10 @@ None, default="cosine"
 
     # Writing.
 
-    def _rows(self, X):
+    def _rows(self, X, n_sequences):
         """Return the symbols read, or None for each where numbers are read."""
         if self._source.reads != "symbols":
-            return [None] * len(X)
+            return [None] * n_sequences
         return self._source.rows(X)
 
     def _search(self, X, n_best, keep_attention=False):

@@ -99,7 +99,7 @@ def _from_numpy(X, owner, name):
 
 def _from_pandas(X, owner, name):
     if isinstance(X, pd.DataFrame):
-        nested = [_holds_cells(X.iloc[:, j]) for j in range(X.shape[1])]
+        nested = nested_columns(X)
         if not any(nested):
             return X
         _check_all_nested(X.columns, nested, owner, name)
@@ -117,6 +117,11 @@ def _from_pandas(X, owner, name):
             "pass [table for _, table in groups], without the column of the groups."
         )
     return None
+
+
+def nested_columns(X):
+    """Return whether each column of a pandas frame has sequences as its values."""
+    return [_holds_cells(X.iloc[:, j]) for j in range(X.shape[1])]
 
 
 def _holds_cells(column):
@@ -357,6 +362,30 @@ def _place_in(name, index):
 
 
 # Other libraries, which are never imported: what they make, they have imported.
+
+
+def unpack(X, *, owner="the estimator", name="X"):
+    """Return data of torch, polars or pyarrow as arrays, lists, Series or a container.
+
+    Parameters
+    ----------
+    X : object
+        As the user gave it. A polars frame of numbers stays one.
+    owner : str, default="the estimator"
+        Who asks, for the messages.
+    name : str, default="X"
+        What is read, for the messages.
+
+    Returns
+    -------
+    object
+        `X` itself if it is of none of them.
+    """
+    for convert in (_from_torch, _from_polars, _from_arrow):
+        converted = convert(X, owner, name)
+        if converted is not None:
+            return converted
+    return X
 
 
 def _from_torch(X, owner, name):

@@ -1,10 +1,13 @@
 """One sequence given alone is no list of sequences, and a list is a list."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_sequence
 
 from sklearn_rnn import (
     InvalidSequenceError,
@@ -283,3 +286,35 @@ def test_sequences_that_a_windower_took_for_rows_are_told_the_way_out():
         windower.transform([[1.0, 2.0, 3.0]])
     windower.fit([np.reshape(x, (-1, 1)) for x in [[1.0, 2.0], [3.0, 4.0]]])
     assert windower.transform([[1.0, 2.0, 3.0]])[0].ravel().tolist() == [2.0, 3.0]
+
+
+def test_live_signals_of_other_libraries_are_read():
+    model = fit("regressor", "3-D array", 2)
+    x = BLOCK[0]
+    expected = StatefulPredictor(model).predict([x])
+    forms = [
+        pl.DataFrame(x),
+        torch.tensor(x, requires_grad=True),
+        pack_sequence([torch.tensor(x)]),
+        pd.DataFrame({"a": [x[:, 0]], "b": [x[:, 1]]}),
+    ]
+    for form in forms:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X has feature names")
+            found = StatefulPredictor(model).predict(form)
+        np.testing.assert_array_equal(found, expected)
+    step = StatefulPredictor(model).predict([x[:1]])
+    for form in (torch.tensor(x[0]), pl.Series(x[0]), pd.Series(x[0]), list(x[0])):
+        np.testing.assert_array_equal(StatefulPredictor(model).predict(form), step)
+    with pytest.raises(InvalidSequenceError, match="int of 1329 bits"):
+        StatefulPredictor(model).predict([10**400, 1.0])
+
+
+def test_an_encoder_reads_frames_and_packed_sequences_of_numbers():
+    columns = {"a": list(BLOCK[:, :, 0]), "b": list(BLOCK[:, :, 1])}
+    packed = pack_sequence([torch.tensor(x) for x in BLOCK])
+    model, kind = RNNSeq2Seq(**QUICK), "text"
+    expected = model.fit(BLOCK, targets(kind, BLOCK)).predict(BLOCK)
+    for form in (pd.DataFrame(columns), pl.DataFrame(columns), packed):
+        found = RNNSeq2Seq(**QUICK).fit(form, targets(kind, BLOCK)).predict(form)
+        assert found.tolist() == expected.tolist()

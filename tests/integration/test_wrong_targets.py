@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
+from torch.nn.utils.rnn import pack_sequence
 
 from sklearn_rnn import (
     InvalidSequenceError,
@@ -472,3 +475,56 @@ def test_masks_of_parameters_are_read_as_missing():
     levels = np.ma.masked_array([0.1, 0.5], [0, 1])
     with pytest.raises(ValueError, match="should increase, between 0 and 1"):
         RNNRegressor(loss="quantile", quantiles=levels, **QUICK).fit(FRAMES, y)
+
+
+# Targets in containers of other libraries.
+
+UNEQUAL = [FRAMES[0, :3], FRAMES[1, :5], FRAMES[2, :4]]
+MARKS = [[0, 1, 0], [1, 0, 0, 1, 1], [0, 0, 1, 1]]
+CONTAINERS = {
+    "polars lists": pl.Series(MARKS),
+    "pyarrow lists": pa.array(MARKS),
+    "pyarrow chunks": pa.chunked_array([MARKS]),
+    "frame of lists": pd.DataFrame({"tags": MARKS}),
+    "polars frame of lists": pl.DataFrame({"tags": MARKS}),
+    "packed": pack_sequence([torch.tensor(x) for x in MARKS], enforce_sorted=False),
+    "nested tensor": torch.nested.nested_tensor(
+        [torch.tensor(x) for x in MARKS], layout=torch.jagged
+    ),
+}
+
+
+@pytest.mark.parametrize("form", CONTAINERS)
+def test_step_targets_of_other_libraries_are_read(form):
+    for model in (RNNTagger(**QUICK), RNNRegressor(return_sequences=True, **QUICK)):
+        expected = clone(model).fit(UNEQUAL, MARKS).predict(UNEQUAL)
+        found = model.fit(UNEQUAL, CONTAINERS[form]).predict(UNEQUAL)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "form", ["polars lists", "pyarrow lists", "pyarrow chunks", "packed"]
+)
+def test_symbols_of_other_libraries_are_read(form):
+    symbols = CONTAINERS[form]
+    assert SequenceTokenizer().fit_transform(symbols).lengths.tolist() == [3, 5, 4]
+    RNNGenerator(**QUICK).fit(symbols).score(MARKS)
+    RNNSeq2Seq(**QUICK).fit(symbols, symbols).score(MARKS, MARKS)
+    RNNTranscriber(**QUICK).fit([np.repeat(x, 3, 0) for x in UNEQUAL], symbols)
+
+
+def test_tables_of_other_libraries_are_no_symbols():
+    for table in (pl.DataFrame({"a": ["ab"]}), pa.table({"a": ["ab"]})):
+        with pytest.raises(TypeError, match=r"is a table.*such as X\['a'\]"):
+            RNNGenerator(**QUICK).fit(table)
+    words = pa.table({"a": ["abc", "bca"]})
+    RNNGenerator(**QUICK).fit(words["a"])
+
+
+def test_a_missing_label_is_named_whatever_its_type():
+    for missing in (None, np.nan, pd.NA, pd.NaT):
+        for others in ("a", 1):
+            y = np.array([others, others, missing], dtype=object)
+            with pytest.raises(ValueError, match=r"y\[2\] is missing"):
+                RNNClassifier(**QUICK).fit(FRAMES[:3], y)
