@@ -228,7 +228,7 @@ def sequences(draw, *, n_features=None, form=None, faulty=True, max_sequences=6)
 def odd_data(draw):
     """Draw something that is no sequences at all."""
     X = draw(st.sampled_from(ODD_DATA))
-    n = len(X) if hasattr(X, "__len__") else 1
+    n = len(X) if hasattr(X, "__len__") and not sparse.issparse(X) else 1
     return Data(X, [1] * n, 1, "odd", sound=False)
 
 
