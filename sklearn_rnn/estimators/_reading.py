@@ -66,8 +66,9 @@ class SampleReader:
         """Refuse a column: of one step each, sequences would have no past."""
         if len(X) > 1 == X.shape[1]:
             raise InvalidSequenceError(
-                f"X is a 2-D array of shape {X.shape}, which are {len(X)} sequences of "
-                f"one step, and {type(self).__name__} learns steps from those before. "
+                f"X is a 2-D array of shape {X.shape}, with 1 feature(s): {len(X)} "
+                f"sequences of one step, and {type(self).__name__} learns steps from "
+                "those before. "
                 "If x is one sequence: pass [x], and [y]. If its rows are sequences, "
                 "pass the 3-D array X[:, :, np.newaxis]."
             )
