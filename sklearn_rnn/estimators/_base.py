@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval
 
-from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._inspection import Inspector
 from sklearn_rnn.estimators._net_maker import NetMaker
 from sklearn_rnn.estimators._reading import SampleReader
@@ -209,22 +208,5 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
         with computing(self._n_threads()):
             outputs = network_outputs(self.module_, sequences, self.net_.device)
         outputs = outputs.cpu().numpy().astype(np.float64)
-        self._check_outputs(outputs, sequences)
+        self._check_outputs(outputs, sequences.lengths)
         return outputs
-
-    def _check_outputs(self, values, sequences):
-        """Refuse values that overflowed, as states of ReLU units may on the way."""
-        if np.isfinite(values).all():
-            return
-        row = int(np.argmin(np.isfinite(values).all(axis=1)))
-        place = f"sequence {row}"
-        if len(values) != len(sequences):
-            ends = np.cumsum(sequences.lengths)
-            i = int(np.searchsorted(ends, row, side="right"))
-            place = f"sequence {i}, step {row - ends[i] + sequences.lengths[i]}"
-        raise InvalidSequenceError(
-            f"{type(self).__name__} with dtype={self._torch_dtype!r} computes NaN or "
-            f"infinity for {place}: its values are too large, or it is too long, for "
-            "this network. Leave it out, bring X to another unit, or fit with another "
-            "cell than 'rnn_relu', or with dtype='float64'."
-        )

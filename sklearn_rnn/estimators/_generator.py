@@ -605,6 +605,7 @@ None, default="cosine"
         with computing(self._n_threads()):
             states = step_outputs(network, read, device, lambda h: h.transpose(0, 1))
         states = states.cpu().numpy().astype(np.float64)
+        self._check_outputs(states, read.lengths)
         # The first state is that after the begin.
         states = split_steps(states, read.lengths, as_array=False)
         for i, of_one in enumerate(states):
@@ -619,6 +620,7 @@ None, default="cosine"
         network, criterion = self.module_, self.net_.criterion_
         with computing(self._n_threads()):
             steps = log_likelihoods(network, criterion, data, self.net_.device)
+        self._check_outputs(steps, data.lengths)
         return steps, data.lengths
 
     # Writing.
@@ -675,7 +677,10 @@ None, default="cosine"
         """Return the logits (N, n_outputs) after some more steps, and the state."""
         with computing(self._n_threads()):
             states, state = network.run(x.to(network.center.device), None, state)
-            return network.read(states[-1:])[:, 0].cpu(), state
+            logits = network.read(states[-1:])[:, 0].cpu()
+        if not torch.isfinite(logits).all():
+            raise self._overflow_at("what it has read and written so far")
+        return logits, state
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

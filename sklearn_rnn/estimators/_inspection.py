@@ -127,5 +127,5 @@ class Inspector:
         with computing(self._n_threads()):
             values = step_outputs(self.module_, sequences, self.net_.device, read)
         values = values.cpu().numpy().astype(np.float64)
-        self._check_outputs(values, sequences)
+        self._check_outputs(values, sequences.lengths)
         return split_steps(values, sequences.lengths, as_array=False)

@@ -6,33 +6,29 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_rnn.estimators._priors import log_priors
-from sklearn_rnn.sequences import is_one_hot
+from sklearn_rnn.sequences import is_one_hot, plain_arrays
+
+# Whole numbers up to this one differ as floats too.
+LARGEST_EXACT = 2.0**53
 
 
 class LabelCoder:
     """Part of an estimator that has ``classes_`` and a `class_weight`."""
 
-    def _check_labels(self, labels):
-        """Return labels; refuse integers that no array holds, and missing ones."""
+    def _check_labels(self, labels, name="y"):
+        """Return labels; refuse numbers that no array tells apart, and missing ones."""
         array = np.asarray(labels)
-        if array.dtype.kind == "f" and np.isnan(array).any():
+        missing = pd.isna(array) if array.dtype.kind in "fO" else np.array(False)
+        if missing.any():
+            place = int(np.argwhere(missing)[0][0])
+            way_out = " Leave out sequences without a label." if name == "y" else ""
             raise ValueError(
-                "Input y contains NaN: y[{}] is missing. Leave out sequences without a "
-                "label.".format(*np.argwhere(np.isnan(array))[0])
+                f"Input {name} contains NaN: {name}[{place}] is missing.{way_out}"
             )
-        if array.dtype != object:
-            return labels
-        for i, label in enumerate(array.ravel()):
-            if label is None:
-                raise ValueError(
-                    f"y[{i}] is missing, masked or None: leave out sequences without a "
-                    "label."
-                )
-            if isinstance(label, int) and label.bit_length() > 63:
-                raise ValueError(
-                    f"y[{i}] is an int of {label.bit_length()} bits, and labels that "
-                    "are integers have at most 64. Make strings of such labels."
-                )
+        check_distinguishable(array, name)
+        if array.dtype == object:
+            for i, label in enumerate(array.ravel()):
+                check_size(label, f"{name}[{i}]")
         return labels
 
     def _encode(self, labels, found, *, reset, classes=None):
@@ -65,7 +61,8 @@ class LabelCoder:
             )
         if classes is None:
             return None
-        classes = np.unique(classes)
+        classes = plain_arrays(classes, owner=type(self).__name__, name="classes")
+        classes = np.unique(self._check_labels(classes, "classes"))
         if self.__sklearn_is_fitted__() and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"classes={classes.tolist()} are not those of the first call."
@@ -95,6 +92,27 @@ class LabelCoder:
 
     def _loss_name(self):
         return "log_loss"
+
+
+def check_size(label, place):
+    """Check that an array of integers can hold a label, if it is one."""
+    if isinstance(label, int) and label.bit_length() > 63:
+        raise ValueError(
+            f"{place} is an int of {label.bit_length()} bits, and labels that are "
+            "integers have at most 64. Make strings of such labels."
+        )
+
+
+def check_distinguishable(labels, name="y"):
+    """Check that no label is a float that stands for several integers."""
+    if labels.dtype.kind != "f" or not labels.size:
+        return
+    largest = np.abs(labels).max()
+    if LARGEST_EXACT < largest < np.inf:
+        raise ValueError(
+            f"{name} holds {largest:.17g}, a float, and above 2**53 a float stands for "
+            "several integers. Make strings of such labels."
+        )
 
 
 def check_one_kind(y):

@@ -4,6 +4,8 @@ from numbers import Real
 
 import numpy as np
 
+from sklearn_rnn.sequences import plain_arrays
+
 # What a point forecast is, among quantiles: the median.
 MEDIAN = 0.5
 
@@ -32,7 +34,8 @@ def check_levels(quantiles):
     >>> check_levels((0.1, 0.5, 0.9))
     array([0.1, 0.5, 0.9])
     """
-    levels = np.atleast_1d(np.asarray(quantiles, dtype=object)).tolist()
+    levels = plain_arrays(quantiles, owner="RNNRegressor", name="quantiles")
+    levels = np.atleast_1d(np.asarray(levels, dtype=object)).tolist()
     if not levels or not all(isinstance(level, Real) for level in levels):
         raise ValueError(
             f"quantiles={quantiles!r} should be one or more numbers between 0 and 1, "

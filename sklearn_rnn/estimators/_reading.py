@@ -12,6 +12,7 @@ from sklearn_rnn.sequences import (
     check_step_targets,
     check_with_padding,
     convert_input,
+    unpack,
 )
 from sklearn_rnn.training import validation_split
 
@@ -57,7 +58,20 @@ class SampleReader:
         sequences, padded = check_with_padding(X, owner=owner)
         self._check_tokens(sequences, reset=reset)
         check_features(self, X, sequences, reset=reset)
+        if reset and self._per_step and self._fitted_on_columns:
+            self._check_not_one_column(X)
         return sequences, padded
+
+    def _check_not_one_column(self, X):
+        """Refuse a column: of one step each, sequences would have no past."""
+        if len(X) > 1 == X.shape[1]:
+            raise InvalidSequenceError(
+                f"X is a 2-D array of shape {X.shape}, with 1 feature(s): {len(X)} "
+                f"sequences of one step, and {type(self).__name__} learns steps from "
+                "those before. "
+                "If x is one sequence: pass [x], and [y]. If its rows are sequences, "
+                "pass the 3-D array X[:, :, np.newaxis]."
+            )
 
     def _read_samples(self, X, y, sample_weight, *, reset, training=True, **about_y):
         if y is None:
@@ -70,6 +84,7 @@ class SampleReader:
         if sample_weight is not None:
             weights = read_weights(sample_weight, sequences)
             if not weights.all():  # as if it were not there, nor its target
+                y = unpack(y, owner=type(self).__name__, name="y")
                 check_consistent_length(sequences, y)
                 rows = np.flatnonzero(weights)
                 sequences, padded = sequences[rows], padded[rows]

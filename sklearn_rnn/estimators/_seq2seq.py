@@ -1,5 +1,6 @@
 """RNNSeq2Seq: reads a sequence and writes another one."""
 
+import math
 from functools import partial
 from numbers import Real
 from typing import Any, Literal, Self
@@ -454,7 +455,7 @@ None, default="cosine"
             If `X` is not of the kind that fit was given.
         """
         found = self._search(X, 1, self.copy_unknown)
-        pairs = zip(found, self._rows(X), strict=True)
+        pairs = zip(found, self._rows(X, len(found)), strict=True)
         return object_array([self._decode(best[0], row) for best, row in pairs])
 
     @shared
@@ -488,7 +489,7 @@ None, default="cosine"
             _distinct(
                 (self._decode(hypothesis, row), hypothesis.score) for hypothesis in best
             )
-            for best, row in zip(found, self._rows(X), strict=True)
+            for best, row in zip(found, self._rows(X, len(found)), strict=True)
         ]
 
     @shared
@@ -555,10 +556,10 @@ None, default="cosine"
 
     # Writing.
 
-    def _rows(self, X):
+    def _rows(self, X, n_sequences):
         """Return the symbols read, or None for each where numbers are read."""
         if self._source.reads != "symbols":
-            return [None] * len(X)
+            return [None] * n_sequences
         return self._source.rows(X)
 
     def _search(self, X, n_best, keep_attention=False):
@@ -575,6 +576,8 @@ None, default="cosine"
                 with computing_batch(len(rows), int(sources.lengths[rows].max())):
                     block = self._search_block(sources, rows, n_best, keep_attention)
                 for row, best in zip(rows, block, strict=True):
+                    if not best or not math.isfinite(best[0].score):
+                        raise self._overflow_at(f"sequence {row}")
                     found[row] = best
         return found
 
@@ -622,6 +625,8 @@ None, default="cosine"
                 ):
                     shape = len(rows[row]), sources.lengths[row]
                     found[row] = weights[: shape[0], : shape[1]].astype(np.float64)
+                    if not np.isfinite(found[row]).all():
+                        raise self._overflow_at(f"sequence {row}")
         return found
 
     def __sklearn_tags__(self):

@@ -4,6 +4,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._corpus import are_frames, refuse_another_kind
@@ -18,8 +19,10 @@ from sklearn_rnn.sequences import (
     check_sequences,
     check_symbols,
     convert_input,
+    nested_columns,
     read_rows,
     sequences_of_ids,
+    unpack,
 )
 
 # Values that tell numbers from symbols: a float among them is a number.
@@ -41,8 +44,11 @@ def kind_of_source(X):
         A 2-D array or frame of numbers is vectors; a 3-D array, a list of 2-D
         arrays or of lists of floats is sequences; all else is symbols.
     """
+    X = unpack(X)
     if isinstance(X, SequenceArray):
         return "symbols" if are_ids(X) else "sequences"
+    if isinstance(X, pd.DataFrame) and any(nested_columns(X)):
+        return "sequences"
     if isinstance(X, str) or not hasattr(X, "__len__") or len(X) == 0:
         return "symbols"
     if are_frames(X):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._access import exclusive, shared_access
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._state import to_numpy, to_torch
-from sklearn_rnn.sequences import SequencesLike
+from sklearn_rnn.sequences import SequencesLike, convert_input, read_item
 from sklearn_rnn.training import computing, run_to_own_ends, to_batch
 
 
@@ -193,6 +193,7 @@ class StatefulPredictor:
     def _advance(self, X):
         """Read new steps; return them, and the network's outputs for them."""
         estimator = self.estimator
+        X = convert_input(X, owner=type(estimator).__name__)
         if self.n_steps_ is None:
             _check_not_one_stream(X, estimator)
         X = _as_sequences(X, estimator)
@@ -220,7 +221,7 @@ class StatefulPredictor:
         with computing(estimator._n_threads()):
             outputs = self._run(sequences)
         outputs = outputs.cpu().numpy().astype(np.float64)
-        estimator._check_outputs(outputs, sequences)
+        estimator._check_outputs(outputs, sequences.lengths)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
         return sequences, outputs
@@ -275,7 +276,7 @@ def _as_sequences(X, estimator):
     names = getattr(estimator, "feature_names_in_", None)
     if isinstance(X, pd.Series) and names is not None and X.dtype != object:
         X = X.to_frame().T
-    if isinstance(X, pd.DataFrame) and not estimator._fitted_on_columns:
+    if hasattr(X, "columns") and not estimator._fitted_on_columns:
         if names is not None and list(X.columns) != list(names):
             raise ValueError(
                 f"new steps have the features {list(X.columns)}, and "
@@ -283,11 +284,11 @@ def _as_sequences(X, estimator):
                 "that order."
             )
         return [X]
-    if isinstance(X, (pd.DataFrame, pd.Series)):
+    if hasattr(X, "columns") or isinstance(X, pd.Series):
         X = X.to_numpy()
     if isinstance(X, (list, tuple)):
         if all(np.ndim(x) == 0 for x in X):
-            X = np.asarray(X)
+            X = read_item(X, "X", type(estimator).__name__)
         else:
             return [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in X]
     if isinstance(X, np.ndarray) and X.dtype != object:

@@ -13,7 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._labels import LabelCoder, log_softmax
+from sklearn_rnn.estimators._labels import (
+    LabelCoder,
+    check_distinguishable,
+    check_size,
+    log_softmax,
+)
 from sklearn_rnn.estimators._samples import flat_weights, read_weights
 from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import (
@@ -558,6 +563,10 @@ list of arrays or SequenceArray
         missing = is_missing(labels, self.missing_label)
         if missing.all():
             raise ValueError("no step of y has a label: all are missing.")
+        check_distinguishable(labels[~missing])
+        if labels.dtype == object:
+            for row in np.flatnonzero(~missing):
+                check_size(labels[row], "y[{}], step {}".format(*steps.locate(row)))
         if labels.dtype.kind == "f" and np.isinf(labels).any():
             raise ValueError("Input y contains infinity, which is no label.")
         return labels, ~missing

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import UNKNOWN, check_tokens
+from sklearn_rnn.sequences import UNKNOWN, check_tokens, plain_arrays
 
 
 class TokenReader:
@@ -207,8 +207,7 @@ def read_vectors(embeddings, n_ids, tokens):
             f"vector, got {type(embeddings).__name__}. Of a table with tokens as its "
             "index make dict(zip(table.index, table.to_numpy()))."
         )
-    if isinstance(embeddings, torch.Tensor):
-        embeddings = embeddings.detach().cpu().double().numpy()
+    embeddings = plain_arrays(embeddings, owner="the estimator", name="embeddings")
     if isinstance(embeddings, (np.ndarray, list, tuple)):
         return _from_array(embeddings, n_ids, tokens)
     if tokens is None:

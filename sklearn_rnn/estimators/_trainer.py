@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import LRScheduler
 
+from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._state import DTYPES, PortableState
 from sklearn_rnn.kernels import CELLS, KERNELS, choose_kernel
 from sklearn_rnn.sequences import COUNT, check_range
@@ -108,6 +109,28 @@ class Trainer(PortableState, BaseEstimator):
             center=network.center.cpu().numpy(),
             factor=network.factor.cpu().numpy(),
             dtype=self._torch_dtype,
+        )
+
+    def _check_outputs(self, values, lengths):
+        """Check that no value overflowed; `values` are of sequences, or all steps."""
+        finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        if finite.all():
+            return
+        row = int(np.argmin(finite))
+        place = f"sequence {row}"
+        if len(values) != len(lengths):
+            ends = np.cumsum(lengths)
+            i = int(np.searchsorted(ends, row, side="right"))
+            place = f"sequence {i}, step {row - ends[i] + lengths[i]}"
+        raise self._overflow_at(place)
+
+    def _overflow_at(self, place):
+        """Return the error for values that overflowed, as states of ReLU units may."""
+        return InvalidSequenceError(
+            f"{type(self).__name__} with dtype={self._torch_dtype!r} computes NaN or "
+            f"infinity for {place}: its values are too large, or it is too long, for "
+            "this network. Leave it out, bring X to another unit, or fit with another "
+            "cell than 'rnn_relu', or with dtype='float64'."
         )
 
     def _refuse_another_network(self, spec, ignored=()):

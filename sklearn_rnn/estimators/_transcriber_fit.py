@@ -194,7 +194,11 @@ class TranscriberFit(PairFit):
             ):
                 batch = to_batch(sources, rows, self.net_.device)
                 outputs = self.module_(**batch).double().log_softmax(dim=2)
-            yield rows, outputs.cpu().numpy(), n_frames[rows]
+                outputs = outputs.cpu().numpy()
+            overflowed = np.isnan(outputs).any(axis=(1, 2))
+            if overflowed.any():
+                raise self._overflow_at(f"sequence {rows[overflowed.argmax()]}")
+            yield rows, outputs, n_frames[rows]
 
     def _automata(self):
         """Return what the search is held to, with weights."""

@@ -2,11 +2,9 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_array,
-    check_consistent_length,
-)
+from sklearn.utils import check_consistent_length
+
+from sklearn_rnn.metrics._arrays import read_array, read_weights
 
 
 def mean_absolute_scaled_error(
@@ -300,7 +298,7 @@ def crps_from_quantiles(
 
 def _read_pair(y_true, other, name):
     """Read two arrays of one shape; a column and a 1-D array are alike."""
-    y_true, other = _read_array(y_true, "y_true"), _read_array(other, name)
+    y_true, other = read_array(y_true, "y_true"), read_array(other, name)
     check_consistent_length(y_true, other)
     if _without_column(y_true.shape) != _without_column(other.shape):
         raise ValueError(
@@ -310,12 +308,6 @@ def _read_pair(y_true, other, name):
     return y_true, other.reshape(y_true.shape)
 
 
-def _read_array(values, name):
-    return check_array(
-        values, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name
-    )
-
-
 def _without_column(shape):
     return shape[:1] if shape[1:] == (1,) else shape
 
@@ -323,7 +315,7 @@ def _without_column(shape):
 def _read_scale(scale, y_true):
     if np.ndim(scale) == 0:
         scale = [scale]
-    scale = _read_array(scale, "scale")
+    scale = read_array(scale, "scale")
     one_a_sample = scale.shape in {(len(y_true),), (len(y_true), 1)}
     if scale.shape not in {(1,), y_true.shape} and not one_a_sample:
         raise ValueError(
@@ -345,8 +337,8 @@ def _read_scale(scale, y_true):
 def _quantile_losses(y_true, y_quantiles, quantiles):
     """Return the loss of each value at each level, levels last, and the levels."""
     levels = _read_levels(quantiles)
-    y_true = _read_array(y_true, "y_true")
-    y_quantiles = _read_array(y_quantiles, "y_quantiles")
+    y_true = read_array(y_true, "y_true")
+    y_quantiles = read_array(y_quantiles, "y_quantiles")
     check_consistent_length(y_true, y_quantiles)
     expected = (*_without_column(y_true.shape), len(levels))
     if (*_without_column(y_quantiles.shape[:-1]), y_quantiles.shape[-1]) != expected:
@@ -359,7 +351,7 @@ def _quantile_losses(y_true, y_quantiles, quantiles):
 
 
 def _read_levels(quantiles):
-    levels = _read_array(quantiles, "quantiles") if np.ndim(quantiles) == 1 else None
+    levels = read_array(quantiles, "quantiles") if np.ndim(quantiles) == 1 else None
     if levels is None or not _increase_inside(levels):
         raise ValueError(
             f"quantiles={quantiles!r} should be a list of numbers that increase, "
@@ -377,9 +369,5 @@ def _average(values, sample_weight):
     by_sample = values.reshape(len(values), -1).mean(axis=1)
     if sample_weight is None:
         return float(by_sample.mean())
-    weights = _check_sample_weight(
-        sample_weight, by_sample, dtype=np.float64, ensure_non_negative=True
-    )
-    if not weights.any():
-        raise ValueError("sample_weight is 0 for all samples: nothing counts.")
+    weights = read_weights(sample_weight, len(by_sample))
     return float(np.average(by_sample, weights=weights))

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_rnn._exceptions import missing_package
+from sklearn_rnn.metrics._arrays import read_weights
 
 
 def symbol_error_rate(
@@ -72,7 +72,7 @@ def symbol_error_rate(
     >>> scorer = make_scorer(symbol_error_rate, greater_is_better=False)
     """
     y_true, y_pred, _ = _read_pairs(y_true, y_pred)
-    weights = _read_weights(sample_weight, len(y_true))
+    weights = read_weights(sample_weight, len(y_true))
     n_symbols = weights @ [len(true) for true in y_true]
     if n_symbols == 0:
         raise ValueError(
@@ -124,7 +124,7 @@ def sequence_accuracy(
     0.5
     """
     y_true, y_pred, _ = _read_pairs(y_true, y_pred)
-    weights = _read_weights(sample_weight, len(y_true))
+    weights = read_weights(sample_weight, len(y_true))
     is_right = [true == pred for true, pred in zip(y_true, y_pred, strict=True)]
     return float(np.average(is_right, weights=weights))
 
@@ -431,18 +431,6 @@ def _check_comparable(true, pred):
             f"{min(pred, key=str)!r}: strings and other symbols are never equal. "
             "Bring both into one form."
         )
-
-
-def _read_weights(sample_weight, n_sequences):
-    weights = _check_sample_weight(
-        sample_weight,
-        np.empty(n_sequences),
-        dtype=np.float64,
-        ensure_non_negative=True,
-    )
-    if not weights.any():
-        raise ValueError("sample_weight is 0 for all samples: nothing counts.")
-    return weights
 
 
 def _import_sacrebleu(owner):

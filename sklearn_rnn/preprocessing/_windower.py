@@ -406,10 +406,22 @@ class SequenceWindower(
             )
         table = read_table(X, time=self.time, group_by=self.group_by, owner=owner)
         seen = X if hasattr(X, "columns") else np.empty((0, table.n_columns))
+        if not reset and isinstance(X, (list, tuple)):
+            self._check_rows(table.n_columns)
         check_columns(self, seen, reset=reset)
         if reset:
             self._feature_positions = np.array(table.positions)
         return table, read_series(table.n_rows, table.times, table.groups)
+
+    def _check_rows(self, n_columns):
+        """Refuse sequences that were taken for the rows of a table."""
+        if n_columns != self.n_features_in_:
+            raise InvalidSequenceError(
+                f"X is a list of rows of {n_columns} values, but {type(self).__name__} "
+                f"is expecting {self.n_features_in_} features as input: a list of "
+                "vectors of one length is read as a table. If they are sequences: pass "
+                "[np.reshape(x, (-1, 1)) for x in X], in fit as well."
+            )
 
     def _convert(self, X):
         return convert_input(X, owner=type(self).__name__)

@@ -10,9 +10,11 @@ from sklearn_rnn.sequences._check import (
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
     convert_input,
+    nested_columns,
     plain_arrays,
     read_item,
     read_rows,
+    unpack,
 )
 from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._features import (
@@ -94,6 +96,7 @@ __all__ = [
     "is_one_hot",
     "join_windows",
     "make_windows",
+    "nested_columns",
     "plain_arrays",
     "read_item",
     "read_rows",
@@ -103,5 +106,6 @@ __all__ = [
     "to_numbers",
     "trailing_windows",
     "unmask",
+    "unpack",
     "warn_of_other_times",
 ]

@@ -195,7 +195,7 @@ def row_numbers(given, name, n_rows, kept=(np.int32,)):
     Others are as small as their numbers allow, and the first sum would overflow.
     `name` is for the message.
     """
-    given = np.asarray(given)
+    given = np.asarray(unmask(given))
     if given.dtype.kind not in "iu" and given.size:
         raise InvalidSequenceError(
             f"{name} must be whole numbers, got values of type {given.dtype}."

@@ -67,7 +67,9 @@ class SequenceArray:
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_features)
-        The steps. Read-only from here on.
+        The steps. Read-only from here on. Integers above 2**53 are computed with as
+        the nearest float64: take the difference from a first value where small
+        differences of large ones matter.
     starts : array-like of int of shape (n_sequences,)
         First row of each sequence.
     lengths : array-like of int of shape (n_sequences,)

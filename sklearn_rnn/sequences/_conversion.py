@@ -89,7 +89,7 @@ def _from_numpy(X, owner, name):
                 f"value {X[()]!r}, and {owner} needs sequences."
             )
         return convert_input(X[()], owner=owner, name=name)
-    if X.dtype == object and X.ndim == 2 and X.size and is_cell(X.flat[0]):
+    if X.dtype == object and X.ndim == 2 and is_cell(_first_present(X.flat)):
         return _from_cells(list(X.T), None, owner, name)
     return X
 
@@ -99,7 +99,7 @@ def _from_numpy(X, owner, name):
 
 def _from_pandas(X, owner, name):
     if isinstance(X, pd.DataFrame):
-        nested = [_holds_cells(X.iloc[:, j]) for j in range(X.shape[1])]
+        nested = nested_columns(X)
         if not any(nested):
             return X
         _check_all_nested(X.columns, nested, owner, name)
@@ -119,11 +119,16 @@ def _from_pandas(X, owner, name):
     return None
 
 
+def nested_columns(X):
+    """Return whether each column of a pandas frame has sequences as its values."""
+    return [_holds_cells(X.iloc[:, j]) for j in range(X.shape[1])]
+
+
 def _holds_cells(column):
     """Return whether a Series has sequences as its values."""
     if column.dtype != object and not isinstance(column.dtype, pd.ArrowDtype):
         return False
-    return len(column) > 0 and is_cell(pd.Series(column).iloc[0])
+    return is_cell(_first_present(column))
 
 
 def is_cell(value):
@@ -133,6 +138,16 @@ def is_cell(value):
         and not isinstance(value, (str, bytes, Mapping, Set))
         and getattr(value, "ndim", 1) > 0
     )
+
+
+def _first_present(values):
+    """Return the first value that is not missing, or None."""
+    return next((value for value in values if not _is_missing(value)), None)
+
+
+def _is_missing(value):
+    """Return whether a value is None, NaN, NaT or NA."""
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
 def _check_all_nested(names, nested, owner, name):
@@ -221,6 +236,8 @@ def read_item(x, name, owner, place=None):
         array = _as_array(x, owner, name, is_item=True)
     else:
         array = _convert_item(x, name, owner)
+    if array.dtype == object and array.ndim == 1 and len(array) and is_cell(array[0]):
+        array = _as_array(array.tolist(), owner, name, is_item=True)  # one per step
     if array.ndim == 0:
         raise InvalidSequenceError(
             f"{name} is a single value, and {_WANTED_ITEM}, for {owner}."
@@ -244,13 +261,12 @@ def _convert_item(x, name, owner):
     except TypeError as error:
         if "Sparse" in str(error):
             raise
-        found, way_out = f"of type {type(x).__name__}", ""
-        if x is None:
-            found = "None"
-            way_out = " Leave it out, and its target with it."
-        raise TypeError(
-            f"{name} is {found}, and {_WANTED_ITEM}, for {owner}.{way_out}"
-        ) from error
+        found, way_out = f"of type {type(x).__name__}", _way_out(x, name)
+        if _is_missing(x):
+            found = "None" if x is None else f"{x}, a missing value"
+            way_out = "Leave it out, and its target with it."
+        message = f"{name} is {found}, and {_WANTED_ITEM}, for {owner}. {way_out}"
+        raise TypeError(message.rstrip()) from error
     if isinstance(x, SequenceArray):
         raise InvalidSequenceError(
             f"{name} holds several sequences, and {_WANTED_ITEM}: pass one list of "
@@ -348,6 +364,30 @@ def _place_in(name, index):
 # Other libraries, which are never imported: what they make, they have imported.
 
 
+def unpack(X, *, owner="the estimator", name="X"):
+    """Return data of torch, polars or pyarrow as arrays, lists, Series or a container.
+
+    Parameters
+    ----------
+    X : object
+        As the user gave it. A polars frame of numbers stays one.
+    owner : str, default="the estimator"
+        Who asks, for the messages.
+    name : str, default="X"
+        What is read, for the messages.
+
+    Returns
+    -------
+    object
+        `X` itself if it is of none of them.
+    """
+    for convert in (_from_torch, _from_polars, _from_arrow):
+        converted = convert(X, owner, name)
+        if converted is not None:
+            return converted
+    return X
+
+
 def _from_torch(X, owner, name):
     torch = sys.modules.get("torch")
     if torch is None:
@@ -431,6 +471,8 @@ def _from_polars(X, owner, name):
 
 
 def _polars_cells(column):
+    if column.dtype.inner.is_nested():  # a vector per step
+        return column.to_list()
     return [np.asarray(cell) if cell is not None else None for cell in column]
 
 
@@ -450,7 +492,7 @@ def _from_arrow(X, owner, name):
 
 
 # What is refused.
-UNREADABLE = (
+REFUSED = (
     str,
     bytes,
     bytearray,
@@ -469,20 +511,9 @@ def _check_container(X, owner, name):
             f"Sparse data was passed to {owner}, but dense data is required. Use "
             "'.toarray()' to convert it to a dense NumPy array."
         )
-    wrong = (
-        str,
-        bytes,
-        bytearray,
-        memoryview,
-        Mapping,
-        Set,
-        Iterator,
-        Number,
-        PathLike,
-    )
     if isinstance(X, (str, bytes, PathLike)):
         check_no_text(X, owner, name)
-    if X is None or isinstance(X, wrong) or _is_view(X):
+    if X is None or isinstance(X, REFUSED) or _is_view(X):
         raise TypeError(_unreadable(X, owner, name))
 
 
@@ -523,39 +554,47 @@ def _is_view(X):
 
 
 def _unreadable(X, owner, name):
-    kind = type(X).__name__
-    way_out = (
+    found = "None" if X is None else f"of type {type(X).__name__}"
+    way_out = _way_out(X, name) or (
         "Pass a 3-D array (n_sequences, n_timesteps, n_features), or a list with one "
         "array (length, n_features) for each sequence."
     )
-    if isinstance(X, str):
-        way_out = (
-            "Numbers are wanted; for texts put a SequenceTokenizer in front, and pass "
-            "a list of strings."
-        )
-    elif isinstance(X, PathLike):
-        way_out = "Load the file first. " + way_out
-    elif _is_view(X) or isinstance(X, Iterator):
-        way_out = f"It can be read only once: pass list({name})."
-        if _is_view(X):
-            way_out = f"Pass list({name})."
-    elif isinstance(X, Mapping):
-        way_out = (
+    return f"{name} is {found}, which {owner} cannot read as sequences. {way_out}"
+
+
+def _way_out(X, name):
+    """Say how to turn an object of an unreadable type into a readable one, if known."""
+    if _is_view(X):
+        return f"Pass list({name})."
+    if isinstance(X, Iterator):
+        return f"It can be read only once: pass list({name})."
+    if isinstance(X, Mapping):
+        return (
             f"If its values are sequences, pass list({name}.values()); if they are the "
             f"columns of a table, pandas.DataFrame({name})."
         )
-    elif isinstance(X, Set):
-        way_out = "A set has no order: pass a list."
-    elif hasattr(X, "tolist"):
-        way_out = f"Pass {name}.tolist()."
-    article = "None" if X is None else f"of type {kind}"
-    return f"{name} is {article}, which {owner} cannot read as sequences. {way_out}"
+    if isinstance(X, Set):
+        return "A set has no order: pass a list."
+    return f"Pass {name}.tolist()." if hasattr(X, "tolist") else ""
+
+
+def _without_gradients(X):
+    """Return nested lists with plain tensors instead of those that need gradients."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(X, (list, tuple)) or not X:
+        return X
+    first = X[0]
+    if isinstance(first, torch.Tensor):
+        return [x.detach() if isinstance(x, torch.Tensor) else x for x in X]
+    if isinstance(first, (list, tuple)):
+        return [_without_gradients(x) for x in X]
+    return X
 
 
 def _as_array(X, owner, name, is_item=False):
     """Return an object of another library, or nested lists, as an array."""
     try:
-        return np.asarray(X)
+        return np.asarray(_without_gradients(X))
     except MemoryError:
         raise
     except Exception as error:  # of whatever kind that library raises

@@ -66,6 +66,8 @@ def check_features(estimator, X, sequences, *, reset):
     elif estimator._fitted_on_columns and not on_columns:
         _check_univariate(estimator, sequences)
         return
+    if not (reset or on_columns):
+        _check_not_steps(estimator, sequences)
     seen = X if on_columns else _stand_in(sequences)
     check_columns(estimator, seen, reset=reset)
 
@@ -158,6 +160,17 @@ def _check_not_one_sequence(estimator, X):
         f"expecting {n_features} features as input, in a list or a 3-D array as in "
         "fit. If x is one sequence: pass [x]."
     )
+
+
+def _check_not_steps(estimator, sequences):
+    """Refuse a list of vectors that have the features of one step each."""
+    n_features = estimator.n_features_in_
+    if sequences.n_features == 1 < n_features == sequences.common_length:
+        raise InvalidSequenceError(
+            f"X has 1 features a step, as {len(sequences)} sequences of {n_features} "
+            f"steps, but {type(estimator).__name__} is expecting {n_features} features "
+            "as input. If the items of X are the steps of one sequence: pass [X]."
+        )
 
 
 def _check_univariate(estimator, sequences):

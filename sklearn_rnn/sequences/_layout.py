@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections import defaultdict
 
 import numpy as np
 
@@ -24,13 +25,18 @@ from sklearn_rnn.sequences._container import SequenceArray
 #
 # So shape tells where there are few steps. It does not tell channels from word
 # vectors and spectrograms, whose usual sizes are left out, nor many channels from
-# long sentences: there the values must say it. Zeros and ones are one-hot vectors.
+# long sentences: there the values must say it. Zeros and ones are one-hot vectors;
+# vectors that come again are of words, or padding, which no two channels share.
 MANY_FEATURES_OF_ONE_STEP = 10
 FEW_STEPS, MANY_FEATURES, RATIO = 13, 24, 2
-USUAL_SIZES, FEWEST_OF_USUAL_SIZE = {40, 64, 80, 300, 768}, 5
+# Sizes of spectra and vectors, and the fewest steps at which they are taken for such.
+USUAL_SIZES = dict.fromkeys((40, 64, 80, 300, 768), 5)
+USUAL_SIZES |= dict.fromkeys((25, 50, 100, 200, 256, 384, 512, 1024), 10)
 # Neighbours in time are alike, channels are not: mean square differences between
 # neighbouring features over those between neighbouring steps.
 EXCHANGED, IN_ORDER = 0.1, 4.0
+# Some channels that are silent are no words.
+FRACTION_AGAIN = 0.05
 # Sequences whose values are looked at.
 N_LOOKED_AT = 64
 # Whose frames are not the user's.
@@ -77,7 +83,7 @@ def _look_exchanged(sequences, n_timesteps, n_features):
     if n_features < MANY_FEATURES or n_features <= RATIO * n_timesteps:
         return False
     ratio = _ratio_of_differences(sequences)
-    is_usual = n_features in USUAL_SIZES and n_timesteps >= FEWEST_OF_USUAL_SIZE
+    is_usual = n_timesteps >= USUAL_SIZES.get(n_features, np.inf)
     if n_timesteps > FEW_STEPS or is_usual:
         return ratio < EXCHANGED
     return ratio < IN_ORDER
@@ -87,12 +93,22 @@ def _ratio_of_differences(sequences):
     """Return how much features differ from their neighbours, relative to steps."""
     chosen = np.unique(np.linspace(0, len(sequences) - 1, N_LOOKED_AT).astype(int))
     steps = sequences.gather(chosen).astype(np.float64)  # (T, N, F)
-    if ((steps == 0) | (steps == 1)).all():
+    if ((steps == 0) | (steps == 1)).all() or _come_again(steps):
         return np.inf
     steps /= np.abs(steps).max()  # else squares may overflow
     between_steps = np.mean(np.diff(steps, axis=0) ** 2)
     between_features = np.mean(np.diff(steps, axis=2) ** 2)
     return between_features / between_steps if between_steps else np.inf
+
+
+def _come_again(steps):
+    """Return whether vectors come at several steps, of one sequence or of others."""
+    found = defaultdict(list)
+    for t, vectors in enumerate(steps):
+        for vector in vectors:
+            found[vector.tobytes()].append(t)
+    n_again = sum(len(at) for at in found.values() if len(set(at)) > 1)
+    return n_again > FRACTION_AGAIN * steps.shape[0] * steps.shape[1]
 
 
 def _depth():

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn_rnn._exceptions import TargetWarning
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
-from sklearn_rnn.sequences._conversion import plain_arrays
+from sklearn_rnn.sequences._conversion import nested_columns, plain_arrays, unpack
 from sklearn_rnn.sequences._target_arrays import reading_targets
 
 # What others put where there is no target: torch's losses ignore -100.
@@ -91,6 +91,9 @@ def check_step_targets(
     >>> check_step_targets([["a", "b", "b"], ["a"]], X, X).values
     array(['a', 'b', 'b', 'a'], dtype='<U1')
     """
+    y = unpack(y, owner=owner, name="y")
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1 and any(nested_columns(y)):
+        y = y.iloc[:, 0]
     texts = _texts(y)
     given = _read(y if texts is None else texts, owner)
     if len(given.lengths) != len(sequences):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError, TargetWarning
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._conversion import unpack
 from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._vocabulary import PADDING, UNKNOWN, Missing
 
@@ -20,6 +21,8 @@ MANY_SYMBOLS = 20
 FILL_VALUES = (-100, -1, 0)
 # Those of databases are no `Number` of another kind.
 NUMBERS = (Complex, Decimal)
+# Of pandas and polars; of pyarrow.
+TABLES = ("DataFrame", "Table", "RecordBatch")
 
 
 class SymbolRows(NamedTuple):
@@ -102,12 +105,14 @@ def _rows(X, owner, name):
             f"{name} is a single string, but {owner} takes a list of them: pass "
             f"[{name}]."
         )
-    if isinstance(X, pd.DataFrame):
-        such_as = "" if X.columns.empty else f", such as {name}[{X.columns[0]!r}]"
+    if type(X).__name__ in TABLES:
+        names = list(getattr(X, "column_names", X.columns))
+        such_as = f", such as {name}[{names[0]!r}]" if names else ""
         raise TypeError(
             f"{name} is a table, but {owner} takes sequences of symbols: pass the "
             f"column that holds them{such_as}."
         )
+    X = unpack(X, owner=owner, name=name)
     if isinstance(X, SequenceArray):
         return _rows_of_ids(X, owner, name)
     if isinstance(X, pd.Series):

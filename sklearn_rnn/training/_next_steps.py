@@ -251,5 +251,6 @@ def cut_into_streams(lengths, n_streams, shortest):
     >>> cut_into_streams(np.array([900, 90, 10]), n_streams=10, shortest=50)
     array([9, 1, 1])
     """
-    share = (n_streams * lengths) // max(1, lengths.sum())
+    n_steps = max(1, int(lengths.sum()))
+    share = min(n_streams, n_steps) * lengths // n_steps  # no product overflows
     return np.maximum(1, np.minimum(share, lengths // shortest))

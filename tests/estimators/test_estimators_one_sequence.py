@@ -1,10 +1,13 @@
 """One sequence given alone is no list of sequences, and a list is a list."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_sequence
 
 from sklearn_rnn import (
     InvalidSequenceError,
@@ -252,3 +255,66 @@ def test_single_values_and_flat_arrays_are_an_error(X):
 def test_vectors_that_cannot_be_read_are_named(X, message):
     with pytest.raises((InvalidSequenceError, TypeError), match=message):
         RNNSeq2Seq(source="vectors", **QUICK).fit(X, ["a", "b"])
+
+
+@pytest.mark.parametrize("name", ["steps", "tagger"])
+def test_a_column_is_no_set_of_sequences_to_learn_steps_from(name):
+    model, kind = MODELS[name]
+    x = BLOCK[0, :, :1]
+    y = targets(kind, BLOCK[:1, :, :1])
+    with pytest.raises(InvalidSequenceError, match=r"pass \[x\], and \[y\]"):
+        model.fit(x, y.T)
+    assert len(model.fit([x] * 2, [y[0]] * 2).predict([x])) == 1
+    assert len(model.fit(BLOCK[:, :1, :1], targets(kind, BLOCK)[:, :1]).predict([x]))
+
+
+@pytest.mark.parametrize("name", ["classifier", "tagger", "scaler", "seq2seq"])
+def test_the_steps_of_one_sequence_as_nested_lists_are_told_from_sequences(name):
+    model = fit(name, "list", 2)
+    predict = getattr(model, "predict", getattr(model, "transform", None))
+    steps = BLOCK[0].tolist()
+    with pytest.raises(
+        InvalidSequenceError, match=r"steps of one sequence: pass \[X\]"
+    ):
+        predict(steps)
+    assert len(predict([steps])) == 1
+
+
+def test_sequences_that_a_windower_took_for_rows_are_told_the_way_out():
+    windower = SequenceWindower(2).fit([[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(InvalidSequenceError, match=r"np\.reshape\(x, \(-1, 1\)\)"):
+        windower.transform([[1.0, 2.0, 3.0]])
+    windower.fit([np.reshape(x, (-1, 1)) for x in [[1.0, 2.0], [3.0, 4.0]]])
+    assert windower.transform([[1.0, 2.0, 3.0]])[0].ravel().tolist() == [2.0, 3.0]
+
+
+def test_live_signals_of_other_libraries_are_read():
+    model = fit("regressor", "3-D array", 2)
+    x = BLOCK[0]
+    expected = StatefulPredictor(model).predict([x])
+    forms = [
+        pl.DataFrame(x),
+        torch.tensor(x, requires_grad=True),
+        pack_sequence([torch.tensor(x)]),
+        pd.DataFrame({"a": [x[:, 0]], "b": [x[:, 1]]}),
+    ]
+    for form in forms:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X has feature names")
+            found = StatefulPredictor(model).predict(form)
+        np.testing.assert_array_equal(found, expected)
+    step = StatefulPredictor(model).predict([x[:1]])
+    for form in (torch.tensor(x[0]), pl.Series(x[0]), pd.Series(x[0]), list(x[0])):
+        np.testing.assert_array_equal(StatefulPredictor(model).predict(form), step)
+    with pytest.raises(InvalidSequenceError, match="int of 1329 bits"):
+        StatefulPredictor(model).predict([10**400, 1.0])
+
+
+def test_an_encoder_reads_frames_and_packed_sequences_of_numbers():
+    columns = {"a": list(BLOCK[:, :, 0]), "b": list(BLOCK[:, :, 1])}
+    packed = pack_sequence([torch.tensor(x) for x in BLOCK])
+    model, kind = RNNSeq2Seq(**QUICK), "text"
+    expected = model.fit(BLOCK, targets(kind, BLOCK)).predict(BLOCK)
+    for form in (pd.DataFrame(columns), pl.DataFrame(columns), packed):
+        found = RNNSeq2Seq(**QUICK).fit(form, targets(kind, BLOCK)).predict(form)
+        assert found.tolist() == expected.tolist()

@@ -1008,3 +1008,12 @@ def test_the_width_of_frames_is_their_number_of_features():
     model = generator().fit(KINDS["frames"])
     assert model.n_features_in_ == 4
     assert not hasattr(model.fit(TEXT), "n_features_in_")
+
+
+def test_a_batch_of_any_size_reads_the_text_in_as_many_streams_as_it_has_steps():
+    options = {"hidden_size": 3, "max_epochs": 1, "random_state": 0}
+    large, huge = (
+        RNNGenerator(batch_size=size, **options).fit("abba" * 100).loss_curve_
+        for size in (400, 10**400)
+    )
+    assert large == huge

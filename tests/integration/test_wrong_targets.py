@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import accuracy_score
+from torch.nn.utils.rnn import pack_sequence
 
 from sklearn_rnn import (
     InvalidSequenceError,
@@ -411,3 +415,116 @@ def test_text_after_fit_is_told_as_well():
     model = RNNClassifier(**QUICK).fit(FRAMES, LABELS[:, 0])
     with pytest.raises(InvalidSequenceError, match="Put a SequenceTokenizer in front"):
         model.predict(["the cat"])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([10**400, 1, 2, 1], r"y\[1\], step 0 is an int of 1329 bits.*Make strings"),
+        ([1, -(2**70), 1, 2], r"y\[1\], step 1 is an int of 71 bits.*Make strings"),
+        ([None, 1, 2**70, 1], r"y\[1\], step 2 is an int of 71 bits.*Make strings"),
+        ([2**63, -1, 1, 2], "a float, and above 2.*Make strings"),
+        ([np.nan, 2**60, 2**60 + 1, 1], "a float, and above 2.*Make strings"),
+    ],
+)
+def test_step_labels_that_no_array_holds_say_so(row, message):
+    X, good = FRAMES[:3, :4], [1, 2, 1, 1]
+    with pytest.raises(ValueError, match=message):
+        RNNTagger(**QUICK).fit(X, [good, row, good])
+    model = RNNTagger(**QUICK).fit(X, [good] * 3)
+    with pytest.raises(ValueError, match=message):
+        model.score(X, [good, row, good])
+
+
+def test_a_missing_label_may_be_of_any_size():
+    model = RNNTagger(missing_label=10**400, **QUICK)
+    model.fit(FRAMES[:2, :4], [[10**400, 1, 2, 1], [1, 2, 1, 1]])
+    assert model.classes_.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("y", [[2**63, -1, 1], np.array([2.0**60, 1.0, 2.0])])
+def test_labels_that_are_large_floats_say_so(y):
+    with pytest.raises(ValueError, match="a float, and above 2.*Make strings"):
+        RNNClassifier(**QUICK).fit(FRAMES[:3], y)
+    large = [2**53, 2**53 + 1, 2**53]
+    classes = RNNClassifier(**QUICK).fit(FRAMES[:3], large).classes_
+    assert classes.tolist() == [2**53, 2**53 + 1]
+
+
+@pytest.mark.parametrize("model", [RNNClassifier(**QUICK), RNNTagger(**QUICK)])
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (np.ma.masked_array([0, 1, 2], [0, 0, 1]), r"classes\[2\] is missing"),
+        ([0, 1, None], r"classes\[2\] is missing"),
+        ([0, np.nan, 1], r"classes\[1\] is missing"),
+        ([0, 1, 10**400], r"classes\[2\] is an int of 1329 bits"),
+    ],
+)
+def test_classes_that_are_no_labels_are_named(model, classes, message):
+    y = np.tile([0, 1, 1], (T, 1)).T if isinstance(model, RNNTagger) else [0, 1, 1]
+    with pytest.raises(ValueError, match=message):
+        clone(model).partial_fit(FRAMES[:3], y, classes=classes)
+
+
+def test_masks_of_parameters_are_read_as_missing():
+    y = np.arange(len(FRAMES)) % 2
+    vectors = np.ma.masked_array(np.ones((3, 2)), [[1, 0], [0, 0], [0, 0]])
+    with pytest.raises(ValueError, match="embeddings contains NaN"):
+        RNNClassifier(embeddings=vectors, **QUICK).fit([[1, 2]] * len(y), y)
+    levels = np.ma.masked_array([0.1, 0.5], [0, 1])
+    with pytest.raises(ValueError, match="should increase, between 0 and 1"):
+        RNNRegressor(loss="quantile", quantiles=levels, **QUICK).fit(FRAMES, y)
+
+
+# Targets in containers of other libraries.
+
+UNEQUAL = [FRAMES[0, :3], FRAMES[1, :5], FRAMES[2, :4]]
+MARKS = [[0, 1, 0], [1, 0, 0, 1, 1], [0, 0, 1, 1]]
+CONTAINERS = {
+    "polars lists": pl.Series(MARKS),
+    "pyarrow lists": pa.array(MARKS),
+    "pyarrow chunks": pa.chunked_array([MARKS]),
+    "frame of lists": pd.DataFrame({"tags": MARKS}),
+    "polars frame of lists": pl.DataFrame({"tags": MARKS}),
+    "packed": pack_sequence([torch.tensor(x) for x in MARKS], enforce_sorted=False),
+    "nested tensor": torch.nested.nested_tensor(
+        [torch.tensor(x) for x in MARKS], layout=torch.jagged
+    ),
+}
+
+
+@pytest.mark.parametrize("form", CONTAINERS)
+def test_step_targets_of_other_libraries_are_read(form):
+    for model in (RNNTagger(**QUICK), RNNRegressor(return_sequences=True, **QUICK)):
+        expected = clone(model).fit(UNEQUAL, MARKS).predict(UNEQUAL)
+        found = model.fit(UNEQUAL, CONTAINERS[form]).predict(UNEQUAL)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "form", ["polars lists", "pyarrow lists", "pyarrow chunks", "packed"]
+)
+def test_symbols_of_other_libraries_are_read(form):
+    symbols = CONTAINERS[form]
+    assert SequenceTokenizer().fit_transform(symbols).lengths.tolist() == [3, 5, 4]
+    RNNGenerator(**QUICK).fit(symbols).score(MARKS)
+    RNNSeq2Seq(**QUICK).fit(symbols, symbols).score(MARKS, MARKS)
+    RNNTranscriber(**QUICK).fit([np.repeat(x, 3, 0) for x in UNEQUAL], symbols)
+
+
+def test_tables_of_other_libraries_are_no_symbols():
+    for table in (pl.DataFrame({"a": ["ab"]}), pa.table({"a": ["ab"]})):
+        with pytest.raises(TypeError, match=r"is a table.*such as X\['a'\]"):
+            RNNGenerator(**QUICK).fit(table)
+    words = pa.table({"a": ["abc", "bca"]})
+    RNNGenerator(**QUICK).fit(words["a"])
+
+
+def test_a_missing_label_is_named_whatever_its_type():
+    for missing in (None, np.nan, pd.NA, pd.NaT):
+        for others in ("a", 1):
+            y = np.array([others, others, missing], dtype=object)
+            with pytest.raises(ValueError, match=r"y\[2\] is missing"):
+                RNNClassifier(**QUICK).fit(FRAMES[:3], y)

@@ -11,6 +11,8 @@ from sklearn_rnn.metrics import (
     interval_coverage,
     mean_absolute_scaled_error,
     mean_quantile_loss,
+    sequence_accuracy,
+    symbol_error_rate,
     symmetric_mean_absolute_percentage_error,
 )
 
@@ -236,3 +238,21 @@ def test_every_level_needs_its_quantiles(metric):
     assert metric([1.0, 2.0], column, [0.1, 0.9]) == metric(
         [1.0, 2.0], column[:, 0], [0.1, 0.9]
     )
+
+
+def test_masked_values_and_weights_are_refused_as_missing():
+    values, masked = [1.0, 2.0], np.ma.masked_array([1, 2], [0, 1])
+    for call in (
+        lambda: symmetric_mean_absolute_percentage_error(masked, values),
+        lambda: mean_absolute_scaled_error(values, masked, scale=1.0),
+        lambda: mean_absolute_scaled_error(values, values, scale=masked),
+        lambda: mean_quantile_loss(masked, [[1.0], [2.0]], quantiles=[0.5]),
+        lambda: interval_coverage(values, masked, values),
+        lambda: mean_absolute_scaled_error(
+            values, values, scale=1.0, sample_weight=masked
+        ),
+        lambda: symbol_error_rate(["a", "b"], ["a", "b"], sample_weight=masked),
+        lambda: sequence_accuracy(["a", "b"], ["a", "b"], sample_weight=masked),
+    ):
+        with pytest.raises(ValueError, match="contains NaN"):
+            call()

@@ -46,6 +46,7 @@ UNIVARIATE = {
     "deque": deque(LISTS),
     "arrays of the standard library": [array.array("d", x) for x in LISTS],
     "nullable Series": [pd.Series(x, dtype="Float64") for x in LISTS],
+    "lists of tensors that train": [list(x.clone().requires_grad_()) for x in TENSORS],
     "decimals": [[Decimal(v) for v in x] for x in LISTS],
 }
 
@@ -192,3 +193,46 @@ def test_unsigned_integers_do_not_become_negative():
     for given in (X, X[:, :, np.newaxis], [X[0]]):
         assert read(given) == [[2.0**63 + 2048, 1.0]]
     assert SequenceArray(X.T, [0], [2])[0].ravel().tolist() == [2.0**63 + 2048, 1.0]
+
+
+VECTORS = [np.column_stack([x, x + 10]) for x in RAGGED]
+NESTED_LISTS = [x.tolist() for x in VECTORS]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pl.DataFrame({"a": NESTED_LISTS}),
+        pl.Series(NESTED_LISTS),
+        pa.table({"a": NESTED_LISTS}),
+        pd.Series(NESTED_LISTS, dtype=pd.ArrowDtype(pa.list_(pa.list_(pa.float64())))),
+        [pd.Series(list(x)).to_numpy() for x in VECTORS],
+        [[torch.tensor(step, requires_grad=True) for step in x] for x in VECTORS],
+    ],
+)
+def test_a_vector_per_step_is_read_from_nested_lists_of_other_libraries(X):
+    assert [x.tolist() for x in check_sequences(X)] == NESTED_LISTS
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_missing_sequence_is_named_with_its_place(missing, place):
+    items = [LISTS[0], LISTS[1], LISTS[0]]
+    items[place] = missing
+    for X in (items, pd.DataFrame({"a": items}), pd.Series(items, dtype=object)):
+        with pytest.raises(TypeError, match=rf"{place}\]? is .* Leave it out, and its"):
+            check_sequences(X)
+
+
+@pytest.mark.parametrize(
+    ("item", "way_out"),
+    [
+        ({"a": [1.0, 2.0]}, r"pandas\.DataFrame\(X\[1\]\)"),
+        ({1.0, 2.0}, "has no order"),
+        (iter([1.0]), r"pass list\(X\[1\]\)"),
+        (memoryview(np.ones(2)), r"X\[1\]\.tolist\(\)"),
+    ],
+)
+def test_an_item_of_a_wrong_type_is_told_the_way_out(item, way_out):
+    with pytest.raises(TypeError, match=rf"X\[1\] is of type .*{way_out}"):
+        check_sequences([LISTS[0], item])

@@ -71,6 +71,31 @@ def test_steps_that_change_slowly_do_not_warn():
     SequenceScaler().fit(RNG.normal(size=(8, 12, 40)).cumsum(axis=1))
 
 
+@pytest.mark.parametrize("n_features", [50, 100, 256])
+def test_usual_sizes_of_word_vectors_do_not_warn(n_features):
+    SequenceScaler().fit(RNG.normal(size=(8, 10, n_features)))
+
+
+@pytest.mark.parametrize("shape", [(4, 50), (5, 100), (8, 128)])
+def test_vectors_that_come_again_are_words_and_do_not_warn(shape):
+    vectors = RNG.normal(size=(30, shape[1]))
+    SequenceScaler().fit(vectors[RNG.integers(30, size=(40, shape[0]))])
+
+
+def test_zeros_behind_the_last_step_do_not_warn():
+    X = RNG.normal(size=(8, 12, 150))
+    X[:, 9:] = 0
+    SequenceScaler().fit(X)
+
+
+@pytest.mark.parametrize("silent", [np.s_[0], np.s_[:, 3]])
+def test_a_silent_recording_or_channel_warns_all_the_same(silent):
+    X = RNG.normal(size=(40, 6, 100))
+    X[silent] = 0
+    with pytest.warns(SequenceLayoutWarning):
+        SequenceScaler().fit(X)
+
+
 def test_one_hot_vectors_do_not_warn():
     SequenceScaler().fit(np.eye(60)[RNG.integers(60, size=(8, 7))])
 

@@ -7,6 +7,7 @@ from sklearn_rnn import (
     DivergenceError,
     InvalidSequenceError,
     RNNClassifier,
+    RNNGenerator,
     RNNRegressor,
     RNNSeq2Seq,
     RNNTagger,
@@ -182,6 +183,39 @@ def test_states_that_overflow_on_the_way_are_refused_by_place(name):
             method(long)
     with pytest.raises(InvalidSequenceError, match="infinity for sequence 0"):
         StatefulPredictor(model).predict([np.ones((200, 2))] * 2)
+
+
+def make_overflow(model):
+    for name, weight in model.module_.named_parameters():
+        if "weight_hh" in name:
+            weight.data.fill_(10.0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("seq2seq", ["predict", "predict_n_best", "attention"]),
+        ("transcriber", ["predict", "predict_n_best", "posteriors"]),
+    ],
+)
+def test_states_that_overflow_are_refused_where_symbols_are_written(name, methods):
+    model = make_overflow(fit(name, cell="rnn_relu"))
+    for method in methods:
+        with pytest.raises(InvalidSequenceError, match="infinity for sequence 1"):
+            getattr(model, method)([X[0], 1e6 * np.ones((200, 2))])
+
+
+def test_states_that_overflow_are_refused_where_symbols_follow_each_other():
+    options = {"cell": "rnn_relu", "dtype": "float32", **QUICK}
+    model = make_overflow(RNNGenerator(**options).fit([[1, 2, 3]] * 4))
+    long = [1, 2, 3] * 60
+    for method in (model.score, model.score_samples, model.hidden_states):
+        with pytest.raises(InvalidSequenceError, match="infinity for sequence 1"):
+            method([[1, 2], long])
+    for method in (model.sample, model.next_symbols):
+        with pytest.raises(InvalidSequenceError, match="read and written so far"):
+            method(prompt=long)
 
 
 # Scalers.
