@@ -56,7 +56,8 @@ class WindowGaps:
         """Refuse a table of which no two rows are neighbours.
 
         Rows of a fold drawn at random may all stand alone; what leads up to them
-        is among the rows of fit then.
+        is among the rows of fit then. Nor do a few series with a gap say that the
+        step is wrong, where most have a single row.
 
         Parameters
         ----------
@@ -73,6 +74,8 @@ class WindowGaps:
         n_gaps = len(self._gaps)
         n_pairs = len(self._first) - np.count_nonzero(self._series.first)
         if n_steps == 1 or n_gaps == 0 or n_gaps < n_pairs:
+            return
+        if n_gaps < len(self._first) / 2:
             return
         n_alone = sum(place not in self._led for place in self._gaps)
         if n_alone < n_gaps and n_alone <= max(1, NOTICEABLE * n_gaps):
