@@ -154,26 +154,27 @@ def _are_same(labels, other):
     """Return whether each pair of times is the same; None if that is unknown."""
     if isinstance(labels, pd.TimedeltaIndex) or isinstance(other, pd.TimedeltaIndex):
         return np.asarray(labels == other) if type(labels) is type(other) else None
-    ways = [_as_dates(labels, utc) == _as_dates(other, utc) for utc in (False, True)]
-    if isinstance(other, pd.PeriodIndex):
-        ways.append(_inside(labels, other))
-    if isinstance(labels, pd.PeriodIndex):
-        ways.append(_inside(other, labels))
-    # Of several ways to compare, such as wall clocks and instants, one will do.
-    return max((np.asarray(way) for way in ways), key=np.count_nonzero)
+    if isinstance(labels, pd.PeriodIndex) or isinstance(other, pd.PeriodIndex):
+        same = np.zeros(len(labels), dtype=bool)
+        if isinstance(other, pd.PeriodIndex):
+            same |= _inside(labels, other)
+        if isinstance(labels, pd.PeriodIndex):
+            same |= _inside(other, labels)
+        return same
+    if labels.tz is not None and other.tz is not None:
+        return np.asarray(labels.tz_convert("UTC") == other.tz_convert("UTC"))
+    return np.asarray(_wall_clock(labels) == _wall_clock(other))
 
 
-def _as_dates(index, utc):
-    """Return dates without a time zone: the wall clock's, or those in UTC."""
+def _wall_clock(index):
+    """Return dates, or the starts of periods, as a clock on the spot shows them."""
     if isinstance(index, pd.PeriodIndex):
         return index.start_time
-    if index.tz is None:
-        return index
-    return index.tz_convert("UTC" if utc else index.tz).tz_localize(None)
+    return index.tz_localize(None)
 
 
 def _inside(index, periods):
     """Return whether each time lies in its period."""
-    dates = _as_dates(index, utc=False)
+    dates = _wall_clock(index)
     last = index.end_time if isinstance(index, pd.PeriodIndex) else dates
     return (periods.start_time <= dates) & (last <= periods.end_time)
