@@ -145,6 +145,15 @@ def test_functions_import_only_optional_packages():
             assert not inside or module.split(".")[0] in optional, f"{path}: {module}"
 
 
+def test_warnings_point_at_the_line_of_the_user():
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn":
+                levels = [k.value for k in node.keywords if k.arg == "stacklevel"]
+                found = [ast.unparse(level) for level in levels]
+                assert found == ["user_stacklevel()"], f"{path}, line {node.lineno}"
+
+
 def test_the_door_shows_exactly_the_public_names():
     assert sklearn_rnn.__all__ == sorted(PUBLIC)
     assert set(dir(sklearn_rnn)) >= set(PUBLIC)

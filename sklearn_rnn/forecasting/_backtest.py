@@ -12,7 +12,11 @@ from joblib import Parallel, delayed
 from pandas.api.types import is_list_like
 from sklearn.base import clone
 
-from sklearn_rnn._exceptions import SklearnRNNWarning, WindowHistoryWarning
+from sklearn_rnn._exceptions import (
+    SklearnRNNWarning,
+    WindowHistoryWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.forecasting._frames import (
     predicted_columns,
     quantile_columns,
@@ -303,7 +307,7 @@ def _read_season(season, grid):
         "that a season has, for example season=24 for hours of a day; or season=1 if "
         "you mean the last value.",
         SklearnRNNWarning,
-        stacklevel=3,
+        stacklevel=user_stacklevel(),
     )
     return 1
 
@@ -330,7 +334,7 @@ def _warn_of_long_season(season, folds, pairs):
         "score_forecasts leaves these forecasts out of mase, naive_mae, naive_rmse "
         "and skill. Give a shorter season=, more data or fewer blocks.",
         SklearnRNNWarning,
-        stacklevel=3,
+        stacklevel=user_stacklevel(),
     )
 
 

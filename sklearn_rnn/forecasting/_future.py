@@ -9,7 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._exceptions import InvalidSequenceError, SklearnRNNWarning
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
 from sklearn_rnn.forecasting._lookback import (
@@ -284,7 +288,7 @@ def _warn_of_missing(newest, grid, task):
                 "goes on from the last one seen. Leave out the rows at the end that "
                 "have none, and it starts where that was.",
                 SklearnRNNWarning,
-                stacklevel=3,
+                stacklevel=user_stacklevel(),
             )
 
 

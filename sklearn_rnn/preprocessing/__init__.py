@@ -24,17 +24,21 @@ from sklearn_rnn.preprocessing._tables import (
     times_of_frame,
 )
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
-from sklearn_rnn.preprocessing._windower import NO_TIME, SequenceWindower, row_step_of
+from sklearn_rnn.preprocessing._windower import (
+    SequenceWindower,
+    UnknownTimesWarning,
+    row_step_of,
+)
 from sklearn_rnn.sequences._neighbours import RowStep, describe_step, freq_of
 
 __all__ = [
     "CalendarFeatures",
     "LogMelSpectrogram",
-    "NO_TIME",
     "RowStep",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
+    "UnknownTimesWarning",
     "add_columns",
     "as_frame",
     "check_column_key",

@@ -5,7 +5,11 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    WindowHistoryWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.sequences._neighbours import (
     Reach,
     describe_step,
@@ -87,7 +91,7 @@ class WindowGaps:
             "if each row is one step whatever the time between."
         )
 
-    def warn_if_short(self, n_steps, found_in, stacklevel):
+    def warn_if_short(self, n_steps, found_in):
         """Warn if gaps cut a noticeable part of the windows short.
 
         Parameters
@@ -96,8 +100,6 @@ class WindowGaps:
             Rows of a whole window.
         found_in : str
             Where the step comes from, for the message.
-        stacklevel : int
-            Of the warning, seen from the caller.
         """
         n_short = self._count_short(n_steps)
         n_windows = len(self._first)
@@ -106,9 +108,9 @@ class WindowGaps:
         warnings.warn(
             f"{n_short} of {n_windows} windows are shorter than n_steps={n_steps} "
             f"because of {len(self._gaps)} gap(s) in X: {self._describe_rule(found_in)}"
-            f", and windows are cut wherever rows do not keep it. {self._ways_out()}",
+            f", and windows are cut wherever rows do not keep it. {self._remedy()}",
             WindowHistoryWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=user_stacklevel(),
         )
 
     def _count_short(self, n_steps):
@@ -138,7 +140,7 @@ class WindowGaps:
         smallest, largest = _describe_span(passed.min()), _describe_span(passed.max())
         return f"the rows of X are {smallest} to {largest} apart"
 
-    def _ways_out(self):
+    def _remedy(self):
         fill = fill_call(self._rule, self._times)
         return (
             f"Fill in the missing rows, series by series, for example with {fill}, and "
@@ -148,7 +150,7 @@ class WindowGaps:
         )
 
 
-def warn_without_step(rule, n_steps, stacklevel):
+def warn_without_step(rule, n_steps):
     """Warn of times without a step, where windows hold several rows.
 
     Parameters
@@ -157,12 +159,10 @@ def warn_without_step(rule, n_steps, stacklevel):
         That of the table.
     n_steps : int
         Rows of a whole window.
-    stacklevel : int
-        Of the warning, seen from the caller.
     """
     if isinstance(rule, Reach) and n_steps > 1:
         message = NO_STEP.format(largest=_describe_span(rule.largest))
-        warnings.warn(message, WindowHistoryWarning, stacklevel=stacklevel + 1)
+        warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())
 
 
 def _describe_span(span):
