@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._neighbours import (
+from sklearn_rnn.sequences import (
     CalendarStep,
     Reach,
     RowStep,
     add_offset,
     describe_step,
     freq_of,
+    read_times,
+    wall_clock,
 )
-from sklearn_rnn.sequences._times import read_times, wall_clock
 
 # Steps ahead in a list, at most: more would take gigabytes.
 MAX_STEPS = 1_000_000

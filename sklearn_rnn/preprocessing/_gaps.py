@@ -10,13 +10,7 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.sequences._neighbours import (
-    Reach,
-    describe_step,
-    fill_call,
-    find_rule,
-    freq_of,
-)
+from sklearn_rnn.sequences import Reach, describe_step, fill_call, find_rule, freq_of
 
 # The least fraction of windows cut short by gaps that is worth a warning: more than
 # folds of a table with a few gaps have.

@@ -11,16 +11,14 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     SequenceArray,
+    Times,
     holds_dates,
     is_list_of_sequences,
     read_rows,
-    to_numbers,
-)
-from sklearn_rnn.sequences._times import (
-    Times,
     read_times,
     times_of_index,
     to_index,
+    to_numbers,
 )
 
 # Columns that together tell series apart, at most: more are labels.

@@ -38,23 +38,21 @@ from sklearn_rnn.preprocessing._tables import (
 from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
+    ROWS,
+    Reach,
+    RowStep,
     SequenceArray,
     SequencesLike,
     check_columns,
     check_features,
     check_sequences,
     convert_input,
-    trailing_windows,
-    warn_of_other_times,
-)
-from sklearn_rnn.sequences._neighbours import (
-    ROWS,
-    Reach,
-    RowStep,
     find_rule,
     freq_of,
     is_rows,
     run_starts,
+    trailing_windows,
+    warn_of_other_times,
 )
 
 NO_TIME = (
