@@ -18,9 +18,9 @@ from sklearn_rnn._exceptions import (
     user_stacklevel,
 )
 from sklearn_rnn.forecasting._frames import (
+    check_reserved,
     predicted_columns,
     quantile_columns,
-    refuse_reserved,
 )
 from sklearn_rnn.forecasting._lookback import ignore_unknown_times, places_needed
 from sklearn_rnn.model_selection import TimeBlockSplit
@@ -169,7 +169,7 @@ def backtest(
     0 2024-01-11 2024-01-12        1   11.0        11.0    4.0
     1 2024-01-11 2024-01-13        2   12.0        12.0    5.0
     """
-    refuse_reserved(group_by, data)
+    check_reserved(group_by, data)
     _check_options(refit, stride, season)
     pairs = pair_with_future(
         data,
@@ -324,10 +324,10 @@ def _warn_of_long_season(season, folds, pairs):
             lacking[i] = short
     if not lacking:
         return
-    where = f"block(s) {_some(lacking)} of {len(folds)}"
+    where = f"block(s) {_abbreviate(lacking)} of {len(folds)}"
     if series.labels is not None:
         short = np.unique(np.concatenate(list(lacking.values())))
-        where += f" in the series {_some(map(repr, series.labels[short]))}"
+        where += f" in the series {_abbreviate(map(repr, series.labels[short]))}"
     warnings.warn(
         f"what is known before {where} is no longer than a season of {season} rows: "
         "'scale', and 'naive' where it looks further back, are NaN there, and "
@@ -338,7 +338,7 @@ def _warn_of_long_season(season, folds, pairs):
     )
 
 
-def _some(names):
+def _abbreviate(names):
     names = [str(name) for name in names]
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 

@@ -206,18 +206,18 @@ def check_increasing(times, order, first_of_series, several=SEVERAL):
             _raise_order(times, order, place, several)
 
 
-def _raise_order(times, order, place, ways_out):
+def _raise_order(times, order, place, remedy):
     row, before = (place, place - 1) if order is None else order[[place, place - 1]]
     label, label_before = times.labels[row], times.labels[before]
     if label == label_before:
         raise InvalidSequenceError(
             f"X has the time {label} twice, in rows {before} and {row}. Drop the "
-            f"duplicates, say with df[~df.index.duplicated()]. {ways_out}"
+            f"duplicates, say with df[~df.index.duplicated()]. {remedy}"
         )
     raise InvalidSequenceError(
         f"X is not sorted by time: row {row} is at {label}, after row {before} at "
         f"{label_before}. Sort it, and its targets with it, by df.sort_index() or "
-        f"df.sort_values(). {ways_out}"
+        f"df.sort_values(). {remedy}"
     )
 
 
@@ -390,10 +390,10 @@ def _from_objects(index, where):
 def _from_dates(values, present, where):
     zones = {getattr(value, "tzinfo", None) for value in present}
     names = sorted({str(zone) for zone in zones})
-    way_out = "pd.to_datetime(..., utc=True)"
+    remedy = "pd.to_datetime(..., utc=True)"
     if None in zones:
-        way_out = "df.tz_localize, for those that have none, and then " + way_out
-    _check_alike(names, where, "dates of several time zones", way_out)
+        remedy = "df.tz_localize, for those that have none, and then " + remedy
+    _check_alike(names, where, "dates of several time zones", remedy)
     try:
         if zones <= {None}:
             # Arrays choose a resolution that keeps all; lists that of the first.
@@ -417,11 +417,11 @@ def _from_numbers(values, missing, types, where):
         ) from error
 
 
-def _check_alike(names, where, several, way_out):
+def _check_alike(names, where, several, remedy):
     if len(names) > 1:
         raise InvalidSequenceError(
             f"{where} holds {several}, {', '.join(names)}, so its rows have no common "
-            f"clock: bring them to one, with {way_out}."
+            f"clock: bring them to one, with {remedy}."
         )
 
 
