@@ -1,10 +1,10 @@
 """Recurrent networks inside scikit-learn.
 
 Threads may share a fitted estimator. Predictions run side by side; ``fit`` and
-``partial_fit`` wait until no other thread uses it, and calls made meanwhile wait for the
-end of training. A callback may predict with the estimator that is being trained, but
-must not wait for another thread that does. Different estimators, and clones of one,
-never wait for one another.
+``partial_fit`` wait until no other thread uses it, and calls made meanwhile wait for
+the end of training. A callback may predict with the estimator that is being trained,
+but must not wait for another thread that does. Different estimators, and clones of
+one, never wait for one another.
 
 On a CPU, what `RNNClassifier`, `RNNRegressor` and `RNNTagger` predict for a sequence is
 bitwise the same whatever other sequences, order and padding it is passed with (tested

@@ -12,6 +12,11 @@
     └── WindowHistoryWarning               windows lack rows, or hold others than meant
 """
 
+import sys
+
+# Packages whose frames lie between the user's line and a warning.
+BETWEEN = {"contextlib", "joblib", "sklearn", "sklearn_rnn", "skorch", "torch"}
+
 
 class SklearnRNNError(Exception):
     """Base of the errors that this package defines."""
@@ -75,3 +80,11 @@ def missing_package(owner, package, extra, remark=""):
         f'the extra "{extra}": pip install -e ".[{extra}]" in a clone of the '
         f"repository. By itself: pip install {package}.{remark}"
     )
+
+
+def user_stacklevel():
+    """Return the `stacklevel` with which a warning points at the user's line."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in BETWEEN:
+        frame, level = frame.f_back, level + 1
+    return level

@@ -12,11 +12,15 @@ from joblib import Parallel, delayed
 from pandas.api.types import is_list_like
 from sklearn.base import clone
 
-from sklearn_rnn._exceptions import SklearnRNNWarning, WindowHistoryWarning
+from sklearn_rnn._exceptions import (
+    SklearnRNNWarning,
+    WindowHistoryWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.forecasting._frames import (
+    check_reserved,
     predicted_columns,
     quantile_columns,
-    refuse_reserved,
 )
 from sklearn_rnn.forecasting._lookback import ignore_unknown_times, places_needed
 from sklearn_rnn.model_selection import TimeBlockSplit
@@ -165,7 +169,7 @@ def backtest(
     0 2024-01-11 2024-01-12        1   11.0        11.0    4.0
     1 2024-01-11 2024-01-13        2   12.0        12.0    5.0
     """
-    refuse_reserved(group_by, data)
+    check_reserved(group_by, data)
     _check_options(refit, stride, season)
     pairs = pair_with_future(
         data,
@@ -303,7 +307,7 @@ def _read_season(season, grid):
         "that a season has, for example season=24 for hours of a day; or season=1 if "
         "you mean the last value.",
         SklearnRNNWarning,
-        stacklevel=3,
+        stacklevel=user_stacklevel(),
     )
     return 1
 
@@ -320,21 +324,21 @@ def _warn_of_long_season(season, folds, pairs):
             lacking[i] = short
     if not lacking:
         return
-    where = f"block(s) {_some(lacking)} of {len(folds)}"
+    where = f"block(s) {_abbreviate(lacking)} of {len(folds)}"
     if series.labels is not None:
         short = np.unique(np.concatenate(list(lacking.values())))
-        where += f" in the series {_some(map(repr, series.labels[short]))}"
+        where += f" in the series {_abbreviate(map(repr, series.labels[short]))}"
     warnings.warn(
         f"what is known before {where} is no longer than a season of {season} rows: "
         "'scale', and 'naive' where it looks further back, are NaN there, and "
         "score_forecasts leaves these forecasts out of mase, naive_mae, naive_rmse "
         "and skill. Give a shorter season=, more data or fewer blocks.",
         SklearnRNNWarning,
-        stacklevel=3,
+        stacklevel=user_stacklevel(),
     )
 
 
-def _some(names):
+def _abbreviate(names):
     names = [str(name) for name in names]
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 

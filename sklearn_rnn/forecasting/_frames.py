@@ -100,7 +100,7 @@ def symmetric_levels(levels):
     ]
 
 
-def refuse_reserved(group_by, data):
+def check_reserved(group_by, data):
     """Refuse a column of series that has the name of another column here.
 
     Parameters

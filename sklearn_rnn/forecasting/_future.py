@@ -9,9 +9,13 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._exceptions import InvalidSequenceError, SklearnRNNWarning
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.estimators import target_names_of, windowers
-from sklearn_rnn.forecasting._frames import predicted_columns, refuse_reserved
+from sklearn_rnn.forecasting._frames import check_reserved, predicted_columns
 from sklearn_rnn.forecasting._lookback import (
     add_untargeted,
     ignore_unknown_times,
@@ -145,7 +149,7 @@ def forecast(
         group_by = found[0].group_by if group_by is None else group_by
         freq = getattr(found[0], "freq_", None) if freq is None else freq
     check_column_key(time, "time", newest)
-    refuse_reserved(group_by, newest)
+    check_reserved(group_by, newest)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))
     masks = any(windower.missing == "mask" for windower in found)
     newest, grid = _read_newest(as_frame(newest, OWNER), model, task, masks)
@@ -284,7 +288,7 @@ def _warn_of_missing(newest, grid, task):
                 "goes on from the last one seen. Leave out the rows at the end that "
                 "have none, and it starts where that was.",
                 SklearnRNNWarning,
-                stacklevel=3,
+                stacklevel=user_stacklevel(),
             )
 
 

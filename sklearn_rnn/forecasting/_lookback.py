@@ -1,16 +1,19 @@
 """Which rows of a table the windows at some of its rows look back on."""
 
-import re
 import warnings
 from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import SklearnRNNWarning, WindowHistoryWarning
+from sklearn_rnn._exceptions import (
+    SklearnRNNWarning,
+    WindowHistoryWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.estimators import lookback_of, windowers, windows_seen
 from sklearn_rnn.preprocessing import (
-    NO_TIME,
+    UnknownTimesWarning,
     describe_step,
     frame_column,
     freq_of,
@@ -79,7 +82,7 @@ def ignore_unknown_times():
     For tables with all the rows that a window needs, wherever there are such.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", re.escape(NO_TIME), WindowHistoryWarning)
+        warnings.simplefilter("ignore", UnknownTimesWarning)
         yield
 
 
@@ -190,7 +193,7 @@ def warn_of_short_windows(model, X, rows, grid, needed, group_by):
                 f"{forecasts} the {n_steps} steps that a window of the model holds: "
                 f"{reason}",
                 WindowHistoryWarning,
-                stacklevel=3,
+                stacklevel=user_stacklevel(),
             )
             return
 

@@ -11,15 +11,14 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.model_selection._spans import check_fit, is_int, read_size
-from sklearn_rnn.preprocessing._tables import (
+from sklearn_rnn.preprocessing import (
     check_column_key,
     column_at,
     first_date_column,
     is_polars,
     times_of_frame,
 )
-from sklearn_rnn.sequences import SequenceArray
-from sklearn_rnn.sequences._times import read_times, to_index
+from sklearn_rnn.sequences import SequenceArray, read_times, to_index
 
 OWNER = "TimeBlockSplit"
 

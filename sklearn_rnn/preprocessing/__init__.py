@@ -19,27 +19,35 @@ from sklearn_rnn.preprocessing._seen import reach_the_start, window_lengths
 from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
+    column_at,
+    first_date_column,
     frame_column,
     is_polars,
     times_of_frame,
 )
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
-from sklearn_rnn.preprocessing._windower import NO_TIME, SequenceWindower, row_step_of
-from sklearn_rnn.sequences._neighbours import RowStep, describe_step, freq_of
+from sklearn_rnn.preprocessing._windower import (
+    SequenceWindower,
+    UnknownTimesWarning,
+    row_step_of,
+)
+from sklearn_rnn.sequences import RowStep, describe_step, freq_of
 
 __all__ = [
     "CalendarFeatures",
     "LogMelSpectrogram",
-    "NO_TIME",
     "RowStep",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
+    "UnknownTimesWarning",
     "add_columns",
     "as_frame",
     "check_column_key",
+    "column_at",
     "describe_step",
     "fill_grid",
+    "first_date_column",
     "frame_column",
     "freq_of",
     "is_polars",

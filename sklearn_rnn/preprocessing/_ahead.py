@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._neighbours import (
+from sklearn_rnn.sequences import (
     CalendarStep,
     Reach,
     RowStep,
     add_offset,
     describe_step,
     freq_of,
+    read_times,
+    wall_clock,
 )
-from sklearn_rnn.sequences._times import read_times, wall_clock
 
 # Steps ahead in a list, at most: more would take gigabytes.
 MAX_STEPS = 1_000_000
@@ -22,10 +23,6 @@ MAX_CALENDAR_STEPS = 10_000
 
 # Python's dates, by which pandas reads calendars and time zones, end here.
 LAST_DATE = pd.Timestamp("9999-12-31 23:59:59").as_unit("s")
-
-UNITS = {"W": 604_800_000_000_000, "D": 86_400_000_000_000, "h": 3_600_000_000_000,
-         "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000, "us": 1_000,
-         "ns": 1}  # fmt: skip
 
 
 def list_steps(steps):
@@ -199,23 +196,17 @@ def _bound_of_numbers(step, last, n_steps):
 
 def _bound_of_span(step, last, n_steps):
     """Return the last date or duration, if a span leads past it."""
-    reached = _nanoseconds(last) + n_steps * _nanoseconds(step)
-    # numpy adds in the finer of two units, and rounds nothing but overflows.
-    units = [np.datetime_data(value.dtype)[0] for value in (last, step)]
-    finest = min(units, key=UNITS.get)
-    largest = np.iinfo(np.int64).max
-    if reached // UNITS[finest] > largest:
-        kind = "datetime64" if last.dtype.kind == "M" else "timedelta64"
-        return np.array(largest, dtype=f"{kind}[{finest}]")[()]
-    is_date = last.dtype.kind == "M"
-    is_past = is_date and reached > _nanoseconds(LAST_DATE.asm8)
-    return LAST_DATE if is_past else None
-
-
-def _nanoseconds(value):
-    """Return a date or span as a Python int, which does not overflow."""
-    unit, n_units = np.datetime_data(value.dtype)
-    return int(value.astype(np.int64)) * n_units * UNITS[unit]
+    kind = pd.Timestamp if last.dtype.kind == "M" else pd.Timedelta
+    last, step = kind(last), pd.Timedelta(step)
+    # As numpy does, pandas adds in the finer of two units, but overflows with an error.
+    unit = (pd.Timedelta(0).as_unit(last.unit) + step).unit
+    end = kind(0).as_unit(unit).max
+    if kind is pd.Timestamp:
+        end = min(LAST_DATE, end)
+    try:
+        return end if last + n_steps * step > end else None
+    except (OverflowError, ValueError):
+        return end
 
 
 def _bound_of_calendar(offset, last, n_steps):

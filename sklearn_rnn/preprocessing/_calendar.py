@@ -29,8 +29,8 @@ from sklearn_rnn.preprocessing._tables import (
     times_of_frame,
 )
 from sklearn_rnn.preprocessing._untargeted import keep_untargeted
-from sklearn_rnn.sequences import check_columns
-from sklearn_rnn.sequences._neighbours import (
+from sklearn_rnn.sequences import (
+    check_columns,
     freq_of,
     infer_rule,
     is_rows,

@@ -5,14 +5,12 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
-from sklearn_rnn.sequences._neighbours import (
-    Reach,
-    describe_step,
-    fill_call,
-    find_rule,
-    freq_of,
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    WindowHistoryWarning,
+    user_stacklevel,
 )
+from sklearn_rnn.sequences import Reach, describe_step, fill_call, find_rule, freq_of
 
 # The least fraction of windows cut short by gaps that is worth a warning: more than
 # folds of a table with a few gaps have.
@@ -56,7 +54,8 @@ class WindowGaps:
         """Refuse a table of which no two rows are neighbours.
 
         Rows of a fold drawn at random may all stand alone; what leads up to them
-        is among the rows of fit then.
+        is among the rows of fit then. Nor do a few series with a gap say that the
+        step is wrong, where most have a single row.
 
         Parameters
         ----------
@@ -74,6 +73,8 @@ class WindowGaps:
         n_pairs = len(self._first) - np.count_nonzero(self._series.first)
         if n_steps == 1 or n_gaps == 0 or n_gaps < n_pairs:
             return
+        if n_gaps < len(self._first) / 2:
+            return
         n_alone = sum(place not in self._led for place in self._gaps)
         if n_alone < n_gaps and n_alone <= max(1, NOTICEABLE * n_gaps):
             return
@@ -84,7 +85,7 @@ class WindowGaps:
             "if each row is one step whatever the time between."
         )
 
-    def warn_if_short(self, n_steps, found_in, stacklevel):
+    def warn_if_short(self, n_steps, found_in):
         """Warn if gaps cut a noticeable part of the windows short.
 
         Parameters
@@ -93,8 +94,6 @@ class WindowGaps:
             Rows of a whole window.
         found_in : str
             Where the step comes from, for the message.
-        stacklevel : int
-            Of the warning, seen from the caller.
         """
         n_short = self._count_short(n_steps)
         n_windows = len(self._first)
@@ -103,9 +102,9 @@ class WindowGaps:
         warnings.warn(
             f"{n_short} of {n_windows} windows are shorter than n_steps={n_steps} "
             f"because of {len(self._gaps)} gap(s) in X: {self._describe_rule(found_in)}"
-            f", and windows are cut wherever rows do not keep it. {self._ways_out()}",
+            f", and windows are cut wherever rows do not keep it. {self._remedy()}",
             WindowHistoryWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=user_stacklevel(),
         )
 
     def _count_short(self, n_steps):
@@ -135,7 +134,7 @@ class WindowGaps:
         smallest, largest = _describe_span(passed.min()), _describe_span(passed.max())
         return f"the rows of X are {smallest} to {largest} apart"
 
-    def _ways_out(self):
+    def _remedy(self):
         fill = fill_call(self._rule, self._times)
         return (
             f"Fill in the missing rows, series by series, for example with {fill}, and "
@@ -145,7 +144,7 @@ class WindowGaps:
         )
 
 
-def warn_without_step(rule, n_steps, stacklevel):
+def warn_without_step(rule, n_steps):
     """Warn of times without a step, where windows hold several rows.
 
     Parameters
@@ -154,12 +153,10 @@ def warn_without_step(rule, n_steps, stacklevel):
         That of the table.
     n_steps : int
         Rows of a whole window.
-    stacklevel : int
-        Of the warning, seen from the caller.
     """
     if isinstance(rule, Reach) and n_steps > 1:
         message = NO_STEP.format(largest=_describe_span(rule.largest))
-        warnings.warn(message, WindowHistoryWarning, stacklevel=stacklevel + 1)
+        warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())
 
 
 def _describe_span(span):

@@ -15,18 +15,18 @@ from sklearn_rnn.preprocessing._tables import (
     is_polars,
     times_of_frame,
 )
-from sklearn_rnn.sequences._neighbours import (
+from sklearn_rnn.sequences import (
     CalendarStep,
     FixedStep,
     Reach,
     RowStep,
+    Times,
     describe_step,
     fill_call,
     find_rule,
     freq_of,
     run_starts,
 )
-from sklearn_rnn.sequences._times import Times
 
 # How many places an error lists.
 SHOWN = 3

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._exceptions import SklearnRNNWarning
+from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
 from sklearn_rnn.preprocessing._augmentation import Augmentation, ClipVariation
 from sklearn_rnn.preprocessing._mel import (
     MelSettings,
@@ -327,7 +327,7 @@ class LogMelSpectrogram(
                 f"fit was {self._loudest:.3g}: they seem to be on two scales. Floats "
                 "that were samples of 16 bits are to be divided by 32768.",
                 SklearnRNNWarning,
-                stacklevel=2,
+                stacklevel=user_stacklevel(),
             )
         return self._frames(waveforms, X)
 
@@ -379,7 +379,7 @@ class LogMelSpectrogram(
                 f"{max(peaks):.3g}: they seem to be on two scales. Floats that were "
                 "samples of 16 bits are to be divided by 32768.",
                 SklearnRNNWarning,
-                stacklevel=3,
+                stacklevel=user_stacklevel(),
             )
         return waveforms, max(peaks)
 

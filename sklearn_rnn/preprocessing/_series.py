@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._times import check_increasing
+from sklearn_rnn.sequences import check_increasing
 
 
 class SeriesRows(NamedTuple):

@@ -11,16 +11,14 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     SequenceArray,
+    Times,
     holds_dates,
     is_list_of_sequences,
     read_rows,
-    to_numbers,
-)
-from sklearn_rnn.sequences._times import (
-    Times,
     read_times,
     times_of_index,
     to_index,
+    to_numbers,
 )
 
 # Columns that together tell series apart, at most: more are labels.
@@ -389,13 +387,13 @@ def _numeric_column(column, name, owner):
 
 def _not_numeric(name, column, owner, reason=""):
     dtype = column.dtype
-    way_out = "encode it as numbers, or name it in group_by= if it tells series apart"
+    remedy = "encode it as numbers, or name it in group_by= if it tells series apart"
     if holds_dates(column):
-        way_out = "name it in time=, or make it the index"
+        remedy = "name it in time=, or make it the index"
         if isinstance(first_value(column), str):
-            way_out = f"turn it into dates with pd.to_datetime, and {way_out}"
+            remedy = f"turn it into dates with pd.to_datetime, and {remedy}"
     because = f" ({reason})" if reason else ""
     return (
         f"column {name!r} of X holds {dtype}, not numbers{because}. {owner} needs "
-        f"numeric features: {way_out}, or drop it."
+        f"numeric features: {remedy}, or drop it."
     )

@@ -15,7 +15,11 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    WindowHistoryWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.preprocessing._gaps import WindowGaps, warn_without_step
 from sklearn_rnn.preprocessing._history import (
     join,
@@ -34,23 +38,21 @@ from sklearn_rnn.preprocessing._tables import (
 from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
+    ROWS,
+    Reach,
+    RowStep,
     SequenceArray,
     SequencesLike,
     check_columns,
     check_features,
     check_sequences,
     convert_input,
-    trailing_windows,
-    warn_of_other_times,
-)
-from sklearn_rnn.sequences._neighbours import (
-    ROWS,
-    Reach,
-    RowStep,
     find_rule,
     freq_of,
     is_rows,
     run_starts,
+    trailing_windows,
+    warn_of_other_times,
 )
 
 NO_TIME = (
@@ -59,6 +61,10 @@ NO_TIME = (
     "or name a column of times in time=; or set history='train' if X always follows "
     "the training data; or history=None to start afresh without this warning."
 )
+
+
+class UnknownTimesWarning(WindowHistoryWarning):
+    """A windower knows no times; forecasts ignore it where no history is needed."""
 
 
 class SequenceWindower(
@@ -227,7 +233,7 @@ class SequenceWindower(
         X = self._convert(X)
         if is_table(X):
             table, *_ = self._learn(X)
-            warn_of_other_times(table.times and table.times.labels, y, stacklevel=3)
+            warn_of_other_times(table.times and table.times.labels, y)
         else:
             self._trim(X, reset=True)
         return self
@@ -262,7 +268,7 @@ class SequenceWindower(
         if not is_table(X):
             return self._trim(X, reset=True)
         table, series, first = self._learn(X)
-        warn_of_other_times(table.times and table.times.labels, y, stacklevel=3)
+        warn_of_other_times(table.times and table.times.labels, y)
         return self._window(table, series, first, lead_ins=[])
 
     def transform(self, X: SequencesLike) -> SequenceArray:
@@ -320,7 +326,7 @@ class SequenceWindower(
             if self.freq is not None:
                 found_in = f"as freq={self.freq!r} says"
             gaps.check_neighbours(self.n_steps, found_in)
-            gaps.warn_if_short(self.n_steps, found_in, stacklevel=2)
+            gaps.warn_if_short(self.n_steps, found_in)
         if self._fill is not None:
             table = fill_table(
                 table, self._fill, series, first, lead_ins, self._history
@@ -382,10 +388,10 @@ class SequenceWindower(
             found_in = "which most rows keep"
             if self.freq is not None:
                 found_in = f"as freq={self.freq!r} says"
-            warn_without_step(self._rule, self.n_steps, stacklevel=4)
+            warn_without_step(self._rule, self.n_steps)
             gaps = WindowGaps(self._rule, times, series, first)
             gaps.check_neighbours(self.n_steps, found_in)
-            gaps.warn_if_short(self.n_steps, found_in, stacklevel=4)
+            gaps.warn_if_short(self.n_steps, found_in)
         self._fill = None
         if self.missing is not None:
             self._fill = learn_fill(table, type(self).__name__)
@@ -459,7 +465,7 @@ class SequenceWindower(
         if self.history == "train":
             return lead_ins_by_force(self._history, series)
         if series.ticks is None:
-            warnings.warn(NO_TIME, WindowHistoryWarning, stacklevel=3)
+            warnings.warn(NO_TIME, UnknownTimesWarning, stacklevel=user_stacklevel())
             return []
         return lead_ins_by_time(self._history, series, first, self._rule)
 

@@ -164,8 +164,8 @@ def _check_columns(X, owner):
 
 
 def _has_times(index):
-    levels = index.levels if isinstance(index, pd.MultiIndex) else [index]
-    return any(holds_dates(level) for level in levels)
+    # Names of whole sequences may be identifiers that read like dates.
+    return holds_dates(index, certain=True)
 
 
 def _from_array(X, owner):

@@ -1,12 +1,11 @@
 """The order of steps and features: a warning where they look exchanged."""
 
-import sys
 import warnings
 from collections import defaultdict
 
 import numpy as np
 
-from sklearn_rnn._exceptions import SequenceLayoutWarning
+from sklearn_rnn._exceptions import SequenceLayoutWarning, user_stacklevel
 from sklearn_rnn.sequences._container import SequenceArray
 
 # Read as (n_timesteps, n_features). In the order (n, channels, time), which aeon
@@ -39,8 +38,6 @@ EXCHANGED, IN_ORDER = 0.1, 4.0
 FRACTION_AGAIN = 0.05
 # Sequences whose values are looked at.
 N_LOOKED_AT = 64
-# Whose frames are not the user's.
-OWN_PACKAGES = ("sklearn_rnn", "sklearn")
 
 
 def warn_of_layout(X, sequences):
@@ -65,15 +62,15 @@ def warn_of_layout(X, sequences):
     if n_timesteps is None or not _look_exchanged(sequences, n_timesteps, n_features):
         return
     is_list = isinstance(X, (list, tuple)) or getattr(X, "ndim", 3) == 1
-    way_out = "[x.T for x in X]" if is_list else "X.transpose(0, 2, 1)"
+    remedy = "[x.T for x in X]" if is_list else "X.transpose(0, 2, 1)"
     warnings.warn(
         f"X is read as {len(sequences)} sequences of {n_timesteps} steps and "
         f"{n_features} features, (n_sequences, n_timesteps, n_features) = "
         f"({len(sequences)}, {n_timesteps}, {n_features}). If it has the order "
-        f"(n_sequences, n_channels, n_timesteps) of aeon and sktime, pass {way_out}. "
+        f"(n_sequences, n_channels, n_timesteps) of aeon and sktime, pass {remedy}. "
         "If the order is right, silence this SequenceLayoutWarning by its class.",
         SequenceLayoutWarning,
-        stacklevel=_depth(),
+        stacklevel=user_stacklevel(),
     )
 
 
@@ -109,11 +106,3 @@ def _come_again(steps):
             found[vector.tobytes()].append(t)
     n_again = sum(len(at) for at in found.values() if len(set(at)) > 1)
     return n_again > FRACTION_AGAIN * steps.shape[0] * steps.shape[1]
-
-
-def _depth():
-    """Return the stack level of the user's call."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals["__name__"].split(".")[0] in OWN_PACKAGES:
-        frame, level = frame.f_back, level + 1
-    return level

@@ -51,8 +51,8 @@ def check_range(sequences, *, owner, center=0.0, factor=1.0, dtype=None):
             place = sequences.describe_place(rows[at], int(feature))
             raise InvalidSequenceError(
                 f"X holds {steps[at, feature]:.6g} at {place}, which is too large for "
-                f"{owner}{_says(dtype)}: it reads {low[feature]:.4g} to "
-                f"{high[feature]:.4g} there. {_way_out(dtype)}"
+                f"{owner}{_describe_dtype(dtype)}: it reads {low[feature]:.4g} to "
+                f"{high[feature]:.4g} there. {_remedy(dtype)}"
             )
 
 
@@ -82,11 +82,11 @@ def _bounds(sequences, center, factor, dtype):
     return low, high
 
 
-def _says(dtype):
+def _describe_dtype(dtype):
     return "" if dtype is None else f" with dtype={dtype!r}"
 
 
-def _way_out(dtype):
+def _remedy(dtype):
     if dtype in ("float32", "mixed"):
         return 'Correct it, bring X to another unit, or set dtype="float64" and refit.'
     return "Correct it, or bring X to another unit."

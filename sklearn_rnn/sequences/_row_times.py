@@ -9,6 +9,7 @@ from sklearn_rnn._exceptions import (
     InvalidSequenceError,
     SklearnRNNWarning,
     WindowHistoryWarning,
+    user_stacklevel,
 )
 from sklearn_rnn.sequences._neighbours import (
     Reach,
@@ -32,7 +33,7 @@ CUT_ALONE = (
 )
 
 
-def warn_of_other_times(labels, y, stacklevel):
+def warn_of_other_times(labels, y):
     """Warn where the index of y tells other times than those of the rows of X.
 
     Parameters
@@ -41,8 +42,6 @@ def warn_of_other_times(labels, y, stacklevel):
         The times of the rows of X.
     y : object
         The targets, of which frames and Series have an index.
-    stacklevel : int
-        Of the warning, seen from the caller.
     """
     own = _dated_index(y)
     if own is None or not isinstance(labels, DATED) or len(own) != len(labels):
@@ -59,11 +58,11 @@ def warn_of_other_times(labels, y, stacklevel):
         "meant to lie ahead, make them with make_forecast_frame, or say so with "
         "y.set_axis(X.index).",
         SklearnRNNWarning,
-        stacklevel=stacklevel + 1,
+        stacklevel=user_stacklevel(),
     )
 
 
-def check_dated_rows(X, n_rows_each, starts, stacklevel):
+def check_dated_rows(X, n_rows_each, starts):
     """Check the order of a dated table, and warn of windows across gaps in it.
 
     Parameters
@@ -74,8 +73,6 @@ def check_dated_rows(X, n_rows_each, starts, stacklevel):
         Rows that a window and its targets take.
     starts : ndarray of int
         First row of each window.
-    stacklevel : int
-        Of the warning, seen from the caller.
 
     Returns
     -------
@@ -101,19 +98,19 @@ def check_dated_rows(X, n_rows_each, starts, stacklevel):
     first[:1] = True
     check_increasing(times, None, first, several=CUT_ALONE)
     if len(index) > 1 and n_rows_each > 1:
-        _warn_of_gaps(times, first, n_rows_each, starts, stacklevel + 1)
+        _warn_of_gaps(times, first, n_rows_each, starts)
     return index
 
 
-def _warn_of_gaps(times, first, n_rows_each, starts, stacklevel):
+def _warn_of_gaps(times, first, n_rows_each, starts):
     rule = infer_rule(times, times.ticks, first)
-    ways_out = (
+    remedy = (
         "If each row is one step whatever the time between, leave the dates out with "
         "X.to_numpy(). SequenceWindower cuts windows at gaps."
     )
     if isinstance(rule, Reach):
-        message = f"the times of X follow no step, and windows run over all. {ways_out}"
-        warnings.warn(message, WindowHistoryWarning, stacklevel=stacklevel + 1)
+        message = f"the times of X follow no step, and windows run over all. {remedy}"
+        warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())
         return
     gaps = run_starts(rule, times.ticks, first) & ~first
     so_far = np.cumsum(gaps)
@@ -125,9 +122,9 @@ def _warn_of_gaps(times, first, n_rows_each, starts, stacklevel):
         f"{np.count_nonzero(gaps)} gap(s) in the index of X, steps other than "
         f"{describe_step(freq_of(rule, times))}, as if no row were missing. Fill the "
         f"gaps first, for example with {fill_call(rule, times)}.interpolate(). "
-        f"{ways_out}",
+        f"{remedy}",
         WindowHistoryWarning,
-        stacklevel=stacklevel + 1,
+        stacklevel=user_stacklevel(),
     )
 
 
@@ -154,26 +151,27 @@ def _are_same(labels, other):
     """Return whether each pair of times is the same; None if that is unknown."""
     if isinstance(labels, pd.TimedeltaIndex) or isinstance(other, pd.TimedeltaIndex):
         return np.asarray(labels == other) if type(labels) is type(other) else None
-    ways = [_as_dates(labels, utc) == _as_dates(other, utc) for utc in (False, True)]
-    if isinstance(other, pd.PeriodIndex):
-        ways.append(_inside(labels, other))
-    if isinstance(labels, pd.PeriodIndex):
-        ways.append(_inside(other, labels))
-    # Of several ways to compare, such as wall clocks and instants, one will do.
-    return max((np.asarray(way) for way in ways), key=np.count_nonzero)
+    if isinstance(labels, pd.PeriodIndex) or isinstance(other, pd.PeriodIndex):
+        same = np.zeros(len(labels), dtype=bool)
+        if isinstance(other, pd.PeriodIndex):
+            same |= _inside(labels, other)
+        if isinstance(labels, pd.PeriodIndex):
+            same |= _inside(other, labels)
+        return same
+    if labels.tz is not None and other.tz is not None:
+        return np.asarray(labels.tz_convert("UTC") == other.tz_convert("UTC"))
+    return np.asarray(_wall_clock(labels) == _wall_clock(other))
 
 
-def _as_dates(index, utc):
-    """Return dates without a time zone: the wall clock's, or those in UTC."""
+def _wall_clock(index):
+    """Return dates, or the starts of periods, as a clock on the spot shows them."""
     if isinstance(index, pd.PeriodIndex):
         return index.start_time
-    if index.tz is None:
-        return index
-    return index.tz_convert("UTC" if utc else index.tz).tz_localize(None)
+    return index.tz_localize(None)
 
 
 def _inside(index, periods):
     """Return whether each time lies in its period."""
-    dates = _as_dates(index, utc=False)
+    dates = _wall_clock(index)
     last = index.end_time if isinstance(index, pd.PeriodIndex) else dates
     return (periods.start_time <= dates) & (last <= periods.end_time)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import TargetWarning
+from sklearn_rnn._exceptions import TargetWarning, user_stacklevel
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import nested_columns, plain_arrays, unpack
@@ -246,7 +246,7 @@ def _check_not_filled(steps, sequences, owner, missing_label):
                 f"y holds {fill} at ends of sequences alone, as padding is, and "
                 f"{owner} takes it for a target. {_say_missing(fill, owner)}",
                 TargetWarning,
-                stacklevel=2,
+                stacklevel=user_stacklevel(),
             )
             continue
         else:

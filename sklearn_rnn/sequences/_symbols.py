@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import InvalidSequenceError, TargetWarning
+from sklearn_rnn._exceptions import InvalidSequenceError, TargetWarning, user_stacklevel
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import unpack
 from sklearn_rnn.sequences._one_hot import is_one_hot
@@ -360,7 +360,7 @@ def check_learnable(rows, *, owner, name):
             f"{owner} learns symbols that come again. If they are measurements or "
             f"counts, {_lower(_advice_for_numbers(owner, name))}",
             TargetWarning,
-            stacklevel=2,
+            stacklevel=user_stacklevel(),
         )
 
 
@@ -406,7 +406,7 @@ def check_not_filled(rows, *, owner, name):
             f"{name} seems to be filled up to one length with 0, which {owner} learns "
             "as a symbol. Sequences may differ in length: leave the zeros out.",
             TargetWarning,
-            stacklevel=2,
+            stacklevel=user_stacklevel(),
         )
 
 

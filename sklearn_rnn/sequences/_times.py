@@ -1,6 +1,7 @@
 """Times: when each row of a table was, as plain numbers, dates or durations."""
 
 import re
+import warnings
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
 from numbers import Integral, Real
@@ -37,8 +38,14 @@ WRITTEN_DATE = re.compile(
 COMPACT_DATE = re.compile(
     r"\s*(18|19|20)\d\d((0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(T?\d{4,6})?)?\s*"
 )
+# Weeks and quarters, which pandas reads as periods.
+WEEK_OR_QUARTER = re.compile(
+    r"\s*(\d{4}-?W(0[1-9]|[1-4]\d|5[0-3])(-?[1-7])?|\d{4}[ -]?Q[1-4]"
+    r"|Q[1-4][ /-]?\d{4})\s*",
+    re.IGNORECASE,
+)
 # Strings of an index that are looked at, to tell dates from names.
-MAX_STRINGS = 1000
+MAX_STRINGS = 50
 
 DATED = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
 
@@ -199,18 +206,18 @@ def check_increasing(times, order, first_of_series, several=SEVERAL):
             _raise_order(times, order, place, several)
 
 
-def _raise_order(times, order, place, ways_out):
+def _raise_order(times, order, place, remedy):
     row, before = (place, place - 1) if order is None else order[[place, place - 1]]
     label, label_before = times.labels[row], times.labels[before]
     if label == label_before:
         raise InvalidSequenceError(
             f"X has the time {label} twice, in rows {before} and {row}. Drop the "
-            f"duplicates, say with df[~df.index.duplicated()]. {ways_out}"
+            f"duplicates, say with df[~df.index.duplicated()]. {remedy}"
         )
     raise InvalidSequenceError(
         f"X is not sorted by time: row {row} is at {label}, after row {before} at "
         f"{label_before}. Sort it, and its targets with it, by df.sort_index() or "
-        f"df.sort_values(). {ways_out}"
+        f"df.sort_values(). {remedy}"
     )
 
 
@@ -265,7 +272,7 @@ def to_index(values, where):
     return pd.Index(values)
 
 
-def holds_dates(values):
+def holds_dates(values, *, certain=False):
     """Return whether a column or index holds dates, however they are stored.
 
     Parameters
@@ -273,13 +280,16 @@ def holds_dates(values):
     values : Series or Index
         Dates, periods or durations, as objects, categories or strings too; of
         an index of several levels, those of any level.
+    certain : bool, default=False
+        Whether strings count only if all are dates beyond doubt: not if some are
+        names, nor if they are bare numbers, as identifiers are.
 
     Returns
     -------
     bool
     """
     if isinstance(values, pd.MultiIndex):
-        return any(holds_dates(level) for level in values.levels)
+        return any(holds_dates(level, certain=certain) for level in values.levels)
     index = pd.Index(values)
     if index.isna().all():
         return isinstance(index, DATED)
@@ -287,7 +297,7 @@ def holds_dates(values):
         index = as_typed_index(index, "X")
     except InvalidSequenceError:  # such as dates of several zones
         return any(_is_timelike(type(value)) for value in index)
-    return isinstance(index, DATED) or _written_date(index) is not None
+    return isinstance(index, DATED) or _written_date(index, certain) is not None
 
 
 def as_typed_index(index, where):
@@ -380,10 +390,10 @@ def _from_objects(index, where):
 def _from_dates(values, present, where):
     zones = {getattr(value, "tzinfo", None) for value in present}
     names = sorted({str(zone) for zone in zones})
-    way_out = "pd.to_datetime(..., utc=True)"
+    remedy = "pd.to_datetime(..., utc=True)"
     if None in zones:
-        way_out = "df.tz_localize, for those that have none, and then " + way_out
-    _check_alike(names, where, "dates of several time zones", way_out)
+        remedy = "df.tz_localize, for those that have none, and then " + remedy
+    _check_alike(names, where, "dates of several time zones", remedy)
     try:
         if zones <= {None}:
             # Arrays choose a resolution that keeps all; lists that of the first.
@@ -407,11 +417,11 @@ def _from_numbers(values, missing, types, where):
         ) from error
 
 
-def _check_alike(names, where, several, way_out):
+def _check_alike(names, where, several, remedy):
     if len(names) > 1:
         raise InvalidSequenceError(
             f"{where} holds {several}, {', '.join(names)}, so its rows have no common "
-            f"clock: bring them to one, with {way_out}."
+            f"clock: bring them to one, with {remedy}."
         )
 
 
@@ -457,11 +467,19 @@ def check_no_written_dates(index):
         )
 
 
-def _written_date(index):
-    """Return the first date among the strings of an index, or None."""
+def _written_date(index, certain=False):
+    """Return the first date among the strings of an index, or None if it has names.
+
+    Most of the strings have to be dates: a row of totals makes no names of the
+    others, and a name that reads like a date makes no dates of them.
+    """
     if isinstance(index.dtype, np.dtype) and index.dtype != object:
         return None
-    values = np.asarray(index[:MAX_STRINGS], dtype=object)
+    present = np.flatnonzero(~index.isna())
+    if len(present) == 0:
+        return None
+    chosen = np.linspace(0, len(present) - 1, min(len(present), MAX_STRINGS))
+    values = np.asarray(index[present[chosen.astype(int)]], dtype=object)
     # HDF5 and FITS files hold text as bytes.
     values = [
         value.decode(errors="replace") if isinstance(value, bytes) else value
@@ -469,5 +487,21 @@ def _written_date(index):
     ]
     strings = [value for value in values if isinstance(value, str)]
     if strings and all(map(COMPACT_DATE.fullmatch, strings)):
-        return strings[0]
-    return next(filter(WRITTEN_DATE.match, strings), None)
+        is_doubtful = any(string.strip().isdigit() for string in strings)
+        return None if certain and is_doubtful else strings[0]
+    dates = [string for string in strings if _is_date(string)]
+    n_wanted = len(values) if certain else len(strings) / 2
+    return dates[0] if dates and len(dates) >= n_wanted else None
+
+
+def _is_date(string):
+    """Return whether a string looks like a date, and is one that there is."""
+    if not WRITTEN_DATE.match(string):
+        return False
+    if WEEK_OR_QUARTER.fullmatch(string):
+        return True
+    # In a year that nanoseconds reach and that has a 29 February.
+    string = re.sub(r"(?<!\d)\d{4}(?!\d)", "2000", string.replace("_", "-"), count=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of day first or month first
+        return not pd.isna(pd.to_datetime(string, errors="coerce"))

@@ -154,8 +154,8 @@ def make_windows(
             f"horizon={ahead} take {n_steps + ahead}."
         )
     starts = np.arange(0, len(values) - n_steps - ahead + 1, stride)
-    labels = check_dated_rows(X, n_steps + ahead, starts, stacklevel=2)
-    warn_of_other_times(labels, y, stacklevel=2)
+    labels = check_dated_rows(X, n_steps + ahead, starts)
+    warn_of_other_times(labels, y)
     lengths = np.full(len(starts), n_steps)
     windows = SequenceArray(values, starts, lengths, names, moments=range(len(values)))
     if y is None:

@@ -232,6 +232,62 @@ def test_names_stay_names(names):
         assert windower.freq_ is None
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"34-77-{1234 + k}" for k in range(20)],
+        [f"2024/{40 + k}/7" for k in range(20)],
+        [*[f"ward {k}" for k in range(19)], "5 mar 2"],
+        ["5 mar 2024", *[f"ward {k}" for k in range(19)]],
+        [f"{k + 1} mar {k} left" for k in range(20)],
+    ],
+)
+def test_identifiers_are_names_though_some_read_like_dates(names):
+    for index in (pd.Index(names), pd.CategoricalIndex(names), objects(names)):
+        SequenceWindower(3, history=None).fit(table(index))
+        make_windows(table(index), n_steps=3)
+        RNNClassifier(max_epochs=1).fit(table(index), np.arange(20) % 2)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [str(1801 + k) for k in range(20)],
+        list(DAYS.strftime("%Y%m%d")),
+        [*DAYS[:19].strftime("%Y-%m-%d"), "the newest"],
+    ],
+)
+def test_what_may_be_dates_is_refused_of_a_table_alone(names):
+    with pytest.raises(InvalidSequenceError, match="pd.to_datetime"):
+        SequenceWindower(3).fit(table(pd.Index(names)))
+    RNNClassifier(max_epochs=1).fit(table(pd.Index(names)), np.arange(20) % 2)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [f"2024-W{k + 1:02}" for k in range(20)],
+        [f"{1500 + k}-02-28" for k in range(20)],
+        [f"1/{k + 1}/2024" for k in range(20)],
+        [f"2024-03-01T{k:02}:00+01:00" for k in range(20)],
+        [f"2024-03-01 {k:02}:00:00.123456" for k in range(20)],
+        [f"{k:02}:30" for k in range(20)],
+        [f"Mon, {k + 1} March 2024" for k in range(20)],
+    ],
+)
+def test_written_dates_of_many_kinds_are_refused_everywhere(written):
+    with pytest.raises(InvalidSequenceError, match="pd.to_datetime"):
+        SequenceWindower(3).fit(table(pd.Index(written)))
+    with pytest.raises(InvalidSequenceError, match="table with a time index"):
+        RNNClassifier().fit(table(pd.Index(written)), np.arange(20) % 2)
+
+
+def test_a_date_far_down_a_long_index_is_seen():
+    index = pd.Index([*["ward"] * 10, *["2024-01-01"] * 5000])
+    with pytest.raises(InvalidSequenceError, match="pd.to_datetime"):
+        SequenceWindower(3).fit(pd.DataFrame({"a": np.zeros(5010)}, index=index))
+
+
 def test_a_forgotten_column_of_dates_is_found_whatever_its_type():
     for index in (DATES["date"], DATES["categories"], WRITTEN["str"]):
         with pytest.raises(InvalidSequenceError, match="time='when'"):

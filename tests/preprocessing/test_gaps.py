@@ -258,6 +258,23 @@ def test_single_rows_and_windows_of_one_row_have_any_step():
     assert lengths(by_series.transform(new)) == [1] * 4
 
 
+def test_a_gap_in_one_of_many_series_of_single_rows_is_fine():
+    stores = [hours(40).assign(store=f"{k}") for k in range(20)]
+    windower = SequenceWindower(6, freq="h", group_by="store").fit(pd.concat(stores))
+    newest = [hours(1, "2024-02-01").assign(store=f"{k}") for k in range(20)]
+    earlier = hours(1, "2024-01-30").assign(store="7")
+    windows = windower.transform(pd.concat([earlier, *newest]))
+    assert lengths(windows) == [1] * 21
+
+
+def test_rows_of_which_none_are_neighbours_are_refused_where_most_have_a_gap():
+    windower = SequenceWindower(6, freq="h", group_by="g").fit(hours(60).assign(g="a"))
+    for n_series, n_rows in [(1, 2), (1, 9), (5, 2), (3, 4)]:
+        later = [hours(n_rows, "2024-02-01", "D").assign(g=k) for k in range(n_series)]
+        with pytest.raises(InvalidSequenceError, match="no two rows"):
+            windower.transform(pd.concat(later).astype({"g": str}))
+
+
 @pytest.mark.filterwarnings("ignore:.*windows are shorter than n_steps")
 @pytest.mark.parametrize("n_splits", [2, 10, 30])
 def test_scattered_folds_get_their_history(n_splits):

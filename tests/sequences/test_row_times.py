@@ -61,6 +61,25 @@ def test_targets_at_other_times_than_their_rows_are_told_of(name):
             act(X, y[::-1])
 
 
+@pytest.mark.parametrize("start", ["2024-01-01", "2024-07-01"])
+def test_targets_an_hour_off_are_told_of_whatever_their_time_zones(start):
+    naive = pd.date_range(start, periods=40, freq="h")
+    zoned, hour = naive.tz_localize("Europe/Berlin"), pd.Timedelta("1h")
+    in_utc = zoned.tz_convert("UTC")
+    X = TABLE.set_axis(zoned)
+    for index in (naive, zoned, in_utc, naive.to_period("h")):
+        SequenceWindower(5).fit(X, relabelled(index))
+        SequenceWindower(5).fit(TABLE.set_axis(index), relabelled(index))
+        for shift in (-2 * hour, -hour, hour, 2 * hour):
+            with pytest.warns(SklearnRNNWarning, match="in 40 of 40 rows"):
+                SequenceWindower(5).fit(X, relabelled(index + shift))
+            with pytest.warns(SklearnRNNWarning, match="in 40 of 40 rows"):
+                SequenceWindower(5).fit(TABLE.set_axis(index + shift), X["a"])
+    # A clock of another zone tells other times, for all that they are instants.
+    with pytest.warns(SklearnRNNWarning, match="in 40 of 40 rows"):
+        SequenceWindower(5).fit(X, relabelled(in_utc.tz_localize(None)))
+
+
 def test_aligned_targets_are_fine():
     y = TABLE["a"]
     SequenceWindower(5).fit(*TABLE[:-1].align(y[1:], join="inner", axis=0))
