@@ -8,10 +8,10 @@ pickled, copied or compared.
 
 import os
 import threading
+import weakref
 from collections import deque
 from contextlib import contextmanager
 from functools import wraps
-from weakref import WeakKeyDictionary
 
 from sklearn_rnn.training import raise_explained
 
@@ -102,15 +102,18 @@ class _Locks:
     def forget(self):
         """Begin without locks."""
         self._guard = threading.Lock()
-        self._by_object = WeakKeyDictionary()
+        self._by_id = {}
 
     def of(self, thing):
         """Return the lock of an object."""
         with self._guard:
-            try:
-                return self._by_object[thing]
-            except KeyError:
-                return self._by_object.setdefault(thing, AccessLock())
+            lock = self._by_id.get(id(thing))
+            if lock is None:
+                # Not by hash: a subclass may define equality, and have none.
+                lock = self._by_id[id(thing)] = AccessLock()
+                end = weakref.finalize(thing, self._by_id.pop, id(thing), None)
+                end.atexit = False
+            return lock
 
 
 _LOCKS = _Locks()
