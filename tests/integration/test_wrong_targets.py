@@ -441,3 +441,16 @@ def test_text_after_fit_is_told_as_well():
     model = RNNClassifier(**QUICK).fit(FRAMES, LABELS[:, 0])
     with pytest.raises(InvalidSequenceError, match="Put a SequenceTokenizer in front"):
         model.predict(["the cat"])
+
+
+def test_labels_that_fit_did_not_see_may_be_left_out_of_validation():
+    labels = np.arange(N) % 2
+    validation = np.where(np.arange(N) == 0, 2, labels)
+    for known in (np.ones(N, bool), validation < 2):
+        model = RNNClassifier(**QUICK)
+        data = {"X_val": FRAMES[known], "y_val": validation[known]}
+        if known.all():
+            with pytest.raises(ValueError, match=r"did not see, \[2\]. Leave them out"):
+                model.fit(FRAMES, labels, **data)
+        else:
+            model.fit(FRAMES, labels, **data)
