@@ -8,10 +8,10 @@ pickled, copied or compared.
 
 import os
 import threading
+import weakref
 from collections import deque
 from contextlib import contextmanager
 from functools import wraps
-from weakref import WeakKeyDictionary
 
 from sklearn_rnn.training import raise_explained
 
@@ -102,15 +102,18 @@ class _Locks:
     def forget(self):
         """Begin without locks."""
         self._guard = threading.Lock()
-        self._by_object = WeakKeyDictionary()
+        self._by_id = {}
 
     def of(self, thing):
         """Return the lock of an object."""
         with self._guard:
-            try:
-                return self._by_object[thing]
-            except KeyError:
-                return self._by_object.setdefault(thing, AccessLock())
+            lock = self._by_id.get(id(thing))
+            if lock is None:
+                # Not by hash: a subclass may define equality, and have none.
+                lock = self._by_id[id(thing)] = AccessLock()
+                end = weakref.finalize(thing, self._by_id.pop, id(thing), None)
+                end.atexit = False
+            return lock
 
 
 _LOCKS = _Locks()
@@ -151,10 +154,10 @@ def exclusive_access(thing):
 
 
 # Parameters that memory grows with, and what to do if it does not suffice.
-SIZES = "hidden_size", "n_layers", "batch_size", "bptt_steps"
+SIZES = "hidden_size", "n_layers", "embedding_dim", "batch_size", "bptt_steps"
 IN_TRAINING = (
-    "Lower batch_size, hidden_size or bptt_steps, or give shorter sequences, as a "
-    "SequenceWindower with fewer n_steps makes them."
+    "Lower {}, or give shorter sequences, as a SequenceWindower with fewer n_steps "
+    "makes them."
 )
 IN_PREDICTION = (
     "Give fewer or shorter sequences at a time, as a SequenceWindower with fewer "
@@ -198,7 +201,12 @@ def _explain(error, thing, method):
     """Raise a clear error where memory does not suffice."""
     values = vars(thing)
     sizes = {key: values[key] for key in SIZES if values.get(key) is not None}
-    advice = IN_TRAINING if method in ("fit", "partial_fit") else IN_PREDICTION
+    advice = IN_PREDICTION
+    if method in ("fit", "partial_fit"):
+        # bptt_steps may be lowered from None, which is all steps.
+        to_lower = [key for key in SIZES if key in sizes or key == "bptt_steps"]
+        to_lower = [key for key in to_lower if key in values]
+        advice = IN_TRAINING.format(" or ".join(to_lower))
     raise_explained(error, f"{type(thing).__name__}.{method}", sizes, advice)
 
 
@@ -210,7 +218,7 @@ def _guarded(method, access):
         with access(self):
             try:
                 return method(self, *args, **kwargs)
-            except (MemoryError, RuntimeError) as error:
+            except (MemoryError, RuntimeError, TypeError) as error:
                 _explain(error, self, method.__name__)
                 raise
 

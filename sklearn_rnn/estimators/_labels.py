@@ -40,8 +40,9 @@ class LabelCoder:
         unknown = np.setdiff1d(found, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y has labels that fit did not see, {unknown[:5].tolist()}. Give all "
-                "classes in the first call of partial_fit."
+                f"y has labels that fit did not see, {unknown[:5].tolist()}. Leave "
+                "them out, fit again on samples of all classes, or give all classes in "
+                "the first call of partial_fit."
             )
         return np.searchsorted(self.classes_, labels)
 

@@ -29,6 +29,7 @@ class PortableState:
         if "net_" in state:
             net = state.pop("net_")
             del state["module_"]
+            self._check_loadable(net.module_)
             state["_saved_net"] = {
                 "weights": to_numpy(net.module_.state_dict()),
                 "requires_grad": {
@@ -40,6 +41,23 @@ class PortableState:
                 "optimizer_class": type(net.optimizer_).__name__,
             }
         return state
+
+    def _check_loadable(self, network):
+        """Check that a copy's network could take over the weights of this one."""
+        shapes, found = (
+            {name: tuple(weight.shape) for name, weight in n.state_dict().items()}
+            for n in (self._empty_network(), network)
+        )
+        changed = sorted(dict(shapes.items() ^ found.items()))
+        if changed:
+            first = changed[0]
+            raise ValueError(
+                f"{type(self).__name__} cannot be copied or pickled: its network was "
+                f"changed in {len(changed)} weights, such as {first!r}, of shape "
+                f"{found.get(first, 'none')} instead of {shapes.get(first, 'none')}. "
+                "Build the network by the parameters of the estimator, or save module_ "
+                "with torch.save."
+            )
 
     def _empty_network(self):
         """Return a network to load weights into."""

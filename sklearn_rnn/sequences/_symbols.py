@@ -250,6 +250,8 @@ def _check_all(rows, owner, name):
                 "as from .item() or .tolist()."
             )
     _check_numbers(rows, symbols, types, owner, name)
+    if any(issubclass(t, tuple) for t in types):
+        _check_tuples(rows, owner, name)
 
 
 def _check_hashable(rows, name):
@@ -314,6 +316,19 @@ def _check_numbers(rows, symbols, types, owner, name):
         _check_not_equal(rows, booleans, numeric - booleans, owner, name)
 
 
+def _check_tuples(rows, owner, name):
+    """Check that tuples hold no measurements; a few lengths of notes may be there."""
+    parts = [[part for s in row if isinstance(s, tuple) for part in s] for row in rows]
+    numbers = {p for row in parts for p in row if isinstance(p, NUMBERS)}
+    continuous = {number for number in numbers if not _is_discrete(number)}
+    if _come_once(parts, continuous):
+        raise InvalidSequenceError(
+            f"{name} holds tuples of continuous numbers, such as "
+            f"{next(iter(continuous))}, which are no symbols. "
+            f"{_advice_for_numbers(owner, name)}"
+        )
+
+
 def _come_once(rows, symbols):
     """Return whether there are many symbols of a kind, and most of them come once."""
     n_times = sum(symbol in symbols for row in rows for symbol in row)
@@ -333,7 +348,7 @@ def _check_not_equal(rows, booleans, numeric, owner, name):
 
 
 def check_learnable(rows, *, owner, name):
-    """Check symbols to be learned: neither padding nor measurements.
+    """Check symbols to be learned: they should come again, as measurements do not.
 
     Parameters
     ----------
@@ -342,17 +357,11 @@ def check_learnable(rows, *, owner, name):
     owner, name : str
         Who asks and what for, for the messages.
 
-    Raises
-    ------
-    InvalidSequenceError
-        If sequences seem to be filled up with -1 or -100 to one length.
-
     Warns
     -----
     TargetWarning
-        If they seem to be filled up with 0; if most numbers come once.
+        If most numbers come once.
     """
-    check_not_filled(rows, owner=owner, name=name)
     symbols = set().union(*rows)
     if all(isinstance(s, NUMBERS) for s in symbols) and _come_once(rows, symbols):
         warnings.warn(

@@ -8,6 +8,8 @@ import torch
 PHRASES = (
     *("can't allocate memory", "not enough memory", "out of memory"),
     *("_STATUS_ALLOC_FAILED", "Tried to allocate", "Invalid buffer size"),
+    # Sizes that no integer of the machine holds; the second in a TypeError.
+    *("Storage size calculation overflowed", "Overflow when unpacking"),
 )
 
 
@@ -22,7 +24,7 @@ def is_out_of_memory(error):
     Returns
     -------
     bool
-        True for a MemoryError, and for torch's RuntimeErrors of that kind.
+        True for a MemoryError, and for torch's errors of that kind.
 
     Examples
     --------
@@ -32,7 +34,8 @@ def is_out_of_memory(error):
     """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(p in str(error) for p in PHRASES)
+    of_torch = isinstance(error, (RuntimeError, TypeError))
+    return of_torch and any(phrase in str(error) for phrase in PHRASES)
 
 
 @contextmanager

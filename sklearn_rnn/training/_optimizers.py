@@ -91,6 +91,7 @@ STATE_OF_ELEMENTS = {
     *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer"),
     *("square_avg", "grad_avg", "acc_delta", "sum", "ax", "prev", "step_size"),
 }
+START_AGAIN = "Call net_.initialize_optimizer() to start the optimizer's state again."
 
 
 def check_optimizer_state(optimizer):
@@ -122,22 +123,40 @@ def check_optimizer_state(optimizer):
         for weight in group["params"]:
             beside = {"gradient": weight.grad, **optimizer.state.get(weight, {})}
             for name, value in beside.items():
-                if torch.is_tensor(value) and not _fits(name, value, weight, group):
+                if not _fits(name, value, weight, group):
                     raise ValueError(
                         f"the optimizer's {name} is of {_described(value)}, but the "
                         f"weight that it belongs to is of {_described(weight)}: "
                         "load_state_dict or a callback put there what is of other "
-                        "weights. Call net_.initialize_optimizer() to start the "
-                        "optimizer's state again."
+                        f"weights. {START_AGAIN}"
                     )
+            _check_complete(optimizer, optimizer.state.get(weight))
+
+
+def _check_complete(optimizer, state):
+    """Check that Adam's state, once begun, has all that its step reads."""
+    if not state or not isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW)):
+        return
+    missing = {"step", "exp_avg", "exp_avg_sq"} - state.keys()
+    if missing:
+        raise ValueError(
+            f"the optimizer's state has no {' and no '.join(sorted(missing))}: "
+            f"load_state_dict or a callback left it out. {START_AGAIN}"
+        )
 
 
 def _fits(name, value, weight, group):
-    """Return whether a tensor is what an optimizer may keep beside a weight."""
+    """Return whether a value is what an optimizer may keep beside a weight."""
+    if not torch.is_tensor(value):
+        is_of_elements = name in STATE_OF_ELEMENTS and name != "momentum_buffer"
+        return not is_of_elements and not (name == "step" and group.get("fused"))
     if name == "step":
         return value.numel() == 1
     if value.is_sparse or name not in STATE_OF_ELEMENTS | {"gradient"}:
         return True
+    size = value.numel() * value.element_size()
+    if value.untyped_storage().nbytes() < size and 0 not in value.stride():
+        return False  # its memory was given back
     if (value.shape, value.dtype, value.device) != (
         weight.shape,
         weight.dtype,
@@ -150,5 +169,7 @@ def _fits(name, value, weight, group):
 
 
 def _described(tensor):
+    if not torch.is_tensor(tensor):
+        return f"type {type(tensor).__name__}"
     layout = "" if tensor.is_contiguous() else ", not contiguous"
     return f"shape {tuple(tensor.shape)} ({tensor.dtype}, {tensor.device}{layout})"

@@ -310,3 +310,51 @@ def test_an_optimizer_class_may_have_betas_that_are_tensors(kernel):
 
     model = RNNRegressor(kernel=kernel, optimizer=Tensors, **SMALL).fit(X, Y)
     assert np.isfinite(model.loss_curve_).all()
+
+
+def emptied(value):
+    value = torch.zeros_like(value)
+    value.untyped_storage().resize_(0)
+    return value
+
+
+INCOMPLETE = {
+    "nothing": lambda values: values.pop("exp_avg"),
+    "None": lambda values: values.update(exp_avg=None),
+    "an array": lambda values: values.update(exp_avg=values["exp_avg"].numpy()),
+    "no memory": lambda values: values.update(exp_avg=emptied(values["exp_avg"])),
+}
+
+
+@pytest.mark.parametrize("change", INCOMPLETE.values(), ids=INCOMPLETE)
+def test_a_state_that_lacks_a_value_is_refused(kernel, change):
+    model = RNNRegressor(kernel=kernel, **SMALL).fit(X, Y)
+    for values in model.net_.optimizer_.state.values():
+        change(values)
+    with pytest.raises(ValueError, match=r"exp_avg.*Call net_.initialize_optimizer"):
+        model.partial_fit(X, Y)
+    model.net_.initialize_optimizer()
+    assert np.isfinite(model.partial_fit(X, Y).loss_curve_).all()
+
+
+def test_an_optimizer_may_keep_none_where_it_has_no_momentum(kernel):
+    class Plain(torch.optim.SGD):
+        def __init__(self, params, lr):
+            super().__init__(params, lr)
+
+    model = RNNRegressor(kernel=kernel, optimizer=Plain, **SMALL).fit(X, Y)
+    assert np.isfinite(model.partial_fit(X, Y).loss_curve_).all()
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, pickle.dumps], ids=["deepcopy", "pickle"]
+)
+def test_a_network_that_no_copy_could_load_is_not_pickled(case, copied):
+    model, data = case
+    model.fit(*data)
+    head = model.module_.head
+    model.module_.head = torch.nn.Linear(head.weight.shape[1] + 1, 1)
+    with pytest.raises(ValueError, match=r"cannot be copied or pickled.*'head\."):
+        copied(model)
+    model.module_.head = head
+    copied(model)

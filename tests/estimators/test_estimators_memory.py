@@ -63,8 +63,12 @@ def test_fit_says_how_large_the_batch_was_and_what_to_lower(case, error):
     message = str(caught.value)
     assert type(caught.value) is MemoryError
     assert type(caught.value.__cause__) is type(error)
-    for words in ("hidden_size=4", "batch_size=10", "Lower batch_size", "bptt_steps"):
+    for words in ("hidden_size=4", "batch_size=10", "Lower hidden_size or n_layers"):
         assert words in message
+    # Only what the estimator has can be lowered.
+    has = model.get_params()
+    assert (" or bptt_steps" in message) == ("bptt_steps" in has)
+    assert ("embedding_dim" in message) == (has.get("embedding_dim") is not None)
     assert f"{type(model).__name__}.fit" in message
     assert " sequences of " in message
 
@@ -91,6 +95,15 @@ def test_a_network_that_is_too_large_is_such_an_error_too():
     with pytest.raises(MemoryError, match="hidden_size=10000000") as caught:
         RNNRegressor(hidden_size=10**7, kernel="torch").fit(X, Y)
     assert "RNNRegressor.fit" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [10**12, 10**18, 10**20])
+def test_sizes_that_no_integer_holds_are_such_errors_too(size):
+    with pytest.raises(MemoryError, match=f"hidden_size={size}"):
+        RNNRegressor(hidden_size=size).fit(X, Y)
+    tokens = [[1, 2], [3, 1, 2]]
+    with pytest.raises(MemoryError, match=f"embedding_dim={size}.*or embedding_dim or"):
+        RNNClassifier(embedding_dim=size).fit(tokens, [0, 1])
 
 
 def test_a_live_predictor_says_what_to_do():

@@ -154,7 +154,7 @@ def test_an_error_in_a_callback_is_not_hidden_by_the_progress_bar():
             raise RuntimeError("mine")
 
     with pytest.raises(RuntimeError, match="mine"):
-        RNNRegressor(**QUICK, verbose=1, callbacks=[Broken()]).fit(X, Y)
+        RNNRegressor(**QUICK, verbose=1, callbacks=[Broken("train_loss")]).fit(X, Y)
 
 
 def test_stop_training_at_the_very_end_stays_inside():

@@ -298,3 +298,26 @@ def test_one_live_predictor_takes_one_call_at_a_time():
     first = [np.allclose(part, expected[:, :6]) for part in found]
     assert sorted(first) == [False, True]
     assert np.allclose(found[first.index(False)], expected[:, 6:])
+
+
+class Equal(RNNRegressor):
+    """An estimator without a hash, equal to every other one."""
+
+    def __eq__(self, other):
+        return True
+
+
+def test_estimators_that_define_equality_have_locks_of_their_own():
+    other = Equal(hidden_size=4, max_epochs=1).fit(X, Y)
+    found = []
+
+    class PredictElsewhere(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            thread = threading.Thread(
+                target=lambda: found.append(other.predict(X)), daemon=True
+            )
+            thread.start()
+            thread.join(WAIT)
+
+    Equal(hidden_size=4, max_epochs=1, callbacks=[PredictElsewhere()]).fit(X, Y)
+    assert len(found) == 1

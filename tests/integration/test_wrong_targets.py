@@ -103,8 +103,30 @@ def test_continuous_numbers_are_refused_after_fit_too():
             ask(NUMBERS)
 
 
+def test_tuples_of_measurements_are_no_symbols():
+    y = [[(value, "mm") for value in row] for row in NUMBERS.tolist()]
+    for model in writers():
+        with pytest.raises(InvalidSequenceError, match="y holds tuples of continuous"):
+            model.fit(FRAMES, y)
+    with pytest.raises(InvalidSequenceError, match="X holds tuples of continuous"):
+        RNNGenerator(**QUICK).fit(y)
+
+
+def test_tuples_with_a_few_lengths_are_read_though_each_comes_once():
+    notes = [(pitch, [0.25, 0.5, 1.5][pitch % 3]) for pitch in range(60, 100)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        RNNGenerator(**QUICK).fit([notes[:20], notes[20:]])
+
+
 def test_numbers_that_are_symbols_are_read():
-    for y in ([[1.0, 2.0], [2.0, 1.0]], [[True, False]] * 2, [[Fraction(1, 3), 1]] * 2):
+    notes = [(60, 0.5), (62, 0.25)]  # pitch and length
+    for y in (
+        [[1.0, 2.0], [2.0, 1.0]],
+        [[True, False]] * 2,
+        [[Fraction(1, 3), 1]] * 2,
+        [notes, notes],
+    ):
         model = RNNSeq2Seq(**QUICK).fit(FRAMES[:2], y)
         assert set(model.target_symbols_) == set(y[0])
     tensors = [torch.tensor([1, 2]), torch.tensor([2])]
@@ -233,8 +255,16 @@ def test_symbols_filled_up_are_refused(value):
 
 
 def test_symbols_filled_up_with_zeros_are_warned_of():
-    with pytest.warns(TargetWarning, match="filled up to one length with 0"):
-        RNNSeq2Seq(**QUICK).fit(FRAMES, padded(0, LABELS + 1))
+    symbols = padded(0, LABELS + 1)
+    for fit in (
+        lambda: RNNSeq2Seq(**QUICK).fit(FRAMES, symbols),
+        lambda: RNNSeq2Seq(**QUICK).fit(symbols.tolist(), LABELS),
+        lambda: RNNTranscriber(**QUICK).fit(np.repeat(FRAMES, 2, axis=1), symbols),
+        lambda: RNNGenerator(**QUICK).fit(symbols),
+    ):
+        with pytest.warns(TargetWarning, match="up to one length with 0") as caught:
+            fit()
+        assert len(caught) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         RNNSeq2Seq(**QUICK).fit(FRAMES, LABELS)
@@ -528,3 +558,16 @@ def test_a_missing_label_is_named_whatever_its_type():
             y = np.array([others, others, missing], dtype=object)
             with pytest.raises(ValueError, match=r"y\[2\] is missing"):
                 RNNClassifier(**QUICK).fit(FRAMES[:3], y)
+
+
+def test_labels_that_fit_did_not_see_may_be_left_out_of_validation():
+    labels = np.arange(N) % 2
+    validation = np.where(np.arange(N) == 0, 2, labels)
+    for known in (np.ones(N, bool), validation < 2):
+        model = RNNClassifier(**QUICK)
+        data = {"X_val": FRAMES[known], "y_val": validation[known]}
+        if known.all():
+            with pytest.raises(ValueError, match=r"did not see, \[2\]. Leave them out"):
+                model.fit(FRAMES, labels, **data)
+        else:
+            model.fit(FRAMES, labels, **data)
