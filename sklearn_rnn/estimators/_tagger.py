@@ -529,6 +529,7 @@ list of arrays or SequenceArray
     # What BaseRNN asks.
 
     _per_step = True
+    _predicts_labels = True
     _pooling = None
 
     def _check_together(self, continuing):

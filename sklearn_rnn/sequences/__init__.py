@@ -25,7 +25,9 @@ from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
 from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
+    Extents,
     StepValues,
+    check_no_padding,
     check_step_targets,
     flat_rows,
     is_missing,
@@ -60,6 +62,7 @@ __all__ = [
     "BEGIN",
     "COUNT",
     "END",
+    "Extents",
     "LARGEST_INPUT",
     "PADDING",
     "REPLACEMENT",
@@ -75,6 +78,7 @@ __all__ = [
     "check_columns",
     "check_features",
     "check_learnable",
+    "check_no_padding",
     "check_not_filled",
     "check_range",
     "check_sequences",
