@@ -36,7 +36,6 @@ from sklearn_rnn.sequences._symbols import (
     SymbolRows,
     are_ids,
     check_learnable,
-    check_not_filled,
     check_symbols,
 )
 from sklearn_rnn.sequences._target_arrays import reading_targets
@@ -79,7 +78,6 @@ __all__ = [
     "check_features",
     "check_learnable",
     "check_no_padding",
-    "check_not_filled",
     "check_range",
     "check_sequences",
     "check_step_targets",

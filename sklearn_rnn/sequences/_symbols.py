@@ -347,7 +347,7 @@ def check_learnable(rows, *, owner, name):
     TargetWarning
         If they seem to be filled up with 0; if most numbers come once.
     """
-    check_not_filled(rows, owner=owner, name=name)
+    _check_not_filled(rows, owner, name)
     symbols = set().union(*rows)
     if all(isinstance(s, NUMBERS) for s in symbols) and _come_once(rows, symbols):
         warnings.warn(
@@ -363,33 +363,17 @@ def _lower(sentence):
     return sentence[0].lower() + sentence[1:]
 
 
-def check_not_filled(rows, *, owner, name):
-    """Check that sequences are not filled up to one length with a number.
-
-    Parameters
-    ----------
-    rows : list of list
-        From `check_symbols`.
-    owner, name : str
-        Who asks and what for, for the messages.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If it is -1 or -100.
-
-    Warns
-    -----
-    TargetWarning
-        If it is 0.
-    """
+def _check_not_filled(rows, owner, name):
+    """Check that sequences are not filled up to one length with a number."""
     types = set().union(*(map(type, row) for row in rows))
     if not all(issubclass(t, NUMBERS) and t is not bool for t in types):
         return
     symbols = set().union(*rows)
     for fill in FILL_VALUES:
         others = symbols - {fill}
-        if fill not in symbols or not others or min(others) < (fill == 0):
+        if fill not in symbols or not others:
+            continue
+        if min(others) < 0:  # then -1 and 0 are numbers like others
             continue
         if fill == -100 and 100 not in others:
             _raise_filled(fill, owner, name)
