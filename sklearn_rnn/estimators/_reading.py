@@ -10,6 +10,7 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     check_features,
     check_no_padding,
+    check_no_words,
     check_step_targets,
     check_with_padding,
     convert_input,
@@ -115,6 +116,8 @@ class SampleReader:
         if reset:
             classes = about_y.get("classes")
             check_no_padding(steps, sequences, classes=classes, **about)
+            if classes is None:
+                check_no_words(y, owner=about["owner"])
             # Padding makes folds of one length and of several: all are lists then.
             alike = (steps.lengths == padded.shape[1]).all()
             self._y_from_array = steps.from_array and bool(alike)

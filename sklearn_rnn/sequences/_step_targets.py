@@ -204,6 +204,39 @@ def check_no_padding(
             return
 
 
+def check_no_words(y, *, owner):
+    """Warn of strings that look like one label per sequence, read as one per step.
+
+    Parameters
+    ----------
+    y : object
+        As given to fit.
+    owner : str
+        Who asks, for the message.
+
+    Warns
+    -----
+    TargetWarning
+        If they do.
+    """
+    texts = _texts(y)
+    if texts is None or len(texts) == 1:
+        return
+    words = {"".join(text) for text in texts}
+    # Labels of steps are few, and sequences of them many. Of names of classes a few
+    # recur, and each has several characters.
+    n_characters = len(set().union(*words))
+    if len({len(text) for text in texts}) == 1 and len(words) < n_characters:
+        warnings.warn(
+            f"y holds strings of one length, such as {''.join(texts[0])!r}, and "
+            f"{owner} reads each character as the label of a step. If a string is the "
+            "label of a sequence, use RNNClassifier; if its characters are labels, "
+            "pass lists of labels, as in [list(text) for text in y].",
+            TargetWarning,
+            stacklevel=2,
+        )
+
+
 def flat_rows(starts, lengths):
     """List the rows of ranges, one range after the other.
 

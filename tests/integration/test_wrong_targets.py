@@ -341,6 +341,34 @@ def test_one_word_per_sequence_is_no_string_of_labels():
         RNNTagger(**QUICK).fit(FRAMES, ["cat", "dog"] * (N // 2))
 
 
+@pytest.mark.parametrize(
+    "words", [["cat", "dog", "cow"], ["up", "dn"] * 3, ["yes", "yes", "nop"]]
+)
+def test_one_word_per_sequence_that_fits_the_steps_is_warned_of(words):
+    X = FRAMES[: len(words), : len(words[0])]
+    for kind in (list, np.array, pd.Series):
+        with pytest.warns(TargetWarning, match="use RNNClassifier.*lists of labels"):
+            RNNTagger(**QUICK).fit(X, kind(words))
+    RNNTagger(**QUICK).fit(X, [list(word) for word in words])
+    classes = sorted(set("".join(words)))
+    RNNTagger(**QUICK).partial_fit(X, words, classes=classes)
+
+
+@pytest.mark.parametrize(
+    "strings",
+    [
+        ["OOO", "OOO", "BIO", "OBI", "OBO"],
+        ["aaa", "bbb"] * 3,
+        ["NVA", "ANV", "VNA"],
+        ["NVA"],
+        ["NVAD", "DAVNAV", "NV"],
+    ],
+)
+def test_strings_of_labels_are_not_warned_of(strings):
+    X = [x[: len(text)] for x, text in zip(FRAMES, strings, strict=False)]
+    RNNTagger(**QUICK).fit(X, strings)
+
+
 # Targets that no library can read, or that one would read as something else.
 
 
