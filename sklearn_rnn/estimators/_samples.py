@@ -156,25 +156,6 @@ def flat_weights(data):
     return None if weights is None else weights.double().cpu().numpy()
 
 
-def as_repetitions(weights):
-    """Turn weights into how often each sequence is there.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_sequences,), or None
-        None counts each as 1.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences,), or None
-        Whole weights as they are. Of others only proportions mean anything: their
-        mean is 1.
-    """
-    if weights is None or (weights % 1 == 0).all():
-        return weights
-    return weights / weights.mean()
-
-
 def has_validation(X_val, y_val):
     """Tell whether validation data were given, and refuse one without the other.
 
