@@ -199,7 +199,8 @@ None, default="cosine"
         ``largest_gradient_norm``), share of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``). All
         epochs of ``fit``, and of the calls of ``partial_fit`` since then the
-        last 1000; ``epoch`` is the number, which goes on.
+        last 1000; ``epoch`` continues to count after records
+        are dropped.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -346,8 +347,10 @@ list of arrays or SequenceArray
         y : array-like of shape (n_sequences,)
             Class labels, of any type that can be sorted.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence; zero is as if it were not there, 2 as if it
-            were there twice, in all that is counted but batches and epochs.
+            Weight of each sequence. An integer weight w has the effect of w copies
+            on losses, means, class weights and vocabularies; zero is as if the
+            sequence were not there. Batch sizes, epochs and
+            `validation_fraction` count each sequence once.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.

@@ -193,7 +193,8 @@ None, default="cosine"
         ``largest_gradient_norm``), share of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``). All
         epochs of ``fit``, and of the calls of ``partial_fit`` since then the
-        last 1000; ``epoch`` is the number, which goes on.
+        last 1000; ``epoch`` continues to count after records
+        are dropped.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -342,8 +343,10 @@ list of arrays or SequenceArray
             The label of every step, of any type that can be sorted; of a string
             each character is one.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence; zero is as if it were not there, 2 as if it
-            were there twice, in all that is counted but batches and epochs.
+            Weight of each sequence. An integer weight w has the effect of w copies
+            on losses, means, class weights and vocabularies; zero is as if the
+            sequence were not there. Batch sizes, epochs and
+            `validation_fraction` count each sequence once.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -362,6 +365,9 @@ list of arrays or SequenceArray
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+        ValueError
+            If y is not a label per step. If -100 among class codes stands only at the
+            ends of sequences, or -1 does where X is padded too: set `missing_label`.
 
         Warns
         -----
@@ -369,7 +375,9 @@ list of arrays or SequenceArray
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
         TargetWarning
-            If y holds -1 or -100 at ends of sequences alone, as padding does.
+            If y holds -1 or -100 only at the ends of sequences, as padding does, or
+            -100 among class codes; if strings of one length look like one label per
+            sequence.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -407,12 +415,13 @@ list of arrays or SequenceArray
         Raises
         ------
         ValueError
-            If a label is not one of the classes, or `early_stopping` is on.
+            If a label is not one of the classes, or `early_stopping` is on. In the
+            first call, as for `fit`, unless `classes` has -1 or -100.
 
         Warns
         -----
         TargetWarning
-            If y holds -1 or -100 at ends of sequences alone, as padding does.
+            In the first call, as for `fit`, unless `classes` has such labels.
         """
         classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
