@@ -17,8 +17,8 @@ from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import (
     LabelCoder,
     check_one_kind,
+    describe_one_label,
     log_softmax,
-    say_one_label,
 )
 from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged
@@ -26,8 +26,8 @@ from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import (
     SequencesLike,
     check_weights,
+    explain_target_errors,
     plain_arrays,
-    reading_targets,
 )
 
 
@@ -514,11 +514,11 @@ list of arrays or SequenceArray
         refuse_ragged(y, "use RNNTagger")
         check_one_kind(y)
         y = self._check_labels(y)
-        with reading_targets("one label per sequence"):
+        with explain_target_errors("one label per sequence"):
             try:
                 y = column_or_1d(y, warn=True)
             except ValueError as error:
-                raise ValueError(f"{error} {say_one_label(y)}") from error
+                raise ValueError(f"{error} {describe_one_label(y)}") from error
             y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
             check_classification_targets(y)
             labels = np.unique(y)

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn_rnn.sequences import (
     SequenceArray,
     check_weights,
+    explain_target_errors,
     flat_rows,
-    reading_targets,
 )
 
 
@@ -132,7 +132,7 @@ def read_weights(sample_weight, X):
         If one is negative or not finite, all are zero, or there are not as many as
         sequences.
     """
-    with reading_targets("one number per sequence", "sample_weight"):
+    with explain_target_errors("one number per sequence", "sample_weight"):
         weights = check_weights(sample_weight, X)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")

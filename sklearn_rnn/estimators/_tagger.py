@@ -19,9 +19,9 @@ from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import (
     SequencesLike,
     check_step_targets,
+    explain_target_errors,
     is_missing,
     is_one_hot,
-    reading_targets,
 )
 from sklearn_rnn.training import NO_CODE
 
@@ -555,15 +555,15 @@ list of arrays or SequenceArray
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.ndim != 1:
-            way_out = "Fit one model for each."
+            remedy = "Fit one model for each."
             if is_one_hot(labels):
-                way_out = (
+                remedy = (
                     "One-hot labels are one label each: pass Y.argmax(axis=-1), or of "
                     "a list [y.argmax(axis=-1) for y in Y]."
                 )
             raise ValueError(
                 f"y has {labels.shape[1]} labels per step, and {type(self).__name__} "
-                f"predicts one. {way_out}"
+                f"predicts one. {remedy}"
             )
         missing = is_missing(labels, self.missing_label)
         if missing.all():
@@ -589,7 +589,7 @@ list of arrays or SequenceArray
                 f"y holds continuous numbers, such as {fractions[0]}, which are no "
                 "labels; for numbers use RNNRegressor(return_sequences=True)."
             )
-        with reading_targets("one label per step"):
+        with explain_target_errors("one label per step"):
             check_classification_targets(found)
             distinct = np.unique(found)
         codes = np.full(len(labels), NO_CODE)

@@ -39,7 +39,7 @@ from sklearn_rnn.sequences._symbols import (
     check_learnable,
     check_symbols,
 )
-from sklearn_rnn.sequences._target_arrays import reading_targets
+from sklearn_rnn.sequences._target_arrays import explain_target_errors
 from sklearn_rnn.sequences._times import as_typed_index, holds_dates, to_index
 from sklearn_rnn.sequences._types import COUNT, SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
@@ -91,6 +91,7 @@ __all__ = [
     "convert_input",
     "counts_by_columns",
     "difference_type",
+    "explain_target_errors",
     "flat_rows",
     "holds_dates",
     "is_list_of_sequences",
@@ -101,7 +102,6 @@ __all__ = [
     "plain_arrays",
     "read_item",
     "read_rows",
-    "reading_targets",
     "sequences_of_ids",
     "to_index",
     "to_numbers",

@@ -11,7 +11,7 @@ from sklearn_rnn._exceptions import TargetWarning
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import plain_arrays
-from sklearn_rnn.sequences._target_arrays import reading_targets
+from sklearn_rnn.sequences._target_arrays import explain_target_errors
 
 # What others put where there is no target: torch's losses ignore -100.
 FILL_VALUES = (-100, -1)
@@ -398,7 +398,7 @@ def _read(y, owner):
     y = _plain(y, owner)
     if is_list_of_sequences(y):
         return _read_list(y)
-    with reading_targets("a target for every step"):
+    with explain_target_errors("a target for every step"):
         y = np.asarray(y)
     if y.ndim not in (2, 3):
         raise ValueError(
@@ -414,7 +414,7 @@ def _read(y, owner):
 def _read_list(y):
     arrays = []
     for i, one in enumerate(y):
-        with reading_targets("a target for every step", f"y[{i}]"):
+        with explain_target_errors("a target for every step", f"y[{i}]"):
             arrays.append(_as_array(one))
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):

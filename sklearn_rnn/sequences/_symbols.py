@@ -193,28 +193,28 @@ def _row(row, place, are_text, owner):
         )
     kind = "a string" if isinstance(row, str) else f"of type {type(row).__name__}"
     wanted = "strings, as the first one is" if are_text else "lists of symbols"
-    way_out = "Make all sequences of one kind: strings, or lists of hashable symbols."
+    remedy = "Make all sequences of one kind: strings, or lists of hashable symbols."
     name = place.partition("[")[0]
     if is_array(row):
         kind = f"an array of shape {tuple(row.shape)}"
-        way_out += _one_hot_advice(row, f"[x.argmax(axis=-1) for x in {name}]")
+        remedy += _one_hot_advice(row, f"[x.argmax(axis=-1) for x in {name}]")
     elif isinstance(row, (bytes, bytearray)):
-        way_out = f"Decode it, as in [x.decode() for x in {name}]."
+        remedy = f"Decode it, as in [x.decode() for x in {name}]."
     elif isinstance(row, NUMBERS):
         wanted = "strings or lists of symbols"
-        way_out = (
+        remedy = (
             f"If {name} is one sequence, pass [{name}]; if its items are values to be "
             f"read or written as text, pass [str(item) for item in {name}]. To predict "
             "one number per sequence use RNNRegressor."
         )
     elif not hasattr(row, "__len__"):
         wanted = "strings or lists of symbols"
-        way_out = (
+        remedy = (
             f"If {name} is one sequence, pass [{name}]; if its items are values to be "
             f"read or written as text, pass [str(item) for item in {name}]."
         )
     raise InvalidSequenceError(
-        f"{place} is {kind}, but {owner} takes {wanted}. {way_out}"
+        f"{place} is {kind}, but {owner} takes {wanted}. {remedy}"
     )
 
 
