@@ -17,8 +17,8 @@ from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._labels import (
     LabelCoder,
     check_one_kind,
+    describe_one_label,
     log_softmax,
-    say_one_label,
 )
 from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged
@@ -26,8 +26,8 @@ from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import (
     SequencesLike,
     check_weights,
+    explain_target_errors,
     plain_arrays,
-    reading_targets,
 )
 
 
@@ -199,7 +199,8 @@ None, default="cosine"
         ``largest_gradient_norm``), share of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``). All
         epochs of ``fit``, and of the calls of ``partial_fit`` since then the
-        last 1000; ``epoch`` is the number, which goes on.
+        last 1000; ``epoch`` continues to count after records
+        are dropped.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -346,8 +347,10 @@ list of arrays or SequenceArray
         y : array-like of shape (n_sequences,)
             Class labels, of any type that can be sorted.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence; zero is as if it were not there, 2 as if it
-            were there twice, in all that is counted but batches and epochs.
+            Weight of each sequence. An integer weight w has the effect of w copies
+            on losses, means, class weights and vocabularies; zero is as if the
+            sequence were not there. Batch sizes, epochs and
+            `validation_fraction` count each sequence once.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -511,11 +514,11 @@ list of arrays or SequenceArray
         refuse_ragged(y, "use RNNTagger")
         check_one_kind(y)
         y = self._check_labels(y)
-        with reading_targets("one label per sequence"):
+        with explain_target_errors("one label per sequence"):
             try:
                 y = column_or_1d(y, warn=True)
             except ValueError as error:
-                raise ValueError(f"{error} {say_one_label(y)}") from error
+                raise ValueError(f"{error} {describe_one_label(y)}") from error
             y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
             check_classification_targets(y)
             labels = np.unique(y)

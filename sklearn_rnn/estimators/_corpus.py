@@ -15,7 +15,6 @@ from sklearn_rnn.sequences import (
     Vocabulary,
     are_ids,
     check_learnable,
-    check_not_filled,
     check_sequences,
     check_symbols,
 )
@@ -48,7 +47,6 @@ def read_corpus(X, *, owner, min_count, max_symbols, weights=None):
     _refuse_one_table_of_bits(X, owner)
     rows, are_text = _check_symbols(X, owner, "X")
     if not are_text:
-        check_not_filled(rows, owner=owner, name="X")
         check_learnable(rows, owner=owner, name="X")
     elif len(rows) > 1:
         _refuse_single_characters(rows, owner)

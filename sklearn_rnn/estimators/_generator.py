@@ -333,8 +333,10 @@ None, default="cosine"
         y : None
             Not used.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence; zero is as if it were not there, 2 as if it
-            were there twice, in all that is counted but batches and epochs.
+            Weight of each sequence. An integer weight w has the effect of w copies
+            on losses, means, class weights and vocabularies; zero is as if the
+            sequence were not there. Batch sizes, epochs and
+            `validation_fraction` count each sequence once.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.

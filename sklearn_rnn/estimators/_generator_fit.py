@@ -9,7 +9,7 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_rnn.estimators._corpus import read_corpus
 from sklearn_rnn.estimators._priors import log_priors
-from sklearn_rnn.estimators._samples import as_repetitions, read_weights
+from sklearn_rnn.estimators._samples import read_weights
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import object_array
 from sklearn_rnn.estimators._trainer import Trainer
@@ -77,7 +77,7 @@ class GeneratorFit(Trainer):
                 owner=type(self).__name__,
                 min_count=self.min_count,
                 max_symbols=self.max_symbols,
-                weights=as_repetitions(weights),
+                weights=weights,
             )
             self._set_symbols()
         if weights is not None and (weights == weights[0]).all():

@@ -129,11 +129,11 @@ def check_one_kind(y):
         raise ValueError(f"{what}: make all labels of one type.")
 
 
-def say_one_label(y):
-    """Say what to do with targets that are not one label per sequence."""
+def describe_one_label(y):
+    """Return advice on targets that are not one label per sequence."""
     if is_one_hot(y):
-        way_out = "One-hot labels are one label each: pass Y.argmax(axis=-1)"
-        return way_out + (", or Y.idxmax(axis=1)." if hasattr(y, "idxmax") else ".")
+        remedy = "One-hot labels are one label each: pass Y.argmax(axis=-1)"
+        return remedy + (", or Y.idxmax(axis=1)." if hasattr(y, "idxmax") else ".")
     return (
         "A label per step is for RNNTagger; for several labels per sequence fit one "
         "model for each."

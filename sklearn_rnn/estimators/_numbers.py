@@ -13,10 +13,10 @@ from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
 from sklearn_rnn.sequences import (
     LARGEST_INPUT,
+    explain_target_errors,
     flat_rows,
     is_missing,
     plain_arrays,
-    reading_targets,
     to_numbers,
 )
 
@@ -32,10 +32,10 @@ class NumberCoder:
         y = plain_arrays(y, owner=type(self).__name__)
         refuse_ragged(y, "set return_sequences=True")
         wanted = "one number per sequence and output"
-        with reading_targets(wanted):
+        with explain_target_errors(wanted):
             values = np.asarray(y)
         self._check_are_numbers(values)
-        with reading_targets(wanted):
+        with explain_target_errors(wanted):
             y = check_array(
                 self._without_objects(y),
                 ensure_2d=False,
@@ -84,7 +84,7 @@ class NumberCoder:
 
     def _check_step_values(self, steps, *, reset):
         self._check_are_numbers(steps.values)
-        with reading_targets("numbers for each step"):
+        with explain_target_errors("numbers for each step"):
             values = np.where(is_missing(steps.values), np.nan, steps.values)
         if values.dtype == object:
 
@@ -93,7 +93,7 @@ class NumberCoder:
                 return "y[{}], step {}".format(*place) if place else "y"
 
             values = to_numbers(values, owner=type(self).__name__, place=name_place)
-        with reading_targets("numbers for each step"):
+        with explain_target_errors("numbers for each step"):
             values = values.astype(np.float64)
         infinite = np.isinf(values)
         if infinite.any():

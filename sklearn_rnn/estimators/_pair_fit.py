@@ -6,7 +6,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.estimators._samples import as_repetitions, has_validation, read_weights
+from sklearn_rnn.estimators._samples import has_validation, read_weights
 from sklearn_rnn.estimators._sources import learn_symbols, refuse_unequal
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import object_array
@@ -47,7 +47,7 @@ class PairFit(Trainer):
         with self._all_or_nothing():
             X, y, weights = self._with_weight(X, y, sample_weight)
             if not continuing:
-                self._learn_symbols(X, y, as_repetitions(weights))
+                self._learn_symbols(X, y, weights)
             pairs = self._read_pairs(X, y, weights, reset=not continuing)
             random_state = new_random_state(self.random_state)
             held_out = self._read_validation(X_val, y_val)
@@ -89,16 +89,16 @@ class PairFit(Trainer):
         rows = np.flatnonzero(weights)
         return _safe_indexing(X, rows), _safe_indexing(y, rows), weights[rows]
 
-    def _learn_symbols(self, X, y, repetitions):
+    def _learn_symbols(self, X, y, weights):
         """Find out what is read, and learn the symbols of what is written."""
         for name in ("n_features_in_", "feature_names_in_"):  # of a former fit
             self.__dict__.pop(name, None)
-        self._learn_source(X, repetitions)
+        self._learn_source(X, weights)
         self._target = learn_symbols(
             y,
             owner=type(self).__name__,
             name="y",
-            weights=repetitions,
+            weights=weights,
             **self._symbol_limits,
         )
 

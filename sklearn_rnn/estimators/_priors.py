@@ -2,23 +2,26 @@
 
 import numpy as np
 
-# Largest share of what never came. A count of its own, such as one half, would be
-# less of repeated data than of the same data with weights.
-UNSEEN_SHARE = 1e-3
+# Largest probability of a class that does not occur. A fixed count, such as one half,
+# would weigh less among repeated data than among the same data with weights.
+UNSEEN_PROBABILITY = 1e-3
 
 
 def log_priors(counts):
-    """Turn counts, or sums of weights, into log probabilities that are finite.
+    """Return finite log probabilities from counts, or sums of weights.
+
+    Classes that do not occur get half the smallest probability, at most 0.001; the
+    result is not renormalised.
 
     Parameters
     ----------
     counts : ndarray of shape (n, ...)
-        How often each of `n` things came, not all zero.
+        How often each of `n` classes occurs, not all zero.
 
     Returns
     -------
     ndarray of shape (n, ...)
-        Of what never came, that of half the rarest thing, or less.
+        Logarithms of the probabilities.
 
     Examples
     --------
@@ -27,6 +30,7 @@ def log_priors(counts):
     >>> np.exp(log_priors(np.array([3.0, 1.0, 0.0]))).round(4)
     array([0.75 , 0.25 , 0.001])
     """
-    shares = counts / counts.sum(axis=0)
-    rarest = np.where(shares > 0, shares, 1.0).min(axis=0)
-    return np.log(np.where(shares > 0, shares, np.minimum(rarest / 2, UNSEEN_SHARE)))
+    probabilities = counts / counts.sum(axis=0)
+    smallest = np.where(probabilities > 0, probabilities, 1.0).min(axis=0)
+    unseen = np.minimum(smallest / 2, UNSEEN_PROBABILITY)
+    return np.log(np.where(probabilities > 0, probabilities, unseen))

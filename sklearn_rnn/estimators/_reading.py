@@ -9,6 +9,8 @@ from sklearn_rnn.estimators._samples import Samples, has_validation, read_weight
 from sklearn_rnn.sequences import (
     SequenceArray,
     check_features,
+    check_no_padding,
+    check_no_words,
     check_step_targets,
     check_with_padding,
     convert_input,
@@ -21,13 +23,14 @@ class SampleReader:
     """Reads X, y and weights into samples, and splits off validation.
 
     The estimator that it is part of says whether every step has a target
-    (``_per_step``), whether a target may be missing all the same
-    (``_ignores_missing``), which quantiles its network predicts (``_levels``), and
-    how targets are read (``_check_y``, or for those of steps, all in a row,
-    ``_check_step_values``).
+    (``_per_step``) and is a label (``_predicts_labels``), whether a target may be
+    missing all the same (``_ignores_missing``), which quantiles its network predicts
+    (``_levels``), and how targets are read (``_check_y``, or for those of steps, all in
+    a row, ``_check_step_values``).
     """
 
     _per_step = False
+    _predicts_labels = False
     _ignores_missing = False
     _levels = None
     _subtracts_last = False
@@ -118,15 +121,18 @@ class SampleReader:
 
     def _read_step_targets(self, y, sequences, padded, *, reset, **about_y):
         """Read a target for every step, in a container of its own."""
-        steps = check_step_targets(
-            y,
-            sequences,
-            padded,
-            owner=type(self).__name__,
-            missing_label=getattr(self, "missing_label", None),
-        )
+        about = {
+            "owner": type(self).__name__,
+            "missing_label": getattr(self, "missing_label", None),
+            "are_labels": self._predicts_labels,
+        }
+        steps = check_step_targets(y, sequences, padded, **about)
         values = self._check_step_values(steps, reset=reset, **about_y)
         if reset:
+            classes = about_y.get("classes")
+            check_no_padding(steps, sequences, classes=classes, **about)
+            if classes is None:
+                check_no_words(y, owner=about["owner"])
             # Padding makes folds of one length and of several: all are lists then.
             alike = (steps.lengths == padded.shape[1]).all()
             self._y_from_array = steps.from_array and bool(alike)

@@ -220,7 +220,8 @@ None, default="cosine"
         ``largest_gradient_norm``), share of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``). All
         epochs of ``fit``, and of the calls of ``partial_fit`` since then the
-        last 1000; ``epoch`` is the number, which goes on.
+        last 1000; ``epoch`` continues to count after records
+        are dropped.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -389,8 +390,10 @@ list of arrays or SequenceArray
             or (n_sequences, n_timesteps, n_outputs), or list of (length_i,)
             or (length_i, n_outputs) arrays; NaN where there is no target.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence; zero is as if it were not there, 2 as if it
-            were there twice, in all that is counted but batches and epochs.
+            Weight of each sequence. An integer weight w has the effect of w copies
+            on losses, means, class weights and vocabularies; zero is as if the
+            sequence were not there. Batch sizes, epochs and
+            `validation_fraction` count each sequence once.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -416,7 +419,7 @@ list of arrays or SequenceArray
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
         TargetWarning
-            If y holds -100 at ends of sequences alone, as padding does.
+            If y holds -1 or -100 only at the ends of sequences, as padding does.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 

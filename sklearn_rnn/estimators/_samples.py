@@ -7,8 +7,8 @@ import numpy as np
 from sklearn_rnn.sequences import (
     SequenceArray,
     check_weights,
+    explain_target_errors,
     flat_rows,
-    reading_targets,
 )
 
 
@@ -132,7 +132,7 @@ def read_weights(sample_weight, X):
         If one is negative or not finite, all are zero, or there are not as many as
         sequences.
     """
-    with reading_targets("one number per sequence", "sample_weight"):
+    with explain_target_errors("one number per sequence", "sample_weight"):
         weights = check_weights(sample_weight, X)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
@@ -154,25 +154,6 @@ def flat_weights(data):
     """
     weights = data.flat_targets()[1]
     return None if weights is None else weights.double().cpu().numpy()
-
-
-def as_repetitions(weights):
-    """Turn weights into how often each sequence is there.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_sequences,), or None
-        None counts each as 1.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences,), or None
-        Whole weights as they are. Of others only proportions mean anything: their
-        mean is 1.
-    """
-    if weights is None or (weights % 1 == 0).all():
-        return weights
-    return weights / weights.mean()
 
 
 def has_validation(X_val, y_val):

@@ -49,18 +49,18 @@ class Seq2SeqFit(PairFit):
     def _symbol_limits(self):
         return {"min_count": self.min_count, "max_symbols": self.max_symbols}
 
-    def _learn_symbols(self, X, y, repetitions):
+    def _learn_symbols(self, X, y, weights):
         self._remember("source", "min_count", "max_symbols")
-        super()._learn_symbols(X, y, repetitions)
+        super()._learn_symbols(X, y, weights)
         self.source_symbols_ = as_objects(self._source.vocabulary)
         self.target_symbols_ = as_objects(self._target.vocabulary)
 
-    def _learn_source(self, X, repetitions):
+    def _learn_source(self, X, weights):
         owner = type(self).__name__
         kind = kind_of_source(X) if self.source == "auto" else self.source
         if kind == "symbols":
             self._source = learn_symbols(
-                X, owner=owner, name="X", weights=repetitions, **self._symbol_limits
+                X, owner=owner, name="X", weights=weights, **self._symbol_limits
             )
         else:
             self._source = NumberSource(owner, kind)

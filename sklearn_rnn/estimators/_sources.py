@@ -15,7 +15,6 @@ from sklearn_rnn.sequences import (
     check_columns,
     check_features,
     check_learnable,
-    check_not_filled,
     check_sequences,
     check_symbols,
     convert_input,
@@ -91,8 +90,6 @@ class SymbolSource(NamedTuple):
         """Return the sequences as strings or lists of symbols."""
         rows, are_text = _symbols(X, self.owner, name)
         refuse_another_kind(are_text, self, name)
-        if not are_text:
-            check_not_filled(rows, owner=self.owner, name=name)
         return rows
 
     def read(self, X, estimator, *, name="X", reset=False):

@@ -24,9 +24,9 @@ from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import (
     SequencesLike,
     check_step_targets,
+    explain_target_errors,
     is_missing,
     is_one_hot,
-    reading_targets,
 )
 from sklearn_rnn.training import NO_CODE
 
@@ -198,7 +198,8 @@ None, default="cosine"
         ``largest_gradient_norm``), share of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``). All
         epochs of ``fit``, and of the calls of ``partial_fit`` since then the
-        last 1000; ``epoch`` is the number, which goes on.
+        last 1000; ``epoch`` continues to count after records
+        are dropped.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -347,8 +348,10 @@ list of arrays or SequenceArray
             The label of every step, of any type that can be sorted; of a string
             each character is one.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence; zero is as if it were not there, 2 as if it
-            were there twice, in all that is counted but batches and epochs.
+            Weight of each sequence. An integer weight w has the effect of w copies
+            on losses, means, class weights and vocabularies; zero is as if the
+            sequence were not there. Batch sizes, epochs and
+            `validation_fraction` count each sequence once.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -367,6 +370,9 @@ list of arrays or SequenceArray
         DivergenceError
             If the loss becomes NaN or infinite; the weights of the last
             finished epoch (with early stopping: the best) are kept.
+        ValueError
+            If y is not a label per step. If -100 among class codes stands only at the
+            ends of sequences, or -1 does where X is padded too: set `missing_label`.
 
         Warns
         -----
@@ -374,7 +380,9 @@ list of arrays or SequenceArray
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
         TargetWarning
-            If y holds -1 or -100 at ends of sequences alone, as padding does.
+            If y holds -1 or -100 only at the ends of sequences, as padding does, or
+            -100 among class codes; if strings of one length look like one label per
+            sequence.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -412,12 +420,13 @@ list of arrays or SequenceArray
         Raises
         ------
         ValueError
-            If a label is not one of the classes, or `early_stopping` is on.
+            If a label is not one of the classes, or `early_stopping` is on. In the
+            first call, as for `fit`, unless `classes` has -1 or -100.
 
         Warns
         -----
         TargetWarning
-            If y holds -1 or -100 at ends of sequences alone, as padding does.
+            In the first call, as for `fit`, unless `classes` has such labels.
         """
         classes = self._check_partial(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
@@ -534,6 +543,7 @@ list of arrays or SequenceArray
     # What BaseRNN asks.
 
     _per_step = True
+    _predicts_labels = True
     _pooling = None
 
     def _check_together(self, continuing):
@@ -550,15 +560,15 @@ list of arrays or SequenceArray
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.ndim != 1:
-            way_out = "Fit one model for each."
+            remedy = "Fit one model for each."
             if is_one_hot(labels):
-                way_out = (
+                remedy = (
                     "One-hot labels are one label each: pass Y.argmax(axis=-1), or of "
                     "a list [y.argmax(axis=-1) for y in Y]."
                 )
             raise ValueError(
                 f"y has {labels.shape[1]} labels per step, and {type(self).__name__} "
-                f"predicts one. {way_out}"
+                f"predicts one. {remedy}"
             )
         missing = is_missing(labels, self.missing_label)
         if missing.all():
@@ -588,7 +598,7 @@ list of arrays or SequenceArray
                 f"y holds continuous numbers, such as {fractions[0]}, which are no "
                 "labels; for numbers use RNNRegressor(return_sequences=True)."
             )
-        with reading_targets("one label per step"):
+        with explain_target_errors("one label per step"):
             check_classification_targets(found)
             distinct = np.unique(found)
         codes = np.full(len(labels), NO_CODE)

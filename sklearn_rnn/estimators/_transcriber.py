@@ -369,8 +369,10 @@ None, default="cosine"
         y : list of str or list of list
             What is said in each: strings or lists of symbols. One may be empty.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each sequence; zero is as if it were not there, 2 as if it
-            were there twice, in all that is counted but batches and epochs.
+            Weight of each sequence. An integer weight w has the effect of w copies
+            on losses, means, class weights and vocabularies; zero is as if the
+            sequence were not there. Batch sizes, epochs and
+            `validation_fraction` count each sequence once.
         X_val : like X, default=None
             Sequences to validate on after each epoch, instead of setting some
             of `X` aside.
@@ -509,7 +511,7 @@ None, default="cosine"
         y : like the y of fit
             What is said in each. Symbols that fit did not see count as errors.
         sample_weight : array-like of shape (n_sequences,), default=None
-            How much each sequence counts.
+            Weight of each sequence.
 
         Returns
         -------

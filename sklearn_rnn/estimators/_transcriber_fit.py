@@ -8,7 +8,6 @@ import torch
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._pair_fit import PairFit, as_objects
 from sklearn_rnn.estimators._priors import log_priors
-from sklearn_rnn.estimators._samples import as_repetitions
 from sklearn_rnn.estimators._sources import NumberSource
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import (
@@ -44,11 +43,11 @@ class TranscriberFit(PairFit):
 
     _build_network = staticmethod(build_network)
 
-    def _learn_source(self, X, repetitions):
+    def _learn_source(self, X, weights):
         self._source = NumberSource(type(self).__name__, "sequences")
 
-    def _learn_symbols(self, X, y, repetitions):
-        super()._learn_symbols(X, y, repetitions)
+    def _learn_symbols(self, X, y, weights):
+        super()._learn_symbols(X, y, weights)
         self.symbols_ = as_objects(self._target.vocabulary)
 
     def _classes(self, rows):
@@ -106,7 +105,7 @@ class TranscriberFit(PairFit):
     def _network(self, pairs, random_state, continuing):
         self._shortest_first = self.shortest_first and not continuing
         self._written = pairs.rows
-        self._written_times = as_repetitions(pairs.weights)
+        self._written_times = pairs.weights
         return super()._network(pairs, random_state, continuing)
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn.sequences import (
-    SequenceArray,
+    Extents,
     check_step_targets,
     check_with_padding,
     is_missing,
@@ -95,8 +95,8 @@ class StepScorer:
         lengths = np.array([len(one) for one in predictions])
         true = check_step_targets(
             y,
-            *_sequences(X, lengths),
-            owner="the scorer",
+            *_extents(X, lengths),
+            owner="make_step_scorer",
             missing_label=self.missing_label,
         ).values
         predicted = np.concatenate(list(predictions))
@@ -125,16 +125,13 @@ class StepScorer:
         return f"make_step_scorer({name})"
 
 
-def _sequences(X, lengths):
-    """Read X without padding and with it, if it is sequences of these lengths."""
+def _extents(X, lengths):
+    """Return where sequences of these lengths lie, without padding and with it."""
     try:
         sequences, padded = check_with_padding(X)
         if np.array_equal(sequences.lengths, lengths):
             return sequences, padded
     except (TypeError, ValueError):
         pass  # a table, say, of which a pipeline makes sequences
-    starts = np.cumsum(lengths) - lengths
-    # No two steps alike, or their targets could be taken for padding.
-    values = np.arange(lengths.sum(), dtype=np.float64)[:, np.newaxis]
-    steps = SequenceArray(values, starts, lengths)
-    return steps, steps
+    extents = Extents(np.cumsum(lengths) - lengths, lengths)
+    return extents, extents

@@ -43,7 +43,10 @@ from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
 from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
+    Extents,
     StepValues,
+    check_no_padding,
+    check_no_words,
     check_step_targets,
     flat_rows,
     is_missing,
@@ -52,10 +55,9 @@ from sklearn_rnn.sequences._symbols import (
     SymbolRows,
     are_ids,
     check_learnable,
-    check_not_filled,
     check_symbols,
 )
-from sklearn_rnn.sequences._target_arrays import reading_targets
+from sklearn_rnn.sequences._target_arrays import explain_target_errors
 from sklearn_rnn.sequences._times import (
     Times,
     as_typed_index,
@@ -88,6 +90,7 @@ __all__ = [
     "COUNT",
     "CalendarStep",
     "END",
+    "Extents",
     "FixedStep",
     "LARGEST_INPUT",
     "PADDING",
@@ -110,7 +113,8 @@ __all__ = [
     "check_features",
     "check_increasing",
     "check_learnable",
-    "check_not_filled",
+    "check_no_padding",
+    "check_no_words",
     "check_range",
     "check_sequences",
     "check_step_targets",
@@ -123,6 +127,7 @@ __all__ = [
     "counts_by_columns",
     "describe_step",
     "difference_type",
+    "explain_target_errors",
     "fill_call",
     "find_rule",
     "flat_rows",
@@ -141,7 +146,6 @@ __all__ = [
     "read_item",
     "read_rows",
     "read_times",
-    "reading_targets",
     "run_starts",
     "sequences_of_ids",
     "times_of_index",

@@ -134,12 +134,17 @@ def counts_by_columns(X):
 
 
 def _common_length(X):
-    """Return the one length of sequences written as lists, as by ``tolist()``."""
+    """Return the one length of sequences written as lists, as by ``tolist()``.
+
+    ``check_estimator`` fits on ``X.tolist()`` and predicts for the 2-D array X, so that
+    such a table must be read as fit read the lists. Not of length 1: a table of one
+    column is likelier one sequence than many of one step.
+    """
     if not isinstance(X, (list, tuple)):
         return None
     are_lists = all(isinstance(x, (list, tuple)) and np.ndim(x[0]) == 0 for x in X)
     lengths = {len(x) for x in X} if are_lists else ()
-    return lengths.pop() if len(lengths) == 1 else None
+    return lengths.pop() if len(lengths) == 1 and lengths != {1} else None
 
 
 def _check_not_one_sequence(estimator, X):

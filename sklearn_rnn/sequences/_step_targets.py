@@ -11,12 +11,23 @@ from sklearn_rnn._exceptions import TargetWarning, user_stacklevel
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import nested_columns, plain_arrays, unpack
-from sklearn_rnn.sequences._target_arrays import reading_targets
+from sklearn_rnn.sequences._target_arrays import explain_target_errors
 
 # What others put where there is no target: torch's losses ignore -100.
 FILL_VALUES = (-100, -1)
-# Steps with one and the same input that make padding of it.
-FEWEST_FILLED = 3
+
+
+class Extents(NamedTuple):
+    """Where each sequence begins among all steps, and how many steps it has.
+
+    Parameters
+    ----------
+    starts, lengths : ndarray of int of shape (n_sequences,)
+        First step, and number of steps.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
 
 
 class StepValues(NamedTuple):
@@ -48,7 +59,7 @@ class StepValues(NamedTuple):
 
 
 def check_step_targets(
-    y, sequences, padded, *, owner="the estimator", missing_label=None
+    y, sequences, padded, *, owner="the estimator", missing_label=None, are_labels=True
 ):
     """Read `y` as a target for every step of sequences.
 
@@ -59,14 +70,16 @@ def check_step_targets(
         n_outputs); list or 1-D object array of (length_i,) or (length_i,
         n_outputs) arrays, or of strings, one label per character. Where X had
         padding, `y` has any value there or is as short as the sequence is without it.
-    sequences : SequenceArray
+    sequences : SequenceArray or Extents
         The inputs, without padding.
-    padded : SequenceArray
+    padded : SequenceArray or Extents
         The inputs as they were given.
     owner : str, default="the estimator"
         Who asks, for the messages.
     missing_label : object, default=None
         What stands where there is no target, besides NaN and None.
+    are_labels : bool, default=True
+        Whether `owner` has a `missing_label`, for the messages.
 
     Returns
     -------
@@ -76,13 +89,7 @@ def check_step_targets(
     Raises
     ------
     ValueError
-        If `y` is not a target for every step of every sequence, or -1 or -100 seems
-        to stand where there is none.
-
-    Warns
-    -----
-    TargetWarning
-        If -1 stands at the ends of sequences alone.
+        If `y` is not a target for every step of every sequence.
 
     Examples
     --------
@@ -96,13 +103,13 @@ def check_step_targets(
         y = y.iloc[:, 0]
     texts = _texts(y)
     given = _read(y if texts is None else texts, owner)
-    if len(given.lengths) != len(sequences):
+    lengths = sequences.lengths
+    if len(given.lengths) != len(lengths):
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: X has "
-            f"{len(sequences)} sequences, y has {len(given.lengths)}. {owner} needs a "
+            f"{len(lengths)} sequences, y has {len(given.lengths)}. {owner} needs a "
             "target for every step of each."
         )
-    lengths = sequences.lengths
     as_padded = given.lengths == padded.lengths
     first = np.where(as_padded, sequences.starts - padded.starts, 0)
     fits = (
@@ -112,23 +119,125 @@ def check_step_targets(
     )
     if not fits.all():
         place = int(np.argmin(fits))
-        way_out = "A step without one is NaN, or has a missing label."
+        remedy = "A step without one is NaN, or has a missing label."
         if texts is not None:
-            way_out = (
+            remedy = (
                 "A string is read as one label per character. One label per sequence "
                 "is for RNNClassifier."
             )
         fill = _fill_behind(given, lengths, place)
         if fill is not None:
-            way_out = f"Behind them it has {fill} alone. {_say_missing(fill, owner)}"
+            remedy = (
+                f"After them it has {fill} alone. "
+                f"{_describe_missing(fill, owner, are_labels)}"
+            )
         raise ValueError(
             f"y[{place}] has {given.lengths[place]} steps, but X[{place}] has "
-            f"{padded.lengths[place]}: {owner} needs a target for every step. {way_out}"
+            f"{padded.lengths[place]}: {owner} needs a target for every step. {remedy}"
         )
     rows = flat_rows(given.starts + first, lengths)
-    found = StepValues(given.values[rows], lengths, given.from_array)
-    _check_not_filled(found, sequences, owner, missing_label)
-    return found
+    return StepValues(given.values[rows], lengths, given.from_array)
+
+
+def check_no_padding(
+    steps, sequences, *, owner, are_labels, missing_label=None, classes=None
+):
+    """Check that -1 or -100 does not stand where there is no target.
+
+    Only for a new fit: what comes after it has the classes that it learned.
+
+    Parameters
+    ----------
+    steps : StepValues
+        The targets.
+    sequences : SequenceArray
+        The inputs, without padding.
+    owner : str
+        Who asks, for the messages.
+    are_labels : bool
+        Whether targets are class labels, not numbers to be predicted.
+    missing_label : object, default=None
+        What stands where there is no target, besides NaN and None.
+    classes : ndarray, default=None
+        Labels that are known to be some.
+
+    Raises
+    ------
+    ValueError
+        Of labels, where it is certain.
+
+    Warns
+    -----
+    TargetWarning
+        Where it is likely.
+    """
+    values = _as_numbers(steps.values)
+    if values is None:
+        return
+    known = [] if classes is None else np.asarray(classes).tolist()
+    missing = is_missing(values, missing_label).reshape(len(values), -1).any(axis=1)
+    for fill in FILL_VALUES:
+        if missing_label == fill or fill in known:
+            continue
+        filled = (values == fill).reshape(len(values), -1).all(axis=1)
+        others = values[~filled & ~missing]
+        if not filled.any() or not others.size or (others == -fill).all():
+            continue  # -1 and 1 are labels
+        are_codes = bool((others >= 0).all() and (others % 1 == 0).all())
+        if are_labels and not are_codes:
+            continue
+        counts = _count_trailing(filled, steps)
+        at_ends = counts is not None
+        like_padding = at_ends and _fill_up(counts)
+        in_padding = like_padding and _are_padding(sequences, counts)
+        if are_labels and at_ends:
+            ignored = fill == -100 and not (others == 100).any()
+            if ignored or in_padding:
+                raise ValueError(_describe_padding(fill, owner, are_labels))
+        # Inside of sequences torch's losses ignore -100 as well, but not -1.
+        is_likely = fill == -100 if are_labels else in_padding
+        is_likely |= like_padding and (are_codes or fill == -100)
+        if is_likely:
+            where = "at ends of sequences alone" if at_ends else "among class codes"
+            warnings.warn(
+                _describe_padding(fill, owner, are_labels, where),
+                TargetWarning,
+                stacklevel=user_stacklevel(),
+            )
+            return
+
+
+def check_no_words(y, *, owner):
+    """Warn of strings that look like one label per sequence, read as one per step.
+
+    Parameters
+    ----------
+    y : object
+        As given to fit.
+    owner : str
+        Who asks, for the message.
+
+    Warns
+    -----
+    TargetWarning
+        If they do.
+    """
+    texts = _texts(y)
+    if texts is None or len(texts) == 1:
+        return
+    words = {"".join(text) for text in texts}
+    # Labels of steps are few, and sequences of them many. Of names of classes a few
+    # recur, and each has several characters.
+    n_characters = len(set().union(*words))
+    if len({len(text) for text in texts}) == 1 and len(words) < n_characters:
+        warnings.warn(
+            f"y holds strings of one length, such as {''.join(texts[0])!r}, and "
+            f"{owner} reads each character as the label of a step. If a string is the "
+            "label of a sequence, use RNNClassifier; if its characters are labels, "
+            "pass lists of labels, as in [list(text) for text in y].",
+            TargetWarning,
+            stacklevel=user_stacklevel(),
+        )
 
 
 def flat_rows(starts, lengths):
@@ -202,12 +311,22 @@ def _texts(y):
     return [np.array(list(text), dtype=str) for text in y]
 
 
-def _say_missing(fill, owner):
-    """Say how a step without a target is told."""
-    if owner == "RNNRegressor":
+def _describe_missing(fill, owner, are_labels):
+    """Describe how a step without a target is marked."""
+    if not are_labels:
         return "If that is no target, put NaN there."
-    name = "make_step_scorer" if owner == "the scorer" else owner
-    return f"If that is no target, say so: {name}(missing_label={fill})."
+    return f"If that is no target, set {owner}(missing_label={fill})."
+
+
+def _describe_padding(fill, owner, are_labels, where="at ends of sequences alone"):
+    """Describe targets that look like padding."""
+    remedy = ""
+    if are_labels:
+        remedy = " If it is a label, give it another value, such as a string."
+    return (
+        f"y holds {fill} {where}, as padding does, and {owner} takes it for a target. "
+        f"{_describe_missing(fill, owner, are_labels)}{remedy}"
+    )
 
 
 def _fill_behind(given, lengths, place):
@@ -218,43 +337,6 @@ def _fill_behind(given, lengths, place):
         return None
     fill = behind.flat[0]
     return fill if fill in FILL_VALUES and (behind == fill).all() else None
-
-
-def _check_not_filled(steps, sequences, owner, missing_label):
-    """Check that targets do not hold what others put where there is no target."""
-    values = _as_numbers(steps.values)
-    if values is None:
-        return
-    missing = is_missing(values, missing_label).reshape(len(values), -1).any(axis=1)
-    for fill in FILL_VALUES:
-        if missing_label == fill:
-            continue
-        here = (values == fill).reshape(len(values), -1).all(axis=1)
-        others = values[~here & ~missing]
-        if not here.any() or others.size == 0:
-            continue
-        are_codes = bool((others >= 0).all() and (others % 1 == 0).all())
-        if owner != "RNNRegressor" and (not are_codes or (others == -fill).all()):
-            continue  # -1 and 1 are labels
-        counts = _filled_ends(here, steps)
-        if fill == -100 and are_codes and not (others == 100).any():
-            told = "among class codes, as what torch's losses ignore"
-        elif counts is not None and _are_alike(sequences, here):
-            told = "at ends of sequences alone, where X is constant, as padding is"
-        elif counts is not None and _are_uneven(counts) and (are_codes or fill < -1):
-            warnings.warn(
-                f"y holds {fill} at ends of sequences alone, as padding is, and "
-                f"{owner} takes it for a target. {_say_missing(fill, owner)}",
-                TargetWarning,
-                stacklevel=user_stacklevel(),
-            )
-            continue
-        else:
-            continue
-        raise ValueError(
-            f"y holds {fill} {told}. {_say_missing(fill, owner)} If it is one, give it "
-            "another value."
-        )
 
 
 def _as_numbers(values):
@@ -270,29 +352,30 @@ def _as_numbers(values):
     return values if values.dtype.kind in "iuf" else None
 
 
-def _filled_ends(here, steps):
-    """Count the last steps of each sequence that are marked; None if others are."""
-    ends = steps.starts + steps.lengths - 1
-    places = np.arange(len(here))
-    last = np.maximum.reduceat(np.where(here, -1, places), steps.starts)
-    first = np.minimum.reduceat(np.where(here, len(here), places), steps.starts)
-    before = np.repeat(first, steps.lengths) > places
-    behind = np.repeat(last, steps.lengths) < places
-    if (here & ~before & ~behind).any():
-        return None
-    return np.minimum(ends - last, steps.lengths)
+def _count_trailing(filled, steps):
+    """Count the marked steps at each sequence's end; None if others are marked."""
+    others = np.where(filled, -1, np.arange(len(filled)))
+    last = np.maximum.reduceat(others, steps.starts)  # -1 if all are marked
+    counts = np.minimum(steps.starts + steps.lengths - 1 - last, steps.lengths)
+    return counts if counts.sum() == filled.sum() else None
 
 
-def _are_alike(sequences, here):
-    """Return whether marked steps of several sequences have the same inputs."""
-    rows = flat_rows(sequences.starts, sequences.lengths)[here]
-    inputs = sequences.read_rows(rows)
-    return len(rows) >= FEWEST_FILLED and bool((inputs == inputs[0]).all())
+def _fill_up(counts):
+    """Return whether ends differ as those of padding do, and not as a last label."""
+    return np.count_nonzero(counts) > 1 and counts.max() > 1 and np.ptp(counts) > 0
 
 
-def _are_uneven(counts):
-    """Return whether so many sequences end so differently that it is no label."""
-    return np.count_nonzero(counts) >= 5 and len(np.unique(counts)) >= 3
+def _are_padding(sequences, counts):
+    """Return whether as many last steps are padding in X: constant there alone."""
+    lengths = sequences.lengths
+    ends = sequences.starts + lengths
+    inputs = sequences.read_rows(flat_rows(ends - counts, counts))
+    before = sequences.read_rows((ends - counts - 1)[counts < lengths])
+    return bool(
+        (lengths == lengths[0]).all()
+        and (inputs == inputs[0]).all()
+        and (before != inputs[0]).any(axis=1).all()
+    )
 
 
 def _is_padded_array(given, lengths, missing_label):
@@ -318,7 +401,7 @@ def _read(y, owner):
     y = _plain(y, owner)
     if is_list_of_sequences(y):
         return _read_list(y)
-    with reading_targets("a target for every step"):
+    with explain_target_errors("a target for every step"):
         y = np.asarray(y)
     if y.ndim not in (2, 3):
         raise ValueError(
@@ -334,7 +417,7 @@ def _read(y, owner):
 def _read_list(y):
     arrays = []
     for i, one in enumerate(y):
-        with reading_targets("a target for every step", f"y[{i}]"):
+        with explain_target_errors("a target for every step", f"y[{i}]"):
             arrays.append(_as_array(one))
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):

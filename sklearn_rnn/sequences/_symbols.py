@@ -198,28 +198,28 @@ def _row(row, place, are_text, owner):
         )
     kind = "a string" if isinstance(row, str) else f"of type {type(row).__name__}"
     wanted = "strings, as the first one is" if are_text else "lists of symbols"
-    way_out = "Make all sequences of one kind: strings, or lists of hashable symbols."
+    remedy = "Make all sequences of one kind: strings, or lists of hashable symbols."
     name = place.partition("[")[0]
     if is_array(row):
         kind = f"an array of shape {tuple(row.shape)}"
-        way_out += _one_hot_advice(row, f"[x.argmax(axis=-1) for x in {name}]")
+        remedy += _one_hot_advice(row, f"[x.argmax(axis=-1) for x in {name}]")
     elif isinstance(row, (bytes, bytearray)):
-        way_out = f"Decode it, as in [x.decode() for x in {name}]."
+        remedy = f"Decode it, as in [x.decode() for x in {name}]."
     elif isinstance(row, NUMBERS):
         wanted = "strings or lists of symbols"
-        way_out = (
+        remedy = (
             f"If {name} is one sequence, pass [{name}]; if its items are values to be "
             f"read or written as text, pass [str(item) for item in {name}]. To predict "
             "one number per sequence use RNNRegressor."
         )
     elif not hasattr(row, "__len__"):
         wanted = "strings or lists of symbols"
-        way_out = (
+        remedy = (
             f"If {name} is one sequence, pass [{name}]; if its items are values to be "
             f"read or written as text, pass [str(item) for item in {name}]."
         )
     raise InvalidSequenceError(
-        f"{place} is {kind}, but {owner} takes {wanted}. {way_out}"
+        f"{place} is {kind}, but {owner} takes {wanted}. {remedy}"
     )
 
 
@@ -348,7 +348,7 @@ def _check_not_equal(rows, booleans, numeric, owner, name):
 
 
 def check_learnable(rows, *, owner, name):
-    """Check symbols to be learned: they should come again, as measurements do not.
+    """Check symbols to be learned: neither padding nor measurements.
 
     Parameters
     ----------
@@ -357,11 +357,17 @@ def check_learnable(rows, *, owner, name):
     owner, name : str
         Who asks and what for, for the messages.
 
+    Raises
+    ------
+    InvalidSequenceError
+        If sequences seem to be filled up with -1 or -100 to one length.
+
     Warns
     -----
     TargetWarning
-        If most numbers come once.
+        If they seem to be filled up with 0; if most numbers come once.
     """
+    _check_not_filled(rows, owner, name)
     symbols = set().union(*rows)
     if all(isinstance(s, NUMBERS) for s in symbols) and _come_once(rows, symbols):
         warnings.warn(
@@ -377,33 +383,17 @@ def _lower(sentence):
     return sentence[0].lower() + sentence[1:]
 
 
-def check_not_filled(rows, *, owner, name):
-    """Check that sequences are not filled up to one length with a number.
-
-    Parameters
-    ----------
-    rows : list of list
-        From `check_symbols`.
-    owner, name : str
-        Who asks and what for, for the messages.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If it is -1 or -100.
-
-    Warns
-    -----
-    TargetWarning
-        If it is 0.
-    """
+def _check_not_filled(rows, owner, name):
+    """Check that sequences are not filled up to one length with a number."""
     types = set().union(*(map(type, row) for row in rows))
     if not all(issubclass(t, NUMBERS) and t is not bool for t in types):
         return
     symbols = set().union(*rows)
     for fill in FILL_VALUES:
         others = symbols - {fill}
-        if fill not in symbols or not others or min(others) < (fill == 0):
+        if fill not in symbols or not others:
+            continue
+        if min(others) < 0:  # then -1 and 0 are numbers like others
             continue
         if fill == -100 and 100 not in others:
             _raise_filled(fill, owner, name)

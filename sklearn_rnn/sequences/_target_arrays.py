@@ -9,7 +9,7 @@ UNREADABLE = (TypeError, ValueError, RuntimeError, ArithmeticError)
 
 
 @contextmanager
-def reading_targets(wanted, name="y"):
+def explain_target_errors(wanted, name="y"):
     """Say what was to be read where a library fails to read targets.
 
     Parameters

@@ -63,7 +63,7 @@ class Vocabulary:
             Most symbols to keep; None keeps all.
         weights : ndarray of shape (n_rows,), default=None
             How often each sequence counts, above 0; 2 is as if it came twice.
-            For `min_count` a sequence is there at least once.
+            They do not matter for a `min_count` of 1, which keeps all symbols.
 
         Returns
         -------
@@ -71,11 +71,13 @@ class Vocabulary:
             Equally frequent symbols are in the order in which they come.
         """
         counts = _count_symbols(rows, weights)
-        often = counts
-        if weights is not None and (weights < 1).any():
-            often = _count_symbols(rows, np.maximum(weights, 1))
         counts.pop(Missing.SYMBOL, None)
-        kept = (s for s, _ in counts.most_common() if often[s] >= min_count)
+        # Rounded, for a sum of fractions such as 0.1 may be just below a whole number.
+        kept = (
+            symbol
+            for symbol, count in counts.most_common()
+            if min_count == 1 or round(count, 9) >= min_count
+        )
         return cls(islice(kept, max_symbols), n_specials)
 
     def _index(self):

@@ -318,3 +318,16 @@ def test_an_encoder_reads_frames_and_packed_sequences_of_numbers():
     for form in (pd.DataFrame(columns), pl.DataFrame(columns), packed):
         found = RNNSeq2Seq(**QUICK).fit(form, targets(kind, BLOCK)).predict(form)
         assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", [RNNRegressor, RNNClassifier])
+def test_lists_of_one_step_do_not_make_sequences_of_a_column(kind):
+    X, y = [[1.0], [2.0]] * 10, [0, 1] * 10
+    model = kind(hidden_size=2, max_epochs=1).fit(X, y)
+    x = np.arange(7.0)[:, np.newaxis]
+    with pytest.raises(InvalidSequenceError, match=r"one sequence: pass \[x\]"):
+        model.predict(x)
+    assert model.predict([x]).shape == (1,)
+    # As scikit-learn's own checks do with longer ones.
+    model.fit([[1.0, 2.0], [2.0, 1.0]] * 10, y)
+    assert model.predict(np.ones((7, 2))).shape == (7,)

@@ -359,3 +359,28 @@ def test_symbols_are_counted_with_their_weights():
     assert list(model.symbols_) == ["a", "c"]
     model = RNNGenerator(**options).fit(texts, sample_weight=[0.1, 0.2])
     assert set(model.symbols_) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("last, known", [(1.9, "a"), (2.0, "ab"), (2.5, "ab")])
+def test_fractions_among_weights_count_as_they_are(last, known):
+    texts, weights = ["aa", "aab", "aab"], [2, 2, last]
+    options = {"min_count": 4, "hidden_size": 2, "max_epochs": 1}
+    model = RNNGenerator(**options).fit(texts, sample_weight=weights)
+    assert list(model.symbols_) == list(known)
+    model = RNNSeq2Seq(**options).fit(texts, texts, sample_weight=weights)
+    assert list(model.source_symbols_) == list(model.target_symbols_) == list(known)
+    many = RNNGenerator(min_count=2, hidden_size=2, max_epochs=1)
+    many.fit(["ab"] * 20 + ["ac"], sample_weight=[0.1] * 21)
+    assert list(many.symbols_) == ["a", "b"]
+
+
+def test_n_grams_change_little_when_weights_do():
+    X, y = list(FRAMES), [text[:3] for text in TEXTS]
+    options = {"ngram_order": 2, "beam_width": 3, "max_epochs": 1, "random_state": 0}
+    scores = []
+    for last in (2.0, 2.0 + 1e-9):
+        weights = np.full(len(X), 2.0)
+        weights[-1] = last
+        model = RNNTranscriber(**options).fit(X, y, sample_weight=weights)
+        scores.append([s for best in model.predict_n_best(X, 2) for _, s in best])
+    np.testing.assert_allclose(*scores, rtol=1e-6)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
+from sklearn.model_selection import KFold, cross_val_score
 from torch.nn.utils.rnn import pack_sequence
 
 from sklearn_rnn import (
@@ -180,24 +181,18 @@ def padded(value, labels=LABELS):
 def test_labels_filled_up_for_torch_name_missing_label(X, value, kind):
     y = kind(padded(value))
     message = rf"RNNTagger\(missing_label={value}\)"
-    fitted = RNNTagger(**QUICK).fit(FRAMES, LABELS)
-    for ask in (
-        RNNTagger(**QUICK).fit,
-        RNNTagger(**QUICK).partial_fit,
-        fitted.score,
-        lambda X, y: RNNTagger(**QUICK).fit(FRAMES, LABELS, X_val=X, y_val=y),
-    ):
+    for ask in (RNNTagger(**QUICK).fit, RNNTagger(**QUICK).partial_fit):
         with pytest.raises(ValueError, match=message):
             ask(X, y)
-    with pytest.raises(ValueError, match=rf"make_step_scorer\(missing_label={value}\)"):
-        make_step_scorer(accuracy_score)(fitted, X, y)
+    classes = [value, 0, 1, 2]
+    RNNTagger(**QUICK).partial_fit(X, y, classes=classes)  # they are labels then
     model = RNNTagger(missing_label=value, **QUICK).fit(X, y)
     assert list(model.classes_) == [0, 1, 2]
 
 
 def test_labels_that_torch_ignores_inside_of_sequences_are_told():
     y = np.where(rng.random((N, T)) < 0.3, -100, LABELS)
-    with pytest.raises(ValueError, match=r"among class codes.*missing_label=-100"):
+    with pytest.warns(TargetWarning, match=r"among class codes.*missing_label=-100"):
         RNNTagger(**QUICK).fit(FRAMES, y)
 
 
@@ -219,10 +214,48 @@ def test_targets_longer_than_their_sequences_say_what_is_behind(value):
 def test_numbers_at_padded_steps_are_told(value):
     model = RNNRegressor(return_sequences=True, **QUICK)
     y = padded(value, FRAMES[:, :, 0])
-    with pytest.raises(ValueError, match="where X is constant.*put NaN there"):
-        model.fit(ZERO_PADDED, y)
-    with pytest.raises(ValueError, match="where X is constant.*put NaN there"):
-        model.fit(ZERO_PADDED, np.stack([y, y], axis=2))
+    for targets in (y, np.stack([y, y], axis=2)):
+        with pytest.warns(TargetWarning, match="at ends .*put NaN there") as told:
+            model.fit(ZERO_PADDED, targets)
+        assert len(told) == 1
+
+
+def test_numbers_to_predict_are_never_refused():
+    class Regressor(RNNRegressor):
+        pass
+
+    for kind in (RNNRegressor, Regressor):
+        model = kind(return_sequences=True, **QUICK)
+        X = np.where(np.arange(T) < LENGTHS[:, np.newaxis], 1.0, -1.0)
+        model.fit(X, np.sign(X))
+        rewards = np.zeros((N, T))
+        rewards[::2, -1] = -100  # a failure ends an episode
+        model.fit(FRAMES, rewards)
+        with pytest.warns(TargetWarning, match="put NaN there"):
+            model.fit(FRAMES, padded(-100, 0))
+
+
+def test_labels_that_only_some_sequences_end_in_are_labels():
+    y = np.resize([[0, 1, -1, 0, 1, -1], [1, -1, 0, 1, 0, 0]], (N, T))
+    model = RNNTagger(**QUICK).fit(FRAMES, y)
+    assert list(model.classes_) == [-1, 0, 1]
+    ends = np.array([[0, 1, 0, 0, -1, -1], [1, 0, 0, 1, 0, -1]])
+    X = np.where(ends[:, :, np.newaxis] < 0, 0.0, FRAMES[:2])
+    score = model.score(X, ends)
+    assert make_step_scorer(accuracy_score)(model, X, ends) == score
+    model.partial_fit(X, ends)
+    model.set_params(warm_start=True).fit(X, ends)
+    RNNTagger(**QUICK).fit(FRAMES, y, X_val=X, y_val=ends)
+    RNNTagger(**QUICK).partial_fit(X, ends, classes=[-1, 0, 1])
+
+
+def test_the_same_targets_are_accepted_whichever_rows_come_together():
+    X, y = FRAMES.copy(), LABELS.copy()
+    X[::3, -1], y[::3, -1] = 0, -1
+    y[1, 2] = -1  # in a single fold
+    RNNTagger(**QUICK).fit(X, y)
+    scores = cross_val_score(RNNTagger(**QUICK), X, y, cv=KFold(3))
+    assert np.isfinite(scores).all()
 
 
 def test_labels_below_zero_are_labels():
@@ -248,10 +281,21 @@ def test_symbols_filled_up_are_refused(value):
         with pytest.raises(InvalidSequenceError, match=f"y holds {value}, which seems"):
             model.fit(np.repeat(FRAMES, 2, axis=1), padded(value, LABELS + 1))
         model.fit(np.repeat(FRAMES, 2, axis=1), LABELS.tolist())
-        with pytest.raises(InvalidSequenceError, match=f"y holds {value}, which seems"):
-            model.score(np.repeat(FRAMES, 2, axis=1), padded(value, LABELS))
+        assert np.isfinite(model.score(np.repeat(FRAMES, 2, axis=1), padded(value)))
     with pytest.raises(InvalidSequenceError, match=f"X holds {value}, which seems"):
         RNNGenerator(**QUICK).fit(padded(value, LABELS + 1))
+
+
+def test_what_was_learned_is_read_wherever_it_stands():
+    X = [[1, -1, 2], [-1, 2, 1], [0, 1, 1], [1, 0, -1]] * 5
+    model = RNNSeq2Seq(source="symbols", **QUICK).fit(X, ["ab", "b", "a", "ba"] * 5)
+    assert -1 in model.source_symbols_
+    assert len(model.predict([[1, 0, -1], [1, -1, -1]])) == 2
+    model = RNNSeq2Seq(**QUICK).fit(FRAMES[: len(X)], X)
+    assert np.isfinite(model.score(FRAMES[:2], [[1, 0, -1], [1, -1, -1]]))
+    zeros = [[1, 0, 2], [0, 2, 1], [1, 1, 0]] * 5
+    model = RNNSeq2Seq(**QUICK).fit(zeros, zeros)
+    model.predict([[1, 2, 0], [1, 0, 0]])
 
 
 def test_symbols_filled_up_with_zeros_are_warned_of():
@@ -265,6 +309,13 @@ def test_symbols_filled_up_with_zeros_are_warned_of():
         with pytest.warns(TargetWarning, match="up to one length with 0") as caught:
             fit()
         assert len(caught) == 1
+    rows = padded(0, LABELS + 1)
+    for X, y in ((FRAMES, rows), (rows.tolist(), ["ab", "c"] * (N // 2))):
+        with pytest.warns(
+            TargetWarning, match="filled up to one length with 0"
+        ) as told:
+            RNNSeq2Seq(**QUICK).fit(X, y)
+        assert len(told) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         RNNSeq2Seq(**QUICK).fit(FRAMES, LABELS)
@@ -324,6 +375,34 @@ def test_a_string_of_labels_is_one_label_per_character(kind):
 def test_one_word_per_sequence_is_no_string_of_labels():
     with pytest.raises(ValueError, match="per sequence is for RNNClassifier"):
         RNNTagger(**QUICK).fit(FRAMES, ["cat", "dog"] * (N // 2))
+
+
+@pytest.mark.parametrize(
+    "words", [["cat", "dog", "cow"], ["up", "dn"] * 3, ["yes", "yes", "nop"]]
+)
+def test_one_word_per_sequence_that_fits_the_steps_is_warned_of(words):
+    X = FRAMES[: len(words), : len(words[0])]
+    for kind in (list, np.array, pd.Series):
+        with pytest.warns(TargetWarning, match="use RNNClassifier.*lists of labels"):
+            RNNTagger(**QUICK).fit(X, kind(words))
+    RNNTagger(**QUICK).fit(X, [list(word) for word in words])
+    classes = sorted(set("".join(words)))
+    RNNTagger(**QUICK).partial_fit(X, words, classes=classes)
+
+
+@pytest.mark.parametrize(
+    "strings",
+    [
+        ["OOO", "OOO", "BIO", "OBI", "OBO"],
+        ["aaa", "bbb"] * 3,
+        ["NVA", "ANV", "VNA"],
+        ["NVA"],
+        ["NVAD", "DAVNAV", "NV"],
+    ],
+)
+def test_strings_of_labels_are_not_warned_of(strings):
+    X = [x[: len(text)] for x, text in zip(FRAMES, strings, strict=False)]
+    RNNTagger(**QUICK).fit(X, strings)
 
 
 # Targets that no library can read, or that one would read as something else.
