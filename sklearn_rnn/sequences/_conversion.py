@@ -578,23 +578,24 @@ def _way_out(X, name):
     return f"Pass {name}.tolist()." if hasattr(X, "tolist") else ""
 
 
+def _asarray(X):
+    try:
+        return np.asarray(X)
+    except RuntimeError:  # of torch: tensors in a list that require gradients
+        return np.asarray(_without_gradients(X))
+
+
 def _without_gradients(X):
-    """Return nested lists with plain tensors instead of those that need gradients."""
-    torch = sys.modules.get("torch")
-    if torch is None or not isinstance(X, (list, tuple)) or not X:
-        return X
-    first = X[0]
-    if isinstance(first, torch.Tensor):
-        return [x.detach() if isinstance(x, torch.Tensor) else x for x in X]
-    if isinstance(first, (list, tuple)):
+    """Return nested lists of tensors as lists of those without gradients."""
+    if isinstance(X, (list, tuple)):
         return [_without_gradients(x) for x in X]
-    return X
+    return X.detach() if hasattr(X, "detach") else X
 
 
 def _as_array(X, owner, name, is_item=False):
     """Return an object of another library, or nested lists, as an array."""
     try:
-        return np.asarray(_without_gradients(X))
+        return _asarray(X)
     except MemoryError:
         raise
     except Exception as error:  # of whatever kind that library raises
