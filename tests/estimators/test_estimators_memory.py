@@ -97,7 +97,7 @@ def test_a_network_that_is_too_large_is_such_an_error_too():
     assert "RNNRegressor.fit" in str(caught.value)
 
 
-@pytest.mark.parametrize("size", [10**12, 10**18, 10**20])
+@pytest.mark.parametrize("size", [10**9, 2**31 - 1])
 def test_sizes_that_no_integer_holds_are_such_errors_too(size):
     with pytest.raises(MemoryError, match=f"hidden_size={size}"):
         RNNRegressor(hidden_size=size).fit(X, Y)
