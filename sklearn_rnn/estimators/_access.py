@@ -181,6 +181,30 @@ def shared(method):
     return _guarded(method, shared_access)
 
 
+def exclusive_with_estimator(method):
+    """Let a method of a predictor run while no other thread uses that predictor.
+
+    Parameters
+    ----------
+    method : callable
+        Of an object that has an ``estimator``, and predicts with it.
+
+    Returns
+    -------
+    callable
+        The same, serialised.
+    """
+    return _guarded(method, _access_with_estimator)
+
+
+@contextmanager
+def _access_with_estimator(predictor):
+    # The estimator's lock first, as a callback of its fit has it when it calls one of
+    # these methods: in the other order two threads could wait for each other.
+    with shared_access(predictor.estimator), exclusive_access(predictor):
+        yield
+
+
 def exclusive(method):
     """Let a method run while no other thread uses its object.
 

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._access import exclusive, shared_access
+from sklearn_rnn.estimators._access import exclusive_with_estimator
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.sequences import SequencesLike, convert_input, read_item
@@ -92,7 +92,7 @@ class StatefulPredictor:
         self.estimator = estimator
         self.reset()
 
-    @exclusive
+    @exclusive_with_estimator
     def reset(self) -> Self:
         """Forget everything: the next call starts new streams, of any number.
 
@@ -107,7 +107,7 @@ class StatefulPredictor:
         self._summary = None
         return self
 
-    @exclusive
+    @exclusive_with_estimator
     def __getstate__(self):
         # The network goes with the estimator, which knows how to save it.
         return {
@@ -123,7 +123,7 @@ class StatefulPredictor:
         device = self.estimator.net_.device
         self._state, self._summary = to_torch(kept["carried"], device)
 
-    @exclusive
+    @exclusive_with_estimator
     def predict(self, X: SequencesLike | ArrayLike) -> np.ndarray:
         """Hand over the newest steps, and predict.
 
@@ -148,11 +148,10 @@ class StatefulPredictor:
             If the number of streams is not that of the first call, or, in that
             call, an array of one column may be steps or streams.
         """
-        with shared_access(self.estimator):
-            return self.estimator._predictions(*self._advance(X))
+        return self.estimator._predictions(*self._advance(X))
 
     @available_if(_model_has("predict_proba"))
-    @exclusive
+    @exclusive_with_estimator
     def predict_proba(self, X: SequencesLike | ArrayLike) -> np.ndarray:
         """Hand over the newest steps, and predict probabilities.
 
@@ -166,11 +165,10 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict_proba`` returns.
         """
-        with shared_access(self.estimator):
-            return self.estimator._probabilities(*self._advance(X))
+        return self.estimator._probabilities(*self._advance(X))
 
     @available_if(_model_has("predict_log_proba"))
-    @exclusive
+    @exclusive_with_estimator
     def predict_log_proba(self, X: SequencesLike | ArrayLike) -> np.ndarray:
         """Hand over the newest steps, and predict logarithms of probabilities.
 
@@ -184,8 +182,7 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict_log_proba`` returns.
         """
-        with shared_access(self.estimator):
-            return self.estimator._log_probabilities(*self._advance(X))
+        return self.estimator._log_probabilities(*self._advance(X))
 
     def __repr__(self):
         return f"StatefulPredictor({self.estimator!r})"

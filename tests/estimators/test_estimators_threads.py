@@ -321,3 +321,31 @@ def test_estimators_that_define_equality_have_locks_of_their_own():
 
     Equal(hidden_size=4, max_epochs=1, callbacks=[PredictElsewhere()]).fit(X, Y)
     assert len(found) == 1
+
+
+def test_a_callback_may_reset_a_live_predictor_that_another_thread_uses():
+    model = RNNRegressor(hidden_size=4, max_epochs=1).fit(X, Y)
+    live = StatefulPredictor(model)
+    threads = []
+
+    class Reset(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            started = threading.Event()
+
+            def predict():
+                started.set()
+                live.predict(X)
+
+            threads.append(threading.Thread(target=predict, daemon=True))
+            threads[0].start()
+            started.wait(WAIT)
+            live.reset()
+
+    model.set_params(callbacks=[Reset()])
+    fit = threading.Thread(target=lambda: model.fit(X, Y), daemon=True)
+    fit.start()
+    fit.join(WAIT)
+    for thread in (fit, *threads):
+        thread.join(WAIT)
+        assert not thread.is_alive()
+    assert live.n_steps_.tolist() == [6] * 24
