@@ -76,6 +76,9 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
     def _learn_targets(self, samples):
         """Fit what turns targets into the network's targets."""
 
+    def _update_targets(self, samples):
+        """Fit again what targets until now did not tell."""
+
     @abstractmethod
     def _network_targets(self, samples):
         """Return the array that the loss compares outputs with.
@@ -183,6 +186,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             # The vocabulary is that of the first fit; later tokens are unknown.
             spec = self._spec(samples.sequences)
             self._refuse_another_network(spec, ignored=("n_tokens",))
+            self._update_targets(samples)
             return self.module_
         self.history_ = []
         one_batch = may_fit_one_batch and len(samples.y) <= self.batch_size

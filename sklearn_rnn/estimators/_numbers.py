@@ -153,11 +153,17 @@ class NumberCoder:
                 "target_feature needs numbers, but embedding_dim is set: X holds "
                 "tokens."
             )
-        self._targets = TargetTransform.fit(
+        self._targets = TargetTransform.fit(*self._targets_to_fit(samples))
+
+    def _update_targets(self, samples):
+        self._targets = self._targets.update(*self._targets_to_fit(samples))
+
+    def _targets_to_fit(self, samples):
+        return (
             samples.all_targets(),
             samples.target_weights(),
             self._last_values(samples.sequences),
-            slope_is_one=self._subtracts_last,
+            self._subtracts_last,
         )
 
     def _last_values(self, sequences):

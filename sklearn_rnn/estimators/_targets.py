@@ -1,6 +1,6 @@
 """What a regressor's network is asked to predict, and the way back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
@@ -26,11 +26,15 @@ class TargetTransform:
     ----------
     intercept, slope, scale : ndarray of shape (n_outputs,)
         In the units of the targets.
+    constant : ndarray of bool of shape (n_outputs,), default=None
+        Which outputs had a single value, which tells no scale. None in
+        transforms that were pickled by release 0.6.
     """
 
     intercept: np.ndarray
     slope: np.ndarray
     scale: np.ndarray
+    constant: np.ndarray | None = None
 
     @classmethod
     def fit(cls, y, weights=None, last=None, slope_is_one=False):
@@ -93,9 +97,37 @@ class TargetTransform:
         rounding = 100 * np.finfo(float).eps * np.abs(y).max(axis=0)
         perfect = scale <= rounding
         spread = np.sqrt(np.average((y - mean_y) ** 2, axis=0, weights=weights))
-        size = SCALE_OF_PERFECT * np.where(spread > rounding, spread, np.abs(mean_y))
+        constant = spread <= rounding
+        size = SCALE_OF_PERFECT * np.where(constant, np.abs(mean_y), spread)
         scale = np.where(perfect, np.where(size > 0, size, 1.0), scale)
-        return cls(unscaled.intercept, slope, scale)
+        return cls(unscaled.intercept, slope, scale, constant)
+
+    def update(self, y, weights=None, last=None, slope_is_one=False):
+        """Fit outputs that were constant until now again, with more targets.
+
+        Parameters
+        ----------
+        y, weights, last, slope_is_one
+            As for `fit`; the new targets.
+
+        Returns
+        -------
+        TargetTransform
+            Itself, where no output was constant.
+        """
+        if self.constant is None or not self.constant.any():
+            return self
+        if last is None:  # what was seen before counts as one target
+            y = np.vstack([y, np.where(self.constant, self.intercept, np.nan)])
+            if weights is not None:
+                weights = np.append(weights, weights.mean())
+            y[-1, ~self.constant] = y[0, ~self.constant]  # not used
+        new = self.fit(y, weights, last, slope_is_one)
+        chosen = {
+            name: np.where(self.constant, getattr(new, name), getattr(self, name))
+            for name in ("intercept", "slope", "scale", "constant")
+        }
+        return replace(self, **chosen)
 
     def baseline(self, last=None):
         """Compute the naive forecast.

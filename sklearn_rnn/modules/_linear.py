@@ -1,4 +1,4 @@
-"""A linear layer whose outputs are the same to the last bit in any company."""
+"""A linear layer whose outputs do not depend on the other rows of a batch, bitwise."""
 
 from torch import nn
 from torch.nn import functional as F

@@ -1,4 +1,4 @@
-"""Predictions of a sequence alone and in company: the same to the last bit."""
+"""Predictions do not depend on the other sequences of a call, bitwise."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def make_sequences(n_features, n=70, longest=40, seed=0):
     return [rng.normal(size=(length, n_features)) for length in lengths]
 
 
-def assert_the_same_in_any_company(predict, sequences):
+def assert_invariant_to_other_sequences(predict, sequences):
     expected = predict(sequences)
     for rows in companies(sequences):
         found = predict([sequences[i] for i in rows])
@@ -57,7 +57,9 @@ def assert_the_same_in_any_company(predict, sequences):
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_networks_outputs_are_the_same_in_any_company(dtype, kernel, pooling, stack):
+def test_a_networks_outputs_are_invariant_to_other_sequences(
+    dtype, kernel, pooling, stack
+):
     for seed, (n_features, hidden_size) in enumerate([(3, 16), *ODD_SIZES]):
         spec = NetworkSpec(
             **{"cell": ["gru", "lstm", "rnn"][seed % 3], "n_features": n_features},
@@ -74,12 +76,12 @@ def test_a_networks_outputs_are_the_same_in_any_company(dtype, kernel, pooling, 
                 return outputs
             return outputs.split(read.lengths.tolist())
 
-        assert_the_same_in_any_company(predict, make_sequences(n_features))
+        assert_invariant_to_other_sequences(predict, make_sequences(n_features))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("sizes", ODD_SIZES)
-def test_states_are_the_same_in_any_company(kernel, sizes):
+def test_states_are_invariant_to_other_sequences(kernel, sizes):
     spec = NetworkSpec("lstm", *sizes, n_outputs=1, n_layers=2, bidirectional=True)
     network = build_network(spec, torch.float32, torch.Generator().manual_seed(0))
     network.eval().use_kernel(kernel)
@@ -89,26 +91,28 @@ def test_states_are_the_same_in_any_company(kernel, sizes):
         found = step_outputs(network, read, "cpu", lambda h: h.transpose(0, 1))
         return found.split(read.lengths.tolist())
 
-    assert_the_same_in_any_company(states, make_sequences(sizes[0], longest=100))
+    assert_invariant_to_other_sequences(states, make_sequences(sizes[0], longest=100))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("n_units", [13, 30])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_predictions_of_estimators_are_the_same_in_any_company(dtype, n_units, kernel):
+def test_predictions_of_estimators_are_invariant_to_other_sequences(
+    dtype, n_units, kernel
+):
     X = make_sequences(5)
     options = {"hidden_size": n_units, "kernel": kernel, "dtype": dtype}
     options |= {"max_epochs": 1, "random_state": 0}
     means = [x.mean() for x in X]
     for pooling in ("mean", "attention"):
         model = RNNRegressor(pooling=pooling, **options).fit(X, means)
-        assert_the_same_in_any_company(model.predict, X)
+        assert_invariant_to_other_sequences(model.predict, X)
     model = RNNClassifier(bidirectional=True, **options).fit(X, np.greater(means, 0))
-    assert_the_same_in_any_company(model.predict_proba, X)
+    assert_invariant_to_other_sequences(model.predict_proba, X)
     model = RNNTagger(n_layers=2, residual=True, **options)
     model.fit(X, [x[:, 0] > 0 for x in X])
-    assert_the_same_in_any_company(model.predict_proba, X)
-    assert_the_same_in_any_company(model.hidden_states, X)
+    assert_invariant_to_other_sequences(model.predict_proba, X)
+    assert_invariant_to_other_sequences(model.hidden_states, X)
 
 
 def test_filled_up_units_and_features_change_nothing():
@@ -127,7 +131,7 @@ def test_filled_up_units_and_features_change_nothing():
 ROUNDING = {"float32": 1e-5, "float64": 1e-13}
 
 
-def assert_close_in_any_company(predict, sequences, tolerance):
+def assert_close_whatever_other_sequences(predict, sequences, tolerance):
     expected = predict(sequences)
     for rows in companies(sequences):
         found = predict([sequences[i] for i in rows])
@@ -145,7 +149,7 @@ def test_decoders_and_generators_are_the_same_to_rounding(dtype, kernel):
     options |= {"max_epochs": 1, "random_state": 0}
     tolerance = ROUNDING[dtype]
     model = RNNTranscriber(**options).fit(X, ["ab"] * len(X))
-    assert_close_in_any_company(model.posteriors, X, tolerance)
+    assert_close_whatever_other_sequences(model.posteriors, X, tolerance)
     model = RNNSeq2Seq(max_length=5, **options).fit(texts, texts)
 
     def scores(sequences):
@@ -153,6 +157,6 @@ def test_decoders_and_generators_are_the_same_to_rounding(dtype, kernel):
             [score for _, score in best] for best in model.predict_n_best(sequences, 3)
         ]
 
-    assert_close_in_any_company(scores, texts, tolerance)
+    assert_close_whatever_other_sequences(scores, texts, tolerance)
     model = RNNGenerator(**options).fit(texts)
-    assert_close_in_any_company(model.score_steps, texts, tolerance)
+    assert_close_whatever_other_sequences(model.score_steps, texts, tolerance)
