@@ -59,7 +59,7 @@ from sklearn_rnn.preprocessing import (
 )
 from sklearn_rnn.sequences import SequenceArray, join_windows, make_windows
 
-__version__ = "0.6.0"
+__version__ = "0.7.0.dev0"
 
 __all__ = [
     "AttentionDisplay",

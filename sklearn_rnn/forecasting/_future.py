@@ -69,7 +69,7 @@ def forecast(
         many as a window holds give the model its whole history; fewer do if
         they follow the table without a break that `make_forecast_frame` was
         given, and the model was fitted on the `X` that it made.
-    future : DataFrame, default=None
+    future : DataFrame or Index of times, default=None
         What is known in advance of the steps to come: a row a step (and
         series), with the times, the columns named ``known=`` in
         `make_forecast_frame`, and `group_by`. With ``freq="rows"`` it may
@@ -148,6 +148,8 @@ def forecast(
         time = found[0].time if time is None else time
         group_by = found[0].group_by if group_by is None else group_by
         freq = getattr(found[0], "freq_", None) if freq is None else freq
+    if isinstance(future, pd.Index):  # dates alone
+        future = pd.DataFrame(index=future)
     check_column_key(time, "time", newest)
     check_reserved(group_by, newest)
     task = Task(time, group_by, freq, read_outputs(model, target, horizon))

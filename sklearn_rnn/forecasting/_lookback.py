@@ -218,7 +218,8 @@ def _missing_rows(windower, n_steps, of_each):
         forced = " history='train' fills windows up with training rows all the same."
     return (
         "newest has no more, and no rows that the model keeps from fit lead up to them "
-        f"without a gap.{forced} Pass the last {n_steps} rows{of_each}."
+        f"without a gap.{forced} Pass the last {n_steps} rows{of_each}. (Rows without "
+        "a target are remembered if the X of make_forecast_frame is fitted unaltered.)"
     )
 
 

@@ -68,6 +68,7 @@ def check_features(estimator, X, sequences, *, reset):
         return
     if not (reset or on_columns):
         _check_not_steps(estimator, sequences)
+        _check_not_exchanged(estimator, X, sequences)
     seen = X if on_columns else _stand_in(sequences)
     check_columns(estimator, seen, reset=reset)
 
@@ -161,9 +162,9 @@ def _check_not_one_sequence(estimator, X):
             "sequences, pass the 3-D array X[:, :, np.newaxis]."
         )
     raise InvalidSequenceError(
-        f"X has 1 features a step, as a 2-D array of shape {X.shape}, but {name} is "
-        f"expecting {n_features} features as input, in a list or a 3-D array as in "
-        "fit. If x is one sequence: pass [x]."
+        "If x is one sequence: pass [x]. X is a 2-D array of shape "
+        f"{X.shape}, whose rows are sequences: X has 1 features, but {name} is "
+        f"expecting {n_features} features as input, in a list or a 3-D array as in fit."
     )
 
 
@@ -175,6 +176,20 @@ def _check_not_steps(estimator, sequences):
             f"X has 1 features a step, as {len(sequences)} sequences of {n_features} "
             f"steps, but {type(estimator).__name__} is expecting {n_features} features "
             "as input. If the items of X are the steps of one sequence: pass [X]."
+        )
+
+
+def _check_not_exchanged(estimator, X, sequences):
+    """Check that the steps are not as many as the features should be."""
+    n_features, n_timesteps = estimator.n_features_in_, sequences.common_length
+    if sequences.n_features != n_features == n_timesteps:
+        remedy = (
+            "X.transpose(0, 2, 1)" if getattr(X, "ndim", 0) == 3 else "[x.T for x in X]"
+        )
+        raise InvalidSequenceError(
+            f"X has {sequences.n_features} features, but {type(estimator).__name__} is "
+            f"expecting {n_features} features as input; it has {n_timesteps} steps. If "
+            f"its order is (n_sequences, n_features, n_timesteps), pass {remedy}."
         )
 
 

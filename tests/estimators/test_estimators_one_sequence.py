@@ -331,3 +331,12 @@ def test_lists_of_one_step_do_not_make_sequences_of_a_column(kind):
     # As scikit-learn's own checks do with longer ones.
     model.fit([[1.0, 2.0], [2.0, 1.0]] * 10, y)
     assert model.predict(np.ones((7, 2))).shape == (7,)
+
+
+def test_exchanged_axes_after_a_fit_are_told_with_the_remedy():
+    X = np.random.default_rng(0).normal(size=(10, 7, 2))
+    model = RNNRegressor(hidden_size=2, max_epochs=1).fit(X, np.arange(10.0))
+    with pytest.raises(InvalidSequenceError, match=r"pass X\.transpose\(0, 2, 1\)"):
+        model.predict(X.transpose(0, 2, 1))
+    with pytest.raises(InvalidSequenceError, match=r"pass \[x\.T for x in X\]"):
+        model.predict([X[0].T])

@@ -68,6 +68,7 @@ def test_what_is_to_come_is_dated_by_future():
     network = fitted(data[:-6])
     future = pd.DataFrame(index=DAYS[-9:])
     frame = forecast(network, data[:-6], future=future)
+    assert frame.equals(forecast(network, data[:-6], future=future.index))
     assert frame.index.tolist() == DAYS[-6:-3].tolist()
     plain = forecast(network, data[:-6])
     np.testing.assert_array_equal(frame["prediction"], plain["prediction"])
