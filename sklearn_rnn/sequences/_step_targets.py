@@ -169,8 +169,9 @@ def check_no_padding(
     Warns
     -----
     TargetWarning
-        Where it is likely.
+        Where it is likely; if X is padded with a number where y has no targets.
     """
+    _warn_of_padded_inputs(steps, sequences, owner, missing_label)
     values = _as_numbers(steps.values)
     if values is None:
         return
@@ -205,6 +206,21 @@ def check_no_padding(
                 stacklevel=user_stacklevel(),
             )
             return
+
+
+def _warn_of_padded_inputs(steps, sequences, owner, missing_label):
+    """Warn if X is padded with a number at the steps that have no target."""
+    missing = is_missing(steps.values, missing_label)
+    counts = _count_trailing(missing.reshape(len(missing), -1).all(axis=1), steps)
+    if counts is None or not _fill_up(counts) or not _are_padding(sequences, counts):
+        return
+    warnings.warn(
+        "X is constant at the last steps of sequences, which have no target, as in "
+        f"padding, and {owner} reads these steps as data. Pass lists without them, or "
+        "X with NaN there.",
+        TargetWarning,
+        stacklevel=user_stacklevel(),
+    )
 
 
 def check_no_words(y, *, owner):

@@ -186,7 +186,10 @@ def test_labels_filled_up_for_torch_name_missing_label(X, value, kind):
             ask(X, y)
     classes = [value, 0, 1, 2]
     RNNTagger(**QUICK).partial_fit(X, y, classes=classes)  # they are labels then
-    model = RNNTagger(missing_label=value, **QUICK).fit(X, y)
+    with warnings.catch_warnings():
+        if X is ZERO_PADDED:
+            warnings.filterwarnings("ignore", "X is constant", TargetWarning)
+        model = RNNTagger(missing_label=value, **QUICK).fit(X, y)
     assert list(model.classes_) == [0, 1, 2]
 
 
@@ -272,7 +275,9 @@ def test_labels_below_zero_are_labels():
     RNNRegressor(return_sequences=True, **QUICK).fit(FRAMES, signs - 99.0)
     # What is missing is no class code.
     y = np.where(INSIDE, LABELS, -9)
-    RNNTagger(missing_label=-9, **QUICK).fit(ZERO_PADDED, y)
+    with pytest.warns(TargetWarning, match="X is constant") as told:
+        RNNTagger(missing_label=-9, **QUICK).fit(ZERO_PADDED, y)
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("value", [-1, -100])
@@ -650,3 +655,14 @@ def test_labels_that_fit_did_not_see_may_be_left_out_of_validation():
                 model.fit(FRAMES, labels, **data)
         else:
             model.fit(FRAMES, labels, **data)
+
+
+def test_zeros_that_pad_the_inputs_of_padded_targets_are_told():
+    model = RNNTagger(missing_label=-100, **QUICK)
+    with pytest.warns(TargetWarning, match="reads these steps as data. Pass lists"):
+        model.fit(ZERO_PADDED, padded(-100))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nan_padded = np.where(INSIDE[:, :, np.newaxis], FRAMES, np.nan)
+        for X in (nan_padded, FRAMES, RAGGED):
+            model.fit(X, padded(-100))
