@@ -73,9 +73,17 @@ class LabelCoder:
     def _weigh_classes(self, codes, sample_weight=None):
         """Compute the weight of each class from `class_weight` and the codes."""
         if isinstance(self.class_weight, dict):
-            return compute_class_weight(
-                self.class_weight, classes=self.classes_, y=self.classes_[codes]
-            )
+            try:
+                return compute_class_weight(
+                    self.class_weight, classes=self.classes_, y=self.classes_[codes]
+                )
+            except ValueError as error:
+                classes = self.classes_.tolist()
+                unknown = [key for key in self.class_weight if key not in classes]
+                raise ValueError(
+                    f"class_weight names {unknown}, and the classes are {classes}: "
+                    "correct its keys."
+                ) from error
         counts = np.bincount(codes, sample_weight, len(self.classes_))
         # Classes that these samples do not show are not there to be balanced.
         there, weights = counts > 0, np.ones(len(counts))

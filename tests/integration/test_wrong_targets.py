@@ -666,3 +666,10 @@ def test_zeros_that_pad_the_inputs_of_padded_targets_are_told():
         nan_padded = np.where(INSIDE[:, :, np.newaxis], FRAMES, np.nan)
         for X in (nan_padded, FRAMES, RAGGED):
             model.fit(X, padded(-100))
+
+
+@pytest.mark.parametrize("model", [RNNClassifier, RNNTagger])
+def test_a_wrong_key_of_class_weight_is_named(model):
+    y = LABELS > 1 if model is RNNTagger else LABELS[:, 0] > 1
+    with pytest.raises(ValueError, match=r"class_weight names \['evnt'\], and the cl"):
+        model(class_weight={"evnt": 3}, **QUICK).fit(FRAMES, np.where(y, "event", "no"))
