@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import partial
 from numbers import Number
 from os import PathLike
 
@@ -243,7 +244,7 @@ def read_item(x, name, owner, place=None):
             f"{name} is a single value, and {_WANTED_ITEM}, for {owner}."
         )
     if place is None:
-        place = lambda index: _place_in(name, index)  # noqa: E731
+        place = partial(_place_in, name)
     return to_numbers(unmask(array), owner=owner, place=place)
 
 
