@@ -381,7 +381,13 @@ def unpack(X, *, owner="the estimator", name="X"):
     -------
     object
         `X` itself if it is of none of them.
+
+    Raises
+    ------
+    TypeError
+        If it is sparse.
     """
+    _check_dense(X, owner)
     for convert in (_from_torch, _from_polars, _from_arrow):
         converted = convert(X, owner, name)
         if converted is not None:
@@ -506,12 +512,16 @@ REFUSED = (
 )
 
 
-def _check_container(X, owner, name):
+def _check_dense(X, owner):
     if issparse(X) or (hasattr(X, "toarray") and hasattr(X, "nnz")):
         raise TypeError(
             f"Sparse data was passed to {owner}, but dense data is required. Use "
             "'.toarray()' to convert it to a dense NumPy array."
         )
+
+
+def _check_container(X, owner, name):
+    _check_dense(X, owner)
     if isinstance(X, (str, bytes, PathLike)):
         check_no_text(X, owner, name)
     if X is None or isinstance(X, REFUSED) or _is_view(X):

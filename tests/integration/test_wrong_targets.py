@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import KFold, cross_val_score
@@ -673,3 +674,17 @@ def test_a_wrong_key_of_class_weight_is_named(model):
     y = LABELS > 1 if model is RNNTagger else LABELS[:, 0] > 1
     with pytest.raises(ValueError, match=r"class_weight names \['evnt'\], and the cl"):
         model(class_weight={"evnt": 3}, **QUICK).fit(FRAMES, np.where(y, "event", "no"))
+
+
+@pytest.mark.parametrize("model", [RNNSeq2Seq, RNNTranscriber, RNNTagger, RNNGenerator])
+def test_sparse_data_are_refused_by_name(model):
+    data = csr_array(np.eye(N))
+    calls = [lambda: model(**QUICK).fit(data)]
+    if model is not RNNGenerator:
+        calls = [
+            lambda: model(**QUICK).fit(data, ["ab"] * N),
+            lambda: model(**QUICK).fit(FRAMES, data),
+        ]
+    for call in calls:
+        with pytest.raises(TypeError, match="Sparse data was passed.*toarray"):
+            call()
