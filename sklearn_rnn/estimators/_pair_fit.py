@@ -11,6 +11,7 @@ from sklearn_rnn.estimators._sources import learn_symbols, refuse_unequal
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import object_array
 from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.sequences import unpack
 from sklearn_rnn.training import (
     limit_threads,
     n_epochs_for,
@@ -83,6 +84,8 @@ class PairFit(Trainer):
             )
         if sample_weight is None:
             return X, y, None
+        owner = type(self).__name__
+        X, y = unpack(X, owner=owner), unpack(y, owner=owner, name="y")
         refuse_unequal(_num_samples(X), _num_samples(y))
         weights = read_weights(sample_weight, X)
         # A weight of zero means: as if it were not there, in the vocabulary, too.

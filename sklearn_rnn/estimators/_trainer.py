@@ -32,6 +32,8 @@ from sklearn_rnn.training import (
     try_scheduler,
 )
 
+# Beyond all real parameters that make sense; Python has integers that no float holds.
+LARGEST = 1e300
 # The callback that `lr_schedule` asked for, among the others.
 SCHEDULER = "lr_schedule"
 # Records that are kept of a stream of calls of partial_fit; of fit all are.
@@ -57,7 +59,7 @@ class Trainer(PortableState, BaseEstimator):
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "weight_drop": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), type],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, LARGEST, closed="neither")],
         "lr_schedule": [
             StrOptions({*SCHEDULES, "plateau"}),
             callable,
@@ -65,9 +67,9 @@ class Trainer(PortableState, BaseEstimator):
             torch.optim.lr_scheduler.LRScheduler,  # refused, with what to do
             None,
         ],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Interval(Real, 0, LARGEST, closed="left")],
+        "clip_norm": [Interval(Real, 0, LARGEST, closed="neither"), None],
+        "clip_value": [Interval(Real, 0, LARGEST, closed="neither"), None],
         "batch_size": [COUNT],
         "max_epochs": [
             COUNT,
@@ -77,7 +79,7 @@ class Trainer(PortableState, BaseEstimator):
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [COUNT],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, LARGEST, closed="left")],
         "warm_start": ["boolean"],
         "callbacks": [list, HasMethods("on_epoch_end"), None],
         "dtype": [StrOptions({"auto", *DTYPES})],

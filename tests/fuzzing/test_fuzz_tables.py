@@ -58,10 +58,10 @@ def assert_windows_hold_true_neighbours(windowing):
         return
     expected = table.window_lengths(params["n_steps"])
     np.testing.assert_array_equal(windows.lengths, expected)
-    assert_history_continues(table, params, at)
+    assert_history_continues(table, params, at, windower.freq_)
 
 
-def assert_history_continues(table, params, at):
+def assert_history_continues(table, params, at, freq):
     """A later part is windowed as it is within the whole."""
     if "group_by" in table.names or params["history"] != "auto" or params["missing"]:
         return
@@ -70,9 +70,13 @@ def assert_history_continues(table, params, at):
     with only_documented_warnings():
         windower.fit(table.frame.iloc[:n_train])
     assume(n_train >= 20 and n_train < len(table))
+    # A day of the week that a few rows miss by chance is taken for a day off.
+    assume(windower.freq_ == freq)
     windows, error = outcome(lambda: windower.transform(table.frame.iloc[n_train:]))
-    assert error is None, error
     expected = table.window_lengths(params["n_steps"])[n_train:]
+    if len(expected) > 1 and (np.diff(table.steps[n_train:]) > 1).all():
+        return  # no two rows are neighbours, which may be refused
+    assert error is None, error
     np.testing.assert_array_equal(windows.lengths, expected)
 
 

@@ -688,3 +688,10 @@ def test_sparse_data_are_refused_by_name(model):
     for call in calls:
         with pytest.raises(TypeError, match="Sparse data was passed.*toarray"):
             call()
+
+
+def test_sparse_tensors_are_refused_where_weights_select_from_them():
+    weights = np.arange(N) % 2
+    data = torch.eye(N).to_sparse()
+    with pytest.raises(TypeError, match="Sparse data was passed to RNNSeq2Seq"):
+        RNNSeq2Seq(**QUICK).fit(data, ["ab"] * N, sample_weight=weights)

@@ -102,7 +102,9 @@ def test_two_columns_of_one_name_are_an_error(transformer):
         transformer.fit(table, np.arange(4.0))
 
 
-@pytest.mark.parametrize("name", ["batch_size", "max_epochs", "hidden_size"])
+@pytest.mark.parametrize(
+    "name", ["batch_size", "max_epochs", "hidden_size", "weight_decay", "learning_rate"]
+)
 def test_counts_beyond_what_can_be_counted_are_an_error(name):
     model = RNNRegressor(**{name: 10**400})
     with pytest.raises(ValueError, match=f"The '{name}' parameter"):
