@@ -33,7 +33,7 @@ from sklearn_rnn.training import (
 )
 
 # Beyond all real parameters that make sense; Python has integers that no float holds.
-LARGEST = 1e300
+LARGEST = 1.7e308
 # The callback that `lr_schedule` asked for, among the others.
 SCHEDULER = "lr_schedule"
 # Records that are kept of a stream of calls of partial_fit; of fit all are.
@@ -59,7 +59,7 @@ class Trainer(PortableState, BaseEstimator):
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "weight_drop": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), type],
-        "learning_rate": [Interval(Real, 0, LARGEST, closed="neither")],
+        "learning_rate": [Interval(Real, 0, LARGEST, closed="right")],
         "lr_schedule": [
             StrOptions({*SCHEDULES, "plateau"}),
             callable,
@@ -67,9 +67,9 @@ class Trainer(PortableState, BaseEstimator):
             torch.optim.lr_scheduler.LRScheduler,  # refused, with what to do
             None,
         ],
-        "weight_decay": [Interval(Real, 0, LARGEST, closed="left")],
-        "clip_norm": [Interval(Real, 0, LARGEST, closed="neither"), None],
-        "clip_value": [Interval(Real, 0, LARGEST, closed="neither"), None],
+        "weight_decay": [Interval(Real, 0, LARGEST, closed="both")],
+        "clip_norm": [Interval(Real, 0, LARGEST, closed="right"), None],
+        "clip_value": [Interval(Real, 0, LARGEST, closed="right"), None],
         "batch_size": [COUNT],
         "max_epochs": [
             COUNT,
