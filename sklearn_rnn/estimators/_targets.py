@@ -118,10 +118,9 @@ class TargetTransform:
         if self.constant is None or not self.constant.any():
             return self
         if last is None:  # what was seen before counts as one target
-            y = np.vstack([y, np.where(self.constant, self.intercept, np.nan)])
+            y = np.vstack([y, self.intercept])
             if weights is not None:
                 weights = np.append(weights, weights.mean())
-            y[-1, ~self.constant] = y[0, ~self.constant]  # not used
         new = self.fit(y, weights, last, slope_is_one)
         chosen = {
             name: np.where(self.constant, getattr(new, name), getattr(self, name))
