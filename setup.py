@@ -9,7 +9,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-from setuptools import Command, setup
+from setuptools import Command, Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 
@@ -58,8 +58,8 @@ class BuildKernels(Command):
             if wish == "1":
                 raise
             self.warn(
-                f"{error}\nThe package is installed WITHOUT compiled kernels: it works, "
-                "and torch computes, several times more slowly for small networks."
+                f"{error}\nThe package is installed WITHOUT compiled kernels. It "
+                "works, and torch computes, more slowly for small networks."
             )
             return
         self.library = built.library
@@ -89,18 +89,26 @@ class BuildWithKernels(build):
     sub_commands = [*build.sub_commands, ("build_kernels", None)]
 
 
+class DistributionWithKernels(Distribution):
+    """A package that belongs to a platform once its library is there."""
+
+    def has_ext_modules(self):
+        """Return whether there is a library."""
+        return self.get_command_obj("build_kernels").library is not None
+
+
 class WheelOfPlatform(bdist_wheel):
-    """A wheel for one platform and every Python: the library knows nothing of Python."""
+    """A wheel for one platform and every Python, which the library knows nothing of."""
 
     def run(self):
         """Build first: only then is it known whether there is a library."""
         self.run_command("build")
-        self.root_is_pure = self._library() is None
+        self.root_is_pure = not self.distribution.has_ext_modules()
         super().run()
 
     def get_tag(self):
         """Return ``py3-none-<platform>``, or ``any`` without a library."""
-        if self._library() is None:
+        if not self.distribution.has_ext_modules():
             return "py3", "none", "any"
         self.root_is_pure = False
         platform = super().get_tag()[2]
@@ -108,14 +116,12 @@ class WheelOfPlatform(bdist_wheel):
             platform = platform.replace("universal2", os.uname().machine)
         return "py3", "none", platform
 
-    def _library(self):
-        return self.get_finalized_command("build_kernels").library
-
 
 setup(
+    distclass=DistributionWithKernels,
     cmdclass={
         "build": BuildWithKernels,
         "build_kernels": BuildKernels,
         "bdist_wheel": WheelOfPlatform,
-    }
+    },
 )

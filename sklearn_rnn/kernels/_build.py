@@ -250,7 +250,7 @@ def _locked(path):
 
 
 def _list_sources(sources):
-    paths = (path for path in Path(sources).iterdir() if path.suffix in (".cpp", ".hpp"))
+    paths = [*Path(sources).glob("*.cpp"), *Path(sources).glob("*.hpp")]
     return sorted(paths, key=lambda path: path.name)
 
 
@@ -313,19 +313,13 @@ def _read_architecture_flags():
 
 
 def _find_target(macros):
-    for macro, architecture in [
-        ("__x86_64__", "x86_64"),
-        ("__aarch64__", "aarch64"),
-        ("", "other"),
-    ]:
-        if not macro or macro in macros:
-            break
+    known = [name for name in INSTRUCTION_SETS if f"__{name}__" in macros]
     system = "linux"  # or another one with its linker
     if "__APPLE__" in macros:
         system = "macos"
     elif "_WIN32" in macros:
         system = "windows"
-    return Target(architecture, system)
+    return Target(known[0] if known else "other", system)
 
 
 def _compile_sets(compiler, target, workspace, sources):
@@ -373,7 +367,7 @@ def _run_all(commands):
     try:
         for command in commands:
             # Files, as a pipe that nobody reads would stop a compiler that says much.
-            output = tempfile.TemporaryFile()  # noqa: SIM115
+            output = tempfile.TemporaryFile()
             options = {"stdout": output, "stderr": output, "stdin": subprocess.DEVNULL}
             running.append((subprocess.Popen(command, **options), output))
         return [_finish(process, output) for process, output in running]

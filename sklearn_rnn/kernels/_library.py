@@ -20,7 +20,7 @@ from sklearn_rnn.kernels._build import (
 
 VARIABLE = "SKLEARN_RNN_INSTRUCTION_SET"
 HOW_TO_INSTALL = (
-    "Install a C++ compiler (g++, clang++, or: pip install ziglang) and then this "
+    "Install a C++ compiler (g++ or clang++, or by pip install ziglang), and then this "
     "package again. Until then torch computes."
 )
 
@@ -128,8 +128,8 @@ def set_instruction_set(name):
         raise ImportError(f"There are no compiled kernels. {library_error()}")
     if not found.set_instruction_set(name.encode()):
         raise ValueError(
-            f"The compiled kernels have no instruction set {name!r} that this processor "
-            f"can run. Choose one of: {', '.join(instruction_sets())}."
+            f"The compiled kernels have no instruction set {name!r} for this "
+            f"processor. Choose one of: {', '.join(instruction_sets())}."
         )
 
 
@@ -184,8 +184,11 @@ def _open():
             # Whoever has never compiled does without, and need not be told each time.
             text = f"{error}\n{HOW_TO_INSTALL}"
             return _Loaded(None, text, text if was_there else None)
-        except (BuildError, OSError) as error:
-            text = f"The kernels' sources have changed. {error}\nUntil then torch computes."
+        except BuildError as error:
+            text = f"{error}\nUntil they can be, torch computes."
+            return _Loaded(None, text, text)
+        except OSError as error:
+            text = f"No compiled kernels can be put into {FOLDER}: {error}."
             return _Loaded(None, text, text)
     elif not path.exists():
         return _Loaded(
