@@ -24,6 +24,7 @@ from sklearn_rnn._exceptions import (
     TargetWarning,
     WindowHistoryWarning,
 )
+from sklearn_rnn._show_versions import show_versions
 from sklearn_rnn.displays import (
     AttentionDisplay,
     ForecastDisplay,
@@ -101,4 +102,5 @@ __all__ = [
     "make_windows",
     "metrics",
     "score_forecasts",
+    "show_versions",
 ]

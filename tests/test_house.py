@@ -20,7 +20,7 @@ ROOT = Path(sklearn_rnn.__file__).parent
 # From the top down; a file imports only from lower floors or its own folder.
 FLOORS = [
     {"__init__"},
-    {"displays", "export"},
+    {"displays", "export", "_show_versions"},
     {"forecasting"},
     {"model_selection"},
     {"estimators"},
@@ -73,6 +73,7 @@ PUBLIC = [
     "make_windows",
     "metrics",
     "score_forecasts",
+    "show_versions",
 ]
 # numpydoc's checks that this project keeps. Left out: sections in which it has
 # nothing to say (SA01 See Also, ES01 Extended Summary), and those about style

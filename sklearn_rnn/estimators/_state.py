@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from sklearn_rnn.estimators._access import shared
-from sklearn_rnn.kernels import usable_kernel
+from sklearn_rnn.kernels import rename_kernel, usable_kernel
 from sklearn_rnn.modules import build_network
 from sklearn_rnn.training import check_optimizer_state, usable_device
 
@@ -66,7 +66,8 @@ class PortableState:
     def __setstate__(self, state):
         state = dict(state)
         saved = state.pop("_saved_net", None)
-        state.setdefault("kernel", "auto")  # pickles of version 0.5 have none
+        # Pickles of version 0.5 have none, those of 0.6 another name.
+        state["kernel"] = rename_kernel(state.get("kernel", "auto"))
         super().__setstate__(state)
         if saved is None:
             return

@@ -12,7 +12,7 @@ from skorch.callbacks import LRScheduler
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._state import DTYPES, PortableState
-from sklearn_rnn.kernels import CELLS, KERNELS, choose_kernel
+from sklearn_rnn.kernels import CELLS, KERNELS, choose_kernel, rename_kernel
 from sklearn_rnn.sequences import COUNT, check_range
 from sklearn_rnn.training import (
     OPTIMIZERS,
@@ -85,7 +85,7 @@ class Trainer(PortableState, BaseEstimator):
         "dtype": [StrOptions({"auto", *DTYPES})],
         "device": [str, torch.device],
         "n_threads": [COUNT, None],
-        "kernel": [StrOptions({"auto", *KERNELS})],
+        "kernel": [StrOptions({"auto", "numba", *KERNELS}, deprecated={"numba"})],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -211,7 +211,7 @@ class Trainer(PortableState, BaseEstimator):
         """Set ``kernel_``, and let `network` use it."""
         spec = self._network_spec
         self.kernel_ = choose_kernel(
-            kernel or self.kernel,
+            kernel or rename_kernel(self.kernel),
             spec.cell,
             spec.hidden_size,
             self._torch_dtype,

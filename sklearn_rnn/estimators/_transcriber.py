@@ -149,12 +149,12 @@ None, default="cosine"
         Threads inside one operation during fit and predict, when called from
         the main thread or a worker of joblib; None chooses by the size of the
         network, and one in a worker.
-    kernel : {"auto", "numba", "torch"}, default="auto"
-        What computes the recurrence on a CPU: loops compiled by Numba, which
-        comes with the extra "fast" (``pip install -e ".[fast]"``), or torch.
-        "auto" takes the loops where they are installed and the layers small
-        enough for them to be faster. The first fit with each cell and dtype
-        compiles for some seconds; the result is kept on disk.
+    kernel : {"auto", "compiled", "torch"}, default="auto"
+        What computes the recurrence on a CPU: the compiled kernels of this
+        package, or torch. "auto" takes the compiled ones where they were
+        installed (see `sklearn_rnn.show_versions`) and the layers are small
+        enough for them to be faster. "numba", their name up to version 0.6,
+        still works, with a warning.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -185,7 +185,7 @@ None, default="cosine"
         Validation score of that epoch.
     n_parameters_ : int
         Trained numbers in the network.
-    kernel_ : {"numba", "torch"}
+    kernel_ : {"compiled", "torch"}
         What computes the recurrence on this machine.
     history_ : list of dict
         One an epoch: losses, validation score, seconds (``dur``); mean and
@@ -300,7 +300,7 @@ None, default="cosine"
         dtype: Literal["float32", "float64", "mixed"] = "float32",
         device: str | torch.device = "cpu",
         n_threads: int | None = None,
-        kernel: Literal["auto", "numba", "torch"] = "auto",
+        kernel: Literal["auto", "compiled", "torch"] = "auto",
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:

@@ -1,9 +1,23 @@
 """The recurrence itself: one layer, one direction."""
 
 from sklearn_rnn.kernels._aligned import n_missing
-from sklearn_rnn.kernels._choice import KERNELS, choose_kernel, usable_kernel
+from sklearn_rnn.kernels._choice import (
+    KERNELS,
+    choose_kernel,
+    compiled_kernels_available,
+    rename_kernel,
+    usable_kernel,
+)
 from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
+from sklearn_rnn.kernels._library import (
+    instruction_set,
+    instruction_sets,
+    library,
+    library_compiler,
+    library_error,
+    set_instruction_set,
+)
 from sklearn_rnn.kernels._optional import loops, numba_is_installed
 from sklearn_rnn.kernels._plain import PlainLoops
 from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
@@ -13,13 +27,21 @@ __all__ = [
     "KERNELS",
     "PlainLoops",
     "choose_kernel",
+    "compiled_kernels_available",
     "deferred_interrupts",
     "import_whole",
+    "instruction_set",
+    "instruction_sets",
     "is_traced",
+    "library",
+    "library_compiler",
+    "library_error",
     "loops",
     "n_missing",
     "numba_is_installed",
     "recurrence",
+    "rename_kernel",
     "reverse_steps",
+    "set_instruction_set",
     "usable_kernel",
 ]

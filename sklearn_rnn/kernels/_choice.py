@@ -1,11 +1,15 @@
 """Which kernel computes a recurrence: by a table, never by timing."""
 
+import warnings
+
 import torch
 
+from sklearn_rnn._exceptions import user_stacklevel
+from sklearn_rnn.kernels._library import library, library_error
 from sklearn_rnn.kernels._optional import loops, numba_is_installed
 
-KERNELS = ("numba", "torch")
-# Most units of a layer and direction for which the compiled loops win, in training
+KERNELS = ("compiled", "torch")
+# Most units of a layer and direction for which the compiled kernels win, in training
 # and in predicting, with batches of 32 and 64 (tests/benchmarks/bench_kernels.py).
 # torch hands an LSTM in float32, and no other cell, to oneDNN as a whole.
 MOST_UNITS = {
@@ -16,12 +20,64 @@ MOST_UNITS = {
 }
 
 
+def compiled_kernels_available():
+    """Return whether the compiled kernels can compute.
+
+    Returns
+    -------
+    bool
+        Whether there is a library of them; `library_error` says why not.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.kernels import compiled_kernels_available, library
+    >>> compiled_kernels_available() <= (library() is not None)
+    True
+    """
+    return library() is not None and numba_is_installed()
+
+
+def rename_kernel(kernel):
+    """Return the present name of a kernel, and warn of a former one.
+
+    Parameters
+    ----------
+    kernel : str
+        The parameter of an estimator.
+
+    Returns
+    -------
+    str
+        "compiled" for "numba".
+
+    Warns
+    -----
+    FutureWarning
+        If it is a former name.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.kernels import rename_kernel
+    >>> rename_kernel("torch")
+    'torch'
+    """
+    if kernel != "numba":
+        return kernel
+    warnings.warn(
+        'kernel="numba" is now called kernel="compiled"; the former name will be '
+        "refused from version 0.8 on.",
+        FutureWarning,
+        stacklevel=user_stacklevel(),
+    )
+    return "compiled"
+
+
 def choose_kernel(kernel, cell, n_units, dtype, device):
     """Choose what computes the recurrence.
 
     Parameters
     ----------
-    kernel : {"auto", "numba", "torch"}
+    kernel : {"auto", "compiled", "torch"}
         What was asked for.
     cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The cell.
@@ -34,14 +90,14 @@ def choose_kernel(kernel, cell, n_units, dtype, device):
 
     Returns
     -------
-    {"numba", "torch"}
-        For "auto" the compiled loops where Numba is installed, the network is on
+    {"compiled", "torch"}
+        For "auto" the compiled kernels where they are available, the network is on
         the CPU, the precision is not mixed, and the table says that they are faster.
 
     Raises
     ------
     ImportError
-        If "numba" was asked for and is not installed.
+        If "compiled" was asked for and is not available.
     ValueError
         If it was asked for and the network is not on the CPU, or the precision is
         mixed.
@@ -55,35 +111,41 @@ def choose_kernel(kernel, cell, n_units, dtype, device):
     on_cpu = torch.device(device).type == "cpu"
     if kernel == "auto":
         at_most = MOST_UNITS[cell].get(dtype, 0)
-        wins = on_cpu and n_units <= at_most and numba_is_installed()
-        return "numba" if wins else "torch"
-    if kernel == "numba":
+        wins = on_cpu and n_units <= at_most and compiled_kernels_available()
+        return "compiled" if wins else "torch"
+    if kernel == "compiled":
         if dtype == "mixed":
             raise ValueError(
-                'kernel="numba" computes in one precision, and dtype="mixed" asks for '
-                'two. Set kernel="auto" or dtype="float32".'
+                'kernel="compiled" computes in one precision, and dtype="mixed" asks '
+                'for two. Set kernel="auto" or dtype="float32".'
             )
         if not on_cpu:
             raise ValueError(
-                f'kernel="numba" computes on the CPU, and device={str(device)!r} is '
+                f'kernel="compiled" computes on the CPU, and device={str(device)!r} is '
                 'another. Set kernel="auto" or device="cpu".'
+            )
+        if library() is None:
+            raise ImportError(
+                'kernel="compiled" was asked for, but there are no compiled kernels. '
+                'Set kernel="auto" or kernel="torch". The reason: '
+                f"{library_error()}"
             )
         loops("_compiled")
     return kernel
 
 
 def usable_kernel(kernel):
-    """Return what was asked for on another machine, or what can be had here.
+    """Return the kernel that was chosen on another machine, or "auto".
 
     Parameters
     ----------
-    kernel : {"auto", "numba", "torch"}
+    kernel : {"auto", "compiled", "torch"}
         What was asked for.
 
     Returns
     -------
-    {"auto", "numba", "torch"}
-        "auto" instead of compiled loops that are not here.
+    {"auto", "compiled", "torch"}
+        "auto" instead of compiled kernels that are not available.
 
     Examples
     --------
@@ -91,6 +153,6 @@ def usable_kernel(kernel):
     >>> usable_kernel("torch")
     'torch'
     """
-    if kernel == "numba" and not numba_is_installed():
+    if kernel == "compiled" and not compiled_kernels_available():
         return "auto"
     return kernel

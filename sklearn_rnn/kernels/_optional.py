@@ -39,7 +39,7 @@ def loops(name):
     """
     if not numba_is_installed():
         raise missing_package(
-            'kernel="numba"', "numba", "fast", ' Or set kernel="torch".'
+            'kernel="compiled"', "numba", "fast", ' Or set kernel="torch".'
         )
     with deferred_interrupts():
         [module, numba_targets] = import_whole(

@@ -50,7 +50,7 @@ def recurrence(
         Steps of each sequence; None when all have T.
     reverse : bool, default=False
         Whether to read each sequence from its own last step to its first.
-    kernel : {"torch", "numba"}, default="torch"
+    kernel : {"torch", "compiled"}, default="torch"
         What computes it: torch, or compiled loops, which are faster for small
         networks. They have first derivatives alone; torch computes in other precisions
         than float32 and float64, and on other devices than the CPU.
@@ -73,7 +73,7 @@ def recurrence(
     (tensor([0.0000, 0.7616]), tensor([0.7616]))
     """
     # What loops compute, tracing takes for a constant.
-    by_loops = kernel == "numba" and not is_traced(x)
+    by_loops = kernel == "compiled" and not is_traced(x)
     if by_loops and x.dtype in ONE and x.device.type == "cpu":
         return _by_loops(cell, x, weights, state, lengths, reverse)
     if state is None:

@@ -38,7 +38,7 @@ class RecurrentCore(nn.Module):
 
     Attributes
     ----------
-    kernel : {"torch", "numba"}
+    kernel : {"torch", "compiled"}
         What computes the recurrence; torch unless set.
     rnn : torch.nn.RNN, torch.nn.LSTM or torch.nn.GRU
         Holds the weights; its ``state_dict()`` loads into torch's own class

@@ -84,7 +84,7 @@ class WholeNetwork(nn.Module):
 
         Parameters
         ----------
-        kernel : {"torch", "numba"}
+        kernel : {"torch", "compiled"}
             As ``sklearn_rnn.kernels.recurrence`` takes it.
         """
         for module in self.modules():

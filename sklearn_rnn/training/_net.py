@@ -60,7 +60,7 @@ class SequenceNet(NeuralNet):
         Called before each update with the share of training that is done.
     shortest_first : bool, default=False
         Whether the first pass goes from the shortest sequences to the longest.
-    kernel : {"torch", "numba"}, default="torch"
+    kernel : {"torch", "compiled"}, default="torch"
         What computes all that the loop itself does to weights.
     **options : dict
         For ``skorch.NeuralNet``.
@@ -138,7 +138,7 @@ class SequenceNet(NeuralNet):
         if picks or not trains or not is_elementwise(self.optimizer):
             self._weights = SeparateWeights([p for group in parameters for p in group])
             return (groups,), options
-        kind = CompiledWeights if self.kernel == "numba" else FlatWeights
+        kind = CompiledWeights if self.kernel == "compiled" else FlatWeights
         self._weights = kind(parameters)
         for group, leaf in zip(groups, self._weights.leaves, strict=True):
             group["params"] = [leaf]

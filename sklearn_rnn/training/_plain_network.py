@@ -23,7 +23,7 @@ def is_plain(network):
         connections, the last state or all of them, a linear head, and nobody who
         listens to torch's modules. In training, dropout is to be looked at as well.
     """
-    if not isinstance(network, SequenceNetwork) or network.core.kernel != "numba":
+    if not isinstance(network, SequenceNetwork) or network.core.kernel != "compiled":
         return False
     spec = network.spec
     return (

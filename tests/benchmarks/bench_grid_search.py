@@ -13,7 +13,7 @@ worker has fitted once before. Nor is a last fit with the best parameters.
 The skorch nets have its defaults but for ``train_split=None``: with its own split they
 would train on a fifth less. Keras models stand in a thin scikit-learn wrapper, if keras
 and tensorflow or jax are there (``KERAS_BACKEND`` says which), on one thread a worker
-too. Ours run with Numba's loops, if they are there, and with torch's operations, in
+too. Ours run with the compiled kernels, if they are there, and with torch's, in
 processes and in threads.
 
 Options: ``--epochs 5``, ``--jobs 2``, ``--only ours skorch keras``, of the lines those
@@ -34,7 +34,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import GridSearchCV, KFold
 
 from sklearn_rnn import RNNRegressor
-from sklearn_rnn.kernels import numba_is_installed
+from sklearn_rnn.kernels import compiled_kernels_available
 
 SIZES, RATES, BATCHES = [16, 32, 64], [2e-3, 5e-3], [32, 64]
 
@@ -83,7 +83,7 @@ def keras_backend():
 
 def contenders(epochs):
     """Yield name, joblib's backend, estimator and grid."""
-    kernels = ["numba", "torch"] if numba_is_installed() else ["torch"]
+    kernels = ["compiled", "torch"] if compiled_kernels_available() else ["torch"]
     grid = {"hidden_size": SIZES, "learning_rate": RATES, "batch_size": BATCHES}
     for kernel in kernels:
         ours = RNNRegressor(

@@ -18,7 +18,7 @@ import torch
 
 from sklearn_rnn.kernels import recurrence
 
-KERNELS = ("numba", "torch")
+KERNELS = ("compiled", "torch")
 N_GATES = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 N_FEATURES = 4
 MIN_SECONDS = 0.03  # of measuring each

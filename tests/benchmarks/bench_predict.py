@@ -17,7 +17,7 @@ import torch
 from bench_training import BareNetwork
 
 from sklearn_rnn import RNNRegressor
-from sklearn_rnn.kernels import numba_is_installed
+from sklearn_rnn.kernels import compiled_kernels_available
 
 # steps, features, units
 SHAPES = [(24, 4, 32), (168, 4, 64), (24, 4, 256)]
@@ -65,7 +65,7 @@ def compare(shape, n_sequences, n_rounds):
     X = X.astype(np.float32)
     network = BareNetwork(CELL, n_features, n_units)
     runs = bare_runs(network, X, [1] if n_sequences == 1 else BATCH_SIZES)
-    for kernel in ["numba", "torch"] if numba_is_installed() else ["torch"]:
+    for kernel in ["compiled", "torch"] if compiled_kernels_available() else ["torch"]:
         model = fitted(shape, kernel)
         runs[kernel] = lambda model=model: model.predict(X)
     times = median_milliseconds(runs, n_rounds)
@@ -81,8 +81,8 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     print("Milliseconds of predict, and ours over bare, in brackets what is asked for")
-    print("sequences  steps, features, units     numba     torch      bare", end="")
-    print("  in batches of  numba/bare  torch/bare  asked")
+    print("sequences  steps, features, units  compiled     torch      bare", end="")
+    print("  in batches of  compiled/bare  torch/bare  asked")
     for n_sequences, shape, n_rounds in [
         *((1, shape, options.rounds) for shape in SHAPES),
         (options.windows, SHAPES[0], options.rounds_many),
@@ -90,7 +90,7 @@ def main():
         times, bare, batch_size = compare(shape, n_sequences, n_rounds)
         asked = AT_MOST_ONE if n_sequences == 1 else AT_MOST_MANY
         print(f"{n_sequences:9,}  {', '.join(map(str, shape)):22}", end="")
-        ours = [times.get(kernel) for kernel in ("numba", "torch")]
+        ours = [times.get(kernel) for kernel in ("compiled", "torch")]
         for value in (*ours, bare):
             print(f"{'-':>10}" if value is None else f"{value:10.3f}", end="")
         print(f"{batch_size:15,}", end="")

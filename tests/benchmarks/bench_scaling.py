@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from sklearn_rnn import RNNRegressor
-from sklearn_rnn.kernels import numba_is_installed
+from sklearn_rnn.kernels import compiled_kernels_available
 
 AROUND = {"sequences": 1600, "steps": 24, "units": 32, "features": 4}
 SIZES = {
@@ -25,7 +25,7 @@ SIZES = {
 }
 BATCH_SIZE = 32
 # Told apart by colour-blind eyes too.
-COLORS = {"numba": "#0072b2", "torch": "#d55e00"}
+COLORS = {"compiled": "#0072b2", "torch": "#d55e00"}
 
 
 def make_epoch(cell, kernel, size):
@@ -128,7 +128,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="timed epochs of each")
     parser.add_argument("--plot", help="where the picture goes")
     options = parser.parse_args()
-    kernels = ["numba", "torch"] if numba_is_installed() else ["torch"]
+    kernels = ["compiled", "torch"] if compiled_kernels_available() else ["torch"]
     found = {
         quantity: measure(options.cell, kernels, quantity, options.rounds)
         for quantity in SIZES

@@ -24,7 +24,7 @@ import torch
 from keras_worker import CLOCKS, KerasWorker, make_data
 
 from sklearn_rnn import RNNRegressor
-from sklearn_rnn.kernels import numba_is_installed
+from sklearn_rnn.kernels import compiled_kernels_available
 from sklearn_rnn.kernels._optional import loops
 
 # sequences, steps, features, units, batch, cell
@@ -60,7 +60,7 @@ seconds = []
 for _ in range(2):
     begin = time.process_time()
     RNNRegressor("{cell}", 32, batch_size=32, max_epochs=1, dtype="float32",
-                 kernel="numba").fit(X, X[:, 0, 0])
+                 kernel="compiled").fit(X, X[:, 0, 0])
     seconds.append(time.process_time() - begin)
 print(seconds[0] - seconds[1])
 """
@@ -254,20 +254,20 @@ def main():
     options = parser.parse_args()
     one_core()
     shapes = [SHAPES[row] for row in options.rows]
-    kernels = ["numba", "torch"] if numba_is_installed() else ["torch"]
+    kernels = ["compiled", "torch"] if compiled_kernels_available() else ["torch"]
     ours = kernels[0]
     workers = start_workers(options.without, options.clock)
 
     print("Milliseconds a training batch; product: FLOP/s of a matrix product")
     print("sequences, steps, features, units, batch", end="")
-    print("".join(f"{name:>11}" for name in ("numba", "torch", *RIVALS)), "GFLOP/s")
+    print("".join(f"{name:>11}" for name in ("compiled", "torch", *RIVALS)), "GFLOP/s")
     epochs, fits = {}, {}
     for shape in shapes:
         times = time_epochs(shape, kernels, workers, options)
         epochs[shape] = times
         batches = shape[0] / shape[4]
         print(f"{label(shape):40}", end="")
-        for name in ("numba", "torch", *RIVALS):
+        for name in ("compiled", "torch", *RIVALS):
             value = times[name] / batches * 1e3 if name in times else None
             print(number(value, 3, 11), end="")
         print(f"{2 * 1024**3 / times['product'] / 1e9:8.1f}", flush=True)
@@ -300,7 +300,7 @@ def main():
             print(f"{ratio(times, 'Keras+JAX', 'ours', asked):>16}", flush=True)
     for worker in workers.values():
         worker.close()
-    if options.fits and "numba" in kernels:
+    if options.fits and "compiled" in kernels:
         report_compiling(dict.fromkeys(shape[5] for shape in shapes))
 
 

@@ -23,7 +23,7 @@ TOKENS = np.random.default_rng(1).integers(0, 9, (40, 6))
 TEXTS = ["".join("abcd"[i % 4] for i in row) for row in TOKENS]
 # Large enough that reading past the end of an optimizer's state crashes.
 SMALL = {"hidden_size": 64, "max_epochs": 1, "batch_size": 20, "random_state": 0}
-KERNELS = ("numba", "torch")
+KERNELS = ("compiled", "torch")
 
 CASES = {
     "regressor": (RNNRegressor(dtype="float32"), (X, Y)),

@@ -34,6 +34,7 @@ from sklearn_rnn import (
     SequenceScaler,
     SequenceWindower,
 )
+from sklearn_rnn.kernels import compiled_kernels_available
 from sklearn_rnn.sequences import _container
 from sklearn_rnn.training import _threads
 
@@ -238,7 +239,7 @@ def test_halving_reaches_the_epochs_inside_a_pipeline():
 WORDS = ["ab", "cd", "ef", "gh"] * 4
 FITS = {
     "regressor": lambda: RNNRegressor(**QUICK).fit(X, Y),
-    "numba": lambda: RNNRegressor(**QUICK, kernel="numba").fit(X, Y),
+    "compiled": lambda: RNNRegressor(**QUICK, kernel="compiled").fit(X, Y),
     "torch": lambda: RNNRegressor(**QUICK, kernel="torch").fit(X, Y),
     "classifier": lambda: RNNClassifier(**QUICK, early_stopping=True).fit(X, LABELS),
     "plateau": lambda: RNNRegressor(**QUICK, lr_schedule="plateau").fit(X, Y),
@@ -261,8 +262,8 @@ def without_collection():
 
 @pytest.mark.parametrize("kind", FITS)
 def test_a_deleted_estimator_frees_its_network_at_once(kind, without_collection):
-    if kind == "numba":
-        pytest.importorskip("numba")
+    if kind == "compiled" and not compiled_kernels_available():
+        pytest.skip("no compiled kernels")
     model = FITS[kind]()
     weights = [weakref.ref(p) for p in model.module_.parameters()]
     kept = [model.net_, model.module_, model.net_.optimizer_, model]

@@ -59,7 +59,7 @@ def results(kernel, cell, x, weights, state, lengths, reverse):
 def test_states_and_gradients_are_those_of_torch(cell, dtype, sizes, reverse, ragged):
     drawn = draw(sizes, dtype, cell, ragged)
     expected, found = (
-        results(kernel, cell, *drawn, reverse) for kernel in ("torch", "numba")
+        results(kernel, cell, *drawn, reverse) for kernel in ("torch", "compiled")
     )
     for ours, torchs in zip(found, expected, strict=True):
         scale = 1 + torchs.abs().max().item()
@@ -73,7 +73,7 @@ def test_numbers_far_out_are_those_of_torch(cell):
         for factor in (0.0, 1e-6, 30.0):
             ours, torchs = (
                 recurrence(cell, x * factor, weights, state, kernel=k)[0]
-                for k in ("numba", "torch")
+                for k in ("compiled", "torch")
             )
             torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
 
@@ -85,7 +85,7 @@ def test_nan_is_not_swallowed(cell, dtype):
     broken = x.detach().clone()
     broken[1, 0] = float("nan")
     with torch.no_grad():
-        states, _ = recurrence(cell, broken, weights, state, kernel="numba")
+        states, _ = recurrence(cell, broken, weights, state, kernel="compiled")
     if cell != "rnn_relu":  # a rectifier makes zero of it, as a comparison does
         assert states[1:, 0].isnan().all()
     assert not states[:, 1].isnan().any()
@@ -96,10 +96,12 @@ def test_nan_is_not_swallowed(cell, dtype):
 def test_a_sequence_computes_the_same_in_any_company(cell):
     x, weights, state, _ = draw((9, 21, 3, 20), torch.float32, cell, False)
     with torch.no_grad():
-        together, _ = recurrence(cell, x, weights, state, kernel="numba")
+        together, _ = recurrence(cell, x, weights, state, kernel="compiled")
         for n in (0, 7, 20):
             one = [part[:, n : n + 1] for part in state]
-            alone, _ = recurrence(cell, x[:, n : n + 1], weights, one, kernel="numba")
+            alone, _ = recurrence(
+                cell, x[:, n : n + 1], weights, one, kernel="compiled"
+            )
             assert torch.equal(alone, together[:, n : n + 1])
 
 
@@ -107,11 +109,13 @@ def test_a_state_stays_when_its_sequence_has_ended():
     x, weights, state, _ = draw((5, 3, 2, 4), torch.float64, "lstm", False)
     lengths = torch.tensor([5, 2, 1])
     with torch.no_grad():
-        states, after = recurrence("lstm", x, weights, state, lengths, kernel="numba")
+        states, after = recurrence(
+            "lstm", x, weights, state, lengths, kernel="compiled"
+        )
         for n, length in enumerate(lengths):
             one = [part[:, n : n + 1] for part in state]
             _, own_end = recurrence(
-                "lstm", x[:length, n : n + 1], weights, one, kernel="numba"
+                "lstm", x[:length, n : n + 1], weights, one, kernel="compiled"
             )
             for joint, own in zip(after, own_end, strict=True):
                 assert torch.equal(joint[:, n : n + 1], own)
@@ -120,7 +124,7 @@ def test_a_state_stays_when_its_sequence_has_ended():
 
 def test_states_cannot_be_changed_before_the_way_back():
     x, weights, _, _ = draw((4, 2, 3, 4), torch.float64, "gru", False)
-    states, _ = recurrence("gru", x, weights, kernel="numba")
+    states, _ = recurrence("gru", x, weights, kernel="compiled")
     with pytest.raises(RuntimeError, match="modified inplace"):
         states.zero_()
         states.sum().backward()
@@ -137,12 +141,12 @@ def test_python_goes_on_while_the_loops_run():
 
     counter = threading.Thread(target=go_on_counting)
     with torch.no_grad():
-        recurrence("gru", x[:1], weights, kernel="numba")  # compiled from here on
+        recurrence("gru", x[:1], weights, kernel="compiled")  # compiled from here on
         counter.start()
         while not count[0]:
             pass
         before = count[0]
-        recurrence("gru", x, weights, kernel="numba")
+        recurrence("gru", x, weights, kernel="compiled")
         after = count[0]
     done.set()
     counter.join()
@@ -167,33 +171,33 @@ def test_estimators_learn_the_same_with_either_kernel(cell, bidirectional):
             kernel=kernel,
             random_state=0,
         ).fit(X, y)
-        for kernel in ("numba", "torch")
+        for kernel in ("compiled", "torch")
     )
-    assert (ours.kernel_, torchs.kernel_) == ("numba", "torch")
+    assert (ours.kernel_, torchs.kernel_) == ("compiled", "torch")
     np.testing.assert_allclose(ours.loss_curve_, torchs.loss_curve_, rtol=1e-7)
     np.testing.assert_allclose(ours.predict(X), torchs.predict(X), rtol=1e-6)
 
 
 def test_auto_takes_the_loops_for_small_networks_on_a_processor():
     single, double, half = "float32", "float64", "mixed"
-    assert choose_kernel("auto", "gru", 32, single, "cpu") == "numba"
+    assert choose_kernel("auto", "gru", 32, single, "cpu") == "compiled"
     assert choose_kernel("auto", "gru", 4096, single, "cpu") == "torch"
     assert choose_kernel("auto", "lstm", 128, single, "cpu") == "torch"
-    assert choose_kernel("auto", "lstm", 128, double, "cpu") == "numba"
+    assert choose_kernel("auto", "lstm", 128, double, "cpu") == "compiled"
     assert choose_kernel("auto", "gru", 32, half, "cpu") == "torch"
     assert choose_kernel("auto", "gru", 32, single, "cuda") == "torch"
     assert choose_kernel("torch", "gru", 32, single, "cpu") == "torch"
 
 
 def test_the_loops_are_refused_on_another_device():
-    with pytest.raises(ValueError, match='kernel="numba" computes on the CPU'):
-        choose_kernel("numba", "gru", 32, "float32", "cuda")
+    with pytest.raises(ValueError, match='kernel="compiled" computes on the CPU'):
+        choose_kernel("compiled", "gru", 32, "float32", "cuda")
 
 
 def test_mixed_precision_is_torchs_alone():
     assert choose_kernel("auto", "gru", 32, "mixed", "cpu") == "torch"
     with pytest.raises(ValueError, match="computes in one precision"):
-        choose_kernel("numba", "gru", 32, "mixed", "cpu")
+        choose_kernel("compiled", "gru", 32, "mixed", "cpu")
 
 
 WITHOUT_NUMBA = """
@@ -209,7 +213,7 @@ X, y = np.zeros((6, 3)), np.arange(6) % 2
 model = RNNClassifier(max_epochs=1).fit(X, y)
 assert model.kernel_ == "torch"
 try:
-    RNNClassifier(kernel="numba", max_epochs=1).fit(X, y)
+    RNNClassifier(kernel="compiled", max_epochs=1).fit(X, y)
 except ImportError as error:
     assert '-e ".[fast]"' in str(error)
 else:
@@ -224,7 +228,7 @@ np.testing.assert_allclose(
 
 def test_without_numba_torch_computes_and_pickles_load(tmp_path):
     X, y = np.random.default_rng(0).normal(size=(6, 3)), np.arange(6) % 2
-    model = RNNClassifier(kernel="numba", max_epochs=1).fit(X, y)
+    model = RNNClassifier(kernel="compiled", max_epochs=1).fit(X, y)
     (tmp_path / "model.pickle").write_bytes(pickle.dumps(model))
     np.save(tmp_path / "expected.npy", model.predict_proba(np.ones((2, 3))))
     command = [sys.executable, "-W", "error", "-c", WITHOUT_NUMBA]
@@ -234,13 +238,13 @@ def test_without_numba_torch_computes_and_pickles_load(tmp_path):
 
 def test_a_kernel_that_is_not_here_becomes_auto(monkeypatch):
     monkeypatch.setattr("sklearn_rnn.kernels._choice.numba_is_installed", lambda: False)
-    assert usable_kernel("numba") == "auto"
+    assert usable_kernel("compiled") == "auto"
     assert usable_kernel("torch") == "torch"
 
 
 def test_what_was_compiled_is_kept_on_disk():
     forward = loops("_compiled").forward
-    recurrence("gru", torch.zeros(1, 1, 1), weights_of_zeros(), kernel="numba")
+    recurrence("gru", torch.zeros(1, 1, 1), weights_of_zeros(), kernel="compiled")
     assert sum(forward.stats.cache_hits.values()) or sum(
         forward.stats.cache_misses.values()
     )
@@ -254,7 +258,8 @@ import numpy as np
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.kernels._compiler import compiled
 X = np.arange(12.0).reshape(4, 3)
-assert RNNRegressor(max_epochs=1, kernel="numba").fit(X, X[:, 0]).kernel_ == "numba"
+model = RNNRegressor(max_epochs=1, kernel="compiled").fit(X, X[:, 0])
+assert model.kernel_ == "compiled"
 assert compiled(lambda x: x + 1)(1) == 2
 """
 

@@ -115,7 +115,7 @@ assert len(Watch.unguarded) < 5
 
 
 @pytest.mark.parametrize(
-    ("kernels", "imported"), [(["torch"], "torch._dynamo"), (["numba"], "numba.np")]
+    ("kernels", "imported"), [(["torch"], "torch._dynamo"), (["compiled"], "numba.np")]
 )
 def test_a_first_fit_imports_large_packages_under_the_guard(kernels, imported):
     script = SCRIPT.format(kernels=kernels, imported=imported)

@@ -8,7 +8,7 @@ from sklearn_rnn.kernels import CELLS, recurrence
 from sklearn_rnn.kernels._recurrence import _precision, pack_weights
 
 N_GATES = {"rnn": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
-KERNELS = ("torch", "numba")
+KERNELS = ("torch", "compiled")
 
 
 def sigmoid(a):

@@ -60,7 +60,7 @@ def assert_true_at_other_sizes(built, with_lengths):
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention", None])
-@pytest.mark.parametrize("kernel", ["numba", "torch"])
+@pytest.mark.parametrize("kernel", ["compiled", "torch"])
 def test_a_traced_network_is_true_at_other_sizes(
     kernel, pooling, bidirectional, with_lengths, with_gradients
 ):
@@ -92,7 +92,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("kernel", ["numba", "torch"])
+@pytest.mark.parametrize("kernel", ["compiled", "torch"])
 def test_a_traced_network_of_any_kind_is_true_at_other_sizes(
     kernel, options, with_lengths
 ):

@@ -16,7 +16,7 @@ from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import computing, network_outputs, step_outputs
 
-KERNELS = ("numba", "torch")
+KERNELS = ("compiled", "torch")
 POOLINGS = ("last", "mean", "max", "attention", None)
 # Stacks that torch's path computes, whatever the kernel of the recurrence.
 STACKS = {

@@ -78,7 +78,7 @@ def test_mixed_training_differs_from_float32_is_close_and_learns(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mixed_model_comes_back_from_its_pickle(kind):
     model = fitted(kind, "mixed", max_epochs=1)
-    model.set_params(kernel="numba")  # which a new fit would refuse
+    model.set_params(kernel="compiled")  # which a new fit would refuse
     again = pickle.loads(pickle.dumps(model))
     assert again.kernel_ == "torch"
     assert again.module_.mixed
@@ -144,8 +144,8 @@ def test_the_recurrence_and_the_head_are_computed_in_bfloat16():
 
 def test_compiled_loops_are_refused_in_mixed_precision():
     X, y = make_data()
-    with pytest.raises(ValueError, match='kernel="numba" computes in one precision'):
-        RNNRegressor(**SMALL, dtype="mixed", kernel="numba").fit(X, y)
+    with pytest.raises(ValueError, match='kernel="compiled" computes in one precision'):
+        RNNRegressor(**SMALL, dtype="mixed", kernel="compiled").fit(X, y)
 
 
 def test_training_goes_on_in_the_same_precision_only():

@@ -28,7 +28,7 @@ def network_of(cell, n_tokens=None, dtype=torch.float64, **options):
     network = build_network(spec, dtype, torch.Generator().manual_seed(0)).train()
     if not n_tokens:
         network.set_input_scaling(np.arange(3.0), np.arange(1.0, 4.0))
-    network.use_kernel("numba")
+    network.use_kernel("compiled")
     return network
 
 
@@ -181,7 +181,7 @@ def test_a_callback_may_replace_a_gradient():
 
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 4, 2)), np.arange(20) % 2
-    for kernel in ("numba", "torch"):
+    for kernel in ("compiled", "torch"):
         model = RNNClassifier(
             kernel=kernel, max_epochs=3, callbacks=[Stop()], random_state=0
         )

@@ -13,7 +13,7 @@ from sklearn_rnn.kernels import CELLS, recurrence
 
 X = np.random.default_rng(0).normal(size=(40, 5, 2))
 Y = X[:, :, 0].sum(axis=1)
-KERNELS = ("numba", "torch")
+KERNELS = ("compiled", "torch")
 
 
 def regressor(kernel, **options):
@@ -132,11 +132,11 @@ def test_pickles_load_after_a_freezer_comes_or_goes(kernel):
 
 
 def test_the_kernel_can_be_changed_between_calls():
-    model = regressor("numba").partial_fit(X, Y)
+    model = regressor("compiled").partial_fit(X, Y)
     assert model.set_params(kernel="torch").partial_fit(X, Y).kernel_ == "torch"
     assert model.module_.core.kernel == model.net_.kernel == "torch"
-    model.set_params(kernel="numba", warm_start=True).fit(X, Y)
-    assert model.kernel_ == model.module_.core.kernel == "numba"
+    model.set_params(kernel="compiled", warm_start=True).fit(X, Y)
+    assert model.kernel_ == model.module_.core.kernel == "compiled"
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -149,15 +149,15 @@ def test_weight_decay_can_be_changed_between_calls(kernel):
 
 
 def test_nothing_of_a_fit_is_kept_but_the_weights():
-    assert regressor("numba").fit(X, Y).net_._plain is None
+    assert regressor("compiled").fit(X, Y).net_._plain is None
 
 
 def test_a_changed_network_is_left_to_torch():
-    model = regressor("numba").fit(X, Y)
+    model = regressor("compiled").fit(X, Y)
     model.module_.head = torch.nn.Linear(32, 1)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         model.predict(X)
-    model = regressor("numba").fit(X, Y)
+    model = regressor("compiled").fit(X, Y)
     expected = model.predict(X)
     model.module_.double()
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-4, atol=1e-5)
@@ -186,10 +186,10 @@ def test_the_loops_refuse_what_does_not_fit_together(cell):
     ]
     for steps, given, begin, lengths in wrong:
         with pytest.raises(ValueError, match="shapes do not fit|and weights or states"):
-            recurrence(cell, steps, given, begin, lengths, kernel="numba")
+            recurrence(cell, steps, given, begin, lengths, kernel="compiled")
 
 
 def test_other_precisions_are_computed_by_torch():
     x, weights = arguments(dtype=torch.bfloat16)
-    states, _ = recurrence("gru", x, weights, kernel="numba")
+    states, _ = recurrence("gru", x, weights, kernel="compiled")
     assert states.dtype == torch.bfloat16

@@ -1,0 +1,236 @@
+"""The compiled kernels as a shared library, loaded when it is first asked for."""
+
+import ctypes
+import os
+import re
+import threading
+import warnings
+from typing import NamedTuple
+
+from sklearn_rnn._exceptions import user_stacklevel
+from sklearn_rnn.kernels._build import (
+    FOLDER,
+    INSTRUCTION_SETS,
+    SOURCES,
+    BuildError,
+    NoCompilerError,
+    build_if_changed,
+    find_library,
+)
+
+VARIABLE = "SKLEARN_RNN_INSTRUCTION_SET"
+HOW_TO_INSTALL = (
+    "Install a C++ compiler (g++ or clang++, or by pip install ziglang), and then this "
+    "package again. Until then torch computes."
+)
+
+
+class _Loaded(NamedTuple):
+    """A library, or why there is none; and a warning that is still to be given."""
+
+    library: ctypes.CDLL | None
+    error: str | None = None
+    warning: str | None = None
+
+
+_lock = threading.Lock()
+_loaded = None
+
+
+def library():
+    """Return the library of the compiled kernels.
+
+    It is loaded at the first call. Where the sources lie beside it, as in an editable
+    installation, it is compiled again if they have changed. Functions called through it
+    release Python's lock.
+
+    Returns
+    -------
+    ctypes.CDLL or None
+        None if there is none; `library_error` says why.
+
+    Raises
+    ------
+    ValueError
+        If ``SKLEARN_RNN_INSTRUCTION_SET`` names no instruction set.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.kernels import library
+    >>> library() is library()
+    True
+    """
+    return _load().library
+
+
+def library_error():
+    """Return why there are no compiled kernels.
+
+    Returns
+    -------
+    str or None
+        None if there are.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.kernels import library, library_error
+    >>> (library() is None) == (library_error() is not None)
+    True
+    """
+    return _load().error
+
+
+def instruction_set():
+    """Return the instruction set that the compiled kernels use.
+
+    Returns
+    -------
+    str or None
+        One of `instruction_sets`; None if there are no compiled kernels.
+    """
+    found = library()
+    return found and found.instruction_set().decode()
+
+
+def instruction_sets():
+    """Return the instruction sets that the library has and this processor can run.
+
+    Returns
+    -------
+    list of str
+        The widest first; empty if there are no compiled kernels.
+    """
+    found = library()
+    return found.instruction_sets().decode().split(",") if found else []
+
+
+def set_instruction_set(name):
+    """Let the compiled kernels use another instruction set, in the whole process.
+
+    No kernel may run meanwhile, and buffers that were made for another one no longer
+    fit. The environment variable ``SKLEARN_RNN_INSTRUCTION_SET`` chooses from the
+    beginning.
+
+    Parameters
+    ----------
+    name : str
+        One of `instruction_sets`.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    ImportError
+        If there are no compiled kernels.
+    """
+    found = library()
+    if found is None:
+        raise ImportError(f"There are no compiled kernels. {library_error()}")
+    if not found.set_instruction_set(name.encode()):
+        raise ValueError(
+            f"The compiled kernels have no instruction set {name!r} for this "
+            f"processor. Choose one of: {', '.join(instruction_sets())}."
+        )
+
+
+def library_compiler():
+    """Return the compiler of the kernels.
+
+    Returns
+    -------
+    str or None
+        Its name and version; None if there are no compiled kernels.
+    """
+    found = library()
+    return found and found.compiler().decode()
+
+
+def run_kernel(name, struct):
+    """Call a function of the library, without Python's lock.
+
+    Parameters
+    ----------
+    name : str
+        Of the function.
+    struct : ctypes.Structure
+        What it reads and writes.
+    """
+    getattr(library(), name)(ctypes.byref(struct))
+
+
+def _load():
+    """Return what was loaded; the first call loads, and gives the warning."""
+    global _loaded
+    if _loaded is not None:
+        return _loaded
+    with _lock:
+        if _loaded is not None:
+            return _loaded
+        # Assigned once all is done: an interrupted call leaves it to the next one.
+        opened = _choose_set(_open())
+        _loaded = opened._replace(warning=None)
+    if opened.warning:
+        warnings.warn(opened.warning, RuntimeWarning, stacklevel=user_stacklevel())
+    return _loaded
+
+
+def _open():
+    path = find_library()
+    if (SOURCES / "library.cpp").exists():
+        was_there = path.exists()
+        try:
+            build_if_changed()
+        except NoCompilerError as error:
+            # Whoever has never compiled does without, and need not be told each time.
+            text = f"{error}\n{HOW_TO_INSTALL}"
+            return _Loaded(None, text, text if was_there else None)
+        except BuildError as error:
+            text = f"{error}\nUntil they can be, torch computes."
+            return _Loaded(None, text, text)
+        except OSError as error:
+            text = f"No compiled kernels can be put into {FOLDER}: {error}."
+            return _Loaded(None, text, text)
+    elif not path.exists():
+        return _Loaded(
+            None,
+            f"This installation has no compiled kernels: when it was made, no C++ "
+            f"compiler succeeded. {HOW_TO_INSTALL}",
+        )
+    try:
+        found = ctypes.CDLL(str(path))
+    except OSError as error:
+        text = f"The compiled kernels cannot be loaded: {error}. {HOW_TO_INSTALL}"
+        return _Loaded(None, text, text)
+    header = (FOLDER / "src" / "interface.hpp").read_text(encoding="utf-8")
+    expected = int(re.search(r"ABI_VERSION = (\d+)", header)[1])
+    if found.abi_version() != expected:
+        text = (
+            f"{path} has version {found.abi_version()} of the interface, and this "
+            f"package needs {expected}. Install the package again."
+        )
+        return _Loaded(None, text, text)
+    for name in ("instruction_set", "instruction_sets", "compiler", "source_hash"):
+        getattr(found, name).restype = ctypes.c_char_p
+    found.set_instruction_set.argtypes = [ctypes.c_char_p]
+    return _Loaded(found)
+
+
+def _choose_set(loaded):
+    """Heed the environment variable."""
+    name = os.environ.get(VARIABLE)
+    if not name or loaded.library is None:
+        return loaded
+    if loaded.library.set_instruction_set(name.encode()):
+        return loaded
+    usable = loaded.library.instruction_sets().decode().replace(",", ", ")
+    known = {known for sets in INSTRUCTION_SETS.values() for known in sets}
+    if name not in known:
+        raise ValueError(
+            f"{VARIABLE}={name!r} is no instruction set of the compiled kernels. Here "
+            f"it can be one of: {usable}."
+        )
+    in_use = loaded.library.instruction_set().decode()
+    return loaded._replace(
+        warning=f"{VARIABLE}={name!r} cannot be used: the compiled kernels and this "
+        f"processor have in common: {usable}. They use {in_use}."
+    )
