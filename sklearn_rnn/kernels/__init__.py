@@ -6,11 +6,13 @@ from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
 from sklearn_rnn.kernels._optional import loops, numba_is_installed
 from sklearn_rnn.kernels._plain import PlainLoops
+from sklearn_rnn.kernels._random import CounterGenerator
 from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
 
 __all__ = [
     "CELLS",
     "KERNELS",
+    "CounterGenerator",
     "PlainLoops",
     "choose_kernel",
     "deferred_interrupts",

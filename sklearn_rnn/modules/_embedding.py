@@ -63,8 +63,7 @@ class TokenDropout(HeldDropout):
         if not self.training or self.p == 0.0:
             return tokens
         if new_mask:
-            mask = torch.empty(unknown + 1, device=tokens.device)
-            self._mask = mask.bernoulli_(self.p, generator=self.generator).bool()
+            self._mask = self._draw_dropped((unknown + 1,), tokens.device)
         return tokens.masked_fill(self._mask[tokens], unknown)
 
 

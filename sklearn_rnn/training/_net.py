@@ -492,6 +492,7 @@ class SequenceNet(NeuralNet):
             n_targets += gradient.n_targets
             outputs.append(gradient.outputs)
         self._n_batches_done += 1
+        self.module_.advance_dropout()
         return total / max(1, n_targets), n_targets, outputs
 
     def trained_weights(self):
