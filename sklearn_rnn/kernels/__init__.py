@@ -11,8 +11,8 @@ from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
 
 __all__ = [
     "CELLS",
-    "KERNELS",
     "CounterGenerator",
+    "KERNELS",
     "PlainLoops",
     "choose_kernel",
     "deferred_interrupts",

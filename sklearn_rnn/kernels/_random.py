@@ -50,8 +50,8 @@ class CounterGenerator:
     >>> from sklearn_rnn.kernels import CounterGenerator
     >>> generator = CounterGenerator(seed=0)
     >>> generator.draw_mask((2, 4), site=0, p=0.5)
-    array([[False,  True,  True, False],
-           [False,  True, False, False]])
+    array([[ True, False,  True, False],
+           [False,  True, False,  True]])
     """
 
     def __init__(self, seed):
