@@ -218,6 +218,11 @@ None, default="cosine"
     and leaves the weights of the last finished epoch (with early stopping:
     the best), ready to predict.
 
+    Where embeddings are trained, an update changes only the vectors of the tokens
+    that its batch reads, as ``torch.optim.SparseAdam`` does (lazy Adam): in
+    between, the others have neither momentum nor weight decay. With a class of
+    optimizers other than those named, every update changes all of them.
+
     References
     ----------
     Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9,

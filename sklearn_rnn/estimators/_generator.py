@@ -208,6 +208,12 @@ None, default="cosine"
     fit reaches the caller and leaves the weights of the last finished epoch (with
     early stopping: the best), ready to write.
 
+    Where embeddings are trained, an update changes only the vectors of the
+    symbols that its batch reads, as ``torch.optim.SparseAdam`` does (lazy Adam):
+    in between, the others have neither momentum nor weight decay. With tied
+    embeddings, or a class of optimizers other than those named, every update
+    changes all of them.
+
     References
     ----------
     Graves, "Generating sequences with recurrent neural networks",

@@ -236,6 +236,12 @@ None, default="cosine"
     training all steps are computed at once. Hypotheses of a beam are followed
     until none that still lives can win.
 
+    Where embeddings are trained, an update changes only the vectors of the
+    symbols that its batch reads, as ``torch.optim.SparseAdam`` does (lazy Adam):
+    in between, the others have neither momentum nor weight decay. With tied
+    embeddings, or a class of optimizers other than those named, every update
+    changes all of them.
+
     References
     ----------
     Sutskever, Vinyals and Le, "Sequence to sequence learning with neural

@@ -12,7 +12,13 @@ from skorch.callbacks import LRScheduler
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._state import DTYPES, PortableState
-from sklearn_rnn.kernels import CELLS, KERNELS, choose_kernel, rename_kernel
+from sklearn_rnn.kernels import (
+    CELLS,
+    KERNELS,
+    CounterGenerator,
+    choose_kernel,
+    rename_kernel,
+)
 from sklearn_rnn.sequences import COUNT, check_range
 from sklearn_rnn.training import (
     OPTIMIZERS,
@@ -239,9 +245,7 @@ class Trainer(PortableState, BaseEstimator):
         """Train ``net_`` and record what happened, whatever happens."""
         net = self.net_
         net.random_state = np.random.RandomState(random_state.randint(2**31 - 1))
-        generator = torch.Generator(net.device)
-        generator.manual_seed(random_state.randint(2**31 - 1))
-        self.module_.seed_dropout(generator)
+        self._seed_dropout(random_state.randint(2**31 - 1))
         patience = None
         if self.early_stopping:
             patience = Patience(self.n_iter_no_change, self.tol)
@@ -258,6 +262,15 @@ class Trainer(PortableState, BaseEstimator):
             net.n_streamed = _bound_stream(
                 net.history, net.n_streamed + len(net.history) - first, streamed
             )
+
+    def _seed_dropout(self, seed):
+        """Let dropout masks depend on a seed: on the CPU on nothing else."""
+        device = torch.device(self.net_.device)
+        if device.type == "cpu":
+            generator = CounterGenerator(seed)
+        else:
+            generator = torch.Generator(device).manual_seed(seed)
+        self.module_.seed_dropout(generator)
 
     def _record(self, rows, patience, streamed):
         """Set the attributes that tell how training went, from finished epochs."""

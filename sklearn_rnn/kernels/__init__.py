@@ -20,10 +20,12 @@ from sklearn_rnn.kernels._library import (
 )
 from sklearn_rnn.kernels._optional import loops, numba_is_installed
 from sklearn_rnn.kernels._plain import PlainLoops
+from sklearn_rnn.kernels._random import CounterGenerator
 from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
 
 __all__ = [
     "CELLS",
+    "CounterGenerator",
     "KERNELS",
     "PlainLoops",
     "choose_kernel",

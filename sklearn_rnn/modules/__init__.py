@@ -20,7 +20,12 @@ from sklearn_rnn.modules._dropout import (
     LockedDropout,
     WeightDrop,
 )
-from sklearn_rnn.modules._embedding import TiedHead, TokenDropout, TokenEmbedding
+from sklearn_rnn.modules._embedding import (
+    TiedHead,
+    TokenDropout,
+    TokenEmbedding,
+    has_gradient_hooks,
+)
 from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._network import (
@@ -79,6 +84,7 @@ __all__ = [
     "build_seq2seq",
     "ctc_log_probability",
     "greedy_paths",
+    "has_gradient_hooks",
     "initialize",
     "join_steps",
     "learn_ngram",

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from sklearn_rnn.kernels import CounterGenerator
+
 
 class HeldDropout(nn.Module):
     """What all dropouts share: a mask that is drawn once and then held.
@@ -17,22 +19,40 @@ class HeldDropout(nn.Module):
 
     Attributes
     ----------
-    generator : torch.Generator or None
+    generator : CounterGenerator, torch.Generator or None
         Source of the masks; None is torch's global one.
+    site : int
+        Position of this module among the dropouts of its network, which tells a
+        `CounterGenerator` what to draw. `WholeNetwork.seed_dropout` sets it.
     """
 
     def __init__(self, p):
         super().__init__()
         self.p = p
         self.generator = None
+        self.site = 0
         self._mask = None
 
     def _hide(self, x, shape, new_mask):
         """Return `x` with some of it set to zero."""
         if new_mask:
-            mask = torch.empty(shape, dtype=x.dtype, device=x.device)
-            self._mask = mask.bernoulli_(1 - self.p, generator=self.generator)
+            self._mask = self._draw_kept(shape, x)
         return x * self._mask
+
+    def _draw_kept(self, shape, x):
+        """Return a mask that is 1 where values are kept, of the type of `x`."""
+        if isinstance(self.generator, CounterGenerator):
+            return self._draw_dropped(shape, x.device).logical_not_().to(x.dtype)
+        mask = torch.empty(shape, dtype=x.dtype, device=x.device)
+        return mask.bernoulli_(1 - self.p, generator=self.generator)
+
+    def _draw_dropped(self, shape, device):
+        """Return a boolean mask that is True where values are dropped."""
+        if isinstance(self.generator, CounterGenerator):
+            mask = self.generator.draw_mask(tuple(shape), self.site, self.p)
+            return torch.from_numpy(mask).to(device)
+        mask = torch.empty(shape, device=device)
+        return mask.bernoulli_(self.p, generator=self.generator).bool()
 
 
 class LockedDropout(HeldDropout):

@@ -63,9 +63,52 @@ class TokenDropout(HeldDropout):
         if not self.training or self.p == 0.0:
             return tokens
         if new_mask:
-            mask = torch.empty(unknown + 1, device=tokens.device)
-            self._mask = mask.bernoulli_(self.p, generator=self.generator).bool()
+            self._mask = self._draw_dropped((unknown + 1,), tokens.device)
         return tokens.masked_fill(self._mask[tokens], unknown)
+
+
+def has_gradient_hooks(weight):
+    """Return whether torch calls hooks with the gradient of a weight.
+
+    Parameters
+    ----------
+    weight : Parameter
+        Any.
+
+    Returns
+    -------
+    bool
+        They expect a gradient of the whole weight, and may change all of it.
+    """
+    return bool(weight._backward_hooks or weight._post_accumulate_grad_hooks)
+
+
+class _LookUpRows(torch.autograd.Function):
+    """Look up rows of a weight, adding to the gradient of these rows in place.
+
+    torch's own function makes a gradient of all rows, most of them zero.
+    """
+
+    @staticmethod
+    def forward(ctx, tokens, weight):
+        """Return the rows; the weight must have a dense gradient already."""
+        ctx.tokens, ctx.weight = tokens, weight
+        return F.embedding(tokens, weight)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        """Add to the gradient of the weight."""
+        rows = grad_output.flatten(0, -2).to(ctx.weight.dtype)
+        if rows.device.type == "cpu":
+            ctx.weight.grad.index_add_(0, ctx.tokens.reshape(-1), rows)
+            return None, None
+        # On a GPU index_add_ is deterministic for distinct rows only.
+        distinct, positions = ctx.tokens.reshape(-1).unique(return_inverse=True)
+        sums = torch.ops.aten.embedding_dense_backward(
+            rows, positions, len(distinct), -1, False
+        )
+        ctx.weight.grad.index_add_(0, distinct, sums)
+        return None, None
 
 
 class TokenEmbedding(nn.Embedding):
@@ -82,6 +125,13 @@ class TokenEmbedding(nn.Embedding):
     unknown_token : int, default=None
         Id that says unknown, as ids beyond the vocabulary do; None has none.
 
+    Attributes
+    ----------
+    reader : object or None
+        Set by a training loop that updates only the rows that a batch reads:
+        ``reader.add(rows)`` is called with them. The gradient is then added to the
+        dense one of the weight, in place.
+
     Examples
     --------
     >>> import torch
@@ -96,6 +146,7 @@ class TokenEmbedding(nn.Embedding):
         self.n_tokens = n_tokens
         self.unknown_token = unknown_token
         self.token_dropout = TokenDropout(token_dropout)
+        self.reader = None
 
     def forward(self, tokens, new_mask=True):
         """Look up the vectors of tokens.
@@ -116,7 +167,12 @@ class TokenEmbedding(nn.Embedding):
         if self.unknown_token is not None:
             tokens = tokens.masked_fill(tokens == self.unknown_token, self.n_tokens)
         tokens = self.token_dropout(tokens, self.n_tokens, new_mask)
-        return F.embedding(tokens, self.weight)
+        if self.reader is None or not torch.is_grad_enabled():
+            return F.embedding(tokens, self.weight)
+        self.reader.add(tokens)
+        if self.weight.grad is None or has_gradient_hooks(self.weight):
+            return F.embedding(tokens, self.weight)
+        return _LookUpRows.apply(tokens, self.weight)
 
     @torch.no_grad()
     def initialize(self, generator):
@@ -164,6 +220,11 @@ class TiedHead(nn.Module):
         if width != embedding.embedding_dim:
             self.projection = Linear(width, embedding.embedding_dim, bias=False)
         self.bias = nn.Parameter(torch.empty(embedding.n_tokens))
+
+    @property
+    def embedding(self):
+        """The embedding whose vectors it uses."""
+        return self._shared[0]
 
     @property
     def weight(self):

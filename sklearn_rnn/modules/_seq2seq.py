@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules._attention import Attention
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
@@ -454,10 +455,12 @@ class Seq2SeqNetwork(WholeNetwork):
 
         Parameters
         ----------
-        generator : torch.Generator
-            On the network's device.
+        generator : CounterGenerator or torch.Generator
+            The latter on the network's device.
         """
         super().seed_dropout(generator)
+        if isinstance(generator, CounterGenerator):  # of masks alone
+            generator = torch.Generator().manual_seed(generator.seed)
         self.generator = generator
 
 

@@ -5,7 +5,7 @@ from functools import wraps
 import torch
 from torch import nn
 
-from sklearn_rnn.kernels import import_whole
+from sklearn_rnn.kernels import CounterGenerator, import_whole
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import HeldDropout
 from sklearn_rnn.modules._initialize import initialize
@@ -59,12 +59,15 @@ class WholeNetwork(nn.Module):
     mixed : bool
         Whether the network computes in bfloat16 while it trains, where that is
         precise enough; its weights and outputs stay what they are. Set from outside.
+    dropout_generator : CounterGenerator, torch.Generator or None
+        Source of every dropout mask; None is torch's global one.
     """
 
     def __init__(self, spec):
         super().__init__()
         self.spec = spec
         self.mixed = False
+        self.dropout_generator = None
         self.register_buffer("center", torch.zeros(spec.n_features, dtype=torch.double))
         self.register_buffer("factor", torch.ones(spec.n_features, dtype=torch.double))
 
@@ -94,14 +97,23 @@ class WholeNetwork(nn.Module):
     def seed_dropout(self, generator):
         """Draw every dropout mask from `generator` from now on.
 
+        Sites of a `CounterGenerator` are counted from 0 in the order of
+        ``modules()``, over all `HeldDropout` modules, those with ``p = 0`` included.
+
         Parameters
         ----------
-        generator : torch.Generator
-            On the network's device.
+        generator : CounterGenerator or torch.Generator
+            The latter on the network's device.
         """
-        for module in self.modules():
-            if isinstance(module, HeldDropout):
-                module.generator = generator
+        self.dropout_generator = generator
+        dropouts = [m for m in self.modules() if isinstance(m, HeldDropout)]
+        for site, dropout in enumerate(dropouts):
+            dropout.generator, dropout.site = generator, site
+
+    def advance_dropout(self):
+        """Let the next masks be those of the next update."""
+        if isinstance(self.dropout_generator, CounterGenerator):
+            self.dropout_generator.advance()
 
 
 def build(network_class, spec, dtype, generator=None):

@@ -15,6 +15,7 @@ from sklearn_rnn.training._callbacks import (
 )
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._device import check_device, usable_device
+from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._flat_weights import FlatWeights
 from sklearn_rnn.training._inference import (
     BLOCK_SIZE,
@@ -104,6 +105,7 @@ __all__ = [
     "cut_into_streams",
     "fewest_frames",
     "find_optimizer",
+    "find_row_wise",
     "find_schedule",
     "gradient_steps",
     "has_target",

@@ -5,12 +5,14 @@ zeroing and the optimizer are six times as many calls.
 """
 
 import math
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from torch.optim import optimizer as torch_optimizer
 
 from sklearn_rnn.kernels import loops
 from sklearn_rnn.training._clipping import clip_gradients
+from sklearn_rnn.training._embedding_rows import EmbeddingRows
 
 # Weights begin at multiples of so many numbers, where registers are read fastest.
 ALIGNMENT = 16
@@ -55,10 +57,20 @@ class SeparateWeights:
         """
         return {id(p) for p in parameters} == {id(p) for p in self.parameters}
 
-    def clear_gradients(self):
-        """Begin a new gradient."""
+    def clear_gradients(self, every_row=False):
+        """Begin a new gradient.
+
+        Parameters
+        ----------
+        every_row : bool, default=False
+            Ignored.
+        """
         for parameter in self.parameters:
             parameter.grad = None
+
+    def recording_rows(self):
+        """Return a context in which a gradient is computed."""
+        return nullcontext()
 
     def gradients(self):
         """Return the gradient.
@@ -96,12 +108,19 @@ class FlatWeights(SeparateWeights):
     groups : list of list of Parameter
         All weights, by the optimizer's options. Data and gradients of those that are
         not frozen become views of this object's.
+    row_wise : list of TokenEmbedding, default=()
+        Embeddings of which an update changes only the rows that it read.
 
     Attributes
     ----------
-    leaves : list of Parameter
-        One a group, its weights in a row: what an optimizer is to change. Its
-        gradient is always there.
+    leaves : list of list of Parameter
+        What an optimizer is to change, by group: first the group's weights side by
+        side as one vector, then each of its row-wise embeddings, (n_rows,
+        embedding_dim). Their gradients are always there.
+    embeddings : list of EmbeddingRows
+        One per row-wise embedding: its leaf, its gradient and the rows that were
+        read. What computes a gradient without calling the embedding has to `add`
+        the rows before `clip` and `update`.
 
     Examples
     --------
@@ -117,28 +136,43 @@ class FlatWeights(SeparateWeights):
 
     is_flat = True
 
-    def __init__(self, groups):
+    def __init__(self, groups, row_wise=()):
         self._are_trained = [(p, p.requires_grad) for group in groups for p in group]
-        groups = [[p for p in group if p.requires_grad] for group in groups]
-        super().__init__([parameter for group in groups for parameter in group])
+        trained = [[p for p in group if p.requires_grad] for group in groups]
+        by_row = {id(embedding.weight): embedding for embedding in row_wise}
+        # Row-wise weights lie behind all others, whose gradient so is one slice.
+        blocks = [[p for p in group if id(p) not in by_row] for group in trained]
+        rows = [(k, p) for k, ps in enumerate(trained) for p in ps if id(p) in by_row]
+        blocks += [[parameter] for _, parameter in rows]
+        super().__init__([parameter for block in blocks for parameter in block])
+        self._leaf_shapes = [None] * len(groups) + [p.shape for _, p in rows]
+        self._allocate(blocks)
+        self._dense_gradient = self._gradient[: sum(self._leaf_sizes[: len(groups)])]
+        self.leaves = [[leaf] for leaf in self._all_leaves[: len(groups)]]
+        self.embeddings = []
+        own = self._all_leaves[len(groups) :]
+        for (k, parameter), leaf in zip(rows, own, strict=True):
+            self.leaves[k].append(leaf)
+            embedding = by_row[id(parameter)]
+            self.embeddings.append(EmbeddingRows(embedding, leaf, leaf.grad))
+
+    def _allocate(self, blocks):
+        """Let the weights of each block lie side by side, as one leaf."""
+        sizes = [[_aligned(p.numel()) for p in block] for block in blocks]
+        self._leaf_sizes = [sum(block_sizes) for block_sizes in sizes]
         first = self.parameters[0]
-        sizes = [[_aligned(p.numel()) for p in group] for group in groups]
-        n_values = sum(map(sum, sizes))
-        flat = torch.zeros(n_values, dtype=first.dtype, device=first.device)
-        self._flat = flat
-        self._gradient = torch.zeros_like(flat)
+        n_values = sum(self._leaf_sizes)
+        self._flat = torch.zeros(n_values, dtype=first.dtype, device=first.device)
+        self._gradient = torch.zeros_like(self._flat)
         self._views, self._layout = [], []
-        self.leaves = []
-        self._leaf_sizes = [sum(group_sizes) for group_sizes in sizes]
-        end = 0
-        for group, group_sizes in zip(groups, sizes, strict=True):
-            begin = end
-            for parameter, size in zip(group, group_sizes, strict=True):
-                self._take_in(parameter, end)
-                end += size
-            self.leaves.append(torch.nn.Parameter(flat[begin:end]))
-        self._leaf_gradients = list(self._gradient.split(self._leaf_sizes))
-        for leaf, gradient in zip(self.leaves, self._leaf_gradients, strict=True):
+        begin = 0
+        for block, block_sizes in zip(blocks, sizes, strict=True):
+            for parameter, size in zip(block, block_sizes, strict=True):
+                self._take_in(parameter, begin)
+                begin += size
+        self._all_leaves = [torch.nn.Parameter(v) for v in self._leaf_views(self._flat)]
+        self._leaf_gradients = self._leaf_views(self._gradient)
+        for leaf, gradient in zip(self._all_leaves, self._leaf_gradients, strict=True):
             leaf.grad = gradient
 
     @torch.no_grad()
@@ -179,60 +213,77 @@ class FlatWeights(SeparateWeights):
         """
         known = {id(p): is_trained for p, is_trained in self._are_trained}
         found = {id(p): p.requires_grad for p in parameters}
-        ends = [(leaf.data_ptr(), leaf.shape) for leaf in self.leaves]
+        views = self._leaf_views(self._flat)
         return (
             found == known
             and [self._place(p) for p in self.parameters] == self._layout
-            and ends == [(view.data_ptr(), view.shape) for view in self._leaf_views()]
+            and [(leaf.data_ptr(), leaf.shape) for leaf in self._all_leaves]
+            == [(view.data_ptr(), view.shape) for view in views]
         )
 
-    def _leaf_views(self):
-        """Return the parts of the flat tensor that the leaves were made of."""
-        return self._flat.split(self._leaf_sizes)
+    def _leaf_views(self, flat):
+        """Return the parts of a flat tensor that belong to the leaves."""
+        return [
+            part if shape is None else part[: shape.numel()].view(shape)
+            for part, shape in zip(
+                flat.split(self._leaf_sizes), self._leaf_shapes, strict=True
+            )
+        ]
 
-    def clear_gradients(self):
-        """Begin a new gradient."""
-        self._gradient.zero_()
+    def clear_gradients(self, every_row=False):
+        """Begin a new gradient.
+
+        Parameters
+        ----------
+        every_row : bool, default=False
+            Whether something else than training may have put values into rows of
+            embeddings that were not read.
+        """
+        self._dense_gradient.zero_()
+        for embedding in self.embeddings:
+            embedding.clear(every_row)
+
+    @contextmanager
+    def recording_rows(self):
+        """Return a context in which a gradient is computed.
+
+        In it, row-wise embeddings note what they read.
+        """
+        with ExitStack() as stack:
+            for embedding in self.embeddings:
+                stack.enter_context(embedding.recording())
+            yield
 
     def update(self, optimizer):
         """Let an optimizer change the weights.
+
+        Of a row-wise embedding it changes the rows that were read, in weights and
+        state, and leaves the others as they are. A row so has no momentum and no
+        weight decay in updates that do not read it, unlike with a dense gradient of
+        zeros; counts of steps, as for Adam's bias correction, are of all updates.
+        ``torch.optim.SparseAdam`` does the same.
 
         Parameters
         ----------
         optimizer : torch.optim.Optimizer
             Of the leaves.
         """
+        if not self._are_leaves_of(optimizer):  # a callback made another one
+            optimizer.step()
+            return
+        with ExitStack() as stack:
+            for embedding in self.embeddings:
+                stack.enter_context(embedding.as_only_rows(optimizer))
+            self._step(optimizer)
+
+    def _are_leaves_of(self, optimizer):
+        """Return whether an optimizer changes the leaves and nothing else."""
+        found = [[id(p) for p in group["params"]] for group in optimizer.param_groups]
+        return found == [[id(leaf) for leaf in group] for group in self.leaves]
+
+    def _step(self, optimizer):
+        """Make a step of the optimizer of the leaves."""
         optimizer.step()
-
-    def gradients(self):
-        """Return the gradient.
-
-        Returns
-        -------
-        list of Tensor
-            One, to be changed in place.
-        """
-        for parameter, view in zip(self.parameters, self._views, strict=True):
-            if parameter.grad is not view:  # a callback put another one there
-                view.zero_()
-                if parameter.grad is not None:
-                    view.copy_(parameter.grad)
-                parameter.grad = view
-        # After the optimizer's zero_grad there would be none, and no step either.
-        for leaf, gradient in zip(self.leaves, self._leaf_gradients, strict=True):
-            if leaf.grad is not gradient:
-                leaf.grad = gradient
-        return [self._gradient]
-
-
-class CompiledWeights(FlatWeights):
-    """Flat weights on the CPU, whose clipping and Adam are compiled loops.
-
-    Parameters
-    ----------
-    groups : list of list of Parameter
-        As for `FlatWeights`.
-    """
 
     def clip(self, max_norm=None, max_value=None):
         """Bound the gradient.
@@ -245,54 +296,100 @@ class CompiledWeights(FlatWeights):
         Returns
         -------
         norm : float
-            Before.
+            Before, of the gradient that `update` uses.
         clipped : bool
             Whether a bound changed it.
         """
-        self.gradients()  # takes in what a callback put elsewhere
-        bounds = (math.inf if b is None else float(b) for b in (max_norm, max_value))
-        return loops("_flat_loops").clip(self._gradient.numpy(), *bounds)
+        gradients = self.gradients()
+        norm, clipped = self._clip(gradients, max_norm, max_value)
+        if clipped is not False:  # on a GPU a tensor, which is not looked at
+            rows = gradients[1:]
+            for embedding, gradient in zip(self.embeddings, rows, strict=True):
+                embedding.store_gradient(gradient)
+        return norm, clipped
 
-    def update(self, optimizer):
-        """Let an optimizer change the weights.
+    def _clip(self, gradients, max_norm, max_value):
+        """Bound gradients in place; return their norm, and whether one was bound."""
+        return clip_gradients(gradients, max_norm, max_value)
 
-        Parameters
-        ----------
-        optimizer : torch.optim.Optimizer
-            Of the leaves. Adam's own step is made here, on its own state, unless
-            somebody listens to it.
+    def gradients(self):
+        """Return the gradient.
+
+        Returns
+        -------
+        list of Tensor
+            All but row-wise embeddings, to be changed in place; then of each of these
+            a copy of the rows that were read.
         """
-        if not _is_quiet_adam(optimizer) or not self._has_leaves_of(optimizer):
+        for parameter, view in zip(self.parameters, self._views, strict=True):
+            if parameter.grad is not view:  # a callback put another one there
+                if parameter.grad is None:
+                    view.zero_()
+                else:
+                    view.copy_(parameter.grad)
+                parameter.grad = view
+        # After the optimizer's zero_grad there would be none, and no step either.
+        for leaf, gradient in zip(self._all_leaves, self._leaf_gradients, strict=True):
+            if leaf.grad is not gradient:
+                leaf.grad = gradient
+        rows = [embedding.gather_gradient() for embedding in self.embeddings]
+        return [self._dense_gradient, *rows]
+
+
+class CompiledWeights(FlatWeights):
+    """Flat weights on the CPU, whose clipping and Adam are compiled loops.
+
+    Parameters
+    ----------
+    groups : list of list of Parameter
+        As for `FlatWeights`.
+    row_wise : list of TokenEmbedding, default=()
+        As for `FlatWeights`.
+    """
+
+    def _clip(self, gradients, max_norm, max_value):
+        """Bound gradients in place; return their norm, and whether one was bound."""
+        bounds = [math.inf if b is None else float(b) for b in (max_norm, max_value)]
+        clip = loops("_flat_loops").clip
+        if len(gradients) == 1:
+            return clip(gradients[0].numpy(), *bounds)
+        joined = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        norm, clipped = clip(joined.numpy(), *bounds)
+        if clipped:
+            parts = joined.split([gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view(gradient.shape))
+        return norm, clipped
+
+    def _step(self, optimizer):
+        """Make a step of the optimizer of the leaves.
+
+        Adam's own step is made here, on its own state, unless it has hooks.
+        """
+        leaves = [(leaf, g) for g in optimizer.param_groups for leaf in g["params"]]
+        # Its first step makes the state; a callback may have put another one there.
+        has_begun = all(leaf in optimizer.state for leaf, _ in leaves)
+        if not has_begun or not _is_quiet_adam(optimizer):
             optimizer.step()
             return
-        for leaf, group in zip(self.leaves, optimizer.param_groups, strict=True):
-            state, decay = optimizer.state[leaf], float(group["weight_decay"])
-            state["step"] += 1
-            decays = (0.0, decay) if group["decoupled_weight_decay"] else (decay, 0.0)
-            beta_1, beta_2 = group["betas"]
-            # Any of these may be a tensor of one element, as torch allows.
-            options = state["step"], group["lr"], beta_1, beta_2, group["eps"]
-            loops("_flat_loops").adam(
-                leaf.detach().numpy(),
-                leaf.grad.numpy(),
-                state["exp_avg"].numpy(),
-                state["exp_avg_sq"].numpy(),
-                (*map(float, options), *decays),
-            )
+        for leaf, group in leaves:
+            _adam(leaf, group, optimizer.state[leaf])
 
-    def _has_leaves_of(self, optimizer):
-        """Return whether an optimizer changes the leaves, and has begun to.
 
-        Its first step makes the state; a callback may have put another one there.
-        """
-        groups = optimizer.param_groups
-        if len(groups) != len(self.leaves):
-            return False
-        for group, leaf in zip(groups, self.leaves, strict=True):
-            [first, *others] = group["params"]
-            if first is not leaf or others or leaf not in optimizer.state:
-                return False
-        return True
+def _adam(leaf, group, state):
+    """Make a step of Adam, or AdamW, on one tensor."""
+    state["step"] += 1
+    decay = float(group["weight_decay"])
+    decays = (0.0, decay) if group["decoupled_weight_decay"] else (decay, 0.0)
+    beta_1, beta_2 = group["betas"]
+    # Any of these may be a tensor of one element, as torch allows.
+    options = state["step"], group["lr"], beta_1, beta_2, group["eps"]
+    tensors = leaf.detach(), leaf.grad, state["exp_avg"], state["exp_avg_sq"]
+    loops("_flat_loops").adam(
+        # The rows of an embedding are a new tensor, and so contiguous.
+        *(t.numpy() if t.dim() == 1 else t.view(-1).numpy() for t in tensors),
+        (*map(float, options), *decays),
+    )
 
 
 def _is_quiet_adam(optimizer):

@@ -14,6 +14,7 @@ from sklearn_rnn.training._callbacks import (
     NOT_FOUND,
     explain_failure,
 )
+from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._flat_weights import (
     CompiledWeights,
     FlatWeights,
@@ -124,8 +125,9 @@ class SequenceNet(NeuralNet):
         Returns
         -------
         args : tuple
-            The groups of parameters: one flat tensor each, if the optimizer does
-            with each number the same.
+            The groups of parameters: one flat tensor each, and one per embedding
+            that is updated row by row, if the optimizer does with each number the
+            same.
         kwargs : dict
             Options of the optimizer.
         """
@@ -139,9 +141,9 @@ class SequenceNet(NeuralNet):
             self._weights = SeparateWeights([p for group in parameters for p in group])
             return (groups,), options
         kind = CompiledWeights if self.kernel == "compiled" else FlatWeights
-        self._weights = kind(parameters)
-        for group, leaf in zip(groups, self._weights.leaves, strict=True):
-            group["params"] = [leaf]
+        self._weights = kind(parameters, find_row_wise(self.module_))
+        for group, leaves in zip(groups, self._weights.leaves, strict=True):
+            group["params"] = list(leaves)
         return (groups,), options
 
     def get_iterator(self, dataset, training=False):
@@ -396,6 +398,7 @@ class SequenceNet(NeuralNet):
         if not self._weights.owns_storage(parameters):
             self.initialize_optimizer()
         check_optimizer_state(self.optimizer_)
+        self._weights.clear_gradients(every_row=True)  # anyone may have added to them
         self._plain = None
         if self._weights.is_flat:
             listens = self._batch_listeners
@@ -492,6 +495,7 @@ class SequenceNet(NeuralNet):
             n_targets += gradient.n_targets
             outputs.append(gradient.outputs)
         self._n_batches_done += 1
+        self.module_.advance_dropout()
         return total / max(1, n_targets), n_targets, outputs
 
     def trained_weights(self):
@@ -524,8 +528,9 @@ class SequenceNet(NeuralNet):
 
     def _gradient(self, compute, batch):
         """Compute a gradient and clip it."""
-        self._weights.clear_gradients()
-        gradient = compute()
+        self._weights.clear_gradients(every_row=self._batch_listeners)
+        with self._weights.recording_rows():
+            gradient = compute()
         if self._batch_listeners:
             named = list(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch)

@@ -1,0 +1,131 @@
+"""Random masks that depend on where they are used, not on what was drawn before."""
+
+import math
+
+import numpy as np
+
+GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio, odd
+FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+MASK = 2**64 - 1
+# Elements that are computed at once: few calls of NumPy, intermediates in the cache.
+BLOCK = 8192
+COUNTERS = np.arange(1, BLOCK + 1, dtype=np.uint64) * np.uint64(GOLDEN)
+# Draws of one site within an update are so many sites apart.
+SITES = 2**32
+
+
+class CounterGenerator:
+    """Draw dropout masks from a counter-based random number generator.
+
+    Each bit is a hash of the seed, the update, the site and the position in the mask,
+    so masks do not depend on the order or the thread in which they are drawn, and
+    compiled kernels compute any part of one on their own. With unsigned integers of 64
+    bits that wrap around, ``mix`` the finalizer of SplitMix64, and ``GOLDEN =
+    0x9E3779B97F4A7C15``::
+
+        stream = mix(mix(seed + GOLDEN * (update + 1)) + GOLDEN * (site + 1))
+        bits = mix(stream + GOLDEN * (i + 1)) >> 40
+        dropped = bits < floor(p * 2**24 + 0.5)
+
+    for element ``i`` in row-major order. A second mask of the same site within one
+    update, as of a second pass, has ``site + 2**32`` in place of ``site``, and so on.
+
+    Parameters
+    ----------
+    seed : int
+        In [0, 2**64).
+
+    Attributes
+    ----------
+    update : int
+        Updates so far, which chooses the masks.
+
+    References
+    ----------
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Steele,
+    Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.kernels import CounterGenerator
+    >>> generator = CounterGenerator(seed=0)
+    >>> generator.draw_mask((2, 4), site=0, p=0.5)
+    array([[ True, False,  True, False],
+           [False,  True, False,  True]])
+    """
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.update = 0
+        self._n_draws = {}  # by site, within this update
+
+    def advance(self):
+        """Go on to the masks of the next update."""
+        self.update += 1
+        self._n_draws.clear()
+
+    def stream(self, site, draw=0):
+        """Return where the counter of a mask starts.
+
+        Parameters
+        ----------
+        site : int
+            Which dropout of the network, from 0.
+        draw : int, default=0
+            Which mask of that site within this update, from 0.
+
+        Returns
+        -------
+        int
+            In [0, 2**64).
+        """
+        of_update = _mix(self.seed + GOLDEN * (self.update + 1))
+        return _mix(of_update + GOLDEN * (site + SITES * draw + 1))
+
+    def draw_mask(self, shape, site, p):
+        """Draw the next mask of a site within this update.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the mask. One with more rows begins with the same rows.
+        site : int
+            Which dropout of the network, from 0.
+        p : float
+            Probability that an element is dropped, in [0, 1].
+
+        Returns
+        -------
+        ndarray of bool of shape `shape`
+            True where an element is dropped.
+        """
+        draw = self._n_draws.get(site, 0)
+        self._n_draws[site] = draw + 1
+        stream, threshold = self.stream(site, draw), math.floor(p * 2**24 + 0.5)
+        mask = np.empty(shape, dtype=bool)
+        flat = mask.reshape(-1)
+        bits = np.empty((2, min(BLOCK, flat.size)), dtype=np.uint64)
+        for begin in range(0, flat.size, BLOCK):
+            part = flat[begin : begin + BLOCK]
+            start = (stream + GOLDEN * begin) & MASK
+            _fill(part, *bits[:, : part.size], start, threshold)
+        return mask
+
+
+def _mix(z):
+    """Return the SplitMix64 finalizer of a Python integer."""
+    z &= MASK
+    z = (z ^ z >> 30) * FACTORS[0] & MASK
+    z = (z ^ z >> 27) * FACTORS[1] & MASK
+    return z ^ z >> 31
+
+
+def _fill(mask, z, shifted, start, threshold):
+    """Fill a block of a mask; `z` and `shifted` are workspace of its size."""
+    np.add(COUNTERS[: z.size], np.uint64(start), out=z)
+    for shift, factor in zip((30, 27), FACTORS, strict=True):
+        z ^= np.right_shift(z, np.uint64(shift), out=shifted)
+        z *= np.uint64(factor)
+    z ^= np.right_shift(z, np.uint64(31), out=shifted)
+    z >>= np.uint64(40)
+    np.less(z, np.uint64(threshold), out=mask)

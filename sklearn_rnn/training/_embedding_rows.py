@@ -1,0 +1,191 @@
+"""Embeddings of which an update reads and changes some rows only.
+
+A batch reads some hundred rows of an embedding that may have 100,000. The others have
+no gradient, and what clears, clips and applies a dense one would take most of the time.
+"""
+
+from collections import Counter
+from contextlib import contextmanager
+
+import torch
+
+from sklearn_rnn.modules import TiedHead, TokenEmbedding, has_gradient_hooks
+
+
+def find_row_wise(network):
+    """Return the embeddings whose gradient has the rows that a batch reads, no more.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any.
+
+    Returns
+    -------
+    list of TokenEmbedding
+        Those that are trained, and that neither an output layer nor another module
+        shares: all rows of a shared one have a gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.modules import TiedHead, TokenEmbedding
+    >>> from sklearn_rnn.training import find_row_wise
+    >>> embedding = TokenEmbedding(n_tokens=5, embedding_dim=2)
+    >>> len(find_row_wise(embedding))
+    1
+    >>> network = torch.nn.ModuleList([embedding, TiedHead(embedding, width=2)])
+    >>> find_row_wise(network)
+    []
+    """
+    modules = list(network.modules())
+    n_owners = Counter(id(p) for m in modules for p in m.parameters(recurse=False))
+    tied = [module.embedding for module in modules if isinstance(module, TiedHead)]
+    return [
+        module
+        for module in modules
+        if type(module) is TokenEmbedding
+        and module.weight.requires_grad
+        and n_owners[id(module.weight)] == 1
+        and not any(module is embedding for embedding in tied)
+    ]
+
+
+class EmbeddingRows:
+    """One embedding's part of the flat weights, updated row by row.
+
+    The optimizer's state has all rows. For a step, the rows that the batch read are
+    gathered into a small tensor, with their gradient and state, and written back
+    afterwards; so this serves every optimizer that treats elements one by one.
+
+    Parameters
+    ----------
+    embedding : TokenEmbedding
+        Whose weight it is.
+    leaf : Parameter of shape (n_rows, embedding_dim)
+        What the optimizer changes; it shares memory with the weight.
+    gradient : Tensor of shape (n_rows, embedding_dim)
+        The dense gradient; zero but for rows that were read since it was cleared.
+    """
+
+    def __init__(self, embedding, leaf, gradient):
+        self.embedding = embedding
+        self.leaf = leaf
+        self.gradient = gradient
+        self._tokens, self._rows = [], None
+
+    @contextmanager
+    def recording(self):
+        """Let the embedding note the rows that it reads, and add to them alone."""
+        self.embedding.reader = self
+        try:
+            yield
+        finally:
+            self.embedding.reader = None
+
+    def add(self, tokens):
+        """Note that rows have a gradient.
+
+        Parameters
+        ----------
+        tokens : LongTensor of any shape
+            Indices of rows; each may come more than once.
+        """
+        self._tokens.append(tokens.detach().reshape(-1))
+        self._rows = None
+
+    @property
+    def rows(self):
+        """The rows that were read since the gradient was cleared, in order."""
+        if self._rows is None:
+            parts = self._tokens or [torch.empty(0, dtype=torch.long)]
+            rows = torch.cat(parts).unique().to(self.leaf.device)
+            self._tokens, self._rows = [rows], rows
+        return self._rows
+
+    def clear(self, every_row=False):
+        """Begin a new gradient.
+
+        Parameters
+        ----------
+        every_row : bool, default=False
+            Whether there may be values in rows that were not read.
+        """
+        if every_row or has_gradient_hooks(self.embedding.weight):
+            self.gradient.zero_()
+        elif self._tokens:
+            self.gradient.index_fill_(0, self.rows, 0.0)
+        self._tokens, self._rows = [], None
+
+    def gather_gradient(self):
+        """Return the gradient of the rows that were read, a copy."""
+        return self.gradient.index_select(0, self.rows)
+
+    def store_gradient(self, values):
+        """Set the gradient of the rows that were read."""
+        self.gradient.index_copy_(0, self.rows, values)
+
+    @contextmanager
+    def as_only_rows(self, optimizer):
+        """Let an optimizer change the rows that were read and no others.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            Of the leaf. In this context it has a copy of the rows in its place, with
+            their gradient and state.
+        """
+        state = optimizer.state.get(self.leaf, {})
+        rows, rows_state = self._gather(state)
+        group, k = next(
+            (group, k)
+            for group in optimizer.param_groups
+            for k, leaf in enumerate(group["params"])
+            if leaf is self.leaf
+        )
+        group["params"][k] = rows
+        if rows_state:
+            optimizer.state[rows] = rows_state
+        try:
+            yield
+            self._scatter(rows, optimizer.state.get(rows, {}), state)
+            if state:
+                optimizer.state[self.leaf] = state
+        finally:
+            group["params"][k] = self.leaf
+            optimizer.state.pop(rows, None)
+
+    @torch.no_grad()
+    def _gather(self, state):
+        """Return the rows that were read, with a gradient, and their state.
+
+        What the optimizer keeps per element is a copy; the rest, such as the count of
+        steps, is that of all rows.
+        """
+        rows = torch.nn.Parameter(self.leaf.index_select(0, self.rows))
+        rows.grad = self.gather_gradient()
+        return rows, {
+            name: value.index_select(0, self.rows)
+            if self._is_per_element(value)
+            else value
+            for name, value in state.items()
+        }
+
+    @torch.no_grad()
+    def _scatter(self, rows, rows_state, state):
+        """Write back what a step changed.
+
+        What its first step made is zero in the other rows, as if they had been there
+        with a gradient of zero.
+        """
+        self.leaf.index_copy_(0, self.rows, rows)
+        for name, value in rows_state.items():
+            if not torch.is_tensor(value) or value.shape != rows.shape:
+                state[name] = value
+                continue
+            if not self._is_per_element(state.get(name)):
+                state[name] = torch.zeros_like(self.leaf, dtype=value.dtype)
+            state[name].index_copy_(0, self.rows, value)
+
+    def _is_per_element(self, value):
+        return torch.is_tensor(value) and value.shape == self.leaf.shape
