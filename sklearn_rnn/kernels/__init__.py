@@ -9,6 +9,18 @@ from sklearn_rnn.kernels._choice import (
     usable_kernel,
 )
 from sklearn_rnn.kernels._directions import reverse_steps
+from sklearn_rnn.kernels._interface import (
+    CELLS as CELL_CODES,
+)
+from sklearn_rnn.kernels._interface import (
+    LOSSES,
+    POOLINGS,
+    VALUES_TYPES,
+    check_array,
+    make_struct,
+    make_structs,
+    set_field,
+)
 from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
 from sklearn_rnn.kernels._library import (
     instruction_set,
@@ -16,10 +28,9 @@ from sklearn_rnn.kernels._library import (
     library,
     library_compiler,
     library_error,
+    run_kernel,
     set_instruction_set,
 )
-from sklearn_rnn.kernels._optional import loops, numba_is_installed
-from sklearn_rnn.kernels._plain import PlainLoops
 from sklearn_rnn.kernels._random import CounterGenerator
 from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
 
@@ -27,7 +38,7 @@ __all__ = [
     "CELLS",
     "CounterGenerator",
     "KERNELS",
-    "PlainLoops",
+    "check_array",
     "choose_kernel",
     "compiled_kernels_available",
     "deferred_interrupts",
@@ -38,12 +49,13 @@ __all__ = [
     "library",
     "library_compiler",
     "library_error",
-    "loops",
+    "make_struct",
     "n_missing",
-    "numba_is_installed",
     "recurrence",
     "rename_kernel",
     "reverse_steps",
+    "run_kernel",
+    "set_field",
     "set_instruction_set",
     "usable_kernel",
 ]

@@ -6,7 +6,6 @@ import torch
 
 from sklearn_rnn._exceptions import user_stacklevel
 from sklearn_rnn.kernels._library import library, library_error
-from sklearn_rnn.kernels._optional import loops, numba_is_installed
 
 KERNELS = ("compiled", "torch")
 # Most units of a layer and direction for which the compiled kernels win, in training
@@ -31,10 +30,10 @@ def compiled_kernels_available():
     Examples
     --------
     >>> from sklearn_rnn.kernels import compiled_kernels_available, library
-    >>> compiled_kernels_available() <= (library() is not None)
+    >>> compiled_kernels_available() == (library() is not None)
     True
     """
-    return library() is not None and numba_is_installed()
+    return library() is not None
 
 
 def rename_kernel(kernel):
@@ -130,7 +129,6 @@ def choose_kernel(kernel, cell, n_units, dtype, device):
                 'Set kernel="auto" or kernel="torch". The reason: '
                 f"{library_error()}"
             )
-        loops("_compiled")
     return kernel
 
 

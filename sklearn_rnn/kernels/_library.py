@@ -154,8 +154,33 @@ def run_kernel(name, struct):
         Of the function.
     struct : ctypes.Structure
         What it reads and writes.
+
+    Raises
+    ------
+    MemoryError
+        If there is not enough memory for its buffers.
     """
-    getattr(library(), name)(ctypes.byref(struct))
+    if getattr(library(), name)(ctypes.byref(struct)):
+        raise MemoryError("a compiled kernel found no memory for its buffers")
+
+
+def round_up(size, itemsize):
+    """Return a size padded to whole vectors of the instruction set in use.
+
+    Parameters
+    ----------
+    size : int
+        Elements.
+    itemsize : int
+        Bytes per element.
+
+    Returns
+    -------
+    int
+        At least `size`.
+    """
+    n_lanes = library().vector_bytes() // itemsize
+    return -(-size // n_lanes) * n_lanes
 
 
 def _load():

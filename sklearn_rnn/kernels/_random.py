@@ -59,9 +59,15 @@ class CounterGenerator:
         self.update = 0
         self._n_draws = {}  # by site, within this update
 
-    def advance(self):
-        """Go on to the masks of the next update."""
-        self.update += 1
+    def advance(self, n_updates=1):
+        """Continue with the masks of a later update.
+
+        Parameters
+        ----------
+        n_updates : int, default=1
+            Updates from this one to that.
+        """
+        self.update += n_updates
         self._n_draws.clear()
 
     def stream(self, site, draw=0):

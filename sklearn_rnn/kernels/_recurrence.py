@@ -6,8 +6,8 @@ import torch
 from torch.nn.functional import pad
 
 from sklearn_rnn.kernels._aligned import fill_units, n_missing
+from sklearn_rnn.kernels._compiled_recurrence import CompiledRecurrence, run_forward
 from sklearn_rnn.kernels._directions import reverse_steps
-from sklearn_rnn.kernels._fused import ONE, Fused, fused_forward
 
 # Torch's own module of each cell; its parameters are the ones used here.
 CELLS = {
@@ -16,6 +16,7 @@ CELLS = {
     "lstm": torch.nn.LSTM,
     "gru": torch.nn.GRU,
 }
+COMPILED_DTYPES = torch.float32, torch.float64
 # The first cuDNN whose recurrence takes bfloat16: 9.13.
 CUDNN_WITH_BFLOAT16 = 91300
 RUNS = {
@@ -51,9 +52,9 @@ def recurrence(
     reverse : bool, default=False
         Whether to read each sequence from its own last step to its first.
     kernel : {"torch", "compiled"}, default="torch"
-        What computes it: torch, or compiled loops, which are faster for small
-        networks. They have first derivatives alone; torch computes in other precisions
-        than float32 and float64, and on other devices than the CPU.
+        What computes it: torch, or the compiled kernels, which have first
+        derivatives alone; torch computes in other precisions than float32 and
+        float64, and on other devices than the CPU.
 
     Returns
     -------
@@ -72,10 +73,10 @@ def recurrence(
     >>> states.ravel(), last.ravel()
     (tensor([0.0000, 0.7616]), tensor([0.7616]))
     """
-    # What loops compute, tracing takes for a constant.
-    by_loops = kernel == "compiled" and not is_traced(x)
-    if by_loops and x.dtype in ONE and x.device.type == "cpu":
-        return _by_loops(cell, x, weights, state, lengths, reverse)
+    # Tracing takes the results of compiled kernels for constants.
+    is_compiled = kernel == "compiled" and not is_traced(x)
+    if is_compiled and x.dtype in COMPILED_DTYPES and x.device.type == "cpu":
+        return _run_compiled(cell, x, weights, state, lengths, reverse)
     if state is None:
         zero = x.new_zeros(1, x.shape[1], weights[1].shape[1])
         state = (zero, zero) if cell == "lstm" else (zero,)
@@ -184,12 +185,11 @@ def pack_weights(weights, dtype):
     return [part.view(w.shape) for part, w in zip(parts, weights, strict=True)]
 
 
-def _by_loops(cell, x, weights, state, lengths, reverse):
+def _run_compiled(cell, x, weights, state, lengths, reverse):
     if not torch.is_grad_enabled():
-        run = fused_forward(cell, x, weights, state, lengths, reverse)
-        return run.outputs, run.last
-    states, *other = Fused.apply(
-        cell, lengths, reverse, x, *weights, *(() if state is None else state)
+        run = run_forward(cell, x, weights, state, lengths, reverse, keep=False)
+        return run.outputs()
+    states, *last = CompiledRecurrence.apply(
+        cell, lengths, reverse, x, *weights, *(state or ())
     )
-    last = states[:1] if reverse else states[-1:]
-    return states, (last, *other)
+    return states, tuple(last)

@@ -110,10 +110,16 @@ class WholeNetwork(nn.Module):
         for site, dropout in enumerate(dropouts):
             dropout.generator, dropout.site = generator, site
 
-    def advance_dropout(self):
-        """Let the next masks be those of the next update."""
+    def advance_dropout(self, n_updates=1):
+        """Let the next masks be those of a later update.
+
+        Parameters
+        ----------
+        n_updates : int, default=1
+            Updates from this one to that.
+        """
         if isinstance(self.dropout_generator, CounterGenerator):
-            self.dropout_generator.advance()
+            self.dropout_generator.advance(n_updates)
 
 
 def build(network_class, spec, dtype, generator=None):

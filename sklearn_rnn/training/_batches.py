@@ -336,14 +336,21 @@ class BatchIterator:
             Draws an order: call it on an iterator of its own.
         """
         lengths = self.dataset.lengths
-        computed = sum(len(rows) * lengths[rows].max() for rows in self._batches())
+        computed = sum(len(rows) * lengths[rows].max() for rows in self.index_batches())
         return 1 - lengths.sum() / computed
 
     def __iter__(self):
-        for indices in self._batches():
+        for indices in self.index_batches():
             yield self.dataset.batch(indices, self.device, self.random_state)
 
-    def _batches(self):
+    def index_batches(self):
+        """Return which sequences are in each batch of the next pass.
+
+        Returns
+        -------
+        list of ndarray of int
+            In the order of the pass. Draws an order where it shuffles.
+        """
         if not self.shuffle:
             return np.array_split(np.arange(len(self.dataset)), len(self))
         if self.shortest_first:

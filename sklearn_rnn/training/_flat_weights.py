@@ -4,14 +4,18 @@ On small networks a call costs more than its arithmetic: with six weights, clipp
 zeroing and the optimizer are six times as many calls.
 """
 
-import math
 from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
-from torch.optim import optimizer as torch_optimizer
 
-from sklearn_rnn.kernels import loops
+from sklearn_rnn.kernels import run_kernel
 from sklearn_rnn.training._clipping import clip_gradients
+from sklearn_rnn.training._compiled_optimizer import (
+    clip_compiled,
+    count_updates,
+    has_compiled_step,
+    make_optimizer,
+)
 from sklearn_rnn.training._embedding_rows import EmbeddingRows
 
 # Weights begin at multiples of so many numbers, where registers are read fastest.
@@ -308,6 +312,10 @@ class FlatWeights(SeparateWeights):
                 embedding.store_gradient(gradient)
         return norm, clipped
 
+    def make_optimizer(self, optimizer):
+        """Return what compiled kernels need to make steps of an optimizer: nothing."""
+        return None
+
     def _clip(self, gradients, max_norm, max_value):
         """Bound gradients in place; return their norm, and whether one was bound."""
         return clip_gradients(gradients, max_norm, max_value)
@@ -337,7 +345,7 @@ class FlatWeights(SeparateWeights):
 
 
 class CompiledWeights(FlatWeights):
-    """Flat weights on the CPU, whose clipping and Adam are compiled loops.
+    """Flat weights on the CPU, clipped and updated by the compiled kernels.
 
     Parameters
     ----------
@@ -349,62 +357,35 @@ class CompiledWeights(FlatWeights):
 
     def _clip(self, gradients, max_norm, max_value):
         """Bound gradients in place; return their norm, and whether one was bound."""
-        bounds = [math.inf if b is None else float(b) for b in (max_norm, max_value)]
-        clip = loops("_flat_loops").clip
-        if len(gradients) == 1:
-            return clip(gradients[0].numpy(), *bounds)
-        joined = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        norm, clipped = clip(joined.numpy(), *bounds)
-        if clipped:
-            parts = joined.split([gradient.numel() for gradient in gradients])
-            for gradient, part in zip(gradients, parts, strict=True):
-                gradient.copy_(part.view(gradient.shape))
-        return norm, clipped
+        return clip_compiled(gradients, max_norm, max_value)
 
     def _step(self, optimizer):
-        """Make a step of the optimizer of the leaves.
-
-        Adam's own step is made here, on its own state, unless it has hooks.
-        """
-        leaves = [(leaf, g) for g in optimizer.param_groups for leaf in g["params"]]
-        # Its first step makes the state; a callback may have put another one there.
-        has_begun = all(leaf in optimizer.state for leaf, _ in leaves)
-        if not has_begun or not _is_quiet_adam(optimizer):
+        """Make a step of the optimizer of the leaves."""
+        is_compiled = has_compiled_step(optimizer)
+        struct = make_optimizer(optimizer) if is_compiled else None
+        if struct is None:
             optimizer.step()
             return
-        for leaf, group in leaves:
-            _adam(leaf, group, optimizer.state[leaf])
+        run_kernel("update", struct)
+        count_updates(optimizer, 1)
 
+    def make_optimizer(self, optimizer):
+        """Return what the kernels need to make many steps of an optimizer.
 
-def _adam(leaf, group, state):
-    """Make a step of Adam, or AdamW, on one tensor."""
-    state["step"] += 1
-    decay = float(group["weight_decay"])
-    decays = (0.0, decay) if group["decoupled_weight_decay"] else (decay, 0.0)
-    beta_1, beta_2 = group["betas"]
-    # Any of these may be a tensor of one element, as torch allows.
-    options = state["step"], group["lr"], beta_1, beta_2, group["eps"]
-    tensors = leaf.detach(), leaf.grad, state["exp_avg"], state["exp_avg_sq"]
-    loops("_flat_loops").adam(
-        # The rows of an embedding are a new tensor, and so contiguous.
-        *(t.numpy() if t.dim() == 1 else t.view(-1).numpy() for t in tensors),
-        (*map(float, options), *decays),
-    )
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            Any.
 
-
-def _is_quiet_adam(optimizer):
-    """Return whether a step of an optimizer is Adam's formula and nothing else."""
-    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
-        return False
-    return (
-        # A scheduler counts steps in its own way.
-        "step" not in vars(optimizer)
-        and not optimizer._optimizer_step_pre_hooks
-        and not optimizer._optimizer_step_post_hooks
-        and not torch_optimizer._global_optimizer_pre_hooks
-        and not torch_optimizer._global_optimizer_post_hooks
-        and not any(g["amsgrad"] or g["maximize"] for g in optimizer.param_groups)
-    )
+        Returns
+        -------
+        ctypes.Structure or None
+            None if torch has to make them.
+        """
+        if not self._are_leaves_of(optimizer) or not has_compiled_step(optimizer):
+            return None
+        self.gradients()
+        return make_optimizer(optimizer, [rows.leaf for rows in self.embeddings])
 
 
 def _aligned(size):

@@ -6,9 +6,8 @@ from functools import reduce
 import numpy as np
 import torch
 
-from sklearn_rnn.training._batches import blocks_by_length, to_batch
+from sklearn_rnn.training._fused import FusedNetwork, supports_fused
 from sklearn_rnn.training._memory import computing_batch
-from sklearn_rnn.training._plain_network import is_plain, loops_of, take_batch
 from sklearn_rnn.training._steps import steps_for
 
 # Sequences a block. Always this many, the last block filled up: the kernels
@@ -20,8 +19,6 @@ LONG, LONG_BLOCK_SIZE = 1024, 8
 # What is left of a long sequence is filled up to so many steps: few rows are
 # multiplied by another kernel than many.
 FEWEST_STEPS = 16
-# Where every row is computed by itself, blocks are as large as the nearer caches.
-MOST_ROWS, STEPS_A_BLOCK = 256, 4096
 
 
 @torch.inference_mode()
@@ -47,11 +44,11 @@ def network_outputs(network, sequences, device):
         the first sequence, then of the second, ...
     """
     each = network.pooling is None
-    if is_plain(network) and not (each and network.spec.subsampling > 1):
+    if supports_fused(network):
         longest = sequences.common_length or int(sequences.lengths.max())
         if longest <= LONG:
             with _computing_block(sequences):
-                return _plain_outputs(network, sequences)
+                return FusedNetwork(network).predict(sequences)
         is_long = sequences.lengths > LONG
         if not is_long.all():
             return _join(network, sequences, is_long, device)
@@ -82,30 +79,6 @@ def _join(network, sequences, is_long, device):
         is_long = np.repeat(is_long, sequences.lengths)
     outputs = parts[0].new_empty(len(is_long), parts[0].shape[1])
     outputs[torch.from_numpy(is_long)], outputs[torch.from_numpy(~is_long)] = parts
-    return outputs
-
-
-def _plain_outputs(network, sequences):
-    """Run a plain network, whose loops compute every row by itself."""
-    loops, lengths = loops_of(network, learns=False), sequences.lengths
-    each = network.pooling is None
-    n_outputs = network.head.out_features
-    first = np.cumsum(lengths) - lengths if each else None
-    outputs = network.head.weight.new_empty(
-        int(lengths.sum()) if each else len(sequences), n_outputs
-    )
-    with _evaluating(network):
-        for rows in blocks_by_length(lengths, MOST_ROWS, STEPS_A_BLOCK):
-            batch = to_batch(sequences, rows, "cpu")
-            take_batch(loops, network, batch["x"])
-            values = loops.forward(network.n_read(batch["lengths"]))
-            if not each:
-                outputs[torch.from_numpy(rows)] = values
-                continue
-            steps = np.arange(len(values))[:, np.newaxis]
-            inside = steps < lengths[rows]
-            places = torch.from_numpy((first[rows] + steps)[inside])
-            outputs[places] = values[torch.from_numpy(inside)]
     return outputs
 
 

@@ -127,6 +127,8 @@ class WeightedLoss(nn.Module):
         label_smoothing=0.0,
     ):
         super().__init__()
+        self.name = loss
+        self.label_smoothing = label_smoothing
         self.loss = self._quantile_loss if loss == "quantile" else LOSSES[loss]
         self.plain_loss = self.loss
         if label_smoothing:
@@ -163,22 +165,6 @@ class WeightedLoss(nn.Module):
         if losses.ndim > 1:
             losses = losses.mean(dim=1)
         return torch.dot(losses, weights) / len(weights)
-
-    @property
-    def simple(self):
-        """The name of a loss that is one formula, None of others.
-
-        That of all targets, which are there, each counted by its sequence's weight
-        alone.
-        """
-        if (
-            self.may_miss
-            or self.class_weights is not None
-            or self.loss is not (self.plain_loss)
-        ):
-            return None
-        names = {F.mse_loss: "squared_error", F.cross_entropy: "log_loss"}
-        return names.get(self.plain_loss)
 
     def of_steps(self, outputs, targets):
         """Compute the loss of every step by itself, without weights.

@@ -9,20 +9,21 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, ParamMapper
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
-from sklearn_rnn.training._batches import BatchIterator
+from sklearn_rnn.training._batches import BatchIterator, SequenceDataset
 from sklearn_rnn.training._callbacks import (
     NOT_FOUND,
     explain_failure,
 )
+from sklearn_rnn.training._compiled_optimizer import count_updates
 from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._flat_weights import (
     CompiledWeights,
     FlatWeights,
     SeparateWeights,
 )
+from sklearn_rnn.training._fused import FusedNetwork, supports_fused
 from sklearn_rnn.training._memory import note_batch
 from sklearn_rnn.training._optimizers import check_optimizer_state, is_elementwise
-from sklearn_rnn.training._plain_gradient import plain_gradient
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._truncation import gradient_steps
 
@@ -106,7 +107,7 @@ class SequenceNet(NeuralNet):
         self.validation = None
         self.patience = None
         self.n_streamed = 0
-        self._plain = None
+        self._fused = None
 
     @property
     def _default_callbacks(self):
@@ -132,7 +133,7 @@ class SequenceNet(NeuralNet):
             Options of the optimizer.
         """
         (groups,), options = super().get_params_for_optimizer(prefix, named_parameters)
-        self._plain = None  # it holds the weights where they lay
+        self._fused = None  # it holds the weights where they lay
         # A callback that freezes weights by name needs them one by one.
         picks = any(isinstance(one, ParamMapper) for _, one in self.callbacks_)
         parameters = [group["params"] for group in groups]
@@ -205,10 +206,10 @@ class SequenceNet(NeuralNet):
             pass
         finally:
             self.module_.eval()
-            self.validation = self.patience = self._plain = None
+            self.validation = self.patience = self._fused = None
 
     def __getstate__(self):
-        return {**super().__getstate__(), "_plain": None}
+        return {**super().__getstate__(), "_fused": None}
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train for a number of epochs.
@@ -368,9 +369,15 @@ class SequenceNet(NeuralNet):
             As in skorch; only training epochs come this way.
         """
         self._set_training(True)
-        total, n_seen, batch = 0.0, 0, None
         self._norms, self._n_clipped = [], 0
         self._refresh_weight_views()
+        if not self._train_fused(iterator, prefix):
+            self._train_by_batch(iterator, prefix)
+        self._record_gradients()
+
+    def _train_by_batch(self, iterator, prefix):
+        """Update the weights batch by batch, and record losses."""
+        total, n_seen, batch = 0.0, 0, None
         try:
             for batch in iterator:
                 if self._batch_listeners:
@@ -383,13 +390,66 @@ class SequenceNet(NeuralNet):
                 note_batch(error, *batch[0]["x"].shape[:2])
             raise
         total, loss = self._known(float(total)), float(loss)
+        self._record_losses(prefix, total / n_seen, len(iterator), loss, size)
+
+    def _train_fused(self, iterator, prefix):
+        """Train on all batches by few calls to the kernels; return whether it did.
+
+        They do what `_train_by_batch` does, where no callback hears of batches.
+        """
+        dataset, fused = iterator.dataset, self._fused
+        if (
+            fused is None
+            or self._batch_listeners
+            or self.on_progress is not None
+            or type(dataset) is not SequenceDataset
+            or dataset.lengths.max() > (self.bptt_steps or math.inf)
+        ):
+            return False
+        optimizer = self._weights.make_optimizer(self.optimizer_)
+        data = None if optimizer is None else fused.training_data(dataset)
+        if data is None:
+            return False
+        optimizer.max_norm = self.clip_norm or math.inf
+        optimizer.max_value = self.clip_value or math.inf
+        batches = iterator.index_batches()
+        rates = self._learning_rates(len(batches))
+        n_before = optimizer.n_updates
+        self._weights.clear_gradients(every_row=True)
+        try:
+            record = fused.train(data, batches, optimizer, rates, self._n_usual)
+        except MemoryError as error:
+            note_batch(error, len(batches[0]), int(dataset.lengths.max()))
+            raise
+        finally:
+            count_updates(self.optimizer_, optimizer.n_updates - n_before)
+        n_done = len(record.losses)
+        self._n_batches_done += n_done
+        self.module_.advance_dropout(n_done)
+        for group in self.optimizer_.param_groups:
+            group["lr"] = rates[n_done - 1]
+        losses, sizes = record.losses, record.n_targets
+        self._known(float(losses[-1]))
+        self._norms = record.norms[sizes > 0].tolist()
+        self._n_clipped = int(record.clipped.sum())
+        total = float((losses * sizes).sum() / sizes.sum())
+        self._record_losses(prefix, total, n_done, float(losses[-1]), int(sizes[-1]))
+        return True
+
+    def _learning_rates(self, n_batches):
+        """Return the learning rate of each of the next batches."""
+        if self.schedule is None:
+            return [float(self.optimizer_.param_groups[0]["lr"])] * n_batches
+        done = self._n_batches_done + np.arange(n_batches)
+        return [self.lr * self.schedule(k / self._n_batches) for k in done.tolist()]
+
+    def _record_losses(self, prefix, mean, n_batches, last_loss, last_size):
+        """Record an epoch's loss; and its last batch, which callbacks look at."""
         if not self._batch_listeners:
-            # Some of skorch's callbacks look at an epoch's last batch.
             self.history.new_batch()
-            self._record_batch(prefix, loss, size)
-        self.history.record(f"{prefix}_loss", total / n_seen)
-        self.history.record(f"{prefix}_batch_count", len(iterator))
-        self._record_gradients()
+            self._record_batch(prefix, last_loss, last_size)
+        self.history.record(f"{prefix}_loss", mean)
+        self.history.record(f"{prefix}_batch_count", n_batches)
 
     def _refresh_weight_views(self):
         """Find weights where they lie now: callbacks may move, freeze or hook them."""
@@ -399,10 +459,12 @@ class SequenceNet(NeuralNet):
             self.initialize_optimizer()
         check_optimizer_state(self.optimizer_)
         self._weights.clear_gradients(every_row=True)  # anyone may have added to them
-        self._plain = None
+        self._fused = None
         if self._weights.is_flat:
-            listens = self._batch_listeners
-            self._plain = plain_gradient(self.module_, self.criterion_, listens)
+            if supports_fused(self.module_, self.criterion_):
+                self._fused = FusedNetwork(
+                    self.module_, self.criterion_, keeps_outputs=self._batch_listeners
+                )
 
     def _heard_step(self, batch, prefix):
         """Update the weights for one batch, and tell whoever listens."""
@@ -485,7 +547,7 @@ class SequenceNet(NeuralNet):
             batch,
             self.bptt_steps,
             self._n_usual,
-            self._plain,
+            self._fused,
         ):
             self._tell_progress(share)
             gradient = self._step(compute, batch)

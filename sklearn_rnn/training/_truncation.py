@@ -32,7 +32,7 @@ class Gradient(NamedTuple):
     outputs: torch.Tensor | None
 
 
-def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None, plain=None):
+def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None, fused=None):
     """Yield the gradients that a batch asks for, one an update.
 
     Without `bptt_steps`, and for batches that are not longer, there is one
@@ -59,8 +59,9 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None, plain=No
         them, so that every target counts alike: the last steps of the longest
         sequences make small updates of their own. None takes each gradient for
         itself, which is the same where every sequence has one target.
-    plain : PlainGradient, default=None
-        What computes gradients through all steps, if the network is a plain one.
+    fused : FusedNetwork, default=None
+        What computes gradients through all steps, if kernels compute the network as a
+        whole.
 
     Yields
     ------
@@ -80,7 +81,7 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None, plain=No
         if criterion.count(batch[1][0]):
             yield (
                 0.0,
-                partial(_full_gradient, network, criterion, batch, n_usual, plain),
+                partial(_full_gradient, network, criterion, batch, n_usual, fused),
             )
         return
     if network.pooling is not None:
@@ -89,13 +90,12 @@ def gradient_steps(network, criterion, batch, bptt_steps, n_usual=None, plain=No
     yield from _gradient_of_each_piece(network, criterion, batch, bptt_steps, n_usual)
 
 
-def _full_gradient(network, criterion, batch, n_usual, plain):
+def _full_gradient(network, criterion, batch, n_usual, fused):
     inputs, targets_and_weights = batch
     n_targets = criterion.count(targets_and_weights[0])
-    if plain is not None:
-        share = 1.0 if n_usual is None else n_targets / n_usual
-        loss, outputs = plain(
-            **inputs, targets_and_weights=targets_and_weights, share=share
+    if fused is not None:
+        loss, outputs = fused.gradient(
+            **inputs, targets_and_weights=targets_and_weights, n_usual=n_usual
         )
         return Gradient(loss, n_targets, outputs)
     outputs = network(**inputs)

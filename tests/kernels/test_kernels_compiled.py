@@ -8,10 +8,10 @@ import threading
 import numpy as np
 import pytest
 import torch
+from sklearn_rnn.kernels._optional import loops
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn.kernels import CELLS, choose_kernel, recurrence, usable_kernel
-from sklearn_rnn.kernels._optional import loops
 
 # steps, sequences, features, units: ones, fewer and more than fill registers
 SIZES = [(1, 1, 1, 1), (5, 3, 2, 4), (7, 19, 3, 16), (12, 9, 5, 37), (30, 33, 4, 64)]

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sklearn_rnn.training._plain_gradient import plain_gradient
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.training import FlatWeights, WeightedLoss
-from sklearn_rnn.training._plain_gradient import plain_gradient
 
 LENGTHS = torch.tensor([6, 2, 1, 6, 4])
 LOSSES = ("squared_error", "log_loss", "huber", "absolute_error")

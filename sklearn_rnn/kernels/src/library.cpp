@@ -3,6 +3,7 @@
 // Compiled for every processor of the architecture, with -DSETS(F)=F(avx512) F(avx2) ...
 // naming the instruction sets that were compiled in, the widest first.
 #include <cstring>
+#include <new>
 #include "interface.hpp"
 
 #if defined(__x86_64__)
@@ -113,4 +114,20 @@ EXPORT const char *compiler() {
 #endif
 }
 
-EXPORT void add(const Sum *sum) { active->add(sum); }
+// The kernels return 0, or 1 if there was no memory left.
+#define EXPORT_KERNEL(name, Struct)         \
+  EXPORT int name(Struct *arguments) {      \
+    try {                                   \
+      active->name(arguments);              \
+    } catch (const std::bad_alloc &) {      \
+      return 1;                             \
+    }                                       \
+    return 0;                               \
+  }
+
+EXPORT_KERNEL(recurrence_forward, const Recurrence)
+EXPORT_KERNEL(recurrence_backward, const Recurrence)
+EXPORT_KERNEL(run_batch, Batch)
+EXPORT_KERNEL(train, Training)
+EXPORT_KERNEL(clip, Optimizer)
+EXPORT_KERNEL(update, Optimizer)

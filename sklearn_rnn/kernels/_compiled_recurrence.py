@@ -1,0 +1,189 @@
+"""One layer in one direction by the compiled kernels, forward and backward."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from sklearn_rnn.kernels._interface import CELLS, check_array, make_struct
+from sklearn_rnn.kernels._library import round_up, run_kernel
+
+N_GATES = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+# Sums that are kept for each unit: the GRU's candidate has two.
+N_KEPT = {"rnn": 1, "rnn_relu": 1, "gru": 4, "lstm": 4}
+# Multiply-adds of a pass from which its blocks of rows are shared by several threads.
+WORK_OF_THREADS = 2e7
+GRADIENTS = ("grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh")
+
+
+class _Pass(NamedTuple):
+    """A forward pass, and what the backward pass needs; padded to whole vectors."""
+
+    cell: str
+    reverse: bool
+    order: torch.Tensor | None  # rows by length, the longest first; None: all are equal
+    lengths: torch.Tensor | None  # in that order
+    x: torch.Tensor  # (T, N, F)
+    w_ih: torch.Tensor
+    w_hh: torch.Tensor
+    b_ih: torch.Tensor
+    b_hh: torch.Tensor
+    h: torch.Tensor  # (T + 1, N, padded)
+    c: torch.Tensor | None
+    gates: torch.Tensor
+
+    def struct(self, inference, **fields):
+        """Return the struct of this pass."""
+        n_steps, n_rows, n_inputs = self.x.shape
+        n_units, active = self.w_hh.shape[1], None
+        if self.lengths is not None:
+            longer = self.lengths.numpy() > np.arange(n_steps)[:, np.newaxis]
+            active = longer.sum(axis=1, dtype=np.int32)
+        work = n_steps * n_rows * n_units * N_GATES[self.cell] * (n_inputs + n_units)
+        return make_struct(
+            "Recurrence",
+            itemsize=self.x.itemsize,
+            cell=CELLS.index(self.cell),
+            n_steps=n_steps,
+            n_rows=n_rows,
+            n_inputs=n_inputs,
+            n_units=n_units,
+            padded=self.h.shape[2],
+            reverse=self.reverse,
+            n_threads=torch.get_num_threads() if work >= WORK_OF_THREADS else 1,
+            inference=inference,
+            active=active,
+            **{name: getattr(self, name) for name in ("x", "h", "c", "gates")},
+            **{name: getattr(self, name) for name in ("w_ih", "w_hh", "b_ih", "b_hh")},
+            **fields,
+        )
+
+    def outputs(self):
+        """Return the states after each step (T, N, H), and those after the last one."""
+        n_units, end = self.w_hh.shape[1], 0 if self.reverse else -1
+        outputs = (self.h[:-1] if self.reverse else self.h[1:])[:, :, :n_units]
+        parts = [self.h] if self.c is None else [self.h, self.c]
+        last = [part[end][None, :, :n_units] for part in parts]
+        if self.order is not None:
+            back = torch.argsort(self.order)
+            outputs, last = outputs[:, back], [part[:, back] for part in last]
+        return outputs, tuple(last)
+
+
+def run_forward(cell, x, weights, state=None, lengths=None, reverse=False, keep=True):
+    """Run one layer in one direction.
+
+    Parameters
+    ----------
+    cell, x, weights, state, lengths, reverse
+        As `recurrence` takes them.
+    keep : bool, default=True
+        Whether to keep what the backward pass needs.
+
+    Returns
+    -------
+    _Pass
+    """
+    n_steps, n_rows, n_inputs = x.shape
+    n_sums, n_units = weights[1].shape
+    dtype = x.dtype
+    shapes = [(n_sums, n_inputs), (N_GATES[cell] * n_units, n_units), n_sums, n_sums]
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    for name, weight, shape in zip(names, weights, shapes, strict=True):
+        check_array(weight, name, dtype, np.atleast_1d(shape))
+    for part in state or ():
+        check_array(part, "the state", dtype, (1, n_rows, n_units))
+    order = None
+    if lengths is not None:
+        check_array(lengths, "lengths", torch.int64, (n_rows,))
+        order = torch.argsort(lengths, descending=True, stable=True)
+        x, lengths = x[:, order], lengths[order]
+    padded = round_up(n_units, x.itemsize)
+    # What stands after a sequence's end is meaningless, but has to be finite.
+    allocate = x.new_empty if lengths is None else x.new_zeros
+    parts = [allocate(n_steps + 1, n_rows, padded) for _ in range(1 + (cell == "lstm"))]
+    for part, given in zip(parts, state or [None] * len(parts), strict=True):
+        first = torch.full((n_rows,), n_steps) if reverse and lengths is None else 0
+        if reverse and lengths is not None:
+            first = lengths
+        given = 0 if given is None else pad(given[0], (0, padded - n_units))
+        if order is not None and state is not None:
+            given = given[order]
+        part[first, torch.arange(n_rows)] = given
+    kept_steps = n_steps if keep else 1
+    gates = x.new_empty(kept_steps, n_rows, N_KEPT[cell] * padded)
+    weights = [weight.detach().contiguous() for weight in weights]
+    parts = [*parts, None][:2]
+    run = _Pass(cell, reverse, order, lengths, x.contiguous(), *weights, *parts, gates)
+    run_kernel("recurrence_forward", run.struct(not keep))
+    return run
+
+
+class CompiledRecurrence(torch.autograd.Function):
+    """The compiled kernels as a function that torch differentiates.
+
+    ``apply(cell, lengths, reverse, x, w_ih, w_hh, b_ih, b_hh, *state)`` returns the
+    states after each step, and those after the last step.
+    """
+
+    @staticmethod
+    def forward(ctx, cell, lengths, reverse, x, *weights_and_state):
+        """Run forward."""
+        weights, state = weights_and_state[:4], weights_and_state[4:]
+        run = run_forward(cell, x, weights, state or None, lengths, reverse)
+        is_kept = [isinstance(part, torch.Tensor) for part in run]
+        ctx.save_for_backward(
+            *(p for p, kept in zip(run, is_kept, strict=True) if kept)
+        )
+        ctx.rest = [None if kept else p for p, kept in zip(run, is_kept, strict=True)]
+        ctx.is_kept, ctx.gates_are_used = is_kept, False
+        ctx.set_materialize_grads(False)
+        outputs, last = run.outputs()
+        return (outputs, *(part.clone() for part in last))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_outputs, *grad_last):
+        """Run backward."""
+        saved = iter(ctx.saved_tensors)
+        parts = zip(ctx.rest, ctx.is_kept, strict=True)
+        run = _Pass(*(next(saved) if kept else part for part, kept in parts))
+        n_steps, n_rows, n_inputs = run.x.shape
+        n_units, missing = run.w_hh.shape[1], run.h.shape[2] - run.w_hh.shape[1]
+
+        def padded(gradient):
+            if run.order is not None:
+                gradient = gradient[:, run.order]
+            return pad(gradient, (0, missing)).contiguous()
+
+        carries = [run.h.new_zeros(1, n_rows, run.h.shape[2]) for _ in range(2)]
+        for carry, given in zip(carries, grad_last, strict=False):
+            if given is not None:
+                carry.copy_(padded(given))
+        grad_x = None
+        if ctx.needs_input_grad[3]:
+            size = n_steps, n_rows, round_up(n_inputs, run.x.itemsize)
+            grad_x = (run.x.new_empty if run.lengths is None else run.x.new_zeros)(size)
+        weights = run.w_ih, run.w_hh, run.b_ih, run.b_hh
+        gradients = [torch.zeros_like(weight) for weight in weights]
+        # Gradients of sums take the place of the gates: a second backward pass, of a
+        # graph that torch was told to retain, computes them again.
+        if ctx.gates_are_used:
+            run_kernel("recurrence_forward", run.struct(False))
+        ctx.gates_are_used = True
+        struct = run.struct(
+            False,
+            grad_h=None if grad_outputs is None else padded(grad_outputs),
+            carry=carries[0],
+            carry_c=carries[1],
+            grad_x=grad_x,
+            **dict(zip(GRADIENTS, gradients, strict=True)),
+        )
+        run_kernel("recurrence_backward", struct)
+        back = slice(None) if run.order is None else torch.argsort(run.order)
+        if grad_x is not None:
+            grad_x = grad_x[:, back, :n_inputs]
+        n_state = len(ctx.needs_input_grad) - 8
+        states = [carry[:, back, :n_units] for carry in carries[:n_state]]
+        return None, None, None, grad_x, *gradients, *states

@@ -1,0 +1,134 @@
+"""The door to the compiled kernels: structs of named fields, filled with checked arrays.
+
+The fields are read from ``src/interface.hpp``, so that both sides cannot drift apart.
+"""
+
+import ctypes
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+HEADER = Path(__file__).parent / "src" / "interface.hpp"
+C_TYPES = {
+    "int32_t": ctypes.c_int32,
+    "int64_t": ctypes.c_int64,
+    "uint64_t": ctypes.c_uint64,
+    "double": ctypes.c_double,
+}
+# Codes of the C++ side, in the order of its enums.
+CELLS = ("rnn", "rnn_relu", "gru", "lstm")
+POOLINGS = ("last", "mean", "max", None)
+LOSSES = (
+    *("squared_error", "absolute_error", "huber", "quantile"),
+    *("log_loss", "bernoulli"),
+)
+VALUES_TYPES = (np.float32, np.float64, np.int64, np.int32)
+OPTIMIZERS = (torch.optim.Adam, torch.optim.SGD)
+
+
+@cache
+def _struct(name):
+    """Return the ctypes class of a struct of the C interface."""
+    text = re.sub(r"//.*", "", HEADER.read_text())
+    body = re.search(rf"struct {name} \{{(.*?)\}};", text, re.S).group(1)
+    fields = []
+    for declaration in filter(str.strip, body.split(";")):
+        base = declaration.replace("const", "").split()[0]
+        for part in declaration.split(","):
+            c_type = ctypes.c_void_p if "*" in part else C_TYPES[base]
+            fields.append((re.findall(r"\w+", part)[-1], c_type))
+    return type(name, (ctypes.Structure,), {"_fields_": fields})
+
+
+def make_struct(name, **fields):
+    """Return a struct of the C interface.
+
+    Parameters
+    ----------
+    name : str
+        Of the struct.
+    **fields : int, float, Tensor, ndarray, ctypes.Structure, list or None
+        Arrays and structs are passed by address, and kept alive by the struct; a list
+        becomes an array of addresses. Fields that are left out are 0.
+
+    Returns
+    -------
+    ctypes.Structure
+        To be passed to a kernel by `run_kernel`.
+    """
+    struct = _struct(name)()
+    struct.kept = []
+    for field, value in fields.items():
+        set_field(struct, field, value)
+    return struct
+
+
+def make_structs(name, items):
+    """Return an array of structs of the C interface.
+
+    Parameters
+    ----------
+    name : str
+        Of the struct.
+    items : list of dict
+        The fields of each, as `make_struct` takes them.
+
+    Returns
+    -------
+    ctypes.Array
+        The value of a field of `make_struct`.
+    """
+    structs = [make_struct(name, **fields) for fields in items]
+    array = (_struct(name) * len(structs))(*structs)
+    array.kept = structs
+    return array
+
+
+def set_field(struct, field, value):
+    """Set a field of a struct that `make_struct` returned."""
+    struct.kept.append(value)
+    setattr(struct, field, _argument(value, field, struct.kept))
+
+
+def _argument(value, name, kept):
+    if isinstance(value, torch.Tensor):
+        if value.device.type != "cpu" or not value.is_contiguous():
+            raise ValueError(
+                f"compiled kernels need contiguous arrays on the CPU, and {name} has "
+                f"strides {value.stride()} on {value.device}."
+            )
+        return value.data_ptr()
+    if isinstance(value, np.ndarray):
+        if not value.flags.c_contiguous:
+            raise ValueError(
+                f"compiled kernels need contiguous arrays, and {name} has strides "
+                f"{value.strides}."
+            )
+        return value.ctypes.data
+    if isinstance(value, (ctypes.Structure, ctypes.Array)):
+        return ctypes.addressof(value)
+    if isinstance(value, list):
+        addresses = (ctypes.c_void_p * len(value))(
+            *(_argument(item, name, kept) for item in value)
+        )
+        kept.append(addresses)
+        return ctypes.addressof(addresses)
+    return value
+
+
+def check_array(array, name, dtype, shape):
+    """Check type and shape of an array or tensor that a kernel is to read or write.
+
+    Raises
+    ------
+    ValueError
+        If another one was given: a kernel would read past its end.
+    """
+    if array.dtype != dtype or tuple(array.shape) != tuple(shape):
+        raise ValueError(
+            f"{name} must be of shape {tuple(shape)} and {dtype}, got "
+            f"{tuple(array.shape)} and {array.dtype}."
+        )

@@ -1,0 +1,157 @@
+// Threads that live as long as one call, and memory that is kept between its batches.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <functional>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+namespace {
+
+// Denormal numbers are zero while this lives: gradients that fade through many steps
+// would make processors compute with them a hundred times as slowly.
+class FlushDenormals {
+#if defined(__SSE2__)
+  unsigned before = _mm_getcsr();
+
+ public:
+  FlushDenormals() { _mm_setcsr(before | 0x8040); }
+  ~FlushDenormals() { _mm_setcsr(before); }
+#elif defined(__aarch64__)
+  uint64_t before;
+
+ public:
+  FlushDenormals() {
+    asm volatile("mrs %0, fpcr" : "=r"(before));
+    asm volatile("msr fpcr, %0" : : "r"(before | (1u << 24)));
+  }
+  ~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(before)); }
+#endif
+};
+
+// Started per call: no thread outlives it, so a fork in between finds none missing.
+class Workers {
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::condition_variable begins, ends;
+  const std::function<void(int)> *job = nullptr;
+  long round = 0;
+  int running = 0;
+  bool closes = false;
+  std::atomic<bool> failed{false};
+
+  void work(int i) {
+    FlushDenormals flush;
+    for (long seen = 0;;) {
+      const std::function<void(int)> *todo;
+      {
+        std::unique_lock<std::mutex> lock(mutex);
+        begins.wait(lock, [&] { return closes || round != seen; });
+        if (closes) return;
+        seen = round;
+        todo = job;
+      }
+      try {
+        (*todo)(i);
+      } catch (const std::bad_alloc &) {
+        failed = true;
+      }
+      std::lock_guard<std::mutex> lock(mutex);
+      if (--running == 0) ends.notify_one();
+    }
+  }
+
+ public:
+  const int n;
+  explicit Workers(int n) : n(n < 1 ? 1 : n) {
+    for (int i = 1; i < n; i++) threads.emplace_back([this, i] { work(i); });
+  }
+  ~Workers() {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      closes = true;
+    }
+    begins.notify_all();
+    for (auto &thread : threads) thread.join();
+  }
+  // Run job(0), ..., job(n - 1) side by side, the first one here.
+  void run(const std::function<void(int)> &given) {
+    if (n > 1) {
+      std::lock_guard<std::mutex> lock(mutex);
+      job = &given;
+      round++;
+      running = n - 1;
+    }
+    begins.notify_all();
+    try {
+      given(0);
+    } catch (const std::bad_alloc &) {
+      failed = true;
+    }
+    if (n > 1) {
+      std::unique_lock<std::mutex> lock(mutex);
+      ends.wait(lock, [&] { return running == 0; });
+    }
+    if (failed) throw std::bad_alloc();
+  }
+};
+
+// Arrays side by side in one piece of memory, which grows and stays. In a build with
+// SEPARATE_ARRAYS each array is an allocation of its own, for the address sanitizer.
+class Arena {
+  std::vector<char *> pieces;
+  size_t size = 0, used = 0;
+  bool counts = false;
+
+  char *allocate(size_t n) {
+    char *piece = (char *)std::aligned_alloc(64, n ? n : 64);
+    if (!piece) throw std::bad_alloc();
+    pieces.push_back(piece);
+    return piece;
+  }
+  void release() {
+    for (char *piece : pieces) std::free(piece);
+    pieces.clear();
+    size = 0;
+  }
+
+ public:
+  Arena() = default;
+  Arena(const Arena &) = delete;
+  ~Arena() { release(); }
+
+  // Call lay_out() twice: once to count, and once to hand out memory.
+  template <class LayOut> void arrange(LayOut lay_out) {
+    used = 0, counts = true;
+    lay_out();
+#ifdef SEPARATE_ARRAYS
+    release();
+#else
+    if (used > size || pieces.empty()) {
+      release();
+      allocate(used);
+      size = used;
+    }
+#endif
+    used = 0, counts = false;
+    lay_out();
+  }
+  template <class T> T *take(long n) {
+    const size_t bytes = ((size_t)n * sizeof(T) + 63) / 64 * 64, at = used;
+    used += bytes;
+    if (counts) return nullptr;
+#ifdef SEPARATE_ARRAYS
+    return (T *)allocate((size_t)n * sizeof(T) + (-(size_t)n * sizeof(T)) % 64);
+#else
+    return (T *)(pieces[0] + at);
+#endif
+  }
+};
+
+}  // namespace

@@ -1,0 +1,158 @@
+// Batches: their blocks over threads, and an epoch of updates in one call.
+#pragma once
+#include <chrono>
+#include <memory>
+#include "network.hpp"
+#include "optimizer.hpp"
+
+namespace CONCAT(kernels_on_, INSTRUCTION_SET) {
+
+// Rows of a block. Many fill the registers' tiles; with few, the states and gates of all
+// steps stay in a nearer cache.
+constexpr int BLOCK_ROWS = 32, FEWEST_BLOCK_ROWS = 16;
+// Multiply-adds of a batch from which its blocks are summed in several groups, so that
+// threads can share them; and the most groups. They depend on the batch alone: results
+// are the same for any number of threads.
+constexpr double WORK_OF_GROUPS = 2e7;
+constexpr int MOST_GROUPS = 8;
+
+// All that is kept between the batches of one call.
+template <class T> struct Session {
+  const Network &net;
+  const Data &data;
+  Packed<T> packed;
+  Workers workers;
+  std::vector<std::unique_ptr<Arena>> arenas, input_arenas;
+  std::vector<std::unique_ptr<GradientSums<T>>> sums;
+  std::vector<int64_t> order, position;
+  Rows rows;  // of the embedding, read by the last batch
+
+  Session(const Network &net, const Data &data, int n_threads)
+      : net(net), data(data), packed(net), workers(n_threads) {
+    for (int i = 0; i < workers.n; i++) arenas.push_back(std::make_unique<Arena>());
+  }
+
+  // Sort a batch by length, the longest first.
+  void sort(const int64_t *given, int64_t n) {
+    position.resize(n);
+    std::iota(position.begin(), position.end(), 0);
+    auto longer = [&](int64_t a, int64_t b) {
+      return data.lengths[given[a]] > data.lengths[given[b]];
+    };
+    if (!std::is_sorted(position.begin(), position.end(), longer))
+      std::stable_sort(position.begin(), position.end(), longer);
+    order.resize(n);
+    for (int64_t i = 0; i < n; i++) order[i] = given[position[i]];
+  }
+
+  double work() const {  // multiply-adds of the batch, forwards and back
+    double steps = 0;
+    for (int64_t i : order) steps += (double)data.lengths[i] / net.subsampling;
+    const double gates = gates_of(net.cell) * (double)packed.D;
+    return 3 * steps * gates * net.n_units *
+           (net.n_units * (double)packed.L + packed.n_inputs + packed.P * (packed.L - 1));
+  }
+
+  // Add the gradient of a batch to the weights'; returns the mean loss.
+  double gradient(const int64_t *given, int64_t n, const Dropout &dropout, double n_usual,
+                  int64_t *n_targets, T *out, const int64_t *output_starts) {
+    sort(given, n);
+    rows.clear();
+    long count = 0;
+    for (int64_t i = 0; i < n; i++) {
+      const int64_t steps = packed.per_step
+          ? (data.lengths[order[i]] + net.subsampling - 1) / net.subsampling : 1;
+      for (int64_t t = 0; t < steps; t++)
+        count += count_targets<T>(net, data.targets, data.target_starts[order[i]] + t);
+    }
+    *n_targets = net.may_miss ? count : n;
+    if (count == 0) return 0;
+    packed.pack(dropout);
+    const double scale = (n_usual > 0 ? *n_targets / n_usual : 1.0) / count;
+    const bool shares = work() >= WORK_OF_GROUPS && n >= 2 * FEWEST_BLOCK_ROWS;
+    const int64_t wanted = shares ? std::max<int64_t>(FEWEST_BLOCK_ROWS,
+                                                      (n + MOST_GROUPS - 1) / MOST_GROUPS)
+                                  : BLOCK_ROWS;
+    const int64_t n_blocks = (n + std::min<int64_t>(wanted, BLOCK_ROWS) - 1) /
+                             std::min<int64_t>(wanted, BLOCK_ROWS);
+    const int n_groups = shares ? (int)std::min<int64_t>(n_blocks, MOST_GROUPS) : 1;
+    const bool embeds = packed.needs_input_gradient(0);
+    while ((int)sums.size() < n_groups) sums.push_back(std::make_unique<GradientSums<T>>());
+    while ((int64_t)input_arenas.size() < (embeds ? n_blocks : workers.n))
+      input_arenas.push_back(std::make_unique<Arena>());
+    std::vector<double> losses(n_blocks);
+    std::vector<std::unique_ptr<Block<T>>> blocks(embeds ? n_blocks : 0);
+    workers.run([&](int worker) {
+      for (int g = worker; g < n_groups; g += workers.n) {
+        sums[g]->clear(packed);
+        for (int64_t b = g * n_blocks / n_groups; b < (g + 1) * n_blocks / n_groups; b++) {
+          const int64_t begin = b * n / n_blocks, end = (b + 1) * n / n_blocks;
+          auto block = std::make_unique<Block<T>>(
+              packed, data, dropout, order.data() + begin, position.data() + begin,
+              (int)(end - begin), *arenas[worker], *input_arenas[embeds ? b : worker]);
+          losses[b] = block->run(scale, sums[g].get(), out, output_starts);
+          if (embeds) blocks[b] = std::move(block);
+        }
+      }
+    });
+    for (int g = 0; g < n_groups; g++) sums[g]->add_to_gradients(packed, dropout);
+    for (auto &block : blocks) block->scatter(rows);
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    return std::accumulate(losses.begin(), losses.end(), 0.0) / count;
+  }
+
+  void predict(const int64_t *given, int64_t n, T *out, const int64_t *output_starts) {
+    const Dropout none{false, 0, 0};
+    sort(given, n);
+    packed.pack(none);
+    const int64_t n_blocks = (n + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    for (int i = 0; i < workers.n; i++) input_arenas.push_back(std::make_unique<Arena>());
+    workers.run([&](int worker) {
+      for (int64_t b = worker; b < n_blocks; b += workers.n) {
+        const int64_t begin = b * BLOCK_ROWS, end = std::min(n, begin + BLOCK_ROWS);
+        Block<T>(packed, data, none, order.data() + begin, position.data() + begin,
+                 (int)(end - begin), *arenas[worker], *input_arenas[worker])
+            .run(0, nullptr, out, output_starts);
+      }
+    });
+  }
+};
+
+template <class T> void run_batch_of(Batch *batch) {
+  FlushDenormals flush;
+  Session<T> session(*batch->network, *batch->data, batch->n_threads);
+  T *out = (T *)batch->outputs;
+  if (!batch->training)
+    return session.predict(batch->rows, batch->n_rows, out, batch->output_starts);
+  const Dropout dropout{true, batch->seed, batch->update};
+  batch->loss = session.gradient(batch->rows, batch->n_rows, dropout, batch->n_usual,
+                                 &batch->n_targets, out, batch->output_starts);
+}
+
+template <class T> void train_of(Training *run) {
+  FlushDenormals flush;
+  Session<T> session(*run->network, *run->data, run->n_threads);
+  Optimizer &optimizer = *run->optimizer;
+  const auto start = std::chrono::steady_clock::now();
+  auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  while (run->begin < run->n_batches) {
+    const int64_t i = run->begin, first = i ? run->batch_ends[i - 1] : 0;
+    clear_gradients<T>(optimizer, session.rows);
+    const Dropout dropout{true, run->seed, run->update + i};
+    run->losses[i] =
+        session.gradient(run->order + first, run->batch_ends[i] - first, dropout,
+                         run->n_usual, run->n_targets + i, nullptr, nullptr);
+    run->begin++;
+    if (!std::isfinite(run->losses[i])) return;
+    if (run->n_targets[i] > 0) {
+      run->norms[i] = clip_gradients<T>(optimizer, session.rows, run->clipped + i);
+      update_weights<T>(optimizer, run->learning_rates[i], session.rows);
+    }
+    if (seconds() > run->max_seconds) break;
+  }
+}
+
+}  // namespace
