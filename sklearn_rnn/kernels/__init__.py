@@ -10,9 +10,7 @@ from sklearn_rnn.kernels._choice import (
 )
 from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._interface import (
-    CELLS as CELL_CODES,
-)
-from sklearn_rnn.kernels._interface import (
+    CELL_CODES,
     LOSSES,
     POOLINGS,
     VALUES_TYPES,
@@ -36,8 +34,12 @@ from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
 
 __all__ = [
     "CELLS",
+    "CELL_CODES",
     "CounterGenerator",
     "KERNELS",
+    "LOSSES",
+    "POOLINGS",
+    "VALUES_TYPES",
     "check_array",
     "choose_kernel",
     "compiled_kernels_available",
@@ -50,6 +52,7 @@ __all__ = [
     "library_compiler",
     "library_error",
     "make_struct",
+    "make_structs",
     "n_missing",
     "recurrence",
     "rename_kernel",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from sklearn_rnn.kernels._interface import CELLS, check_array, make_struct
+from sklearn_rnn.kernels._interface import CELL_CODES, check_array, make_struct
 from sklearn_rnn.kernels._library import round_up, run_kernel
 
 N_GATES = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
@@ -44,7 +44,7 @@ class _Pass(NamedTuple):
         return make_struct(
             "Recurrence",
             itemsize=self.x.itemsize,
-            cell=CELLS.index(self.cell),
+            cell=CELL_CODES.index(self.cell),
             n_steps=n_steps,
             n_rows=n_rows,
             n_inputs=n_inputs,

@@ -1,4 +1,4 @@
-"""The door to the compiled kernels: structs of named fields, filled with checked arrays.
+"""The arguments of the compiled kernels: structs of named fields, checked arrays.
 
 The fields are read from ``src/interface.hpp``, so that both sides cannot drift apart.
 """
@@ -19,14 +19,13 @@ C_TYPES = {
     "double": ctypes.c_double,
 }
 # Codes of the C++ side, in the order of its enums.
-CELLS = ("rnn", "rnn_relu", "gru", "lstm")
+CELL_CODES = ("rnn", "rnn_relu", "gru", "lstm")
 POOLINGS = ("last", "mean", "max", None)
 LOSSES = (
     *("squared_error", "absolute_error", "huber", "quantile"),
     *("log_loss", "bernoulli"),
 )
 VALUES_TYPES = (np.float32, np.float64, np.int64, np.int32)
-OPTIMIZERS = (torch.optim.Adam, torch.optim.SGD)
 
 
 @cache

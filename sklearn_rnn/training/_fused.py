@@ -134,6 +134,7 @@ def _has_expected_weights(network, trains):
     weights, shapes = _weights_of(network)
     # An embedding may be fixed as a whole.
     fixed = spec.n_tokens is not None and not weights[-1].requires_grad
+    trained = weights[:-1] if fixed else weights
     dtype = network.head.weight.dtype
     return (
         len(weights) == len(list(network.parameters()))
@@ -148,9 +149,7 @@ def _has_expected_weights(network, trains):
             and not weight._post_accumulate_grad_hooks
             for weight, shape in zip(weights, shapes, strict=True)
         )
-        and not (
-            trains and not all(w.requires_grad for w in weights[: len(weights) - fixed])
-        )
+        and (all(weight.requires_grad for weight in trained) or not trains)
     )
 
 

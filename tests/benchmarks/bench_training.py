@@ -22,7 +22,6 @@ from importlib.util import find_spec
 import skorch
 import torch
 from keras_worker import CLOCKS, KerasWorker, make_data
-from sklearn_rnn.kernels._optional import loops
 
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.kernels import compiled_kernels_available
