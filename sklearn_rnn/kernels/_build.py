@@ -41,7 +41,8 @@ INSTRUCTION_SETS = {
     "aarch64": {"neon": ()},
     "other": {"baseline": ()},
 }
-SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll"}
+# Python would take a file _kernels.so for a module.
+SUFFIXES = {"linux": ".lib.so", "macos": ".dylib", "windows": ".dll"}
 # Tried in turn. C++'s own library comes along where the linker can bring it: the
 # system's may be older than the compiler's. Torch has loaded one of its own, so no name
 # of C++ is to be seen outside.
@@ -227,7 +228,7 @@ def build_if_changed(folder=FOLDER, sources=SOURCES):
     library, expected = find_library(folder), hash_sources(sources)
     if read_hash(library) == expected:
         return None
-    with _locked(library.with_suffix(".lock")):
+    with _locked(library.with_name("_kernels.lock")):
         if read_hash(library) == expected:
             return None
         return build(folder, sources)
