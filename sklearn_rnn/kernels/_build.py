@@ -41,16 +41,21 @@ INSTRUCTION_SETS = {
     "aarch64": {"neon": ()},
     "other": {"baseline": ()},
 }
-SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll"}
+# Python would take a file _kernels.so for a module.
+SUFFIXES = {"linux": ".lib.so", "macos": ".dylib", "windows": ".dll"}
 # Tried in turn. C++'s own library comes along where the linker can bring it: the
-# system's may be older than the compiler's, and torch has loaded one of its own.
+# system's may be older than the compiler's. Torch has loaded one of its own, so no name
+# of C++ is to be seen outside.
+STATIC = ("-static-libstdc++", "-static-libgcc")
+HIDDEN = "-Wl,--version-script,{hidden}"
 LINK_FLAGS = {
     "linux": (
-        ("-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"),
-        ("-static-libstdc++", "-static-libgcc"),
+        (*STATIC, HIDDEN, "-Wl,--exclude-libs,ALL"),
+        (*STATIC, HIDDEN),
+        STATIC,
         (),
     ),
-    "macos": ((),),
+    "macos": (("-Wl,-unexported_symbol,__Z*",), ()),
     "windows": (("-static",), ()),
 }
 HASH_LABEL = b"sources of the kernels: "
@@ -223,7 +228,7 @@ def build_if_changed(folder=FOLDER, sources=SOURCES):
     library, expected = find_library(folder), hash_sources(sources)
     if read_hash(library) == expected:
         return None
-    with _locked(library.with_suffix(".lock")):
+    with _locked(library.with_name("_kernels.lock")):
         if read_hash(library) == expected:
             return None
         return build(folder, sources)
@@ -353,7 +358,10 @@ def _link(compiler, target, objects, workspace):
     library = workspace / f"_kernels{SUFFIXES[target.system]}"
     before = [*compiler, *shlex.split(os.environ.get("LDFLAGS", ""))]
     before += ["-dynamiclib" if target.system == "macos" else "-shared", "-pthread"]
+    hidden = workspace / "hidden.map"
+    hidden.write_text("{ local: _Z*; };\n")
     for flags in LINK_FLAGS[target.system]:
+        flags = [flag.format(hidden=hidden) for flag in flags]
         command = [*before, *flags, *map(str, objects), "-o", str(library)]
         [failure] = _run_all([command])
         if failure is None:
