@@ -60,11 +60,15 @@ class _Pass(NamedTuple):
         )
 
     def outputs(self):
-        """Return the states after each step (T, N, H), and those after the last one."""
-        n_units, end = self.w_hh.shape[1], 0 if self.reverse else -1
+        """Return the states after each step (T, N, H), and the last ones of each row."""
+        n_units = self.w_hh.shape[1]
         outputs = (self.h[:-1] if self.reverse else self.h[1:])[:, :, :n_units]
+        end = 0 if self.reverse else len(self.x)
+        if self.lengths is not None and not self.reverse:
+            end = self.lengths
         parts = [self.h] if self.c is None else [self.h, self.c]
-        last = [part[end][None, :, :n_units] for part in parts]
+        rows = torch.arange(self.h.shape[1])
+        last = [part[end, rows][None, :, :n_units] for part in parts]
         if self.order is not None:
             back = torch.argsort(self.order)
             outputs, last = outputs[:, back], [part[:, back] for part in last]

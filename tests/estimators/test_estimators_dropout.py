@@ -50,7 +50,9 @@ def fitted(task, **options):
 
 
 def test_both_kernels_draw_the_same_masks(task):
-    curves = [fitted(task, kernel=kernel).loss_curve_ for kernel in ("numba", "torch")]
+    curves = [
+        fitted(task, kernel=kernel).loss_curve_ for kernel in ("compiled", "torch")
+    ]
     np.testing.assert_allclose(*curves, rtol=1e-6)
     other = fitted(task, random_state=1).loss_curve_
     assert not np.allclose(curves[0], other, rtol=1e-6)

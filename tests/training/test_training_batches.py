@@ -131,7 +131,7 @@ def test_one_long_sequence_does_not_fill_a_batch_with_padding():
     sequences = SequenceArray(np.zeros((100_000, 1)), np.zeros(503, int), lengths)
     data = SequenceDataset(sequences, torch.zeros(503))
     batches = BatchIterator(data, 64, True, np.random.RandomState(0), "cpu")
-    rows = [batch for _ in range(3) for batch in batches._batches()]
+    rows = [batch for _ in range(3) for batch in batches.index_batches()]
     assert max(len(r) * sequences.lengths[r].max() for r in rows) == 100_000
     assert len(rows) == 3 * len(batches)
     seen = np.sort(np.concatenate(rows[: len(batches)]))

@@ -282,7 +282,7 @@ MODELS = {
     "pooled pieces": (RNNClassifier(bptt_steps=2, pooling="mean"), Y > 0),
     "token dropout": (RNNClassifier(token_dropout=0.3), Y > 0),
 }
-KERNELS = ("numba", "torch")
+KERNELS = ("compiled", "torch")
 
 
 def table_of(model):
