@@ -16,7 +16,6 @@ from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.sequences import COUNT
 from sklearn_rnn.training import (
     check_monitors,
-    computing,
     n_epochs_for,
     network_outputs,
     new_random_state,
@@ -209,7 +208,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
         sequences = self._as_seen(sequences)
         if not self._reads_tokens:
             self._check_range(sequences)
-        with computing(self._n_threads()):
+        with self._computing():
             outputs = network_outputs(self.module_, sequences, self.net_.device)
         outputs = outputs.cpu().numpy().astype(np.float64)
         self._check_outputs(outputs, sequences.lengths)

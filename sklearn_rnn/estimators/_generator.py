@@ -20,7 +20,6 @@ from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.sequences import COUNT, END
 from sklearn_rnn.training import (
     NextStepDataset,
-    computing,
     log_likelihoods,
     new_random_state,
     pieces_of,
@@ -610,7 +609,7 @@ None, default="cosine"
         if self._corpus.learns_ends:
             read = read.over(read.starts, read.lengths - 1)
         network, device = self.module_, self.net_.device
-        with computing(self._n_threads()):
+        with self._computing():
             states = step_outputs(network, read, device, lambda h: h.transpose(0, 1))
         states = states.cpu().numpy().astype(np.float64)
         self._check_outputs(states, read.lengths)
@@ -626,7 +625,7 @@ None, default="cosine"
         of_frames = self._corpus.of_frames
         data = NextStepDataset(self._corpus.encode_all(X), of_frames=of_frames)
         network, criterion = self.module_, self.net_.criterion_
-        with computing(self._n_threads()):
+        with self._computing():
             steps = log_likelihoods(network, criterion, data, self.net_.device)
         self._check_outputs(steps, data.lengths)
         return steps, data.lengths
@@ -683,7 +682,7 @@ None, default="cosine"
     @torch.inference_mode()
     def _read(self, network, x, state):
         """Return the logits (N, n_outputs) after some more steps, and the state."""
-        with computing(self._n_threads()):
+        with self._computing():
             states, state = network.run(x.to(network.center.device), None, state)
             logits = network.read(states[-1:])[:, 0].cpu()
         if not torch.isfinite(logits).all():

@@ -9,7 +9,6 @@ from sklearn_rnn.estimators._steps import split_steps
 from sklearn_rnn.sequences import SequencesLike
 from sklearn_rnn.training import (
     BLOCK_SIZE,
-    computing,
     computing_batch,
     step_outputs,
     to_batch,
@@ -105,7 +104,7 @@ class Inspector:
         if not self._reads_tokens:
             self._check_range(sequences)
         norms = np.empty(len(sequences), dtype=object)
-        with computing(self._n_threads()):
+        with self._computing():
             for begin in range(0, len(sequences), BLOCK_SIZE):
                 rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
                 with computing_batch(len(rows), int(sequences.lengths[rows].max())):
@@ -124,7 +123,7 @@ class Inspector:
         sequences = self._as_seen(self._read_sequences(X, reset=False))
         if not self._reads_tokens:
             self._check_range(sequences)
-        with computing(self._n_threads()):
+        with self._computing():
             values = step_outputs(self.module_, sequences, self.net_.device, read)
         values = values.cpu().numpy().astype(np.float64)
         self._check_outputs(values, sequences.lengths)

@@ -25,7 +25,6 @@ from sklearn_rnn.sequences import BEGIN, COUNT, END, PADDING, UNKNOWN
 from sklearn_rnn.training import (
     PairDataset,
     blocks_by_length,
-    computing,
     computing_batch,
     to_batch,
 )
@@ -577,7 +576,7 @@ None, default="cosine"
         self._check_options()
         sources = self._read_sources(X)
         found = [None] * len(sources)
-        with computing(self._n_threads()):
+        with self._computing():
             width = max(self.beam_width, n_best)
             side_by_side, n_steps = max(1, SIDE_BY_SIDE // width), MAX_STEPS // width
             for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
@@ -625,7 +624,7 @@ None, default="cosine"
         targets = self._target.vocabulary.encode_all(rows, bounded=True)
         pairs = PairDataset(sources, targets)
         found = [None] * len(rows)
-        with computing(self._n_threads()), torch.inference_mode():
+        with self._computing(), torch.inference_mode():
             for block in blocks_by_length(pairs.lengths, SIDE_BY_SIDE, MAX_STEPS):
                 inputs, _ = pairs.batch(block, self.net_.device)
                 for row, weights in zip(

@@ -14,7 +14,7 @@ from sklearn_rnn.estimators._access import exclusive_with_estimator
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.sequences import SequencesLike, convert_input, read_item
-from sklearn_rnn.training import computing, run_to_own_ends, to_batch
+from sklearn_rnn.training import run_to_own_ends, to_batch
 
 
 def _model_has(method):
@@ -215,7 +215,7 @@ class StatefulPredictor:
         if not estimator._reads_tokens:
             estimator._check_range(sequences)
         self._network = estimator.module_
-        with computing(estimator._n_threads()):
+        with estimator._computing():
             outputs = self._run(sequences)
         outputs = outputs.cpu().numpy().astype(np.float64)
         estimator._check_outputs(outputs, sequences.lengths)

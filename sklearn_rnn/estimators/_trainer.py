@@ -35,6 +35,7 @@ from sklearn_rnn.training import (
     copy_callbacks,
     find_optimizer,
     find_schedule,
+    most_threads,
     try_scheduler,
 )
 
@@ -254,7 +255,7 @@ class Trainer(PortableState, BaseEstimator):
         # hundreds of fits their memory, until Python looks for cycles.
         net.judge, net.on_progress = self._judge, self._on_progress
         try:
-            with computing(self._n_threads()):
+            with self._computing():
                 net.train(data, held_out, n_epochs, patience)
         finally:
             net.judge = net.on_progress = None
@@ -305,6 +306,10 @@ class Trainer(PortableState, BaseEstimator):
             given += copy_callbacks([(SCHEDULER, scheduler)])
         own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])
         return given + [callback(type(self).__name__) for callback in own]
+
+    def _computing(self):
+        """Return a context that computes with the estimator's threads."""
+        return computing(self._n_threads(), self.n_threads or most_threads())
 
     def _n_threads(self):
         if self.n_threads is not None:

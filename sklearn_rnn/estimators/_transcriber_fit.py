@@ -24,7 +24,6 @@ from sklearn_rnn.training import (
     CTCLoss,
     TranscriptDataset,
     blocks_by_length,
-    computing,
     computing_batch,
     fewest_frames,
     to_batch,
@@ -187,7 +186,7 @@ class TranscriberFit(PairFit):
             # Not around the yield: who reads may fail, and the threads stay limited.
             n_padded = int(sources.lengths[rows].max())
             with (
-                computing(self._n_threads()),
+                self._computing(),
                 computing_batch(len(rows), n_padded),
                 torch.inference_mode(),
             ):

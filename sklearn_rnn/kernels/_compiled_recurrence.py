@@ -60,7 +60,7 @@ class _Pass(NamedTuple):
         )
 
     def outputs(self):
-        """Return the states after each step (T, N, H), and the last ones of each row."""
+        """Return the states after each step (T, N, H), and the last of each row."""
         n_units = self.w_hh.shape[1]
         outputs = (self.h[:-1] if self.reverse else self.h[1:])[:, :, :n_units]
         end = 0 if self.reverse else len(self.x)

@@ -59,7 +59,12 @@ from sklearn_rnn.training._schedule import (
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._split import validation_split
 from sklearn_rnn.training._steps import StepsOnDevice, StepsOnHost, steps_for
-from sklearn_rnn.training._threads import choose_n_threads, computing, limit_threads
+from sklearn_rnn.training._threads import (
+    choose_n_threads,
+    computing,
+    limit_threads,
+    most_threads,
+)
 from sklearn_rnn.training._transcripts import (
     BLANK,
     CTCLoss,
@@ -111,6 +116,7 @@ __all__ = [
     "has_target",
     "is_out_of_memory",
     "limit_threads",
+    "most_threads",
     "log_likelihoods",
     "n_epochs_for",
     "network_outputs",

@@ -34,6 +34,7 @@ from sklearn_rnn.modules import (
 )
 from sklearn_rnn.training._batches import blocks_by_length, to_batch
 from sklearn_rnn.training._losses import WeightedLoss
+from sklearn_rnn.training._threads import n_kernel_threads
 
 POOLING_CLASSES = (LastPooling, MeanPooling, MaxPooling, type(None))
 # A call to the kernels lasts about this long, so that Ctrl-C is heard.
@@ -330,7 +331,7 @@ class FusedNetwork:
             network=self._struct,
             data=data,
             n_rows=n_rows,
-            n_threads=torch.get_num_threads(),
+            n_threads=n_kernel_threads(),
             **{"rows": np.arange(n_rows), **fields},
         )
         struct.data_struct = data
@@ -418,7 +419,7 @@ class FusedNetwork:
             learning_rates=np.array(learning_rates, dtype=float),
             n_usual=n_usual or 0.0,
             max_seconds=SECONDS_PER_CALL,
-            n_threads=torch.get_num_threads(),
+            n_threads=n_kernel_threads(),
             **self._random(),
             **vars(record),
         )

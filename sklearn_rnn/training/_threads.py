@@ -17,6 +17,7 @@ MAX_THREADS = 4  # more were not measured
 
 _SETTING = threading.Lock()
 _STARTED = set()  # numbers of threads that have computed together
+_OF_KERNELS = threading.local()
 
 
 def choose_n_threads(batch_size, spec):
@@ -43,8 +44,33 @@ def choose_n_threads(batch_size, spec):
         return 1
     gates = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}[spec.cell]
     work = batch_size * gates * spec.hidden_size**2
-    at_most = min(os.cpu_count() or 1, MAX_THREADS)
-    return int(min(max(1, work // MIN_WORK_PER_THREAD), at_most))
+    return int(min(max(1, work // MIN_WORK_PER_THREAD), most_threads()))
+
+
+def most_threads():
+    """Return how many threads may compute together.
+
+    Returns
+    -------
+    int
+        1 in a worker of joblib; else at most 4 and the processors that there are.
+    """
+    if _in_worker():
+        return 1
+    has_affinity = hasattr(os, "sched_getaffinity")
+    n_cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return min(n_cpus, MAX_THREADS)
+
+
+def n_kernel_threads():
+    """Return how many threads the compiled kernels may use here.
+
+    Returns
+    -------
+    int
+        What `computing` was told around this; 1 outside.
+    """
+    return getattr(_OF_KERNELS, "count", 1)
 
 
 def _in_worker():
@@ -54,7 +80,7 @@ def _in_worker():
 
 
 @contextmanager
-def computing(n_threads):
+def computing(n_threads, kernel_threads=1):
     """Compute with `n_threads` threads and without denormal numbers.
 
     Derivatives that fade through many steps end as numbers below 1e-38, for which
@@ -63,7 +89,10 @@ def computing(n_threads):
     Parameters
     ----------
     n_threads : int
-        Threads inside one operation, as for `limit_threads`.
+        Threads inside one operation of torch, as for `limit_threads`.
+    kernel_threads : int, default=1
+        Threads that share a batch of the compiled kernels, whose results do not depend
+        on it; small batches are computed by one.
 
     Examples
     --------
@@ -78,7 +107,7 @@ def computing(n_threads):
     """
     smallest_normal = sys.float_info.min
     flushes_already = smallest_normal / 2 == 0
-    with limit_threads(n_threads):
+    with limit_threads(n_threads), _kernels_using(kernel_threads):
         _start_pool(n_threads)
         if flushes_already or not torch.set_flush_denormal(True):
             yield
@@ -87,6 +116,16 @@ def computing(n_threads):
             yield
         finally:
             torch.set_flush_denormal(False)
+
+
+@contextmanager
+def _kernels_using(n_threads):
+    before = n_kernel_threads()
+    _OF_KERNELS.count = n_threads
+    try:
+        yield
+    finally:
+        _OF_KERNELS.count = before
 
 
 def _start_pool(n_threads):

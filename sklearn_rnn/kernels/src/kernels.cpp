@@ -22,26 +22,24 @@ template <class T> struct Call {
     w.pack_from((const T *)a.w_ih, (const T *)a.w_hh, (const T *)a.b_ih, (const T *)a.b_hh);
   }
 
-  // Call run(tape, first row, rows, thread) for each block of rows.
+  // Call run(tape, first row, rows, block) for each block of rows.
   template <class Run> void for_each_block(Run run) {
     const long row = w.row();
     const int n_blocks = (a.n_rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
     Workers workers(std::min(a.n_threads, n_blocks));
-    workers.run([&](int worker) {
+    workers.run(n_blocks, true, [&](int b, int) {
       std::vector<int> active(a.active ? a.n_steps : 0);
-      for (int b = worker; b < n_blocks; b += workers.n) {
-        const long begin = (long)b * a.n_rows / n_blocks;
-        const int n = (int)((long)(b + 1) * a.n_rows / n_blocks - begin);
-        for (size_t t = 0; t < active.size(); t++)
-          active[t] = std::max(0, std::min(n, a.active[t] - (int)begin));
-        const long h_step = (long)a.n_rows * w.padded;
-        run(Tape<T>{a.n_steps, a.reverse != 0, a.active ? active.data() : nullptr,
-                    (const T *)a.x + begin * a.n_inputs, (long)a.n_rows * a.n_inputs,
-                    a.n_inputs, (T *)a.h + begin * w.padded,
-                    (T *)(a.c ? a.c : a.h) + begin * w.padded, h_step,
-                    (T *)a.gates + begin * row, a.inference ? 0 : a.n_rows * row},
-            begin, n, b);
-      }
+      const long begin = (long)b * a.n_rows / n_blocks;
+      const int n = (int)((long)(b + 1) * a.n_rows / n_blocks - begin);
+      for (size_t t = 0; t < active.size(); t++)
+        active[t] = std::max(0, std::min(n, a.active[t] - (int)begin));
+      const long h_step = (long)a.n_rows * w.padded;
+      run(Tape<T>{a.n_steps, a.reverse != 0, a.active ? active.data() : nullptr,
+                  (const T *)a.x + begin * a.n_inputs, (long)a.n_rows * a.n_inputs,
+                  a.n_inputs, (T *)a.h + begin * w.padded,
+                  (T *)(a.c ? a.c : a.h) + begin * w.padded, h_step,
+                  (T *)a.gates + begin * row, a.inference ? 0 : a.n_rows * row},
+          begin, n, b);
     });
   }
 

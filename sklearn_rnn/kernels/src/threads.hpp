@@ -35,43 +35,44 @@ class FlushDenormals {
 #endif
 };
 
-// Started per call: no thread outlives it, so a fork in between finds none missing.
+// Threads that share the jobs of a call. They are started when first needed, and none
+// outlives the call: a fork in between finds no thread missing.
 class Workers {
+  typedef std::function<void(int job, int worker)> Job;
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::condition_variable begins, ends;
-  const std::function<void(int)> *job = nullptr;
-  long round = 0;
-  int running = 0;
-  bool closes = false;
+  const Job *todo = nullptr;
+  std::atomic<int> next{0};
   std::atomic<bool> failed{false};
+  int n_jobs = 0, running = 0;
+  long round = 0;
+  bool closes = false;
 
-  void work(int i) {
+  void take_jobs(int worker) {
+    try {
+      for (int job; (job = next++) < n_jobs;) (*todo)(job, worker);
+    } catch (const std::bad_alloc &) {
+      failed = true;
+    }
+  }
+  void work(int worker) {
     FlushDenormals flush;
+    std::unique_lock<std::mutex> lock(mutex);
     for (long seen = 0;;) {
-      const std::function<void(int)> *todo;
-      {
-        std::unique_lock<std::mutex> lock(mutex);
-        begins.wait(lock, [&] { return closes || round != seen; });
-        if (closes) return;
-        seen = round;
-        todo = job;
-      }
-      try {
-        (*todo)(i);
-      } catch (const std::bad_alloc &) {
-        failed = true;
-      }
-      std::lock_guard<std::mutex> lock(mutex);
+      begins.wait(lock, [&] { return closes || round != seen; });
+      if (closes) return;
+      seen = round;
+      lock.unlock();
+      take_jobs(worker);
+      lock.lock();
       if (--running == 0) ends.notify_one();
     }
   }
 
  public:
   const int n;
-  explicit Workers(int n) : n(n < 1 ? 1 : n) {
-    for (int i = 1; i < n; i++) threads.emplace_back([this, i] { work(i); });
-  }
+  explicit Workers(int n) : n(n < 1 ? 1 : n) {}
   ~Workers() {
     {
       std::lock_guard<std::mutex> lock(mutex);
@@ -80,24 +81,23 @@ class Workers {
     begins.notify_all();
     for (auto &thread : threads) thread.join();
   }
-  // Run job(0), ..., job(n - 1) side by side, the first one here.
-  void run(const std::function<void(int)> &given) {
-    if (n > 1) {
+  // Run job(0), ..., job(n_jobs - 1), each by one of `n` workers.
+  void run(int count, bool in_parallel, const Job &job) {
+    if (n == 1 || count == 1 || !in_parallel) {
+      for (int i = 0; i < count; i++) job(i, 0);
+      return;
+    }
+    for (int i = (int)threads.size() + 1; i < n; i++)
+      threads.emplace_back([this, i] { work(i); });
+    {
       std::lock_guard<std::mutex> lock(mutex);
-      job = &given;
+      todo = &job, n_jobs = count, next = 0, running = n - 1;
       round++;
-      running = n - 1;
     }
     begins.notify_all();
-    try {
-      given(0);
-    } catch (const std::bad_alloc &) {
-      failed = true;
-    }
-    if (n > 1) {
-      std::unique_lock<std::mutex> lock(mutex);
-      ends.wait(lock, [&] { return running == 0; });
-    }
+    take_jobs(0);
+    std::unique_lock<std::mutex> lock(mutex);
+    ends.wait(lock, [&] { return running == 0; });
     if (failed) throw std::bad_alloc();
   }
 };

@@ -82,17 +82,15 @@ template <class T> struct Session {
       input_arenas.push_back(std::make_unique<Arena>());
     std::vector<double> losses(n_blocks);
     std::vector<std::unique_ptr<Block<T>>> blocks(embeds ? n_blocks : 0);
-    workers.run([&](int worker) {
-      for (int g = worker; g < n_groups; g += workers.n) {
-        sums[g]->clear(packed);
-        for (int64_t b = g * n_blocks / n_groups; b < (g + 1) * n_blocks / n_groups; b++) {
-          const int64_t begin = b * n / n_blocks, end = (b + 1) * n / n_blocks;
-          auto block = std::make_unique<Block<T>>(
-              packed, data, dropout, order.data() + begin, position.data() + begin,
-              (int)(end - begin), *arenas[worker], *input_arenas[embeds ? b : worker]);
-          losses[b] = block->run(scale, sums[g].get(), out, output_starts);
-          if (embeds) blocks[b] = std::move(block);
-        }
+    workers.run(n_groups, shares, [&](int g, int worker) {
+      sums[g]->clear(packed);
+      for (int64_t b = g * n_blocks / n_groups; b < (g + 1) * n_blocks / n_groups; b++) {
+        const int64_t begin = b * n / n_blocks, end = (b + 1) * n / n_blocks;
+        auto block = std::make_unique<Block<T>>(
+            packed, data, dropout, order.data() + begin, position.data() + begin,
+            (int)(end - begin), *arenas[worker], *input_arenas[embeds ? b : worker]);
+        losses[b] = block->run(scale, sums[g].get(), out, output_starts);
+        if (embeds) blocks[b] = std::move(block);
       }
     });
     for (int g = 0; g < n_groups; g++) sums[g]->add_to_gradients(packed, dropout);
@@ -108,13 +106,11 @@ template <class T> struct Session {
     packed.pack(none);
     const int64_t n_blocks = (n + BLOCK_ROWS - 1) / BLOCK_ROWS;
     for (int i = 0; i < workers.n; i++) input_arenas.push_back(std::make_unique<Arena>());
-    workers.run([&](int worker) {
-      for (int64_t b = worker; b < n_blocks; b += workers.n) {
-        const int64_t begin = b * BLOCK_ROWS, end = std::min(n, begin + BLOCK_ROWS);
-        Block<T>(packed, data, none, order.data() + begin, position.data() + begin,
-                 (int)(end - begin), *arenas[worker], *input_arenas[worker])
-            .run(0, nullptr, out, output_starts);
-      }
+    workers.run((int)n_blocks, work() >= WORK_OF_GROUPS, [&](int b, int worker) {
+      const int64_t begin = (int64_t)b * BLOCK_ROWS, end = std::min(n, begin + BLOCK_ROWS);
+      Block<T>(packed, data, none, order.data() + begin, position.data() + begin,
+               (int)(end - begin), *arenas[worker], *input_arenas[worker])
+          .run(0, nullptr, out, output_starts);
     });
   }
 };
