@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -192,6 +193,7 @@ def train_by_hand(network, streams, weights, bptt_steps, n_epochs, learning_rate
     x, y = torch.zeros(2, len(streams), n_steps, dtype=torch.long)
     y[:] = -100
     for row, stream in enumerate(streams):
+        x[row] = stream[-2]  # what stands at padding counts as read
         x[row, : len(stream) - 1] = torch.tensor(stream[:-1])
         y[row, : len(stream) - 1] = torch.tensor(stream[1:])
     for _ in range(n_epochs):
@@ -206,8 +208,24 @@ def train_by_hand(network, streams, weights, bptt_steps, n_epochs, learning_rate
             loss = (losses * weights[:, None]).sum() / n_usual
             optimizer.zero_grad()
             loss.backward()
-            optimizer.step()
+            with only_rows(network.embedding.weight, x[:, part], optimizer):
+                optimizer.step()
     return network
+
+
+@contextmanager
+def only_rows(weight, read, optimizer):
+    """Put back, after a step, what it changed in rows that were not read."""
+    unread = ~torch.isin(torch.arange(len(weight)), read.flatten())
+    state = optimizer.state[weight]
+    names = "exp_avg", "exp_avg_sq"
+    before = weight.detach().clone(), {n: state[n].clone() for n in names if n in state}
+    yield
+    with torch.no_grad():
+        weight[unread] = before[0][unread]
+        for name in names:
+            old = before[1].get(name, torch.zeros_like(weight))
+            state[name][unread] = old[unread]
 
 
 @pytest.mark.parametrize("bptt_steps", [1, 7, 20, None])
