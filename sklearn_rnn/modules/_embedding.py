@@ -97,6 +97,12 @@ class TokenEmbedding(nn.Embedding):
         self.unknown_token = unknown_token
         self.token_dropout = TokenDropout(token_dropout)
 
+    def reset_parameters(self):
+        """Draw the vectors as torch does, unless they have no memory yet."""
+        # On the meta device torch would import its compiler to draw nothing.
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
     def forward(self, tokens, new_mask=True):
         """Look up the vectors of tokens.
 

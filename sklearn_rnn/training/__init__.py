@@ -15,6 +15,11 @@ from sklearn_rnn.training._callbacks import (
 )
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._device import check_device, usable_device
+from sklearn_rnn.training._eager import (
+    get_optimizer_state,
+    load_optimizer_state,
+    make_optimizer,
+)
 from sklearn_rnn.training._flat_weights import FlatWeights
 from sklearn_rnn.training._inference import (
     BLOCK_SIZE,
@@ -105,11 +110,14 @@ __all__ = [
     "fewest_frames",
     "find_optimizer",
     "find_schedule",
+    "get_optimizer_state",
     "gradient_steps",
     "has_target",
     "is_out_of_memory",
     "limit_threads",
+    "load_optimizer_state",
     "log_likelihoods",
+    "make_optimizer",
     "n_epochs_for",
     "network_outputs",
     "new_random_state",

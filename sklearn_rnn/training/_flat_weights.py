@@ -11,6 +11,7 @@ from torch.optim import optimizer as torch_optimizer
 
 from sklearn_rnn.kernels import loops
 from sklearn_rnn.training._clipping import clip_gradients
+from sklearn_rnn.training._eager import update_weights
 
 # Weights begin at multiples of so many numbers, where registers are read fastest.
 ALIGNMENT = 16
@@ -202,7 +203,7 @@ class FlatWeights(SeparateWeights):
         optimizer : torch.optim.Optimizer
             Of the leaves.
         """
-        optimizer.step()
+        update_weights(optimizer)
 
     def gradients(self):
         """Return the gradient.
@@ -263,7 +264,7 @@ class CompiledWeights(FlatWeights):
             somebody listens to it.
         """
         if not _is_quiet_adam(optimizer) or not self._has_leaves_of(optimizer):
-            optimizer.step()
+            update_weights(optimizer)
             return
         for leaf, group in zip(self.leaves, optimizer.param_groups, strict=True):
             state, decay = optimizer.state[leaf], float(group["weight_decay"])

@@ -9,11 +9,13 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, ParamMapper
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
+from sklearn_rnn.kernels import import_whole
 from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._callbacks import (
     NOT_FOUND,
     explain_failure,
 )
+from sklearn_rnn.training._eager import COMPILER, make_optimizer
 from sklearn_rnn.training._flat_weights import (
     CompiledWeights,
     FlatWeights,
@@ -143,6 +145,27 @@ class SequenceNet(NeuralNet):
         for group, leaf in zip(groups, self._weights.leaves, strict=True):
             group["params"] = [leaf]
         return (groups,), options
+
+    def initialize_optimizer(self, triggered_directly=None):
+        """Make the optimizer, as skorch does, without importing torch's compiler.
+
+        Parameters
+        ----------
+        triggered_directly : None
+            Ignored.
+
+        Returns
+        -------
+        SequenceNet
+            Itself.
+        """
+        args, kwargs = self.get_params_for_optimizer(
+            "optimizer", self.get_all_learnable_params()
+        )
+        if not self._weights.is_flat:  # updated by the optimizer's own step
+            import_whole(*COMPILER)
+        self.optimizer_ = make_optimizer(self.optimizer, *args, **kwargs)
+        return self
 
     def get_iterator(self, dataset, training=False):
         """Return the batches of one pass over `dataset`.
