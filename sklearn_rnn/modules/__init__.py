@@ -22,7 +22,7 @@ from sklearn_rnn.modules._dropout import (
 )
 from sklearn_rnn.modules._embedding import TiedHead, TokenDropout, TokenEmbedding
 from sklearn_rnn.modules._initialize import initialize
-from sklearn_rnn.modules._linear import Linear
+from sklearn_rnn.modules._linear import Linear, linear
 from sklearn_rnn.modules._network import (
     NetworkSpec,
     SequenceNetwork,
@@ -82,6 +82,7 @@ __all__ = [
     "initialize",
     "join_steps",
     "learn_ngram",
+    "linear",
     "n_joined",
     "prefix_beam_search",
     "select_state",

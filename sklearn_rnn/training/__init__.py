@@ -22,7 +22,6 @@ from sklearn_rnn.training._eager import (
 )
 from sklearn_rnn.training._flat_weights import FlatWeights
 from sklearn_rnn.training._inference import (
-    BLOCK_SIZE,
     network_outputs,
     step_outputs,
 )
@@ -52,6 +51,7 @@ from sklearn_rnn.training._pieces import (
 )
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
 from sklearn_rnn.training._random import new_random_state
+from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (
     SCHEDULES,
     find_schedule,

@@ -9,14 +9,14 @@ import torch
 from sklearn_rnn.training._batches import blocks_by_length, to_batch
 from sklearn_rnn.training._memory import computing_batch
 from sklearn_rnn.training._plain_network import is_plain, loops_of, take_batch
+from sklearn_rnn.training._row_blocks import BLOCK_SIZE, block_rows
 from sklearn_rnn.training._steps import steps_for
 
-# Sequences a block. Always this many, the last block filled up: the kernels
-# behind a matrix product depend on its size, and so would the last bits.
-BLOCK_SIZE = 64
-# Longer sequences are read in smaller blocks, or one long series would be
-# computed 64 times; and in pieces, so that memory does not grow with length.
+# Longer sequences are read in blocks of always this many, and in pieces, so that memory
+# does not grow with length.
 LONG, LONG_BLOCK_SIZE = 1024, 8
+# Steps of a block of others, padding included: states of a few MB.
+STEPS_OF_SHORT = 65_536
 # What is left of a long sequence is filled up to so many steps: few rows are
 # multiplied by another kernel than many.
 FEWEST_STEPS = 16
@@ -28,8 +28,8 @@ MOST_ROWS, STEPS_A_BLOCK = 256, 4096
 def network_outputs(network, sequences, device):
     """Run a network over all sequences.
 
-    Sequences are read in blocks of a fixed number, longest together, so that
-    a sequence's outputs depend neither on its place nor on its company.
+    Sequences are read in blocks, longest together, that are filled up so that a
+    sequence's outputs depend neither on its place nor on its company.
 
     Parameters
     ----------
@@ -167,21 +167,35 @@ def _step_outputs(network, sequences, device, read):
 def _blocks(network, sequences, device):
     """Yield (rows, their states piece by piece) for blocks of sequences."""
     steps = steps_for(sequences, device, n_passes=1)
+    lengths = sequences.lengths
+    order = np.argsort(lengths, kind="stable")
+    n_short = int(np.searchsorted(lengths, LONG, side="right", sorter=order))
     with _evaluating(network):
-        for rows in _rows_of_blocks(sequences.lengths):
+        if n_short:
+            multiple, at_most = block_rows(network, device)
+            for rows in _blocks_of_short(lengths, order[:n_short], multiple, at_most):
+                x, lengths_of_rows = steps.gather(sequences, rows)
+                x = x.transpose(0, 1)
+                yield rows, [(network.run(x, lengths_of_rows)[0], lengths_of_rows)]
+        for begin in range(n_short, len(order), LONG_BLOCK_SIZE):
+            rows = _fill_up(order[begin : begin + LONG_BLOCK_SIZE], LONG_BLOCK_SIZE)
             yield rows, _states(network, sequences[rows], steps)
 
 
-def _rows_of_blocks(lengths):
-    order = np.argsort(lengths, kind="stable")
-    is_long = lengths[order] > LONG
-    for rows, size in (
-        (order[~is_long], BLOCK_SIZE),
-        (order[is_long], LONG_BLOCK_SIZE),
-    ):
-        n_missing = -len(rows) % size
-        filled = np.concatenate([rows, np.repeat(rows[-1:], n_missing)])
-        yield from filled.reshape(-1, size)
+def _blocks_of_short(lengths, order, multiple, at_most):
+    """Yield rows of blocks of so many or fewer sequences, in whole multiples."""
+    begin = 0
+    while begin < len(order):
+        rows = order[begin : begin + at_most]
+        size = STEPS_OF_SHORT // lengths[rows[-1]] // multiple * multiple
+        rows = rows[: max(multiple, size)]
+        begin += len(rows)
+        yield _fill_up(rows, multiple)
+
+
+def _fill_up(rows, multiple):
+    """Repeat the last row until there are a multiple of some number."""
+    return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % multiple)])
 
 
 def _states(network, block, steps):
@@ -206,6 +220,7 @@ def _states(network, block, steps):
 
 def _pooled(network, pieces):
     pooling = network.pooling
+    pieces = iter(pieces)
     if network.core.rnn.bidirectional:
         return pooling(*next(pieces))
     return pooling.finish(
