@@ -15,8 +15,8 @@ from sklearn_rnn.training._steps import steps_for
 # Longer sequences are read in blocks of always this many, and in pieces, so that memory
 # does not grow with length.
 LONG, LONG_BLOCK_SIZE = 1024, 8
-# Steps of a block of others, padding included: states of a few MB.
-STEPS_OF_SHORT = 65_536
+# States of a larger block of others, padding included, fit into a processor's caches.
+MOST_STATES = 1 << 21
 # What is left of a long sequence is filled up to so many steps: few rows are
 # multiplied by another kernel than many.
 FEWEST_STEPS = 16
@@ -172,8 +172,8 @@ def _blocks(network, sequences, device):
     n_short = int(np.searchsorted(lengths, LONG, side="right", sorter=order))
     with _evaluating(network):
         if n_short:
-            multiple, at_most = block_rows(network, device)
-            for rows in _blocks_of_short(lengths, order[:n_short], multiple, at_most):
+            sizes = *block_rows(network, device), network.core.output_size
+            for rows in _blocks_of_short(lengths, order[:n_short], *sizes):
                 x, lengths_of_rows = steps.gather(sequences, rows)
                 x = x.transpose(0, 1)
                 yield rows, [(network.run(x, lengths_of_rows)[0], lengths_of_rows)]
@@ -182,13 +182,13 @@ def _blocks(network, sequences, device):
             yield rows, _states(network, sequences[rows], steps)
 
 
-def _blocks_of_short(lengths, order, multiple, at_most):
+def _blocks_of_short(lengths, order, multiple, at_most, n_units):
     """Yield rows of blocks of so many or fewer sequences, in whole multiples."""
     begin = 0
     while begin < len(order):
         rows = order[begin : begin + at_most]
-        size = STEPS_OF_SHORT // lengths[rows[-1]] // multiple * multiple
-        rows = rows[: max(multiple, size)]
+        size = MOST_STATES // int(lengths[rows[-1]] * n_units)
+        rows = rows[: max(BLOCK_SIZE, size // multiple * multiple)]
         begin += len(rows)
         yield _fill_up(rows, multiple)
 

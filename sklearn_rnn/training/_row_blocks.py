@@ -21,7 +21,7 @@ BLOCK_SIZE = 64
 # sizes of a matrix in both precisions; 1 to 3 rows were not.
 CANDIDATES = (4, 8, 16, 32)
 # At most so many rows are computed together: then calls cost little beside arithmetic.
-MOST_ROWS = 256
+MOST_ROWS = 512
 # Sums over steps take so many bytes of neighbouring columns together.
 SUMMED_BYTES = 256
 
