@@ -6,7 +6,12 @@ import torch
 from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.kernels import rename_kernel, usable_kernel
 from sklearn_rnn.modules import build_network
-from sklearn_rnn.training import check_optimizer_state, usable_device
+from sklearn_rnn.training import (
+    check_optimizer_state,
+    get_optimizer_state,
+    load_optimizer_state,
+    usable_device,
+)
 
 # Of weights, gradients and outputs.
 DTYPES = {
@@ -37,7 +42,7 @@ class PortableState:
                     for name, parameter in net.module_.named_parameters()
                 },
                 "trained": net.trained_weights(),
-                "optimizer": to_numpy(net.optimizer_.state_dict()),
+                "optimizer": to_numpy(get_optimizer_state(net.optimizer_)),
                 "optimizer_class": type(net.optimizer_).__name__,
             }
         return state
@@ -96,11 +101,11 @@ def _load_optimizer(net, saved):
     if (
         type(optimizer).__name__ != saved["optimizer_class"]
         or saved.get("trained", net.trained_weights()) != net.trained_weights()
-        or not _is_of_same_shape(optimizer.state_dict(), before)
+        or not _is_of_same_shape(get_optimizer_state(optimizer), before)
     ):
         return
     try:
-        optimizer.load_state_dict(before)
+        load_optimizer_state(optimizer, before)
         check_optimizer_state(optimizer)
     except ValueError:
         net.initialize_optimizer()

@@ -27,7 +27,7 @@ from sklearn_rnn.modules._embedding import (
     has_gradient_hooks,
 )
 from sklearn_rnn.modules._initialize import initialize
-from sklearn_rnn.modules._linear import Linear
+from sklearn_rnn.modules._linear import Linear, linear
 from sklearn_rnn.modules._network import (
     NetworkSpec,
     SequenceNetwork,
@@ -88,6 +88,7 @@ __all__ = [
     "initialize",
     "join_steps",
     "learn_ngram",
+    "linear",
     "n_joined",
     "prefix_beam_search",
     "select_state",

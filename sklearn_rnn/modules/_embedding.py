@@ -148,6 +148,12 @@ class TokenEmbedding(nn.Embedding):
         self.token_dropout = TokenDropout(token_dropout)
         self.reader = None
 
+    def reset_parameters(self):
+        """Draw the vectors as torch does, unless they have no memory yet."""
+        # On the meta device torch would import its compiler to draw nothing.
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
     def forward(self, tokens, new_mask=True):
         """Look up the vectors of tokens.
 

@@ -5,14 +5,10 @@ from functools import wraps
 import torch
 from torch import nn
 
-from sklearn_rnn.kernels import CounterGenerator, import_whole
+from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import HeldDropout
 from sklearn_rnn.modules._initialize import initialize
-
-# What torch imports when the first network is built and given to an optimizer: about
-# 800 modules, for a second. To import them with this package would double its time.
-IMPORTED_BY_TORCH = "torch.fx.experimental.symbolic_shapes", "torch._dynamo"
 
 
 def in_mixed_precision(method):
@@ -142,14 +138,28 @@ def build(network_class, spec, dtype, generator=None):
     WholeNetwork
         On the CPU.
     """
-    import_whole(*IMPORTED_BY_TORCH)
     # torch's modules draw from the global generator when built on a real device.
     with torch.device("meta"):
         network = network_class(spec)
-    for parameter in network.parameters():
-        parameter.data = parameter.data.to(dtype)
-    network.to_empty(device="cpu")
+    _allocate(network, dtype)
     network.set_input_scaling(torch.zeros(spec.n_features), torch.ones(spec.n_features))
     if generator is not None:
         initialize(network, generator)
     return network
+
+
+def _allocate(network, dtype):
+    """Give a network on the meta device undefined weights and buffers on the CPU.
+
+    ``to_empty`` does that as well, and imports torch's compiler for it.
+    """
+    weights = {}  # modules may share one
+    for module in network.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if weight not in weights:
+                memory = torch.empty(weight.shape, dtype=dtype, device="cpu")
+                weights[weight] = nn.Parameter(memory, weight.requires_grad)
+            setattr(module, name, weights[weight])
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            memory = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
+            setattr(module, name, memory)

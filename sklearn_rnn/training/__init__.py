@@ -15,10 +15,14 @@ from sklearn_rnn.training._callbacks import (
 )
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._device import check_device, usable_device
+from sklearn_rnn.training._eager import (
+    get_optimizer_state,
+    load_optimizer_state,
+    make_optimizer,
+)
 from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._flat_weights import FlatWeights
 from sklearn_rnn.training._inference import (
-    BLOCK_SIZE,
     network_outputs,
     step_outputs,
 )
@@ -48,6 +52,7 @@ from sklearn_rnn.training._pieces import (
 )
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
 from sklearn_rnn.training._random import new_random_state
+from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (
     SCHEDULES,
     find_schedule,
@@ -112,12 +117,15 @@ __all__ = [
     "find_optimizer",
     "find_row_wise",
     "find_schedule",
+    "get_optimizer_state",
     "gradient_steps",
     "has_target",
     "is_out_of_memory",
     "limit_threads",
+    "load_optimizer_state",
     "most_threads",
     "log_likelihoods",
+    "make_optimizer",
     "n_epochs_for",
     "network_outputs",
     "new_random_state",

@@ -309,6 +309,8 @@ class BatchIterator:
         self.random_state = random_state
         self.device = device
         self.shortest_first = shortest_first
+        lengths = dataset.lengths
+        self._is_of_one_length = lengths.min() == lengths.max()
         self._groups = self._group_by_length()
 
     def _group_by_length(self):
@@ -357,7 +359,7 @@ class BatchIterator:
             self.shortest_first = False
             return self._sorted_batches()
         batches = [b for group in self._groups for b in self._shuffled(*group)]
-        if self._is_of_one_length():
+        if self._is_of_one_length:
             return batches
         return [batches[i] for i in self.random_state.permutation(len(batches))]
 
@@ -370,16 +372,12 @@ class BatchIterator:
             )
         ]
 
-    def _is_of_one_length(self):
-        lengths = self.dataset.lengths
-        return lengths.min() == lengths.max()
-
     def _shuffled(self, rows, size):
         """Return batches of some sequences, each of nearly one length."""
         order = rows.copy()
         self.random_state.shuffle(order)
         n_batches = -(-len(order) // size)
-        if self._is_of_one_length():
+        if self._is_of_one_length:
             return np.array_split(order, n_batches)
         bucket = size * BATCHES_PER_BUCKET
         order = np.concatenate(

@@ -3,9 +3,9 @@
 import math
 
 import torch
-from torch.optim import optimizer as torch_optimizer
 
 from sklearn_rnn.kernels import make_struct, make_structs, run_kernel
+from sklearn_rnn.training._eager import has_plain_step
 
 # By class: its code in the kernels, the options they have, and what it keeps beside
 # each element of a weight.
@@ -30,24 +30,18 @@ def has_compiled_step(optimizer):
         False with hooks, for a scheduler that counts steps, and for options that the
         kernels do not have.
     """
-    if type(optimizer) not in COMPILED or "step" in vars(optimizer):
+    if type(optimizer) not in COMPILED or not has_plain_step(optimizer):
         return False
-    hooks = (
-        optimizer._optimizer_step_pre_hooks,
-        optimizer._optimizer_step_post_hooks,
-        torch_optimizer._global_optimizer_pre_hooks,
-        torch_optimizer._global_optimizer_post_hooks,
-    )
     _, shared, _ = COMPILED[type(optimizer)]
     first = optimizer.param_groups[0]
-    return not any(hooks) and all(
+    return all(
         not (group.get("amsgrad") or group["maximize"] or group.get("dampening"))
         and all(group[name] == first[name] for name in ("lr", *shared))
         for group in optimizer.param_groups
     )
 
 
-def make_optimizer(optimizer, row_wise=()):
+def make_optimizer_struct(optimizer, row_wise=()):
     """Return what the kernels need to make steps of an optimizer.
 
     Parameters
@@ -103,7 +97,7 @@ def count_updates(optimizer, n_updates):
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
-        Of which `make_optimizer` made a struct.
+        Of which `make_optimizer_struct` made a struct.
     n_updates : int
         Steps since.
     """

@@ -14,8 +14,9 @@ from sklearn_rnn.training._compiled_optimizer import (
     clip_compiled,
     count_updates,
     has_compiled_step,
-    make_optimizer,
+    make_optimizer_struct,
 )
+from sklearn_rnn.training._eager import update_weights
 from sklearn_rnn.training._embedding_rows import EmbeddingRows
 
 # Weights begin at multiples of so many numbers, where registers are read fastest.
@@ -273,7 +274,7 @@ class FlatWeights(SeparateWeights):
             Of the leaves.
         """
         if not self._are_leaves_of(optimizer):  # a callback made another one
-            optimizer.step()
+            update_weights(optimizer)
             return
         with ExitStack() as stack:
             for embedding in self.embeddings:
@@ -287,7 +288,7 @@ class FlatWeights(SeparateWeights):
 
     def _step(self, optimizer):
         """Make a step of the optimizer of the leaves."""
-        optimizer.step()
+        update_weights(optimizer)
 
     def clip(self, max_norm=None, max_value=None):
         """Bound the gradient.
@@ -362,9 +363,9 @@ class CompiledWeights(FlatWeights):
     def _step(self, optimizer):
         """Make a step of the optimizer of the leaves."""
         is_compiled = has_compiled_step(optimizer)
-        struct = make_optimizer(optimizer) if is_compiled else None
+        struct = make_optimizer_struct(optimizer) if is_compiled else None
         if struct is None:
-            optimizer.step()
+            update_weights(optimizer)
             return
         run_kernel("update", struct)
         count_updates(optimizer, 1)
@@ -385,7 +386,7 @@ class CompiledWeights(FlatWeights):
         if not self._are_leaves_of(optimizer) or not has_compiled_step(optimizer):
             return None
         self.gradients()
-        return make_optimizer(optimizer, [rows.leaf for rows in self.embeddings])
+        return make_optimizer_struct(optimizer, [rows.leaf for rows in self.embeddings])
 
 
 def _aligned(size):

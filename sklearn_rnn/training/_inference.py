@@ -8,14 +8,14 @@ import torch
 
 from sklearn_rnn.training._fused import FusedNetwork, supports_fused
 from sklearn_rnn.training._memory import computing_batch
+from sklearn_rnn.training._row_blocks import BLOCK_SIZE, block_rows
 from sklearn_rnn.training._steps import steps_for
 
-# Sequences a block. Always this many, the last block filled up: the kernels
-# behind a matrix product depend on its size, and so would the last bits.
-BLOCK_SIZE = 64
-# Longer sequences are read in smaller blocks, or one long series would be
-# computed 64 times; and in pieces, so that memory does not grow with length.
+# Longer sequences are read in blocks of always this many, and in pieces, so that memory
+# does not grow with length.
 LONG, LONG_BLOCK_SIZE = 1024, 8
+# States of a larger block of others, padding included, fit into a processor's caches.
+MOST_STATES = 1 << 21
 # What is left of a long sequence is filled up to so many steps: few rows are
 # multiplied by another kernel than many.
 FEWEST_STEPS = 16
@@ -25,8 +25,8 @@ FEWEST_STEPS = 16
 def network_outputs(network, sequences, device):
     """Run a network over all sequences.
 
-    Sequences are read in blocks of a fixed number, longest together, so that
-    a sequence's outputs depend neither on its place nor on its company.
+    Sequences are read in blocks, longest together, that are filled up so that a
+    sequence's outputs depend neither on its place nor on its company.
 
     Parameters
     ----------
@@ -140,21 +140,35 @@ def _step_outputs(network, sequences, device, read):
 def _blocks(network, sequences, device):
     """Yield (rows, their states piece by piece) for blocks of sequences."""
     steps = steps_for(sequences, device, n_passes=1)
+    lengths = sequences.lengths
+    order = np.argsort(lengths, kind="stable")
+    n_short = int(np.searchsorted(lengths, LONG, side="right", sorter=order))
     with _evaluating(network):
-        for rows in _rows_of_blocks(sequences.lengths):
+        if n_short:
+            sizes = *block_rows(network, device), network.core.output_size
+            for rows in _blocks_of_short(lengths, order[:n_short], *sizes):
+                x, lengths_of_rows = steps.gather(sequences, rows)
+                x = x.transpose(0, 1)
+                yield rows, [(network.run(x, lengths_of_rows)[0], lengths_of_rows)]
+        for begin in range(n_short, len(order), LONG_BLOCK_SIZE):
+            rows = _fill_up(order[begin : begin + LONG_BLOCK_SIZE], LONG_BLOCK_SIZE)
             yield rows, _states(network, sequences[rows], steps)
 
 
-def _rows_of_blocks(lengths):
-    order = np.argsort(lengths, kind="stable")
-    is_long = lengths[order] > LONG
-    for rows, size in (
-        (order[~is_long], BLOCK_SIZE),
-        (order[is_long], LONG_BLOCK_SIZE),
-    ):
-        n_missing = -len(rows) % size
-        filled = np.concatenate([rows, np.repeat(rows[-1:], n_missing)])
-        yield from filled.reshape(-1, size)
+def _blocks_of_short(lengths, order, multiple, at_most, n_units):
+    """Yield rows of blocks of so many or fewer sequences, in whole multiples."""
+    begin = 0
+    while begin < len(order):
+        rows = order[begin : begin + at_most]
+        size = MOST_STATES // int(lengths[rows[-1]] * n_units)
+        rows = rows[: max(BLOCK_SIZE, size // multiple * multiple)]
+        begin += len(rows)
+        yield _fill_up(rows, multiple)
+
+
+def _fill_up(rows, multiple):
+    """Repeat the last row until there are a multiple of some number."""
+    return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % multiple)])
 
 
 def _states(network, block, steps):
@@ -179,6 +193,7 @@ def _states(network, block, steps):
 
 def _pooled(network, pieces):
     pooling = network.pooling
+    pieces = iter(pieces)
     if network.core.rnn.bidirectional:
         return pooling(*next(pieces))
     return pooling.finish(

@@ -9,12 +9,14 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, ParamMapper
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
+from sklearn_rnn.kernels import import_whole
 from sklearn_rnn.training._batches import BatchIterator, SequenceDataset
 from sklearn_rnn.training._callbacks import (
     NOT_FOUND,
     explain_failure,
 )
 from sklearn_rnn.training._compiled_optimizer import count_updates
+from sklearn_rnn.training._eager import COMPILER, make_optimizer
 from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._flat_weights import (
     CompiledWeights,
@@ -146,6 +148,27 @@ class SequenceNet(NeuralNet):
         for group, leaves in zip(groups, self._weights.leaves, strict=True):
             group["params"] = list(leaves)
         return (groups,), options
+
+    def initialize_optimizer(self, triggered_directly=None):
+        """Make the optimizer, as skorch does, without importing torch's compiler.
+
+        Parameters
+        ----------
+        triggered_directly : None
+            Ignored.
+
+        Returns
+        -------
+        SequenceNet
+            Itself.
+        """
+        args, kwargs = self.get_params_for_optimizer(
+            "optimizer", self.get_all_learnable_params()
+        )
+        if not self._weights.is_flat:  # updated by the optimizer's own step
+            import_whole(*COMPILER)
+        self.optimizer_ = make_optimizer(self.optimizer, *args, **kwargs)
+        return self
 
     def get_iterator(self, dataset, training=False):
         """Return the batches of one pass over `dataset`.
@@ -491,9 +514,7 @@ class SequenceNet(NeuralNet):
 
     def _check_weights(self):
         """Refuse to keep weights that the epoch's last update ruined."""
-        total = sum(values.sum() for values in self._weights.values)
-        if not torch.isfinite(total):
-            self._raise_divergence(total.item())
+        self._known(float(sum(values.sum() for values in self._weights.values)))
 
     def _known(self, loss):
         """Return a loss that is finite; one that is not ends training."""

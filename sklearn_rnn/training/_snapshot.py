@@ -30,6 +30,7 @@ class WeightSnapshot:
             name: parameter.detach().clone()
             for name, parameter in module.named_parameters()
         }
+        self._shapes = {name: kept.shape for name, kept in self._kept.items()}
 
     @torch.no_grad()
     def take(self):
@@ -46,9 +47,9 @@ class WeightSnapshot:
     def _pairs(self):
         """Return kept and live weights; copies between other shapes would broadcast."""
         live = dict(self._module.named_parameters())
-        shapes = [{n: p.shape for n, p in ps.items()} for ps in (self._kept, live)]
-        if shapes[0] != shapes[1]:
-            changed = sorted(dict(shapes[0].items() ^ shapes[1].items()))
+        shapes = {name: weight.shape for name, weight in live.items()}
+        if shapes != self._shapes:
+            changed = sorted(dict(shapes.items() ^ self._shapes.items()))
             raise ValueError(
                 f"the weights {changed} are not of the shape that they had when "
                 "training began: a callback replaced them. Build the network with the "

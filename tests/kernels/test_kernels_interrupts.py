@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.kernels import deferred_interrupts, import_whole
@@ -90,10 +91,13 @@ def test_modules_come_in_the_order_of_their_names():
     assert [m.__name__ for m in import_whole("json", "math")] == ["json", "math"]
 
 
+SCHEDULER = "partial(torch.optim.lr_scheduler.StepLR, step_size=1)"
 SCRIPT = """
 import signal, sys
+from functools import partial
 import numpy as np
 import sklearn_rnn
+import torch
 
 
 class Watch:
@@ -106,8 +110,7 @@ class Watch:
 
 X, y = np.random.default_rng(0).normal(size=(20, 4, 2)), np.arange(20.0)
 sys.meta_path.insert(0, Watch())
-for kernel in {kernels}:
-    sklearn_rnn.RNNRegressor(max_epochs=2, kernel=kernel).fit(X, y).predict(X)
+sklearn_rnn.RNNRegressor(max_epochs=2, {options}).fit(X, y).predict(X)
 print(Watch.unguarded)
 assert "{imported}" in sys.modules
 assert len(Watch.unguarded) < 5
@@ -115,10 +118,16 @@ assert len(Watch.unguarded) < 5
 
 
 @pytest.mark.parametrize(
-    ("kernels", "imported"), [(["torch"], "torch._dynamo"), (["compiled"], "numba.np")]
+    ("options", "imported"),
+    [
+        # torch's compiler: whatever is not updated by the formulas of known classes.
+        ('kernel="torch", optimizer=torch.optim.NAdam', "torch._dynamo"),
+        ('kernel="torch", optimizer=torch.optim.LBFGS', "torch._dynamo"),
+        (f'kernel="torch", lr_schedule={SCHEDULER}', "torch._dynamo"),
+    ],
 )
-def test_a_first_fit_imports_large_packages_under_the_guard(kernels, imported):
-    script = SCRIPT.format(kernels=kernels, imported=imported)
+def test_a_first_fit_imports_large_packages_under_the_guard(options, imported):
+    script = SCRIPT.format(options=options, imported=imported)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
@@ -134,7 +143,8 @@ def test_loading_a_pickle_imports_large_packages_under_the_guard(tmp_path):
         "assert len(Watch.unguarded) < 5, Watch.unguarded\n"
     )
     X, y = np.zeros((4, 3, 1)), np.arange(4.0)
-    model = RNNRegressor(max_epochs=1, hidden_size=4, kernel="torch").fit(X, y)
+    options = {"max_epochs": 1, "hidden_size": 4, "kernel": "torch"}
+    model = RNNRegressor(optimizer=torch.optim.NAdam, **options).fit(X, y)
     (tmp_path / "model").write_bytes(pickle.dumps(model))
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

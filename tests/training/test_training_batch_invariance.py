@@ -79,6 +79,31 @@ def test_a_networks_outputs_are_invariant_to_other_sequences(
         assert_invariant_to_other_sequences(predict, make_sequences(n_features))
 
 
+@pytest.mark.parametrize("n_units", [16, 18, 64])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("is_ragged", [False, True])
+def test_outputs_are_the_same_in_calls_of_every_size(
+    dtype, pooling, cell, n_units, is_ragged
+):
+    spec = NetworkSpec(cell, 4, n_units, n_outputs=1, pooling=pooling)
+    network = build_network(spec, dtype, torch.Generator().manual_seed(0)).eval()
+    n = 600  # more than a block
+    lengths = np.random.default_rng(0).integers(1, 13, n) if is_ragged else [12] * n
+    steps = np.random.default_rng(1).normal(size=(n, 12, 4))
+    sequences = [x[:length] for x, length in zip(steps, lengths, strict=True)]
+
+    def outputs(sequences):
+        with computing(1):
+            return network_outputs(network, check_sequences(sequences), "cpu")
+
+    expected = outputs(sequences)
+    for size in (1, 2, 3, 4, 5, 8, 11, 33, 64, 65, 130, 258, 516):
+        found = outputs(sequences[:size])
+        torch.testing.assert_close(found, expected[: len(found)], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("sizes", ODD_SIZES)
 def test_states_are_invariant_to_other_sequences(kernel, sizes):
