@@ -219,9 +219,11 @@ None, default="cosine"
     the best), ready to predict.
 
     Where embeddings are trained, an update changes only the vectors of the tokens
-    that its batch reads, as ``torch.optim.SparseAdam`` does (lazy Adam): in
-    between, the others have neither momentum nor weight decay. With a class of
-    optimizers other than those named, every update changes all of them.
+    that its batch reads. As the others have no momentum in between, a gradient of a
+    vector has all of its effect at once: "adam" and "adamw" update vectors as with
+    ``betas=(0, 0.999)``, "sgd" with the learning rate divided by ``1 - momentum``, and
+    weight decay acts on vectors that are read. With a class of optimizers other than
+    those named, every update changes all of them.
 
     References
     ----------

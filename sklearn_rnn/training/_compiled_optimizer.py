@@ -58,11 +58,11 @@ def make_optimizer_struct(optimizer, row_wise=()):
         None if the weights are not at the same step.
     """
     kind, _, names = COMPILED[type(optimizer)]
+    begin_state(optimizer)
     segments, counts = [], set()
     for group in optimizer.param_groups:
         for weight in group["params"]:
             state = optimizer.state[weight]
-            _begin(state, weight, group)
             counts.add(float(state.get("step", 0)))
             beside = [state[name] for name in names if name in state]
             segments.append(
@@ -138,15 +138,26 @@ def clip_compiled(gradients, max_norm=None, max_value=None):
     return struct.norm, bool(struct.clipped)
 
 
-def _begin(state, weight, group):
-    """Make the state of a weight as the optimizer's first step does."""
-    if state or group.get("momentum") == 0:
-        return
-    if "betas" not in group:
-        state["momentum_buffer"] = torch.zeros_like(weight)
-        return
-    state["step"] = torch.zeros((), dtype=torch.float32)
-    state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(weight) for _ in range(2))
+def begin_state(optimizer):
+    """Make the state of weights that have none as the optimizer's first step does.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Of others than Adam, AdamW and SGD nothing is changed.
+    """
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if type(optimizer) in COMPILED and not optimizer.state[weight]:
+                optimizer.state[weight] = _new_state(weight, group)
+
+
+def _new_state(weight, group):
+    if "betas" in group:
+        moments = (torch.zeros_like(weight) for _ in range(2))
+        state = dict(zip(("exp_avg", "exp_avg_sq"), moments, strict=True))
+        return {"step": torch.zeros((), dtype=torch.float32), **state}
+    return {"momentum_buffer": torch.zeros_like(weight)} if group["momentum"] else {}
 
 
 def _segment(weight, group, beside, is_row_wise):

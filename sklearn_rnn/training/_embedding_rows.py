@@ -136,13 +136,13 @@ class EmbeddingRows:
             their gradient and state.
         """
         state = optimizer.state.get(self.leaf, {})
-        rows, rows_state = self._gather(state)
         group, k = next(
             (group, k)
             for group in optimizer.param_groups
             for k, leaf in enumerate(group["params"])
             if leaf is self.leaf
         )
+        rows, rows_state = self._gather(group, state)
         group["params"][k] = rows
         if rows_state:
             optimizer.state[rows] = rows_state
@@ -156,7 +156,7 @@ class EmbeddingRows:
             optimizer.state.pop(rows, None)
 
     @torch.no_grad()
-    def _gather(self, state):
+    def _gather(self, group, state):
         """Return the rows that were read, with a gradient, and their state.
 
         What the optimizer keeps per element is a copy; the rest, such as the count of
@@ -164,12 +164,14 @@ class EmbeddingRows:
         """
         rows = torch.nn.Parameter(self.leaf.index_select(0, self.rows))
         rows.grad = self.gather_gradient()
-        return rows, {
+        rows_state = {
             name: value.index_select(0, self.rows)
             if self._is_per_element(value)
             else value
             for name, value in state.items()
         }
+        rows_state.update(steady_momentum(rows, group, state))
+        return rows, rows_state
 
     @torch.no_grad()
     def _scatter(self, rows, rows_state, state):
@@ -189,3 +191,36 @@ class EmbeddingRows:
 
     def _is_per_element(self, value):
         return torch.is_tensor(value) and value.shape == self.leaf.shape
+
+
+def steady_momentum(rows, group, state):
+    """Return the momentum that rows have if each update had had their gradient.
+
+    Momentum spreads the effect of a gradient over the updates that follow. A row that
+    few batches read would never get the rest of it, so a row's gradient has all of its
+    effect at once: that of Adam with ``betas=(0, beta_2)``, and of SGD with the
+    learning rate divided by ``1 - momentum``.
+
+    Parameters
+    ----------
+    rows : Parameter
+        With its gradient.
+    group : dict
+        The optimizer's options.
+    state : dict
+        The optimizer's state, before the update.
+
+    Returns
+    -------
+    dict
+        What to put into the state.
+    """
+    gradient = rows.grad
+    if group.get("weight_decay") and not group.get("decoupled_weight_decay"):
+        gradient = gradient + group["weight_decay"] * rows.detach()
+    if group.get("momentum"):
+        return {"momentum_buffer": gradient / (1 - group["momentum"])}
+    if "exp_avg" not in state:  # Adam's first update has no momentum
+        return {}
+    decay = group["betas"][0] ** float(state["step"])
+    return {"exp_avg": gradient * (1 - decay)}

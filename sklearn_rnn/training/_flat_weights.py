@@ -11,6 +11,7 @@ import torch
 from sklearn_rnn.kernels import run_kernel
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._compiled_optimizer import (
+    begin_state,
     clip_compiled,
     count_updates,
     has_compiled_step,
@@ -263,10 +264,10 @@ class FlatWeights(SeparateWeights):
         """Let an optimizer change the weights.
 
         Of a row-wise embedding it changes the rows that were read, in weights and
-        state, and leaves the others as they are. A row so has no momentum and no
-        weight decay in updates that do not read it, unlike with a dense gradient of
-        zeros; counts of steps, as for Adam's bias correction, are of all updates.
-        ``torch.optim.SparseAdam`` does the same.
+        state, and leaves the others as they are: they have no weight decay in this
+        update, and as they would miss what momentum brings later, all of a gradient's
+        effect comes at once (see `steady_momentum`). Counts of steps, as for Adam's
+        bias correction, are of all updates.
 
         Parameters
         ----------
@@ -276,6 +277,8 @@ class FlatWeights(SeparateWeights):
         if not self._are_leaves_of(optimizer):  # a callback made another one
             update_weights(optimizer)
             return
+        if self.embeddings:
+            begin_state(optimizer)
         with ExitStack() as stack:
             for embedding in self.embeddings:
                 stack.enter_context(embedding.as_only_rows(optimizer))

@@ -72,6 +72,8 @@ double clip_gradients(const Optimizer &o, const Rows &rows, uint8_t *clipped) {
   return before;
 }
 
+// Rows of an embedding miss what momentum brings in updates that do not read them: their
+// gradient has all of its effect at once, as if each update had had the same one.
 template <class T>
 static void adam(const Optimizer &o, const Segment &segment, double rate, long at, long n) {
   T *w = (T *)segment.weights + at, *mean = (T *)segment.first + at;
@@ -82,10 +84,11 @@ static void adam(const Optimizer &o, const Segment &segment, double rate, long a
   const T size = T(rate / (1 - std::pow(o.beta_1, steps)));
   const T correction = T(1 / std::sqrt(1 - std::pow(o.beta_2, steps)));
   const T epsilon = T(o.epsilon), penalty = T(o.decoupled ? 0 : decay);
+  const T steady = T(1 - std::pow(o.beta_1, steps));
   const T shrink = T(o.decoupled ? rate * decay : 0);
   for (long k = 0; k < n; k++) {
     const T g = gradient[k] + penalty * w[k];
-    mean[k] += fresh * (g - mean[k]);
+    mean[k] = segment.row_size ? steady * g : mean[k] + fresh * (g - mean[k]);
     square[k] = kept * square[k] + fresh_square * g * g;
     const T spread = correction * std::sqrt(square[k]) + epsilon;
     w[k] -= shrink * w[k] + size * mean[k] / spread;
@@ -100,7 +103,7 @@ static void sgd(const Optimizer &o, const Segment &segment, double rate, long at
   for (long k = 0; k < n; k++) {
     T g = gradient[k] + penalty * w[k];
     if (momentum != 0) {
-      velocity[k] = momentum * velocity[k] + g;
+      velocity[k] = segment.row_size ? g / (1 - momentum) : momentum * velocity[k] + g;
       g = o.nesterov ? g + momentum * velocity[k] : velocity[k];
     }
     w[k] -= size * g;

@@ -2,7 +2,6 @@
 #pragma once
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <new>
@@ -105,18 +104,17 @@ class Workers {
 // Arrays side by side in one piece of memory, which grows and stays. In a build with
 // SEPARATE_ARRAYS each array is an allocation of its own, for the address sanitizer.
 class Arena {
+  static constexpr std::align_val_t ALIGNMENT{64};
   std::vector<char *> pieces;
   size_t size = 0, used = 0;
   bool counts = false;
 
   char *allocate(size_t n) {
-    char *piece = (char *)std::aligned_alloc(64, n ? n : 64);
-    if (!piece) throw std::bad_alloc();
-    pieces.push_back(piece);
-    return piece;
+    pieces.push_back((char *)::operator new(n, ALIGNMENT));
+    return pieces.back();
   }
   void release() {
-    for (char *piece : pieces) std::free(piece);
+    for (char *piece : pieces) ::operator delete(piece, ALIGNMENT);
     pieces.clear();
     size = 0;
   }
@@ -147,7 +145,7 @@ class Arena {
     used += bytes;
     if (counts) return nullptr;
 #ifdef SEPARATE_ARRAYS
-    return (T *)allocate((size_t)n * sizeof(T) + (-(size_t)n * sizeof(T)) % 64);
+    return (T *)allocate((size_t)n * sizeof(T));
 #else
     return (T *)(pieces[0] + at);
 #endif
