@@ -113,7 +113,17 @@ class WheelOfPlatform(bdist_wheel):
         self.root_is_pure = False
         platform = super().get_tag()[2]
         if platform.endswith("universal2"):  # the Python is; the library is not
-            platform = platform.replace("universal2", os.uname().machine)
+            _, *architecture = os.environ.get("ARCHFLAGS", "").rsplit("-arch ", 1)
+            machine = architecture[0].strip() if architecture else os.uname().machine
+            platform = platform.replace("universal2", machine)
+        library = self.get_finalized_command("build_kernels").library
+        system = {".dll": "win", ".dylib": "macosx"}.get(library.suffix)
+        fits = not platform.startswith(("win", "macosx"))
+        if not (platform.startswith(system) if system else fits):
+            raise ValueError(
+                f"{library.name} was compiled for another system than {platform!r}. "
+                "Pass the wheel's: --config-setting=--build-option=--plat-name=..."
+            )
         return "py3", "none", platform
 
 

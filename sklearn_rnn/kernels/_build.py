@@ -46,7 +46,7 @@ SUFFIXES = {"linux": ".lib.so", "macos": ".dylib", "windows": ".dll"}
 # Tried in turn. C++'s own library comes along where the linker can bring it: the
 # system's may be older than the compiler's. Torch has loaded one of its own, so no name
 # of C++ is to be seen outside.
-STATIC = ("-static-libstdc++", "-static-libgcc")
+STATIC = ("-static-libstdc++", "-static-libgcc", "-Wl,-S")  # without debug information
 HIDDEN = "-Wl,--version-script,{hidden}"
 LINK_FLAGS = {
     "linux": (
@@ -55,8 +55,8 @@ LINK_FLAGS = {
         STATIC,
         (),
     ),
-    "macos": (("-Wl,-unexported_symbol,__Z*",), ()),
-    "windows": (("-static",), ()),
+    "macos": (("-Wl,-S", "-Wl,-unexported_symbol,__Z*"), ("-Wl,-S",), ()),
+    "windows": (("-static", "-Wl,-S"), ("-static",), ()),
 }
 HASH_LABEL = b"sources of the kernels: "
 
