@@ -147,7 +147,7 @@ def test_imports_have_no_cycle():
 
 
 def test_functions_import_only_optional_packages():
-    optional = {"matplotlib", "numba", "sacrebleu", "soundfile", "tokenizers"}
+    optional = {"matplotlib", "sacrebleu", "soundfile", "tokenizers"}
     for path in ROOT.rglob("*.py"):
         top = set(ast.parse(path.read_text(encoding="utf-8")).body)
         lines = {n.lineno for n in top if isinstance(n, (ast.Import, ast.ImportFrom))}

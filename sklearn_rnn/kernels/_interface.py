@@ -25,7 +25,10 @@ LOSSES = (
     *("squared_error", "absolute_error", "huber", "quantile"),
     *("log_loss", "bernoulli"),
 )
-VALUES_TYPES = (np.float32, np.float64, np.int64, np.int32)
+VALUES_TYPES = (
+    *(np.float32, np.float64, np.int8, np.int16, np.int32, np.int64),
+    *(np.uint8, np.uint16, np.uint32),
+)
 
 
 @cache

@@ -309,10 +309,14 @@ class FusedNetwork:
             shape = (n_rows, n_steps) if self._per_step else (n_rows,)
             outputs = torch.zeros(*shape, self._n_outputs, dtype=self._dtype)
             output_starts = np.arange(n_rows) * (n_steps if self._per_step else 1)
+        rows = None
+        if self._struct.train_embedding:
+            rows = torch.empty(self._struct.n_tokens + 1, dtype=torch.int64)
         struct = self._batch(
             make_batch_data(x, lengths),
             len(x),
             training=1,
+            embedding_rows=rows,
             n_usual=n_usual or 0.0,
             outputs=outputs,
             output_starts=output_starts,
@@ -322,6 +326,8 @@ class FusedNetwork:
         starts = np.arange(len(x)) * (targets.shape[1] if self._per_step else 1)
         self._set_targets(struct.data_struct, targets, starts, weights)
         run_kernel("run_batch", struct)
+        if rows is not None and self.network.embedding.reader is not None:
+            self.network.embedding.reader.add(rows[: struct.n_embedding_rows])
         return struct.loss, outputs
 
     def _batch(self, data, n_rows, **fields):

@@ -1,11 +1,11 @@
 """How many threads torch uses inside an operation."""
 
-import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import joblib
 import torch
 from joblib.parallel import get_active_backend
 
@@ -57,9 +57,7 @@ def most_threads():
     """
     if _in_worker():
         return 1
-    has_affinity = hasattr(os, "sched_getaffinity")
-    n_cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return min(n_cpus, MAX_THREADS)
+    return min(joblib.cpu_count(), MAX_THREADS)
 
 
 def n_kernel_threads():

@@ -184,7 +184,11 @@ class PlainNetwork(torch.nn.Module):
 
 def train_by_hand(network, streams, weights, bptt_steps, n_epochs, learning_rate):
     """Train piece by piece on all streams side by side; carry the state on."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    table = network.embedding.weight
+    rest = [p for p in network.parameters() if p is not table]
+    optimizer = torch.optim.Adam(rest, lr=learning_rate)
+    # Vectors have all of a gradient's effect at once.
+    of_rows = torch.optim.Adam([table], lr=learning_rate, betas=(0.0, 0.999))
     lengths = [len(stream) - 1 for stream in streams]
     # Every target counts alike: a last piece of few steps makes a small update.
     n_pieces = np.average(lengths, weights=weights) / (bptt_steps or max(lengths))
@@ -206,10 +210,11 @@ def train_by_hand(network, streams, weights, bptt_steps, n_epochs, learning_rate
                 outputs.transpose(1, 2), y[:, part], reduction="none"
             )
             loss = (losses * weights[:, None]).sum() / n_usual
-            optimizer.zero_grad()
+            network.zero_grad()
             loss.backward()
-            with only_rows(network.embedding.weight, x[:, part], optimizer):
-                optimizer.step()
+            optimizer.step()
+            with only_rows(table, x[:, part], of_rows):
+                of_rows.step()
     return network
 
 

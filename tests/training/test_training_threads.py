@@ -62,13 +62,13 @@ def test_other_threads_change_nothing():
 
 
 def test_small_networks_get_one_thread_and_large_ones_all(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     assert choose_n_threads(32, spec(32)) == 1
     assert choose_n_threads(256, spec(1024)) == 4
 
 
 def test_more_gates_are_more_work(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 1000)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1000)
     counts = [choose_n_threads(160, spec(256, cell)) for cell in ("rnn", "gru", "lstm")]
     assert counts == [1, 3, 4]
 
@@ -77,7 +77,7 @@ def test_more_gates_are_more_work(monkeypatch):
     "backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)]
 )
 def test_workers_of_joblib_get_one_thread(backend, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     choices = Parallel(n_jobs=2, backend=backend)(
         delayed(choose_n_threads)(256, spec(1024)) for _ in range(2)
     )

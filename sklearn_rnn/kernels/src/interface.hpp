@@ -114,8 +114,11 @@ struct Batch {
   double n_usual;
   void *outputs;                 // (n_rows or n steps, n_outputs), or null
   const int64_t *output_starts;  // row of each sequence's first output
+  // Results.
   double loss;
   int64_t n_targets;
+  int64_t *embedding_rows;  // rows of a trained embedding that were read, each once
+  int64_t n_embedding_rows;
 };
 
 }  // extern "C"

@@ -138,13 +138,19 @@ template <class T> struct GradientSums {
 };
 
 // Read element `at` of the steps, of whatever type they are.
-enum ValuesType { FLOAT32, FLOAT64, INT64, INT32 };
+enum ValuesType { FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32 };
 inline double read_value(const Data &data, int64_t at) {
+  auto read = [&](auto type) { return (double)((const decltype(type) *)data.values)[at]; };
   switch (data.values_type) {
-    case FLOAT32: return ((const float *)data.values)[at];
-    case FLOAT64: return ((const double *)data.values)[at];
-    case INT64: return (double)((const int64_t *)data.values)[at];
-    default: return ((const int32_t *)data.values)[at];
+    case FLOAT32: return read(float());
+    case FLOAT64: return read(double());
+    case INT8: return read(int8_t());
+    case INT16: return read(int16_t());
+    case INT32: return read(int32_t());
+    case INT64: return read(int64_t());
+    case UINT8: return read(uint8_t());
+    case UINT16: return read(uint16_t());
+    default: return read(uint32_t());
   }
 }
 
@@ -165,7 +171,8 @@ template <class T> struct Block {
   std::vector<Layer> layers;
   T *x, *input_mask, *pooled, *head_mask, *grad_pooled, *outputs, *grad, *grad_below;
   T *carry, *carry_c;
-  int *largest;    // step of the largest state, for MAX
+  T *largest;      // for MAX the largest state, and
+  int *n_largest;  // how many steps share it
   int32_t *tokens; // (T * subsampling, N)
   T *grad_inputs;  // (T, N, inputs padded)
 
@@ -218,7 +225,8 @@ template <class T> struct Block {
       }
       pooled = arena.take<T>(step());
       grad_pooled = arena.take<T>(step());
-      largest = arena.take<int>(net.pooling == MAX ? step() : 0);
+      largest = arena.take<T>(net.pooling == MAX ? step() : 0);
+      n_largest = arena.take<int>(net.pooling == MAX ? step() : 0);
       outputs = arena.take<T>((long)n_rows * p.head.padded);
       carry = arena.take<T>(trains ? step() : 0);
       carry_c = arena.take<T>(trains ? step() : 0);
@@ -416,7 +424,7 @@ template <class T> struct Block {
           std::copy_n(states + (d ? 0 : lengths[r] - 1) * step() + at, p.padded, pooled + at);
         }
     } else {
-      for_each_row([&](int t, int r, long at) {
+      for_each_row([&](int, int r, long at) {
         T *to = pooled + (long)r * p.P;
         for (int k = 0; k < p.P; k++) {
           const T state = states[at + k];
@@ -424,11 +432,14 @@ template <class T> struct Block {
             to[k] += state / lengths[r];
           } else if (!(state <= to[k])) {  // NaN stays
             to[k] = state;
-            largest[(long)r * p.P + k] = t;
+            n_largest[(long)r * p.P + k] = 1;
+          } else {
+            n_largest[(long)r * p.P + k] += state == to[k];
           }
         }
       });
     }
+    if (p.net.pooling == MAX) std::copy_n(pooled, step(), largest);
     if (drops())
       for (long k = 0; k < step(); k++) pooled[k] *= head_mask[k];
   }
@@ -439,14 +450,15 @@ template <class T> struct Block {
       for (long k = 0; k < step(); k++) grad_pooled[k] *= head_mask[k];
     if (is_direct()) return;
     const int pooling = p.net.pooling;
+    const T *states = layers[p.L - 1].read;
     for_each_row([&](int t, int r, long at) {
       for (int k = 0; k < p.P; k++) {
         const long pooled_at = (long)r * p.P + k;
-        const bool reads =
-            pooling == MEAN || (pooling == MAX ? largest[pooled_at] == t
-                                               : t == (k < p.padded ? lengths[r] - 1 : 0));
-        const T scale = pooling == MEAN ? T(1) / lengths[r] : T(1);
-        grad[at + k] = reads ? grad_pooled[pooled_at] * scale : T(0);
+        T part = t == (k < p.padded ? lengths[r] - 1 : 0);  // LAST
+        if (pooling == MEAN) part = T(1) / lengths[r];
+        if (pooling == MAX)  // steps that share the largest state share the gradient
+          part = states[at + k] == largest[pooled_at] ? T(1) / n_largest[pooled_at] : T(0);
+        grad[at + k] = grad_pooled[pooled_at] * part;
       }
     });
   }

@@ -124,6 +124,8 @@ template <class T> void run_batch_of(Batch *batch) {
   const Dropout dropout{true, batch->seed, batch->update};
   batch->loss = session.gradient(batch->rows, batch->n_rows, dropout, batch->n_usual,
                                  &batch->n_targets, out, batch->output_starts);
+  batch->n_embedding_rows = (int64_t)session.rows.size();
+  std::copy(session.rows.begin(), session.rows.end(), batch->embedding_rows);
 }
 
 template <class T> void train_of(Training *run) {
