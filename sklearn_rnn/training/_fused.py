@@ -301,6 +301,9 @@ class FusedNetwork:
             Of the network, if `keeps_outputs`.
         """
         outputs, output_starts = None, None
+        reader, is_read = self._embedding_reader(), None
+        if reader is not None:
+            is_read = torch.zeros(self.network.spec.n_tokens + 1, dtype=torch.uint8)
         if self.keeps_outputs:
             n_rows, n_steps = (
                 x.shape[0],
@@ -316,13 +319,21 @@ class FusedNetwork:
             n_usual=n_usual or 0.0,
             outputs=outputs,
             output_starts=output_starts,
+            is_read=is_read,
             **self._random(),
         )
         targets, weights = targets_and_weights
         starts = np.arange(len(x)) * (targets.shape[1] if self._per_step else 1)
         self._set_targets(struct.data_struct, targets, starts, weights)
         run_kernel("run_batch", struct)
+        if reader is not None:
+            reader.add(is_read.nonzero())
         return struct.loss, outputs
+
+    def _embedding_reader(self):
+        """Return what asks which rows of the embedding a batch reads, or None."""
+        embeds = self.network.spec.n_tokens is not None
+        return self.network.embedding.reader if embeds else None
 
     def _batch(self, data, n_rows, **fields):
         """Return the struct of a batch, with the data in `data_struct`."""
@@ -351,11 +362,8 @@ class FusedNetwork:
         n_outputs, n_levels = self._n_outputs, self._struct.n_levels
         width = 1 if self.criterion.name == "log_loss" else n_outputs // n_levels
         targets = targets.to(dtype).contiguous()
-        if self.criterion.name == "log_loss" and int(targets.max()) >= n_outputs:
-            raise IndexError(
-                f"a target has the code {int(targets.max())}, and the network has "
-                f"{n_outputs} outputs."
-            )
+        if self.criterion.name == "log_loss":
+            _check_codes(targets, n_outputs, self.criterion.may_miss)
         n_rows = targets.numel() // width
         check_array(targets.view(-1), "targets", dtype, (n_rows * width,))
         if not self._per_step and n_rows < len(starts):
@@ -466,6 +474,16 @@ class FusedNetwork:
             )
             run_kernel("run_batch", struct)
         return outputs
+
+
+def _check_codes(targets, n_outputs, may_miss):
+    """Check that the codes of classes are those of outputs."""
+    smallest, largest = map(int, targets.aminmax())
+    wrong = smallest if smallest < 0 and not may_miss else largest
+    if (wrong < 0 and not may_miss) or wrong >= n_outputs:
+        raise IndexError(
+            f"a target has the code {wrong}, and the network has {n_outputs} outputs."
+        )
 
 
 class FusedRecord:
