@@ -422,7 +422,7 @@ template <class T> struct Block {
           const T state = states[at + k];
           if (p.net.pooling == MEAN) {
             to[k] += state / lengths[r];
-          } else if (!(state <= to[k])) {  // NaN stays
+          } else if (state > to[k] || state != state) {  // NaN stays
             to[k] = state;
             largest[(long)r * p.P + k] = t;
           }
