@@ -7,11 +7,12 @@ import torch
 from sklearn_rnn.kernels import make_struct, make_structs, run_kernel
 from sklearn_rnn.training._eager import has_plain_step
 
+ADAM_OPTIONS = ("betas", "eps", "decoupled_weight_decay")
 # By class: its code in the kernels, the options they have, and what it keeps beside
 # each element of a weight.
 COMPILED = {
-    torch.optim.Adam: (0, ("betas", "eps"), ("exp_avg", "exp_avg_sq")),
-    torch.optim.AdamW: (0, ("betas", "eps"), ("exp_avg", "exp_avg_sq")),
+    torch.optim.Adam: (0, ADAM_OPTIONS, ("exp_avg", "exp_avg_sq")),
+    torch.optim.AdamW: (0, ADAM_OPTIONS, ("exp_avg", "exp_avg_sq")),
     torch.optim.SGD: (1, ("momentum", "nesterov"), ("momentum_buffer",)),
 }
 
@@ -36,7 +37,7 @@ def has_compiled_step(optimizer):
     first = optimizer.param_groups[0]
     return all(
         not (group.get("amsgrad") or group["maximize"] or group.get("dampening"))
-        and all(group[name] == first[name] for name in ("lr", *shared))
+        and all(group.get(name) == first.get(name) for name in ("lr", *shared))
         for group in optimizer.param_groups
     )
 
@@ -55,7 +56,7 @@ def make_optimizer_struct(optimizer, row_wise=()):
     Returns
     -------
     ctypes.Structure or None
-        None if the weights are not at the same step.
+        None if the weights are not at the same step, or their state is incomplete.
     """
     kind, _, names = COMPILED[type(optimizer)]
     begin_state(optimizer)
@@ -64,7 +65,9 @@ def make_optimizer_struct(optimizer, row_wise=()):
         for weight in group["params"]:
             state = optimizer.state[weight]
             counts.add(float(state.get("step", 0)))
-            beside = [state[name] for name in names if name in state]
+            beside = [state.get(name) for name in names]
+            if group.get("momentum") != 0 and any(part is None for part in beside):
+                return None  # torch knows what to make of it
             segments.append(
                 _segment(weight, group, beside, any(weight is w for w in row_wise))
             )

@@ -242,12 +242,21 @@ class FlatWeights(SeparateWeights):
         Parameters
         ----------
         every_row : bool, default=False
-            Whether something else than training may have put values into rows of
-            embeddings that were not read.
+            Whether something else than training may have put other gradients in
+            place, or values into rows of embeddings that were not read.
         """
+        if every_row:
+            self._restore_gradients()
         self._dense_gradient.zero_()
         for embedding in self.embeddings:
             embedding.clear(every_row)
+
+    def _restore_gradients(self):
+        """Let weights and leaves have the gradients that lie side by side."""
+        for parameter, view in zip(self.parameters, self._views, strict=True):
+            parameter.grad = view
+        for leaf, gradient in zip(self._all_leaves, self._leaf_gradients, strict=True):
+            leaf.grad = gradient
 
     @contextmanager
     def recording_rows(self):

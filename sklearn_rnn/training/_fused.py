@@ -5,6 +5,8 @@ network consists of parts that the kernels have, a batch is one call: inputs, dr
 layers, pooling, head, loss, and the gradient of all weights.
 """
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import nn
@@ -28,15 +30,23 @@ from sklearn_rnn.modules import (
     LockedDropout,
     MaxPooling,
     MeanPooling,
+    RecurrentCore,
     SequenceNetwork,
+    TokenDropout,
     TokenEmbedding,
+    WeightDrop,
     n_joined,
 )
 from sklearn_rnn.training._batches import blocks_by_length, to_batch
 from sklearn_rnn.training._losses import WeightedLoss
 from sklearn_rnn.training._threads import n_kernel_threads
 
-POOLING_CLASSES = (LastPooling, MeanPooling, MaxPooling, type(None))
+POOLING_CLASSES = {
+    LastPooling: "last",
+    MeanPooling: "mean",
+    MaxPooling: "max",
+    type(None): None,
+}
 # A call to the kernels lasts about this long, so that Ctrl-C is heard.
 SECONDS_PER_CALL = 0.05
 # Sequences and steps of a call that predicts.
@@ -68,28 +78,69 @@ def supports_fused(network, criterion=None):
         and type(network.pooling) in POOLING_CLASSES
         and type(network.head) is Linear
         and _has_known_inputs(network)
+        and _has_known_parts(network)
         and _has_expected_weights(network, trains=criterion is not None)
         and not any(map(_has_hooks, network.modules()))
         and not any(_global_hooks())
-        and (criterion is None or _supports_loss(network, criterion))
+        and (
+            criterion is None
+            or (_supports_loss(network, criterion) and _supports_dropout(network))
+        )
+    )
+
+
+def _has_known_parts(network):
+    """Return whether a network consists of the parts that it was built of."""
+    core, spec = network.core, network.spec
+    norm = nn.LayerNorm if spec.layer_norm else nn.Identity
+    runs = [f"l{i}{way}" for i in range(spec.n_layers) for way in core._directions]
+    pooling = network.pooling
+    return (
+        type(core) is RecurrentCore
+        and core.n_layers == core.rnn.num_layers == len(core.norms) == spec.n_layers
+        and len(core.dropout) == spec.n_layers - 1
+        and list(core.weight_drop.keys()) == runs
+        and core.rnn.bidirectional == spec.bidirectional
+        and core.residual == spec.residual
+        and all(type(part) is norm for part in core.norms)
+        and (not spec.layer_norm or all(map(_is_usual_norm, core.norms)))
+        and (type(pooling) is not LastPooling or _reads_last(pooling, core))
+        and _has_known_dropouts(network)
+    )
+
+
+def _is_usual_norm(norm):
+    return norm.eps == 1e-5 and norm.bias is not None
+
+
+def _reads_last(pooling, core):
+    return pooling.n_forward == core.rnn.hidden_size
+
+
+def _has_known_dropouts(network):
+    """Return whether the parts that drop are those that the network was built of."""
+    core, hide = network.core, InputDropout
+    if network.spec.n_tokens is not None:
+        hide = LockedDropout
+        if type(network.embedding.token_dropout) is not TokenDropout:
+            return False
+    locked, weight_drops = [*core.dropout, network.dropout], core.weight_drop.values()
+    return (
+        type(network.input_dropout) is hide
+        and all(type(part) is LockedDropout for part in locked)
+        and all(type(part) is WeightDrop for part in weight_drops)
     )
 
 
 def _has_known_inputs(network):
     """Return whether inputs are scaled or embedded as the network was built to."""
-    hide = InputDropout if network.spec.n_tokens is None else LockedDropout
-    if type(network.input_dropout) is not hide or type(network.dropout) is not (
-        LockedDropout
-    ):
-        return False
-    core = network.core
-    same = [dropout.p == network.dropout.p for dropout in core.dropout]
-    if not all(same) or len({drop.p for drop in core.weight_drop.values()}) > 1:
-        return False
-    if network.spec.n_tokens is not None:
-        return type(network.embedding) is TokenEmbedding
+    spec = network.spec
+    if spec.n_tokens is not None:
+        embedding = network.embedding
+        is_known = type(embedding) is TokenEmbedding
+        return is_known and embedding.n_tokens == spec.n_tokens
     return all(
-        tuple(buffer.shape) == (network.spec.n_features,)
+        tuple(buffer.shape) == (spec.n_features,)
         and buffer.dtype == torch.float64
         and buffer.device.type == "cpu"
         and buffer.is_contiguous()
@@ -124,14 +175,7 @@ def _weights_of(network):
 
 def _has_expected_weights(network, trains):
     """Return whether nobody replaced, froze, hooked or moved weights."""
-    core, spec = network.core, network.spec
-    norm = nn.LayerNorm if spec.layer_norm else nn.Identity
-    if any(type(m) is not norm for m in core.norms):
-        return False
-    if spec.layer_norm and any(m.eps != 1e-5 or m.bias is None for m in core.norms):
-        return False
-    if core.residual != spec.residual or core.rnn.bidirectional != spec.bidirectional:
-        return False
+    spec = network.spec
     weights, shapes = _weights_of(network)
     # An embedding may be fixed as a whole.
     fixed = spec.n_tokens is not None and not weights[-1].requires_grad
@@ -161,8 +205,14 @@ def _has_hooks(module):
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
-        or vars(module).keys() & {"forward", "run", "read", "steps"}
+        or vars(module).keys() & _methods_of(type(module))
     )
+
+
+@cache
+def _methods_of(kind):
+    """Return the names of what is defined in a class of modules."""
+    return {name for name in dir(kind) if callable(getattr(kind, name))}
 
 
 def _global_hooks():
@@ -176,21 +226,45 @@ def _global_hooks():
 
 
 def _supports_loss(network, criterion):
-    """Return whether the kernels have a loss, and the masks of dropout."""
-    return (
-        type(criterion) is WeightedLoss
-        and (criterion.may_miss or network.pooling is not None)
-        and (criterion.class_weights is None or criterion.name == "log_loss")
-        and isinstance(network.dropout_generator, CounterGenerator | None)
-        and not (network.dropout_generator is None and _drops(network))
+    """Return whether the kernels have a loss."""
+    if type(criterion) is not WeightedLoss:
+        return False
+    n_outputs, weights = network.spec.n_outputs, criterion.class_weights
+    if weights is not None and (
+        criterion.name != "log_loss"
+        or not criterion.may_miss
+        or len(weights) != n_outputs
+    ):
+        return False
+    has_levels = criterion.levels is not None
+    return (criterion.may_miss or network.pooling is not None) and (
+        not has_levels or n_outputs % len(criterion.levels) == 0
     )
 
 
-def _drops(network):
-    """Return whether a network in training drops anything."""
-    spec = network.spec
-    parts = spec.dropout, spec.input_dropout, spec.weight_drop, spec.token_dropout
-    return any(p > 0 for p in parts)
+def _supports_dropout(network):
+    """Return whether the kernels draw the masks of dropout that modules would draw."""
+    core, generator = network.core, network.dropout_generator
+    locked, weight_drops = [*core.dropout], [*core.weight_drop.values()]
+    parts = [network.input_dropout, network.dropout, *locked, *weight_drops]
+    if network.spec.n_tokens is not None:
+        parts.append(network.embedding.token_dropout)
+    if not any(part.p > 0 for part in parts):
+        return isinstance(generator, CounterGenerator | None)
+    return (
+        isinstance(generator, CounterGenerator)
+        and all(part.generator is generator and part.training for part in parts)
+        and all(part.p == network.dropout.p for part in locked)
+        and all(part.p == weight_drops[0].p for part in weight_drops)
+        and _are_consecutive(locked)
+        and _are_consecutive(weight_drops)
+    )
+
+
+def _are_consecutive(dropouts):
+    """Return whether the sites of dropouts follow one another."""
+    sites = [part.site for part in dropouts]
+    return not sites or sites == list(range(sites[0], sites[0] + len(sites)))
 
 
 class FusedNetwork:
@@ -243,7 +317,7 @@ class FusedNetwork:
             unknown_token=-1 if unknown is None else unknown,
             layer_norm=spec.layer_norm,
             residual=core.residual,
-            pooling=POOLINGS.index(spec.pooling),
+            pooling=POOLINGS.index(POOLING_CLASSES[type(network.pooling)]),
             n_outputs=spec.n_outputs,
             token_dropout=embedding.token_dropout.p if embeds else 0.0,
             input_dropout=inputs,
@@ -301,34 +375,37 @@ class FusedNetwork:
             Of the network, if `keeps_outputs`.
         """
         outputs, output_starts = None, None
+        reader, is_read = self._embedding_reader(), None
+        if reader is not None:
+            is_read = torch.zeros(self.network.spec.n_tokens + 1, dtype=torch.uint8)
         if self.keeps_outputs:
-            n_rows, n_steps = (
-                x.shape[0],
-                -(-x.shape[1] // self.network.spec.subsampling),
-            )
+            n_rows = x.shape[0]
+            n_steps = n_joined(x.shape[1], self.network.spec.subsampling)
             shape = (n_rows, n_steps) if self._per_step else (n_rows,)
             outputs = torch.zeros(*shape, self._n_outputs, dtype=self._dtype)
             output_starts = np.arange(n_rows) * (n_steps if self._per_step else 1)
-        rows = None
-        if self._struct.train_embedding:
-            rows = torch.empty(self._struct.n_tokens + 1, dtype=torch.int64)
         struct = self._batch(
             make_batch_data(x, lengths),
             len(x),
             training=1,
-            embedding_rows=rows,
             n_usual=n_usual or 0.0,
             outputs=outputs,
             output_starts=output_starts,
+            is_read=is_read,
             **self._random(),
         )
         targets, weights = targets_and_weights
         starts = np.arange(len(x)) * (targets.shape[1] if self._per_step else 1)
         self._set_targets(struct.data_struct, targets, starts, weights)
         run_kernel("run_batch", struct)
-        if rows is not None and self.network.embedding.reader is not None:
-            self.network.embedding.reader.add(rows[: struct.n_embedding_rows])
+        if reader is not None:
+            reader.add(is_read.nonzero())
         return struct.loss, outputs
+
+    def _embedding_reader(self):
+        """Return what asks which rows of the embedding a batch reads, or None."""
+        embeds = self.network.spec.n_tokens is not None
+        return self.network.embedding.reader if embeds else None
 
     def _batch(self, data, n_rows, **fields):
         """Return the struct of a batch, with the data in `data_struct`."""
@@ -357,11 +434,8 @@ class FusedNetwork:
         n_outputs, n_levels = self._n_outputs, self._struct.n_levels
         width = 1 if self.criterion.name == "log_loss" else n_outputs // n_levels
         targets = targets.to(dtype).contiguous()
-        if self.criterion.name == "log_loss" and int(targets.max()) >= n_outputs:
-            raise IndexError(
-                f"a target has the code {int(targets.max())}, and the network has "
-                f"{n_outputs} outputs."
-            )
+        if self.criterion.name == "log_loss":
+            _check_codes(targets, n_outputs, self.criterion.may_miss)
         n_rows = targets.numel() // width
         check_array(targets.view(-1), "targets", dtype, (n_rows * width,))
         if not self._per_step and n_rows < len(starts):
@@ -472,6 +546,16 @@ class FusedNetwork:
             )
             run_kernel("run_batch", struct)
         return outputs
+
+
+def _check_codes(targets, n_outputs, may_miss):
+    """Check that the codes of classes are those of outputs."""
+    smallest, largest = map(int, targets.aminmax())
+    wrong = smallest if smallest < 0 and not may_miss else largest
+    if (wrong < 0 and not may_miss) or wrong >= n_outputs:
+        raise IndexError(
+            f"a target has the code {wrong}, and the network has {n_outputs} outputs."
+        )
 
 
 class FusedRecord:

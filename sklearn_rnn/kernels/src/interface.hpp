@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-constexpr int32_t ABI_VERSION = 2;
+constexpr int32_t ABI_VERSION = 3;
 
 extern "C" {
 
@@ -114,11 +114,10 @@ struct Batch {
   double n_usual;
   void *outputs;                 // (n_rows or n steps, n_outputs), or null
   const int64_t *output_starts;  // row of each sequence's first output
+  uint8_t *is_read;              // by row of a trained embedding, set to 1; or null
   // Results.
   double loss;
   int64_t n_targets;
-  int64_t *embedding_rows;  // rows of a trained embedding that were read, each once
-  int64_t n_embedding_rows;
 };
 
 }  // extern "C"

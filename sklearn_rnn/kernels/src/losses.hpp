@@ -85,7 +85,7 @@ double row_loss(const Network &net, T *out, int padded, const void *targets, lon
   T largest = out[0];
   double mean = 0;
   for (int k = 0; k < n; k++) {
-    if (!(out[k] <= largest)) largest = out[k];  // NaN stays
+    if (out[k] > largest || out[k] != out[k]) largest = out[k];  // NaN stays
     mean += out[k] / (double)n;
   }
   const double of_target = out[*code], smoothing = net.label_smoothing;

@@ -430,7 +430,7 @@ template <class T> struct Block {
           const T state = states[at + k];
           if (p.net.pooling == MEAN) {
             to[k] += state / lengths[r];
-          } else if (!(state <= to[k])) {  // NaN stays
+          } else if (state > to[k] || state != state) {  // NaN stays
             to[k] = state;
             n_largest[(long)r * p.P + k] = 1;
           } else {

@@ -124,8 +124,8 @@ template <class T> void run_batch_of(Batch *batch) {
   const Dropout dropout{true, batch->seed, batch->update};
   batch->loss = session.gradient(batch->rows, batch->n_rows, dropout, batch->n_usual,
                                  &batch->n_targets, out, batch->output_starts);
-  batch->n_embedding_rows = (int64_t)session.rows.size();
-  std::copy(session.rows.begin(), session.rows.end(), batch->embedding_rows);
+  if (batch->is_read)
+    for (int64_t row : session.rows) batch->is_read[row] = 1;
 }
 
 template <class T> void train_of(Training *run) {
@@ -149,7 +149,11 @@ template <class T> void train_of(Training *run) {
       run->norms[i] = clip_gradients<T>(optimizer, session.rows, run->clipped + i);
       update_weights<T>(optimizer, run->learning_rates[i], session.rows);
     }
-    if (seconds() > run->max_seconds) break;
+    if (run->begin < run->n_batches && seconds() > run->max_seconds) {
+      // The next call does not know which rows of the embedding this batch has read.
+      clear_gradients<T>(optimizer, session.rows);
+      return;
+    }
   }
 }
 
