@@ -2,31 +2,37 @@
 
     python tests/benchmarks/bench_training.py
     python tests/benchmarks/bench_training.py --rows 1 3 --epochs 3 --without keras
+    python tests/benchmarks/bench_training.py --instruction-set avx2
 
 All run on one core, in turn, on the same data with the same network, Adam and
-clipping of the gradient's norm, in float32. Printed are median milliseconds a batch
-and the rivals' time over ours, with what is asked for in brackets: a figure above 1
-means that ours is faster. What is not installed stays "-". ``--clock cpu`` counts the
-processor's time, of which other programs on the core take no part.
+clipping of the gradient's norm, in float32. "compiled" and "torch" are our estimator
+with either kernel. Printed are median milliseconds per batch and the rivals' time over
+ours: a ratio above 1 means that ours is faster. In brackets stands the floor, the least
+that a figure should be; "!" marks a figure below it. What is not installed stays "-".
+``--clock cpu`` counts CPU time, of which other programs on the core take no part.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from functools import partial
 from importlib.util import find_spec
 
 import skorch
 import torch
 from keras_worker import CLOCKS, KerasWorker, make_data
+from machine import (
+    add_instruction_set_option,
+    print_machine,
+    use_instruction_set,
+    use_one_core,
+)
 
 from sklearn_rnn import RNNRegressor
-from sklearn_rnn.kernels import compiled_kernels_available
+from sklearn_rnn.kernels import compiled_kernels_available, instruction_set
 
-# sequences, steps, features, units, batch, cell
+# sequences, time steps, features, units, batch, cell
 SHAPES = [
     (3200, 10, 1, 32, 32, "rnn"),
     (3200, 10, 1, 32, 32, "gru"),
@@ -39,17 +45,15 @@ SHAPES = [
 CELLS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 RIVALS = ["bare torch", "skorch", "Keras+TF", "Keras+JAX"]
-# What each rival's time over ours should at least be: RIVALS, then a whole fit of
-# Keras on JAX over our whole fit.
-ASKED = {
-    SHAPES[0]: (1.5, 3, 4, 1, 2),
-    SHAPES[1]: (2, 3, 5, 1, 2),
-    SHAPES[3]: (2.5, 3.5, 6, 1.2, 2),
-    SHAPES[4]: (1.3, 2, 4, 1, 2),
-    SHAPES[5]: (1.7, 1.8, 3.5, 2, 2),
-    SHAPES[6]: (1.3, 1.3, 1.4, 1.4, 1.4),
-}
+# Floors of the rivals' time over ours, in every row; of a whole fit of Keras on JAX
+# over ours; and of the fraction of the arithmetic limit, by time steps.
+FLOORS = {"bare torch": 2, "Keras+JAX": 1.2}
+FIT_FLOOR = 2
+LIMIT_FLOORS = {10: 0.25, 24: 0.4, 168: 0.7}
+# Other floors against bare torch, by instruction set and row.
+TORCH_FLOORS = {("avx2", SHAPES[5]): 4, ("avx2", SHAPES[6]): 1.8}
 N_FIT_EPOCHS = 10
+N_FIRST_FITS = 3
 FIRST_FIT = """
 import time
 import numpy as np
@@ -59,7 +63,7 @@ seconds = []
 for _ in range(2):
     begin = time.process_time()
     RNNRegressor("{cell}", 32, batch_size=32, max_epochs=1, dtype="float32",
-                 kernel="compiled").fit(X, X[:, 0, 0])
+                 n_threads=1, kernel="compiled").fit(X, X[:, 0, 0])
     seconds.append(time.process_time() - begin)
 print(seconds[0] - seconds[1])
 """
@@ -139,14 +143,14 @@ def timer_of(run, clock):
 
 
 def median_seconds(timers, n_rounds):
-    """Take turns, and return everyone's median."""
+    """Run all in turn; return the median of each."""
     rounds = [[timer() for timer in timers.values()] for _ in range(n_rounds)]
     medians = map(statistics.median, zip(*rounds, strict=True))
     return dict(zip(timers, medians, strict=True))
 
 
 def time_epochs(shape, kernels, workers, options):
-    """Return seconds an epoch of all, and those of a large matrix product."""
+    """Return seconds per epoch of all, and those of a large matrix product."""
     X, y = make_data(shape)
     square = torch.rand(1024, 1024)
     runs = {name: our_epoch(X, y, shape, name) for name in kernels}
@@ -157,7 +161,7 @@ def time_epochs(shape, kernels, workers, options):
     timers = {name: timer_of(run, CLOCKS[options.clock]) for name, run in runs.items()}
     for name, worker in workers.items():
         timers[name] = partial(worker.seconds, shape)
-    median_seconds(timers, 1)  # warms up, and compiles
+    median_seconds(timers, 1)  # Keras compiles in its first epoch
     return median_seconds(timers, options.epochs)
 
 
@@ -175,21 +179,11 @@ def time_fits(shape, kernel, workers, options):
     return median_seconds(timers, options.fits)
 
 
-def arithmetic(shape):
-    """Return operations of a batch's matrix products, forwards and back."""
+def count_operations(shape):
+    """Return operations of a batch's matrix products, forward and backward."""
     _, n_timesteps, n_features, n_units, batch_size, cell = shape
-    by_step = 2 * batch_size * N_GATES[cell] * n_units * (n_units + n_features)
-    return 3 * n_timesteps * by_step
-
-
-def one_core():
-    """Stay on one core, and so do the processes that are started from here."""
-    torch.set_num_threads(1)
-    # The gradients of 168 steps become so small that processors compute with them
-    # slowly: torch's own network took five times as long. Keras leaves them out.
-    torch.set_flush_denormal(True)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    per_step = 2 * batch_size * N_GATES[cell] * n_units * (n_units + n_features)
+    return 3 * n_timesteps * per_step
 
 
 def start_workers(without, clock):
@@ -202,105 +196,124 @@ def start_workers(without, clock):
     }
 
 
-def report_compiling(cells):
-    """Print what compiled loops cost: once, and once more in each new process."""
-    compiled = loops("_compiled")
-    versions = [loop.stats for loop in (compiled.forward, compiled.backward)]
-    read = sum(sum(stats.cache_hits.values()) for stats in versions)
-    compiled = sum(sum(stats.cache_misses.values()) for stats in versions)
-    print(f"\nOur loops were compiled before these times were taken, {read} of", end="")
-    print(
-        f" {read + compiled} in an earlier run.\nThe first fit of a process takes",
-        end="",
-    )
-    print(" longer than its second by")
+def print_first_fits(cells):
+    """Print how much longer the first fit of a new process takes than its second."""
+    print("\nCPU ms that the first fit of a new process takes more than its second,")
+    print(f"median of {N_FIRST_FITS} processes; most of it is what torch imports")
     for cell in cells:
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-c", FIRST_FIT.format(cell=cell)]
-            environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
-            once, later = (
-                float(subprocess.check_output(command, env=environment))
-                for _ in range(2)
-            )
-        print(f"{cell:>5}: {once:5.1f} s where they are compiled,", end="")
-        print(f" {later:4.2f} s where they are read from the disk", flush=True)
+        command = [sys.executable, "-c", FIRST_FIT.format(cell=cell)]
+        seconds = [float(subprocess.check_output(command)) for _ in range(N_FIRST_FITS)]
+        print(f"{cell:>5}{statistics.median(seconds) * 1e3:10.1f}", flush=True)
 
 
-def number(value, digits=2, width=10):
+def format_value(value, digits=2, width=10):
     return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
 
 
-def ratio(times, name, ours, asked):
-    if name not in times:
-        return f"{'-':>13}"
-    floor = "" if asked is None else f"({asked:g})"
-    return f"{times[name] / times[ours]:7.2f} {floor:>5}"
+def format_checked(value, floor, form=".2f", floor_form="g"):
+    """Return a figure, its floor in brackets, and "!" if it is below."""
+    if value is None:
+        return f"{'-':>14}"
+    bracket = "" if floor is None else f"({floor:{floor_form}})"
+    missed = "!" if floor is not None and value < floor else ""
+    return f"{value:7{form}} {bracket:>5}{missed:1}"
+
+
+def torch_floor(shape):
+    return TORCH_FLOORS.get((instruction_set(), shape), FLOORS["bare torch"])
 
 
 def label(shape):
     return f"{', '.join(map(str, shape[:5])):22}{shape[5]:>5}"
 
 
+def print_epochs(shapes, kernels, workers, options):
+    """Print milliseconds per batch; return seconds per epoch by shape and name."""
+    names = ["compiled", "torch", *RIVALS]
+    print("\nMilliseconds per training batch; product: GFLOP/s of a matrix product")
+    print("sequences, time steps, features, units, batch, cell")
+    print(" " * 40 + "".join(f"{name:>11}" for name in names) + f"{'product':>9}")
+    epochs = {}
+    for shape in shapes:
+        times = epochs[shape] = time_epochs(shape, kernels, workers, options)
+        n_batches = shape[0] / shape[4]
+        print(f"{label(shape):40}", end="")
+        for name in names:
+            value = times[name] / n_batches * 1e3 if name in times else None
+            print(format_value(value, 3, 11), end="")
+        print(f"{2 * 1024**3 / times['product'] / 1e9:9.1f}", flush=True)
+    return epochs
+
+
+def print_ratios(epochs, ours):
+    print(f"\nTheir time over ours, kernel={ours!r}")
+    print(" " * 40 + "".join(f"{name:>15}" for name in RIVALS))
+    for shape, times in epochs.items():
+        print(f"{label(shape):40}", end="")
+        floors = FLOORS | {"bare torch": torch_floor(shape)}
+        for name in RIVALS:
+            ratio = times[name] / times[ours] if name in times else None
+            print(f" {format_checked(ratio, floors.get(name))}", end="")
+        print()
+
+
+def print_limits(epochs, ours):
+    print(
+        "\nArithmetic limit: operations of the products at the speed of a large one, ms"
+    )
+    print("per batch; and the fraction of that speed that ours reaches")
+    for shape, times in epochs.items():
+        limit = count_operations(shape) * times["product"] / (2 * 1024**3)
+        fraction = limit / (times[ours] * shape[4] / shape[0])
+        checked = format_checked(fraction, LIMIT_FLOORS[shape[1]], ".0%", ".0%")
+        print(f"{label(shape):40}{limit * 1e3:10.3f} {checked}")
+
+
+def print_fits(shapes, ours, workers, options):
+    names = ["ours", "Keras+TF", "Keras+JAX"]
+    print(f"\nWhole fit of {N_FIT_EPOCHS} epochs, s; that of Keras includes compiling")
+    print(" " * 40 + "".join(f"{name:>10}" for name in names), end="")
+    print(f"{'JAX over ours':>15}")
+    for shape in shapes:
+        times = time_fits(shape, ours, workers, options)
+        print(f"{label(shape):40}", end="")
+        for name in names:
+            print(format_value(times.get(name)), end="")
+        jax = times.get("Keras+JAX")
+        ratio = None if jax is None else jax / times["ours"]
+        print(f" {format_checked(ratio, FIT_FLOOR)}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--epochs", type=int, default=7, help="timed epochs of each")
     parser.add_argument("--fits", type=int, default=3, help="timed whole fits, or 0")
-    parser.add_argument("--rows", type=int, nargs="+", default=range(len(SHAPES)))
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=range(len(SHAPES)), help="from 0"
+    )
     parser.add_argument(
         "--without", nargs="+", default=[], help="skorch, keras, keras+tf, keras+jax"
     )
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
+    add_instruction_set_option(parser)
     options = parser.parse_args()
-    one_core()
+    use_one_core()
+    use_instruction_set(options.instruction_set)
     shapes = [SHAPES[row] for row in options.rows]
     kernels = ["compiled", "torch"] if compiled_kernels_available() else ["torch"]
     ours = kernels[0]
     workers = start_workers(options.without, options.clock)
 
-    print("Milliseconds a training batch; product: FLOP/s of a matrix product")
-    print("sequences, steps, features, units, batch", end="")
-    print("".join(f"{name:>11}" for name in ("compiled", "torch", *RIVALS)), "GFLOP/s")
-    epochs, fits = {}, {}
-    for shape in shapes:
-        times = time_epochs(shape, kernels, workers, options)
-        epochs[shape] = times
-        batches = shape[0] / shape[4]
-        print(f"{label(shape):40}", end="")
-        for name in ("compiled", "torch", *RIVALS):
-            value = times[name] / batches * 1e3 if name in times else None
-            print(number(value, 3, 11), end="")
-        print(f"{2 * 1024**3 / times['product'] / 1e9:8.1f}", flush=True)
-
-    print(f"\nTheir time over ours (kernel={ours!r}), in brackets what is asked for")
-    print(" " * 40 + "".join(f"{name:>14}" for name in RIVALS))
-    for shape, times in epochs.items():
-        asked = ASKED.get(shape, [None] * 5)
-        cells = [ratio(times, n, ours, a) for n, a in zip(RIVALS, asked, strict=False)]
-        print(f"{label(shape):40}" + " ".join(f"{cell:>13}" for cell in cells))
-
-    print("\nThe products' arithmetic at the speed of a large product, ms a batch, and")
-    print("the share of that speed which ours reaches")
-    for shape, times in epochs.items():
-        least = arithmetic(shape) * times["product"] / (2 * 1024**3)
-        share = least / (times[ours] * shape[4] / shape[0])
-        print(f"{label(shape):40}{least * 1e3:10.3f}{share:10.0%}")
-
+    print_machine()
+    epochs = print_epochs(shapes, kernels, workers, options)
+    print_ratios(epochs, ours)
+    print_limits(epochs, ours)
     if options.fits:
-        print(f"\nWhole fit of {N_FIT_EPOCHS} epochs, s; Keras' includes compiling")
-        print(f"{'':40}{'ours':>10}{'Keras+TF':>10}{'Keras+JAX':>10}", end="")
-        print(f"{'JAX over ours':>16}")
-        for shape in shapes:
-            times = time_fits(shape, ours, workers, options)
-            fits[shape] = times
-            print(f"{label(shape):40}", end="")
-            for name in ("ours", "Keras+TF", "Keras+JAX"):
-                print(number(times.get(name)), end="")
-            asked = ASKED.get(shape, [None] * 5)[-1]
-            print(f"{ratio(times, 'Keras+JAX', 'ours', asked):>16}", flush=True)
+        print_fits(shapes, ours, workers, options)
     for worker in workers.values():
         worker.close()
-    if options.fits and "compiled" in kernels:
-        report_compiling(dict.fromkeys(shape[5] for shape in shapes))
+    if options.fits and ours == "compiled":
+        print_first_fits(dict.fromkeys(shape[5] for shape in shapes))
 
 
 if __name__ == "__main__":
