@@ -12,7 +12,6 @@ import statistics
 import time
 
 import numpy as np
-
 from machine import (
     add_instruction_set_option,
     print_machine,

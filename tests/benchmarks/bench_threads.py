@@ -10,7 +10,6 @@ import statistics
 import time
 
 import numpy as np
-
 from machine import print_machine
 
 from sklearn_rnn import RNNRegressor
