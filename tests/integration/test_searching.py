@@ -71,7 +71,7 @@ class CountThreads(Callback):
 def seen(monkeypatch):
     """Return the counts of threads, of networks that are large enough for four."""
     monkeypatch.setattr(_threads, "MIN_WORK_PER_THREAD", 1)
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     monkeypatch.setattr(CountThreads, "seen", [])
     before = torch.get_num_threads()
     torch.set_num_threads(2)
