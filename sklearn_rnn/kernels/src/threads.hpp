@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <mutex>
 #include <new>
@@ -103,15 +104,23 @@ class Workers {
 };
 
 // Arrays side by side in one piece of memory, which grows and stays. In a build with
-// SEPARATE_ARRAYS each array is an allocation of its own, for the address sanitizer.
+// SEPARATE_ARRAYS each array is an allocation of its own, for the address sanitizer, and
+// begins as NaN, so that results tell of elements that are read before they are written.
 class Arena {
   std::vector<char *> pieces;
   size_t size = 0, used = 0;
   bool counts = false;
 
   char *allocate(size_t n) {
+#ifdef SEPARATE_ARRAYS
+    // Not a byte too much, and nothing in it that could pass for a result.
+    void *memory = nullptr;
+    if (posix_memalign(&memory, 64, n)) throw std::bad_alloc();
+    char *piece = (char *)std::memset(memory, 0xff, n);
+#else
     char *piece = (char *)std::aligned_alloc(64, n ? n : 64);
     if (!piece) throw std::bad_alloc();
+#endif
     pieces.push_back(piece);
     return piece;
   }
@@ -147,7 +156,7 @@ class Arena {
     used += bytes;
     if (counts) return nullptr;
 #ifdef SEPARATE_ARRAYS
-    return (T *)allocate((size_t)n * sizeof(T) + (-(size_t)n * sizeof(T)) % 64);
+    return (T *)allocate((size_t)n * sizeof(T));
 #else
     return (T *)(pieces[0] + at);
 #endif
