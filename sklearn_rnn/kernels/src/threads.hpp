@@ -1,5 +1,6 @@
 // Threads that live as long as one call, and memory that is kept between its batches.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include <functional>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 #if defined(__SSE2__)
@@ -57,10 +59,10 @@ class Workers {
       failed = true;
     }
   }
-  void work(int worker) {
+  void work(int worker, long seen) {
     FlushDenormals flush;
     std::unique_lock<std::mutex> lock(mutex);
-    for (long seen = 0;;) {
+    for (;;) {
       begins.wait(lock, [&] { return closes || round != seen; });
       if (closes) return;
       seen = round;
@@ -88,11 +90,15 @@ class Workers {
       for (int i = 0; i < count; i++) job(i, 0);
       return;
     }
-    for (int i = (int)threads.size() + 1; i < n; i++)
-      threads.emplace_back([this, i] { work(i); });
+    for (int i = (int)threads.size() + 1; i < std::min(n, count); i++)
+      try {
+        threads.emplace_back([this, i, seen = round] { work(i, seen); });
+      } catch (const std::system_error &) {
+        break;  // the system allows no more of them: fewer do the work
+      }
     {
       std::lock_guard<std::mutex> lock(mutex);
-      todo = &job, n_jobs = count, next = 0, running = n - 1;
+      todo = &job, n_jobs = count, next = 0, running = (int)threads.size();
       round++;
     }
     begins.notify_all();
