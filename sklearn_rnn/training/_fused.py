@@ -385,7 +385,8 @@ class FusedNetwork:
             )
             shape = (n_rows, n_steps) if self._per_step else (n_rows,)
             outputs = torch.zeros(*shape, self._n_outputs, dtype=self._dtype)
-            output_starts = np.arange(n_rows) * (n_steps if self._per_step else 1)
+            output_starts = np.arange(n_rows, dtype=np.int64)
+            output_starts *= n_steps if self._per_step else 1
         struct = self._batch(
             make_batch_data(x, lengths),
             len(x),
@@ -417,7 +418,7 @@ class FusedNetwork:
             data=data,
             n_rows=n_rows,
             n_threads=n_kernel_threads(),
-            **{"rows": np.arange(n_rows), **fields},
+            **{"rows": np.arange(n_rows, dtype=np.int64), **fields},
         )
         struct.data_struct = data
         return struct
@@ -496,7 +497,7 @@ class FusedNetwork:
             data=data,
             optimizer=optimizer,
             order=np.concatenate(batches).astype(np.int64),
-            batch_ends=np.cumsum([len(batch) for batch in batches]),
+            batch_ends=np.cumsum([len(batch) for batch in batches], dtype=np.int64),
             n_batches=len(batches),
             learning_rates=np.array(learning_rates, dtype=float),
             n_usual=n_usual or 0.0,
@@ -538,13 +539,13 @@ class FusedNetwork:
             if data is None:
                 batch = to_batch(sequences, rows, "cpu")
                 of_block = make_batch_data(batch["x"], batch["lengths"])
-                indices = np.arange(len(rows))
+                indices = np.arange(len(rows), dtype=np.int64)
             struct = self._batch(
                 of_block,
                 len(rows),
-                rows=indices,
+                rows=np.ascontiguousarray(indices, dtype=np.int64),
                 outputs=outputs,
-                output_starts=np.ascontiguousarray(starts[rows]),
+                output_starts=np.ascontiguousarray(starts[rows], dtype=np.int64),
             )
             run_kernel("run_batch", struct)
         return outputs
@@ -621,7 +622,7 @@ def make_data(sequences):
         values=values,
         values_type=VALUES_TYPES.index(values.dtype),
         step_stride=n_features,
-        starts=sequences.starts * n_features,
+        starts=np.ascontiguousarray(sequences.starts * n_features, dtype=np.int64),
         lengths=np.ascontiguousarray(sequences.lengths, dtype=np.int64),
         n_anchored=0 if anchored is None else int(anchored.sum()),
         anchored=anchored,
@@ -655,7 +656,7 @@ def make_batch_data(x, lengths):
         values=steps,
         values_type=VALUES_TYPES.index(steps.numpy().dtype),
         step_stride=n_rows * n_features,
-        starts=np.arange(n_rows) * n_features,
+        starts=np.arange(n_rows, dtype=np.int64) * n_features,
         lengths=lengths,
     )
 
