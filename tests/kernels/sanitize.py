@@ -63,7 +63,8 @@ def run_tests(library, instruction_set, arguments):
         "OMP_NUM_THREADS": "1",
     }
     files = [str(TESTS / file) for file in FILES]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *files]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist"]
+    command += ["--capture=sys", *files]  # reports are written to the true stderr
     return subprocess.run([*command, *arguments], env=environment).returncode
 
 
