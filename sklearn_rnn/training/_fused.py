@@ -399,7 +399,8 @@ class FusedNetwork:
         )
         targets, weights = targets_and_weights
         starts = np.arange(len(x)) * (targets.shape[1] if self._per_step else 1)
-        self._set_targets(struct.data_struct, targets, starts, weights)
+        n_steps = np.full(len(x), x.shape[1]) if lengths is None else lengths.numpy()
+        self._set_targets(struct.data_struct, targets, starts, weights, n_steps)
         run_kernel("run_batch", struct)
         if reader is not None:
             reader.add(is_read.nonzero())
@@ -430,7 +431,7 @@ class FusedNetwork:
             return {}
         return {"seed": generator.seed, "update": generator.update}
 
-    def _set_targets(self, data, targets, starts, weights):
+    def _set_targets(self, data, targets, starts, weights, lengths):
         """Add targets to the data: row `starts[i]` is the first one of sequence i."""
         has_codes = self.criterion.name in ("log_loss", "bernoulli")
         dtype = torch.int64 if has_codes else self._dtype
@@ -441,8 +442,19 @@ class FusedNetwork:
             _check_codes(targets, n_outputs, self.criterion.may_miss)
         n_rows = targets.numel() // width
         check_array(targets.view(-1), "targets", dtype, (n_rows * width,))
-        if not self._per_step and n_rows < len(starts):
-            raise ValueError(f"there are {n_rows} targets for {len(starts)} sequences.")
+        n_read = 1
+        if self._per_step:
+            n_read = n_joined(lengths, self.network.spec.subsampling)
+        n_needed = int(np.max(starts + n_read))
+        if n_rows < n_needed:
+            raise ValueError(
+                f"there are {n_rows} targets, and {len(starts)} sequences need "
+                f"{n_needed} of them."
+            )
+        if weights is not None and len(weights) != len(starts):
+            raise ValueError(
+                f"there are {len(weights)} weights of {len(starts)} sequences."
+            )
         set_field(data, "targets", targets)
         set_field(data, "target_starts", np.ascontiguousarray(starts, dtype=np.int64))
         set_field(data, "sample_weights", _to(weights, self._dtype))
@@ -466,7 +478,7 @@ class FusedNetwork:
         targets, starts = dataset.targets, np.arange(len(dataset))
         if self._per_step:
             targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
-        self._set_targets(data, targets, starts, dataset.weights)
+        self._set_targets(data, targets, starts, dataset.weights, dataset.lengths)
         return data
 
     def train(self, data, batches, optimizer, learning_rates, n_usual=None):
@@ -610,6 +622,7 @@ def make_data(sequences):
         sequences.variation is not None
         or values.dtype not in VALUES_TYPES
         or not values.flags.c_contiguous
+        or not values.flags.aligned
     ):
         return None
     n_features = values.shape[1]

@@ -491,3 +491,46 @@ def test_tokens_that_are_read_through_an_affine_map():
     ]
     np.testing.assert_allclose(*(m.loss_curve_ for m in found), rtol=1e-7)
     np.testing.assert_allclose(*(m.predict(series) for m in found), rtol=1e-7)
+
+
+def code_beyond(dataset):
+    dataset.targets[3] = 99
+
+
+def negative_code(dataset):
+    dataset.targets[3] = -1
+
+
+def fewer_steps(dataset):
+    dataset.targets.values = dataset.targets.values[:-9]
+
+
+def fewer_targets(dataset):
+    object.__setattr__(dataset, "targets", dataset.targets[:-3])
+
+
+def fewer_weights(dataset):
+    object.__setattr__(dataset, "weights", torch.ones(4, dtype=torch.float64))
+
+
+DATASETS = {
+    "code beyond": (RNNClassifier(**OPTIONS), Y > 0, code_beyond),
+    "negative code": (RNNClassifier(**OPTIONS), Y > 0, negative_code),
+    "fewer steps": (RNNTagger(**OPTIONS), X[:, :, 0] > 0, fewer_steps),
+    "fewer targets": (RNNRegressor(**OPTIONS), Y, fewer_targets),
+    "fewer weights": (RNNRegressor(**OPTIONS), Y, fewer_weights),
+}
+
+
+@pytest.mark.parametrize("model, targets, tamper", DATASETS.values(), ids=DATASETS)
+def test_training_on_changed_datasets_fails(model, targets, tamper):
+    class AtEpoch(Callback):
+        def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+            if len(net.history) == 2:
+                tamper(dataset_train)
+
+    for kernel in ("compiled", "torch"):
+        fitted = copy.deepcopy(model)
+        fitted.set_params(kernel=kernel, callbacks=[AtEpoch()])
+        with pytest.raises((ValueError, IndexError, RuntimeError)):
+            fitted.fit(X, targets)
