@@ -5,6 +5,7 @@ import os
 import re
 import threading
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 from sklearn_rnn._exceptions import user_stacklevel
@@ -19,6 +20,8 @@ from sklearn_rnn.kernels._build import (
 )
 
 VARIABLE = "SKLEARN_RNN_INSTRUCTION_SET"
+# Names a library of the kernels that was built elsewhere, as for tests with sanitizers.
+LIBRARY_VARIABLE = "SKLEARN_RNN_LIBRARY"
 HOW_TO_INSTALL = (
     "Install a C++ compiler (g++ or clang++, or by pip install ziglang), and then this "
     "package again. Until then torch computes."
@@ -41,8 +44,9 @@ def library():
     """Return the library of the compiled kernels.
 
     It is loaded at the first call. Where the sources lie beside it, as in an editable
-    installation, it is compiled again if they have changed. Functions called through it
-    release Python's lock.
+    installation, it is compiled again if they have changed. The environment variable
+    ``SKLEARN_RNN_LIBRARY`` names another file, which is loaded as it is. Functions
+    called through the library release Python's lock.
 
     Returns
     -------
@@ -200,8 +204,9 @@ def _load():
 
 
 def _open():
-    path = find_library()
-    if (SOURCES / "library.cpp").exists():
+    given = os.environ.get(LIBRARY_VARIABLE)
+    path = Path(given) if given else find_library()
+    if not given and (SOURCES / "library.cpp").exists():
         was_there = path.exists()
         try:
             build_if_changed()
@@ -215,6 +220,9 @@ def _open():
         except OSError as error:
             text = f"No compiled kernels can be put into {FOLDER}: {error}."
             return _Loaded(None, text, text)
+    elif given and not path.exists():
+        text = f"{LIBRARY_VARIABLE}={given!r} is no file. Until it is, torch computes."
+        return _Loaded(None, text, text)
     elif not path.exists():
         return _Loaded(
             None,

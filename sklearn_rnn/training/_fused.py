@@ -383,7 +383,8 @@ class FusedNetwork:
             n_steps = n_joined(x.shape[1], self.network.spec.subsampling)
             shape = (n_rows, n_steps) if self._per_step else (n_rows,)
             outputs = torch.zeros(*shape, self._n_outputs, dtype=self._dtype)
-            output_starts = np.arange(n_rows) * (n_steps if self._per_step else 1)
+            output_starts = np.arange(n_rows, dtype=np.int64)
+            output_starts *= n_steps if self._per_step else 1
         struct = self._batch(
             make_batch_data(x, lengths),
             len(x),
@@ -396,7 +397,8 @@ class FusedNetwork:
         )
         targets, weights = targets_and_weights
         starts = np.arange(len(x)) * (targets.shape[1] if self._per_step else 1)
-        self._set_targets(struct.data_struct, targets, starts, weights)
+        n_steps = np.full(len(x), x.shape[1]) if lengths is None else lengths.numpy()
+        self._set_targets(struct.data_struct, targets, starts, weights, n_steps)
         run_kernel("run_batch", struct)
         if reader is not None:
             reader.add(is_read.nonzero())
@@ -415,7 +417,7 @@ class FusedNetwork:
             data=data,
             n_rows=n_rows,
             n_threads=n_kernel_threads(),
-            **{"rows": np.arange(n_rows), **fields},
+            **{"rows": np.arange(n_rows, dtype=np.int64), **fields},
         )
         struct.data_struct = data
         return struct
@@ -427,7 +429,7 @@ class FusedNetwork:
             return {}
         return {"seed": generator.seed, "update": generator.update}
 
-    def _set_targets(self, data, targets, starts, weights):
+    def _set_targets(self, data, targets, starts, weights, lengths):
         """Add targets to the data: row `starts[i]` is the first one of sequence i."""
         has_codes = self.criterion.name in ("log_loss", "bernoulli")
         dtype = torch.int64 if has_codes else self._dtype
@@ -438,8 +440,19 @@ class FusedNetwork:
             _check_codes(targets, n_outputs, self.criterion.may_miss)
         n_rows = targets.numel() // width
         check_array(targets.view(-1), "targets", dtype, (n_rows * width,))
-        if not self._per_step and n_rows < len(starts):
-            raise ValueError(f"there are {n_rows} targets for {len(starts)} sequences.")
+        n_read = 1
+        if self._per_step:
+            n_read = n_joined(lengths, self.network.spec.subsampling)
+        n_needed = int(np.max(starts + n_read))
+        if n_rows < n_needed:
+            raise ValueError(
+                f"there are {n_rows} targets, and {len(starts)} sequences need "
+                f"{n_needed} of them."
+            )
+        if weights is not None and len(weights) != len(starts):
+            raise ValueError(
+                f"there are {len(weights)} weights of {len(starts)} sequences."
+            )
         set_field(data, "targets", targets)
         set_field(data, "target_starts", np.ascontiguousarray(starts, dtype=np.int64))
         set_field(data, "sample_weights", _to(weights, self._dtype))
@@ -463,7 +476,7 @@ class FusedNetwork:
         targets, starts = dataset.targets, np.arange(len(dataset))
         if self._per_step:
             targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
-        self._set_targets(data, targets, starts, dataset.weights)
+        self._set_targets(data, targets, starts, dataset.weights, dataset.lengths)
         return data
 
     def train(self, data, batches, optimizer, learning_rates, n_usual=None):
@@ -494,7 +507,7 @@ class FusedNetwork:
             data=data,
             optimizer=optimizer,
             order=np.concatenate(batches).astype(np.int64),
-            batch_ends=np.cumsum([len(batch) for batch in batches]),
+            batch_ends=np.cumsum([len(batch) for batch in batches], dtype=np.int64),
             n_batches=len(batches),
             learning_rates=np.array(learning_rates, dtype=float),
             n_usual=n_usual or 0.0,
@@ -536,13 +549,13 @@ class FusedNetwork:
             if data is None:
                 batch = to_batch(sequences, rows, "cpu")
                 of_block = make_batch_data(batch["x"], batch["lengths"])
-                indices = np.arange(len(rows))
+                indices = np.arange(len(rows), dtype=np.int64)
             struct = self._batch(
                 of_block,
                 len(rows),
-                rows=indices,
+                rows=np.ascontiguousarray(indices, dtype=np.int64),
                 outputs=outputs,
-                output_starts=np.ascontiguousarray(starts[rows]),
+                output_starts=np.ascontiguousarray(starts[rows], dtype=np.int64),
             )
             run_kernel("run_batch", struct)
         return outputs
@@ -607,6 +620,7 @@ def make_data(sequences):
         sequences.variation is not None
         or values.dtype not in VALUES_TYPES
         or not values.flags.c_contiguous
+        or not values.flags.aligned
     ):
         return None
     n_features = values.shape[1]
@@ -619,7 +633,7 @@ def make_data(sequences):
         values=values,
         values_type=VALUES_TYPES.index(values.dtype),
         step_stride=n_features,
-        starts=sequences.starts * n_features,
+        starts=np.ascontiguousarray(sequences.starts * n_features, dtype=np.int64),
         lengths=np.ascontiguousarray(sequences.lengths, dtype=np.int64),
         n_anchored=0 if anchored is None else int(anchored.sum()),
         anchored=anchored,
@@ -653,7 +667,7 @@ def make_batch_data(x, lengths):
         values=steps,
         values_type=VALUES_TYPES.index(steps.numpy().dtype),
         step_stride=n_rows * n_features,
-        starts=np.arange(n_rows) * n_features,
+        starts=np.arange(n_rows, dtype=np.int64) * n_features,
         lengths=lengths,
     )
 

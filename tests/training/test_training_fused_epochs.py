@@ -108,8 +108,16 @@ def assert_same_training(ours, theirs, rtol=1e-9, atol=1e-11):
         )
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+# Three cases for each of the options, and each case with three of them.
+PAIRS = [
+    pytest.param(CASES[case], OPTIONS[option], id=f"{case}-{option}")
+    for k, option in enumerate(OPTIONS)
+    for i, case in enumerate(CASES)
+    if (i - k) % 8 in (0, 3, 5)
+]
+
+
+@pytest.mark.parametrize("case, options", PAIRS)
 def test_an_epoch_in_one_call_is_its_batches_one_by_one(case, options):
     model, X, y = case
     whole = fit(model, X, y, **options)

@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger
+from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceArray
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules import Linear, LockedDropout, MaxPooling, MeanPooling
 from sklearn_rnn.training._fused import supports_fused
@@ -477,3 +477,60 @@ def test_unchanged_networks_are_computed_as_a_whole(model):
     model = copy.deepcopy(model).set_params(kernel="compiled").fit(inputs, targets)
     assert supports_fused(model.module_.train(), model.net_.criterion_)
     assert isinstance(model.module_.forward, types.MethodType)
+
+
+def test_tokens_that_are_read_through_an_affine_map():
+    series = SequenceArray(
+        np.random.default_rng(1).integers(5, 17, size=(60, 1)),
+        starts=np.arange(30),
+        lengths=np.full(30, 8),
+    ).scale(np.array([5.0]), np.array([1.0]))
+    found = [
+        copy.deepcopy(ON_TOKENS).set_params(kernel=kernel).fit(series, Y)
+        for kernel in ("compiled", "torch")
+    ]
+    np.testing.assert_allclose(*(m.loss_curve_ for m in found), rtol=1e-7)
+    np.testing.assert_allclose(*(m.predict(series) for m in found), rtol=1e-7)
+
+
+def code_beyond(dataset):
+    dataset.targets[3] = 99
+
+
+def negative_code(dataset):
+    dataset.targets[3] = -1
+
+
+def fewer_steps(dataset):
+    dataset.targets.values = dataset.targets.values[:-9]
+
+
+def fewer_targets(dataset):
+    object.__setattr__(dataset, "targets", dataset.targets[:-3])
+
+
+def fewer_weights(dataset):
+    object.__setattr__(dataset, "weights", torch.ones(4, dtype=torch.float64))
+
+
+DATASETS = {
+    "code beyond": (RNNClassifier(**OPTIONS), Y > 0, code_beyond),
+    "negative code": (RNNClassifier(**OPTIONS), Y > 0, negative_code),
+    "fewer steps": (RNNTagger(**OPTIONS), X[:, :, 0] > 0, fewer_steps),
+    "fewer targets": (RNNRegressor(**OPTIONS), Y, fewer_targets),
+    "fewer weights": (RNNRegressor(**OPTIONS), Y, fewer_weights),
+}
+
+
+@pytest.mark.parametrize("model, targets, tamper", DATASETS.values(), ids=DATASETS)
+def test_training_on_changed_datasets_fails(model, targets, tamper):
+    class AtEpoch(Callback):
+        def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+            if len(net.history) == 2:
+                tamper(dataset_train)
+
+    for kernel in ("compiled", "torch"):
+        fitted = copy.deepcopy(model)
+        fitted.set_params(kernel=kernel, callbacks=[AtEpoch()])
+        with pytest.raises((ValueError, IndexError, RuntimeError)):
+            fitted.fit(X, targets)

@@ -273,7 +273,8 @@ template <class T> struct Block {
 
   // Read a token as the embedding does: unknown ones are the last row.
   int32_t read_token(int64_t at, const Mask &mask) const {
-    const double id = read_value(data, at);
+    const double id =
+        data.center ? read_step(at, 0, data.center[0], data.factor[0]) : read_value(data, at);
     const int unknown = p.net.n_tokens;
     if (!(id >= 0 && id < unknown) || (int)id == p.net.unknown_token) return unknown;
     return dropout.training && p.net.token_dropout > 0 && mask.drops((uint64_t)id) ? unknown

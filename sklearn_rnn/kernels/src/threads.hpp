@@ -1,10 +1,13 @@
 // Threads that live as long as one call, and memory that is kept between its batches.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstring>
 #include <functional>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 #if defined(__SSE2__)
@@ -55,10 +58,10 @@ class Workers {
       failed = true;
     }
   }
-  void work(int worker) {
+  void work(int worker, long seen) {
     FlushDenormals flush;
     std::unique_lock<std::mutex> lock(mutex);
-    for (long seen = 0;;) {
+    for (;;) {
       begins.wait(lock, [&] { return closes || round != seen; });
       if (closes) return;
       seen = round;
@@ -86,11 +89,15 @@ class Workers {
       for (int i = 0; i < count; i++) job(i, 0);
       return;
     }
-    for (int i = (int)threads.size() + 1; i < n; i++)
-      threads.emplace_back([this, i] { work(i); });
+    for (int i = (int)threads.size() + 1; i < std::min(n, count); i++)
+      try {
+        threads.emplace_back([this, i, seen = round] { work(i, seen); });
+      } catch (const std::system_error &) {
+        break;  // the system allows no more of them: fewer do the work
+      }
     {
       std::lock_guard<std::mutex> lock(mutex);
-      todo = &job, n_jobs = count, next = 0, running = n - 1;
+      todo = &job, n_jobs = count, next = 0, running = (int)threads.size();
       round++;
     }
     begins.notify_all();
@@ -102,7 +109,8 @@ class Workers {
 };
 
 // Arrays side by side in one piece of memory, which grows and stays. In a build with
-// SEPARATE_ARRAYS each array is an allocation of its own, for the address sanitizer.
+// SEPARATE_ARRAYS each array is an allocation of its own, for the address sanitizer, and
+// begins as NaN, so that results tell of elements that are read before they are written.
 class Arena {
   static constexpr std::align_val_t ALIGNMENT{64};
   std::vector<char *> pieces;
@@ -111,6 +119,9 @@ class Arena {
 
   char *allocate(size_t n) {
     pieces.push_back((char *)::operator new(n, ALIGNMENT));
+#ifdef SEPARATE_ARRAYS
+    std::memset(pieces.back(), 0xff, n);
+#endif
     return pieces.back();
   }
   void release() {
