@@ -4,7 +4,7 @@
     python tests/benchmarks/bench_embeddings.py --sizes 1000 20000 --kernel torch
 
 A GRU classifies 2,000 texts of 30 words, drawn as words are: the k-th most frequent
-one with a probability of about 1 / k. Both loops run on one core, in turn, with the
+one with a probability of about 1 / k. Both run on one core, in turn, with the
 same network, Adam and clipping, in float32. Printed are milliseconds per epoch, the
 median of several, and what they are of those of the smallest vocabulary, with what is
 asked for in brackets. The bare loop has dense gradients, and an optimizer that changes

@@ -5,19 +5,20 @@
 Twelve GRU candidates (three sizes, two learning rates, two batch sizes), five folds
 of 2,000 sequences of 24 steps and 4 features, two workers with one thread each, the
 same epochs, Adam and clipping of the gradient's norm for all. Printed are seconds for
-the sixty fits and scores, by the clock and of processors (fairer where others use the
-machine too), each over that of our first line (above 1: slower), and the best and the
-middle candidate's R2. Imports and compilation are not in it: every
-worker has fitted once before. Nor is a last fit with the best parameters.
+the sixty fits and scores, by the wall clock and of CPU time (fairer where other
+programs use the machine too), each also as a ratio to our first line (above 1: slower),
+and R2 of the best candidate and the median of all. Imports and compilation of Keras'
+graphs are not in it: every worker has fitted once before. Nor is a last fit with the
+best parameters.
 
 The skorch nets have its defaults but for ``train_split=None``: with its own split they
 would train on a fifth less. Keras models stand in a thin scikit-learn wrapper, if keras
-and tensorflow or jax are there (``KERAS_BACKEND`` says which), on one thread a worker
-too. Ours run with the compiled kernels, if they are there, and with torch's, in
-processes and in threads.
+and tensorflow or jax are installed (``KERAS_BACKEND`` says which), with one thread per
+worker too. Ours run with the compiled kernels, if they are available, and with torch's,
+in processes and in threads.
 
-Options: ``--epochs 5``, ``--jobs 2``, ``--only ours skorch keras``, of the lines those
-that begin so.
+Options: ``--epochs 5``, ``--jobs 2``, ``--instruction-set avx2``, and ``--only ours
+skorch keras``: the lines that begin so.
 """
 
 import argparse
@@ -30,6 +31,7 @@ import numpy as np
 import skorch
 import torch
 from joblib.externals.loky import get_reusable_executor
+from machine import add_instruction_set_option, print_machine, use_instruction_set
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -59,7 +61,7 @@ class KerasGRU(RegressorMixin, BaseEstimator):
     def fit(self, X, y):
         import keras
 
-        keras.backend.clear_session()  # or graphs of former fits stay in memory
+        keras.backend.clear_session()  # or graphs of previous fits stay in memory
         self.model_ = keras.Sequential(
             [keras.Input(X.shape[1:]), keras.layers.GRU(self.n_units)]
         )
@@ -74,7 +76,7 @@ class KerasGRU(RegressorMixin, BaseEstimator):
 
 
 def keras_backend():
-    """Return the backend that Keras has here, or None."""
+    """Return the installed backend of Keras, or None."""
     if find_spec("keras") is None:
         return None
     usable = [name for name in ("tensorflow", "jax") if find_spec(name)]
@@ -113,7 +115,7 @@ def contenders(epochs):
 
 
 def make_data():
-    """Return sequences, and a fading memory of one feature plus what another ends with.
+    """Return sequences, and a decaying sum of one feature plus others' last values.
 
     A tenth of the target's variance is noise.
     """
@@ -135,22 +137,22 @@ def worker_seconds():
 
 
 def in_every_worker(job, n_jobs):
-    """Return the results of a job that ran in every worker, in some repeatedly."""
+    """Run a job in every worker, in some repeatedly; return the results."""
     return joblib.Parallel(n_jobs, batch_size=1)([job] * (4 * n_jobs))
 
 
 def processor_seconds(n_jobs):
-    """Return the seconds that every worker has computed, by process."""
+    """Return the CPU seconds of every worker so far, by process."""
     return dict(in_every_worker(joblib.delayed(worker_seconds)(), n_jobs))
 
 
 def search(backend, estimator, grid, n_jobs):
-    """Return seconds by the clock and of processors, and the candidates' scores."""
+    """Return wall-clock and CPU seconds, and the scores of the candidates."""
     X, y = make_data()
     if isinstance(estimator, RNNRegressor):
         y = y[:, 0]
     with joblib.parallel_config(backend):
-        # More than a batch, or ours would compile its loops for float64.
+        # More than a batch, so that ours computes in float32 as in the search.
         in_every_worker(joblib.delayed(warm_up)(estimator, X[:200], y[:200]), n_jobs)
         before, begin = processor_seconds(n_jobs), time.perf_counter()
         fitted = GridSearchCV(
@@ -168,16 +170,19 @@ def main():
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", nargs="+", default=["ours", "skorch", "keras"])
+    add_instruction_set_option(parser)
     options = parser.parse_args()
     # Workers inherit these: one thread each, for all.
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    use_instruction_set(options.instruction_set)
     if keras_backend() is not None:
         os.environ["KERAS_BACKEND"] = keras_backend()
     torch.set_num_threads(1)
+    print_machine()
     print(f"{'':18}{'workers':>10}{'seconds':>9}{'ratio':>7}{'CPU s':>8}", end="")
-    print(f"{'ratio':>7}{'best R2':>9}{'middle R2':>11}", flush=True)
+    print(f"{'ratio':>7}{'best R2':>9}{'median R2':>11}", flush=True)
     first = None
     for name, backend, estimator, grid in contenders(options.epochs):
         if not name.startswith(tuple(options.only)):

@@ -45,7 +45,7 @@ def memory(kind):
 
 
 def forget_peak():
-    """Let VmHWM begin anew, so that making the data does not count."""
+    """Reset VmHWM, so that making the data does not count."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -59,7 +59,7 @@ def fill(values):
 
 
 def warm_up(options):
-    """Take what torch and its kernels need once, which is not the data's cost."""
+    """Fit once: what torch and the kernels allocate then is not the data's cost."""
     X = np.random.default_rng(0).normal(size=(128, options.steps, options.columns))
     RNNRegressor(max_epochs=1).fit(X, X[:, -1, 0]).predict(X)
 
@@ -96,7 +96,7 @@ def in_memory(options):
 
 
 def choose(n_windows, n_chosen):
-    """Return some of the windows, and a target for each."""
+    """Return indices of some windows, and a target for each."""
     rng = np.random.default_rng(1)
     return np.sort(rng.choice(n_windows, n_chosen, False)), rng.normal(size=n_chosen)
 
@@ -132,7 +132,7 @@ def main():
     parser.add_argument("--steps", type=int, default=168)
     parser.add_argument("--windows", type=int, default=50_000)
     parser.add_argument(
-        "--limit", type=float, default=0.5, help="of mapped cases, share of the file"
+        "--limit", type=float, default=0.5, help="of mapped cases, fraction of the file"
     )
     options = parser.parse_args()
     if options.case is None:

@@ -1,9 +1,9 @@
-"""Time of an epoch against sequences, steps, units and features, a curve a kernel.
+"""Time of an epoch by sequences, time steps, units and features, with either kernel.
 
     python tests/benchmarks/bench_scaling.py --plot scaling.png
 
 Each is varied alone around 1600 sequences of 24 steps and 4 features, 32 units and
-batches of 32, on one core. Printed are milliseconds an epoch and the exponent of the
+batches of 32, on one core. Printed are milliseconds per epoch and the exponent of the
 upper half of each curve: 1 where twice as much takes twice as long.
 """
 
@@ -12,6 +12,12 @@ import statistics
 import time
 
 import numpy as np
+from machine import (
+    add_instruction_set_option,
+    print_machine,
+    use_instruction_set,
+    use_one_core,
+)
 
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.kernels import compiled_kernels_available
@@ -44,7 +50,7 @@ def make_epoch(cell, kernel, size):
 
 
 def epoch_seconds(cell, kernels, size, n_rounds):
-    """Return each kernel's median; they take turns, and the first warms up."""
+    """Return the median time per kernel; they run in turn, the first time untimed."""
     epochs = [make_epoch(cell, kernel, size) for kernel in kernels]
     times = [[] for _ in kernels]
     for turn in range(n_rounds + 1):
@@ -63,7 +69,7 @@ def exponent(sizes, times):
 
 
 def measure(cell, kernels, quantity, n_rounds):
-    """Print and return an array (sizes, kernels) of seconds an epoch."""
+    """Print and return an array (sizes, kernels) of seconds per epoch."""
     print(f"\n{quantity:>10}" + "".join(f"{name + ' ms':>12}" for name in kernels))
     rows = []
     for n in SIZES[quantity]:
@@ -71,24 +77,24 @@ def measure(cell, kernels, quantity, n_rounds):
         figures = "".join(f"{seconds * 1e3:12.1f}" for seconds in rows[-1])
         print(f"{n:10}{figures}", flush=True)
     times = np.array(rows)
-    slopes = [exponent(SIZES[quantity], column) for column in times.T]
-    print(f"{'exponent':>10}" + "".join(f"{slope:12.2f}" for slope in slopes))
+    exponents = [exponent(SIZES[quantity], column) for column in times.T]
+    print(f"{'exponent':>10}" + "".join(f"{value:12.2f}" for value in exponents))
     return times
 
 
 def print_limit(times, kernels):
-    """Say at how many units the compiled loops stop being faster."""
+    """Print at how many units the compiled kernels stop being faster."""
     if len(kernels) == 1:
         return
     lost = [
         n
-        for n, (loops, plain) in zip(SIZES["units"], times, strict=True)
-        if loops > plain
+        for n, (compiled, by_torch) in zip(SIZES["units"], times, strict=True)
+        if compiled > by_torch
     ]
     if lost:
         print(f"\nOf these units, {lost[0]} are the first where torch is faster.")
     else:
-        print("\nThe compiled loops are faster with each of these units.")
+        print("\nThe compiled kernels are faster at each of these units.")
 
 
 def plot(path, cell, kernels, found):
@@ -113,10 +119,10 @@ def plot(path, cell, kernels, found):
         ax.legend(frameon=False, loc="upper left", fontsize="small")
         ax.spines[["top", "right"]].set_visible(False)
     every = np.concatenate([times.ravel() for times in found.values()]) * 1e3
-    # Room for the legends above; of the dotted lines, what lies far below is cut.
+    # Space for the legends above; the dotted lines are cut where they lie far below.
     axes[0, 0].set_ylim(every.min() / 2, every.max() * 8)
     for ax in axes[:, 0]:
-        ax.set_ylabel("milliseconds an epoch")
+        ax.set_ylabel("milliseconds per epoch")
     around = ", ".join(f"{n:,} {quantity}" for quantity, n in AROUND.items())
     figure.suptitle(f"{cell.upper()}, batches of {BATCH_SIZE}, around {around}")
     figure.savefig(path, dpi=120)
@@ -127,7 +133,11 @@ def main():
     parser.add_argument("--cell", default="gru")
     parser.add_argument("--rounds", type=int, default=3, help="timed epochs of each")
     parser.add_argument("--plot", help="where the picture goes")
+    add_instruction_set_option(parser)
     options = parser.parse_args()
+    use_one_core()
+    use_instruction_set(options.instruction_set)
+    print_machine()
     kernels = ["compiled", "torch"] if compiled_kernels_available() else ["torch"]
     found = {
         quantity: measure(options.cell, kernels, quantity, options.rounds)

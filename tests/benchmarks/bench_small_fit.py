@@ -1,17 +1,17 @@
-"""Time of a whole default fit on small data, beside as many bare torch updates.
+"""Time of a whole default fit on small data, beside that of as many torch updates.
 
     python tests/benchmarks/bench_small_fit.py
 
-300 sequences of 10 steps and one feature; all on one thread. Above 1, the bare
-loop takes longer.
+300 sequences of 10 time steps and one feature; all on one thread. A ratio above 1 means
+that the bare torch loop takes longer.
 """
 
 import statistics
 import time
 
 import numpy as np
-import torch
 from bench_training import bare_epoch
+from machine import print_machine, use_one_core
 
 from sklearn_rnn import RNNRegressor
 
@@ -23,7 +23,8 @@ def seconds(run):
 
 
 def main():
-    torch.set_num_threads(1)
+    use_one_core()
+    print_machine()
     X = np.random.default_rng(0).normal(size=(300, 10, 1)).astype(np.float32)
     y = X.sum(axis=(1, 2))
     print(f"{'cell':>5}{'epochs':>8}{'R2':>8}{'fit s':>8}{'bare s':>8}{'bare/fit':>10}")

@@ -1,15 +1,16 @@
-"""From which size on a second thread pays, for the table in training/_threads.py.
+"""Sizes from which a second thread is faster, for the table in training/_threads.py.
 
     python tests/benchmarks/bench_threads.py
 
-Prints the time of a training batch with one thread over that with two: above
-1, the second thread pays. Needs two free cores.
+Printed is the time of a training batch with one thread over that with two: above 1,
+two are faster. Two idle cores are needed.
 """
 
 import statistics
 import time
 
 import numpy as np
+from machine import print_machine
 
 from sklearn_rnn import RNNRegressor
 
@@ -33,6 +34,7 @@ def batch_milliseconds(cell, batch_size, n_units, n_threads, n_batches=4):
 
 
 def main():
+    print_machine()
     print(
         f"{'cell':>5}{'batch':>7}{'units':>7}{'1 thread ms':>13}{'2 threads ms':>14}",
         end="",

@@ -13,7 +13,6 @@ that a figure should be; "!" marks a figure below it. What is not installed stay
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -199,9 +198,8 @@ def start_workers(without, clock):
 
 def print_first_fits(cells):
     """Print how much longer the first fit of a new process takes than its second."""
-    print(
-        f"\nFirst fit of a new process minus its second, CPU ms, median of {N_FIRST_FITS}"
-    )
+    print("\nCPU ms that the first fit of a new process takes more than its second,")
+    print(f"median of {N_FIRST_FITS} processes; most of it is what torch imports")
     for cell in cells:
         command = [sys.executable, "-c", FIRST_FIT.format(cell=cell)]
         seconds = [float(subprocess.check_output(command)) for _ in range(N_FIRST_FITS)]
@@ -212,14 +210,13 @@ def format_value(value, digits=2, width=10):
     return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
 
 
-def format_checked(value, floor, form):
+def format_checked(value, floor, form=".2f", floor_form="g"):
     """Return a figure, its floor in brackets, and "!" if it is below."""
     if value is None:
         return f"{'-':>14}"
-    bracket = "" if floor is None else f"({floor:{form}})"
+    bracket = "" if floor is None else f"({floor:{floor_form}})"
     missed = "!" if floor is not None and value < floor else ""
-    digits = form if form.endswith("%") else ".2f"
-    return f"{value:7{digits}} {bracket:>5}{missed:1}"
+    return f"{value:7{form}} {bracket:>5}{missed:1}"
 
 
 def torch_floor(shape):
@@ -234,9 +231,8 @@ def print_epochs(shapes, kernels, workers, options):
     """Print milliseconds per batch; return seconds per epoch by shape and name."""
     names = ["compiled", "torch", *RIVALS]
     print("\nMilliseconds per training batch; product: GFLOP/s of a matrix product")
-    print("sequences, time steps, features, units, ", end="")
-    print("".join(f"{name:>11}" for name in names) + f"{'product':>9}")
-    print("batch, cell")
+    print("sequences, time steps, features, units, batch, cell")
+    print(" " * 40 + "".join(f"{name:>11}" for name in names) + f"{'product':>9}")
     epochs = {}
     for shape in shapes:
         times = epochs[shape] = time_epochs(shape, kernels, workers, options)
@@ -257,19 +253,19 @@ def print_ratios(epochs, ours):
         floors = FLOORS | {"bare torch": torch_floor(shape)}
         for name in RIVALS:
             ratio = times[name] / times[ours] if name in times else None
-            print(f" {format_checked(ratio, floors.get(name), 'g')}", end="")
+            print(f" {format_checked(ratio, floors.get(name))}", end="")
         print()
 
 
 def print_limits(epochs, ours):
     print(
-        "\nArithmetic limit: the products' operations at the speed of a large product,"
+        "\nArithmetic limit: operations of the products at the speed of a large one, ms"
     )
-    print("ms per batch; and the fraction of that speed that ours reaches")
+    print("per batch; and the fraction of that speed that ours reaches")
     for shape, times in epochs.items():
         limit = count_operations(shape) * times["product"] / (2 * 1024**3)
         fraction = limit / (times[ours] * shape[4] / shape[0])
-        checked = format_checked(fraction, LIMIT_FLOORS[shape[1]], ".0%")
+        checked = format_checked(fraction, LIMIT_FLOORS[shape[1]], ".0%", ".0%")
         print(f"{label(shape):40}{limit * 1e3:10.3f} {checked}")
 
 
@@ -285,7 +281,7 @@ def print_fits(shapes, ours, workers, options):
             print(format_value(times.get(name)), end="")
         jax = times.get("Keras+JAX")
         ratio = None if jax is None else jax / times["ours"]
-        print(f" {format_checked(ratio, FIT_FLOOR, 'g')}", flush=True)
+        print(f" {format_checked(ratio, FIT_FLOOR)}", flush=True)
 
 
 def main():

@@ -1,4 +1,4 @@
-"""The processor that benchmarks run on: its name, one core of it, its instruction set."""
+"""The processor that benchmarks run on: name, cores in use, instruction set."""
 
 import os
 import platform
