@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -114,6 +115,7 @@ class Workers {
 // begins as NaN, so that results tell of elements that are read before they are written.
 class Arena {
   std::vector<char *> pieces;
+  char *begin = nullptr;
   size_t size = 0, used = 0;
   bool counts = false;
 
@@ -124,10 +126,12 @@ class Arena {
     if (posix_memalign(&memory, 64, n)) throw std::bad_alloc();
     char *piece = (char *)std::memset(memory, 0xff, n);
 #else
-    char *piece = (char *)std::aligned_alloc(64, n ? n : 64);
-    if (!piece) throw std::bad_alloc();
+    // Windows has no aligned_alloc, nor have older versions of macOS.
+    char *memory = (char *)std::malloc(n + 64);
+    if (!memory) throw std::bad_alloc();
+    char *piece = memory + (-(uintptr_t)memory & 63);
 #endif
-    pieces.push_back(piece);
+    pieces.push_back((char *)memory);
     return piece;
   }
   void release() {
@@ -150,7 +154,7 @@ class Arena {
 #else
     if (used > size || pieces.empty()) {
       release();
-      allocate(used);
+      begin = allocate(used);
       size = used;
     }
 #endif
@@ -164,7 +168,7 @@ class Arena {
 #ifdef SEPARATE_ARRAYS
     return (T *)allocate((size_t)n * sizeof(T));
 #else
-    return (T *)(pieces[0] + at);
+    return (T *)(begin + at);
 #endif
   }
 };
