@@ -26,6 +26,7 @@ FILES = (
     "training/test_training_fused.py",
     "training/test_training_fused_epochs.py",
     "training/test_training_fused_tampering.py",
+    "training/test_training_fused_threads.py",
     "training/test_training_embedding_rows.py",
 )
 SANITIZERS = "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"

@@ -10,7 +10,13 @@ import torch
 from skorch.callbacks import Callback
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn.kernels import CELLS, CounterGenerator
+from sklearn_rnn.kernels import (
+    CELLS,
+    CounterGenerator,
+    instruction_set,
+    instruction_sets,
+    set_instruction_set,
+)
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.training import OPTIMIZERS, FlatWeights, WeightedLoss
 from sklearn_rnn.training._fused import FusedNetwork, supports_fused
@@ -198,6 +204,22 @@ def test_gradients_in_single_precision(options):
     may_miss = network.pooling is None
     criterion = make_criterion(dtype=torch.float32, may_miss=may_miss)
     compare(network, criterion, draw_batch(network, criterion, 9))
+
+
+@pytest.mark.parametrize("name", instruction_sets())
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_instruction_set_has_the_same_gradients(cell, dtype, name):
+    before = instruction_set()
+    set_instruction_set(name)
+    try:
+        for options in ("all", "tokens, all", "40 units, 3 layers", "max"):
+            network = make_network(cell, dtype, **NETWORKS[options])
+            may_miss = network.pooling is None
+            criterion = make_criterion(dtype=dtype, may_miss=may_miss)
+            compare(network, criterion, draw_batch(network, criterion, 15))
+    finally:
+        set_instruction_set(before)
 
 
 LOSSES = {

@@ -25,7 +25,7 @@ template <class T> struct Call {
   // Call run(tape, first row, rows, block) for each block of rows.
   template <class Run> void for_each_block(Run run) {
     const long row = w.row();
-    const int n_blocks = (a.n_rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const int n_blocks = (a.n_rows + w.block_rows() - 1) / w.block_rows();
     Workers workers(std::min(a.n_threads, n_blocks));
     workers.run(n_blocks, true, [&](int b, int) {
       std::vector<int> active(a.active ? a.n_steps : 0);
@@ -50,7 +50,7 @@ template <class T> struct Call {
 
   void backward() {
     pack(true);
-    const int n_blocks = (a.n_rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const int n_blocks = (a.n_rows + w.block_rows() - 1) / w.block_rows();
     const long width = w.width();
     std::vector<WeightSums<T>> sums(n_blocks);
     Arena memory;

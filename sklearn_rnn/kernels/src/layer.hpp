@@ -20,8 +20,13 @@
 namespace CONCAT(kernels_on_, INSTRUCTION_SET) {
 
 // Rows that share a product while there are few: inputs of several steps, and gradients
-// of the weights.
-constexpr int ROWS_PER_PRODUCT = 64;
+// of the weights. Weights that are larger than the second cache are read from a slower
+// one for each product, so there it is more rows that share it.
+constexpr int ROWS_PER_PRODUCT = 64, MORE_ROWS_PER_PRODUCT = 256;
+constexpr long CACHE_BYTES = 1 << 20;
+// Rows of a block. Many fill the registers' tiles; with few, the states and gates of all
+// steps stay in a nearer cache.
+constexpr int BLOCK_ROWS = 32, MORE_BLOCK_ROWS = 128;
 
 // Weights packed for the products; null where a pass does not need them. Inputs come in
 // groups of `group` columns of the weights, each padded to `padded_group` in memory.
@@ -34,6 +39,13 @@ template <class T> struct Weights {
   int state_column() const { return first_state_gate(cell) * padded; }
   long row() const { return (long)kept_gates_of(cell) * padded; }
   int n_columns() const { return n_inputs / padded_group * group; }
+  bool exceeds_cache() const {
+    return (n_inputs + n_units) * (long)width() * (long)sizeof(T) > CACHE_BYTES;
+  }
+  int block_rows() const { return exceeds_cache() ? MORE_BLOCK_ROWS : BLOCK_ROWS; }
+  int rows_per_product() const {
+    return exceeds_cache() ? MORE_ROWS_PER_PRODUCT : ROWS_PER_PRODUCT;
+  }
 
   // Column of torch's weights that input k reads, or -1 for padding.
   int column(int k) const {
@@ -142,7 +154,7 @@ void forward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows) {
   // With few rows, inputs of several steps share a product: weights are read less often.
   const bool joins = !tape.active && n_rows < MR && tape.x_step == n_rows * tape.x_row &&
                      tape.gates_step == n_rows * row;
-  const int ahead = joins ? ROWS_PER_PRODUCT / n_rows : 1;
+  const int ahead = joins ? w.rows_per_product() / n_rows : 1;
   for (int s = 0; s < tape.n_steps; s++) {
     const int t = tape.step(s), n_here = tape.rows_at(t, n_rows);
     T *gates = tape.gates + t * tape.gates_step;
@@ -192,7 +204,7 @@ void backward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows,
     const int t = tape.step(tape.n_steps - 1 - s), n_here = tape.rows_at(t, n_rows);
     // Steps whose gradients by the weights share a product.
     int n = 1;
-    while (n * n_here < ROWS_PER_PRODUCT && s + n < tape.n_steps &&
+    while (n * n_here < w.rows_per_product() && s + n < tape.n_steps &&
            tape.rows_at(tape.step(tape.n_steps - 1 - s - n), n_rows) == n_here)
       n++;
     s += n;

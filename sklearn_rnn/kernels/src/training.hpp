@@ -7,9 +7,8 @@
 
 namespace CONCAT(kernels_on_, INSTRUCTION_SET) {
 
-// Rows of a block. Many fill the registers' tiles; with few, the states and gates of all
-// steps stay in a nearer cache.
-constexpr int BLOCK_ROWS = 32, FEWEST_BLOCK_ROWS = 16;
+// Fewest rows of a block where threads share a batch.
+constexpr int FEWEST_BLOCK_ROWS = 16;
 // Multiply-adds of a batch from which its blocks are summed in several groups, so that
 // threads can share them; and the most groups. They depend on the batch alone: results
 // are the same for any number of threads.
@@ -70,11 +69,11 @@ template <class T> struct Session {
     packed.pack(dropout);
     const double scale = (n_usual > 0 ? *n_targets / n_usual : 1.0) / count;
     const bool shares = work() >= WORK_OF_GROUPS && n >= 2 * FEWEST_BLOCK_ROWS;
-    const int64_t wanted = shares ? std::max<int64_t>(FEWEST_BLOCK_ROWS,
-                                                      (n + MOST_GROUPS - 1) / MOST_GROUPS)
-                                  : BLOCK_ROWS;
-    const int64_t n_blocks = (n + std::min<int64_t>(wanted, BLOCK_ROWS) - 1) /
-                             std::min<int64_t>(wanted, BLOCK_ROWS);
+    const int64_t most = packed.layers.back().block_rows();
+    const int64_t shared = std::max<int64_t>(std::max<int64_t>(FEWEST_BLOCK_ROWS, most / 2),
+                                             (n + MOST_GROUPS - 1) / MOST_GROUPS);
+    const int64_t rows_per_block = shares ? std::min(shared, most) : most;
+    const int64_t n_blocks = (n + rows_per_block - 1) / rows_per_block;
     const int n_groups = shares ? (int)std::min<int64_t>(n_blocks, MOST_GROUPS) : 1;
     const bool embeds = packed.needs_input_gradient(0);
     while ((int)sums.size() < n_groups) sums.push_back(std::make_unique<GradientSums<T>>());
@@ -104,10 +103,11 @@ template <class T> struct Session {
     const Dropout none{false, 0, 0};
     sort(given, n);
     packed.pack(none);
-    const int64_t n_blocks = (n + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const int64_t most = packed.layers.back().block_rows();
+    const int64_t n_blocks = (n + most - 1) / most;
     for (int i = 0; i < workers.n; i++) input_arenas.push_back(std::make_unique<Arena>());
     workers.run((int)n_blocks, work() >= WORK_OF_GROUPS, [&](int b, int worker) {
-      const int64_t begin = (int64_t)b * BLOCK_ROWS, end = std::min(n, begin + BLOCK_ROWS);
+      const int64_t begin = b * most, end = std::min(n, begin + most);
       Block<T>(packed, data, none, order.data() + begin, position.data() + begin,
                (int)(end - begin), *arenas[worker], *input_arenas[worker])
           .run(0, nullptr, out, output_starts);
