@@ -17,7 +17,7 @@ inline int first_state_gate(int cell) { return cell == GRU ? 1 : 0; }
 // One unit vector of a row, forwards: `gate` holds the sums, `by` apart, and keeps what
 // backward needs; `h` and `c` come before the step, `h_new` and `c_new` after it.
 template <class T, int CELL>
-inline void cell_forward(T *gate, long by, const T *h, const T *c, T *h_new, T *c_new) {
+inline void cell_forward(T *gate, int64_t by, const T *h, const T *c, T *h_new, T *c_new) {
   typedef Vector<T> V;
   if constexpr (CELL == RNN) {
     store<T>(h_new, tanh(load(gate)));
@@ -50,7 +50,7 @@ inline void cell_forward(T *gate, long by, const T *h, const T *c, T *h_new, T *
 // the sums, which replace what `gate` kept. `grad_c` is that of c_new and becomes that of
 // c. Returns the part of the gradient of h that does not pass the recurrent product.
 template <class T, int CELL>
-inline Vector<T> cell_backward(T *gate, long by, const T *h, const T *c, const T *h_new,
+inline Vector<T> cell_backward(T *gate, int64_t by, const T *h, const T *c, const T *h_new,
                                const T *c_new, Vector<T> dh, T *grad_c) {
   typedef Vector<T> V;
   if constexpr (CELL == RNN) {

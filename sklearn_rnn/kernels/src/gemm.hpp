@@ -10,15 +10,15 @@ namespace CONCAT(kernels_on_, INSTRUCTION_SET) {
 // runs over `depth` k's in each of `steps` steps, which are a_step and b_step apart.
 struct Product {
   int depth;
-  long a_row, a_depth, c_row;
-  long b_depth = 0;  // 0: B is packed
+  int64_t a_row, a_depth, c_row;
+  int64_t b_depth = 0;  // 0: B is packed
   bool add = false;  // to what C holds already
   int steps = 1;
-  long a_step = 0, b_step = 0;
+  int64_t a_step = 0, b_step = 0;
 };
 
 template <class T, int M, int NV>
-static void tile(const Product &p, long b_depth, const T *a, const T *b, T *c) {
+static void tile(const Product &p, int64_t b_depth, const T *a, const T *b, T *c) {
   typedef Vector<T> V;
   V sum[M][NV];
   for (int m = 0; m < M; m++)
@@ -38,7 +38,7 @@ static void tile(const Product &p, long b_depth, const T *a, const T *b, T *c) {
 }
 
 template <class T, int NV, int M = MR>
-inline void tile_of(int rows, const Product &p, long b_depth, const T *a, const T *b,
+inline void tile_of(int rows, const Product &p, int64_t b_depth, const T *a, const T *b,
                     T *c) {
   if constexpr (M > 1)
     if (rows < M) return tile_of<T, NV, M - 1>(rows, p, b_depth, a, b, c);
@@ -54,8 +54,8 @@ static void multiply(int rows, int columns, const Product &p, const T *a, const 
   const int n_tiles = (rows + MR - 1) / MR, tile_rows = (rows + n_tiles - 1) / n_tiles;
   for (int j = 0; j < columns; j += 2 * LANES<T>) {
     const bool is_wide = columns - j >= 2 * LANES<T>;
-    const T *b_j = p.b_depth ? b + j : b + (long)j * p.depth;
-    const long b_depth = p.b_depth ? p.b_depth : (is_wide ? 2 : 1) * LANES<T>;
+    const T *b_j = p.b_depth ? b + j : b + (int64_t)j * p.depth;
+    const int64_t b_depth = p.b_depth ? p.b_depth : (is_wide ? 2 : 1) * LANES<T>;
     for (int i = 0; i < rows; i += tile_rows) {
       const int here = std::min(tile_rows, rows - i);
       if (is_wide)
@@ -67,8 +67,8 @@ static void multiply(int rows, int columns, const Product &p, const T *a, const 
 }
 
 // Where column `j` of a packed B of `depth` rows begins; its rows are `panel_width` apart.
-template <class T> inline long panel_offset(int j, int depth) {
-  return (long)j / (2 * LANES<T>) * (2 * LANES<T>) * depth + j % (2 * LANES<T>);
+template <class T> inline int64_t panel_offset(int j, int depth) {
+  return (int64_t)j / (2 * LANES<T>) * (2 * LANES<T>) * depth + j % (2 * LANES<T>);
 }
 template <class T> inline int panel_width(int j, int columns) {
   return std::min(2 * LANES<T>, columns - j / (2 * LANES<T>) * (2 * LANES<T>));

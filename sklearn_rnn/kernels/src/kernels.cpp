@@ -12,30 +12,30 @@ template <class T> struct Call {
 
   void pack(bool back) {
     arena.arrange([&] {
-      w.inputs = arena.take<T>((long)w.n_inputs * w.width());
-      w.states = arena.take<T>((long)w.n_units * w.width());
+      w.inputs = arena.take<T>((int64_t)w.n_inputs * w.width());
+      w.states = arena.take<T>((int64_t)w.n_units * w.width());
       w.bias = arena.take<T>(w.row());
-      if (back) w.states_back = arena.take<T>((long)w.width() * w.padded);
+      if (back) w.states_back = arena.take<T>((int64_t)w.width() * w.padded);
       if (back && a.grad_x)
-        w.inputs_back = arena.take<T>((long)w.width() * round_up<T>(w.n_inputs));
+        w.inputs_back = arena.take<T>((int64_t)w.width() * round_up<T>(w.n_inputs));
     });
     w.pack_from((const T *)a.w_ih, (const T *)a.w_hh, (const T *)a.b_ih, (const T *)a.b_hh);
   }
 
   // Call run(tape, first row, rows, block) for each block of rows.
   template <class Run> void for_each_block(Run run) {
-    const long row = w.row();
+    const int64_t row = w.row();
     const int n_blocks = (a.n_rows + w.block_rows() - 1) / w.block_rows();
     Workers workers(std::min(a.n_threads, n_blocks));
     workers.run(n_blocks, true, [&](int b, int) {
       std::vector<int> active(a.active ? a.n_steps : 0);
-      const long begin = (long)b * a.n_rows / n_blocks;
-      const int n = (int)((long)(b + 1) * a.n_rows / n_blocks - begin);
+      const int64_t begin = (int64_t)b * a.n_rows / n_blocks;
+      const int n = (int)((int64_t)(b + 1) * a.n_rows / n_blocks - begin);
       for (size_t t = 0; t < active.size(); t++)
         active[t] = std::max(0, std::min(n, a.active[t] - (int)begin));
-      const long h_step = (long)a.n_rows * w.padded;
+      const int64_t h_step = (int64_t)a.n_rows * w.padded;
       run(Tape<T>{a.n_steps, a.reverse != 0, a.active ? active.data() : nullptr,
-                  (const T *)a.x + begin * a.n_inputs, (long)a.n_rows * a.n_inputs,
+                  (const T *)a.x + begin * a.n_inputs, (int64_t)a.n_rows * a.n_inputs,
                   a.n_inputs, (T *)a.h + begin * w.padded,
                   (T *)(a.c ? a.c : a.h) + begin * w.padded, h_step,
                   (T *)a.gates + begin * row, a.inference ? 0 : a.n_rows * row},
@@ -45,13 +45,13 @@ template <class T> struct Call {
 
   void forward() {
     pack(false);
-    for_each_block([&](const Tape<T> &tape, long, int n, int) { run_forward(w, tape, n); });
+    for_each_block([&](const Tape<T> &tape, int64_t, int n, int) { run_forward(w, tape, n); });
   }
 
   void backward() {
     pack(true);
     const int n_blocks = (a.n_rows + w.block_rows() - 1) / w.block_rows();
-    const long width = w.width();
+    const int64_t width = w.width();
     std::vector<WeightSums<T>> sums(n_blocks);
     Arena memory;
     memory.arrange([&] {
@@ -60,15 +60,15 @@ template <class T> struct Call {
              memory.take<T>(w.row())};
     });
     const int grad_row = round_up<T>(w.n_inputs);
-    for_each_block([&](const Tape<T> &tape, long begin, int n, int b) {
+    for_each_block([&](const Tape<T> &tape, int64_t begin, int n, int b) {
       std::fill_n(sums[b].inputs, w.n_inputs * width, T(0));
       std::fill_n(sums[b].states, w.n_units * width, T(0));
       std::fill_n(sums[b].bias, w.row(), T(0));
-      const long at = begin * w.padded;
+      const int64_t at = begin * w.padded;
       const StateGradient<T> given{a.grad_h ? (const T *)a.grad_h + at : nullptr, tape.h_step,
                                    w.padded};
       const InputGradient<T> to{a.grad_x ? (T *)a.grad_x + begin * grad_row : nullptr,
-                                (long)a.n_rows * grad_row, grad_row, false};
+                                (int64_t)a.n_rows * grad_row, grad_row, false};
       run_backward(w, tape, n, given, (T *)a.carry + at, (T *)a.carry_c + at, to, sums[b]);
     });
     for (auto &s : sums)

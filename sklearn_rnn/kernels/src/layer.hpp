@@ -23,7 +23,7 @@ namespace CONCAT(kernels_on_, INSTRUCTION_SET) {
 // of the weights. Weights that are larger than the second cache are read from a slower
 // one for each product, so there it is more rows that share it.
 constexpr int ROWS_PER_PRODUCT = 64, MORE_ROWS_PER_PRODUCT = 256;
-constexpr long CACHE_BYTES = 1 << 20;
+constexpr int64_t CACHE_BYTES = 1 << 20;
 // Rows of a block. Many fill the registers' tiles; with few, the states and gates of all
 // steps stay in a nearer cache.
 constexpr int BLOCK_ROWS = 32, MORE_BLOCK_ROWS = 128;
@@ -37,10 +37,10 @@ template <class T> struct Weights {
   int gates() const { return gates_of(cell); }
   int width() const { return gates() * padded; }
   int state_column() const { return first_state_gate(cell) * padded; }
-  long row() const { return (long)kept_gates_of(cell) * padded; }
+  int64_t row() const { return (int64_t)kept_gates_of(cell) * padded; }
   int n_columns() const { return n_inputs / padded_group * group; }
   bool exceeds_cache() const {
-    return (n_inputs + n_units) * (long)width() * (long)sizeof(T) > CACHE_BYTES;
+    return (n_inputs + n_units) * (int64_t)width() * (int64_t)sizeof(T) > CACHE_BYTES;
   }
   int block_rows() const { return exceeds_cache() ? MORE_BLOCK_ROWS : BLOCK_ROWS; }
   int rows_per_product() const {
@@ -67,9 +67,9 @@ template <class T> struct Weights {
     auto gather = [&](const T *w, bool of_inputs, int row_size) {
       return [=](int k, int j, T *to) {
         const int n = rows_from(j), at = of_inputs ? column(k) : k;
-        const T *from = w + (long)first_row(j, of_inputs) * row_size + at;
+        const T *from = w + (int64_t)first_row(j, of_inputs) * row_size + at;
         for (int l = 0; l < LANES<T>; l++)
-          to[l] = l < n && at >= 0 ? from[(long)l * row_size] : T(0);
+          to[l] = l < n && at >= 0 ? from[(int64_t)l * row_size] : T(0);
       };
     };
     pack(n_inputs, width(), inputs, gather(w_ih, true, n_columns));
@@ -79,7 +79,7 @@ template <class T> struct Weights {
       return [=](int k, int j, T *to) {
         const int vector = k / LANES<T> * LANES<T>, lane = k - vector;
         const bool is_row = lane < rows_from(vector);
-        const T *from = w + (long)(first_row(vector, of_inputs) + lane) * row_size;
+        const T *from = w + (int64_t)(first_row(vector, of_inputs) + lane) * row_size;
         for (int l = 0; l < LANES<T>; l++) {
           const bool inside = j + l < (of_inputs ? n_inputs : n_units);
           const int at = of_inputs && inside ? column(j + l) : j + l;
@@ -104,21 +104,23 @@ template <class T> struct WeightSums {
   T *inputs, *states, *bias;
 
   void add_to(const Weights<T> &w, T *w_ih, T *w_hh, T *b_ih, T *b_hh) const {
-    const int width = w.width(), n_columns = w.n_columns();
+    const int width = w.width();
     for (int j = 0; j < width; j += LANES<T>) {
       const int n = w.rows_from(j), of_inputs = w.first_row(j, true);
       const int of_states = w.first_row(j, false);
-      for (int k = 0; k < w.n_inputs; k++) {
-        const T *from = inputs + (long)k * width + j;
-        T *to = w_ih + (long)of_inputs * n_columns + w.column(k);
-        if (w.column(k) >= 0)
-          for (int l = 0; l < n; l++) to[(long)l * n_columns] += from[l];
-      }
-      for (int k = 0; w_hh && k < w.n_units; k++) {
-        const T *from = states + (long)k * width + j;
-        T *to = w_hh + (long)of_states * w.n_units + k;
-        for (int l = 0; l < n; l++) to[(long)l * w.n_units] += from[l];
-      }
+      auto add = [&](const T *sums, int depth, T *to, int row_size, auto column) {
+        // A square at a time: lines of both matrices stay in the nearest cache.
+        for (int begin = 0; begin < depth; begin += LANES<T>)
+          for (int l = 0; l < n; l++)
+            for (int k = begin; k < std::min(depth, begin + LANES<T>); k++)
+              if (column(k) >= 0)
+                to[(int64_t)l * row_size + column(k)] += sums[(int64_t)k * width + j + l];
+      };
+      add(inputs, w.n_inputs, w_ih + (int64_t)of_inputs * w.n_columns(), w.n_columns(),
+          [&](int k) { return w.column(k); });
+      if (w_hh)
+        add(states, w.n_units, w_hh + (int64_t)of_states * w.n_units, w.n_units,
+            [](int k) { return k; });
       for (int l = 0; l < n; l++) {
         b_ih[of_inputs + l] += bias[j + l];
         if (b_hh) b_hh[of_states + l] += bias[w.state_column() + j + l];
@@ -133,22 +135,22 @@ template <class T> struct Tape {
   bool reverse;
   const int *active;  // rows of the block that have not ended, by step; null: all
   const T *x;
-  long x_step, x_row;
+  int64_t x_step, x_row;
   T *h, *c;
-  long h_step;
+  int64_t h_step;
   T *gates;
-  long gates_step;  // 0: nothing is kept for a way back
+  int64_t gates_step;  // 0: nothing is kept for a way back
 
   int rows_at(int t, int n_rows) const { return active ? active[t] : n_rows; }
   int step(int s) const { return reverse ? n_steps - 1 - s : s; }
-  long before(int t) const { return (t + reverse) * h_step; }
-  long after(int t) const { return (t + 1 - reverse) * h_step; }
+  int64_t before(int t) const { return (t + reverse) * h_step; }
+  int64_t after(int t) const { return (t + 1 - reverse) * h_step; }
 };
 
 template <class T, int CELL>
 void forward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows) {
   const int padded = w.padded, width = w.width();
-  const long row = w.row();
+  const int64_t row = w.row();
   Product of_inputs{w.n_inputs, tape.x_row, 1, row}, of_states{w.n_units, padded, 1, row};
   of_inputs.add = of_states.add = true;
   // With few rows, inputs of several steps share a product: weights are read less often.
@@ -169,7 +171,7 @@ void forward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows) {
     multiply(n_here, width, of_states, h, w.states, gates + w.state_column());
     for (int r = 0; r < n_here; r++)
       for (int u = 0; u < padded; u += LANES<T>) {
-        const long at = (long)r * padded + u;
+        const int64_t at = (int64_t)r * padded + u;
         cell_forward<T, CELL>(gates + r * row + u, padded, h + at, c + at, h_new + at,
                               c_new + at);
       }
@@ -179,13 +181,13 @@ void forward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows) {
 // Gradients with respect to the states after each step, (T, N, at least H); null: zero.
 template <class T> struct StateGradient {
   const T *values;
-  long step, row;
+  int64_t step, row;
 };
 
 // Gradients with respect to the inputs, (T, N, inputs padded to whole vectors), or null.
 template <class T> struct InputGradient {
   T *values;
-  long step, row;
+  int64_t step, row;
   bool add;
 };
 
@@ -196,7 +198,7 @@ void backward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows,
                     const StateGradient<T> &grad, T *carry, T *carry_c,
                     const InputGradient<T> &grad_x, const WeightSums<T> &sums) {
   const int padded = w.padded, width = w.width();
-  const long row = w.row();
+  const int64_t row = w.row();
   Product to_states{width, row, 1, padded}, to_inputs{width, row, 1, grad_x.row};
   to_states.add = CELL == GRU;
   to_inputs.add = grad_x.add;
@@ -215,8 +217,8 @@ void backward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows,
       const T *given = grad.values ? grad.values + step * grad.step : nullptr;
       for (int r = 0; r < n_here; r++)
         for (int u = 0; u < padded; u += LANES<T>) {
-          const long at = (long)r * padded + u;
-          const long before = tape.before(step) + at, after = tape.after(step) + at;
+          const int64_t at = (int64_t)r * padded + u;
+          const int64_t before = tape.before(step) + at, after = tape.after(step) + at;
           Vector<T> dh = load(carry + at);
           if (given) dh += load(given + r * grad.row + u);
           dh = cell_backward<T, CELL>(gates + r * row + u, padded, tape.h + before,
@@ -241,7 +243,7 @@ void backward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows,
     for (int i = 0; i < n; i++)
       for (int r = 0; r < n_here; r++) {
         const T *gate = gates + i * tape.gates_step + r * row;
-        for (long k = 0; k < row; k += LANES<T>)
+        for (int64_t k = 0; k < row; k += LANES<T>)
           store(sums.bias + k, load(sums.bias + k) + load(gate + k));
       }
   }

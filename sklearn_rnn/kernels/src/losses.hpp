@@ -17,7 +17,7 @@ inline int targets_of(const Network &net) {
 }
 
 // Targets of a row that are not missing, as the mean over targets counts them.
-template <class T> int count_targets(const Network &net, const void *targets, long row) {
+template <class T> int count_targets(const Network &net, const void *targets, int64_t row) {
   const int n = targets_of(net);
   if (net.loss == LOG_LOSS || net.loss == BERNOULLI)
     return !net.may_miss || ((const int64_t *)targets)[row * n] >= 0;
@@ -51,7 +51,7 @@ template <class T> inline T error_loss(const Network &net, T error, int level, T
 // Replace a row of outputs (padded to whole vectors) by the gradient of its loss, times
 // `scale` and the row's weight; return the weighted loss.
 template <class T>
-double row_loss(const Network &net, T *out, int padded, const void *targets, long row,
+double row_loss(const Network &net, T *out, int padded, const void *targets, int64_t row,
                 double weight, double scale) {
   const int n = net.n_outputs, n_targets = targets_of(net);
   double total = 0;

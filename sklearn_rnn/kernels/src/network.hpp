@@ -52,13 +52,13 @@ template <class T> struct Packed {
   bool needs_input_gradient(int layer) const {
     return layer > 0 || (embeds && net.train_embedding);
   }
-  long recurrent_size() const { return (long)gates_of(net.cell) * H * H; }
+  int64_t recurrent_size() const { return (int64_t)gates_of(net.cell) * H * H; }
 
   // Weight drop scales each recurrent weight by 0 or 1 / (1 - p).
   void drop(int i, const Dropout &dropout, const T *from, T *to, bool add) const {
     const Mask mask(dropout.seed, dropout.update, net.weight_site + i, net.weight_drop);
     const T scale = T(1 / (1 - net.weight_drop));
-    for (long k = 0; k < recurrent_size(); k++)
+    for (int64_t k = 0; k < recurrent_size(); k++)
       to[k] = (add ? to[k] : T(0)) + (mask.drops(k) ? T(0) : from[k] * scale);
   }
 
@@ -68,13 +68,13 @@ template <class T> struct Packed {
       for (int i = 0; i < L * D + 1; i++) {
         Weights<T> &w = i < L * D ? layers[i] : head;
         const bool is_layer = i < L * D;
-        w.inputs = arena.take<T>((long)w.n_inputs * w.width());
-        w.states = is_layer ? arena.take<T>((long)H * w.width()) : nullptr;
+        w.inputs = arena.take<T>((int64_t)w.n_inputs * w.width());
+        w.states = is_layer ? arena.take<T>((int64_t)H * w.width()) : nullptr;
         w.bias = arena.take<T>(w.row());
         w.states_back =
-            back && is_layer ? arena.take<T>((long)w.width() * padded) : nullptr;
+            back && is_layer ? arena.take<T>((int64_t)w.width() * padded) : nullptr;
         w.inputs_back = back && (!is_layer || needs_input_gradient(i / D))
-                            ? arena.take<T>((long)w.width() * round_up<T>(w.n_inputs))
+                            ? arena.take<T>((int64_t)w.width() * round_up<T>(w.n_inputs))
                             : nullptr;
       }
       dropped = arena.take<T>(drops ? recurrent_size() : 0);
@@ -98,12 +98,12 @@ template <class T> struct GradientSums {
   Arena arena;
 
   void clear(const Packed<T> &p) {
-    std::vector<std::pair<T *, long>> parts;
+    std::vector<std::pair<T *, int64_t>> parts;
     layers.resize(p.L * p.D);
     norms.resize(p.norms.size());
     arena.arrange([&] {
       parts.clear();
-      auto take = [&](long n) {
+      auto take = [&](int64_t n) {
         parts.emplace_back(arena.take<T>(n), n);
         return parts.back().first;
       };
@@ -111,8 +111,8 @@ template <class T> struct GradientSums {
         const bool is_layer = i < layers.size();
         const Weights<T> &w = is_layer ? p.layers[i] : p.head;
         WeightSums<T> &sums = is_layer ? layers[i] : head;
-        sums = {take((long)w.n_inputs * w.width()),
-                is_layer ? take((long)w.n_units * w.width()) : nullptr, take(w.row())};
+        sums = {take((int64_t)w.n_inputs * w.width()),
+                is_layer ? take((int64_t)w.n_units * w.width()) : nullptr, take(w.row())};
       }
       for (T *&norm : norms) norm = take(p.P);
       dropped = arena.take<T>(p.net.weight_drop > 0 ? p.recurrent_size() : 0);
@@ -176,7 +176,7 @@ template <class T> struct Block {
   int32_t *tokens; // (T * subsampling, N)
   T *grad_inputs;  // (T, N, inputs padded)
 
-  long step() const { return (long)n_rows * p.P; }
+  int64_t step() const { return (int64_t)n_rows * p.P; }
   int rows_at(int t) const { return active.empty() ? n_rows : active[t]; }
   bool changes(int l) const {
     return p.net.layer_norm || (drops() && (l + 1 < p.L || p.per_step));
@@ -206,10 +206,10 @@ template <class T> struct Block {
     const bool trains = dropout.training, embeds_and_trains = p.needs_input_gradient(0) && trains;
     // Few rows read inputs of several steps at once, and need the gates of all of them.
     const bool keeps = trains || n_rows < MR;
-    const long n_states = (long)n_rows * p.padded, all = n_steps * step();
-    const long kept = kept_gates_of(net.cell) * n_states;
+    const int64_t n_states = (int64_t)n_rows * p.padded, all = n_steps * step();
+    const int64_t kept = kept_gates_of(net.cell) * n_states;
     arena.arrange([&] {
-      x = arena.take<T>((long)n_steps * n_rows * p.n_inputs);
+      x = arena.take<T>((int64_t)n_steps * n_rows * p.n_inputs);
       for (int i = 0; i < p.L * p.D; i++) {
         T *h = arena.take<T>((n_steps + 1) * n_states);
         T *c = net.cell == LSTM ? arena.take<T>((n_steps + 1) * n_states) : h;
@@ -218,7 +218,7 @@ template <class T> struct Block {
                     arena.take<T>(keeps ? n_steps * kept : kept), keeps ? kept : 0};
       }
       for (int l = 0; l < p.L; l++) {
-        const long n_norm = net.layer_norm ? (long)n_steps * n_rows : 0;
+        const int64_t n_norm = net.layer_norm ? (int64_t)n_steps * n_rows : 0;
         layers[l] = {arena.take<T>(joins(l) ? all : 0), arena.take<T>(changes(l) ? all : 0),
                      arena.take<T>(drops() ? step() : 0), arena.take<T>(n_norm),
                      arena.take<T>(n_norm), nullptr, nullptr};
@@ -227,7 +227,7 @@ template <class T> struct Block {
       grad_pooled = arena.take<T>(step());
       largest = arena.take<T>(net.pooling == MAX ? step() : 0);
       n_largest = arena.take<int>(net.pooling == MAX ? step() : 0);
-      outputs = arena.take<T>((long)n_rows * p.head.padded);
+      outputs = arena.take<T>((int64_t)n_rows * p.head.padded);
       carry = arena.take<T>(trains ? step() : 0);
       carry_c = arena.take<T>(trains ? step() : 0);
       const bool has_gradient = trains && (!is_direct() || p.L > 1);
@@ -236,11 +236,11 @@ template <class T> struct Block {
     });
     head_mask = layers[p.L - 1].mask;
     inputs_arena.arrange([&] {
-      input_mask = inputs_arena.take<T>((long)n_rows * p.E);
+      input_mask = inputs_arena.take<T>((int64_t)n_rows * p.E);
       tokens = inputs_arena.take<int32_t>(
-          p.embeds ? (long)n_steps * net.subsampling * n_rows : 0);
+          p.embeds ? (int64_t)n_steps * net.subsampling * n_rows : 0);
       grad_inputs = inputs_arena.take<T>(
-          embeds_and_trains ? (long)n_steps * n_rows * round_up<T>(p.n_inputs) : 0);
+          embeds_and_trains ? (int64_t)n_steps * n_rows * round_up<T>(p.n_inputs) : 0);
     });
   }
 
@@ -253,7 +253,7 @@ template <class T> struct Block {
       for (int k = 0; k < p.P; k++) {
         const int unit = k % p.padded;
         const uint64_t i = position[r] * n_dense + k / p.padded * p.H + unit;
-        mask[(long)r * p.P + k] = unit < p.H && !drawn.drops(i) ? scale : T(0);
+        mask[(int64_t)r * p.P + k] = unit < p.H && !drawn.drops(i) ? scale : T(0);
       }
   }
 
@@ -294,11 +294,11 @@ template <class T> struct Block {
           // Beyond its end a sequence repeats its last step.
           const int64_t from = t * (int64_t)size + j;
           const int64_t at = start + std::min(from, end) * data.step_stride;
-          T *to = x + ((long)t * n_rows + r) * p.n_inputs + j * p.E;
+          T *to = x + ((int64_t)t * n_rows + r) * p.n_inputs + j * p.E;
           if (p.embeds) {
             const int32_t token = read_token(at, mask);
             tokens[from * n_rows + r] = token;
-            std::copy_n(embedding + (long)token * p.E, p.E, to);
+            std::copy_n(embedding + (int64_t)token * p.E, p.E, to);
           } else {
             for (int f = 0; f < p.E; f++) {
               const double center = data.center ? data.center[f] : 0;
@@ -323,8 +323,8 @@ template <class T> struct Block {
         tape.x_row = l ? p.P : p.n_inputs;
         tape.x_step = n_rows * tape.x_row;
         // A row begins at its own first step, which reversed is its last one.
-        const long first = tape.reverse && !active.empty() ? 0 : tape.before(tape.step(0));
-        const long n = tape.reverse && !active.empty() ? n_steps + 1 : 1;
+        const int64_t first = tape.reverse && !active.empty() ? 0 : tape.before(tape.step(0));
+        const int64_t n = tape.reverse && !active.empty() ? n_steps + 1 : 1;
         std::fill_n(tape.h + first, n * tape.h_step, T(0));
         if (net().cell == LSTM) std::fill_n(tape.c + first, n * tape.h_step, T(0));
         run_forward(p.layers[l * p.D + d], tape, n_rows);
@@ -340,16 +340,16 @@ template <class T> struct Block {
 
   template <class Do> void for_each_row(Do work) const {
     for (int t = 0; t < n_steps; t++)
-      for (int r = 0; r < rows_at(t); r++) work(t, r, t * step() + (long)r * p.P);
+      for (int r = 0; r < rows_at(t); r++) work(t, r, t * step() + (int64_t)r * p.P);
   }
 
   void join(int l) {
     Layer &layer = layers[l];
-    for_each_row([&](int t, int r, long at) {
+    for_each_row([&](int t, int r, int64_t at) {
       T *to = layer.joined + at;
       for (int d = 0; d < p.D; d++) {
         const Tape<T> &tape = tapes[l * p.D + d];
-        std::copy_n(tape.h + tape.after(t) + (long)r * p.padded, p.padded, to + d * p.padded);
+        std::copy_n(tape.h + tape.after(t) + (int64_t)r * p.padded, p.padded, to + d * p.padded);
       }
       if (p.net.residual && l > 0)
         for (int k = 0; k < p.P; k++) to[k] += layers[l - 1].out[at + k];
@@ -361,7 +361,7 @@ template <class T> struct Block {
   void change(int l) {
     Layer &layer = layers[l];
     const bool hides = drops() && (l + 1 < p.L || p.per_step);
-    for_each_row([&](int t, int r, long at) {
+    for_each_row([&](int t, int r, int64_t at) {
       const T *from = layer.out + at;
       T *to = layer.changed + at;
       std::copy_n(from, p.P, to);
@@ -370,15 +370,15 @@ template <class T> struct Block {
         for_each_unit([&](int k, int) { mean += from[k] / (double)(p.D * p.H); });
         for_each_unit([&](int k, int) { square += (from[k] - mean) * (from[k] - mean); });
         const double deviation = std::sqrt(square / (p.D * p.H) + LAYER_NORM_EPSILON);
-        layer.mean[(long)t * n_rows + r] = T(mean);
-        layer.deviation[(long)t * n_rows + r] = T(deviation);
+        layer.mean[(int64_t)t * n_rows + r] = T(mean);
+        layer.deviation[(int64_t)t * n_rows + r] = T(deviation);
         for_each_unit([&](int k, int unit) {
           to[k] = T((from[k] - mean) / deviation) * p.norms[2 * l][unit] +
                   p.norms[2 * l + 1][unit];
         });
       }
       if (hides)
-        for (int k = 0; k < p.P; k++) to[k] *= layer.mask[(long)r * p.P + k];
+        for (int k = 0; k < p.P; k++) to[k] *= layer.mask[(int64_t)r * p.P + k];
     });
     layer.read = layer.changed;
   }
@@ -392,13 +392,13 @@ template <class T> struct Block {
     const Layer &layer = layers[l];
     const bool hides = drops() && (l + 1 < p.L || p.per_step);
     const double n = p.D * p.H;
-    for_each_row([&](int t, int r, long at) {
+    for_each_row([&](int t, int r, int64_t at) {
       T *g = gradient + at;
       if (hides)
-        for (int k = 0; k < p.P; k++) g[k] *= layer.mask[(long)r * p.P + k];
+        for (int k = 0; k < p.P; k++) g[k] *= layer.mask[(int64_t)r * p.P + k];
       if (!p.net.layer_norm) return;
-      const T mean = layer.mean[(long)t * n_rows + r];
-      const T deviation = layer.deviation[(long)t * n_rows + r];
+      const T mean = layer.mean[(int64_t)t * n_rows + r];
+      const T deviation = layer.deviation[(int64_t)t * n_rows + r];
       double total = 0, along = 0;
       for_each_unit([&](int k, int unit) {
         const T normal = (layer.out[at + k] - mean) / deviation;
@@ -421,40 +421,40 @@ template <class T> struct Block {
     if (p.net.pooling == LAST) {
       for (int r = 0; r < n_rows; r++)
         for (int d = 0; d < p.D; d++) {
-          const long at = (long)r * p.P + d * p.padded;
+          const int64_t at = (int64_t)r * p.P + d * p.padded;
           std::copy_n(states + (d ? 0 : lengths[r] - 1) * step() + at, p.padded, pooled + at);
         }
     } else {
-      for_each_row([&](int, int r, long at) {
-        T *to = pooled + (long)r * p.P;
+      for_each_row([&](int, int r, int64_t at) {
+        T *to = pooled + (int64_t)r * p.P;
         for (int k = 0; k < p.P; k++) {
           const T state = states[at + k];
           if (p.net.pooling == MEAN) {
             to[k] += state / lengths[r];
           } else if (state > to[k] || state != state) {  // NaN stays
             to[k] = state;
-            n_largest[(long)r * p.P + k] = 1;
+            n_largest[(int64_t)r * p.P + k] = 1;
           } else {
-            n_largest[(long)r * p.P + k] += state == to[k];
+            n_largest[(int64_t)r * p.P + k] += state == to[k];
           }
         }
       });
     }
     if (p.net.pooling == MAX) std::copy_n(pooled, step(), largest);
     if (drops())
-      for (long k = 0; k < step(); k++) pooled[k] *= head_mask[k];
+      for (int64_t k = 0; k < step(); k++) pooled[k] *= head_mask[k];
   }
 
   // Spread the gradient of the pooled states over the steps.
   void pool_back() {
     if (drops())
-      for (long k = 0; k < step(); k++) grad_pooled[k] *= head_mask[k];
+      for (int64_t k = 0; k < step(); k++) grad_pooled[k] *= head_mask[k];
     if (is_direct()) return;
     const int pooling = p.net.pooling;
     const T *states = layers[p.L - 1].read;
-    for_each_row([&](int t, int r, long at) {
+    for_each_row([&](int t, int r, int64_t at) {
       for (int k = 0; k < p.P; k++) {
-        const long pooled_at = (long)r * p.P + k;
+        const int64_t pooled_at = (int64_t)r * p.P + k;
         T part = t == (k < p.padded ? lengths[r] - 1 : 0);  // LAST
         if (pooling == MEAN) part = T(1) / lengths[r];
         if (pooling == MAX)  // steps that share the largest state share the gradient
@@ -469,27 +469,27 @@ template <class T> struct Block {
                   GradientSums<T> *sums, T *out, const int64_t *output_starts) {
     const Network &net = p.net;
     const int O = net.n_outputs, wide = p.head.padded;
-    for (int r = 0; r < n; r++) std::copy_n(p.head.bias, wide, outputs + (long)r * wide);
+    for (int r = 0; r < n; r++) std::copy_n(p.head.bias, wide, outputs + (int64_t)r * wide);
     Product forward{p.P, p.P, 1, wide};
     forward.add = true;
     multiply(n, wide, forward, states, p.head.inputs, outputs);
     if (out)
       for (int r = 0; r < n; r++)
-        std::copy_n(outputs + (long)r * wide, O,
+        std::copy_n(outputs + (int64_t)r * wide, O,
                     out + ((output_starts ? output_starts[position[r]] : position[r]) + t) * O);
     if (!sums) return 0;
     double loss = 0;
     for (int r = 0; r < n; r++) {
       const double weight =
           data.sample_weights ? (double)((const T *)data.sample_weights)[order[r]] : 1.0;
-      loss += row_loss<T>(net, outputs + (long)r * wide, wide, data.targets,
+      loss += row_loss<T>(net, outputs + (int64_t)r * wide, wide, data.targets,
                           data.target_starts[order[r]] + t, weight, scale);
     }
     multiply(n, p.P, Product{wide, wide, 1, p.P}, outputs, p.head.inputs_back, grad_states);
     multiply(p.P, wide, Product{n, 1, p.P, wide, wide, true}, states, outputs,
              sums->head.inputs);
     for (int r = 0; r < n; r++)
-      for (int k = 0; k < wide; k++) sums->head.bias[k] += outputs[(long)r * wide + k];
+      for (int k = 0; k < wide; k++) sums->head.bias[k] += outputs[(int64_t)r * wide + k];
     return loss;
   }
 
@@ -516,14 +516,14 @@ template <class T> struct Block {
     for (int l = p.L - 1; l >= 0; l--) {
       const bool direct = l == p.L - 1 && is_direct();
       const bool below = p.needs_input_gradient(l);
-      const long below_row = l ? p.P : round_up<T>(p.n_inputs);
+      const int64_t below_row = l ? p.P : round_up<T>(p.n_inputs);
       for (int d = 0; d < p.D; d++) {
         std::fill_n(carry, n_rows * p.padded, T(0));
         std::fill_n(carry_c, n_rows * p.padded, T(0));
         if (direct)
           for (int r = 0; r < n_rows; r++)
-            std::copy_n(grad_pooled + (long)r * p.P + d * p.padded, p.padded,
-                        carry + (long)r * p.padded);
+            std::copy_n(grad_pooled + (int64_t)r * p.P + d * p.padded, p.padded,
+                        carry + (int64_t)r * p.padded);
         const StateGradient<T> given{direct ? nullptr : grad + d * p.padded, step(), p.P};
         const InputGradient<T> to{below ? (l ? grad_below : grad_inputs) : nullptr,
                                   n_rows * below_row, below_row, d > 0};
@@ -533,7 +533,7 @@ template <class T> struct Block {
       if (l == 0) break;
       if (changes(l - 1)) change_back(l - 1, grad_below, sums);
       if (p.net.residual)  // the layer's inputs were added to its states
-        for_each_row([&](int, int, long at) {
+        for_each_row([&](int, int, int64_t at) {
           for (int k = 0; k < p.P; k++) grad_below[at + k] += grad[at + k];
         });
       std::swap(grad, grad_below);
@@ -547,9 +547,9 @@ template <class T> struct Block {
     for (int t = 0; t < n_steps; t++)
       for (int r = 0; r < rows_at(t); r++)
         for (int j = 0; j < size; j++) {
-          const int64_t token = tokens[((long)t * size + j) * n_rows + r];
+          const int64_t token = tokens[((int64_t)t * size + j) * n_rows + r];
           const T *from =
-              grad_inputs + ((long)t * n_rows + r) * round_up<T>(p.n_inputs) + j * p.E;
+              grad_inputs + ((int64_t)t * n_rows + r) * round_up<T>(p.n_inputs) + j * p.E;
           rows.push_back(token);
           for (int f = 0; f < p.E; f++)
             gradient[token * p.E + f] += from[f] * input_mask[r * p.E + f];

@@ -20,7 +20,7 @@ inline void for_each_run(const Segment &segment, const Rows &rows, Run run) {
 
 template <class T> void clear_gradients(const Optimizer &o, const Rows &rows) {
   for (int i = 0; i < o.n_segments; i++)
-    for_each_run(o.segments[i], rows, [&](long at, long n) {
+    for_each_run(o.segments[i], rows, [&](int64_t at, int64_t n) {
       std::memset((T *)o.segments[i].gradients + at, 0, n * sizeof(T));
     });
 }
@@ -28,10 +28,10 @@ template <class T> void clear_gradients(const Optimizer &o, const Rows &rows) {
 template <class T> double squared_norm(const Optimizer &o, const Rows &rows) {
   double total = 0;
   for (int i = 0; i < o.n_segments; i++)
-    for_each_run(o.segments[i], rows, [&](long at, long n) {
+    for_each_run(o.segments[i], rows, [&](int64_t at, int64_t n) {
       const T *g = (const T *)o.segments[i].gradients + at;
       double sums[8] = {};  // several, so that additions need not wait for one another
-      long k = 0;
+      int64_t k = 0;
       for (; k + 8 <= n; k += 8)
         for (int l = 0; l < 8; l++) sums[l] += (double)g[k + l] * g[k + l];
       for (; k < n; k++) sums[0] += (double)g[k] * g[k];
@@ -45,9 +45,9 @@ template <class T>
 double clip_gradients(const Optimizer &o, const Rows &rows, uint8_t *clipped) {
   auto for_each = [&](auto change) {
     for (int i = 0; i < o.n_segments; i++)
-      for_each_run(o.segments[i], rows, [&](long at, long n) {
+      for_each_run(o.segments[i], rows, [&](int64_t at, int64_t n) {
         T *g = (T *)o.segments[i].gradients + at;
-        for (long k = 0; k < n; k++) g[k] = change(g[k]);
+        for (int64_t k = 0; k < n; k++) g[k] = change(g[k]);
       });
   };
   const double before = std::sqrt(squared_norm<T>(o, rows));
@@ -75,7 +75,7 @@ double clip_gradients(const Optimizer &o, const Rows &rows, uint8_t *clipped) {
 // Rows of an embedding miss what momentum brings in updates that do not read them: their
 // gradient has all of its effect at once, as if each update had had the same one.
 template <class T>
-static void adam(const Optimizer &o, const Segment &segment, double rate, long at, long n) {
+static void adam(const Optimizer &o, const Segment &segment, double rate, int64_t at, int64_t n) {
   T *w = (T *)segment.weights + at, *mean = (T *)segment.first + at;
   T *square = (T *)segment.second + at;
   const T *gradient = (const T *)segment.gradients + at;
@@ -86,7 +86,7 @@ static void adam(const Optimizer &o, const Segment &segment, double rate, long a
   const T epsilon = T(o.epsilon), penalty = T(o.decoupled ? 0 : decay);
   const T steady = T(1 - std::pow(o.beta_1, steps));
   const T shrink = T(o.decoupled ? rate * decay : 0);
-  for (long k = 0; k < n; k++) {
+  for (int64_t k = 0; k < n; k++) {
     const T g = gradient[k] + penalty * w[k];
     mean[k] = segment.row_size ? steady * g : mean[k] + fresh * (g - mean[k]);
     square[k] = kept * square[k] + fresh_square * g * g;
@@ -96,11 +96,11 @@ static void adam(const Optimizer &o, const Segment &segment, double rate, long a
 }
 
 template <class T>
-static void sgd(const Optimizer &o, const Segment &segment, double rate, long at, long n) {
+static void sgd(const Optimizer &o, const Segment &segment, double rate, int64_t at, int64_t n) {
   T *w = (T *)segment.weights + at, *velocity = (T *)segment.first + at;
   const T *gradient = (const T *)segment.gradients + at;
   const T momentum = (T)o.momentum, penalty = (T)segment.weight_decay, size = (T)rate;
-  for (long k = 0; k < n; k++) {
+  for (int64_t k = 0; k < n; k++) {
     T g = gradient[k] + penalty * w[k];
     if (momentum != 0) {
       velocity[k] = segment.row_size ? g / (1 - momentum) : momentum * velocity[k] + g;
@@ -113,7 +113,7 @@ static void sgd(const Optimizer &o, const Segment &segment, double rate, long at
 template <class T> void update_weights(Optimizer &o, double rate, const Rows &rows) {
   o.n_updates++;
   for (int i = 0; i < o.n_segments; i++)
-    for_each_run(o.segments[i], rows, [&](long at, long n) {
+    for_each_run(o.segments[i], rows, [&](int64_t at, int64_t n) {
       if (o.kind == ADAM)
         adam<T>(o, o.segments[i], rate, at, n);
       else

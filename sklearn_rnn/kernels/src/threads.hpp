@@ -48,7 +48,7 @@ class Workers {
   std::atomic<int> next{0};
   std::atomic<bool> failed{false};
   int n_jobs = 0, running = 0;
-  long round = 0;
+  int64_t round = 0;
   bool closes = false;
 
   void take_jobs(int worker) {
@@ -58,7 +58,7 @@ class Workers {
       failed = true;
     }
   }
-  void work(int worker, long seen) {
+  void work(int worker, int64_t seen) {
     FlushDenormals flush;
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
@@ -151,7 +151,7 @@ class Arena {
     used = 0, counts = false;
     lay_out();
   }
-  template <class T> T *take(long n) {
+  template <class T> T *take(int64_t n) {
     const size_t bytes = ((size_t)n * sizeof(T) + 63) / 64 * 64, at = used;
     used += bytes;
     if (counts) return nullptr;

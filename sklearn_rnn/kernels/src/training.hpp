@@ -57,7 +57,7 @@ template <class T> struct Session {
                   int64_t *n_targets, T *out, const int64_t *output_starts) {
     sort(given, n);
     rows.clear();
-    long count = 0;
+    int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
       const int64_t steps = packed.per_step
           ? (data.lengths[order[i]] + net.subsampling - 1) / net.subsampling : 1;
