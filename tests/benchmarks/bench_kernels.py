@@ -202,10 +202,10 @@ def main():
     begin, found = time.perf_counter(), {}
     for cell in options.cells:
         for dtype in options.dtypes:
-            heads = [f"{measure:^{7 * len(options.batches)}}" for measure in MEASURES]
-            print(f"\n{f'{cell}, {dtype}':14}" + " |".join(heads))
-            columns = "".join(f"{n:7}" for n in options.batches)
-            print(f"{'units / batch':14}" + " |".join([columns] * len(MEASURES)))
+            heads = [f"{measure:^{8 * len(options.batches)}}" for measure in MEASURES]
+            print(f"\n{f'{cell}, {dtype}':18}" + " |".join(heads))
+            columns = "".join(f"{n:8}" for n in options.batches)
+            print(f"{'units / batch':18}" + " |".join([columns] * len(MEASURES)))
             for n_units in options.units:
                 rows = [
                     compare(cell, n_units, n, dtype, options=options)
@@ -214,10 +214,10 @@ def main():
                 for n, ratios in zip(options.batches, rows, strict=True):
                     found[cell, dtype, n_units, n] = ratios
                 cells = [
-                    "".join(f"{ratio:7.2f}" for ratio in column)
+                    "".join(f"{ratio:8.2f}" for ratio in column)
                     for column in zip(*rows, strict=True)
                 ]
-                print(f"{n_units:14}" + " |".join(cells), flush=True)
+                print(f"{n_units:18}" + " |".join(cells), flush=True)
     print_wrong_choices(found)
     print_most_units(found, options)
     print(f"\n{time.perf_counter() - begin:.0f} s")
