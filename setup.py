@@ -5,6 +5,7 @@ computes instead. The environment variable ``SKLEARN_RNN_COMPILE`` set to 0 comp
 nothing; set to 1 it makes a failure an error.
 """
 
+import contextlib
 import importlib.util
 import os
 from pathlib import Path
@@ -22,6 +23,13 @@ def load_build():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def remove_library(kernels, folder):
+    """Remove the library of an earlier build."""
+    for suffix in kernels.SUFFIXES.values():
+        with contextlib.suppress(OSError):
+            (folder / f"_kernels{suffix}").unlink()
 
 
 class BuildKernels(Command):
@@ -47,9 +55,8 @@ class BuildKernels(Command):
             raise ValueError(f"SKLEARN_RNN_COMPILE={wish!r} is neither 0, 1 nor auto.")
         folder = PACKAGE if self.editable_mode else Path(self.build_lib) / PACKAGE
         kernels = load_build()
-        for suffix in kernels.SUFFIXES.values():  # of an earlier build
-            (folder / f"_kernels{suffix}").unlink(missing_ok=True)
         if wish == "0":
+            remove_library(kernels, folder)
             self.warn("SKLEARN_RNN_COMPILE=0: no kernels are compiled; torch computes.")
             return
         try:
@@ -57,6 +64,7 @@ class BuildKernels(Command):
         except (kernels.BuildError, OSError) as error:
             if wish == "1":
                 raise
+            remove_library(kernels, folder)
             self.warn(
                 f"{error}\nThe package is installed WITHOUT compiled kernels. It "
                 "works, and torch computes, more slowly for small networks."

@@ -35,7 +35,7 @@ from sklearn_rnn.training import (
     copy_callbacks,
     find_optimizer,
     find_schedule,
-    most_threads,
+    max_threads,
     try_scheduler,
 )
 
@@ -309,7 +309,10 @@ class Trainer(PortableState, BaseEstimator):
 
     def _computing(self):
         """Return a context that computes with the estimator's threads."""
-        return computing(self._n_threads(), self.n_threads or most_threads())
+        return computing(
+            self._n_threads(),
+            self.n_threads or min(max_threads(), torch.get_num_threads()),
+        )
 
     def _n_threads(self):
         if self.n_threads is not None:

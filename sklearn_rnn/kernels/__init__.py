@@ -11,8 +11,8 @@ from sklearn_rnn.kernels._choice import (
 from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._interface import (
     CELL_CODES,
-    LOSSES,
-    POOLINGS,
+    LOSS_CODES,
+    POOLING_CODES,
     VALUES_TYPES,
     check_array,
     make_struct,
@@ -37,8 +37,8 @@ __all__ = [
     "CELL_CODES",
     "CounterGenerator",
     "KERNELS",
-    "LOSSES",
-    "POOLINGS",
+    "LOSS_CODES",
+    "POOLING_CODES",
     "VALUES_TYPES",
     "check_array",
     "choose_kernel",

@@ -25,7 +25,7 @@ def n_missing(size):
     Returns
     -------
     int
-        None where training asks for gradients: there only speed counts.
+        0 outside of inference mode: in training only speed counts.
 
     Examples
     --------

@@ -132,6 +132,9 @@ def build(folder=FOLDER, sources=SOURCES):
             except FileNotFoundError:
                 failures.append(f"{shlex.join(command)}: not found")
                 continue
+            except OSError as error:
+                failures.append(f"{shlex.join(command)}: {error}")
+                continue
             except BuildError as error:
                 found = True
                 failures.append(f"{shlex.join(command)}: {error}")
@@ -163,6 +166,23 @@ def hash_sources(sources=SOURCES):
         text = path.read_bytes().replace(b"\r\n", b"\n")
         digest.update(b"%s %d\n" % (path.name.encode(), len(text)) + text)
     return digest.hexdigest()[:32]
+
+
+def hash_of_interface(sources=SOURCES):
+    """Return a hash of the structs that both sides have to agree on.
+
+    Parameters
+    ----------
+    sources : pathlib.Path
+        Folder of the sources.
+
+    Returns
+    -------
+    str
+        Of 16 hexadecimal digits.
+    """
+    text = (Path(sources) / "interface.hpp").read_bytes().replace(b"\r\n", b"\n")
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def read_hash(library):
@@ -289,7 +309,11 @@ def _build_with(command, workspace, sources):
     objects, left_out = _compile_sets(compiler, target, workspace, sources)
     widest_first = tuple(reversed(objects))
     sets = "".join(f" F({name})" for name in widest_first)
-    defines = f"-DSETS(F)={sets}", f"-DSOURCE_HASH={hash_sources(sources)}"
+    defines = (
+        f"-DSETS(F)={sets}",
+        f"-DSOURCE_HASH={hash_sources(sources)}",
+        f"-DINTERFACE_HASH={hash_of_interface(sources)}",
+    )
     door = workspace / "library.o"
     [failure] = _run_all(
         [_compile_command(compiler, target, sources / "library.cpp", door, defines)]
@@ -305,10 +329,10 @@ def _build_with(command, workspace, sources):
 def _read_macros(compiler):
     """Return the names of the macros that a compiler defines by itself."""
     command = [*compiler, "-dM", "-E", "-x", "c++", os.devnull]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, check=False, env=_in_english())
     if done.returncode:
-        raise BuildError(_first_lines(done.stderr))
-    return set(re.findall(r"#define (\w+)", done.stdout))
+        raise BuildError(_first_lines(done.stderr.decode(errors="replace")))
+    return set(re.findall(r"#define (\w+)", done.stdout.decode(errors="replace")))
 
 
 def _read_architecture_flags():
@@ -377,7 +401,8 @@ def _run_all(commands):
             # Files, as a pipe that nobody reads would stop a compiler that says much.
             output = tempfile.TemporaryFile()
             options = {"stdout": output, "stderr": output, "stdin": subprocess.DEVNULL}
-            running.append((subprocess.Popen(command, **options), output))
+            process = subprocess.Popen(command, env=_in_english(), **options)
+            running.append((process, output))
         return [_finish(process, output) for process, output in running]
     finally:
         for process, output in running:
@@ -385,6 +410,11 @@ def _run_all(commands):
                 process.kill()
                 process.wait()
             output.close()
+
+
+def _in_english():
+    """Return the environment in which compilers write English messages."""
+    return {**os.environ, "LC_ALL": "C"}
 
 
 def _finish(process, output):

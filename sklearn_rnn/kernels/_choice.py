@@ -37,7 +37,7 @@ def compiled_kernels_available():
 
 
 def rename_kernel(kernel):
-    """Return the present name of a kernel, and warn of a former one.
+    """Return the current name of a kernel, and warn if it is a previous one.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def rename_kernel(kernel):
     Warns
     -----
     FutureWarning
-        If it is a former name.
+        If it is a previous name.
 
     Examples
     --------
@@ -63,8 +63,8 @@ def rename_kernel(kernel):
     if kernel != "numba":
         return kernel
     warnings.warn(
-        'kernel="numba" is now called kernel="compiled"; the former name will be '
-        "refused from version 0.8 on.",
+        'kernel="numba" was renamed to kernel="compiled" in version 0.7, and will be '
+        "removed in version 0.8.",
         FutureWarning,
         stacklevel=user_stacklevel(),
     )

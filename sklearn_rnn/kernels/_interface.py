@@ -16,12 +16,21 @@ C_TYPES = {
     "int32_t": ctypes.c_int32,
     "int64_t": ctypes.c_int64,
     "uint64_t": ctypes.c_uint64,
+    "uint8_t": ctypes.c_uint8,
     "double": ctypes.c_double,
+}
+# What an array of such elements may have; ``void`` stands for any, which `check_array`
+# looks at.
+DTYPES = {
+    "int32_t": ("int32",),
+    "int64_t": ("int64",),
+    "uint8_t": ("uint8", "bool"),
+    "double": ("float64",),
 }
 # Codes of the C++ side, in the order of its enums.
 CELL_CODES = ("rnn", "rnn_relu", "gru", "lstm")
-POOLINGS = ("last", "mean", "max", None)
-LOSSES = (
+POOLING_CODES = ("last", "mean", "max", None)
+LOSS_CODES = (
     *("squared_error", "absolute_error", "huber", "quantile"),
     *("log_loss", "bernoulli"),
 )
@@ -36,13 +45,14 @@ def _struct(name):
     """Return the ctypes class of a struct of the C interface."""
     text = re.sub(r"//.*", "", HEADER.read_text())
     body = re.search(rf"struct {name} \{{(.*?)\}};", text, re.S).group(1)
-    fields = []
+    fields, elements = [], {}
     for declaration in filter(str.strip, body.split(";")):
         base = declaration.replace("const", "").split()[0]
         for part in declaration.split(","):
             c_type = ctypes.c_void_p if "*" in part else C_TYPES[base]
             fields.append((re.findall(r"\w+", part)[-1], c_type))
-    return type(name, (ctypes.Structure,), {"_fields_": fields})
+            elements[fields[-1][0]] = base
+    return type(name, (ctypes.Structure,), {"_fields_": fields, "elements": elements})
 
 
 def make_struct(name, **fields):
@@ -92,7 +102,16 @@ def make_structs(name, items):
 def set_field(struct, field, value):
     """Set a field of a struct that `make_struct` returned."""
     struct.kept.append(value)
-    setattr(struct, field, _argument(value, field, struct.kept))
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        expected = DTYPES.get(struct.elements[field])
+        dtype = str(value.dtype).removeprefix("torch.")
+        if expected is not None and dtype not in expected:
+            raise ValueError(f"{field} must be of {expected[0]}, got {dtype}.")
+    converted = _argument(value, field, struct.kept)
+    setattr(struct, field, converted)
+    # ctypes cuts off what a C integer does not hold.
+    if isinstance(value, int) and getattr(struct, field) != value:
+        raise OverflowError(f"{field} is {value}, which the kernels cannot hold.")
 
 
 def _argument(value, name, kept):

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import re
 import threading
 import warnings
 from pathlib import Path
@@ -17,6 +16,7 @@ from sklearn_rnn.kernels._build import (
     NoCompilerError,
     build_if_changed,
     find_library,
+    hash_of_interface,
 )
 
 VARIABLE = "SKLEARN_RNN_INSTRUCTION_SET"
@@ -24,7 +24,8 @@ VARIABLE = "SKLEARN_RNN_INSTRUCTION_SET"
 LIBRARY_VARIABLE = "SKLEARN_RNN_LIBRARY"
 HOW_TO_INSTALL = (
     "Install a C++ compiler (g++ or clang++, or by pip install ziglang), and then this "
-    "package again. Until then torch computes."
+    "package again, by pip's options --force-reinstall --no-deps --no-cache-dir. torch "
+    "computes instead."
 )
 
 
@@ -150,7 +151,9 @@ def library_compiler():
 
 
 def run_kernel(name, struct):
-    """Call a function of the library, without Python's lock.
+    """Call a kernel, without the GIL.
+
+    Until it returns, no other thread may write to the arrays of the struct.
 
     Parameters
     ----------
@@ -163,9 +166,17 @@ def run_kernel(name, struct):
     ------
     MemoryError
         If there is not enough memory for its buffers.
+    RuntimeError
+        If it failed otherwise, as after `set_instruction_set`.
     """
-    if getattr(library(), name)(ctypes.byref(struct)):
-        raise MemoryError("a compiled kernel found no memory for its buffers")
+    status = getattr(library(), name)(ctypes.byref(struct))
+    if status == 1:
+        raise MemoryError(f"out of memory in the compiled kernel {name!r}")
+    if status:
+        raise RuntimeError(
+            f"the compiled kernel {name!r} refused its arguments or failed: they were "
+            "made for another instruction set, or no thread could be started."
+        )
 
 
 def round_up(size, itemsize):
@@ -205,15 +216,14 @@ def _load():
 
 def _open():
     given = os.environ.get(LIBRARY_VARIABLE)
-    path = Path(given) if given else find_library()
-    if not given and (SOURCES / "library.cpp").exists():
-        was_there = path.exists()
+    path = Path(given).resolve() if given else find_library()
+    # Where nothing was ever compiled, a fit is no place to begin.
+    if not given and path.exists() and (SOURCES / "library.cpp").exists():
         try:
             build_if_changed()
         except NoCompilerError as error:
-            # Whoever has never compiled does without, and need not be told each time.
             text = f"{error}\n{HOW_TO_INSTALL}"
-            return _Loaded(None, text, text if was_there else None)
+            return _Loaded(None, text, text)
         except BuildError as error:
             text = f"{error}\nUntil they can be, torch computes."
             return _Loaded(None, text, text)
@@ -221,35 +231,33 @@ def _open():
             text = f"No compiled kernels can be put into {FOLDER}: {error}."
             return _Loaded(None, text, text)
     elif given and not path.exists():
-        text = f"{LIBRARY_VARIABLE}={given!r} is no file. Until it is, torch computes."
+        text = f"{LIBRARY_VARIABLE}={given!r} does not exist. torch computes instead."
         return _Loaded(None, text, text)
     elif not path.exists():
         return _Loaded(
             None,
-            f"This installation has no compiled kernels: when it was made, no C++ "
-            f"compiler succeeded. {HOW_TO_INSTALL}",
+            f"This installation has no compiled kernels: it was not compiled, or no "
+            f"C++ compiler succeeded. {HOW_TO_INSTALL}",
         )
     try:
         found = ctypes.CDLL(str(path))
-    except OSError as error:
+        names = "instruction_set", "instruction_sets", "compiler", "interface_hash"
+        for name in names:
+            getattr(found, name).restype = ctypes.c_char_p
+        is_ours = found.interface_hash().decode() == hash_of_interface()
+    except (OSError, AttributeError) as error:
         text = f"The compiled kernels cannot be loaded: {error}. {HOW_TO_INSTALL}"
         return _Loaded(None, text, text)
-    header = (FOLDER / "src" / "interface.hpp").read_text(encoding="utf-8")
-    expected = int(re.search(r"ABI_VERSION = (\d+)", header)[1])
-    if found.abi_version() != expected:
-        text = (
-            f"{path} has version {found.abi_version()} of the interface, and this "
-            f"package needs {expected}. Install the package again."
-        )
+    if not is_ours:
+        text = f"{path} was compiled for another version of this package."
+        text += f" {HOW_TO_INSTALL}"
         return _Loaded(None, text, text)
-    for name in ("instruction_set", "instruction_sets", "compiler", "source_hash"):
-        getattr(found, name).restype = ctypes.c_char_p
     found.set_instruction_set.argtypes = [ctypes.c_char_p]
     return _Loaded(found)
 
 
 def _choose_set(loaded):
-    """Heed the environment variable."""
+    """Apply ``SKLEARN_RNN_INSTRUCTION_SET``."""
     name = os.environ.get(VARIABLE)
     if not name or loaded.library is None:
         return loaded
@@ -259,8 +267,8 @@ def _choose_set(loaded):
     known = {known for sets in INSTRUCTION_SETS.values() for known in sets}
     if name not in known:
         raise ValueError(
-            f"{VARIABLE}={name!r} is no instruction set of the compiled kernels. Here "
-            f"it can be one of: {usable}."
+            f"{VARIABLE}={name!r} is not an instruction set of the compiled kernels. "
+            f"Choose one of: {usable}."
         )
     in_use = loaded.library.instruction_set().decode()
     return loaded._replace(

@@ -68,7 +68,7 @@ from sklearn_rnn.training._threads import (
     choose_n_threads,
     computing,
     limit_threads,
-    most_threads,
+    max_threads,
 )
 from sklearn_rnn.training._transcripts import (
     BLANK,
@@ -125,7 +125,7 @@ __all__ = [
     "load_optimizer_state",
     "log_likelihoods",
     "make_optimizer",
-    "most_threads",
+    "max_threads",
     "n_epochs_for",
     "network_outputs",
     "new_random_state",

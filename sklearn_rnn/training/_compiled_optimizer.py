@@ -88,7 +88,7 @@ def make_optimizer_struct(optimizer, row_wise=()):
         epsilon=float(first.get("eps", 0)),
         momentum=float(first.get("momentum", 0)),
         nesterov=int(first.get("nesterov", False)),
-        decoupled=int(first.get("decoupled_weight_decay", False)),
+        decoupled=int(decouples_decay(optimizer, first)),
         max_norm=math.inf,
         max_value=math.inf,
     )
@@ -139,6 +139,25 @@ def clip_compiled(gradients, max_norm=None, max_value=None):
     )
     run_kernel("clip", struct)
     return struct.norm, bool(struct.clipped)
+
+
+def decouples_decay(optimizer, group):
+    """Return whether weight decay shrinks weights beside the gradient (AdamW).
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Any.
+    group : dict
+        One of its groups of parameters.
+
+    Returns
+    -------
+    bool
+        Adam of torch 2.7 has an option for it; before, AdamW was a class of its own.
+    """
+    is_adamw = isinstance(optimizer, torch.optim.AdamW)
+    return is_adamw or bool(group.get("decoupled_weight_decay"))
 
 
 def begin_state(optimizer):

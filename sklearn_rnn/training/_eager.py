@@ -15,7 +15,7 @@ from sklearn_rnn.training._optimizers import is_elementwise
 
 # What torch's wrappers import; in one piece, or Ctrl-C would leave half of it.
 COMPILER = "torch.fx.experimental.symbolic_shapes", "torch._dynamo"
-# Where torch defines the wrappers. Those of anybody else are kept.
+# Where torch defines the wrappers. Other wrappers are kept.
 WRAPPED_BY = {"torch._compile", "torch.optim.optimizer"}
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from sklearn_rnn.modules import TiedHead, TokenEmbedding, has_gradient_hooks
+from sklearn_rnn.training._compiled_optimizer import decouples_decay
 
 
 def find_row_wise(network):
@@ -142,7 +143,7 @@ class EmbeddingRows:
             for k, leaf in enumerate(group["params"])
             if leaf is self.leaf
         )
-        rows, rows_state = self._gather(group, state)
+        rows, rows_state = self._gather(optimizer, group, state)
         group["params"][k] = rows
         if rows_state:
             optimizer.state[rows] = rows_state
@@ -156,7 +157,7 @@ class EmbeddingRows:
             optimizer.state.pop(rows, None)
 
     @torch.no_grad()
-    def _gather(self, group, state):
+    def _gather(self, optimizer, group, state):
         """Return the rows that were read, with a gradient, and their state.
 
         What the optimizer keeps per element is a copy; the rest, such as the count of
@@ -170,7 +171,7 @@ class EmbeddingRows:
             else value
             for name, value in state.items()
         }
-        rows_state.update(steady_momentum(rows, group, state))
+        rows_state.update(steady_momentum(optimizer, rows, group, state))
         return rows, rows_state
 
     @torch.no_grad()
@@ -193,7 +194,7 @@ class EmbeddingRows:
         return torch.is_tensor(value) and value.shape == self.leaf.shape
 
 
-def steady_momentum(rows, group, state):
+def steady_momentum(optimizer, rows, group, state):
     """Return the momentum that rows have if each update had had their gradient.
 
     Momentum spreads the effect of a gradient over the updates that follow. A row that
@@ -203,6 +204,8 @@ def steady_momentum(rows, group, state):
 
     Parameters
     ----------
+    optimizer : torch.optim.Optimizer
+        Which updates the rows.
     rows : Parameter
         With its gradient.
     group : dict
@@ -216,7 +219,7 @@ def steady_momentum(rows, group, state):
         What to put into the state.
     """
     gradient = rows.grad
-    if group.get("weight_decay") and not group.get("decoupled_weight_decay"):
+    if group.get("weight_decay") and not decouples_decay(optimizer, group):
         gradient = gradient + group["weight_decay"] * rows.detach()
     if group.get("momentum"):
         return {"momentum_buffer": gradient / (1 - group["momentum"])}

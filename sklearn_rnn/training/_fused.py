@@ -14,8 +14,8 @@ from torch.nn.modules import module as torch_module
 
 from sklearn_rnn.kernels import (
     CELL_CODES,
-    LOSSES,
-    POOLINGS,
+    LOSS_CODES,
+    POOLING_CODES,
     VALUES_TYPES,
     CounterGenerator,
     check_array,
@@ -47,7 +47,7 @@ POOLING_CLASSES = {
     MaxPooling: "max",
     type(None): None,
 }
-# A call to the kernels lasts about this long, so that Ctrl-C is heard.
+# A call to the kernels lasts about this long, so that Ctrl-C is handled.
 SECONDS_PER_CALL = 0.05
 # Sequences and steps of a call that predicts.
 ROWS_PER_CALL, STEPS_PER_CALL = 8192, 2**18
@@ -66,9 +66,9 @@ def supports_fused(network, criterion=None):
     Returns
     -------
     bool
-        True for the compiled kernel; numbers or an embedding as inputs; layers with any
-        options; the last, mean, largest or every state; a linear head; all of our
-        losses; and weights of the shapes that the network was built with, trained
+        True for the compiled kernel; numeric features or an embedding as inputs; layers
+        with any options; the last, mean, largest or every state; a linear head; all of
+        our losses; and weights of the shapes that the network was built with, trained
         together, without hooks. False for attention pooling and tied embeddings.
     """
     return (
@@ -174,7 +174,7 @@ def _weights_of(network):
 
 
 def _has_expected_weights(network, trains):
-    """Return whether nobody replaced, froze, hooked or moved weights."""
+    """Return whether no weight was replaced, frozen, hooked or moved."""
     spec = network.spec
     weights, shapes = _weights_of(network)
     # An embedding may be fixed as a whole.
@@ -317,7 +317,7 @@ class FusedNetwork:
             unknown_token=-1 if unknown is None else unknown,
             layer_norm=spec.layer_norm,
             residual=core.residual,
-            pooling=POOLINGS.index(POOLING_CLASSES[type(network.pooling)]),
+            pooling=POOLING_CODES.index(POOLING_CLASSES[type(network.pooling)]),
             n_outputs=spec.n_outputs,
             token_dropout=embedding.token_dropout.p if embeds else 0.0,
             input_dropout=inputs,
@@ -344,10 +344,10 @@ class FusedNetwork:
         return {
             "gradients": [weight.grad for weight in weights],
             "train_embedding": int(embeds and weights[-1].requires_grad),
-            "loss": LOSSES.index(criterion.name),
+            "loss": LOSS_CODES.index(criterion.name),
             "label_smoothing": criterion.label_smoothing,
             "n_levels": 1 if levels is None else len(levels),
-            "may_miss": int(criterion.may_miss),
+            "targets_may_be_missing": int(criterion.may_miss),
             "levels": _to(levels, self._dtype),
             "class_weights": _to(criterion.class_weights, self._dtype),
         }
@@ -635,8 +635,8 @@ def make_data(sequences):
         step_stride=n_features,
         starts=np.ascontiguousarray(sequences.starts * n_features, dtype=np.int64),
         lengths=np.ascontiguousarray(sequences.lengths, dtype=np.int64),
-        n_anchored=0 if anchored is None else int(anchored.sum()),
-        anchored=anchored,
+        n_differenced=0 if anchored is None else int(anchored.sum()),
+        differenced=anchored,
         center=_doubles(sequences.center, n_features),
         factor=_doubles(sequences.factor, n_features),
     )

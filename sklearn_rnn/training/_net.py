@@ -36,8 +36,8 @@ class SequenceNet(NeuralNet):
     """A skorch net with whole batches, clipping, and a safe way to stop.
 
     It does what ``skorch.NeuralNet`` does, hook by hook, but batches are
-    gathered at once; nobody is notified of a batch unless a callback
-    listens; a loss that is no longer finite, an exception or Ctrl-C leave the
+    gathered at once; batches are reported only to callbacks that handle
+    them; a loss that is no longer finite, an exception or Ctrl-C leave the
     weights of the last finished epoch in place, or with patience the best.
 
     Parameters
@@ -269,7 +269,7 @@ class SequenceNet(NeuralNet):
                 if stop:
                     break
         except BaseException:
-            self._go_back(best or finished)
+            self._restore_weights(best or finished)
             raise
         if best:
             best.restore()
@@ -328,7 +328,7 @@ class SequenceNet(NeuralNet):
 
     def _start_training(self, n_batches):
         callbacks = [callback for _, callback in self.callbacks_]
-        self._batch_listeners = any(
+        self._has_batch_callbacks = any(
             getattr(type(callback), hook) is not getattr(Callback, hook)
             for callback in callbacks
             for hook in BATCH_HOOKS
@@ -339,7 +339,7 @@ class SequenceNet(NeuralNet):
         self._n_batches_done = 0
         self._norms, self._n_clipped = [], 0
 
-    def _go_back(self, snapshot):
+    def _restore_weights(self, snapshot):
         snapshot.restore()
         # The optimizer's moments may hold the NaN that ended training.
         self.initialize_optimizer()
@@ -403,8 +403,8 @@ class SequenceNet(NeuralNet):
         total, n_seen, batch = 0.0, 0, None
         try:
             for batch in iterator:
-                if self._batch_listeners:
-                    loss, size = self._heard_step(batch, prefix)
+                if self._has_batch_callbacks:
+                    loss, size = self._step_with_callbacks(batch, prefix)
                 else:
                     loss, size, _ = self._update(batch)
                 total, n_seen = total + loss * size, n_seen + size
@@ -412,18 +412,18 @@ class SequenceNet(NeuralNet):
             if batch is not None:
                 note_batch(error, *batch[0]["x"].shape[:2])
             raise
-        total, loss = self._known(float(total)), float(loss)
+        total, loss = self._check_finite(float(total)), float(loss)
         self._record_losses(prefix, total / n_seen, len(iterator), loss, size)
 
     def _train_fused(self, iterator, prefix):
         """Train on all batches by few calls to the kernels; return whether it did.
 
-        They do what `_train_by_batch` does, where no callback hears of batches.
+        They do what `_train_by_batch` does, where no callback handles batches.
         """
         dataset, fused = iterator.dataset, self._fused
         if (
             fused is None
-            or self._batch_listeners
+            or self._has_batch_callbacks
             or self.on_progress is not None
             or type(dataset) is not SequenceDataset
             or dataset.lengths.max() > (self.bptt_steps or math.inf)
@@ -452,7 +452,7 @@ class SequenceNet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = rates[n_done - 1]
         losses, sizes = record.losses, record.n_targets
-        self._known(float(losses[-1]))
+        self._check_finite(float(losses[-1]))
         self._norms = record.norms[sizes > 0].tolist()
         self._n_clipped = int(record.clipped.sum())
         total = float((losses * sizes).sum() / sizes.sum())
@@ -468,7 +468,7 @@ class SequenceNet(NeuralNet):
 
     def _record_losses(self, prefix, mean, n_batches, last_loss, last_size):
         """Record an epoch's loss; and its last batch, which callbacks look at."""
-        if not self._batch_listeners:
+        if not self._has_batch_callbacks:
             self.history.new_batch()
             self._record_batch(prefix, last_loss, last_size)
         self.history.record(f"{prefix}_loss", mean)
@@ -486,11 +486,13 @@ class SequenceNet(NeuralNet):
         if self._weights.is_flat:
             if supports_fused(self.module_, self.criterion_):
                 self._fused = FusedNetwork(
-                    self.module_, self.criterion_, keeps_outputs=self._batch_listeners
+                    self.module_,
+                    self.criterion_,
+                    keeps_outputs=self._has_batch_callbacks,
                 )
 
-    def _heard_step(self, batch, prefix):
-        """Update the weights for one batch, and tell whoever listens."""
+    def _step_with_callbacks(self, batch, prefix):
+        """Update the weights for one batch, and call the callbacks."""
         self.notify("on_batch_begin", batch=batch, training=True)
         self._refresh_weight_views()
         step = self.train_step(batch)
@@ -514,9 +516,9 @@ class SequenceNet(NeuralNet):
 
     def _check_weights(self):
         """Refuse to keep weights that the epoch's last update ruined."""
-        self._known(float(sum(values.sum() for values in self._weights.values)))
+        self._check_finite(float(sum(values.sum() for values in self._weights.values)))
 
-    def _known(self, loss):
+    def _check_finite(self, loss):
         """Return a loss that is finite; one that is not ends training."""
         if not math.isfinite(loss):
             self._raise_divergence(loss)
@@ -570,10 +572,10 @@ class SequenceNet(NeuralNet):
             self._n_usual,
             self._fused,
         ):
-            self._tell_progress(share)
+            self._report_progress(share)
             gradient = self._step(compute, batch)
             if isinstance(gradient.loss, float):  # of a GPU's an epoch tells
-                self._known(gradient.loss)
+                self._check_finite(gradient.loss)
             total += gradient.loss * gradient.n_targets
             n_targets += gradient.n_targets
             outputs.append(gradient.outputs)
@@ -596,7 +598,7 @@ class SequenceNet(NeuralNet):
         """Compute a gradient and let the optimizer use it."""
         if self._weights.is_flat:  # by an optimizer that asks for one gradient
             gradient = self._gradient(compute, batch)
-            if self._batch_listeners:  # they may have put anything there
+            if self._has_batch_callbacks:  # they may have put anything there
                 check_optimizer_state(self.optimizer_)
             self._weights.update(self.optimizer_)
             return gradient
@@ -611,10 +613,10 @@ class SequenceNet(NeuralNet):
 
     def _gradient(self, compute, batch):
         """Compute a gradient and clip it."""
-        self._weights.clear_gradients(every_row=self._batch_listeners)
+        self._weights.clear_gradients(every_row=self._has_batch_callbacks)
         with self._weights.recording_rows():
             gradient = compute()
-        if self._batch_listeners:
+        if self._has_batch_callbacks:
             named = list(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch)
         norm, clipped = self._weights.clip(self.clip_norm, self.clip_value)
@@ -622,7 +624,7 @@ class SequenceNet(NeuralNet):
         self._n_clipped += clipped
         return gradient
 
-    def _tell_progress(self, share_of_batch):
+    def _report_progress(self, share_of_batch):
         progress = (self._n_batches_done + share_of_batch) / self._n_batches
         if self.on_progress is not None:
             self.on_progress(progress)

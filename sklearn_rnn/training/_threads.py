@@ -44,10 +44,10 @@ def choose_n_threads(batch_size, spec):
         return 1
     gates = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}[spec.cell]
     work = batch_size * gates * spec.hidden_size**2
-    return int(min(max(1, work // MIN_WORK_PER_THREAD), most_threads()))
+    return int(min(max(1, work // MIN_WORK_PER_THREAD), max_threads()))
 
 
-def most_threads():
+def max_threads():
     """Return how many threads may compute together.
 
     Returns

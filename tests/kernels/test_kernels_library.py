@@ -62,7 +62,7 @@ static const char *names[] = {SETS(NAME)};
 EXPORT const char *instruction_sets() { return &(SETS(LIST))[1]; }
 EXPORT const char *instruction_set() { return names[0]; }
 EXPORT int set_instruction_set(const char *name) { return !strcmp(name, names[0]); }
-EXPORT int abi_version() { return ABI_VERSION; }
+EXPORT const char *interface_hash() { return TEXT(INTERFACE_HASH); }
 EXPORT const char *compiler() { return "some compiler"; }
 EXPORT const char *source_hash() { return LABEL TEXT(SOURCE_HASH); }
 """,

@@ -66,8 +66,7 @@ inline Vector<T> cell_backward(T *gate, int64_t by, const T *h, const T *c, cons
     const V kept = dh * update;
     const V d_candidate = (dh - kept) * (T(1) - candidate * candidate);
     store<T>(gate + 2 * by, kept * (load(h) - candidate) * (T(1) - update));
-    store<T>(gate + by,
-             d_candidate * load(gate + 3 * by) * reset * (T(1) - reset));
+    store<T>(gate + by, d_candidate * load(gate + 3 * by) * reset * (T(1) - reset));
     store<T>(gate, d_candidate);
     store<T>(gate + 3 * by, d_candidate * reset);
     return kept;
@@ -85,4 +84,4 @@ inline Vector<T> cell_backward(T *gate, int64_t by, const T *h, const T *c, cons
   }
 }
 
-}  // namespace
+}  // namespace CONCAT(kernels_on_,INSTRUCTION_SET)

@@ -12,7 +12,7 @@ struct Product {
   int depth;
   int64_t a_row, a_depth, c_row;
   int64_t b_depth = 0;  // 0: B is packed
-  bool add = false;  // to what C holds already
+  bool add = false;     // to what C holds already
   int steps = 1;
   int64_t a_step = 0, b_step = 0;
 };
@@ -37,19 +37,19 @@ static void tile(const Product &p, int64_t b_depth, const T *a, const T *b, T *c
     for (int n = 0; n < NV; n++) store(c + m * p.c_row + n * LANES<T>, sum[m][n]);
 }
 
-template <class T, int NV, int M = MR>
-inline void tile_of(int rows, const Product &p, int64_t b_depth, const T *a, const T *b,
-                    T *c) {
+template <class T, int NV, int M = MR> inline void tile_of(int rows, const Product &p,
+                                                           int64_t b_depth, const T *a,
+                                                           const T *b, T *c) {
   if constexpr (M > 1)
     if (rows < M) return tile_of<T, NV, M - 1>(rows, p, b_depth, a, b, c);
   tile<T, M, NV>(p, b_depth, a, b, c);
 }
 
 // Multiply `rows` rows; `columns` are whole vectors. Each element of C is one sum in the
-// order of k, whatever the number of rows: results do not depend on company.
-template <class T>
-static void multiply(int rows, int columns, const Product &p, const T *a, const T *b,
-                     T *c) {
+// order of k, whatever the number of rows: a row's result does not depend on the other
+// rows.
+template <class T> static void multiply(int rows, int columns, const Product &p, const T *a,
+                                        const T *b, T *c) {
   if (rows < 1) return;
   const int n_tiles = (rows + MR - 1) / MR, tile_rows = (rows + n_tiles - 1) / n_tiles;
   for (int j = 0; j < columns; j += 2 * LANES<T>) {
@@ -68,10 +68,10 @@ static void multiply(int rows, int columns, const Product &p, const T *a, const 
 
 // Where column `j` of a packed B of `depth` rows begins; its rows are `panel_width` apart.
 template <class T> inline int64_t panel_offset(int j, int depth) {
-  return (int64_t)j / (2 * LANES<T>) * (2 * LANES<T>) * depth + j % (2 * LANES<T>);
+  return (int64_t)j / (2 * LANES<T>)*(2 * LANES<T>)*depth + j % (2 * LANES<T>);
 }
 template <class T> inline int panel_width(int j, int columns) {
-  return std::min(2 * LANES<T>, columns - j / (2 * LANES<T>) * (2 * LANES<T>));
+  return std::min(2 * LANES<T>, columns - j / (2 * LANES<T>)*(2 * LANES<T>));
 }
 
 // Pack B for `multiply`: panels of two vectors of columns (the last one may be one), row
@@ -84,4 +84,4 @@ static void pack(int depth, int columns, T *panel, Fill fill) {
   }
 }
 
-}  // namespace
+}  // namespace CONCAT(kernels_on_,INSTRUCTION_SET)

@@ -3,8 +3,6 @@
 #pragma once
 #include <cstdint>
 
-constexpr int32_t ABI_VERSION = 3;
-
 extern "C" {
 
 // One layer in one direction. Sequences are sorted by length, the longest first.
@@ -16,12 +14,12 @@ struct Recurrence {
   const int32_t *active;  // (T,) sequences that have not ended, by step; null: all
   const void *x;          // (T, N, n_inputs)
   const void *w_ih, *w_hh, *b_ih, *b_hh;
-  void *h, *c;       // (T + 1, N, padded); the first states are given
-  void *gates;       // (T, N, kept gates * padded)
+  void *h, *c;  // (T + 1, N, padded); the first states are given
+  void *gates;  // (T, N, kept gates * padded)
   // Backward: gradients with respect to ...
-  const void *grad_h;         // states after each step (T, N, padded), or null
-  void *carry, *carry_c;      // last states (N, padded); becomes that of the first
-  void *grad_x;               // inputs (T, N, padded inputs), or null
+  const void *grad_h;     // states after each step (T, N, padded), or null
+  void *carry, *carry_c;  // last states (N, padded); becomes that of the first
+  void *grad_x;           // inputs (T, N, padded inputs), or null
   void *grad_w_ih, *grad_w_hh, *grad_b_ih, *grad_b_hh;  // added to
 };
 
@@ -33,9 +31,9 @@ struct Network {
   int32_t layer_norm, residual;
   int32_t pooling;  // Pooling
   int32_t n_outputs;
-  int32_t loss;      // Loss
-  int32_t n_levels;  // of the quantile loss
-  int32_t may_miss;  // targets may be missing: code -1, or NaN
+  int32_t loss;                    // Loss
+  int32_t n_levels;                // of the quantile loss
+  int32_t targets_may_be_missing;  // targets may be missing: code -1, or NaN
   int32_t train_embedding;
   // Dropout: probabilities, and the sites of the counter-based generator.
   int32_t token_site, input_site, layer_site, weight_site, head_site;
@@ -50,9 +48,9 @@ struct Network {
 // Where sequences and targets lie.
 struct Data {
   const void *values;
-  int32_t values_type;   // ValuesType
-  int32_t n_anchored;    // features that are read relative to the last step
-  const int32_t *anchored;
+  int32_t values_type;    // ValuesType
+  int32_t n_differenced;  // features that are read relative to the last step
+  const int32_t *differenced;
   const double *center, *factor;  // of the sequences, before the network's; or null
   int64_t step_stride;            // elements between two steps of a sequence
   const int64_t *starts;          // element at which each sequence begins
@@ -62,7 +60,7 @@ struct Data {
   const void *sample_weights;     // elements, or null
 };
 
-struct Segment {  // weights that the optimizer treats alike
+struct Segment {                               // weights that the optimizer treats alike
   void *weights, *gradients, *first, *second;  // first: mean or momentum
   int64_t size;
   int64_t row_size;  // 0; else only rows that a batch reads are touched (embedding)
@@ -88,9 +86,9 @@ struct Training {
   const Network *network;
   const Data *data;
   Optimizer *optimizer;
-  const int64_t *order;       // sequences, batch after batch
-  const int64_t *batch_ends;  // in `order`
-  int64_t n_batches, begin;   // begin: batches that are done already
+  const int64_t *order;          // sequences, batch after batch
+  const int64_t *batch_ends;     // in `order`
+  int64_t n_batches, begin;      // begin: batches that are done already
   const double *learning_rates;  // by batch
   uint64_t seed, update;         // of dropout; `update` is that of the first batch
   double n_usual;                // targets per update, 0: each batch by itself

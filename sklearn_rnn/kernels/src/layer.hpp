@@ -8,7 +8,7 @@
 //
 // Forwards, h[t] comes before step t and h[t + 1] after it; a reverse direction reads the
 // same buffers from the right: h[t + 1] comes before step t and h[t] after it. What a step
-// keeps in gates[t] is replaced by the gradients of its sums on the way back.
+// keeps in gates[t] is replaced by the gradients of its sums in the backward pass.
 //
 // Rows are sorted by length, the longest first, so that those which have not ended at step
 // t are the first active[t] ones. A block of rows goes through all steps before the next
@@ -32,7 +32,8 @@ constexpr int BLOCK_ROWS = 32, MORE_BLOCK_ROWS = 128;
 // groups of `group` columns of the weights, each padded to `padded_group` in memory.
 template <class T> struct Weights {
   int cell, n_units, padded, group, padded_group, n_inputs;
-  T *inputs, *states, *bias, *states_back, *inputs_back;  // a head has no states
+  T *inputs, *states, *bias, *states_transposed,
+      *inputs_transposed;  // a head has no states
 
   int gates() const { return gates_of(cell); }
   int width() const { return gates() * padded; }
@@ -87,9 +88,11 @@ template <class T> struct Weights {
         }
       };
     };
-    if (states_back) pack(width(), padded, states_back, transpose(w_hh, false, n_units));
-    if (inputs_back)
-      pack(width(), round_up<T>(n_inputs), inputs_back, transpose(w_ih, true, n_columns));
+    if (states_transposed)
+      pack(width(), padded, states_transposed, transpose(w_hh, false, n_units));
+    if (inputs_transposed)
+      pack(width(), round_up<T>(n_inputs), inputs_transposed,
+           transpose(w_ih, true, n_columns));
     std::fill_n(bias, row(), T(0));
     for (int j = 0; j < width(); j += LANES<T>)
       for (int l = 0; l < rows_from(j); l++) {
@@ -139,7 +142,7 @@ template <class T> struct Tape {
   T *h, *c;
   int64_t h_step;
   T *gates;
-  int64_t gates_step;  // 0: nothing is kept for a way back
+  int64_t gates_step;  // 0: one step's memory for all (inference)
 
   int rows_at(int t, int n_rows) const { return active ? active[t] : n_rows; }
   int step(int s) const { return reverse ? n_steps - 1 - s : s; }
@@ -154,9 +157,9 @@ void forward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows) {
   Product of_inputs{w.n_inputs, tape.x_row, 1, row}, of_states{w.n_units, padded, 1, row};
   of_inputs.add = of_states.add = true;
   // With few rows, inputs of several steps share a product: weights are read less often.
-  const bool joins = !tape.active && n_rows < MR && tape.x_step == n_rows * tape.x_row &&
-                     tape.gates_step == n_rows * row;
-  const int ahead = joins ? w.rows_per_product() / n_rows : 1;
+  const bool combines = !tape.active && n_rows < MR && tape.x_step == n_rows * tape.x_row &&
+                        tape.gates_step == n_rows * row;
+  const int ahead = combines ? w.rows_per_product() / n_rows : 1;
   for (int s = 0; s < tape.n_steps; s++) {
     const int t = tape.step(s), n_here = tape.rows_at(t, n_rows);
     T *gates = tape.gates + t * tape.gates_step;
@@ -204,7 +207,7 @@ void backward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows,
   to_inputs.add = grad_x.add;
   for (int s = 0; s < tape.n_steps;) {
     const int t = tape.step(tape.n_steps - 1 - s), n_here = tape.rows_at(t, n_rows);
-    // Steps whose gradients by the weights share a product.
+    // Steps that share a product for the gradient with respect to the weights.
     int n = 1;
     while (n * n_here < w.rows_per_product() && s + n < tape.n_steps &&
            tape.rows_at(tape.step(tape.n_steps - 1 - s - n), n_rows) == n_here)
@@ -226,18 +229,19 @@ void backward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows,
                                       carry_c + at);
           if (CELL == GRU) store(carry + at, dh);
         }
-      multiply(n_here, padded, to_states, gates + w.state_column(), w.states_back, carry);
+      multiply(n_here, padded, to_states, gates + w.state_column(), w.states_transposed,
+               carry);
       if (grad_x.values)
-        multiply(n_here, round_up<T>(w.n_inputs), to_inputs, gates, w.inputs_back,
+        multiply(n_here, round_up<T>(w.n_inputs), to_inputs, gates, w.inputs_transposed,
                  grad_x.values + step * grad_x.step);
     }
     const int first = tape.reverse ? t : t - n + 1;
     const T *gates = tape.gates + first * tape.gates_step;
-    Product by_inputs{n_here, 1, tape.x_row, width, row, true, n, tape.x_step,
-                      tape.gates_step};
-    Product by_states{n_here, 1, padded, width, row, true, n, tape.h_step,
-                      tape.gates_step};
-    multiply(w.n_inputs, width, by_inputs, tape.x + first * tape.x_step, gates, sums.inputs);
+    Product by_inputs{n_here, 1, tape.x_row,  width,          row,
+                      true,   n, tape.x_step, tape.gates_step};
+    Product by_states{n_here, 1, padded, width, row, true, n, tape.h_step, tape.gates_step};
+    multiply(w.n_inputs, width, by_inputs, tape.x + first * tape.x_step, gates,
+             sums.inputs);
     multiply(w.n_units, width, by_states, tape.h + tape.before(first),
              gates + w.state_column(), sums.states);
     for (int i = 0; i < n; i++)
@@ -249,8 +253,7 @@ void backward_block(const Weights<T> &w, const Tape<T> &tape, int n_rows,
   }
 }
 
-template <class T>
-void run_forward(const Weights<T> &w, const Tape<T> &tape, int n_rows) {
+template <class T> void run_forward(const Weights<T> &w, const Tape<T> &tape, int n_rows) {
   switch (w.cell) {
     case RNN: return forward_block<T, RNN>(w, tape, n_rows);
     case RNN_RELU: return forward_block<T, RNN_RELU>(w, tape, n_rows);
@@ -259,10 +262,10 @@ void run_forward(const Weights<T> &w, const Tape<T> &tape, int n_rows) {
   }
 }
 
-template <class T>
-void run_backward(const Weights<T> &w, const Tape<T> &tape, int n_rows,
-                  const StateGradient<T> &grad, T *carry, T *carry_c,
-                  const InputGradient<T> &grad_x, const WeightSums<T> &sums) {
+template <class T> void run_backward(const Weights<T> &w, const Tape<T> &tape, int n_rows,
+                                     const StateGradient<T> &grad, T *carry, T *carry_c,
+                                     const InputGradient<T> &grad_x,
+                                     const WeightSums<T> &sums) {
   auto run = [&](auto backward) {
     backward(w, tape, n_rows, grad, carry, carry_c, grad_x, sums);
   };
@@ -274,4 +277,4 @@ void run_backward(const Weights<T> &w, const Tape<T> &tape, int n_rows,
   }
 }
 
-}  // namespace
+}  // namespace CONCAT(kernels_on_,INSTRUCTION_SET)

@@ -96,7 +96,7 @@ EXPORT const char *instruction_sets() { return usable.names; }
 
 EXPORT int vector_bytes() { return active->vector_bytes; }
 
-EXPORT int abi_version() { return ABI_VERSION; }
+EXPORT const char *interface_hash() { return TEXT(INTERFACE_HASH); }
 
 // The build looks for this text in the file, without loading it.
 EXPORT const char *source_hash() {
@@ -114,15 +114,17 @@ EXPORT const char *compiler() {
 #endif
 }
 
-// The kernels return 0, or 1 if there was no memory left.
-#define EXPORT_KERNEL(name, Struct)         \
-  EXPORT int name(Struct *arguments) {      \
-    try {                                   \
-      active->name(arguments);              \
-    } catch (const std::bad_alloc &) {      \
-      return 1;                             \
-    }                                       \
-    return 0;                               \
+// The kernels return 0; 1 if there was no memory left; 2 for any other failure.
+#define EXPORT_KERNEL(name, Struct)    \
+  EXPORT int name(Struct *arguments) { \
+    try {                              \
+      active->name(arguments);         \
+    } catch (const std::bad_alloc &) { \
+      return 1;                        \
+    } catch (...) {                    \
+      return 2;                        \
+    }                                  \
+    return 0;                          \
   }
 
 EXPORT_KERNEL(recurrence_forward, const Recurrence)

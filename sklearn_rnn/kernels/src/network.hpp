@@ -20,28 +20,35 @@ struct Dropout {
 // A network's shape, and its weights packed for one batch.
 template <class T> struct Packed {
   const Network &net;
-  const int L, D, H, padded, P;        // P: units of all directions, padded
-  const int E, n_inputs;               // features per step, before and after joining
+  const int L, D, H, padded, P;  // P: units of all directions, padded
+  const int E, n_inputs;         // features per step, before and after joining
   const bool embeds, per_step;
   Weights<T> head;
-  std::vector<Weights<T>> layers;      // by layer and direction
-  std::vector<const T *> norms;        // weight and bias by layer
+  std::vector<Weights<T>> layers;  // by layer and direction
+  std::vector<const T *> norms;    // weight and bias by layer
   Arena arena;
-  T *dropped = nullptr;                // recurrent weights of one layer, after weight drop
+  T *dropped = nullptr;  // recurrent weights of one layer, after weight drop
 
   explicit Packed(const Network &net)
-      : net(net), L(net.n_layers), D(net.n_directions), H(net.n_units),
-        padded(round_up<T>(H)), P(D * padded),
+      : net(net),
+        L(net.n_layers),
+        D(net.n_directions),
+        H(net.n_units),
+        padded(round_up<T>(H)),
+        P(D * padded),
         E(net.n_tokens < 0 ? net.n_features : net.embedding_dim),
-        n_inputs(E * net.subsampling), embeds(net.n_tokens >= 0),
+        n_inputs(E * net.subsampling),
+        embeds(net.n_tokens >= 0),
         per_step(net.pooling == PER_STEP) {
     for (int l = 0; l < L; l++) {
       const int group = l ? H : n_inputs, padded_group = l ? padded : n_inputs;
-      layers.insert(layers.end(), D, {net.cell, H, padded, group, padded_group,
-                                      l ? P : n_inputs, 0, 0, 0, 0, 0});
+      layers.insert(
+          layers.end(), D,
+          {net.cell, H, padded, group, padded_group, l ? P : n_inputs, 0, 0, 0, 0, 0});
       const int at = 4 * L * D + 2 * l;
       if (net.layer_norm)
-        norms.insert(norms.end(), {(const T *)net.weights[at], (const T *)net.weights[at + 1]});
+        norms.insert(norms.end(),
+                     {(const T *)net.weights[at], (const T *)net.weights[at + 1]});
     }
     head = {RNN, net.n_outputs, round_up<T>(net.n_outputs), H, padded, P, 0, 0, 0, 0, 0};
   }
@@ -71,11 +78,12 @@ template <class T> struct Packed {
         w.inputs = arena.take<T>((int64_t)w.n_inputs * w.width());
         w.states = is_layer ? arena.take<T>((int64_t)H * w.width()) : nullptr;
         w.bias = arena.take<T>(w.row());
-        w.states_back =
+        w.states_transposed =
             back && is_layer ? arena.take<T>((int64_t)w.width() * padded) : nullptr;
-        w.inputs_back = back && (!is_layer || needs_input_gradient(i / D))
-                            ? arena.take<T>((int64_t)w.width() * round_up<T>(w.n_inputs))
-                            : nullptr;
+        w.inputs_transposed =
+            back && (!is_layer || needs_input_gradient(i / D))
+                ? arena.take<T>((int64_t)w.width() * round_up<T>(w.n_inputs))
+                : nullptr;
       }
       dropped = arena.take<T>(drops ? recurrent_size() : 0);
     });
@@ -164,25 +172,25 @@ template <class T> struct Block {
   std::vector<int> lengths, active;
   std::vector<Tape<T>> tapes;
   struct Layer {  // what lies between layers, (T, N, P)
-    T *joined, *changed, *mask, *mean, *deviation;
-    const T *out;   // after directions and residual connections: joined, or states
+    T *combined, *transformed, *mask, *mean, *deviation;
+    const T *out;   // after directions and residual connections: combined, or states
     const T *read;  // after norm and dropout: what the next one reads
   };
   std::vector<Layer> layers;
   T *x, *input_mask, *pooled, *head_mask, *grad_pooled, *outputs, *grad, *grad_below;
   T *carry, *carry_c;
-  T *largest;      // for MAX the largest state, and
-  int *n_largest;  // how many steps share it
-  int32_t *tokens; // (T * subsampling, N)
-  T *grad_inputs;  // (T, N, inputs padded)
+  T *largest;       // for MAX the largest state, and
+  int *n_largest;   // how many steps share it
+  int32_t *tokens;  // (T * subsampling, N)
+  T *grad_inputs;   // (T, N, inputs padded)
 
   int64_t step() const { return (int64_t)n_rows * p.P; }
   int rows_at(int t) const { return active.empty() ? n_rows : active[t]; }
-  bool changes(int l) const {
+  bool transforms(int l) const {
     return p.net.layer_norm || (drops() && (l + 1 < p.L || p.per_step));
   }
   bool drops() const { return dropout.training && p.net.dropout > 0; }
-  bool joins(int l) const { return p.D > 1 || (p.net.residual && l > 0); }
+  bool combines(int l) const { return p.D > 1 || (p.net.residual && l > 0); }
   // The gradient of the last states is handed to the layer as such.
   bool is_direct() const {
     return p.net.pooling == LAST && !p.net.layer_norm && !(p.net.residual && p.L > 1);
@@ -190,11 +198,18 @@ template <class T> struct Block {
 
   Block(Packed<T> &p, const Data &data, const Dropout &dropout, const int64_t *order,
         const int64_t *position, int n_rows, Arena &arena, Arena &inputs_arena)
-      : p(p), data(data), dropout(dropout), order(order), position(position),
-        n_rows(n_rows), tapes(p.L * p.D), layers(p.L) {
+      : p(p),
+        data(data),
+        dropout(dropout),
+        order(order),
+        position(position),
+        n_rows(n_rows),
+        tapes(p.L * p.D),
+        layers(p.L) {
     const Network &net = p.net;
     for (int r = 0; r < n_rows; r++)
-      lengths.push_back((int)((data.lengths[order[r]] + net.subsampling - 1) / net.subsampling));
+      lengths.push_back(
+          (int)((data.lengths[order[r]] + net.subsampling - 1) / net.subsampling));
     n_steps = lengths[0];
     if (lengths.back() < n_steps) {
       active.resize(n_steps);
@@ -203,7 +218,8 @@ template <class T> struct Block {
         active[t] = n;
       }
     }
-    const bool trains = dropout.training, embeds_and_trains = p.needs_input_gradient(0) && trains;
+    const bool trains = dropout.training,
+               embeds_and_trains = p.needs_input_gradient(0) && trains;
     // Few rows read inputs of several steps at once, and need the gates of all of them.
     const bool keeps = trains || n_rows < MR;
     const int64_t n_states = (int64_t)n_rows * p.padded, all = n_steps * step();
@@ -213,15 +229,27 @@ template <class T> struct Block {
       for (int i = 0; i < p.L * p.D; i++) {
         T *h = arena.take<T>((n_steps + 1) * n_states);
         T *c = net.cell == LSTM ? arena.take<T>((n_steps + 1) * n_states) : h;
-        tapes[i] = {n_steps, i % p.D == 1, active.empty() ? nullptr : active.data(),
-                    nullptr, 0, 0, h, c, n_states,
-                    arena.take<T>(keeps ? n_steps * kept : kept), keeps ? kept : 0};
+        tapes[i] = {n_steps,
+                    i % p.D == 1,
+                    active.empty() ? nullptr : active.data(),
+                    nullptr,
+                    0,
+                    0,
+                    h,
+                    c,
+                    n_states,
+                    arena.take<T>(keeps ? n_steps * kept : kept),
+                    keeps ? kept : 0};
       }
       for (int l = 0; l < p.L; l++) {
         const int64_t n_norm = net.layer_norm ? (int64_t)n_steps * n_rows : 0;
-        layers[l] = {arena.take<T>(joins(l) ? all : 0), arena.take<T>(changes(l) ? all : 0),
-                     arena.take<T>(drops() ? step() : 0), arena.take<T>(n_norm),
-                     arena.take<T>(n_norm), nullptr, nullptr};
+        layers[l] = {arena.take<T>(combines(l) ? all : 0),
+                     arena.take<T>(transforms(l) ? all : 0),
+                     arena.take<T>(drops() ? step() : 0),
+                     arena.take<T>(n_norm),
+                     arena.take<T>(n_norm),
+                     nullptr,
+                     nullptr};
       }
       pooled = arena.take<T>(step());
       grad_pooled = arena.take<T>(step());
@@ -244,7 +272,7 @@ template <class T> struct Block {
     });
   }
 
-  // Masks of locked dropout: 0, or what makes up for the hidden ones.
+  // Masks of locked dropout: 0 or 1 / (1 - p).
   void draw_mask(T *mask, int site) const {
     const int n_dense = p.D * p.H;
     const Mask drawn(dropout.seed, dropout.update, site, p.net.dropout);
@@ -273,12 +301,13 @@ template <class T> struct Block {
 
   // Read a token as the embedding does: unknown ones are the last row.
   int32_t read_token(int64_t at, const Mask &mask) const {
-    const double id =
-        data.center ? read_step(at, 0, data.center[0], data.factor[0]) : read_value(data, at);
+    const double id = data.center ? read_step(at, 0, data.center[0], data.factor[0])
+                                  : read_value(data, at);
     const int unknown = p.net.n_tokens;
     if (!(id >= 0 && id < unknown) || (int)id == p.net.unknown_token) return unknown;
-    return dropout.training && p.net.token_dropout > 0 && mask.drops((uint64_t)id) ? unknown
-                                                                                   : (int)id;
+    return dropout.training && p.net.token_dropout > 0 && mask.drops((uint64_t)id)
+               ? unknown
+               : (int)id;
   }
 
   void gather() {
@@ -304,7 +333,7 @@ template <class T> struct Block {
               const double center = data.center ? data.center[f] : 0;
               const double factor = data.center ? data.factor[f] : 1;
               double value = read_step(at, f, center, factor);
-              if (data.n_anchored && data.anchored[f])
+              if (data.n_differenced && data.differenced[f])
                 value -= read_step(start + end * data.step_stride, f, center, factor);
               to[f] = T((value - net.center[f]) * net.factor[f]);
             }
@@ -323,17 +352,19 @@ template <class T> struct Block {
         tape.x_row = l ? p.P : p.n_inputs;
         tape.x_step = n_rows * tape.x_row;
         // A row begins at its own first step, which reversed is its last one.
-        const int64_t first = tape.reverse && !active.empty() ? 0 : tape.before(tape.step(0));
+        const int64_t first =
+            tape.reverse && !active.empty() ? 0 : tape.before(tape.step(0));
         const int64_t n = tape.reverse && !active.empty() ? n_steps + 1 : 1;
         std::fill_n(tape.h + first, n * tape.h_step, T(0));
         if (net().cell == LSTM) std::fill_n(tape.c + first, n * tape.h_step, T(0));
         run_forward(p.layers[l * p.D + d], tape, n_rows);
       }
       layer.out = tapes[l * p.D].h + tapes[l * p.D].h_step;
-      if (joins(l)) join(l);
+      if (combines(l)) join(l);
       layer.read = layer.out;
-      if (drops()) draw_mask(layer.mask, l + 1 < p.L ? net().layer_site + l : net().head_site);
-      if (changes(l)) change(l);
+      if (drops())
+        draw_mask(layer.mask, l + 1 < p.L ? net().layer_site + l : net().head_site);
+      if (transforms(l)) transform(l);
     }
   }
   const Network &net() const { return p.net; }
@@ -346,24 +377,25 @@ template <class T> struct Block {
   void join(int l) {
     Layer &layer = layers[l];
     for_each_row([&](int t, int r, int64_t at) {
-      T *to = layer.joined + at;
+      T *to = layer.combined + at;
       for (int d = 0; d < p.D; d++) {
         const Tape<T> &tape = tapes[l * p.D + d];
-        std::copy_n(tape.h + tape.after(t) + (int64_t)r * p.padded, p.padded, to + d * p.padded);
+        std::copy_n(tape.h + tape.after(t) + (int64_t)r * p.padded, p.padded,
+                    to + d * p.padded);
       }
       if (p.net.residual && l > 0)
         for (int k = 0; k < p.P; k++) to[k] += layers[l - 1].out[at + k];
     });
-    layer.out = layer.joined;
+    layer.out = layer.combined;
   }
 
   // Layer normalisation and locked dropout.
-  void change(int l) {
+  void transform(int l) {
     Layer &layer = layers[l];
-    const bool hides = drops() && (l + 1 < p.L || p.per_step);
+    const bool drops_here = drops() && (l + 1 < p.L || p.per_step);
     for_each_row([&](int t, int r, int64_t at) {
       const T *from = layer.out + at;
-      T *to = layer.changed + at;
+      T *to = layer.transformed + at;
       std::copy_n(from, p.P, to);
       if (p.net.layer_norm) {
         double mean = 0, square = 0;
@@ -377,10 +409,10 @@ template <class T> struct Block {
                   p.norms[2 * l + 1][unit];
         });
       }
-      if (hides)
+      if (drops_here)
         for (int k = 0; k < p.P; k++) to[k] *= layer.mask[(int64_t)r * p.P + k];
     });
-    layer.read = layer.changed;
+    layer.read = layer.transformed;
   }
   template <class Do> void for_each_unit(Do work) const {
     for (int d = 0; d < p.D; d++)
@@ -388,29 +420,29 @@ template <class T> struct Block {
   }
 
   // The gradient with respect to `read` becomes the one with respect to `out`, in place.
-  void change_back(int l, T *gradient, GradientSums<T> &sums) const {
+  void transform_backward(int l, T *gradient, GradientSums<T> &sums) const {
     const Layer &layer = layers[l];
-    const bool hides = drops() && (l + 1 < p.L || p.per_step);
+    const bool drops_here = drops() && (l + 1 < p.L || p.per_step);
     const double n = p.D * p.H;
     for_each_row([&](int t, int r, int64_t at) {
       T *g = gradient + at;
-      if (hides)
+      if (drops_here)
         for (int k = 0; k < p.P; k++) g[k] *= layer.mask[(int64_t)r * p.P + k];
       if (!p.net.layer_norm) return;
       const T mean = layer.mean[(int64_t)t * n_rows + r];
       const T deviation = layer.deviation[(int64_t)t * n_rows + r];
-      double total = 0, along = 0;
+      double total = 0, mean_of_products = 0;
       for_each_unit([&](int k, int unit) {
         const T normal = (layer.out[at + k] - mean) / deviation;
         sums.norms[2 * l][k] += g[k] * normal;
         sums.norms[2 * l + 1][k] += g[k];
         g[k] *= p.norms[2 * l][unit];
         total += g[k] / n;
-        along += g[k] * normal / n;
+        mean_of_products += g[k] * normal / n;
       });
       for_each_unit([&](int k, int) {
         const T normal = (layer.out[at + k] - mean) / deviation;
-        g[k] = T((g[k] - total - normal * along) / deviation);
+        g[k] = T((g[k] - total - normal * mean_of_products) / deviation);
       });
     });
   }
@@ -422,7 +454,8 @@ template <class T> struct Block {
       for (int r = 0; r < n_rows; r++)
         for (int d = 0; d < p.D; d++) {
           const int64_t at = (int64_t)r * p.P + d * p.padded;
-          std::copy_n(states + (d ? 0 : lengths[r] - 1) * step() + at, p.padded, pooled + at);
+          std::copy_n(states + (d ? 0 : lengths[r] - 1) * step() + at, p.padded,
+                      pooled + at);
         }
     } else {
       for_each_row([&](int, int r, int64_t at) {
@@ -446,7 +479,7 @@ template <class T> struct Block {
   }
 
   // Spread the gradient of the pooled states over the steps.
-  void pool_back() {
+  void pool_backward() {
     if (drops())
       for (int64_t k = 0; k < step(); k++) grad_pooled[k] *= head_mask[k];
     if (is_direct()) return;
@@ -468,28 +501,32 @@ template <class T> struct Block {
   double run_head(const T *states, int n, int t, double scale, T *grad_states,
                   GradientSums<T> *sums, T *out, const int64_t *output_starts) {
     const Network &net = p.net;
-    const int O = net.n_outputs, wide = p.head.padded;
-    for (int r = 0; r < n; r++) std::copy_n(p.head.bias, wide, outputs + (int64_t)r * wide);
-    Product forward{p.P, p.P, 1, wide};
+    const int O = net.n_outputs, padded_outputs = p.head.padded;
+    for (int r = 0; r < n; r++)
+      std::copy_n(p.head.bias, padded_outputs, outputs + (int64_t)r * padded_outputs);
+    Product forward{p.P, p.P, 1, padded_outputs};
     forward.add = true;
-    multiply(n, wide, forward, states, p.head.inputs, outputs);
+    multiply(n, padded_outputs, forward, states, p.head.inputs, outputs);
     if (out)
       for (int r = 0; r < n; r++)
-        std::copy_n(outputs + (int64_t)r * wide, O,
-                    out + ((output_starts ? output_starts[position[r]] : position[r]) + t) * O);
+        std::copy_n(
+            outputs + (int64_t)r * padded_outputs, O,
+            out + ((output_starts ? output_starts[position[r]] : position[r]) + t) * O);
     if (!sums) return 0;
     double loss = 0;
     for (int r = 0; r < n; r++) {
       const double weight =
           data.sample_weights ? (double)((const T *)data.sample_weights)[order[r]] : 1.0;
-      loss += row_loss<T>(net, outputs + (int64_t)r * wide, wide, data.targets,
-                          data.target_starts[order[r]] + t, weight, scale);
+      loss += row_loss<T>(net, outputs + (int64_t)r * padded_outputs, padded_outputs,
+                          data.targets, data.target_starts[order[r]] + t, weight, scale);
     }
-    multiply(n, p.P, Product{wide, wide, 1, p.P}, outputs, p.head.inputs_back, grad_states);
-    multiply(p.P, wide, Product{n, 1, p.P, wide, wide, true}, states, outputs,
-             sums->head.inputs);
+    multiply(n, p.P, Product{padded_outputs, padded_outputs, 1, p.P}, outputs,
+             p.head.inputs_transposed, grad_states);
+    multiply(p.P, padded_outputs, Product{n, 1, p.P, padded_outputs, padded_outputs, true},
+             states, outputs, sums->head.inputs);
     for (int r = 0; r < n; r++)
-      for (int k = 0; k < wide; k++) sums->head.bias[k] += outputs[(int64_t)r * wide + k];
+      for (int k = 0; k < padded_outputs; k++)
+        sums->head.bias[k] += outputs[(int64_t)r * padded_outputs + k];
     return loss;
   }
 
@@ -505,14 +542,14 @@ template <class T> struct Block {
     } else {
       pool();
       loss = run_head(pooled, n_rows, 0, scale, grad_pooled, sums, out, output_starts);
-      if (sums) pool_back();
+      if (sums) pool_backward();
     }
-    if (sums) run_layers_back(*sums);
+    if (sums) run_layers_backward(*sums);
     return loss;
   }
 
-  void run_layers_back(GradientSums<T> &sums) {
-    if (!is_direct() && changes(p.L - 1)) change_back(p.L - 1, grad, sums);
+  void run_layers_backward(GradientSums<T> &sums) {
+    if (!is_direct() && transforms(p.L - 1)) transform_backward(p.L - 1, grad, sums);
     for (int l = p.L - 1; l >= 0; l--) {
       const bool direct = l == p.L - 1 && is_direct();
       const bool below = p.needs_input_gradient(l);
@@ -527,11 +564,11 @@ template <class T> struct Block {
         const StateGradient<T> given{direct ? nullptr : grad + d * p.padded, step(), p.P};
         const InputGradient<T> to{below ? (l ? grad_below : grad_inputs) : nullptr,
                                   n_rows * below_row, below_row, d > 0};
-        run_backward(p.layers[l * p.D + d], tapes[l * p.D + d], n_rows, given, carry, carry_c,
-                     to, sums.layers[l * p.D + d]);
+        run_backward(p.layers[l * p.D + d], tapes[l * p.D + d], n_rows, given, carry,
+                     carry_c, to, sums.layers[l * p.D + d]);
       }
       if (l == 0) break;
-      if (changes(l - 1)) change_back(l - 1, grad_below, sums);
+      if (transforms(l - 1)) transform_backward(l - 1, grad_below, sums);
       if (p.net.residual)  // the layer's inputs were added to its states
         for_each_row([&](int, int, int64_t at) {
           for (int k = 0; k < p.P; k++) grad_below[at + k] += grad[at + k];
@@ -557,4 +594,4 @@ template <class T> struct Block {
   }
 };
 
-}  // namespace
+}  // namespace CONCAT(kernels_on_,INSTRUCTION_SET)

@@ -13,14 +13,14 @@ typedef std::vector<int64_t> Rows;
 
 // Call run(offset, size) for each run of elements of a segment that has a gradient.
 template <class Run>
-inline void for_each_run(const Segment &segment, const Rows &rows, Run run) {
+inline void for_each_range(const Segment &segment, const Rows &rows, Run run) {
   if (segment.row_size == 0) return run(0, segment.size);
   for (int64_t row : rows) run(row * segment.row_size, segment.row_size);
 }
 
 template <class T> void clear_gradients(const Optimizer &o, const Rows &rows) {
   for (int i = 0; i < o.n_segments; i++)
-    for_each_run(o.segments[i], rows, [&](int64_t at, int64_t n) {
+    for_each_range(o.segments[i], rows, [&](int64_t at, int64_t n) {
       std::memset((T *)o.segments[i].gradients + at, 0, n * sizeof(T));
     });
 }
@@ -28,7 +28,7 @@ template <class T> void clear_gradients(const Optimizer &o, const Rows &rows) {
 template <class T> double squared_norm(const Optimizer &o, const Rows &rows) {
   double total = 0;
   for (int i = 0; i < o.n_segments; i++)
-    for_each_run(o.segments[i], rows, [&](int64_t at, int64_t n) {
+    for_each_range(o.segments[i], rows, [&](int64_t at, int64_t n) {
       const T *g = (const T *)o.segments[i].gradients + at;
       double sums[8] = {};  // several, so that additions need not wait for one another
       int64_t k = 0;
@@ -43,11 +43,11 @@ template <class T> double squared_norm(const Optimizer &o, const Rows &rows) {
 // Bound the gradient by value, then by norm. Returns the norm before.
 template <class T>
 double clip_gradients(const Optimizer &o, const Rows &rows, uint8_t *clipped) {
-  auto for_each = [&](auto change) {
+  auto for_each = [&](auto transform) {
     for (int i = 0; i < o.n_segments; i++)
-      for_each_run(o.segments[i], rows, [&](int64_t at, int64_t n) {
+      for_each_range(o.segments[i], rows, [&](int64_t at, int64_t n) {
         T *g = (T *)o.segments[i].gradients + at;
-        for (int64_t k = 0; k < n; k++) g[k] = change(g[k]);
+        for (int64_t k = 0; k < n; k++) g[k] = transform(g[k]);
       });
   };
   const double before = std::sqrt(squared_norm<T>(o, rows));
@@ -55,13 +55,13 @@ double clip_gradients(const Optimizer &o, const Rows &rows, uint8_t *clipped) {
   *clipped = 0;
   if (norm > o.max_value) {  // no element is larger than the norm
     const T bound = (T)o.max_value;
-    bool changes = false;
+    bool is_bounded = false;
     for_each([&](T g) {
       const bool is_large = std::abs(g) > bound;
-      changes |= is_large;
+      is_bounded |= is_large;
       return is_large ? std::copysign(bound, g) : g;
     });
-    *clipped = changes;
+    *clipped = is_bounded;
     norm = std::sqrt(squared_norm<T>(o, rows));
   }
   if (norm > o.max_norm) {
@@ -74,46 +74,49 @@ double clip_gradients(const Optimizer &o, const Rows &rows, uint8_t *clipped) {
 
 // Rows of an embedding miss what momentum brings in updates that do not read them: their
 // gradient has all of its effect at once, as if each update had had the same one.
-template <class T>
-static void adam(const Optimizer &o, const Segment &segment, double rate, int64_t at, int64_t n) {
+template <class T> static void adam(const Optimizer &o, const Segment &segment, double rate,
+                                    int64_t at, int64_t n) {
   T *w = (T *)segment.weights + at, *mean = (T *)segment.first + at;
   T *square = (T *)segment.second + at;
   const T *gradient = (const T *)segment.gradients + at;
   const double steps = (double)o.n_updates, decay = segment.weight_decay;
-  const T fresh = T(1 - o.beta_1), kept = T(o.beta_2), fresh_square = T(1 - o.beta_2);
-  const T size = T(rate / (1 - std::pow(o.beta_1, steps)));
+  const T one_minus_beta_1 = T(1 - o.beta_1), beta_2 = T(o.beta_2),
+          one_minus_beta_2 = T(1 - o.beta_2);
+  const T step_size = T(rate / (1 - std::pow(o.beta_1, steps)));
   const T correction = T(1 / std::sqrt(1 - std::pow(o.beta_2, steps)));
-  const T epsilon = T(o.epsilon), penalty = T(o.decoupled ? 0 : decay);
-  const T steady = T(1 - std::pow(o.beta_1, steps));
-  const T shrink = T(o.decoupled ? rate * decay : 0);
+  const T epsilon = T(o.epsilon), l2_penalty = T(o.decoupled ? 0 : decay);
+  const T bias_correction_1 = T(1 - std::pow(o.beta_1, steps));
+  const T decay_factor = T(o.decoupled ? rate * decay : 0);
   for (int64_t k = 0; k < n; k++) {
-    const T g = gradient[k] + penalty * w[k];
-    mean[k] = segment.row_size ? steady * g : mean[k] + fresh * (g - mean[k]);
-    square[k] = kept * square[k] + fresh_square * g * g;
-    const T spread = correction * std::sqrt(square[k]) + epsilon;
-    w[k] -= shrink * w[k] + size * mean[k] / spread;
+    const T g = gradient[k] + l2_penalty * w[k];
+    mean[k] = segment.row_size ? bias_correction_1 * g
+                               : mean[k] + one_minus_beta_1 * (g - mean[k]);
+    square[k] = beta_2 * square[k] + one_minus_beta_2 * g * g;
+    const T denominator = correction * std::sqrt(square[k]) + epsilon;
+    w[k] -= decay_factor * w[k] + step_size * mean[k] / denominator;
   }
 }
 
-template <class T>
-static void sgd(const Optimizer &o, const Segment &segment, double rate, int64_t at, int64_t n) {
+template <class T> static void sgd(const Optimizer &o, const Segment &segment, double rate,
+                                   int64_t at, int64_t n) {
   T *w = (T *)segment.weights + at, *velocity = (T *)segment.first + at;
   const T *gradient = (const T *)segment.gradients + at;
-  const T momentum = (T)o.momentum, penalty = (T)segment.weight_decay, size = (T)rate;
+  const T momentum = (T)o.momentum, l2_penalty = (T)segment.weight_decay,
+          step_size = (T)rate;
   for (int64_t k = 0; k < n; k++) {
-    T g = gradient[k] + penalty * w[k];
+    T g = gradient[k] + l2_penalty * w[k];
     if (momentum != 0) {
       velocity[k] = segment.row_size ? g / (1 - momentum) : momentum * velocity[k] + g;
       g = o.nesterov ? g + momentum * velocity[k] : velocity[k];
     }
-    w[k] -= size * g;
+    w[k] -= step_size * g;
   }
 }
 
 template <class T> void update_weights(Optimizer &o, double rate, const Rows &rows) {
   o.n_updates++;
   for (int i = 0; i < o.n_segments; i++)
-    for_each_run(o.segments[i], rows, [&](int64_t at, int64_t n) {
+    for_each_range(o.segments[i], rows, [&](int64_t at, int64_t n) {
       if (o.kind == ADAM)
         adam<T>(o, o.segments[i], rate, at, n);
       else
@@ -121,4 +124,4 @@ template <class T> void update_weights(Optimizer &o, double rate, const Rows &ro
     });
 }
 
-}  // namespace
+}  // namespace CONCAT(kernels_on_,INSTRUCTION_SET)

@@ -11,6 +11,7 @@ inline uint64_t mix(uint64_t z) {  // the finalizer of SplitMix64
   return z ^ (z >> 31);
 }
 
+// p is rounded to a multiple of 2^-24.
 struct Mask {
   static constexpr uint64_t GOLDEN = 0x9E3779B97F4A7C15u;
   uint64_t stream, threshold;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <new>
@@ -38,37 +39,38 @@ class FlushDenormals {
 };
 
 // Threads that share the jobs of a call. They are started when first needed, and none
-// outlives the call: a fork in between finds no thread missing.
+// outlives the call, so forking between calls is safe.
 class Workers {
   typedef std::function<void(int job, int worker)> Job;
   std::vector<std::thread> threads;
   std::mutex mutex;
-  std::condition_variable begins, ends;
-  const Job *todo = nullptr;
+  std::condition_variable work_ready, work_done;
+  const Job *current_job = nullptr;
   std::atomic<int> next{0};
-  std::atomic<bool> failed{false};
+  std::exception_ptr failure;
   int n_jobs = 0, running = 0;
   int64_t round = 0;
-  bool closes = false;
+  bool stopping = false;
 
-  void take_jobs(int worker) {
+  void run_jobs(int worker) {
     try {
-      for (int job; (job = next++) < n_jobs;) (*todo)(job, worker);
-    } catch (const std::bad_alloc &) {
-      failed = true;
+      for (int job; (job = next++) < n_jobs;) (*current_job)(job, worker);
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(mutex);
+      failure = std::current_exception();
     }
   }
   void work(int worker, int64_t seen) {
     FlushDenormals flush;
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
-      begins.wait(lock, [&] { return closes || round != seen; });
-      if (closes) return;
+      work_ready.wait(lock, [&] { return stopping || round != seen; });
+      if (stopping) return;
       seen = round;
       lock.unlock();
-      take_jobs(worker);
+      run_jobs(worker);
       lock.lock();
-      if (--running == 0) ends.notify_one();
+      if (--running == 0) work_done.notify_one();
     }
   }
 
@@ -78,9 +80,9 @@ class Workers {
   ~Workers() {
     {
       std::lock_guard<std::mutex> lock(mutex);
-      closes = true;
+      stopping = true;
     }
-    begins.notify_all();
+    work_ready.notify_all();
     for (auto &thread : threads) thread.join();
   }
   // Run job(0), ..., job(n_jobs - 1), each by one of `n` workers.
@@ -89,22 +91,21 @@ class Workers {
       for (int i = 0; i < count; i++) job(i, 0);
       return;
     }
-    for (int i = (int)threads.size() + 1; i < std::min(n, count); i++)
-      try {
+    for (int i = (int)threads.size() + 1; i < std::min(n, count); i++) try {
         threads.emplace_back([this, i, seen = round] { work(i, seen); });
       } catch (const std::system_error &) {
         break;  // the system allows no more of them: fewer do the work
       }
     {
       std::lock_guard<std::mutex> lock(mutex);
-      todo = &job, n_jobs = count, next = 0, running = (int)threads.size();
+      current_job = &job, n_jobs = count, next = 0, running = (int)threads.size();
       round++;
     }
-    begins.notify_all();
-    take_jobs(0);
+    work_ready.notify_all();
+    run_jobs(0);
     std::unique_lock<std::mutex> lock(mutex);
-    ends.wait(lock, [&] { return running == 0; });
-    if (failed) throw std::bad_alloc();
+    work_done.wait(lock, [&] { return running == 0; });
+    if (failure) std::rethrow_exception(failure);
   }
 };
 
@@ -113,20 +114,20 @@ class Workers {
 // begins as NaN, so that results tell of elements that are read before they are written.
 class Arena {
   static constexpr std::align_val_t ALIGNMENT{64};
-  std::vector<char *> pieces;
+  std::vector<char *> allocations;
   size_t size = 0, used = 0;
   bool counts = false;
 
   char *allocate(size_t n) {
-    pieces.push_back((char *)::operator new(n, ALIGNMENT));
+    allocations.push_back((char *)::operator new(n, ALIGNMENT));
 #ifdef SEPARATE_ARRAYS
-    std::memset(pieces.back(), 0xff, n);
+    std::memset(allocations.back(), 0xff, n);
 #endif
-    return pieces.back();
+    return allocations.back();
   }
   void release() {
-    for (char *piece : pieces) ::operator delete(piece, ALIGNMENT);
-    pieces.clear();
+    for (char *piece : allocations) ::operator delete(piece, ALIGNMENT);
+    allocations.clear();
     size = 0;
   }
 
@@ -142,7 +143,7 @@ class Arena {
 #ifdef SEPARATE_ARRAYS
     release();
 #else
-    if (used > size || pieces.empty()) {
+    if (used > size || allocations.empty()) {
       release();
       allocate(used);
       size = used;
@@ -158,7 +159,7 @@ class Arena {
 #ifdef SEPARATE_ARRAYS
     return (T *)allocate((size_t)n * sizeof(T));
 #else
-    return (T *)(pieces[0] + at);
+    return (T *)(allocations[0] + at);
 #endif
   }
 };

@@ -8,12 +8,12 @@
 namespace CONCAT(kernels_on_, INSTRUCTION_SET) {
 
 // Fewest rows of a block where threads share a batch.
-constexpr int FEWEST_BLOCK_ROWS = 16;
+constexpr int MIN_BLOCK_ROWS = 16;
 // Multiply-adds of a batch from which its blocks are summed in several groups, so that
-// threads can share them; and the most groups. They depend on the batch alone: results
-// are the same for any number of threads.
-constexpr double WORK_OF_GROUPS = 2e7;
-constexpr int MOST_GROUPS = 8;
+// threads can share them (two threads gain above about that); and the most groups. They
+// depend on the batch alone: results are the same for any number of threads.
+constexpr double MIN_PARALLEL_WORK = 2e7;
+constexpr int MAX_GROUPS = 8;
 
 // All that is kept between the batches of one call.
 template <class T> struct Session {
@@ -44,12 +44,15 @@ template <class T> struct Session {
     for (int64_t i = 0; i < n; i++) order[i] = given[position[i]];
   }
 
-  double work() const {  // multiply-adds of the batch, forwards and back
+  // Multiply-adds of the batch: the products of the forward pass, and twice as many in
+  // the backward pass.
+  double work() const {
     double steps = 0;
     for (int64_t i : order) steps += (double)data.lengths[i] / net.subsampling;
     const double gates = gates_of(net.cell) * (double)packed.D;
     return 3 * steps * gates * net.n_units *
-           (net.n_units * (double)packed.L + packed.n_inputs + packed.P * (packed.L - 1));
+           (net.n_units * (double)packed.L + packed.n_inputs +
+            net.n_units * packed.D * (packed.L - 1.0));
   }
 
   // Add the gradient of a batch to the weights'; returns the mean loss.
@@ -59,29 +62,32 @@ template <class T> struct Session {
     rows.clear();
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
-      const int64_t steps = packed.per_step
-          ? (data.lengths[order[i]] + net.subsampling - 1) / net.subsampling : 1;
+      const int64_t steps =
+          packed.per_step ? (data.lengths[order[i]] + net.subsampling - 1) / net.subsampling
+                          : 1;
       for (int64_t t = 0; t < steps; t++)
         count += count_targets<T>(net, data.targets, data.target_starts[order[i]] + t);
     }
-    *n_targets = net.may_miss ? count : n;
+    *n_targets = net.targets_may_be_missing ? count : n;
     if (count == 0) return 0;
     packed.pack(dropout);
     const double scale = (n_usual > 0 ? *n_targets / n_usual : 1.0) / count;
-    const bool shares = work() >= WORK_OF_GROUPS && n >= 2 * FEWEST_BLOCK_ROWS;
+    const bool in_parallel = work() >= MIN_PARALLEL_WORK && n >= 2 * MIN_BLOCK_ROWS;
     const int64_t most = packed.layers.back().block_rows();
-    const int64_t shared = std::max<int64_t>(std::max<int64_t>(FEWEST_BLOCK_ROWS, most / 2),
-                                             (n + MOST_GROUPS - 1) / MOST_GROUPS);
-    const int64_t rows_per_block = shares ? std::min(shared, most) : most;
+    const int64_t shared = std::max<int64_t>(std::max<int64_t>(MIN_BLOCK_ROWS, most / 2),
+                                             (n + MAX_GROUPS - 1) / MAX_GROUPS);
+    const int64_t rows_per_block = in_parallel ? std::min(shared, most) : most;
     const int64_t n_blocks = (n + rows_per_block - 1) / rows_per_block;
-    const int n_groups = shares ? (int)std::min<int64_t>(n_blocks, MOST_GROUPS) : 1;
+    const int n_groups = in_parallel ? (int)std::min<int64_t>(n_blocks, MAX_GROUPS) : 1;
     const bool embeds = packed.needs_input_gradient(0);
     while ((int)sums.size() < n_groups) sums.push_back(std::make_unique<GradientSums<T>>());
     while ((int64_t)input_arenas.size() < (embeds ? n_blocks : workers.n))
       input_arenas.push_back(std::make_unique<Arena>());
     std::vector<double> losses(n_blocks);
     std::vector<std::unique_ptr<Block<T>>> blocks(embeds ? n_blocks : 0);
-    workers.run(n_groups, shares, [&](int g, int worker) {
+    // A group is one worker's at a time: it alone writes to sums[g], and to losses, blocks
+    // and outputs of its own rows. Sums are added up in the order of groups, below.
+    workers.run(n_groups, in_parallel, [&](int g, int worker) {
       sums[g]->clear(packed);
       for (int64_t b = g * n_blocks / n_groups; b < (g + 1) * n_blocks / n_groups; b++) {
         const int64_t begin = b * n / n_blocks, end = (b + 1) * n / n_blocks;
@@ -89,6 +95,8 @@ template <class T> struct Session {
             packed, data, dropout, order.data() + begin, position.data() + begin,
             (int)(end - begin), *arenas[worker], *input_arenas[embeds ? b : worker]);
         losses[b] = block->run(scale, sums[g].get(), out, output_starts);
+        // Kept for `scatter`, which reads what lies in the arena of inputs alone: the
+        // worker's arena is the next block's from here on.
         if (embeds) blocks[b] = std::move(block);
       }
     });
@@ -106,7 +114,7 @@ template <class T> struct Session {
     const int64_t most = packed.layers.back().block_rows();
     const int64_t n_blocks = (n + most - 1) / most;
     for (int i = 0; i < workers.n; i++) input_arenas.push_back(std::make_unique<Arena>());
-    workers.run((int)n_blocks, work() >= WORK_OF_GROUPS, [&](int b, int worker) {
+    workers.run((int)n_blocks, work() >= MIN_PARALLEL_WORK, [&](int b, int worker) {
       const int64_t begin = b * most, end = std::min(n, begin + most);
       Block<T>(packed, data, none, order.data() + begin, position.data() + begin,
                (int)(end - begin), *arenas[worker], *input_arenas[worker])
@@ -157,4 +165,4 @@ template <class T> void train_of(Training *run) {
   }
 }
 
-}  // namespace
+}  // namespace CONCAT(kernels_on_,INSTRUCTION_SET)
