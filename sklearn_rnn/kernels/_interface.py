@@ -74,7 +74,8 @@ def make_struct(name, **fields):
     struct = _struct(name)()
     struct.kept = []
     for field, value in fields.items():
-        set_field(struct, field, value)
+        if value is not None:
+            set_field(struct, field, value)
     return struct
 
 
@@ -101,17 +102,19 @@ def make_structs(name, items):
 
 def set_field(struct, field, value):
     """Set a field of a struct that `make_struct` returned."""
+    if isinstance(value, (int, float)):  # bool, too
+        setattr(struct, field, value)
+        if getattr(struct, field) != value and value == value:
+            # ctypes cuts off what a C integer does not hold.
+            raise OverflowError(f"{field} is {value}, which the kernels cannot hold.")
+        return
     struct.kept.append(value)
     if isinstance(value, (torch.Tensor, np.ndarray)):
         expected = DTYPES.get(struct.elements[field])
         dtype = str(value.dtype).removeprefix("torch.")
         if expected is not None and dtype not in expected:
             raise ValueError(f"{field} must be of {expected[0]}, got {dtype}.")
-    converted = _argument(value, field, struct.kept)
-    setattr(struct, field, converted)
-    # ctypes cuts off what a C integer does not hold.
-    if isinstance(value, int) and getattr(struct, field) != value:
-        raise OverflowError(f"{field} is {value}, which the kernels cannot hold.")
+    setattr(struct, field, _argument(value, field, struct.kept))
 
 
 def _argument(value, name, kept):

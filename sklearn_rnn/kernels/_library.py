@@ -217,13 +217,14 @@ def _load():
 def _open():
     given = os.environ.get(LIBRARY_VARIABLE)
     path = Path(given).resolve() if given else find_library()
-    # Where nothing was ever compiled, a fit is no place to begin.
-    if not given and path.exists() and (SOURCES / "library.cpp").exists():
+    if not given and (SOURCES / "library.cpp").exists():
+        was_there = path.exists()
         try:
             build_if_changed()
         except NoCompilerError as error:
+            # Without a compiler torch computes; warn only if there was a library.
             text = f"{error}\n{HOW_TO_INSTALL}"
-            return _Loaded(None, text, text)
+            return _Loaded(None, text, text if was_there else None)
         except BuildError as error:
             text = f"{error}\nUntil they can be, torch computes."
             return _Loaded(None, text, text)
