@@ -35,6 +35,7 @@ from sklearn_rnn.training import (
     copy_callbacks,
     find_optimizer,
     find_schedule,
+    is_fusible,
     max_threads,
     try_scheduler,
 )
@@ -223,6 +224,7 @@ class Trainer(PortableState, BaseEstimator):
             spec.hidden_size,
             self._torch_dtype,
             device,
+            fused=is_fusible(network) and self.bptt_steps is None,
         )
         network.use_kernel(self.kernel_)
 

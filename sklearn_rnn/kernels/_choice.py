@@ -9,14 +9,16 @@ from sklearn_rnn.kernels._library import library, library_error
 
 KERNELS = ("compiled", "torch")
 # Most units of a layer and direction for which the compiled kernels win, in training
-# and in predicting, with batches of 32 and 64 (tests/benchmarks/bench_kernels.py).
-# torch hands an LSTM in float32, and no other cell, to oneDNN as a whole.
-MOST_UNITS = {
-    "rnn": {"float32": 256, "float64": 256},
-    "rnn_relu": {"float32": 256, "float64": 256},
-    "gru": {"float32": 256, "float64": 256},
-    "lstm": {"float32": 96, "float64": 128},
+# and in predicting, with batches of 1 to 256, AVX-512 and AVX2
+# (tests/benchmarks/bench_kernels.py). torch hands an LSTM in float32, and no other
+# cell, to oneDNN as a whole, which is ahead sooner where recurrences stand alone.
+MAX_UNITS = {
+    "rnn": {"float32": 512, "float64": 512},
+    "rnn_relu": {"float32": 512, "float64": 512},
+    "gru": {"float32": 512, "float64": 256},
+    "lstm": {"float32": 256, "float64": 384},
 }
+MAX_UNITS_OF_RECURRENCES = {**MAX_UNITS, "lstm": {"float32": 64, "float64": 384}}
 
 
 def compiled_kernels_available():
@@ -71,7 +73,7 @@ def rename_kernel(kernel):
     return "compiled"
 
 
-def choose_kernel(kernel, cell, n_units, dtype, device):
+def choose_kernel(kernel, cell, n_units, dtype, device, fused=True):
     """Choose what computes the recurrence.
 
     Parameters
@@ -86,6 +88,8 @@ def choose_kernel(kernel, cell, n_units, dtype, device):
         Precision that the network trains in.
     device : torch.device or str
         Where the network is.
+    fused : bool, default=True
+        Whether the kernels can compute the network as a whole.
 
     Returns
     -------
@@ -109,7 +113,8 @@ def choose_kernel(kernel, cell, n_units, dtype, device):
     """
     on_cpu = torch.device(device).type == "cpu"
     if kernel == "auto":
-        at_most = MOST_UNITS[cell].get(dtype, 0)
+        table = MAX_UNITS if fused else MAX_UNITS_OF_RECURRENCES
+        at_most = table[cell].get(dtype, 0)
         wins = on_cpu and n_units <= at_most and compiled_kernels_available()
         return "compiled" if wins else "torch"
     if kernel == "compiled":

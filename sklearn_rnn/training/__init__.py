@@ -22,6 +22,7 @@ from sklearn_rnn.training._eager import (
 )
 from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._flat_weights import FlatWeights
+from sklearn_rnn.training._fused import is_fusible
 from sklearn_rnn.training._inference import (
     network_outputs,
     step_outputs,
@@ -120,6 +121,7 @@ __all__ = [
     "get_optimizer_state",
     "gradient_steps",
     "has_target",
+    "is_fusible",
     "is_out_of_memory",
     "limit_threads",
     "load_optimizer_state",

@@ -72,11 +72,9 @@ def supports_fused(network, criterion=None):
         together, without hooks. False for attention pooling and tied embeddings.
     """
     return (
-        type(network) is SequenceNetwork
+        is_fusible(network)
         and network.core.kernel == "compiled"
         and not network.mixed
-        and type(network.pooling) in POOLING_CLASSES
-        and type(network.head) is Linear
         and _has_known_inputs(network)
         and _has_known_parts(network)
         and _has_expected_weights(network, trains=criterion is not None)
@@ -86,6 +84,26 @@ def supports_fused(network, criterion=None):
             criterion is None
             or (_supports_loss(network, criterion) and _supports_dropout(network))
         )
+    )
+
+
+def is_fusible(network):
+    """Return whether a network is of the kind that compiled kernels compute as a whole.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any.
+
+    Returns
+    -------
+    bool
+        True for sequence networks with a linear head, but for attention pooling.
+    """
+    return (
+        type(network) is SequenceNetwork
+        and type(network.pooling) in POOLING_CLASSES
+        and type(network.head) is Linear
     )
 
 
@@ -292,6 +310,8 @@ class FusedNetwork:
         self._struct = self._make_struct()
         self._n_outputs = network.spec.n_outputs
         self._per_step = network.pooling is None
+        # What the data of a training depend on.
+        self._data_format = self._dtype, self._per_step, self._n_outputs
 
     def _make_struct(self):
         network, spec, core = self.network, self.network.spec, self.network.core
@@ -457,22 +477,27 @@ class FusedNetwork:
         set_field(data, "target_starts", np.ascontiguousarray(starts, dtype=np.int64))
         set_field(data, "sample_weights", _to(weights, self._dtype))
 
-    def training_data(self, dataset):
+    def training_data(self, dataset, previous=None):
         """Return a whole dataset as the kernels read it.
 
         Parameters
         ----------
         dataset : SequenceDataset
             Of the training.
+        previous : ctypes.Structure, default=None
+            What was returned before, for the same dataset.
 
         Returns
         -------
         ctypes.Structure or None
             None if batches have to be gathered one by one.
         """
+        if previous is not None and previous.format == self._data_format:
+            return previous
         data = make_data(dataset.sequences)
         if data is None:
             return None
+        data.format = self._data_format
         targets, starts = dataset.targets, np.arange(len(dataset))
         if self._per_step:
             targets, starts = dataset.targets.values, dataset.targets.starts.numpy()

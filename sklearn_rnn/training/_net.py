@@ -109,7 +109,7 @@ class SequenceNet(NeuralNet):
         self.validation = None
         self.patience = None
         self.n_streamed = 0
-        self._fused = None
+        self._fused = self._fused_data = None
 
     @property
     def _default_callbacks(self):
@@ -229,10 +229,10 @@ class SequenceNet(NeuralNet):
             pass
         finally:
             self.module_.eval()
-            self.validation = self.patience = self._fused = None
+            self.validation = self.patience = self._fused = self._fused_data = None
 
     def __getstate__(self):
-        return {**super().__getstate__(), "_fused": None}
+        return {**super().__getstate__(), "_fused": None, "_fused_data": None}
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train for a number of epochs.
@@ -430,7 +430,9 @@ class SequenceNet(NeuralNet):
         ):
             return False
         optimizer = self._weights.make_optimizer(self.optimizer_)
-        data = None if optimizer is None else fused.training_data(dataset)
+        if optimizer is None:
+            return False
+        data = self._fused_data = fused.training_data(dataset, self._fused_data)
         if data is None:
             return False
         optimizer.max_norm = self.clip_norm or math.inf

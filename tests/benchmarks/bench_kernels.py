@@ -11,7 +11,7 @@ are least CPU times on one core.
 
 At the end stand the sizes at which ``kernel="auto"`` trains an estimator more than 5 %
 slower than another kernel would, and the most units, by batch size, up to which the
-compiled kernels are faster: MOST_UNITS in sklearn_rnn/kernels/_choice.py is made from
+compiled kernels are faster: MAX_UNITS in sklearn_rnn/kernels/_choice.py is made from
 that.
 """
 

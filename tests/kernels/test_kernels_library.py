@@ -355,7 +355,9 @@ def test_an_unknown_instruction_set_is_refused():
 
 def test_the_environment_variable_refuses_an_unknown_set(compiler, kernels):
     done = run(kernels, "library()", SKLEARN_RNN_INSTRUCTION_SET="mmx")
-    assert "ValueError: SKLEARN_RNN_INSTRUCTION_SET='mmx' is not an instr" in done.stderr
+    assert (
+        "ValueError: SKLEARN_RNN_INSTRUCTION_SET='mmx' is not an instr" in done.stderr
+    )
     sets = run(kernels, "print(', '.join(instruction_sets()))").stdout.strip()
     assert f"one of: {sets}." in done.stderr
 
