@@ -155,13 +155,14 @@ None, default="cosine"
     n_threads : int, default=None
         Threads inside one operation during fit and predict, when called from
         the main thread or a worker of joblib; None chooses by the size of the
-        network, and one in a worker.
+        network, and one in a worker. The compiled kernels share a large batch
+        among as many threads, by None among up to four.
     kernel : {"auto", "compiled", "torch"}, default="auto"
         What computes the recurrence on a CPU: the compiled kernels of this
-        package, or torch. "auto" takes the compiled ones where they were
-        installed (see `sklearn_rnn.show_versions`) and the layers are small
-        enough for them to be faster. "numba", their name up to version 0.6,
-        still works, with a warning.
+        package, or torch. "auto" takes the compiled ones where they are
+        available (see `sklearn_rnn.show_versions`) and the layers are small
+        enough for them to be faster. "numba", the name up to version 0.6, still
+        works, with a FutureWarning.
     verbose : int, default=0
         1 shows a progress bar, 2 prints a line an epoch.
     random_state : int, RandomState instance or None, default=None
