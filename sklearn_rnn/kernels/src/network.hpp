@@ -450,6 +450,7 @@ template <class T> struct Block {
   void pool() {
     const T *states = layers[p.L - 1].read;
     std::fill_n(pooled, step(), p.net.pooling == MAX ? -T(INFINITY) : T(0));
+    if (p.net.pooling == MAX) std::fill_n(n_largest, step(), 0);
     if (p.net.pooling == LAST) {
       for (int r = 0; r < n_rows; r++)
         for (int d = 0; d < p.D; d++) {
