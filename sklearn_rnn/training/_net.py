@@ -432,7 +432,9 @@ class SequenceNet(NeuralNet):
         optimizer = self._weights.make_optimizer(self.optimizer_)
         if optimizer is None:
             return False
-        data = self._fused_data = fused.training_data(dataset, self._fused_data)
+        # A callback may have changed the dataset since the last epoch.
+        previous = None if self.callbacks_ else self._fused_data
+        data = self._fused_data = fused.training_data(dataset, previous)
         if data is None:
             return False
         optimizer.max_norm = self.clip_norm or math.inf
