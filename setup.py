@@ -65,11 +65,14 @@ class BuildKernels(Command):
             if wish == "1":
                 raise
             remove_library(kernels, folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "_kernels.txt").write_text(str(error), encoding="utf-8")
             self.warn(
                 f"{error}\nThe package is installed WITHOUT compiled kernels. It "
                 "works, and torch computes, more slowly for small networks."
             )
             return
+        (folder / "_kernels.txt").unlink(missing_ok=True)
         self.library = built.library
         names = ", ".join(built.instruction_sets)
         self.announce(f"compiled kernels for {names}: {built.library}", 2)

@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from sklearn_rnn.kernels import (
-    compiled_kernels_available,
     instruction_set,
     instruction_sets,
     library,
@@ -70,11 +69,14 @@ def _find_versions():
 
 
 def _describe_kernels():
-    found = library()
+    try:
+        found = library()
+    except ValueError as error:  # of the environment variable
+        return {"available": False, "reason": str(error)}
     if found is None:
         return {"available": False, "reason": library_error()}
     return {
-        "available": compiled_kernels_available(),
+        "available": True,
         "library": found._name,
         "instruction set": instruction_set(),
         "usable here": ", ".join(instruction_sets()),

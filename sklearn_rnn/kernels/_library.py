@@ -23,10 +23,12 @@ VARIABLE = "SKLEARN_RNN_INSTRUCTION_SET"
 # Names a library of the kernels that was built elsewhere, as for tests with sanitizers.
 LIBRARY_VARIABLE = "SKLEARN_RNN_LIBRARY"
 HOW_TO_INSTALL = (
-    "Install a C++ compiler (g++ or clang++, or by pip install ziglang), and then this "
-    "package again, by pip's options --force-reinstall --no-deps --no-cache-dir. torch "
-    "computes instead."
+    "torch computes instead. For the kernels, install a C++ compiler (g++, clang++, or "
+    "by pip install ziglang; CXX names another one), and then this package again: pip "
+    "install --force-reinstall --no-deps --no-cache-dir sklearn-rnn, or . in a clone."
 )
+# What installation writes where no compiler succeeded.
+FAILURE = FOLDER / "_kernels.txt"
 
 
 class _Loaded(NamedTuple):
@@ -237,8 +239,8 @@ def _open():
     elif not path.exists():
         return _Loaded(
             None,
-            f"This installation has no compiled kernels: it was not compiled, or no "
-            f"C++ compiler succeeded. {HOW_TO_INSTALL}",
+            f"This installation has no compiled kernels. {_read_failure()}\n"
+            f"{HOW_TO_INSTALL}",
         )
     try:
         found = ctypes.CDLL(str(path))
@@ -257,9 +259,17 @@ def _open():
     return _Loaded(found)
 
 
+def _read_failure():
+    """Return what installation wrote about compiling."""
+    try:
+        return FAILURE.read_text(encoding="utf-8")
+    except OSError:
+        return "They were not compiled when it was made."
+
+
 def _choose_set(loaded):
     """Apply ``SKLEARN_RNN_INSTRUCTION_SET``."""
-    name = os.environ.get(VARIABLE)
+    name = os.environ.get(VARIABLE, "").lower()
     if not name or loaded.library is None:
         return loaded
     if loaded.library.set_instruction_set(name.encode()):

@@ -307,6 +307,9 @@ def test_an_installation_without_library_and_sources_says_so(kernels):
     done = run(kernels, "print(library(), library_error())")
     assert done.stderr == ""
     assert "This installation has no compiled kernels" in done.stdout
+    (kernels / "_kernels.txt").write_text("There is no C++ compiler.")  # by setup.py
+    done = run(kernels, "print(library_error())")
+    assert "There is no C++ compiler." in done.stdout
 
 
 LOAD = """
@@ -400,6 +403,14 @@ def test_show_versions_says_why_there_are_no_kernels(whole_package):
     done = run(whole_package, script, CXX="no-such-compiler")
     assert "available: False\n" in done.stdout
     assert "no-such-compiler: not found" in done.stdout
+
+
+def test_show_versions_prints_a_wrong_instruction_set(whole_package):
+    script = "import sklearn_rnn; sklearn_rnn.show_versions()"
+    variables = {"SKLEARN_RNN_INSTRUCTION_SET": "mmx"}
+    done = run(whole_package, script, **variables)
+    assert "available: False\n" in done.stdout
+    assert "is not an instruction set" in done.stdout or "no C++" in done.stdout
 
 
 # The previous name.
