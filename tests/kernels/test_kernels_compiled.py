@@ -202,6 +202,7 @@ def test_mixed_precision_is_torchs_alone():
 
 WITHOUT_LIBRARY = """
 import pickle, sys
+from pathlib import Path
 import numpy as np
 from sklearn_rnn.kernels import _library
 _library._loaded = _library._Loaded(None, "there was no compiler")
@@ -215,7 +216,7 @@ except ImportError as error:
     assert "there was no compiler" in str(error)
 else:
     raise AssertionError
-loaded = pickle.load(open(sys.argv[1], "rb"))
+loaded = pickle.loads(Path(sys.argv[1]).read_bytes())
 assert loaded.kernel_ == "torch"
 np.testing.assert_allclose(
     loaded.predict_proba(np.ones((2, 3))), np.load(sys.argv[2]), rtol=1e-5

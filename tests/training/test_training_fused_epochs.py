@@ -224,8 +224,13 @@ def test_ctrl_c_ends_an_epoch_and_keeps_the_one_before(monkeypatch):
     monkeypatch.setattr(_fused, "SECONDS_PER_CALL", 0.0)
     monkeypatch.setattr(_fused, "run_kernel", run_kernel)
     model = RNNRegressor(**SMALL, callbacks=[Keep()])
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, Y)
+    # A shell starts programs in the background so that they ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert n_calls == [1, 2, 3]
     for name, weight in model.module_.state_dict().items():
         assert torch.equal(weight, KEPT[name])
