@@ -35,7 +35,7 @@ def show_versions():
     System:
     ...
     """
-    # The package is loaded whole by the time that somebody calls.
+    # Imported when called: the package has to be complete.
     own = {"sklearn_rnn": sys.modules[__package__].__version__}
     _print_section("System", _describe_system())
     _print_section("Python dependencies", own | _find_versions())

@@ -398,7 +398,7 @@ def _run_all(commands):
     running = []
     try:
         for command in commands:
-            # Files, as a pipe that nobody reads would stop a compiler that says much.
+            # Temporary files: a full pipe would block the compiler.
             output = tempfile.TemporaryFile()
             options = {"stdout": output, "stderr": output, "stdin": subprocess.DEVNULL}
             process = subprocess.Popen(command, env=_in_english(), **options)

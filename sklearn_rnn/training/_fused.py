@@ -649,10 +649,10 @@ def make_data(sequences):
     ):
         return None
     n_features = values.shape[1]
-    anchored = sequences.anchored
-    if anchored is not None:
-        anchored = np.isin(np.arange(n_features), np.arange(n_features)[anchored])
-        anchored = anchored.astype(np.int32)
+    differenced = sequences.anchored
+    if differenced is not None:
+        features = np.arange(n_features)
+        differenced = np.isin(features, features[differenced]).astype(np.int32)
     return make_struct(
         "Data",
         values=values,
@@ -660,8 +660,8 @@ def make_data(sequences):
         step_stride=n_features,
         starts=np.ascontiguousarray(sequences.starts * n_features, dtype=np.int64),
         lengths=np.ascontiguousarray(sequences.lengths, dtype=np.int64),
-        n_differenced=0 if anchored is None else int(anchored.sum()),
-        differenced=anchored,
+        n_differenced=0 if differenced is None else int(differenced.sum()),
+        differenced=differenced,
         center=_doubles(sequences.center, n_features),
         factor=_doubles(sequences.factor, n_features),
     )

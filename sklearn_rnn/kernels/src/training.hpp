@@ -16,7 +16,7 @@ constexpr double MIN_PARALLEL_WORK = 2e7;
 constexpr int MAX_GROUPS = 8;
 
 // All that is kept between the batches of one call.
-template <class T> struct Session {
+template <class T> struct BatchRunner {
   const Network &net;
   const Data &data;
   Packed<T> packed;
@@ -26,7 +26,7 @@ template <class T> struct Session {
   std::vector<int64_t> order, position;
   Rows rows;  // of the embedding, read by the last batch
 
-  Session(const Network &net, const Data &data, int n_threads)
+  BatchRunner(const Network &net, const Data &data, int n_threads)
       : net(net), data(data), packed(net), workers(n_threads) {
     for (int i = 0; i < workers.n; i++) arenas.push_back(std::make_unique<Arena>());
   }
@@ -125,20 +125,20 @@ template <class T> struct Session {
 
 template <class T> void run_batch_of(Batch *batch) {
   FlushDenormals flush;
-  Session<T> session(*batch->network, *batch->data, batch->n_threads);
+  BatchRunner<T> runner(*batch->network, *batch->data, batch->n_threads);
   T *out = (T *)batch->outputs;
   if (!batch->training)
-    return session.predict(batch->rows, batch->n_rows, out, batch->output_starts);
+    return runner.predict(batch->rows, batch->n_rows, out, batch->output_starts);
   const Dropout dropout{true, batch->seed, batch->update};
-  batch->loss = session.gradient(batch->rows, batch->n_rows, dropout, batch->n_usual,
+  batch->loss = runner.gradient(batch->rows, batch->n_rows, dropout, batch->n_usual,
                                  &batch->n_targets, out, batch->output_starts);
   if (batch->is_read)
-    for (int64_t row : session.rows) batch->is_read[row] = 1;
+    for (int64_t row : runner.rows) batch->is_read[row] = 1;
 }
 
 template <class T> void train_of(Training *run) {
   FlushDenormals flush;
-  Session<T> session(*run->network, *run->data, run->n_threads);
+  BatchRunner<T> runner(*run->network, *run->data, run->n_threads);
   Optimizer &optimizer = *run->optimizer;
   const auto start = std::chrono::steady_clock::now();
   auto seconds = [&] {
@@ -146,20 +146,20 @@ template <class T> void train_of(Training *run) {
   };
   while (run->begin < run->n_batches) {
     const int64_t i = run->begin, first = i ? run->batch_ends[i - 1] : 0;
-    clear_gradients<T>(optimizer, session.rows);
+    clear_gradients<T>(optimizer, runner.rows);
     const Dropout dropout{true, run->seed, run->update + i};
     run->losses[i] =
-        session.gradient(run->order + first, run->batch_ends[i] - first, dropout,
+        runner.gradient(run->order + first, run->batch_ends[i] - first, dropout,
                          run->n_usual, run->n_targets + i, nullptr, nullptr);
     run->begin++;
     if (!std::isfinite(run->losses[i])) return;
     if (run->n_targets[i] > 0) {
-      run->norms[i] = clip_gradients<T>(optimizer, session.rows, run->clipped + i);
-      update_weights<T>(optimizer, run->learning_rates[i], session.rows);
+      run->norms[i] = clip_gradients<T>(optimizer, runner.rows, run->clipped + i);
+      update_weights<T>(optimizer, run->learning_rates[i], runner.rows);
     }
     if (run->begin < run->n_batches && seconds() > run->max_seconds) {
       // The next call does not know which rows of the embedding this batch has read.
-      clear_gradients<T>(optimizer, session.rows);
+      clear_gradients<T>(optimizer, runner.rows);
       return;
     }
   }
