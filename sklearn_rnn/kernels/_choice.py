@@ -5,7 +5,7 @@ import warnings
 import torch
 
 from sklearn_rnn._exceptions import user_stacklevel
-from sklearn_rnn.kernels._library import library, library_error
+from sklearn_rnn.kernels._library import instruction_set, library, library_error
 
 KERNELS = ("compiled", "torch")
 # Most units of a layer and direction for which the compiled kernels win, in training
@@ -18,6 +18,8 @@ MAX_UNITS = {
     "gru": {"float32": 512, "float64": 256},
     "lstm": {"float32": 256, "float64": 384},
 }
+# With registers of 64 bytes they win on more units in float64.
+MAX_UNITS_IN_FLOAT64_WITH_AVX512 = 512
 MAX_UNITS_OF_RECURRENCES = {**MAX_UNITS, "lstm": {"float32": 64, "float64": 384}}
 
 
@@ -115,6 +117,8 @@ def choose_kernel(kernel, cell, n_units, dtype, device, fused=True):
     if kernel == "auto":
         table = MAX_UNITS if fused else MAX_UNITS_OF_RECURRENCES
         at_most = table[cell].get(dtype, 0)
+        if dtype == "float64" and fused and instruction_set() == "avx512":
+            at_most = MAX_UNITS_IN_FLOAT64_WITH_AVX512
         wins = on_cpu and n_units <= at_most and compiled_kernels_available()
         return "compiled" if wins else "torch"
     if kernel == "compiled":

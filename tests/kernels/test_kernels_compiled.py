@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn.kernels import CELLS, choose_kernel, recurrence
+from sklearn_rnn.kernels import (
+    CELLS,
+    choose_kernel,
+    instruction_set,
+    recurrence,
+)
 
 # steps, sequences, features, units: ones, fewer and more than fill registers
 SIZES = [(1, 1, 1, 1), (5, 3, 2, 4), (7, 19, 3, 16), (12, 9, 5, 37), (30, 33, 4, 64)]
@@ -184,6 +189,9 @@ def test_auto_takes_the_loops_for_small_networks_on_a_processor():
     assert choose_kernel("auto", "lstm", 128, single, "cpu") == "compiled"
     assert choose_kernel("auto", "lstm", 128, single, "cpu", fused=False) == "torch"
     assert choose_kernel("auto", "lstm", 128, double, "cpu", fused=False) == "compiled"
+    widest = instruction_set() == "avx512"
+    in_double = "compiled" if widest else "torch"
+    assert choose_kernel("auto", "gru", 512, double, "cpu") == in_double
     assert choose_kernel("auto", "gru", 32, half, "cpu") == "torch"
     assert choose_kernel("auto", "gru", 32, single, "cuda") == "torch"
     assert choose_kernel("torch", "gru", 32, single, "cpu") == "torch"
