@@ -162,8 +162,7 @@ def hash_sources(sources=SOURCES):
     flags = repr((FLAGS, INSTRUCTION_SETS, LINK_FLAGS))
     digest = hashlib.sha256(flags.encode())
     for path in _list_sources(sources):
-        # As they are in the repository, whatever ends a line in this checkout.
-        text = path.read_bytes().replace(b"\r\n", b"\n")
+        text = _read_source(path)
         digest.update(b"%s %d\n" % (path.name.encode(), len(text)) + text)
     return digest.hexdigest()[:32]
 
@@ -181,8 +180,13 @@ def hash_of_interface(sources=SOURCES):
     str
         Of 16 hexadecimal digits.
     """
-    text = (Path(sources) / "interface.hpp").read_bytes().replace(b"\r\n", b"\n")
+    text = _read_source(Path(sources) / "interface.hpp")
     return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _read_source(path):
+    """Return a source as the repository has it, whatever ends a line here."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
 
 
 def read_hash(library):

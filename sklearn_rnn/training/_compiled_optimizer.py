@@ -176,9 +176,11 @@ def begin_state(optimizer):
 
 def _new_state(weight, group):
     if "betas" in group:
-        moments = (torch.zeros_like(weight) for _ in range(2))
-        state = dict(zip(("exp_avg", "exp_avg_sq"), moments, strict=True))
-        return {"step": torch.zeros((), dtype=torch.float32), **state}
+        return {
+            "step": torch.zeros((), dtype=torch.float32),
+            "exp_avg": torch.zeros_like(weight),
+            "exp_avg_sq": torch.zeros_like(weight),
+        }
     return {"momentum_buffer": torch.zeros_like(weight)} if group["momentum"] else {}
 
 

@@ -316,7 +316,6 @@ class FusedNetwork:
     def _make_struct(self):
         network, spec, core = self.network, self.network.spec, self.network.core
         weights, _ = _weights_of(network)
-        weights = [weight.detach() for weight in weights]
         embeds = spec.n_tokens is not None
         inputs = network.input_dropout.p
         if not embeds and spec.n_features == 1:
@@ -350,16 +349,15 @@ class FusedNetwork:
             head_site=network.dropout.site,
             center=network.center,
             factor=network.factor,
-            weights=weights,
-            **self._training_fields(embeds),
+            weights=[weight.detach() for weight in weights],
+            **self._training_fields(weights, embeds),
         )
 
-    def _training_fields(self, embeds):
+    def _training_fields(self, weights, embeds):
         """Return what training needs beside: the loss, and the gradients."""
         criterion = self.criterion
         if criterion is None:
             return {}
-        weights, _ = _weights_of(self.network)
         levels = criterion.levels
         return {
             "gradients": [weight.grad for weight in weights],

@@ -139,7 +139,7 @@ def test_an_epoch_in_one_call_is_what_torch_computes(options):
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_results_do_not_depend_on_how_often_python_is_asked(case, monkeypatch):
-    """A call may end after any batch, so that Ctrl-C is heard."""
+    """A call may end after any batch, so that Ctrl-C is handled."""
     model, X, y = case
     whole = fit(model, X, y, weight_decay=0.1)
     monkeypatch.setattr(_fused, "SECONDS_PER_CALL", 0.0)

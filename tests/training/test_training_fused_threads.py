@@ -74,7 +74,7 @@ print("trained")
 """
 
 
-@pytest.mark.slow  # a process of its own imports all anew
+@pytest.mark.slow  # a process of its own imports everything again
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
 def test_where_no_thread_can_be_started_one_does_the_work():
     """Stacks of new threads are larger than the address space."""
