@@ -162,6 +162,11 @@ inline double read_value(const Data &data, int64_t at) {
   }
 }
 
+// Steps of a sequence that the layers read, of which each joins some.
+inline int64_t joined_steps(const Network &net, const Data &data, int64_t sequence) {
+  return (data.lengths[sequence] + net.subsampling - 1) / net.subsampling;
+}
+
 // The buffers of a block of rows, sorted by length, the longest first.
 template <class T> struct Block {
   Packed<T> &p;
@@ -208,8 +213,7 @@ template <class T> struct Block {
         layers(p.L) {
     const Network &net = p.net;
     for (int r = 0; r < n_rows; r++)
-      lengths.push_back(
-          (int)((data.lengths[order[r]] + net.subsampling - 1) / net.subsampling));
+      lengths.push_back((int)joined_steps(net, data, order[r]));
     n_steps = lengths[0];
     if (lengths.back() < n_steps) {
       active.resize(n_steps);

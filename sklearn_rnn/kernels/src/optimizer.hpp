@@ -82,10 +82,11 @@ template <class T> static void adam(const Optimizer &o, const Segment &segment, 
   const double steps = (double)o.n_updates, decay = segment.weight_decay;
   const T one_minus_beta_1 = T(1 - o.beta_1), beta_2 = T(o.beta_2),
           one_minus_beta_2 = T(1 - o.beta_2);
-  const T step_size = T(rate / (1 - std::pow(o.beta_1, steps)));
+  const double correction_1 = 1 - std::pow(o.beta_1, steps);
+  const T step_size = T(rate / correction_1);
   const T correction = T(1 / std::sqrt(1 - std::pow(o.beta_2, steps)));
   const T epsilon = T(o.epsilon), l2_penalty = T(o.decoupled ? 0 : decay);
-  const T bias_correction_1 = T(1 - std::pow(o.beta_1, steps));
+  const T bias_correction_1 = T(correction_1);
   const T decay_factor = T(o.decoupled ? rate * decay : 0);
   for (int64_t k = 0; k < n; k++) {
     const T g = gradient[k] + l2_penalty * w[k];

@@ -62,9 +62,7 @@ template <class T> struct BatchRunner {
     rows.clear();
     int64_t count = 0;
     for (int64_t i = 0; i < n; i++) {
-      const int64_t steps =
-          packed.per_step ? (data.lengths[order[i]] + net.subsampling - 1) / net.subsampling
-                          : 1;
+      const int64_t steps = packed.per_step ? joined_steps(net, data, order[i]) : 1;
       for (int64_t t = 0; t < steps; t++)
         count += count_targets<T>(net, data.targets, data.target_starts[order[i]] + t);
     }
