@@ -6,7 +6,7 @@ from numbers import Real
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_rnn.estimators._inspection import Inspector
 from sklearn_rnn.estimators._net_maker import NetMaker
@@ -16,9 +16,11 @@ from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.sequences import COUNT
 from sklearn_rnn.training import (
     check_monitors,
+    choose_batch_size,
     n_epochs_for,
     network_outputs,
     new_random_state,
+    update_budget,
 )
 
 
@@ -36,6 +38,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
         "token_dropout": [Interval(Real, 0, 1, closed="left")],
         "embeddings": ["array-like", HasMethods(["__getitem__", "__contains__"]), None],
         "train_embeddings": ["boolean"],
+        "batch_size": [COUNT, StrOptions({"auto"})],
         "bptt_steps": [COUNT, None],
         "standardize": ["boolean"],
     }
@@ -124,6 +127,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             samples = samples.with_mean_weight_one(self._may_miss)
             if validation is not None:
                 validation = validation.with_mean_weight_one(self._may_miss)
+            self._choose_batch_size(samples)
             network = self._network(samples, random_state, continuing)
             self._check_samples(network, samples, validation)
             self._make_net(network, self._find_schedule(validation))
@@ -147,11 +151,12 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
     def _choose_n_epochs(self, sequences):
         updates_a_batch = 1
         if self._per_step and self.bptt_steps is not None:
-            n_batches = -(-len(sequences) // self.batch_size)
+            n_batches = -(-len(sequences) // self.batch_size_)
             batches = np.array_split(np.sort(sequences.lengths), n_batches)
             pieces = [-(-batch[-1] // self.bptt_steps) for batch in batches]
             updates_a_batch = np.mean(pieces)
-        return n_epochs_for(len(sequences), self.batch_size, updates_a_batch)
+        budget = update_budget(sequences.lengths)
+        return n_epochs_for(len(sequences), self.batch_size_, updates_a_batch, budget)
 
     @torch.inference_mode(False)
     def _partial_fit(self, X, y, sample_weight, **about_y):
@@ -170,7 +175,10 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             )
             if not continuing:
                 self._random_state = new_random_state(self.random_state)
-            network = self._network(samples, self._random_state, continuing, False)
+            self._choose_batch_size(samples)
+            network = self._network(
+                samples, self._random_state, continuing, is_stream=True
+            )
             self._check_samples(network, samples)
             check_monitors(self._given_callbacks(), has_validation=False)
             if not continuing:
@@ -179,7 +187,12 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
         self._train(self._dataset(samples), None, 1, self._random_state, streamed=True)
         return self
 
-    def _network(self, samples, random_state, continuing, may_fit_one_batch=True):
+    def _choose_batch_size(self, samples):
+        """Set ``batch_size_``, of these samples."""
+        size = self.batch_size
+        self.batch_size_ = choose_batch_size(len(samples.y)) if size == "auto" else size
+
+    def _network(self, samples, random_state, continuing, is_stream=False):
         """Return the network to train: that of the last fit, or a new one."""
         if continuing:
             # The vocabulary is that of the first fit; later tokens are unknown.
@@ -188,8 +201,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             self._update_targets(samples)
             return self.module_
         self.history_ = []
-        one_batch = may_fit_one_batch and len(samples.y) <= self.batch_size
-        return self._build(samples, random_state, one_batch)
+        return self._build(samples, random_state, is_stream)
 
     def _check_samples(self, network, samples, validation=None):
         """Check that a network's inputs and targets stay finite in its dtype."""

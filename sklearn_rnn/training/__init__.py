@@ -56,10 +56,13 @@ from sklearn_rnn.training._random import new_random_state
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (
     SCHEDULES,
+    choose_batch_size,
+    choose_dtype,
     find_schedule,
     n_epochs_for,
     one_cycle,
     try_scheduler,
+    update_budget,
     warm_up_cosine,
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
@@ -108,6 +111,8 @@ __all__ = [
     "check_device",
     "check_monitors",
     "check_optimizer_state",
+    "choose_batch_size",
+    "choose_dtype",
     "choose_n_threads",
     "clip_gradients",
     "computing",
@@ -140,6 +145,7 @@ __all__ = [
     "steps_for",
     "to_batch",
     "try_scheduler",
+    "update_budget",
     "usable_device",
     "validation_split",
     "warm_up_cosine",
