@@ -1,0 +1,372 @@
+"""Errors of the default parameters beside what one tries first, on many data sets.
+
+    python tests/benchmarks/bench_quality.py                     # what ships
+    python tests/benchmarks/bench_quality.py --data FOLDER       # everything
+    python tests/benchmarks/bench_quality.py --cases a10 gas --seeds 3
+    python tests/benchmarks/bench_quality.py --task forecast --set linear_skip=True
+
+Forecasts: one model per table forecasts three horizons, from windows of all columns;
+the last 30 % of the times are the test block. Rivals see the same windows, flattened.
+Printed are the mean absolute error, and its ratio, and that of the RMSE, to the best
+of ridge, boosted trees, last value and seasonal naive. Errors of several series or
+targets are divided by each one's mean change from row to row in training, so that
+all count alike. Classifications: accuracy, on published splits or in folds. The cases,
+and which half each is in, are listed in quality_cases.py; ``--cache FILE`` keeps what
+the rivals reached.
+"""
+
+import argparse
+import ast
+import warnings
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+from machine import add_instruction_set_option, print_machine, use_instruction_set
+from quality_cases import FORECAST_CASES, load_forecast
+from quality_rivals import (
+    CLASSIFY_RIVALS,
+    COMPARED,
+    FORECAST_RIVALS,
+    Cache,
+    compile_rivals,
+    suits_ets,
+    version_of,
+)
+from quality_sets import CLASSIFY_CASES
+
+from sklearn_rnn import RNNClassifier, RNNRegressor
+
+# What a user gets who gives nothing else, and what the README recommends.
+DEFAULT = {"target_feature": "auto"}
+README = {"target_feature": "auto", "subtract_last": True}
+README_SMALL = README | {"max_epochs": 300}  # for tables of fewer than 300 rows
+SMALL_TABLE = 300
+
+
+@dataclass
+class Result:
+    """What one method reached: an error per horizon, or an accuracy."""
+
+    seconds: float
+    mae: list[float] = field(default_factory=list)
+    rmse: list[float] = field(default_factory=list)
+    accuracy: float = np.nan
+
+
+# Forecasts.
+
+
+def forecast_errors(case, data, predictions, seconds):
+    """Return the errors of predictions by horizon, all series and targets alike."""
+    n_horizons = len(case.horizons)
+    errors = (predictions - data.Y_test.to_numpy()).reshape(-1, n_horizons)
+    scales = np.repeat(1.0, len(errors))
+    if case.group_by is not None or len(case.targets) > 1:
+        scales = row_scales(case, data).ravel()
+    errors = errors / scales[:, None]
+    mae, rmse = np.abs(errors).mean(axis=0), np.sqrt((errors**2).mean(axis=0))
+    return Result(seconds, mae.tolist(), rmse.tolist())
+
+
+def row_scales(case, data):
+    """Return the mean change from row to row of each test row's series, by target."""
+    last = data.X_train.last_step()[:, data.target_columns]
+    scales = np.ones((len(data.X_test), len(case.targets)))
+    for series in np.unique(data.series_test):
+        own = last[data.series_train == series]
+        change = np.abs(np.diff(own, axis=0)).mean(axis=0)
+        scales[data.series_test == series] = change
+    return scales
+
+
+def fit_and_forecast(data, params, seeds):
+    """Yield predictions and seconds per seed."""
+    for seed in seeds:
+        model = RNNRegressor(random_state=seed, **params)
+        begin = perf_counter()
+        model.fit(data.X_train, data.Y_train)
+        seconds = perf_counter() - begin
+        yield model.predict(data.X_test), seconds
+
+
+def mean_result(results):
+    """Return the mean over seeds or folds."""
+    return Result(
+        float(np.mean([r.seconds for r in results])),
+        np.mean([r.mae for r in results], axis=0).tolist(),
+        np.mean([r.rmse for r in results], axis=0).tolist(),
+        float(np.mean([r.accuracy for r in results])),
+    )
+
+
+def run_forecast_case(case, options, cache):
+    """Return the results of all methods by name."""
+    data = load_forecast(case, options.data)
+    results = {}
+    if options.rivals:
+        for name, (predict, package) in FORECAST_RIVALS.items():
+            if name == "ETS" and not suits_ets(case):
+                continue
+            key = f"{case.name} {case.n_steps} {case.horizons} | {name}"
+            stored = cache.get(key, package)
+            if stored is None and version_of(package) is not None:
+                begin = perf_counter()
+                predictions = predict(case, data)
+                seconds = perf_counter() - begin
+                stored = vars(forecast_errors(case, data, predictions, seconds))
+                cache.put(key, package, stored)
+            if stored is not None:
+                results[name] = Result(**stored)
+    settings = {"default": DEFAULT | options.params}
+    if options.readme:
+        is_small = len(data.X_train.values) < SMALL_TABLE
+        settings["README"] = README_SMALL if is_small else README
+    for name, params in settings.items():
+        results[name] = mean_result(
+            [
+                forecast_errors(case, data, predictions, seconds)
+                for predictions, seconds in fit_and_forecast(
+                    data, params, range(options.seeds)
+                )
+            ]
+        )
+    return results, len(data.X_train)
+
+
+def ratios(results, name, metric):
+    """Return a method's errors divided by those of the best rival, by horizon."""
+    rivals = [getattr(results[rival], metric) for rival in COMPARED if rival in results]
+    if not rivals:
+        return np.full(len(results[name].mae), np.nan)
+    return np.array(getattr(results[name], metric)) / np.min(rivals, axis=0)
+
+
+FORECAST_COLUMNS = ["default", "README", *FORECAST_RIVALS]
+
+
+def print_forecast_rows(case, results, n_train):
+    """Print a row per horizon, and one of seconds."""
+    columns = [results.get(name) for name in FORECAST_COLUMNS]
+    shown = {m: ratios(results, "default", m) for m in ("mae", "rmse")}
+    readme = np.full(len(case.horizons), np.nan)
+    if "README" in results:
+        readme = ratios(results, "README", "mae")
+    for i, horizon in enumerate(case.horizons):
+        errors = [f"{r.mae[i]:.4g}" if r else "" for r in columns]
+        last = [shown["mae"][i], shown["rmse"][i], readme[i]]
+        cells = [case.name, horizon, *errors, *(f"{x:.2f}" for x in last)]
+        print_row(cells)
+    seconds = [f"{r.seconds:.1f} s" if r else "" for r in columns]
+    print_row([case.name, f"n={n_train}", *seconds, "", "", ""])
+
+
+def print_row(cells):
+    print("|", " | ".join(map(str, cells)), "|", flush=True)
+
+
+def print_forecast_summary(all_results):
+    print("\nRatio to the best rival, over all cases and horizons:\n")
+    print_row(["half", "method", "metric", "geometric mean", "median", "worst"])
+    print_row(["---"] * 6)
+    halves = sorted({case.half for case, _ in all_results})
+    for half in [*halves, *(["all"] if len(halves) > 1 else [])]:
+        chosen = [(c, r) for c, r in all_results if half in (c.half, "all")]
+        names = [n for n in FORECAST_COLUMNS if all(n in r for _, r in chosen)]
+        for metric in ("mae", "rmse"):
+            for name in names:
+                found = [
+                    (ratio, f"{case.name} {h}")
+                    for case, results in chosen
+                    for ratio, h in zip(
+                        ratios(results, name, metric), case.horizons, strict=True
+                    )
+                ]
+                values = [ratio for ratio, _ in found]
+                middle = np.exp(np.mean(np.log(values))), np.median(values)
+                means = [f"{value:.3f}" for value in middle]
+                worst, where = max(found)
+                worst = f"{worst:.2f} ({where})"
+                print_row([half, name, metric.upper(), *means, worst])
+
+
+def run_forecasts(options, cache):
+    cases = selected(FORECAST_CASES, options)
+    if not cases:
+        return
+    print("\n## Forecasts: mean absolute error\n")
+    last = ["ratio", "ratio RMSE", "README's ratio"]
+    print_row(["case", "horizon", *FORECAST_COLUMNS, *last])
+    print_row(["---"] * (len(FORECAST_COLUMNS) + 5))
+    all_results = []
+    for case in cases:
+        results, n_train = run_forecast_case(case, options, cache)
+        print_forecast_rows(case, results, n_train)
+        all_results.append((case, results))
+    if options.rivals:
+        print_forecast_summary(all_results)
+
+
+# Classifications.
+
+
+def run_classify_case(case, options, cache):
+    """Return the results of all methods by name."""
+    X, y, folds = case.read(options.data)
+    results = {}
+    if options.rivals:
+        for name, (classify, package) in CLASSIFY_RIVALS.items():
+            key = f"{case.name} | {name}"
+            stored = cache.get(key, package)
+            if stored is None and version_of(package) is not None:
+                stored = vars(classify_folds(classify, X, y, folds))
+                cache.put(key, package, stored)
+            if stored is not None:
+                results[name] = Result(**stored)
+    seeds = [
+        classify_folds(make_ours(seed, options.params), X, y, folds)
+        for seed in range(options.seeds)
+    ]
+    results["default"] = mean_result(seeds)
+    return results, np.std([r.accuracy for r in seeds]), len(folds[0][0])
+
+
+def make_ours(seed, params):
+    def classify(X_train, y_train, X_test):
+        model = RNNClassifier(random_state=seed, **params)
+        return model.fit(X_train, y_train).predict(X_test)
+
+    return classify
+
+
+def classify_folds(classify, X, y, folds):
+    """Return accuracy over all folds' test sequences, and seconds per fold."""
+    right, begin = [], perf_counter()
+    for train, test in folds:
+        X_train, X_test = [X[i] for i in train], [X[i] for i in test]
+        found = classify(X_train, y[train], X_test)
+        if found is None:
+            return Result(0.0)
+        right.append(found == y[test])
+    seconds = (perf_counter() - begin) / len(folds)
+    return Result(seconds, accuracy=float(np.concatenate(right).mean()))
+
+
+CLASSIFY_COLUMNS = ["default", *CLASSIFY_RIVALS]
+
+
+def print_classify_row(case, results, spread, n_train):
+    cells = []
+    for name in CLASSIFY_COLUMNS:
+        r = results.get(name)
+        known = r is not None and np.isfinite(r.accuracy)
+        cells.append(f"{r.accuracy:.3f} ({r.seconds:.1f} s)" if known else "")
+    cells[0] = f"{results['default'].accuracy:.3f} ± {spread:.3f}" + cells[0][5:]
+    print_row([case.name, n_train, *cells])
+
+
+def print_classify_summary(all_results):
+    print("\nAccuracy beside MiniRocket:\n")
+    print_row(["half", "mean, default", "mean, MiniRocket", "largest deficit"])
+    print_row(["---"] * 4)
+    halves = sorted({case.half for case, _ in all_results})
+    for half in [*halves, *(["all"] if len(halves) > 1 else [])]:
+        pairs = [
+            (r["default"].accuracy, r["MiniRocket"].accuracy, case.name)
+            for case, r in all_results
+            if half in (case.half, "all") and "MiniRocket" in r
+        ]
+        if not pairs:
+            continue
+        ours, theirs, _ = zip(*pairs, strict=True)
+        deficit, where = max((b - a, name) for a, b, name in pairs)
+        means = [f"{np.mean(ours):.3f}", f"{np.mean(theirs):.3f}"]
+        print_row([half, *means, f"{deficit:.3f} ({where})"])
+
+
+def run_classifications(options, cache):
+    cases = selected(CLASSIFY_CASES, options)
+    if not cases:
+        return
+    if options.rivals and version_of("aeon"):
+        compile_rivals()
+    print("\n## Classifications: accuracy (seconds per fold, training and test)\n")
+    print_row(["case", "n", *CLASSIFY_COLUMNS])
+    print_row(["---"] * (len(CLASSIFY_COLUMNS) + 2))
+    all_results = []
+    for case in cases:
+        results, spread, n_train = run_classify_case(case, options, cache)
+        print_classify_row(case, results, spread, n_train)
+        all_results.append((case, results))
+    print_classify_summary(all_results)
+
+
+# The command.
+
+
+def selected(cases, options):
+    """Return the cases that are asked for, and whose data are there."""
+    return [
+        case
+        for case in cases
+        if options.half in (case.half, "all")
+        and (options.cases is None or case.name in options.cases)
+        and (options.data is not None or case.ships)
+    ]
+
+
+def parse_changes(changes):
+    """Return the parameters of ``name=value`` pairs."""
+    params = {}
+    for change in changes:
+        name, value = change.split("=", 1)
+        try:
+            params[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            params[name] = value
+    return params
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="of the cases that do not ship"
+    )
+    halves = ["development", "held-out", "all"]
+    parser.add_argument("--half", choices=halves, default="all")
+    parser.add_argument(
+        "--task", choices=["forecast", "classify", "all"], default="all"
+    )
+    parser.add_argument("--cases", nargs="+", metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--no-rivals", dest="rivals", action="store_false")
+    parser.add_argument("--no-readme", dest="readme", action="store_false")
+    parser.add_argument("--cache", metavar="FILE", help="of the rivals' results")
+    add_instruction_set_option(parser)
+    options = parser.parse_args()
+    options.params = parse_changes(options.set)
+    known = {case.name for case in [*FORECAST_CASES, *CLASSIFY_CASES]}
+    unknown = set(options.cases or []) - known
+    if unknown:
+        parser.error(f"no case {sorted(unknown)}; the cases are {sorted(known)}")
+    return options
+
+
+def main():
+    options = parse_options()
+    use_instruction_set(options.instruction_set)
+    # Some training sets are small enough for advice to be given; the figures tell.
+    warnings.simplefilter("ignore")
+    print_machine()
+    shown = ", ".join(options.set) or "the defaults"
+    print(f"{shown}; seeds 0 to {options.seeds - 1}")
+    cache = Cache(options.cache)
+    if options.task != "classify":
+        run_forecasts(options, cache)
+    if options.task != "forecast":
+        run_classifications(options, cache)
+
+
+if __name__ == "__main__":
+    main()
