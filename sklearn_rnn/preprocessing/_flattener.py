@@ -18,7 +18,7 @@ from sklearn_rnn.sequences import (
 )
 
 # Values gathered at a time, so that temporary arrays stay small beside the result.
-BLOCK_VALUES = 2**20
+BLOCK_VALUES = 2**17
 
 
 class SequenceFlattener(TransformerMixin, BaseEstimator):

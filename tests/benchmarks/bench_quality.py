@@ -19,6 +19,8 @@ import argparse
 import ast
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from time import perf_counter
 
 import numpy as np
@@ -81,7 +83,7 @@ def row_scales(case, data):
 
 
 def fit_and_forecast(data, params, seeds):
-    """Yield predictions and seconds per seed."""
+    """Yield predictions, and seconds of the fit, per seed."""
     for seed in seeds:
         model = RNNRegressor(random_state=seed, **params)
         begin = perf_counter()
@@ -100,38 +102,48 @@ def mean_result(results):
     )
 
 
-def run_forecast_case(case, options, cache):
-    """Return the results of all methods by name."""
-    data = load_forecast(case, options.data)
+def stored_or_run(cache, key, package, compute):
+    """Return a rival's result, computed if the cache lacks it; None if it cannot be."""
+    stored = cache.get(key, package)
+    if stored is None and version_of(package) is not None:
+        stored = vars(compute())
+        cache.put(key, package, stored)
+    return None if stored is None else Result(**stored)
+
+
+def run_forecast_rival(case, data, predict):
+    begin = perf_counter()
+    predictions = predict(case, data)
+    return forecast_errors(case, data, predictions, perf_counter() - begin)
+
+
+def run_forecast_rivals(case, data, cache):
+    """Return the results of the rivals that suit a case, by name."""
     results = {}
-    if options.rivals:
-        for name, (predict, package) in FORECAST_RIVALS.items():
-            if name == "ETS" and not suits_ets(case):
-                continue
-            key = f"{case.name} {case.n_steps} {case.horizons} | {name}"
-            stored = cache.get(key, package)
-            if stored is None and version_of(package) is not None:
-                begin = perf_counter()
-                predictions = predict(case, data)
-                seconds = perf_counter() - begin
-                stored = vars(forecast_errors(case, data, predictions, seconds))
-                cache.put(key, package, stored)
-            if stored is not None:
-                results[name] = Result(**stored)
-    settings = {"default": DEFAULT | options.params}
+    for name, (predict, package) in FORECAST_RIVALS.items():
+        if name == "ETS" and not suits_ets(case):
+            continue
+        key = f"{case.name} {case.n_steps} {case.horizons} | {name}"
+        compute = partial(run_forecast_rival, case, data, predict)
+        results[name] = stored_or_run(cache, key, package, compute)
+    return {name: result for name, result in results.items() if result is not None}
+
+
+def run_our_forecasts(case, data, options):
+    """Return the results of our settings by name, means over the seeds."""
+    settings = {"default": DEFAULT | known_to(RNNRegressor, options.params)}
     if options.readme:
-        is_small = len(data.X_train.values) < SMALL_TABLE
+        is_small = len(data.X_train.values) < SMALL_TABLE  # all rows of the table
         settings["README"] = README_SMALL if is_small else README
-    for name, params in settings.items():
-        results[name] = mean_result(
+    return {
+        name: mean_result(
             [
-                forecast_errors(case, data, predictions, seconds)
-                for predictions, seconds in fit_and_forecast(
-                    data, params, range(options.seeds)
-                )
+                forecast_errors(case, data, *fitted)
+                for fitted in fit_and_forecast(data, params, range(options.seeds))
             ]
         )
-    return results, len(data.X_train)
+        for name, params in settings.items()
+    }
 
 
 def ratios(results, name, metric):
@@ -169,25 +181,34 @@ def print_forecast_summary(all_results):
     print("\nRatio to the best rival, over all cases and horizons:\n")
     print_row(["half", "method", "metric", "geometric mean", "median", "worst"])
     print_row(["---"] * 6)
-    halves = sorted({case.half for case, _ in all_results})
-    for half in [*halves, *(["all"] if len(halves) > 1 else [])]:
-        chosen = [(c, r) for c, r in all_results if half in (c.half, "all")]
+    for half, chosen in by_half(all_results):
         names = [n for n in FORECAST_COLUMNS if all(n in r for _, r in chosen)]
-        for metric in ("mae", "rmse"):
-            for name in names:
-                found = [
-                    (ratio, f"{case.name} {h}")
-                    for case, results in chosen
-                    for ratio, h in zip(
-                        ratios(results, name, metric), case.horizons, strict=True
-                    )
-                ]
-                values = [ratio for ratio, _ in found]
-                middle = np.exp(np.mean(np.log(values))), np.median(values)
-                means = [f"{value:.3f}" for value in middle]
-                worst, where = max(found)
-                worst = f"{worst:.2f} ({where})"
-                print_row([half, name, metric.upper(), *means, worst])
+        for metric, name in product(("mae", "rmse"), names):
+            print_row([half, name, metric.upper(), *summary(chosen, name, metric)])
+
+
+def summary(chosen, name, metric):
+    """Return geometric mean, median and worst of a method's ratios, as text."""
+    found = [
+        (ratio, f"{case.name} {horizon}")
+        for case, results in chosen
+        for ratio, horizon in zip(
+            ratios(results, name, metric), case.horizons, strict=True
+        )
+    ]
+    values = [ratio for ratio, _ in found]
+    worst, where = max(found)
+    mean = np.exp(np.mean(np.log(values)))
+    return f"{mean:.3f}", f"{np.median(values):.3f}", f"{worst:.2f} ({where})"
+
+
+def by_half(all_results):
+    """Yield each half that has results, then both together, and its results."""
+    halves = sorted({case.half for case, _ in all_results})
+    for half in halves:
+        yield half, [(case, r) for case, r in all_results if case.half == half]
+    if len(halves) > 1:
+        yield "all", all_results
 
 
 def run_forecasts(options, cache):
@@ -200,8 +221,10 @@ def run_forecasts(options, cache):
     print_row(["---"] * (len(FORECAST_COLUMNS) + 5))
     all_results = []
     for case in cases:
-        results, n_train = run_forecast_case(case, options, cache)
-        print_forecast_rows(case, results, n_train)
+        data = load_forecast(case, options.data)
+        results = run_forecast_rivals(case, data, cache) if options.rivals else {}
+        results |= run_our_forecasts(case, data, options)
+        print_forecast_rows(case, results, len(data.X_train))
         all_results.append((case, results))
     if options.rivals:
         print_forecast_summary(all_results)
@@ -210,28 +233,19 @@ def run_forecasts(options, cache):
 # Classifications.
 
 
-def run_classify_case(case, options, cache):
-    """Return the results of all methods by name."""
-    X, y, folds = case.read(options.data)
+def run_classify_rivals(case, sequences, cache):
+    """Return the results of the rivals by name."""
     results = {}
-    if options.rivals:
-        for name, (classify, package) in CLASSIFY_RIVALS.items():
-            key = f"{case.name} | {name}"
-            stored = cache.get(key, package)
-            if stored is None and version_of(package) is not None:
-                stored = vars(classify_folds(classify, X, y, folds))
-                cache.put(key, package, stored)
-            if stored is not None:
-                results[name] = Result(**stored)
-    seeds = [
-        classify_folds(make_ours(seed, options.params), X, y, folds)
-        for seed in range(options.seeds)
-    ]
-    results["default"] = mean_result(seeds)
-    return results, np.std([r.accuracy for r in seeds]), len(folds[0][0])
+    for name, (classify, package) in CLASSIFY_RIVALS.items():
+        compute = partial(classify_folds, classify, *sequences)
+        key = f"{case.name} | {name}"
+        results[name] = stored_or_run(cache, key, package, compute)
+    return {name: result for name, result in results.items() if result is not None}
 
 
 def make_ours(seed, params):
+    params = known_to(RNNClassifier, params)
+
     def classify(X_train, y_train, X_test):
         model = RNNClassifier(random_state=seed, **params)
         return model.fit(X_train, y_train).predict(X_test)
@@ -269,12 +283,11 @@ def print_classify_summary(all_results):
     print("\nAccuracy beside MiniRocket:\n")
     print_row(["half", "mean, default", "mean, MiniRocket", "largest deficit"])
     print_row(["---"] * 4)
-    halves = sorted({case.half for case, _ in all_results})
-    for half in [*halves, *(["all"] if len(halves) > 1 else [])]:
+    for half, chosen in by_half(all_results):
         pairs = [
             (r["default"].accuracy, r["MiniRocket"].accuracy, case.name)
-            for case, r in all_results
-            if half in (case.half, "all") and "MiniRocket" in r
+            for case, r in chosen
+            if "MiniRocket" in r
         ]
         if not pairs:
             continue
@@ -295,8 +308,15 @@ def run_classifications(options, cache):
     print_row(["---"] * (len(CLASSIFY_COLUMNS) + 2))
     all_results = []
     for case in cases:
-        results, spread, n_train = run_classify_case(case, options, cache)
-        print_classify_row(case, results, spread, n_train)
+        sequences = case.read(options.data)
+        results = run_classify_rivals(case, sequences, cache) if options.rivals else {}
+        seeds = [
+            classify_folds(make_ours(seed, options.params), *sequences)
+            for seed in range(options.seeds)
+        ]
+        results["default"] = mean_result(seeds)
+        spread = np.std([r.accuracy for r in seeds])
+        print_classify_row(case, results, spread, len(sequences[-1][0][0]))
         all_results.append((case, results))
     print_classify_summary(all_results)
 
@@ -313,6 +333,12 @@ def selected(cases, options):
         and (options.cases is None or case.name in options.cases)
         and (options.data is not None or case.ships)
     ]
+
+
+def known_to(estimator, params):
+    """Return those of some parameters that an estimator has."""
+    names = estimator().get_params()
+    return {name: value for name, value in params.items() if name in names}
 
 
 def parse_changes(changes):
@@ -346,6 +372,9 @@ def parse_options():
     add_instruction_set_option(parser)
     options = parser.parse_args()
     options.params = parse_changes(options.set)
+    for name in options.params:
+        if not any(known_to(e, {name: None}) for e in (RNNRegressor, RNNClassifier)):
+            parser.error(f"neither RNNRegressor nor RNNClassifier has {name!r}")
     known = {case.name for case in [*FORECAST_CASES, *CLASSIFY_CASES]}
     unknown = set(options.cases or []) - known
     if unknown:

@@ -1,4 +1,5 @@
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,16 @@ def test_windows_are_flattened_alike_in_blocks(monkeypatch):
     monkeypatch.setattr(f"{module}.BLOCK_VALUES", 30)
     in_blocks = SequenceFlattener(fill="nan").fit_transform(windows)
     np.testing.assert_array_equal(in_blocks, whole)
+
+
+def test_memory_is_that_of_the_result():
+    windows = SequenceWindower(48).fit_transform(np.zeros((40_000, 1)))
+    flattener = SequenceFlattener().fit(windows)
+    tracemalloc.start()
+    rows = flattener.transform(windows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * rows.nbytes
 
 
 def test_scaled_windows_are_read_scaled():
