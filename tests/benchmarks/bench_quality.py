@@ -148,9 +148,7 @@ def run_our_forecasts(case, data, options):
 
 def ratios(results, name, metric):
     """Return a method's errors divided by those of the best rival, by horizon."""
-    rivals = [getattr(results[rival], metric) for rival in COMPARED if rival in results]
-    if not rivals:
-        return np.full(len(results[name].mae), np.nan)
+    rivals = [getattr(results[rival], metric) for rival in COMPARED]
     return np.array(getattr(results[name], metric)) / np.min(rivals, axis=0)
 
 
@@ -160,15 +158,15 @@ FORECAST_COLUMNS = ["default", "README", *FORECAST_RIVALS]
 def print_forecast_rows(case, results, n_train):
     """Print a row per horizon, and one of seconds."""
     columns = [results.get(name) for name in FORECAST_COLUMNS]
-    shown = {m: ratios(results, "default", m) for m in ("mae", "rmse")}
-    readme = np.full(len(case.horizons), np.nan)
-    if "README" in results:
-        readme = ratios(results, "README", "mae")
+    shown = [("default", "mae"), ("default", "rmse"), ("README", "mae")]
+    has_ratio = [name in results and "last" in results for name, _ in shown]
     for i, horizon in enumerate(case.horizons):
         errors = [f"{r.mae[i]:.4g}" if r else "" for r in columns]
-        last = [shown["mae"][i], shown["rmse"][i], readme[i]]
-        cells = [case.name, horizon, *errors, *(f"{x:.2f}" for x in last)]
-        print_row(cells)
+        last = [
+            f"{ratios(results, *which)[i]:.2f}" if known else ""
+            for which, known in zip(shown, has_ratio, strict=True)
+        ]
+        print_row([case.name, horizon, *errors, *last])
     seconds = [f"{r.seconds:.1f} s" if r else "" for r in columns]
     print_row([case.name, f"n={n_train}", *seconds, "", "", ""])
 
@@ -318,7 +316,8 @@ def run_classifications(options, cache):
         spread = np.std([r.accuracy for r in seeds])
         print_classify_row(case, results, spread, len(sequences[-1][0][0]))
         all_results.append((case, results))
-    print_classify_summary(all_results)
+    if options.rivals:
+        print_classify_summary(all_results)
 
 
 # The command.

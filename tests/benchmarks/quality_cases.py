@@ -193,6 +193,8 @@ SEATBELTS = ["drivers", "kms", "PetrolPrice", "law"]
 FIVE_MINUTES = {"n_steps": 169, "horizons": [1, 12, 48], "season": 169}
 HALF_HOURLY = {"n_steps": 96, "horizons": [1, 12, 48], "season": 48}
 HOURLY = {"n_steps": 48, "horizons": [1, 6, 24], "season": 24}
+# Of 72 and 84 months, windows of 24 would leave 8 and 16 to train on.
+SHORT = MONTHLY | {"n_steps": 12}
 YEARLY = {"n_steps": 20, "horizons": [1, 3, 5], "season": 10}  # lynx: ten years
 
 
@@ -248,8 +250,8 @@ FORECAST_CASES = [
         **DAILY,
     ),
     forecast_case("lynx", HELD_OUT, "datasets_lynx", freq="YS", **YEARLY),
-    forecast_case("ldeaths", HELD_OUT, "datasets_ldeaths", **MONTHLY),
-    forecast_case("souvenirs", HELD_OUT, "fpp3_souvenirs", column="Sales", **MONTHLY),
+    forecast_case("ldeaths", HELD_OUT, "datasets_ldeaths", **SHORT),
+    forecast_case("souvenirs", HELD_OUT, "fpp3_souvenirs", column="Sales", **SHORT),
     ForecastCase(
         "visnights",
         HELD_OUT,
