@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_quality.py                     # what ships
     python tests/benchmarks/bench_quality.py --data FOLDER       # everything
     python tests/benchmarks/bench_quality.py --cases a10 gas --seeds 3
-    python tests/benchmarks/bench_quality.py --task forecast --set linear_skip=True
+    python tests/benchmarks/bench_quality.py --task forecast --set early_stopping=True
 
 Forecasts: one model per table forecasts three horizons, from windows of all columns;
 the last 30 % of the times are the test block. Rivals see the same windows, flattened.
