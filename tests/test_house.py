@@ -52,6 +52,7 @@ PUBLIC = [
     "LossCurveDisplay",
     "PosteriorDisplay",
     "SequenceArray",
+    "SequenceFlattener",
     "SequenceLayoutWarning",
     "SequenceScaler",
     "SequenceTokenizer",

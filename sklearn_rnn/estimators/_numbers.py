@@ -9,8 +9,8 @@ from sklearn_rnn._exceptions import DivergenceError
 from sklearn_rnn.estimators._quantiles import marginal_quantiles, point_forecast
 from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
-from sklearn_rnn.estimators._target_names import read_target_names
 from sklearn_rnn.estimators._targets import TargetTransform, target_columns
+from sklearn_rnn.preprocessing import read_target_names
 from sklearn_rnn.sequences import (
     LARGEST_INPUT,
     explain_target_errors,
