@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -131,12 +132,24 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             network = self._network(samples, random_state, continuing)
             self._check_samples(network, samples, validation)
             self._make_net(network, self._find_schedule(validation))
-        n_epochs = self.max_epochs
-        if n_epochs == "auto":
-            n_epochs = self._choose_n_epochs(samples.sequences)
-        held_out = None if validation is None else self._dataset(validation)
-        self._train(self._dataset(samples), held_out, n_epochs, random_state)
+        with self._beside_network(samples, validation, continuing) as samples:
+            n_epochs = self.max_epochs
+            if n_epochs == "auto":
+                n_epochs = self._choose_n_epochs(samples.sequences)
+            held_out = None if validation is None else self._dataset(validation)
+            self._train(self._dataset(samples), held_out, n_epochs, random_state)
         return self
+
+    @contextmanager
+    def _beside_network(self, samples, validation, continuing):
+        """Fit what predicts beside the network, around the training of the network.
+
+        Yields
+        ------
+        Samples
+            That the network is to be trained on.
+        """
+        yield samples
 
     def _judge(self, net, validation):
         """Return loss and score of validation data."""

@@ -14,17 +14,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.estimators._linear_skip import LinearSkip
 from sklearn_rnn.estimators._numbers import NumberCoder
 from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._steps import score_steps, split_steps
-from sklearn_rnn.estimators._target_names import furthest_step
+from sklearn_rnn.estimators._target_names import steps_ahead
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import SequencesLike, check_weights, plain_arrays
 
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 
 
-class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
+class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
     """A recurrent network that reads a sequence and predicts numbers.
 
     One prediction a sequence, or with ``return_sequences=True`` one a step.
@@ -281,7 +282,9 @@ None, default="cosine"
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "target_feature": [Integral, str, "array-like", None],
-        "subtract_last": ["boolean"],
+        "subtract_last": ["boolean", StrOptions({"auto"})],
+        "scale_windows": ["boolean", StrOptions({"auto"})],
+        "linear_skip": ["boolean", StrOptions({"auto"})],
         "missing_targets": [StrOptions({"raise", "ignore"})],
         "loss": [StrOptions({*NUMBER_LOSSES, "quantile"})],
         "quantiles": ["array-like", Real],
@@ -305,8 +308,10 @@ None, default="cosine"
         token_dropout: float = 0.0,
         embeddings: Any = None,
         train_embeddings: bool = True,
-        target_feature: int | str | Sequence[int | str] | None = None,
-        subtract_last: bool = False,
+        target_feature: int | str | Sequence[int | str] | None = "auto",
+        subtract_last: bool | Literal["auto"] = "auto",
+        scale_windows: bool | Literal["auto"] = "auto",
+        linear_skip: bool | Literal["auto"] = "auto",
         missing_targets: Literal["raise", "ignore"] = "raise",
         loss: Literal[
             "squared_error", "absolute_error", "huber", "quantile"
@@ -378,6 +383,8 @@ None, default="cosine"
         self.pooling = pooling
         self.target_feature = target_feature
         self.subtract_last = subtract_last
+        self.scale_windows = scale_windows
+        self.linear_skip = linear_skip
         self.missing_targets = missing_targets
         self.loss = loss
         self.quantiles = quantiles
@@ -587,7 +594,7 @@ list of arrays or SequenceArray
         super()._decide()
         # As it was at fit, whatever set_params may change before predict.
         self._per_step = self.return_sequences
-        self._subtracts_last = self.subtract_last
+        self._subtracts_last = self.subtract_last is True
         self._fitted_loss = self.loss
         self._levels = self._wanted_levels()
         vars(self).pop("target_names_", None)
@@ -627,26 +634,33 @@ list of arrays or SequenceArray
             )
 
     def _check_subtraction(self, continuing):
-        if self.subtract_last and self.target_feature is None:
+        subtracts = self.subtract_last is True
+        if subtracts and self.target_feature is None:
             raise ValueError(
                 "subtract_last=True needs target_feature, whose last value it is that "
                 "is subtracted: name the input that holds the target's own past."
             )
-        if self.subtract_last and self.return_sequences:
+        if subtracts and self.return_sequences:
             raise ValueError(
                 "subtract_last=True would tell every step what the last one is, and "
                 "return_sequences=True predicts from the steps up to each: set one of "
                 "them to its default."
             )
-        if continuing and self.subtract_last != self._subtracts_last:
+        is_set = self.subtract_last != "auto"
+        if continuing and is_set and subtracts != self._subtracts_last:
             raise ValueError(
                 f"subtract_last={self.subtract_last} is not what the last fit had, "
                 "whose network goes on training. Put that back, or fit anew with "
                 "warm_start=False."
             )
 
+    def _horizons(self):
+        """Return how many steps ahead each output lies, as far as names tell."""
+        steps = steps_ahead(getattr(self, "target_names_", None))
+        return steps or [self._n_targets] * self._n_targets
+
     def _horizon(self):
-        return furthest_step(getattr(self, "target_names_", None)) or self._n_targets
+        return max(self._horizons())
 
     def _predictions(self, sequences, outputs):
         """Turn the network's outputs into what ``predict`` returns."""

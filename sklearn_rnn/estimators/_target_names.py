@@ -3,8 +3,8 @@
 from sklearn_rnn.preprocessing import parse_targets
 
 
-def furthest_step(names):
-    """Tell how many steps ahead the furthest target lies, by its name.
+def steps_ahead(names):
+    """Return how many steps ahead each target lies, by its name.
 
     Parameters
     ----------
@@ -13,13 +13,13 @@ def furthest_step(names):
 
     Returns
     -------
-    int or None
-        None if the names do not all say it.
+    list of int
+        Empty if the names do not all say it.
 
     Examples
     --------
-    >>> from sklearn_rnn.estimators._target_names import furthest_step
-    >>> furthest_step(["temp+1", "temp+24"])
-    24
+    >>> from sklearn_rnn.estimators._target_names import steps_ahead
+    >>> steps_ahead(["temp+1", "temp+24"])
+    [1, 24]
     """
-    return max((step for _, step in parse_targets(names)), default=None)
+    return [steps for _, steps in parse_targets(names)]

@@ -66,7 +66,7 @@ from sklearn_rnn.training._schedule import (
     warm_up_cosine,
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
-from sklearn_rnn.training._split import validation_split
+from sklearn_rnn.training._split import validation_folds, validation_split
 from sklearn_rnn.training._steps import StepsOnDevice, StepsOnHost, steps_for
 from sklearn_rnn.training._threads import (
     choose_n_threads,
@@ -147,6 +147,7 @@ __all__ = [
     "try_scheduler",
     "update_budget",
     "usable_device",
+    "validation_folds",
     "validation_split",
     "warm_up_cosine",
 ]
