@@ -1,7 +1,5 @@
 """How much of a network's forecast goes into the average with the linear part."""
 
-import os
-
 import numpy as np
 
 # Candidates of the network's weight.
@@ -9,7 +7,7 @@ GRID = np.linspace(0.0, 1.0, 21)
 # An improvement of fewer standard errors than this may be chance, and counts for
 # nothing; of t of them the fraction 1 - (this / t)**2 of the weight remains (the
 # positive-part estimator of James and Stein).
-CHANCE = float(os.environ.get('CHANCE','1.5'))
+CHANCE = 2.0
 # Blocks of held-out data below which nothing can be told from chance.
 FEWEST_BLOCKS = 4
 

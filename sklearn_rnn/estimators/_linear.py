@@ -103,6 +103,20 @@ class LinearPart:
         """
         return self._predict(sequences, np.arange(len(sequences)))
 
+    def predict_naive(self, sequences):
+        """Predict the value at each target's anchor.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs), or None
+            None without `target_feature`.
+        """
+        if self.layout.columns is None:
+            return None
+        rows = np.arange(len(sequences))
+        blocks = read_windows(self.layout, sequences, rows)
+        return np.concatenate([w.anchor_values() + w.level() for _, w in blocks])
+
     def units(self, sequences):
         """Return the unit of each error: the window's spread, or 1.
 

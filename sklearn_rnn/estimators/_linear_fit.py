@@ -22,9 +22,10 @@ MOST_WORK = 4e10
 N_FOLDS, N_FOLDS_OF_WIDE, WIDE = 5, 3, 512
 # Fewer sequences say nothing about a penalty.
 FEWEST_SEQUENCES = 8
-# Pull of the members' weights towards equal ones; chosen on the development half of
-# the quality benchmark, as is the choice of members.
-SHRINKAGE = 0.3
+# Pull of the members' weights towards equal ones, up to so many sequences; of more it
+# is less. Both, and the choice of members, come from the development half of the
+# quality benchmark.
+SHRINKAGE, SHRUNK_UP_TO = 0.1, 600
 # Sequences from which anchors and the members' weights are chosen, at most.
 MOST_COMPARED = 20_000
 # Windows whose levels differ more than this, among 98 %, are of different size.
@@ -209,10 +210,11 @@ class _Problem:
         level = 0.0 if columns is None else self.layout.center[columns]
         target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
+        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / len(self.y))
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
             weights[:, j] = average_weights(
-                found[known, :, j], target[known, j], self.weights[rows][known], SHRINKAGE
+                found[known, :, j], target[known, j], self.weights[rows][known], shrinkage
             )
         return weights
 

@@ -1,6 +1,5 @@
 """The linear part beside a regressor's network, and the weight of each."""
 
-import os
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,33 +10,59 @@ from sklearn_rnn._exceptions import DivergenceError
 from sklearn_rnn.estimators._blend import elementwise_loss, network_weights
 from sklearn_rnn.estimators._linear_fit import FEWEST_SEQUENCES, evenly, fit_linear
 from sklearn_rnn.estimators._quantiles import marginal_quantiles
-from sklearn_rnn.training import validation_split
+from sklearn_rnn.training import validation_folds, validation_split
 
-# Sequences below which a held-out fifth would say nothing about the network.
+# Sequences below which held-out ones would say nothing about the network.
 FEWEST_TO_COMPARE = 40
-# Held out to compare network and linear part: fraction and number.
-COMPARED, MOST_COMPARED = 0.2, 5000
-# Sequences from which on the network is trained once, without the held-out ones,
-# instead of twice.
-TRAINED_ONCE = 10_000
+# Networks that are trained without a fold each to compare them with the linear part.
+N_FOLDS = 3
+# Sequences from which on only the network itself is trained, without this fraction.
+TRAINED_ONCE, HELD_OUT = 10_000, 0.1
+# Sequences from which the quantiles of the linear part's errors are read, at most.
+MOST_RESIDUALS = 20_000
 
 
 class LinearSkip:
     """Part of a regressor: a linear forecast on the window, averaged with the network.
 
-    The estimator that it is part of says what it predicts (``_network_forecasts``).
+    The estimator that it is part of says what its network predicts
+    (``_network_forecasts``).
     """
 
-    def _has_linear(self, samples, *, is_stream=False):
+    def _has_linear(self, samples):
         """Whether there is a linear part, by `linear_skip` and the data."""
         if self.linear_skip is False or self._per_step or self._reads_tokens:
             return False
-        if len(samples.y) < FEWEST_SEQUENCES:
-            return False
         if self.linear_skip is True:
             return True
+        if len(samples.y) < FEWEST_SEQUENCES:
+            return False
         enough = len(samples.y) >= FEWEST_TO_COMPARE
-        return not is_stream and (enough or self._target_columns is not None)
+        return enough or self._target_columns is not None
+
+    def _check_linear(self):
+        """Check that `linear_skip` goes with what the network reads and predicts."""
+        if self.linear_skip is not True:
+            return
+        if self.return_sequences:
+            raise ValueError(
+                "linear_skip=True predicts from the steps before the end of a "
+                "sequence, and return_sequences=True at every step. Set linear_skip "
+                "to 'auto' or False."
+            )
+        if self._embeds():
+            raise ValueError(
+                "linear_skip=True needs numbers, but embedding_dim is set: X holds "
+                "tokens. Set linear_skip to 'auto' or False."
+            )
+
+    def _check_enough_for_linear(self, samples):
+        if len(samples.y) < FEWEST_SEQUENCES:
+            raise ValueError(
+                f"linear_skip=True needs at least {FEWEST_SEQUENCES} sequences to "
+                f"choose penalties by cross-validation, got {len(samples.y)}. Give "
+                "more, or set linear_skip to 'auto' or False."
+            )
 
     @contextmanager
     def _beside_network(self, samples, validation, continuing):
@@ -46,6 +71,35 @@ class LinearSkip:
         if not self._has_linear(samples):
             yield samples
             return
+        cross_fit = self._fit_linear(samples)
+        if validation is not None:
+            yield samples
+            linear = self.linear_.predict(validation.sequences)
+            self._compare(validation, linear, self._forecast_alone(validation))
+        elif len(samples.y) < FEWEST_TO_COMPARE:
+            yield samples
+        elif continuing or len(samples.y) >= TRAINED_ONCE:
+            train, held_out = validation_split(
+                samples.sequences,
+                HELD_OUT,
+                self._random_state,
+                horizon=self._horizon(),
+            )
+            yield samples.select(train)
+            unseen = samples.select(held_out)
+            linear = cross_fit.predict(samples.sequences, held_out)
+            self._compare(unseen, linear, self._forecast_alone(unseen))
+        else:
+            network = self._try_network(samples)
+            if network is not None:
+                rows = np.arange(len(samples.y))
+                linear = cross_fit.predict(samples.sequences, rows)
+                self._compare(samples, linear, network)
+            yield samples
+
+    def _fit_linear(self, samples):
+        """Set ``linear_``; return it with a fit without each fold."""
+        self._check_enough_for_linear(samples)
         cross_fit = fit_linear(
             samples.sequences,
             samples.y,
@@ -59,61 +113,84 @@ class LinearSkip:
         # Until the network is known to help.
         self.network_weight_ = np.zeros(self._n_targets)
         self._learn_residuals(samples, cross_fit)
-        if validation is not None:
-            yield samples
-            self._compare(validation, self.linear_.predict(validation.sequences))
-        elif len(samples.y) < FEWEST_TO_COMPARE:
-            yield samples
-        else:
-            train, held_out = self._split_to_compare(samples)
-            unseen = samples.select(held_out)
-            linear = cross_fit.predict(samples.sequences, held_out)
-            if continuing or len(samples.y) >= TRAINED_ONCE:
-                yield samples.select(train)
-                self._compare(unseen, linear)
-            else:
-                trial = self._try_network(samples.select(train))
-                if trial is not None:
-                    self._compare(unseen, linear, trial)
-                yield samples
+        return cross_fit
 
-    def _split_to_compare(self, samples):
-        fraction = min(COMPARED, MOST_COMPARED / len(samples.y))
-        return validation_split(
-            samples.sequences, fraction, self._random_state, horizon=self._horizon()
-        )
+    def _forecast_alone(self, samples):
+        """Return what the network alone predicts."""
+        outputs = self._outputs_of(samples.sequences)
+        return self._network_forecasts(samples.sequences, outputs)
 
     def _try_network(self, samples):
-        """Train the network alone on some of the data; None if it diverges."""
+        """Predict each sequence by a network that has not seen its fold.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs, ...), or None
+            None if training diverges, as then that of the network itself does.
+        """
+        folds, near = validation_folds(
+            samples.sequences, N_FOLDS, self._horizon(), self._random_state
+        )
+        rows = np.arange(len(folds))
+        predicted = None
+        for fold in range(folds.max() + 1):
+            seen = np.flatnonzero((folds != fold) & ~near(fold, rows))
+            unseen = np.flatnonzero(folds == fold)
+            try:
+                trial = self._fit_alone(samples.select(seen))
+            except DivergenceError:
+                return None
+            found = trial._forecast_alone(samples.select(unseen))
+            if predicted is None:
+                predicted = np.empty((len(rows), *found.shape[1:]))
+            predicted[unseen] = found
+        return predicted
+
+    def _fit_alone(self, samples):
+        """Train the network alone on some of the data, in an estimator of its own."""
+        columns = self._target_columns
         trial = clone(self).set_params(
             linear_skip=False,
-            target_feature=None if self._target_columns is None else self._target_columns.tolist(),
+            target_feature=None if columns is None else columns.tolist(),
             subtract_last=bool(self._subtracts_last),
-            callbacks=None,
-            verbose=0,
             early_stopping=False,
             warm_start=False,
+            callbacks=None,
+            verbose=0,
             random_state=int(self._random_state.randint(2**31 - 1)),
         )
-        try:
-            return trial.fit(samples.sequences, samples.y, samples.weights)
-        except DivergenceError:
-            return None  # and so will the network itself, which says so
+        return trial.fit(samples.sequences, samples.y, samples.weights)
 
-    def _compare(self, unseen, linear, trained=None):
-        """Choose the network's weight by sequences that it has not seen."""
-        trained = self if trained is None else trained
-        outputs = trained._outputs_of(unseen.sequences)
-        network = trained._network_forecasts(unseen.sequences, outputs)
+    def _compare(self, unseen, linear, network):
+        """Choose the network's weight by predictions for what was not seen."""
         linear = self._linear_forecasts(unseen.sequences, linear)
 
         def loss(predicted):
+            scale, levels = self._targets.scale, self._levels
             return elementwise_loss(
-                self._fitted_loss, unseen.y, predicted, self._targets.scale, self._levels
+                self._fitted_loss, unseen.y, predicted, scale, levels
             )
 
         self.network_weight_ = network_weights(
             loss, linear, network, unseen.weights, self._blocks(unseen.sequences)
+        )
+        naive = self.linear_.predict_naive(unseen.sequences)
+        if naive is None:
+            naive = np.broadcast_to(
+                np.average(self._targets.baseline(), axis=0), unseen.y.shape
+            )
+        compared = {
+            "naive": self._linear_forecasts(unseen.sequences, naive),
+            "linear": linear,
+            "network": network,
+            "combined": self._combine(linear, network),
+        }
+        self.validation_errors_ = pd.DataFrame(
+            {
+                name: _mean_error(loss(predicted), unseen.weights, self._fitted_loss)
+                for name, predicted in compared.items()
+            },
+            index=getattr(self, "target_names_", None),
         )
 
     def _blocks(self, sequences):
@@ -129,7 +206,7 @@ class LinearSkip:
         self._linear_quantiles = None
         if self._levels is None:
             return
-        rows = evenly(len(samples.y), MOST_COMPARED)
+        rows = evenly(len(samples.y), MOST_RESIDUALS)
         error = samples.y[rows] - cross_fit.predict(samples.sequences, rows)
         error /= self.linear_.units(samples.sequences[rows])
         weights = None if samples.weights is None else samples.weights[rows]
@@ -142,13 +219,26 @@ class LinearSkip:
         units = self.linear_.units(sequences)[:, :, np.newaxis]
         return linear[:, :, np.newaxis] + units * self._linear_quantiles
 
+    def _combine(self, linear, network):
+        weight = self.network_weight_
+        if self._levels is not None:
+            weight = weight[:, np.newaxis]
+        return linear + weight * (network - linear)
+
     def _add_linear(self, sequences, network):
         """Return the average of network and linear part."""
         part = getattr(self, "linear_", None)  # none in pickles of version 0.6
         if part is None:
             return network
         linear = self._linear_forecasts(sequences, part.predict(sequences))
-        weight = self.network_weight_
-        if self._levels is not None:
-            weight = weight[:, np.newaxis]
-        return linear + weight * (network - linear)
+        return self._combine(linear, network)
+
+
+def _mean_error(losses, weights, name):
+    """Return the mean loss of each output, the root of a mean square."""
+    known = ~np.isnan(losses)
+    weights = np.ones(len(losses)) if weights is None else weights
+    weights = np.where(known, weights[:, np.newaxis], 0.0)
+    mean = np.where(known, losses, 0.0) * weights
+    mean = mean.sum(axis=0) / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
+    return np.sqrt(mean) if name == "squared_error" else mean
