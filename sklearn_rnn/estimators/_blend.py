@@ -76,7 +76,8 @@ def network_weights(loss, linear, network, weights, blocks):
     losses = np.where(known, losses, 0.0)
     best = np.einsum("gnj,nj->gj", losses, weights).argmin(axis=0)
     chosen = [
-        GRID[k] * _beyond_chance(losses[0, :, j] - losses[k, :, j], weights[:, j], block)
+        GRID[k]
+        * _beyond_chance(losses[0, :, j] - losses[k, :, j], weights[:, j], block)
         for j, (k, block) in enumerate(zip(best, blocks, strict=True))
     ]
     return np.array(chosen)

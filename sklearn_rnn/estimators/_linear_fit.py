@@ -10,7 +10,7 @@ from sklearn_rnn.estimators._linear import (
     predict_members,
 )
 from sklearn_rnn.estimators._ridge import Products, average_weights
-from sklearn_rnn.estimators._windows import Layout, Windows, read_windows
+from sklearn_rnn.estimators._windows import Layout, read_windows
 from sklearn_rnn.training import validation_folds
 
 # Values of a window that are read at most, and at most so many per sequence: the
@@ -89,7 +89,11 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     problem = _Problem(layout, sequences, y, weights, folds, near)
     names = ["level"]
     if columns is not None:
-        names = ["deviation", "change"] if layout.is_scaled else ["level", "deviation", "change"]
+        names = (
+            ["deviation", "change"]
+            if layout.is_scaled
+            else ["level", "deviation", "change"]
+        )
     members = tuple(problem.fit_member(name) for name in names)
     part = LinearPart(layout, members, problem.average(members))
     return CrossFit(part, folds)
@@ -168,8 +172,13 @@ class _Problem:
     def fit_member(self, name):
         """Fit one member: to all windows, and without each fold."""
         n_folds = self.folds.max() + 1
-        own = [self._sums(name, self.rows[self.folds[self.rows] == k]) for k in range(n_folds)]
-        near = [self._sums(name, self.rows[self.near(k, self.rows)]) for k in range(n_folds)]
+        own = [
+            self._sums(name, self.rows[self.folds[self.rows] == k])
+            for k in range(n_folds)
+        ]
+        near = [
+            self._sums(name, self.rows[self.near(k, self.rows)]) for k in range(n_folds)
+        ]
         n_values = self.layout.n_lags * len(self.layout.center)
         coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
         for g, (outputs, _) in enumerate(self.groups):
@@ -214,7 +223,10 @@ class _Problem:
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
             weights[:, j] = average_weights(
-                found[known, :, j], target[known, j], self.weights[rows][known], shrinkage
+                found[known, :, j],
+                target[known, j],
+                self.weights[rows][known],
+                shrinkage,
             )
         return weights
 

@@ -66,7 +66,7 @@ class LinearSkip:
 
     @contextmanager
     def _beside_network(self, samples, validation, continuing):
-        self.linear_ = self.validation_errors_ = None
+        self.linear_ = self.validation_errors_ = self.advice_ = None
         self.network_weight_ = np.ones(self._n_targets)
         if not self._has_linear(samples):
             yield samples
@@ -192,6 +192,9 @@ class LinearSkip:
             },
             index=getattr(self, "target_names_", None),
         )
+        self.advice_ = give_advice(self)
+        if self.advice_ is not None and self.verbose:
+            print(f"{type(self).__name__}: {self.advice_}")
 
     def _blocks(self, sequences):
         """Return for each output blocks of sequences with overlapping forecasts."""
@@ -232,6 +235,43 @@ class LinearSkip:
             return network
         linear = self._linear_forecasts(sequences, part.predict(sequences))
         return self._combine(linear, network)
+
+
+def give_advice(estimator):
+    """Return what to look at where a fit does not improve on simpler forecasts.
+
+    Parameters
+    ----------
+    estimator : RNNRegressor
+        With `validation_errors_`.
+
+    Returns
+    -------
+    str or None
+        None if the network helps for most outputs.
+    """
+    errors = estimator.validation_errors_
+    n_worse = int((errors["combined"] >= errors["naive"]).sum())
+    if n_worse > len(errors) / 2:
+        if estimator._target_columns is None:
+            remedy = "name the input with the target's own past: target_feature="
+        else:
+            remedy = (
+                "more steps per window, other columns, CalendarFeatures, or a "
+                "shorter horizon may tell more"
+            )
+        return (
+            f"for {n_worse} of {len(errors)} outputs the forecast is no better than "
+            f"the naive one on unseen data (validation_errors_); {remedy}."
+        )
+    n_silent = int((estimator.network_weight_ == 0).sum())
+    if n_silent > len(errors) / 2:
+        return (
+            f"for {n_silent} of {len(errors)} outputs the network adds nothing to the "
+            "linear part on unseen data (network_weight_ is 0); more data, other "
+            "columns, dropout= or a smaller hidden_size= may change that."
+        )
+    return None
 
 
 def _mean_error(losses, weights, name):

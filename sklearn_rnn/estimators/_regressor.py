@@ -16,7 +16,7 @@ from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._linear_skip import LinearSkip
 from sklearn_rnn.estimators._numbers import NumberCoder
-from sklearn_rnn.estimators._quantiles import check_levels
+from sklearn_rnn.estimators._quantiles import check_levels, point_forecast
 from sklearn_rnn.estimators._steps import score_steps, split_steps
 from sklearn_rnn.estimators._target_names import steps_ahead
 from sklearn_rnn.modules import POOLINGS
@@ -85,19 +85,40 @@ class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
     train_embeddings : bool, default=True
         Whether training changes the vectors. False keeps those of
         `embeddings` as they are; a token that has none there is 0.
-    target_feature : int, str, list of these, or None, default=None
-        The input feature that holds the target's own past, one or one an
-        output; "auto" finds it by the names of y's columns, as
-        `make_forecast_frame` makes them. The network then predicts the change
-        from ``a + b * last``, the last value of that feature with a and b by
-        least squares, so that an untrained network is already the naive
-        forecast. Forecasts want it.
-    subtract_last : bool, default=False
-        Whether nothing depends on the level of `target_feature`: the network
-        reads it as differences from its last value in the sequence, and
-        predicts the change from there (b is 1). For trends, which lead to
-        levels that training never saw; a series that returns to its mean is
-        better off without.
+    target_feature : int, str, list of these, "auto" or None, default="auto"
+        The input feature that holds the target's own past, one or one per
+        output. The network then predicts the change from ``a + b * last``, the
+        last value of that feature with a and b by least squares, so that an
+        untrained network is already the naive forecast; the linear part reads
+        windows relative to their last value and mean. Forecasts want it. "auto"
+        finds it by the names of y's columns, as `make_forecast_frame` makes
+        them, or, if y has no names and X a single feature, where its values
+        come close to the targets; otherwise there is none.
+    subtract_last : bool or "auto", default="auto"
+        Whether nothing in the network depends on the level of
+        `target_feature`: it reads it as differences from its last value in the
+        sequence, and predicts the change from there (b is 1). For trends,
+        which lead to levels that training never saw. "auto" does so where
+        targets differ from the last value by less than 0.3 of their standard
+        deviation, so that standardised levels would hide such changes.
+    scale_windows : bool or "auto", default="auto"
+        Whether the past of the targets is measured in units of its standard
+        deviation within each window, forecasts and errors in the same, so that
+        series of different size count alike. "auto" does so where the mean
+        sizes of windows differ by more than a factor of 30. Needs
+        `target_feature`.
+    linear_skip : bool or "auto", default="auto"
+        Whether ridge regressions on the window are averaged with the network
+        (an autoregressive component). Their penalties and weights are chosen by
+        cross-validation, in blocks of time for windows over series, and so is
+        the network's weight for each output (`network_weight_`): it is 0 where
+        the network does not improve on the linear part by more than chance. To
+        compare them, three more networks are trained, each without a third of
+        the data; from 10,000 sequences on a single one, without the last tenth;
+        with `X_val` or `early_stopping` none. Below 40 sequences the network
+        has no weight. "auto" leaves the linear part out where every step has a
+        target, with tokens, in `partial_fit`, and below 8 sequences, or 40
+        without `target_feature`.
     missing_targets : {"raise", "ignore"}, default="raise"
         What NaN in `y` means: an error, or a target that is not known. The
         loss and the score are then of those that are. With `return_sequences`
@@ -204,12 +225,28 @@ None, default="cosine"
         Names of the features, if `X` had any.
     target_names_ : ndarray of str
         Names of y's columns, if it had any.
+    linear_ : LinearPart or None
+        The linear part: ``coef_`` of shape (n_outputs, n_lags, n_features), the
+        ``member_weights_`` of the regressions in it, and ``anchor_lags_``, the
+        lag that comes closest to each target (a season ago, or the last step).
+    network_weight_ : ndarray of shape (n_outputs,)
+        Weight of the network's forecast in the average with the linear part,
+        from 0 to 1; ones without a linear part.
+    validation_errors_ : DataFrame of shape (n_outputs, 4) or None
+        Errors on sequences that were not seen ("naive" is the value at the
+        anchor, or the mean; "linear", "network", "combined"), in the units of
+        the targets: the root of the mean square for the squared error, else the
+        mean loss.
+    advice_ : str or None
+        Where the network, or the whole, does not improve on the simpler
+        forecast: which parameter to look at. Printed, if `verbose` is set.
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
         Mean training loss of each epoch in `history_`.
     validation_scores_ : list of float or None
-        Validation score of each epoch (R²), if there was validation.
+        Validation score of each epoch (R²) of the network alone, if there was
+        validation.
     best_epoch_ : int
         Epoch whose weights were kept, from 1: the last one, or with early
         stopping the one with the lowest validation loss.
@@ -260,7 +297,9 @@ None, default="cosine"
     References
     ----------
     Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9,
-    1997. Cho et al., "Learning phrase representations using RNN
+    1997. Lai et al., "Modeling long- and short-term temporal patterns with deep
+    neural networks", SIGIR 2018 (the linear part). Kim et al., "Reversible
+    instance normalization", ICLR 2022 (`scale_windows`). Cho et al., "Learning phrase representations using RNN
     encoder-decoder for statistical machine translation", EMNLP 2014 (GRU). Zeng
     et al., "Are transformers effective for time series forecasting?", AAAI 2023
     (`subtract_last`).
@@ -500,6 +539,51 @@ list of arrays or SequenceArray
         return self._predictions(sequences, self._outputs_of(sequences))
 
     @shared
+    def predict_linear(self, X: SequencesLike) -> np.ndarray:
+        """Predict by the linear part alone: what `predict` adds is the network's.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences; their lengths may differ from those of fit.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
+            In the units and the shape of the targets of fit, float64; with
+            ``loss="quantile"`` the median.
+
+        Raises
+        ------
+        ValueError
+            If the model has no linear part.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> x = np.sin(np.arange(200) / 3)
+        >>> X = np.lib.stride_tricks.sliding_window_view(x, 12)
+        >>> X, y = X[:-1], x[12:]
+        >>> model = RNNRegressor(random_state=0).fit(X, y)
+        >>> float(np.abs(model.predict_linear(X) - y).max().round(3))
+        0.0
+        """
+        check_is_fitted(self)
+        if self.linear_ is None:
+            raise ValueError(
+                f"this {type(self).__name__} has no linear part: it was fitted with "
+                f"linear_skip={self.linear_skip!r}, which leaves it out where every "
+                "step has a target, with tokens, and for few sequences. Set "
+                "linear_skip=True."
+            )
+        sequences = self._read_sequences(X, reset=False)
+        linear = self._linear_forecasts(sequences, self.linear_.predict(sequences))
+        if self._levels is not None:
+            linear = point_forecast(linear, self._levels)
+        return self._like_y(linear, sequences)
+
+    @shared
     def predict_quantiles(self, X: SequencesLike) -> np.ndarray:
         """Predict quantiles of the targets of each sequence.
 
@@ -612,6 +696,7 @@ list of arrays or SequenceArray
 
     def _check_together(self, continuing):
         super()._check_together(continuing)
+        self._check_linear()
         if continuing and self.return_sequences != self._per_step:
             raise ValueError(
                 f"return_sequences={self.return_sequences}, and the last fit, whose "

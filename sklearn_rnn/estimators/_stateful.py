@@ -13,7 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._access import exclusive_with_estimator
 from sklearn_rnn.estimators._base import BaseRNN
 from sklearn_rnn.estimators._state import to_numpy, to_torch
-from sklearn_rnn.sequences import SequencesLike, convert_input, read_item
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    SequencesLike,
+    convert_input,
+    read_item,
+)
 from sklearn_rnn.training import run_to_own_ends, to_batch
 
 
@@ -105,6 +110,7 @@ class StatefulPredictor:
         self._network = None
         self._state = None
         self._summary = None
+        self._recent = None
         return self
 
     @exclusive_with_estimator
@@ -114,6 +120,7 @@ class StatefulPredictor:
             "estimator": self.estimator,
             "n_steps_": self.n_steps_,
             "carried": to_numpy((self._state, self._summary)),
+            "recent": self._recent,
             "is_up_to_date": self._network is self.estimator.module_,
         }
 
@@ -122,6 +129,7 @@ class StatefulPredictor:
         self._network = self.estimator.module_ if kept["is_up_to_date"] else None
         device = self.estimator.net_.device
         self._state, self._summary = to_torch(kept["carried"], device)
+        self._recent = kept.get("recent")
 
     @exclusive_with_estimator
     def predict(self, X: SequencesLike | ArrayLike) -> np.ndarray:
@@ -221,7 +229,23 @@ class StatefulPredictor:
         estimator._check_outputs(outputs, sequences.lengths)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
-        return sequences, outputs
+        return self._with_recent(sequences), outputs
+
+    def _with_recent(self, sequences):
+        """Put the last steps that the linear part reads in front of new ones."""
+        linear = getattr(self.estimator, "linear_", None)
+        if linear is None:
+            return sequences
+        steps = [sequences[i] for i in range(len(sequences))]
+        if self._recent is not None:
+            pairs = zip(self._recent, steps, strict=True)
+            steps = [np.concatenate(pair) for pair in pairs]
+        self._recent = steps = [own[-linear.n_lags_ :] for own in steps]
+        lengths = np.array([len(own) for own in steps])
+        starts = np.cumsum(lengths) - lengths
+        # As they are read: what scaled them is applied already.
+        names = sequences.feature_names
+        return SequenceArray(np.concatenate(steps), starts, lengths, names)
 
     @torch.inference_mode()
     def _run(self, sequences):

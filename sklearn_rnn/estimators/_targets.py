@@ -293,7 +293,9 @@ def are_changes_small(y, last, weights):
         For the geometric mean over outputs.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        weights = np.where(np.isnan(y), np.nan, 1.0 if weights is None else weights[:, np.newaxis])
+        weights = np.where(
+            np.isnan(y), np.nan, 1.0 if weights is None else weights[:, np.newaxis]
+        )
         total = np.nansum(weights, axis=0)
         mean = np.nansum(weights * y, axis=0) / total
         spread = np.nansum(weights * (y - mean) ** 2, axis=0)
