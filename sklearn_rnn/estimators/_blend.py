@@ -75,12 +75,11 @@ def network_weights(loss, linear, network, weights, blocks):
     weights = np.where(known, weights[:, np.newaxis], 0.0)
     losses = np.where(known, losses, 0.0)
     best = np.einsum("gnj,nj->gj", losses, weights).argmin(axis=0)
-    chosen = [
-        GRID[k]
-        * _beyond_chance(losses[0, :, j] - losses[k, :, j], weights[:, j], block)
-        for j, (k, block) in enumerate(zip(best, blocks, strict=True))
-    ]
-    return np.array(chosen)
+    chosen = GRID[best]
+    for j, (k, block) in enumerate(zip(best, blocks, strict=True)):
+        gain = losses[0, :, j] - losses[k, :, j]
+        chosen[j] *= _beyond_chance(gain, weights[:, j], block)
+    return chosen
 
 
 def _beyond_chance(gain, weights, blocks):

@@ -65,6 +65,12 @@ class LinearPart:
     members: tuple = field(repr=False)
     weights: np.ndarray = field(repr=False)  # (n_members, n_outputs)
 
+    def __repr__(self):
+        return (
+            f"LinearPart({len(self.weights)} members, {self.n_lags_} lags, "
+            f"{self.weights.shape[1]} outputs)"
+        )
+
     @property
     def n_lags_(self):
         return self.layout.n_lags

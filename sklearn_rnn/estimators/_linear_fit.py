@@ -87,13 +87,8 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     n_folds = min(N_FOLDS if n_values <= WIDE else N_FOLDS_OF_WIDE, len(y) // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
     problem = _Problem(layout, sequences, y, weights, folds, near)
-    names = ["level"]
-    if columns is not None:
-        names = (
-            ["deviation", "change"]
-            if layout.is_scaled
-            else ["level", "deviation", "change"]
-        )
+    names = ["level"] if columns is None or not layout.is_scaled else []
+    names += [] if columns is None else ["deviation", "change"]
     members = tuple(problem.fit_member(name) for name in names)
     part = LinearPart(layout, members, problem.average(members))
     return CrossFit(part, folds)
@@ -172,13 +167,9 @@ class _Problem:
     def fit_member(self, name):
         """Fit one member: to all windows, and without each fold."""
         n_folds = self.folds.max() + 1
-        own = [
-            self._sums(name, self.rows[self.folds[self.rows] == k])
-            for k in range(n_folds)
-        ]
-        near = [
-            self._sums(name, self.rows[self.near(k, self.rows)]) for k in range(n_folds)
-        ]
+        rows, folds = self.rows, self.folds[self.rows]
+        own = [self._sums(name, rows[folds == k]) for k in range(n_folds)]
+        near = [self._sums(name, rows[self.near(k, rows)]) for k in range(n_folds)]
         n_values = self.layout.n_lags * len(self.layout.center)
         coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
         for g, (outputs, _) in enumerate(self.groups):

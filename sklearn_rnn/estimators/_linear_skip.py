@@ -164,11 +164,14 @@ class LinearSkip:
     def _compare(self, unseen, linear, network):
         """Choose the network's weight by predictions for what was not seen."""
         linear = self._linear_forecasts(unseen.sequences, linear)
+        # Windows of different size count alike.
+        unit = self.linear_.units(unseen.sequences)
 
         def loss(predicted):
             scale, levels = self._targets.scale, self._levels
+            wide = unit if levels is None else unit[:, :, np.newaxis]
             return elementwise_loss(
-                self._fitted_loss, unseen.y, predicted, scale, levels
+                self._fitted_loss, unseen.y / unit, predicted / wide, scale, levels
             )
 
         self.network_weight_ = network_weights(

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 # Candidates of the penalty, in units of the number of rows.
-PENALTIES = np.logspace(-4, 4, 17)
+PENALTIES = np.logspace(-8, 4, 25)
 # A feature whose spread is below this share of its size counts as constant.
 SMALLEST_SPREAD = 1e-10
 
