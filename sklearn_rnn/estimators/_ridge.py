@@ -9,6 +9,8 @@ from scipy.optimize import nnls
 PENALTIES = np.logspace(-8, 4, 25)
 # A feature whose spread is below this share of its size counts as constant.
 SMALLEST_SPREAD = 1e-10
+# The best of some members counts as no better than this fraction of the worst.
+SMALLEST_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ def average_weights(predictions, y, weights, shrinkage):
     """
     n_members = predictions.shape[1]
     errors = (predictions - y[:, np.newaxis]) * np.sqrt(weights)[:, np.newaxis]
-    size = np.sqrt((errors**2).mean())
+    sizes = np.sqrt((errors**2).mean(axis=0))
+    # Relative to the best member, as far as it is not perfect.
+    size = max(sizes.min(), SMALLEST_ERROR * sizes.max())
     equal = np.full(n_members, 1 / n_members)
     if n_members == 1 or not size > 0 or not np.isfinite(size):
         return equal
