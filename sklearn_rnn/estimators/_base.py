@@ -197,8 +197,12 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             if not continuing:
                 self._make_net(network)
             self._refresh_net(samples)
+        self._learn_beside_network(samples, continuing)
         self._train(self._dataset(samples), None, 1, self._random_state, streamed=True)
         return self
+
+    def _learn_beside_network(self, samples, continuing):
+        """Fit what predicts beside the network to more data, before the network."""
 
     def _choose_batch_size(self, samples):
         """Set ``batch_size_``, of these samples."""

@@ -69,27 +69,57 @@ def network_weights(loss, linear, network, weights, blocks):
     ndarray of shape (n_outputs,)
         Between 0 (the linear part alone) and 1.
     """
+    losses, weights = weighted_losses(loss, linear, network, weights)
+    chosen = []
+    for j, block in enumerate(blocks):
+        sums = [np.bincount(block, at_weight) for at_weight in losses[:, :, j]]
+        chosen.append(
+            weight_of_blocks(np.array(sums), np.bincount(block, weights[:, j]))
+        )
+    return np.array(chosen)
+
+
+def weighted_losses(loss, linear, network, weights):
+    """Compute the losses of averages with each weight in `GRID`.
+
+    Parameters
+    ----------
+    loss, linear, network, weights
+        As for `network_weights`.
+
+    Returns
+    -------
+    losses : ndarray of shape (n_grid, n, n_outputs)
+        Times the sample weights; 0 where there is no target.
+    weights : ndarray of shape (n, n_outputs)
+        The sample weights; 0 where there is no target.
+    """
     weights = np.ones(len(linear)) if weights is None else weights
     losses = np.stack([loss(linear + w * (network - linear)) for w in GRID])
-    known = ~np.isnan(losses[0])
-    weights = np.where(known, weights[:, np.newaxis], 0.0)
-    losses = np.where(known, losses, 0.0)
-    best = np.einsum("gnj,nj->gj", losses, weights).argmin(axis=0)
-    chosen = GRID[best]
-    for j, (k, block) in enumerate(zip(best, blocks, strict=True)):
-        gain = losses[0, :, j] - losses[k, :, j]
-        chosen[j] *= _beyond_chance(gain, weights[:, j], block)
-    return chosen
+    weights = np.where(np.isnan(losses[0]), 0.0, weights[:, np.newaxis])
+    return np.nan_to_num(losses, nan=0.0, posinf=np.inf) * weights, weights
 
 
-def _beyond_chance(gain, weights, blocks):
-    """Return the fraction of a mean gain that is more than chance."""
-    size = np.bincount(blocks, weights)
-    total = np.bincount(blocks, weights * gain)
-    total, size = total[size > 0], size[size > 0]
-    n = len(size)
-    if n < FEWEST_BLOCKS or total.sum() <= 0:
+def weight_of_blocks(sums, sizes):
+    """Choose the network's weight by the losses of blocks of held-out data.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (n_grid, n_blocks)
+        Summed losses, times sample weights.
+    sizes : ndarray of shape (n_blocks,)
+        Summed sample weights.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
+    sums, sizes = sums[:, sizes > 0], sizes[sizes > 0]
+    best = int(sums.sum(axis=1).argmin())
+    gain, n = sums[0] - sums[best], len(sizes)
+    if n < FEWEST_BLOCKS or gain.sum() <= 0:
         return 0.0
-    mean = total.sum() / size.sum()
-    variance = ((total - mean * size) ** 2).sum() * n / (n - 1) / size.sum() ** 2
-    return max(0.0, 1 - CHANCE**2 * variance / mean**2)
+    mean = gain.sum() / sizes.sum()
+    variance = ((gain - mean * sizes) ** 2).sum() * n / (n - 1) / sizes.sum() ** 2
+    return GRID[best] * max(0.0, 1 - CHANCE**2 * variance / mean**2)

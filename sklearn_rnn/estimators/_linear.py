@@ -23,10 +23,13 @@ class Member:
     coef : ndarray of shape (n_folds + 1, n_values + 1, n_outputs)
         Of the fits that leave one fold out, and of the one to all data; the last row
         is the constant.
+    penalties : ndarray of shape (n_outputs,)
+        The penalty that was best for each output.
     """
 
     name: str
     coef: np.ndarray
+    penalties: np.ndarray
 
     def predict(self, windows, fold=-1):
         """Predict by one of the fits, less the `center` of the targets' past."""

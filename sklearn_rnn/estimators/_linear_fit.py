@@ -9,7 +9,7 @@ from sklearn_rnn.estimators._linear import (
     Member,
     predict_members,
 )
-from sklearn_rnn.estimators._ridge import Products, average_weights
+from sklearn_rnn.estimators._ridge import PENALTIES, Products, average_weights
 from sklearn_rnn.estimators._windows import Layout, read_windows
 from sklearn_rnn.training import validation_folds
 
@@ -172,9 +172,12 @@ class _Problem:
         near = [self._sums(name, rows[self.near(k, rows)]) for k in range(n_folds)]
         n_values = self.layout.n_lags * len(self.layout.center)
         coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
+        penalties = np.empty(self.y.shape[1])
         for g, (outputs, _) in enumerate(self.groups):
-            coef[:, :, outputs] = _solve([o[g] for o in own], [n[g] for n in near])
-        return Member(name, coef)
+            coef[:, :, outputs], penalties[outputs] = _solve(
+                [o[g] for o in own], [n[g] for n in near]
+            )
+        return Member(name, coef, penalties)
 
     def _sums(self, name, rows):
         """Sum products over some sequences, one `Products` per group of outputs."""
@@ -232,8 +235,10 @@ def _solve(own, near):
 
     Returns
     -------
-    ndarray of shape (n_folds + 1, n_values + 1, n_outputs)
+    coef : ndarray of shape (n_folds + 1, n_values + 1, n_outputs)
         The last ones are of all folds.
+    penalties : ndarray of shape (n_outputs,)
+        The best ones.
     """
     total = sum(own[1:], start=own[0])
     paths, errors = [], 0.0
@@ -245,4 +250,46 @@ def _solve(own, near):
     paths.append(total.solve())
     best = errors.argmin(axis=0)
     outputs = np.arange(len(best))
-    return np.stack([path[best, :, outputs].T for path in paths])
+    coef = np.stack([path[best, :, outputs].T for path in paths])
+    return coef, PENALTIES[best]
+
+
+class LinearStream:
+    """A linear part that goes on learning from calls of partial_fit.
+
+    Penalties, weights of members, anchors and units stay those of the first call; the
+    coefficients are those of all sequences so far. Sequences with a missing target are
+    left out.
+
+    Parameters
+    ----------
+    part : LinearPart
+        Fitted to the first call.
+    """
+
+    def __init__(self, part):
+        self.part = part
+        self.sums = [None] * len(part.members)
+
+    def add(self, sequences, y, weights):
+        """Add sequences.
+
+        Returns
+        -------
+        LinearPart
+            Fitted to all so far.
+        """
+        whole = ~np.isnan(y).any(axis=1)
+        problem = _Problem(self.part.layout, sequences, y, weights, None, None)
+        problem.rows = problem.rows[whole[problem.rows]]
+        problem.groups = [(np.arange(y.shape[1]), whole)]
+        members = []
+        for k, member in enumerate(self.part.members):
+            sums = problem._sums(member.name, problem.rows)[0]
+            self.sums[k] = sums if self.sums[k] is None else self.sums[k] + sums
+            coef = member.coef
+            if self.sums[k].total > 0:
+                coef = self.sums[k].solve_at(member.penalties)[np.newaxis]
+            members.append(replace(member, coef=coef))
+        self.part = replace(self.part, members=tuple(members))
+        return self.part

@@ -7,8 +7,18 @@ import pandas as pd
 from sklearn.base import clone
 
 from sklearn_rnn._exceptions import DivergenceError
-from sklearn_rnn.estimators._blend import elementwise_loss, network_weights
-from sklearn_rnn.estimators._linear_fit import FEWEST_SEQUENCES, evenly, fit_linear
+from sklearn_rnn.estimators._blend import (
+    elementwise_loss,
+    network_weights,
+    weight_of_blocks,
+    weighted_losses,
+)
+from sklearn_rnn.estimators._linear_fit import (
+    FEWEST_SEQUENCES,
+    LinearStream,
+    evenly,
+    fit_linear,
+)
 from sklearn_rnn.estimators._quantiles import marginal_quantiles
 from sklearn_rnn.training import validation_folds, validation_split
 
@@ -18,6 +28,8 @@ FEWEST_TO_COMPARE = 40
 N_FOLDS = 3
 # Sequences from which on only the network itself is trained, without this fraction.
 TRAINED_ONCE, HELD_OUT = 10_000, 0.1
+# Calls of partial_fit that the network's weight depends on, at most.
+MOST_CALLS = 200
 # Sequences from which the quantiles of the linear part's errors are read, at most.
 MOST_RESIDUALS = 20_000
 
@@ -97,6 +109,56 @@ class LinearSkip:
                 self._compare(samples, linear, network)
             yield samples
 
+    def _learn_beside_network(self, samples, continuing):
+        if not continuing:
+            self.linear_ = self.validation_errors_ = self.advice_ = None
+            self.network_weight_ = np.ones(self._n_targets)
+            self._stream = None
+            if self.linear_skip is not True:
+                return
+            self._fit_linear(samples)
+            self._stream = LinearStream(self.linear_)
+            self._stream_losses = []
+        elif getattr(self, "_stream", None) is None:
+            return
+        else:
+            self._compare_stream(samples)
+        weights = samples.weights
+        self.linear_ = self._stream.add(samples.sequences, samples.y, weights)
+
+    def _compare_stream(self, samples):
+        """Weigh the network by data of a call that neither part has seen yet."""
+        linear = self.linear_.predict(samples.sequences)
+        linear = self._linear_forecasts(samples.sequences, linear)
+        losses, weights = weighted_losses(
+            self._held_out_loss(samples),
+            linear,
+            self._forecast_alone(samples),
+            samples.weights,
+        )
+        self._stream_losses.append((losses.sum(axis=1), weights.sum(axis=0)))
+        del self._stream_losses[:-MOST_CALLS]
+        sums, sizes = map(np.array, zip(*self._stream_losses, strict=True))
+        self.network_weight_ = np.array(
+            [
+                weight_of_blocks(sums[:, :, j].T, sizes[:, j])
+                for j in range(self._n_targets)
+            ]
+        )
+
+    def _held_out_loss(self, unseen):
+        """Return the loss of predictions for some samples, as a function."""
+        # Windows of different size count alike.
+        unit = self.linear_.units(unseen.sequences)
+        scale, levels, name = self._targets.scale, self._levels, self._fitted_loss
+
+        def loss(predicted):
+            wide = unit if levels is None else unit[:, :, np.newaxis]
+            y, predicted = unseen.y / unit, predicted / wide
+            return elementwise_loss(name, y, predicted, scale, levels)
+
+        return loss
+
     def _fit_linear(self, samples):
         """Set ``linear_``; return it with a fit without each fold."""
         self._check_enough_for_linear(samples)
@@ -164,24 +226,13 @@ class LinearSkip:
     def _compare(self, unseen, linear, network):
         """Choose the network's weight by predictions for what was not seen."""
         linear = self._linear_forecasts(unseen.sequences, linear)
-        # Windows of different size count alike.
-        unit = self.linear_.units(unseen.sequences)
-
-        def loss(predicted):
-            scale, levels = self._targets.scale, self._levels
-            wide = unit if levels is None else unit[:, :, np.newaxis]
-            return elementwise_loss(
-                self._fitted_loss, unseen.y / unit, predicted / wide, scale, levels
-            )
-
+        loss = self._held_out_loss(unseen)
         self.network_weight_ = network_weights(
             loss, linear, network, unseen.weights, self._blocks(unseen.sequences)
         )
         naive = self.linear_.predict_naive(unseen.sequences)
         if naive is None:
-            naive = np.broadcast_to(
-                np.average(self._targets.baseline(), axis=0), unseen.y.shape
-            )
+            naive = np.broadcast_to(self._targets.intercept, unseen.y.shape)
         compared = {
             "naive": self._linear_forecasts(unseen.sequences, naive),
             "linear": linear,

@@ -491,7 +491,11 @@ list of arrays or SequenceArray
     ) -> Self:
         """Make one pass over some more data.
 
-        The first call fixes the scaling of inputs and targets.
+        The first call fixes the scaling of inputs and targets. With
+        ``linear_skip=True``, which needs at least 8 sequences in the first call, the
+        linear part is fitted to all sequences so far; penalties and weights of its
+        members stay those of the first call. The network's weight is chosen by each
+        call's data before they are learned from, from the fifth call on.
 
         Parameters
         ----------

@@ -85,6 +85,22 @@ class Products:
         constant = mean_t - np.einsum("p,apj->aj", mean, coef)
         return np.concatenate([coef, constant[:, np.newaxis]], axis=1)
 
+    def solve_at(self, penalties):
+        """Fit ridge regression with a penalty for each output.
+
+        Parameters
+        ----------
+        penalties : ndarray of shape (n_outputs,)
+            As in `solve`.
+
+        Returns
+        -------
+        ndarray of shape (p + 1, n_outputs)
+            Coefficients of the features and the constant.
+        """
+        distinct, which = np.unique(penalties, return_inverse=True)
+        return self.solve(distinct)[which.ravel(), :, np.arange(len(penalties))].T
+
     def squared_errors(self, coef):
         """Sum the squared errors of some coefficients over the rows.
 
