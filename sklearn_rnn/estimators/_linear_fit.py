@@ -1,6 +1,8 @@
 """Fitting the linear part: penalties and weights by cross-validation in blocks."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from sklearn_rnn.estimators._linear import (
 )
 from sklearn_rnn.estimators._ridge import PENALTIES, Products, average_weights
 from sklearn_rnn.estimators._windows import Layout, read_windows
-from sklearn_rnn.training import validation_folds
+from sklearn_rnn.training import find_copies, validation_folds
 
 # Values of a window that are read at most, and at most so many per sequence: the
 # matrices of the normal equations have their square.
@@ -82,15 +84,18 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     CrossFit
         The linear part, and its fits without each fold.
     """
-    layout = _choose_layout(sequences, y, weights, columns, is_scaled)
+    # As a weight of two is a repetition, copies count once.
+    n_distinct = len(find_copies(sequences)[0])
+    layout = _choose_layout(sequences, y, weights, columns, is_scaled, n_distinct)
     n_values = layout.n_lags * len(layout.center)
-    n_folds = min(N_FOLDS if n_values <= WIDE else N_FOLDS_OF_WIDE, len(y) // 4)
+    n_folds = min(N_FOLDS if n_values <= WIDE else N_FOLDS_OF_WIDE, n_distinct // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
     problem = _Problem(layout, sequences, y, weights, folds, near)
     names = ["level"] if columns is None or not layout.is_scaled else []
     names += [] if columns is None else ["deviation", "change"]
     members = tuple(problem.fit_member(name) for name in names)
-    part = LinearPart(layout, members, problem.average(members))
+    shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / n_distinct)
+    part = LinearPart(layout, members, problem.average(members, shrinkage))
     return CrossFit(part, folds)
 
 
@@ -101,30 +106,36 @@ def evenly(n, at_most):
     return np.linspace(0, n - 1, at_most).astype(np.int64)
 
 
-def _choose_layout(sequences, y, weights, columns, is_scaled):
+def _choose_layout(sequences, y, weights, columns, is_scaled, n_distinct):
     """Choose the length of windows, their unit and the targets' anchors."""
     n_features = sequences.n_features
-    most = np.clip(VALUES_PER_SEQUENCE * len(y), FEWEST_VALUES, MOST_VALUES)
+    most = np.clip(VALUES_PER_SEQUENCE * n_distinct, FEWEST_VALUES, MOST_VALUES)
     n_lags = int(max(1, min(sequences.lengths.max(), most // n_features)))
     layout = Layout(n_lags, sequences.mean_and_scale(weights)[0], columns)
     if columns is None:
         return layout
     rows = evenly(len(y), MOST_COMPARED)
-    blocks = [w for _, w in read_windows(layout, sequences, rows)]
-    spread = np.concatenate([windows.spread() for windows in blocks])
-    typical = spread.mean(axis=0)
+    spread, level = _measure_windows(layout, sequences, rows)
+    row_weights = None if weights is None else weights[rows]
+    typical = np.average(spread, axis=0, weights=row_weights)
     layout = replace(layout, typical_spread=np.where(typical > 0, typical, 1.0))
     if is_scaled == "auto":
-        is_scaled = _differ_in_size(blocks)
+        is_scaled = _differ_in_size(level)
     layout = replace(layout, is_scaled=bool(is_scaled))
     return replace(layout, anchors=_find_anchors(layout, sequences, y, weights, rows))
 
 
-def _differ_in_size(blocks):
+def _measure_windows(layout, sequences, rows):
+    """Return spread and mean size of each past, each of shape (n_rows, n_past)."""
+    spread, level = np.empty((2, len(rows), len(layout.past)))
+    for places, windows in read_windows(layout, sequences, rows):
+        past = windows.past() + layout.center[layout.past]
+        spread[places], level[places] = windows.spread(), np.abs(past).mean(axis=1)
+    return spread, level
+
+
+def _differ_in_size(level):
     """Return whether windows are of series of different size."""
-    level = np.concatenate(
-        [np.abs(w.past() + w.layout.center[w.layout.past]).mean(axis=1) for w in blocks]
-    )
     low, high = np.quantile(level, [0.01, 0.99], axis=0)
     return bool((high > SAME_SIZE * low).any())
 
@@ -166,18 +177,39 @@ class _Problem:
 
     def fit_member(self, name):
         """Fit one member: to all windows, and without each fold."""
+        cells, fold_of_cell, is_near = self._cells()
+        sums = [self._sums(name, rows) for rows in cells]
         n_folds = self.folds.max() + 1
-        rows, folds = self.rows, self.folds[self.rows]
-        own = [self._sums(name, rows[folds == k]) for k in range(n_folds)]
-        near = [self._sums(name, rows[self.near(k, rows)]) for k in range(n_folds)]
         n_values = self.layout.n_lags * len(self.layout.center)
         coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
         penalties = np.empty(self.y.shape[1])
         for g, (outputs, _) in enumerate(self.groups):
             coef[:, :, outputs], penalties[outputs] = _solve(
-                [o[g] for o in own], [n[g] for n in near]
+                [of_cell[g] for of_cell in sums], fold_of_cell, is_near
             )
         return Member(name, coef, penalties)
+
+    def _cells(self):
+        """Split rows by their fold, and by the folds that they are near to.
+
+        What a fold must not see is left out by adding the others, as subtracting it
+        would leave rounding where a feature is constant.
+
+        Returns
+        -------
+        cells : list of ndarray of int
+            Rows of each cell.
+        fold_of_cell : ndarray of int of shape (n_cells,)
+            The fold that each belongs to.
+        is_near : ndarray of bool of shape (n_cells, n_folds)
+            The folds that each is near to.
+        """
+        n_folds = self.folds.max() + 1
+        near = [self.near(fold, self.rows) for fold in range(n_folds)]
+        marks = np.column_stack([self.folds[self.rows], *near])
+        marks, cell = np.unique(marks, axis=0, return_inverse=True)
+        cells = [self.rows[cell.ravel() == k] for k in range(len(marks))]
+        return cells, marks[:, 0], marks[:, 1:].astype(bool)
 
     def _sums(self, name, rows):
         """Sum products over some sequences, one `Products` per group of outputs."""
@@ -197,7 +229,7 @@ class _Problem:
                 )
         return sums
 
-    def average(self, members):
+    def average(self, members, shrinkage):
         """Choose the weight of each member, (n_members, n_outputs)."""
         rows = evenly(len(self.y), MOST_COMPARED)
         found, units = [], []
@@ -213,7 +245,6 @@ class _Problem:
         level = 0.0 if columns is None else self.layout.center[columns]
         target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
-        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / len(self.y))
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
             weights[:, j] = average_weights(
@@ -225,13 +256,15 @@ class _Problem:
         return weights
 
 
-def _solve(own, near):
+def _solve(sums, fold_of_cell, is_near):
     """Return coefficients without each fold and with all, at the best penalty.
 
     Parameters
     ----------
-    own, near : list of Products
-        Sums over each fold, and over what must not be seen beside it.
+    sums : list of Products
+        Over each cell.
+    fold_of_cell, is_near : ndarray
+        As `_cells` returns them.
 
     Returns
     -------
@@ -240,18 +273,26 @@ def _solve(own, near):
     penalties : ndarray of shape (n_outputs,)
         The best ones.
     """
-    total = sum(own[1:], start=own[0])
+    total = _add(sums)
     paths, errors = [], 0.0
-    for fold, beside in zip(own, near, strict=True):
-        rest = total - fold - beside
-        path = (rest if rest.total > 0 else total).solve()
-        errors = errors + fold.squared_errors(path)
+    for fold in range(is_near.shape[1]):
+        is_own = fold_of_cell == fold
+        rest = _add(sums, ~is_own & ~is_near[:, fold])
+        path = (rest if rest is not None and rest.total > 0 else total).solve()
+        own = _add(sums, is_own)
+        errors = errors + (0.0 if own is None else own.squared_errors(path))
         paths.append(path)
     paths.append(total.solve())
     best = errors.argmin(axis=0)
     outputs = np.arange(len(best))
     coef = np.stack([path[best, :, outputs].T for path in paths])
     return coef, PENALTIES[best]
+
+
+def _add(sums, chosen=None):
+    """Add some sums; None if there are none."""
+    chosen = range(len(sums)) if chosen is None else np.flatnonzero(chosen)
+    return reduce(add, [sums[k] for k in chosen]) if len(chosen) else None
 
 
 class LinearStream:

@@ -575,7 +575,7 @@ list of arrays or SequenceArray
         True
         """
         check_is_fitted(self)
-        if self.linear_ is None:
+        if getattr(self, "linear_", None) is None:  # not in pickles of version 0.6
             raise ValueError(
                 f"this {type(self).__name__} has no linear part: it was fitted with "
                 f"linear_skip={self.linear_skip!r}, which leaves it out where every "
