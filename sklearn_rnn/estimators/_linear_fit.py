@@ -91,7 +91,7 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     n_folds = min(N_FOLDS if n_values <= WIDE else N_FOLDS_OF_WIDE, n_distinct // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
     problem = _Problem(layout, sequences, y, weights, folds, near)
-    names = ["level"] if columns is None or not layout.is_scaled else []
+    names = ["level"] if layout.has_level else []
     names += [] if columns is None else ["deviation", "change"]
     members = tuple(problem.fit_member(name) for name in names)
     shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / n_distinct)
@@ -121,7 +121,9 @@ def _choose_layout(sequences, y, weights, columns, is_scaled, n_distinct):
     layout = replace(layout, typical_spread=np.where(typical > 0, typical, 1.0))
     if is_scaled == "auto":
         is_scaled = _differ_in_size(level)
-    layout = replace(layout, is_scaled=bool(is_scaled))
+    moved = ((np.ptp(level, axis=0) > 0) | (typical > 0)).any()
+    has_level = bool(moved and not is_scaled)
+    layout = replace(layout, is_scaled=bool(is_scaled), has_level=has_level)
     return replace(layout, anchors=_find_anchors(layout, sequences, y, weights, rows))
 
 

@@ -29,6 +29,8 @@ class Layout:
         Mean spread of each of `past` within windows.
     is_scaled : bool, default=False
         Whether windows differ in size so much that each has to be measured by its own.
+    has_level : bool, default=True
+        Whether values as they are tell anything: not if they never changed.
     """
 
     n_lags: int
@@ -37,6 +39,7 @@ class Layout:
     anchors: np.ndarray | None = None
     typical_spread: np.ndarray | None = None
     is_scaled: bool = False
+    has_level: bool = True
 
     @property
     def past(self):
