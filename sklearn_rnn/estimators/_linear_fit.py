@@ -116,15 +116,29 @@ def _choose_layout(sequences, y, weights, columns, is_scaled, n_distinct):
         return layout
     rows = evenly(len(y), MOST_COMPARED)
     spread, level = _measure_windows(layout, sequences, rows)
-    row_weights = None if weights is None else weights[rows]
-    typical = np.average(spread, axis=0, weights=row_weights)
-    layout = replace(layout, typical_spread=np.where(typical > 0, typical, 1.0))
+    weights_of_rows = np.ones(len(rows)) if weights is None else weights[rows]
     if is_scaled == "auto":
-        is_scaled = _differ_in_size(level)
-    moved = ((np.ptp(level, axis=0) > 0) | (typical > 0)).any()
-    has_level = bool(moved and not is_scaled)
-    layout = replace(layout, is_scaled=bool(is_scaled), has_level=has_level)
+        is_scaled = _differ_in_size(level, _series_of(sequences)[rows])
+    typical = _typical_spread(spread, weights_of_rows, is_scaled)
+    moved = ((np.ptp(level, axis=0) > 0) | spread.any(axis=0)).any()
+    layout = replace(
+        layout,
+        typical_spread=typical,
+        is_scaled=bool(is_scaled),
+        has_level=bool(moved and not is_scaled),
+    )
     return replace(layout, anchors=_find_anchors(layout, sequences, y, weights, rows))
+
+
+def _typical_spread(spread, weights, is_scaled):
+    """Return the mean spread of each past, not 0; of different sizes the geometric."""
+    if not is_scaled:
+        typical = np.average(spread, axis=0, weights=weights)
+        return np.where(typical > 0, typical, 1.0)
+    weights = np.where(spread > 0, weights[:, np.newaxis], 0.0)
+    logs = np.log(np.where(spread > 0, spread, 1.0))
+    total = np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
+    return np.exp((weights * logs).sum(axis=0) / total)
 
 
 def _measure_windows(layout, sequences, rows):
@@ -136,9 +150,27 @@ def _measure_windows(layout, sequences, rows):
     return spread, level
 
 
-def _differ_in_size(level):
-    """Return whether windows are of series of different size."""
-    low, high = np.quantile(level, [0.01, 0.99], axis=0)
+def _series_of(sequences):
+    """Number the series that sequences are windows over: those that share rows."""
+    order = np.argsort(sequences.starts, kind="stable")
+    starts, ends = sequences.starts[order], sequences.ends[order]
+    is_new = starts[1:] >= np.maximum.accumulate(ends)[:-1]
+    series = np.empty(len(order), dtype=np.int64)
+    series[order] = np.concatenate([[0], np.cumsum(is_new)])
+    return series
+
+
+def _differ_in_size(level, series):
+    """Return whether windows are of series of different size.
+
+    Within a series, levels differ by any factor where values come near 0.
+    """
+    _, series = np.unique(series, return_inverse=True)
+    series, sizes = series.ravel(), np.empty_like(level)
+    count = np.bincount(series)
+    for j in range(level.shape[1]):
+        sizes[:, j] = (np.bincount(series, level[:, j]) / count)[series]
+    low, high = np.quantile(sizes, [0.01, 0.99], axis=0)
     return bool((high > SAME_SIZE * low).any())
 
 

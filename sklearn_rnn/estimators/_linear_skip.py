@@ -4,7 +4,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from sklearn_rnn._exceptions import DivergenceError, InvalidSequenceError
 from sklearn_rnn.estimators._blend import (
@@ -232,16 +231,18 @@ class LinearSkip:
     def _fit_alone(self, samples, outputs):
         """Train the network alone on some of the data, in an estimator of its own."""
         columns = self._target_columns
-        trial = clone(self).set_params(
-            linear_skip=False,
-            target_feature=None if columns is None else columns[outputs].tolist(),
-            subtract_last=bool(self._subtracts_last),
-            early_stopping=False,
-            warm_start=False,
-            callbacks=None,
-            verbose=0,
-            random_state=int(self._random_state.randint(2**31 - 1)),
-        )
+        # Not a clone: that would copy callbacks, which nobody may call twice.
+        options = self.get_params(deep=False) | {
+            "linear_skip": False,
+            "target_feature": None if columns is None else columns[outputs].tolist(),
+            "subtract_last": bool(self._subtracts_last),
+            "early_stopping": False,
+            "warm_start": False,
+            "callbacks": None,
+            "verbose": 0,
+            "random_state": int(self._random_state.randint(2**31 - 1)),
+        }
+        trial = type(self)(**options)
         return trial.fit(samples.sequences, samples.y[:, outputs], samples.weights)
 
     def _compare(self, unseen, linear, network):

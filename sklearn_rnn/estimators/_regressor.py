@@ -105,8 +105,8 @@ class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
         Whether the past of the targets is measured in units of its standard
         deviation within each window, forecasts and errors in the same, so that
         series of different size count alike. "auto" does so where the mean
-        sizes of windows differ by more than a factor of 30. Needs
-        `target_feature`.
+        sizes of series differ by more than a factor of 30; windows that share
+        no rows count as series of their own. Needs `target_feature`.
     linear_skip : bool or "auto", default="auto"
         Whether ridge regressions on the window are averaged with the network
         (an autoregressive component). Their penalties and weights are chosen by

@@ -26,7 +26,8 @@ class Layout:
     anchors : ndarray of int of shape (n_outputs,), or None
         The lag, 0 for the last step, whose value comes closest to the target.
     typical_spread : ndarray of shape (n_past,), or None
-        Mean spread of each of `past` within windows.
+        Mean spread of each of `past` within windows, the geometric one if they differ
+        in size.
     is_scaled : bool, default=False
         Whether windows differ in size so much that each has to be measured by its own.
     has_level : bool, default=True
@@ -120,7 +121,8 @@ class Windows:
         if layout.is_scaled:
             level = np.abs(past + layout.center[layout.past]).mean(axis=1)
             spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * level)
-            return np.where(spread > 0, spread, 1.0)
+            # A window of zeros does not tell its size.
+            return np.where(spread > 0, spread, layout.typical_spread)
         if layout.typical_spread is None:
             return spread
         return np.maximum(spread, SMALLEST_SPREAD * layout.typical_spread)
