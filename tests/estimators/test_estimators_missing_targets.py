@@ -8,7 +8,6 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 
 from sklearn_rnn import RNNRegressor, SequenceWindower, make_forecast_frame
-from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import SequenceArray
 
 LOSSES = ["squared_error", "absolute_error", "huber", "quantile"]
@@ -127,7 +126,8 @@ def test_a_weight_counts_the_targets_of_its_row():
     Y[::4, 0] = np.nan
     # Steps of momentum and of Adam depend on nothing but the gradient's mean.
     options = {"standardize": False, "input_dropout": 0.0, "batch_size": 100}
-    options["linear_skip"] = False  # its folds count a sequence once
+    # The folds of the linear part count a sequence once.
+    options |= {"dtype": "float64", "linear_skip": False}
     weighted = ignoring(**options).fit(X, Y, sample_weight=counts)
     again = X.repeat(counts, axis=0), Y.repeat(counts, axis=0)
     repeated = ignoring(**options).fit(*again)
