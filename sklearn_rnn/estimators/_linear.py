@@ -126,8 +126,15 @@ class LinearPart:
         blocks = read_windows(self.layout, sequences, rows)
         return np.concatenate([w.anchor_values() + w.level() for _, w in blocks])
 
-    def units(self, sequences):
-        """Return the unit of each error: the window's spread, or 1.
+    def units(self, sequences, of_errors=False):
+        """Return the unit of each forecast: the window's spread, or 1.
+
+        Parameters
+        ----------
+        sequences : SequenceArray
+            The sequences.
+        of_errors : bool, default=False
+            Whether it is NaN for windows whose errors must not count.
 
         Returns
         -------
@@ -137,8 +144,12 @@ class LinearPart:
         if not self.layout.is_scaled:
             return np.ones((len(sequences), self.weights.shape[1]))
         rows = np.arange(len(sequences))
-        blocks = read_windows(self.layout, sequences, rows)
-        return np.concatenate([windows.units() for _, windows in blocks])
+        return np.concatenate(
+            [
+                windows.error_units() if of_errors else windows.units()
+                for _, windows in read_windows(self.layout, sequences, rows)
+            ]
+        )
 
     def _predict(self, sequences, rows, fold=-1):
         blocks = read_windows(self.layout, sequences, rows)

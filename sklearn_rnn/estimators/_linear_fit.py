@@ -119,6 +119,7 @@ def _choose_layout(sequences, y, weights, columns, is_scaled, n_distinct):
     weights_of_rows = np.ones(len(rows)) if weights is None else weights[rows]
     if is_scaled == "auto":
         is_scaled = _differ_in_size(level, _series_of(sequences)[rows])
+    is_scaled = bool(is_scaled) and (level > 0).all(axis=1).any()
     typical = _typical_spread(spread, weights_of_rows, is_scaled)
     moved = ((np.ptp(level, axis=0) > 0) | spread.any(axis=0)).any()
     layout = replace(
@@ -145,8 +146,7 @@ def _measure_windows(layout, sequences, rows):
     """Return spread and mean size of each past, each of shape (n_rows, n_past)."""
     spread, level = np.empty((2, len(rows), len(layout.past)))
     for places, windows in read_windows(layout, sequences, rows):
-        past = windows.past() + layout.center[layout.past]
-        spread[places], level[places] = windows.spread(), np.abs(past).mean(axis=1)
+        spread[places], level[places] = windows.spread(), windows.size()
     return spread, level
 
 
@@ -181,8 +181,7 @@ def _find_anchors(layout, sequences, y, weights, rows):
         block = rows[places]
         target = y[block] - windows.level()
         error = (windows.values[:, :, layout.columns] - target[:, np.newaxis]) ** 2
-        if layout.is_scaled:
-            error /= windows.units()[:, np.newaxis] ** 2
+        error /= windows.error_units()[:, np.newaxis] ** 2
         if weights is not None:
             error *= weights[block][:, np.newaxis, np.newaxis]
         errors += np.nansum(error, axis=0)
@@ -254,8 +253,9 @@ class _Problem:
             offset, unit = windows.offset(name)
             targets = (self.y[block] - windows.level() - offset) / unit
             features = windows.features(name)
+            counts = ~np.isnan(windows.error_units()).any(axis=1)
             for g, (outputs, there) in enumerate(self.groups):
-                known = there[block]
+                known = there[block] & counts
                 sums[g] += Products.of(
                     features[known],
                     targets[known][:, outputs],
@@ -271,10 +271,10 @@ class _Problem:
             chosen = rows[self.folds[rows] == fold]
             for _, windows in read_windows(self.layout, self.sequences, chosen):
                 found.append(predict_members(members, windows, fold))
-                units.append(windows.units() if self.layout.is_scaled else np.ones(1))
+                units.append(windows.error_units())
         order = np.argsort(self.folds[rows], kind="stable")
         rows, found = rows[order], np.concatenate(found)
-        unit = np.concatenate(units) if self.layout.is_scaled else np.ones((1, 1))
+        unit = np.concatenate(units)
         columns = self.layout.columns
         level = 0.0 if columns is None else self.layout.center[columns]
         target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]

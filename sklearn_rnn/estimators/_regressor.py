@@ -577,9 +577,9 @@ list of arrays or SequenceArray
         check_is_fitted(self)
         if getattr(self, "linear_", None) is None:  # not in pickles of version 0.6
             raise ValueError(
-                f"this {type(self).__name__} has no linear part: it was fitted with "
-                f"linear_skip={self.linear_skip!r}, which leaves it out where every "
-                "step has a target, with tokens, and for few sequences. Set "
+                f"this {type(self).__name__} has no linear part: linear_skip='auto' "
+                "leaves it out where every step has a target, with tokens, in "
+                "partial_fit and for few sequences, and False always. Fit with "
                 "linear_skip=True."
             )
         sequences = self._read_sequences(X, reset=False)

@@ -70,12 +70,12 @@ class Layout:
         found = coef[:-1].reshape(self.n_lags, len(self.center), -1).copy()
         if self.columns is None:
             return found
-        seen = found[:, self.past]
         if member == "level":
-            found[-1, self.past] -= seen[:-1].sum(axis=0)
+            found[-1, self.past] -= found[:-1, self.past].sum(axis=0)
             return found
-        others = np.setdiff1d(np.arange(len(self.center)), self.past)
-        found[:, others] *= self.typical_spread[self.place_in_past]
+        found *= self.typical_spread[self.place_in_past]
+        found[:, self.past] /= self.typical_spread[:, np.newaxis]
+        seen = found[:, self.past]
         outputs = np.arange(len(self.columns))
         if member == "change":
             found[-1, self.past] -= seen.sum(axis=0)
@@ -116,16 +116,18 @@ class Windows:
 
     def spread(self):
         """Return the standard deviation of each past, (n, n_past), above 0."""
-        layout, past = self.layout, self.past()
-        spread = past.std(axis=1)
+        layout, spread = self.layout, self.past().std(axis=1)
         if layout.is_scaled:
-            level = np.abs(past + layout.center[layout.past]).mean(axis=1)
-            spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * level)
-            # A window of zeros does not tell its size.
+            spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * self.size())
             return np.where(spread > 0, spread, layout.typical_spread)
         if layout.typical_spread is None:
             return spread
         return np.maximum(spread, SMALLEST_SPREAD * layout.typical_spread)
+
+    def size(self):
+        """Return the mean size of the values of each past, (n, n_past)."""
+        values = self.past() + self.layout.center[self.layout.past]
+        return np.abs(values).mean(axis=1)
 
     def level(self):
         """Return what `center` took from each output's past."""
@@ -140,6 +142,17 @@ class Windows:
     def units(self):
         """Return the spread of each output's past, (n, n_outputs)."""
         return self.spread()[:, self.layout.place_in_past]
+
+    def error_units(self):
+        """Return the unit of each error, (n, n_outputs) or (n, 1) ones.
+
+        Where windows differ in size, one of zeros does not tell its own: NaN, as it
+        must not count.
+        """
+        if not self.layout.is_scaled:
+            return np.ones((len(self.values), 1))
+        size = self.size()[:, self.layout.place_in_past]
+        return np.where(size > 0, self.units(), np.nan)
 
     def offset(self, member):
         """Return what a member's targets are relative to, and their unit."""
