@@ -6,8 +6,9 @@ from numbers import Real
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sklearn_rnn.estimators._categories import FROM_DTYPE, CategoryReader
 from sklearn_rnn.estimators._inspection import Inspector
 from sklearn_rnn.estimators._net_maker import NetMaker
 from sklearn_rnn.estimators._reading import SampleReader
@@ -22,7 +23,9 @@ from sklearn_rnn.training import (
 )
 
 
-class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
+class BaseRNN(
+    Inspector, NetMaker, SampleReader, CategoryReader, TokenReader, Trainer, ABC
+):
     """Base of the estimators that learn from whole sequences.
 
     A subclass says how targets are read, what the network is to predict, and
@@ -32,6 +35,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
     _parameter_constraints = {
         **Trainer._parameter_constraints,
         "bidirectional": ["boolean"],
+        "categorical_features": [StrOptions({FROM_DTYPE}), "array-like", None],
         "embedding_dim": [COUNT, None],
         "token_dropout": [Interval(Real, 0, 1, closed="left")],
         "embeddings": ["array-like", HasMethods(["__getitem__", "__contains__"]), None],
@@ -121,6 +125,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             random_state = self._random_state = new_random_state(self.random_state)
             if validation is None and self.early_stopping:
                 samples, validation = self._hold_out(samples, random_state)
+            samples, validation = self._learn_categories(samples, validation)
             samples = samples.with_mean_weight_one(self._may_miss)
             if validation is not None:
                 validation = validation.with_mean_weight_one(self._may_miss)
@@ -168,6 +173,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             samples = self._read_samples(
                 X, y, sample_weight, reset=not continuing, **about_y
             )
+            samples, _ = self._learn_categories(samples)
             if not continuing:
                 self._random_state = new_random_state(self.random_state)
             network = self._network(samples, self._random_state, continuing, False)

@@ -25,6 +25,7 @@ class NetMaker:
     def _build(self, samples, random_state, one_batch):
         """Build an initialised network for these samples."""
         self._learn_targets(samples)
+        self._check_target_features()
         self._torch_dtype = self.dtype
         if self.dtype == "auto":
             # While one batch holds all data, float64 costs next to nothing.
@@ -79,6 +80,7 @@ class NetMaker:
             layer_norm=bool(self.layer_norm),
             pooling=self._pooling,
             **self._token_spec(),
+            **self._category_spec(),
         )
 
     def _refresh_net(self, samples):

@@ -7,6 +7,7 @@ from sklearn_rnn.modules._automata import (
     word_list_automaton,
 )
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
+from sklearn_rnn.modules._categories import CategoryEmbedding, embedding_size
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
@@ -57,6 +58,7 @@ __all__ = [
     "Attention",
     "AttentionPooling",
     "Automaton",
+    "CategoryEmbedding",
     "HeldDropout",
     "Hypothesis",
     "InputDropout",
@@ -84,6 +86,7 @@ __all__ = [
     "build_seq2seq",
     "ctc_log_probability",
     "greedy_paths",
+    "embedding_size",
     "has_gradient_hooks",
     "initialize",
     "join_steps",

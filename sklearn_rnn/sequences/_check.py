@@ -7,6 +7,7 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import to_numbers
+from sklearn_rnn.sequences._categories import check_no_categories
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
     convert_input,
@@ -26,7 +27,9 @@ MAX_TOKENS = 10_000_000
 ROUNDING_OF_SQUARES = 0.1
 
 
-def check_sequences(X, *, owner="the estimator", allow_empty=False):
+def check_sequences(
+    X, *, owner="the estimator", allow_empty=False, allow_categories=False
+):
     """Read `X` as sequences.
 
     Parameters
@@ -41,6 +44,8 @@ def check_sequences(X, *, owner="the estimator", allow_empty=False):
         Who asks, for the messages.
     allow_empty : bool, default=False
         Whether no sequences at all are acceptable.
+    allow_categories : bool, default=False
+        Whether features may hold codes of categories.
 
     Returns
     -------
@@ -61,15 +66,19 @@ def check_sequences(X, *, owner="the estimator", allow_empty=False):
     >>> check_sequences([np.zeros((5, 2)), np.zeros((3, 2))])
     SequenceArray(2 sequences of 3 to 5 steps, 2 features, float64)
     """
-    return check_with_padding(X, owner=owner, allow_empty=allow_empty)[0]
+    return check_with_padding(
+        X, owner=owner, allow_empty=allow_empty, allow_categories=allow_categories
+    )[0]
 
 
-def check_with_padding(X, *, owner="the estimator", allow_empty=False):
+def check_with_padding(
+    X, *, owner="the estimator", allow_empty=False, allow_categories=False
+):
     """Read `X` as sequences, and keep them as they were given too.
 
     Parameters
     ----------
-    X, owner, allow_empty
+    X, owner, allow_empty, allow_categories
         As for `check_sequences`, which gives the first of the two.
 
     Returns
@@ -84,6 +93,8 @@ def check_with_padding(X, *, owner="the estimator", allow_empty=False):
     except (TypeError, ValueError):
         check_no_text(X, owner)  # which says more, if it is that
         raise
+    if not allow_categories:
+        check_no_categories(sequences, owner=owner)
     if len(sequences) == 0 and not allow_empty:
         raise InvalidSequenceError(
             f"Found array with 0 sample(s) (shape={sequences.shape}) while a minimum "

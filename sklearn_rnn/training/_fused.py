@@ -69,7 +69,8 @@ def supports_fused(network, criterion=None):
         True for the compiled kernel; numeric features or an embedding as inputs; layers
         with any options; the last, mean, largest or every state; a linear head; all of
         our losses; and weights of the shapes that the network was built with, trained
-        together, without hooks. False for attention pooling and tied embeddings.
+        together, without hooks. False for attention pooling, tied embeddings and
+        embedded categories.
     """
     return (
         is_fusible(network)
@@ -98,10 +99,12 @@ def is_fusible(network):
     Returns
     -------
     bool
-        True for sequence networks with a linear head, but for attention pooling.
+        True for sequence networks with a linear head, but for attention pooling and
+        embedded categories.
     """
     return (
         type(network) is SequenceNetwork
+        and network.categories is None
         and type(network.pooling) in POOLING_CLASSES
         and type(network.head) is Linear
     )

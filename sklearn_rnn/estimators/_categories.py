@@ -1,0 +1,167 @@
+"""Features that hold categories: which they are, and what their codes stand for."""
+
+from numbers import Integral
+
+import numpy as np
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences import (
+    categories_seen,
+    describe_category,
+    recode,
+    with_categories,
+)
+
+FROM_DTYPE = "from_dtype"
+
+
+class CategoryReader:
+    """Part of an estimator that may read features of categories.
+
+    Which features do is fixed at a new start (``_categorical``), and their categories
+    (``_categories``) by the sequences that it then trains on.
+    """
+
+    # As estimators that were pickled by release 0.6 have it.
+    categorical_features = FROM_DTYPE
+    _categorical = ()
+    # Of each of these features; None until they are known.
+    _categories = None
+
+    def _read_categories(self, sequences, *, reset):
+        """Return sequences that know the categories of all categorical features."""
+        owner = type(self).__name__
+        if reset:
+            chosen = _read_choice(self.categorical_features, sequences, owner)
+            self._categorical, self._categories = tuple(map(int, chosen)), None
+            self._check_goes_with_categories(sequences)
+        self._check_same_features(sequences)
+        sequences = with_categories(sequences, self._categorical, owner=owner)
+        if self._categories is None:
+            return sequences
+        self._check_same_kinds(sequences)
+        return recode(sequences, self._categories)
+
+    def _check_goes_with_categories(self, sequences):
+        """Refuse what reads all features as something else."""
+        if self._categorical and self._reads_tokens:
+            raise ValueError(
+                "categorical_features reads a feature among others as categories, and "
+                "embedding_dim or embeddings reads X as tokens, one per step. Set one "
+                "of them to its default."
+            )
+        if self._categorical and sequences.variation is not None:
+            raise ValueError(
+                "categorical_features does not go with augmented sequences, whose "
+                "features are numbers that change in training: set it to None."
+            )
+
+    def _check_same_features(self, sequences):
+        """Refuse categories in a feature that is read as numbers."""
+        others = sorted(set(sequences.categories or ()) - set(self._categorical))
+        if not others:
+            return
+        name, found = type(self).__name__, describe_category(sequences, others[0])
+        if self._categories is not None:
+            raise InvalidSequenceError(
+                f"{found}, and {name} was fitted on numbers there: give it columns of "
+                "the same types as in fit."
+            )
+        raise InvalidSequenceError(
+            f"{found}, and categorical_features={self.categorical_features!r} of "
+            f"{name} does not name it. Add it, set categorical_features='from_dtype', "
+            "or drop the column."
+        )
+
+    def _check_same_kinds(self, sequences):
+        """Refuse numbers where there were names: all of them would be unknown."""
+        for j, categories in self._categories.items():
+            kinds = [
+                {isinstance(value, str) for value in of_feature}
+                for of_feature in (categories, sequences.categories[j])
+            ]
+            if all(kinds) and kinds[0].isdisjoint(kinds[1]):
+                raise InvalidSequenceError(
+                    f"{describe_category(sequences, j)}, and {type(self).__name__} was "
+                    f"fitted on categories such as {categories[0]!r}: give it the same "
+                    "type as in fit."
+                )
+
+    def _learn_categories(self, samples, validation=None):
+        """Fix the categories, and bring samples to their codes."""
+        if self._categories is None:
+            self._categories = categories_seen(samples.sequences)
+            self.categories_ = self._categories
+            self.is_categorical_ = None
+            if self._categorical:
+                features = np.arange(samples.sequences.n_features)
+                self.is_categorical_ = np.isin(features, self._categorical)
+        parts = [
+            part and part._replace(sequences=recode(part.sequences, self._categories))
+            for part in (samples, validation)
+        ]
+        return tuple(parts)
+
+    def _check_target_features(self):
+        """Refuse a category as the target's own past."""
+        columns = getattr(self, "_target_columns", None)
+        if columns is None:
+            return
+        both = np.intersect1d(columns, self._categorical)
+        if len(both):
+            names = getattr(self, "feature_names_in_", None)
+            name = int(both[0]) if names is None else names[both[0]]
+            raise ValueError(
+                f"target_feature={self.target_feature!r} is feature {name!r}, which "
+                "holds categories, and the target's own past is numbers: name another "
+                "one."
+            )
+
+    def _category_spec(self):
+        """Return what a network's spec says about categories."""
+        if not self._categories:
+            return {}
+        counts = {j: len(self._categories[j]) for j in sorted(self._categories)}
+        return {"n_categories": tuple(counts.items())}
+
+
+def _read_choice(wanted, sequences, owner):
+    """Return the positions of categorical features, by the parameter and by X."""
+    if wanted is None:
+        return []
+    if isinstance(wanted, str) and wanted == FROM_DTYPE:
+        return sorted(sequences.categories or ())
+    given = np.atleast_1d(np.asarray(wanted, dtype=object))
+    n_features = sequences.n_features
+    if all(isinstance(one, (bool, np.bool_)) for one in given):
+        if len(given) not in (0, n_features):
+            raise ValueError(
+                f"categorical_features is a mask of {len(given)} bools, and X has "
+                f"{n_features} features per step: give one for each."
+            )
+        return np.flatnonzero(given.astype(bool))
+    return sorted({_find_feature(one, sequences, owner) for one in given})
+
+
+def _find_feature(wanted, sequences, owner):
+    """Return the position of a feature, given its name or position."""
+    names, n_features = list(sequences.feature_names or ()), sequences.n_features
+    if isinstance(wanted, str):
+        if wanted not in names:
+            having = f"whose features are {names}" if names else "which has no names"
+            raise ValueError(
+                f"categorical_features names {wanted!r}, which is no feature of the X "
+                f"that {owner} got, {having}."
+            )
+        return names.index(wanted)
+    if not isinstance(wanted, Integral) or isinstance(wanted, (bool, np.bool_)):
+        raise ValueError(
+            "categorical_features must be 'from_dtype', None, or names, positions or a "
+            f"mask of features, and contains {wanted!r}."
+        )
+    if not 0 <= wanted < n_features:
+        raise ValueError(
+            f"categorical_features contains {wanted}, and X has {n_features} features "
+            "per step, which count from 0."
+        )
+    return int(wanted)
