@@ -7,7 +7,11 @@ from sklearn_rnn.modules._automata import (
     word_list_automaton,
 )
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
-from sklearn_rnn.modules._categories import CategoryEmbedding, embedding_size
+from sklearn_rnn.modules._categories import (
+    CategoryEmbedding,
+    embedding_size,
+    is_plain_embedding,
+)
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
@@ -89,6 +93,7 @@ __all__ = [
     "embedding_size",
     "has_gradient_hooks",
     "initialize",
+    "is_plain_embedding",
     "join_steps",
     "learn_ngram",
     "linear",

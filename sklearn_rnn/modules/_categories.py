@@ -42,6 +42,21 @@ class _Vectors(nn.Embedding):
             super().reset_parameters()
 
 
+def is_plain_embedding(module):
+    """Return whether a module looks up vectors and does nothing else.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        One of the `vectors` of a `CategoryEmbedding`, or what stands in its place.
+
+    Returns
+    -------
+    bool
+    """
+    return type(module) is _Vectors and module.max_norm is None
+
+
 class CategoryEmbedding(nn.Module):
     """Put learned vectors in the place of codes, and leave numbers as they are.
 

@@ -165,7 +165,7 @@ def read_table(X, *, time, group_by, owner, categories=None):
 
 
 def _read_columns(X, positions, known, owner):
-    """Return columns of a frame as numbers or codes, and the categories of the latter."""
+    """Return columns of a frame as numbers or codes, and the categories of codes."""
     names, columns, categories = list(X.columns), [], {}
     for feature, j in enumerate(positions):
         column, of_before = column_at(X, j), known.get(names[j])

@@ -171,4 +171,5 @@ __all__ = [
     "unpack",
     "wall_clock",
     "warn_of_other_times",
+    "with_categories",
 ]

@@ -24,6 +24,7 @@ from sklearn_rnn.kernels import (
     set_field,
 )
 from sklearn_rnn.modules import (
+    CategoryEmbedding,
     InputDropout,
     LastPooling,
     Linear,
@@ -35,6 +36,8 @@ from sklearn_rnn.modules import (
     TokenDropout,
     TokenEmbedding,
     WeightDrop,
+    embedding_size,
+    is_plain_embedding,
     n_joined,
 )
 from sklearn_rnn.training._batches import blocks_by_length, to_batch
@@ -66,11 +69,10 @@ def supports_fused(network, criterion=None):
     Returns
     -------
     bool
-        True for the compiled kernel; numeric features or an embedding as inputs; layers
-        with any options; the last, mean, largest or every state; a linear head; all of
+        True for the compiled kernel; features or an embedding as inputs; layers with
+        any options; the last, mean, largest or every state; a linear head; all of
         our losses; and weights of the shapes that the network was built with, trained
-        together, without hooks. False for attention pooling, tied embeddings and
-        embedded categories.
+        together, without hooks. False for attention pooling and tied embeddings.
     """
     return (
         is_fusible(network)
@@ -99,12 +101,10 @@ def is_fusible(network):
     Returns
     -------
     bool
-        True for sequence networks with a linear head, but for attention pooling and
-        embedded categories.
+        True for sequence networks with a linear head, but for attention pooling.
     """
     return (
         type(network) is SequenceNetwork
-        and network.categories is None
         and type(network.pooling) in POOLING_CLASSES
         and type(network.head) is Linear
     )
@@ -160,12 +160,25 @@ def _has_known_inputs(network):
         embedding = network.embedding
         is_known = type(embedding) is TokenEmbedding
         return is_known and embedding.n_tokens == spec.n_tokens
-    return all(
+    return _has_known_categories(network) and all(
         tuple(buffer.shape) == (spec.n_features,)
         and buffer.dtype == torch.float64
         and buffer.device.type == "cpu"
         and buffer.is_contiguous()
         for buffer in (network.center, network.factor)
+    )
+
+
+def _has_known_categories(network):
+    """Return whether categories are embedded as the network was built to."""
+    embedding, n_categories = network.categories, network.spec.n_categories
+    if not n_categories:
+        return embedding is None
+    return (
+        type(embedding) is CategoryEmbedding
+        and embedding.positions == [position for position, _ in n_categories]
+        and len(embedding.vectors) == len(n_categories)
+        and all(is_plain_embedding(vectors) for vectors in embedding.vectors)
     )
 
 
@@ -176,6 +189,8 @@ def _weights_of(network):
     n_sums = {"gru": 3, "lstm": 4}.get(core.cell, 1) * n_units
     width = n_units * n_directions
     n_inputs = spec.embedding_dim if spec.n_tokens is not None else spec.n_features
+    if spec.n_categories:
+        n_inputs = network.categories.output_size
     n_inputs *= spec.subsampling
     weights, shapes = [], []
     for k, layer in enumerate(core.rnn.all_weights):
@@ -191,6 +206,9 @@ def _weights_of(network):
     if spec.n_tokens is not None:
         weights.append(network.embedding.weight)
         shapes.append((spec.n_tokens + 1, spec.embedding_dim))
+    for k, (_, n) in enumerate(spec.n_categories):
+        weights.append(network.categories.vectors[k].weight)
+        shapes.append((n + 1, embedding_size(n)))
     return weights, shapes
 
 
@@ -353,8 +371,20 @@ class FusedNetwork:
             center=network.center,
             factor=network.factor,
             weights=[weight.detach() for weight in weights],
+            **self._category_fields(),
             **self._training_fields(weights, embeds),
         )
+
+    def _category_fields(self):
+        """Return which features are codes, and how large their vectors are."""
+        spec = self.network.spec
+        if not spec.n_categories:
+            return {}
+        n_codes = np.zeros(spec.n_features, dtype=np.int32)
+        sizes = np.ones(spec.n_features, dtype=np.int32)
+        for feature, n in spec.n_categories:
+            n_codes[feature], sizes[feature] = n + 1, embedding_size(n)
+        return {"n_codes": n_codes, "feature_sizes": sizes}
 
     def _training_fields(self, weights, embeds):
         """Return what training needs beside: the loss, and the gradients."""
