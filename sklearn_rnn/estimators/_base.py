@@ -189,6 +189,7 @@ class BaseRNN(
         """Return the network to train: that of the last fit, or a new one."""
         if continuing:
             # The vocabulary is that of the first fit; later tokens are unknown.
+            self._check_same_choice(samples.sequences)
             spec = self._spec(samples.sequences)
             self._refuse_another_network(spec, ignored=("n_tokens",))
             self._update_targets(samples)

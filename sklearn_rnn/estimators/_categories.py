@@ -73,6 +73,17 @@ class CategoryReader:
             "or drop the column."
         )
 
+    def _check_same_choice(self, sequences):
+        """Refuse to go on with a network that read other features as categories."""
+        owner = type(self).__name__
+        chosen = _read_choice(self.categorical_features, sequences, owner)
+        if tuple(chosen) != self._categorical:
+            raise ValueError(
+                f"categorical_features={self.categorical_features!r} is not what the "
+                "last fit had, whose network goes on training. Put that back, or fit "
+                "anew with warm_start=False."
+            )
+
     def _check_same_kinds(self, sequences):
         """Refuse numbers where there were names: all of them would be unknown."""
         for j, categories in self._categories.items():

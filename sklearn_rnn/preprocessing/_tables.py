@@ -317,6 +317,23 @@ def frame_column(X, key, parameter):
     )
 
 
+def has_categories(X, name):
+    """Return whether a column of a frame holds categories.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Of pandas or polars.
+    name : str
+        Of the column.
+
+    Returns
+    -------
+    bool
+    """
+    return is_categorical(column_at(X, list(X.columns).index(name)))
+
+
 def _holds_arrays(x):
     if hasattr(x, "ndim"):
         return x.ndim > 1
@@ -422,10 +439,12 @@ def _numeric_column(column, name, owner):
 
 def _not_numeric(name, column, owner, reason=""):
     dtype = column.dtype
-    remedy = (
-        "encode it as numbers, make it categories with astype('category'), or name it "
-        "in group_by= if it tells series apart"
-    )
+    remedy = "encode it as numbers, or name it in group_by= if it tells series apart"
+    if isinstance(first_value(column), str):
+        remedy = (
+            "turn numbers that are written out into numbers with pd.to_numeric, or "
+            "names into categories with astype('category')"
+        )
     if holds_dates(column):
         remedy = "name it in time=, or make it the index"
         if isinstance(first_value(column), str):

@@ -7,7 +7,11 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import to_numbers
-from sklearn_rnn.sequences._categories import check_no_categories
+from sklearn_rnn.sequences._categories import (
+    check_no_categories,
+    encode_categories,
+    is_categorical,
+)
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
     convert_input,
@@ -257,12 +261,49 @@ def _from_block(X):
 
 
 def _from_list(X, owner):
+    if any(map(_has_categories, X)):
+        return _from_frames(X, owner)
     arrays = [_one_sequence(x, i, owner) for i, x in enumerate(X)]
     _check_same_features(arrays)
     lengths = np.array([len(array) for array in arrays])
     names = _common_names(X)
     return SequenceArray(
         np.concatenate(arrays), np.cumsum(lengths) - lengths, lengths, names
+    )
+
+
+def _has_categories(x):
+    return isinstance(x, pd.DataFrame) and any(
+        is_categorical(x.iloc[:, j]) for j in range(x.shape[1])
+    )
+
+
+def _from_frames(X, owner):
+    """Read frames, of which some columns hold categories."""
+    names = _common_names(X) or list(X[0].columns)
+    lengths = np.array([len(x) for x in X])
+    if not lengths.all():
+        _one_sequence(X[int(np.argmin(lengths))], int(np.argmin(lengths)), owner)
+    starts = np.cumsum(lengths) - lengths
+    table = pd.concat([x.set_axis(names, axis=1) for x in X], ignore_index=True)
+    columns, categories = [], {}
+    for j, name in enumerate(names):
+        if is_categorical(table.iloc[:, j]):
+            codes, categories[j] = encode_categories(table.iloc[:, j])
+            columns.append(codes)
+            continue
+
+        def name_place(index, name=name):
+            if not index:
+                return f"column {name!r} of X"
+            i = int(np.searchsorted(starts, index[0], side="right")) - 1
+            return f"X[{i}] at step {index[0] - starts[i]}, column {name!r}"
+
+        column = table_array(table.iloc[:, [j]])[:, 0]
+        columns.append(to_numbers(column, owner=owner, place=name_place))
+    names = names if all(isinstance(name, str) for name in names) else None
+    return SequenceArray(
+        np.column_stack(columns), starts, lengths, names, categories=categories
     )
 
 
