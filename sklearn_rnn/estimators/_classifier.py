@@ -414,7 +414,7 @@ list of arrays or SequenceArray
     ) -> Self:
         """Make one pass over some more data.
 
-        The first call fixes the scaling of the inputs.
+        The first call fixes categories, and the scaling of the inputs.
 
         Parameters
         ----------

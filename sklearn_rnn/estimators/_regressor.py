@@ -283,6 +283,20 @@ None, default="cosine"
     >>> model = RNNRegressor(hidden_size=16, random_state=0).fit(X, y)
     >>> bool(model.score(X, y) > 0.9)
     True
+
+    Columns of strings, or of the type `category`, hold categories:
+
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_rnn import SequenceWindower
+    >>> days = pd.date_range("2024-01-01", periods=90, freq="D")
+    >>> table = pd.DataFrame({"plan": ["none", "sale", "fair"] * 30}, index=days)
+    >>> sold = table["plan"].map({"none": 1.0, "sale": 5.0, "fair": 2.0})
+    >>> model = make_pipeline(SequenceWindower(7), RNNRegressor(random_state=0))
+    >>> bool(model.fit(table, sold).score(table, sold) > 0.9)
+    True
+    >>> model[-1].categories_
+    {0: array(['fair', 'none', 'sale'], dtype=object)}
     """
 
     _parameter_constraints = {
@@ -455,7 +469,7 @@ list of arrays or SequenceArray
     ) -> Self:
         """Make one pass over some more data.
 
-        The first call fixes the scaling of inputs and targets.
+        The first call fixes categories, and the scaling of inputs and targets.
 
         Parameters
         ----------

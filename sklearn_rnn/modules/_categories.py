@@ -54,7 +54,12 @@ def is_plain_embedding(module):
     -------
     bool
     """
-    return type(module) is _Vectors and module.max_norm is None
+    return (
+        type(module) is _Vectors
+        and module.max_norm is module.padding_idx is None
+        and not module.sparse
+        and not module.scale_grad_by_freq
+    )
 
 
 class CategoryEmbedding(nn.Module):

@@ -114,7 +114,8 @@ class SequenceWindower(
     group_by : str or int, default=None
         Column that tells several series in one table apart; for an array, its
         position. It is taken out of the features. Windows and history stay
-        inside one series; the order of the rows stays as it is.
+        inside one series; the order of the rows stays as it is. To let a model know
+        which series it reads, put the same labels into a second column.
     missing : "mask" or None, default=None
         What to do about NaN in a table. "mask" puts the last value seen of
         that series there, or the mean of the column in `fit` where none was

@@ -9,6 +9,8 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._times import holds_dates
 
+# Whole numbers up to here are exact in float64.
+LARGEST_CODE = 2**53
 # Categories named in a message.
 SHOWN = 3
 
@@ -174,7 +176,7 @@ def _distinct(sequences, feature, owner):
     found = np.empty(0)
     for rows, _ in sequences.covered_chunks():
         column = sequences.read_rows(rows)[:, feature].astype(np.float64)
-        is_whole = column == np.floor(column)
+        is_whole = (column == np.floor(column)) & (np.abs(column) <= LARGEST_CODE)
         if not is_whole.all():
             at = int(np.argmin(is_whole))
             raise InvalidSequenceError(

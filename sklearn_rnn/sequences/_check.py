@@ -95,7 +95,8 @@ def check_with_padding(
     try:
         padded = sequences = _read(X, owner)
     except (TypeError, ValueError):
-        check_no_text(X, owner)  # which says more, if it is that
+        if not (isinstance(X, (list, tuple)) and any(map(_has_categories, X))):
+            check_no_text(X, owner)  # which says more, if it is that
         raise
     if not allow_categories:
         check_no_categories(sequences, owner=owner)
@@ -228,9 +229,9 @@ def _refuse_text_columns(X, owner):
         if _is_text_or_time(dtype):
             raise InvalidSequenceError(
                 f"column {name!r} of X holds {dtype}, not numbers. If the rows of X "
-                "are steps of time, put a SequenceWindower in front, and name that "
-                f"column in its time= or group_by=; {owner} alone reads each row as a "
-                "whole sequence."
+                "are steps of time, put a SequenceWindower in front, which reads names "
+                "as categories, or name that column in its time= or group_by=; "
+                f"{owner} alone reads each row as a whole sequence."
             )
 
 
@@ -273,9 +274,13 @@ def _from_list(X, owner):
 
 
 def _has_categories(x):
-    return isinstance(x, pd.DataFrame) and any(
-        is_categorical(x.iloc[:, j]) for j in range(x.shape[1])
-    )
+    """Return whether an item is a frame of which some column holds categories."""
+    if not isinstance(x, pd.DataFrame):
+        return False
+    # A single column of strings is text, whose words are tokens.
+    if x.shape[1] == 1 and not isinstance(x.dtypes.iloc[0], pd.CategoricalDtype):
+        return False
+    return any(is_categorical(x.iloc[:, j]) for j in range(x.shape[1]))
 
 
 def _from_frames(X, owner):

@@ -463,3 +463,37 @@ def test_a_scaler_leaves_categories_alone():
     numbers = SequenceWindower(3).fit_transform(sales(30).assign(promotion=1.0))
     with pytest.raises(InvalidSequenceError, match="other features"):
         scaler.transform(numbers)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bidirectional": True, "n_layers": 2, "dropout": 0.2},
+        {"pooling": "attention"},
+        {"pooling": "mean", "layer_norm": True},
+        {"loss": "quantile", "target_feature": "sales"},
+        {"bptt_steps": 2},
+        {"subtract_last": True, "target_feature": "sales"},
+        {"dtype": "mixed"},
+        {"cell": "lstm", "kernel": "torch", "n_threads": 2},
+        {"missing_targets": "ignore", "early_stopping": True},
+    ],
+)
+def test_categories_go_with_other_options(options):
+    table = sales(100)
+    model = pipeline(**options, max_epochs=10).fit(table, table["sales"])
+    assert np.isfinite(model.predict(table)).all()
+    new = table.assign(promotion="raffle")
+    assert not np.allclose(model.predict(table), model.predict(new))
+
+
+def test_every_step_may_have_a_target_and_categories():
+    rng = np.random.default_rng(0)
+    frames = [
+        pd.DataFrame({"kind": rng.choice(KINDS, n), "x": rng.normal(size=n)})
+        for n in rng.integers(3, 9, size=100)
+    ]
+    effects = dict(zip(KINDS, EFFECTS, strict=True))
+    y = [frame["kind"].map(effects).to_numpy() for frame in frames]
+    model = RNNRegressor(return_sequences=True, **QUICK).fit(frames[:80], y[:80])
+    assert model.score(frames[80:], y[80:]) > 0.9
