@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing import parse_ahead
 from sklearn_rnn.sequences import (
     categories_seen,
     describe_category,
@@ -27,6 +28,8 @@ class CategoryReader:
     _categorical = ()
     # Of each of these features; None until they are known.
     _categories = None
+    # Which embedding each of them reads.
+    _embedding_of = {}
 
     def _read_categories(self, sequences, *, reset):
         """Return sequences that know the categories of all categorical features."""
@@ -101,7 +104,10 @@ class CategoryReader:
     def _learn_categories(self, samples, validation=None):
         """Fix the categories, and bring samples to their codes."""
         if self._categories is None:
-            self._categories = categories_seen(samples.sequences)
+            self._embedding_of = _embeddings(samples.sequences)
+            self._categories = _join(
+                categories_seen(samples.sequences), self._embedding_of
+            )
             self.categories_ = self._categories
             self.is_categorical_ = None
             if self._categorical:
@@ -132,8 +138,45 @@ class CategoryReader:
         """Return what a network's spec says about categories."""
         if not self._categories:
             return {}
-        counts = {j: len(self._categories[j]) for j in sorted(self._categories)}
-        return {"n_categories": tuple(counts.items())}
+        counts = {
+            self._embedding_of[j]: len(categories)
+            for j, categories in self._categories.items()
+        }
+        return {
+            "n_categories": tuple(counts[which] for which in sorted(counts)),
+            "category_features": tuple(sorted(self._embedding_of.items())),
+        }
+
+
+def _embeddings(sequences):
+    """Return which embedding each categorical feature reads, by its position.
+
+    What is known of a column in advance, "plan+1", reads that of the column itself.
+    """
+    names, found, of_source = sequences.feature_names, {}, {}
+    for j in sorted(sequences.categories or ()):
+        name = j if names is None else names[j]
+        ahead = None if names is None else parse_ahead(name)
+        source = name if ahead is None else ahead[0]
+        found[j] = of_source.setdefault(source, len(of_source))
+    return found
+
+
+def _join(categories, embedding_of):
+    """Give features that share an embedding the categories of all of them."""
+    joined = {}
+    for j, of_feature in categories.items():
+        known = joined.get(embedding_of[j], [])
+        # As keys of a dict, which keeps their order.
+        joined[embedding_of[j]] = list(dict.fromkeys([*known, *of_feature]))
+    arrays = {k: _as_objects(values) for k, values in joined.items()}
+    return {j: arrays[embedding_of[j]] for j in categories}
+
+
+def _as_objects(values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def _read_choice(wanted, sequences, owner):

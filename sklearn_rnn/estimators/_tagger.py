@@ -76,7 +76,8 @@ default="from_dtype"
         a mask, which must include such columns; the others hold whole numbers from 0,
         in arrays and lists too. None: none. A missing value (a negative number) is a
         category of its own. A category that `fit` did not see counts as missing;
-        `input_dropout` hides categories as missing, so that this is learned.
+        `input_dropout` hides categories as missing, so that this is learned. Columns
+        known in advance, such as "promotion+1", share the vectors of "promotion".
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
         ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes

@@ -69,15 +69,17 @@ class CategoryEmbedding(nn.Module):
     ----------
     n_features : int
         Features of a step.
-    n_categories : sequence of (int, int)
-        Position and number of categories of each categorical feature, in the order
-        of their positions.
+    n_categories : sequence of int
+        Number of categories of each embedding.
+    category_features : sequence of (int, int)
+        Position of each categorical feature, in order, and the embedding that it
+        reads; several may share one.
 
     Attributes
     ----------
     vectors : torch.nn.ModuleList
-        An embedding per categorical feature. Row 0 is what a missing or unknown
-        category reads as, row k the vector of category k - 1.
+        The embeddings. Row 0 is what a missing or unknown category reads as, row k
+        the vector of category k - 1.
     output_size : int
         Inputs of a step for the recurrent layers.
 
@@ -85,20 +87,19 @@ class CategoryEmbedding(nn.Module):
     --------
     >>> import torch
     >>> from sklearn_rnn.modules import CategoryEmbedding
-    >>> embedding = CategoryEmbedding(n_features=2, n_categories=[(1, 9)])
-    >>> embedding.output_size, embedding(torch.zeros(7, 4, 2)).shape
-    (5, torch.Size([7, 4, 5]))
+    >>> embedding = CategoryEmbedding(3, n_categories=[9], category_features=[(1, 0)])
+    >>> embedding.output_size, embedding(torch.zeros(7, 4, 3)).shape
+    (6, torch.Size([7, 4, 6]))
     """
 
-    def __init__(self, n_features, n_categories):
+    def __init__(self, n_features, n_categories, category_features):
         super().__init__()
-        self.positions = [position for position, _ in n_categories]
-        self.n_features = n_features
+        self.features = tuple(category_features)
         self.vectors = nn.ModuleList(
-            _Vectors(n + 1, embedding_size(n)) for _, n in n_categories
+            _Vectors(n + 1, embedding_size(n)) for n in n_categories
         )
-        sizes = sum(vectors.embedding_dim for vectors in self.vectors)
-        self.output_size = n_features - len(self.positions) + sizes
+        sizes = [self.vectors[which].embedding_dim for _, which in self.features]
+        self.output_size = n_features - len(sizes) + sum(sizes)
 
     def forward(self, x):
         """Replace codes by vectors.
@@ -114,9 +115,9 @@ class CategoryEmbedding(nn.Module):
             Features in their order.
         """
         parts, begin = [], 0
-        for position, vectors in zip(self.positions, self.vectors, strict=True):
+        for position, which in self.features:
             parts.append(x[..., begin:position])
-            parts.append(vectors(x[..., position].long()).to(x.dtype))
+            parts.append(self.vectors[which](x[..., position].long()).to(x.dtype))
             begin = position + 1
         parts.append(x[..., begin:])
         return torch.cat(parts, dim=-1)

@@ -58,8 +58,10 @@ class NetworkSpec:
         Whether training changes the embeddings.
     subsampling : int, default=1
         Steps that the core reads as one, joined.
-    n_categories : tuple of (int, int), default=()
-        Position and number of categories of each feature that holds codes.
+    n_categories : tuple of int, default=()
+        Number of categories of each embedding of features that hold codes.
+    category_features : tuple of (int, int), default=()
+        Position of each such feature, in order, and which of these it reads.
 
     Examples
     --------
@@ -87,7 +89,8 @@ class NetworkSpec:
     unknown_token: int | None = None
     train_embeddings: bool = True
     subsampling: int = 1
-    n_categories: tuple[tuple[int, int], ...] = ()
+    n_categories: tuple[int, ...] = ()
+    category_features: tuple[tuple[int, int], ...] = ()
 
 
 class SequenceNetwork(WholeNetwork):
@@ -138,8 +141,10 @@ class SequenceNetwork(WholeNetwork):
         hide = InputDropout if spec.n_tokens is None else LockedDropout
         self.input_dropout = hide(spec.input_dropout)
         self.categories = None
-        if spec.n_categories:
-            self.categories = CategoryEmbedding(spec.n_features, spec.n_categories)
+        if spec.category_features:
+            self.categories = CategoryEmbedding(
+                spec.n_features, spec.n_categories, spec.category_features
+            )
             width = self.categories.output_size
         self.core = RecurrentCore(
             spec.cell,

@@ -171,13 +171,13 @@ def _has_known_inputs(network):
 
 def _has_known_categories(network):
     """Return whether categories are embedded as the network was built to."""
-    embedding, n_categories = network.categories, network.spec.n_categories
-    if not n_categories:
+    embedding, spec = network.categories, network.spec
+    if not spec.category_features:
         return embedding is None
     return (
         type(embedding) is CategoryEmbedding
-        and embedding.positions == [position for position, _ in n_categories]
-        and len(embedding.vectors) == len(n_categories)
+        and embedding.features == spec.category_features
+        and len(embedding.vectors) == len(spec.n_categories)
         and all(is_plain_embedding(vectors) for vectors in embedding.vectors)
     )
 
@@ -189,7 +189,7 @@ def _weights_of(network):
     n_sums = {"gru": 3, "lstm": 4}.get(core.cell, 1) * n_units
     width = n_units * n_directions
     n_inputs = spec.embedding_dim if spec.n_tokens is not None else spec.n_features
-    if spec.n_categories:
+    if spec.category_features:
         n_inputs = network.categories.output_size
     n_inputs *= spec.subsampling
     weights, shapes = [], []
@@ -206,10 +206,17 @@ def _weights_of(network):
     if spec.n_tokens is not None:
         weights.append(network.embedding.weight)
         shapes.append((spec.n_tokens + 1, spec.embedding_dim))
-    for k, (_, n) in enumerate(spec.n_categories):
+    for k, n in enumerate(spec.n_categories):
         weights.append(network.categories.vectors[k].weight)
         shapes.append((n + 1, embedding_size(n)))
     return weights, shapes
+
+
+def _repeat_shared(weights, spec):
+    """Return weights with an embedding per categorical feature, shared or not."""
+    n_others = len(weights) - len(spec.n_categories)
+    embeddings = [weights[n_others + which] for _, which in spec.category_features]
+    return weights[:n_others] + embeddings
 
 
 def _has_expected_weights(network, trains):
@@ -336,7 +343,7 @@ class FusedNetwork:
 
     def _make_struct(self):
         network, spec, core = self.network, self.network.spec, self.network.core
-        weights, _ = _weights_of(network)
+        weights = _repeat_shared(_weights_of(network)[0], spec)
         embeds = spec.n_tokens is not None
         inputs = network.input_dropout.p
         if not embeds and spec.n_features == 1:
@@ -378,11 +385,12 @@ class FusedNetwork:
     def _category_fields(self):
         """Return which features are codes, and how large their vectors are."""
         spec = self.network.spec
-        if not spec.n_categories:
+        if not spec.category_features:
             return {}
         n_codes = np.zeros(spec.n_features, dtype=np.int32)
         sizes = np.ones(spec.n_features, dtype=np.int32)
-        for feature, n in spec.n_categories:
+        for feature, which in spec.category_features:
+            n = spec.n_categories[which]
             n_codes[feature], sizes[feature] = n + 1, embedding_size(n)
         return {"n_codes": n_codes, "feature_sizes": sizes}
 

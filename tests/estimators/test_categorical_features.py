@@ -296,6 +296,18 @@ def test_categories_known_in_advance_are_forecast_with():
     assert np.isfinite(forecast(model, table, future=future)["prediction"]).all()
 
 
+def test_what_is_known_in_advance_shares_the_vectors_of_its_column():
+    table = sales(60)
+    table.loc[table.index[0], "promotion"] = "raffle"  # is never ahead
+    table.loc[table.index[-1], "promotion"] = "sellout"  # only ahead
+    table["kind"] = "village"
+    X, Y = make_forecast_frame(table, "sales", horizon=2, known="promotion")
+    model = pipeline(max_epochs=1).fit(X, Y)[-1]
+    assert model.module_.spec.category_features == ((1, 0), (2, 1), (3, 0), (4, 0))
+    assert [len(v.weight) for v in model.module_.categories.vectors] == [9, 2]
+    assert all({"raffle", "sellout"} < set(model.categories_[j]) for j in (1, 3, 4))
+
+
 def test_backtests_and_missing_plans_work_with_categories():
     table = sales(240)
     table["promotion"] = table["promotion"].replace("none", None)

@@ -17,7 +17,8 @@ def make_network(**options):
         n_features=3,
         hidden_size=4,
         n_outputs=1,
-        n_categories=((0, 2), (2, 20)),
+        n_categories=(2, 20),
+        category_features=((0, 0), (2, 1)),
         **options,
     )
     return build_network(spec, torch.float64, torch.Generator().manual_seed(0))
@@ -62,5 +63,12 @@ def test_the_size_of_vectors_grows_slowly_and_is_bounded():
 
 
 def test_features_without_a_number_among_them():
-    embedding = CategoryEmbedding(n_features=2, n_categories=[(0, 3), (1, 3)])
+    embedding = CategoryEmbedding(2, [3, 3], [(0, 0), (1, 1)])
     assert embedding(torch.zeros(2, 2)).shape == (2, embedding.output_size)
+
+
+def test_features_may_share_vectors():
+    embedding = CategoryEmbedding(3, [3], [(0, 0), (2, 0)])
+    inputs = embedding(torch.tensor([2.0, 0.0, 2.0]))
+    assert torch.equal(inputs[:3], inputs[4:])
+    assert len(list(embedding.parameters())) == 1

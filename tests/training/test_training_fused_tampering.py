@@ -244,10 +244,13 @@ TAMPERINGS = {
         ON_TOKENS,
         set_at("embedding.weight.requires_grad", constant(False)),
     ),
-    "spec: categories": (ON_CATEGORIES, set_spec(n_categories=())),
-    "spec: more categories": (ON_CATEGORIES, set_spec(n_categories=((2, 9),))),
+    "spec: categories": (ON_CATEGORIES, set_spec(category_features=())),
+    "spec: more categories": (ON_CATEGORIES, set_spec(n_categories=(9,))),
     "no categories": (ON_CATEGORIES, set_at("categories", constant(None))),
-    "another position": (ON_CATEGORIES, set_at("categories.positions", constant([1]))),
+    "another position": (
+        ON_CATEGORIES,
+        set_at("categories.features", constant(((1, 0),))),
+    ),
     "categories.forward": (ON_CATEGORIES, patch("categories.forward")),
     "vectors.forward": (ON_CATEGORIES, patch("categories.vectors.0.forward")),
     "fewer of a category": (

@@ -44,7 +44,8 @@ struct Network {
   const double *center, *factor;  // inputs enter as (x - center) * factor
   const void *levels, *class_weights;
   // By layer and direction w_ih, w_hh, b_ih, b_hh; by layer the norm's weight and bias
-  // (if any); the head's weight and bias; the embedding (if any), or those of features.
+  // (if any); the head's weight and bias; the embedding (if any), or that of
+  // each feature with codes, of which several may be one.
   void *const *weights, *const *gradients;
 };
 
