@@ -125,7 +125,7 @@ class BaseRNN(
             random_state = self._random_state = new_random_state(self.random_state)
             if validation is None and self.early_stopping:
                 samples, validation = self._hold_out(samples, random_state)
-            samples, validation = self._learn_categories(samples, validation)
+            samples, validation = self._fit_categories(samples, validation)
             samples = samples.with_mean_weight_one(self._may_miss)
             if validation is not None:
                 validation = validation.with_mean_weight_one(self._may_miss)
@@ -173,7 +173,7 @@ class BaseRNN(
             samples = self._read_samples(
                 X, y, sample_weight, reset=not continuing, **about_y
             )
-            samples, _ = self._learn_categories(samples)
+            samples, _ = self._fit_categories(samples)
             if not continuing:
                 self._random_state = new_random_state(self.random_state)
             network = self._network(samples, self._random_state, continuing, False)

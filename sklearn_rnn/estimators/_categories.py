@@ -1,10 +1,15 @@
 """Features that hold categories: which they are, and what their codes stand for."""
 
+import warnings
 from numbers import Integral
 
 import numpy as np
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.preprocessing import parse_ahead
 from sklearn_rnn.sequences import (
     categories_seen,
@@ -14,6 +19,8 @@ from sklearn_rnn.sequences import (
 )
 
 FROM_DTYPE = "from_dtype"
+# Fewer are no reason to warn.
+MANY_CATEGORIES = 50
 
 
 class CategoryReader:
@@ -101,13 +108,13 @@ class CategoryReader:
                     "type as in fit."
                 )
 
-    def _learn_categories(self, samples, validation=None):
+    def _fit_categories(self, samples, validation=None):
         """Fix the categories, and bring samples to their codes."""
         if self._categories is None:
+            seen = categories_seen(samples.sequences)
+            _warn_of_labels(samples.sequences, seen)
             self._embedding_of = _embeddings(samples.sequences)
-            self._categories = _join(
-                categories_seen(samples.sequences), self._embedding_of
-            )
+            self._categories = _join(seen, self._embedding_of)
             self.categories_ = self._categories
             self.is_categorical_ = None
             if self._categorical:
@@ -146,6 +153,22 @@ class CategoryReader:
             "n_categories": tuple(counts[which] for which in sorted(counts)),
             "category_features": tuple(sorted(self._embedding_of.items())),
         }
+
+
+def _warn_of_labels(sequences, seen):
+    """Warn of features in which hardly any category comes twice."""
+    largest = max(seen, key=lambda j: len(seen[j]), default=None)
+    if largest is None or len(seen[largest]) < MANY_CATEGORIES:
+        return
+    n_steps = sum(len(rows) for rows, _ in sequences.covered_chunks())
+    if len(seen[largest]) > n_steps / 2:
+        warnings.warn(
+            f"{describe_category(sequences, largest)}, {len(seen[largest])} of them in "
+            f"{n_steps} steps. What comes once teaches nothing about new data: drop "
+            "the column if it holds names or texts, or merge rare categories.",
+            SklearnRNNWarning,
+            stacklevel=user_stacklevel(),
+        )
 
 
 def _embeddings(sequences):

@@ -401,6 +401,8 @@ list of arrays or SequenceArray
         SequenceLayoutWarning
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
+        SklearnRNNWarning
+            If hardly any category of a feature comes twice.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 

@@ -405,6 +405,8 @@ list of arrays or SequenceArray
         SequenceLayoutWarning
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
+        SklearnRNNWarning
+            If hardly any category of a feature comes twice.
         TargetWarning
             If y holds -1 or -100 only at the ends of sequences, as padding does, or
             -100 among class codes; if strings of one length look like one label per

@@ -19,6 +19,7 @@ from sklearn_rnn import (
     RNNTagger,
     SequenceScaler,
     SequenceWindower,
+    SklearnRNNWarning,
     StatefulPredictor,
     backtest,
     forecast,
@@ -392,14 +393,22 @@ def test_inspection_reads_categories(learned):
 
 def test_the_size_of_a_vector_follows_the_rule():
     for n_categories, size in ((2, 3), (10, 5), (100, 11)):
-        X = np.arange(n_categories)[:, np.newaxis, np.newaxis]
+        X = np.repeat(np.arange(n_categories), 2)[:, np.newaxis, np.newaxis]
         model = RNNRegressor(categorical_features=[0], max_epochs=1, hidden_size=2)
         model.fit(X, X[:, 0, 0])
         vectors = model.module_.categories.vectors[0]
         assert vectors.weight.shape == (n_categories + 1, size)
 
 
-# What is refused.
+# What is refused, or warned of.
+
+
+def test_names_that_come_once_are_warned_of():
+    table = sales(80).assign(note=[f"note {i}" for i in range(80)])
+    with pytest.warns(SklearnRNNWarning, match=r"'note' .*80 of them in 80 steps"):
+        pipeline(max_epochs=1).fit(table, table["sales"])
+    table["note"] = [f"note {i}" for i in range(40)] * 2
+    pipeline(max_epochs=1).fit(table, table["sales"])
 
 
 def test_none_refuses_categories_in_X():
