@@ -53,6 +53,7 @@ from sklearn_rnn.model_selection import TimeBlockSplit, make_step_scorer
 from sklearn_rnn.preprocessing import (
     CalendarFeatures,
     LogMelSpectrogram,
+    SequenceFlattener,
     SequenceScaler,
     SequenceTokenizer,
     SequenceWindower,
@@ -81,6 +82,7 @@ __all__ = [
     "RNNTagger",
     "RNNTranscriber",
     "SequenceArray",
+    "SequenceFlattener",
     "SequenceLayoutWarning",
     "SequenceScaler",
     "SequenceTokenizer",

@@ -52,6 +52,7 @@ PUBLIC = [
     "LossCurveDisplay",
     "PosteriorDisplay",
     "SequenceArray",
+    "SequenceFlattener",
     "SequenceLayoutWarning",
     "SequenceScaler",
     "SequenceTokenizer",
@@ -250,6 +251,7 @@ OWN_WORDS = {
         "lr_schedule",  # there is no partial_fit
     },
     "RNNTranscriber": {
+        "batch_size",  # a number alone
         "max_epochs",  # another budget of updates
         "validation_fraction",  # no windows
         "beam_width",  # with the ways to say a beginning, and other parameters

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -17,9 +18,11 @@ from sklearn_rnn.estimators._trainer import Trainer
 from sklearn_rnn.sequences import COUNT
 from sklearn_rnn.training import (
     check_monitors,
+    choose_batch_size,
     n_epochs_for,
     network_outputs,
     new_random_state,
+    update_budget,
 )
 
 
@@ -40,6 +43,7 @@ class BaseRNN(
         "token_dropout": [Interval(Real, 0, 1, closed="left")],
         "embeddings": ["array-like", HasMethods(["__getitem__", "__contains__"]), None],
         "train_embeddings": ["boolean"],
+        "batch_size": [COUNT, StrOptions({"auto"})],
         "bptt_steps": [COUNT, None],
         "standardize": ["boolean"],
     }
@@ -129,15 +133,28 @@ class BaseRNN(
             samples = samples.with_mean_weight_one(self._may_miss)
             if validation is not None:
                 validation = validation.with_mean_weight_one(self._may_miss)
+            self._choose_batch_size(samples)
             network = self._network(samples, random_state, continuing)
             self._check_samples(network, samples, validation)
             self._make_net(network, self._find_schedule(validation))
-        n_epochs = self.max_epochs
-        if n_epochs == "auto":
-            n_epochs = self._choose_n_epochs(samples.sequences)
-        held_out = None if validation is None else self._dataset(validation)
-        self._train(self._dataset(samples), held_out, n_epochs, random_state)
+        with self._beside_network(samples, validation, continuing) as samples:
+            n_epochs = self.max_epochs
+            if n_epochs == "auto":
+                n_epochs = self._choose_n_epochs(samples.sequences)
+            held_out = None if validation is None else self._dataset(validation)
+            self._train(self._dataset(samples), held_out, n_epochs, random_state)
         return self
+
+    @contextmanager
+    def _beside_network(self, samples, validation, continuing):
+        """Fit what predicts beside the network, around the training of the network.
+
+        Yields
+        ------
+        Samples
+            That the network is to be trained on.
+        """
+        yield samples
 
     def _judge(self, net, validation):
         """Return loss and score of validation data."""
@@ -152,11 +169,12 @@ class BaseRNN(
     def _choose_n_epochs(self, sequences):
         updates_a_batch = 1
         if self._per_step and self.bptt_steps is not None:
-            n_batches = -(-len(sequences) // self.batch_size)
+            n_batches = -(-len(sequences) // self.batch_size_)
             batches = np.array_split(np.sort(sequences.lengths), n_batches)
             pieces = [-(-batch[-1] // self.bptt_steps) for batch in batches]
             updates_a_batch = np.mean(pieces)
-        return n_epochs_for(len(sequences), self.batch_size, updates_a_batch)
+        budget = update_budget(sequences.lengths)
+        return n_epochs_for(len(sequences), self.batch_size_, updates_a_batch, budget)
 
     @torch.inference_mode(False)
     def _partial_fit(self, X, y, sample_weight, **about_y):
@@ -176,7 +194,10 @@ class BaseRNN(
             samples, _ = self._fit_categories(samples)
             if not continuing:
                 self._random_state = new_random_state(self.random_state)
-            network = self._network(samples, self._random_state, continuing, False)
+            self._choose_batch_size(samples)
+            network = self._network(
+                samples, self._random_state, continuing, is_stream=True
+            )
             self._check_samples(network, samples)
             check_monitors(self._given_callbacks(), has_validation=False)
             if not continuing:
@@ -185,7 +206,12 @@ class BaseRNN(
         self._train(self._dataset(samples), None, 1, self._random_state, streamed=True)
         return self
 
-    def _network(self, samples, random_state, continuing, may_fit_one_batch=True):
+    def _choose_batch_size(self, samples):
+        """Set ``batch_size_``, of these samples."""
+        size = self.batch_size
+        self.batch_size_ = choose_batch_size(len(samples.y)) if size == "auto" else size
+
+    def _network(self, samples, random_state, continuing, is_stream=False):
         """Return the network to train: that of the last fit, or a new one."""
         if continuing:
             # The vocabulary is that of the first fit; later tokens are unknown.
@@ -195,8 +221,7 @@ class BaseRNN(
             self._update_targets(samples)
             return self.module_
         self.history_ = []
-        one_batch = may_fit_one_batch and len(samples.y) <= self.batch_size
-        return self._build(samples, random_state, one_batch)
+        return self._build(samples, random_state, is_stream)
 
     def _check_samples(self, network, samples, validation=None):
         """Check that a network's inputs and targets stay finite in its dtype."""

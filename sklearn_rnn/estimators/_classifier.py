@@ -126,12 +126,15 @@ None, default="cosine"
         end of a sequence that has one target, and from its start, with an
         update each, where every step has one. None has no bound. Not for a
         bidirectional network.
-    batch_size : int, default=64
-        Sequences an update, at most; sequences of like length go together.
+    batch_size : int or "auto", default="auto"
+        Sequences per update, at most; sequences of like length go together.
+        "auto" takes all up to 32 sequences at once, and of more about a
+        sixteenth: 8, 16, 32 or 64.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" aims at 600 updates, in at least 5 and at most 60 epochs: up to
-        about 600 sequences that is 60 epochs.
+        "auto" aims at 600 updates (300 up to 32 sequences) and, above 64 steps,
+        at more with the root of the median length, to at most three times as
+        many; in at least 5 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     class_weight : dict, "balanced" or None, default=None
@@ -158,10 +161,10 @@ None, default="cosine"
         Copied, and called during training as by skorch, except those that
         read data sets, such as ``EpochScoring``.
     dtype : {"auto", "float32", "float64", "mixed"}, default="auto"
-        Precision of the network. "auto" is float64 while one batch holds all
-        of the data, where it costs nothing, else float32. "mixed" is
-        meant for GPUs: it trains in bfloat16, and keeps weights, gradients and
-        predictions in float32.
+        Precision of the network. "auto" is float64 up to 32 sequences, where
+        `fit` treats a sample weight of two as two copies to rounding, else
+        float32, as in `partial_fit`. "mixed" is meant for GPUs: it trains in
+        bfloat16, and keeps weights, gradients and predictions in float32.
     device : str or torch.device, default="cpu"
         Where to train and predict, say "cuda"; "auto" prefers a GPU.
     n_threads : int, default=None
@@ -206,6 +209,9 @@ None, default="cosine"
         stopping the one with the lowest validation loss.
     best_validation_score_ : float or None
         Validation score of that epoch.
+    batch_size_ : int
+        Most sequences per update, as `batch_size` or its "auto" chose in the last
+        call.
     n_parameters_ : int
         Trained numbers in the network.
     kernel_ : {"compiled", "torch"}
@@ -293,7 +299,7 @@ None, default="cosine"
         clip_norm: float | None = 1.0,
         clip_value: float | None = None,
         bptt_steps: int | None = None,
-        batch_size: int = 64,
+        batch_size: int | Literal["auto"] = "auto",
         max_epochs: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         class_weight: dict | Literal["balanced"] | None = None,

@@ -11,6 +11,7 @@ from sklearn_rnn.training import (
     SequenceDataset,
     StepTargets,
     WeightedLoss,
+    choose_dtype,
     find_optimizer,
     limit_threads,
 )
@@ -22,14 +23,15 @@ SCALED_BY = 4096
 class NetMaker:
     """Part of an estimator that makes a network and datasets from parameters."""
 
-    def _build(self, samples, random_state, one_batch):
+    def _build(self, samples, random_state, is_stream):
         """Build an initialised network for these samples."""
         self._learn_targets(samples)
         self._check_target_features()
         self._torch_dtype = self.dtype
         if self.dtype == "auto":
-            # While one batch holds all data, float64 costs next to nothing.
-            self._torch_dtype = "float64" if one_batch else "float32"
+            # A stream is longer than its first call.
+            n_sequences = len(samples.y)
+            self._torch_dtype = "float32" if is_stream else choose_dtype(n_sequences)
         vectors = self._learn_tokens(samples.sequences)
         self._network_spec = self._spec(samples.sequences)
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
@@ -89,7 +91,8 @@ class NetMaker:
         net.set_params(schedule=None, lr=self.learning_rate)
         # The rate is constant now, whatever fit had.
         net.callbacks_ = [item for item in net.callbacks_ if item[0] != SCHEDULER]
-        for name in ("batch_size", "bptt_steps", "clip_norm", "clip_value", "shuffle"):
+        net.batch_size = self.batch_size_
+        for name in ("bptt_steps", "clip_norm", "clip_value", "shuffle"):
             setattr(net, name, getattr(self, name))
         optimizer, options = find_optimizer(self.optimizer, self.weight_decay)
         options = {"optimizer": optimizer, **options}

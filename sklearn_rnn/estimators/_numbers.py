@@ -9,8 +9,13 @@ from sklearn_rnn._exceptions import DivergenceError
 from sklearn_rnn.estimators._quantiles import marginal_quantiles, point_forecast
 from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged, score_steps
-from sklearn_rnn.estimators._target_names import read_target_names
-from sklearn_rnn.estimators._targets import TargetTransform, target_columns
+from sklearn_rnn.estimators._targets import (
+    TargetTransform,
+    are_changes_small,
+    find_past,
+    target_columns,
+)
+from sklearn_rnn.preprocessing import read_target_names
 from sklearn_rnn.sequences import (
     LARGEST_INPUT,
     explain_target_errors,
@@ -148,12 +153,33 @@ class NumberCoder:
             self._n_targets,
             getattr(self, "target_names_", None),
         )
+        if self._target_columns is None and self._may_find_past():
+            self._target_columns = find_past(samples)
         if self._target_columns is not None and self._reads_tokens:
             raise ValueError(
                 "target_feature needs numbers, but embedding_dim is set: X holds "
                 "tokens."
             )
+        self._decide_subtraction(samples)
         self._targets = TargetTransform.fit(*self._targets_to_fit(samples))
+
+    def _may_find_past(self):
+        """Whether the data may tell that X is the past of y."""
+        auto = isinstance(self.target_feature, str) and self.target_feature == "auto"
+        unnamed = getattr(self, "target_names_", None) is None
+        return auto and unnamed and not (self._per_step or self._reads_tokens)
+
+    def _decide_subtraction(self, samples):
+        """Fix whether the network reads differences, where the data decide."""
+        if self.subtract_last != "auto":
+            return
+        self._subtracts_last = (
+            self._target_columns is not None
+            and not self._per_step
+            and are_changes_small(
+                samples.y, self._last_values(samples.sequences), samples.weights
+            )
+        )
 
     def _update_targets(self, samples):
         self._targets = self._targets.update(*self._targets_to_fit(samples))
@@ -219,7 +245,7 @@ class NumberCoder:
     def _n_outputs(self):
         return self._n_targets * (1 if self._levels is None else len(self._levels))
 
-    def _quantiles_of(self, sequences, outputs):
+    def _network_quantiles(self, sequences, outputs):
         """Turn outputs into quantiles, (n, n_targets, n_quantiles), in order."""
         outputs = outputs.reshape(len(outputs), self._n_targets, len(self._levels))
         last = self._last_values(sequences)
@@ -231,12 +257,20 @@ class NumberCoder:
         # further from the truth (Chernozhukov, Fernández-Val and Galichon 2010).
         return np.sort(np.stack(quantiles, axis=-1), axis=-1)
 
-    def _point_forecasts(self, sequences, outputs):
-        """Turn outputs into a number a target, (n, n_targets)."""
+    def _network_forecasts(self, sequences, outputs):
+        """Turn outputs into numbers, (n, n_targets), or quantiles of each."""
         if self._levels is not None:
-            quantiles = self._quantiles_of(sequences, outputs)
-            return point_forecast(quantiles, self._levels)
+            return self._network_quantiles(sequences, outputs)
         return self._targets.restore(outputs, self._last_values(sequences))
+
+    def _quantiles_of(self, sequences, outputs):
+        """Return the quantiles that are predicted, (n, n_targets, n_quantiles)."""
+        return self._add_linear(sequences, self._network_quantiles(sequences, outputs))
+
+    def _point_forecasts(self, sequences, outputs):
+        """Return the numbers that are predicted, (n, n_targets)."""
+        found = self._add_linear(sequences, self._network_forecasts(sequences, outputs))
+        return found if self._levels is None else point_forecast(found, self._levels)
 
     def _loss_name(self):
         return self.loss
@@ -247,7 +281,10 @@ class NumberCoder:
             for numbers in (data.flat_targets()[0], outputs)
         )
         y_true = self._targets.restore(targets, self._last_values(data.sequences))
-        y_pred = self._point_forecasts(data.sequences, outputs)
+        # Of the network alone: its weight beside the linear part comes afterwards.
+        y_pred = self._network_forecasts(data.sequences, outputs)
+        if self._levels is not None:
+            y_pred = point_forecast(y_pred, self._levels)
         weights = flat_weights(data)
         if self._may_miss:
             return score_steps(r2_score, y_true, y_pred, weights)

@@ -14,17 +14,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.estimators._linear_skip import LinearSkip
 from sklearn_rnn.estimators._numbers import NumberCoder
 from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._steps import score_steps, split_steps
-from sklearn_rnn.estimators._target_names import furthest_step
+from sklearn_rnn.estimators._target_names import steps_ahead
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import SequencesLike, check_weights, plain_arrays
 
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 
 
-class RNNRegressor(RegressorMixin, NumberCoder, BaseRNN):
+class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
     """A recurrent network that reads a sequence and predicts numbers.
 
     One prediction a sequence, or with ``return_sequences=True`` one a step.
@@ -151,12 +152,15 @@ None, default="cosine"
         end of a sequence that has one target, and from its start, with an
         update each, where every step has one. None has no bound. Not for a
         bidirectional network.
-    batch_size : int, default=64
-        Sequences an update, at most; sequences of like length go together.
+    batch_size : int or "auto", default="auto"
+        Sequences per update, at most; sequences of like length go together.
+        "auto" takes all up to 32 sequences at once, and of more about a
+        sixteenth: 8, 16, 32 or 64.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" aims at 600 updates, in at least 5 and at most 60 epochs: up to
-        about 600 sequences that is 60 epochs.
+        "auto" aims at 600 updates (300 up to 32 sequences) and, above 64 steps,
+        at more with the root of the median length, to at most three times as
+        many; in at least 5 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     early_stopping : bool, default=False
@@ -179,10 +183,10 @@ None, default="cosine"
         Copied, and called during training as by skorch, except those that
         read data sets, such as ``EpochScoring``.
     dtype : {"auto", "float32", "float64", "mixed"}, default="auto"
-        Precision of the network. "auto" is float64 while one batch holds all
-        of the data, where it costs nothing, else float32. "mixed" is
-        meant for GPUs: it trains in bfloat16, and keeps weights, gradients and
-        predictions in float32.
+        Precision of the network. "auto" is float64 up to 32 sequences, where
+        `fit` treats a sample weight of two as two copies to rounding, else
+        float32, as in `partial_fit`. "mixed" is meant for GPUs: it trains in
+        bfloat16, and keeps weights, gradients and predictions in float32.
     device : str or torch.device, default="cpu"
         Where to train and predict, say "cuda"; "auto" prefers a GPU.
     n_threads : int, default=None
@@ -227,6 +231,9 @@ None, default="cosine"
         stopping the one with the lowest validation loss.
     best_validation_score_ : float or None
         Validation score of that epoch.
+    batch_size_ : int
+        Most sequences per update, as `batch_size` or its "auto" chose in the last
+        call.
     n_parameters_ : int
         Trained numbers in the network.
     kernel_ : {"compiled", "torch"}
@@ -305,7 +312,9 @@ None, default="cosine"
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "target_feature": [Integral, str, "array-like", None],
-        "subtract_last": ["boolean"],
+        "subtract_last": ["boolean", StrOptions({"auto"})],
+        "scale_windows": ["boolean", StrOptions({"auto"})],
+        "linear_skip": ["boolean", StrOptions({"auto"})],
         "missing_targets": [StrOptions({"raise", "ignore"})],
         "loss": [StrOptions({*NUMBER_LOSSES, "quantile"})],
         "quantiles": ["array-like", Real],
@@ -330,8 +339,10 @@ None, default="cosine"
         token_dropout: float = 0.0,
         embeddings: Any = None,
         train_embeddings: bool = True,
-        target_feature: int | str | Sequence[int | str] | None = None,
-        subtract_last: bool = False,
+        target_feature: int | str | Sequence[int | str] | None = "auto",
+        subtract_last: bool | Literal["auto"] = "auto",
+        scale_windows: bool | Literal["auto"] = "auto",
+        linear_skip: bool | Literal["auto"] = "auto",
         missing_targets: Literal["raise", "ignore"] = "raise",
         loss: Literal[
             "squared_error", "absolute_error", "huber", "quantile"
@@ -344,7 +355,7 @@ None, default="cosine"
         clip_norm: float | None = 1.0,
         clip_value: float | None = None,
         bptt_steps: int | None = None,
-        batch_size: int = 64,
+        batch_size: int | Literal["auto"] = "auto",
         max_epochs: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         early_stopping: bool = False,
@@ -404,6 +415,8 @@ None, default="cosine"
         self.pooling = pooling
         self.target_feature = target_feature
         self.subtract_last = subtract_last
+        self.scale_windows = scale_windows
+        self.linear_skip = linear_skip
         self.missing_targets = missing_targets
         self.loss = loss
         self.quantiles = quantiles
@@ -615,7 +628,7 @@ list of arrays or SequenceArray
         super()._decide()
         # As it was at fit, whatever set_params may change before predict.
         self._per_step = self.return_sequences
-        self._subtracts_last = self.subtract_last
+        self._subtracts_last = self.subtract_last is True
         self._fitted_loss = self.loss
         self._levels = self._wanted_levels()
         vars(self).pop("target_names_", None)
@@ -655,26 +668,33 @@ list of arrays or SequenceArray
             )
 
     def _check_subtraction(self, continuing):
-        if self.subtract_last and self.target_feature is None:
+        subtracts = self.subtract_last is True
+        if subtracts and self.target_feature is None:
             raise ValueError(
                 "subtract_last=True needs target_feature, whose last value it is that "
                 "is subtracted: name the input that holds the target's own past."
             )
-        if self.subtract_last and self.return_sequences:
+        if subtracts and self.return_sequences:
             raise ValueError(
                 "subtract_last=True would tell every step what the last one is, and "
                 "return_sequences=True predicts from the steps up to each: set one of "
                 "them to its default."
             )
-        if continuing and self.subtract_last != self._subtracts_last:
+        is_set = self.subtract_last != "auto"
+        if continuing and is_set and subtracts != self._subtracts_last:
             raise ValueError(
                 f"subtract_last={self.subtract_last} is not what the last fit had, "
                 "whose network goes on training. Put that back, or fit anew with "
                 "warm_start=False."
             )
 
+    def _horizons(self):
+        """Return how many steps ahead each output lies, as far as names tell."""
+        steps = steps_ahead(getattr(self, "target_names_", None))
+        return steps or [self._n_targets] * self._n_targets
+
     def _horizon(self):
-        return furthest_step(getattr(self, "target_names_", None)) or self._n_targets
+        return max(self._horizons())
 
     def _predictions(self, sequences, outputs):
         """Turn the network's outputs into what ``predict`` returns."""

@@ -207,7 +207,9 @@ def target_columns(target_feature, sequences, n_outputs, names=None):
         return None
     wanted = target_feature
     if isinstance(wanted, str) and wanted == "auto":
-        wanted = _features_of_targets(names)
+        wanted = [feature for feature, _ in parse_targets(names)]
+        if not wanted or not set(wanted) <= set(sequences.feature_names or ()):
+            return None
     if isinstance(wanted, (str, Integral)):
         wanted = [wanted]
     if len(wanted) not in (1, n_outputs):
@@ -225,18 +227,79 @@ def target_columns(target_feature, sequences, n_outputs, names=None):
     return np.broadcast_to(columns, (n_outputs,)).copy()
 
 
-def _features_of_targets(names):
-    """Return the feature that each target is the future of, by their names."""
-    parsed = parse_targets(names)
-    if not parsed:
-        known = "y has no column names" if names is None else f"y has {list(names)}"
-        raise InvalidSequenceError(
-            "target_feature='auto' needs targets with names such as 'temp+1', as "
-            f"make_forecast_frame makes them: {known} (meta-estimators such as "
-            "TransformedTargetRegressor take them away). Name the feature that holds "
-            "the target's own past."
+# Without names, X counts as the past of y if some lag is so near to each target: the
+# mean squared difference as a fraction of the target's variance.
+NEAR_PAST = 0.5
+# Sequences and lags that are compared, at most.
+MOST_COMPARED, MOST_LAGS = 4096, 64
+# The network reads differences from the last value if targets differ from it by less
+# than this fraction of their spread: levels, standardised, would hide such changes.
+SMALL_CHANGE = 0.3
+
+
+def find_past(samples):
+    """Return the features that hold the targets' past, as far as the data tell.
+
+    Parameters
+    ----------
+    samples : Samples
+        Training data, a target per sequence and output.
+
+    Returns
+    -------
+    ndarray of int of shape (n_outputs,), or None
+        Zeros if X has a single feature, whose values among the last 64 steps come
+        near to each target.
+    """
+    sequences, y = samples.sequences, samples.y
+    if sequences.n_features > 1 or len(y) < 2:
+        return None
+    rows = np.unique(np.linspace(0, len(y) - 1, MOST_COMPARED).astype(int))
+    places = sequences.ends[rows, np.newaxis] - 1 - np.arange(MOST_LAGS)
+    places = np.maximum(places, sequences.starts[rows, np.newaxis])
+    lags = sequences.read_rows(places.ravel()).reshape(len(rows), -1)  # (n, lags)
+    y = y[rows]
+    weights = np.ones(len(rows)) if samples.weights is None else samples.weights[rows]
+    weights = np.where(np.isnan(y), 0.0, weights[:, np.newaxis])
+    y = np.where(np.isnan(y), 0.0, y)
+    if not weights.any(axis=0).all():
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = np.average(
+            (y - np.average(y, axis=0, weights=weights)) ** 2, axis=0, weights=weights
         )
-    return [feature for feature, _ in parsed]
+        errors = [
+            ((lags - y[:, [j]]) ** 2 * weights[:, [j]]).sum(axis=0)
+            / weights[:, j].sum()
+            for j in range(y.shape[1])
+        ]
+        is_near = np.min(errors, axis=1) < NEAR_PAST * spread
+    return np.zeros(y.shape[1], dtype=int) if is_near.all() else None
+
+
+def are_changes_small(y, last, weights):
+    """Return whether targets are close to their last values, beside their spread.
+
+    Parameters
+    ----------
+    y, last : ndarray of shape (n, n_outputs)
+        Targets, NaN where there is none, and the last values of their past.
+    weights : ndarray of shape (n,), or None
+        Sample weights.
+
+    Returns
+    -------
+    bool
+        For the geometric mean over outputs.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        weights = np.where(np.isnan(y), np.nan, 1.0 if weights is None else weights[:, np.newaxis])
+        total = np.nansum(weights, axis=0)
+        mean = np.nansum(weights * y, axis=0) / total
+        spread = np.nansum(weights * (y - mean) ** 2, axis=0)
+        change = np.nansum(weights * (y - last) ** 2, axis=0)
+        ratio = np.exp(np.mean(np.log(change / spread)) / 2)
+    return bool(ratio < SMALL_CHANGE)
 
 
 def _column(feature, sequences):

@@ -62,7 +62,7 @@ def find_trained(estimator):
 
 
 def target_names_of(estimator):
-    """Return the names of the targets that a network was fitted on.
+    """Return the names of the targets that a model was fitted on.
 
     Parameters
     ----------
@@ -72,12 +72,17 @@ def target_names_of(estimator):
     Returns
     -------
     ndarray of str or None
-        None without names, or without a network of this package inside.
+        As the network inside was given them or, where there is none, as the windowers
+        were. None without names, and if the windowers were given different ones.
     """
     try:
         return getattr(find_trained(estimator), "target_names_", None)
     except TypeError:
+        known = [getattr(w, "_target_names", None) for w in windowers(estimator)]
+    if not known or any(names is None for names in known):
         return None
+    same = all(np.array_equal(names, known[0]) for names in known)
+    return known[0] if same else None
 
 
 def find_trained_and_input(estimator, X):

@@ -196,7 +196,7 @@ class Trainer(PortableState, BaseEstimator):
             criterion=self._criterion(),
             optimizer=optimizer,
             lr=self.learning_rate,
-            batch_size=self.batch_size,
+            batch_size=self._fitted_batch_size(),
             callbacks=self._callbacks(scheduler),
             device=device,
             verbose=0,
@@ -309,6 +309,10 @@ class Trainer(PortableState, BaseEstimator):
         own = {0: [], 1: [ProgressBar]}.get(int(self.verbose), [EpochLines])
         return given + [callback(type(self).__name__) for callback in own]
 
+    def _fitted_batch_size(self):
+        """Return the batch size of the last fit, where `batch_size` may be "auto"."""
+        return getattr(self, "batch_size_", self.batch_size)
+
     def _computing(self):
         """Return a context that computes with the estimator's threads."""
         return computing(
@@ -319,7 +323,7 @@ class Trainer(PortableState, BaseEstimator):
     def _n_threads(self):
         if self.n_threads is not None:
             return self.n_threads
-        return choose_n_threads(self.batch_size, self._network_spec)
+        return choose_n_threads(self._fitted_batch_size(), self._network_spec)
 
 
 def _bound_stream(records, n_streamed, streamed):

@@ -64,7 +64,7 @@ def forecast(
     model : estimator instance
         Fitted on what `make_forecast_frame` made of an earlier table: a
         pipeline that begins with a `SequenceWindower`, a search over one, or
-        any other regressor of such rows.
+        any other regressor of such rows, which needs `target` and `horizon`.
     newest : DataFrame or Series
         The newest rows, those of every series down to the last one known. As
         many as a window holds give the model its whole history; fewer do if

@@ -2,6 +2,7 @@
 
 from sklearn_rnn.preprocessing._ahead import times_ahead
 from sklearn_rnn.preprocessing._calendar import CalendarFeatures
+from sklearn_rnn.preprocessing._flattener import SequenceFlattener
 from sklearn_rnn.preprocessing._forecast import (
     add_columns,
     as_frame,
@@ -13,7 +14,12 @@ from sklearn_rnn.preprocessing._forecast import (
 )
 from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
 from sklearn_rnn.preprocessing._log_mel import LogMelSpectrogram
-from sklearn_rnn.preprocessing._names import name_ahead, parse_ahead, parse_targets
+from sklearn_rnn.preprocessing._names import (
+    name_ahead,
+    parse_ahead,
+    parse_targets,
+    read_target_names,
+)
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
 from sklearn_rnn.preprocessing._seen import reach_the_start, window_lengths
 from sklearn_rnn.preprocessing._series import read_series
@@ -38,6 +44,7 @@ __all__ = [
     "CalendarFeatures",
     "LogMelSpectrogram",
     "RowStep",
+    "SequenceFlattener",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
@@ -63,6 +70,7 @@ __all__ = [
     "read_grid",
     "read_series",
     "read_steps",
+    "read_target_names",
     "refuse_breaks",
     "row_step_of",
     "take_rows",

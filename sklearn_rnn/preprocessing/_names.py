@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
@@ -77,6 +78,35 @@ def parse_targets(names):
     """
     parsed = [parse_ahead(name) for name in ([] if names is None else names)]
     return [] if None in parsed else parsed
+
+
+def read_target_names(y):
+    """Read the names of the columns of y.
+
+    Parameters
+    ----------
+    y : object
+        As the user gave it.
+
+    Returns
+    -------
+    ndarray of str, of dtype object, or None
+        Of a frame, or a Series with a name; None if y has no names, or not all
+        are strings.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn.preprocessing._names import read_target_names
+    >>> read_target_names(pd.DataFrame({"temp+1": [3.0], "temp+2": [4.0]}))
+    array(['temp+1', 'temp+2'], dtype=object)
+    """
+    names = getattr(y, "columns", None)
+    if names is None:
+        names = [getattr(y, "name", None)]
+    if len(names) == 0 or not all(isinstance(name, str) for name in names):
+        return None
+    return np.array(list(names), dtype=object)
 
 
 def check_names(data, owner):

@@ -28,6 +28,7 @@ from sklearn_rnn.preprocessing._history import (
     lead_ins_by_time,
 )
 from sklearn_rnn.preprocessing._missing import fill_table, learn_fill
+from sklearn_rnn.preprocessing._names import read_target_names
 from sklearn_rnn.preprocessing._output import SequenceOutput
 from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.preprocessing._tables import (
@@ -241,6 +242,7 @@ class SequenceWindower(
             If `y` has an index of other dates than `X`.
         """
         X = self._convert(X)
+        self._target_names = read_target_names(y)
         if is_table(X):
             table, *_ = self._learn(X)
             warn_of_other_times(table.times and table.times.labels, y)
@@ -275,6 +277,7 @@ class SequenceWindower(
             As `fit` does.
         """
         X = self._convert(X)
+        self._target_names = read_target_names(y)
         if not is_table(X):
             return self._trim(X, reset=True)
         table, series, first = self._learn(X)

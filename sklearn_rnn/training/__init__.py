@@ -56,14 +56,17 @@ from sklearn_rnn.training._random import new_random_state
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (
     SCHEDULES,
+    choose_batch_size,
+    choose_dtype,
     find_schedule,
     n_epochs_for,
     one_cycle,
     try_scheduler,
+    update_budget,
     warm_up_cosine,
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
-from sklearn_rnn.training._split import validation_split
+from sklearn_rnn.training._split import validation_folds, validation_split
 from sklearn_rnn.training._steps import StepsOnDevice, StepsOnHost, steps_for
 from sklearn_rnn.training._threads import (
     choose_n_threads,
@@ -108,6 +111,8 @@ __all__ = [
     "check_device",
     "check_monitors",
     "check_optimizer_state",
+    "choose_batch_size",
+    "choose_dtype",
     "choose_n_threads",
     "clip_gradients",
     "computing",
@@ -140,7 +145,9 @@ __all__ = [
     "steps_for",
     "to_batch",
     "try_scheduler",
+    "update_budget",
     "usable_device",
+    "validation_folds",
     "validation_split",
     "warm_up_cosine",
 ]

@@ -4,6 +4,7 @@ import copy
 import math
 from functools import partial
 
+import numpy as np
 from skorch.callbacks import LRScheduler
 from torch.optim import lr_scheduler as torch_schedulers
 
@@ -190,18 +191,94 @@ def try_scheduler(callback, optimizer):
         ) from error
 
 
-# "auto" trains for this many updates, if that lies within these epochs: small
-# data train long enough, and large data are seen often enough.
-UPDATE_BUDGET = 600
-MIN_EPOCHS, MAX_EPOCHS = 5, 60
+# "auto" trains for this many updates, and at least for these epochs: small data
+# train long enough, and large data are seen often enough.
+UPDATE_BUDGET, MIN_EPOCHS = 600, 5
+# Up to so many sequences are one batch, in float64: there a weight of two is two
+# copies to rounding, as scikit-learn's checks ask. Its updates cost more.
+ONE_BATCH, ONE_BATCH_UPDATES = 32, 300
+# Other data make about so many batches, within these sizes.
+N_BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 8, 64
+# Steps up to which the budget is as above; longer sequences get more updates.
+SHORT_STEPS, MOST_UPDATES = 64, 3
+
+
+def choose_batch_size(n_sequences):
+    """Choose a batch size for a number of sequences.
+
+    Parameters
+    ----------
+    n_sequences : int
+        Training sequences.
+
+    Returns
+    -------
+    int
+        All of them up to 32; else the power of two next to a sixteenth of them, at
+        least 8 and at most 64.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.training import choose_batch_size
+    >>> [choose_batch_size(n) for n in (32, 33, 300, 5000)]
+    [32, 8, 16, 64]
+    """
+    if n_sequences <= ONE_BATCH:
+        return n_sequences
+    size = 2 ** round(math.log2(n_sequences / N_BATCHES))
+    return min(max(size, SMALLEST_BATCH), LARGEST_BATCH)
+
+
+def choose_dtype(n_sequences):
+    """Choose a precision for a number of sequences.
+
+    Parameters
+    ----------
+    n_sequences : int
+        Training sequences.
+
+    Returns
+    -------
+    {"float32", "float64"}
+        "float64" up to 32 sequences.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.training import choose_dtype
+    >>> choose_dtype(32), choose_dtype(33)
+    ('float64', 'float32')
+    """
+    return "float64" if n_sequences <= ONE_BATCH else "float32"
+
+
+def update_budget(lengths):
+    """Choose a number of updates for sequences of these lengths.
+
+    Parameters
+    ----------
+    lengths : ndarray of int of shape (n_sequences,)
+        Steps of each training sequence.
+
+    Returns
+    -------
+    int
+        600, or 300 up to 32 sequences; above 64 steps it grows with the root of the
+        median length, to at most three times as many.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.training import update_budget
+    >>> [update_budget(np.full(100, n_steps)) for n_steps in (10, 256, 10_000)]
+    [600, 1200, 1800]
+    """
+    budget = ONE_BATCH_UPDATES if len(lengths) <= ONE_BATCH else UPDATE_BUDGET
+    factor = math.sqrt(np.median(lengths) / SHORT_STEPS)
+    return math.ceil(budget * min(max(factor, 1), MOST_UPDATES))
 
 
 def n_epochs_for(
-    n_sequences,
-    batch_size,
-    updates_a_batch=1,
-    budget=UPDATE_BUDGET,
-    at_most=MAX_EPOCHS,
+    n_sequences, batch_size, updates_a_batch=1, budget=UPDATE_BUDGET, at_most=None
 ):
     """Choose a number of epochs that makes a fixed number of updates.
 
@@ -210,24 +287,25 @@ def n_epochs_for(
     n_sequences : int
         Training sequences.
     batch_size : int
-        Sequences a batch, at most.
+        Sequences per batch, at most.
     updates_a_batch : float, default=1
         Updates that a batch makes, on average.
     budget : int, default=600
         Updates to aim at.
-    at_most : int, default=60
-        Epochs, at most.
+    at_most : int, default=None
+        Epochs, at most; None has no bound.
 
     Returns
     -------
     int
-        Epochs.
+        Epochs, at least 5.
 
     Examples
     --------
     >>> from sklearn_rnn.training import n_epochs_for
-    >>> n_epochs_for(10, 64), n_epochs_for(1_000_000, 64)
+    >>> n_epochs_for(100, 10), n_epochs_for(1_000_000, 64)
     (60, 5)
     """
     n_updates = -(-n_sequences // batch_size) * updates_a_batch
-    return min(max(math.ceil(budget / n_updates), MIN_EPOCHS), at_most)
+    n_epochs = max(math.ceil(budget / n_updates), MIN_EPOCHS)
+    return n_epochs if at_most is None else min(n_epochs, at_most)

@@ -77,13 +77,75 @@ def _last_block(sequences, fraction, horizon, per_step):
     return np.flatnonzero(clear_of_inputs & clear_of_targets), validation
 
 
-def _random(sequences, fraction, random_state, labels):
+def validation_folds(sequences, n_folds, horizon, random_state):
+    """Split sequences into folds, each to be predicted from the others.
+
+    Where sequences are windows of time series, a fold is a block of time, across all
+    series; otherwise folds are drawn at random, copies of one sequence together.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        The training data.
+    n_folds : int
+        At least 2.
+    horizon : int
+        Steps of time that a target reaches beyond the end of its sequence.
+    random_state : numpy.random.RandomState
+        Source of the random choice.
+
+    Returns
+    -------
+    folds : ndarray of int of shape (n_sequences,)
+        The fold of each sequence, from 0 without gaps.
+    near : callable
+        ``near(k, rows)`` returns which of some sequences are not in fold k, but have
+        targets so close to it in time that training for it must not see them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import SequenceArray
+    >>> from sklearn_rnn.training import validation_folds
+    >>> X = SequenceArray(np.zeros((10, 1)), np.arange(8), np.full(8, 3))
+    >>> folds, near = validation_folds(X, 2, 1, np.random.RandomState(0))
+    >>> folds
+    array([0, 0, 0, 0, 1, 1, 1, 1])
+    >>> near(0, np.arange(8)).nonzero()[0]
+    array([4])
+    """
+    if not (sequences.knows_time or sequences.shares_rows()):
+        copy_of = _copies(sequences)[1]
+        order = random_state.permutation(copy_of.max() + 1)
+        folds = np.unique(order[copy_of] % n_folds, return_inverse=True)[1]
+        return folds.ravel(), lambda fold, rows: np.zeros(len(rows), dtype=bool)
+    time = sequences.moments_of(sequences.ends - 1)
+    cuts = np.quantile(time, np.arange(1, n_folds) / n_folds)
+    folds = np.unique(np.searchsorted(cuts, time), return_inverse=True)[1].ravel()
+    # Of few sequences as many as can be spared.
+    gap = min(horizon, len(np.unique(time)) // (2 * n_folds))
+
+    def near(fold, rows):
+        own = time[folds == fold]
+        beside = (time[rows] >= own.min() - gap) & (time[rows] <= own.max() + gap)
+        return beside & (folds[rows] != fold)
+
+    return folds, near
+
+
+def _copies(sequences):
+    """Return the first of all copies of each sequence, and which is a copy of which."""
     first = copy_of = np.arange(len(sequences))
     if not sequences.are_apart():
         rows = np.column_stack([sequences.starts, sequences.ends])
         _, first, copy_of = np.unique(
             rows, axis=0, return_index=True, return_inverse=True
         )
+    return first, copy_of.ravel()
+
+
+def _random(sequences, fraction, random_state, labels):
+    first, copy_of = _copies(sequences)
     try:
         _, held_out = train_test_split(
             np.arange(len(first)),
@@ -97,5 +159,5 @@ def _random(sequences, fraction, random_state, labels):
             f"{error} Give more data, another validation_fraction, or X_val and y_val "
             "of your own."
         ) from error
-    in_validation = np.isin(copy_of.ravel(), held_out)
+    in_validation = np.isin(copy_of, held_out)
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)

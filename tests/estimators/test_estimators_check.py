@@ -70,6 +70,10 @@ class StepClassifier(Adapter, ClassifierMixin, RNNTagger):
     score = ClassifierMixin.score
 
 
-@parametrize_with_checks([StepRegressor(return_sequences=True), StepClassifier()])
+# With a squared error per step, more updates magnify rounding beyond what the check of
+# sample weights allows.
+@parametrize_with_checks(
+    [StepRegressor(return_sequences=True, max_epochs=60), StepClassifier()]
+)
 def test_estimators_of_steps_pass_scikit_learns_checks(estimator, check):
     check(estimator)

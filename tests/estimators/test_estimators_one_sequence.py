@@ -17,6 +17,7 @@ from sklearn_rnn import (
     RNNTagger,
     RNNTranscriber,
     SequenceArray,
+    SequenceFlattener,
     SequenceScaler,
     SequenceTokenizer,
     SequenceWindower,
@@ -35,6 +36,7 @@ MODELS = {
     "seq2seq": (RNNSeq2Seq(source="sequences", **QUICK), "text"),
     "transcriber": (RNNTranscriber(**QUICK), "text"),
     "scaler": (SequenceScaler(), "none"),
+    "flattener": (SequenceFlattener(), "none"),
     "windower": (SequenceWindower(3), "none"),
 }
 METHODS = (

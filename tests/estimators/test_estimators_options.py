@@ -842,6 +842,25 @@ def test_max_epochs_is_the_number_of_passes():
     assert model.n_iter_ == len(model.loss_curve_) == 4
 
 
+@pytest.mark.parametrize("make", [RNNRegressor, RNNClassifier])
+def test_auto_batches_come_from_the_number_of_sequences(make):
+    X, y = make_data(n_sequences=300)
+    sizes = {}
+    for n in (20, 100, 300):
+        model = make(hidden_size=2, max_epochs=1).fit(X[:n], (y > 0)[:n] * 1)
+        assert model.batch_size_ == model.net_.batch_size
+        sizes[n] = model.batch_size_
+    assert sizes == {20: 20, 100: 8, 300: 16}
+
+
+def test_auto_batches_of_a_stream_come_from_each_call():
+    X, y = make_data(n_sequences=300)
+    model = make_regressor(batch_size="auto").partial_fit(X, y)
+    assert model.batch_size_ == model.net_.batch_size == 16
+    model.partial_fit(X[:20], y[:20])
+    assert model.batch_size_ == model.net_.batch_size == 20
+
+
 @pytest.mark.parametrize("batch_size", [4, 40])
 def test_auto_epochs_come_from_the_size_of_the_data(batch_size):
     X, y = make_data()
@@ -1051,10 +1070,12 @@ def test_dtype_is_the_networks_precision():
     assert not np.array_equal(single.predict(X), double.predict(X))
 
 
-def test_auto_is_double_while_one_batch_holds_all_data():
+@pytest.mark.parametrize("batch_size", [4, 64, "auto"])
+def test_auto_is_double_up_to_32_sequences_whatever_the_batch(batch_size):
     X, y = make_data()
-    assert dtypes(make_regressor(batch_size=40).fit(X, y)) == {torch.float64}
-    assert dtypes(make_regressor(batch_size=39).fit(X, y)) == {torch.float32}
+    model = make_regressor(batch_size=batch_size)
+    assert dtypes(model.fit(X[:32], y[:32])) == {torch.float64}
+    assert dtypes(model.fit(X[:33], y[:33])) == {torch.float32}
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

@@ -3,8 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from sklearn_rnn.training import Patience, n_epochs_for, warm_up_cosine
-from sklearn_rnn.training._schedule import MAX_EPOCHS, MIN_EPOCHS, UPDATE_BUDGET
+from sklearn_rnn.training import (
+    Patience,
+    choose_batch_size,
+    choose_dtype,
+    n_epochs_for,
+    update_budget,
+    warm_up_cosine,
+)
+from sklearn_rnn.training._schedule import MIN_EPOCHS, UPDATE_BUDGET
 
 
 def test_schedule_climbs_then_falls_along_a_cosine():
@@ -20,20 +27,40 @@ def test_schedule_climbs_then_falls_along_a_cosine():
 
 
 def test_auto_epochs_spend_a_budget_of_updates():
-    n_batches = UPDATE_BUDGET // ((MIN_EPOCHS + MAX_EPOCHS) // 2)
-    assert MIN_EPOCHS < UPDATE_BUDGET / (n_batches + 1) < MAX_EPOCHS
-    n_epochs = math.ceil(UPDATE_BUDGET / n_batches)
-    assert n_epochs_for(64 * n_batches, 64) == n_epochs
-    assert n_epochs_for(64 * n_batches + 1, 64) == math.ceil(
-        UPDATE_BUDGET / (n_batches + 1)
-    )
+    assert n_epochs_for(64 * 30, 64) == UPDATE_BUDGET / 30
+    assert n_epochs_for(64 * 30 + 1, 64) == math.ceil(UPDATE_BUDGET / 31)
     # What counts is the number of batches, not of sequences.
-    assert n_epochs_for(32 * n_batches, 32) == n_epochs
+    assert n_epochs_for(32 * 30, 32) == UPDATE_BUDGET / 30
+    assert n_epochs_for(32 * 30, 32, updates_a_batch=2) == UPDATE_BUDGET / 60
 
 
 def test_auto_epochs_are_bounded():
-    assert n_epochs_for(1, 64) == n_epochs_for(64, 64) == MAX_EPOCHS
+    assert n_epochs_for(1, 64) == n_epochs_for(64, 64) == UPDATE_BUDGET
+    assert n_epochs_for(1, 64, at_most=60) == 60
     assert n_epochs_for(10**9, 64) == MIN_EPOCHS
+
+
+def test_long_sequences_get_more_updates():
+    budgets = [update_budget(np.full(100, n_steps)) for n_steps in (1, 64, 256, 10**6)]
+    assert budgets == [600, 600, 1200, 1800]
+    assert update_budget(np.array([1, 10**6, 2] * 20)) == 600
+
+
+def test_one_batch_gets_fewer_updates_whatever_its_size():
+    assert update_budget(np.full(32, 5)) == update_budget(np.full(2, 5)) == 300
+
+
+def test_batches_grow_with_the_number_of_sequences():
+    sizes = [choose_batch_size(n) for n in range(33, 3000)]
+    assert sorted(set(sizes)) == [8, 16, 32, 64]
+    assert sizes == sorted(sizes)
+    assert [choose_batch_size(n) for n in (1, 20, 32)] == [1, 20, 32]
+
+
+def test_data_of_one_batch_are_computed_in_float64():
+    for n_sequences in (1, 32, 33, 1000):
+        fits = choose_batch_size(n_sequences) == n_sequences
+        assert choose_dtype(n_sequences) == ("float64" if fits else "float32")
 
 
 def test_patience_counts_epochs_without_enough_improvement():

@@ -1,0 +1,134 @@
+"""The linear part of a regressor: ridge regressions on the window, averaged."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sklearn_rnn.estimators._windows import Layout, read_windows
+
+# The member that repeats the value at the anchor.
+NAIVE = "naive"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One ridge regression of the average, in its own view of the window.
+
+    Parameters
+    ----------
+    name : {"level", "change", "deviation"}
+        The window as it is; relative to its last value, the target relative to its
+        anchor; both relative to the window's mean. The last two are in units of the
+        window's spread.
+    coef : ndarray of shape (n_folds + 1, n_values + 1, n_outputs)
+        Of the fits that leave one fold out, and of the one to all data; the last row
+        is the constant.
+    """
+
+    name: str
+    coef: np.ndarray
+
+    def predict(self, windows, fold=-1):
+        """Predict by one of the fits, less the `center` of the targets' past."""
+        offset, unit = windows.offset(self.name)
+        return offset + unit * (windows.features(self.name) @ self.coef[fold])
+
+
+@dataclass(frozen=True)
+class LinearPart:
+    """A forecast that is linear in the steps of the window.
+
+    It is an average of ridge regressions that see the window in different ways, and
+    of the naive forecast. Penalties and weights are chosen by cross-validation, in
+    blocks of time where sequences are windows over series.
+
+    Attributes
+    ----------
+    n_lags_ : int
+        Steps read, counted from the end of a sequence. Where a sequence is shorter,
+        its first step is repeated before it.
+    coef_ : ndarray of shape (n_outputs, n_lags, n_features)
+        Change of each forecast with each value of the window, oldest step first, in
+        units of the target per unit of the feature, while the window's spread stays
+        the same.
+    member_weights_ : dict of str to ndarray of shape (n_outputs,)
+        Weight of each member of the average. "level" reads the values as they are,
+        "change" and "deviation" relative to the last value and to the mean of the
+        window, in units of its standard deviation; "naive" is the value at the
+        anchor.
+    anchor_lags_ : ndarray of int of shape (n_outputs,) or None
+        Lag (0 is the last step) whose value comes closest to each target: the last
+        one, or that of a season ago. None without `target_feature`.
+    """
+
+    layout: Layout = field(repr=False)
+    members: tuple = field(repr=False)
+    weights: np.ndarray = field(repr=False)  # (n_members, n_outputs)
+
+    @property
+    def n_lags_(self):
+        return self.layout.n_lags
+
+    @property
+    def anchor_lags_(self):
+        return self.layout.anchors
+
+    @property
+    def member_weights_(self):
+        names = [member.name for member in self.members]
+        names += [] if self.layout.columns is None else [NAIVE]
+        return dict(zip(names, self.weights, strict=True))
+
+    @property
+    def coef_(self):
+        return sum(
+            self.layout.unit_coefficients(member.name, member.coef[-1]) * weight
+            for member, weight in zip(self.members, self.weights, strict=False)
+        ).transpose(2, 0, 1) + self.layout.naive_coefficients(
+            self.member_weights_.get(NAIVE)
+        )
+
+    def predict(self, sequences):
+        """Predict the targets of sequences.
+
+        Parameters
+        ----------
+        sequences : SequenceArray
+            Of any lengths.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs)
+            In the units of the targets.
+        """
+        return self._predict(sequences, np.arange(len(sequences)))
+
+    def units(self, sequences):
+        """Return the unit of each error: the window's spread, or 1.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs)
+            Ones, if windows do not differ in size.
+        """
+        if not self.layout.is_scaled:
+            return np.ones((len(sequences), self.weights.shape[1]))
+        rows = np.arange(len(sequences))
+        blocks = read_windows(self.layout, sequences, rows)
+        return np.concatenate([windows.units() for _, windows in blocks])
+
+    def _predict(self, sequences, rows, fold=-1):
+        blocks = read_windows(self.layout, sequences, rows)
+        return np.concatenate([self._average(windows, fold) for _, windows in blocks])
+
+    def _average(self, windows, fold):
+        members = predict_members(self.members, windows, fold)
+        return windows.level() + np.einsum("nmj,mj->nj", members, self.weights)
+
+
+def predict_members(members, windows, fold=-1):
+    """Return the members' predictions, (n, n_members, n_outputs), naive ones last."""
+    found = [member.predict(windows, fold) for member in members]
+    if windows.layout.columns is not None:
+        found.append(windows.anchor_values())
+    return np.stack(found, axis=1)

@@ -1,0 +1,243 @@
+"""Fitting the linear part: penalties and weights by cross-validation in blocks."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_rnn.estimators._linear import (
+    LinearPart,
+    Member,
+    predict_members,
+)
+from sklearn_rnn.estimators._ridge import Products, average_weights
+from sklearn_rnn.estimators._windows import Layout, Windows, read_windows
+from sklearn_rnn.training import validation_folds
+
+# Values of a window that are read at most, and at most so many per sequence: the
+# matrices of the normal equations have their square.
+MOST_VALUES, VALUES_PER_SEQUENCE, FEWEST_VALUES = 1024, 2, 64
+# Rows times squared values that are summed at most; beyond it every k-th sequence is
+# read, which changes such well-determined coefficients little.
+MOST_WORK = 4e10
+N_FOLDS, N_FOLDS_OF_WIDE, WIDE = 5, 3, 512
+# Fewer sequences say nothing about a penalty.
+FEWEST_SEQUENCES = 8
+# Pull of the members' weights towards equal ones; chosen on the development half of
+# the quality benchmark, as is the choice of members.
+SHRINKAGE = 0.3
+# Sequences from which anchors and the members' weights are chosen, at most.
+MOST_COMPARED = 20_000
+# Windows whose levels differ more than this, among 98 %, are of different size.
+SAME_SIZE = 30.0
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """A linear part that predicts each training sequence without having seen it.
+
+    Parameters
+    ----------
+    part : LinearPart
+        With a fit without each fold.
+    fold_of : ndarray of int of shape (n_sequences,)
+        The fold of each training sequence.
+    """
+
+    part: LinearPart
+    fold_of: np.ndarray
+
+    def predict(self, sequences, rows):
+        """Predict some of the training sequences, (n_rows, n_outputs)."""
+        found = np.empty((len(rows), self.part.weights.shape[1]))
+        for fold in np.unique(self.fold_of[rows]):
+            chosen = np.flatnonzero(self.fold_of[rows] == fold)
+            found[chosen] = self.part._predict(sequences, rows[chosen], int(fold))
+        return found
+
+
+def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state):
+    """Fit a linear part to sequences.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Training inputs, at least 8.
+    y : ndarray of shape (n_sequences, n_outputs)
+        Targets; NaN where there is none.
+    weights : ndarray of shape (n_sequences,), or None
+        Sample weights.
+    columns : ndarray of int of shape (n_outputs,), or None
+        The feature that holds each target's past.
+    horizon : int
+        Steps that the furthest target lies ahead.
+    is_scaled : bool or "auto"
+        Whether windows are measured by their own size; "auto" if sizes differ by more
+        than a factor of 30.
+    random_state : numpy.random.RandomState
+        Draws folds where sequences are not ordered in time.
+
+    Returns
+    -------
+    CrossFit
+        The linear part, and its fits without each fold.
+    """
+    layout = _choose_layout(sequences, y, weights, columns, is_scaled)
+    n_values = layout.n_lags * len(layout.center)
+    n_folds = min(N_FOLDS if n_values <= WIDE else N_FOLDS_OF_WIDE, len(y) // 4)
+    folds, near = validation_folds(sequences, n_folds, horizon, random_state)
+    problem = _Problem(layout, sequences, y, weights, folds, near)
+    names = ["level"]
+    if columns is not None:
+        names = ["deviation", "change"] if layout.is_scaled else ["level", "deviation", "change"]
+    members = tuple(problem.fit_member(name) for name in names)
+    part = LinearPart(layout, members, problem.average(members))
+    return CrossFit(part, folds)
+
+
+def evenly(n, at_most):
+    """Return numbers below n, all of them or evenly spaced ones."""
+    if n <= at_most:
+        return np.arange(n)
+    return np.linspace(0, n - 1, at_most).astype(np.int64)
+
+
+def _choose_layout(sequences, y, weights, columns, is_scaled):
+    """Choose the length of windows, their unit and the targets' anchors."""
+    n_features = sequences.n_features
+    most = np.clip(VALUES_PER_SEQUENCE * len(y), FEWEST_VALUES, MOST_VALUES)
+    n_lags = int(max(1, min(sequences.lengths.max(), most // n_features)))
+    layout = Layout(n_lags, sequences.mean_and_scale(weights)[0], columns)
+    if columns is None:
+        return layout
+    rows = evenly(len(y), MOST_COMPARED)
+    blocks = [w for _, w in read_windows(layout, sequences, rows)]
+    spread = np.concatenate([windows.spread() for windows in blocks])
+    typical = spread.mean(axis=0)
+    layout = replace(layout, typical_spread=np.where(typical > 0, typical, 1.0))
+    if is_scaled == "auto":
+        is_scaled = _differ_in_size(blocks)
+    layout = replace(layout, is_scaled=bool(is_scaled))
+    return replace(layout, anchors=_find_anchors(layout, sequences, y, weights, rows))
+
+
+def _differ_in_size(blocks):
+    """Return whether windows are of series of different size."""
+    level = np.concatenate(
+        [np.abs(w.past() + w.layout.center[w.layout.past]).mean(axis=1) for w in blocks]
+    )
+    low, high = np.quantile(level, [0.01, 0.99], axis=0)
+    return bool((high > SAME_SIZE * low).any())
+
+
+def _find_anchors(layout, sequences, y, weights, rows):
+    """Return the lag whose value is nearest to each target, in mean squares."""
+    errors = np.zeros((layout.n_lags, len(layout.columns)))
+    for places, windows in read_windows(layout, sequences, rows):
+        block = rows[places]
+        target = y[block] - windows.level()
+        error = (windows.values[:, :, layout.columns] - target[:, np.newaxis]) ** 2
+        if layout.is_scaled:
+            error /= windows.units()[:, np.newaxis] ** 2
+        if weights is not None:
+            error *= weights[block][:, np.newaxis, np.newaxis]
+        errors += np.nansum(error, axis=0)
+    # Of equal ones the latest.
+    return np.argmin(errors[::-1], axis=0)
+
+
+class _Problem:
+    """The regressions that members are fitted by: sums over folds of windows."""
+
+    def __init__(self, layout, sequences, y, weights, folds, near):
+        self.layout, self.sequences, self.y = layout, sequences, y
+        self.folds, self.near = folds, near
+        self.weights = np.ones(len(y)) if weights is None else weights
+        # Outputs without a target in the same sequences share their sums.
+        there = ~np.isnan(y)
+        _, first, pattern = np.unique(
+            there, axis=1, return_index=True, return_inverse=True
+        )
+        pattern = pattern.ravel()
+        self.groups = [
+            (np.flatnonzero(pattern == k), there[:, at]) for k, at in enumerate(first)
+        ]
+        n_values = layout.n_lags * len(layout.center)
+        self.rows = evenly(len(y), int(max(1000, MOST_WORK // (n_values + 1) ** 2)))
+
+    def fit_member(self, name):
+        """Fit one member: to all windows, and without each fold."""
+        n_folds = self.folds.max() + 1
+        own = [self._sums(name, self.rows[self.folds[self.rows] == k]) for k in range(n_folds)]
+        near = [self._sums(name, self.rows[self.near(k, self.rows)]) for k in range(n_folds)]
+        n_values = self.layout.n_lags * len(self.layout.center)
+        coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
+        for g, (outputs, _) in enumerate(self.groups):
+            coef[:, :, outputs] = _solve([o[g] for o in own], [n[g] for n in near])
+        return Member(name, coef)
+
+    def _sums(self, name, rows):
+        """Sum products over some sequences, one `Products` per group of outputs."""
+        n_values = self.layout.n_lags * len(self.layout.center)
+        sums = [Products.zero(n_values, len(outputs)) for outputs, _ in self.groups]
+        for places, windows in read_windows(self.layout, self.sequences, rows):
+            block = rows[places]
+            offset, unit = windows.offset(name)
+            targets = (self.y[block] - windows.level() - offset) / unit
+            features = windows.features(name)
+            for g, (outputs, there) in enumerate(self.groups):
+                known = there[block]
+                sums[g] += Products.of(
+                    features[known],
+                    targets[known][:, outputs],
+                    self.weights[block][known],
+                )
+        return sums
+
+    def average(self, members):
+        """Choose the weight of each member, (n_members, n_outputs)."""
+        rows = evenly(len(self.y), MOST_COMPARED)
+        found, units = [], []
+        for fold in range(self.folds.max() + 1):
+            chosen = rows[self.folds[rows] == fold]
+            for _, windows in read_windows(self.layout, self.sequences, chosen):
+                found.append(predict_members(members, windows, fold))
+                units.append(windows.units() if self.layout.is_scaled else np.ones(1))
+        order = np.argsort(self.folds[rows], kind="stable")
+        rows, found = rows[order], np.concatenate(found)
+        unit = np.concatenate(units) if self.layout.is_scaled else np.ones((1, 1))
+        columns = self.layout.columns
+        level = 0.0 if columns is None else self.layout.center[columns]
+        target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]
+        weights = np.empty(found.shape[1:])
+        for j in range(found.shape[2]):
+            known = ~np.isnan(target[:, j])
+            weights[:, j] = average_weights(
+                found[known, :, j], target[known, j], self.weights[rows][known], SHRINKAGE
+            )
+        return weights
+
+
+def _solve(own, near):
+    """Return coefficients without each fold and with all, at the best penalty.
+
+    Parameters
+    ----------
+    own, near : list of Products
+        Sums over each fold, and over what must not be seen beside it.
+
+    Returns
+    -------
+    ndarray of shape (n_folds + 1, n_values + 1, n_outputs)
+        The last ones are of all folds.
+    """
+    total = sum(own[1:], start=own[0])
+    paths, errors = [], 0.0
+    for fold, beside in zip(own, near, strict=True):
+        rest = total - fold - beside
+        path = (rest if rest.total > 0 else total).solve()
+        errors = errors + fold.squared_errors(path)
+        paths.append(path)
+    paths.append(total.solve())
+    best = errors.argmin(axis=0)
+    outputs = np.arange(len(best))
+    return np.stack([path[best, :, outputs].T for path in paths])

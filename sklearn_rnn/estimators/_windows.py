@@ -1,0 +1,193 @@
+"""Windows of sequences as rows of numbers, in blocks, seen in several ways."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# Values of one block of windows, so that its copies stay in the caches.
+BLOCK_VALUES = 2**17
+# A window's spread counts as no less than this share of the typical one, or, if series
+# differ in size, of the window's own level: a flat window would weigh without bound.
+SMALLEST_SPREAD, SMALLEST_SPREAD_OF_LEVEL = 0.01, 0.01
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How windows are cut from sequences, and what stands where in them.
+
+    Parameters
+    ----------
+    n_lags : int
+        Steps of a window; it ends with the sequence's last step.
+    center : ndarray of shape (n_features,)
+        Subtracted from all values, against cancellation.
+    columns : ndarray of int of shape (n_outputs,), or None
+        The feature that holds each target's past.
+    anchors : ndarray of int of shape (n_outputs,), or None
+        The lag, 0 for the last step, whose value comes closest to the target.
+    typical_spread : ndarray of shape (n_past,), or None
+        Mean spread of each of `past` within windows.
+    is_scaled : bool, default=False
+        Whether windows differ in size so much that each has to be measured by its own.
+    """
+
+    n_lags: int
+    center: np.ndarray
+    columns: np.ndarray | None = None
+    anchors: np.ndarray | None = None
+    typical_spread: np.ndarray | None = None
+    is_scaled: bool = False
+
+    @property
+    def past(self):
+        """Features that hold some target's past, each once."""
+        return np.unique(self.columns)
+
+    @property
+    def place_in_past(self):
+        """Place of each output's feature in `past`."""
+        return np.searchsorted(self.past, self.columns)
+
+    def unit_coefficients(self, member, coef):
+        """Return the derivatives of a member's forecast by the values of a window.
+
+        Parameters
+        ----------
+        member : str
+            Its name.
+        coef : ndarray of shape (n_values + 1, n_outputs)
+            Of its features.
+
+        Returns
+        -------
+        ndarray of shape (n_lags, n_features, n_outputs)
+            At the typical spread.
+        """
+        found = coef[:-1].reshape(self.n_lags, len(self.center), -1).copy()
+        if self.columns is None:
+            return found
+        seen = found[:, self.past]
+        if member == "level":
+            found[-1, self.past] -= seen[:-1].sum(axis=0)
+            return found
+        others = np.setdiff1d(np.arange(len(self.center)), self.past)
+        found[:, others] *= self.typical_spread[self.place_in_past]
+        outputs = np.arange(len(self.columns))
+        if member == "change":
+            found[-1, self.past] -= seen.sum(axis=0)
+            found[self.n_lags - 1 - self.anchors, self.columns, outputs] += 1.0
+        else:
+            found[:, self.past] -= seen.mean(axis=0)
+            found[:, self.columns, outputs] += 1 / self.n_lags
+        return found
+
+    def naive_coefficients(self, weight):
+        """Return the derivatives of the naive forecast, times its weight."""
+        if weight is None:
+            return 0.0
+        found = np.zeros((len(self.columns), self.n_lags, len(self.center)))
+        outputs = np.arange(len(self.columns))
+        found[outputs, self.n_lags - 1 - self.anchors, self.columns] = weight
+        return found
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Some windows, and the ways in which they can be seen.
+
+    Parameters
+    ----------
+    layout : Layout
+        How they were cut.
+    values : ndarray of shape (n, n_lags, n_features)
+        Float64, less the layout's `center`.
+    """
+
+    layout: Layout
+    values: np.ndarray = field(repr=False)
+
+    def past(self):
+        """Return the targets' pasts, (n, n_lags, n_past)."""
+        return self.values[:, :, self.layout.past]
+
+    def spread(self):
+        """Return the standard deviation of each past, (n, n_past), above 0."""
+        layout, past = self.layout, self.past()
+        spread = past.std(axis=1)
+        if layout.is_scaled:
+            level = np.abs(past + layout.center[layout.past]).mean(axis=1)
+            spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * level)
+            return np.where(spread > 0, spread, 1.0)
+        if layout.typical_spread is None:
+            return spread
+        return np.maximum(spread, SMALLEST_SPREAD * layout.typical_spread)
+
+    def level(self):
+        """Return what `center` took from each output's past."""
+        columns = self.layout.columns
+        return 0.0 if columns is None else self.layout.center[columns]
+
+    def anchor_values(self):
+        """Return the value of each output's past at its anchor, (n, n_outputs)."""
+        layout = self.layout
+        return self.values[:, layout.n_lags - 1 - layout.anchors, layout.columns]
+
+    def units(self):
+        """Return the spread of each output's past, (n, n_outputs)."""
+        return self.spread()[:, self.layout.place_in_past]
+
+    def offset(self, member):
+        """Return what a member's targets are relative to, and their unit."""
+        columns = self.layout.columns
+        if columns is None or member == "level":
+            return 0.0, 1.0
+        if member == "change":
+            return self.anchor_values(), self.units()
+        return self.values[:, :, columns].mean(axis=1), self.units()
+
+    def features(self, member):
+        """Return a member's features and a column of ones, (n, n_values + 1)."""
+        n, n_lags, n_features = self.values.shape
+        table = np.ones((n, n_lags * n_features + 1))
+        seen = table[:, :-1].reshape(n, n_lags, n_features)
+        seen[...] = self.values
+        if self.layout.columns is not None:
+            past = self.past()
+            if member == "level":
+                # The last value as it is, the others relative to it.
+                past = past - past[:, -1:] * (np.arange(n_lags) < n_lags - 1)[:, None]
+            else:
+                center = past[:, -1:] if member == "change" else past.mean(1)[:, None]
+                past = (past - center) / self.spread()[:, np.newaxis]
+            seen[:, :, self.layout.past] = past
+        return table
+
+
+def read_windows(layout, sequences, rows):
+    """Yield windows of some sequences, block by block.
+
+    Parameters
+    ----------
+    layout : Layout
+        How to cut them.
+    sequences : SequenceArray
+        The sequences.
+    rows : ndarray of int
+        Which.
+
+    Yields
+    ------
+    places : slice
+        Of `rows`.
+    windows : Windows
+        Where a sequence is shorter, its first step is repeated before it.
+    """
+    size = max(1, BLOCK_VALUES // (layout.n_lags * len(layout.center)))
+    for begin in range(0, len(rows), size):
+        block = rows[begin : begin + size]
+        chosen = sequences[block]
+        places = chosen.ends[:, np.newaxis] + np.arange(-layout.n_lags, 0)
+        places = np.maximum(places, chosen.starts[:, np.newaxis])
+        steps = chosen.read_rows(places.ravel()).astype(np.float64) - layout.center
+        values = steps.reshape(len(block), layout.n_lags, -1)
+        yield slice(begin, begin + len(block)), Windows(layout, values)

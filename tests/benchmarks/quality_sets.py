@@ -1,0 +1,130 @@
+"""The sequences that bench_quality.py classifies; quality_cases.py has the halves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from quality_cases import DEV, HELD_OUT
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
+
+from sklearn_rnn import LogMelSpectrogram
+from sklearn_rnn.datasets import (
+    load_drum_hits,
+    load_japanese_vowels,
+    load_spoken_words,
+)
+
+N_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class ClassifyCase:
+    """Labelled sequences, and how they are split.
+
+    ``read(folder)`` returns the sequences, a list of (steps, features) arrays, their
+    labels, and pairs of training and test positions.
+    """
+
+    name: str
+    half: str
+    read: Callable
+    ships: bool = False
+
+
+def join(X_train, y_train, X_test, y_test):
+    """Return sequences and labels, and the published split of them."""
+    train = np.arange(len(X_train))
+    test = len(X_train) + np.arange(len(X_test))
+    return [*X_train, *X_test], np.concatenate([y_train, y_test]), [(train, test)]
+
+
+def read_published(file):
+    """Return a reader of a file with a training and a test set."""
+
+    def read(folder):
+        with np.load(Path(folder, "classification", file + ".npz")) as stored:
+            return join(*(stored[f"{k}_{s}"] for s in ("train", "test") for k in "Xy"))
+
+    return read
+
+
+def read_watch(folder):
+    with np.load(Path(folder, "classification", "watch.npz")) as stored:
+        X = np.split(stored["values"], np.cumsum(stored["lengths"])[:-1])
+        y, subject = stored["y"], stored["subject"]
+    return X, y, list(GroupKFold(N_FOLDS).split(X, y, subject))
+
+
+def read_vowels(folder):
+    halves = [
+        load_japanese_vowels(subset=s, return_X_y=True) for s in ("train", "test")
+    ]
+    return join(*halves[0], *halves[1])
+
+
+def read_digits(n_steps):
+    """Return a reader of images of digits, cut into so many steps."""
+
+    def read(folder):
+        images, y = load_digits(return_X_y=True)
+        X = list(images.reshape(len(images), n_steps, -1))
+        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0)
+        return X, y, list(folds.split(images, y))
+
+    return read
+
+
+def spectra(waveforms, rate):
+    """Return log-mel spectra, a frame per step, for all methods alike."""
+    mel = LogMelSpectrogram(sample_rate=rate, n_mfcc=20)
+    return list(mel.fit_transform(waveforms))
+
+
+def read_drums(folder):
+    drums = load_drum_hits()
+    X = spectra(drums.data, drums.sample_rate)
+    return X, drums.target, list(LeaveOneGroupOut().split(X, drums.target, drums.kit))
+
+
+def vary(waveform, rng):
+    """Return a word at another speed and loudness, with noise."""
+    times = np.arange(0, len(waveform) - 1, np.exp(rng.uniform(*np.log([0.8, 1.25]))))
+    word = np.interp(times, np.arange(len(waveform)), waveform)
+    word *= 10 ** (rng.uniform(-6, 6) / 20)
+    noise = np.std(word) * 10 ** (-rng.uniform(0, 30) / 20)
+    return (word + rng.normal(0, noise, len(word))).astype(np.float32)
+
+
+def read_words(folder, n_variants=8):
+    """Read the digits and the radio alphabet: each said once, so varied."""
+    rng = np.random.default_rng(0)
+    parts = [load_spoken_words(kind=kind) for kind in ("digits", "phonetic")]
+    waveforms = [w / 32768 for words in parts for w in words.data]
+    names = np.concatenate([words.target for words in parts]).astype(str)
+    sets = [
+        spectra(
+            [vary(w, rng) for w in waveforms for _ in range(n_variants)],
+            parts[0].sample_rate,
+        )
+        for _ in ("train", "test")
+    ]
+    y = np.repeat(names, n_variants)
+    return join(sets[0], y, sets[1], y)
+
+
+CLASSIFY_CASES = [
+    ClassifyCase("vowels", DEV, read_vowels, ships=True),
+    ClassifyCase("arrowhead", DEV, read_published("arrowhead")),
+    ClassifyCase("basicmotions", DEV, read_published("basicmotions")),
+    ClassifyCase("watch", DEV, read_watch),
+    ClassifyCase("digits_rows", DEV, read_digits(8), ships=True),
+    ClassifyCase("drums", DEV, read_drums, ships=True),
+    ClassifyCase("coffee", HELD_OUT, read_published("coffee")),
+    ClassifyCase("trace", HELD_OUT, read_published("trace")),
+    ClassifyCase("osuleaf", HELD_OUT, read_published("osuleaf")),
+    ClassifyCase("unittest", HELD_OUT, read_published("unittest")),
+    ClassifyCase("digits_pixels", HELD_OUT, read_digits(64), ships=True),
+    ClassifyCase("spoken_words", HELD_OUT, read_words, ships=True),
+]
