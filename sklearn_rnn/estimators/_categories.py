@@ -35,6 +35,7 @@ class CategoryReader:
     _categorical = ()
     # Of each of these features; None until they are known.
     _categories = None
+    _warns_of_labels = True
     # Which embedding each of them reads.
     _embedding_of = {}
 
@@ -83,6 +84,10 @@ class CategoryReader:
             "or drop the column."
         )
 
+    def _recode(self, sequences):
+        """Return sequences with the codes of this estimator's network."""
+        return recode(sequences, self._categories) if self._categories else sequences
+
     def _check_same_choice(self, sequences):
         """Refuse to go on with a network that read other features as categories."""
         owner = type(self).__name__
@@ -112,7 +117,8 @@ class CategoryReader:
         """Fix the categories, and bring samples to their codes."""
         if self._categories is None:
             seen = categories_seen(samples.sequences)
-            _warn_of_labels(samples.sequences, seen)
+            if self._warns_of_labels:
+                _warn_of_labels(samples.sequences, seen)
             self._embedding_of = _embeddings(samples.sequences)
             self._categories = _join(seen, self._embedding_of)
             self.categories_ = self._categories

@@ -95,6 +95,7 @@ class LinearSkip:
             warm_start=False,
             random_state=int(self._random_state.randint(2**31 - 1)),
         )
+        trial._warns_of_labels = False  # the network itself does
         try:
             return trial.fit(samples.sequences, samples.y, samples.weights)
         except DivergenceError:
@@ -103,7 +104,8 @@ class LinearSkip:
     def _compare(self, unseen, linear, trained=None):
         """Choose the network's weight by sequences that it has not seen."""
         trained = self if trained is None else trained
-        outputs = trained._outputs_of(unseen.sequences)
+        # It has learned the categories of fewer sequences.
+        outputs = trained._outputs_of(trained._recode(unseen.sequences))
         network = trained._network_forecasts(unseen.sequences, outputs)
         linear = self._linear_forecasts(unseen.sequences, linear)
 
