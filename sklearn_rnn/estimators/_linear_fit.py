@@ -16,6 +16,8 @@ from sklearn_rnn.training import validation_folds
 # Values of a window that are read at most, and at most so many per sequence: the
 # matrices of the normal equations have their square.
 MOST_VALUES, VALUES_PER_SEQUENCE, FEWEST_VALUES = 1024, 2, 64
+# Categories of all features that are read at most, for the same reason; of more, none.
+MOST_INDICATORS = 512
 # Rows times squared values that are summed at most; beyond it every k-th sequence is
 # read, which changes such well-determined coefficients little.
 MOST_WORK = 4e10
@@ -83,7 +85,7 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
         The linear part, and its fits without each fold.
     """
     layout = _choose_layout(sequences, y, weights, columns, is_scaled)
-    n_values = layout.n_lags * len(layout.center)
+    n_values = layout.n_values
     n_folds = min(N_FOLDS if n_values <= WIDE else N_FOLDS_OF_WIDE, len(y) // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
     problem = _Problem(layout, sequences, y, weights, folds, near)
@@ -106,7 +108,13 @@ def _choose_layout(sequences, y, weights, columns, is_scaled):
     n_features = sequences.n_features
     most = np.clip(VALUES_PER_SEQUENCE * len(y), FEWEST_VALUES, MOST_VALUES)
     n_lags = int(max(1, min(sequences.lengths.max(), most // n_features)))
-    layout = Layout(n_lags, sequences.mean_and_scale(weights)[0], columns)
+    n_indicators = sum(map(len, (sequences.categories or {}).values()))
+    layout = Layout(
+        n_lags,
+        sequences.mean_and_scale(weights)[0],
+        columns,
+        n_indicators=n_indicators if n_indicators <= MOST_INDICATORS else 0,
+    )
     if columns is None:
         return layout
     rows = evenly(len(y), MOST_COMPARED)
@@ -161,7 +169,7 @@ class _Problem:
         self.groups = [
             (np.flatnonzero(pattern == k), there[:, at]) for k, at in enumerate(first)
         ]
-        n_values = layout.n_lags * len(layout.center)
+        n_values = layout.n_values
         self.rows = evenly(len(y), int(max(1000, MOST_WORK // (n_values + 1) ** 2)))
 
     def fit_member(self, name):
@@ -170,7 +178,7 @@ class _Problem:
         rows, folds = self.rows, self.folds[self.rows]
         own = [self._sums(name, rows[folds == k]) for k in range(n_folds)]
         near = [self._sums(name, rows[self.near(k, rows)]) for k in range(n_folds)]
-        n_values = self.layout.n_lags * len(self.layout.center)
+        n_values = self.layout.n_values
         coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
         penalties = np.empty(self.y.shape[1])
         for g, (outputs, _) in enumerate(self.groups):
@@ -181,7 +189,7 @@ class _Problem:
 
     def _sums(self, name, rows):
         """Sum products over some sequences, one `Products` per group of outputs."""
-        n_values = self.layout.n_lags * len(self.layout.center)
+        n_values = self.layout.n_values
         sums = [Products.zero(n_values, len(outputs)) for outputs, _ in self.groups]
         for places, windows in read_windows(self.layout, self.sequences, rows):
             block = rows[places]

@@ -179,7 +179,8 @@ class LinearSkip:
 
     def _forecast_alone(self, samples):
         """Return what the network alone predicts."""
-        outputs = self._outputs_of(samples.sequences)
+        # A trial has learned the categories of fewer sequences.
+        outputs = self._outputs_of(self._recode(samples.sequences))
         return self._network_forecasts(samples.sequences, outputs)
 
     def _try_network(self, samples):
@@ -221,6 +222,7 @@ class LinearSkip:
             verbose=0,
             random_state=int(self._random_state.randint(2**31 - 1)),
         )
+        trial._warns_of_labels = False  # the network itself does
         return trial.fit(samples.sequences, samples.y, samples.weights)
 
     def _compare(self, unseen, linear, network):
