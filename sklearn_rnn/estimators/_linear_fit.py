@@ -30,8 +30,10 @@ FEWEST_SEQUENCES = 8
 SHRINKAGE, SHRUNK_UP_TO = 0.1, 600
 # Sequences from which anchors and the members' weights are chosen, at most.
 MOST_COMPARED = 20_000
-# Windows whose levels differ more than this, among 98 %, are of different size.
-SAME_SIZE = 30.0
+# Windows may be of different size if their mean sizes, of 98 %, differ by this factor;
+# they are, if that predicts windows of all sizes better.
+SAME_SIZE, N_SIZES = 30.0, 5
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
         Steps that the furthest target lies ahead.
     is_scaled : bool or "auto"
         Whether windows are measured by their own size; "auto" if sizes differ by more
-        than a factor of 30.
+        than a factor of 30 and windows of all sizes are predicted better.
     random_state : numpy.random.RandomState
         Draws folds where sequences are not ordered in time.
 
@@ -84,16 +86,22 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     CrossFit
         The linear part, and its fits without each fold.
     """
-    layout = _choose_layout(sequences, y, weights, columns, is_scaled)
-    n_values = layout.n_values
-    n_folds = min(N_FOLDS if n_values <= WIDE else N_FOLDS_OF_WIDE, len(y) // 4)
+    layout, level = _choose_layout(sequences, len(y), weights, columns)
+    wide = layout.n_values > WIDE
+    n_folds = min(N_FOLDS_OF_WIDE if wide else N_FOLDS, len(y) // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
-    problem = _Problem(layout, sequences, y, weights, folds, near)
-    names = ["level"] if columns is None or not layout.is_scaled else []
-    names += [] if columns is None else ["deviation", "change"]
-    members = tuple(problem.fit_member(name) for name in names)
-    part = LinearPart(layout, members, problem.average(members))
-    return CrossFit(part, folds)
+    problem = _Problem(sequences, y, weights, folds, near)
+    if columns is None or is_scaled is False:
+        return problem.solve(layout)
+    scaled = replace(layout, is_scaled=True)
+    if is_scaled is True:
+        return problem.solve(scaled)
+    low, high = np.quantile(level, [0.01, 0.99], axis=0)
+    plain = problem.solve(layout)
+    if (high <= SAME_SIZE * low).all():
+        return plain
+    scaled = problem.solve(scaled)
+    return scaled if problem.is_better(scaled, plain, level) else plain
 
 
 def evenly(n, at_most):
@@ -103,10 +111,18 @@ def evenly(n, at_most):
     return np.linspace(0, n - 1, at_most).astype(np.int64)
 
 
-def _choose_layout(sequences, y, weights, columns, is_scaled):
-    """Choose the length of windows, their unit and the targets' anchors."""
+def _choose_layout(sequences, n_sequences, weights, columns):
+    """Choose the length of windows and their unit.
+
+    Returns
+    -------
+    layout : Layout
+        Without anchors.
+    level : ndarray of shape (n_compared, n_past), or None
+        Mean size of each past in evenly spaced windows.
+    """
     n_features = sequences.n_features
-    most = np.clip(VALUES_PER_SEQUENCE * len(y), FEWEST_VALUES, MOST_VALUES)
+    most = np.clip(VALUES_PER_SEQUENCE * n_sequences, FEWEST_VALUES, MOST_VALUES)
     n_lags = int(max(1, min(sequences.lengths.max(), most // n_features)))
     n_indicators = sum(map(len, (sequences.categories or {}).values()))
     layout = Layout(
@@ -116,25 +132,13 @@ def _choose_layout(sequences, y, weights, columns, is_scaled):
         n_indicators=n_indicators if n_indicators <= MOST_INDICATORS else 0,
     )
     if columns is None:
-        return layout
-    rows = evenly(len(y), MOST_COMPARED)
-    blocks = [w for _, w in read_windows(layout, sequences, rows)]
-    spread = np.concatenate([windows.spread() for windows in blocks])
+        return layout, None
+    rows = evenly(n_sequences, MOST_COMPARED)
+    spread, level = np.empty((2, len(rows), len(layout.past)))
+    for places, windows in read_windows(layout, sequences, rows):
+        spread[places], level[places] = windows.spread(), windows.size()
     typical = spread.mean(axis=0)
-    layout = replace(layout, typical_spread=np.where(typical > 0, typical, 1.0))
-    if is_scaled == "auto":
-        is_scaled = _differ_in_size(blocks)
-    layout = replace(layout, is_scaled=bool(is_scaled))
-    return replace(layout, anchors=_find_anchors(layout, sequences, y, weights, rows))
-
-
-def _differ_in_size(blocks):
-    """Return whether windows are of series of different size."""
-    level = np.concatenate(
-        [np.abs(w.past() + w.layout.center[w.layout.past]).mean(axis=1) for w in blocks]
-    )
-    low, high = np.quantile(level, [0.01, 0.99], axis=0)
-    return bool((high > SAME_SIZE * low).any())
+    return replace(layout, typical_spread=np.where(typical > 0, typical, 1.0)), level
 
 
 def _find_anchors(layout, sequences, y, weights, rows):
@@ -156,8 +160,8 @@ def _find_anchors(layout, sequences, y, weights, rows):
 class _Problem:
     """The regressions that members are fitted by: sums over folds of windows."""
 
-    def __init__(self, layout, sequences, y, weights, folds, near):
-        self.layout, self.sequences, self.y = layout, sequences, y
+    def __init__(self, sequences, y, weights, folds, near):
+        self.sequences, self.y = sequences, y
         self.folds, self.near = folds, near
         self.weights = np.ones(len(y)) if weights is None else weights
         # Outputs without a target in the same sequences share their sums.
@@ -169,8 +173,44 @@ class _Problem:
         self.groups = [
             (np.flatnonzero(pattern == k), there[:, at]) for k, at in enumerate(first)
         ]
-        n_values = layout.n_values
-        self.rows = evenly(len(y), int(max(1000, MOST_WORK // (n_values + 1) ** 2)))
+
+    def solve(self, layout):
+        """Fit the members in a layout, and average them."""
+        rows = evenly(len(self.y), MOST_COMPARED)
+        weights = self.weights
+        anchors = None
+        if layout.columns is not None:
+            anchors = _find_anchors(layout, self.sequences, self.y, weights, rows)
+        self.use(replace(layout, anchors=anchors))
+        names = ["level"] if anchors is None or not layout.is_scaled else []
+        names += [] if anchors is None else ["deviation", "change"]
+        members = tuple(self.fit_member(name) for name in names)
+        part = LinearPart(self.layout, members, self.average(members))
+        return CrossFit(part, self.folds)
+
+    def use(self, layout):
+        """Set the layout, and the sequences whose products are summed."""
+        self.layout = layout
+        at_most = int(max(1000, MOST_WORK // (layout.n_values + 1) ** 2))
+        self.rows = evenly(len(self.y), at_most)
+
+    def is_better(self, new, old, level):
+        """Return whether windows of all sizes together are predicted better.
+
+        Squared errors are averaged within five groups of windows of like size, and
+        compared in the geometric mean of the groups.
+        """
+        rows = evenly(len(self.y), MOST_COMPARED)
+        errors = [
+            (c.predict(self.sequences, rows) - self.y[rows]) ** 2 for c in (new, old)
+        ]
+        gains = []
+        for j, place in enumerate(new.part.layout.place_in_past):
+            order = np.argsort(level[:, place], kind="stable")
+            for group in np.array_split(order, N_SIZES):
+                mean = [np.nanmean(e[group, j]) if len(group) else 1.0 for e in errors]
+                gains.append(np.log((mean[0] + TINY) / (mean[1] + TINY)))
+        return np.nanmean(gains) < 0
 
     def fit_member(self, name):
         """Fit one member: to all windows, and without each fold."""
@@ -288,7 +328,8 @@ class LinearStream:
             Fitted to all so far.
         """
         whole = ~np.isnan(y).any(axis=1)
-        problem = _Problem(self.part.layout, sequences, y, weights, None, None)
+        problem = _Problem(sequences, y, weights, None, None)
+        problem.use(self.part.layout)
         problem.rows = problem.rows[whole[problem.rows]]
         problem.groups = [(np.arange(y.shape[1]), whole)]
         members = []

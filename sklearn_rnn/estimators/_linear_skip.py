@@ -258,7 +258,11 @@ class LinearSkip:
         if not (sequences.knows_time or sequences.shares_rows()):
             return [rows] * self._n_targets
         time = sequences.moments_of(sequences.ends - 1)
-        return [(time - time.min()) // steps for steps in self._horizons()]
+        blocks = {
+            steps: np.unique((time - time.min()) // steps, return_inverse=True)[1]
+            for steps in set(self._horizons())
+        }
+        return [blocks[steps] for steps in self._horizons()]
 
     def _learn_residuals(self, samples, cross_fit):
         """Keep the quantiles of the linear part's errors, in units of the windows."""

@@ -129,12 +129,15 @@ class Windows:
         layout, past = self.layout, self.past()
         spread = past.std(axis=1)
         if layout.is_scaled:
-            level = np.abs(past + layout.center[layout.past]).mean(axis=1)
-            spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * level)
+            spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * self.size())
             return np.where(spread > 0, spread, 1.0)
         if layout.typical_spread is None:
             return spread
         return np.maximum(spread, SMALLEST_SPREAD * layout.typical_spread)
+
+    def size(self):
+        """Return the mean absolute value of each past, (n, n_past)."""
+        return np.abs(self.past() + self.layout.center[self.layout.past]).mean(axis=1)
 
     def level(self):
         """Return what `center` took from each output's past."""
