@@ -1,6 +1,8 @@
 """Fitting the linear part: penalties and weights by cross-validation in blocks."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from sklearn_rnn.estimators._linear import (
 )
 from sklearn_rnn.estimators._ridge import PENALTIES, Products, average_weights
 from sklearn_rnn.estimators._windows import Layout, read_windows
-from sklearn_rnn.training import validation_folds
+from sklearn_rnn.training import find_copies, validation_folds
 
 # Values of a window that are read at most, and at most so many per sequence: the
 # matrices of the normal equations have their square.
@@ -86,18 +88,23 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     CrossFit
         The linear part, and its fits without each fold.
     """
-    layout, level = _choose_layout(sequences, len(y), weights, columns)
+    # As a weight of two is a repetition, copies count once.
+    n_distinct = len(find_copies(sequences)[0])
+    layout, spread, level = _choose_layout(sequences, n_distinct, weights, columns)
     wide = layout.n_values > WIDE
-    n_folds = min(N_FOLDS_OF_WIDE if wide else N_FOLDS, len(y) // 4)
+    n_folds = min(N_FOLDS_OF_WIDE if wide else N_FOLDS, n_distinct // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
-    problem = _Problem(sequences, y, weights, folds, near)
-    if columns is None or is_scaled is False:
+    problem = _Problem(sequences, y, weights, folds, near, n_distinct)
+    if columns is None:
         return problem.solve(layout)
-    scaled = replace(layout, is_scaled=True)
+    plain = _with_typical_spread(layout, spread, level, problem.weights, False)
+    if is_scaled is False:
+        return problem.solve(plain)
+    scaled = _with_typical_spread(layout, spread, level, problem.weights, True)
     if is_scaled is True:
         return problem.solve(scaled)
     low, high = np.quantile(level, [0.01, 0.99], axis=0)
-    plain = problem.solve(layout)
+    plain = problem.solve(plain)
     if (high <= SAME_SIZE * low).all():
         return plain
     scaled = problem.solve(scaled)
@@ -111,18 +118,18 @@ def evenly(n, at_most):
     return np.linspace(0, n - 1, at_most).astype(np.int64)
 
 
-def _choose_layout(sequences, n_sequences, weights, columns):
-    """Choose the length of windows and their unit.
+def _choose_layout(sequences, n_distinct, weights, columns):
+    """Choose the length of windows.
 
     Returns
     -------
     layout : Layout
-        Without anchors.
-    level : ndarray of shape (n_compared, n_past), or None
-        Mean size of each past in evenly spaced windows.
+        Without anchors and units.
+    spread, level : ndarray of shape (n_compared, n_past), or None
+        Standard deviation and mean size of each past in evenly spaced windows.
     """
     n_features = sequences.n_features
-    most = np.clip(VALUES_PER_SEQUENCE * n_sequences, FEWEST_VALUES, MOST_VALUES)
+    most = np.clip(VALUES_PER_SEQUENCE * n_distinct, FEWEST_VALUES, MOST_VALUES)
     n_lags = int(max(1, min(sequences.lengths.max(), most // n_features)))
     n_indicators = sum(map(len, (sequences.categories or {}).values()))
     layout = Layout(
@@ -132,13 +139,31 @@ def _choose_layout(sequences, n_sequences, weights, columns):
         n_indicators=n_indicators if n_indicators <= MOST_INDICATORS else 0,
     )
     if columns is None:
-        return layout, None
-    rows = evenly(n_sequences, MOST_COMPARED)
+        return layout, None, None
+    rows = evenly(len(sequences), MOST_COMPARED)
     spread, level = np.empty((2, len(rows), len(layout.past)))
     for places, windows in read_windows(layout, sequences, rows):
         spread[places], level[places] = windows.spread(), windows.size()
-    typical = spread.mean(axis=0)
-    return replace(layout, typical_spread=np.where(typical > 0, typical, 1.0)), level
+    return layout, spread, level
+
+
+def _with_typical_spread(layout, spread, level, weights, is_scaled):
+    """Return a layout with its units, for windows of like or of different size."""
+    weights = weights[evenly(len(weights), MOST_COMPARED), np.newaxis]
+    weights = np.where(spread > 0, weights, 0.0 if is_scaled else weights)
+    total = np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
+    if is_scaled:
+        logs = np.log(np.where(spread > 0, spread, 1.0))
+        typical = np.exp((weights * logs).sum(axis=0) / total)
+    else:
+        typical = (weights * spread).sum(axis=0) / total
+    moved = ((np.ptp(level, axis=0) > 0) | spread.any(axis=0)).any()
+    return replace(
+        layout,
+        typical_spread=np.where(typical > 0, typical, 1.0),
+        is_scaled=is_scaled,
+        has_level=bool(moved and not is_scaled),
+    )
 
 
 def _find_anchors(layout, sequences, y, weights, rows):
@@ -160,8 +185,8 @@ def _find_anchors(layout, sequences, y, weights, rows):
 class _Problem:
     """The regressions that members are fitted by: sums over folds of windows."""
 
-    def __init__(self, sequences, y, weights, folds, near):
-        self.sequences, self.y = sequences, y
+    def __init__(self, sequences, y, weights, folds, near, n_distinct):
+        self.sequences, self.y, self.n_distinct = sequences, y, n_distinct
         self.folds, self.near = folds, near
         self.weights = np.ones(len(y)) if weights is None else weights
         # Outputs without a target in the same sequences share their sums.
@@ -182,10 +207,11 @@ class _Problem:
         if layout.columns is not None:
             anchors = _find_anchors(layout, self.sequences, self.y, weights, rows)
         self.use(replace(layout, anchors=anchors))
-        names = ["level"] if anchors is None or not layout.is_scaled else []
+        names = ["level"] if layout.has_level else []
         names += [] if anchors is None else ["deviation", "change"]
         members = tuple(self.fit_member(name) for name in names)
-        part = LinearPart(self.layout, members, self.average(members))
+        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / self.n_distinct)
+        part = LinearPart(self.layout, members, self.average(members, shrinkage))
         return CrossFit(part, self.folds)
 
     def use(self, layout):
@@ -214,18 +240,39 @@ class _Problem:
 
     def fit_member(self, name):
         """Fit one member: to all windows, and without each fold."""
+        cells, fold_of_cell, is_near = self._cells()
+        sums = [self._sums(name, rows) for rows in cells]
         n_folds = self.folds.max() + 1
-        rows, folds = self.rows, self.folds[self.rows]
-        own = [self._sums(name, rows[folds == k]) for k in range(n_folds)]
-        near = [self._sums(name, rows[self.near(k, rows)]) for k in range(n_folds)]
         n_values = self.layout.n_values
         coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
         penalties = np.empty(self.y.shape[1])
         for g, (outputs, _) in enumerate(self.groups):
             coef[:, :, outputs], penalties[outputs] = _solve(
-                [o[g] for o in own], [n[g] for n in near]
+                [of_cell[g] for of_cell in sums], fold_of_cell, is_near
             )
         return Member(name, coef, penalties)
+
+    def _cells(self):
+        """Split rows by their fold, and by the folds that they are near to.
+
+        What a fold must not see is left out by adding the others, as subtracting it
+        would leave rounding where a feature is constant.
+
+        Returns
+        -------
+        cells : list of ndarray of int
+            Rows of each cell.
+        fold_of_cell : ndarray of int of shape (n_cells,)
+            The fold that each belongs to.
+        is_near : ndarray of bool of shape (n_cells, n_folds)
+            The folds that each is near to.
+        """
+        n_folds = self.folds.max() + 1
+        near = [self.near(fold, self.rows) for fold in range(n_folds)]
+        marks = np.column_stack([self.folds[self.rows], *near])
+        marks, cell = np.unique(marks, axis=0, return_inverse=True)
+        cells = [self.rows[cell.ravel() == k] for k in range(len(marks))]
+        return cells, marks[:, 0], marks[:, 1:].astype(bool)
 
     def _sums(self, name, rows):
         """Sum products over some sequences, one `Products` per group of outputs."""
@@ -245,7 +292,7 @@ class _Problem:
                 )
         return sums
 
-    def average(self, members):
+    def average(self, members, shrinkage):
         """Choose the weight of each member, (n_members, n_outputs)."""
         rows = evenly(len(self.y), MOST_COMPARED)
         found, units = [], []
@@ -261,7 +308,6 @@ class _Problem:
         level = 0.0 if columns is None else self.layout.center[columns]
         target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
-        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / len(self.y))
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
             weights[:, j] = average_weights(
@@ -273,13 +319,15 @@ class _Problem:
         return weights
 
 
-def _solve(own, near):
+def _solve(sums, fold_of_cell, is_near):
     """Return coefficients without each fold and with all, at the best penalty.
 
     Parameters
     ----------
-    own, near : list of Products
-        Sums over each fold, and over what must not be seen beside it.
+    sums : list of Products
+        Over each cell.
+    fold_of_cell, is_near : ndarray
+        As `_cells` returns them.
 
     Returns
     -------
@@ -288,18 +336,26 @@ def _solve(own, near):
     penalties : ndarray of shape (n_outputs,)
         The best ones.
     """
-    total = sum(own[1:], start=own[0])
+    total = _add(sums)
     paths, errors = [], 0.0
-    for fold, beside in zip(own, near, strict=True):
-        rest = total - fold - beside
-        path = (rest if rest.total > 0 else total).solve()
-        errors = errors + fold.squared_errors(path)
+    for fold in range(is_near.shape[1]):
+        is_own = fold_of_cell == fold
+        rest = _add(sums, ~is_own & ~is_near[:, fold])
+        path = (rest if rest is not None and rest.total > 0 else total).solve()
+        own = _add(sums, is_own)
+        errors = errors + (0.0 if own is None else own.squared_errors(path))
         paths.append(path)
     paths.append(total.solve())
     best = errors.argmin(axis=0)
     outputs = np.arange(len(best))
     coef = np.stack([path[best, :, outputs].T for path in paths])
     return coef, PENALTIES[best]
+
+
+def _add(sums, chosen=None):
+    """Add some sums; None if there are none."""
+    chosen = range(len(sums)) if chosen is None else np.flatnonzero(chosen)
+    return reduce(add, [sums[k] for k in chosen]) if len(chosen) else None
 
 
 class LinearStream:
@@ -328,7 +384,7 @@ class LinearStream:
             Fitted to all so far.
         """
         whole = ~np.isnan(y).any(axis=1)
-        problem = _Problem(sequences, y, weights, None, None)
+        problem = _Problem(sequences, y, weights, None, None, len(y))
         problem.use(self.part.layout)
         problem.rows = problem.rows[whole[problem.rows]]
         problem.groups = [(np.arange(y.shape[1]), whole)]

@@ -4,9 +4,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
-from sklearn_rnn._exceptions import DivergenceError
+from sklearn_rnn._exceptions import DivergenceError, InvalidSequenceError
 from sklearn_rnn.estimators._blend import (
     elementwise_loss,
     network_weights,
@@ -20,14 +19,17 @@ from sklearn_rnn.estimators._linear_fit import (
     fit_linear,
 )
 from sklearn_rnn.estimators._quantiles import marginal_quantiles
-from sklearn_rnn.training import validation_folds, validation_split
+from sklearn_rnn.training import find_copies, validation_folds
 
 # Sequences below which held-out ones would say nothing about the network.
 FEWEST_TO_COMPARE = 40
 # Networks that are trained without a fold each to compare them with the linear part.
 N_FOLDS = 3
-# Sequences from which on only the network itself is trained, without this fraction.
-TRAINED_ONCE, HELD_OUT = 10_000, 0.1
+# Sequences from which on only the network itself is trained, without one of so many
+# folds.
+TRAINED_ONCE, N_FOLDS_OF_MANY = 10_000, 10
+# Held-out sequences that the two are compared on, at most.
+MOST_COMPARED = 20_000
 # Calls of partial_fit that the network's weight depends on, at most.
 MOST_CALLS = 200
 # Sequences from which the quantiles of the linear part's errors are read, at most.
@@ -47,10 +49,10 @@ class LinearSkip:
             return False
         if self.linear_skip is True:
             return True
-        if len(samples.y) < FEWEST_SEQUENCES:
+        n_distinct = _count(samples)
+        if n_distinct < FEWEST_SEQUENCES:
             return False
-        enough = len(samples.y) >= FEWEST_TO_COMPARE
-        return enough or self._target_columns is not None
+        return n_distinct >= FEWEST_TO_COMPARE or self._target_columns is not None
 
     def _check_linear(self):
         """Check that `linear_skip` goes with what the network reads and predicts."""
@@ -68,52 +70,61 @@ class LinearSkip:
                 "tokens. Set linear_skip to 'auto' or False."
             )
 
-    def _check_enough_for_linear(self, samples):
-        if len(samples.y) < FEWEST_SEQUENCES:
-            raise ValueError(
-                f"linear_skip=True needs at least {FEWEST_SEQUENCES} sequences to "
-                f"choose penalties by cross-validation, got {len(samples.y)}. Give "
-                "more, or set linear_skip to 'auto' or False."
-            )
+    def _network(self, samples, random_state, continuing, is_stream=False):
+        goes_on = continuing and is_stream
+        if self.linear_skip is True and not goes_on:
+            n_distinct = _count(samples)
+            if n_distinct < FEWEST_SEQUENCES:
+                raise ValueError(
+                    f"linear_skip=True needs at least {FEWEST_SEQUENCES} sequences to "
+                    f"choose penalties by cross-validation, got {n_distinct}. Give "
+                    "more, or set linear_skip to 'auto' or False."
+                )
+        return super()._network(samples, random_state, continuing, is_stream)
+
+    def _leave_out_linear(self):
+        self.linear_ = self.validation_errors_ = self.advice_ = self._stream = None
+        self.network_weight_ = np.ones(self._n_targets)
 
     @contextmanager
     def _beside_network(self, samples, validation, continuing):
-        self.linear_ = self.validation_errors_ = self.advice_ = None
-        self.network_weight_ = np.ones(self._n_targets)
+        self._leave_out_linear()
         if not self._has_linear(samples):
             yield samples
             return
         cross_fit = self._fit_linear(samples)
+        n_distinct = _count(samples)
         if validation is not None:
             yield samples
-            linear = self.linear_.predict(validation.sequences)
-            self._compare(validation, linear, self._forecast_alone(validation))
-        elif len(samples.y) < FEWEST_TO_COMPARE:
+            unseen = validation.select(evenly(len(validation.y), MOST_COMPARED))
+            linear = self.linear_.predict(unseen.sequences)
+            self._compare(unseen, linear, self._try_forecast(unseen))
+        elif n_distinct < FEWEST_TO_COMPARE:
             yield samples
-        elif continuing or len(samples.y) >= TRAINED_ONCE:
-            train, held_out = validation_split(
-                samples.sequences,
-                HELD_OUT,
-                self._random_state,
-                horizon=self._horizon(),
-            )
+        elif continuing or n_distinct >= TRAINED_ONCE:
+            train, held_out = self._last_fold(samples.sequences)
             yield samples.select(train)
             unseen = samples.select(held_out)
             linear = cross_fit.predict(samples.sequences, held_out)
-            self._compare(unseen, linear, self._forecast_alone(unseen))
+            self._compare(unseen, linear, self._try_forecast(unseen))
         else:
-            network = self._try_network(samples)
-            if network is not None:
-                rows = np.arange(len(samples.y))
-                linear = cross_fit.predict(samples.sequences, rows)
-                self._compare(samples, linear, network)
+            linear = cross_fit.predict(samples.sequences, np.arange(len(samples.y)))
+            self._compare(samples, linear, self._try_network(samples))
             yield samples
+
+    def _last_fold(self, sequences):
+        """Return which sequences to train on, and which to compare on."""
+        folds, near = validation_folds(
+            sequences, N_FOLDS_OF_MANY, self._horizon(), self._random_state
+        )
+        last, rows = folds.max(), np.arange(len(folds))
+        held_out = np.flatnonzero(folds == last)
+        held_out = held_out[evenly(len(held_out), MOST_COMPARED)]
+        return np.flatnonzero((folds != last) & ~near(last, rows)), held_out
 
     def _learn_beside_network(self, samples, continuing):
         if not continuing:
-            self.linear_ = self.validation_errors_ = self.advice_ = None
-            self.network_weight_ = np.ones(self._n_targets)
-            self._stream = None
+            self._leave_out_linear()
             if self.linear_skip is not True:
                 return
             self._fit_linear(samples)
@@ -161,7 +172,6 @@ class LinearSkip:
 
     def _fit_linear(self, samples):
         """Set ``linear_``; return it with a fit without each fold."""
-        self._check_enough_for_linear(samples)
         cross_fit = fit_linear(
             samples.sequences,
             samples.y,
@@ -183,51 +193,66 @@ class LinearSkip:
         outputs = self._outputs_of(self._recode(samples.sequences))
         return self._network_forecasts(samples.sequences, outputs)
 
+    def _try_forecast(self, samples):
+        """Return what the network alone predicts, None if it overflows."""
+        try:
+            return self._forecast_alone(samples)
+        except InvalidSequenceError:
+            return None
+
     def _try_network(self, samples):
         """Predict each sequence by a network that has not seen its fold.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_outputs, ...), or None
-            None if training diverges, as then that of the network itself does.
+            NaN where there is no target to learn from outside of a fold. None if
+            training diverges, as then that of the network itself does.
         """
         folds, near = validation_folds(
             samples.sequences, N_FOLDS, self._horizon(), self._random_state
         )
         rows = np.arange(len(folds))
-        predicted = None
+        depth = () if self._levels is None else (len(self._levels),)
+        predicted = np.full((*samples.y.shape, *depth), np.nan)
         for fold in range(folds.max() + 1):
-            seen = np.flatnonzero((folds != fold) & ~near(fold, rows))
+            seen = samples.select(np.flatnonzero((folds != fold) & ~near(fold, rows)))
+            known = np.flatnonzero(~np.isnan(seen.y).all(axis=0))
+            if len(known) == 0:
+                continue
             unseen = np.flatnonzero(folds == fold)
             try:
-                trial = self._fit_alone(samples.select(seen))
-            except DivergenceError:
+                trial = self._fit_alone(seen, known)
+                found = trial._forecast_alone(samples.select(unseen))
+            except (DivergenceError, InvalidSequenceError):
                 return None
-            found = trial._forecast_alone(samples.select(unseen))
-            if predicted is None:
-                predicted = np.empty((len(rows), *found.shape[1:]))
-            predicted[unseen] = found
+            predicted[unseen[:, np.newaxis], known] = found
         return predicted
 
-    def _fit_alone(self, samples):
+    def _fit_alone(self, samples, outputs):
         """Train the network alone on some of the data, in an estimator of its own."""
         columns = self._target_columns
-        trial = clone(self).set_params(
-            linear_skip=False,
-            target_feature=None if columns is None else columns.tolist(),
-            subtract_last=bool(self._subtracts_last),
-            early_stopping=False,
-            warm_start=False,
-            callbacks=None,
-            verbose=0,
-            random_state=int(self._random_state.randint(2**31 - 1)),
-        )
+        # Not a clone: that would copy callbacks, which nobody may call twice.
+        options = self.get_params(deep=False) | {
+            "linear_skip": False,
+            "target_feature": None if columns is None else columns[outputs].tolist(),
+            "subtract_last": bool(self._subtracts_last),
+            "early_stopping": False,
+            "warm_start": False,
+            "callbacks": None,
+            "verbose": 0,
+            "random_state": int(self._random_state.randint(2**31 - 1)),
+        }
+        trial = type(self)(**options)
         trial._warns_of_labels = False  # the network itself does
-        return trial.fit(samples.sequences, samples.y, samples.weights)
+        return trial.fit(samples.sequences, samples.y[:, outputs], samples.weights)
 
     def _compare(self, unseen, linear, network):
         """Choose the network's weight by predictions for what was not seen."""
+        if network is None:
+            return
         linear = self._linear_forecasts(unseen.sequences, linear)
+        network = np.where(np.isnan(network), linear, network)
         loss = self._held_out_loss(unseen)
         self.network_weight_ = network_weights(
             loss, linear, network, unseen.weights, self._blocks(unseen.sequences)
@@ -254,9 +279,8 @@ class LinearSkip:
 
     def _blocks(self, sequences):
         """Return for each output blocks of sequences with overlapping forecasts."""
-        rows = np.arange(len(sequences))
         if not (sequences.knows_time or sequences.shares_rows()):
-            return [rows] * self._n_targets
+            return [find_copies(sequences)[1]] * self._n_targets
         time = sequences.moments_of(sequences.ends - 1)
         blocks = {
             steps: np.unique((time - time.min()) // steps, return_inverse=True)[1]
@@ -295,6 +319,11 @@ class LinearSkip:
             return network
         linear = self._linear_forecasts(sequences, part.predict(sequences))
         return self._combine(linear, network)
+
+
+def _count(samples):
+    """Return the number of sequences. Copies, like a weight, count once."""
+    return len(find_copies(samples.sequences)[0])
 
 
 def give_advice(estimator):

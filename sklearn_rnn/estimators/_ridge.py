@@ -1,4 +1,4 @@
-"""Ridge regression from sums of products, without the rows that were summed."""
+"""Ridge regression from sums of products of rows."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,9 @@ from scipy.optimize import nnls
 
 # Candidates of the penalty, in units of the number of rows.
 PENALTIES = np.logspace(-8, 4, 25)
-# A feature whose spread is below this share of its size counts as constant.
-SMALLEST_SPREAD = 1e-10
+# A feature whose spread is below this share of its size counts as constant: the spread
+# of such a one is the root of rounding.
+SMALLEST_SPREAD = 1e-7
 # The best of some members counts as no better than this fraction of the worst.
 SMALLEST_ERROR = 1e-6
 
@@ -17,8 +18,7 @@ SMALLEST_ERROR = 1e-6
 class Products:
     """Weighted sums of products of rows of features z and targets t.
 
-    Sums of disjoint rows add up, so that a model without some rows costs no pass over
-    the others.
+    Sums of disjoint rows add up, so that models of many parts of rows cost one pass.
 
     Parameters
     ----------
@@ -52,9 +52,6 @@ class Products:
     def __add__(self, other):
         return Products(self.zz + other.zz, self.zt + other.zt, self.tt + other.tt)
 
-    def __sub__(self, other):
-        return Products(self.zz - other.zz, self.zt - other.zt, self.tt - other.tt)
-
     @property
     def total(self):
         """Sum of the weights."""
@@ -72,7 +69,7 @@ class Products:
         """
         total = self.total
         mean, mean_t = self.zz[-1, :-1] / total, self.zt[-1] / total
-        square = np.diag(self.zz)[:-1] / total
+        square = np.diag(self.zz)[:-1] / total  # no sum of squares is below 0
         spread = np.sqrt(np.maximum(square - mean**2, 0.0))
         varies = spread > SMALLEST_SPREAD * np.sqrt(square)
         factor = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)

@@ -28,11 +28,14 @@ class Layout:
     anchors : ndarray of int of shape (n_outputs,), or None
         The lag, 0 for the last step, whose value comes closest to the target.
     typical_spread : ndarray of shape (n_past,), or None
-        Mean spread of each of `past` within windows.
+        Mean spread of each of `past` within windows, the geometric one if they differ
+        in size.
     is_scaled : bool, default=False
         Whether windows differ in size so much that each has to be measured by its own.
     n_indicators : int, default=0
         Columns of 0 and 1 that say which categories the last step has.
+    has_level : bool, default=True
+        Whether values as they are tell anything: not if they never changed.
     """
 
     n_lags: int
@@ -42,6 +45,7 @@ class Layout:
     typical_spread: np.ndarray | None = None
     is_scaled: bool = False
     n_indicators: int = 0
+    has_level: bool = True
 
     @property
     def n_values(self):
@@ -130,7 +134,10 @@ class Windows:
         spread = past.std(axis=1)
         if layout.is_scaled:
             spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * self.size())
-            return np.where(spread > 0, spread, 1.0)
+            if layout.typical_spread is None:
+                return spread
+            # A window of zeros does not tell its size.
+            return np.where(spread > 0, spread, layout.typical_spread)
         if layout.typical_spread is None:
             return spread
         return np.maximum(spread, SMALLEST_SPREAD * layout.typical_spread)

@@ -66,7 +66,7 @@ from sklearn_rnn.training._schedule import (
     warm_up_cosine,
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
-from sklearn_rnn.training._split import validation_folds, validation_split
+from sklearn_rnn.training._split import find_copies, validation_folds, validation_split
 from sklearn_rnn.training._steps import StepsOnDevice, StepsOnHost, steps_for
 from sklearn_rnn.training._threads import (
     choose_n_threads,
@@ -120,6 +120,7 @@ __all__ = [
     "copy_callbacks",
     "cut_into_streams",
     "fewest_frames",
+    "find_copies",
     "find_optimizer",
     "find_row_wise",
     "find_schedule",

@@ -81,7 +81,8 @@ def validation_folds(sequences, n_folds, horizon, random_state):
     """Split sequences into folds, each to be predicted from the others.
 
     Where sequences are windows of time series, a fold is a block of time, across all
-    series; otherwise folds are drawn at random, copies of one sequence together.
+    series; otherwise, or where all end at the same time, folds are drawn at random,
+    copies of one sequence together. Copies count once.
 
     Parameters
     ----------
@@ -114,38 +115,63 @@ def validation_folds(sequences, n_folds, horizon, random_state):
     >>> near(0, np.arange(8)).nonzero()[0]
     array([4])
     """
-    if not (sequences.knows_time or sequences.shares_rows()):
-        copy_of = _copies(sequences)[1]
-        order = random_state.permutation(copy_of.max() + 1)
+    first, copy_of = find_copies(sequences)
+    folds = np.zeros(len(sequences), dtype=int)
+    if sequences.knows_time or sequences.shares_rows():
+        time = sequences.moments_of(sequences.ends - 1)
+        cuts = np.quantile(time[first], np.arange(1, n_folds) / n_folds)
+        folds = np.unique(np.searchsorted(cuts, time), return_inverse=True)[1].ravel()
+    if folds.max() == 0:
+        order = random_state.permutation(len(first))
         folds = np.unique(order[copy_of] % n_folds, return_inverse=True)[1]
         return folds.ravel(), lambda fold, rows: np.zeros(len(rows), dtype=bool)
-    time = sequences.moments_of(sequences.ends - 1)
-    cuts = np.quantile(time, np.arange(1, n_folds) / n_folds)
-    folds = np.unique(np.searchsorted(cuts, time), return_inverse=True)[1].ravel()
     # Of few sequences as many as can be spared.
     gap = min(horizon, len(np.unique(time)) // (2 * n_folds))
 
     def near(fold, rows):
         own = time[folds == fold]
-        beside = (time[rows] >= own.min() - gap) & (time[rows] <= own.max() + gap)
-        return beside & (folds[rows] != fold)
+        begin, end = own.min() - gap, own.max() + gap
+        if begin <= time.min() and time.max() <= end:  # nothing would be left
+            begin, end = own.min(), own.max()
+        return (time[rows] >= begin) & (time[rows] <= end) & (folds[rows] != fold)
 
     return folds, near
 
 
-def _copies(sequences):
-    """Return the first of all copies of each sequence, and which is a copy of which."""
+def find_copies(sequences):
+    """Find sequences that read the same rows of the same values.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        The sequences.
+
+    Returns
+    -------
+    first : ndarray of int of shape (n_distinct,)
+        The first of all copies of each.
+    copy_of : ndarray of int of shape (n_sequences,)
+        Its place in `first`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import SequenceArray
+    >>> from sklearn_rnn.training import find_copies
+    >>> find_copies(SequenceArray(np.zeros((4, 1)), [0, 2, 0], [2, 2, 2]))
+    (array([0, 1]), array([0, 1, 0]))
+    """
     first = copy_of = np.arange(len(sequences))
-    if not sequences.are_apart():
-        rows = np.column_stack([sequences.starts, sequences.ends])
-        _, first, copy_of = np.unique(
-            rows, axis=0, return_index=True, return_inverse=True
-        )
+    if not (sequences.are_apart() or (np.diff(sequences.ends) > 0).all()):
+        # One number per pair of start and length sorts much faster than pairs.
+        starts = sequences.starts.astype(np.int64)
+        key = starts * (sequences.lengths.max() + 1) + sequences.lengths
+        _, first, copy_of = np.unique(key, return_index=True, return_inverse=True)
     return first, copy_of.ravel()
 
 
 def _random(sequences, fraction, random_state, labels):
-    first, copy_of = _copies(sequences)
+    first, copy_of = find_copies(sequences)
     try:
         _, held_out = train_test_split(
             np.arange(len(first)),

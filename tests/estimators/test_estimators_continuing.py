@@ -70,7 +70,7 @@ def test_the_first_call_fixes_the_scaling():
 
 def test_partial_fit_goes_on_after_fit():
     X, y = make_data()
-    model = make_regressor(max_epochs=4).fit(X, y)
+    model = make_regressor(max_epochs=4, linear_skip=False).fit(X, y)
     before = model.predict(X)
     model.partial_fit(X, y)
     assert model.n_iter_ == 5

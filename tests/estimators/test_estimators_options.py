@@ -23,7 +23,10 @@ def make_data(n_sequences=40, n_features=2, seed=0):
 
 
 def make_regressor(**options):
+    """A regressor whose network alone predicts, and reads X as it is."""
     small = {
+        "linear_skip": False,
+        "target_feature": None,
         "hidden_size": 4,
         "max_epochs": 3,
         "input_dropout": 0.0,
@@ -1177,6 +1180,7 @@ def test_every_option_is_told_of_here_or_nearby(estimator):
     elsewhere |= {"missing_label", "missing_targets", "quantiles", "subtract_last"}
     elsewhere |= {"token_dropout", "embeddings", "train_embeddings"}
     elsewhere |= {"categorical_features"}
+    elsewhere |= {"linear_skip", "scale_windows"}
     text = inspect.getsource(inspect.getmodule(test_dtype_is_the_networks_precision))
     options = set(estimator().get_params()) - elsewhere
     assert {o for o in options if not re.search(rf"\b{o}\b\W*[=:]", text)} == set()

@@ -45,8 +45,9 @@ def make_data(n_sequences=40, n_timesteps=6, n_features=2, seed=0):
 
 
 def make_regressor(**options):
+    """A regressor whose network alone predicts."""
     small = {"hidden_size": 6, "max_epochs": 3, "random_state": 0, "loss": "quantile"}
-    return RNNRegressor(**{**small, **options})
+    return RNNRegressor(**{"linear_skip": False, **small, **options})
 
 
 def untrained(**options):

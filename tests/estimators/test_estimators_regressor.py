@@ -22,8 +22,9 @@ def make_regressor(**options):
 
 
 def untrained(**options):
-    """A regressor whose one update moves nothing."""
-    return make_regressor(max_epochs=1, learning_rate=1e-15, **options)
+    """A regressor whose network alone predicts, and whose one update moves nothing."""
+    options = {"max_epochs": 1, "learning_rate": 1e-15, **options}
+    return make_regressor(linear_skip=False, **options)
 
 
 def random_walks(n_sequences=60, n_timesteps=8, n_features=3, seed=0):
@@ -90,7 +91,9 @@ def test_score_is_r2():
 def test_predictions_are_those_of_torchs_own_network(cell):
     """Written out from the fitted attributes, with nothing of this package."""
     X, y = make_data()
-    model = make_regressor(cell=cell, n_layers=2, bidirectional=True).fit(X, y)
+    options = {"n_layers": 2, "bidirectional": True, "linear_skip": False}
+    options["dtype"] = "float64"
+    model = make_regressor(cell=cell, **options).fit(X, y)
     classes = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
     twin = classes[cell](2, 8, 2, bidirectional=True, batch_first=True).double()
     twin.load_state_dict(model.module_.core.rnn.state_dict())
@@ -108,12 +111,22 @@ def test_predictions_are_those_of_torchs_own_network(cell):
 def test_predictions_do_not_depend_on_the_units(target_feature):
     X, Y = random_walks()
     y = Y[:, 0]
-    model = make_regressor(target_feature=target_feature)
+    model = make_regressor(target_feature=target_feature, linear_skip=False)
     expected = model.fit(X, y).predict(X)
     # Fahrenheit, pascals and so on; the target in units of its own.
     units = np.array([1.8, 1e5, 1e-4])
     model.fit(X * units + [32, 0, 7], 1e3 * y - 1e5)
     predictions = (model.predict(X * units + [32, 0, 7]) + 1e5) / 1e3
+    np.testing.assert_allclose(predictions, expected, rtol=1e-6)
+
+
+def test_forecasts_do_not_depend_on_the_unit_of_a_series():
+    X, Y = random_walks()
+    model = make_regressor(target_feature=0, max_epochs=2)
+    expected = model.fit(X, Y[:, 0]).predict(X)
+    units, offsets = np.array([1.8, 1e5, 1e-4]), [32, 0, 7]
+    model.fit(X * units + offsets, 1.8 * Y[:, 0] + 32)
+    predictions = (model.predict(X * units + offsets) - 32) / 1.8
     np.testing.assert_allclose(predictions, expected, rtol=1e-6)
 
 
@@ -199,8 +212,10 @@ def test_one_target_feature_serves_all_outputs():
 
 def test_a_target_feature_that_never_moved_is_followed_one_to_one():
     X, y = np.full((20, 5, 1), 10.0), np.full(20, 12.0)
-    model = untrained(target_feature=0).fit(X, y)
-    np.testing.assert_allclose(model.predict(X + 100), 112, atol=0.5)
+    for linear_skip in (False, True):
+        model = make_regressor(target_feature=0, linear_skip=linear_skip, max_epochs=1)
+        model.set_params(learning_rate=1e-15).fit(X, y)
+        np.testing.assert_allclose(model.predict(X + 100), 112, atol=1.0)
 
 
 def test_the_last_value_is_that_of_each_sequences_own_end():
@@ -228,7 +243,9 @@ def with_outliers():
 def test_losses_differ_in_what_they_make_of_outliers():
     X, y = with_outliers()
     constant = {
-        loss: make_regressor(loss=loss, max_epochs=60, learning_rate=0.03)
+        loss: make_regressor(
+            loss=loss, max_epochs=60, learning_rate=0.03, linear_skip=False
+        )
         .fit(X, y)
         .predict(X)
         .mean()
@@ -264,7 +281,7 @@ def test_absolute_error_shrugs_off_outliers_in_a_task():
 def test_poolings_give_different_models():
     X, y = make_data()
     predictions = {
-        pooling: make_regressor(pooling=pooling).fit(X, y).predict(X)
+        pooling: make_regressor(pooling=pooling, linear_skip=False).fit(X, y).predict(X)
         for pooling in POOLINGS
     }
     assert len({p.tobytes() for p in predictions.values()}) == len(POOLINGS)

@@ -102,6 +102,7 @@ def test_skorchs_early_stopping_watches_the_validation_loss():
         EarlyStopping(patience=3, load_best=True, sink=lambda text: None),
         max_epochs=40,
         learning_rate=0.05,
+        linear_skip=False,
     )
     X_val, y_val = rng.normal(size=(20, 5, 2)), rng.normal(size=20)
     model.fit(X, y, X_val=X_val, y_val=y_val)
@@ -284,6 +285,7 @@ def test_ctrl_c_while_early_stopping_leaves_the_best_weights():
     X_val, y_val = rng.normal(size=(20, 5, 2)), rng.normal(size=20)
     interrupt = at("on_batch_end", raiser(KeyboardInterrupt), epoch=12)
     options = {"early_stopping": True, "n_iter_no_change": 50, "max_epochs": 20}
+    options["linear_skip"] = False
     model = make_regressor(interrupt, learning_rate=0.05, **options)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y, X_val=X_val, y_val=y_val)

@@ -8,7 +8,8 @@ from sklearn_rnn import RNNClassifier, RNNRegressor
 # One full batch of univariate sequences in float64: nothing is random but the
 # first weights, so two trainings can be compared.
 OPTIONS = {"hidden_size": 4, "max_epochs": 8, "random_state": 0}
-MODELS = [RNNRegressor(**OPTIONS), RNNClassifier(**OPTIONS)]
+OPTIONS |= {"batch_size": 100, "dtype": "float64"}
+MODELS = [RNNRegressor(**OPTIONS, linear_skip=False), RNNClassifier(**OPTIONS)]
 
 
 def make_data(model, n_sequences=30, seed=0):

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNRegressor, SequenceScaler, SequenceWindower
+from sklearn_rnn import (
+    RNNRegressor,
+    SequenceArray,
+    SequenceScaler,
+    SequenceWindower,
+)
 from sklearn_rnn.sequences import check_sequences
 
 MB = 1_000_000
@@ -31,6 +36,8 @@ from sklearn_rnn import RNNRegressor, SequenceScaler, SequenceWindower
 
 limit, *paths = sys.argv[1:]
 model = RNNRegressor(hidden_size=4, max_epochs=1, n_threads=1, kernel="torch")
+# The matrices of the linear part depend on the window alone: here 8 MB each.
+model.set_params(linear_skip=False)
 warm_up = np.random.default_rng(0).normal(size=(128, 24, 50)).astype(np.float32)
 model.fit(warm_up, warm_up[:, -1, 0]).predict(warm_up)
 
@@ -81,7 +88,9 @@ def test_no_large_part_of_a_file_is_copied(shape, tmp_path):
     path = tmp_path / "series.npy"
     write(path, shape)
     X = mapped = np.load(path, mmap_mode="r")
-    model = RNNRegressor(**QUICK).set_params(batch_size=1000)
+    # What the linear part allocates depends on the values of a window, not on the file:
+    # for windows of 24 x 50 values it is more than this file.
+    model = RNNRegressor(**QUICK).set_params(batch_size=1000, linear_skip=False)
     model.fit(np.zeros((20, 24, 50)), np.zeros(20))  # what is needed once
     tracemalloc.start()
     if X.ndim == 2:
@@ -93,6 +102,25 @@ def test_no_large_part_of_a_file_is_copied(shape, tmp_path):
     assert np.shares_memory(check_sequences(X).values, mapped)
     # A scan reads 4 MB at a time, and squares them as float64.
     assert peak < 0.8 * mapped.nbytes
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "quantile", "target_feature": 0}])
+def test_the_linear_part_writes_no_windows_out(options, tmp_path):
+    path = tmp_path / "series.npy"
+    write(path, (3_000_000, 4))
+    mapped = np.load(path, mmap_mode="r")
+    starts = np.arange(0, 2_999_900, 100)
+    X = SequenceArray(mapped, starts, np.full(len(starts), 50))
+    model = RNNRegressor(**QUICK, **options, linear_skip=True, batch_size=1000)
+    model.fit(np.zeros((20, 50, 4)), np.zeros(20))
+    y = np.random.default_rng(0).normal(size=len(X))
+    tracemalloc.start()
+    model.fit(X, y).predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.linear_.n_lags_ == 50
+    # The windows alone, as float64, take as much as the file.
+    assert peak < 0.6 * mapped.nbytes
 
 
 def test_predictions_are_those_from_memory(tmp_path):
