@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sklearn_rnn.estimators._categories import FROM_DTYPE, CategoryReader
 from sklearn_rnn.estimators._inspection import Inspector
 from sklearn_rnn.estimators._net_maker import NetMaker
 from sklearn_rnn.estimators._reading import SampleReader
@@ -25,7 +26,9 @@ from sklearn_rnn.training import (
 )
 
 
-class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
+class BaseRNN(
+    Inspector, NetMaker, SampleReader, CategoryReader, TokenReader, Trainer, ABC
+):
     """Base of the estimators that learn from whole sequences.
 
     A subclass says how targets are read, what the network is to predict, and
@@ -35,6 +38,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
     _parameter_constraints = {
         **Trainer._parameter_constraints,
         "bidirectional": ["boolean"],
+        "categorical_features": [StrOptions({FROM_DTYPE}), "array-like", None],
         "embedding_dim": [COUNT, None],
         "token_dropout": [Interval(Real, 0, 1, closed="left")],
         "embeddings": ["array-like", HasMethods(["__getitem__", "__contains__"]), None],
@@ -125,6 +129,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             random_state = self._random_state = new_random_state(self.random_state)
             if validation is None and self.early_stopping:
                 samples, validation = self._hold_out(samples, random_state)
+            samples, validation = self._fit_categories(samples, validation)
             samples = samples.with_mean_weight_one(self._may_miss)
             if validation is not None:
                 validation = validation.with_mean_weight_one(self._may_miss)
@@ -186,6 +191,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
             samples = self._read_samples(
                 X, y, sample_weight, reset=not continuing, **about_y
             )
+            samples, _ = self._fit_categories(samples)
             if not continuing:
                 self._random_state = new_random_state(self.random_state)
             self._choose_batch_size(samples)
@@ -213,6 +219,7 @@ class BaseRNN(Inspector, NetMaker, SampleReader, TokenReader, Trainer, ABC):
         """Return the network to train: that of the last fit, or a new one."""
         if continuing:
             # The vocabulary is that of the first fit; later tokens are unknown.
+            self._check_same_choice(samples.sequences)
             spec = self._spec(samples.sequences)
             self._refuse_another_network(spec, ignored=("n_tokens",))
             self._update_targets(samples)

@@ -18,6 +18,8 @@ from sklearn_rnn.training import find_copies, validation_folds
 # Values of a window that are read at most, and at most so many per sequence: the
 # matrices of the normal equations have their square.
 MOST_VALUES, VALUES_PER_SEQUENCE, FEWEST_VALUES = 1024, 2, 64
+# Categories of all features that are read at most, for the same reason; of more, none.
+MOST_INDICATORS = 512
 # Rows times squared values that are summed at most; beyond it every k-th sequence is
 # read, which changes such well-determined coefficients little.
 MOST_WORK = 4e10
@@ -30,8 +32,10 @@ FEWEST_SEQUENCES = 8
 SHRINKAGE, SHRUNK_UP_TO = 0.1, 600
 # Sequences from which anchors and the members' weights are chosen, at most.
 MOST_COMPARED = 20_000
-# Windows whose levels differ more than this, among 98 %, are of different size.
-SAME_SIZE = 30.0
+# Windows may be of different size if their mean sizes, of 98 %, differ by this factor;
+# they are, if that predicts windows of all sizes better.
+SAME_SIZE, N_SIZES = 30.0, 5
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
         Steps that the furthest target lies ahead.
     is_scaled : bool or "auto"
         Whether windows are measured by their own size; "auto" if sizes differ by more
-        than a factor of 30.
+        than a factor of 30 and windows of all sizes are predicted better.
     random_state : numpy.random.RandomState
         Draws folds where sequences are not ordered in time.
 
@@ -86,17 +90,26 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     """
     # As a weight of two is a repetition, copies count once.
     n_distinct = len(find_copies(sequences)[0])
-    layout = _choose_layout(sequences, y, weights, columns, is_scaled, n_distinct)
-    n_values = layout.n_lags * len(layout.center)
-    n_folds = min(N_FOLDS if n_values <= WIDE else N_FOLDS_OF_WIDE, n_distinct // 4)
+    layout, spread, level = _choose_layout(sequences, n_distinct, weights, columns)
+    wide = layout.n_values > WIDE
+    n_folds = min(N_FOLDS_OF_WIDE if wide else N_FOLDS, n_distinct // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
-    problem = _Problem(layout, sequences, y, weights, folds, near)
-    names = ["level"] if layout.has_level else []
-    names += [] if columns is None else ["deviation", "change"]
-    members = tuple(problem.fit_member(name) for name in names)
-    shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / n_distinct)
-    part = LinearPart(layout, members, problem.average(members, shrinkage))
-    return CrossFit(part, folds)
+    problem = _Problem(sequences, y, weights, folds, near, n_distinct)
+    if columns is None:
+        return problem.solve(layout)
+    plain = _with_typical_spread(layout, spread, level, problem.weights, False)
+    any_size = (level > 0).all(axis=1).any()
+    if is_scaled is False or not any_size:
+        return problem.solve(plain)
+    scaled = _with_typical_spread(layout, spread, level, problem.weights, True)
+    if is_scaled is True:
+        return problem.solve(scaled)
+    low, high = np.quantile(level, [0.01, 0.99], axis=0)
+    plain = problem.solve(plain)
+    if (high <= SAME_SIZE * low).all():
+        return plain
+    scaled = problem.solve(scaled)
+    return scaled if problem.is_better(scaled, plain, level) else plain
 
 
 def evenly(n, at_most):
@@ -106,72 +119,52 @@ def evenly(n, at_most):
     return np.linspace(0, n - 1, at_most).astype(np.int64)
 
 
-def _choose_layout(sequences, y, weights, columns, is_scaled, n_distinct):
-    """Choose the length of windows, their unit and the targets' anchors."""
+def _choose_layout(sequences, n_distinct, weights, columns):
+    """Choose the length of windows.
+
+    Returns
+    -------
+    layout : Layout
+        Without anchors and units.
+    spread, level : ndarray of shape (n_compared, n_past), or None
+        Standard deviation and mean size of each past in evenly spaced windows.
+    """
     n_features = sequences.n_features
     most = np.clip(VALUES_PER_SEQUENCE * n_distinct, FEWEST_VALUES, MOST_VALUES)
     n_lags = int(max(1, min(sequences.lengths.max(), most // n_features)))
-    layout = Layout(n_lags, sequences.mean_and_scale(weights)[0], columns)
-    if columns is None:
-        return layout
-    rows = evenly(len(y), MOST_COMPARED)
-    spread, level = _measure_windows(layout, sequences, rows)
-    weights_of_rows = np.ones(len(rows)) if weights is None else weights[rows]
-    if is_scaled == "auto":
-        is_scaled = _differ_in_size(level, _series_of(sequences)[rows])
-    is_scaled = bool(is_scaled) and (level > 0).all(axis=1).any()
-    typical = _typical_spread(spread, weights_of_rows, is_scaled)
-    moved = ((np.ptp(level, axis=0) > 0) | spread.any(axis=0)).any()
-    layout = replace(
-        layout,
-        typical_spread=typical,
-        is_scaled=bool(is_scaled),
-        has_level=bool(moved and not is_scaled),
+    n_indicators = sum(map(len, (sequences.categories or {}).values()))
+    layout = Layout(
+        n_lags,
+        sequences.mean_and_scale(weights)[0],
+        columns,
+        n_indicators=n_indicators if n_indicators <= MOST_INDICATORS else 0,
     )
-    return replace(layout, anchors=_find_anchors(layout, sequences, y, weights, rows))
-
-
-def _typical_spread(spread, weights, is_scaled):
-    """Return the mean spread of each past, not 0; of different sizes the geometric."""
-    if not is_scaled:
-        typical = np.average(spread, axis=0, weights=weights)
-        return np.where(typical > 0, typical, 1.0)
-    weights = np.where(spread > 0, weights[:, np.newaxis], 0.0)
-    logs = np.log(np.where(spread > 0, spread, 1.0))
-    total = np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
-    return np.exp((weights * logs).sum(axis=0) / total)
-
-
-def _measure_windows(layout, sequences, rows):
-    """Return spread and mean size of each past, each of shape (n_rows, n_past)."""
+    if columns is None:
+        return layout, None, None
+    rows = evenly(len(sequences), MOST_COMPARED)
     spread, level = np.empty((2, len(rows), len(layout.past)))
     for places, windows in read_windows(layout, sequences, rows):
         spread[places], level[places] = windows.spread(), windows.size()
-    return spread, level
+    return layout, spread, level
 
 
-def _series_of(sequences):
-    """Number the series that sequences are windows over: those that share rows."""
-    order = np.argsort(sequences.starts, kind="stable")
-    starts, ends = sequences.starts[order], sequences.ends[order]
-    is_new = starts[1:] >= np.maximum.accumulate(ends)[:-1]
-    series = np.empty(len(order), dtype=np.int64)
-    series[order] = np.concatenate([[0], np.cumsum(is_new)])
-    return series
-
-
-def _differ_in_size(level, series):
-    """Return whether windows are of series of different size.
-
-    Within a series, levels differ by any factor where values come near 0.
-    """
-    _, series = np.unique(series, return_inverse=True)
-    series, sizes = series.ravel(), np.empty_like(level)
-    count = np.bincount(series)
-    for j in range(level.shape[1]):
-        sizes[:, j] = (np.bincount(series, level[:, j]) / count)[series]
-    low, high = np.quantile(sizes, [0.01, 0.99], axis=0)
-    return bool((high > SAME_SIZE * low).any())
+def _with_typical_spread(layout, spread, level, weights, is_scaled):
+    """Return a layout with its units, for windows of like or of different size."""
+    weights = weights[evenly(len(weights), MOST_COMPARED), np.newaxis]
+    weights = np.where(spread > 0, weights, 0.0 if is_scaled else weights)
+    total = np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
+    if is_scaled:
+        logs = np.log(np.where(spread > 0, spread, 1.0))
+        typical = np.exp((weights * logs).sum(axis=0) / total)
+    else:
+        typical = (weights * spread).sum(axis=0) / total
+    moved = ((np.ptp(level, axis=0) > 0) | spread.any(axis=0)).any()
+    return replace(
+        layout,
+        typical_spread=np.where(typical > 0, typical, 1.0),
+        is_scaled=is_scaled,
+        has_level=bool(moved and not is_scaled),
+    )
 
 
 def _find_anchors(layout, sequences, y, weights, rows):
@@ -192,8 +185,8 @@ def _find_anchors(layout, sequences, y, weights, rows):
 class _Problem:
     """The regressions that members are fitted by: sums over folds of windows."""
 
-    def __init__(self, layout, sequences, y, weights, folds, near):
-        self.layout, self.sequences, self.y = layout, sequences, y
+    def __init__(self, sequences, y, weights, folds, near, n_distinct):
+        self.sequences, self.y, self.n_distinct = sequences, y, n_distinct
         self.folds, self.near = folds, near
         self.weights = np.ones(len(y)) if weights is None else weights
         # Outputs without a target in the same sequences share their sums.
@@ -205,15 +198,56 @@ class _Problem:
         self.groups = [
             (np.flatnonzero(pattern == k), there[:, at]) for k, at in enumerate(first)
         ]
-        n_values = layout.n_lags * len(layout.center)
-        self.rows = evenly(len(y), int(max(1000, MOST_WORK // (n_values + 1) ** 2)))
+
+    def solve(self, layout):
+        """Fit the members in a layout, and average them."""
+        rows = evenly(len(self.y), MOST_COMPARED)
+        weights = self.weights
+        anchors = None
+        if layout.columns is not None:
+            anchors = _find_anchors(layout, self.sequences, self.y, weights, rows)
+        self.use(replace(layout, anchors=anchors))
+        names = ["level"] if layout.has_level else []
+        names += [] if anchors is None else ["deviation", "change"]
+        members = tuple(self.fit_member(name) for name in names)
+        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / self.n_distinct)
+        part = LinearPart(self.layout, members, self.average(members, shrinkage))
+        return CrossFit(part, self.folds)
+
+    def use(self, layout):
+        """Set the layout, and the sequences whose products are summed."""
+        self.layout = layout
+        at_most = int(max(1000, MOST_WORK // (layout.n_values + 1) ** 2))
+        self.rows = evenly(len(self.y), at_most)
+
+    def is_better(self, new, old, level):
+        """Return whether windows of all sizes together are predicted better.
+
+        Squared errors are averaged within five groups of windows of like size, and
+        compared in the geometric mean of the groups.
+        """
+        rows = evenly(len(self.y), MOST_COMPARED)
+        errors = [
+            (c.predict(self.sequences, rows) - self.y[rows]) ** 2 for c in (new, old)
+        ]
+        gains = []
+        for j, place in enumerate(new.part.layout.place_in_past):
+            known = np.flatnonzero(~np.isnan(errors[0][:, j]))
+            order = known[np.argsort(level[known, place], kind="stable")]
+            for group in np.array_split(order, N_SIZES):
+                if len(group) == 0:
+                    continue
+                weights = self.weights[rows[group]]
+                mean = [np.average(e[group, j], weights=weights) for e in errors]
+                gains.append(np.log((mean[0] + TINY) / (mean[1] + TINY)))
+        return sum(gains) < 0
 
     def fit_member(self, name):
         """Fit one member: to all windows, and without each fold."""
         cells, fold_of_cell, is_near = self._cells()
         sums = [self._sums(name, rows) for rows in cells]
         n_folds = self.folds.max() + 1
-        n_values = self.layout.n_lags * len(self.layout.center)
+        n_values = self.layout.n_values
         coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
         penalties = np.empty(self.y.shape[1])
         for g, (outputs, _) in enumerate(self.groups):
@@ -246,7 +280,7 @@ class _Problem:
 
     def _sums(self, name, rows):
         """Sum products over some sequences, one `Products` per group of outputs."""
-        n_values = self.layout.n_lags * len(self.layout.center)
+        n_values = self.layout.n_values
         sums = [Products.zero(n_values, len(outputs)) for outputs, _ in self.groups]
         for places, windows in read_windows(self.layout, self.sequences, rows):
             block = rows[places]
@@ -355,7 +389,8 @@ class LinearStream:
             Fitted to all so far.
         """
         whole = ~np.isnan(y).any(axis=1)
-        problem = _Problem(self.part.layout, sequences, y, weights, None, None)
+        problem = _Problem(sequences, y, weights, None, None, len(y))
+        problem.use(self.part.layout)
         problem.rows = problem.rows[whole[problem.rows]]
         problem.groups = [(np.arange(y.shape[1]), whole)]
         members = []

@@ -189,7 +189,8 @@ class LinearSkip:
 
     def _forecast_alone(self, samples):
         """Return what the network alone predicts."""
-        outputs = self._outputs_of(samples.sequences)
+        # A trial has learned the categories of fewer sequences.
+        outputs = self._outputs_of(self._recode(samples.sequences))
         return self._network_forecasts(samples.sequences, outputs)
 
     def _try_forecast(self, samples):
@@ -243,6 +244,7 @@ class LinearSkip:
             "random_state": int(self._random_state.randint(2**31 - 1)),
         }
         trial = type(self)(**options)
+        trial._warns_of_labels = False  # the network itself does
         return trial.fit(samples.sequences, samples.y[:, outputs], samples.weights)
 
     def _compare(self, unseen, linear, network):
@@ -280,7 +282,11 @@ class LinearSkip:
         if not (sequences.knows_time or sequences.shares_rows()):
             return [find_copies(sequences)[1]] * self._n_targets
         time = sequences.moments_of(sequences.ends - 1)
-        return [(time - time.min()) // steps for steps in self._horizons()]
+        blocks = {
+            steps: np.unique((time - time.min()) // steps, return_inverse=True)[1]
+            for steps in set(self._horizons())
+        }
+        return [blocks[steps] for steps in self._horizons()]
 
     def _learn_residuals(self, samples, cross_fit):
         """Keep the quantiles of the linear part's errors, in units of the windows."""

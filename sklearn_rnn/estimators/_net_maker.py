@@ -26,6 +26,7 @@ class NetMaker:
     def _build(self, samples, random_state, is_stream):
         """Build an initialised network for these samples."""
         self._learn_targets(samples)
+        self._check_target_features()
         self._torch_dtype = self.dtype
         if self.dtype == "auto":
             # A stream is longer than its first call.
@@ -81,6 +82,7 @@ class NetMaker:
             layer_norm=bool(self.layer_norm),
             pooling=self._pooling,
             **self._token_spec(),
+            **self._category_spec(),
         )
 
     def _refresh_net(self, samples):

@@ -58,12 +58,12 @@ class SampleReader:
         """Read X; return it without padding, and as it was given."""
         owner = type(self).__name__
         X = convert_input(X, owner=owner)
-        sequences, padded = check_with_padding(X, owner=owner)
+        sequences, padded = check_with_padding(X, owner=owner, allow_categories=True)
         self._check_tokens(sequences, reset=reset)
         check_features(self, X, sequences, reset=reset)
         if reset and self._per_step and self._fitted_on_columns:
             self._check_not_one_column(X)
-        return sequences, padded
+        return self._read_categories(sequences, reset=reset), padded
 
     def _check_not_one_column(self, X):
         """Refuse a column: of one step each, sequences would have no past."""

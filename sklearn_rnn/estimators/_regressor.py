@@ -70,6 +70,17 @@ class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
         How the hidden states of a sequence's steps become one vector: the
         state after the last step, their mean, their maximum, or a mean with
         learned weights.
+    categorical_features : {"from_dtype"} or array-like of {bool, int, str}, or None, \
+default="from_dtype"
+        Features that hold categories, each read as a learned vector beside the numbers,
+        of ``min(50, ceil(sqrt(n_categories)) + 1)`` values. "from_dtype": columns of
+        strings or of the type `category` in the table that a `SequenceWindower`
+        cuts, such as a shop or a kind of promotion. Else their names or positions, or
+        a mask, which must include such columns; the others hold whole numbers from 0,
+        in arrays and lists too. None: none. A missing value (a negative number) is a
+        category of its own. A category that `fit` did not see counts as missing;
+        `input_dropout` hides categories as missing, so that this is learned. Columns
+        known in advance, such as "promotion+1", share the vectors of "promotion".
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
         ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes
@@ -105,8 +116,8 @@ class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
         Whether the past of the targets is measured in units of its standard
         deviation within each window, forecasts and errors in the same, so that
         series of different size count alike. "auto" does so where the mean
-        sizes of series differ by more than a factor of 30; windows that share
-        no rows count as series of their own. Needs `target_feature`.
+        sizes of windows differ by more than a factor of 30, if that predicts
+        windows of all sizes better. Needs `target_feature`.
     linear_skip : bool or "auto", default="auto"
         Whether ridge regressions on the window are averaged with the network
         (an autoregressive component). Their penalties and weights are chosen by
@@ -240,6 +251,11 @@ None, default="cosine"
     advice_ : str or None
         Where the network, or the whole, does not improve on the simpler
         forecast: which parameter to look at. Printed, if `verbose` is set.
+    categories_ : dict of int to ndarray of object
+        The categories of each categorical feature, by its position: those of the
+        sequences trained on.
+    is_categorical_ : ndarray of bool of shape (n_step_features,) or None
+        Which features hold categories; None if none does.
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
@@ -315,6 +331,20 @@ None, default="cosine"
     >>> model = RNNRegressor(hidden_size=16, random_state=0).fit(X, y)
     >>> bool(model.score(X, y) > 0.9)
     True
+
+    Columns of strings, or of the type `category`, hold categories:
+
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_rnn import SequenceWindower
+    >>> days = pd.date_range("2024-01-01", periods=90, freq="D")
+    >>> table = pd.DataFrame({"plan": ["none", "sale", "fair"] * 30}, index=days)
+    >>> sold = table["plan"].map({"none": 1.0, "sale": 5.0, "fair": 2.0})
+    >>> model = make_pipeline(SequenceWindower(7), RNNRegressor(random_state=0))
+    >>> bool(model.fit(table, sold).score(table, sold) > 0.9)
+    True
+    >>> model[-1].categories_
+    {0: array(['fair', 'none', 'sale'], dtype=object)}
     """
 
     _parameter_constraints = {
@@ -344,6 +374,7 @@ None, default="cosine"
         weight_drop: float = 0.0,
         return_sequences: bool = False,
         pooling: Literal["last", "mean", "max", "attention"] = "last",
+        categorical_features: ArrayLike | str | None = "from_dtype",
         embedding_dim: int | None = None,
         token_dropout: float = 0.0,
         embeddings: Any = None,
@@ -391,6 +422,7 @@ None, default="cosine"
             dropout=dropout,
             input_dropout=input_dropout,
             weight_drop=weight_drop,
+            categorical_features=categorical_features,
             embedding_dim=embedding_dim,
             token_dropout=token_dropout,
             embeddings=embeddings,
@@ -479,6 +511,8 @@ list of arrays or SequenceArray
         SequenceLayoutWarning
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
+        SklearnRNNWarning
+            If hardly any category of a feature comes twice.
         TargetWarning
             If y holds -1 or -100 only at the ends of sequences, as padding does.
         """
@@ -491,7 +525,7 @@ list of arrays or SequenceArray
     ) -> Self:
         """Make one pass over some more data.
 
-        The first call fixes the scaling of inputs and targets. With
+        The first call fixes categories, and the scaling of inputs and targets. With
         ``linear_skip=True``, which needs at least 8 sequences in the first call, the
         linear part is fitted to all sequences so far; penalties and weights of its
         members stay those of the first call. The network's weight is chosen by each

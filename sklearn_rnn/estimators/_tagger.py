@@ -67,6 +67,17 @@ class RNNTagger(LabelCoder, BaseRNN):
     weight_drop : float, default=0.0
         Share of the recurrent weights set to zero in training, drawn anew for
         each batch.
+    categorical_features : {"from_dtype"} or array-like of {bool, int, str}, or None, \
+default="from_dtype"
+        Features that hold categories, each read as a learned vector beside the numbers,
+        of ``min(50, ceil(sqrt(n_categories)) + 1)`` values. "from_dtype": columns of
+        strings or of the type `category` in the table that a `SequenceWindower`
+        cuts, such as a shop or a kind of promotion. Else their names or positions, or
+        a mask, which must include such columns; the others hold whole numbers from 0,
+        in arrays and lists too. None: none. A missing value (a negative number) is a
+        category of its own. A category that `fit` did not see counts as missing;
+        `input_dropout` hides categories as missing, so that this is learned. Columns
+        known in advance, such as "promotion+1", share the vectors of "promotion".
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
         ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes
@@ -181,6 +192,11 @@ None, default="cosine"
         Features a step; columns, if fitted on a 2-D array.
     feature_names_in_ : ndarray of str
         Names of the features, if `X` had any.
+    categories_ : dict of int to ndarray of object
+        The categories of each categorical feature, by its position: those of the
+        sequences trained on.
+    is_categorical_ : ndarray of bool of shape (n_step_features,) or None
+        Which features hold categories; None if none does.
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
@@ -270,6 +286,7 @@ None, default="cosine"
         dropout: float = 0.0,
         input_dropout: float = 0.2,
         weight_drop: float = 0.0,
+        categorical_features: ArrayLike | str | None = "from_dtype",
         embedding_dim: int | None = None,
         token_dropout: float = 0.0,
         embeddings: Any = None,
@@ -310,6 +327,7 @@ None, default="cosine"
             dropout=dropout,
             input_dropout=input_dropout,
             weight_drop=weight_drop,
+            categorical_features=categorical_features,
             embedding_dim=embedding_dim,
             token_dropout=token_dropout,
             embeddings=embeddings,
@@ -393,6 +411,8 @@ list of arrays or SequenceArray
         SequenceLayoutWarning
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
+        SklearnRNNWarning
+            If hardly any category of a feature comes twice.
         TargetWarning
             If y holds -1 or -100 only at the ends of sequences, as padding does, or
             -100 among class codes; if strings of one length look like one label per
@@ -411,7 +431,7 @@ list of arrays or SequenceArray
     ) -> Self:
         """Make one pass over some more data.
 
-        The first call fixes the scaling of the inputs.
+        The first call fixes categories, and the scaling of the inputs.
 
         Parameters
         ----------

@@ -252,7 +252,7 @@ def find_past(samples):
         near to each target.
     """
     sequences, y = samples.sequences, samples.y
-    if sequences.n_features > 1 or len(y) < 2:
+    if sequences.n_features > 1 or sequences.categories or len(y) < 2:
         return None
     rows = np.unique(np.linspace(0, len(y) - 1, MOST_COMPARED).astype(int))
     places = sequences.ends[rows, np.newaxis] - 1 - np.arange(MOST_LAGS)

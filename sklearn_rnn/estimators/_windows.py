@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sklearn_rnn.sequences import one_hot_last_step
+
 # Values of one block of windows, so that its copies stay in the caches.
 BLOCK_VALUES = 2**17
 # A window's spread counts as no less than this share of the typical one, or, if series
@@ -30,6 +32,8 @@ class Layout:
         in size.
     is_scaled : bool, default=False
         Whether windows differ in size so much that each has to be measured by its own.
+    n_indicators : int, default=0
+        Columns of 0 and 1 that say which categories the last step has.
     has_level : bool, default=True
         Whether values as they are tell anything: not if they never changed.
     """
@@ -40,7 +44,13 @@ class Layout:
     anchors: np.ndarray | None = None
     typical_spread: np.ndarray | None = None
     is_scaled: bool = False
+    n_indicators: int = 0
     has_level: bool = True
+
+    @property
+    def n_values(self):
+        """Number of features of a regression, without the constant."""
+        return self.n_lags * len(self.center) + self.n_indicators
 
     @property
     def past(self):
@@ -67,7 +77,8 @@ class Layout:
         ndarray of shape (n_lags, n_features, n_outputs)
             At the typical spread.
         """
-        found = coef[:-1].reshape(self.n_lags, len(self.center), -1).copy()
+        n_steps_values = self.n_values - self.n_indicators
+        found = coef[:n_steps_values].reshape(self.n_lags, len(self.center), -1).copy()
         if self.columns is None:
             return found
         if member == "level":
@@ -104,11 +115,14 @@ class Windows:
     layout : Layout
         How they were cut.
     values : ndarray of shape (n, n_lags, n_features)
-        Float64, less the layout's `center`.
+        Float64, less the layout's `center`; 0 for codes of categories.
+    indicators : ndarray of shape (n, n_indicators)
+        The categories of the last step.
     """
 
     layout: Layout
     values: np.ndarray = field(repr=False)
+    indicators: np.ndarray = field(repr=False)
 
     def past(self):
         """Return the targets' pasts, (n, n_lags, n_past)."""
@@ -119,15 +133,16 @@ class Windows:
         layout, spread = self.layout, self.past().std(axis=1)
         if layout.is_scaled:
             spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * self.size())
+            if layout.typical_spread is None:
+                return spread
             return np.where(spread > 0, spread, layout.typical_spread)
         if layout.typical_spread is None:
             return spread
         return np.maximum(spread, SMALLEST_SPREAD * layout.typical_spread)
 
     def size(self):
-        """Return the mean size of the values of each past, (n, n_past)."""
-        values = self.past() + self.layout.center[self.layout.past]
-        return np.abs(values).mean(axis=1)
+        """Return the mean absolute value of each past, (n, n_past)."""
+        return np.abs(self.past() + self.layout.center[self.layout.past]).mean(axis=1)
 
     def level(self):
         """Return what `center` took from each output's past."""
@@ -166,9 +181,12 @@ class Windows:
     def features(self, member):
         """Return a member's features and a column of ones, (n, n_values + 1)."""
         n, n_lags, n_features = self.values.shape
-        table = np.ones((n, n_lags * n_features + 1))
-        seen = table[:, :-1].reshape(n, n_lags, n_features)
-        seen[...] = self.values
+        n_indicators = self.layout.n_indicators
+        table = np.ones((n, self.layout.n_values + 1))
+        # In units of a window's spread what a category adds would have no size.
+        has_units = member != "level"
+        table[:, -1 - n_indicators : -1] = 0.0 if has_units else self.indicators
+        seen = self.values.copy()
         if self.layout.columns is not None:
             past = self.past()
             if member == "level":
@@ -178,6 +196,7 @@ class Windows:
                 center = past[:, -1:] if member == "change" else past.mean(1)[:, None]
                 past = (past - center) / self.spread()[:, np.newaxis]
             seen[:, :, self.layout.past] = past
+        table[:, : n_lags * n_features] = seen.reshape(n, -1)
         return table
 
 
@@ -207,5 +226,11 @@ def read_windows(layout, sequences, rows):
         places = chosen.ends[:, np.newaxis] + np.arange(-layout.n_lags, 0)
         places = np.maximum(places, chosen.starts[:, np.newaxis])
         steps = chosen.read_rows(places.ravel()).astype(np.float64) - layout.center
+        # Codes are no quantities: what they stand for is in the indicators.
+        steps[:, list(sequences.categories or ())] = 0.0
         values = steps.reshape(len(block), layout.n_lags, -1)
-        yield slice(begin, begin + len(block)), Windows(layout, values)
+        indicators = np.empty((len(block), 0))
+        if layout.n_indicators:
+            indicators = one_hot_last_step(chosen)
+        windows = Windows(layout, values, indicators)
+        yield slice(begin, begin + len(block)), windows

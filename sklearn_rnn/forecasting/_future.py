@@ -30,6 +30,7 @@ from sklearn_rnn.preprocessing import (
     fill_grid,
     frame_column,
     freq_of,
+    has_categories,
     parse_ahead,
     parse_targets,
     read_grid,
@@ -376,8 +377,10 @@ def _with_known(newest, future, ahead, task, grid, times):
         return newest
     names = list(dict.fromkeys(name for name, _ in ahead.values()))
     n_ahead = max(step for _, step in ahead.values())
+    # A missing category is a category of its own.
+    needed = [name for name in names if not has_categories(newest, name)]
     future, rows_to_come = _read_future(
-        future, names, task, grid, [t[:n_ahead] for t in times]
+        future, names, needed, task, grid, [t[:n_ahead] for t in times]
     )
     # Of each series, its rows and then those to come, which are numbered on.
     bounds = pairwise(grid.series.bounds)
@@ -401,8 +404,11 @@ def _with_known(newest, future, ahead, task, grid, times):
     return add_columns(newest, columns)
 
 
-def _read_future(future, names, task, grid, times):
-    """Read what is known of the steps to come: the table, and rows of each series."""
+def _read_future(future, names, needed, task, grid, times):
+    """Read what is known of the steps to come: the table, and rows of each series.
+
+    Of the columns, those `needed` must have a value in each of these rows.
+    """
     if future is None:
         raise InvalidSequenceError(
             f"the model was fitted with {names[0]!r} known in advance: pass what it "
@@ -421,7 +427,7 @@ def _read_future(future, names, task, grid, times):
         rows = np.flatnonzero(groups == label)
         rows = rows[_find_times(known_times, rows, of_series, label, task)]
         found.append(rows)
-        for name in names:
+        for name in needed:
             missing = np.asarray(pd.isna(np.asarray(future[name])))[rows]
             if missing.any():
                 raise InvalidSequenceError(

@@ -128,7 +128,7 @@ class StepScorer:
 def _extents(X, lengths):
     """Return where sequences of these lengths lie, without padding and with it."""
     try:
-        sequences, padded = check_with_padding(X)
+        sequences, padded = check_with_padding(X, allow_categories=True)
         if np.array_equal(sequences.lengths, lengths):
             return sequences, padded
     except (TypeError, ValueError):

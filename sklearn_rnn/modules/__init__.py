@@ -7,6 +7,11 @@ from sklearn_rnn.modules._automata import (
     word_list_automaton,
 )
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
+from sklearn_rnn.modules._categories import (
+    CategoryEmbedding,
+    embedding_size,
+    is_plain_embedding,
+)
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
@@ -57,6 +62,7 @@ __all__ = [
     "Attention",
     "AttentionPooling",
     "Automaton",
+    "CategoryEmbedding",
     "HeldDropout",
     "Hypothesis",
     "InputDropout",
@@ -83,9 +89,11 @@ __all__ = [
     "build_network",
     "build_seq2seq",
     "ctc_log_probability",
+    "embedding_size",
     "greedy_paths",
     "has_gradient_hooks",
     "initialize",
+    "is_plain_embedding",
     "join_steps",
     "learn_ngram",
     "linear",

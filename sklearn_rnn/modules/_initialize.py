@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from sklearn_rnn.modules._categories import CategoryEmbedding
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 
@@ -51,7 +52,7 @@ def initialize(network, generator):
                 module.bias.zero_()
         elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
-        elif isinstance(module, TokenEmbedding):
+        elif isinstance(module, (CategoryEmbedding, TokenEmbedding)):
             module.initialize(generator)
         elif isinstance(module, TiedHead):
             module.bias.zero_()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_rnn.modules._categories import CategoryEmbedding
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
@@ -57,6 +58,10 @@ class NetworkSpec:
         Whether training changes the embeddings.
     subsampling : int, default=1
         Steps that the core reads as one, joined.
+    n_categories : tuple of int, default=()
+        Number of categories of each embedding of features that hold codes.
+    category_features : tuple of (int, int), default=()
+        Position of each such feature, in order, and which of these it reads.
 
     Examples
     --------
@@ -84,6 +89,8 @@ class NetworkSpec:
     unknown_token: int | None = None
     train_embeddings: bool = True
     subsampling: int = 1
+    n_categories: tuple[int, ...] = ()
+    category_features: tuple[tuple[int, int], ...] = ()
 
 
 class SequenceNetwork(WholeNetwork):
@@ -103,6 +110,8 @@ class SequenceNetwork(WholeNetwork):
         outputs.
     head : torch.nn.Linear or TiedHead
         From that vector, or from the state of every step, to the outputs.
+    categories : CategoryEmbedding or None
+        Vectors of the features that hold codes of categories.
     center, factor : Tensor of shape (n_features,)
         Inputs enter the core as ``(x - center) * factor``.
 
@@ -131,6 +140,12 @@ class SequenceNetwork(WholeNetwork):
         # The dimensions of an embedding are units like others; features are not.
         hide = InputDropout if spec.n_tokens is None else LockedDropout
         self.input_dropout = hide(spec.input_dropout)
+        self.categories = None
+        if spec.category_features:
+            self.categories = CategoryEmbedding(
+                spec.n_features, spec.n_categories, spec.category_features
+            )
+            width = self.categories.output_size
         self.core = RecurrentCore(
             spec.cell,
             width * spec.subsampling,
@@ -224,7 +239,7 @@ class SequenceNetwork(WholeNetwork):
         return self.core.run(x, self.n_read(lengths), state, new_masks)
 
     def steps(self, x, new_masks=True):
-        """Return steps as the core reads them: scaled or embedded, and joined.
+        """Return steps as the core reads them: scaled, embedded, and joined.
 
         Parameters
         ----------
@@ -238,7 +253,11 @@ class SequenceNetwork(WholeNetwork):
         Tensor of shape (T, N, F)
             Time first: torch's own order.
         """
+        # A hidden feature is 0: the mean of a number, and the code of an unknown
+        # category, which so learns what it stands for.
         x = self.input_dropout(self._inputs(x, new_masks), new_masks)
+        if self.categories is not None:
+            x = self.categories(x)
         return join_steps(x, self.spec.subsampling)
 
     def _inputs(self, x, new_masks=True):
@@ -285,7 +304,10 @@ class SequenceNetwork(WholeNetwork):
             sequence's outputs (without pooling, of its last step's), or of how far
             its largest logit stands above their mean.
         """
-        inputs = self._inputs(x).detach().requires_grad_()
+        inputs = self._inputs(x)
+        if self.categories is not None:
+            inputs = self.categories(inputs)
+        inputs = inputs.detach().requires_grad_()
         states, _ = self.core.run(inputs, lengths)
         outputs = self._outputs(states, lengths)
         if self.pooling is None:

@@ -28,6 +28,7 @@ from sklearn_rnn.preprocessing._tables import (
     column_at,
     first_date_column,
     frame_column,
+    has_categories,
     is_polars,
     times_of_frame,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "first_date_column",
     "frame_column",
     "freq_of",
+    "has_categories",
     "is_polars",
     "make_forecast_frame",
     "name_ahead",

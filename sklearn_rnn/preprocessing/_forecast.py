@@ -19,7 +19,11 @@ from sklearn_rnn.preprocessing._names import (
     check_names,
     name_ahead,
 )
-from sklearn_rnn.preprocessing._tables import check_column_key, is_polars
+from sklearn_rnn.preprocessing._tables import (
+    check_column_key,
+    has_categories,
+    is_polars,
+)
 from sklearn_rnn.preprocessing._untargeted import remember_untargeted
 from sklearn_rnn.sequences import check_unique_names, convert_input
 
@@ -54,9 +58,10 @@ def make_forecast_frame(
     known : str or list of str, default=None
         Columns that are known in advance, such as a plan or a calendar. What
         they are at each step to come goes into `X`, in columns "plan+1",
-        "plan+2" and so on; the columns themselves stay.
+        "plan+2" and so on; the columns themselves stay. They may hold
+        categories, such as a kind of promotion, of which some may be missing.
     missing : {"raise", "mask"}, default="raise"
-        What to do about rows that the grid of times lacks, and about values
+        What to do about rows that the grid of times lacks, and about numbers
         that targets or known columns lack. "raise" refuses them and names the
         places. "mask" puts rows of NaN where there are none, and leaves NaN in
         `X` and `Y`, for ``SequenceWindower(missing="mask")`` and
@@ -197,7 +202,9 @@ def pair_with_future(
     grid = read_grid(data, **columns)
     refuse_breaks(grid)
     if missing == "raise":
-        refuse_missing(data, [*targets, *known], grid)
+        # A missing category is a category of its own.
+        numbers = [name for name in known if not has_categories(data, name)]
+        refuse_missing(data, [*targets, *numbers], grid)
     places = _places_with_targets(grid.series, steps[-1])
     # In the table's order, as X has it.
     places = places[np.argsort(grid.series.rows(places))]

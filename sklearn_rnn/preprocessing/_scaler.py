@@ -38,7 +38,8 @@ class SequenceScaler(
     are those of the steps that the training sequences cover, once for every
     sequence that covers them; a feature that never changes is only centred.
     Windows stay a view of their series: the map is stored beside them and
-    applied when an estimator reads a batch.
+    applied when an estimator reads a batch. Features that hold categories stay
+    as they are.
 
     Parameters
     ----------
@@ -84,6 +85,9 @@ class SequenceScaler(
         "with_mean": ["boolean"],
         "with_std": ["boolean"],
     }
+
+    # Of scalers that were pickled by release 0.6.
+    _categorical = frozenset()
 
     def __init__(self, *, with_mean: bool = True, with_std: bool = True) -> None:
         self.with_mean = with_mean
@@ -182,8 +186,15 @@ class SequenceScaler(
 
     def _read(self, X, reset):
         X = convert_input(X, owner=type(self).__name__)
-        sequences = check_sequences(X, owner=type(self).__name__)
+        sequences = check_sequences(X, owner=type(self).__name__, allow_categories=True)
         check_features(self, X, sequences, reset=reset)
+        if reset:
+            self._categorical = set(sequences.categories or ())
+        elif set(sequences.categories or ()) != self._categorical:
+            raise InvalidSequenceError(
+                "other features of X hold categories than in fit, where they were the "
+                f"features {sorted(self._categorical)}: give columns the same types."
+            )
         return sequences
 
     def _map(self, X, center, factor):

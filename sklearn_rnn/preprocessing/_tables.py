@@ -12,7 +12,9 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     SequenceArray,
     Times,
+    encode_categories,
     holds_dates,
+    is_categorical,
     is_list_of_sequences,
     read_rows,
     read_times,
@@ -41,6 +43,8 @@ class Table(NamedTuple):
     block : C-contiguous ndarray of the same features, or None
     times : Times or None
     groups : Series or ndarray of one label a row, or None
+    categories : dict of int to ndarray of object, those of the features whose columns
+        are codes
     """
 
     columns: list
@@ -50,6 +54,7 @@ class Table(NamedTuple):
     block: np.ndarray | None
     times: Times | None
     groups: object
+    categories: dict
 
     @property
     def n_rows(self):
@@ -106,7 +111,7 @@ def is_polars(X):
     return polars is not None and isinstance(X, (polars.DataFrame, polars.Series))
 
 
-def read_table(X, *, time, group_by, owner):
+def read_table(X, *, time, group_by, owner, categories=None):
     """Read a 2-D array, list of rows, pandas or polars frame.
 
     Parameters
@@ -118,6 +123,8 @@ def read_table(X, *, time, group_by, owner):
         the series; taken out of the features.
     owner : str
         Who asks, for the messages.
+    categories : dict of str to ndarray of object, default=None
+        Of a frame's columns, those that an earlier table had; their codes stay.
 
     Returns
     -------
@@ -128,7 +135,7 @@ def read_table(X, *, time, group_by, owner):
     InvalidSequenceError
         If there is no such column, or the times cannot be read.
     ValueError, TypeError
-        If a feature is not numeric.
+        If a feature holds neither numbers nor categories.
     """
     check_column_key(time, "time", X)
     check_column_key(group_by, "group_by", X)
@@ -144,15 +151,42 @@ def read_table(X, *, time, group_by, owner):
     positions = [j for j, name in enumerate(names) if name not in taken]
     _require_features(positions, X.shape, owner)
     all_strings = all(isinstance(name, str) for name in names)
+    columns, found = _read_columns(X, positions, categories or {}, owner)
     return Table(
-        columns=[_numeric_column(column_at(X, j), names[j], owner) for j in positions],
+        columns=columns,
         positions=positions,
         n_columns=len(names),
         feature_names=[names[j] for j in positions] if all_strings else None,
         block=None,
         times=times_of_frame(X, time, owner),
         groups=None if group_by is None else frame_column(X, group_by, "group_by"),
+        categories=found,
     )
+
+
+def _read_columns(X, positions, known, owner):
+    """Return columns of a frame as numbers or codes, and the categories of codes."""
+    names, columns, categories = list(X.columns), [], {}
+    for feature, j in enumerate(positions):
+        column, of_before = column_at(X, j), known.get(names[j])
+        if of_before is None and not is_categorical(column):
+            columns.append(_numeric_column(column, names[j], owner))
+            continue
+        if of_before is not None:
+            _check_same_kind(column, of_before, names[j])
+        codes, categories[feature] = encode_categories(column, of_before)
+        columns.append(codes)
+    return columns, categories
+
+
+def _check_same_kind(column, categories, name):
+    """Refuse numbers where there were names: all of them would be unknown."""
+    are_numbers = pd.api.types.is_numeric_dtype(column.dtype) and column.notna().any()
+    if are_numbers and len(categories) and isinstance(categories[0], str):
+        raise InvalidSequenceError(
+            f"column {name!r} of X holds {column.dtype}, and in fit it held categories "
+            f"such as {categories[0]!r}: give it the same type."
+        )
 
 
 def times_of_frame(X, time, owner):
@@ -283,6 +317,23 @@ def frame_column(X, key, parameter):
     )
 
 
+def has_categories(X, name):
+    """Return whether a column of a frame holds categories.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Of pandas or polars.
+    name : str
+        Of the column.
+
+    Returns
+    -------
+    bool
+    """
+    return is_categorical(column_at(X, list(X.columns).index(name)))
+
+
 def _holds_arrays(x):
     if hasattr(x, "ndim"):
         return x.ndim > 1
@@ -313,6 +364,7 @@ def _read_array(X, time, group_by, owner):
         block=X,
         times=times,
         groups=taken.get("group_by"),
+        categories={},
     )
 
 
@@ -388,6 +440,11 @@ def _numeric_column(column, name, owner):
 def _not_numeric(name, column, owner, reason=""):
     dtype = column.dtype
     remedy = "encode it as numbers, or name it in group_by= if it tells series apart"
+    if isinstance(first_value(column), str):
+        remedy = (
+            "turn numbers that are written out into numbers with pd.to_numeric, or "
+            "names into categories with astype('category')"
+        )
     if holds_dates(column):
         remedy = "name it in time=, or make it the index"
         if isinstance(first_value(column), str):

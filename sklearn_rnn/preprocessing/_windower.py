@@ -115,7 +115,8 @@ class SequenceWindower(
     group_by : str or int, default=None
         Column that tells several series in one table apart; for an array, its
         position. It is taken out of the features. Windows and history stay
-        inside one series; the order of the rows stays as it is.
+        inside one series; the order of the rows stays as it is. To let a model know
+        which series it reads, put the same labels into a second column.
     missing : "mask" or None, default=None
         What to do about NaN in a table. "mask" puts the last value seen of
         that series there, or the mean of the column in `fit` where none was
@@ -144,6 +145,11 @@ class SequenceWindower(
     -----
     The windows are a view: `SequenceArray` holds each row of the table once,
     however many windows cover it.
+
+    A column of strings, or of the type `category`, holds categories: in the windows
+    stand codes, whose meaning the `SequenceArray` carries (``categories``). The
+    estimators learn a vector for each (see their `categorical_features`). A missing
+    value is a category of its own, with ``missing="mask"`` too. Bools are numbers.
 
     With ``freq="rows"`` a series has no gaps, so `fit` keeps the last rows of each
     series alone: new rows from the middle of the training data start afresh.
@@ -181,6 +187,9 @@ class SequenceWindower(
         "missing": [StrOptions({"mask"}), None],
     }
 
+    # Of windowers that were pickled by release 0.6.
+    _categories = {}
+
     def __init__(
         self,
         n_steps: int = 24,
@@ -206,7 +215,8 @@ class SequenceWindower(
         ----------
         X : array-like or DataFrame of shape (n_rows, n_features), or sequences
             The table, of pandas, polars or NumPy. Times increase from row to
-            row, inside each series. NaN passes through.
+            row, inside each series. NaN passes through. Columns of a frame that
+            hold strings, or have the type `category`, become codes: see Notes.
         y : object, default=None
             The targets, one per row. Not used, but for a warning if they have
             an index of dates that is not that of `X`.
@@ -221,7 +231,7 @@ class SequenceWindower(
         InvalidSequenceError
             If times are missing, out of order or twice the same, no two rows
             are as far apart as `freq` says, a column is not there, or a
-            feature is not numeric.
+            feature holds neither numbers nor categories.
 
         Warns
         -----
@@ -413,14 +423,34 @@ class SequenceWindower(
                 f"X is a table, but {owner} was fitted on sequences: give it "
                 "sequences, or fit it on a table. If x is one sequence: pass [x]."
             )
-        table = read_table(X, time=self.time, group_by=self.group_by, owner=owner)
+        table = read_table(
+            X,
+            time=self.time,
+            group_by=self.group_by,
+            owner=owner,
+            categories=None if reset else self._categories,
+        )
         seen = X if hasattr(X, "columns") else np.empty((0, table.n_columns))
         if not reset and isinstance(X, (list, tuple)):
             self._check_rows(table.n_columns)
         check_columns(self, seen, reset=reset)
+        names = list(getattr(X, "columns", ()))
+        found = {names[table.positions[j]]: c for j, c in table.categories.items()}
         if reset:
             self._feature_positions = np.array(table.positions)
+            self._categories = found
+        else:
+            self._check_categories(found)
         return table, read_series(table.n_rows, table.times, table.groups)
+
+    def _check_categories(self, found):
+        """Refuse categories where fit saw numbers."""
+        new = [name for name in found if name not in self._categories]
+        if new:
+            raise InvalidSequenceError(
+                f"column {new[0]!r} of X holds categories, and in fit it held numbers: "
+                "give it the same type."
+            )
 
     def _check_rows(self, n_columns):
         """Refuse sequences that were taken for the rows of a table."""
@@ -442,7 +472,7 @@ class SequenceWindower(
                 f"missing={self.missing!r} fills a table, and X is sequences: cut them "
                 "from the table with SequenceWindower(missing='mask')."
             )
-        sequences = check_sequences(X, owner=type(self).__name__)
+        sequences = check_sequences(X, owner=type(self).__name__, allow_categories=True)
         if not reset and self._history is not None:
             self._check_n_features(sequences)
         else:
@@ -450,7 +480,7 @@ class SequenceWindower(
         if reset:
             self._feature_positions = np.arange(sequences.n_features)
             self._history = self._rule = self.freq_ = self._fill = None
-            self._untargeted_rows = None
+            self._untargeted_rows, self._categories = None, {}
         lengths = np.minimum(sequences.lengths, self.n_steps)
         return sequences._replace(starts=sequences.ends - lengths, lengths=lengths)
 
@@ -480,7 +510,12 @@ class SequenceWindower(
         # With history in front, the order of the rows: nobody trains on those.
         moments = range(len(values)) if lead_ins else series.moments()
         return SequenceArray(
-            values, starts, lengths, table.feature_names, moments=moments
+            values,
+            starts,
+            lengths,
+            table.feature_names,
+            moments=moments,
+            categories=table.categories,
         )
 
 

@@ -1,6 +1,15 @@
 """What a sequence is: the container, its validation, and windows over a table."""
 
 from sklearn_rnn.sequences._arrays import difference_type, to_numbers, unmask
+from sklearn_rnn.sequences._categories import (
+    categories_seen,
+    describe_category,
+    encode_categories,
+    is_categorical,
+    one_hot_last_step,
+    recode,
+    with_categories,
+)
 from sklearn_rnn.sequences._check import (
     check_sequences,
     check_tokens,
@@ -109,6 +118,7 @@ __all__ = [
     "are_ids",
     "as_typed_index",
     "blocks",
+    "categories_seen",
     "check_columns",
     "check_features",
     "check_increasing",
@@ -125,8 +135,10 @@ __all__ = [
     "check_with_padding",
     "convert_input",
     "counts_by_columns",
+    "describe_category",
     "describe_step",
     "difference_type",
+    "encode_categories",
     "explain_target_errors",
     "fill_call",
     "find_rule",
@@ -134,6 +146,7 @@ __all__ = [
     "freq_of",
     "holds_dates",
     "infer_rule",
+    "is_categorical",
     "is_list_of_sequences",
     "is_missing",
     "is_one_hot",
@@ -141,11 +154,13 @@ __all__ = [
     "join_windows",
     "make_windows",
     "nested_columns",
+    "one_hot_last_step",
     "parse_rule",
     "plain_arrays",
     "read_item",
     "read_rows",
     "read_times",
+    "recode",
     "run_starts",
     "sequences_of_ids",
     "times_of_index",
@@ -156,4 +171,5 @@ __all__ = [
     "unpack",
     "wall_clock",
     "warn_of_other_times",
+    "with_categories",
 ]

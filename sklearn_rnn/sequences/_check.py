@@ -7,6 +7,11 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import to_numbers
+from sklearn_rnn.sequences._categories import (
+    check_no_categories,
+    encode_categories,
+    is_categorical,
+)
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
     convert_input,
@@ -26,7 +31,9 @@ MAX_TOKENS = 10_000_000
 ROUNDING_OF_SQUARES = 0.1
 
 
-def check_sequences(X, *, owner="the estimator", allow_empty=False):
+def check_sequences(
+    X, *, owner="the estimator", allow_empty=False, allow_categories=False
+):
     """Read `X` as sequences.
 
     Parameters
@@ -41,6 +48,8 @@ def check_sequences(X, *, owner="the estimator", allow_empty=False):
         Who asks, for the messages.
     allow_empty : bool, default=False
         Whether no sequences at all are acceptable.
+    allow_categories : bool, default=False
+        Whether features may hold codes of categories.
 
     Returns
     -------
@@ -61,15 +70,19 @@ def check_sequences(X, *, owner="the estimator", allow_empty=False):
     >>> check_sequences([np.zeros((5, 2)), np.zeros((3, 2))])
     SequenceArray(2 sequences of 3 to 5 steps, 2 features, float64)
     """
-    return check_with_padding(X, owner=owner, allow_empty=allow_empty)[0]
+    return check_with_padding(
+        X, owner=owner, allow_empty=allow_empty, allow_categories=allow_categories
+    )[0]
 
 
-def check_with_padding(X, *, owner="the estimator", allow_empty=False):
+def check_with_padding(
+    X, *, owner="the estimator", allow_empty=False, allow_categories=False
+):
     """Read `X` as sequences, and keep them as they were given too.
 
     Parameters
     ----------
-    X, owner, allow_empty
+    X, owner, allow_empty, allow_categories
         As for `check_sequences`, which gives the first of the two.
 
     Returns
@@ -82,8 +95,11 @@ def check_with_padding(X, *, owner="the estimator", allow_empty=False):
     try:
         padded = sequences = _read(X, owner)
     except (TypeError, ValueError):
-        check_no_text(X, owner)  # which says more, if it is that
+        if not (isinstance(X, (list, tuple)) and any(map(_has_categories, X))):
+            check_no_text(X, owner)  # which says more, if it is that
         raise
+    if not allow_categories:
+        check_no_categories(sequences, owner=owner)
     if len(sequences) == 0 and not allow_empty:
         raise InvalidSequenceError(
             f"Found array with 0 sample(s) (shape={sequences.shape}) while a minimum "
@@ -213,9 +229,9 @@ def _refuse_text_columns(X, owner):
         if _is_text_or_time(dtype):
             raise InvalidSequenceError(
                 f"column {name!r} of X holds {dtype}, not numbers. If the rows of X "
-                "are steps of time, put a SequenceWindower in front, and name that "
-                f"column in its time= or group_by=; {owner} alone reads each row as a "
-                "whole sequence."
+                "are steps of time, put a SequenceWindower in front, which reads names "
+                "as categories, or name that column in its time= or group_by=; "
+                f"{owner} alone reads each row as a whole sequence."
             )
 
 
@@ -246,12 +262,53 @@ def _from_block(X):
 
 
 def _from_list(X, owner):
+    if any(map(_has_categories, X)):
+        return _from_frames(X, owner)
     arrays = [_one_sequence(x, i, owner) for i, x in enumerate(X)]
     _check_same_features(arrays)
     lengths = np.array([len(array) for array in arrays])
     names = _common_names(X)
     return SequenceArray(
         np.concatenate(arrays), np.cumsum(lengths) - lengths, lengths, names
+    )
+
+
+def _has_categories(x):
+    """Return whether an item is a frame of which some column holds categories."""
+    if not isinstance(x, pd.DataFrame):
+        return False
+    # A single column of strings is text, whose words are tokens.
+    if x.shape[1] == 1 and not isinstance(x.dtypes.iloc[0], pd.CategoricalDtype):
+        return False
+    return any(is_categorical(x.iloc[:, j]) for j in range(x.shape[1]))
+
+
+def _from_frames(X, owner):
+    """Read frames, of which some columns hold categories."""
+    names = _common_names(X) or list(X[0].columns)
+    lengths = np.array([len(x) for x in X])
+    if not lengths.all():
+        _one_sequence(X[int(np.argmin(lengths))], int(np.argmin(lengths)), owner)
+    starts = np.cumsum(lengths) - lengths
+    table = pd.concat([x.set_axis(names, axis=1) for x in X], ignore_index=True)
+    columns, categories = [], {}
+    for j, name in enumerate(names):
+        if is_categorical(table.iloc[:, j]):
+            codes, categories[j] = encode_categories(table.iloc[:, j])
+            columns.append(codes)
+            continue
+
+        def name_place(index, name=name):
+            if not index:
+                return f"column {name!r} of X"
+            i = int(np.searchsorted(starts, index[0], side="right")) - 1
+            return f"X[{i}] at step {index[0] - starts[i]}, column {name!r}"
+
+        column = table_array(table.iloc[:, [j]])[:, 0]
+        columns.append(to_numbers(column, owner=owner, place=name_place))
+    names = names if all(isinstance(name, str) for name in names) else None
+    return SequenceArray(
+        np.column_stack(columns), starts, lengths, names, categories=categories
     )
 
 

@@ -50,6 +50,7 @@ FIELDS = (
     "anchored",
     "tokens",
     "variation",
+    "categories",
 )
 
 
@@ -97,6 +98,10 @@ class SequenceArray:
         ``draw(starts, lengths, random_state)`` that returns the steps of
         sequences, one after another, in the units of `values`. A
         `LogMelSpectrogram` with augmentation sets it.
+    categories : dict of int to ndarray of object, default=None
+        What codes stand for, for features that hold categories, by their position:
+        code k is ``categories[feature][k - 1]``, and code 0 a missing value. Codes
+        are never scaled. A `SequenceWindower` sets it.
 
     Attributes
     ----------
@@ -140,6 +145,7 @@ class SequenceArray:
         anchored: np.ndarray | None = None,
         tokens: np.ndarray | None = None,
         variation: Any = None,
+        categories: dict[int, np.ndarray] | None = None,
     ) -> None:
         self.values = read_only(numbers(values))
         # Windows over millions of rows bring them in few bits; all others see 64.
@@ -153,6 +159,7 @@ class SequenceArray:
         self.anchored = anchored
         self.tokens = tokens
         self.variation = variation
+        self.categories = categories or None
         # Known of sequences that were just read; selections compute their own.
         self._range = None
         self._check()
@@ -175,6 +182,12 @@ class SequenceArray:
             raise InvalidSequenceError(
                 f"{len(names)} feature names for {self.n_features} features."
             )
+        for feature in self.categories or ():
+            if not 0 <= feature < self.n_features:
+                raise InvalidSequenceError(
+                    f"categories are given of feature {feature}, and there are "
+                    f"{self.n_features} features, which count from 0."
+                )
 
     @staticmethod
     def _check_rows(first, starts, lengths, n_rows):
@@ -665,7 +678,8 @@ class SequenceArray:
         """Compute each feature's mean and standard deviation over covered rows.
 
         A row counts once for every sequence that covers it, times that
-        sequence's weight. A constant feature gets a scale of 1.
+        sequence's weight. A constant feature gets a scale of 1. Codes of categories
+        are no quantities: they get a mean of 0 and a scale of 1.
 
         Parameters
         ----------
@@ -695,6 +709,8 @@ class SequenceArray:
         resolution = np.finfo(self.dtype).eps if self.dtype.kind == "f" else 0.0
         is_constant = scale <= 10 * resolution * np.abs(mean)
         scale[is_constant | (scale < SMALLEST_SCALE)] = 1.0
+        codes = list(self.categories or ())
+        mean[codes], scale[codes] = 0.0, 1.0
         return mean, scale
 
     def _mean(self, weights):

@@ -24,6 +24,7 @@ from sklearn_rnn.kernels import (
     set_field,
 )
 from sklearn_rnn.modules import (
+    CategoryEmbedding,
     InputDropout,
     LastPooling,
     Linear,
@@ -35,6 +36,8 @@ from sklearn_rnn.modules import (
     TokenDropout,
     TokenEmbedding,
     WeightDrop,
+    embedding_size,
+    is_plain_embedding,
     n_joined,
 )
 from sklearn_rnn.training._batches import blocks_by_length, to_batch
@@ -66,8 +69,8 @@ def supports_fused(network, criterion=None):
     Returns
     -------
     bool
-        True for the compiled kernel; numeric features or an embedding as inputs; layers
-        with any options; the last, mean, largest or every state; a linear head; all of
+        True for the compiled kernel; features or an embedding as inputs; layers with
+        any options; the last, mean, largest or every state; a linear head; all of
         our losses; and weights of the shapes that the network was built with, trained
         together, without hooks. False for attention pooling and tied embeddings.
     """
@@ -157,12 +160,25 @@ def _has_known_inputs(network):
         embedding = network.embedding
         is_known = type(embedding) is TokenEmbedding
         return is_known and embedding.n_tokens == spec.n_tokens
-    return all(
+    return _has_known_categories(network) and all(
         tuple(buffer.shape) == (spec.n_features,)
         and buffer.dtype == torch.float64
         and buffer.device.type == "cpu"
         and buffer.is_contiguous()
         for buffer in (network.center, network.factor)
+    )
+
+
+def _has_known_categories(network):
+    """Return whether categories are embedded as the network was built to."""
+    embedding, spec = network.categories, network.spec
+    if not spec.category_features:
+        return embedding is None
+    return (
+        type(embedding) is CategoryEmbedding
+        and embedding.features == spec.category_features
+        and len(embedding.vectors) == len(spec.n_categories)
+        and all(is_plain_embedding(vectors) for vectors in embedding.vectors)
     )
 
 
@@ -173,6 +189,8 @@ def _weights_of(network):
     n_sums = {"gru": 3, "lstm": 4}.get(core.cell, 1) * n_units
     width = n_units * n_directions
     n_inputs = spec.embedding_dim if spec.n_tokens is not None else spec.n_features
+    if spec.category_features:
+        n_inputs = network.categories.output_size
     n_inputs *= spec.subsampling
     weights, shapes = [], []
     for k, layer in enumerate(core.rnn.all_weights):
@@ -188,7 +206,17 @@ def _weights_of(network):
     if spec.n_tokens is not None:
         weights.append(network.embedding.weight)
         shapes.append((spec.n_tokens + 1, spec.embedding_dim))
+    for k, n in enumerate(spec.n_categories):
+        weights.append(network.categories.vectors[k].weight)
+        shapes.append((n + 1, embedding_size(n)))
     return weights, shapes
+
+
+def _repeat_shared(weights, spec):
+    """Return weights with an embedding per categorical feature, shared or not."""
+    n_others = len(weights) - len(spec.n_categories)
+    embeddings = [weights[n_others + which] for _, which in spec.category_features]
+    return weights[:n_others] + embeddings
 
 
 def _has_expected_weights(network, trains):
@@ -315,7 +343,7 @@ class FusedNetwork:
 
     def _make_struct(self):
         network, spec, core = self.network, self.network.spec, self.network.core
-        weights, _ = _weights_of(network)
+        weights = _repeat_shared(_weights_of(network)[0], spec)
         embeds = spec.n_tokens is not None
         inputs = network.input_dropout.p
         if not embeds and spec.n_features == 1:
@@ -350,8 +378,21 @@ class FusedNetwork:
             center=network.center,
             factor=network.factor,
             weights=[weight.detach() for weight in weights],
+            **self._category_fields(),
             **self._training_fields(weights, embeds),
         )
+
+    def _category_fields(self):
+        """Return which features are codes, and how large their vectors are."""
+        spec = self.network.spec
+        if not spec.category_features:
+            return {}
+        n_codes = np.zeros(spec.n_features, dtype=np.int32)
+        sizes = np.ones(spec.n_features, dtype=np.int32)
+        for feature, which in spec.category_features:
+            n = spec.n_categories[which]
+            n_codes[feature], sizes[feature] = n + 1, embedding_size(n)
+        return {"n_codes": n_codes, "feature_sizes": sizes}
 
     def _training_fields(self, weights, embeds):
         """Return what training needs beside: the loss, and the gradients."""

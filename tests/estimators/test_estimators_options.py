@@ -1179,6 +1179,7 @@ def test_every_option_is_told_of_here_or_nearby(estimator):
     elsewhere = {"loss", "target_feature", "class_weight", "warm_start", "callbacks"}
     elsewhere |= {"missing_label", "missing_targets", "quantiles", "subtract_last"}
     elsewhere |= {"token_dropout", "embeddings", "train_embeddings"}
+    elsewhere |= {"categorical_features"}
     elsewhere |= {"linear_skip", "scale_windows"}
     text = inspect.getsource(inspect.getmodule(test_dtype_is_the_networks_precision))
     options = set(estimator().get_params()) - elsewhere

@@ -364,6 +364,17 @@ def test_calibrated_intervals_of_the_stations_cover_what_they_say():
     assert (errors["one model"] < 1.05 * errors["three models"]).all()
 
 
+def test_a_week_of_promotions_is_forecast_as_the_kind_of_shop_lets_it(capsys):
+    errors, plans = load("shop_promotions").main([]).values()
+    assert list(errors.index) == list(range(1, 8))
+    assert (errors["with categories"] < 0.95 * errors["without categories"]).all()
+    assert (errors["without categories"] < errors["seasonal naive"]).all()
+    difference = plans["difference"]
+    assert difference["city"] < difference["village"] < difference["mall"]
+    assert difference.between(0.2, 5.0).all()
+    assert "Sales per day in the week to come" in capsys.readouterr().out
+
+
 def test_captions_say_what_can_be_measured_of_an_image():
     example = load("image_captions")
     images = np.zeros((3, 8, 8))

@@ -36,6 +36,10 @@ def batch(n_sequences, n_steps, network, with_lengths):
     else:
         shape = n_sequences, n_steps, network.spec.n_features
         x = torch.randn(shape, dtype=DTYPE, generator=generator)
+        for feature, which in getattr(network.spec, "category_features", ()):
+            n = network.spec.n_categories[which]
+            codes = torch.randint(n + 1, shape[:2], generator=generator)
+            x[:, :, feature] = codes.to(DTYPE)
     if not with_lengths:
         return (x,)
     lengths = torch.randint(1, n_steps + 1, (n_sequences,), generator=generator)
@@ -83,6 +87,7 @@ OPTIONS = {
         **{"n_features": 1, "n_tokens": N_TOKENS, "embedding_dim": 4},
         **{"token_dropout": 0.5, "unknown_token": 3, "pooling": "mean"},
     },
+    "categories": {"n_categories": (4,), "category_features": ((1, 0),)},
     "tied": {
         **{"n_features": 1, "n_tokens": N_TOKENS, "embedding_dim": 4},
         **{"tied": True, "pooling": None, "n_outputs": N_TOKENS},

@@ -697,7 +697,8 @@ def test_missing_times_are_refused_by_place():
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (["x", "y", "z"], "column 'bad' of X holds .*group_by="),
+        (["2024-01-01", "2024-01-02", "2024-01-03"], "column 'bad' .*to_datetime"),
+        (["1.5", "2.5", "3.5"], "column 'bad' .*to_numeric"),
         (np.array(["2024", "2025", "2026"], "M8[ms]"), "column 'bad' .*time="),
     ],
 )

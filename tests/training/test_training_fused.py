@@ -27,6 +27,9 @@ LEVELS = torch.tensor([0.1, 0.7])
 # What is different from a network of one layer that reads values and pools "last".
 DROPPED = {"dropout": 0.4, "input_dropout": 0.3, "weight_drop": 0.3}
 TOKENS = {"n_tokens": N_TOKENS, "embedding_dim": 5}
+CATEGORIES = {"n_categories": (9, 4), "category_features": ((0, 0), (2, 1))}
+ONE_CATEGORY = {"n_categories": (2,), "category_features": ((1, 0),)}
+SHARED_CATEGORIES = {"n_categories": (5,), "category_features": ((0, 0), (1, 0))}
 NETWORKS = {
     "1 unit": {"hidden_size": 1},
     "16 units": {"hidden_size": 16},
@@ -62,6 +65,20 @@ NETWORKS = {
         "pooling": "mean",
         "token_dropout": 0.2,
     },
+    "categories": CATEGORIES,
+    "one category": {**ONE_CATEGORY, "pooling": "mean"},
+    "shared categories": {**SHARED_CATEGORIES, "n_layers": 2},
+    "categories, dropout": {**CATEGORIES, **DROPPED},
+    "categories, subsampling": {**CATEGORIES, **DROPPED, "subsampling": 2},
+    "categories, all": {
+        **CATEGORIES,
+        **DROPPED,
+        "bidirectional": True,
+        "layer_norm": True,
+        "residual": True,
+        "n_layers": 2,
+        "pooling": None,
+    },
     "all": {
         **DROPPED,
         "subsampling": 3,
@@ -89,7 +106,10 @@ def make_network(cell="gru", dtype=torch.float64, seed=0, **options):
             parameter += 0.1 * noise
     if spec.n_tokens is None:
         scale = np.arange(1.0, 1.0 + spec.n_features)
-        network.set_input_scaling(scale / 10, 1 / scale)
+        codes = [feature for feature, _ in spec.category_features]
+        center = np.where(np.isin(np.arange(len(scale)), codes), 0.0, scale / 10)
+        scale[codes] = 1.0
+        network.set_input_scaling(center, 1 / scale)
     network.use_kernel("compiled")
     network.seed_dropout(CounterGenerator(seed=7))
     network.advance_dropout(3)
@@ -108,6 +128,9 @@ def draw_batch(network, criterion, n_rows=5, n_steps=6, ragged=True, seed=0):
     rng = np.random.default_rng(seed)
     if spec.n_tokens is None:
         x = rng.normal(size=(n_rows, n_steps, spec.n_features))
+        for feature, which in spec.category_features:
+            n = spec.n_categories[which]
+            x[:, :, feature] = rng.integers(0, n + 1, size=(n_rows, n_steps))
     else:  # some of them unknown
         x = rng.integers(0, spec.n_tokens + 3, size=(n_rows, n_steps, 1))
     lengths = None

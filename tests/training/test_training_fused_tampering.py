@@ -22,6 +22,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 6, 3))
 Y = X[:, :, 0].sum(axis=1)
 TOKENS = RNG.integers(0, 12, size=(30, 6, 1))
+WITH_CODES = np.concatenate([X[:, :, :2], TOKENS % 4], axis=2)
 OPTIONS = {
     "hidden_size": 5,
     "n_layers": 2,
@@ -33,6 +34,7 @@ OPTIONS = {
 MODEL = RNNRegressor("gru", **OPTIONS, dropout=0.2, weight_drop=0.2, layer_norm=True)
 PLAIN = RNNRegressor("rnn", **OPTIONS)
 ON_TOKENS = RNNRegressor(**OPTIONS, embedding_dim=4, token_dropout=0.2)
+ON_CATEGORIES = RNNRegressor(**OPTIONS, categorical_features=[2])
 
 
 def set_spec(**fields):
@@ -242,11 +244,38 @@ TAMPERINGS = {
         ON_TOKENS,
         set_at("embedding.weight.requires_grad", constant(False)),
     ),
+    "spec: categories": (ON_CATEGORIES, set_spec(category_features=())),
+    "spec: more categories": (ON_CATEGORIES, set_spec(n_categories=(9,))),
+    "no categories": (ON_CATEGORIES, set_at("categories", constant(None))),
+    "another position": (
+        ON_CATEGORIES,
+        set_at("categories.features", constant(((1, 0),))),
+    ),
+    "categories.forward": (ON_CATEGORIES, patch("categories.forward")),
+    "vectors.forward": (ON_CATEGORIES, patch("categories.vectors.0.forward")),
+    "fewer of a category": (
+        ON_CATEGORIES,
+        set_data("categories.vectors.0.weight", lambda w: w[:2]),
+    ),
+    "short vectors": (
+        ON_CATEGORIES,
+        set_at("categories.vectors.0.max_norm", constant(0.01)),
+    ),
+    "padding vector": (
+        ON_CATEGORIES,
+        set_at("categories.vectors.0.padding_idx", constant(1)),
+    ),
+    "frozen categories": (
+        ON_CATEGORIES,
+        set_at("categories.vectors.0.weight.requires_grad", constant(False)),
+    ),
 }
 ids = {"argvalues": TAMPERINGS.values(), "ids": list(TAMPERINGS)}
 
 
 def data_of(model):
+    if isinstance(model.categorical_features, list):
+        return WITH_CODES, Y
     return (X if model.embedding_dim is None else TOKENS), Y
 
 

@@ -28,6 +28,9 @@ struct Network {
   int32_t itemsize, cell, n_layers, n_directions, n_units;
   int32_t n_features, subsampling;
   int32_t n_tokens, embedding_dim, unknown_token;  // n_tokens < 0: no embedding
+  // By feature, or null: rows of the embedding of its codes, 0 for a number; and how
+  // many inputs of the first layer it becomes, 1 for a number.
+  const int32_t *n_codes, *feature_sizes;
   int32_t layer_norm, residual;
   int32_t pooling;  // Pooling
   int32_t n_outputs;
@@ -41,7 +44,8 @@ struct Network {
   const double *center, *factor;  // inputs enter as (x - center) * factor
   const void *levels, *class_weights;
   // By layer and direction w_ih, w_hh, b_ih, b_hh; by layer the norm's weight and bias
-  // (if any); the head's weight and bias; the embedding (if any).
+  // (if any); the head's weight and bias; the embedding (if any), or that of
+  // each feature with codes, of which several may be one.
   void *const *weights, *const *gradients;
 };
 

@@ -17,12 +17,20 @@ struct Dropout {
   uint64_t seed, update;
 };
 
+// Inputs of the first layer per step.
+inline int step_size(const Network &net) {
+  if (net.n_tokens >= 0) return net.embedding_dim;
+  if (!net.n_codes) return net.n_features;
+  return std::accumulate(net.feature_sizes, net.feature_sizes + net.n_features, 0);
+}
+
 // A network's shape, and its weights packed for one batch.
 template <class T> struct Packed {
   const Network &net;
   const int L, D, H, padded, P;  // P: units of all directions, padded
   const int E, n_inputs;         // features per step, before and after joining
-  const bool embeds, per_step;
+  const bool embeds, per_step;   // embeds: tokens
+  int n_embedded;                // codes per step
   Weights<T> head;
   std::vector<Weights<T>> layers;  // by layer and direction
   std::vector<const T *> norms;    // weight and bias by layer
@@ -36,10 +44,12 @@ template <class T> struct Packed {
         H(net.n_units),
         padded(round_up<T>(H)),
         P(D * padded),
-        E(net.n_tokens < 0 ? net.n_features : net.embedding_dim),
+        E(step_size(net)),
         n_inputs(E * net.subsampling),
         embeds(net.n_tokens >= 0),
-        per_step(net.pooling == PER_STEP) {
+        per_step(net.pooling == PER_STEP),
+        n_embedded(embeds ? 1 : 0) {
+    for (int f = 0; net.n_codes && f < net.n_features; f++) n_embedded += net.n_codes[f] > 0;
     for (int l = 0; l < L; l++) {
       const int group = l ? H : n_inputs, padded_group = l ? padded : n_inputs;
       layers.insert(
@@ -57,7 +67,7 @@ template <class T> struct Packed {
   int head_at() const { return 4 * L * D + (net.layer_norm ? 2 * L : 0); }
   int embedding_at() const { return head_at() + 2; }
   bool needs_input_gradient(int layer) const {
-    return layer > 0 || (embeds && net.train_embedding);
+    return layer > 0 || (embeds ? net.train_embedding != 0 : n_embedded > 0);
   }
   int64_t recurrent_size() const { return (int64_t)gates_of(net.cell) * H * H; }
 
@@ -186,7 +196,7 @@ template <class T> struct Block {
   T *carry, *carry_c;
   T *largest;       // for MAX the largest state, and
   int *n_largest;   // how many steps share it
-  int32_t *tokens;  // (T * subsampling, N)
+  int32_t *tokens;  // (T * subsampling, N, codes per step)
   T *grad_inputs;   // (T, N, inputs padded)
 
   int64_t step() const { return (int64_t)n_rows * p.P; }
@@ -270,7 +280,7 @@ template <class T> struct Block {
     inputs_arena.arrange([&] {
       input_mask = inputs_arena.take<T>((int64_t)n_rows * p.E);
       tokens = inputs_arena.take<int32_t>(
-          p.embeds ? (int64_t)n_steps * net.subsampling * n_rows : 0);
+          (int64_t)n_steps * net.subsampling * n_rows * p.n_embedded);
       grad_inputs = inputs_arena.take<T>(
           embeds_and_trains ? (int64_t)n_steps * n_rows * round_up<T>(p.n_inputs) : 0);
     });
@@ -293,10 +303,12 @@ template <class T> struct Block {
     const double q = dropout.training ? p.net.input_dropout : 0;
     const Mask drawn(dropout.seed, dropout.update, p.net.input_site, q);
     const T scale = p.embeds ? T(1 / (1 - q)) : T(1);
+    // Where features are embedded they are hidden as such, not each of their inputs.
+    const int n = p.net.n_codes ? p.net.n_features : p.E;
     for (int r = 0; r < n_rows; r++)
-      for (int f = 0; f < p.E; f++)
+      for (int f = 0; f < n; f++)
         input_mask[r * p.E + f] =
-            q > 0 && drawn.drops((uint64_t)position[r] * p.E + f) ? T(0) : scale;
+            q > 0 && drawn.drops((uint64_t)position[r] * n + f) ? T(0) : scale;
   }
 
   double read_step(int64_t at, int f, double center, double factor) const {
@@ -314,6 +326,35 @@ template <class T> struct Block {
                : (int)id;
   }
 
+  // Read a feature as the network does: relative to the last step, and scaled.
+  double read_feature(int64_t at, int64_t last, int f) const {
+    const double center = data.center ? data.center[f] : 0;
+    const double factor = data.center ? data.factor[f] : 1;
+    double value = read_step(at, f, center, factor);
+    if (data.n_differenced && data.differenced[f])
+      value -= read_step(last, f, center, factor);
+    return (value - p.net.center[f]) * p.net.factor[f];
+  }
+
+  // Read a step, with vectors in the place of codes. Hidden features are 0, which is
+  // the code of an unknown category.
+  void read_embedded(int64_t at, int64_t last, const T *mask, int32_t *codes, T *to) const {
+    int k = 0;
+    for (int f = 0; f < p.net.n_features; f++) {
+      const double value = read_feature(at, last, f);
+      if (!p.net.n_codes[f]) {
+        *to++ = T(value) * mask[f];
+        continue;
+      }
+      const bool is_known = mask[f] > 0 && value >= 0 && value < p.net.n_codes[f];
+      const int size = p.net.feature_sizes[f];
+      codes[k] = is_known ? (int32_t)value : 0;
+      const T *vectors = (const T *)p.net.weights[p.embedding_at() + k];
+      std::copy_n(vectors + (int64_t)codes[k++] * size, size, to);
+      to += size;
+    }
+  }
+
   void gather() {
     const Network &net = p.net;
     const T *embedding = p.embeds ? (const T *)net.weights[p.embedding_at()] : nullptr;
@@ -327,20 +368,19 @@ template <class T> struct Block {
           // Beyond its end a sequence repeats its last step.
           const int64_t from = t * (int64_t)size + j;
           const int64_t at = start + std::min(from, end) * data.step_stride;
+          const int64_t last = start + end * data.step_stride;
           T *to = x + ((int64_t)t * n_rows + r) * p.n_inputs + j * p.E;
+          if (net.n_codes) {
+            read_embedded(at, last, input_mask + r * p.E,
+                          tokens + (from * n_rows + r) * p.n_embedded, to);
+            continue;
+          }
           if (p.embeds) {
             const int32_t token = read_token(at, mask);
             tokens[from * n_rows + r] = token;
             std::copy_n(embedding + (int64_t)token * p.E, p.E, to);
           } else {
-            for (int f = 0; f < p.E; f++) {
-              const double center = data.center ? data.center[f] : 0;
-              const double factor = data.center ? data.factor[f] : 1;
-              double value = read_step(at, f, center, factor);
-              if (data.n_differenced && data.differenced[f])
-                value -= read_step(start + end * data.step_stride, f, center, factor);
-              to[f] = T((value - net.center[f]) * net.factor[f]);
-            }
+            for (int f = 0; f < p.E; f++) to[f] = T(read_feature(at, last, f));
           }
           for (int f = 0; f < p.E; f++) to[f] *= input_mask[r * p.E + f];
         }
@@ -582,6 +622,20 @@ template <class T> struct Block {
     }
   }
 
+  // Add the gradient of a step's inputs to the vectors of its codes.
+  void scatter_step(const int32_t *codes, const T *from) const {
+    int k = 0;
+    for (int f = 0; f < p.net.n_features; f++) {
+      const int size = p.net.feature_sizes[f];
+      if (p.net.n_codes[f]) {
+        T *to = (T *)p.net.gradients[p.embedding_at() + k];
+        to += (int64_t)codes[k++] * size;
+        for (int i = 0; i < size; i++) to[i] += from[i];
+      }
+      from += size;
+    }
+  }
+
   // Add the gradient of the inputs to the rows of the embedding that were read.
   void scatter(std::vector<int64_t> &rows) const {
     T *gradient = (T *)p.net.gradients[p.embedding_at()];
@@ -589,9 +643,14 @@ template <class T> struct Block {
     for (int t = 0; t < n_steps; t++)
       for (int r = 0; r < rows_at(t); r++)
         for (int j = 0; j < size; j++) {
-          const int64_t token = tokens[((int64_t)t * size + j) * n_rows + r];
+          const int64_t at = (((int64_t)t * size + j) * n_rows + r) * p.n_embedded;
           const T *from =
               grad_inputs + ((int64_t)t * n_rows + r) * round_up<T>(p.n_inputs) + j * p.E;
+          if (p.net.n_codes) {  // all rows count as read: they are few
+            scatter_step(tokens + at, from);
+            continue;
+          }
+          const int64_t token = tokens[at];
           rows.push_back(token);
           for (int f = 0; f < p.E; f++)
             gradient[token * p.E + f] += from[f] * input_mask[r * p.E + f];

@@ -1,0 +1,331 @@
+"""Categories: what stands in a column as names is read as codes.
+
+Code 0 is a missing value, or a category that is not known; code k is category k - 1.
+"""
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._times import holds_dates
+
+# Whole numbers up to here are exact in float64.
+LARGEST_CODE = 2**53
+# Categories named in a message.
+SHOWN = 3
+
+
+def is_categorical(column):
+    """Return whether a column of a frame holds categories rather than numbers.
+
+    Parameters
+    ----------
+    column : Series
+        Of any type.
+
+    Returns
+    -------
+    bool
+        True for the type `category`, and for strings that are neither dates nor
+        numbers. False for bools, which are the numbers 0 and 1.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn.sequences import is_categorical
+    >>> is_categorical(pd.Series(["sun", "rain", None]))
+    True
+    >>> is_categorical(pd.Series(["1.5", "2"], dtype=object))
+    False
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        values = column.cat.categories
+    elif isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
+        return False
+    elif pd.api.types.infer_dtype(column, skipna=True) != "string":
+        return False
+    else:
+        values = pd.Index(column.dropna().unique())
+        if _are_numbers(values):
+            return False
+    return not holds_dates(values, certain=True)
+
+
+def _are_numbers(strings):
+    """Return whether all of some strings are numbers written out."""
+    try:
+        for string in strings:
+            float(string)
+    except ValueError:
+        return False
+    return True
+
+
+def encode_categories(column, known=None):
+    """Encode a column of categories.
+
+    Parameters
+    ----------
+    column : Series
+        Of any type that can be hashed. NaN, None and NA are missing.
+    known : ndarray of object, default=None
+        Categories that come first, in this order.
+
+    Returns
+    -------
+    codes : ndarray of int of shape (n_rows,)
+        0 where a value is missing.
+    categories : ndarray of object
+        Those that are known, and behind them others that occur: in the order that
+        the type `category` declares, else sorted.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_rnn.sequences import encode_categories
+    >>> encode_categories(pd.Series(["sun", None, "rain"]))
+    (array([2, 0, 1], dtype=int16), array(['rain', 'sun'], dtype=object))
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        codes, found = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        codes, found = _factorize(column)
+    found = np.asarray(found, dtype=object)
+    categories, places = found, np.arange(1, len(found) + 1)
+    if known is not None:
+        places = _find(found, known)
+        new = found[places == 0]
+        categories = np.concatenate([known, new])
+        places[places == 0] = len(known) + 1 + np.arange(len(new))
+    lookup = np.append(places, 0)  # code -1 is a missing value
+    return lookup[codes].astype(code_type(len(categories))), categories
+
+
+def _factorize(column):
+    try:
+        return pd.factorize(column, sort=True)
+    except TypeError:  # of types that have no order
+        return pd.factorize(column)
+
+
+def _find(values, known):
+    """Return the codes of values among known categories, 0 where there is none."""
+    return pd.Index(known, dtype=object).get_indexer(pd.Index(values, dtype=object)) + 1
+
+
+def code_type(n_categories):
+    """Return the type of codes.
+
+    Parameters
+    ----------
+    n_categories : int
+        How many there are.
+
+    Returns
+    -------
+    dtype
+        Beside float32 columns, int16 leaves a table float32.
+    """
+    return np.dtype(np.int16 if n_categories < 2**15 else np.int32)
+
+
+def with_categories(sequences, features, *, owner):
+    """Read whole numbers in some features as categories.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Any; features whose categories it knows already stay as they are.
+    features : sequence of int
+        Positions of all features that are categorical.
+    owner : str
+        Who asks, for the messages.
+
+    Returns
+    -------
+    SequenceArray
+        That knows the categories of these features. Negative numbers are missing
+        values.
+
+    Raises
+    ------
+    InvalidSequenceError
+        If a number is not whole.
+    """
+    known = sequences.categories or {}
+    new = [j for j in features if j not in known]
+    if not new:
+        return sequences
+    found = {j: _distinct(sequences, j, owner) for j in new}
+    codes = {}
+    for j, categories in found.items():
+        column = sequences.values[:, j].astype(np.float64)
+        if sequences.center is not None:
+            column = (column - sequences.center[j]) * sequences.factor[j]
+        places = np.searchsorted(categories, column)
+        places[places == len(categories)] = 0
+        is_found = categories[places] == column if len(categories) else False
+        codes[j] = np.where(is_found, places + 1, 0)
+    categories = {j: c.astype(np.int64).astype(object) for j, c in found.items()}
+    return _with_codes(sequences, codes, {**known, **categories})
+
+
+def _distinct(sequences, feature, owner):
+    """Return the distinct whole numbers from 0 of a feature, sorted."""
+    found = np.empty(0)
+    for rows, _ in sequences.covered_chunks():
+        column = sequences.read_rows(rows)[:, feature].astype(np.float64)
+        is_whole = (column == np.floor(column)) & (np.abs(column) <= LARGEST_CODE)
+        if not is_whole.all():
+            at = int(np.argmin(is_whole))
+            raise InvalidSequenceError(
+                f"X holds {column[at]:.6g} at "
+                f"{sequences.describe_place(rows[at], feature)}, and {owner} reads "
+                "that feature as categories (categorical_features), whole numbers "
+                "from 0. Do not scale or fill codes; or give a table whose column has "
+                "the type category, which a SequenceWindower encodes and a "
+                "SequenceScaler leaves as it is."
+            )
+        found = np.union1d(found, column[column >= 0])
+    return found
+
+
+def _with_codes(sequences, codes, categories):
+    """Put codes in the place of some features."""
+    types = [code_type(len(categories[j])) for j in codes]
+    values = sequences.values.astype(np.result_type(sequences.values.dtype, *types))
+    for j, column in codes.items():
+        values[:, j] = column
+    center, factor = sequences.center, sequences.factor
+    if center is not None:
+        center, factor = center.copy(), factor.copy()
+        center[list(codes)], factor[list(codes)] = 0.0, 1.0
+    return sequences._replace(
+        values=values, center=center, factor=factor, categories=categories
+    )
+
+
+def categories_seen(sequences):
+    """Return the categories that sequences cover.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Others over the same rows may cover more.
+
+    Returns
+    -------
+    dict of int to ndarray of object
+        Of each categorical feature, in the order of its codes.
+    """
+    known = sequences.categories or {}
+    seen = {j: np.zeros(len(c) + 1, dtype=bool) for j, c in known.items()}
+    if seen:
+        for _, steps in sequences.covered_chunks():
+            for j, is_seen in seen.items():
+                is_seen[steps[:, j].astype(np.intp)] = True
+    return {j: known[j][is_seen[1:]] for j, is_seen in seen.items()}
+
+
+def recode(sequences, categories):
+    """Return the same sequences with the codes of given categories.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Whose categorical features are these.
+    categories : dict of int to ndarray of object
+        Of each feature; others of a feature become unknown.
+
+    Returns
+    -------
+    SequenceArray
+        Itself where codes are the same already.
+    """
+    codes = {}
+    for j, own in (sequences.categories or {}).items():
+        if len(own) == len(categories[j]) and (own == categories[j]).all():
+            continue
+        lookup = np.append(0, _find(own, categories[j]))
+        codes[j] = lookup[sequences.values[:, j].astype(np.intp)]
+    return _with_codes(sequences, codes, categories) if codes else sequences
+
+
+def one_hot_last_step(sequences):
+    """Encode the categories of each sequence's last step as columns of 0 and 1.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Any.
+
+    Returns
+    -------
+    ndarray of float64 of shape (n_sequences, n_columns)
+        A column per category, feature by feature in the order of
+        ``sequences.categories``; no 1 where a value is missing or unknown. No columns
+        without categorical features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn import SequenceArray
+    >>> from sklearn_rnn.sequences import one_hot_last_step
+    >>> codes, names = np.array([[1], [2], [0]]), np.array(["rain", "sun"], object)
+    >>> X = SequenceArray(codes, [0, 0, 2], [1, 2, 1], categories={0: names})
+    >>> one_hot_last_step(X)
+    array([[1., 0.],
+           [0., 1.],
+           [0., 0.]])
+    """
+    last = sequences.values[sequences.ends - 1]
+    columns = [np.empty((len(last), 0))]
+    for j, categories in (sequences.categories or {}).items():
+        columns.append(last[:, [j]] == np.arange(1, len(categories) + 1))
+    return np.concatenate(columns, axis=1).astype(np.float64)
+
+
+def check_no_categories(sequences, *, owner):
+    """Check that sequences hold numbers alone.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Any.
+    owner : str
+        Who reads only such, for the message.
+
+    Raises
+    ------
+    InvalidSequenceError
+        That names the first feature that holds categories.
+    """
+    if sequences.categories:
+        raise InvalidSequenceError(
+            f"{describe_category(sequences)}, and {owner} reads numbers: drop such "
+            "columns, or encode them as numbers, for example with pd.get_dummies. "
+            "RNNRegressor, RNNClassifier and RNNTagger read categories."
+        )
+
+
+def describe_category(sequences, feature=None):
+    """Say that a feature holds categories, for messages.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        With categories.
+    feature : int, default=None
+        Which; None is the first.
+
+    Returns
+    -------
+    str
+    """
+    feature = min(sequences.categories) if feature is None else feature
+    names = sequences.feature_names
+    name = f"{feature}" if names is None else repr(names[feature])
+    shown = ", ".join(map(repr, sequences.categories[feature][:SHOWN]))
+    more = ", ..." if len(sequences.categories[feature]) > SHOWN else ""
+    return f"feature {name} of X holds categories ({shown}{more})"
