@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sklearn_rnn.estimators._windows import Layout, read_windows
+from sklearn_rnn.estimators._windows import Layout, read_windows, window_units
 
 # The member that repeats the value at the anchor.
 NAIVE = "naive"
@@ -136,9 +136,7 @@ class LinearPart:
         """
         if not self.layout.is_scaled:
             return np.ones((len(sequences), self.weights.shape[1]))
-        rows = np.arange(len(sequences))
-        blocks = read_windows(self.layout, sequences, rows)
-        return np.concatenate([windows.units() for _, windows in blocks])
+        return window_units(self.layout, sequences)[:, self.layout.place_in_past]
 
     def _predict(self, sequences, rows, fold=-1):
         blocks = read_windows(self.layout, sequences, rows)
