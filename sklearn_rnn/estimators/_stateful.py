@@ -253,6 +253,12 @@ def _refuse_what_needs_the_end(estimator):
             "from their last step back, and a live signal has none yet. Fit one "
             "with bidirectional=False."
         )
+    if getattr(estimator, "convolutions_", None) is not None:
+        raise ValueError(
+            f"this {type(estimator).__name__} has convolutions beside its network, and "
+            "these read whole sequences, which a live signal has not yet. Fit one with "
+            "convolutions=None."
+        )
 
 
 def _check_not_one_stream(X, estimator):

@@ -7,6 +7,7 @@ from sklearn_rnn.modules._automata import (
     word_list_automaton,
 )
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
+from sklearn_rnn.modules._convolutions import ConvolutionFeatures
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
@@ -44,6 +45,7 @@ from sklearn_rnn.modules._pooling import (
     Pooling,
     valid_steps,
 )
+from sklearn_rnn.modules._ridge import RidgeScores
 from sklearn_rnn.modules._seq2seq import (
     Memory,
     Seq2SeqNetwork,
@@ -57,6 +59,7 @@ __all__ = [
     "Attention",
     "AttentionPooling",
     "Automaton",
+    "ConvolutionFeatures",
     "HeldDropout",
     "Hypothesis",
     "InputDropout",
@@ -70,6 +73,7 @@ __all__ = [
     "POOLINGS",
     "Pooling",
     "RecurrentCore",
+    "RidgeScores",
     "Seq2SeqNetwork",
     "Seq2SeqSpec",
     "SequenceNetwork",
