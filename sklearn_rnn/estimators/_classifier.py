@@ -643,6 +643,7 @@ list of arrays or SequenceArray
 
     def _closed_form_of(self, data):
         """Return what the convolutions say of a dataset, computed once."""
-        if not hasattr(data, "closed_form"):
-            data.closed_form = self.convolutions_.log_probabilities(data.sequences)
-        return data.closed_form
+        kept = vars(data)
+        if "closed_form" not in kept:
+            kept["closed_form"] = self.convolutions_.log_probabilities(data.sequences)
+        return kept["closed_form"]

@@ -110,8 +110,9 @@ class ConvolutionFeatures:
         n_examples = min(N_EXAMPLES, len(sequences))
         chosen = random_state.choice(len(sequences), n_examples, replace=False)
         inputs, inside = self._read(sequences, chosen)
-        for group in range(n_groups):
-            parts = [v[inside[s]] for s, v in self._convolve(inputs, group)]
+        for group, weights in enumerate(torch.from_numpy(self.weights_)):
+            dilation = int(self.dilations_[group])
+            parts = [v[inside[s]] for s, v in _convolve(inputs, weights, dilation)]
             values = torch.cat(parts).sort(dim=0).values.numpy()  # (steps, 84)
             places = (group * N_KERNELS + np.arange(N_KERNELS)) * GOLDEN_RATIO % 1
             rows = (places * len(values)).astype(int)
@@ -134,22 +135,31 @@ class ConvolutionFeatures:
         """
         order = np.argsort(sequences.lengths, kind="stable")
         features = np.empty((len(sequences), self.thresholds_.size))
+        # Copied: the arrays of a memory-mapped pickle are read-only.
+        kernels = [
+            (torch.tensor(weights), int(dilation), torch.tensor(thresholds))
+            for weights, dilation, thresholds in zip(
+                self.weights_, self.dilations_, self.thresholds_, strict=True
+            )
+        ]
         for begin in range(0, len(order), BLOCK_ROWS):
             rows = order[begin : begin + BLOCK_ROWS]
-            features[rows] = self._transform_block(sequences, rows)
+            features[rows] = self._transform_block(sequences, rows, kernels)
         return features
 
-    def _transform_block(self, sequences, rows):
+    def _transform_block(self, sequences, rows, kernels):
         inputs, inside = self._read(sequences, rows)
         is_padded = not bool(inside.all())
         lengths = inside.sum(dim=0)[:, None]
-        sums = inputs.new_zeros(len(self.dilations_), len(rows), N_KERNELS)
-        for group, thresholds in enumerate(torch.from_numpy(self.thresholds_)):
-            for steps, values in self._convolve(inputs, group):
+        sums = inputs.new_zeros(len(kernels), len(rows), N_KERNELS)
+        for group_sums, (weights, dilation, thresholds) in zip(
+            sums, kernels, strict=True
+        ):
+            for steps, values in _convolve(inputs, weights, dilation):
                 signs = values.sub_(thresholds).sign_()
                 if is_padded:
                     signs.mul_(inside[steps, :, None])
-                sums[group] += signs.sum(dim=0)
+                group_sums += signs.sum(dim=0)
         return (sums / lengths).transpose(0, 1).reshape(len(rows), -1).numpy()
 
     def _read(self, sequences, rows):
@@ -161,22 +171,21 @@ class ConvolutionFeatures:
         inside = torch.arange(len(steps))[:, None] < lengths
         return steps.masked_fill_(~inside[:, :, None], 0.0), inside
 
-    def _convolve(self, inputs, group):
-        """Yield (steps, their convolutions (n_steps, N, 84)), a block at a time."""
-        dilation, weights = int(self.dilations_[group]), self.weights_[group]
-        weights = torch.from_numpy(weights)
-        n_steps, n_rows, _ = inputs.shape
-        margin = (KERNEL_SIZE // 2) * dilation
-        padded = torch.nn.functional.pad(inputs, (0, 0, 0, 0, margin, margin))
-        size = max(1, BLOCK_STEPS // n_rows)
-        for begin in range(0, n_steps, size):
-            end = min(begin + size, n_steps)
-            shifted = [
-                padded[begin + k * dilation : end + k * dilation]
-                for k in range(KERNEL_SIZE)
-            ]
-            columns = torch.cat(shifted, dim=2)  # (n_steps, N, 9 * C)
-            yield slice(begin, end), columns @ weights
+
+def _convolve(inputs, weights, dilation):
+    """Yield (steps, their convolutions (n_steps, N, 84)), a block at a time."""
+    n_steps, n_rows, _ = inputs.shape
+    margin = (KERNEL_SIZE // 2) * dilation
+    padded = torch.nn.functional.pad(inputs, (0, 0, 0, 0, margin, margin))
+    size = max(1, BLOCK_STEPS // n_rows)
+    for begin in range(0, n_steps, size):
+        end = min(begin + size, n_steps)
+        shifted = [
+            padded[begin + k * dilation : end + k * dilation]
+            for k in range(KERNEL_SIZE)
+        ]
+        columns = torch.cat(shifted, dim=2)  # (n_steps, N, 9 * C)
+        yield slice(begin, end), columns @ weights
 
 
 def _draw_channels(n_channels, random_state):

@@ -104,7 +104,7 @@ class RidgeScores:
         ndarray of shape (n_rows, n_classes)
             About the probabilities of the classes, but not within [0, 1].
         """
-        coef = torch.from_numpy(self.coef_)
+        coef = torch.tensor(self.coef_)  # copied: a pickle may be mapped read-only
         block = torch.zeros(BLOCK_ROWS, X.shape[1], dtype=torch.float64)
         scores = np.empty((len(X), len(self.intercept_)))
         for begin in range(0, len(X), BLOCK_ROWS):
