@@ -246,7 +246,7 @@ None, default="cosine"
 
     The closed-form part has its penalty and the scale of its logits from
     leave-one-out predictions. The less of the classes' entropy these leave open,
-    the less the network's logits count, but at least a third. What is read off
+    the less the network's logits count, but at least a quarter. What is read off
     the network (``hidden_states``, ``input_gradients``, ``module_``) is without
     that part.
 
@@ -636,8 +636,7 @@ list of arrays or SequenceArray
             weights = weights / self._weight_of_class[codes]  # as `score` counts
         outputs = outputs.cpu().numpy().astype(np.float64)
         if self._convolutions() is not None:
-            outputs = self.convolutions_.network_weight_ * outputs
-            outputs += self._closed_form_of(data)
+            outputs = self.convolutions_.add(self._closed_form_of(data), outputs)
         predicted = outputs.argmax(axis=1)
         return accuracy_score(codes, predicted, sample_weight=weights)
 
