@@ -24,7 +24,7 @@ def test_features_are_mean_signs_of_convolutions(n_features):
     kernels = features.weights_.reshape(2, 9, n_features, 84)
     for row in range(3):
         x = np.asarray(X[row])
-        x = np.rint((x - features.center_) / features.scale_ * 2**20)
+        x = np.rint((x - features.center_) / features.scale_ * 2**12)
         for group, dilation in enumerate(features.dilations_):
             padded = np.pad(x, ((4 * dilation, 4 * dilation), (0, 0)))
             sums = sum(
