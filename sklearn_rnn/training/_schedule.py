@@ -196,7 +196,7 @@ def try_scheduler(callback, optimizer):
 UPDATE_BUDGET, MIN_EPOCHS = 600, 5
 # Up to so many sequences are one batch, in float64: there a weight of two is two
 # copies to rounding, as scikit-learn's checks ask. Its updates cost more.
-ONE_BATCH, ONE_BATCH_UPDATES = 32, 300
+ONE_BATCH, ONE_BATCH_UPDATES = 32, 200
 # Other data make about so many batches, within these sizes.
 N_BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 8, 64
 # Steps up to which the budget is as above; longer sequences get more updates.
@@ -262,7 +262,7 @@ def update_budget(lengths):
     Returns
     -------
     int
-        600, or 300 up to 32 sequences; above 64 steps it grows with the root of the
+        600, or 200 up to 32 sequences; above 64 steps it grows with the root of the
         median length, to at most three times as many.
 
     Examples

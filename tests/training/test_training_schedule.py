@@ -47,7 +47,7 @@ def test_long_sequences_get_more_updates():
 
 
 def test_one_batch_gets_fewer_updates_whatever_its_size():
-    assert update_budget(np.full(32, 5)) == update_budget(np.full(2, 5)) == 300
+    assert update_budget(np.full(32, 5)) == update_budget(np.full(2, 5)) == 200
 
 
 def test_batches_grow_with_the_number_of_sequences():
