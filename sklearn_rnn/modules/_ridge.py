@@ -5,8 +5,9 @@ import torch
 
 # Penalties tried, as fractions of the summed variance of the features.
 PENALTIES = np.logspace(-6, 1, 29)
-# Features that vary less are rounding.
-CONSTANT = 1e-9
+# Standard deviation that features are taken to have besides their own: what varies
+# less counts less, such as what only sequences of nearly no weight differ in.
+LEAST_SPREAD = 0.01
 # Of 1 less the leverage of a row: with the least penalty a row may fit itself.
 LEAST_FREEDOM = 1e-9
 # Rows scored at a time, always as many, so that a row's scores do not depend on
@@ -53,7 +54,7 @@ class RidgeScores:
         Parameters
         ----------
         X : ndarray of shape (n_rows, n_features)
-            Features.
+            Features, within about -1 and 1.
         Y : ndarray of shape (n_rows, n_classes)
             Fractions of the classes.
         weights : ndarray of shape (n_rows,)
@@ -66,8 +67,8 @@ class RidgeScores:
         """
         weights = weights / weights.sum()
         mean_x, mean_y = weights @ X, weights @ Y
-        scale = np.sqrt(weights @ (X - mean_x) ** 2 * X.shape[1])
-        scale[scale <= CONSTANT] = np.inf
+        variance = weights @ (X - mean_x) ** 2 + LEAST_SPREAD**2
+        scale = np.sqrt(variance * X.shape[1])
         roots = np.sqrt(weights)[:, np.newaxis]
         A, T = (
             torch.from_numpy(roots * part)

@@ -262,8 +262,8 @@ def update_budget(lengths):
     Returns
     -------
     int
-        600, or 200 up to 32 sequences; above 64 steps it grows with the root of the
-        median length, to at most three times as many.
+        200 up to 32 sequences, else 600; above 64 steps these grow with the root of
+        the median length, to at most three times as many.
 
     Examples
     --------
@@ -272,9 +272,10 @@ def update_budget(lengths):
     >>> [update_budget(np.full(100, n_steps)) for n_steps in (10, 256, 10_000)]
     [600, 1200, 1800]
     """
-    budget = ONE_BATCH_UPDATES if len(lengths) <= ONE_BATCH else UPDATE_BUDGET
+    if len(lengths) <= ONE_BATCH:
+        return ONE_BATCH_UPDATES
     factor = math.sqrt(np.median(lengths) / SHORT_STEPS)
-    return math.ceil(budget * min(max(factor, 1), MOST_UPDATES))
+    return math.ceil(UPDATE_BUDGET * min(max(factor, 1), MOST_UPDATES))
 
 
 def n_epochs_for(

@@ -12,14 +12,17 @@ def make_data(n_rows, n_columns, noise=0.5):
     return X, np.eye(2)[codes], rng.uniform(0.5, 2, n_rows)
 
 
+def scale_of(X, fractions):
+    variance = fractions @ (X - fractions @ X) ** 2
+    return np.sqrt((variance + 0.01**2) * X.shape[1])
+
+
 @pytest.mark.parametrize("shape", [(30, 8), (12, 40)])
 def test_left_out_scores_are_those_of_fits_without_a_row(shape):
     X, Y, weights = make_data(*shape)
     ridge = RidgeScores().fit(X, Y, weights)
     fractions = weights / weights.sum()
-    mean = fractions @ X
-    scale = np.sqrt(fractions @ (X - mean) ** 2 * X.shape[1])
-    Z = X / scale
+    Z = X / scale_of(X, fractions)
     for row in range(4):
         kept = np.arange(len(X)) != row
         other = Ridge(alpha=ridge.penalty_)
@@ -33,7 +36,7 @@ def test_scores_are_those_of_ridge_regression(shape):
     X, Y, weights = make_data(*shape)
     ridge = RidgeScores().fit(X, Y, weights)
     fractions = weights / weights.sum()
-    scale = np.sqrt(fractions @ (X - fractions @ X) ** 2 * X.shape[1])
+    scale = scale_of(X, fractions)
     other = Ridge(alpha=ridge.penalty_).fit(X / scale, Y, sample_weight=fractions)
     np.testing.assert_allclose(ridge.scores(X), other.predict(X / scale), atol=1e-8)
 
@@ -64,3 +67,11 @@ def test_scores_of_a_row_do_not_depend_on_other_rows():
     ridge = RidgeScores().fit(X, Y, weights)
     alone = np.concatenate([ridge.scores(X[[i]]) for i in range(len(X))])
     np.testing.assert_array_equal(ridge.scores(X), alone)
+
+
+def test_what_rows_of_hardly_any_weight_differ_in_hardly_counts():
+    X = np.zeros((20, 2))
+    X[10:, 0], X[:, 1] = 1, np.random.default_rng(0).normal(size=20)
+    Y, weights = np.eye(2)[np.repeat([0, 1], 10)], np.repeat([1.0, 1e-10], 10)
+    scores = RidgeScores().fit(X, Y, weights).scores(X)
+    assert (scores.argmax(axis=1) == 0).all()
