@@ -433,7 +433,8 @@ list of arrays or SequenceArray
     ) -> Self:
         """Make one pass over some more data.
 
-        The first call fixes the scaling of the inputs.
+        The first call fixes the scaling of the inputs. `convolutions` stay as
+        ``fit`` made them; without a call of it before, there are none.
 
         Parameters
         ----------
@@ -456,7 +457,8 @@ list of arrays or SequenceArray
         Raises
         ------
         ValueError
-            If a label is not one of the classes, or `early_stopping` is on.
+            If a label is not one of the classes, `early_stopping` is on, or
+            `convolutions` is a number and the estimator not fitted.
         """
         classes = self._check_partial(classes)
         if not self.__sklearn_is_fitted__() and not self._may_stream():

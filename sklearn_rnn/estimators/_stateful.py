@@ -32,7 +32,7 @@ class StatefulPredictor:
     Parameters
     ----------
     estimator : RNNRegressor, RNNClassifier or RNNTagger
-        Fitted, and not bidirectional.
+        Fitted, and not bidirectional; a classifier with ``convolutions=None``.
 
     Attributes
     ----------
@@ -45,7 +45,8 @@ class StatefulPredictor:
         If the estimator is none of these.
     ValueError
         If it is bidirectional: the backward direction starts at the last step,
-        which a live signal does not have.
+        which a live signal does not have. If it has convolutions beside its
+        network: these read whole sequences.
     NotFittedError
         If it is not fitted.
 
