@@ -81,9 +81,9 @@ class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
         MiniRocket), from which a ridge regression in closed form classifies as
         well; the prediction is from the sum of both logits. They see short
         patterns of many widths, and need few sequences. Made in multiples of
-        84. "auto" makes 2016 for numbers, and none for tokens or in
-        `partial_fit`. None leaves the network alone, as a `StatefulPredictor`
-        needs it.
+        84. "auto" makes 2016, but none for tokens, for windows that overlap, of
+        which leave-one-out errors say little, or in `partial_fit`. None leaves
+        the network alone, as a `StatefulPredictor` needs it.
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
         ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes
@@ -587,7 +587,12 @@ list of arrays or SequenceArray
     def _fit_closed_form(self, samples):
         if self.convolutions is None or self._reads_tokens:
             return
-        n_features = N_FEATURES if self.convolutions == "auto" else self.convolutions
+        n_features = self.convolutions
+        if n_features == "auto":
+            # A window that is left out is known from those that overlap it.
+            if samples.sequences.shares_rows():
+                return
+            n_features = N_FEATURES
         # A copy: the network is the same without this part.
         random_state = copy.deepcopy(self._random_state)
         self.convolutions_ = ConvolutionClassifier(int(n_features))

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-from sklearn_rnn import RNNClassifier, StatefulPredictor
+from sklearn_rnn import RNNClassifier, SequenceWindower, StatefulPredictor
 from sklearn_rnn.estimators import _convolution_classifier
 from sklearn_rnn.estimators._convolution_classifier import merge_copies
 from sklearn_rnn.sequences import check_sequences
@@ -174,6 +174,16 @@ def test_a_stream_refuses_a_number_of_features():
     X, y = make_bumps(30)
     with pytest.raises(ValueError, match="convolutions=84 needs all training data"):
         make_classifier(convolutions=84).partial_fit(X, y)
+
+
+def test_windows_that_overlap_have_none_unless_asked_for():
+    table, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    windows = SequenceWindower(4).fit_transform(table)
+    assert make_classifier().fit(windows, y).convolutions_ is None
+    apart = make_classifier().fit(windows[3::4], np.arange(10) % 2)
+    assert apart.convolutions_ is not None
+    model = make_classifier(convolutions=84).fit(windows, y)
+    assert model.convolutions_ is not None
 
 
 def test_tokens_have_none():
