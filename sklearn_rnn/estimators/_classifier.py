@@ -93,7 +93,8 @@ default="from_dtype"
         well; the prediction is from the sum of both logits. They see short
         patterns of many widths, and need few sequences. Made in multiples of
         84. "auto" makes 2016, but none for tokens, for windows that overlap, of
-        which leave-one-out errors say little, or in `partial_fit`. None leaves
+        which leave-one-out errors say little, or in `partial_fit`. Categorical
+        features are left to the network. None leaves
         the network alone, as a `StatefulPredictor` needs it.
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
@@ -587,7 +588,7 @@ list of arrays or SequenceArray
             return self.convolutions_.join(sequences, outputs)
 
     def _convolutions(self):
-        # Pickles of version 0.7 and before have none.
+        # Pickles of version 0.6 have none.
         return getattr(self, "convolutions_", None)
 
     def _may_stream(self):
@@ -607,6 +608,8 @@ list of arrays or SequenceArray
     def _fit_closed_form(self, samples):
         if self.convolutions is None or self._reads_tokens:
             return
+        if len(samples.sequences.categories or ()) == samples.sequences.n_features:
+            return  # nothing but categories
         n_features = self.convolutions
         if n_features == "auto":
             # A window that is left out is known from those that overlap it.

@@ -40,7 +40,8 @@ class ConvolutionFeatures:
     A feature is the mean sign of a convolution less a threshold, over the steps of
     the sequence: 1 where it lies above at all of them, -1 where at none. Dilations
     grow up to the longest sequence of fit, thresholds are quantiles of convolved
-    training sequences, and each kernel reads a random choice of the channels.
+    training sequences, and each kernel reads a random choice of the channels, of those
+    that hold numbers.
 
     Parameters
     ----------
@@ -101,12 +102,13 @@ class ConvolutionFeatures:
             0, max(0, np.log2((longest - 1) / (KERNEL_SIZE - 1))), n_groups
         )
         self.dilations_ = np.floor(2**exponents).astype(int)
-        self.weights_ = np.stack(
-            [
-                _spread(_draw_channels(sequences.n_features, random_state))
-                for _ in range(n_groups)
-            ]
+        numbers = np.setdiff1d(
+            np.arange(sequences.n_features), list(sequences.categories or ())
         )
+        reads = np.zeros((n_groups, sequences.n_features, N_KERNELS), np.float32)
+        for group in range(n_groups):
+            reads[group, numbers] = _draw_channels(len(numbers), random_state)
+        self.weights_ = np.stack([_spread(of_group) for of_group in reads])
         self.thresholds_ = np.zeros((n_groups, N_KERNELS), np.float32)
         n_examples = min(N_EXAMPLES, len(sequences))
         chosen = random_state.choice(len(sequences), n_examples, replace=False)
