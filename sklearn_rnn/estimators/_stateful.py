@@ -245,8 +245,13 @@ class StatefulPredictor:
         lengths = np.array([len(own) for own in steps])
         starts = np.cumsum(lengths) - lengths
         # As they are read: what scaled them is applied already.
-        names = sequences.feature_names
-        return SequenceArray(np.concatenate(steps), starts, lengths, names)
+        return SequenceArray(
+            np.concatenate(steps),
+            starts,
+            lengths,
+            feature_names=sequences.feature_names,
+            categories=sequences.categories,
+        )
 
     @torch.inference_mode()
     def _run(self, sequences):
