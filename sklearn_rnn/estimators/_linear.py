@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sklearn_rnn.estimators._windows import Layout, read_windows, window_units
+from sklearn_rnn.estimators._windows import Layout, read_windows
 
 # The member that repeats the value at the anchor.
 NAIVE = "naive"
@@ -126,8 +126,15 @@ class LinearPart:
         blocks = read_windows(self.layout, sequences, rows)
         return np.concatenate([w.anchor_values() + w.level() for _, w in blocks])
 
-    def units(self, sequences):
-        """Return the unit of each error: the window's spread, or 1.
+    def units(self, sequences, of_errors=False):
+        """Return the unit of each forecast: the window's spread, or 1.
+
+        Parameters
+        ----------
+        sequences : SequenceArray
+            The sequences.
+        of_errors : bool, default=False
+            Whether it is NaN for windows whose errors must not count.
 
         Returns
         -------
@@ -136,7 +143,13 @@ class LinearPart:
         """
         if not self.layout.is_scaled:
             return np.ones((len(sequences), self.weights.shape[1]))
-        return window_units(self.layout, sequences)[:, self.layout.place_in_past]
+        rows = np.arange(len(sequences))
+        return np.concatenate(
+            [
+                windows.error_units() if of_errors else windows.units()
+                for _, windows in read_windows(self.layout, sequences, rows)
+            ]
+        )
 
     def _predict(self, sequences, rows, fold=-1):
         blocks = read_windows(self.layout, sequences, rows)

@@ -98,7 +98,8 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     if columns is None:
         return problem.solve(layout)
     plain = _with_typical_spread(layout, spread, level, problem.weights, False)
-    if is_scaled is False:
+    any_size = (level > 0).all(axis=1).any()
+    if is_scaled is False or not any_size:
         return problem.solve(plain)
     scaled = _with_typical_spread(layout, spread, level, problem.weights, True)
     if is_scaled is True:
@@ -192,8 +193,7 @@ def _find_anchors(layout, sequences, y, weights, rows):
         block = rows[places]
         target = y[block] - windows.level()
         error = (windows.values[:, :, layout.columns] - target[:, np.newaxis]) ** 2
-        if layout.is_scaled:
-            error /= windows.units()[:, np.newaxis] ** 2
+        error /= windows.error_units()[:, np.newaxis] ** 2
         if weights is not None:
             error *= weights[block][:, np.newaxis, np.newaxis]
         errors += np.nansum(error, axis=0)
@@ -251,11 +251,15 @@ class _Problem:
         ]
         gains = []
         for j, place in enumerate(new.part.layout.place_in_past):
-            order = np.argsort(level[:, place], kind="stable")
+            known = np.flatnonzero(~np.isnan(errors[0][:, j]))
+            order = known[np.argsort(level[known, place], kind="stable")]
             for group in np.array_split(order, N_SIZES):
-                mean = [np.nanmean(e[group, j]) if len(group) else 1.0 for e in errors]
+                if len(group) == 0:
+                    continue
+                weights = self.weights[rows[group]]
+                mean = [np.average(e[group, j], weights=weights) for e in errors]
                 gains.append(np.log((mean[0] + TINY) / (mean[1] + TINY)))
-        return np.nanmean(gains) < 0
+        return sum(gains) < 0
 
     def fit_member(self, name):
         """Fit one member: to all windows, and without each fold."""
@@ -302,8 +306,9 @@ class _Problem:
             offset, unit = windows.offset(name)
             targets = (self.y[block] - windows.level() - offset) / unit
             features = windows.features(name)
+            counts = ~np.isnan(windows.error_units()).any(axis=1)
             for g, (outputs, there) in enumerate(self.groups):
-                known = there[block]
+                known = there[block] & counts
                 sums[g] += Products.of(
                     features[known],
                     targets[known][:, outputs],
@@ -319,10 +324,10 @@ class _Problem:
             chosen = rows[self.folds[rows] == fold]
             for _, windows in read_windows(self.layout, self.sequences, chosen):
                 found.append(predict_members(members, windows, fold))
-                units.append(windows.units() if self.layout.is_scaled else np.ones(1))
+                units.append(windows.error_units())
         order = np.argsort(self.folds[rows], kind="stable")
         rows, found = rows[order], np.concatenate(found)
-        unit = np.concatenate(units) if self.layout.is_scaled else np.ones((1, 1))
+        unit = np.concatenate(units)
         columns = self.layout.columns
         level = 0.0 if columns is None else self.layout.center[columns]
         target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]

@@ -200,7 +200,7 @@ class LinearSkip:
     def _held_out_loss(self, unseen):
         """Return the loss of predictions for some samples, as a function."""
         # Windows of different size count alike.
-        unit = self.linear_.units(unseen.sequences)
+        unit = self.linear_.units(unseen.sequences, of_errors=True)
         scale, levels, name = self._targets.scale, self._levels, self._fitted_loss
 
         def loss(predicted):
@@ -338,7 +338,7 @@ class LinearSkip:
             return
         rows = evenly(len(samples.y), MOST_RESIDUALS)
         error = samples.y[rows] - cross_fit.predict(samples.sequences, rows)
-        error /= self.linear_.units(samples.sequences[rows])
+        error /= self.linear_.units(samples.sequences[rows], of_errors=True)
         weights = None if samples.weights is None else samples.weights[rows]
         self._linear_quantiles = marginal_quantiles(error, self._levels, weights)
 

@@ -116,8 +116,8 @@ default="from_dtype"
         Whether the past of the targets is measured in units of its standard
         deviation within each window, forecasts and errors in the same, so that
         series of different size count alike. "auto" does so where the mean
-        sizes of series differ by more than a factor of 30; windows that share
-        no rows count as series of their own. Needs `target_feature`.
+        sizes of windows differ by more than a factor of 30, if that predicts
+        windows of all sizes better. Needs `target_feature`.
     linear_skip : bool or "auto", default="auto"
         Whether ridge regressions on the window are averaged with the network
         (an autoregressive component). Their penalties and weights are chosen by
@@ -611,9 +611,9 @@ list of arrays or SequenceArray
         check_is_fitted(self)
         if getattr(self, "linear_", None) is None:  # not in pickles of version 0.6
             raise ValueError(
-                f"this {type(self).__name__} has no linear part: it was fitted with "
-                f"linear_skip={self.linear_skip!r}, which leaves it out where every "
-                "step has a target, with tokens, and for few sequences. Set "
+                f"this {type(self).__name__} has no linear part: linear_skip='auto' "
+                "leaves it out where every step has a target, with tokens, in "
+                "partial_fit and for few sequences, and False always. Fit with "
                 "linear_skip=True."
             )
         sequences = self._read_sequences(X, reset=False)

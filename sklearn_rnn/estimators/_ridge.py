@@ -144,11 +144,13 @@ def average_weights(predictions, y, weights, shrinkage):
     Timmermann, "Forecast combinations", Handbook of Economic Forecasting 1, 2006.
     """
     n_members = predictions.shape[1]
+    equal = np.full(n_members, 1 / n_members)
+    if len(y) == 0:
+        return equal
     errors = (predictions - y[:, np.newaxis]) * np.sqrt(weights)[:, np.newaxis]
     sizes = np.sqrt((errors**2).mean(axis=0))
     # Relative to the best member, as far as it is not perfect.
     size = max(sizes.min(), SMALLEST_ERROR * sizes.max())
-    equal = np.full(n_members, 1 / n_members)
     if n_members == 1 or not size > 0 or not np.isfinite(size):
         return equal
     away = np.eye(n_members) - 1 / n_members

@@ -81,12 +81,12 @@ class Layout:
         found = coef[:n_steps_values].reshape(self.n_lags, len(self.center), -1).copy()
         if self.columns is None:
             return found
-        seen = found[:, self.past]
         if member == "level":
-            found[-1, self.past] -= seen[:-1].sum(axis=0)
+            found[-1, self.past] -= found[:-1, self.past].sum(axis=0)
             return found
-        others = np.setdiff1d(np.arange(len(self.center)), self.past)
-        found[:, others] *= self.typical_spread[self.place_in_past]
+        found *= self.typical_spread[self.place_in_past]
+        found[:, self.past] /= self.typical_spread[:, np.newaxis]
+        seen = found[:, self.past]
         outputs = np.arange(len(self.columns))
         if member == "change":
             found[-1, self.past] -= seen.sum(axis=0)
@@ -130,13 +130,11 @@ class Windows:
 
     def spread(self):
         """Return the standard deviation of each past, (n, n_past), above 0."""
-        layout, past = self.layout, self.past()
-        spread = past.std(axis=1)
+        layout, spread = self.layout, self.past().std(axis=1)
         if layout.is_scaled:
             spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * self.size())
             if layout.typical_spread is None:
                 return spread
-            # A window of zeros does not tell its size.
             return np.where(spread > 0, spread, layout.typical_spread)
         if layout.typical_spread is None:
             return spread
@@ -159,6 +157,17 @@ class Windows:
     def units(self):
         """Return the spread of each output's past, (n, n_outputs)."""
         return self.spread()[:, self.layout.place_in_past]
+
+    def error_units(self):
+        """Return the unit of each error, (n, n_outputs) or (n, 1) ones.
+
+        Where windows differ in size, one of zeros does not tell its own: NaN, as it
+        must not count.
+        """
+        if not self.layout.is_scaled:
+            return np.ones((len(self.values), 1))
+        size = self.size()[:, self.layout.place_in_past]
+        return np.where(size > 0, self.units(), np.nan)
 
     def offset(self, member):
         """Return what a member's targets are relative to, and their unit."""

@@ -29,7 +29,12 @@ RNG = np.random.default_rng(0)
 BLOCK = RNG.normal(size=(N, T, 2))
 QUICK = {"hidden_size": 3, "max_epochs": 1, "random_state": 0}
 MODELS = {
-    "regressor": (RNNRegressor(loss="quantile", pooling="attention", **QUICK), "flat"),
+    "regressor": (
+        RNNRegressor(
+            loss="quantile", pooling="attention", subtract_last=False, **QUICK
+        ),
+        "flat",
+    ),
     "steps": (RNNRegressor(return_sequences=True, **QUICK), "steps"),
     "classifier": (RNNClassifier(**QUICK), "labels"),
     "tagger": (RNNTagger(**QUICK), "tags"),

@@ -298,12 +298,13 @@ def test_sample_weight_is_routed(weather):
 
 def test_validation_data_go_through_the_pipeline(weather):
     X, y = weather
+    rnn = RNNRegressor(**{**QUICK, "linear_skip": False})
     with sklearn.config_context(enable_metadata_routing=True):
         model = Pipeline(
             [
                 ("window", SequenceWindower(n_steps=6)),
                 ("scale", SequenceScaler()),
-                ("rnn", RNNRegressor(**QUICK).set_fit_request(X_val=True, y_val=True)),
+                ("rnn", rnn.set_fit_request(X_val=True, y_val=True)),
             ],
             transform_input=["X_val"],
         )
