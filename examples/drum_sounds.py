@@ -41,6 +41,7 @@ def make_network(seed, pooling="attention"):
     return RNNClassifier(
         bidirectional=True,
         pooling=pooling,
+        convolutions=None,  # of other kits they know less than the network
         class_weight="balanced",
         max_epochs=40,
         random_state=seed,

@@ -77,6 +77,9 @@ class BaseRNN(
         """Return what a step counts by its class, or None."""
         return None
 
+    def _fit_closed_form(self, samples):
+        """Fit what is added to the network's outputs, at a new start."""
+
     def _check_trainable(self, samples):
         """Refuse samples that nothing can be learned from."""
 
@@ -136,6 +139,8 @@ class BaseRNN(
             self._choose_batch_size(samples)
             network = self._network(samples, random_state, continuing)
             self._check_samples(network, samples, validation)
+            if not continuing:
+                self._fit_closed_form(samples)
             self._make_net(network, self._find_schedule(validation))
         with self._beside_network(samples, validation, continuing) as samples:
             n_epochs = self.max_epochs

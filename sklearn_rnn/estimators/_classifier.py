@@ -1,5 +1,6 @@
 """RNNClassifier: a sequence becomes a label."""
 
+import copy
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,6 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.estimators._convolution_classifier import (
+    N_FEATURES,
+    ConvolutionClassifier,
+)
 from sklearn_rnn.estimators._labels import (
     LabelCoder,
     check_one_kind,
@@ -24,6 +29,7 @@ from sklearn_rnn.estimators._samples import flat_weights
 from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import (
+    COUNT,
     SequencesLike,
     check_weights,
     explain_target_errors,
@@ -81,6 +87,15 @@ default="from_dtype"
         category of its own. A category that `fit` did not see counts as missing;
         `input_dropout` hides categories as missing, so that this is learned. Columns
         known in advance, such as "promotion+1", share the vectors of "promotion".
+    convolutions : int, "auto" or None, default="auto"
+        Features from fixed convolutions beside the network (the transform of
+        MiniRocket), from which a ridge regression in closed form classifies as
+        well; the prediction is from the sum of both logits. They see short
+        patterns of many widths, and need few sequences. Made in multiples of
+        84. "auto" makes 2016, but none for tokens, for windows that overlap, of
+        which leave-one-out errors say little, or in `partial_fit`. Categorical
+        features are left to the network. None leaves
+        the network alone, as a `StatefulPredictor` needs it.
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
         ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes
@@ -132,9 +147,9 @@ None, default="cosine"
         sixteenth: 8, 16, 32 or 64.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" aims at 600 updates (300 up to 32 sequences) and, above 64 steps,
-        at more with the root of the median length, to at most three times as
-        many; in at least 5 epochs.
+        "auto" aims at 200 updates up to 32 sequences, else at 600 and, above 64
+        steps, at more with the root of the median length, to at most three
+        times as many; in at least 5 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     class_weight : dict, "balanced" or None, default=None
@@ -224,6 +239,11 @@ None, default="cosine"
         epochs of ``fit``, and of the calls of ``partial_fit`` since then the
         last 1000; ``epoch`` continues to count after records
         are dropped.
+    convolutions_ : object or None
+        The closed-form part, of the last `fit` that did not continue: among others
+        ``left_out_score_``, its accuracy on training sequences by fits without
+        them; ``left_out_loss_``, their cross-entropy; and ``network_weight_``, by
+        which the network's logits are multiplied.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -241,6 +261,12 @@ None, default="cosine"
     and leaves the weights of the last finished epoch (with early stopping:
     the best), ready to predict.
 
+    The closed-form part has its penalty and the scale of its logits from
+    leave-one-out predictions. The less of the classes' entropy these leave open,
+    the less the network's logits count, but at least a quarter. What is read off
+    the network (``hidden_states``, ``input_gradients``, ``module_``) is without
+    that part.
+
     Where embeddings are trained, an update changes only the vectors of the tokens
     that its batch reads. As the others have no momentum in between, a gradient of a
     vector has all of its effect at once: "adam" and "adamw" update vectors as with
@@ -253,6 +279,8 @@ None, default="cosine"
     Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9,
     1997. Cho et al., "Learning phrase representations using RNN
     encoder-decoder for statistical machine translation", EMNLP 2014 (GRU).
+    Dempster, Schmidt and Webb, "MiniRocket: a very fast (almost) deterministic
+    transform for time series classification", KDD 2021.
 
     Examples
     --------
@@ -271,6 +299,7 @@ None, default="cosine"
     _parameter_constraints = {
         **BaseRNN._parameter_constraints,
         "pooling": [StrOptions(set(POOLINGS))],
+        "convolutions": [COUNT, StrOptions({"auto"}), None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -288,6 +317,7 @@ None, default="cosine"
         weight_drop: float = 0.0,
         pooling: Literal["last", "mean", "max", "attention"] = "max",
         categorical_features: ArrayLike | str | None = "from_dtype",
+        convolutions: int | Literal["auto"] | None = "auto",
         embedding_dim: int | None = None,
         token_dropout: float = 0.0,
         embeddings: Any = None,
@@ -357,6 +387,7 @@ None, default="cosine"
             random_state=random_state,
         )
         self.pooling = pooling
+        self.convolutions = convolutions
         self.class_weight = class_weight
 
     @exclusive
@@ -423,7 +454,8 @@ list of arrays or SequenceArray
     ) -> Self:
         """Make one pass over some more data.
 
-        The first call fixes categories, and the scaling of the inputs.
+        The first call fixes categories, and the scaling of the inputs. `convolutions`
+        stay as ``fit`` made them; without a call of it before, there are none.
 
         Parameters
         ----------
@@ -446,9 +478,16 @@ list of arrays or SequenceArray
         Raises
         ------
         ValueError
-            If a label is not one of the classes, or `early_stopping` is on.
+            If a label is not one of the classes, `early_stopping` is on, or
+            `convolutions` is a number and the estimator not fitted.
         """
         classes = self._check_partial(classes)
+        if not self.__sklearn_is_fitted__() and not self._may_stream():
+            raise ValueError(
+                f"convolutions={self.convolutions} needs all training data at once, "
+                "and partial_fit sees a part: set convolutions='auto' or None, or call "
+                "fit first."
+            )
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
     @shared
@@ -531,17 +570,63 @@ list of arrays or SequenceArray
 
     def _predictions(self, sequences, outputs):
         """Turn the network's outputs into what ``predict`` returns."""
-        return self.classes_[outputs.argmax(axis=1)]
+        return self.classes_[self._logits(sequences, outputs).argmax(axis=1)]
 
     def _probabilities(self, sequences, outputs):
         """Turn the network's outputs into what ``predict_proba`` returns."""
-        return np.exp(log_softmax(outputs))
+        return np.exp(self._log_probabilities(sequences, outputs))
 
     def _log_probabilities(self, sequences, outputs):
         """Turn the network's outputs into what ``predict_log_proba`` returns."""
-        return log_softmax(outputs)
+        return log_softmax(self._logits(sequences, outputs))
+
+    def _logits(self, sequences, outputs):
+        """Add what the convolutions say to the network's outputs."""
+        if self._convolutions() is None:
+            return outputs
+        with self._computing():
+            return self.convolutions_.join(sequences, outputs)
+
+    def _convolutions(self):
+        # Pickles of version 0.6 have none.
+        return getattr(self, "convolutions_", None)
+
+    def _may_stream(self):
+        return self.convolutions in ("auto", None)
 
     # What BaseRNN asks.
+
+    def _decide(self):
+        super()._decide()
+        self.convolutions_ = None
+        if self._reads_tokens and self.convolutions not in ("auto", None):
+            raise ValueError(
+                f"convolutions={self.convolutions} reads numbers, and X holds tokens: "
+                "set convolutions='auto' or None."
+            )
+
+    def _fit_closed_form(self, samples):
+        if self.convolutions is None or self._reads_tokens:
+            return
+        if len(samples.sequences.categories or ()) == samples.sequences.n_features:
+            return  # nothing but categories
+        n_features = self.convolutions
+        if n_features == "auto":
+            # A window that is left out is known from those that overlap it.
+            if samples.sequences.shares_rows():
+                return
+            n_features = N_FEATURES
+        # A copy: the network is the same without this part.
+        random_state = copy.deepcopy(self._random_state)
+        self.convolutions_ = ConvolutionClassifier(int(n_features))
+        with self._computing():
+            self.convolutions_.fit(
+                samples.sequences,
+                samples.y,
+                len(self.classes_),
+                samples.weights,
+                random_state,
+            )
 
     def _check_y(self, y, *, reset, classes=None):
         y = plain_arrays(y, owner=type(self).__name__)
@@ -579,5 +664,15 @@ list of arrays or SequenceArray
         codes, weights = data.targets.cpu().numpy(), flat_weights(data)
         if weights is not None and self.class_weight is not None:
             weights = weights / self._weight_of_class[codes]  # as `score` counts
-        predicted = outputs.argmax(1).cpu().numpy()
+        outputs = outputs.cpu().numpy().astype(np.float64)
+        if self._convolutions() is not None:
+            outputs = self.convolutions_.add(self._closed_form_of(data), outputs)
+        predicted = outputs.argmax(axis=1)
         return accuracy_score(codes, predicted, sample_weight=weights)
+
+    def _closed_form_of(self, data):
+        """Return what the convolutions say of a dataset, computed once."""
+        kept = vars(data)
+        if "closed_form" not in kept:
+            kept["closed_form"] = self.convolutions_.log_probabilities(data.sequences)
+        return kept["closed_form"]

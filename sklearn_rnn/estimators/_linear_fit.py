@@ -112,6 +112,25 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     return scaled if problem.is_better(scaled, plain, level) else plain
 
 
+def choose_scaled_layout(sequences, weights, columns):
+    """Choose the windows whose spread is the unit of what is read and predicted.
+
+    Parameters
+    ----------
+    sequences, weights, columns
+        As for `fit_linear`; with columns.
+
+    Returns
+    -------
+    Layout
+        Of the length that a linear part has.
+    """
+    n_distinct = len(find_copies(sequences)[0])
+    layout, spread, level = _choose_layout(sequences, n_distinct, weights, columns)
+    weights = np.ones(len(sequences)) if weights is None else weights
+    return _with_typical_spread(layout, spread, level, weights, True)
+
+
 def evenly(n, at_most):
     """Return numbers below n, all of them or evenly spaced ones."""
     if n <= at_most:

@@ -15,6 +15,7 @@ from sklearn_rnn.estimators._blend import (
 from sklearn_rnn.estimators._linear_fit import (
     FEWEST_SEQUENCES,
     LinearStream,
+    choose_scaled_layout,
     evenly,
     fit_linear,
 )
@@ -42,6 +43,9 @@ class LinearSkip:
     The estimator that it is part of says what its network predicts
     (``_network_forecasts``).
     """
+
+    # A linear part that was fitted before the network, to be used with it.
+    _cross_fit = None
 
     def _has_linear(self, samples):
         """Whether there is a linear part, by `linear_skip` and the data."""
@@ -71,6 +75,7 @@ class LinearSkip:
             )
 
     def _network(self, samples, random_state, continuing, is_stream=False):
+        self._is_stream = is_stream
         goes_on = continuing and is_stream
         if self.linear_skip is True and not goes_on:
             n_distinct = _count(samples)
@@ -86,13 +91,47 @@ class LinearSkip:
         self.linear_ = self.validation_errors_ = self.advice_ = self._stream = None
         self.network_weight_ = np.ones(self._n_targets)
 
+    def _fit_beside(self, samples):
+        self.linear_ = self._cross_fit = self._unit_layout = None
+        is_stream = self._is_stream and self.linear_skip is not True
+        layout = None
+        if self._has_linear(samples) and not is_stream:
+            self._cross_fit = self._fit_linear(samples, self.scale_windows)
+            layout = self._cross_fit.part.layout
+        elif self.scale_windows is True:
+            sequences, weights = samples.sequences, samples.weights
+            layout = choose_scaled_layout(sequences, weights, self._target_columns)
+        if layout is not None and layout.is_scaled and self.subtract_last is not False:
+            self._unit_layout = layout
+
+    def _check_scaling(self, samples):
+        """Check that there is a past to be scaled."""
+        if self.scale_windows is not True:
+            return
+        if self._target_columns is None:
+            raise ValueError(
+                "scale_windows=True measures the past of the targets by its spread, "
+                "and there is none: name the input feature that holds it, "
+                "target_feature=, or set scale_windows to 'auto' or False."
+            )
+        if self.return_sequences or self.subtract_last is False:
+            raise ValueError(
+                "scale_windows=True reads the past of the targets relative to its last "
+                "value, in units of the window, which return_sequences=True and "
+                "subtract_last=False do not allow. Set scale_windows to 'auto' or "
+                "False."
+            )
+
     @contextmanager
     def _beside_network(self, samples, validation, continuing):
         self._leave_out_linear()
         if not self._has_linear(samples):
             yield samples
             return
-        cross_fit = self._fit_linear(samples)
+        cross_fit, self._cross_fit = self._cross_fit, None
+        if cross_fit is None:  # the network is trained on, in its units
+            cross_fit = self._fit_linear(samples, self._unit_layout is not None)
+        self._use_linear(samples, cross_fit)
         n_distinct = _count(samples)
         if validation is not None:
             yield samples
@@ -127,7 +166,8 @@ class LinearSkip:
             self._leave_out_linear()
             if self.linear_skip is not True:
                 return
-            self._fit_linear(samples)
+            self._use_linear(samples, self._cross_fit)
+            self._cross_fit = None
             self._stream = LinearStream(self.linear_)
             self._stream_losses = []
         elif getattr(self, "_stream", None) is None:
@@ -170,22 +210,24 @@ class LinearSkip:
 
         return loss
 
-    def _fit_linear(self, samples):
-        """Set ``linear_``; return it with a fit without each fold."""
-        cross_fit = fit_linear(
+    def _fit_linear(self, samples, is_scaled):
+        """Fit the linear part: to all sequences, and without each fold."""
+        return fit_linear(
             samples.sequences,
             samples.y,
             samples.weights,
             self._target_columns,
             self._horizon(),
-            self.scale_windows,
+            is_scaled,
             np.random.RandomState(self._random_state.randint(2**31 - 1)),
         )
+
+    def _use_linear(self, samples, cross_fit):
+        """Set ``linear_``, and weights that leave predictions to it."""
         self.linear_ = cross_fit.part
         # Until the network is known to help.
         self.network_weight_ = np.zeros(self._n_targets)
         self._learn_residuals(samples, cross_fit)
-        return cross_fit
 
     def _forecast_alone(self, samples):
         """Return what the network alone predicts."""
@@ -237,6 +279,7 @@ class LinearSkip:
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
             "subtract_last": bool(self._subtracts_last),
+            "scale_windows": self._unit_layout is not None,
             "early_stopping": False,
             "warm_start": False,
             "callbacks": None,

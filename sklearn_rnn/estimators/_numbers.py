@@ -15,6 +15,7 @@ from sklearn_rnn.estimators._targets import (
     find_past,
     target_columns,
 )
+from sklearn_rnn.estimators._windows import window_units
 from sklearn_rnn.preprocessing import read_target_names
 from sklearn_rnn.sequences import (
     LARGEST_INPUT,
@@ -160,8 +161,13 @@ class NumberCoder:
                 "target_feature needs numbers, but embedding_dim is set: X holds "
                 "tokens."
             )
+        self._check_scaling(samples)
+        self._fit_beside(samples)
         self._decide_subtraction(samples)
         self._targets = TargetTransform.fit(*self._targets_to_fit(samples))
+
+    def _fit_beside(self, samples):
+        """Fit what predicts beside the network, and decide its units."""
 
     def _may_find_past(self):
         """Whether the data may tell that X is the past of y."""
@@ -173,24 +179,47 @@ class NumberCoder:
         """Fix whether the network reads differences, where the data decide."""
         if self.subtract_last != "auto":
             return
-        self._subtracts_last = (
-            self._target_columns is not None
-            and not self._per_step
-            and are_changes_small(
-                samples.y, self._last_values(samples.sequences), samples.weights
-            )
+        self._subtracts_last = False
+        if self._target_columns is None or self._per_step:
+            return
+        # In units of the window nothing but changes has a meaning.
+        self._subtracts_last = self._unit_layout is not None or are_changes_small(
+            samples.y, self._last_values(samples.sequences), samples.weights
         )
 
     def _update_targets(self, samples):
         self._targets = self._targets.update(*self._targets_to_fit(samples))
 
     def _targets_to_fit(self, samples):
+        targets, last = samples.all_targets(), self._last_values(samples.sequences)
+        units = self._units_of(samples.sequences)
         return (
-            samples.all_targets(),
+            targets if units is None else targets / units,
             samples.target_weights(),
-            self._last_values(samples.sequences),
+            last if units is None else last / units,
             self._subtracts_last,
         )
+
+    def _units_of(self, sequences):
+        """Return the unit of each target, (n, n_outputs), or None for all alike."""
+        if self._unit_layout is None:
+            return None
+        units = window_units(self._unit_layout, sequences)
+        return units[:, self._unit_layout.place_in_past]
+
+    def _residuals(self, sequences, targets):
+        """Turn targets into what the network is to predict."""
+        last, units = self._last_values(sequences), self._units_of(sequences)
+        if units is None:
+            return self._targets.residual(targets, last)
+        return self._targets.residual(targets / units, last / units)
+
+    def _restored(self, sequences, outputs):
+        """Turn the network's outputs into predictions."""
+        last, units = self._last_values(sequences), self._units_of(sequences)
+        if units is None:
+            return self._targets.restore(outputs, last)
+        return units * self._targets.restore(outputs, last / units)
 
     def _last_values(self, sequences):
         """Return what `target_feature` shows where a target is predicted, or None."""
@@ -203,8 +232,7 @@ class NumberCoder:
         return steps[:, self._target_columns].astype(np.float64)
 
     def _network_targets(self, samples):
-        last = self._last_values(samples.sequences)
-        return self._targets.residual(samples.all_targets(), last)
+        return self._residuals(samples.sequences, samples.all_targets())
 
     def _check_target_range(self, samples):
         targets = self._network_targets(samples)
@@ -248,9 +276,8 @@ class NumberCoder:
     def _network_quantiles(self, sequences, outputs):
         """Turn outputs into quantiles, (n, n_targets, n_quantiles), in order."""
         outputs = outputs.reshape(len(outputs), self._n_targets, len(self._levels))
-        last = self._last_values(sequences)
         quantiles = [
-            self._targets.restore(outputs[:, :, i], last)
+            self._restored(sequences, outputs[:, :, i])
             for i in range(len(self._levels))
         ]
         # Quantiles that were learned apart may cross; put in order they are never
@@ -261,7 +288,7 @@ class NumberCoder:
         """Turn outputs into numbers, (n, n_targets), or quantiles of each."""
         if self._levels is not None:
             return self._network_quantiles(sequences, outputs)
-        return self._targets.restore(outputs, self._last_values(sequences))
+        return self._restored(sequences, outputs)
 
     def _quantiles_of(self, sequences, outputs):
         """Return the quantiles that are predicted, (n, n_targets, n_quantiles)."""
@@ -280,7 +307,7 @@ class NumberCoder:
             numbers.cpu().numpy().astype(np.float64)
             for numbers in (data.flat_targets()[0], outputs)
         )
-        y_true = self._targets.restore(targets, self._last_values(data.sequences))
+        y_true = self._restored(data.sequences, targets)
         # Of the network alone: its weight beside the linear part comes afterwards.
         y_pred = self._network_forecasts(data.sequences, outputs)
         if self._levels is not None:

@@ -6,6 +6,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators._samples import Samples, has_validation, read_weights
+from sklearn_rnn.estimators._windows import window_units
 from sklearn_rnn.sequences import (
     SequenceArray,
     check_features,
@@ -34,12 +35,16 @@ class SampleReader:
     _ignores_missing = False
     _levels = None
     _subtracts_last = False
+    _unit_layout = None
 
     def _as_seen(self, sequences):
         """Return sequences as the network reads them."""
         if not self._subtracts_last:
             return sequences
-        return sequences.relative_to_last(np.unique(self._target_columns))
+        units = None
+        if self._unit_layout is not None:
+            units = window_units(self._unit_layout, sequences)
+        return sequences.relative_to_last(np.unique(self._target_columns), units)
 
     @property
     def _may_miss(self):

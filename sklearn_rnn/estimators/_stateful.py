@@ -37,7 +37,7 @@ class StatefulPredictor:
     Parameters
     ----------
     estimator : RNNRegressor, RNNClassifier or RNNTagger
-        Fitted, and not bidirectional.
+        Fitted, and not bidirectional; a classifier with ``convolutions=None``.
 
     Attributes
     ----------
@@ -50,7 +50,8 @@ class StatefulPredictor:
         If the estimator is none of these.
     ValueError
         If it is bidirectional: the backward direction starts at the last step,
-        which a live signal does not have.
+        which a live signal does not have. If it has convolutions beside its
+        network: these read whole sequences.
     NotFittedError
         If it is not fitted.
 
@@ -244,8 +245,13 @@ class StatefulPredictor:
         lengths = np.array([len(own) for own in steps])
         starts = np.cumsum(lengths) - lengths
         # As they are read: what scaled them is applied already.
-        names = sequences.feature_names
-        return SequenceArray(np.concatenate(steps), starts, lengths, names)
+        return SequenceArray(
+            np.concatenate(steps),
+            starts,
+            lengths,
+            feature_names=sequences.feature_names,
+            categories=sequences.categories,
+        )
 
     @torch.inference_mode()
     def _run(self, sequences):
@@ -276,6 +282,12 @@ def _refuse_what_needs_the_end(estimator):
             f"this {type(estimator).__name__} is bidirectional: it reads sequences "
             "from their last step back, and a live signal has none yet. Fit one "
             "with bidirectional=False."
+        )
+    if getattr(estimator, "convolutions_", None) is not None:
+        raise ValueError(
+            f"this {type(estimator).__name__} has convolutions beside its network, and "
+            "these read whole sequences, which a live signal has not yet. Fit one with "
+            "convolutions=None."
         )
 
 

@@ -129,9 +129,9 @@ None, default="cosine"
         sixteenth: 8, 16, 32 or 64.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" aims at 600 updates (300 up to 32 sequences) and, above 64 steps,
-        at more with the root of the median length, to at most three times as
-        many; in at least 5 epochs.
+        "auto" aims at 200 updates up to 32 sequences, else at 600 and, above 64
+        steps, at more with the root of the median length, to at most three
+        times as many; in at least 5 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     missing_label : object, default=None

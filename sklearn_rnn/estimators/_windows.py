@@ -201,6 +201,27 @@ class Windows:
         return table
 
 
+def window_units(layout, sequences):
+    """Return the spread of each past in the windows of sequences, above 0.
+
+    Parameters
+    ----------
+    layout : Layout
+        How windows are cut.
+    sequences : SequenceArray
+        The sequences.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences, n_past)
+        Standard deviations, in the units of the steps.
+    """
+    units = np.empty((len(sequences), len(layout.past)))
+    for places, windows in read_windows(layout, sequences, np.arange(len(sequences))):
+        units[places] = windows.spread()
+    return units
+
+
 def read_windows(layout, sequences, rows):
     """Yield windows of some sequences, block by block.
 

@@ -12,6 +12,7 @@ from sklearn_rnn.modules._categories import (
     embedding_size,
     is_plain_embedding,
 )
+from sklearn_rnn.modules._convolutions import ConvolutionFeatures
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
@@ -49,6 +50,7 @@ from sklearn_rnn.modules._pooling import (
     Pooling,
     valid_steps,
 )
+from sklearn_rnn.modules._ridge import RidgeScores
 from sklearn_rnn.modules._seq2seq import (
     Memory,
     Seq2SeqNetwork,
@@ -63,6 +65,7 @@ __all__ = [
     "AttentionPooling",
     "Automaton",
     "CategoryEmbedding",
+    "ConvolutionFeatures",
     "HeldDropout",
     "Hypothesis",
     "InputDropout",
@@ -76,6 +79,7 @@ __all__ = [
     "POOLINGS",
     "Pooling",
     "RecurrentCore",
+    "RidgeScores",
     "Seq2SeqNetwork",
     "Seq2SeqSpec",
     "SequenceNetwork",

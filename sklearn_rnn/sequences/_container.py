@@ -48,6 +48,7 @@ FIELDS = (
     "factor",
     "moments",
     "anchored",
+    "units",
     "tokens",
     "variation",
     "categories",
@@ -88,6 +89,8 @@ class SequenceArray:
     anchored : ndarray of int, default=None
         Features that `gather` reads as differences from each sequence's last
         step.
+    units : ndarray of shape (n_sequences, n_anchored), default=None
+        What `gather` divides these differences by, for each sequence.
     tokens : ndarray of object of shape (n_tokens,), default=None
         What each id stands for, where the steps are ids of tokens: ``tokens[3]``
         is the word, character or symbol whose id is 3. A `SequenceTokenizer`
@@ -143,6 +146,7 @@ class SequenceArray:
         factor: np.ndarray | None = None,
         moments: np.ndarray | None = None,
         anchored: np.ndarray | None = None,
+        units: np.ndarray | None = None,
         tokens: np.ndarray | None = None,
         variation: Any = None,
         categories: dict[int, np.ndarray] | None = None,
@@ -157,6 +161,7 @@ class SequenceArray:
         self.factor = factor
         self._moments = moments
         self.anchored = anchored
+        self.units = units
         self.tokens = tokens
         self.variation = variation
         self.categories = categories or None
@@ -322,7 +327,10 @@ class SequenceArray:
             key = np.asarray(key)
             if key.size == 0:
                 key = key.astype(np.intp)
-        return self._replace(starts=self._starts[key], lengths=self._lengths[key])
+        chosen = {"starts": self._starts[key], "lengths": self._lengths[key]}
+        if self.units is not None:
+            chosen["units"] = self.units[key]
+        return self._replace(**chosen)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
@@ -412,6 +420,8 @@ class SequenceArray:
             batch = batch.astype(difference_type(batch.dtype), copy=False)
             # Padding repeats the last step, so that stands in the last row.
             batch[:, :, self.anchored] -= batch[-1:, :, self.anchored]
+            if self.units is not None:
+                batch[:, :, self.anchored] /= self.units[indices]
         return batch if dtype is None else batch.astype(dtype, copy=False)
 
     def read_rows(self, rows: np.ndarray) -> np.ndarray:
@@ -541,7 +551,9 @@ class SequenceArray:
             )
         return self._replace(center=center, factor=factor)
 
-    def relative_to_last(self, features: np.ndarray) -> Self:
+    def relative_to_last(
+        self, features: np.ndarray, units: np.ndarray | None = None
+    ) -> Self:
         """Return the same sequences, some features gathered relative to the end.
 
         Parameters
@@ -549,6 +561,8 @@ class SequenceArray:
         features : ndarray of int
             Features that `gather` reads as differences from each sequence's
             last step; anything else reads them as they are.
+        units : ndarray of shape (n_sequences, n_chosen), default=None
+            What it divides the differences by, positive; None leaves them.
 
         Returns
         -------
@@ -563,7 +577,7 @@ class SequenceArray:
         >>> X.relative_to_last(np.array([0])).gather([0]).ravel()
         array([-1.,  1.,  0.])
         """
-        return self._replace(anchored=features)
+        return self._replace(anchored=features, units=units)
 
     def over(self, starts: np.ndarray, lengths: np.ndarray) -> Self:
         """Return other sequences over the same rows.

@@ -688,10 +688,11 @@ def make_data(sequences):
     ):
         return None
     n_features = values.shape[1]
-    differenced = sequences.anchored
-    if differenced is not None:
-        features = np.arange(n_features)
-        differenced = np.isin(features, features[differenced]).astype(np.int32)
+    differenced, n_differenced, units = None, 0, sequences.units
+    if sequences.anchored is not None:
+        n_differenced = len(sequences.anchored)
+        differenced = np.zeros(n_features, dtype=np.int32)
+        differenced[sequences.anchored] = np.arange(1, n_differenced + 1)
     return make_struct(
         "Data",
         values=values,
@@ -699,8 +700,9 @@ def make_data(sequences):
         step_stride=n_features,
         starts=np.ascontiguousarray(sequences.starts * n_features, dtype=np.int64),
         lengths=np.ascontiguousarray(sequences.lengths, dtype=np.int64),
-        n_differenced=0 if differenced is None else int(differenced.sum()),
+        n_differenced=n_differenced,
         differenced=differenced,
+        units=None if units is None else np.ascontiguousarray(units, dtype=float),
         center=_doubles(sequences.center, n_features),
         factor=_doubles(sequences.factor, n_features),
     )

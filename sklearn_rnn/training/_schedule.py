@@ -196,7 +196,7 @@ def try_scheduler(callback, optimizer):
 UPDATE_BUDGET, MIN_EPOCHS = 600, 5
 # Up to so many sequences are one batch, in float64: there a weight of two is two
 # copies to rounding, as scikit-learn's checks ask. Its updates cost more.
-ONE_BATCH, ONE_BATCH_UPDATES = 32, 300
+ONE_BATCH, ONE_BATCH_UPDATES = 32, 200
 # Other data make about so many batches, within these sizes.
 N_BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 8, 64
 # Steps up to which the budget is as above; longer sequences get more updates.
@@ -262,8 +262,8 @@ def update_budget(lengths):
     Returns
     -------
     int
-        600, or 300 up to 32 sequences; above 64 steps it grows with the root of the
-        median length, to at most three times as many.
+        200 up to 32 sequences, else 600; above 64 steps these grow with the root of
+        the median length, to at most three times as many.
 
     Examples
     --------
@@ -272,9 +272,10 @@ def update_budget(lengths):
     >>> [update_budget(np.full(100, n_steps)) for n_steps in (10, 256, 10_000)]
     [600, 1200, 1800]
     """
-    budget = ONE_BATCH_UPDATES if len(lengths) <= ONE_BATCH else UPDATE_BUDGET
+    if len(lengths) <= ONE_BATCH:
+        return ONE_BATCH_UPDATES
     factor = math.sqrt(np.median(lengths) / SHORT_STEPS)
-    return math.ceil(budget * min(max(factor, 1), MOST_UPDATES))
+    return math.ceil(UPDATE_BUDGET * min(max(factor, 1), MOST_UPDATES))
 
 
 def n_epochs_for(

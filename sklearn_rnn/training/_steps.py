@@ -124,6 +124,9 @@ class StepsOnDevice:
             x = x.to(self._type)
             # Padding repeats the last step, so that stands in the last row.
             x[:, :, self._anchored] -= x[-1:, :, self._anchored]
+            if chosen.units is not None:
+                units = torch.from_numpy(chosen.units).to(self.device)
+                x[:, :, self._anchored] /= units
         return x, lengths if chosen.common_length is None else None
 
     def take(self, starts, lengths, steps):

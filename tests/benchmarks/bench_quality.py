@@ -40,7 +40,7 @@ from quality_sets import CLASSIFY_CASES
 from sklearn_rnn import RNNClassifier, RNNRegressor
 
 # What a user gets who gives nothing else, and what the README recommends.
-DEFAULT = {"target_feature": "auto"}
+DEFAULT = {}
 README = {"target_feature": "auto", "subtract_last": True}
 README_SMALL = README | {"max_epochs": 300}  # for tables of fewer than 300 rows
 SMALL_TABLE = 300

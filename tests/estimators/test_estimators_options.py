@@ -1033,7 +1033,7 @@ def test_tokens_are_learned_through_their_embedding():
     options = {"hidden_size": 8, "max_epochs": 40, "learning_rate": 0.03}
     options |= {"random_state": 0, "pooling": "mean", "input_dropout": 0.0}
     as_tokens = RNNClassifier(embedding_dim=4, **options).fit(X, y)
-    as_numbers = RNNClassifier(**options).fit(X, y)
+    as_numbers = RNNClassifier(convolutions=None, **options).fit(X, y)
     assert as_tokens.score(X, y) > 0.9
     assert as_numbers.score(X, y) < 0.8
 
@@ -1181,6 +1181,7 @@ def test_every_option_is_told_of_here_or_nearby(estimator):
     elsewhere |= {"token_dropout", "embeddings", "train_embeddings"}
     elsewhere |= {"categorical_features"}
     elsewhere |= {"linear_skip", "scale_windows"}
+    elsewhere |= {"convolutions"}
     text = inspect.getsource(inspect.getmodule(test_dtype_is_the_networks_precision))
     options = set(estimator().get_params()) - elsewhere
     assert {o for o in options if not re.search(rf"\b{o}\b\W*[=:]", text)} == set()

@@ -36,6 +36,7 @@ def fitted(estimator=RNNRegressor, **options):
     X, y = make_data()
     if estimator is RNNClassifier:
         y = np.where(y > 0, "up", "down")
+        options = {"convolutions": None, **options}
     elif estimator is RNNTagger:
         y = np.where(X[:, :, 0] > 0, "up", "down")
     elif options.get("return_sequences"):

@@ -32,6 +32,7 @@ SMALL = {
 }
 MODELS = {
     "classifier": (RNNClassifier(pooling="attention"), (X, Y > 0), X),
+    "network alone": (RNNClassifier(convolutions=None), (X, Y > 0), X),
     "regressor": (RNNRegressor(loss="quantile"), (X, Y), X),
     "steps": (RNNRegressor(return_sequences=True, loss="quantile"), (X, X[:, :, 0]), X),
     "tagger": (RNNTagger(), (X, X[:, :, 0] > 0), X),
@@ -67,7 +68,7 @@ def calls():
         yield name, "score", lambda m, d=data: m.score(*d)
         if name == "generator":
             yield from ((name, key, call) for key, call in OF_PROMPT.items())
-        if hasattr(model, "partial_fit"):
+        if hasattr(model, "partial_fit") and name != "classifier":
             yield name, "live", lambda m, g=given: StatefulPredictor(m).predict(g)
 
 

@@ -7,8 +7,13 @@ from sklearn_rnn import RNNClassifier, RNNRegressor
 
 # One full batch of univariate sequences in float64: nothing is random but the
 # first weights, so two trainings can be compared.
-OPTIONS = {"hidden_size": 4, "max_epochs": 8, "random_state": 0}
-OPTIONS |= {"batch_size": 100, "dtype": "float64"}
+OPTIONS = {
+    "hidden_size": 4,
+    "max_epochs": 8,
+    "batch_size": 1000,
+    "dtype": "float64",
+    "random_state": 0,
+}
 MODELS = [RNNRegressor(**OPTIONS, linear_skip=False), RNNClassifier(**OPTIONS)]
 
 

@@ -195,7 +195,9 @@ def carry_out(estimator, data, y, operation):
         for weight in estimator.module_.core.parameters():
             weight.requires_grad_(operation == "unfreeze")
     elif operation == "half batch_size":
-        estimator.set_params(batch_size=max(1, estimator.batch_size // 2))
+        size = estimator.batch_size
+        size = 64 if size == "auto" else max(1, size // 2)
+        estimator.set_params(batch_size=size)
     elif operation == "more units":
         estimator.set_params(hidden_size=estimator.hidden_size + 1)
     elif operation == "warm start":

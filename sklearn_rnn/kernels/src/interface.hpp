@@ -54,7 +54,8 @@ struct Data {
   const void *values;
   int32_t values_type;    // ValuesType
   int32_t n_differenced;  // features that are read relative to the last step
-  const int32_t *differenced;
+  const int32_t *differenced;  // by feature its number among those, from 1; or 0
+  const double *units;         // by sequence and those: what divides them; or null
   const double *center, *factor;  // of the sequences, before the network's; or null
   int64_t step_stride;            // elements between two steps of a sequence
   const int64_t *starts;          // element at which each sequence begins

@@ -326,22 +326,25 @@ template <class T> struct Block {
                : (int)id;
   }
 
-  // Read a feature as the network does: relative to the last step, and scaled.
-  double read_feature(int64_t at, int64_t last, int f) const {
+  // Read a feature as the network does: relative to the last step, and scaled. `units`
+  // are those of the sequence.
+  double read_feature(int64_t at, int64_t last, const double *units, int f) const {
     const double center = data.center ? data.center[f] : 0;
     const double factor = data.center ? data.factor[f] : 1;
     double value = read_step(at, f, center, factor);
     if (data.n_differenced && data.differenced[f])
       value -= read_step(last, f, center, factor);
+    if (units && data.differenced[f]) value /= units[data.differenced[f] - 1];
     return (value - p.net.center[f]) * p.net.factor[f];
   }
 
   // Read a step, with vectors in the place of codes. Hidden features are 0, which is
   // the code of an unknown category.
-  void read_embedded(int64_t at, int64_t last, const T *mask, int32_t *codes, T *to) const {
+  void read_embedded(int64_t at, int64_t last, const double *units, const T *mask,
+                     int32_t *codes, T *to) const {
     int k = 0;
     for (int f = 0; f < p.net.n_features; f++) {
-      const double value = read_feature(at, last, f);
+      const double value = read_feature(at, last, units, f);
       if (!p.net.n_codes[f]) {
         *to++ = T(value) * mask[f];
         continue;
@@ -363,6 +366,8 @@ template <class T> struct Block {
     draw_input_mask();
     for (int r = 0; r < n_rows; r++) {
       const int64_t start = data.starts[order[r]], end = data.lengths[order[r]] - 1;
+      const double *units =
+          data.units ? data.units + (int64_t)order[r] * data.n_differenced : nullptr;
       for (int t = 0; t < lengths[r]; t++)
         for (int j = 0; j < size; j++) {
           // Beyond its end a sequence repeats its last step.
@@ -371,7 +376,7 @@ template <class T> struct Block {
           const int64_t last = start + end * data.step_stride;
           T *to = x + ((int64_t)t * n_rows + r) * p.n_inputs + j * p.E;
           if (net.n_codes) {
-            read_embedded(at, last, input_mask + r * p.E,
+            read_embedded(at, last, units, input_mask + r * p.E,
                           tokens + (from * n_rows + r) * p.n_embedded, to);
             continue;
           }
@@ -380,7 +385,7 @@ template <class T> struct Block {
             tokens[from * n_rows + r] = token;
             std::copy_n(embedding + (int64_t)token * p.E, p.E, to);
           } else {
-            for (int f = 0; f < p.E; f++) to[f] = T(read_feature(at, last, f));
+            for (int f = 0; f < p.E; f++) to[f] = T(read_feature(at, last, units, f));
           }
           for (int f = 0; f < p.E; f++) to[f] *= input_mask[r * p.E + f];
         }
