@@ -34,7 +34,7 @@ class Member:
     def predict(self, windows, fold=-1):
         """Predict by one of the fits, less the `center` of the targets' past."""
         offset, unit = windows.offset(self.name)
-        return offset + unit * (windows.features(self.name) @ self.coef[fold])
+        return offset + unit * _product(windows.features(self.name), self.coef[fold])
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,22 @@ class LinearPart:
 
     def _average(self, windows, fold):
         members = predict_members(self.members, windows, fold)
-        return windows.level() + np.einsum("nmj,mj->nj", members, self.weights)
+        # One by one: the order in which they add up must not depend on the windows.
+        total = windows.level()
+        for k, weight in enumerate(self.weights):
+            total = total + weight * members[:, k]
+        return total
+
+
+def _product(features, coef):
+    """Return ``features @ coef``, in which no row depends on the others, bitwise.
+
+    A product of matrices sums in an order that depends on their sizes.
+    """
+    columns = [
+        np.einsum("nv,v->n", features, np.ascontiguousarray(one)) for one in coef.T
+    ]
+    return np.stack(columns, axis=1)
 
 
 def predict_members(members, windows, fold=-1):

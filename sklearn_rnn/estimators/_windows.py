@@ -126,7 +126,8 @@ class Windows:
 
     def past(self):
         """Return the targets' pasts, (n, n_lags, n_past)."""
-        return self.values[:, :, self.layout.past]
+        # Indexing may turn the order in memory, in which means and spreads add up.
+        return np.take(self.values, self.layout.past, axis=2)
 
     def spread(self):
         """Return the standard deviation of each past, (n, n_past), above 0."""
@@ -176,7 +177,7 @@ class Windows:
             return 0.0, 1.0
         if member == "change":
             return self.anchor_values(), self.units()
-        return self.values[:, :, columns].mean(axis=1), self.units()
+        return np.take(self.values, columns, axis=2).mean(axis=1), self.units()
 
     def features(self, member):
         """Return a member's features and a column of ones, (n, n_values + 1)."""

@@ -475,6 +475,19 @@ def test_forecasts_in_windows_units_do_not_depend_on_the_unit():
         np.testing.assert_allclose(found, part.predict(check_sequences(X)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"scale_windows": True}, {"loss": "quantile"}])
+def test_forecasts_do_not_depend_on_other_sequences_bitwise(options):
+    rng = np.random.default_rng(0)
+    for n_features, n_outputs in ((1, 1), (2, 1), (3, 2)):
+        X, Y = walks(50, n_steps=13, n_features=n_features)
+        X = [x[rng.integers(0, 12) :] for x in X]
+        model = regressor(target_feature=0, **options).fit(X, Y[:, :n_outputs])
+        expected = model.predict_linear(X)
+        for rows in ([0], [49], [3, 2, 3], range(20, 50)):
+            found = model.predict_linear([X[i] for i in rows])
+            np.testing.assert_array_equal(found, expected[rows])
+
+
 # Quantiles.
 
 
