@@ -26,10 +26,12 @@ MOST_WORK = 4e10
 N_FOLDS, N_FOLDS_OF_WIDE, WIDE = 5, 3, 512
 # Fewer sequences say nothing about a penalty.
 FEWEST_SEQUENCES = 8
-# Pull of the members' weights towards equal ones, up to so many sequences; of more it
-# is less. Both, and the choice of members, come from the development half of the
-# quality benchmark.
-SHRINKAGE, SHRUNK_UP_TO = 0.1, 600
+# Pull of the members' weights towards prior ones: up to so many sequences, of more it
+# is less; and a further pull below so few. These, and the choice of members, come from
+# the development half of the quality benchmark.
+SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.1, 600, 30
+# Beside equal weights the naive forecast has the prior weight c / (n + c).
+NAIVE_COUNT = 20
 # Sequences from which anchors and the members' weights are chosen, at most.
 MOST_COMPARED = 20_000
 # Windows may be of different size if their mean sizes, of 98 %, differ by this factor;
@@ -229,8 +231,7 @@ class _Problem:
         names = ["level"] if layout.has_level else []
         names += [] if anchors is None else ["deviation", "change"]
         members = tuple(self.fit_member(name) for name in names)
-        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / self.n_distinct)
-        part = LinearPart(self.layout, members, self.average(members, shrinkage))
+        part = LinearPart(self.layout, members, self.average(members))
         return CrossFit(part, self.folds)
 
     def use(self, layout):
@@ -316,8 +317,9 @@ class _Problem:
                 )
         return sums
 
-    def average(self, members, shrinkage):
+    def average(self, members):
         """Choose the weight of each member, (n_members, n_outputs)."""
+        shrinkage, naive = _prior(self.n_distinct)
         rows = evenly(len(self.y), MOST_COMPARED)
         found, units = [], []
         for fold in range(self.folds.max() + 1):
@@ -332,6 +334,10 @@ class _Problem:
         level = 0.0 if columns is None else self.layout.center[columns]
         target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
+        prior = np.full(len(weights), 1 / len(weights))
+        if columns is not None:
+            prior *= 1 - naive
+            prior[-1] += naive
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
             weights[:, j] = average_weights(
@@ -339,8 +345,16 @@ class _Problem:
                 target[known, j],
                 self.weights[rows][known],
                 shrinkage,
+                prior,
             )
         return weights
+
+
+def _prior(n_distinct):
+    """Return the pull towards prior weights, and the prior weight of the naive one."""
+    pull = SHRINKAGE * min(1.0, SHRUNK_UP_TO / n_distinct)
+    pull += (STRONGLY_BELOW / n_distinct) ** 2
+    return pull, NAIVE_COUNT / (n_distinct + NAIVE_COUNT)
 
 
 def _solve(sums, fold_of_cell, is_near):
