@@ -38,6 +38,8 @@ def build_model():
         # The Dropout layer between the recurrent layer and the output. The Dense
         # output layer comes by itself, with as many units as y has columns.
         dropout=0.1,
+        # The network alone: by default a linear forecast stands beside it.
+        linear_skip=False,
         # compile: the optimizer Adam, its constant step size, and the clipping of
         # every derivative to [-1, 1]. Clipping the norm, our default, is off.
         optimizer="adam",

@@ -48,7 +48,12 @@ def measure(X, y, axes):
     for ax, (name, options) in zip(axes, NETWORKS.items(), strict=True):
         for cell in CELLS:
             model = RNNRegressor(
-                cell, hidden_size=16, input_dropout=0.0, random_state=0, **options
+                cell,
+                hidden_size=16,
+                input_dropout=0.0,
+                linear_skip=False,  # it is about the network alone
+                random_state=0,
+                **options,
             )
             model.fit(X[N_TEST:], y[N_TEST:])
             display = GradientFlowDisplay.from_estimator(

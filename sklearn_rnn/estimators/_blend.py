@@ -120,6 +120,7 @@ def weight_of_blocks(sums, sizes):
     gain, n = sums[0] - sums[best], len(sizes)
     if n < FEWEST_BLOCKS or gain.sum() <= 0:
         return 0.0
+    gain = gain / np.abs(gain).max()  # their squares may overflow
     mean = gain.sum() / sizes.sum()
     variance = ((gain - mean * sizes) ** 2).sum() * n / (n - 1) / sizes.sum() ** 2
     return GRID[best] * max(0.0, 1 - CHANCE**2 * variance / mean**2)

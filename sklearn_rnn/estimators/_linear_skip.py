@@ -1,6 +1,7 @@
 """The linear part beside a regressor's network, and the weight of each."""
 
 from contextlib import contextmanager
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -76,6 +77,8 @@ class LinearSkip:
 
     def _network(self, samples, random_state, continuing, is_stream=False):
         self._is_stream = is_stream
+        # Of its own, so that the network is the one that there is without it.
+        self._linear_random_state = deepcopy(random_state)
         goes_on = continuing and is_stream
         if self.linear_skip is True and not goes_on:
             n_distinct = _count(samples)
@@ -154,7 +157,7 @@ class LinearSkip:
     def _last_fold(self, sequences):
         """Return which sequences to train on, and which to compare on."""
         folds, near = validation_folds(
-            sequences, N_FOLDS_OF_MANY, self._horizon(), self._random_state
+            sequences, N_FOLDS_OF_MANY, self._horizon(), self._linear_random_state
         )
         last, rows = folds.max(), np.arange(len(folds))
         held_out = np.flatnonzero(folds == last)
@@ -219,7 +222,7 @@ class LinearSkip:
             self._target_columns,
             self._horizon(),
             is_scaled,
-            np.random.RandomState(self._random_state.randint(2**31 - 1)),
+            np.random.RandomState(self._linear_random_state.randint(2**31 - 1)),
         )
 
     def _use_linear(self, samples, cross_fit):
@@ -252,7 +255,7 @@ class LinearSkip:
             training diverges, as then that of the network itself does.
         """
         folds, near = validation_folds(
-            samples.sequences, N_FOLDS, self._horizon(), self._random_state
+            samples.sequences, N_FOLDS, self._horizon(), self._linear_random_state
         )
         rows = np.arange(len(folds))
         depth = () if self._levels is None else (len(self._levels),)
@@ -284,7 +287,7 @@ class LinearSkip:
             "warm_start": False,
             "callbacks": None,
             "verbose": 0,
-            "random_state": int(self._random_state.randint(2**31 - 1)),
+            "random_state": int(self._linear_random_state.randint(2**31 - 1)),
         }
         trial = type(self)(**options)
         trial._warns_of_labels = False  # the network itself does
