@@ -1,6 +1,6 @@
 """The linear part of a regressor: ridge regressions on the window, averaged."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -96,6 +96,11 @@ class LinearPart:
         ).transpose(2, 0, 1) + self.layout.naive_coefficients(
             self.member_weights_.get(NAIVE)
         )
+
+    def without_folds(self):
+        """Return the same part without the fits that leave a fold out."""
+        members = tuple(replace(m, coef=m.coef[-1:]) for m in self.members)
+        return replace(self, members=members)
 
     def predict(self, sequences):
         """Predict the targets of sequences.

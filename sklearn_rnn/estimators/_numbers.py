@@ -161,7 +161,17 @@ class NumberCoder:
                 "target_feature needs numbers, but embedding_dim is set: X holds "
                 "tokens."
             )
+        if self._subtracts_last and self._target_columns is None:
+            raise ValueError(
+                "subtract_last=True needs target_feature, whose last value it is that "
+                "is subtracted, and target_feature='auto' found none: name the input "
+                "that holds the target's own past."
+            )
         self._check_scaling(samples)
+        if self.subtract_last == "auto":
+            self._subtracts_last = False
+        self._unit_layout = None
+        TargetTransform.fit(*self._targets_to_fit(samples))  # of a size that fits
         self._fit_beside(samples)
         self._decide_subtraction(samples)
         self._targets = TargetTransform.fit(*self._targets_to_fit(samples))

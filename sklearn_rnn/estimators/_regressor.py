@@ -527,9 +527,10 @@ list of arrays or SequenceArray
 
         The first call fixes categories, and the scaling of inputs and targets. With
         ``linear_skip=True``, which needs at least 8 sequences in the first call, the
-        linear part is fitted to all sequences so far; penalties and weights of its
-        members stay those of the first call. The network's weight is chosen by each
-        call's data before they are learned from, from the fifth call on.
+        linear part is fitted to all sequences so far that have all targets; penalties,
+        weights of its members and quantiles of its errors stay those of the first call.
+        The network's weight is chosen by each call's data before they are learned
+        from, from the fifth call on. After `fit` the linear part stays as it is.
 
         Parameters
         ----------
