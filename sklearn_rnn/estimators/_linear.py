@@ -53,7 +53,7 @@ class LinearPart:
     coef_ : ndarray of shape (n_outputs, n_lags, n_features)
         Change of each forecast with each value of the window, oldest step first, in
         units of the target per unit of the feature, while the window's spread stays
-        the same.
+        the same; of other features than the targets' past at the typical spread.
     member_weights_ : dict of str to ndarray of shape (n_outputs,)
         Weight of each member of the average. "level" reads the values as they are,
         "change" and "deviation" relative to the last value and to the mean of the

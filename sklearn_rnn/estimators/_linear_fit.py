@@ -403,7 +403,7 @@ def _add(sums, chosen=None):
 
 
 class LinearStream:
-    """A linear part that goes on learning from calls of partial_fit.
+    """A linear part that continues to be fitted by calls of partial_fit.
 
     Penalties, weights of members, anchors and units stay those of the first call; the
     coefficients are those of all sequences so far. Sequences with a missing target are

@@ -51,7 +51,7 @@ class LinearSkip:
     _cross_fit = None
 
     def _has_linear(self, samples):
-        """Whether there is a linear part, by `linear_skip` and the data."""
+        """Return whether there is a linear part, by `linear_skip` and the data."""
         if self.linear_skip is False or self._per_step or self._reads_tokens:
             return False
         if self.linear_skip is True:
@@ -84,8 +84,7 @@ class LinearSkip:
         self._is_stream = is_stream
         # Of its own, so that the network is the one that there is without it.
         self._linear_random_state = deepcopy(random_state)
-        goes_on = continuing and is_stream
-        if self.linear_skip is True and not goes_on:
+        if self.linear_skip is True and not (continuing and is_stream):
             n_distinct = _count(samples)
             if n_distinct < FEWEST_SEQUENCES:
                 raise ValueError(
@@ -303,7 +302,7 @@ class LinearSkip:
     def _fit_alone(self, samples, outputs):
         """Train the network alone on some of the data, in an estimator of its own."""
         columns = self._target_columns
-        # Not a clone: that would copy callbacks, which nobody may call twice.
+        # Not a clone: that would copy callbacks, and copies may not be called.
         options = self.get_params(deep=False) | {
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
@@ -360,7 +359,7 @@ class LinearSkip:
         time = times[1] - times[1].min()
         found = {}
         for steps in set(self._horizons()):
-            # Of short data blocks are shorter than the horizon, and hang together.
+            # In short data, blocks are shorter than the horizon, and dependent.
             size = max(1, min(steps, (time.max() + 1) // FEWEST_BLOCKS))
             blocks = np.unique(time // size, return_inverse=True)[1]
             found[steps] = blocks, steps / size

@@ -180,7 +180,7 @@ class NumberCoder:
         """Fit what predicts beside the network, and decide its units."""
 
     def _may_find_past(self):
-        """Whether the data may tell that X is the past of y."""
+        """Return whether the data may tell that X is the past of y."""
         auto = isinstance(self.target_feature, str) and self.target_feature == "auto"
         unnamed = getattr(self, "target_names_", None) is None
         return auto and unnamed and not (self._per_step or self._reads_tokens)
