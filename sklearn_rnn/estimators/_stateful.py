@@ -37,7 +37,10 @@ class StatefulPredictor:
     Parameters
     ----------
     estimator : RNNRegressor, RNNClassifier or RNNTagger
-        Fitted, and not bidirectional; a classifier with ``convolutions=None``.
+        Fitted, and not bidirectional; a classifier with ``convolutions=None``, a
+        regressor without `subtract_last`, which "auto" may have chosen. Before as many
+        steps have come as its linear part reads, the first one counts as repeated, as
+        in ``predict``.
 
     Attributes
     ----------

@@ -155,6 +155,6 @@ __all__ = [
     "usable_device",
     "validation_folds",
     "validation_split",
-    "window_times",
     "warm_up_cosine",
+    "window_times",
 ]

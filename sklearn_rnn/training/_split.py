@@ -12,7 +12,8 @@ def validation_split(
     Where sequences are windows of time series (see `window_times`), validation is
     the last block of time, across all series, and training sequences that overlap
     its inputs in time or whose targets may reach into its targets are dropped.
-    Otherwise the choice is random, stratified if `labels` are given, and copies of one sequence stay together.
+    Otherwise the choice is random, stratified if `labels` are given, and copies of
+    one sequence stay together.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def window_times(sequences):
     >>> x = np.sin(np.arange(12.0))
     >>> X = np.lib.stride_tricks.sliding_window_view(x, 3)
     >>> window_times(check_sequences(X))[1]
-    array([2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+    array([ 2,  3,  4,  5,  6,  7,  8,  9, 10, 11])
     """
     if sequences.knows_time or sequences.shares_rows():
         begin = sequences.moments_of(sequences.starts)
