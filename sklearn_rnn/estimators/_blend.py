@@ -60,9 +60,10 @@ def network_weights(loss, linear, network, weights, blocks):
         Predictions for held-out sequences.
     weights : ndarray of shape (n,), or None
         Their sample weights.
-    blocks : list of ndarray of int of shape (n,)
-        For each output the block of each sequence, from 0: errors within a block hang
-        together, as those of forecasts that overlap do, and count as one.
+    blocks : list of tuple
+        For each output the block of each sequence, an ndarray of int of shape (n,)
+        from 0, whose errors depend on one another, as those of overlapping forecasts
+        do, and count as one; and how many blocks in a row depend on one another.
 
     Returns
     -------
@@ -71,11 +72,10 @@ def network_weights(loss, linear, network, weights, blocks):
     """
     losses, weights = weighted_losses(loss, linear, network, weights)
     chosen = []
-    for j, block in enumerate(blocks):
-        sums = [np.bincount(block, at_weight) for at_weight in losses[:, :, j]]
-        chosen.append(
-            weight_of_blocks(np.array(sums), np.bincount(block, weights[:, j]))
-        )
+    for j, (block, n_dependent) in enumerate(blocks):
+        sums = np.array([np.bincount(block, at) for at in losses[:, :, j]])
+        sizes = np.bincount(block, weights[:, j])
+        chosen.append(weight_of_blocks(sums, sizes, n_dependent))
     return np.array(chosen)
 
 
@@ -100,7 +100,7 @@ def weighted_losses(loss, linear, network, weights):
     return np.nan_to_num(losses, nan=0.0, posinf=np.inf) * weights, weights
 
 
-def weight_of_blocks(sums, sizes):
+def weight_of_blocks(sums, sizes, n_dependent=1.0):
     """Choose the network's weight by the losses of blocks of held-out data.
 
     Parameters
@@ -109,6 +109,8 @@ def weight_of_blocks(sums, sizes):
         Summed losses, times sample weights.
     sizes : ndarray of shape (n_blocks,)
         Summed sample weights.
+    n_dependent : float, default=1.0
+        How many blocks in a row depend on one another.
 
     Returns
     -------
@@ -123,4 +125,5 @@ def weight_of_blocks(sums, sizes):
     gain = gain / np.abs(gain).max()  # their squares may overflow
     mean = gain.sum() / sizes.sum()
     variance = ((gain - mean * sizes) ** 2).sum() * n / (n - 1) / sizes.sum() ** 2
+    variance *= n_dependent
     return GRID[best] * max(0.0, 1 - CHANCE**2 * variance / mean**2)

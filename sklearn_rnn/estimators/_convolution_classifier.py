@@ -13,8 +13,9 @@ N_FEATURES = 2016
 MOST_SEQUENCES = 4096
 # Factors from scores to logits that are tried.
 TEMPERATURES = np.logspace(-2, 2.5, 181)
-# What the network's logits count at least. They fit the training data, where these
-# are humble: summed as equals, the network would outvote them where it overfits.
+# The least weight of the network's logits. They fit the training data, while those of
+# the closed form are calibrated on left-out data: with equal weights an overfitted
+# network would outvote them.
 LEAST_NETWORK_WEIGHT = 1 / 4
 # Bytes of a sequence that tell its place in the order of distinct ones.
 N_SORTED_BYTES = 256

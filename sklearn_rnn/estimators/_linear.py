@@ -1,6 +1,6 @@
 """The linear part of a regressor: ridge regressions on the window, averaged."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class LinearPart:
     coef_ : ndarray of shape (n_outputs, n_lags, n_features)
         Change of each forecast with each value of the window, oldest step first, in
         units of the target per unit of the feature, while the window's spread stays
-        the same.
+        the same; of other features than the targets' past at the typical spread.
     member_weights_ : dict of str to ndarray of shape (n_outputs,)
         Weight of each member of the average. "level" reads the values as they are,
         "change" and "deviation" relative to the last value and to the mean of the
@@ -96,6 +96,11 @@ class LinearPart:
         ).transpose(2, 0, 1) + self.layout.naive_coefficients(
             self.member_weights_.get(NAIVE)
         )
+
+    def without_folds(self):
+        """Return the same part without the fits that leave a fold out."""
+        members = tuple(replace(m, coef=m.coef[-1:]) for m in self.members)
+        return replace(self, members=members)
 
     def predict(self, sequences):
         """Predict the targets of sequences.

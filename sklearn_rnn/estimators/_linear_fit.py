@@ -32,6 +32,9 @@ FEWEST_SEQUENCES = 8
 SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.1, 600, 30
 # Beside equal weights the naive forecast has the prior weight c / (n + c).
 NAIVE_COUNT = 20
+# Sets of outputs that miss targets in the same sequences, at most: of more, sequences
+# with all targets are read, if they are half of all.
+MOST_PATTERNS = 4
 # Sequences from which anchors and the members' weights are chosen, at most.
 MOST_COMPARED = 20_000
 # Windows may be of different size if their mean sizes, of 98 %, differ by this factor;
@@ -219,6 +222,9 @@ class _Problem:
         self.groups = [
             (np.flatnonzero(pattern == k), there[:, at]) for k, at in enumerate(first)
         ]
+        whole = there.all(axis=1)
+        if len(first) > MOST_PATTERNS and whole.mean() >= 0.5:
+            self.groups = [(np.arange(y.shape[1]), whole)]
 
     def solve(self, layout):
         """Fit the members in a layout, and average them."""
@@ -397,7 +403,7 @@ def _add(sums, chosen=None):
 
 
 class LinearStream:
-    """A linear part that goes on learning from calls of partial_fit.
+    """A linear part that continues to be fitted by calls of partial_fit.
 
     Penalties, weights of members, anchors and units stay those of the first call; the
     coefficients are those of all sequences so far. Sequences with a missing target are

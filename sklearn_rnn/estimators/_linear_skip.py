@@ -8,6 +8,7 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import DivergenceError, InvalidSequenceError
 from sklearn_rnn.estimators._blend import (
+    FEWEST_BLOCKS,
     elementwise_loss,
     network_weights,
     weight_of_blocks,
@@ -15,13 +16,14 @@ from sklearn_rnn.estimators._blend import (
 )
 from sklearn_rnn.estimators._linear_fit import (
     FEWEST_SEQUENCES,
+    MOST_VALUES,
     LinearStream,
     choose_scaled_layout,
     evenly,
     fit_linear,
 )
 from sklearn_rnn.estimators._quantiles import marginal_quantiles
-from sklearn_rnn.training import find_copies, validation_folds
+from sklearn_rnn.training import find_copies, validation_folds, window_times
 
 # Sequences below which held-out ones would say nothing about the network.
 FEWEST_TO_COMPARE = 40
@@ -49,13 +51,14 @@ class LinearSkip:
     _cross_fit = None
 
     def _has_linear(self, samples):
-        """Whether there is a linear part, by `linear_skip` and the data."""
+        """Return whether there is a linear part, by `linear_skip` and the data."""
         if self.linear_skip is False or self._per_step or self._reads_tokens:
             return False
         if self.linear_skip is True:
             return True
         n_distinct = _count(samples)
-        if n_distinct < FEWEST_SEQUENCES:
+        is_wide = samples.sequences.n_features > MOST_VALUES
+        if n_distinct < FEWEST_SEQUENCES or is_wide:
             return False
         return n_distinct >= FEWEST_TO_COMPARE or self._target_columns is not None
 
@@ -76,11 +79,12 @@ class LinearSkip:
             )
 
     def _network(self, samples, random_state, continuing, is_stream=False):
+        if continuing:
+            self._check_unchanged()
         self._is_stream = is_stream
         # Of its own, so that the network is the one that there is without it.
         self._linear_random_state = deepcopy(random_state)
-        goes_on = continuing and is_stream
-        if self.linear_skip is True and not goes_on:
+        if self.linear_skip is True and not (continuing and is_stream):
             n_distinct = _count(samples)
             if n_distinct < FEWEST_SEQUENCES:
                 raise ValueError(
@@ -89,6 +93,22 @@ class LinearSkip:
                     "more, or set linear_skip to 'auto' or False."
                 )
         return super()._network(samples, random_state, continuing, is_stream)
+
+    def _check_unchanged(self):
+        """Check that a network that is trained on has its linear part and units."""
+        part = getattr(self, "linear_", None)
+        changed = []
+        if self.linear_skip is True and part is None:
+            changed.append(f"linear_skip={self.linear_skip}")
+        if self.scale_windows != "auto":
+            is_scaled = self._unit_layout is not None
+            if self.scale_windows != is_scaled:
+                changed.append(f"scale_windows={self.scale_windows}")
+        if changed:
+            raise ValueError(
+                f"{' and '.join(changed)} is not what the last fit had, whose network "
+                "continues to be trained. Restore it, or set warm_start=False."
+            )
 
     def _leave_out_linear(self):
         self.linear_ = self.validation_errors_ = self.advice_ = self._stream = None
@@ -127,14 +147,20 @@ class LinearSkip:
 
     @contextmanager
     def _beside_network(self, samples, validation, continuing):
+        has_part = getattr(self, "linear_", None) is not None
+        if continuing and has_part and self.linear_skip is not False:
+            # Its data are those that the network has seen: nothing to compare on.
+            if self._has_linear(samples) and _count(samples) >= FEWEST_SEQUENCES:
+                cross_fit = self._fit_linear(samples, self.linear_.layout.is_scaled)
+                self._use_linear(samples, cross_fit, self.network_weight_)
+            yield samples
+            return
         self._leave_out_linear()
-        if not self._has_linear(samples):
+        if continuing or not self._has_linear(samples):
             yield samples
             return
         cross_fit, self._cross_fit = self._cross_fit, None
-        if cross_fit is None:  # the network is trained on, in its units
-            cross_fit = self._fit_linear(samples, self._unit_layout is not None)
-        self._use_linear(samples, cross_fit)
+        self._use_linear(samples, cross_fit, np.zeros(self._n_targets))
         n_distinct = _count(samples)
         if validation is not None:
             yield samples
@@ -143,7 +169,7 @@ class LinearSkip:
             self._compare(unseen, linear, self._try_forecast(unseen))
         elif n_distinct < FEWEST_TO_COMPARE:
             yield samples
-        elif continuing or n_distinct >= TRAINED_ONCE:
+        elif n_distinct >= TRAINED_ONCE:
             train, held_out = self._last_fold(samples.sequences)
             yield samples.select(train)
             unseen = samples.select(held_out)
@@ -169,7 +195,7 @@ class LinearSkip:
             self._leave_out_linear()
             if self.linear_skip is not True:
                 return
-            self._use_linear(samples, self._cross_fit)
+            self._use_linear(samples, self._cross_fit, np.zeros(self._n_targets))
             self._cross_fit = None
             self._stream = LinearStream(self.linear_)
             self._stream_losses = []
@@ -184,11 +210,11 @@ class LinearSkip:
         """Weigh the network by data of a call that neither part has seen yet."""
         linear = self.linear_.predict(samples.sequences)
         linear = self._linear_forecasts(samples.sequences, linear)
+        network = self._try_forecast(samples)
+        if network is None:
+            return
         losses, weights = weighted_losses(
-            self._held_out_loss(samples),
-            linear,
-            self._forecast_alone(samples),
-            samples.weights,
+            self._held_out_loss(samples), linear, network, samples.weights
         )
         self._stream_losses.append((losses.sum(axis=1), weights.sum(axis=0)))
         del self._stream_losses[:-MOST_CALLS]
@@ -225,11 +251,10 @@ class LinearSkip:
             np.random.RandomState(self._linear_random_state.randint(2**31 - 1)),
         )
 
-    def _use_linear(self, samples, cross_fit):
-        """Set ``linear_``, and weights that leave predictions to it."""
-        self.linear_ = cross_fit.part
-        # Until the network is known to help.
-        self.network_weight_ = np.zeros(self._n_targets)
+    def _use_linear(self, samples, cross_fit, network_weight):
+        """Set ``linear_``, and the network's weight until it is compared."""
+        self.linear_ = cross_fit.part.without_folds()
+        self.network_weight_ = network_weight
         self._learn_residuals(samples, cross_fit)
 
     def _forecast_alone(self, samples):
@@ -277,7 +302,7 @@ class LinearSkip:
     def _fit_alone(self, samples, outputs):
         """Train the network alone on some of the data, in an estimator of its own."""
         columns = self._target_columns
-        # Not a clone: that would copy callbacks, which nobody may call twice.
+        # Not a clone: that would copy callbacks, and copies may not be called.
         options = self.get_params(deep=False) | {
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
@@ -286,6 +311,7 @@ class LinearSkip:
             "early_stopping": False,
             "warm_start": False,
             "callbacks": None,
+            "kernel": self.kernel_,  # "numba" would warn again
             "verbose": 0,
             "random_state": int(self._linear_random_state.randint(2**31 - 1)),
         }
@@ -300,8 +326,10 @@ class LinearSkip:
         linear = self._linear_forecasts(unseen.sequences, linear)
         network = np.where(np.isnan(network), linear, network)
         loss = self._held_out_loss(unseen)
+        blocks = self._blocks(unseen.sequences)
+        self._n_blocks = max(int(ids.max()) + 1 for ids, _ in blocks)
         self.network_weight_ = network_weights(
-            loss, linear, network, unseen.weights, self._blocks(unseen.sequences)
+            loss, linear, network, unseen.weights, blocks
         )
         naive = self.linear_.predict_naive(unseen.sequences)
         if naive is None:
@@ -325,14 +353,17 @@ class LinearSkip:
 
     def _blocks(self, sequences):
         """Return for each output blocks of sequences with overlapping forecasts."""
-        if not (sequences.knows_time or sequences.shares_rows()):
-            return [find_copies(sequences)[1]] * self._n_targets
-        time = sequences.moments_of(sequences.ends - 1)
-        blocks = {
-            steps: np.unique((time - time.min()) // steps, return_inverse=True)[1]
-            for steps in set(self._horizons())
-        }
-        return [blocks[steps] for steps in self._horizons()]
+        times = window_times(sequences)
+        if times is None:
+            return [(find_copies(sequences)[1], 1.0)] * self._n_targets
+        time = times[1] - times[1].min()
+        found = {}
+        for steps in set(self._horizons()):
+            # In short data, blocks are shorter than the horizon, and dependent.
+            size = max(1, min(steps, (time.max() + 1) // FEWEST_BLOCKS))
+            blocks = np.unique(time // size, return_inverse=True)[1]
+            found[steps] = blocks, steps / size
+        return [found[steps] for steps in self._horizons()]
 
     def _learn_residuals(self, samples, cross_fit):
         """Keep the quantiles of the linear part's errors, in units of the windows."""
@@ -386,6 +417,12 @@ def give_advice(estimator):
         None if the network helps for most outputs.
     """
     errors = estimator.validation_errors_
+    if estimator._n_blocks < FEWEST_BLOCKS:
+        return (
+            f"the held-out data have {estimator._n_blocks} blocks of independent "
+            "forecasts, too few to tell whether the network helps: it has no weight. "
+            "Give more data, or a larger validation_fraction."
+        )
     n_worse = int((errors["combined"] >= errors["naive"]).sum())
     if n_worse > len(errors) / 2:
         if estimator._target_columns is None:

@@ -161,7 +161,17 @@ class NumberCoder:
                 "target_feature needs numbers, but embedding_dim is set: X holds "
                 "tokens."
             )
+        if self._subtracts_last and self._target_columns is None:
+            raise ValueError(
+                "subtract_last=True needs target_feature, whose last value it is that "
+                "is subtracted, and target_feature='auto' found none: name the input "
+                "that holds the target's own past."
+            )
         self._check_scaling(samples)
+        if self.subtract_last == "auto":
+            self._subtracts_last = False
+        self._unit_layout = None
+        TargetTransform.fit(*self._targets_to_fit(samples))  # of a size that fits
         self._fit_beside(samples)
         self._decide_subtraction(samples)
         self._targets = TargetTransform.fit(*self._targets_to_fit(samples))
@@ -170,7 +180,7 @@ class NumberCoder:
         """Fit what predicts beside the network, and decide its units."""
 
     def _may_find_past(self):
-        """Whether the data may tell that X is the past of y."""
+        """Return whether the data may tell that X is the past of y."""
         auto = isinstance(self.target_feature, str) and self.target_feature == "auto"
         unnamed = getattr(self, "target_names_", None) is None
         return auto and unnamed and not (self._per_step or self._reads_tokens)

@@ -115,9 +115,11 @@ default="from_dtype"
     scale_windows : bool or "auto", default="auto"
         Whether the past of the targets is measured in units of its standard
         deviation within each window, forecasts and errors in the same, so that
-        series of different size count alike. "auto" does so where the mean
-        sizes of windows differ by more than a factor of 30, if that predicts
-        windows of all sizes better. Needs `target_feature`.
+        series of different size count alike. The network then reads
+        differences from the last value. Needs `target_feature`. "auto" does so
+        where the mean sizes of windows differ by more than a factor of 30 and
+        the linear part predicts windows of all sizes better for it; without a
+        linear part never.
     linear_skip : bool or "auto", default="auto"
         Whether ridge regressions on the window are averaged with the network
         (an autoregressive component). Their penalties and weights are chosen by
@@ -125,11 +127,13 @@ default="from_dtype"
         the network's weight for each output (`network_weight_`): it is 0 where
         the network does not improve on the linear part by more than chance. To
         compare them, three more networks are trained, each without a third of
-        the data; from 10,000 sequences on a single one, without the last tenth;
-        with `X_val` or `early_stopping` none. Below 40 sequences the network
-        has no weight. "auto" leaves the linear part out where every step has a
-        target, with tokens, in `partial_fit`, and below 8 sequences, or 40
-        without `target_feature`.
+        the data; from 10,000 sequences on none, and the network itself is
+        trained without the last tenth; with `X_val` or `early_stopping` on what
+        is held out. Below 40 sequences the network has no weight. With
+        `warm_start`, weights stay those of the first fit. "auto" leaves the
+        linear part out where every step has a target, with tokens, in
+        `partial_fit`, with more than 1024 features, and below 8 sequences, or
+        40 without `target_feature`.
     missing_targets : {"raise", "ignore"}, default="raise"
         What NaN in `y` means: an error, or a target that is not known. The
         loss and the score are then of those that are. With `return_sequences`
@@ -244,10 +248,11 @@ None, default="cosine"
         Weight of the network's forecast in the average with the linear part,
         from 0 to 1; ones without a linear part.
     validation_errors_ : DataFrame of shape (n_outputs, 4) or None
-        Errors on sequences that were not seen ("naive" is the value at the
-        anchor, or the mean; "linear", "network", "combined"), in the units of
-        the targets: the root of the mean square for the squared error, else the
-        mean loss.
+        Errors on sequences that neither part was fitted to: of the naive forecast
+        (the value at the anchor, or the mean), the linear part, the network, and
+        both combined, whose weight was chosen on these sequences. The root of the
+        mean square for the squared error, else the mean loss, in the units of the
+        targets, or, if windows are scaled, of their spread.
     advice_ : str or None
         Where the network, or the whole, does not improve on the simpler
         forecast: which parameter to look at. Printed, if `verbose` is set.
@@ -299,9 +304,11 @@ None, default="cosine"
     Notes
     -----
     Targets are brought to mean 0 and standard deviation 1 for training and
-    back in predict. Ctrl-C during fit reaches the caller and leaves the weights
-    of the last finished epoch (with early stopping: the best), ready to
-    predict.
+    back in predict. `hidden_states`, `attention_weights` and `input_gradients` are
+    of the network alone, whatever its weight beside the linear part. Ctrl-C during
+    fit reaches the caller and leaves the weights of the last finished epoch (with
+    early stopping: the best), ready to predict, and the network without weight
+    beside a linear part with which it was not compared yet.
 
     Where embeddings are trained, an update changes only the vectors of the tokens
     that its batch reads. As the others have no momentum in between, a gradient of a
@@ -527,9 +534,10 @@ list of arrays or SequenceArray
 
         The first call fixes categories, and the scaling of inputs and targets. With
         ``linear_skip=True``, which needs at least 8 sequences in the first call, the
-        linear part is fitted to all sequences so far; penalties and weights of its
-        members stay those of the first call. The network's weight is chosen by each
-        call's data before they are learned from, from the fifth call on.
+        linear part is fitted to all sequences so far that have all targets; penalties,
+        weights of its members and quantiles of its errors stay those of the first call.
+        The network's weight is chosen by each call's data before they are learned
+        from, from the fifth call on. After `fit` the linear part stays as it is.
 
         Parameters
         ----------

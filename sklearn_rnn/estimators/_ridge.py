@@ -7,8 +7,8 @@ from scipy.optimize import nnls
 
 # Candidates of the penalty, in units of the number of rows.
 PENALTIES = np.logspace(-8, 4, 25)
-# A feature whose spread is below this share of its size counts as constant: the spread
-# of such a one is the root of rounding.
+# A feature whose spread is below this fraction of its size counts as constant: such a
+# spread is the root of rounding.
 SMALLEST_SPREAD = 1e-7
 # The best of some members counts as no better than this fraction of the worst.
 SMALLEST_ERROR = 1e-6
@@ -68,6 +68,8 @@ class Products:
             Coefficients of the features and the constant.
         """
         total = self.total
+        if not total > 0:
+            return np.zeros((len(penalties), *self.zt.shape))
         mean, mean_t = self.zz[-1, :-1] / total, self.zt[-1] / total
         square = np.diag(self.zz)[:-1] / total  # no sum of squares is below 0
         spread = np.sqrt(np.maximum(square - mean**2, 0.0))

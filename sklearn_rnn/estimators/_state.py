@@ -13,6 +13,14 @@ from sklearn_rnn.training import (
     usable_device,
 )
 
+# Values of parameters that models had before version 0.7, which has them.
+BEFORE_0_7 = {
+    "linear_skip": False,
+    "scale_windows": False,
+    "convolutions": None,
+    "categorical_features": None,
+}
+
 # Of weights, gradients and outputs.
 DTYPES = {
     "float32": torch.float32,
@@ -73,6 +81,9 @@ class PortableState:
         saved = state.pop("_saved_net", None)
         # Pickles of version 0.5 have none, those of 0.6 another name.
         state["kernel"] = rename_kernel(state.get("kernel", "auto"))
+        names = self._get_param_names()
+        missing = {k: v for k, v in BEFORE_0_7.items() if k in names and k not in state}
+        state.update(missing)
         super().__setstate__(state)
         if saved is None:
             return

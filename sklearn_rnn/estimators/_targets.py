@@ -230,6 +230,8 @@ def target_columns(target_feature, sequences, n_outputs, names=None):
 # Without names, X counts as the past of y if some lag is so near to each target: the
 # mean squared difference as a fraction of the target's variance.
 NEAR_PAST = 0.5
+# Of fewer sequences some lag comes near by chance.
+FEWEST_WITH_PAST = 20
 # Sequences and lags that are compared, at most.
 MOST_COMPARED, MOST_LAGS = 4096, 64
 # The network reads differences from the last value if targets differ from it by less
@@ -248,11 +250,11 @@ def find_past(samples):
     Returns
     -------
     ndarray of int of shape (n_outputs,), or None
-        Zeros if X has a single feature, whose values among the last 64 steps come
-        near to each target.
+        Zeros if X has a single feature, of whose values among the last 64 steps some
+        come near to each target, in 20 sequences or more.
     """
     sequences, y = samples.sequences, samples.y
-    if sequences.n_features > 1 or sequences.categories or len(y) < 2:
+    if sequences.n_features > 1 or sequences.categories or len(y) < FEWEST_WITH_PAST:
         return None
     rows = np.unique(np.linspace(0, len(y) - 1, MOST_COMPARED).astype(int))
     places = sequences.ends[rows, np.newaxis] - 1 - np.arange(MOST_LAGS)

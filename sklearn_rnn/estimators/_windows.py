@@ -8,8 +8,8 @@ from sklearn_rnn.sequences import one_hot_last_step
 
 # Values of one block of windows, so that its copies stay in the caches.
 BLOCK_VALUES = 2**17
-# A window's spread counts as no less than this share of the typical one, or, if series
-# differ in size, of the window's own level: a flat window would weigh without bound.
+# A window's spread counts as no less than this fraction of the typical one, or, if
+# series differ in size, of its own level: a flat window would have unbounded weight.
 SMALLEST_SPREAD, SMALLEST_SPREAD_OF_LEVEL = 0.01, 0.01
 
 
@@ -232,7 +232,7 @@ def read_windows(layout, sequences, rows):
     sequences : SequenceArray
         The sequences.
     rows : ndarray of int
-        Which.
+        Indices of the sequences.
 
     Yields
     ------

@@ -50,7 +50,7 @@ from sklearn_rnn.modules._pooling import (
     Pooling,
     valid_steps,
 )
-from sklearn_rnn.modules._ridge import RidgeScores
+from sklearn_rnn.modules._ridge_scores import RidgeScores
 from sklearn_rnn.modules._seq2seq import (
     Memory,
     Seq2SeqNetwork,

@@ -66,7 +66,12 @@ from sklearn_rnn.training._schedule import (
     warm_up_cosine,
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
-from sklearn_rnn.training._split import find_copies, validation_folds, validation_split
+from sklearn_rnn.training._split import (
+    find_copies,
+    validation_folds,
+    validation_split,
+    window_times,
+)
 from sklearn_rnn.training._steps import StepsOnDevice, StepsOnHost, steps_for
 from sklearn_rnn.training._threads import (
     choose_n_threads,
@@ -150,5 +155,6 @@ __all__ = [
     "usable_device",
     "validation_folds",
     "validation_split",
+    "window_times",
     "warm_up_cosine",
 ]

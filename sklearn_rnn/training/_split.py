@@ -9,11 +9,10 @@ def validation_split(
 ):
     """Choose sequences to validate on, such that training does not see them.
 
-    Where sequences are windows of time series, which know their moments or
-    share rows, validation is the last block of time, across all series, and
-    training sequences that overlap its inputs in time or whose targets may
-    reach into its targets are dropped. Otherwise the choice is random,
-    stratified if `labels` are given, and copies of one sequence stay together.
+    Where sequences are windows of time series (see `window_times`), validation is
+    the last block of time, across all series, and training sequences that overlap
+    its inputs in time or whose targets may reach into its targets are dropped.
+    Otherwise the choice is random, stratified if `labels` are given, and copies of one sequence stay together.
 
     Parameters
     ----------
@@ -49,8 +48,9 @@ def validation_split(
     >>> validation_split(X, 0.25, np.random.RandomState(0))
     (array([0, 1, 2, 3]), array([6, 7]))
     """
-    if sequences.knows_time or sequences.shares_rows():
-        train, validation = _last_block(sequences, fraction, horizon, per_step)
+    times = window_times(sequences)
+    if times is not None:
+        train, validation = _last_block(*times, fraction, horizon, per_step)
     else:
         train, validation = _random(sequences, fraction, random_state, labels)
     if len(train) == 0 or len(validation) == 0:
@@ -62,9 +62,69 @@ def validation_split(
     return train, validation
 
 
-def _last_block(sequences, fraction, horizon, per_step):
-    begin = sequences.moments_of(sequences.starts)
-    end = sequences.moments_of(sequences.ends - 1)
+# Pairs of successive arrays that are compared, and steps between them, at most.
+MOST_PAIRS, MOST_STRIDE = 64, 16
+# Fraction of the pairs that must overlap, for the arrays to be windows.
+OVERLAPPING = 0.9
+
+
+def window_times(sequences):
+    """Return when sequences begin and end, if they are windows over time series.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Any.
+
+    Returns
+    -------
+    begin, end : ndarray of int of shape (n_sequences,)
+        Times of the first and the last step. None instead of both where sequences do
+        not know their times, share no rows, and, as arrays, do not repeat the steps of
+        the one before, or where all end at one time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import window_times
+    >>> x = np.sin(np.arange(12.0))
+    >>> X = np.lib.stride_tricks.sliding_window_view(x, 3)
+    >>> window_times(check_sequences(X))[1]
+    array([2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+    """
+    if sequences.knows_time or sequences.shares_rows():
+        begin = sequences.moments_of(sequences.starts)
+        end = sequences.moments_of(sequences.ends - 1)
+    else:
+        stride = _stride(sequences)
+        if stride is None:
+            return None
+        begin = stride * np.arange(len(sequences))
+        end = begin + sequences.lengths - 1
+    return None if end.min() == end.max() else (begin, end)
+
+
+def _stride(sequences):
+    """Return by how many steps each array follows the one before, or None."""
+    n_steps = sequences.common_length
+    if n_steps is None or n_steps < 2 or len(sequences) < 2:
+        return None
+    rows = np.linspace(0, len(sequences) - 2, MOST_PAIRS).astype(int)
+    rows = np.unique(rows)
+    before, after = sequences.gather(rows), sequences.gather(rows + 1)  # (T, n, F)
+    varies = (before != before[:1]).any(axis=(0, 2))  # constant ones match any
+    before, after = before[:, varies], after[:, varies]
+    if not varies.any():
+        return None
+    for stride in range(1, min(n_steps, MOST_STRIDE + 1)):
+        alike = (before[stride:] == after[:-stride]).all(axis=(0, 2))
+        if alike.mean() >= OVERLAPPING:
+            return stride
+    return None
+
+
+def _last_block(begin, end, fraction, horizon, per_step):
     n_validation = max(1, round(fraction * len(end)))
     # Windows that end at the same moment go together, in every series.
     in_validation = end >= np.sort(end)[-n_validation]
@@ -117,8 +177,9 @@ def validation_folds(sequences, n_folds, horizon, random_state):
     """
     first, copy_of = find_copies(sequences)
     folds = np.zeros(len(sequences), dtype=int)
-    if sequences.knows_time or sequences.shares_rows():
-        time = sequences.moments_of(sequences.ends - 1)
+    times = window_times(sequences)
+    if times is not None:
+        time = times[1]
         cuts = np.quantile(time[first], np.arange(1, n_folds) / n_folds)
         folds = np.unique(np.searchsorted(cuts, time), return_inverse=True)[1].ravel()
     if folds.max() == 0:

@@ -19,7 +19,7 @@ class RidgeScores:
     """Linear scores of classes, with the penalty that predicts left-out rows best.
 
     The targets are each row's fractions of the classes, usually one 1 among 0. All
-    penalties are tried at the cost of one eigendecomposition, and judged by the
+    penalties are tried at the cost of one eigendecomposition, and chosen by the
     weighted squared error of leave-one-out predictions.
 
     Attributes
