@@ -12,7 +12,8 @@ def validation_split(
     Where sequences are windows of time series (see `window_times`), validation is
     the last block of time, across all series, and training sequences that overlap
     its inputs in time or whose targets may reach into its targets are dropped.
-    Otherwise the choice is random, stratified if `labels` are given, and copies of one sequence stay together.
+    Otherwise the choice is random, stratified if `labels` are given, and copies of one
+    sequence stay together.
 
     Parameters
     ----------
