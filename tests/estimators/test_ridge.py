@@ -19,6 +19,13 @@ def products(X, Y, weights=None):
     return Products.of(np.column_stack([X, np.ones(len(X))]), Y, weights)
 
 
+def average(members, y, weights, shrinkage, prior=None):
+    """Return the weights of an average, shrunk to equal ones by default."""
+    n_members = members.shape[1]
+    prior = np.full(n_members, 1 / n_members) if prior is None else prior
+    return average_weights(members, y, weights, shrinkage, prior)
+
+
 def predict(coef, X):
     return X @ coef[:-1] + coef[-1]
 
@@ -82,7 +89,7 @@ def test_a_member_that_is_right_takes_all_the_weight():
     rng = np.random.default_rng(0)
     y = rng.normal(size=100)
     members = np.column_stack([y + rng.normal(size=100), y, np.zeros(100)])
-    weights = average_weights(members, y, np.ones(100), 0.1)
+    weights = average(members, y, np.ones(100), 0.1)
     np.testing.assert_allclose(weights, [0, 1, 0], atol=1e-3)
 
 
@@ -91,11 +98,11 @@ def test_members_that_are_as_good_share_the_weight():
     y = rng.normal(size=4000)
     members = y[:, np.newaxis] + rng.normal(size=(4000, 2))
     np.testing.assert_allclose(
-        average_weights(members, y, np.ones(4000), 0.1), [0.5, 0.5], atol=0.03
+        average(members, y, np.ones(4000), 0.1), [0.5, 0.5], atol=0.03
     )
     same = np.repeat(members[:, :1], 3, axis=1)
     np.testing.assert_allclose(
-        average_weights(same, y, np.ones(4000), 0.1), np.full(3, 1 / 3), atol=1e-6
+        average(same, y, np.ones(4000), 0.1), np.full(3, 1 / 3), atol=1e-6
     )
 
 
@@ -103,14 +110,25 @@ def test_weights_are_those_of_least_squares_where_nothing_shrinks_them():
     rng = np.random.default_rng(0)
     y, noise = rng.normal(size=500), rng.normal(size=(500, 2))
     members = y[:, np.newaxis] + noise * [1, 2]
-    weights = average_weights(members, y, np.ones(500), 0.0)
+    weights = average(members, y, np.ones(500), 0.0)
     by = np.linspace(0, 1, 1001)
     errors = [
         np.mean((y - w * members[:, 0] - (1 - w) * members[:, 1]) ** 2) for w in by
     ]
     assert weights[0] == pytest.approx(by[np.argmin(errors)], abs=2e-3)
-    shrunk = average_weights(members, y, np.ones(500), 100.0)
+    shrunk = average(members, y, np.ones(500), 100.0)
     assert abs(shrunk[0] - 0.5) < 0.1 * abs(weights[0] - 0.5)
+
+
+def test_weights_are_shrunk_to_those_wanted_beforehand():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=500)
+    members = y[:, np.newaxis] + rng.normal(size=(500, 3)) * [1, 2, 3]
+    prior = np.array([0.2, 0.5, 0.3])
+    found = average(members, y, np.ones(500), 1e4, prior)
+    np.testing.assert_allclose(found, prior, atol=1e-2)
+    free = average(members, y, np.ones(500), 0.0, prior)
+    np.testing.assert_allclose(free, average(members, y, np.ones(500), 0.0), atol=1e-6)
 
 
 def test_weights_of_the_average_are_not_negative_and_sum_to_1():
@@ -119,7 +137,7 @@ def test_weights_of_the_average_are_not_negative_and_sum_to_1():
     # Least squares would take 2 and -1.
     error = rng.normal(size=50)
     members = np.column_stack([y + error, y + 2 * error])
-    weights = average_weights(members, y, np.ones(50), 0.0)
+    weights = average(members, y, np.ones(50), 0.0)
     np.testing.assert_allclose(weights, [1, 0], atol=1e-4)
     assert weights.sum() == pytest.approx(1)
 
@@ -128,26 +146,24 @@ def test_rows_count_in_the_average_as_often_as_their_weight_says():
     rng = np.random.default_rng(0)
     y, counts = rng.normal(size=60), rng.integers(0, 4, size=60)
     members = y[:, np.newaxis] + rng.normal(size=(60, 3))
-    weighted = average_weights(members, y, counts.astype(float), 0.1)
+    weighted = average(members, y, counts.astype(float), 0.1)
     again = np.repeat(np.arange(60), counts)
-    repeated = average_weights(members[again], y[again], np.ones(len(again)), 0.1)
+    repeated = average(members[again], y[again], np.ones(len(again)), 0.1)
     np.testing.assert_allclose(weighted, repeated, rtol=1e-6)
-    assert not np.allclose(weighted, average_weights(members, y, np.ones(60), 0.1))
+    assert not np.allclose(weighted, average(members, y, np.ones(60), 0.1))
 
 
 def test_the_unit_of_the_target_does_not_change_the_average():
     rng = np.random.default_rng(0)
     y = rng.normal(size=60)
     members = y[:, np.newaxis] + rng.normal(size=(60, 3))
-    expected = average_weights(members, y, np.ones(60), 0.1)
+    expected = average(members, y, np.ones(60), 0.1)
     for unit in (1e-12, 1e9):
-        found = average_weights(unit * members, unit * y, np.ones(60), 0.1)
+        found = average(unit * members, unit * y, np.ones(60), 0.1)
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_perfect_members_share_the_weight():
     y = np.arange(10.0)
     members = np.column_stack([y, y])
-    np.testing.assert_array_equal(
-        average_weights(members, y, np.ones(10), 0.1), [0.5, 0.5]
-    )
+    np.testing.assert_array_equal(average(members, y, np.ones(10), 0.1), [0.5, 0.5])
