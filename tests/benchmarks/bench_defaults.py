@@ -32,7 +32,11 @@ HORIZONS = (1, 6, 24)
 # One change at a time; the empty one leaves everything at its default.
 CHANGES = [
     {},
-    {"target_feature": None},
+    {"linear_skip": False},
+    {"linear_skip": False, "target_feature": None},
+    {"subtract_last": False},
+    {"convolutions": None},
+    {"batch_size": 64},
     {"input_dropout": 0.0},
     {"pooling": "last"},
     {"pooling": "max"},
@@ -59,16 +63,15 @@ def weather_split(horizon):
     X, Y = make_forecast_frame(weather, target="temp", horizon=horizon)
     # Windowed before the split, every window has its true history.
     windows = SequenceWindower(n_steps=48).fit_transform(X)
-    y = Y[f"temp+{horizon}"].to_numpy()
+    y = Y[f"temp+{horizon}"]  # its name says what it is the future of
     split = int(0.7 * len(weather))
     train, test = slice(0, split - horizon + 1), slice(split, None)
-    return windows[train], y[train], windows[test], y[test]
+    return windows[train], y.iloc[train], windows[test], y.iloc[test]
 
 
 def weather_errors(horizon, seeds, params):
     X_train, y_train, X_test, y_test = weather_split(horizon)
     for seed in seeds:
-        params = {"target_feature": "temp", **params}
         model = RNNRegressor(random_state=seed, **params)
         predictions = model.fit(X_train, y_train).predict(X_test)
         yield root_mean_squared_error(y_test, predictions)
@@ -90,10 +93,10 @@ def print_row(name, results, n_fits, begin):
 
 def changes_anything(estimator, params):
     """Tell whether `params` differ from the defaults of this estimator."""
-    defaults = estimator().get_params() | {"target_feature": "temp"}
-    if estimator is RNNClassifier:
-        defaults["target_feature"] = None
-    return not params or any(defaults.get(k, v) != v for k, v in params.items())
+    defaults = estimator().get_params()
+    return not params or any(
+        k in defaults and defaults[k] != v for k, v in params.items()
+    )
 
 
 def measure(params, seeds):
