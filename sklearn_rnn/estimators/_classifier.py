@@ -35,7 +35,7 @@ from sklearn_rnn.sequences import (
     explain_target_errors,
     plain_arrays,
 )
-from sklearn_rnn.training import window_times
+from sklearn_rnn.training import are_overlapping
 
 
 class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
@@ -614,7 +614,7 @@ list of arrays or SequenceArray
         n_features = self.convolutions
         if n_features == "auto":
             # A window that is left out is known from those that overlap it.
-            if window_times(samples.sequences) is not None:
+            if are_overlapping(samples.sequences):
                 return
             n_features = N_FEATURES
         # A copy: the network is the same without this part.

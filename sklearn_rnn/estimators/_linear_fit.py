@@ -12,7 +12,7 @@ from sklearn_rnn.estimators._linear import (
     predict_members,
 )
 from sklearn_rnn.estimators._ridge import PENALTIES, Products, average_weights
-from sklearn_rnn.estimators._windows import Layout, read_windows
+from sklearn_rnn.estimators._windows import Layout, are_long, read_windows
 from sklearn_rnn.training import find_copies, validation_folds
 
 # Values of a window that are read at most, and at most so many per sequence: the
@@ -102,11 +102,11 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     problem = _Problem(sequences, y, weights, folds, near, n_distinct)
     if columns is None:
         return problem.solve(layout)
-    plain = _with_typical_spread(layout, spread, level, problem.weights, False)
+    plain = _with_typical_spread(layout, spread, level, problem.all_weights, False)
     any_size = (level > 0).all(axis=1).any()
     if is_scaled is False or not any_size:
         return problem.solve(plain)
-    scaled = _with_typical_spread(layout, spread, level, problem.weights, True)
+    scaled = _with_typical_spread(layout, spread, level, problem.all_weights, True)
     if is_scaled is True:
         return problem.solve(scaled)
     low, high = np.quantile(level, [0.01, 0.99], axis=0)
@@ -183,12 +183,23 @@ def _with_typical_spread(layout, spread, level, weights, is_scaled):
     else:
         typical = (weights * spread).sum(axis=0) / total
     moved = ((np.ptp(level, axis=0) > 0) | spread.any(axis=0)).any()
+    ratio = None
+    if is_scaled:
+        pairs = zip(spread.T, level.T, strict=True)
+        ratio = np.array([_median_ratio(*of_past) for of_past in pairs])
     return replace(
         layout,
+        typical_ratio=ratio,
         typical_spread=np.where(typical > 0, typical, 1.0),
         is_scaled=is_scaled,
         has_level=bool(moved and not is_scaled),
     )
+
+
+def _median_ratio(spread, level):
+    """Return the median of spread divided by level, 0 if windows are all flat."""
+    known = (spread > 0) & (level > 0)
+    return np.median(spread[known] / level[known]) if known.any() else 0.0
 
 
 def _find_anchors(layout, sequences, y, weights, rows):
@@ -212,7 +223,7 @@ class _Problem:
     def __init__(self, sequences, y, weights, folds, near, n_distinct):
         self.sequences, self.y, self.n_distinct = sequences, y, n_distinct
         self.folds, self.near = folds, near
-        self.weights = np.ones(len(y)) if weights is None else weights
+        self.all_weights = np.ones(len(y)) if weights is None else weights
         # Outputs without a target in the same sequences share their sums.
         there = ~np.isnan(y)
         _, first, pattern = np.unique(
@@ -229,11 +240,11 @@ class _Problem:
     def solve(self, layout):
         """Fit the members in a layout, and average them."""
         rows = evenly(len(self.y), MOST_COMPARED)
-        weights = self.weights
+        self.use(layout)
         anchors = None
         if layout.columns is not None:
-            anchors = _find_anchors(layout, self.sequences, self.y, weights, rows)
-        self.use(replace(layout, anchors=anchors))
+            anchors = _find_anchors(layout, self.sequences, self.y, self.weights, rows)
+            self.layout = replace(layout, anchors=anchors)
         names = ["level"] if layout.has_level else []
         names += [] if anchors is None else ["deviation", "change"]
         members = tuple(self.fit_member(name) for name in names)
@@ -243,6 +254,7 @@ class _Problem:
     def use(self, layout):
         """Set the layout, and the sequences whose products are summed."""
         self.layout = layout
+        self.weights = np.where(are_long(layout, self.sequences), self.all_weights, 0.0)
         at_most = int(max(1000, MOST_WORK // (layout.n_values + 1) ** 2))
         self.rows = evenly(len(self.y), at_most)
 

@@ -1,12 +1,18 @@
 """The linear part beside a regressor's network, and the weight of each."""
 
+import warnings
 from contextlib import contextmanager
 from copy import deepcopy
 
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import DivergenceError, InvalidSequenceError
+from sklearn_rnn._exceptions import (
+    DivergenceError,
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.estimators._blend import (
     FEWEST_BLOCKS,
     elementwise_loss,
@@ -23,6 +29,7 @@ from sklearn_rnn.estimators._linear_fit import (
     fit_linear,
 )
 from sklearn_rnn.estimators._quantiles import marginal_quantiles
+from sklearn_rnn.estimators._windows import are_long
 from sklearn_rnn.training import find_copies, validation_folds, window_times
 
 # Sequences below which held-out ones would say nothing about the network.
@@ -200,6 +207,15 @@ class LinearSkip:
             self._stream = LinearStream(self.linear_)
             self._stream_losses = []
         elif getattr(self, "_stream", None) is None:
+            if self.linear_ is not None and not self.network_weight_.any():
+                warnings.warn(
+                    "partial_fit trains the network, which has no weight in the "
+                    "predictions (network_weight_ is 0): they stay those of the linear "
+                    "part that fit made. Fit with linear_skip=False, or begin with "
+                    "partial_fit and linear_skip=True.",
+                    SklearnRNNWarning,
+                    stacklevel=user_stacklevel(),
+                )
             return
         else:
             self._compare_stream(samples)
@@ -326,11 +342,11 @@ class LinearSkip:
         linear = self._linear_forecasts(unseen.sequences, linear)
         network = np.where(np.isnan(network), linear, network)
         loss = self._held_out_loss(unseen)
+        weights = are_long(self.linear_.layout, unseen.sequences).astype(float)
+        weights = weights if unseen.weights is None else weights * unseen.weights
         blocks = self._blocks(unseen.sequences)
         self._n_blocks = max(int(ids.max()) + 1 for ids, _ in blocks)
-        self.network_weight_ = network_weights(
-            loss, linear, network, unseen.weights, blocks
-        )
+        self.network_weight_ = network_weights(loss, linear, network, weights, blocks)
         naive = self.linear_.predict_naive(unseen.sequences)
         if naive is None:
             naive = np.broadcast_to(self._targets.intercept, unseen.y.shape)
@@ -342,7 +358,7 @@ class LinearSkip:
         }
         self.validation_errors_ = pd.DataFrame(
             {
-                name: _mean_error(loss(predicted), unseen.weights, self._fitted_loss)
+                name: _mean_error(loss(predicted), weights, self._fitted_loss)
                 for name, predicted in compared.items()
             },
             index=getattr(self, "target_names_", None),

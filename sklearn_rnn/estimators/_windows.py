@@ -9,8 +9,12 @@ from sklearn_rnn.sequences import one_hot_last_step
 # Values of one block of windows, so that its copies stay in the caches.
 BLOCK_VALUES = 2**17
 # A window's spread counts as no less than this fraction of the typical one, or, if
-# series differ in size, of its own level: a flat window would have unbounded weight.
-SMALLEST_SPREAD, SMALLEST_SPREAD_OF_LEVEL = 0.01, 0.01
+# series differ in size, of the one that is typical of its size: flat windows, such as
+# the short ones at the beginning of a series, would have unbounded weight.
+SMALLEST_SPREAD = 0.3
+# Sequences of less than this fraction of a window do not count in fits, if at least
+# that fraction of all is longer.
+LONG_ENOUGH, MOSTLY = 0.5, 0.7
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Layout:
     typical_spread : ndarray of shape (n_past,), or None
         Mean spread of each of `past` within windows, the geometric one if they differ
         in size.
+    typical_ratio : ndarray of shape (n_past,), or None
+        Median of the spread of windows divided by their size, if they differ in size.
     is_scaled : bool, default=False
         Whether windows differ in size so much that each has to be measured by its own.
     n_indicators : int, default=0
@@ -43,6 +49,7 @@ class Layout:
     columns: np.ndarray | None = None
     anchors: np.ndarray | None = None
     typical_spread: np.ndarray | None = None
+    typical_ratio: np.ndarray | None = None
     is_scaled: bool = False
     n_indicators: int = 0
     has_level: bool = True
@@ -133,9 +140,8 @@ class Windows:
         """Return the standard deviation of each past, (n, n_past), above 0."""
         layout, spread = self.layout, self.past().std(axis=1)
         if layout.is_scaled:
-            spread = np.maximum(spread, SMALLEST_SPREAD_OF_LEVEL * self.size())
-            if layout.typical_spread is None:
-                return spread
+            smallest = SMALLEST_SPREAD * layout.typical_ratio * self.size()
+            spread = np.maximum(spread, smallest)
             return np.where(spread > 0, spread, layout.typical_spread)
         if layout.typical_spread is None:
             return spread
@@ -184,9 +190,10 @@ class Windows:
         n, n_lags, n_features = self.values.shape
         n_indicators = self.layout.n_indicators
         table = np.ones((n, self.layout.n_values + 1))
-        # In units of a window's spread what a category adds would have no size.
-        has_units = member != "level"
-        table[:, -1 - n_indicators : -1] = 0.0 if has_units else self.indicators
+        # Of windows of like size a category adds the same to each; in units of their
+        # own spread that would have no size.
+        is_told = member == "level" or self.layout.is_scaled
+        table[:, -1 - n_indicators : -1] = self.indicators if is_told else 0.0
         seen = self.values.copy()
         if self.layout.columns is not None:
             past = self.past()
@@ -199,6 +206,27 @@ class Windows:
             seen[:, :, self.layout.past] = past
         table[:, : n_lags * n_features] = seen.reshape(n, -1)
         return table
+
+
+def are_long(layout, sequences):
+    """Return which sequences are long enough to fit and compare by.
+
+    Most of a shorter window is its first step, repeated; its spread tells nothing.
+
+    Parameters
+    ----------
+    layout : Layout
+        How windows are cut.
+    sequences : SequenceArray
+        The sequences.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_sequences,)
+        True for all, if most are short.
+    """
+    long = sequences.lengths >= LONG_ENOUGH * layout.n_lags
+    return long if long.mean() >= MOSTLY else np.ones(len(long), dtype=bool)
 
 
 def window_units(layout, sequences):

@@ -67,6 +67,7 @@ from sklearn_rnn.training._schedule import (
 )
 from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._split import (
+    are_overlapping,
     find_copies,
     validation_folds,
     validation_split,
@@ -112,6 +113,7 @@ __all__ = [
     "WeightSnapshot",
     "WeightedLoss",
     "any_lr_scheduler",
+    "are_overlapping",
     "blocks_by_length",
     "check_device",
     "check_monitors",

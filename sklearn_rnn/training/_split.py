@@ -106,6 +106,31 @@ def window_times(sequences):
     return None if end.min() == end.max() else (begin, end)
 
 
+def are_overlapping(sequences):
+    """Return whether sequences share steps with others, as rows or as arrays.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Any.
+
+    Returns
+    -------
+    bool
+        True for windows that overlap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import are_overlapping
+    >>> X = np.lib.stride_tricks.sliding_window_view(np.sin(np.arange(12.0)), 3)
+    >>> are_overlapping(check_sequences(X)), are_overlapping(check_sequences(X[::3]))
+    (True, False)
+    """
+    return sequences.shares_rows() or _stride(sequences) is not None
+
+
 def _stride(sequences):
     """Return by how many steps each array follows the one before, or None."""
     n_steps = sequences.common_length

@@ -1,6 +1,7 @@
 """The linear part of RNNRegressor, and the weight of the network beside it."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,9 @@ from skorch.callbacks import Callback
 from sklearn_rnn import (
     RNNRegressor,
     SequenceArray,
+    SequenceLayoutWarning,
     SequenceWindower,
+    SklearnRNNWarning,
     StatefulPredictor,
     make_forecast_frame,
 )
@@ -147,9 +150,10 @@ def test_members_see_the_window_each_in_its_own_way(is_scaled):
     part = linear_part(X, Y, [0, 1], is_scaled=is_scaled).part
     spread = X.std(axis=1)
     if is_scaled:
-        spread = np.maximum(spread, 0.01 * np.abs(X).mean(axis=1))
+        size = np.abs(X).mean(axis=1)
+        spread = np.maximum(spread, 0.3 * np.median(spread / size, axis=0) * size)
     else:
-        spread = np.maximum(spread, 0.01 * spread.mean(axis=0))
+        spread = np.maximum(spread, 0.3 * spread.mean(axis=0))
     center = X.mean(axis=(0, 1))
     anchors = X[:, 5 - part.anchor_lags_, [0, 1]]
     inputs = {
@@ -436,7 +440,7 @@ def test_series_of_different_size_are_forecast_as_well_as_each_alone():
     ]
     assert errors["auto"][0] < 1.5 * alone[0]
     assert errors["auto"][1] < 1.5 * alone[1]
-    assert errors[False][0] > 2.5 * alone[0]
+    assert errors[False][0] > 1.5 * alone[0]
 
 
 def test_one_series_is_no_series_of_different_size():
@@ -671,6 +675,7 @@ def test_fit_after_partial_fit_forgets_the_stream():
     model.partial_fit(100 - 3 * X, Y)
     model.fit(X, Y)
     expected = model.predict_linear(X)
+    model.network_weight_[:] = 0.5
     model.partial_fit(X, Y)
     np.testing.assert_array_equal(model.predict_linear(X), expected)
 
@@ -884,3 +889,95 @@ def test_the_linear_part_tells_its_size():
 def test_validation_errors_have_the_names_of_targets():
     X, Y = windows_over(autoregression(100), 4, horizon=[1, 2])
     assert regressor().fit(X, Y).validation_errors_.index.tolist() == list(Y.columns)
+
+
+def test_a_warm_start_does_not_weigh_the_network_on_what_it_has_seen():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 6, 2)), rng.normal(size=200)
+    model = RNNRegressor(hidden_size=32, warm_start=True, random_state=0)
+    before = model.fit(X, y).network_weight_
+    after = model.fit(X, y).network_weight_
+    np.testing.assert_array_equal(after, before)
+    assert after.max() < 0.3
+
+
+def test_overlapping_windows_are_compared_alike_as_arrays_and_over_a_series():
+    """As arrays in random folds, a network would be tested on what it has seen."""
+    walk = np.random.default_rng(0).normal(size=420).cumsum()
+    X = np.lib.stride_tricks.sliding_window_view(walk[:-20], 12)
+    y = walk[31:]
+    series = SequenceArray(walk[:, None], np.arange(len(X)), np.full(len(X), 12))
+    options = {"hidden_size": 16, "random_state": 0, "target_feature": 0}
+    y = np.stack([y] * 2, axis=1)
+    models = [RNNRegressor(**options).fit(windows, y) for windows in (X, series)]
+    weights = [model.network_weight_ for model in models]
+    np.testing.assert_allclose(weights[0], weights[1], atol=1e-6)
+
+
+def test_subtracting_a_last_value_that_auto_does_not_find_is_an_error():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="target_feature='auto' found none"):
+        RNNRegressor(subtract_last=True).fit(rng.normal(size=(60, 5, 2)), np.arange(60))
+
+
+def test_few_sequences_of_noise_have_no_past():
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        model = RNNRegressor(max_epochs=1, random_state=0)
+        model.fit(rng.normal(size=(8, 64)), rng.normal(size=8))
+        assert model.linear_ is None
+
+
+def test_more_features_than_can_be_solved_for_have_no_linear_part():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2, 1025)), rng.normal(size=60)
+    model = RNNRegressor(hidden_size=2, max_epochs=1, random_state=0)
+    with warnings.catch_warnings(action="ignore", category=SequenceLayoutWarning):
+        model.fit(X, y)
+    assert model.linear_ is None
+
+
+def test_training_a_network_without_weight_by_partial_fit_is_warned_of():
+    X, Y = walks(120)
+    model = RNNRegressor(max_epochs=1, random_state=0).fit(X, Y)
+    model.network_weight_[:] = 0.0
+    with pytest.warns(SklearnRNNWarning, match="has no weight in the predictions"):
+        model.partial_fit(X, Y)
+
+
+def test_a_pickle_of_before_the_linear_part_is_cloned_with_its_meaning():
+    X, Y = walks(40)
+    model = RNNRegressor(linear_skip=False, max_epochs=1, random_state=0).fit(X, Y)
+    state = model.__getstate__()
+    for name in ("linear_skip", "scale_windows", "categorical_features"):
+        del state[name]
+    old = RNNRegressor.__new__(RNNRegressor)
+    old.__setstate__(state)
+    assert clone(old).linear_skip is False
+    np.testing.assert_array_equal(old.predict(X), model.predict(X))
+
+
+def test_flat_windows_at_the_beginning_of_series_of_different_size_do_no_harm():
+    """The first windows are short: flat, their spread tells nothing of their size."""
+    t = np.arange(160)
+    rng = np.random.default_rng(0)
+    parts, errors = [], {}
+    for size in (1.0, 1000.0):
+        wave = size * (20 + 5 * np.sin(t / 3) + rng.normal(size=160))
+        frame = pd.DataFrame({"value": wave})
+        parts.append(frame.assign(shop=str(size), day=t))
+    table = pd.concat(parts, ignore_index=True)
+    names = {"time": "day", "group_by": "shop"}
+    X, Y = make_forecast_frame(table, "value", horizon=1, **names)
+    windows = SequenceWindower(16, **names).fit_transform(X)
+    is_late = X["day"].to_numpy() > 120
+    for first in (0, 15):
+        seen = np.flatnonzero((X["day"].to_numpy() >= first) & ~is_late)
+        model = RNNRegressor(max_epochs=3, random_state=0)
+        model.fit(windows[seen], Y.iloc[seen])
+        assert model.linear_.layout.is_scaled
+        late = np.flatnonzero(is_late)
+        error = (model.predict_linear(windows[late]) - Y.to_numpy()[late]).ravel()
+        unit = np.where(X["shop"].to_numpy()[late] == "1.0", 1.0, 1000.0)
+        errors[first] = np.abs(error / unit).mean()
+    assert errors[0] < 1.2 * errors[15]
