@@ -1,6 +1,6 @@
 """Forecast the temperature at New York's JFK airport 1, 6 and 24 hours ahead.
 
-Trains one network a horizon on the hourly weather of 2013 up to mid-September,
+Trains one model per horizon on the hourly weather of 2013 up to mid-September,
 prints its error on the rest of the year beside those of the last value and of
 gradient-boosted trees, and saves a picture of one week of forecasts.
 
@@ -35,7 +35,7 @@ def compare(weather, horizon):
 
     network = make_pipeline(
         SequenceWindower(n_steps=N_STEPS),
-        RNNRegressor(target_feature="temp", random_state=0),
+        RNNRegressor(random_state=0),
     )
     begin = perf_counter()
     network.fit(X[train], y[train])
