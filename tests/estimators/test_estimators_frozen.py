@@ -26,8 +26,11 @@ SMALL = {"hidden_size": 64, "max_epochs": 1, "batch_size": 20, "random_state": 0
 KERNELS = ("compiled", "torch")
 
 CASES = {
-    "regressor": (RNNRegressor(dtype="float32"), (X, Y)),
-    "regressor, float64": (RNNRegressor(dtype="float64", weight_decay=0.1), (X, Y)),
+    "regressor": (RNNRegressor(dtype="float32", linear_skip=False), (X, Y)),
+    "regressor, float64": (
+        RNNRegressor(dtype="float64", weight_decay=0.1, linear_skip=False),
+        (X, Y),
+    ),
     "tokens": (RNNRegressor(embedding_dim=16), (TOKENS, Y)),
     "classifier": (RNNClassifier(optimizer="sgd"), (X, Y > 0)),
     "tagger": (RNNTagger(optimizer="adamw"), (X, X[:, :, 0] > 0)),
@@ -129,7 +132,9 @@ def test_frozen_embeddings_survive_a_copy(kernel):
 
 
 def test_weights_frozen_by_a_callback_are_frozen_in_a_copy(kernel):
-    model = RNNRegressor(kernel=kernel, callbacks=[Freezer("core*")], **SMALL).fit(X, Y)
+    model = RNNRegressor(
+        linear_skip=False, kernel=kernel, callbacks=[Freezer("core*")], **SMALL
+    ).fit(X, Y)
     model = copy.deepcopy(model.set_params(callbacks=None))
     assert flags(model) == [False] * 4 + [True] * 2
     assert np.isfinite(model.partial_fit(X, Y).partial_fit(X, Y).loss_curve_).all()
@@ -176,7 +181,9 @@ SPREAD = {
     "optimizer", ["adam", "adamw", "sgd", "rmsprop", torch.optim.Adam]
 )
 def test_a_state_that_is_of_other_weights_is_refused(kernel, optimizer, make):
-    model = RNNRegressor(kernel=kernel, optimizer=optimizer, **SMALL).fit(X, Y)
+    model = RNNRegressor(
+        linear_skip=False, kernel=kernel, optimizer=optimizer, **SMALL
+    ).fit(X, Y)
     swap(model.net_.optimizer_, make)
     with pytest.raises(ValueError, match="of other weights. Call net_.initialize_opt"):
         model.partial_fit(X, Y)
@@ -186,14 +193,16 @@ def test_a_state_that_is_of_other_weights_is_refused(kernel, optimizer, make):
 @pytest.mark.parametrize("make", SPREAD.values(), ids=SPREAD)
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_a_state_that_lies_otherwise_is_refused_by_fused_steps(kernel, optimizer, make):
-    model = RNNRegressor(kernel=kernel, optimizer=optimizer, **SMALL).fit(X, Y)
+    model = RNNRegressor(
+        linear_skip=False, kernel=kernel, optimizer=optimizer, **SMALL
+    ).fit(X, Y)
     swap(model.net_.optimizer_, make)
     with pytest.raises(ValueError, match="not contiguous"):
         model.partial_fit(X, Y)
 
 
 def test_a_copy_starts_the_optimizer_again_if_its_state_is_of_other_weights(kernel):
-    model = RNNRegressor(kernel=kernel, **SMALL).fit(X, Y)
+    model = RNNRegressor(linear_skip=False, kernel=kernel, **SMALL).fit(X, Y)
     swap(model.net_.optimizer_, OTHERS["shorter"])
     model = copy.deepcopy(model)
     assert len(model.net_.optimizer_.state) == 0
@@ -270,7 +279,7 @@ def test_gradients_that_a_callback_removed_come_back(kernel):
         def on_batch_begin(self, net, **kwargs):
             net.optimizer_.zero_grad()
 
-    model = RNNRegressor(kernel=kernel, **SMALL).fit(X, Y)
+    model = RNNRegressor(linear_skip=False, kernel=kernel, **SMALL).fit(X, Y)
     expected = copy.deepcopy(model).partial_fit(X, Y)
     model.net_.callbacks_.append(("clear", Clear()))
     model.partial_fit(X, Y)
@@ -285,14 +294,18 @@ def test_weights_of_another_shape_are_not_mixed_with_kept_ones(kernel):
         def on_epoch_end(self, net, **kwargs):
             net.module_.head.weight.data = torch.zeros(1, 1, dtype=torch.float64)
 
-    model = RNNRegressor(kernel=kernel, callbacks=[Replace()], **SMALL)
+    model = RNNRegressor(
+        linear_skip=False, kernel=kernel, callbacks=[Replace()], **SMALL
+    )
     with pytest.raises(ValueError, match=r"the weights \['head.weight'\] are not of"):
         model.set_params(max_epochs=2).fit(X, Y)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_options_of_an_optimizer_may_be_tensors(kernel, optimizer):
-    model = RNNRegressor(kernel=kernel, optimizer=optimizer, **SMALL).fit(X, Y)
+    model = RNNRegressor(
+        linear_skip=False, kernel=kernel, optimizer=optimizer, **SMALL
+    ).fit(X, Y)
     expected = copy.deepcopy(model).partial_fit(X, Y).predict(X)
     for group in model.net_.optimizer_.param_groups:
         group["betas"] = tuple(
@@ -308,7 +321,9 @@ def test_an_optimizer_class_may_have_betas_that_are_tensors(kernel):
             betas = torch.tensor(0.9), torch.tensor(0.999)
             super().__init__(params, betas=betas, **options)
 
-    model = RNNRegressor(kernel=kernel, optimizer=Tensors, **SMALL).fit(X, Y)
+    model = RNNRegressor(
+        linear_skip=False, kernel=kernel, optimizer=Tensors, **SMALL
+    ).fit(X, Y)
     assert np.isfinite(model.loss_curve_).all()
 
 
@@ -328,7 +343,7 @@ INCOMPLETE = {
 
 @pytest.mark.parametrize("change", INCOMPLETE.values(), ids=INCOMPLETE)
 def test_a_state_that_lacks_a_value_is_refused(kernel, change):
-    model = RNNRegressor(kernel=kernel, **SMALL).fit(X, Y)
+    model = RNNRegressor(linear_skip=False, kernel=kernel, **SMALL).fit(X, Y)
     for values in model.net_.optimizer_.state.values():
         change(values)
     with pytest.raises(ValueError, match=r"exp_avg.*Call net_.initialize_optimizer"):
@@ -342,7 +357,9 @@ def test_an_optimizer_may_keep_none_where_it_has_no_momentum(kernel):
         def __init__(self, params, lr):
             super().__init__(params, lr)
 
-    model = RNNRegressor(kernel=kernel, optimizer=Plain, **SMALL).fit(X, Y)
+    model = RNNRegressor(
+        linear_skip=False, kernel=kernel, optimizer=Plain, **SMALL
+    ).fit(X, Y)
     assert np.isfinite(model.partial_fit(X, Y).loss_curve_).all()
 
 

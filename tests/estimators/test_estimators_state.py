@@ -20,7 +20,9 @@ from sklearn_rnn.estimators._state import to_numpy
 OPTIONS = {"hidden_size": 4, "max_epochs": 3, "batch_size": 8, "random_state": 0}
 VARIANTS = [
     RNNRegressor(**OPTIONS),
-    RNNRegressor(**OPTIONS, target_feature=0, pooling="attention", dropout=0.2),
+    RNNRegressor(
+        **OPTIONS, target_feature=0, linear_skip=False, pooling="attention", dropout=0.2
+    ),
     RNNClassifier(**OPTIONS, cell="lstm", n_layers=2, bidirectional=True),
     RNNClassifier(**OPTIONS, optimizer="sgd", early_stopping=True),
 ]
