@@ -95,8 +95,8 @@ class CategoryReader:
         if tuple(chosen) != self._categorical:
             raise ValueError(
                 f"categorical_features={self.categorical_features!r} is not what the "
-                "last fit had, whose network goes on training. Put that back, or fit "
-                "anew with warm_start=False."
+                "last fit had, whose network continues to be trained. Restore it, or "
+                "set warm_start=False."
             )
 
     def _check_same_kinds(self, sequences):

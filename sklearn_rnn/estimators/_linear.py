@@ -115,7 +115,7 @@ class LinearPart:
         ndarray of shape (n_sequences, n_outputs)
             In the units of the targets.
         """
-        return self._predict(sequences, np.arange(len(sequences)))
+        return self.predict_rows(sequences, np.arange(len(sequences)))
 
     def predict_naive(self, sequences):
         """Predict the value at each target's anchor.
@@ -156,7 +156,8 @@ class LinearPart:
             ]
         )
 
-    def _predict(self, sequences, rows, fold=-1):
+    def predict_rows(self, sequences, rows, fold=-1):
+        """Predict the targets of some sequences, by the fit without a fold."""
         blocks = read_windows(self.layout, sequences, rows)
         return np.concatenate([self._average(windows, fold) for _, windows in blocks])
 

@@ -63,7 +63,7 @@ class CrossFit:
         found = np.empty((len(rows), self.part.weights.shape[1]))
         for fold in np.unique(self.fold_of[rows]):
             chosen = np.flatnonzero(self.fold_of[rows] == fold)
-            found[chosen] = self.part._predict(sequences, rows[chosen], int(fold))
+            found[chosen] = self.part.predict_rows(sequences, rows[chosen], int(fold))
         return found
 
 
@@ -210,8 +210,7 @@ def _find_anchors(layout, sequences, y, weights, rows):
         target = y[block] - windows.level()
         error = (windows.values[:, :, layout.columns] - target[:, np.newaxis]) ** 2
         error /= windows.error_units()[:, np.newaxis] ** 2
-        if weights is not None:
-            error *= weights[block][:, np.newaxis, np.newaxis]
+        error *= weights[block][:, np.newaxis, np.newaxis]
         errors += np.nansum(error, axis=0)
     # Of equal ones the latest.
     return np.argmin(errors[::-1], axis=0)
@@ -247,7 +246,8 @@ class _Problem:
             self.layout = replace(layout, anchors=anchors)
         names = ["level"] if layout.has_level else []
         names += [] if anchors is None else ["deviation", "change"]
-        members = tuple(self.fit_member(name) for name in names)
+        cells = self._cells()
+        members = tuple(self.fit_member(name, *cells) for name in names)
         part = LinearPart(self.layout, members, self.average(members))
         return CrossFit(part, self.folds)
 
@@ -280,10 +280,9 @@ class _Problem:
                 gains.append(np.log((mean[0] + TINY) / (mean[1] + TINY)))
         return sum(gains) < 0
 
-    def fit_member(self, name):
+    def fit_member(self, name, cells, fold_of_cell, is_near):
         """Fit one member: to all windows, and without each fold."""
-        cells, fold_of_cell, is_near = self._cells()
-        sums = [self._sums(name, rows) for rows in cells]
+        sums = [self.sums(name, rows) for rows in cells]
         n_folds = self.folds.max() + 1
         n_values = self.layout.n_values
         coef = np.empty((n_folds + 1, n_values + 1, self.y.shape[1]))
@@ -316,7 +315,7 @@ class _Problem:
         cells = [self.rows[cell.ravel() == k] for k in range(len(marks))]
         return cells, marks[:, 0], marks[:, 1:].astype(bool)
 
-    def _sums(self, name, rows):
+    def sums(self, name, rows):
         """Sum products over some sequences, one `Products` per group of outputs."""
         n_values = self.layout.n_values
         sums = [Products.zero(n_values, len(outputs)) for outputs, _ in self.groups]
@@ -446,7 +445,7 @@ class LinearStream:
         problem.groups = [(np.arange(y.shape[1]), whole)]
         members = []
         for k, member in enumerate(self.part.members):
-            sums = problem._sums(member.name, problem.rows)[0]
+            sums = problem.sums(member.name, problem.rows)[0]
             self.sums[k] = sums if self.sums[k] is None else self.sums[k] + sums
             coef = member.coef
             if self.sums[k].total > 0:

@@ -257,9 +257,7 @@ def find_past(samples):
     if sequences.n_features > 1 or sequences.categories or len(y) < FEWEST_WITH_PAST:
         return None
     rows = np.unique(np.linspace(0, len(y) - 1, MOST_COMPARED).astype(int))
-    places = sequences.ends[rows, np.newaxis] - 1 - np.arange(MOST_LAGS)
-    places = np.maximum(places, sequences.starts[rows, np.newaxis])
-    lags = sequences.read_rows(places.ravel()).reshape(len(rows), -1)  # (n, lags)
+    lags = sequences[rows].last_steps(MOST_LAGS)[:, :, 0]  # (n, lags)
     y = y[rows]
     weights = np.ones(len(rows)) if samples.weights is None else samples.weights[rows]
     weights = np.where(np.isnan(y), 0.0, weights[:, np.newaxis])

@@ -273,12 +273,9 @@ def read_windows(layout, sequences, rows):
     for begin in range(0, len(rows), size):
         block = rows[begin : begin + size]
         chosen = sequences[block]
-        places = chosen.ends[:, np.newaxis] + np.arange(-layout.n_lags, 0)
-        places = np.maximum(places, chosen.starts[:, np.newaxis])
-        steps = chosen.read_rows(places.ravel()).astype(np.float64) - layout.center
+        values = chosen.last_steps(layout.n_lags).astype(np.float64) - layout.center
         # Codes are no quantities: what they stand for is in the indicators.
-        steps[:, list(sequences.categories or ())] = 0.0
-        values = steps.reshape(len(block), layout.n_lags, -1)
+        values[:, :, list(sequences.categories or ())] = 0.0
         indicators = np.empty((len(block), 0))
         if layout.n_indicators:
             indicators = one_hot_last_step(chosen)

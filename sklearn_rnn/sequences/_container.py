@@ -526,6 +526,23 @@ class SequenceArray:
         """
         return self.read_rows(self.ends - 1)
 
+    def last_steps(self, n_steps: int) -> np.ndarray:
+        """Read each sequence's last steps; before a shorter one its first step.
+
+        Parameters
+        ----------
+        n_steps : int
+            How many.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_steps, n_features)
+            Through the affine map.
+        """
+        rows = self.ends[:, np.newaxis] + np.arange(-n_steps, 0)
+        rows = np.maximum(rows, self.starts[:, np.newaxis])
+        return self.read_rows(rows.ravel()).reshape(len(self), n_steps, -1)
+
     def scale(self, center: np.ndarray, factor: np.ndarray) -> Self:
         """Return the same sequences, read as ``(steps - center) * factor``.
 
