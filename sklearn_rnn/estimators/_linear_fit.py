@@ -26,12 +26,10 @@ MOST_WORK = 4e10
 N_FOLDS, N_FOLDS_OF_WIDE, WIDE = 5, 3, 512
 # Fewer sequences say nothing about a penalty.
 FEWEST_SEQUENCES = 8
-# Pull of the members' weights towards prior ones: up to so many sequences, of more it
+# Pull of the members' weights towards equal ones: up to so many sequences, of more it
 # is less; and a further pull below so few. These, and the choice of members, come from
 # the development half of the quality benchmark.
-SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.1, 600, 30
-# Beside equal weights the naive forecast has the prior weight c / (n + c).
-NAIVE_COUNT = 20
+SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.3, 600, 30
 # Sets of outputs that miss targets in the same sequences, at most: of more, sequences
 # with all targets are read, if they are half of all.
 MOST_PATTERNS = 4
@@ -336,7 +334,8 @@ class _Problem:
 
     def average(self, members):
         """Choose the weight of each member, (n_members, n_outputs)."""
-        shrinkage, naive = _prior(self.n_distinct)
+        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / self.n_distinct)
+        shrinkage += (STRONGLY_BELOW / self.n_distinct) ** 2
         rows = evenly(len(self.y), MOST_COMPARED)
         found, units = [], []
         for fold in range(self.folds.max() + 1):
@@ -351,10 +350,6 @@ class _Problem:
         level = 0.0 if columns is None else self.layout.center[columns]
         target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
-        prior = np.full(len(weights), 1 / len(weights))
-        if columns is not None:
-            prior *= 1 - naive
-            prior[-1] += naive
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
             weights[:, j] = average_weights(
@@ -362,16 +357,8 @@ class _Problem:
                 target[known, j],
                 self.weights[rows][known],
                 shrinkage,
-                prior,
             )
         return weights
-
-
-def _prior(n_distinct):
-    """Return the pull towards prior weights, and the prior weight of the naive one."""
-    pull = SHRINKAGE * min(1.0, SHRUNK_UP_TO / n_distinct)
-    pull += (STRONGLY_BELOW / n_distinct) ** 2
-    return pull, NAIVE_COUNT / (n_distinct + NAIVE_COUNT)
 
 
 def _solve(sums, fold_of_cell, is_near):

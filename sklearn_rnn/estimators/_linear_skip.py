@@ -14,10 +14,8 @@ from sklearn_rnn._exceptions import (
     user_stacklevel,
 )
 from sklearn_rnn.estimators._blend import (
-    FEWEST_BLOCKS,
     elementwise_loss,
     network_weights,
-    weight_of_blocks,
     weighted_losses,
 )
 from sklearn_rnn.estimators._linear_fit import (
@@ -30,7 +28,7 @@ from sklearn_rnn.estimators._linear_fit import (
 )
 from sklearn_rnn.estimators._quantiles import marginal_quantiles
 from sklearn_rnn.estimators._windows import are_long
-from sklearn_rnn.training import find_copies, validation_folds, window_times
+from sklearn_rnn.training import find_copies, validation_folds
 
 # Sequences below which held-out ones would say nothing about the network.
 FEWEST_TO_COMPARE = 40
@@ -41,10 +39,17 @@ N_FOLDS = 3
 TRAINED_ONCE, N_FOLDS_OF_MANY = 10_000, 10
 # Held-out sequences that the two are compared on, at most.
 MOST_COMPARED = 20_000
-# Calls of partial_fit that the network's weight depends on, at most.
-MOST_CALLS = 200
+# Below so many sequences two networks are compared in folds: a GRU that reads values
+# as they are, and a plain RNN that reads windows in their own units, which needs less
+# data. Chosen on the development half of the quality benchmark.
+FEW = 3000
+# Calls of partial_fit that the network's weight depends on, at least and at most.
+FEWEST_CALLS, MOST_CALLS = 4, 200
+# A network of less weight counts as none.
+SMALL_WEIGHT = 0.05
 # Sequences from which the quantiles of the linear part's errors are read, at most.
 MOST_RESIDUALS = 20_000
+TINY = 1e-300
 
 
 class LinearSkip:
@@ -54,8 +59,9 @@ class LinearSkip:
     (``_network_forecasts``).
     """
 
-    # A linear part that was fitted before the network, to be used with it.
-    _cross_fit = None
+    # A linear part that was fitted before the network, to be used with it, and what
+    # a network like it predicted for held-out folds.
+    _cross_fit = _trial = None
 
     def _has_linear(self, samples):
         """Return whether there is a linear part, by `linear_skip` and the data."""
@@ -122,17 +128,57 @@ class LinearSkip:
         self.network_weight_ = np.ones(self._n_targets)
 
     def _fit_beside(self, samples):
-        self.linear_ = self._cross_fit = self._unit_layout = None
+        self.linear_ = self._cross_fit = self._unit_layout = self._trial = None
+        self.cell_ = "gru" if self.cell == "auto" else self.cell
         is_stream = self._is_stream and self.linear_skip is not True
-        layout = None
+        layout, may_compare = None, False
         if self._has_linear(samples) and not is_stream:
             self._cross_fit = self._fit_linear(samples, self.scale_windows)
             layout = self._cross_fit.part.layout
+            n_distinct = _count(samples)
+            may_compare = FEWEST_TO_COMPARE <= n_distinct < FEW and not self._is_stream
         elif self.scale_windows is True:
-            sequences, weights = samples.sequences, samples.weights
-            layout = choose_scaled_layout(sequences, weights, self._target_columns)
+            layout = self._scaled_layout(samples)
         if layout is not None and layout.is_scaled and self.subtract_last is not False:
             self._unit_layout = layout
+        if may_compare:
+            self._choose_network(samples)
+
+    def _scaled_layout(self, samples):
+        return choose_scaled_layout(
+            samples.sequences, samples.weights, self._target_columns
+        )
+
+    def _choose_network(self, samples):
+        """Choose cell and units of the network, by trials on held-out folds."""
+        cells, layouts = [self.cell_], [self._unit_layout]
+        if self._target_columns is not None:
+            if self.cell == "auto":
+                cells = ["gru", "rnn"]
+            is_free = self.scale_windows == "auto" and self.subtract_last is not False
+            if is_free and self._unit_layout is None:
+                layouts = [None, self._scaled_layout(samples)]
+        candidates = [
+            (cells[k % len(cells)], layouts[k % len(layouts)])
+            for k in range(max(len(cells), len(layouts)))
+        ]
+        trials = []
+        for self.cell_, self._unit_layout in candidates:
+            self._decide_subtraction(samples)
+            predicted = self._try_network(samples)
+            error = self._error_of_trial(samples, predicted)
+            trials.append((error, self.cell_, self._unit_layout, predicted))
+        best = min(trials, key=lambda trial: trial[0])
+        _, self.cell_, self._unit_layout, self._trial = best
+
+    def _error_of_trial(self, samples, predicted):
+        """Return the mean logarithm of the outputs' errors in held-out folds."""
+        if predicted is None or len(predicted) == 0:
+            return np.inf
+        loss = self._loss_function(samples, self._cross_fit.part)
+        # Where it was not tried, as outputs had no target, candidates are alike.
+        mean = _mean_error(loss(predicted), samples.weights, "absolute_error")
+        return np.log(np.maximum(mean, TINY)).mean()
 
     def _check_scaling(self, samples):
         """Check that there is a past to be scaled."""
@@ -154,6 +200,7 @@ class LinearSkip:
 
     @contextmanager
     def _beside_network(self, samples, validation, continuing):
+        trial, self._trial = self._trial, None
         has_part = getattr(self, "linear_", None) is not None
         if continuing and has_part and self.linear_skip is not False:
             # Its data are those that the network has seen: nothing to compare on.
@@ -184,7 +231,9 @@ class LinearSkip:
             self._compare(unseen, linear, self._try_forecast(unseen))
         else:
             linear = cross_fit.predict(samples.sequences, np.arange(len(samples.y)))
-            self._compare(samples, linear, self._try_network(samples))
+            if n_distinct >= FEW:
+                trial = self._try_network(samples)
+            self._compare(samples, linear, trial)
             yield samples
 
     def _last_fold(self, sequences):
@@ -229,29 +278,25 @@ class LinearSkip:
         network = self._try_forecast(samples)
         if network is None:
             return
-        losses, weights = weighted_losses(
-            self._held_out_loss(samples), linear, network, samples.weights
-        )
-        self._stream_losses.append((losses.sum(axis=1), weights.sum(axis=0)))
+        loss = self._loss_function(samples, self.linear_)
+        losses, weights = weighted_losses(loss, linear, network, samples.weights)
+        self._stream_losses.append((losses, weights, _count(samples)))
         del self._stream_losses[:-MOST_CALLS]
-        sums, sizes = map(np.array, zip(*self._stream_losses, strict=True))
-        self.network_weight_ = np.array(
-            [
-                weight_of_blocks(sums[:, :, j].T, sizes[:, j])
-                for j in range(self._n_targets)
-            ]
-        )
+        if len(self._stream_losses) >= FEWEST_CALLS:
+            sums = map(sum, zip(*self._stream_losses, strict=True))
+            self.network_weight_ = network_weights(*sums)
 
-    def _held_out_loss(self, unseen):
+    def _loss_function(self, samples, part):
         """Return the loss of predictions for some samples, as a function."""
         # Windows of different size count alike.
-        unit = self.linear_.units(unseen.sequences, of_errors=True)
-        scale, levels, name = self._targets.scale, self._levels, self._fitted_loss
+        unit = part.units(samples.sequences, of_errors=True)
+        y, levels, name = samples.y / unit, self._levels, self._fitted_loss
+        # From one standard deviation on "huber" is linear.
+        scale = np.ma.masked_invalid(y).std(axis=0).filled(1.0)
 
         def loss(predicted):
             wide = unit if levels is None else unit[:, :, np.newaxis]
-            y, predicted = unseen.y / unit, predicted / wide
-            return elementwise_loss(name, y, predicted, scale, levels)
+            return elementwise_loss(name, y, predicted / wide, scale, levels)
 
         return loss
 
@@ -322,12 +367,13 @@ class LinearSkip:
         options = self.get_params(deep=False) | {
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
+            "cell": self.cell_,
             "subtract_last": bool(self._subtracts_last),
             "scale_windows": self._unit_layout is not None,
             "early_stopping": False,
             "warm_start": False,
             "callbacks": None,
-            "kernel": self.kernel_,  # "numba" would warn again
+            "kernel": "compiled" if self.kernel == "numba" else self.kernel,
             "verbose": 0,
             "random_state": int(self._linear_random_state.randint(2**31 - 1)),
         }
@@ -341,12 +387,13 @@ class LinearSkip:
             return
         linear = self._linear_forecasts(unseen.sequences, linear)
         network = np.where(np.isnan(network), linear, network)
-        loss = self._held_out_loss(unseen)
-        weights = are_long(self.linear_.layout, unseen.sequences).astype(float)
-        weights = weights if unseen.weights is None else weights * unseen.weights
-        blocks = self._blocks(unseen.sequences)
-        self._n_blocks = max(int(ids.max()) + 1 for ids, _ in blocks)
-        self.network_weight_ = network_weights(loss, linear, network, weights, blocks)
+        loss = self._loss_function(unseen, self.linear_)
+        is_long = are_long(self.linear_.layout, unseen.sequences)
+        weights = is_long if unseen.weights is None else is_long * unseen.weights
+        weights = weights.astype(float)
+        n_distinct = _count(unseen.select(np.flatnonzero(weights > 0)))
+        losses = weighted_losses(loss, linear, network, weights)
+        self.network_weight_ = network_weights(*losses, n_distinct)
         naive = self.linear_.predict_naive(unseen.sequences)
         if naive is None:
             naive = np.broadcast_to(self._targets.intercept, unseen.y.shape)
@@ -366,20 +413,6 @@ class LinearSkip:
         self.advice_ = give_advice(self)
         if self.advice_ is not None and self.verbose:
             print(f"{type(self).__name__}: {self.advice_}")
-
-    def _blocks(self, sequences):
-        """Return for each output blocks of sequences with overlapping forecasts."""
-        times = window_times(sequences)
-        if times is None:
-            return [(find_copies(sequences)[1], 1.0)] * self._n_targets
-        time = times[1] - times[1].min()
-        found = {}
-        for steps in set(self._horizons()):
-            # In short data, blocks are shorter than the horizon, and dependent.
-            size = max(1, min(steps, (time.max() + 1) // FEWEST_BLOCKS))
-            blocks = np.unique(time // size, return_inverse=True)[1]
-            found[steps] = blocks, steps / size
-        return [found[steps] for steps in self._horizons()]
 
     def _learn_residuals(self, samples, cross_fit):
         """Keep the quantiles of the linear part's errors, in units of the windows."""
@@ -433,12 +466,6 @@ def give_advice(estimator):
         None if the network helps for most outputs.
     """
     errors = estimator.validation_errors_
-    if estimator._n_blocks < FEWEST_BLOCKS:
-        return (
-            f"the held-out data have {estimator._n_blocks} blocks of independent "
-            "forecasts, too few to tell whether the network helps: it has no weight. "
-            "Give more data, or a larger validation_fraction."
-        )
     n_worse = int((errors["combined"] >= errors["naive"]).sum())
     if n_worse > len(errors) / 2:
         if estimator._target_columns is None:
@@ -452,11 +479,11 @@ def give_advice(estimator):
             f"for {n_worse} of {len(errors)} outputs the forecast is no better than "
             f"the naive one on unseen data (validation_errors_); {remedy}."
         )
-    n_silent = int((estimator.network_weight_ == 0).sum())
+    n_silent = int((estimator.network_weight_ < SMALL_WEIGHT).sum())
     if n_silent > len(errors) / 2:
         return (
             f"for {n_silent} of {len(errors)} outputs the network adds nothing to the "
-            "linear part on unseen data (network_weight_ is 0); more data, other "
+            "linear part on unseen data (network_weight_); more data, other "
             "columns, dropout= or a smaller hidden_size= may change that."
         )
     return None

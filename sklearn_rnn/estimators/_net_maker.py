@@ -67,9 +67,13 @@ class NetMaker:
         mean[seen.anchored] = 0.0
         return mean, scale
 
+    @property
+    def _cell(self):
+        return self.cell
+
     def _spec(self, sequences):
         return NetworkSpec(
-            cell=self.cell,
+            cell=self._cell,
             n_features=sequences.n_features,
             hidden_size=int(self.hidden_size),
             n_outputs=self._n_outputs(),

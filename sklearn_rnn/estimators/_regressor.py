@@ -19,6 +19,7 @@ from sklearn_rnn.estimators._numbers import NumberCoder
 from sklearn_rnn.estimators._quantiles import check_levels, point_forecast
 from sklearn_rnn.estimators._steps import score_steps, split_steps
 from sklearn_rnn.estimators._target_names import steps_ahead
+from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import SequencesLike, check_weights, plain_arrays
 
@@ -37,8 +38,10 @@ class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
 
     Parameters
     ----------
-    cell : {"rnn", "rnn_relu", "lstm", "gru"}, default="gru"
-        Recurrent cell: plain RNN with tanh or ReLU, LSTM or GRU.
+    cell : {"auto", "rnn", "rnn_relu", "lstm", "gru"}, default="auto"
+        Recurrent cell: plain RNN with tanh or ReLU, LSTM or GRU. "auto" is "gru", or
+        for forecasts from fewer than 3000 sequences "rnn", if that, with windows in
+        their own units (see `scale_windows`), predicts held-out folds better.
     hidden_size : int, default=64
         Units of each layer and direction.
     n_layers : int, default=1
@@ -273,6 +276,8 @@ None, default="cosine"
         stopping the one with the lowest validation loss.
     best_validation_score_ : float or None
         Validation score of that epoch.
+    cell_ : {"rnn", "rnn_relu", "lstm", "gru"}
+        The recurrent cell that `cell` or its "auto" chose.
     batch_size_ : int
         Most sequences per update, as `batch_size` or its "auto" chose in the last
         call.
@@ -356,6 +361,7 @@ None, default="cosine"
 
     _parameter_constraints = {
         **BaseRNN._parameter_constraints,
+        "cell": [StrOptions({"auto", *CELLS})],
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "target_feature": [Integral, str, "array-like", None],
@@ -369,7 +375,7 @@ None, default="cosine"
 
     def __init__(
         self,
-        cell: Literal["rnn", "rnn_relu", "lstm", "gru"] = "gru",
+        cell: Literal["auto", "rnn", "rnn_relu", "lstm", "gru"] = "auto",
         hidden_size: int = 64,
         n_layers: int = 1,
         *,
@@ -785,6 +791,10 @@ list of arrays or SequenceArray
                 "whose network goes on training. Put that back, or fit anew with "
                 "warm_start=False."
             )
+
+    @property
+    def _cell(self):
+        return self.cell_ if self.cell == "auto" else self.cell
 
     def _horizons(self):
         """Return how many steps ahead each output lies, as far as names tell."""
