@@ -16,10 +16,10 @@ class Member:
 
     Parameters
     ----------
-    name : {"level", "change", "deviation"}
+    name : {"level", "change", "deviation", "log_level", "log_change", "log_deviation"}
         The window as it is; relative to its last value, the target relative to its
         anchor; both relative to the window's mean. The last two are in units of the
-        window's spread.
+        window's spread. The others see the logarithms of the targets and their past.
     coef : ndarray of shape (n_folds + 1, n_values + 1, n_outputs)
         Of the fits that leave one fold out, and of the one to all data; the last row
         is the constant.
@@ -32,9 +32,11 @@ class Member:
     penalties: np.ndarray
 
     def predict(self, windows, fold=-1):
-        """Predict by one of the fits, less the `center` of the targets' past."""
-        offset, unit = windows.offset(self.name)
-        return offset + unit * _product(windows.features(self.name), self.coef[fold])
+        """Predict by one of the fits."""
+        seen, how = windows.seen_by(self.name)
+        offset, unit = seen.offset(how)
+        product = _product(seen.features(how), self.coef[fold])
+        return seen.forecasts(offset + unit * product)
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ class LinearPart:
     coef_ : ndarray of shape (n_outputs, n_lags, n_features)
         Change of each forecast with each value of the window, oldest step first, in
         units of the target per unit of the feature, while the window's spread stays
-        the same; of other features than the targets' past at the typical spread.
+        the same; of other features than the targets' past at the typical spread, and
+        of the logarithmic members where all values are the mean ones.
     member_weights_ : dict of str to ndarray of shape (n_outputs,)
         Weight of each member of the average. "level" reads the values as they are,
         "change" and "deviation" relative to the last value and to the mean of the
-        window, in units of its standard deviation; "naive" is the value at the
-        anchor.
+        window, in units of its standard deviation; "log_level", "log_change" and
+        "log_deviation" the same of logarithms, for multiplicative seasons and growth,
+        where targets are positive and windows fewer than 3000; "naive" is the value at
+        the anchor.
     anchor_lags_ : ndarray of int of shape (n_outputs,) or None
         Lag (0 is the last step) whose value comes closest to each target: the last
         one, or that of a season ago. None without `target_feature`.
@@ -164,7 +169,7 @@ class LinearPart:
     def _average(self, windows, fold):
         members = predict_members(self.members, windows, fold)
         # One by one: the order in which they add up must not depend on the windows.
-        total = windows.level()
+        total = 0.0
         for k, weight in enumerate(self.weights):
             total = total + weight * members[:, k]
         return total
@@ -185,5 +190,5 @@ def predict_members(members, windows, fold=-1):
     """Return the members' predictions, (n, n_members, n_outputs), naive ones last."""
     found = [member.predict(windows, fold) for member in members]
     if windows.layout.columns is not None:
-        found.append(windows.anchor_values())
+        found.append(windows.forecasts(windows.anchor_values()))
     return np.stack(found, axis=1)

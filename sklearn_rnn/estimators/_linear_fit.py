@@ -12,7 +12,7 @@ from sklearn_rnn.estimators._linear import (
     predict_members,
 )
 from sklearn_rnn.estimators._ridge import PENALTIES, Products, average_weights
-from sklearn_rnn.estimators._windows import Layout, are_long, read_windows
+from sklearn_rnn.estimators._windows import LOG, Layout, are_long, read_windows
 from sklearn_rnn.training import find_copies, validation_folds
 
 # Values of a window that are read at most, and at most so many per sequence: the
@@ -30,6 +30,10 @@ FEWEST_SEQUENCES = 8
 # is less; and a further pull below so few. These, and the choice of members, come from
 # the development half of the quality benchmark.
 SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.3, 600, 30
+# Windows from which on logarithms are not tried: the other members are good enough.
+MOST_WITH_LOG = 3000
+# Forecasts by logarithms are no further beyond all targets seen than this factor.
+BEYOND = 4.0
 # Sets of outputs that miss targets in the same sequences, at most: of more, sequences
 # with all targets are read, if they are half of all.
 MOST_PATTERNS = 4
@@ -103,12 +107,12 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     plain = _with_typical_spread(layout, spread, level, problem.all_weights, False)
     any_size = (level > 0).all(axis=1).any()
     if is_scaled is False or not any_size:
-        return problem.solve(plain)
+        return problem.solve(problem.with_logarithms(plain))
     scaled = _with_typical_spread(layout, spread, level, problem.all_weights, True)
     if is_scaled is True:
         return problem.solve(scaled)
     low, high = np.quantile(level, [0.01, 0.99], axis=0)
-    plain = problem.solve(plain)
+    plain = problem.solve(problem.with_logarithms(plain))
     if (high <= SAME_SIZE * low).all():
         return plain
     scaled = problem.solve(scaled)
@@ -241,13 +245,47 @@ class _Problem:
         anchors = None
         if layout.columns is not None:
             anchors = _find_anchors(layout, self.sequences, self.y, self.weights, rows)
-            self.layout = replace(layout, anchors=anchors)
+            log = layout.log and replace(layout.log, anchors=anchors)
+            self.layout = replace(layout, anchors=anchors, log=log)
         names = ["level"] if layout.has_level else []
         names += [] if anchors is None else ["deviation", "change"]
+        if layout.log is not None:
+            names += [LOG + name for name in names]
         cells = self._cells()
         members = tuple(self.fit_member(name, *cells) for name in names)
         part = LinearPart(self.layout, members, self.average(members))
         return CrossFit(part, self.folds)
+
+    def with_logarithms(self, layout):
+        """Return a layout that sees logarithms as well, if there is a use for them."""
+        is_large = self.n_distinct >= MOST_WITH_LOG or not layout.has_level
+        if is_large or not np.nanmin(self.y) > 0:
+            return layout
+        rows, past = evenly(len(self.y), MOST_COMPARED), layout.past
+        lowest = min(
+            (windows.past() + layout.center[past]).min()
+            for _, windows in read_windows(layout, self.sequences, rows)
+        )
+        if not lowest > 0:
+            return layout
+        center = layout.center.copy()
+        center[past] = np.log(center[past])
+        extremes = (
+            np.nanmin(self.y, axis=0) / BEYOND,
+            np.nanmax(self.y, axis=0) * BEYOND,
+        )
+        log = replace(
+            layout, center=center, typical_spread=None, bounds=np.log(extremes)
+        )
+        spread = np.zeros(len(past))
+        for places, windows in read_windows(
+            replace(layout, log=log), self.sequences, rows
+        ):
+            weights = self.all_weights[rows[places], np.newaxis]
+            spread += (weights * windows.logarithms.spread()).sum(axis=0)
+        spread /= self.all_weights[rows].sum()
+        log = replace(log, typical_spread=np.where(spread > 0, spread, 1.0))
+        return replace(layout, log=log)
 
     def use(self, layout):
         """Set the layout, and the sequences whose products are summed."""
@@ -319,9 +357,10 @@ class _Problem:
         sums = [Products.zero(n_values, len(outputs)) for outputs, _ in self.groups]
         for places, windows in read_windows(self.layout, self.sequences, rows):
             block = rows[places]
-            offset, unit = windows.offset(name)
-            targets = (self.y[block] - windows.level() - offset) / unit
-            features = windows.features(name)
+            seen, how = windows.seen_by(name)
+            offset, unit = seen.offset(how)
+            targets = (seen.relative_targets(self.y[block]) - offset) / unit
+            features = seen.features(how)
             counts = ~np.isnan(windows.error_units()).any(axis=1)
             for g, (outputs, there) in enumerate(self.groups):
                 known = there[block] & counts
@@ -346,9 +385,7 @@ class _Problem:
         order = np.argsort(self.folds[rows], kind="stable")
         rows, found = rows[order], np.concatenate(found)
         unit = np.concatenate(units)
-        columns = self.layout.columns
-        level = 0.0 if columns is None else self.layout.center[columns]
-        target, found = (self.y[rows] - level) / unit, found / unit[:, np.newaxis]
+        target, found = self.y[rows] / unit, found / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])

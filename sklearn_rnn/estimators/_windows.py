@@ -1,6 +1,7 @@
 """Windows of sequences as rows of numbers, in blocks, seen in several ways."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -15,6 +16,8 @@ SMALLEST_SPREAD = 0.3
 # Sequences of less than this fraction of a window do not count in fits, if at least
 # that fraction of all is longer.
 LONG_ENOUGH, MOSTLY = 0.5, 0.7
+# Names of members that see logarithms begin with it.
+LOG = "log_"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ class Layout:
         Columns of 0 and 1 that say which categories the last step has.
     has_level : bool, default=True
         Whether values as they are tell anything: not if they never changed.
+    log : Layout or None, default=None
+        Of the same windows with the logarithms of the targets' past; None if some are
+        not positive, or there are so many windows that it would not pay.
+    bounds : ndarray of shape (2, n_outputs) or None, default=None
+        In a layout of logarithms, between which forecasts stay. Values below the
+        lower one are read as that.
     """
 
     n_lags: int
@@ -53,6 +62,8 @@ class Layout:
     is_scaled: bool = False
     n_indicators: int = 0
     has_level: bool = True
+    log: "Layout | None" = None
+    bounds: np.ndarray | None = None
 
     @property
     def n_values(self):
@@ -84,6 +95,11 @@ class Layout:
         ndarray of shape (n_lags, n_features, n_outputs)
             At the typical spread.
         """
+        if member.startswith(LOG):
+            # By the chain rule, where values and forecast are the mean ones.
+            found = self.log.unit_coefficients(member.removeprefix(LOG), coef)
+            found[:, self.past] /= self.center[self.past, np.newaxis]
+            return found * self.center[self.columns]
         n_steps_values = self.n_values - self.n_indicators
         found = coef[:n_steps_values].reshape(self.n_lags, len(self.center), -1).copy()
         if self.columns is None:
@@ -130,6 +146,36 @@ class Windows:
     layout: Layout
     values: np.ndarray = field(repr=False)
     indicators: np.ndarray = field(repr=False)
+
+    @cached_property
+    def logarithms(self):
+        """The same windows with the logarithms of the targets' past."""
+        layout, past = self.layout.log, self.layout.past
+        lowest = np.full(len(past), np.inf)
+        np.minimum.at(lowest, self.layout.place_in_past, layout.bounds[0])
+        values = self.values.copy()
+        positive = np.maximum(self.past() + self.layout.center[past], np.exp(lowest))
+        values[:, :, past] = np.log(positive) - layout.center[past]
+        return Windows(layout, values, self.indicators)
+
+    def seen_by(self, member):
+        """Return the windows in the units of a member, and how it sees them."""
+        if member.startswith(LOG):
+            return self.logarithms, member.removeprefix(LOG)
+        return self, member
+
+    def relative_targets(self, y):
+        """Turn targets into those of a member that sees these windows."""
+        if self.layout.bounds is not None:
+            y = np.log(np.maximum(y, np.exp(self.layout.bounds[0])))
+        return y - self.level()
+
+    def forecasts(self, predicted):
+        """Turn what a member predicts into forecasts."""
+        predicted = predicted + self.level()
+        if self.layout.bounds is not None:
+            predicted = np.exp(np.clip(predicted, *self.layout.bounds))
+        return predicted
 
     def past(self):
         """Return the targets' pasts, (n, n_lags, n_past)."""
