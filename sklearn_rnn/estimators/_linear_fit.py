@@ -12,7 +12,13 @@ from sklearn_rnn.estimators._linear import (
     predict_members,
 )
 from sklearn_rnn.estimators._ridge import PENALTIES, Products, average_weights
-from sklearn_rnn.estimators._windows import LOG, Layout, are_long, read_windows
+from sklearn_rnn.estimators._windows import (
+    BEYOND,
+    LOG,
+    Layout,
+    are_long,
+    read_windows,
+)
 from sklearn_rnn.training import find_copies, validation_folds
 
 # Values of a window that are read at most, and at most so many per sequence: the
@@ -26,14 +32,14 @@ MOST_WORK = 4e10
 N_FOLDS, N_FOLDS_OF_WIDE, WIDE = 5, 3, 512
 # Fewer sequences say nothing about a penalty.
 FEWEST_SEQUENCES = 8
-# Pull of the members' weights towards equal ones: up to so many sequences, of more it
+# Pull of the members' weights towards prior ones: up to so many sequences, of more it
 # is less; and a further pull below so few. These, and the choice of members, come from
 # the development half of the quality benchmark.
 SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.3, 600, 30
+# Beside equal weights the naive forecast has the prior weight c² / (n² + c²).
+NAIVE_COUNT = 30
 # Windows from which on logarithms are not tried: the other members are good enough.
 MOST_WITH_LOG = 3000
-# Forecasts by logarithms are no further beyond all targets seen than this factor.
-BEYOND = 4.0
 # Sets of outputs that miss targets in the same sequences, at most: of more, sequences
 # with all targets are read, if they are half of all.
 MOST_PATTERNS = 4
@@ -187,8 +193,8 @@ def _with_typical_spread(layout, spread, level, weights, is_scaled):
     moved = ((np.ptp(level, axis=0) > 0) | spread.any(axis=0)).any()
     ratio = None
     if is_scaled:
-        pairs = zip(spread.T, level.T, strict=True)
-        ratio = np.array([_median_ratio(*of_past) for of_past in pairs])
+        columns = zip(spread.T, level.T, weights.T, strict=True)
+        ratio = np.array([_mean_ratio(*of_past) for of_past in columns])
     return replace(
         layout,
         typical_ratio=ratio,
@@ -198,10 +204,13 @@ def _with_typical_spread(layout, spread, level, weights, is_scaled):
     )
 
 
-def _median_ratio(spread, level):
-    """Return the median of spread divided by level, 0 if windows are all flat."""
-    known = (spread > 0) & (level > 0)
-    return np.median(spread[known] / level[known]) if known.any() else 0.0
+def _mean_ratio(spread, level, weights):
+    """Return the geometric mean of spread divided by level, 0 if windows are flat."""
+    known = (spread > 0) & (level > 0) & (weights > 0)
+    if not known.any():
+        return 0.0
+    logs = np.log(spread[known] / level[known])
+    return np.exp(np.average(logs, weights=weights[known]))
 
 
 def _find_anchors(layout, sequences, y, weights, rows):
@@ -373,8 +382,8 @@ class _Problem:
 
     def average(self, members):
         """Choose the weight of each member, (n_members, n_outputs)."""
-        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / self.n_distinct)
-        shrinkage += (STRONGLY_BELOW / self.n_distinct) ** 2
+        n = self.n_distinct
+        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / n) + (STRONGLY_BELOW / n) ** 2
         rows = evenly(len(self.y), MOST_COMPARED)
         found, units = [], []
         for fold in range(self.folds.max() + 1):
@@ -387,6 +396,11 @@ class _Problem:
         unit = np.concatenate(units)
         target, found = self.y[rows] / unit, found / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
+        prior = np.full(len(weights), 1 / len(weights))
+        if self.layout.columns is not None:
+            naive = NAIVE_COUNT**2 / (n**2 + NAIVE_COUNT**2)
+            prior *= 1 - naive
+            prior[-1] += naive
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
             weights[:, j] = average_weights(
@@ -394,6 +408,7 @@ class _Problem:
                 target[known, j],
                 self.weights[rows][known],
                 shrinkage,
+                prior,
             )
         return weights
 

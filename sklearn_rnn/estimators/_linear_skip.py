@@ -45,8 +45,8 @@ MOST_COMPARED = 20_000
 FEW = 3000
 # Calls of partial_fit that the network's weight depends on, at least and at most.
 FEWEST_CALLS, MOST_CALLS = 4, 200
-# A network of less weight counts as none.
-SMALL_WEIGHT = 0.05
+# What improves errors by less than this fraction counts as nothing.
+SMALL_GAIN = 0.01
 # Sequences from which the quantiles of the linear part's errors are read, at most.
 MOST_RESIDUALS = 20_000
 TINY = 1e-300
@@ -479,11 +479,12 @@ def give_advice(estimator):
             f"for {n_worse} of {len(errors)} outputs the forecast is no better than "
             f"the naive one on unseen data (validation_errors_); {remedy}."
         )
-    n_silent = int((estimator.network_weight_ < SMALL_WEIGHT).sum())
+    is_silent = errors["combined"] > (1 - SMALL_GAIN) * errors["linear"]
+    n_silent = int(is_silent.sum())
     if n_silent > len(errors) / 2:
         return (
             f"for {n_silent} of {len(errors)} outputs the network adds nothing to the "
-            "linear part on unseen data (network_weight_); more data, other "
+            "linear part on unseen data (validation_errors_); more data, other "
             "columns, dropout= or a smaller hidden_size= may change that."
         )
     return None

@@ -122,8 +122,8 @@ def _column(penalties):
     return np.asarray(penalties)[:, np.newaxis, np.newaxis]
 
 
-def average_weights(predictions, y, weights, shrinkage):
-    """Choose weights for an average of predictions, near equal ones.
+def average_weights(predictions, y, weights, shrinkage, prior):
+    """Choose weights for an average of predictions, near prior ones.
 
     Parameters
     ----------
@@ -134,8 +134,10 @@ def average_weights(predictions, y, weights, shrinkage):
     weights : ndarray of shape (n,)
         Weights of the rows.
     shrinkage : float
-        How strongly other weights than equal ones are penalised, relative to the mean
-        squared error of the best member.
+        How strongly other weights than the prior ones are penalised, relative to the
+        mean squared error of the best member.
+    prior : ndarray of shape (n_members,)
+        Weights of sum 1.
 
     Returns
     -------
@@ -147,15 +149,14 @@ def average_weights(predictions, y, weights, shrinkage):
     Timmermann, "Forecast combinations", Handbook of Economic Forecasting 1, 2006.
     """
     n_members = predictions.shape[1]
-    equal = np.full(n_members, 1 / n_members)
     if len(y) == 0:
-        return equal
+        return prior
     errors = (predictions - y[:, np.newaxis]) * np.sqrt(weights)[:, np.newaxis]
     sizes = np.sqrt((errors**2).mean(axis=0))
     # Relative to the best member, as far as it is not perfect.
     size = max(sizes.min(), SMALLEST_ERROR * sizes.max())
     if n_members == 1 or not size > 0 or not np.isfinite(size):
-        return equal
+        return prior
     # All in units of the mean error, per row; the last row makes the sum 1.
     pull = np.sqrt(shrinkage)
     system = np.vstack(
@@ -166,7 +167,7 @@ def average_weights(predictions, y, weights, shrinkage):
         ]
     )
     wanted = np.zeros(len(system))
-    wanted[-n_members - 1 : -1] = pull * equal
+    wanted[-n_members - 1 : -1] = pull * prior
     wanted[-1] = 1e3
     found, _ = nnls(system, wanted)
     return found / found.sum()

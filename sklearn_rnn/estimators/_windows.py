@@ -16,8 +16,9 @@ SMALLEST_SPREAD = 0.3
 # Sequences of less than this fraction of a window do not count in fits, if at least
 # that fraction of all is longer.
 LONG_ENOUGH, MOSTLY = 0.5, 0.7
-# Names of members that see logarithms begin with it.
-LOG = "log_"
+# Names of members that see logarithms begin with it. Their forecasts are beyond all
+# targets of the fit, or all values of the window, by no more than a factor.
+LOG, BEYOND = "log_", 4.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Layout:
         Mean spread of each of `past` within windows, the geometric one if they differ
         in size.
     typical_ratio : ndarray of shape (n_past,), or None
-        Median of the spread of windows divided by their size, if they differ in size.
+        Mean of the spread of windows divided by their size, if they differ in size.
     is_scaled : bool, default=False
         Whether windows differ in size so much that each has to be measured by its own.
     n_indicators : int, default=0
@@ -49,8 +50,8 @@ class Layout:
         Of the same windows with the logarithms of the targets' past; None if some are
         not positive, or there are so many windows that it would not pay.
     bounds : ndarray of shape (2, n_outputs) or None, default=None
-        In a layout of logarithms, between which forecasts stay. Values below the
-        lower one are read as that.
+        In a layout of logarithms, what is beyond all targets of the fit. Values below
+        the lower one are read as that.
     """
 
     n_lags: int
@@ -173,9 +174,14 @@ class Windows:
     def forecasts(self, predicted):
         """Turn what a member predicts into forecasts."""
         predicted = predicted + self.level()
-        if self.layout.bounds is not None:
-            predicted = np.exp(np.clip(predicted, *self.layout.bounds))
-        return predicted
+        if self.layout.bounds is None:
+            return predicted
+        low, high = self.layout.bounds
+        own = np.take(self.values, self.layout.columns, axis=2) + self.level()
+        margin = np.log(BEYOND)
+        low = np.minimum(low, own.min(axis=1) - margin)
+        high = np.maximum(high, own.max(axis=1) + margin)
+        return np.exp(np.clip(predicted, low, high))
 
     def past(self):
         """Return the targets' pasts, (n, n_lags, n_past)."""
