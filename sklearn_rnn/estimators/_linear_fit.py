@@ -75,7 +75,9 @@ class CrossFit:
         return found
 
 
-def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state):
+def fit_linear(
+    sequences, y, weights, columns, horizon, is_scaled, random_state, steps_ahead=()
+):
     """Fit a linear part to sequences.
 
     Parameters
@@ -95,6 +97,8 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
         than a factor of 30 and windows of all sizes are predicted better.
     random_state : numpy.random.RandomState
         Draws folds where sequences are not ordered in time.
+    steps_ahead : list of int, default=()
+        How far ahead each target lies, if that is known.
 
     Returns
     -------
@@ -107,7 +111,7 @@ def fit_linear(sequences, y, weights, columns, horizon, is_scaled, random_state)
     wide = layout.n_values > WIDE
     n_folds = min(N_FOLDS_OF_WIDE if wide else N_FOLDS, n_distinct // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
-    problem = _Problem(sequences, y, weights, folds, near, n_distinct)
+    problem = _Problem(sequences, y, weights, folds, near, n_distinct, steps_ahead)
     if columns is None:
         return problem.solve(layout)
     plain = _with_typical_spread(layout, spread, level, problem.all_weights, False)
@@ -213,25 +217,12 @@ def _mean_ratio(spread, level, weights):
     return np.exp(np.average(logs, weights=weights[known]))
 
 
-def _find_anchors(layout, sequences, y, weights, rows):
-    """Return the lag whose value is nearest to each target, in mean squares."""
-    errors = np.zeros((layout.n_lags, len(layout.columns)))
-    for places, windows in read_windows(layout, sequences, rows):
-        block = rows[places]
-        target = y[block] - windows.level()
-        error = (windows.values[:, :, layout.columns] - target[:, np.newaxis]) ** 2
-        error /= windows.error_units()[:, np.newaxis] ** 2
-        error *= weights[block][:, np.newaxis, np.newaxis]
-        errors += np.nansum(error, axis=0)
-    # Of equal ones the latest.
-    return np.argmin(errors[::-1], axis=0)
-
-
 class _Problem:
     """The regressions that members are fitted by: sums over folds of windows."""
 
-    def __init__(self, sequences, y, weights, folds, near, n_distinct):
+    def __init__(self, sequences, y, weights, folds, near, n_distinct, steps_ahead=()):
         self.sequences, self.y, self.n_distinct = sequences, y, n_distinct
+        self.steps_ahead = np.array(steps_ahead)
         self.folds, self.near = folds, near
         self.all_weights = np.ones(len(y)) if weights is None else weights
         # Outputs without a target in the same sequences share their sums.
@@ -253,7 +244,7 @@ class _Problem:
         self.use(layout)
         anchors = None
         if layout.columns is not None:
-            anchors = _find_anchors(layout, self.sequences, self.y, self.weights, rows)
+            anchors = self.find_anchors(layout, rows)
             log = layout.log and replace(layout.log, anchors=anchors)
             self.layout = replace(layout, anchors=anchors, log=log)
         names = ["level"] if layout.has_level else []
@@ -295,6 +286,32 @@ class _Problem:
         spread /= self.all_weights[rows].sum()
         log = replace(log, typical_spread=np.where(spread > 0, spread, 1.0))
         return replace(layout, log=log)
+
+    def find_anchors(self, layout, rows):
+        """Return the lag whose value is nearest to each target, in mean squares.
+
+        Where it is known how far ahead targets lie, those of one series share a season:
+        of few windows, each alone would take what chance makes the nearest.
+        """
+        errors = np.zeros((layout.n_lags, len(layout.columns)))
+        for places, windows in read_windows(layout, self.sequences, rows):
+            block = rows[places]
+            target = self.y[block] - windows.level()
+            past = windows.values[:, ::-1, layout.columns]
+            error = (past - target[:, np.newaxis]) ** 2
+            error /= windows.error_units()[:, np.newaxis] ** 2
+            error *= self.weights[block][:, np.newaxis, np.newaxis]
+            errors += np.nansum(error, axis=0)
+        anchors = errors.argmin(axis=0)  # of equal ones the latest
+        if len(self.steps_ahead) == 0:
+            return anchors
+        season = 1 + np.arange(layout.n_lags)[:, np.newaxis]
+        lags = -self.steps_ahead % season  # (n_seasons, n_outputs); of season 1 all 0
+        logs = np.log(np.maximum(errors[lags, np.arange(lags.shape[1])], TINY))
+        for column in layout.past:
+            own = layout.columns == column
+            anchors[own] = lags[logs[:, own].sum(axis=1).argmin()][own]
+        return anchors
 
     def use(self, layout):
         """Set the layout, and the sequences whose products are summed."""

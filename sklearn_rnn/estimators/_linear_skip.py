@@ -27,6 +27,7 @@ from sklearn_rnn.estimators._linear_fit import (
     fit_linear,
 )
 from sklearn_rnn.estimators._quantiles import marginal_quantiles
+from sklearn_rnn.estimators._target_names import steps_ahead
 from sklearn_rnn.estimators._windows import are_long
 from sklearn_rnn.training import find_copies, validation_folds
 
@@ -310,6 +311,7 @@ class LinearSkip:
             self._horizon(),
             is_scaled,
             np.random.RandomState(self._linear_random_state.randint(2**31 - 1)),
+            steps_ahead(getattr(self, "target_names_", None)),
         )
 
     def _use_linear(self, samples, cross_fit, network_weight):
@@ -368,6 +370,7 @@ class LinearSkip:
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
             "cell": self.cell_,
+            "hidden_size": self._n_units,
             "subtract_last": bool(self._subtracts_last),
             "scale_windows": self._unit_layout is not None,
             "early_stopping": False,

@@ -71,11 +71,15 @@ class NetMaker:
     def _cell(self):
         return self.cell
 
+    @property
+    def _n_units(self):
+        return self.hidden_size
+
     def _spec(self, sequences):
         return NetworkSpec(
             cell=self._cell,
             n_features=sequences.n_features,
-            hidden_size=int(self.hidden_size),
+            hidden_size=int(self._n_units),
             n_outputs=self._n_outputs(),
             n_layers=int(self.n_layers),
             bidirectional=bool(self.bidirectional),

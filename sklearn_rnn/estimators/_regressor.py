@@ -21,9 +21,11 @@ from sklearn_rnn.estimators._steps import score_steps, split_steps
 from sklearn_rnn.estimators._target_names import steps_ahead
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequencesLike, check_weights, plain_arrays
+from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
 
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
+# Units of hidden_size="auto", and of the plain RNN among them.
+UNITS, MORE_UNITS = 64, 128
 
 
 class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
@@ -42,8 +44,9 @@ class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
         Recurrent cell: plain RNN with tanh or ReLU, LSTM or GRU. "auto" is "gru", or
         for forecasts from fewer than 3000 sequences "rnn", if that, with windows in
         their own units (see `scale_windows`), predicts held-out folds better.
-    hidden_size : int, default=64
-        Units of each layer and direction.
+    hidden_size : int or "auto", default="auto"
+        Units of each layer and direction. "auto" is 64, or 128 for the plain RNN that
+        ``cell="auto"`` may choose.
     n_layers : int, default=1
         Recurrent layers, each reading the states of the one below.
     bidirectional : bool, default=False
@@ -121,18 +124,23 @@ default="from_dtype"
         series of different size count alike. The network then reads
         differences from the last value. Needs `target_feature`. "auto" does so
         where the mean sizes of windows differ by more than a factor of 30 and
-        the linear part predicts windows of all sizes better for it; without a
-        linear part never.
+        the linear part predicts windows of all sizes better for it; and, for the
+        network alone, with 40 to 3000 sequences, if a network with such windows
+        predicts held-out folds better. Without a linear part never.
     linear_skip : bool or "auto", default="auto"
         Whether ridge regressions on the window are averaged with the network
         (an autoregressive component). Their penalties and weights are chosen by
         cross-validation, in blocks of time for windows over series, and so is
-        the network's weight for each output (`network_weight_`): it is 0 where
-        the network does not improve on the linear part by more than chance. To
-        compare them, three more networks are trained, each without a third of
-        the data; from 10,000 sequences on none, and the network itself is
-        trained without the last tenth; with `X_val` or `early_stopping` on what
-        is held out. Below 40 sequences the network has no weight. With
+        the network's weight for each output (`network_weight_`), which is pulled
+        towards 0.3, the more the fewer sequences there are. To compare them, three
+        more networks are trained, each without a third of the data, and below
+        3000 sequences three more, to choose between two networks (see `cell` and
+        `scale_windows`); from 10,000 sequences on none, and the network itself is
+        trained without the last tenth; with `X_val` or `early_stopping` the weight
+        is chosen on what is held out. Below 40 sequences the network has no weight.
+        Below 3000, some of the regressions see logarithms, if targets and their past
+        are positive; multiplied by a constant they give the same forecasts, but not
+        if a constant is added. With
         `warm_start`, weights stay those of the first fit. "auto" leaves the
         linear part out where every step has a target, with tokens, in
         `partial_fit`, with more than 1024 features, and below 8 sequences, or
@@ -362,6 +370,7 @@ None, default="cosine"
     _parameter_constraints = {
         **BaseRNN._parameter_constraints,
         "cell": [StrOptions({"auto", *CELLS})],
+        "hidden_size": [COUNT, StrOptions({"auto"})],
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "target_feature": [Integral, str, "array-like", None],
@@ -376,7 +385,7 @@ None, default="cosine"
     def __init__(
         self,
         cell: Literal["auto", "rnn", "rnn_relu", "lstm", "gru"] = "auto",
-        hidden_size: int = 64,
+        hidden_size: int | Literal["auto"] = "auto",
         n_layers: int = 1,
         *,
         bidirectional: bool = False,
@@ -795,6 +804,12 @@ list of arrays or SequenceArray
     @property
     def _cell(self):
         return self.cell_ if self.cell == "auto" else self.cell
+
+    @property
+    def _n_units(self):
+        if self.hidden_size != "auto":
+            return self.hidden_size
+        return MORE_UNITS if self.cell == "auto" and self.cell_ == "rnn" else UNITS
 
     def _horizons(self):
         """Return how many steps ahead each output lies, as far as names tell."""

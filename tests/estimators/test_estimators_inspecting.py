@@ -52,7 +52,7 @@ def by_torch(model, x):
     """States of one sequence, by torch's own module on standardised steps."""
     steps = np.concatenate(make_data()[0])
     x = (x - steps.mean(axis=0)) / steps.std(axis=0)
-    rnn = TORCH[model.cell](
+    rnn = TORCH[model.module_.core.cell](
         2, 4, model.n_layers, bidirectional=model.bidirectional, dtype=torch.float64
     )
     rnn.load_state_dict(model.module_.core.rnn.state_dict())

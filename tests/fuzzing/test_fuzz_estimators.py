@@ -199,7 +199,8 @@ def carry_out(estimator, data, y, operation):
         size = 64 if size == "auto" else max(1, size // 2)
         estimator.set_params(batch_size=size)
     elif operation == "more units":
-        estimator.set_params(hidden_size=estimator.hidden_size + 1)
+        size = estimator.hidden_size
+        estimator.set_params(hidden_size=65 if size == "auto" else size + 1)
     elif operation == "warm start":
         estimator.set_params(warm_start=not estimator.warm_start)
     elif operation == "learning_rate":
