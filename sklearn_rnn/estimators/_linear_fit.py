@@ -35,9 +35,9 @@ FEWEST_SEQUENCES = 8
 # Pull of the members' weights towards prior ones: up to so many sequences, of more it
 # is less; and a further pull below so few. These, and the choice of members, come from
 # the development half of the quality benchmark.
-SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.3, 600, 30
+SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.5, 600, 60
 # Beside equal weights the naive forecast has the prior weight c² / (n² + c²).
-NAIVE_COUNT = 30
+NAIVE_COUNT = 20
 # Windows from which on logarithms are not tried: the other members are good enough.
 MOST_WITH_LOG = 3000
 # Sets of outputs that miss targets in the same sequences, at most: of more, sequences
