@@ -4,6 +4,7 @@
     python tests/benchmarks/bench_quality.py --data FOLDER       # everything
     python tests/benchmarks/bench_quality.py --cases a10 gas --seeds 3
     python tests/benchmarks/bench_quality.py --task forecast --set early_stopping=True
+    python tests/benchmarks/bench_quality.py --task forecast --pieces 84 --data FOLDER
 
 Forecasts: one model per table forecasts three horizons, from windows of all columns;
 the last 30 % of the times are the test block. Rivals see the same windows, flattened.
@@ -25,7 +26,7 @@ from time import perf_counter
 
 import numpy as np
 from machine import add_instruction_set_option, print_machine, use_instruction_set
-from quality_cases import FORECAST_CASES, load_forecast
+from quality_cases import FORECAST_CASES, load_forecast, pieces
 from quality_rivals import (
     CLASSIFY_RIVALS,
     COMPARED,
@@ -211,6 +212,8 @@ def by_half(all_results):
 
 def run_forecasts(options, cache):
     cases = selected(FORECAST_CASES, options)
+    if options.pieces is not None:
+        cases = [p for c in cases for p in pieces(c, options.pieces, options.data)]
     if not cases:
         return
     print("\n## Forecasts: mean absolute error\n")
@@ -363,6 +366,9 @@ def parse_options():
         "--task", choices=["forecast", "classify", "all"], default="all"
     )
     parser.add_argument("--cases", nargs="+", metavar="NAME")
+    parser.add_argument(
+        "--pieces", type=int, metavar="ROWS", help="cut seasonal series into pieces"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--no-rivals", dest="rivals", action="store_false")

@@ -17,7 +17,7 @@ classifications    development: vowels, arrowhead, basicmotions, watch, digits_r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +111,26 @@ def load_forecast(case, folder):
         series[test],
         [names.index(target) for target in case.targets],
     )
+
+
+def pieces(case, n_rows, folder):
+    """Return short cases, of pieces of a monthly or quarterly series.
+
+    A piece of a quarterly series has half as many rows.
+    """
+    if case.group_by is not None or case.season not in (4, 12):
+        return []
+    table = case.read(folder)
+    size = n_rows if case.season == 12 else n_rows // 2
+    return [
+        replace(
+            case,
+            name=f"{case.name}, rows {begin} to {begin + size}",
+            read=lambda folder, begin=begin: table.iloc[begin : begin + size],
+            n_steps=max(8, case.season),
+        )
+        for begin in range(0, len(table) - size + 1, size)
+    ]
 
 
 def read_series(file, column="value", freq="MS"):
