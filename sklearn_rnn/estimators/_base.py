@@ -137,6 +137,7 @@ class BaseRNN(
             if validation is not None:
                 validation = validation.with_mean_weight_one(self._may_miss)
             self._choose_batch_size(samples)
+            self._has_validation = validation is not None
             network = self._network(samples, random_state, continuing)
             self._check_samples(network, samples, validation)
             if not continuing:

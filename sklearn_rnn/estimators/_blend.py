@@ -46,7 +46,7 @@ def elementwise_loss(name, y, predicted, scale=None, levels=None):
     return error**2
 
 
-def network_weights(losses, weights, n_distinct):
+def network_weights(losses, weights, counts):
     """Choose the network's weight in the average, for each output.
 
     Parameters
@@ -55,17 +55,17 @@ def network_weights(losses, weights, n_distinct):
         Sums over held-out sequences of the losses of averages, times sample weights.
     weights : ndarray of shape (n_outputs,)
         Sums of the sample weights.
-    n_distinct : int
-        Number of these sequences.
+    counts : ndarray of int of shape (n_outputs,)
+        Number of these sequences, copies of one counted once.
 
     Returns
     -------
     ndarray of shape (n_outputs,)
         Between 0 (the linear part alone) and 1. 0 where there are no targets.
     """
-    pull = (
-        PULL * min(1.0, PULLED_UP_TO / n_distinct) + (STRONGLY_BELOW / n_distinct) ** 2
-    )
+    counts = np.maximum(counts, 1)
+    pull = PULL * np.minimum(1.0, PULLED_UP_TO / counts)
+    pull += (STRONGLY_BELOW / counts) ** 2
     better = np.maximum(np.minimum(losses[0], losses[-1]), TINY)
     with np.errstate(over="ignore"):
         penalised = losses / better + pull * (GRID[:, np.newaxis] - PRIOR) ** 2

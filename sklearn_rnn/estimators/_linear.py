@@ -25,18 +25,21 @@ class Member:
         is the constant.
     penalties : ndarray of shape (n_outputs,)
         The penalty that was best for each output.
+    factor : ndarray of shape (n_outputs,) or 1.0, default=1.0
+        Of forecasts by logarithms: they are medians, where means are wanted.
     """
 
     name: str
     coef: np.ndarray
     penalties: np.ndarray
+    factor: np.ndarray | float = 1.0
 
     def predict(self, windows, fold=-1):
         """Predict by one of the fits."""
-        seen, how = windows.seen_by(self.name)
-        offset, unit = seen.offset(how)
-        product = _product(seen.features(how), self.coef[fold])
-        return seen.forecasts(offset + unit * product)
+        seen, name = windows.view(self.name)
+        offset, unit = seen.offset(name)
+        product = _product(seen.features(name), self.coef[fold])
+        return self.factor * seen.inverse_transform(offset + unit * product)
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,8 @@ class LinearPart:
         Weight of each member of the average. "level" reads the values as they are,
         "change" and "deviation" relative to the last value and to the mean of the
         window, in units of its standard deviation; "log_level", "log_change" and
-        "log_deviation" the same of logarithms, for multiplicative seasons and growth,
-        where targets are positive and windows fewer than 3000; "naive" is the value at
-        the anchor.
+        "log_deviation" the same of logarithms, for multiplicative changes; "naive" is
+        the value at the anchor.
     anchor_lags_ : ndarray of int of shape (n_outputs,) or None
         Lag (0 is the last step) whose value comes closest to each target: the last
         one, or that of a season ago. None without `target_feature`.
@@ -96,7 +98,8 @@ class LinearPart:
     @property
     def coef_(self):
         return sum(
-            self.layout.unit_coefficients(member.name, member.coef[-1]) * weight
+            self.layout.unit_coefficients(member.name, member.coef[-1])
+            * (member.factor * weight)
             for member, weight in zip(self.members, self.weights, strict=False)
         ).transpose(2, 0, 1) + self.layout.naive_coefficients(
             self.member_weights_.get(NAIVE)
@@ -190,5 +193,5 @@ def predict_members(members, windows, fold=-1):
     """Return the members' predictions, (n, n_members, n_outputs), naive ones last."""
     found = [member.predict(windows, fold) for member in members]
     if windows.layout.columns is not None:
-        found.append(windows.forecasts(windows.anchor_values()))
+        found.append(windows.inverse_transform(windows.anchor_values()))
     return np.stack(found, axis=1)

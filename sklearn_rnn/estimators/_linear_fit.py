@@ -38,8 +38,9 @@ FEWEST_SEQUENCES = 8
 SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.5, 600, 60
 # Beside equal weights the naive forecast has the prior weight c² / (n² + c²).
 NAIVE_COUNT = 20
-# Windows from which on logarithms are not tried: the other members are good enough.
-MOST_WITH_LOG = 3000
+# From so many sequences on, averages of more members, and choices between networks,
+# gain nothing.
+FEW = 3000
 # Sets of outputs that miss targets in the same sequences, at most: of more, sequences
 # with all targets are read, if they are half of all.
 MOST_PATTERNS = 4
@@ -76,7 +77,15 @@ class CrossFit:
 
 
 def fit_linear(
-    sequences, y, weights, columns, horizon, is_scaled, random_state, steps_ahead=()
+    sequences,
+    y,
+    weights,
+    columns,
+    horizon,
+    is_scaled,
+    random_state,
+    steps_ahead=(),
+    is_mean=True,
 ):
     """Fit a linear part to sequences.
 
@@ -99,6 +108,9 @@ def fit_linear(
         Draws folds where sequences are not ordered in time.
     steps_ahead : list of int, default=()
         How far ahead each target lies, if that is known.
+    is_mean : bool, default=True
+        Whether forecasts by logarithms are means, as squared errors want them, or
+        medians.
 
     Returns
     -------
@@ -111,7 +123,9 @@ def fit_linear(
     wide = layout.n_values > WIDE
     n_folds = min(N_FOLDS_OF_WIDE if wide else N_FOLDS, n_distinct // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
-    problem = _Problem(sequences, y, weights, folds, near, n_distinct, steps_ahead)
+    problem = _Problem(
+        sequences, y, weights, folds, near, n_distinct, steps_ahead, is_mean
+    )
     if columns is None:
         return problem.solve(layout)
     plain = _with_typical_spread(layout, spread, level, problem.all_weights, False)
@@ -220,9 +234,11 @@ def _mean_ratio(spread, level, weights):
 class _Problem:
     """The regressions that members are fitted by: sums over folds of windows."""
 
-    def __init__(self, sequences, y, weights, folds, near, n_distinct, steps_ahead=()):
+    def __init__(
+        self, sequences, y, weights, folds, near, n_distinct, steps_ahead, is_mean
+    ):
         self.sequences, self.y, self.n_distinct = sequences, y, n_distinct
-        self.steps_ahead = np.array(steps_ahead)
+        self.steps_ahead, self.is_mean = np.array(steps_ahead), is_mean
         self.folds, self.near = folds, near
         self.all_weights = np.ones(len(y)) if weights is None else weights
         # Outputs without a target in the same sequences share their sums.
@@ -253,37 +269,36 @@ class _Problem:
             names += [LOG + name for name in names]
         cells = self._cells()
         members = tuple(self.fit_member(name, *cells) for name in names)
-        part = LinearPart(self.layout, members, self.average(members))
-        return CrossFit(part, self.folds)
+        weights, factors = self.average(members)
+        members = tuple(map(_with_factor, members, factors))
+        return CrossFit(LinearPart(self.layout, members, weights), self.folds)
 
     def with_logarithms(self, layout):
         """Return a layout that sees logarithms as well, if there is a use for them."""
-        is_large = self.n_distinct >= MOST_WITH_LOG or not layout.has_level
+        is_large = self.n_distinct >= FEW or not layout.has_level
         if is_large or not np.nanmin(self.y) > 0:
             return layout
         rows, past = evenly(len(self.y), MOST_COMPARED), layout.past
-        lowest = min(
-            (windows.past() + layout.center[past]).min()
-            for _, windows in read_windows(layout, self.sequences, rows)
-        )
-        if not lowest > 0:
-            return layout
-        center = layout.center.copy()
-        center[past] = np.log(center[past])
-        extremes = (
-            np.nanmin(self.y, axis=0) / BEYOND,
-            np.nanmax(self.y, axis=0) * BEYOND,
-        )
+        weights = self.all_weights[rows, np.newaxis]
+        lowest, highest, mean = np.full(len(past), np.inf), 0.0, np.zeros(len(past))
+        for positions, windows in read_windows(layout, self.sequences, rows):
+            values = windows.past() + layout.center[past]
+            lowest = np.minimum(lowest, values.min(axis=(0, 1)))
+            highest = np.maximum(highest, values.max(axis=(0, 1)))
+            if not (lowest > 0).all():
+                return layout
+            mean += (weights[positions] * np.log(values).mean(axis=1)).sum(axis=0)
+        center, own = layout.center.copy(), layout.place_in_past
+        center[past] = mean / weights.sum()
+        low = np.minimum(lowest[own], np.nanmin(self.y, axis=0)) / BEYOND
+        high = np.maximum(highest[own], np.nanmax(self.y, axis=0)) * BEYOND
         log = replace(
-            layout, center=center, typical_spread=None, bounds=np.log(extremes)
+            layout, center=center, typical_spread=None, bounds=np.log([low, high])
         )
-        spread = np.zeros(len(past))
-        for places, windows in read_windows(
-            replace(layout, log=log), self.sequences, rows
-        ):
-            weights = self.all_weights[rows[places], np.newaxis]
-            spread += (weights * windows.logarithms.spread()).sum(axis=0)
-        spread /= self.all_weights[rows].sum()
+        spread, both = np.zeros(len(past)), replace(layout, log=log)
+        for positions, windows in read_windows(both, self.sequences, rows):
+            spread += (weights[positions] * windows.logarithms.spread()).sum(axis=0)
+        spread /= weights.sum()
         log = replace(log, typical_spread=np.where(spread > 0, spread, 1.0))
         return replace(layout, log=log)
 
@@ -294,8 +309,8 @@ class _Problem:
         of few windows, each alone would take what chance makes the nearest.
         """
         errors = np.zeros((layout.n_lags, len(layout.columns)))
-        for places, windows in read_windows(layout, self.sequences, rows):
-            block = rows[places]
+        for positions, windows in read_windows(layout, self.sequences, rows):
+            block = rows[positions]
             target = self.y[block] - windows.level()
             past = windows.values[:, ::-1, layout.columns]
             error = (past - target[:, np.newaxis]) ** 2
@@ -383,9 +398,9 @@ class _Problem:
         sums = [Products.zero(n_values, len(outputs)) for outputs, _ in self.groups]
         for places, windows in read_windows(self.layout, self.sequences, rows):
             block = rows[places]
-            seen, how = windows.seen_by(name)
+            seen, how = windows.view(name)
             offset, unit = seen.offset(how)
-            targets = (seen.relative_targets(self.y[block]) - offset) / unit
+            targets = (seen.transform_targets(self.y[block]) - offset) / unit
             features = seen.features(how)
             counts = ~np.isnan(windows.error_units()).any(axis=1)
             for g, (outputs, there) in enumerate(self.groups):
@@ -398,9 +413,13 @@ class _Problem:
         return sums
 
     def average(self, members):
-        """Choose the weight of each member, (n_members, n_outputs)."""
-        n = self.n_distinct
-        shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / n) + (STRONGLY_BELOW / n) ** 2
+        """Choose the weight of each member, and the factor of its forecasts.
+
+        Returns
+        -------
+        weights : ndarray of shape (n_members, n_outputs)
+        factors : ndarray of shape (n_members, n_outputs)
+        """
         rows = evenly(len(self.y), MOST_COMPARED)
         found, units = [], []
         for fold in range(self.folds.max() + 1):
@@ -413,13 +432,18 @@ class _Problem:
         unit = np.concatenate(units)
         target, found = self.y[rows] / unit, found / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
-        prior = np.full(len(weights), 1 / len(weights))
-        if self.layout.columns is not None:
-            naive = NAIVE_COUNT**2 / (n**2 + NAIVE_COUNT**2)
-            prior *= 1 - naive
-            prior[-1] += naive
+        factors = np.ones_like(weights)
+        has_naive = self.layout.columns is not None
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
+            count = max(1.0, self.n_distinct * known.mean())
+            shrinkage, prior = _prior_weights(count, len(weights), has_naive)
+            for k, member in enumerate(members):
+                if self.is_mean and member.name.startswith(LOG):
+                    factors[k, j] = _mean_factor(
+                        found[known, k, j], target[known, j], self.weights[rows][known]
+                    )
+                    found[:, k, j] *= factors[k, j]
             weights[:, j] = average_weights(
                 found[known, :, j],
                 target[known, j],
@@ -427,7 +451,35 @@ class _Problem:
                 shrinkage,
                 prior,
             )
-        return weights
+        return weights, factors
+
+
+def _prior_weights(count, n_members, has_naive):
+    """Return how strongly members' weights are pulled, by the windows, and to which."""
+    shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / count)
+    shrinkage += (STRONGLY_BELOW / count) ** 2
+    prior = np.full(n_members, 1 / n_members)
+    if has_naive:
+        naive = NAIVE_COUNT**2 / (count**2 + NAIVE_COUNT**2)
+        prior *= 1 - naive
+        prior[-1] += naive
+    return shrinkage, prior
+
+
+def _mean_factor(predicted, y, weights):
+    """Return what turns forecasts by logarithms, medians, into means.
+
+    The mean ratio of targets and forecasts that did not see them (Duan, "Smearing
+    estimate", Journal of the American Statistical Association 78, 1983).
+    """
+    total = weights.sum()
+    if not total > 0:
+        return 1.0
+    return np.clip((weights * y / predicted).sum() / total, 1 / BEYOND, BEYOND)
+
+
+def _with_factor(member, factor):
+    return replace(member, factor=factor) if member.name.startswith(LOG) else member
 
 
 def _solve(sums, fold_of_cell, is_near):
@@ -472,9 +524,9 @@ def _add(sums, chosen=None):
 class LinearStream:
     """A linear part that continues to be fitted by calls of partial_fit.
 
-    Penalties, weights of members, anchors and units stay those of the first call; the
-    coefficients are those of all sequences so far. Sequences with a missing target are
-    left out.
+    Penalties, weights of members, anchors, units and whether there are logarithms stay
+    those of the first call; the coefficients are those of all sequences so far.
+    Sequences with a missing target are left out.
 
     Parameters
     ----------
@@ -495,7 +547,7 @@ class LinearStream:
             Fitted to all so far.
         """
         whole = ~np.isnan(y).any(axis=1)
-        problem = _Problem(sequences, y, weights, None, None, len(y))
+        problem = _Problem(sequences, y, weights, None, None, len(y), (), False)
         problem.use(self.part.layout)
         problem.rows = problem.rows[whole[problem.rows]]
         problem.groups = [(np.arange(y.shape[1]), whole)]

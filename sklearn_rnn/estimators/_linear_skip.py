@@ -19,6 +19,7 @@ from sklearn_rnn.estimators._blend import (
     weighted_losses,
 )
 from sklearn_rnn.estimators._linear_fit import (
+    FEW,
     FEWEST_SEQUENCES,
     MOST_VALUES,
     LinearStream,
@@ -40,13 +41,14 @@ N_FOLDS = 3
 TRAINED_ONCE, N_FOLDS_OF_MANY = 10_000, 10
 # Held-out sequences that the two are compared on, at most.
 MOST_COMPARED = 20_000
-# Below so many sequences two networks are compared in folds: a GRU that reads values
-# as they are, and a plain RNN that reads windows in their own units, which needs less
-# data. Chosen on the development half of the quality benchmark.
-FEW = 3000
-# Calls of partial_fit that the network's weight depends on, at least and at most.
-FEWEST_CALLS, MOST_CALLS = 4, 200
-# What improves errors by less than this fraction counts as nothing.
+# Units of hidden_size="auto", and of the plain RNN that cell="auto" may choose: below
+# FEW sequences two networks are compared in folds, a GRU that reads values as they are,
+# and a plain RNN that reads windows in their own units, which needs less data. Chosen
+# on the development half of the quality benchmark.
+UNITS, RNN_UNITS = 64, 128
+# Calls of partial_fit that the network's weight depends on, at most.
+MOST_CALLS = 200
+# A smaller fraction of the linear part's error is not worth a network.
 SMALL_GAIN = 0.01
 # Sequences from which the quantiles of the linear part's errors are read, at most.
 MOST_RESIDUALS = 20_000
@@ -61,8 +63,9 @@ class LinearSkip:
     """
 
     # A linear part that was fitted before the network, to be used with it, and what
-    # a network like it predicted for held-out folds.
-    _cross_fit = _trial = None
+    # networks like it predicted for held-out folds.
+    _cross_fit = _fold_predictions = None
+    _has_validation = False
 
     def _has_linear(self, samples):
         """Return whether there is a linear part, by `linear_skip` and the data."""
@@ -129,57 +132,78 @@ class LinearSkip:
         self.network_weight_ = np.ones(self._n_targets)
 
     def _fit_beside(self, samples):
-        self.linear_ = self._cross_fit = self._unit_layout = self._trial = None
-        self.cell_ = "gru" if self.cell == "auto" else self.cell
+        self.linear_ = self._cross_fit = self._unit_layout = None
+        self._fold_predictions = None
+        self._use_cell("gru" if self.cell == "auto" else self.cell)
         is_stream = self._is_stream and self.linear_skip is not True
-        layout, may_compare = None, False
+        layout, may_choose = None, False
         if self._has_linear(samples) and not is_stream:
             self._cross_fit = self._fit_linear(samples, self.scale_windows)
-            layout = self._cross_fit.part.layout
+            part = self._cross_fit.part
+            layout = part.layout
+            self._target_spread = _target_spread(samples, part)
+            # With validation data no network is trained but the one that predicts.
+            is_trial_free = self._is_stream or self._has_validation
             n_distinct = _count(samples)
-            may_compare = FEWEST_TO_COMPARE <= n_distinct < FEW and not self._is_stream
+            may_choose = FEWEST_TO_COMPARE <= n_distinct < FEW and not is_trial_free
         elif self.scale_windows is True:
             layout = self._scaled_layout(samples)
         if layout is not None and layout.is_scaled and self.subtract_last is not False:
             self._unit_layout = layout
-        if may_compare:
+        if may_choose:
             self._choose_network(samples)
+
+    def _use_cell(self, cell):
+        """Set the cell, and the units of a layer with it."""
+        self.cell_, self.hidden_size_ = cell, self.hidden_size
+        if self.hidden_size == "auto":
+            is_chosen = self.cell == "auto" and cell == "rnn"
+            self.hidden_size_ = RNN_UNITS if is_chosen else UNITS
 
     def _scaled_layout(self, samples):
         return choose_scaled_layout(
             samples.sequences, samples.weights, self._target_columns
         )
 
-    def _choose_network(self, samples):
-        """Choose cell and units of the network, by trials on held-out folds."""
-        cells, layouts = [self.cell_], [self._unit_layout]
-        if self._target_columns is not None:
-            if self.cell == "auto":
-                cells = ["gru", "rnn"]
-            is_free = self.scale_windows == "auto" and self.subtract_last is not False
-            if is_free and self._unit_layout is None:
-                layouts = [None, self._scaled_layout(samples)]
-        candidates = [
-            (cells[k % len(cells)], layouts[k % len(layouts)])
-            for k in range(max(len(cells), len(layouts)))
-        ]
-        trials = []
-        for self.cell_, self._unit_layout in candidates:
-            self._decide_subtraction(samples)
-            predicted = self._try_network(samples)
-            error = self._error_of_trial(samples, predicted)
-            trials.append((error, self.cell_, self._unit_layout, predicted))
-        best = min(trials, key=lambda trial: trial[0])
-        _, self.cell_, self._unit_layout, self._trial = best
+    def _candidates(self, samples):
+        """Return cells and layouts of window units of the networks to choose from."""
+        cell, layout = self.cell_, self._unit_layout
+        candidates, is_auto = [(cell, layout)], self.cell == "auto"
+        if self._target_columns is None:
+            return candidates
+        if layout is not None:
+            return candidates + [("rnn", layout)] * is_auto
+        if self.scale_windows == "auto" and self.subtract_last is not False:
+            scaled = self._scaled_layout(samples)
+            candidates.append(("rnn" if is_auto else cell, scaled))
+        return candidates
 
-    def _error_of_trial(self, samples, predicted):
-        """Return the mean logarithm of the outputs' errors in held-out folds."""
-        if predicted is None or len(predicted) == 0:
+    def _choose_network(self, samples):
+        """Choose cell and window units by networks that have not seen a fold each."""
+        folds, trials = self._draw_folds(samples), []
+        for cell, layout in self._candidates(samples):
+            self._use_cell(cell)
+            self._unit_layout = layout
+            self._decide_subtraction(samples)
+            predicted = self._predict_folds(samples, *folds)
+            error = self._fold_error(samples, predicted)
+            trials.append((error, cell, layout, predicted))
+        _, cell, layout, predicted = min(trials, key=lambda trial: trial[0])
+        self._use_cell(cell)
+        self._unit_layout, self._fold_predictions = layout, predicted
+
+    def _fold_error(self, samples, predicted):
+        """Return the mean logarithm of the outputs' losses in held-out folds."""
+        if predicted is None:
             return np.inf
-        loss = self._loss_function(samples, self._cross_fit.part)
-        # Where it was not tried, as outputs had no target, candidates are alike.
-        mean = _mean_error(loss(predicted), samples.weights, "absolute_error")
-        return np.log(np.maximum(mean, TINY)).mean()
+        part = self._cross_fit.part
+        losses = self._loss_function(samples, part)(predicted)
+        mean = _mean_error(losses, _comparison_weights(samples, part), None)
+        # Below a hundredth of the targets' spread an error is no reason to choose.
+        least = self._target_spread / 100
+        if self._fitted_loss == "squared_error":
+            least = least**2
+        return np.log(np.maximum(mean, least)).mean()
 
     def _check_scaling(self, samples):
         """Check that there is a past to be scaled."""
@@ -201,7 +225,7 @@ class LinearSkip:
 
     @contextmanager
     def _beside_network(self, samples, validation, continuing):
-        trial, self._trial = self._trial, None
+        predicted, self._fold_predictions = self._fold_predictions, None
         has_part = getattr(self, "linear_", None) is not None
         if continuing and has_part and self.linear_skip is not False:
             # Its data are those that the network has seen: nothing to compare on.
@@ -233,8 +257,8 @@ class LinearSkip:
         else:
             linear = cross_fit.predict(samples.sequences, np.arange(len(samples.y)))
             if n_distinct >= FEW:
-                trial = self._try_network(samples)
-            self._compare(samples, linear, trial)
+                predicted = self._predict_folds(samples, *self._draw_folds(samples))
+            self._compare(samples, linear, predicted)
             yield samples
 
     def _last_fold(self, sequences):
@@ -280,20 +304,22 @@ class LinearSkip:
         if network is None:
             return
         loss = self._loss_function(samples, self.linear_)
-        losses, weights = weighted_losses(loss, linear, network, samples.weights)
-        self._stream_losses.append((losses, weights, _count(samples)))
+        weights = (
+            np.ones(len(samples.y)) if samples.weights is None else samples.weights
+        )
+        losses = weighted_losses(loss, linear, network, weights)
+        self._stream_losses.append((*losses, _count_targets(samples, weights)))
         del self._stream_losses[:-MOST_CALLS]
-        if len(self._stream_losses) >= FEWEST_CALLS:
-            sums = map(sum, zip(*self._stream_losses, strict=True))
-            self.network_weight_ = network_weights(*sums)
+        losses, weights, counts = map(sum, zip(*self._stream_losses, strict=True))
+        found = network_weights(losses, weights, counts)
+        self.network_weight_ = np.where(counts >= FEWEST_TO_COMPARE, found, 0.0)
 
     def _loss_function(self, samples, part):
         """Return the loss of predictions for some samples, as a function."""
         # Windows of different size count alike.
         unit = part.units(samples.sequences, of_errors=True)
         y, levels, name = samples.y / unit, self._levels, self._fitted_loss
-        # From one standard deviation on "huber" is linear.
-        scale = np.ma.masked_invalid(y).std(axis=0).filled(1.0)
+        scale = self._target_spread  # from which on "huber" is linear
 
         def loss(predicted):
             wide = unit if levels is None else unit[:, :, np.newaxis]
@@ -312,6 +338,7 @@ class LinearSkip:
             is_scaled,
             np.random.RandomState(self._linear_random_state.randint(2**31 - 1)),
             steps_ahead(getattr(self, "target_names_", None)),
+            is_mean=self._fitted_loss == "squared_error",
         )
 
     def _use_linear(self, samples, cross_fit, network_weight):
@@ -322,7 +349,7 @@ class LinearSkip:
 
     def _forecast_alone(self, samples):
         """Return what the network alone predicts."""
-        # A trial has learned the categories of fewer sequences.
+        # A network without a fold has learned the categories of fewer sequences.
         outputs = self._outputs_of(self._recode(samples.sequences))
         return self._network_forecasts(samples.sequences, outputs)
 
@@ -333,18 +360,22 @@ class LinearSkip:
         except InvalidSequenceError:
             return None
 
-    def _try_network(self, samples):
+    def _draw_folds(self, samples):
+        """Return the fold of each sequence, which are near to one, and seeds."""
+        folds, near = validation_folds(
+            samples.sequences, N_FOLDS, self._horizon(), self._linear_random_state
+        )
+        return folds, near, self._linear_random_state.randint(2**31 - 1, size=N_FOLDS)
+
+    def _predict_folds(self, samples, folds, near, seeds):
         """Predict each sequence by a network that has not seen its fold.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_outputs, ...), or None
             NaN where there is no target to learn from outside of a fold. None if
-            training diverges, as then that of the network itself does.
+            training diverges.
         """
-        folds, near = validation_folds(
-            samples.sequences, N_FOLDS, self._horizon(), self._linear_random_state
-        )
         rows = np.arange(len(folds))
         depth = () if self._levels is None else (len(self._levels),)
         predicted = np.full((*samples.y.shape, *depth), np.nan)
@@ -355,14 +386,14 @@ class LinearSkip:
                 continue
             unseen = np.flatnonzero(folds == fold)
             try:
-                trial = self._fit_alone(seen, known)
-                found = trial._forecast_alone(samples.select(unseen))
+                network = self._fit_alone(seen, known, int(seeds[fold]))
+                found = network._forecast_alone(samples.select(unseen))
             except (DivergenceError, InvalidSequenceError):
                 return None
             predicted[unseen[:, np.newaxis], known] = found
         return predicted
 
-    def _fit_alone(self, samples, outputs):
+    def _fit_alone(self, samples, outputs, seed):
         """Train the network alone on some of the data, in an estimator of its own."""
         columns = self._target_columns
         # Not a clone: that would copy callbacks, and copies may not be called.
@@ -370,7 +401,7 @@ class LinearSkip:
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
             "cell": self.cell_,
-            "hidden_size": self._n_units,
+            "hidden_size": self.hidden_size_,
             "subtract_last": bool(self._subtracts_last),
             "scale_windows": self._unit_layout is not None,
             "early_stopping": False,
@@ -378,11 +409,11 @@ class LinearSkip:
             "callbacks": None,
             "kernel": "compiled" if self.kernel == "numba" else self.kernel,
             "verbose": 0,
-            "random_state": int(self._linear_random_state.randint(2**31 - 1)),
+            "random_state": seed,
         }
-        trial = type(self)(**options)
-        trial._warns_of_labels = False  # the network itself does
-        return trial.fit(samples.sequences, samples.y[:, outputs], samples.weights)
+        network = type(self)(**options)
+        network._warns_of_labels = False  # the one that predicts does
+        return network.fit(samples.sequences, samples.y[:, outputs], samples.weights)
 
     def _compare(self, unseen, linear, network):
         """Choose the network's weight by predictions for what was not seen."""
@@ -391,12 +422,10 @@ class LinearSkip:
         linear = self._linear_forecasts(unseen.sequences, linear)
         network = np.where(np.isnan(network), linear, network)
         loss = self._loss_function(unseen, self.linear_)
-        is_long = are_long(self.linear_.layout, unseen.sequences)
-        weights = is_long if unseen.weights is None else is_long * unseen.weights
-        weights = weights.astype(float)
-        n_distinct = _count(unseen.select(np.flatnonzero(weights > 0)))
+        weights = _comparison_weights(unseen, self.linear_)
         losses = weighted_losses(loss, linear, network, weights)
-        self.network_weight_ = network_weights(*losses, n_distinct)
+        counts = _count_targets(unseen, weights)
+        self.network_weight_ = network_weights(*losses, counts)
         naive = self.linear_.predict_naive(unseen.sequences)
         if naive is None:
             naive = np.broadcast_to(self._targets.intercept, unseen.y.shape)
@@ -455,6 +484,31 @@ def _count(samples):
     return len(find_copies(samples.sequences)[0])
 
 
+def _count_targets(samples, weights):
+    """Return the number of sequences of positive weight that have each target."""
+    first = find_copies(samples.sequences)[0]
+    is_there = ~np.isnan(samples.y[first]) & (weights[first] > 0)[:, np.newaxis]
+    return is_there.sum(axis=0)
+
+
+def _comparison_weights(samples, part):
+    """Return weights of sequences, 0 of those that are too short to compare on."""
+    is_long = are_long(part.layout, samples.sequences).astype(float)
+    return is_long if samples.weights is None else is_long * samples.weights
+
+
+def _target_spread(samples, part):
+    """Return the standard deviation of targets in units of the windows, above 0."""
+    y = samples.y / part.units(samples.sequences, of_errors=True)
+    weights = np.ones(len(y)) if samples.weights is None else samples.weights
+    weights = np.where(np.isnan(y), 0.0, weights[:, np.newaxis])
+    total = np.maximum(weights.sum(axis=0), TINY)
+    y = np.nan_to_num(y)
+    deviation = y - (weights * y).sum(axis=0) / total
+    spread = np.sqrt((weights * deviation**2).sum(axis=0) / total)
+    return np.where(spread > 0, spread, 1.0)
+
+
 def give_advice(estimator):
     """Return what to look at where a fit does not improve on simpler forecasts.
 
@@ -486,9 +540,10 @@ def give_advice(estimator):
     n_silent = int(is_silent.sum())
     if n_silent > len(errors) / 2:
         return (
-            f"for {n_silent} of {len(errors)} outputs the network adds nothing to the "
-            "linear part on unseen data (validation_errors_); more data, other "
-            "columns, dropout= or a smaller hidden_size= may change that."
+            f"for {n_silent} of {len(errors)} outputs the network improves the error "
+            "of the linear part on unseen data by less than 1 % (validation_errors_); "
+            "more data, other columns, dropout= or a smaller hidden_size= may change "
+            "that."
         )
     return None
 

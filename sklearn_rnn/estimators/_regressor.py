@@ -24,8 +24,6 @@ from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
 
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
-# Units of hidden_size="auto", and of the plain RNN among them.
-UNITS, MORE_UNITS = 64, 128
 
 
 class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
@@ -42,8 +40,10 @@ class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
     ----------
     cell : {"auto", "rnn", "rnn_relu", "lstm", "gru"}, default="auto"
         Recurrent cell: plain RNN with tanh or ReLU, LSTM or GRU. "auto" is "gru", or
-        for forecasts from fewer than 3000 sequences "rnn", if that, with windows in
-        their own units (see `scale_windows`), predicts held-out folds better.
+        "rnn" if that, with windows in their own units, predicts held-out folds better:
+        for forecasts from 40 to 2999 sequences with a linear part (`linear_skip`),
+        where `scale_windows` and `subtract_last` allow such units, and no validation
+        data are given or held out.
     hidden_size : int or "auto", default="auto"
         Units of each layer and direction. "auto" is 64, or 128 for the plain RNN that
         ``cell="auto"`` may choose.
@@ -125,22 +125,22 @@ default="from_dtype"
         differences from the last value. Needs `target_feature`. "auto" does so
         where the mean sizes of windows differ by more than a factor of 30 and
         the linear part predicts windows of all sizes better for it; and, for the
-        network alone, with 40 to 3000 sequences, if a network with such windows
-        predicts held-out folds better. Without a linear part never.
+        network alone, with 40 to 2999 sequences, if a network with such windows
+        predicts held-out folds better (see `cell`). Without a linear part never.
     linear_skip : bool or "auto", default="auto"
         Whether ridge regressions on the window are averaged with the network
         (an autoregressive component). Their penalties and weights are chosen by
         cross-validation, in blocks of time for windows over series, and so is
         the network's weight for each output (`network_weight_`), which is pulled
         towards 0.3, the more the fewer sequences there are. To compare them, three
-        more networks are trained, each without a third of the data, and below
-        3000 sequences three more, to choose between two networks (see `cell` and
-        `scale_windows`); from 10,000 sequences on none, and the network itself is
-        trained without the last tenth; with `X_val` or `early_stopping` the weight
-        is chosen on what is held out. Below 40 sequences the network has no weight.
-        Below 3000, some of the regressions see logarithms, if targets and their past
-        are positive; multiplied by a constant they give the same forecasts, but not
-        if a constant is added. With
+        more networks are trained, each without a third of the data, and up to 2999
+        sequences three more, to choose between two networks (see `cell`); from 10,000
+        sequences on none, and the network itself is trained without the last tenth;
+        with `X_val` or `early_stopping` none, and the weight is chosen on what is
+        held out. Below 40 sequences the network has no weight. Up to 2999 sequences
+        with `target_feature`, if all targets and their past are positive, and windows
+        are not scaled, some of the regressions see the logarithms of both: forecasts
+        scale with the series, but change if a constant is added to it. With
         `warm_start`, weights stay those of the first fit. "auto" leaves the
         linear part out where every step has a target, with tokens, in
         `partial_fit`, with more than 1024 features, and below 8 sequences, or
@@ -261,7 +261,8 @@ None, default="cosine"
     validation_errors_ : DataFrame of shape (n_outputs, 4) or None
         Errors on sequences that neither part was fitted to: of the naive forecast
         (the value at the anchor, or the mean), the linear part, the network, and
-        both combined, whose weight was chosen on these sequences. The root of the
+        both combined. The weight, and up to 2999 sequences cell and units, were
+        chosen on these sequences: errors on others will be larger. The root of the
         mean square for the squared error, else the mean loss, in the units of the
         targets, or, if windows are scaled, of their spread.
     advice_ : str or None
@@ -286,6 +287,8 @@ None, default="cosine"
         Validation score of that epoch.
     cell_ : {"rnn", "rnn_relu", "lstm", "gru"}
         The recurrent cell that `cell` or its "auto" chose.
+    hidden_size_ : int
+        Units of each layer and direction, as `hidden_size` or its "auto" chose.
     batch_size_ : int
         Most sequences per update, as `batch_size` or its "auto" chose in the last
         call.
@@ -321,7 +324,8 @@ None, default="cosine"
     of the network alone, whatever its weight beside the linear part. Ctrl-C during
     fit reaches the caller and leaves the weights of the last finished epoch (with
     early stopping: the best), ready to predict, and the network without weight
-    beside a linear part with which it was not compared yet.
+    beside a linear part with which it was not compared yet. While networks are
+    trained to choose between two (see `cell`), it leaves the estimator as it was.
 
     Where embeddings are trained, an update changes only the vectors of the tokens
     that its batch reads. As the others have no momentum in between, a gradient of a
@@ -552,7 +556,8 @@ list of arrays or SequenceArray
         linear part is fitted to all sequences so far that have all targets; penalties,
         weights of its members and quantiles of its errors stay those of the first call.
         The network's weight is chosen by each call's data before they are learned
-        from, from the fifth call on. After `fit` the linear part stays as it is.
+        from, as soon as 40 sequences were compared. After `fit` the linear part stays
+        as it is.
 
         Parameters
         ----------
@@ -807,9 +812,13 @@ list of arrays or SequenceArray
 
     @property
     def _n_units(self):
-        if self.hidden_size != "auto":
-            return self.hidden_size
-        return MORE_UNITS if self.cell == "auto" and self.cell_ == "rnn" else UNITS
+        return self.hidden_size_ if self.hidden_size == "auto" else self.hidden_size
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "_network_spec") and not hasattr(self, "cell_"):  # version 0.6
+            self.cell_ = self._network_spec.cell
+            self.hidden_size_ = self._network_spec.hidden_size
 
     def _horizons(self):
         """Return how many steps ahead each output lies, as far as names tell."""

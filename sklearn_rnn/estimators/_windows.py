@@ -17,7 +17,7 @@ SMALLEST_SPREAD = 0.3
 # that fraction of all is longer.
 LONG_ENOUGH, MOSTLY = 0.5, 0.7
 # Names of members that see logarithms begin with it. Their forecasts are beyond all
-# targets of the fit, or all values of the window, by no more than a factor.
+# values of the fit, or all values of the window, by no more than a factor.
 LOG, BEYOND = "log_", 4.0
 
 
@@ -50,8 +50,8 @@ class Layout:
         Of the same windows with the logarithms of the targets' past; None if some are
         not positive, or there are so many windows that it would not pay.
     bounds : ndarray of shape (2, n_outputs) or None, default=None
-        In a layout of logarithms, what is beyond all targets of the fit. Values below
-        the lower one are read as that.
+        In a layout of logarithms, the range of targets and their past in the fit,
+        widened by the factor `BEYOND`.
     """
 
     n_lags: int
@@ -99,8 +99,8 @@ class Layout:
         if member.startswith(LOG):
             # By the chain rule, where values and forecast are the mean ones.
             found = self.log.unit_coefficients(member.removeprefix(LOG), coef)
-            found[:, self.past] /= self.center[self.past, np.newaxis]
-            return found * self.center[self.columns]
+            found[:, self.past] /= np.exp(self.log.center[self.past, np.newaxis])
+            return found * np.exp(self.log.center[self.columns])
         n_steps_values = self.n_values - self.n_indicators
         found = coef[:n_steps_values].reshape(self.n_lags, len(self.center), -1).copy()
         if self.columns is None:
@@ -152,27 +152,31 @@ class Windows:
     def logarithms(self):
         """The same windows with the logarithms of the targets' past."""
         layout, past = self.layout.log, self.layout.past
+        seen = self.past() + self.layout.center[past]
+        # Where a value has no logarithm: below the window's others, or all of the fit.
+        least = np.where(seen > 0, seen, np.inf).min(axis=1, keepdims=True) / BEYOND
         lowest = np.full(len(past), np.inf)
         np.minimum.at(lowest, self.layout.place_in_past, layout.bounds[0])
+        least = np.where(np.isfinite(least), least, np.exp(lowest))
         values = self.values.copy()
-        positive = np.maximum(self.past() + self.layout.center[past], np.exp(lowest))
+        positive = np.where(seen > 0, seen, least)
         values[:, :, past] = np.log(positive) - layout.center[past]
         return Windows(layout, values, self.indicators)
 
-    def seen_by(self, member):
-        """Return the windows in the units of a member, and how it sees them."""
+    def view(self, member):
+        """Return the windows, or their logarithms, and the name without "log_"."""
         if member.startswith(LOG):
             return self.logarithms, member.removeprefix(LOG)
         return self, member
 
-    def relative_targets(self, y):
-        """Turn targets into those of a member that sees these windows."""
+    def transform_targets(self, y):
+        """Return targets as a regression on these windows predicts them."""
         if self.layout.bounds is not None:
             y = np.log(np.maximum(y, np.exp(self.layout.bounds[0])))
         return y - self.level()
 
-    def forecasts(self, predicted):
-        """Turn what a member predicts into forecasts."""
+    def inverse_transform(self, predicted):
+        """Return predictions of a regression on these windows as forecasts."""
         predicted = predicted + self.level()
         if self.layout.bounds is None:
             return predicted

@@ -4,7 +4,7 @@
     python tests/benchmarks/bench_quality.py --data FOLDER       # everything
     python tests/benchmarks/bench_quality.py --cases a10 gas --seeds 3
     python tests/benchmarks/bench_quality.py --task forecast --set early_stopping=True
-    python tests/benchmarks/bench_quality.py --task forecast --pieces 84 --data FOLDER
+    python tests/benchmarks/bench_quality.py --segment-rows 84 --data FOLDER
 
 Forecasts: one model per table forecasts three horizons, from windows of all columns;
 the last 30 % of the times are the test block. Rivals see the same windows, flattened.
@@ -26,7 +26,7 @@ from time import perf_counter
 
 import numpy as np
 from machine import add_instruction_set_option, print_machine, use_instruction_set
-from quality_cases import FORECAST_CASES, load_forecast, pieces
+from quality_cases import FORECAST_CASES, cut_segments, load_forecast
 from quality_rivals import (
     CLASSIFY_RIVALS,
     COMPARED,
@@ -212,8 +212,9 @@ def by_half(all_results):
 
 def run_forecasts(options, cache):
     cases = selected(FORECAST_CASES, options)
-    if options.pieces is not None:
-        cases = [p for c in cases for p in pieces(c, options.pieces, options.data)]
+    if options.segment_rows is not None:
+        cut = [cut_segments(c, options.segment_rows, options.data) for c in cases]
+        cases = [segment for of_case in cut for segment in of_case]
     if not cases:
         return
     print("\n## Forecasts: mean absolute error\n")
@@ -367,7 +368,7 @@ def parse_options():
     )
     parser.add_argument("--cases", nargs="+", metavar="NAME")
     parser.add_argument(
-        "--pieces", type=int, metavar="ROWS", help="cut seasonal series into pieces"
+        "--segment-rows", type=int, metavar="N", help="cut seasonal series into parts"
     )
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")

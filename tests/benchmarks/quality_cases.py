@@ -113,10 +113,10 @@ def load_forecast(case, folder):
     )
 
 
-def pieces(case, n_rows, folder):
-    """Return short cases, of pieces of a monthly or quarterly series.
+def cut_segments(case, n_rows, folder):
+    """Return short cases, of segments of a monthly or quarterly series.
 
-    A piece of a quarterly series has half as many rows.
+    A segment of a quarterly series has half as many rows.
     """
     if case.group_by is not None or case.season not in (4, 12):
         return []
