@@ -139,7 +139,7 @@ def test_pieces_give_the_same_gradients_as_the_whole(kind, monkeypatch):
         return [contexts.detach(), weights.detach(), *(x.grad for x in tensors)]
 
     whole = results()
-    monkeypatch.setattr(_attention, "MOST_HELD", 1)
+    monkeypatch.setattr(_attention, "MAX_STORED", 1)
     torch.testing.assert_close(results(), whole, rtol=1e-12, atol=1e-14)
     with torch.inference_mode():
         contexts = look(attention, *inputs, LENGTHS)[0]
