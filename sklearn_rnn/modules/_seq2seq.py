@@ -41,7 +41,7 @@ class Seq2SeqSpec:
     bidirectional : bool, default=False
         Whether the encoder reads in both directions.
     attention : {"additive", "location", "multiplicative"} or None, \
-    default="multiplicative"
+default="multiplicative"
         Attention to the encoder's states; None gives the decoder the encoder's last
         state at every step.
     dropout : float, default=0.0

@@ -558,7 +558,9 @@ def test_a_missing_time_is_refused():
 def test_groups_that_are_not_times_are_refused():
     table = stations(100)
     X = table[["temp"]].to_numpy()
-    with pytest.raises(InvalidSequenceError, match="groups as the times.*series apart"):
+    with pytest.raises(
+        InvalidSequenceError, match="groups as the times.*identifies series"
+    ):
         splits(TimeBlockSplit(), X, table["station"])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         splits(TimeBlockSplit(), X, table["time"][:-1])
