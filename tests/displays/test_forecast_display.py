@@ -805,7 +805,7 @@ def test_times_of_another_kind_are_an_error():
 
 def test_forecasts_that_cannot_be_told_apart_are_an_error():
     forecasts = backtest_of(series_of(), [100, 101])
-    refused("without a column 'origin'", forecasts.drop(columns="origin"))
+    refused("need a column 'origin'", forecasts.drop(columns="origin"))
 
 
 def test_a_horizon_that_is_not_there_is_an_error():
