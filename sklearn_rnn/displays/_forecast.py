@@ -259,7 +259,7 @@ class ForecastDisplay:
         forecasts : DataFrame
             As `forecast` or `backtest` returns it.
         history : DataFrame or Series, default=None
-            What was observed: a pandas or polars table with the column of the
+            Observed values: a pandas or polars table with the column of the
             target, or a Series. None draws the ``truth`` of a backtest.
         time : str, default=None
             Column that holds the times; None takes the column ``time`` of the

@@ -32,7 +32,7 @@ def mean_absolute_scaled_error(
         in the unit of `y_true`. An array has one value per sample, say for rows
         of several series, or one per value of `y_true`.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples; None weighs all alike.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def symmetric_mean_absolute_percentage_error(
     y_pred : array-like of the shape of `y_true`
         Forecasts.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples; None weighs all alike.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def interval_coverage(
         Bounds of the intervals, which belong to them. An interval whose lower
         bound exceeds its upper one is empty.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples; None weighs all alike.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def mean_quantile_loss(
     quantiles : array-like of float of shape (n_quantiles,)
         Their levels, increasing, in the open interval (0, 1).
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples; None weighs all alike.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
@@ -249,7 +249,7 @@ def crps_from_quantiles(
     quantiles : array-like of float of shape (n_quantiles,)
         Their levels, increasing, in the open interval (0, 1).
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples; None weighs all alike.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------

@@ -31,7 +31,7 @@ def symbol_error_rate(
     y_pred : array-like of shape (n_sequences,)
         The predicted sequences, strings where `y_true` has strings.
     sample_weight : array-like of shape (n_sequences,), default=None
-        Weights of the sequences; None weighs all alike.
+        Weights of the sequences; None weighs all equally.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def sequence_accuracy(
     y_pred : array-like of shape (n_sequences,)
         The predicted sequences, strings where `y_true` has strings.
     sample_weight : array-like of shape (n_sequences,), default=None
-        Weights of the sequences; None weighs all alike.
+        Weights of the sequences; None weighs all equally.
 
     Returns
     -------

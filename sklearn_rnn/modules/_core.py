@@ -54,6 +54,7 @@ class RecurrentCore(nn.Module):
         input_size,
         hidden_size,
         n_layers=1,
+        *,
         bidirectional=False,
         dropout=0.0,
         residual=False,

@@ -137,11 +137,11 @@ class SequenceNetwork(WholeNetwork):
             width * spec.subsampling,
             spec.hidden_size,
             spec.n_layers,
-            spec.bidirectional,
-            spec.dropout,
-            spec.residual,
-            spec.layer_norm,
-            spec.weight_drop,
+            bidirectional=spec.bidirectional,
+            dropout=spec.dropout,
+            residual=spec.residual,
+            layer_norm=spec.layer_norm,
+            weight_drop=spec.weight_drop,
         )
         self.pooling = None
         if spec.pooling is not None:

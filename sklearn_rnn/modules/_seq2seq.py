@@ -205,11 +205,11 @@ class Seq2SeqNetwork(WholeNetwork):
             input_size,
             spec.hidden_size,
             spec.n_layers,
-            bidirectional,
-            spec.dropout,
-            spec.residual,
-            spec.layer_norm,
-            spec.weight_drop,
+            bidirectional=bidirectional,
+            dropout=spec.dropout,
+            residual=spec.residual,
+            layer_norm=spec.layer_norm,
+            weight_drop=spec.weight_drop,
         )
 
     def _build_encoder(self):
