@@ -1,5 +1,8 @@
 """AttentionDisplay: attention weights, step by step."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 
 from sklearn_rnn.displays._alignment import (
@@ -96,7 +99,15 @@ class AttentionDisplay:
            [False, False, False]])
     """
 
-    def __init__(self, *, weights, symbols=None, names=None, source=None, target=None):
+    def __init__(
+        self,
+        *,
+        weights: Any,
+        symbols: Sequence | None = None,
+        names: Sequence[str] | None = None,
+        source: Sequence | None = None,
+        target: Sequence | None = None,
+    ) -> None:
         self.weights = weights
         self.symbols = symbols
         self.names = names
@@ -105,8 +116,15 @@ class AttentionDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, symbols=None, names=None, ax=None, **kwargs
-    ):
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        symbols: Sequence | None = None,
+        names: Sequence[str] | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the attention of a fitted estimator.
 
         Of an estimator with a method ``attention``, an encoder-decoder, it
@@ -184,7 +202,15 @@ class AttentionDisplay:
         return cls.from_weights(weights, symbols=symbols, names=names, ax=ax, **kwargs)
 
     @classmethod
-    def from_weights(cls, weights, *, symbols=None, names=None, ax=None, **kwargs):
+    def from_weights(
+        cls,
+        weights: Any,
+        *,
+        symbols: Sequence | None = None,
+        names: Sequence[str] | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw given weights.
 
         Parameters
@@ -234,7 +260,15 @@ class AttentionDisplay:
         return display.plot(ax=ax, **kwargs)
 
     @classmethod
-    def from_alignment(cls, weights, source, target, *, ax=None, **kwargs):
+    def from_alignment(
+        cls,
+        weights: Any,
+        source: Sequence | None,
+        target: Sequence,
+        *,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the alignment of one output with its input.
 
         Parameters
@@ -278,7 +312,7 @@ class AttentionDisplay:
         display = cls(weights=weights, source=source, target=target)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the heat map.
 
         Parameters

@@ -1,6 +1,10 @@
 """ForecastDisplay: forecasts with their intervals, and observed values."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any, Self
+
+import pandas as pd
 
 from sklearn_rnn.displays._forecast_artists import draw_views
 from sklearn_rnn.displays._forecast_panels import make_panels
@@ -106,14 +110,14 @@ class ForecastDisplay:
 
     def __init__(
         self,
-        forecasts,
-        history=None,
+        forecasts: pd.DataFrame,
+        history: Any = None,
         *,
-        time=None,
-        group_by=None,
-        target=None,
-        name=None,
-    ):
+        time: str | None = None,
+        group_by: str | None = None,
+        target: str | Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.forecasts = forecasts
         self.history = history
         self.time = time
@@ -124,22 +128,22 @@ class ForecastDisplay:
     @classmethod
     def from_estimator(
         cls,
-        model,
-        newest,
+        model: Any,
+        newest: Any,
         *,
-        future=None,
-        target=None,
-        horizon=None,
-        freq=None,
-        time=None,
-        group_by=None,
-        series=None,
-        n_history=None,
-        ylabel=None,
-        ax=None,
-        name=None,
-        **kwargs,
-    ):
+        future: Any = None,
+        target: str | Sequence[str] | None = None,
+        horizon: int | Sequence[int] | None = None,
+        freq: Any = None,
+        time: str | None = None,
+        group_by: str | None = None,
+        series: Any = None,
+        n_history: int | None = None,
+        ylabel: str | dict[str, str] | None = None,
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Forecast the times after the newest rows of a table, and draw it.
 
         Parameters
@@ -237,21 +241,21 @@ class ForecastDisplay:
     @classmethod
     def from_predictions(
         cls,
-        forecasts,
-        history=None,
+        forecasts: pd.DataFrame,
+        history: Any = None,
         *,
-        time=None,
-        group_by=None,
-        target=None,
-        series=None,
-        n_history=None,
-        n_origins=6,
-        at_horizon=None,
-        ylabel=None,
-        ax=None,
-        name=None,
-        **kwargs,
-    ):
+        time: str | None = None,
+        group_by: str | None = None,
+        target: str | Sequence[str] | None = None,
+        series: Any = None,
+        n_history: int | None = None,
+        n_origins: int = 6,
+        at_horizon: int | None = None,
+        ylabel: str | dict[str, str] | None = None,
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw given forecasts, also those of a backtest.
 
         Parameters
@@ -340,16 +344,16 @@ class ForecastDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Any = None,
         *,
-        series=None,
-        n_history=None,
-        n_origins=6,
-        at_horizon=None,
-        ylabel=None,
-        name=None,
-        **kwargs,
-    ):
+        series: Any = None,
+        n_history: int | None = None,
+        n_origins: int = 6,
+        at_horizon: int | None = None,
+        ylabel: str | dict[str, str] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the forecasts.
 
         Parameters

@@ -1,5 +1,8 @@
 """GradientFlowDisplay: gradients of the output over the distance in time."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 
 from sklearn_rnn.displays._matplotlib import import_matplotlib
@@ -69,13 +72,27 @@ class GradientFlowDisplay:
     np.int64(29)
     """
 
-    def __init__(self, *, distances, gradients, name=None):
+    def __init__(
+        self,
+        *,
+        distances: Sequence[int] | np.ndarray,
+        gradients: Sequence[float] | np.ndarray,
+        name: str | None = None,
+    ) -> None:
         self.distances = distances
         self.gradients = gradients
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the gradients of a fitted estimator.
 
         Parameters
@@ -124,7 +141,14 @@ class GradientFlowDisplay:
         return cls.from_gradients(gradients, name=name, ax=ax, **kwargs)
 
     @classmethod
-    def from_gradients(cls, gradients, *, name=None, ax=None, **kwargs):
+    def from_gradients(
+        cls,
+        gradients: Sequence,
+        *,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw given gradients.
 
         Parameters
@@ -172,7 +196,7 @@ class GradientFlowDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the curve.
 
         Parameters

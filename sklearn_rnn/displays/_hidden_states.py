@@ -1,5 +1,8 @@
 """HiddenStateDisplay: the hidden states at each step."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 
 from sklearn_rnn.displays._labels import check_symbols, label_rows, label_steps
@@ -73,14 +76,21 @@ class HiddenStateDisplay:
     ['a', '(', 'b', ')', 'a']
     """
 
-    def __init__(self, *, states, symbols=None):
+    def __init__(self, *, states: np.ndarray, symbols: Sequence | None = None) -> None:
         self.states = states
         self.symbols = symbols
 
     @classmethod
     def from_estimator(
-        cls, estimator, x, *, symbols=None, order="activity", ax=None, **kwargs
-    ):
+        cls,
+        estimator: Any,
+        x: Any,
+        *,
+        symbols: Sequence | None = None,
+        order: Any = "activity",
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the hidden states of a fitted estimator.
 
         Parameters
@@ -141,7 +151,7 @@ class HiddenStateDisplay:
             [symbols] = check_symbols(symbols, [len(states)])
         return cls(states=states, symbols=symbols).plot(ax=ax, order=order, **kwargs)
 
-    def plot(self, ax=None, *, order="activity", **kwargs):
+    def plot(self, ax: Any = None, *, order: Any = "activity", **kwargs: Any) -> Self:
         """Draw the heat map.
 
         Parameters

@@ -1,5 +1,8 @@
 """LossCurveDisplay: the loss of every epoch of training."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 
 from sklearn_rnn.displays._matplotlib import import_matplotlib
@@ -66,8 +69,14 @@ class LossCurveDisplay:
     """
 
     def __init__(
-        self, *, epochs, train_loss, valid_loss=None, kept_epoch=None, name=None
-    ):
+        self,
+        *,
+        epochs: Sequence[int] | np.ndarray,
+        train_loss: Sequence[float] | np.ndarray,
+        valid_loss: Sequence[float] | np.ndarray | None = None,
+        kept_epoch: int | None = None,
+        name: str | None = None,
+    ) -> None:
         self.epochs = epochs
         self.train_loss = train_loss
         self.valid_loss = valid_loss
@@ -75,7 +84,9 @@ class LossCurveDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, name=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, *, ax: Any = None, name: str | None = None, **kwargs: Any
+    ) -> Self:
         """Draw the losses of a fitted estimator.
 
         Parameters
@@ -124,7 +135,15 @@ class LossCurveDisplay:
         return cls.from_history(rows, kept_epoch=kept_epoch, ax=ax, name=name, **kwargs)
 
     @classmethod
-    def from_history(cls, history, *, kept_epoch=None, ax=None, name=None, **kwargs):
+    def from_history(
+        cls,
+        history: list[dict],
+        *,
+        kept_epoch: int | None = None,
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the losses of a training history.
 
         Parameters
@@ -176,7 +195,7 @@ class LossCurveDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the curves.
 
         Parameters

@@ -1,5 +1,8 @@
 """PosteriorDisplay: a transcriber's probabilities of symbols at each step."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 
 from sklearn_rnn.displays._clip_panels import (
@@ -96,13 +99,13 @@ class PosteriorDisplay:
     def __init__(
         self,
         *,
-        posteriors,
-        symbols,
-        y_pred=None,
-        y_true=None,
-        hop_seconds=None,
-        subsampling=1,
-    ):
+        posteriors: Any,
+        symbols: Sequence,
+        y_pred: Sequence | None = None,
+        y_true: Sequence | None = None,
+        hop_seconds: float | None = None,
+        subsampling: int = 1,
+    ) -> None:
         self.posteriors = posteriors
         self.symbols = symbols
         self.y_pred = y_pred
@@ -112,8 +115,15 @@ class PosteriorDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y=None, *, min_probability=0.05, ax=None, **kwargs
-    ):
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Sequence | None = None,
+        *,
+        min_probability: float = 0.05,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the posteriors of a fitted transcriber for recordings.
 
         Parameters
@@ -183,17 +193,17 @@ class PosteriorDisplay:
     @classmethod
     def from_predictions(
         cls,
-        posteriors,
-        symbols,
+        posteriors: Any,
+        symbols: Sequence,
         *,
-        y_pred=None,
-        y_true=None,
-        hop_seconds=None,
-        subsampling=1,
-        min_probability=0.05,
-        ax=None,
-        **kwargs,
-    ):
+        y_pred: Sequence | None = None,
+        y_true: Sequence | None = None,
+        hop_seconds: float | None = None,
+        subsampling: int = 1,
+        min_probability: float = 0.05,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw given posteriors.
 
         Parameters
@@ -262,7 +272,9 @@ class PosteriorDisplay:
         )
         return display.plot(ax=ax, min_probability=min_probability, **kwargs)
 
-    def plot(self, ax=None, *, min_probability=0.05, **kwargs):
+    def plot(
+        self, ax: Any = None, *, min_probability: float = 0.05, **kwargs: Any
+    ) -> Self:
         """Draw the clips.
 
         Parameters
@@ -334,7 +346,11 @@ class PosteriorDisplay:
 
     def _write_title(self, axes, i):
         texts = {"true": self.y_true, "predicted": self.y_pred}
-        lines = [f"{k}: {_as_line(texts[k][i])}" for k in texts if texts[k] is not None]
+        lines = [
+            f"{key}: {_as_line(of_clips[i])}"
+            for key, of_clips in texts.items()
+            if of_clips is not None
+        ]
         title = axes.set_title("", loc="left", size=TITLE_SIZE, parse_math=False)
         width = axes.get_window_extent().width
         title.set_text("\n".join(_shorten(line, title, width) for line in lines))

@@ -1,6 +1,7 @@
 """SpectrogramDisplay: the spectrogram that a network reads."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -103,8 +104,14 @@ class SpectrogramDisplay:
     """
 
     def __init__(
-        self, *, frames, hop_seconds=None, frequencies=None, titles=None, unit=None
-    ):
+        self,
+        *,
+        frames: Any,
+        hop_seconds: float | None = None,
+        frequencies: Sequence[float] | np.ndarray | None = None,
+        titles: Sequence[str] | None = None,
+        unit: str | None = None,
+    ) -> None:
         self.frames = frames
         self.hop_seconds = hop_seconds
         self.frequencies = frequencies
@@ -112,7 +119,15 @@ class SpectrogramDisplay:
         self.unit = unit
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, titles=None, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        titles: Sequence[str] | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the spectrograms that an estimator computes of recordings.
 
         Parameters
@@ -185,15 +200,15 @@ class SpectrogramDisplay:
     @classmethod
     def from_predictions(
         cls,
-        frames,
+        frames: Any,
         *,
-        hop_seconds=None,
-        frequencies=None,
-        titles=None,
-        unit=None,
-        ax=None,
-        **kwargs,
-    ):
+        hop_seconds: float | None = None,
+        frequencies: Sequence[float] | np.ndarray | None = None,
+        titles: Sequence[str] | None = None,
+        unit: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw given frames.
 
         Parameters
@@ -253,7 +268,7 @@ class SpectrogramDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the clips.
 
         Parameters

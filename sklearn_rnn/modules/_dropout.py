@@ -42,11 +42,11 @@ class HeldDropout(nn.Module):
     def _draw_kept(self, shape, x):
         """Return a mask that is 1 where values are kept, of the type of `x`."""
         if isinstance(self.generator, CounterGenerator):
-            return self._draw_dropped(shape, x.device).logical_not_().to(x.dtype)
+            return self.draw_dropped(shape, x.device).logical_not_().to(x.dtype)
         mask = torch.empty(shape, dtype=x.dtype, device=x.device)
         return mask.bernoulli_(1 - self.p, generator=self.generator)
 
-    def _draw_dropped(self, shape, device):
+    def draw_dropped(self, shape, device):
         """Return a boolean mask that is True where values are dropped."""
         if isinstance(self.generator, CounterGenerator):
             mask = self.generator.draw_mask(tuple(shape), self.site, self.p)

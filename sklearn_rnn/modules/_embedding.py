@@ -32,7 +32,7 @@ class TokenDropout(HeldDropout):
         if not self.training or self.p == 0.0:
             return tokens
         if new_mask or self._mask is None:
-            self._mask = self._draw_dropped((unknown + 1,), tokens.device)
+            self._mask = self.draw_dropped((unknown + 1,), tokens.device)
         return tokens.masked_fill(self._mask[tokens], unknown)
 
 
