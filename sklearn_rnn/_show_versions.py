@@ -59,7 +59,7 @@ def _describe_system():
 
 
 def _find_versions():
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in DEPENDENCIES:
         try:
             versions[name] = version(name)

@@ -11,10 +11,20 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from measure_house import (
+    ESTIMATORS,
+    LIMITS,
+    METHODS,
+    WALK_LIMITS,
+    WALKS,
+    measure,
+    methods_of,
+)
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 import sklearn_rnn
+from sklearn_rnn.kernels import compiled_kernels_available
 
 ROOT = Path(sklearn_rnn.__file__).parent
 # From the top down; a file imports only from lower floors or its own folder.
@@ -216,14 +226,6 @@ def test_docstrings_are_whole(name):
     assert not errors, f"{name}: {errors}"
 
 
-ESTIMATORS = [
-    "RNNClassifier",
-    "RNNGenerator",
-    "RNNRegressor",
-    "RNNSeq2Seq",
-    "RNNTagger",
-    "RNNTranscriber",
-]
 # Parameters with words of their own, as they mean something else there.
 OWN_WORDS = {
     "RNNGenerator": {
@@ -288,6 +290,26 @@ def test_docstrings_state_the_true_defaults(name):
         stated = re.search(r"default=(.+)$", parameter.type).group(1)
         default = signature.parameters[parameter.name].default
         assert ast.literal_eval(stated) == default, parameter.name
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_have_few_methods(name):
+    assert len(methods_of(name)) <= METHODS[name].now
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_the_house_keeps_its_limits(name):
+    # python tests/measure_house.py --words FOLDER lists forbidden words.
+    assert measure(name) <= LIMITS[name].now
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_walks_pass_few_functions_and_files(name):
+    if name == "batch" and not compiled_kernels_available():
+        pytest.skip("needs compiled kernels")
+    limits = [limit.now for limit in WALK_LIMITS[name]]
+    figures = WALKS[name]().figures
+    assert all(n <= most for n, most in zip(figures, limits, strict=True)), figures
 
 
 def test_version_is_that_of_the_package():

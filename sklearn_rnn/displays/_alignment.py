@@ -1,51 +1,27 @@
-"""Alignments: what an encoder-decoder looked at for each symbol of its output."""
+"""Alignments: the attention of an encoder-decoder, per output and input symbol."""
 
 import numpy as np
 
 from sklearn_rnn.displays._labels import cell_size, label_rows, label_steps, printable
 
-# Beside the last row, if it is one more than the symbols.
+# Label of the last row, if it has no symbol.
 END = "<end>"
 # Inches: a cell, a letter beside the rows or, upright, under the columns, and
-# the longest label that gets more room.
+# the longest label that the size allows for.
 CELL, LETTER, LONGEST = 0.26, 0.085, 2.0
 
 
-def read_alignment(weights, source, target):
-    """Read weights of attention and the symbols beside them.
+def check_alignment(weights, source, target):
+    """Return weights (n_outputs, n_inputs), source and target symbols as texts.
 
-    Parameters
-    ----------
-    weights : array-like of shape (n_outputs, n_inputs)
-        A row one output symbol, and maybe one more for the end.
-    source : list of hashable, str or None
-        The input's symbols.
-    target : list of hashable or str
-        The output's symbols.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_outputs, n_inputs), float64
-    source : list of str, or None
-    target : list of str
-        As many as there are rows.
-
-    Raises
-    ------
-    ValueError
-        If they do not fit together.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.displays._alignment import read_alignment
-    >>> read_alignment([[0.9, 0.1], [0.5, 0.5]], "ab", ["x"])[1:]
-    (['a', 'b'], ['x', '<end>'])
+    The last row of weights may be the end's, without a symbol in `target`; a source of
+    None numbers the columns.
     """
     weights = np.asarray(weights, dtype=np.float64)
     if weights.ndim != 2 or 0 in weights.shape:
         raise ValueError(
-            f"weights has shape {weights.shape}: give one row an output symbol and one "
-            "column an input symbol, and at least one of each."
+            f"weights has shape {weights.shape}: give one row per output symbol and "
+            "one column per input symbol, and at least one of each."
         )
     n_outputs, n_inputs = weights.shape
     if source is not None:
@@ -53,13 +29,13 @@ def read_alignment(weights, source, target):
         if len(source) != n_inputs:
             raise ValueError(
                 f"source has {len(source)} symbols for {n_inputs} columns of weights: "
-                "give one a column, or None to number them."
+                "give one per column, or None to number them."
             )
     target = [printable(symbol) for symbol in target]
     if len(target) not in (n_outputs, n_outputs - 1):
         raise ValueError(
             f"target has {len(target)} symbols for {n_outputs} rows of weights: give "
-            "one a row; the last row may stand for the end and have none."
+            "one per row; the last row may be the end's and have none."
         )
     target += [END] * (n_outputs - len(target))
     return weights, source, target
@@ -68,45 +44,26 @@ def read_alignment(weights, source, target):
 def predict_alignment(trained, X_read, X):
     """Return the attention for one sequence, its symbols and the predicted ones.
 
-    Parameters
-    ----------
-    trained : estimator instance
-        Fitted, with a method ``attention``.
-    X_read : array-like of one sequence
-        As it gets there.
-    X : array-like
-        As the user gave it, which has the symbols that can be read.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_outputs, n_inputs)
-    source : list or None
-        None for numbers, and for text that is not parted into characters or
-        words.
-    target : list
-        The rows' numbers for such text.
-
-    Raises
-    ------
-    ValueError
-        If there are several sequences, or none.
+    `X_read` is the input as it reaches `trained`; `X` as the user gave it has symbols
+    that can be displayed. The source is None for numeric input, and for text that
+    splits into neither characters nor words; the target is then the row numbers.
     """
     alignments = trained.attention(X_read)
     if len(alignments) != 1:
         raise ValueError(
-            f"X holds {len(alignments)} sequences, but an alignment is drawn of one: "
-            "pass a list of that one, such as X[:1]."
+            f"X holds {len(alignments)} sequences, but an alignment shows one: pass "
+            "a list of that one, such as X[:1]."
         )
     weights = np.asarray(alignments[0])
     n_outputs, n_inputs = weights.shape
-    is_table = hasattr(X, "columns")  # its first item were a column's name
+    is_table = hasattr(X, "columns")  # iterating a table yields names
     source = None if is_table or len(X) != 1 else _symbols(next(iter(X)), [n_inputs])
     target = _symbols(trained.predict(X_read)[0], [n_outputs - 1, n_outputs])
     return weights, source, range(n_outputs) if target is None else target
 
 
 def _symbols(sequence, counts):
-    """Return the symbols of a sequence, None if they are not so many or numbers."""
+    """Return the symbols of a sequence, None if numeric or of another count."""
     if isinstance(sequence, str):
         forms = [list(sequence), sequence.split()]
     else:
@@ -122,24 +79,10 @@ def _is_measured(symbol):
 
 
 def alignment_size(source, target, n_inputs):
-    """Return a figure's width and height in inches: room for every label, in reason.
-
-    Parameters
-    ----------
-    source : list of str, or None
-        What stands under the columns.
-    target : list of str
-        What stands beside the rows.
-    n_inputs : int
-        How many columns there are.
-
-    Returns
-    -------
-    width, height : float
-    """
+    """Return a figure's width and height in inches, with space for the labels."""
     beside, under = _label_length(target), _label_length(source or ["0"])
     if under <= CELL:
-        under = 0  # stands level
+        under = 0  # labels stay horizontal
     width = np.clip(1.9 + beside + CELL * n_inputs, 5, 14)
     return width, np.clip(1 + under + CELL * len(target), 2.6 + under, 12)
 
@@ -149,20 +92,10 @@ def _label_length(labels):
 
 
 def label_alignment(ax, source, target):
-    """Write the input's symbols under the columns and the output's beside the rows.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Row i is at y = i, column j at x = j.
-    source : list of str, or None
-        None numbers the steps.
-    target : list of str
-        One a row.
-    """
+    """Label columns with the source's symbols or numbers, rows with the target's."""
     ax.spines[:].set(color="gray", linewidth=0.8)
     ax.set_ylabel("output")
-    # The rows' names take width from the columns: they come first, at full size.
+    # The rows' labels take width from the columns: they come first, at full size.
     ax.set_yticks(range(len(target)), target, parse_math=False)
     if source is None:
         ax.set_xlabel("input step")
@@ -173,14 +106,11 @@ def label_alignment(ax, source, target):
     label_rows(ax, target)
 
 
-def part_cells(image):
+def sharpen_cells(image):
     """Draw cells with sharp edges, unless there are more of them than pixels.
 
-    Parameters
-    ----------
-    image : matplotlib.image.AxesImage
-        Matplotlib averages neighbours in both directions where the cells of
-        one are small, so that rows would run into each other.
+    Matplotlib averages neighbours in both directions where the cells of one are small,
+    so that rows would run into each other.
     """
     pixels = image.figure.dpi / 72
     if min(cell_size(image.axes)) * pixels >= 1:

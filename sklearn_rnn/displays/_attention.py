@@ -1,39 +1,42 @@
-"""AttentionDisplay: what a network looked at, step by step."""
+"""AttentionDisplay: attention weights, step by step."""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from sklearn_rnn.displays._alignment import (
     alignment_size,
+    check_alignment,
     label_alignment,
-    part_cells,
     predict_alignment,
-    read_alignment,
+    sharpen_cells,
 )
 from sklearn_rnn.displays._labels import (
     cell_size,
+    check_symbols,
     fitting_style,
     label_rows,
     label_steps,
-    read_symbols,
 )
 from sklearn_rnn.displays._matplotlib import import_matplotlib
 from sklearn_rnn.estimators import find_trained_and_input
 
 
 class AttentionDisplay:
-    """How much each step of a sequence counts, as a heat map.
+    """Heat map of attention weights.
 
-    Sequences are rows, steps run to the right, and a row ends where its
-    sequence ends: a frame goes round it. Symbols, such as the characters or
-    words that the sequences are made of, are written into the cells; those of
-    a single sequence stand under its steps.
+    Sequences are rows, steps run to the right, and a frame around each row
+    ends where its sequence ends. Symbols, such as the characters or words of
+    the sequences, are written into the cells; those of a single sequence are
+    the labels of its steps.
 
-    Of an encoder-decoder it draws an alignment instead: how much each step of
-    one input (a column) counted for each symbol of the output (a row, from the
+    Of an encoder-decoder it draws an alignment instead: the weight of each
+    step of one input (a column) for each symbol of the output (a row, from the
     top down).
 
-    Make one with `from_estimator`, `from_weights` or `from_alignment`; the
-    parameters below are what they read, kept as attributes.
+    Create one with `from_estimator`, `from_weights` or `from_alignment`, which
+    set the parameters below.
 
     Parameters
     ----------
@@ -41,41 +44,41 @@ class AttentionDisplay:
         Weight of each step of each sequence, float. Of an alignment an ndarray
         of shape (n_outputs, n_inputs).
     symbols : list of list of str, default=None
-        What stands at each step of each sequence. None writes nothing.
+        Symbols of the steps of each sequence. None writes nothing.
     names : list of str, default=None
-        Name of each sequence, beside its row. None numbers them from 0.
+        Label of each sequence's row. None numbers them from 0.
     source : list of str, default=None
-        Of an alignment, what stands under its columns, the input's symbols.
+        Of an alignment, the labels of its columns, the input's symbols.
         None numbers them from 0.
     target : list of str, default=None
-        Of an alignment, what stands beside its rows, the output's symbols.
+        Of an alignment, the labels of its rows, the output's symbols.
         None draws weights of sequences.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure that the heat map is in.
+        Figure of the heat map.
     ax_ : matplotlib.axes.Axes
-        The axes that the heat map is in.
+        Axes of the heat map.
     image_ : matplotlib.image.AxesImage
         The heat map: its array has shape (n_sequences, longest), and is masked
         after a sequence's end. Of an alignment, (n_outputs, n_inputs).
     colorbar_ : matplotlib.colorbar.Colorbar
-        The scale of its colours.
+        Colour bar of the weights.
     texts_ : list of list of matplotlib.text.Text, or None
-        The symbols in the cells; None if there are none, or if they stand
-        under the steps.
+        The symbols in the cells; None if there are none, or if they label
+        the steps.
 
     See Also
     --------
     sklearn_rnn.RNNClassifier.attention_weights : The weights alone.
-    HiddenStateDisplay : What the network holds in mind at each step.
+    HiddenStateDisplay : The hidden states at each step.
 
     Notes
     -----
-    The weights say which states the output is made of. A state knows what came
-    before it (in a bidirectional network also what comes after), so that a
-    weight may stand a step or more away from the input that matters.
+    The weights are those of hidden states. A state depends on all inputs before
+    it (in a bidirectional network also after it), so that a large weight may lie
+    a step or more away from the input that matters.
 
     References
     ----------
@@ -96,7 +99,15 @@ class AttentionDisplay:
            [False, False, False]])
     """
 
-    def __init__(self, *, weights, symbols=None, names=None, source=None, target=None):
+    def __init__(
+        self,
+        *,
+        weights: Any,
+        symbols: Sequence | None = None,
+        names: Sequence[str] | None = None,
+        source: Sequence | None = None,
+        target: Sequence | None = None,
+    ) -> None:
         self.weights = weights
         self.symbols = symbols
         self.names = names
@@ -105,35 +116,41 @@ class AttentionDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, symbols=None, names=None, ax=None, **kwargs
-    ):
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        symbols: Sequence | None = None,
+        names: Sequence[str] | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the attention of a fitted estimator.
 
-        An estimator with a method ``attention``, an encoder-decoder, predicts
-        `X` and has its alignment drawn; any other has the weights of its
-        attention pooling drawn.
+        Of an estimator with a method ``attention``, an encoder-decoder, it
+        draws the alignment of `X` and its prediction; of any other, the weights
+        of its attention pooling.
 
         Parameters
         ----------
-        estimator : RNNRegressor, RNNClassifier or RNNSeq2Seq, or what holds one
+        estimator : RNNRegressor, RNNClassifier or RNNSeq2Seq, or a wrapper
             Fitted, the first two with ``pooling="attention"``. A pipeline that
             ends in one transforms `X` first; of a search, the best estimator
-            is drawn.
+            is used.
         X : like the X of fit
             The sequences to draw, one or several; of an encoder-decoder
             exactly one.
         symbols : list of list of str, default=None
-            What stands at each step of each sequence; for a single sequence
-            also its list alone. A str is a list of its characters. None reads
-            those of an encoder-decoder off `X`: its characters, words or
-            symbols, whichever are as many as the steps; and of a pipeline with a
-            `SequenceTokenizer` its tokens.
+            Symbols of the steps of each sequence; for a single sequence
+            also its list alone. A str is a list of its characters. None takes
+            those of an encoder-decoder from `X`: its characters, words or
+            symbols, whichever match the number of steps; and of a pipeline with
+            a `SequenceTokenizer` its tokens.
         names : list of str, default=None
-            Name of each sequence, beside its row. None numbers them from 0. Of
-            an encoder-decoder, what stands beside each row; None reads it off
-            the prediction, as `symbols` off `X`.
+            Label of each row. None numbers sequences from 0; of an
+            encoder-decoder it takes the predicted symbols.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -149,8 +166,8 @@ class AttentionDisplay:
         TypeError
             If it holds no recurrent network.
         ValueError
-            If it was fitted without attention, the symbols or names are not as
-            many as the steps and the sequences, or an encoder-decoder is given
+            If it was fitted without attention, the numbers of symbols or names
+            do not match the steps and sequences, or an encoder-decoder is given
             several sequences.
         ImportError
             If matplotlib is not installed.
@@ -170,13 +187,13 @@ class AttentionDisplay:
         if hasattr(trained, "attention"):
             weights, source, target = predict_alignment(trained, X_read, X)
             if symbols is not None:
-                (source,) = read_symbols(symbols, [weights.shape[1]])
+                (source,) = check_symbols(symbols, [weights.shape[1]])
             target = target if names is None else names
             return cls.from_alignment(weights, source, target, ax=ax, **kwargs)
         if not hasattr(trained, "attention_weights"):
             raise TypeError(
-                f"{type(trained).__name__} has no attention to draw: RNNSeq2Seq has, "
-                "and RNNClassifier and RNNRegressor with pooling='attention'."
+                f"{type(trained).__name__} has no attention to draw: use RNNSeq2Seq, "
+                "or RNNClassifier or RNNRegressor with pooling='attention'."
             )
         weights = trained.attention_weights(X_read)
         tokens = getattr(X_read, "tokens", None)
@@ -185,22 +202,30 @@ class AttentionDisplay:
         return cls.from_weights(weights, symbols=symbols, names=names, ax=ax, **kwargs)
 
     @classmethod
-    def from_weights(cls, weights, *, symbols=None, names=None, ax=None, **kwargs):
-        """Draw weights that are known already.
+    def from_weights(
+        cls,
+        weights: Any,
+        *,
+        symbols: Sequence | None = None,
+        names: Sequence[str] | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw given weights.
 
         Parameters
         ----------
         weights : list of array-like of shape (length_i,)
-            Weight of each step of each sequence, such as
-            ``attention_weights`` of an estimator gives; for a single sequence
-            also its weights alone.
+            Weight of each step of each sequence, as ``attention_weights`` of
+            an estimator returns them; for a single sequence also its weights
+            alone.
         symbols : list of list of str, default=None
-            What stands at each step of each sequence; for a single sequence
+            Symbols of the steps of each sequence; for a single sequence
             also its list alone. A str is a list of its characters.
         names : list of str, default=None
-            Name of each sequence, beside its row. None numbers them from 0.
+            Label of each sequence's row. None numbers them from 0.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -212,8 +237,8 @@ class AttentionDisplay:
         Raises
         ------
         ValueError
-            If a sequence has no weights or more than one a step, or the
-            symbols or names are not as many as the steps and the sequences.
+            If a sequence has no weights or more than one per step, or the
+            numbers of symbols or names do not match the steps and sequences.
         ImportError
             If matplotlib is not installed.
 
@@ -224,34 +249,41 @@ class AttentionDisplay:
         >>> display.image_.get_array().data
         array([[0.2, 0.7, 0.1]])
         """
-        weights = _read_weights(weights)
-        symbols = read_symbols(symbols, [len(row) for row in weights])
+        weights = _check_weights(weights)
+        symbols = check_symbols(symbols, [len(row) for row in weights])
         if names is not None and len(names) != len(weights):
             raise ValueError(
                 f"names has {len(names)} names for {len(weights)} sequences: give one "
-                "for each."
+                "per sequence."
             )
         display = cls(weights=weights, symbols=symbols, names=names)
         return display.plot(ax=ax, **kwargs)
 
     @classmethod
-    def from_alignment(cls, weights, source, target, *, ax=None, **kwargs):
+    def from_alignment(
+        cls,
+        weights: Any,
+        source: Sequence | None,
+        target: Sequence,
+        *,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the alignment of one output with its input.
 
         Parameters
         ----------
         weights : array-like of shape (n_outputs, n_inputs)
-            How much each step of the input counted for each symbol of the
-            output. The last row may stand for the end of the output.
+            Weight of each step of the input for each symbol of the output.
+            The last row may be that of the end of the output.
         source : list of hashable or str, or None
-            The symbols of the input, one a column. A str is a list of its
-            characters. None numbers the columns from 0, for input that is
-            numbers.
+            The symbols of the input, one per column. A str is a list of its
+            characters. None numbers the columns from 0, for numeric input.
         target : list of hashable or str
-            The symbols of the output, one a row. Where they are one fewer than
-            the rows, the last row is the end's.
+            The symbols of the output, one per row. Where they are one fewer
+            than the rows, the last row is the end's.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -263,8 +295,8 @@ class AttentionDisplay:
         Raises
         ------
         ValueError
-            If `weights` has not two dimensions, or is empty, or the symbols
-            are not as many as its columns and rows.
+            If `weights` is not a 2-D array, or empty, or the numbers of symbols
+            do not match its columns and rows.
         ImportError
             If matplotlib is not installed.
 
@@ -276,17 +308,17 @@ class AttentionDisplay:
         >>> [label.get_text() for label in display.ax_.get_yticklabels()]
         ['1', '0', '<end>']
         """
-        weights, source, target = read_alignment(weights, source, target)
+        weights, source, target = check_alignment(weights, source, target)
         display = cls(weights=weights, source=source, target=target)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the heat map.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -321,18 +353,18 @@ class AttentionDisplay:
         if self.target is not None:
             label_alignment(ax, self.source, self.target)
             if "interpolation" not in kwargs:
-                part_cells(self.image_)
+                sharpen_cells(self.image_)
             self.texts_ = None
             return self
         self._frame_rows(matplotlib.patches.Rectangle)
         ax.set_xlabel("step")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        self._name_rows()
+        self._label_rows()
         self.texts_ = self._write_symbols()
         return self
 
     def _figure_size(self):
-        """Return width and height in inches: room for every cell, within reason."""
+        """Return width and height in inches, so that cells are legible."""
         if self.target is not None:
             return alignment_size(self.source, self.target, len(self.weights[0]))
         longest = max(len(row) for row in self.weights)
@@ -348,7 +380,7 @@ class AttentionDisplay:
         for row, weights in zip(table, self.weights, strict=True):
             row[: len(weights)] = weights
         limits = {"vmin": 0}
-        if self.target is not None:  # one scale for all alignments: rows sum to 1
+        if self.target is not None:  # the same scale for all alignments: rows sum to 1
             limits["vmax"] = 1
         if "norm" in options:
             limits = {}
@@ -363,7 +395,7 @@ class AttentionDisplay:
             )
             self.ax_.add_patch(frame).set_clip_on(False)
 
-    def _name_rows(self):
+    def _label_rows(self):
         if self.names is not None:
             return label_rows(self.ax_, [str(name) for name in self.names])
         if len(self.weights) == 1:
@@ -402,8 +434,8 @@ class AttentionDisplay:
         )
 
 
-def _read_weights(weights):
-    """Return the weights of each sequence, an array each."""
+def _check_weights(weights):
+    """Return the weights of each sequence as a list of arrays."""
     if len(weights) == 0:
         raise ValueError("weights is empty: there is no sequence to draw.")
     if all(np.ndim(row) == 0 for row in weights):
@@ -412,7 +444,7 @@ def _read_weights(weights):
     for i, row in enumerate(weights):
         if row.ndim != 1 or len(row) == 0:
             raise ValueError(
-                f"weights[{i}] has shape {row.shape}: give one weight a step, and at "
-                "least one step."
+                f"weights[{i}] has shape {row.shape}: give one weight per step, and "
+                "at least one step."
             )
     return weights

@@ -1,7 +1,7 @@
-"""Panels of recordings: frames over time, a panel a clip."""
+"""Panels of recordings: frames over time, one panel per clip."""
 
 from os import PathLike
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -10,59 +10,44 @@ from sklearn_rnn.displays._forecast_panels import MAX_PANELS
 from sklearn_rnn.displays._matplotlib import import_matplotlib
 from sklearn_rnn.displays._panel_grid import WIDTHS, tidy_grid
 
-# Inches beside the panels of one row: their title and, of the lowest, the axis.
+# Inches above the panels of one row for their title and, below the lowest, the axis.
 AROUND, AXIS = 0.45, 0.35
-# Inches: what stands beside a panel, a column of its picture (over a pixel), and
-# the widest figure.
+# Inches: labels and colour bar beside a panel, a column of its picture (over a pixel),
+# and the widest figure.
 BESIDE, COLUMN, WIDEST = 2.0, 0.0105, 14.0
 
 
 class TimeScale(NamedTuple):
-    """How frames lie on the axis of time.
+    """The time axis of frames.
 
-    hop_seconds : float, seconds from one frame to the next, or None to number them
-    subsampling : int, frames that one column of a picture stands for
+    `hop_seconds` is the time from one frame to the next, None to number them; a column
+    of a picture stands for `subsampling` frames.
     """
 
     hop_seconds: float | None
     subsampling: int = 1
 
     def edges(self, n_columns):
-        """Return where the first of some columns begins and the last one ends."""
+        """Return the left edge of the first column and the right one of the last."""
         hop = 1 if self.hop_seconds is None else self.hop_seconds
         # Frame i is centred on i hops.
         return -0.5 * hop, (n_columns * self.subsampling - 0.5) * hop
 
     @property
     def label(self):
-        """What stands under the axis, with its unit."""
+        """The axis label, with its unit."""
         return "frame" if self.hop_seconds is None else "time (s)"
 
 
 class Front(NamedTuple):
-    """What makes frames of waveforms inside an estimator.
+    """The fitted part of an estimator that converts waveforms to frames."""
 
-    transformer : estimator, fitted, from waveforms to frames
-    spectrogram : LogMelSpectrogram, fitted, the last part of it
-    """
-
-    transformer: object
-    spectrogram: object
+    transformer: Any  # from waveforms to frames
+    spectrogram: Any  # its last step, a LogMelSpectrogram
 
 
 def find_front(estimator):
-    """Find what makes frames of waveforms inside a fitted estimator.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        A `LogMelSpectrogram`, a pipeline with one, or a search over such.
-
-    Returns
-    -------
-    Front or None
-        None if there is none.
-    """
+    """Return the front of a fitted estimator, or None if it reads no sound."""
     if hasattr(estimator, "hop_seconds_"):
         return Front(estimator, estimator)
     if hasattr(estimator, "best_estimator_"):
@@ -75,55 +60,22 @@ def find_front(estimator):
 
 
 def is_one_clip(X):
-    """Tell a single waveform, or the path of one, from several.
-
-    Parameters
-    ----------
-    X : object
-        As the user gave it.
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether `X` is a single waveform, or the path of one."""
     if isinstance(X, (str, PathLike)):
         return True
     return isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "iuf"
 
 
-def read_tables(tables, name):
-    """Read one table of numbers a clip.
+def check_tables(tables, name):
+    """Return one float64 table (n_frames_i, n_features) per clip.
 
-    Parameters
-    ----------
-    tables : list, 3-D array, SequenceArray or object array of array-likes
-        Of shape (n_frames_i, n_features) each; for a single clip also its
-        table alone.
-    name : str
-        What they are called, for the errors.
-
-    Returns
-    -------
-    list of ndarray of shape (n_frames_i, n_features), float64
-
-    Raises
-    ------
-    ValueError
-        If there are none, more than fit into a picture, or some are no such
-        tables.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.displays._clip_panels import read_tables
-    >>> read_tables([[1.0, 2.0], [3.0, 4.0]], "frames")
-    [array([[1., 2.],
-           [3., 4.]])]
+    A single clip may be given as its table alone; `name` is used in errors.
     """
     is_one = len(tables) > 0 and all(np.ndim(row) == 1 for row in tables)
     tables = [tables] if is_one else tables
     if not 0 < len(tables) <= MAX_PANELS:
         raise ValueError(
-            f"{name} holds {len(tables)} clips, and a picture has room for 1 to "
+            f"{name} holds {len(tables)} clips, and a figure can show 1 to "
             f"{MAX_PANELS}: choose some, such as the first, X[:{MAX_PANELS}]."
         )
     tables = [np.asarray(table, dtype=np.float64) for table in tables]
@@ -131,70 +83,32 @@ def read_tables(tables, name):
         is_table = table.ndim == 2 and table.size > 0
         if not is_table or table.shape[1] != tables[0].shape[1]:
             raise ValueError(
-                f"{name}[{i}] has shape {table.shape}: give a row a frame, at least "
-                f"one, and as many columns for each clip as {name}[0] has."
+                f"{name}[{i}] has shape {table.shape}: give one row per frame, at "
+                f"least one, and as many columns for each clip as {name}[0] has."
             )
     return tables
 
 
-def check_one_each(values, tables, name):
-    """Check that there is one value for each clip.
-
-    Parameters
-    ----------
-    values : list or None
-        As the user gave it.
-    tables : list
-        One a clip.
-    name : str
-        What the values are called, for the error.
-
-    Returns
-    -------
-    list or None
-
-    Raises
-    ------
-    ValueError
-        If there are more or fewer.
-    """
+def check_one_per_clip(values, tables, name):
+    """Check that there is one value per clip; None stays None."""
     if values is None:
         return None
     values = [values] if isinstance(values, str) else list(values)
     if len(values) != len(tables):
         raise ValueError(
-            f"{name} has {len(values)} entries for {len(tables)} clips: give one for "
-            "each."
+            f"{name} has {len(values)} entries for {len(tables)} clips: give one per "
+            "clip."
         )
     return values
 
 
-def make_clip_axes(owner, ax, heights, *, n_columns=0, sharey=False):
-    """Make a figure with axes for each clip, or check those that were given.
+def make_clip_axes(display, ax, heights, *, n_columns=0, sharey=False):
+    """Return one Axes per clip: of a new figure, or the given ones after a check.
 
-    Parameters
-    ----------
-    owner : str
-        Class of the display, for the errors.
-    ax : Axes, array of Axes or None
-        To draw in; None makes a new figure.
-    heights : list of float
-        Inches that the picture of each clip should be high.
-    n_columns : int, default=0
-        Columns of the longest picture, of which none should be lost.
-    sharey : bool, default=False
-        Whether all pictures have the same rows.
-
-    Returns
-    -------
-    ndarray of Axes, of shape (n_clips,)
-
-    Raises
-    ------
-    ValueError
-        If there are more or fewer axes than clips.
+    `heights` are in inches, one per clip; a new figure is wide enough for the
+    `n_columns` of the longest picture. With `sharey` all pictures have the same rows.
     """
-    plt = import_matplotlib(owner).pyplot
+    plt = import_matplotlib(display).pyplot
     n_clips = len(heights)
     if ax is not None:
         axes = np.asarray(ax, dtype=object).ravel()
@@ -226,22 +140,9 @@ def make_clip_axes(owner, ax, heights, *, n_columns=0, sharey=False):
 
 
 def draw_table(ax, table, scale, options):
-    """Draw a table as a picture: a column a frame, a row a column of the table.
+    """Draw a table (n_frames, n_rows) as a picture, with time to the right.
 
-    Parameters
-    ----------
-    ax : Axes
-        To draw in.
-    table : ndarray of shape (n_frames, n_rows)
-        Row j of the picture is at y = j.
-    scale : TimeScale
-        Where the frames lie.
-    options : dict
-        For ``imshow``, its `origin` among them.
-
-    Returns
-    -------
-    AxesImage
+    Row j is at y = j; `options` are those of ``imshow``, including `origin`.
     """
     n_frames, n_rows = table.shape
     rows = (-0.5, n_rows - 0.5)
@@ -256,23 +157,7 @@ def draw_table(ax, table, scale, options):
 
 
 def finish_clip_axes(axes, images, label, *, is_new):
-    """Put on what all panels share: the axis of time and the colour bar.
-
-    Parameters
-    ----------
-    axes : ndarray of Axes
-        One a clip.
-    images : list of AxesImage
-        One a clip, all with the same colours.
-    label : str
-        What the colours mean.
-    is_new : bool
-        Whether `make_clip_axes` made a figure for them.
-
-    Returns
-    -------
-    Colorbar
-    """
+    """Finish the common time axis; add and return the common colour bar."""
     if is_new:
         # Of axes that share their limits, each picture would set its own.
         begins, ends = zip(*(image.get_extent()[:2] for image in images), strict=True)
@@ -282,17 +167,9 @@ def finish_clip_axes(axes, images, label, *, is_new):
 
 
 def row_heights(axes):
-    """Lay a figure out, and tell how high a row of each picture is.
+    """Lay out the figure; return the height of a row of each picture, in points.
 
-    Parameters
-    ----------
-    axes : ndarray of Axes
-        One a clip. All are measured at once, as laying out many takes seconds.
-
-    Returns
-    -------
-    list of float
-        In points.
+    All are measured at once, as laying out many takes seconds.
     """
     axes[0].figure.figure.draw_without_rendering()
     points = 72 / axes[0].figure.dpi
@@ -303,11 +180,8 @@ def row_heights(axes):
 def sharpen(image):
     """Draw frames with sharp edges, unless there are more of them than pixels.
 
-    Parameters
-    ----------
-    image : AxesImage
-        Matplotlib averages neighbours in both directions where frames are
-        narrow, so that rows would run into each other. Its figure is laid out.
+    Matplotlib averages neighbours in both directions where frames are narrow, so that
+    rows would run into each other. The image's figure must be laid out.
     """
     n_rows, n_frames = image.get_array().shape
     left, right, low, high = image.get_extent()

@@ -1,16 +1,20 @@
-"""ForecastDisplay: forecasts with their intervals, after what was observed."""
+"""ForecastDisplay: forecasts with their intervals, and observed values."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any, Self
+
+import pandas as pd
 
 from sklearn_rnn.displays._forecast_artists import draw_views
-from sklearn_rnn.displays._forecast_panels import read_panels
+from sklearn_rnn.displays._forecast_panels import make_panels
 from sklearn_rnn.displays._forecast_view import view_panel
 from sklearn_rnn.displays._matplotlib import import_matplotlib
 from sklearn_rnn.displays._panel_grid import (
     add_legend,
+    check_axes,
     label_panel,
     make_axes,
-    read_axes,
     tidy_grid,
 )
 from sklearn_rnn.estimators import target_names_of, windowers
@@ -19,55 +23,55 @@ from sklearn_rnn.preprocessing import parse_targets
 
 
 class ForecastDisplay:
-    """Forecasts with their intervals, after what was observed.
+    """Forecasts with their intervals, and observed values.
 
-    The true values are a grey line, the forecasts a coloured one. Quantiles
-    as far from the median as one another, such as 0.1 and 0.9, are the edges
-    of a band, the widest band being the lightest; other quantiles are thin
-    lines. A thin line leads from the last value known to the first forecast.
-    Each series, and each target, has a panel of its own.
+    The observed values are a grey line, the forecasts a coloured one. Quantiles
+    symmetric around the median, such as 0.1 and 0.9, are the bounds of a band,
+    the widest band being the lightest; other quantiles are thin lines. A thin
+    line connects the last known value to the first forecast. Each series, and
+    each target, has a panel of its own.
 
-    Make one with `from_estimator` or `from_predictions`; the parameters below
-    are what they read, kept as attributes.
+    Create one with `from_estimator` or `from_predictions`, which set the
+    parameters below.
 
     Parameters
     ----------
     forecasts : DataFrame
-        As `forecast` or `backtest` returns it: a row a forecast, with its time
-        in the index or in a column. It needs a column ``prediction``; columns
-        ``origin``, ``horizon``, ``target``, ``truth`` and quantiles such as
-        ``q0.9`` are read where they are.
+        As `forecast` or `backtest` returns it: one row per forecast, with its
+        time in the index or in a column. It needs a column ``prediction``;
+        columns ``origin``, ``horizon``, ``target``, ``truth`` and quantiles
+        such as ``q0.9`` are optional.
     history : DataFrame or Series, default=None
-        What was observed: a pandas or polars table with the column of the
+        Observed values: a pandas or polars table with the column of the
         target, or a Series. None draws the ``truth`` of a backtest.
     time : str, default=None
         Column that holds the times; None takes the column ``time`` of the
         forecasts, or the index.
     group_by : str, default=None
-        Column that tells several series apart, in both tables; None takes the
+        Column that identifies several series, in both tables; None takes the
         one of `forecast` and `backtest`.
     target : str or list of str, default=None
-        Which targets to draw, None for all; where the forecasts are of one,
-        the column of `history` with its true values.
+        Targets to draw, None for all; where the forecasts are of one, the
+        column of `history` with its observed values.
     name : str, default=None
         Name of the model in the legend.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure that the panels are in.
+        Figure of the panels.
     ax_ : matplotlib.axes.Axes
         The axes of the first panel.
     axes_ : ndarray of matplotlib.axes.Axes, of shape (n_panels,)
         The axes of all panels: series by series, target by target.
     lines_ : list of matplotlib.lines.Line2D
-        The lines of forecasts, panel by panel, one an origin.
+        The lines of forecasts, panel by panel, one per origin.
     bands_ : list of matplotlib.collections.PolyCollection
         The bands between quantiles, line by line, the widest first.
     quantile_lines_ : list of matplotlib.lines.Line2D
         The quantiles that are in no band, line by line.
     history_lines_ : list of matplotlib.lines.Line2D
-        What was observed, one a panel that has it.
+        The observed values, one line per panel that has them.
     legend_ : matplotlib.legend.Legend
         One for all panels.
 
@@ -78,9 +82,8 @@ class ForecastDisplay:
 
     Notes
     -----
-    Dates with a time zone are drawn by its clock. Periods stand at their
-    start. A value that is missing, and a step much longer than the others,
-    break the line.
+    Dates with a time zone are drawn in it. Periods are drawn at their start.
+    Lines have gaps at missing values, and at steps much longer than the others.
 
     Examples
     --------
@@ -107,14 +110,14 @@ class ForecastDisplay:
 
     def __init__(
         self,
-        forecasts,
-        history=None,
+        forecasts: pd.DataFrame,
+        history: Any = None,
         *,
-        time=None,
-        group_by=None,
-        target=None,
-        name=None,
-    ):
+        time: str | None = None,
+        group_by: str | None = None,
+        target: str | Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> None:
         self.forecasts = forecasts
         self.history = history
         self.time = time
@@ -125,22 +128,22 @@ class ForecastDisplay:
     @classmethod
     def from_estimator(
         cls,
-        model,
-        newest,
+        model: Any,
+        newest: Any,
         *,
-        future=None,
-        target=None,
-        horizon=None,
-        freq=None,
-        time=None,
-        group_by=None,
-        series=None,
-        n_history=None,
-        ylabel=None,
-        ax=None,
-        name=None,
-        **kwargs,
-    ):
+        future: Any = None,
+        target: str | Sequence[str] | None = None,
+        horizon: int | Sequence[int] | None = None,
+        freq: Any = None,
+        time: str | None = None,
+        group_by: str | None = None,
+        series: Any = None,
+        n_history: int | None = None,
+        ylabel: str | dict[str, str] | None = None,
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Forecast the times after the newest rows of a table, and draw it.
 
         Parameters
@@ -148,33 +151,33 @@ class ForecastDisplay:
         model : estimator instance
             Fitted on what `make_forecast_frame` made of an earlier table.
         newest : DataFrame or Series
-            The newest rows, those of every series down to the last one known.
+            The newest rows of every series, up to the last known one.
         future : DataFrame, default=None
-            What is known in advance of the steps to come, as for `forecast`.
+            Values known in advance of future steps, as for `forecast`.
         target : str or list of str, default=None
-            What the model forecasts. None takes it from the names of y's
+            Targets of the model. None takes them from the names of y's
             columns in fit.
         horizon : int or list of int, default=None
-            Which steps ahead the model forecasts. None takes them from the
+            Steps ahead that the model forecasts. None takes them from the
             names of y's columns in fit.
         freq : str, offset, Timedelta or number, default=None
             The time between rows; None takes that of the windower in the
-            model, or finds it in `newest`.
+            model, or infers it from `newest`.
         time : str, default=None
             Column that holds the times; None takes that of the windower in
             the model, or the index.
         group_by : str, default=None
-            Column that tells series apart; None takes that of the windower.
+            Column that identifies series; None takes that of the windower.
         series : label or list of labels, default=None
-            Which series to draw, in this order; None draws all.
+            Series to draw, in this order; None draws all.
         n_history : int, default=None
             Rows of `newest` to draw, of each series, at least 1; None draws 4
             times the steps of a forecast, but at least 30.
         ylabel : str or dict of str to str, default=None
-            Label of the values, perhaps with their unit; of several targets,
-            one by target. None writes the name of the target.
+            Label of the values, such as their unit; of several targets, one
+            per target. None takes the name of the target.
         ax : matplotlib.axes.Axes or array of them, default=None
-            Axes to draw in, one a panel; None makes a new figure.
+            Axes to draw in, one per panel; None creates a figure.
         name : str, default=None
             Name of the model in the legend.
         **kwargs : dict
@@ -190,10 +193,10 @@ class ForecastDisplay:
         NotFittedError
             If the model is not fitted.
         InvalidSequenceError
-            If the newest rows have breaks, or steps to come are missing in
+            If the newest rows have gaps, or future steps are missing in
             `future`.
         ValueError
-            If target or horizon are needed, there is no such series, or there
+            If target or horizon are unknown, a series does not exist, or there
             are more panels than 12 or than axes.
         ImportError
             If matplotlib is not installed.
@@ -238,57 +241,57 @@ class ForecastDisplay:
     @classmethod
     def from_predictions(
         cls,
-        forecasts,
-        history=None,
+        forecasts: pd.DataFrame,
+        history: Any = None,
         *,
-        time=None,
-        group_by=None,
-        target=None,
-        series=None,
-        n_history=None,
-        n_origins=6,
-        at_horizon=None,
-        ylabel=None,
-        ax=None,
-        name=None,
-        **kwargs,
-    ):
-        """Draw forecasts that are made already, also those of a backtest.
+        time: str | None = None,
+        group_by: str | None = None,
+        target: str | Sequence[str] | None = None,
+        series: Any = None,
+        n_history: int | None = None,
+        n_origins: int = 6,
+        at_horizon: int | None = None,
+        ylabel: str | dict[str, str] | None = None,
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw given forecasts, also those of a backtest.
 
         Parameters
         ----------
         forecasts : DataFrame
             As `forecast` or `backtest` returns it.
         history : DataFrame or Series, default=None
-            What was observed: a pandas or polars table with the column of the
+            Observed values: a pandas or polars table with the column of the
             target, or a Series. None draws the ``truth`` of a backtest.
         time : str, default=None
             Column that holds the times; None takes the column ``time`` of the
             forecasts, or the index.
         group_by : str, default=None
-            Column that tells several series apart, in both tables; None takes
+            Column that identifies several series, in both tables; None takes
             the one of `forecast` and `backtest`.
         target : str or list of str, default=None
             Which targets to draw, None for all; where the forecasts are of
             one, the column of `history` with its true values.
         series : label or list of labels, default=None
-            Which series to draw, in this order; None draws all.
+            Series to draw, in this order; None draws all.
         n_history : int, default=None
             Rows of `history` to draw before the first forecast, of each
             series, at least 1; None draws 4 times the steps of a forecast,
             but at least 30.
         n_origins : int, default=6
-            How many of a backtest's forecasts to draw at most, at least 1.
-            They do not overlap, and are spread evenly over its newest part,
-            or over all of it if that leaves them wide enough to be seen.
+            Maximum number of a backtest's forecasts to draw, at least 1. They
+            do not overlap, and are spread evenly over its newest part, or over
+            all of it if they remain wide enough to be seen.
         at_horizon : int, default=None
-            Draw instead one line through all the forecasts that were made so
-            many steps ahead.
+            Draw one line through all the forecasts this many steps ahead
+            instead.
         ylabel : str or dict of str to str, default=None
-            Label of the values, perhaps with their unit; of several targets,
-            one by target. None writes the name of the target.
+            Label of the values, such as their unit; of several targets, one
+            per target. None takes the name of the target.
         ax : matplotlib.axes.Axes or array of them, default=None
-            Axes to draw in, one a panel; None makes a new figure.
+            Axes to draw in, one per panel; None creates a figure.
         name : str, default=None
             Name of the model in the legend.
         **kwargs : dict
@@ -302,8 +305,8 @@ class ForecastDisplay:
         Raises
         ------
         ValueError
-            If either table lacks what is asked for, or there are more panels
-            than 12 or than axes.
+            If a table lacks a column or rows, or there are more panels than 12
+            or than axes.
         TypeError
             If `history` is no table.
         ImportError
@@ -341,38 +344,38 @@ class ForecastDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Any = None,
         *,
-        series=None,
-        n_history=None,
-        n_origins=6,
-        at_horizon=None,
-        ylabel=None,
-        name=None,
-        **kwargs,
-    ):
+        series: Any = None,
+        n_history: int | None = None,
+        n_origins: int = 6,
+        at_horizon: int | None = None,
+        ylabel: str | dict[str, str] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the forecasts.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes or array of them, default=None
-            Axes to draw in, one a panel; None makes a new figure.
+            Axes to draw in, one per panel; None creates a figure.
         series : label or list of labels, default=None
-            Which series to draw, in this order; None draws all.
+            Series to draw, in this order; None draws all.
         n_history : int, default=None
             Rows of `history` to draw before the first forecast, of each
             series, at least 1; None draws 4 times the steps of a forecast,
             but at least 30.
         n_origins : int, default=6
-            How many of a backtest's forecasts to draw at most, at least 1.
-            They do not overlap, and are spread evenly over its newest part,
-            or over all of it if that leaves them wide enough to be seen.
+            Maximum number of a backtest's forecasts to draw, at least 1. They
+            do not overlap, and are spread evenly over its newest part, or over
+            all of it if they remain wide enough to be seen.
         at_horizon : int, default=None
-            Draw instead one line through all the forecasts that were made so
-            many steps ahead.
+            Draw one line through all the forecasts this many steps ahead
+            instead.
         ylabel : str or dict of str to str, default=None
-            Label of the values, perhaps with their unit; of several targets,
-            one by target. None writes the name of the target.
+            Label of the values, such as their unit; of several targets, one
+            per target. None takes the name of the target.
         name : str, default=None
             Name of the model in the legend; None takes that of the display.
         **kwargs : dict
@@ -386,8 +389,8 @@ class ForecastDisplay:
         Raises
         ------
         ValueError
-            If either table lacks what is asked for, or there are more panels
-            than 12 or than axes.
+            If a table lacks a column or rows, or there are more panels than 12
+            or than axes.
         TypeError
             If `history` is no table.
         ImportError
@@ -405,7 +408,7 @@ class ForecastDisplay:
         matplotlib = import_matplotlib(type(self).__name__)
         options = matplotlib.cbook.normalize_kwargs(kwargs, matplotlib.lines.Line2D)
         _check_counts(n_history=n_history, n_origins=n_origins, at_horizon=at_horizon)
-        panels, time_axis = read_panels(
+        panels, time_axis = make_panels(
             self.forecasts,
             self.history,
             time=self.time,
@@ -419,7 +422,7 @@ class ForecastDisplay:
             )
             for p in panels
         ]
-        self.axes_ = make_axes(panels) if ax is None else read_axes(ax, panels)
+        self.axes_ = make_axes(panels) if ax is None else check_axes(ax, panels)
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         artists = draw_views(self.axes_, views, options, name or self.name, at_horizon)
         self.history_lines_, self.lines_, self.bands_, self.quantile_lines_ = artists
@@ -433,7 +436,7 @@ class ForecastDisplay:
 
 def _check_counts(**counts):
     for name, count in counts.items():
-        is_count = isinstance(count, numbers.Integral) and count >= 1
+        is_count = isinstance(count, numbers.Integral) and int(count) >= 1
         if not is_count and (count is not None or name == "n_origins"):
             or_none = "" if name == "n_origins" else ", or None"
             raise ValueError(
@@ -442,6 +445,6 @@ def _check_counts(**counts):
 
 
 def _targets_of(model):
-    """Return the targets that the columns of y in fit were named for; or None."""
+    """Return the targets in the names of y's columns in fit, or None."""
     targets = parse_targets(target_names_of(model))
     return list(dict.fromkeys(name for name, _ in targets)) or None

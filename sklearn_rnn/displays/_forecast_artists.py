@@ -1,4 +1,4 @@
-"""Artists of forecasts: lines, bands, and what stands for them in a legend."""
+"""Artists of forecasts: lines, bands, and their handles in a legend."""
 
 from typing import NamedTuple
 
@@ -9,78 +9,50 @@ from sklearn_rnn.displays._bands import pair_quantiles
 from sklearn_rnn.displays._forecast_view import lone_points
 from sklearn_rnn.displays._matplotlib import import_matplotlib
 
-# How much each band covers what is below it; bands lie upon one another.
+# Opacity of each band; bands overlap.
 BAND_ALPHA = 0.2
-# Width in points of a band of a single step, which has none of its own.
+# Line width in points of a band of a single step, whose area is empty.
 LONE_BAND_WIDTH = 5
 
 
 class Artists(NamedTuple):
-    """What was drawn, panel by panel and path by path.
-
-    history_lines, lines : list of Line2D
-    bands : list of PolyCollection, of a path the widest first
-    quantile_lines : list of Line2D
-    """
+    """Everything drawn, panel by panel and path by path."""
 
     history_lines: list
     lines: list
-    bands: list
+    bands: list  # of a path the widest first
     quantile_lines: list
 
 
 def draw_views(axes, views, options, name, at_horizon):
-    """Draw what was chosen of each panel.
+    """Draw the view of each panel.
 
-    Parameters
-    ----------
-    axes : ndarray of Axes
-        One a panel.
-    views : list of View
-        One a panel.
-    options : dict
-        Of the lines of forecasts, under matplotlib's long names.
-    name : str or None
-        Of the model.
-    at_horizon : int or None
-        How many steps ahead all the forecasts are.
-
-    Returns
-    -------
-    Artists
+    `options` are those of the lines of forecasts, under matplotlib's long names;
+    `name` is that of the model, `at_horizon` the steps ahead that all forecasts share,
+    or None.
     """
     artists = Artists([], [], [], [])
-    defaults = {"label": _label_of_line(name, at_horizon), "zorder": 3}
+    defaults = {"label": _line_label(name, at_horizon), "zorder": 3}
     if at_horizon is not None:
-        defaults["linewidth"] = 1.2  # long and close to what was observed
+        defaults["linewidth"] = 1.2  # long and close to the observed values
     options = {**defaults, **options}
-    before = f"{name}, " if name else ""
+    prefix = f"{name}, " if name else ""
     for ax, view in zip(axes, views, strict=True):
         if view.observed is not None:
             artists.history_lines.append(_draw_observed(ax, view.observed))
         for path in view.paths:
             line = _draw_line(ax, path.values["prediction"], options)
-            # The first took the next colour of its axes; the others share it.
+            # The first takes the next colour of its axes; the others share it.
             options = {"color": line.get_color(), **options}
             artists.lines.append(line)
-            _draw_quantiles(ax, path.values, line, before, artists)
+            _draw_quantiles(ax, path.values, line, prefix, artists)
             if path.origin is not None:
                 _draw_start(ax, path, line)
     return artists
 
 
 def band_patches(bands):
-    """Make patches that look like bands do where they lie upon one another.
-
-    Parameters
-    ----------
-    bands : list of PolyCollection
-        Of one path, the widest first.
-
-    Returns
-    -------
-    list of Patch
-    """
+    """Return patches that look as the bands of one path do where they overlap."""
     matplotlib = import_matplotlib("ForecastDisplay")
     return [
         matplotlib.patches.Patch(
@@ -93,7 +65,7 @@ def band_patches(bands):
     ]
 
 
-def _label_of_line(name, at_horizon):
+def _line_label(name, at_horizon):
     label = name or "forecast"
     if at_horizon is None:
         return label
@@ -101,7 +73,7 @@ def _label_of_line(name, at_horizon):
 
 
 def _draw_line(ax, values, options):
-    # A line through one point would not show.
+    # A line through one point would be invisible.
     lone = lone_points(values.to_numpy())
     if lone and "marker" not in options:
         options = {"marker": "o", "markersize": 4, "markevery": lone, **options}
@@ -119,9 +91,9 @@ def _draw_observed(ax, observed):
     return _draw_line(ax, observed, options)
 
 
-def _draw_quantiles(ax, values, line, before, artists):
+def _draw_quantiles(ax, values, line, prefix, artists):
     color, times = line.get_color(), values.index.to_numpy()
-    bands, alone = pair_quantiles(values.columns)
+    bands, unpaired = pair_quantiles(values.columns)
     for band in bands:
         lower, upper = values[band.lower].to_numpy(), values[band.upper].to_numpy()
         is_lone = len(lone_points(lower + upper)) == np.isfinite(lower + upper).sum()
@@ -134,21 +106,21 @@ def _draw_quantiles(ax, values, line, before, artists):
                 alpha=BAND_ALPHA,
                 linewidth=LONE_BAND_WIDTH if is_lone else 0,
                 zorder=1,
-                label=before + band.label,
+                label=prefix + band.label,
             )
         )
-    for column, label in alone.items():
+    for column, label in unpaired.items():
         if label == "median" and np.allclose(
             values[column], values["prediction"], equal_nan=True
         ):
             continue
         style = {"linestyle": ":" if label == "median" else "--", "linewidth": 1}
-        style |= {"color": color, "zorder": 3, "label": before + label}
+        style |= {"color": color, "zorder": 3, "label": prefix + label}
         artists.quantile_lines.append(_draw_line(ax, values[column], style))
 
 
 def _draw_start(ax, path, line):
-    """Mark the last time known, and lead from there to the first forecast."""
+    """Mark the last known time, and connect it to the first forecast."""
     style = {"linewidth": 0.8, "linestyle": ":", "color": _grey(ax, 0.5)}
     ax.axvline(path.origin, zorder=0.5, **style)
     if np.isnan(path.start):
@@ -165,8 +137,8 @@ def _draw_start(ax, path, line):
 
 
 def _grey(ax, strength):
-    """Mix the colours of text and ground: it steps back on a dark ground too."""
+    """Return a mix of text and background colours, which suits dark ones, too."""
     matplotlib = import_matplotlib("ForecastDisplay")
     text = matplotlib.colors.to_rgb(matplotlib.rcParams["text.color"])
-    ground = matplotlib.colors.to_rgb(ax.get_facecolor())
-    return tuple(strength * np.array(text) + (1 - strength) * np.array(ground))
+    background = matplotlib.colors.to_rgb(ax.get_facecolor())
+    return tuple(strength * np.array(text) + (1 - strength) * np.array(background))

@@ -1,6 +1,6 @@
-"""Panels: the forecasts of each series and target, with what was observed."""
+"""Panels: the forecasts of each series and target, with the observed values."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,84 +9,59 @@ from sklearn_rnn.displays._time_axis import (
     NUMBERS,
     TimeAxis,
     as_index,
+    find_time_axis,
     is_dated,
     is_time,
-    read_time_axis,
 )
 from sklearn_rnn.forecasting import quantile_columns, series_columns
 from sklearn_rnn.preprocessing import as_frame, check_column_key, frame_column
 
-# More panels than these would be too small to read.
+# More panels would be too small to read.
 MAX_PANELS = 12
-# How many names an error lists.
+# Maximum number of names in an error.
 SHOWN_NAMES = 8
 
 
 class Panel(NamedTuple):
-    """What one panel of the picture is about.
+    """The data of one panel.
 
-    series : label of the series, or None where there is but one
-    target : name of the target, or None if it is not known
-    forecasts : DataFrame with `time`, `prediction`, quantiles and, if they are
-        known, `origin`, `horizon` and `truth`; sorted by origin and time
-    observed : Series of the true values by time, or None
+    `forecasts` has columns time, prediction, quantiles and, if known, origin, horizon
+    and truth, sorted by origin and time; `observed` are the true values by time.
     """
 
-    series: object
-    target: object
+    series: Any  # label, None if there is one series
+    target: Any  # name, None if unknown
     forecasts: pd.DataFrame
     observed: pd.Series | None
 
 
 class ForecastTable(NamedTuple):
-    """A forecast frame, read.
+    """The validated forecasts of all panels.
 
-    frame : DataFrame as in `Panel`, of all panels, with `series` and `target`
-        if there are several
-    group_by : name of the column of the series, or None if there is but one
-    axis : TimeAxis
+    `frame` is as in `Panel`, with columns series and target if there are several;
+    `group_by` is the column of the series, or None if there is one.
     """
 
     frame: pd.DataFrame
-    group_by: object
+    group_by: Any
     axis: TimeAxis
 
     def labels(self, column):
-        """Labels in a column, in the order in which they come; or [None]."""
+        """Return the distinct labels in a column, in order of appearance; or [None]."""
         return list(self.frame[column].unique()) if column in self.frame else [None]
 
 
-def read_panels(forecasts, history, *, time, group_by, target, series):
-    """Sort forecasts and true values into panels.
+def make_panels(forecasts, history, *, time, group_by, target, series):
+    """Return a list of panels, and their time axis.
 
-    Parameters
-    ----------
-    forecasts : DataFrame
-        A forecast frame.
-    history : DataFrame, Series or None
-        True values.
-    time, group_by : str or None
-        Columns of both that hold the times and the labels of the series.
-    target : str, list of str or None
-        Targets to draw; also the column of `history`.
-    series : label, list of labels or None
-        Series to draw.
-
-    Returns
-    -------
-    panels : list of Panel
-    axis : TimeAxis
-
-    Raises
-    ------
-    ValueError
-        If either table lacks what is asked for, or there are too many panels.
+    `time` and `group_by` name columns of both tables, `target` and `series` what to
+    draw.
     """
     check_column_key(time, "time", forecasts)
     check_column_key(group_by, "group_by", forecasts)
     if time is None:
         time = _shared_time(forecasts, history)
-    table = _read_forecasts(forecasts, time, group_by)
+    table = _check_forecasts(forecasts, time, group_by)
     target = list(target) if isinstance(target, tuple) else target
     targets = _choose(table.labels("target"), target, "target")
     if targets == [None]:
@@ -95,10 +70,10 @@ def read_panels(forecasts, history, *, time, group_by, target, series):
     if series is not None and chosen == [None]:
         raise ValueError(
             f"series={series!r}, but the forecasts are of one series: leave it out, or "
-            "name the column that tells several apart in group_by=."
+            "name the column that identifies several in group_by=."
         )
-    _refuse_too_many(chosen, targets)
-    observed = _read_observed(history, table, targets, time, group_by)
+    _check_panel_count(chosen, targets)
+    observed = _find_observed(history, table, targets, time, group_by)
     panels = []
     for label in chosen:
         for name in targets:
@@ -125,17 +100,17 @@ def _rows_of(frame, **labels):
     return frame
 
 
-def _read_forecasts(forecasts, time, group_by):
-    _check_forecasts(forecasts)
+def _check_forecasts(forecasts, time, group_by):
+    _check_frame(forecasts)
     times, name = _times_of_forecasts(forecasts, time)
     origins = as_index(forecasts["origin"]) if "origin" in forecasts else None
     longest = None
     if isinstance(times, pd.TimedeltaIndex):
         longest = (times - (times.min() if origins is None else origins)).max()
-    axis = read_time_axis(times, longest)
-    columns = {"time": axis.places(times, "the forecasts")}
+    axis = find_time_axis(times, longest)
+    columns = {"time": axis.positions(times, "the forecasts")}
     if origins is not None:
-        columns["origin"] = axis.places(origins, "the column 'origin'")
+        columns["origin"] = axis.positions(origins, "the column 'origin'")
     group = _find_group(forecasts, group_by, name)
     if group is not None:
         columns["series"] = _column(forecasts, group).to_numpy(dtype=object)
@@ -148,7 +123,7 @@ def _read_forecasts(forecasts, time, group_by):
     return ForecastTable(frame.sort_values(order, kind="stable"), group, axis)
 
 
-def _check_forecasts(forecasts):
+def _check_frame(forecasts):
     if not isinstance(forecasts, pd.DataFrame) or "prediction" not in forecasts:
         got = getattr(forecasts, "columns", None)
         got = type(forecasts).__name__ if got is None else f"columns {list(got)}"
@@ -161,11 +136,11 @@ def _check_forecasts(forecasts):
 
 
 def _times_of_forecasts(forecasts, time):
-    """Return the times, and the name of the column that they are from."""
+    """Return the times, and the name of their column."""
     first = forecasts.columns[0]
     candidates = [time, "time"]
     if first in series_columns(forecasts) and is_dated(as_index(forecasts[first])):
-        candidates.append(first)  # an index that became a column
+        candidates.append(first)  # an index that was made a column
     for name in candidates:
         if _has_column(forecasts, name):
             return as_index(_column(forecasts, name)), name
@@ -173,7 +148,7 @@ def _times_of_forecasts(forecasts, time):
 
 
 def _find_group(forecasts, group_by, time):
-    """Return the column of the series' labels: the first, unless it is known."""
+    """Return the column of the series' labels: the first one, unless given."""
     if group_by is not None:
         return group_by if _has_column(forecasts, group_by) else None
     names = [name for name in forecasts.columns if name != time]
@@ -186,7 +161,7 @@ def _column(frame, name):
 
 
 def _choose(labels, wanted, what):
-    """Return the labels wanted, all if None; those of one unnamed thing as is."""
+    """Return the wanted labels, or all if there is only [None] or nothing is wanted."""
     if wanted is None or labels == [None]:
         return labels
     # A tuple may be a label.
@@ -214,7 +189,7 @@ def _only_target(history, target):
     return target
 
 
-def _refuse_too_many(series, targets):
+def _check_panel_count(series, targets):
     n_panels = len(series) * len(targets)
     if n_panels <= MAX_PANELS:
         return
@@ -222,16 +197,16 @@ def _refuse_too_many(series, targets):
     also = f" and {len(targets)} targets" if what == "series" and targets[1:] else ""
     raise ValueError(
         f"the forecasts are of {len(labels)} {what}{'s' * (what == 'target')}{also}, "
-        f"which makes {n_panels} panels, and a picture has room for {MAX_PANELS}: "
+        f"which makes {n_panels} panels, and a figure can show {MAX_PANELS}: "
         f"choose some, for example {what}={list(labels[:3])}."
     )
 
 
-def _read_observed(history, table, targets, time, group_by):
-    """Return a function from series, target and forecasts to the true values."""
+def _find_observed(history, table, targets, time, group_by):
+    """Return a function from series, target and forecasts to the observed values."""
     if history is None:
         return lambda label, target, own: _truth(own)
-    frame, times = _read_history(history, table.axis, targets, time)
+    frame, times = _check_history(history, table.axis, targets, time)
     group = table.group_by if group_by is None else group_by
     labels = _labels_of_rows(frame, group, table)
 
@@ -245,34 +220,34 @@ def _read_observed(history, table, targets, time, group_by):
                 f"the history has no rows of series {label!r}; its column {group!r} "
                 f"holds {_listed(pd.unique(labels))}."
             )
-        return _in_order(values, label)
+        return _sort_by_time(values, label)
 
     return observed
 
 
 def _labels_of_rows(history, group, table):
-    """Return the label of each row's series; None where there is but one."""
+    """Return the label of each row's series; None if there is one."""
     if table.group_by is None:
         return None
     if len(table.labels("series")) == 1 and not _has_column(history, group):
-        return None  # the rows of that series alone
+        return None  # it holds the rows of that series alone
     return np.asarray(_history_column(history, group, "group_by"), dtype=object)
 
 
 def _truth(forecasts):
-    """Return the true values that a backtest's forecasts were compared with."""
+    """Return the true values of a backtest's forecasts."""
     if "truth" not in forecasts:
         return None
     truth = forecasts.drop_duplicates("time").set_index("time")["truth"]
     return truth.astype(float).sort_index().rename(None)
 
 
-def _read_history(history, axis, targets, time):
-    """Return the history as a frame, and its times as the axis has them."""
+def _check_history(history, axis, targets, time):
+    """Return the history as a frame, and its times as the axis draws them."""
     if isinstance(history, (np.ndarray, list, tuple)):
         raise TypeError(
-            "the history must be a DataFrame or Series, which says when each value "
-            f"was, got {type(history).__name__}."
+            "the history must be a DataFrame or Series with the time of each value, "
+            f"got {type(history).__name__}."
         )
     if isinstance(history, pd.Series) and len(targets) > 1:
         raise ValueError(
@@ -290,7 +265,7 @@ def _read_history(history, axis, targets, time):
         index = pd.RangeIndex(len(history))  # as forecast() numbers rows
     else:
         index = as_index(_history_column(history, time or "time", "time"))
-    return history, axis.places(index, "the history")
+    return history, axis.positions(index, "the history")
 
 
 def _history_column(history, name, parameter):
@@ -303,7 +278,7 @@ def _history_column(history, name, parameter):
 
 
 def _has_column(frame, name):
-    """Tell whether a frame has a column, or a level of its index, of some name."""
+    """Return whether a frame has a column, or a level of its index, of a name."""
     levels = frame.index.names if isinstance(frame, pd.DataFrame) else []
     return name in list(frame.columns) or (name is not None and name in levels)
 
@@ -320,15 +295,15 @@ def _target_column(history, target, others):
     return names[0]
 
 
-def _in_order(values, label):
+def _sort_by_time(values, label):
     values = values.sort_index()
     twice = values.index.duplicated()
     if twice.any():
         of = "" if label is None else f" in series {label!r}"
         raise ValueError(
             f"the history has the time {values.index[twice.argmax()]} twice{of}. If it "
-            "holds several series, give the rows of the one that was forecast, or "
-            "forecasts of all with group_by=; else drop the duplicates."
+            "holds several series, pass the rows of the one that was forecast, or "
+            "forecasts of all with group_by=; otherwise drop the duplicates."
         )
     return values
 

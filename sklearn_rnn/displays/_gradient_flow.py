@@ -1,4 +1,7 @@
-"""GradientFlowDisplay: how far back in time the gradient reaches."""
+"""GradientFlowDisplay: gradients of the output over the distance in time."""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -7,16 +10,16 @@ from sklearn_rnn.estimators import find_trained_and_input, refuse_without
 
 
 class GradientFlowDisplay:
-    """How strongly the last output hangs on inputs further and further back.
+    """Size of the last output's gradient over the distance in time.
 
-    The curve is the size of the output's gradient by the input of a step, mean
-    over sequences, against the distance of the step from the last one, on a
-    logarithmic axis. A curve that falls says from how far back the network can
-    hardly learn; one that rises, that gradients explode. Draw several networks
-    into one picture to compare them.
+    The curve is the norm of the output's gradient with respect to the input of a
+    step, averaged over sequences, against the distance of the step from the last
+    one, on a logarithmic axis. Where it vanishes the network can hardly learn from
+    inputs that far back; where it rises, gradients explode. Draw several networks
+    into the same axes to compare them.
 
-    Make one with `from_estimator` or `from_gradients`; the parameters below are
-    what they read, kept as attributes.
+    Create one with `from_estimator` or `from_gradients`, which set the parameters
+    below.
 
     Parameters
     ----------
@@ -30,9 +33,9 @@ class GradientFlowDisplay:
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure that the curve is in.
+        Figure of the curve.
     ax_ : matplotlib.axes.Axes
-        The axes that the curve is in.
+        Axes of the curve.
     line_ : matplotlib.lines.Line2D
         The curve.
 
@@ -42,11 +45,11 @@ class GradientFlowDisplay:
 
     Notes
     -----
-    The picture tells how gradients flow through time with ``pooling="last"``,
-    and for outputs of every step: the output then sees an input only through
-    all states after it. Any other pooling, and a bidirectional network, take
-    the short way. Where sequences differ in length, the mean at a distance is
-    over those that reach it.
+    The curve shows the flow through time with ``pooling="last"``, and for outputs
+    of every step: the output then depends on an input only through all states
+    after it. Any other pooling, and a bidirectional network, have shorter paths.
+    Where sequences differ in length, the mean at a distance is over those that
+    are long enough.
 
     References
     ----------
@@ -69,26 +72,40 @@ class GradientFlowDisplay:
     np.int64(29)
     """
 
-    def __init__(self, *, distances, gradients, name=None):
+    def __init__(
+        self,
+        *,
+        distances: Sequence[int] | np.ndarray,
+        gradients: Sequence[float] | np.ndarray,
+        name: str | None = None,
+    ) -> None:
         self.distances = distances
         self.gradients = gradients
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the gradients of a fitted estimator.
 
         Parameters
         ----------
-        estimator : RNNRegressor, RNNClassifier, RNNTagger, or what holds a fitted one
-            A pipeline that ends in one transforms `X` first; of a search, the
-            best estimator is drawn.
+        estimator : RNNRegressor, RNNClassifier, RNNTagger, or a wrapper of one
+            Fitted. A pipeline that ends in one transforms `X` first; of a search,
+            the best estimator is used.
         X : like the X of fit
             The sequences to average over.
         name : str, default=None
             Name of the model in the legend; None leaves it out.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.plot``.
 
@@ -124,18 +141,25 @@ class GradientFlowDisplay:
         return cls.from_gradients(gradients, name=name, ax=ax, **kwargs)
 
     @classmethod
-    def from_gradients(cls, gradients, *, name=None, ax=None, **kwargs):
-        """Draw gradients that are known already.
+    def from_gradients(
+        cls,
+        gradients: Sequence,
+        *,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw given gradients.
 
         Parameters
         ----------
         gradients : list of array-like of shape (length_i,)
-            Size of the gradient by the input of each step of each sequence,
-            such as ``input_gradients`` of an estimator gives.
+            Size of the gradient with respect to the input of each step of each
+            sequence, as ``input_gradients`` of an estimator returns it.
         name : str, default=None
             Name of the model in the legend; None leaves it out.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.plot``.
 
@@ -172,13 +196,13 @@ class GradientFlowDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the curve.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         name : str, default=None
             Name of the model in the legend; None takes that of the display.
         **kwargs : dict
@@ -207,8 +231,8 @@ class GradientFlowDisplay:
         options = matplotlib.cbook.normalize_kwargs(kwargs, matplotlib.lines.Line2D)
         if not np.any(self.gradients):
             raise ValueError(
-                "the gradient is zero at every distance: the output does not hang on "
-                "the inputs, and zero has no place on a logarithmic axis."
+                "the gradient is zero at every distance: the output does not depend on "
+                "the inputs, and a logarithmic axis cannot show zero."
             )
         if ax is None:
             _, ax = matplotlib.pyplot.subplots(layout="constrained")
@@ -219,7 +243,7 @@ class GradientFlowDisplay:
         if len(self.distances) == 1:  # a line through one point would not show
             options = {"marker": ".", **options}
         [self.line_] = ax.plot(self.distances, self.gradients, **options)
-        # Zero has no logarithm: the curve ends where the gradient is lost.
+        # Zero has no logarithm: the curve ends where the gradient underflows.
         ax.set_yscale("log", nonpositive="mask")
         ax.set(xlabel="steps before the last", ylabel="mean size of the gradient")
         ax.xaxis.get_major_locator().set_params(integer=True)

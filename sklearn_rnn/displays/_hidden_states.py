@@ -1,8 +1,11 @@
-"""HiddenStateDisplay: what the network holds in mind at each step."""
+"""HiddenStateDisplay: the hidden states at each step."""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
-from sklearn_rnn.displays._labels import label_rows, label_steps, read_symbols
+from sklearn_rnn.displays._labels import check_symbols, label_rows, label_steps
 from sklearn_rnn.displays._matplotlib import import_matplotlib
 from sklearn_rnn.estimators import (
     find_trained_and_input,
@@ -11,44 +14,43 @@ from sklearn_rnn.estimators import (
 )
 from sklearn_rnn.sequences import is_list_of_sequences
 
-# A unit has come on at the first step at which its state has reached this share
-# of its largest size: the largest alone may be anywhere on a plateau.
-COME_ON = 0.9
+# A unit saturates at the first step at which its state reaches this fraction of its
+# largest absolute value: the maximum itself may be anywhere on a plateau.
+SATURATION = 0.9
 
 
 class HiddenStateDisplay:
     """The hidden states of a network while it reads one sequence.
 
     Units are rows, steps run to the right. The colours diverge from white, a
-    state of 0. A unit that comes on at some step and stays on is memory.
+    state of 0. A unit that saturates at some step and stays there is memory.
 
-    Make one with `from_estimator`; the parameters below are what it reads,
-    kept as attributes.
+    Create one with `from_estimator`, which sets the parameters below.
 
     Parameters
     ----------
     states : ndarray of shape (n_timesteps, n_units)
         State of each unit after each step, float.
     symbols : list of str, default=None
-        What stands at each step, under it. None numbers the steps from 0.
+        Labels of the steps. None numbers them from 0.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure that the heat map is in.
+        Figure of the heat map.
     ax_ : matplotlib.axes.Axes
-        The axes that the heat map is in.
+        Axes of the heat map.
     image_ : matplotlib.image.AxesImage
         The heat map: its array has shape (n_rows, n_timesteps).
     colorbar_ : matplotlib.colorbar.Colorbar
-        The scale of its colours.
+        Colour bar of the states.
     units_ : ndarray of int of shape (n_rows,)
-        Number of the unit in each row, from the top.
+        Index of the unit in each row, from the top.
 
     See Also
     --------
     sklearn_rnn.RNNClassifier.hidden_states : The states alone.
-    AttentionDisplay : Which of the states the output is made of.
+    AttentionDisplay : The weights of the states in the output.
 
     Notes
     -----
@@ -74,34 +76,41 @@ class HiddenStateDisplay:
     ['a', '(', 'b', ')', 'a']
     """
 
-    def __init__(self, *, states, symbols=None):
+    def __init__(self, *, states: np.ndarray, symbols: Sequence | None = None) -> None:
         self.states = states
         self.symbols = symbols
 
     @classmethod
     def from_estimator(
-        cls, estimator, x, *, symbols=None, order="activity", ax=None, **kwargs
-    ):
+        cls,
+        estimator: Any,
+        x: Any,
+        *,
+        symbols: Sequence | None = None,
+        order: Any = "activity",
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the hidden states of a fitted estimator.
 
         Parameters
         ----------
-        estimator : RNNRegressor, RNNClassifier, RNNTagger, or what holds a fitted one
-            A pipeline that ends in one transforms `x` first; of a search, the
-            best estimator is drawn.
+        estimator : RNNRegressor, RNNClassifier, RNNTagger, or a wrapper of one
+            Fitted. A pipeline that ends in one transforms `x` first; of a search,
+            the best estimator is used.
         x : ndarray or frame of shape (n_timesteps, n_features) or (n_timesteps,)
             One sequence; also a list, 3-D array or `SequenceArray` that holds
             one. Of a table for a pipeline with a `SequenceWindower`, the last
             window is drawn, the one behind ``estimator.predict(x)[-1]``.
         symbols : list of str, default=None
-            What stands at each step, under it; a str is a list of its
-            characters. None numbers the steps from 0.
+            Labels of the steps; a str is a list of its characters. None
+            numbers the steps from 0.
         order : {"activity"}, array-like of int, or None, default="activity"
-            Order of the units from the top: by the step at which they come on
-            ("activity"), as they are numbered (None), or the numbers of those
-            to draw, such as the `units_` of another picture.
+            Order of the units from the top: by the step at which they saturate
+            ("activity"), by index (None), or the indices of those to draw, such
+            as the `units_` of another display.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -117,8 +126,8 @@ class HiddenStateDisplay:
         TypeError
             If it holds no recurrent network.
         ValueError
-            If `x` holds more than one sequence, the symbols are not as many as
-            its steps, or the order is none of those above.
+            If `x` holds more than one sequence, the number of symbols does not
+            match its steps, or the order is invalid.
         ImportError
             If matplotlib is not installed.
 
@@ -135,24 +144,24 @@ class HiddenStateDisplay:
         >>> display.image_.get_array().shape  # the window that ends with the table
         (8, 12)
         """
-        trained, X = _read_one(estimator, x)
+        trained, X = _find_one_sequence(estimator, x)
         refuse_without(trained, "hidden_states")
         [states] = trained.hidden_states(X)
         if symbols is not None:
-            [symbols] = read_symbols(symbols, [len(states)])
+            [symbols] = check_symbols(symbols, [len(states)])
         return cls(states=states, symbols=symbols).plot(ax=ax, order=order, **kwargs)
 
-    def plot(self, ax=None, *, order="activity", **kwargs):
+    def plot(self, ax: Any = None, *, order: Any = "activity", **kwargs: Any) -> Self:
         """Draw the heat map.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         order : {"activity"}, array-like of int, or None, default="activity"
-            Order of the units from the top: by the step at which they come on
-            ("activity"), as they are numbered (None), or the numbers of those
-            to draw, such as the `units_` of another picture.
+            Order of the units from the top: by the step at which they saturate
+            ("activity"), by index (None), or the indices of those to draw, such
+            as the `units_` of another display.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -167,7 +176,7 @@ class HiddenStateDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If the order is none of those above.
+            If the order is invalid.
 
         Examples
         --------
@@ -175,7 +184,7 @@ class HiddenStateDisplay:
         >>> from sklearn_rnn import HiddenStateDisplay
         >>> states = np.array([[0.0, 0.8], [-0.4, 0.8]])
         >>> display = HiddenStateDisplay(states=states).plot()
-        >>> display.units_  # unit 1 comes on first
+        >>> display.units_  # unit 1 saturates first
         array([1, 0])
         >>> display.image_.get_clim()
         (-0.8, 0.8)
@@ -202,46 +211,46 @@ class HiddenStateDisplay:
         return self
 
 
-def _read_one(estimator, x):
-    """Return the recurrent network's estimator, and the one sequence it reads."""
+def _find_one_sequence(estimator, x):
+    """Return the recurrent network's estimator, and the one sequence that it reads."""
     is_one = not is_list_of_sequences(x) and np.ndim(x) < 3
     if is_one and np.ndim(x) == 2 and windowers(estimator):
         trained, windows = find_trained_and_input(estimator, x)
         return trained, windows[-1:]
     if not is_one and len(x) != 1:
         raise ValueError(
-            f"x holds {len(x)} sequences, and HiddenStateDisplay draws one: pass x[0], "
-            "say."
+            f"x holds {len(x)} sequences, and HiddenStateDisplay draws one: pass "
+            "x[0], for example."
         )
     return find_trained_and_input(estimator, [x] if is_one else x)
 
 
 def _order_units(states, order):
-    """Return the number of the unit in each row, from the top."""
+    """Return the index of the unit in each row, from the top."""
     n_units = states.shape[1]
     if order is None:
         return np.arange(n_units)
     if isinstance(order, str) and order == "activity":
         return _by_activity(states)
     units = np.asarray(order)
-    is_numbers = units.ndim == 1 and units.dtype.kind in "iu" and len(units) > 0
-    if not is_numbers or units.min() < 0 or units.max() >= n_units:
+    are_indices = units.ndim == 1 and units.dtype.kind in "iu" and len(units) > 0
+    if not are_indices or units.min() < 0 or units.max() >= n_units:
         raise ValueError(
-            f'order must be "activity", None, or numbers of units from 0 to '
+            f'order must be "activity", None, or indices of units from 0 to '
             f"{n_units - 1}, got {order!r}."
         )
     return units
 
 
 def _by_activity(states):
-    """Sort units by the step at which they come on, then positive ones first."""
+    """Sort units by the step at which they saturate, then positive ones first."""
     sizes = np.abs(states)
-    comes_on = (sizes >= COME_ON * sizes.max(axis=0)).argmax(axis=0)
-    is_negative = states[comes_on, np.arange(states.shape[1])] < 0
-    return np.lexsort([is_negative, comes_on])
+    saturates_at = (sizes >= SATURATION * sizes.max(axis=0)).argmax(axis=0)
+    is_negative = states[saturates_at, np.arange(states.shape[1])] < 0
+    return np.lexsort([is_negative, saturates_at])
 
 
 def _figure_size(n_timesteps, n_rows):
-    """Return width and height in inches: room for every cell, within reason."""
+    """Return width and height in inches, so that cells are legible."""
     width = np.clip(2 + 0.18 * n_timesteps, 5, 12)
     return width, np.clip(1.2 + 0.16 * n_rows, 2.6, 8)

@@ -1,4 +1,7 @@
-"""LossCurveDisplay: how the loss fell during training."""
+"""LossCurveDisplay: the loss of every epoch of training."""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -9,38 +12,38 @@ from sklearn_rnn.estimators import find_trained
 class LossCurveDisplay:
     """The training and validation loss of every epoch, as curves.
 
-    The training loss is a full line. The validation loss, where there was
+    The training loss is a solid line. The validation loss, where there was
     validation, is dashed and has the same colour, so that several models can
-    share one picture. Where early stopping went back to the weights of an
-    epoch, a dot marks it.
+    share the same axes. Where early stopping restored the weights of an epoch,
+    a dot marks it.
 
-    Make one with `from_estimator` or `from_history`; the parameters below are
-    what they read, kept as attributes.
+    Create one with `from_estimator` or `from_history`, which set the parameters
+    below.
 
     Parameters
     ----------
     epochs : array-like of shape (n_epochs,)
-        Numbers of the epochs, from 1.
+        Epochs, counted from 1.
     train_loss : array-like of shape (n_epochs,)
         Mean loss over the batches of each epoch, float.
     valid_loss : array-like of shape (n_epochs,), default=None
         Loss on the validation sequences after each epoch, float; NaN where an
         epoch had none. None draws no such curve.
     kept_epoch : int, default=None
-        Number of the epoch whose weights were kept; None marks none.
+        Epoch whose weights were kept; None marks none.
     name : str, default=None
         Name of the model in the legend.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure that the curves are in.
+        Figure of the curves.
     ax_ : matplotlib.axes.Axes
-        The axes that the curves are in.
+        Axes of the curves.
     lines_ : list of matplotlib.lines.Line2D
         The training curve and, where there was validation, its curve.
     mark_ : matplotlib.lines.Line2D or None
-        The dot at the epoch that was kept.
+        The dot at `kept_epoch`.
 
     See Also
     --------
@@ -49,8 +52,8 @@ class LossCurveDisplay:
 
     Notes
     -----
-    The training loss is taken while the weights still change and with dropout
-    at work, the validation loss after the epoch and without dropout: early in
+    The training loss is averaged while the weights change and with dropout,
+    the validation loss computed after the epoch and without dropout: early in
     training the validation loss can be the lower one. The regressor's losses
     are those of its standardised targets.
 
@@ -66,8 +69,14 @@ class LossCurveDisplay:
     """
 
     def __init__(
-        self, *, epochs, train_loss, valid_loss=None, kept_epoch=None, name=None
-    ):
+        self,
+        *,
+        epochs: Sequence[int] | np.ndarray,
+        train_loss: Sequence[float] | np.ndarray,
+        valid_loss: Sequence[float] | np.ndarray | None = None,
+        kept_epoch: int | None = None,
+        name: str | None = None,
+    ) -> None:
         self.epochs = epochs
         self.train_loss = train_loss
         self.valid_loss = valid_loss
@@ -75,16 +84,19 @@ class LossCurveDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, name=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, *, ax: Any = None, name: str | None = None, **kwargs: Any
+    ) -> Self:
         """Draw the losses of a fitted estimator.
 
         Parameters
         ----------
-        estimator : RNNRegressor, RNNClassifier, RNNTagger, or what holds a fitted one
-            A pipeline that ends in one, a search that refitted one (of which
-            the best estimator is drawn), or a `TransformedTargetRegressor`.
+        estimator : RNNRegressor, RNNClassifier, RNNTagger, or a wrapper of one
+            Fitted. Wrappers are a pipeline that ends in one, a search with
+            refit (the best estimator is used), or a
+            `TransformedTargetRegressor`.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         name : str, default=None
             Name of the model in the legend; None leaves it out.
         **kwargs : dict
@@ -123,19 +135,27 @@ class LossCurveDisplay:
         return cls.from_history(rows, kept_epoch=kept_epoch, ax=ax, name=name, **kwargs)
 
     @classmethod
-    def from_history(cls, history, *, kept_epoch=None, ax=None, name=None, **kwargs):
+    def from_history(
+        cls,
+        history: list[dict],
+        *,
+        kept_epoch: int | None = None,
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the losses of a training history.
 
         Parameters
         ----------
         history : list of dict
-            One an epoch, with ``train_loss`` and perhaps ``valid_loss``, such
-            as ``history_`` of an estimator. An ``epoch`` is its number;
-            without it, epochs count from 1.
+            One per epoch, with ``train_loss``, optional ``valid_loss`` and
+            ``epoch``, such as ``history_`` of an estimator. Without ``epoch``,
+            epochs count from 1.
         kept_epoch : int, default=None
-            Number of the epoch to mark, the one whose weights were kept.
+            Epoch to mark, the one whose weights were kept.
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         name : str, default=None
             Name of the model in the legend; None leaves it out.
         **kwargs : dict
@@ -175,13 +195,13 @@ class LossCurveDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the curves.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None makes a new figure.
+            Axes to draw in; None creates a figure.
         name : str, default=None
             Name of the model in the legend; None takes that of the display.
         **kwargs : dict
@@ -219,30 +239,30 @@ class LossCurveDisplay:
         return self
 
     def _draw_curves(self, name, options):
-        before = f"{name}, " if name else ""
+        prefix = f"{name}, " if name else ""
         if len(self.epochs) == 1:  # a line through one point would not show
             options = {"marker": ".", **options}
-        options = {"label": f"{before}training", **options}
+        options = {"label": f"{prefix}training", **options}
         lines = self.ax_.plot(self.epochs, self.train_loss, **options)
         if self.valid_loss is not None:
             like_training = {"color": lines[0].get_color(), "linestyle": "--"}
-            options = {**like_training, **options, "label": f"{before}validation"}
+            options = {**like_training, **options, "label": f"{prefix}validation"}
             lines += self.ax_.plot(self.epochs, self.valid_loss, **options)
         return lines
 
     def _draw_mark(self):
         if self.kept_epoch is None:
             return None
-        place = np.flatnonzero(np.asarray(self.epochs) == self.kept_epoch)
-        if len(place) == 0:
+        index = np.flatnonzero(np.asarray(self.epochs) == self.kept_epoch)
+        if len(index) == 0:
             raise ValueError(
-                f"kept_epoch={self.kept_epoch} is not one of the epochs, which run "
+                f"kept_epoch={self.kept_epoch} is not one of the epochs, which go "
                 f"from {self.epochs[0]} to {self.epochs[-1]}."
             )
         curve = self.lines_[-1]  # that of validation, if there is one
         [mark] = self.ax_.plot(
             self.kept_epoch,
-            curve.get_ydata()[place[0]],
+            curve.get_ydata()[index[0]],
             marker="o",
             linestyle="none",
             color=curve.get_color(),
@@ -252,6 +272,6 @@ class LossCurveDisplay:
 
 
 def _column(history, key):
-    """Return a value of every epoch, NaN where it is missing; None if everywhere."""
+    """Return a value per epoch, NaN where it is missing; None if it always is."""
     values = np.array([row.get(key, np.nan) for row in history])
     return None if np.isnan(values).all() else values

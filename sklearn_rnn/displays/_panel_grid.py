@@ -1,4 +1,6 @@
-"""Panels in a grid: their axes, labels and shared legend."""
+"""Panels in a grid: axes, labels and a common legend."""
+
+from typing import Any
 
 import numpy as np
 
@@ -6,28 +8,18 @@ from sklearn_rnn.displays._forecast_artists import band_patches
 from sklearn_rnn.displays._matplotlib import import_matplotlib
 
 # Inches: width of a figure by its columns, height of one panel and of one row
-# of several, and what the legend takes.
+# of several, and height of the legend.
 WIDTHS = {1: 8.0, 2: 10.5, 3: 13.0}
 HEIGHT, ROW_HEIGHT, LEGEND_HEIGHT = 3.4, 2.1, 0.5
-# Steps between the values that are labelled, at most, in one panel and in one
-# of several.
+# Maximum number of intervals between labelled values, in one panel and in one of
+# several.
 N_TICKS, N_TICKS_OF_ROW = 8, 5
-# Inches that a legend's entry needs: in all, and for each letter.
+# Inches: width of a legend's entry without text, and of each letter.
 ENTRY_WIDTH, LETTER_WIDTH = 0.6, 0.085
 
 
 def make_axes(panels):
-    """Make a figure with axes for each panel.
-
-    Parameters
-    ----------
-    panels : list of Panel
-        Series by series, target by target.
-
-    Returns
-    -------
-    ndarray of Axes, of shape (n_panels,)
-    """
+    """Create a figure; return its axes, one per panel."""
     n_panels, n_cols = len(panels), _count_columns(panels)
     n_rows = -(-n_panels // n_cols)
     height = HEIGHT if n_panels == 1 else LEGEND_HEIGHT + ROW_HEIGHT * n_rows
@@ -40,56 +32,27 @@ def make_axes(panels):
         layout="constrained",
     )
     for ax in grid.flat:
-        # Were it to depend on the height, the layout might measure other labels
-        # than are drawn in the end, and cut what stands beside them.
+        # If it depended on the height, the layout might measure other labels than
+        # the final ones, and cut off what is beside them.
         ax.locator_params(axis="y", nbins=N_TICKS if n_panels == 1 else N_TICKS_OF_ROW)
     for unused in grid.flat[n_panels:]:
         unused.remove()
     return grid.ravel()[:n_panels]
 
 
-def read_axes(ax, panels):
-    """Check the axes that the user gave.
-
-    Parameters
-    ----------
-    ax : Axes or array of Axes
-        To draw in.
-    panels : list of Panel
-        What needs one each.
-
-    Returns
-    -------
-    ndarray of Axes, of shape (n_panels,)
-
-    Raises
-    ------
-    ValueError
-        If there are more or fewer axes than panels.
-    """
+def check_axes(ax, panels):
+    """Return the given axes after a check that there is one per panel."""
     axes = np.asarray(ax, dtype=object).ravel()
     if len(axes) != len(panels):
         raise ValueError(
-            f"ax holds {len(axes)} axes for {len(panels)} panels, one a series and "
-            f"target: pass plt.subplots({len(panels)})[1], or None for a new figure."
+            f"ax holds {len(axes)} axes for {len(panels)} panels, one per series "
+            f"and target: pass plt.subplots({len(panels)})[1], or None to create them."
         )
     return axes
 
 
 def label_panel(ax, panel, time_axis, ylabel):
-    """Write what a panel shows beside it.
-
-    Parameters
-    ----------
-    ax : Axes
-        Of the panel.
-    panel : Panel
-        What is in it.
-    time_axis : TimeAxis
-        How the times were drawn.
-    ylabel : str, dict or None
-        What the user wants beside the values.
-    """
+    """Set title and labels of a panel; `ylabel` may be one per target."""
     time_axis.label(ax)
     ax.spines[["top", "right"]].set_visible(False)
     if panel.series is not None:
@@ -103,13 +66,7 @@ def label_panel(ax, panel, time_axis, ylabel):
 
 
 def tidy_grid(axes):
-    """Label the lowest panels alone, and those on the left if all labels are equal.
-
-    Parameters
-    ----------
-    axes : ndarray of Axes
-        As `make_axes` made them.
-    """
+    """Label the lowest panels alone, and those on the left if all labels are equal."""
     n_cols = axes[0].get_gridspec().ncols
     has_one_label = len({ax.get_ylabel() for ax in axes}) == 1
     for i, ax in enumerate(axes):
@@ -122,39 +79,26 @@ def tidy_grid(axes):
 
 
 def add_legend(axes, artists, *, is_outside):
-    """Add one legend for all panels.
+    """Add one legend for all panels; it keeps the entries of an earlier one.
 
-    It takes the place of an earlier one, of which it keeps the entries.
-
-    Parameters
-    ----------
-    axes : ndarray of Axes
-        One a panel.
-    artists : Artists
-        What was drawn.
-    is_outside : bool
-        Whether the figure was made for the panels, with room above them.
-
-    Returns
-    -------
-    Legend
+    With `is_outside` the figure was made for the panels, with space above them.
     """
     matplotlib = import_matplotlib("ForecastDisplay")
     figure = axes[0].figure
     old = figure.legends[0] if figure.legends else axes[0].get_legend()
-    entries = {}
+    entries: dict[tuple, Any] = {}
     for handle, label in [*_entries_of(old), *_new_entries(artists)]:
         color = handle.get_facecolor() if _is_patch(handle) else handle.get_color()
-        # What was observed has one entry, however many models are drawn.
+        # Observed values have one entry, however many models are drawn.
         entries.setdefault((label, matplotlib.colors.to_rgb(color)), handle)
     labels = [label for label, _ in entries]
-    options = {"handles": list(entries.values()), "labels": labels}
+    options: dict[str, Any] = {"handles": list(entries.values()), "labels": labels}
     was_outside = old in figure.legends
     if old is not None:
         old.remove()
     if not (is_outside or was_outside):
         return axes[0].legend(fontsize="small", **options)
-    n_columns = _count_entries_a_row(labels, figure.get_figwidth())
+    n_columns = _count_legend_columns(labels, figure.get_figwidth())
     options |= {"ncols": n_columns, "frameon": False}
     return figure.legend(loc="outside upper center", **options)
 
@@ -167,7 +111,7 @@ def _entries_of(legend):
 
 
 def _new_entries(artists):
-    """Return what stands for the artists of the first path, narrow bands first."""
+    """Return legend entries for the artists of the first path, narrow bands first."""
     n_bands = len({band.get_label() for band in artists.bands})
     handles = [
         *artists.history_lines[:1],
@@ -182,8 +126,8 @@ def _is_patch(handle):
     return hasattr(handle, "get_facecolor")
 
 
-def _count_entries_a_row(labels, width):
-    """Return how many columns of entries fit; entries run down, column by column."""
+def _count_legend_columns(labels, width):
+    """Return how many columns fit; entries are ordered column by column."""
     inches = [ENTRY_WIDTH + LETTER_WIDTH * len(label) for label in labels]
     for n_columns in range(len(labels), 1, -1):
         parts = np.array_split(inches, n_columns)
@@ -196,7 +140,7 @@ def _count_columns(panels):
     n_targets = len({panel.target for panel in panels})
     n_panels = len(panels)
     if 1 < n_targets < n_panels and n_targets <= max(WIDTHS):
-        return n_targets  # a row a series, a column a target
+        return n_targets  # one row per series, one column per target
     if n_panels <= 3:
         return 1
     return 2 if n_panels <= 6 else 3

@@ -1,16 +1,19 @@
-"""PosteriorDisplay: what a transcriber reads at each step, blank included."""
+"""PosteriorDisplay: a transcriber's probabilities of symbols at each step."""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from sklearn_rnn.displays._clip_panels import (
     TimeScale,
-    check_one_each,
+    check_one_per_clip,
+    check_tables,
     draw_table,
     find_front,
     finish_clip_axes,
     is_one_clip,
     make_clip_axes,
-    read_tables,
     row_heights,
     sharpen,
 )
@@ -18,28 +21,28 @@ from sklearn_rnn.displays._labels import SMALLEST, fitting_style, printable
 from sklearn_rnn.displays._matplotlib import import_matplotlib
 from sklearn_rnn.estimators import find_trained_and_input, refuse_without
 
-# Beside the lowest row; in brackets, as a symbol is hardly ever.
+# Label of the lowest row; in brackets, to differ from symbols.
 BLANK = "<blank>"
-# Inches: a row of a picture, and how high the picture of a clip is: at least, at
-# most alone, and at most among others.
+# Inches: a row of a picture, and the height of the picture of a clip: minimum,
+# maximum alone, and maximum among others.
 ROW, LEAST, MOST, MOST_OF_SEVERAL = 0.21, 0.9, 6.0, 3.0
-# Symbols of a clip that have a row, at most, so that all rows have a label.
+# Maximum number of symbols of a clip that have a row, so that all rows have a label.
 MAX_SYMBOLS = 30
 # Points. A title may be two long lines.
 TITLE_SIZE = 10
 
 
 class PosteriorDisplay:
-    """How probable a transcriber finds each symbol at each step.
+    """A transcriber's probability of each symbol at each step.
 
     Each clip has a panel of its own: time runs to the right, symbols are rows, the
-    one that peaks first on top, so that the text runs down from the left. The
+    one that peaks first on top, so that the text descends from the left. The
     lowest row is the blank, which a network trained by CTC puts between symbols:
-    their peaks are narrow, and stand where the network was sure, not where the
-    sound begins or ends.
+    their peaks are narrow, and mark where the network was confident, not where
+    the sound begins or ends.
 
-    Make one with `from_estimator` or `from_predictions`; the parameters below are
-    what they read, kept as attributes.
+    Create one with `from_estimator` or `from_predictions`, which set the
+    parameters below.
 
     Parameters
     ----------
@@ -48,18 +51,18 @@ class PosteriorDisplay:
     symbols : list
         The symbols, in the order of the columns after the first.
     y_pred : list of str or list of symbols, default=None
-        What was predicted for each clip, over its panel.
+        Predicted text of each clip, shown in the title.
     y_true : list of str or list of symbols, default=None
-        What was said in each clip, over its panel.
+        True text of each clip, shown in the title.
     hop_seconds : float, default=None
         Seconds from one frame to the next. None numbers the frames from 0.
     subsampling : int, default=1
-        Frames that one step of the posteriors stands for.
+        Frames per step of the posteriors.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure that the panels are in.
+        Figure of the panels.
     axes_ : ndarray of matplotlib.axes.Axes, of shape (n_clips,)
         The axes of all clips.
     images_ : list of matplotlib.image.AxesImage
@@ -69,12 +72,12 @@ class PosteriorDisplay:
         blank, which comes last. Of more than 30 symbols the most probable have
         rows.
     colorbar_ : matplotlib.colorbar.Colorbar
-        The scale of the colours, one for all clips.
+        The colour bar, common to all clips.
 
     See Also
     --------
-    SpectrogramDisplay : What the transcriber gets to hear.
-    AttentionDisplay : What an encoder-decoder looks at instead.
+    SpectrogramDisplay : The spectrogram of the transcriber's input.
+    AttentionDisplay : The alignment of an encoder-decoder.
 
     References
     ----------
@@ -96,13 +99,13 @@ class PosteriorDisplay:
     def __init__(
         self,
         *,
-        posteriors,
-        symbols,
-        y_pred=None,
-        y_true=None,
-        hop_seconds=None,
-        subsampling=1,
-    ):
+        posteriors: Any,
+        symbols: Sequence,
+        y_pred: Sequence | None = None,
+        y_true: Sequence | None = None,
+        hop_seconds: float | None = None,
+        subsampling: int = 1,
+    ) -> None:
         self.posteriors = posteriors
         self.symbols = symbols
         self.y_pred = y_pred
@@ -112,26 +115,33 @@ class PosteriorDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y=None, *, min_probability=0.05, ax=None, **kwargs
-    ):
-        """Draw what a fitted transcriber reads in recordings.
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Sequence | None = None,
+        *,
+        min_probability: float = 0.05,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the posteriors of a fitted transcriber for recordings.
 
         Parameters
         ----------
-        estimator : RNNTranscriber, or what holds one
+        estimator : RNNTranscriber, or a wrapper of one
             Fitted. A pipeline that ends in one transforms `X` first, and with a
             `LogMelSpectrogram` time is in seconds; of a search, the best
-            estimator is drawn.
+            estimator is used.
         X : like the X of fit
             The sequences to draw; for a pipeline that reads sound also a single
             waveform. At most 12.
         y : list of str or list of symbols, default=None
-            What was said in each, to stand beside the prediction.
+            True text of each, shown with the prediction.
         min_probability : float, default=0.05
-            Symbols that are less probable than that in a whole clip have no row
-            in its panel.
+            Symbols with a lower probability in the whole clip have no row in
+            its panel.
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            Axes to draw in, one a clip; None makes a new figure.
+            Axes to draw in, one per clip; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -147,7 +157,8 @@ class PosteriorDisplay:
         TypeError
             If it holds no transcriber.
         ValueError
-            If there are more clips than 12 or than axes, or not as many in `y`.
+            If there are more clips than 12 or than axes, or `y` has another
+            number of texts.
         ImportError
             If matplotlib is not installed.
 
@@ -182,41 +193,41 @@ class PosteriorDisplay:
     @classmethod
     def from_predictions(
         cls,
-        posteriors,
-        symbols,
+        posteriors: Any,
+        symbols: Sequence,
         *,
-        y_pred=None,
-        y_true=None,
-        hop_seconds=None,
-        subsampling=1,
-        min_probability=0.05,
-        ax=None,
-        **kwargs,
-    ):
-        """Draw posteriors that are known already.
+        y_pred: Sequence | None = None,
+        y_true: Sequence | None = None,
+        hop_seconds: float | None = None,
+        subsampling: int = 1,
+        min_probability: float = 0.05,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw given posteriors.
 
         Parameters
         ----------
         posteriors : list of array-like of shape (n_steps_i, 1 + n_symbols)
-            Of each clip, the probability of the blank and of each symbol, such as
-            ``posteriors`` of a transcriber gives; of a single clip also its
-            posteriors alone. At most 12.
+            Of each clip, the probability of the blank and of each symbol, as
+            ``posteriors`` of a transcriber returns them; of a single clip also
+            its posteriors alone. At most 12.
         symbols : array-like of shape (n_symbols,) or str
             The symbols, in the order of the columns after the first. A str is a
             list of its characters.
         y_pred : list of str or list of symbols, default=None
-            What was predicted for each clip, over its panel.
+            Predicted text of each clip, shown in the title.
         y_true : list of str or list of symbols, default=None
-            What was said in each clip, over its panel.
+            True text of each clip, shown in the title.
         hop_seconds : float, default=None
             Seconds from one frame to the next. None numbers the frames from 0.
         subsampling : int, default=1
-            Frames that one step of the posteriors stands for.
+            Frames per step of the posteriors.
         min_probability : float, default=0.05
-            Symbols that are less probable than that in a whole clip have no row
-            in its panel.
+            Symbols with a lower probability in the whole clip have no row in
+            its panel.
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            Axes to draw in, one a clip; None makes a new figure.
+            Axes to draw in, one per clip; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -228,8 +239,8 @@ class PosteriorDisplay:
         Raises
         ------
         ValueError
-            If there are more clips than 12 or than axes, or the symbols or texts
-            are not as many as the columns and clips.
+            If there are more clips than 12 or than axes, or the numbers of symbols
+            or texts do not match the columns and clips.
         ImportError
             If matplotlib is not installed.
 
@@ -239,12 +250,12 @@ class PosteriorDisplay:
         >>> display = PosteriorDisplay.from_predictions(
         ...     [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]], "ab", hop_seconds=0.01
         ... )
-        >>> display.rows_[0]  # "b" is nowhere probable
+        >>> display.rows_[0]  # "b" is improbable everywhere
         array([1, 0])
         >>> display.axes_[0].get_xlabel()
         'time (s)'
         """
-        posteriors, symbols = read_tables(posteriors, "posteriors"), list(symbols)
+        posteriors, symbols = check_tables(posteriors, "posteriors"), list(symbols)
         n_columns = posteriors[0].shape[1]
         if len(symbols) != n_columns - 1:
             raise ValueError(
@@ -254,23 +265,25 @@ class PosteriorDisplay:
         display = cls(
             posteriors=posteriors,
             symbols=symbols,
-            y_pred=check_one_each(y_pred, posteriors, "y_pred"),
-            y_true=check_one_each(y_true, posteriors, "y_true"),
+            y_pred=check_one_per_clip(y_pred, posteriors, "y_pred"),
+            y_true=check_one_per_clip(y_true, posteriors, "y_true"),
             hop_seconds=hop_seconds,
             subsampling=subsampling,
         )
         return display.plot(ax=ax, min_probability=min_probability, **kwargs)
 
-    def plot(self, ax=None, *, min_probability=0.05, **kwargs):
+    def plot(
+        self, ax: Any = None, *, min_probability: float = 0.05, **kwargs: Any
+    ) -> Self:
         """Draw the clips.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            Axes to draw in, one a clip; None makes a new figure.
+            Axes to draw in, one per clip; None creates a figure.
         min_probability : float, default=0.05
-            Symbols that are less probable than that in a whole clip have no row
-            in its panel.
+            Symbols with a lower probability in the whole clip have no row in
+            its panel.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -321,7 +334,7 @@ class PosteriorDisplay:
         self.colorbar_ = finish_clip_axes(
             self.axes_, self.images_, "probability", is_new=ax is None
         )
-        self._name_rows()
+        self._label_rows()
         if "interpolation" not in kwargs:
             for image in self.images_:
                 sharpen(image)
@@ -333,15 +346,19 @@ class PosteriorDisplay:
 
     def _write_title(self, axes, i):
         texts = {"true": self.y_true, "predicted": self.y_pred}
-        lines = [f"{k}: {_written(texts[k][i])}" for k in texts if texts[k] is not None]
+        lines = [
+            f"{key}: {_as_line(of_clips[i])}"
+            for key, of_clips in texts.items()
+            if of_clips is not None
+        ]
         title = axes.set_title("", loc="left", size=TITLE_SIZE, parse_math=False)
-        room = axes.get_window_extent().width
-        title.set_text("\n".join(_shorten(line, title, room) for line in lines))
+        width = axes.get_window_extent().width
+        title.set_text("\n".join(_shorten(line, title, width) for line in lines))
 
-    def _name_rows(self):
+    def _label_rows(self):
         names = [BLANK, *map(printable, self.symbols)]
         for axes, rows in zip(self.axes_, self.rows_, strict=True):
-            # At full size first, as their width decides on that of the panels.
+            # At full size first, as their width determines that of the panels.
             labels = [names[row] for row in rows]
             axes.set_yticks(range(len(rows)), labels, parse_math=False)
             axes.axhline(len(rows) - 1.5, color="gray", linewidth=0.8)
@@ -350,37 +367,37 @@ class PosteriorDisplay:
 
 
 def _fit_labels(axes, height):
-    """Write the names of rows as small as their height, the blank's in any case."""
+    """Label rows in a font that fits their height, the blank's row always."""
     labels = axes.get_yticklabels()
     names = [label.get_text() for label in labels]
     size = fitting_style(labels, np.inf, height)["fontsize"]
     every = int(np.ceil(SMALLEST / size))
-    places = range((len(names) - 1) % every, len(names), every)
+    rows = range((len(names) - 1) % every, len(names), every)
     size = max(size, SMALLEST)
-    shown = [names[place] for place in places]
-    axes.set_yticks(places, shown, parse_math=False, fontsize=size)
+    shown = [names[row] for row in rows]
+    axes.set_yticks(rows, shown, parse_math=False, fontsize=size)
 
 
 def _choose_rows(table, least):
-    """Return the columns to draw: symbols by when they peak, then the blank."""
+    """Return the columns to draw: symbols by the time of their peak, then the blank."""
     peaks, times = table.max(axis=0), table.argmax(axis=0)
     shown = 1 + np.argsort(-peaks[1:], kind="stable")[:MAX_SYMBOLS]
     shown = shown[peaks[shown] >= least]
-    # Those that peak at one time stand together, the most probable first.
+    # Of those that peak at the same time, the most probable comes first.
     order = np.lexsort([-peaks[shown], times[shown]])
     return np.append(shown[order], 0)
 
 
-def _written(sequence):
-    """Write a text, or a list of symbols, as one line."""
+def _as_line(sequence):
+    """Return a text, or a list of symbols, as one line."""
     if isinstance(sequence, str):
         return "".join(c if c.isprintable() else printable(c) for c in sequence)
     return " ".join(map(printable, sequence))
 
 
-def _shorten(line, text, room):
-    """Cut a line to the room that there is, in pixels; `text` measures it."""
+def _shorten(line, text, width):
+    """Truncate a line to a width in pixels, which `text` measures."""
     text.set_text(line)
-    share = room / max(1.0, text.get_window_extent().width)
+    fraction = width / max(1.0, text.get_window_extent().width)
     # A wide line would take width from all panels.
-    return line if share >= 1 else line[: int(share * len(line)) - 1] + "…"
+    return line if fraction >= 1 else line[: int(fraction * len(line)) - 1] + "…"

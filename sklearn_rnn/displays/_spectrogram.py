@@ -1,32 +1,33 @@
-"""SpectrogramDisplay: what a network hears of a recording."""
+"""SpectrogramDisplay: the spectrogram that a network reads."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.displays._clip_panels import (
     TimeScale,
-    check_one_each,
+    check_one_per_clip,
+    check_tables,
     draw_table,
     find_front,
     finish_clip_axes,
     is_one_clip,
     make_clip_axes,
-    read_tables,
     row_heights,
 )
 
-# Inches, of the picture of a clip: alone, and among others.
+# Inches: height of the picture of a clip, alone and among others.
 HEIGHT, HEIGHT_OF_SEVERAL = 3.0, 1.7
-# dB below the loudest value, under which all is one colour: near silence the
-# colours would tell of rounding.
+# Dynamic range of the colours, in dB below the loudest value: near silence they
+# would show rounding errors.
 RANGE_DB = 80.0
-# Frequencies that may have a label, in Hz, and how far apart labels stand at
-# least, as a share of their size.
+# Frequencies that may have a label, in Hz, and the minimum distance of labels as a
+# multiple of their size.
 LABELLED_HZ = np.multiply.outer(10.0 ** np.arange(1, 5), [1, 2, 5]).ravel()
 GAP = 1.3
-# What values are, by how the frames were normalised.
+# Units of values, by the normalisation of the frames.
 UNITS = {
     None: "level (dB)",
     "mean": "level above the band's mean (dB)",
@@ -35,26 +36,21 @@ UNITS = {
 
 
 class Shown(NamedTuple):
-    """What the features of a spectrogram are.
-
-    n_features : int, without differences over time
-    frequencies : ndarray of shape (n_features,), in Hz, or None
-    unit : str
-    """
+    """The displayed features of a spectrogram, without differences over time."""
 
     n_features: int
-    frequencies: np.ndarray | None
+    frequencies: np.ndarray | None  # (n_features,), in Hz
     unit: str
 
 
 class SpectrogramDisplay:
-    """What a network gets to hear of recordings: the level of each band over time.
+    """Spectrograms of recordings: the level of each band over time.
 
     Each clip has a panel of its own: time runs to the right, frequency upwards on
-    the mel scale, and all clips have the same colours.
+    the mel scale, and all clips share the same colour scale.
 
-    Make one with `from_estimator` or `from_predictions`; the parameters below are
-    what they read, kept as attributes.
+    Create one with `from_estimator` or `from_predictions`, which set the
+    parameters below.
 
     Parameters
     ----------
@@ -63,32 +59,32 @@ class SpectrogramDisplay:
     hop_seconds : float, default=None
         Seconds from one frame to the next. None numbers the frames from 0.
     frequencies : ndarray of shape (n_features,), default=None
-        Of each feature, in Hz, rising. None numbers the features from 0.
+        Of each feature, in Hz, increasing. None numbers the features from 0.
     titles : list of str, default=None
-        What stands over each clip.
+        Title of each clip.
     unit : str, default=None
-        What the colours mean. None takes levels in dB if there are frequencies.
+        Unit of the values. None is levels in dB if there are frequencies.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure that the panels are in.
+        Figure of the panels.
     axes_ : ndarray of matplotlib.axes.Axes, of shape (n_clips,)
         The axes of all clips.
     images_ : list of matplotlib.image.AxesImage
         The picture of each clip: its array has shape (n_features, n_frames_i).
     colorbar_ : matplotlib.colorbar.Colorbar
-        The scale of the colours, one for all clips.
+        The colour bar, common to all clips.
 
     See Also
     --------
-    PosteriorDisplay : What a transcriber makes of it.
+    PosteriorDisplay : The probabilities that a transcriber predicts.
 
     Notes
     -----
-    Frame i is drawn around the time ``i * hop_seconds``. In levels, what is more
-    than 80 dB below the loudest value has the colour of silence. Of an estimator's
-    cepstral coefficients the first, loudness, is left out of the scale of colours.
+    Frame i is centred on the time ``i * hop_seconds``. Levels more than 80 dB
+    below the loudest value have the colour of silence. Of an estimator's cepstral
+    coefficients the first, loudness, does not enter the limits of the colours.
 
     Examples
     --------
@@ -108,8 +104,14 @@ class SpectrogramDisplay:
     """
 
     def __init__(
-        self, *, frames, hop_seconds=None, frequencies=None, titles=None, unit=None
-    ):
+        self,
+        *,
+        frames: Any,
+        hop_seconds: float | None = None,
+        frequencies: Sequence[float] | np.ndarray | None = None,
+        titles: Sequence[str] | None = None,
+        unit: str | None = None,
+    ) -> None:
         self.frames = frames
         self.hop_seconds = hop_seconds
         self.frequencies = frequencies
@@ -117,22 +119,29 @@ class SpectrogramDisplay:
         self.unit = unit
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, titles=None, ax=None, **kwargs):
-        """Draw what an estimator hears of recordings.
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        titles: Sequence[str] | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the spectrograms that an estimator computes of recordings.
 
         Parameters
         ----------
-        estimator : LogMelSpectrogram, or what holds a fitted one
-            Of a pipeline, the steps up to it are used; of a search, those of the
-            best estimator. Of features with differences over time, the features
-            alone are drawn.
+        estimator : LogMelSpectrogram, or a wrapper of one
+            Fitted. Of a pipeline, the steps up to it are used; of a search, those
+            of the best estimator. Differences over time are not drawn.
         X : list of array-like of shape (n_samples_i,)
-            The waveforms, or whatever else the estimator reads; also a single
+            The waveforms, or other input of the estimator; also a single
             waveform. At most 12.
         titles : list of str, default=None
-            What stands over each clip.
+            Title of each clip.
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            Axes to draw in, one a clip; None makes a new figure.
+            Axes to draw in, one per clip; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -148,7 +157,8 @@ class SpectrogramDisplay:
         TypeError
             If it holds no LogMelSpectrogram.
         ValueError
-            If there are more clips than 12 or than axes, or not as many titles.
+            If there are more clips than 12 or than axes, or another number of
+            titles.
         ImportError
             If matplotlib is not installed.
 
@@ -168,12 +178,12 @@ class SpectrogramDisplay:
         front = find_front(estimator)
         if front is None:
             raise TypeError(
-                f"{type(estimator).__name__} holds no fitted LogMelSpectrogram: give "
-                "one, or a pipeline that has one among its steps."
+                f"{type(estimator).__name__} holds no fitted LogMelSpectrogram: "
+                "pass one, or a pipeline with one among its steps."
             )
         clips = front.transformer.transform([X] if is_one_clip(X) else X)
         shown = _describe(front.spectrogram)
-        # Differences over time stand behind what they are differences of.
+        # Differences over time are columns after the features themselves.
         frames = [np.asarray(clip)[:, : shown.n_features] for clip in clips]
         if shown.frequencies is None:
             kwargs = {**_limits_of(_without_first(frames)), **kwargs}
@@ -190,33 +200,32 @@ class SpectrogramDisplay:
     @classmethod
     def from_predictions(
         cls,
-        frames,
+        frames: Any,
         *,
-        hop_seconds=None,
-        frequencies=None,
-        titles=None,
-        unit=None,
-        ax=None,
-        **kwargs,
-    ):
-        """Draw frames that are known already.
+        hop_seconds: float | None = None,
+        frequencies: Sequence[float] | np.ndarray | None = None,
+        titles: Sequence[str] | None = None,
+        unit: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw given frames.
 
         Parameters
         ----------
         frames : list of array-like of shape (n_frames_i, n_features)
-            Of each clip, such as ``transform`` of a `LogMelSpectrogram` gives; of
-            a single clip also its frames alone. At most 12.
+            Of each clip, as ``transform`` of a `LogMelSpectrogram` returns them;
+            of a single clip also its frames alone. At most 12.
         hop_seconds : float, default=None
             Seconds from one frame to the next. None numbers the frames from 0.
         frequencies : array-like of shape (n_features,), default=None
-            Of each feature, in Hz, rising. None numbers the features from 0.
+            Of each feature, in Hz, increasing. None numbers the features from 0.
         titles : list of str, default=None
-            What stands over each clip.
+            Title of each clip.
         unit : str, default=None
-            What the colours mean. None takes levels in dB if there are
-            frequencies.
+            Unit of the values. None is levels in dB if there are frequencies.
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            Axes to draw in, one a clip; None makes a new figure.
+            Axes to draw in, one per clip; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -228,8 +237,8 @@ class SpectrogramDisplay:
         Raises
         ------
         ValueError
-            If there are more clips than 12 or than axes, or the titles or
-            frequencies are not as many as the clips and features.
+            If there are more clips than 12 or than axes, or the numbers of titles
+            or frequencies do not match the clips and features.
         ImportError
             If matplotlib is not installed.
 
@@ -241,14 +250,14 @@ class SpectrogramDisplay:
         array([[0., 2.],
                [1., 3.]])
         """
-        frames = read_tables(frames, "frames")
-        titles = check_one_each(titles, frames, "titles")
+        frames = check_tables(frames, "frames")
+        titles = check_one_per_clip(titles, frames, "titles")
         if frequencies is not None:
             frequencies = np.asarray(frequencies, dtype=np.float64)
             if frequencies.shape != (frames[0].shape[1],):
                 raise ValueError(
                     f"frequencies has shape {frequencies.shape}, but the frames have "
-                    f"{frames[0].shape[1]} features: give one for each."
+                    f"{frames[0].shape[1]} features: give one per feature."
                 )
         display = cls(
             frames=frames,
@@ -259,13 +268,13 @@ class SpectrogramDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the clips.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes or array of Axes, default=None
-            Axes to draw in, one a clip; None makes a new figure.
+            Axes to draw in, one per clip; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -302,7 +311,7 @@ class SpectrogramDisplay:
             draw_table(axes, table, scale, options)
             for axes, table in zip(self.axes_, self.frames, strict=True)
         ]
-        self._name_panels()
+        self._label_panels()
         unit = self.unit or (UNITS[None] if self._are_levels() else "value")
         self.colorbar_ = finish_clip_axes(
             self.axes_, self.images_, unit, is_new=ax is None
@@ -314,35 +323,35 @@ class SpectrogramDisplay:
         return self.frequencies is not None and self.unit in (None, UNITS[None])
 
     def _limits(self):
-        """Return the smallest and the largest value that has a colour of its own."""
+        """Return the smallest and the largest value with a colour of its own."""
         limits = _limits_of(self.frames)
         if self._are_levels():
             limits["vmin"] = max(limits["vmin"], limits["vmax"] - RANGE_DB)
         return limits
 
-    def _name_panels(self):
+    def _label_panels(self):
         for i, axes in enumerate(self.axes_):
             axes.set_ylabel("feature" if self.frequencies is None else "frequency (Hz)")
             if self.titles is not None:
                 axes.set_title(str(self.titles[i]), loc="left", parse_math=False)
 
     def _label_bands(self):
-        """Label round frequencies beside the bands that they lie in."""
+        """Label round frequencies at the bands that contain them."""
         if self.frequencies is None:
             for axes in self.axes_:
                 axes.yaxis.get_major_locator().set_params(integer=True)
             return
         hz = self.frequencies
         inside = LABELLED_HZ[(LABELLED_HZ >= hz[0]) & (LABELLED_HZ <= hz[-1])]
-        places = np.interp(inside, hz, np.arange(len(hz)))
+        positions = np.interp(inside, hz, np.arange(len(hz)))
         for axes, height in zip(self.axes_, row_heights(self.axes_), strict=True):
             size = axes.yaxis.get_major_ticks(1)[0].label1.get_fontsize()
-            shown = _keep_apart(places, GAP * size / height)
-            axes.set_yticks(places[shown], [f"{f:g}" for f in inside[shown]])
+            shown = _keep_apart(positions, GAP * size / height)
+            axes.set_yticks(positions[shown], [f"{f:g}" for f in inside[shown]])
 
 
 def _describe(spectrogram):
-    """Tell what the features of a fitted LogMelSpectrogram are."""
+    """Return what the features of a fitted LogMelSpectrogram are."""
     if spectrogram.n_mfcc is not None:
         return Shown(spectrogram.n_mfcc, None, "cepstral coefficient")
     hz = spectrogram.mel_frequencies_
@@ -357,14 +366,14 @@ def _limits_of(tables):
 
 
 def _without_first(tables):
-    """Leave out the first cepstral coefficient, loudness, which dwarfs the others."""
+    """Drop the first cepstral coefficient, loudness, which dwarfs the others."""
     return [table[:, 1:] if table.shape[1] > 1 else table for table in tables]
 
 
-def _keep_apart(places, gap):
-    """Return which places to keep, from the top, so that none is too near."""
-    kept = []
-    for i in reversed(range(len(places))):
-        if not kept or places[kept[-1]] - places[i] >= gap:
+def _keep_apart(positions, gap):
+    """Return the indices of positions to keep, from the top, with a minimum gap."""
+    kept: list[int] = []
+    for i in reversed(range(len(positions))):
+        if not kept or positions[kept[-1]] - positions[i] >= gap:
             kept.append(i)
     return kept[::-1]

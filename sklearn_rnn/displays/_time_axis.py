@@ -15,74 +15,47 @@ DATES, ZONED_DATES, DURATIONS, NUMBERS = (
     "durations",
     "numbers",
 )
-# Durations are drawn as numbers of the largest unit of which a forecast spans
-# this many.
+# Durations are drawn in the largest unit of which a forecast spans this many.
 LEAST_UNITS = 2
 UNITS = {"days": "1D", "hours": "1h", "minutes": "1min", "seconds": "1s"}
-# Inches that one label of a date needs.
+# Width of the label of a date, in inches.
 DATE_WIDTH = 0.7
 
 
 class TimeAxis(NamedTuple):
-    """What stands along the axis of time.
-
-    kind : str, of the times; those of different kinds have no common axis
-    time_zone : of the dates' wall clock, or None
-    unit : str, in which durations are counted, or None
-    name : str, for the axis of numbers
-    """
+    """The kind of the times on an axis, and how they are labelled."""
 
     kind: str
-    time_zone: tzinfo | None
-    unit: str | None
-    name: str
+    time_zone: tzinfo | None  # of the dates' wall clock
+    unit: str | None  # of durations
+    name: str  # label of numeric times
 
-    def places(self, index, where):
-        """Turn times into what matplotlib draws.
+    def positions(self, index, where):
+        """Return times as matplotlib draws them: datetime64 (in UTC), float64 or int64.
 
-        Parameters
-        ----------
-        index : pandas Index
-            The times.
-        where : str
-            Whose they are, for the error.
-
-        Returns
-        -------
-        ndarray of datetime64 (in UTC), float64 or int64
-
-        Raises
-        ------
-        ValueError
-            If they are of another kind than those of the axis.
+        `where` says whose they are, for the error if they are of another kind.
         """
         index = _without_periods(index)
         kind = _kind_of(index, where)
         if kind != self.kind:
             raise ValueError(
                 f"the times of {where} are {kind}, those of the forecasts "
-                f"{self.kind}: bring both to one kind, or name the column that holds "
-                "the times in time=."
+                f"{self.kind}: convert one of them, or name the column of times in "
+                "time=."
             )
         if kind == ZONED_DATES:
             return index.tz_convert(None).to_numpy()
         if kind == DURATIONS:
-            return (index / pd.Timedelta(UNITS[self.unit])).to_numpy()
+            return (index / pd.Timedelta(UNITS[self.unit or "seconds"])).to_numpy()
         return index.to_numpy()
 
     def label(self, ax):
-        """Put labels on the axis of time.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes
-            In which the times are drawn.
-        """
+        """Set locator, formatter and label of the time axis."""
         if self.kind in (NUMBERS, DURATIONS):
             ax.set_xlabel(self.unit or self.name)
             return
         dates = import_matplotlib("ForecastDisplay").dates
-        # matplotlib would give a narrow picture as many labels as a wide one.
+        # matplotlib would give narrow axes as many labels as wide ones.
         width = ax.get_window_extent().width / ax.figure.dpi
         n_labels = int(np.clip(width / DATE_WIDTH, 3, 9))
         locator = dates.AutoDateLocator(
@@ -94,24 +67,10 @@ class TimeAxis(NamedTuple):
         )
 
 
-def read_time_axis(index, longest):
-    """Find out how times are to be drawn.
+def find_time_axis(index, longest):
+    """Return the time axis for dates, periods, durations or numeric times.
 
-    Parameters
-    ----------
-    index : pandas Index
-        Times of forecasts: dates, periods, durations or numbers.
-    longest : Timedelta or None
-        The longest time that one forecast covers, for durations.
-
-    Returns
-    -------
-    TimeAxis
-
-    Raises
-    ------
-    ValueError
-        If the index holds something else, such as strings.
+    `longest` is the longest time that one forecast covers, for durations.
     """
     kind = _kind_of(_without_periods(index), "the forecasts")
     unit = None
@@ -123,49 +82,19 @@ def read_time_axis(index, longest):
 
 
 def as_index(column):
-    """Return a column, or an index, as a pandas Index of times.
-
-    Parameters
-    ----------
-    column : Series or Index
-        Of any type.
-
-    Returns
-    -------
-    pandas Index
-    """
+    """Return a column, or an index, as a pandas Index of times."""
     where = "the column of times"
     return as_typed_index(to_index(column, where), where)
 
 
 def is_time(index):
-    """Tell whether an index holds what can stand on an axis of time.
-
-    Parameters
-    ----------
-    index : pandas Index
-        Of any type.
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether an index holds values that a time axis can show."""
     index = as_index(index)
     return is_dated(index) or index.dtype.kind in "fiu"
 
 
 def is_dated(index):
-    """Tell whether an index holds dates, periods or durations.
-
-    Parameters
-    ----------
-    index : pandas Index
-        As `as_index` gives it.
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether an index holds dates, periods or durations."""
     return isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex))
 
 
@@ -181,7 +110,7 @@ def _kind_of(index, where):
     if isinstance(index.dtype, np.dtype) and index.dtype.kind in "fiu":
         return NUMBERS
     raise ValueError(
-        f"the times of {where} are {index.dtype}, which has no place on an axis of "
-        "time: turn them into dates with pd.to_datetime, or name the column that "
-        "holds them in time=."
+        f"the times of {where} are {index.dtype}, which a time axis cannot show: "
+        "convert them to dates with pd.to_datetime, or name the column of times in "
+        "time=."
     )

@@ -1,5 +1,6 @@
 """The recurrence of one layer in one direction."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -10,7 +11,7 @@ from sklearn_rnn.kernels._compiled_recurrence import CompiledRecurrence, run_for
 from sklearn_rnn.kernels._directions import reverse_steps
 
 # Torch's own module of each cell; its parameters are the ones used here.
-CELLS = {
+CELLS: dict[str, Callable[..., torch.nn.RNNBase]] = {
     "rnn": torch.nn.RNN,
     "rnn_relu": partial(torch.nn.RNN, nonlinearity="relu"),
     "lstm": torch.nn.LSTM,

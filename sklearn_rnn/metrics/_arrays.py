@@ -1,12 +1,12 @@
-"""Arrays and weights that metrics read."""
+"""Validation of what metrics take."""
 
 import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight
 
 
-def read_array(values, name):
-    """Return finite numbers of any shape as float64; what is masked is missing."""
+def check_values(values, name):
+    """Return values of any shape as finite float64; masked ones count as missing."""
     return check_array(
         _without_mask(values),
         dtype=np.float64,
@@ -16,8 +16,8 @@ def read_array(values, name):
     )
 
 
-def read_weights(sample_weight, n_samples):
-    """Return one weight per sample, float64, which are not all 0."""
+def check_weights(sample_weight, n_samples):
+    """Return one float64 weight per sample, not all of them 0."""
     weights = _check_sample_weight(
         _without_mask(sample_weight),
         np.empty(n_samples),
@@ -32,4 +32,4 @@ def read_weights(sample_weight, n_samples):
 def _without_mask(values):
     if not np.ma.isMaskedArray(values):
         return values
-    return values.astype(np.float64).filled(np.nan)
+    return np.ma.filled(values.astype(np.float64), np.nan)

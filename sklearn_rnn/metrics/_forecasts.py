@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 
-from sklearn_rnn.metrics._arrays import read_array, read_weights
+from sklearn_rnn.metrics._arrays import check_values, check_weights
 
 
 def mean_absolute_scaled_error(
@@ -14,7 +14,7 @@ def mean_absolute_scaled_error(
     scale: ArrayLike,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """Average absolute errors in units of a naive forecast's error (MASE).
+    """Return the mean absolute error in units of a naive forecast's error (MASE).
 
     Each absolute error is divided by `scale`, the mean absolute error that a
     naive forecast makes in the training data: the value of one step, or of one
@@ -24,15 +24,15 @@ def mean_absolute_scaled_error(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        What came.
+        Observed values.
     y_pred : array-like of the shape of `y_true`
-        What was forecast.
+        Forecasts.
     scale : float or array-like of shape (n_samples,) or that of `y_true`
         The naive forecast's mean absolute error in the training data, above 0,
-        in the unit of `y_true`. An array has one a sample, say for rows of
-        several series, or one a value.
+        in the unit of `y_true`. An array has one value per sample, say for rows
+        of several series, or one per value of `y_true`.
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each sample counts; None counts each as 1.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
@@ -64,15 +64,14 @@ def mean_absolute_scaled_error(
     >>> mean_absolute_scaled_error([13.0, 15.0], [12.0, 14.0], scale=scale)
     0.5
     """
-    y_true, y_pred = _read_pair(y_true, y_pred, "y_pred")
-    scale = _read_scale(scale, y_true)
-    return _average(np.abs(y_true - y_pred) / scale, sample_weight)
+    true, pred = _check_pair(y_true, y_pred, "y_pred")
+    return _average(np.abs(true - pred) / _check_scale(scale, true), sample_weight)
 
 
 def symmetric_mean_absolute_percentage_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Average absolute errors in percent of the values themselves (sMAPE).
+    """Return the mean absolute error in percent of the values (sMAPE).
 
     The mean of ``200 * |y_true - y_pred| / (|y_true| + |y_pred|)``, where a
     value of 0 forecast as 0 counts as no error. This is the definition of the
@@ -81,11 +80,11 @@ def symmetric_mean_absolute_percentage_error(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        What came.
+        Observed values.
     y_pred : array-like of the shape of `y_true`
-        What was forecast.
+        Forecasts.
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each sample counts; None counts each as 1.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
@@ -105,8 +104,8 @@ def symmetric_mean_absolute_percentage_error(
     Notes
     -----
     It means little for targets whose zero is arbitrary, such as temperatures
-    in degrees Celsius or Fahrenheit, or that change their sign: the error is
-    200 % wherever the forecast has the other sign.
+    in degrees Celsius or Fahrenheit, or that change sign: the error is 200 %
+    wherever the forecast has the other sign.
 
     References
     ----------
@@ -120,8 +119,8 @@ def symmetric_mean_absolute_percentage_error(
     >>> symmetric_mean_absolute_percentage_error([0.0, 3.0], [0.0, 1.0])
     50.0
     """
-    y_true, y_pred = _read_pair(y_true, y_pred, "y_pred")
-    error, size = np.abs(y_true - y_pred), np.abs(y_true) + np.abs(y_pred)
+    true, pred = _check_pair(y_true, y_pred, "y_pred")
+    error, size = np.abs(true - pred), np.abs(true) + np.abs(pred)
     percent = 200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0)
     return _average(percent, sample_weight)
 
@@ -133,26 +132,26 @@ def interval_coverage(
     *,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """Compute the share of values that fall into their intervals.
+    """Return the fraction of values inside their intervals.
 
     Between the quantiles 0.1 and 0.9 of a calibrated forecast lie 80 % of the
-    values. The share alone says nothing of how wide the intervals are: look at
+    values. Coverage alone says nothing about the width of the intervals: look at
     `mean_quantile_loss` too.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        What came.
+        Observed values.
     lower, upper : array-like of the shape of `y_true`
-        Ends of the intervals, which belong to them. An interval whose lower
-        end is above its upper one holds nothing.
+        Bounds of the intervals, which belong to them. An interval whose lower
+        bound exceeds its upper one is empty.
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each sample counts; None counts each as 1.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
     float
-        0 to 1; the best is the share that the intervals were made for.
+        0 to 1; the best is the nominal coverage of the intervals.
 
     Raises
     ------
@@ -161,7 +160,7 @@ def interval_coverage(
 
     See Also
     --------
-    mean_quantile_loss : Rewards intervals for being narrow as well.
+    mean_quantile_loss : Also rewards narrow intervals.
 
     Examples
     --------
@@ -169,9 +168,9 @@ def interval_coverage(
     >>> interval_coverage([1.0, 2.0, 3.0, 9.0], lower=[0, 0, 0, 0], upper=[3, 3, 3, 3])
     0.75
     """
-    y_true, lower = _read_pair(y_true, lower, "lower")
-    y_true, upper = _read_pair(y_true, upper, "upper")
-    return _average((lower <= y_true) & (y_true <= upper), sample_weight)
+    true, low = _check_pair(y_true, lower, "lower")
+    true, high = _check_pair(y_true, upper, "upper")
+    return _average((low <= true) & (true <= high), sample_weight)
 
 
 def mean_quantile_loss(
@@ -181,21 +180,21 @@ def mean_quantile_loss(
     *,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """Average the quantile (pinball) loss over several levels.
+    """Return the mean quantile (pinball) loss over several levels.
 
-    At level q, a value that is d above its quantile costs q * d, and one that
-    is d below costs (1 - q) * d [1]_. All levels count alike.
+    At level q, a value that exceeds its quantile by d costs q * d, and one that
+    falls short by d costs (1 - q) * d [1]_. All levels weigh the same.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        What came.
+        Observed values.
     y_quantiles : array-like of the shape of `y_true` and (..., n_quantiles)
-        The forecast's quantiles, along the last axis.
+        Forecast quantiles, along the last axis.
     quantiles : array-like of float of shape (n_quantiles,)
-        Their levels, increasing, between 0 and 1 without either.
+        Their levels, increasing, in the open interval (0, 1).
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each sample counts; None counts each as 1.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
@@ -211,7 +210,7 @@ def mean_quantile_loss(
     See Also
     --------
     sklearn.metrics.mean_pinball_loss : The same for one level.
-    crps_from_quantiles : Weighs each level by the interval that it stands for.
+    crps_from_quantiles : Weighs levels as the CRPS does.
 
     References
     ----------
@@ -235,22 +234,22 @@ def crps_from_quantiles(
     *,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """Estimate the continuous ranked probability score from quantiles.
+    """Estimate the continuous ranked probability score (CRPS) from quantiles.
 
     The CRPS of a forecast distribution is twice the integral of its quantile
     loss over all levels from 0 to 1 ([1]_, [2]_). It generalises the absolute
-    error to distributions: a narrow forecast in the right place scores best.
+    error to distributions: a narrow and correct forecast scores best.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        What came.
+        Observed values.
     y_quantiles : array-like of the shape of `y_true` and (..., n_quantiles)
-        The forecast's quantiles, along the last axis.
+        Forecast quantiles, along the last axis.
     quantiles : array-like of float of shape (n_quantiles,)
-        Their levels, increasing, between 0 and 1 without either.
+        Their levels, increasing, in the open interval (0, 1).
     sample_weight : array-like of shape (n_samples,), default=None
-        How much each sample counts; None counts each as 1.
+        Weights of the samples; None weighs all equally.
 
     Returns
     -------
@@ -265,14 +264,14 @@ def crps_from_quantiles(
 
     See Also
     --------
-    mean_quantile_loss : All levels count alike, and there is no factor 2.
+    mean_quantile_loss : All levels weigh the same, without the factor 2.
 
     Notes
     -----
-    The integral is taken by the midpoint rule: a level weighs as the interval
-    between the midpoints to its neighbours, the first from 0 and the last to
-    1. The median alone gives the absolute error. With few levels the estimate
-    is rough, so compare only forecasts of the same levels.
+    The integral is approximated by the midpoint rule: the weight of a level is
+    the interval between the midpoints to its neighbours, of the first from 0 and
+    of the last to 1. The median alone gives the absolute error. With few levels
+    the estimate is rough: compare only forecasts with the same levels.
 
     References
     ----------
@@ -296,14 +295,14 @@ def crps_from_quantiles(
     return _average(2 * loss @ np.diff(bounds), sample_weight)
 
 
-def _read_pair(y_true, other, name):
-    """Read two arrays of one shape; a column and a 1-D array are alike."""
-    y_true, other = read_array(y_true, "y_true"), read_array(other, name)
+def _check_pair(y_true, other, name):
+    """Return two arrays of one shape; (n, 1) counts as (n,)."""
+    y_true, other = check_values(y_true, "y_true"), check_values(other, name)
     check_consistent_length(y_true, other)
     if _without_column(y_true.shape) != _without_column(other.shape):
         raise ValueError(
-            f"y_true has shape {y_true.shape} and {name} {other.shape}: give both one "
-            "shape, (n_samples,) or (n_samples, n_outputs)."
+            f"y_true has shape {y_true.shape} and {name} {other.shape}: give both the "
+            "same shape, (n_samples,) or (n_samples, n_outputs)."
         )
     return y_true, other.reshape(y_true.shape)
 
@@ -312,20 +311,20 @@ def _without_column(shape):
     return shape[:1] if shape[1:] == (1,) else shape
 
 
-def _read_scale(scale, y_true):
+def _check_scale(scale, y_true):
     if np.ndim(scale) == 0:
         scale = [scale]
-    scale = read_array(scale, "scale")
-    one_a_sample = scale.shape in {(len(y_true),), (len(y_true), 1)}
-    if scale.shape not in {(1,), y_true.shape} and not one_a_sample:
+    scale = check_values(scale, "scale")
+    per_sample = scale.shape in {(len(y_true),), (len(y_true), 1)}
+    if scale.shape not in {(1,), y_true.shape} and not per_sample:
         raise ValueError(
-            f"scale has shape {scale.shape}, but y_true {y_true.shape}: give a number, "
-            "one a sample, or one a value of y_true."
+            f"scale has shape {scale.shape}, but y_true {y_true.shape}: give a "
+            "scalar, one value per sample, or one per value of y_true."
         )
     if (scale <= 0).any():
-        place = tuple(int(i) for i in np.argwhere(scale <= 0)[0])
+        index = tuple(int(i) for i in np.argwhere(scale <= 0)[0])
         raise ValueError(
-            f"scale must be above 0, and is {scale[place]:g} at {place}. It is 0 where "
+            f"scale must be above 0, and is {scale[index]:g} at {index}. It is 0 where "
             "the naive forecast made no error, as in a constant series: leave that "
             "series out, or use mean_absolute_error."
         )
@@ -336,9 +335,9 @@ def _read_scale(scale, y_true):
 
 def _quantile_losses(y_true, y_quantiles, quantiles):
     """Return the loss of each value at each level, levels last, and the levels."""
-    levels = _read_levels(quantiles)
-    y_true = read_array(y_true, "y_true")
-    y_quantiles = read_array(y_quantiles, "y_quantiles")
+    levels = _check_levels(quantiles)
+    y_true = check_values(y_true, "y_true")
+    y_quantiles = check_values(y_quantiles, "y_quantiles")
     check_consistent_length(y_true, y_quantiles)
     expected = (*_without_column(y_true.shape), len(levels))
     if (*_without_column(y_quantiles.shape[:-1]), y_quantiles.shape[-1]) != expected:
@@ -346,16 +345,16 @@ def _quantile_losses(y_true, y_quantiles, quantiles):
             f"y_quantiles has shape {y_quantiles.shape}, but y_true of shape "
             f"{y_true.shape} and {len(levels)} quantiles ask for {expected}."
         )
-    above = y_true.reshape(*expected[:-1], 1) - y_quantiles.reshape(expected)
-    return np.maximum(levels * above, (levels - 1) * above), levels
+    errors = y_true.reshape(*expected[:-1], 1) - y_quantiles.reshape(expected)
+    return np.maximum(levels * errors, (levels - 1) * errors), levels
 
 
-def _read_levels(quantiles):
-    levels = read_array(quantiles, "quantiles") if np.ndim(quantiles) == 1 else None
+def _check_levels(quantiles):
+    levels = check_values(quantiles, "quantiles") if np.ndim(quantiles) == 1 else None
     if levels is None or not _increase_inside(levels):
         raise ValueError(
-            f"quantiles={quantiles!r} should be a list of numbers that increase, "
-            "between 0 and 1 and without either, such as [0.1, 0.5, 0.9]."
+            f"quantiles={quantiles!r} should be a list of values that increase, all in "
+            "the open interval (0, 1), such as [0.1, 0.5, 0.9]."
         )
     return levels
 
@@ -365,9 +364,9 @@ def _increase_inside(levels):
 
 
 def _average(values, sample_weight):
-    """Average over samples by weight, and evenly over all else."""
+    """Return the mean, weighted over samples and uniform over all other axes."""
     by_sample = values.reshape(len(values), -1).mean(axis=1)
     if sample_weight is None:
         return float(by_sample.mean())
-    weights = read_weights(sample_weight, len(by_sample))
+    weights = check_weights(sample_weight, len(by_sample))
     return float(np.average(by_sample, weights=weights))

@@ -1,6 +1,7 @@
 """Metrics of symbol sequences: edits, exact matches, BLEU and chrF."""
 
 from collections.abc import Iterable, Mapping, Set
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,49 +9,48 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from sklearn_rnn._exceptions import missing_package
-from sklearn_rnn.metrics._arrays import read_weights
+from sklearn_rnn.metrics._arrays import check_weights
 
 
 def symbol_error_rate(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Count the edits per true symbol that turn predictions into the truth.
+    """Return the edit distance per true symbol.
 
-    An edit inserts, deletes or replaces one symbol, and the fewest that do
-    are counted (Levenshtein distance [1]_). Their sum over all sequences is
-    divided by the number of true symbols. This is the word error rate where
-    symbols are words, and the character or phoneme error rate where they are
-    those.
+    An edit inserts, deletes or replaces one symbol; the distance is the minimum
+    number of edits that turn a prediction into the truth (Levenshtein distance
+    [1]_). Its sum over all sequences is divided by the number of true symbols.
+    Where symbols are words this is the word error rate (WER), where they are
+    characters or phonemes the character (CER) or phoneme error rate.
 
     Parameters
     ----------
     y_true : array-like of shape (n_sequences,)
         The true sequences: strings, whose symbols are their characters, or
-        lists, tuples or 1-D arrays of hashable symbols. There is one for each
-        prediction, not several.
+        lists, tuples or 1-D arrays of hashable symbols; one per prediction.
     y_pred : array-like of shape (n_sequences,)
-        The predicted ones, strings where `y_true` has strings.
+        The predicted sequences, strings where `y_true` has strings.
     sample_weight : array-like of shape (n_sequences,), default=None
-        How much each sequence counts; None counts each as 1.
+        Weights of the sequences; None weighs all equally.
 
     Returns
     -------
     float
-        At least 0; the best is 0. It exceeds 1 where predictions are so much
-        too long that an empty one would do better.
+        At least 0; the best is 0. It exceeds 1 where predictions are so long
+        that empty ones would do better.
 
     Raises
     ------
     TypeError
         If `y_true` or `y_pred` is no list of sequences, such as a single
-        string, or a sequence or symbol is of no use as such.
+        string, or a sequence or symbol has a wrong type.
     ValueError
         If the numbers of sequences differ, strings are compared with lists of
-        symbols, something is None or NaN, or there is no true symbol.
+        symbols, a value is None or NaN, or there is no true symbol.
 
     See Also
     --------
-    sequence_accuracy : A sequence counts only if all of it is right.
+    sequence_accuracy : A sequence counts only if all of it is correct.
 
     References
     ----------
@@ -66,38 +66,37 @@ def symbol_error_rate(
     >>> symbol_error_rate([["the", "old", "cat"]], [["the", "cat"]]) * 3
     1.0
 
-    To choose a model by it, hand it over as an error:
+    As a scorer for model selection:
 
     >>> from sklearn.metrics import make_scorer
     >>> scorer = make_scorer(symbol_error_rate, greater_is_better=False)
     """
-    y_true, y_pred, _ = _read_pairs(y_true, y_pred)
-    weights = read_weights(sample_weight, len(y_true))
-    n_symbols = weights @ [len(true) for true in y_true]
+    true, pred, _ = _check_pairs(y_true, y_pred)
+    weights = check_weights(sample_weight, len(true))
+    n_symbols = weights @ [len(sequence) for sequence in true]
     if n_symbols == 0:
         raise ValueError(
             "y_true has no symbol in any sequence that counts: there is nothing to "
             "divide the edits by."
         )
-    edits = [_edit_distance(*pair) for pair in zip(y_true, y_pred, strict=True)]
+    edits = [_edit_distance(*pair) for pair in zip(true, pred, strict=True)]
     return float(weights @ edits / n_symbols)
 
 
 def sequence_accuracy(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Compute the share of sequences that are right in every symbol.
+    """Return the fraction of sequences with every symbol correct.
 
     Parameters
     ----------
     y_true : array-like of shape (n_sequences,)
         The true sequences: strings, whose symbols are their characters, or
-        lists, tuples or 1-D arrays of hashable symbols. There is one for each
-        prediction, not several.
+        lists, tuples or 1-D arrays of hashable symbols; one per prediction.
     y_pred : array-like of shape (n_sequences,)
-        The predicted ones, strings where `y_true` has strings.
+        The predicted sequences, strings where `y_true` has strings.
     sample_weight : array-like of shape (n_sequences,), default=None
-        How much each sequence counts; None counts each as 1.
+        Weights of the sequences; None weighs all equally.
 
     Returns
     -------
@@ -108,14 +107,14 @@ def sequence_accuracy(
     ------
     TypeError
         If `y_true` or `y_pred` is no list of sequences, such as a single
-        string, or a sequence or symbol is of no use as such.
+        string, or a sequence or symbol has a wrong type.
     ValueError
         If the numbers of sequences differ, strings are compared with lists of
-        symbols, or something is None or NaN.
+        symbols, or a value is None or NaN.
 
     See Also
     --------
-    symbol_error_rate : Counts how much of a sequence is wrong.
+    symbol_error_rate : Counts the errors within a sequence.
 
     Examples
     --------
@@ -123,10 +122,10 @@ def sequence_accuracy(
     >>> sequence_accuracy(["kitten", "moon"], ["sitting", "moon"])
     0.5
     """
-    y_true, y_pred, _ = _read_pairs(y_true, y_pred)
-    weights = read_weights(sample_weight, len(y_true))
-    is_right = [true == pred for true, pred in zip(y_true, y_pred, strict=True)]
-    return float(np.average(is_right, weights=weights))
+    true, pred, _ = _check_pairs(y_true, y_pred)
+    weights = check_weights(sample_weight, len(true))
+    is_correct = [a == b for a, b in zip(true, pred, strict=True)]
+    return float(np.average(is_correct, weights=weights))
 
 
 def bleu(
@@ -136,33 +135,32 @@ def bleu(
     tokenize: str = "13a",
     max_ngram_order: int = 4,
 ) -> float:
-    """Compare the words of translations with those of the true ones (BLEU).
+    """Return the BLEU score of translations.
 
-    The geometric mean of the shares of predicted n-grams, 1 to 4 words long,
-    that the true sequence has too, times a penalty on predictions that are
-    shorter in all than the truth [1]_. N-grams are counted over all sequences
-    together. It is computed by sacrebleu [2]_ with that package's defaults.
+    The geometric mean of the precisions of n-grams, 1 to 4 words long, times a
+    brevity penalty on predictions that are shorter in total than the truth [1]_.
+    N-grams are counted over all sequences together. It is computed by sacrebleu
+    [2]_ with that package's defaults.
 
     Parameters
     ----------
     y_true : array-like of shape (n_sequences,)
         The true sequences: strings, or lists, tuples or 1-D arrays of hashable
-        symbols, which stand for words. There is one for each prediction, not
-        several.
+        symbols, which stand for words; one per prediction.
     y_pred : array-like of shape (n_sequences,)
-        The predicted ones, strings where `y_true` has strings.
+        The predicted sequences, strings where `y_true` has strings.
     tokenize : str, default="13a"
-        How sacrebleu parts strings into words: "13a" as in the WMT
+        How sacrebleu splits strings into words: "13a" as in the WMT
         competitions, "intl" by the punctuation of all scripts, "zh" for
         Chinese, "char" into characters, "none" at spaces alone, or another
-        that it knows. Lists of symbols are taken as they are.
+        that it knows. Lists of symbols are not split.
     max_ngram_order : int, default=4
-        The longest n-grams, in words. Figures in print have 4.
+        The longest n-grams, in words. Published scores use 4.
 
     Returns
     -------
     float
-        0 to 1; the best is 1. In print it is often given in percent.
+        0 to 1; the best is 1. Publications often give it in percent.
 
     Raises
     ------
@@ -170,22 +168,21 @@ def bleu(
         If sacrebleu is not installed.
     TypeError
         If `y_true` or `y_pred` is no list of sequences, such as a single
-        string, or a sequence or symbol is of no use as such.
+        string, or a sequence or symbol has a wrong type.
     ValueError
         If the numbers of sequences differ, strings are compared with lists of
-        symbols, something is None or NaN, sacrebleu does not know `tokenize`,
+        symbols, a value is None or NaN, sacrebleu does not know `tokenize`,
         or no true sequence has `max_ngram_order` words.
 
     See Also
     --------
-    chrf : Compares characters, so that a word with another ending counts half.
+    chrf : Compares characters, so that a wrong ending costs less.
 
     Notes
     -----
-    It is meant for many sequences at once. It is 0 where not one predicted
-    n-gram of the longest order can be formed, and a list of a few short
-    sequences scores by luck. Only figures of one `tokenize` and one
-    `max_ngram_order` can be compared.
+    It is meant for many sequences at once: it is 0 where no n-gram of the longest
+    order is correct, and random for a few short sequences. Only scores with the
+    same `tokenize` and `max_ngram_order` can be compared.
 
     References
     ----------
@@ -203,21 +200,21 @@ def bleu(
     0.539
     """
     sacrebleu = _import_sacrebleu("bleu")
-    y_true, y_pred, is_text = _read_pairs(y_true, y_pred)
+    true, pred, is_text = _check_pairs(y_true, y_pred)
     known = sacrebleu.BLEU.TOKENIZERS
     if tokenize not in known:
         raise ValueError(f"tokenize={tokenize!r} should be one of {sorted(known)}.")
     check_scalar(max_ngram_order, "max_ngram_order", int, min_val=1)
     if not is_text:
-        y_true, y_pred, tokenize = *_as_numbers(y_true, y_pred), "none"
-    # What is parted already may end in " ."; sacrebleu would log a warning.
+        (true, pred), tokenize = _encode_symbols(true, pred), "none"
+    # Text that is split already may end in " ."; sacrebleu would log a warning.
     metric = sacrebleu.BLEU(
         tokenize=tokenize, max_ngram_order=max_ngram_order, force=tokenize == "none"
     )
-    score = metric.corpus_score(y_pred, [y_true]).score / 100
+    score = metric.corpus_score(pred, [true]).score / 100
     if score == 0:
-        _check_has_ngrams(y_true, metric.tokenizer, max_ngram_order)
-    return min(score, 1.0)  # 100 comes with a rounding error
+        _check_has_ngrams(true, metric.tokenizer, max_ngram_order)
+    return min(score, 1.0)  # 100 has a rounding error
 
 
 def chrf(
@@ -228,33 +225,32 @@ def chrf(
     word_order: int = 0,
     beta: int = 2,
 ) -> float:
-    """Compare the characters of translations with those of the true ones (chrF).
+    """Return the chrF score of translations, which compares characters.
 
-    The F-score of n-grams of 1 to 6 characters, spaces left out, averaged over
-    the orders [1]_. It rewards words that are right but for their ending, and
-    suits languages with many forms of a word, or without spaces. N-grams are
-    counted over all sequences together. It is computed by sacrebleu with that
-    package's defaults.
+    The F-score of n-grams of 1 to 6 characters without spaces, averaged over the
+    orders [1]_. It gives credit to words with a wrong ending alone, and suits
+    languages with many forms of a word, or without spaces. N-grams are counted
+    over all sequences together. It is computed by sacrebleu with that package's
+    defaults.
 
     Parameters
     ----------
     y_true : array-like of shape (n_sequences,)
-        The true sequences: strings, or lists, tuples or 1-D arrays of strings.
-        There is one for each prediction, not several.
+        The true sequences: strings, or lists, tuples or 1-D arrays of strings;
+        one per prediction.
     y_pred : array-like of shape (n_sequences,)
-        The predicted ones, strings where `y_true` has strings.
+        The predicted sequences, strings where `y_true` has strings.
     char_order : int, default=6
         The longest n-grams, in characters.
     word_order : int, default=0
         The longest n-grams of words that count as well; 2 makes it chrF++.
     beta : int, default=2
-        How many times as much it matters to find the true n-grams (recall) as
-        that the predicted ones are true (precision).
+        Weight of recall relative to precision.
 
     Returns
     -------
     float
-        0 to 1; the best is 1. In print it is often given in percent.
+        0 to 1; the best is 1. Publications often give it in percent.
 
     Raises
     ------
@@ -265,7 +261,7 @@ def chrf(
         string, or a symbol is not a string.
     ValueError
         If the numbers of sequences differ, strings are compared with lists of
-        symbols, or something is None or NaN.
+        symbols, or a value is None or NaN.
 
     See Also
     --------
@@ -285,53 +281,52 @@ def chrf(
     1.0
     """
     sacrebleu = _import_sacrebleu("chrf")
-    y_true, y_pred, is_text = _read_pairs(y_true, y_pred)
+    true, pred, is_text = _check_pairs(y_true, y_pred)
     check_scalar(char_order, "char_order", int, min_val=1)
     check_scalar(word_order, "word_order", int, min_val=0)
     check_scalar(beta, "beta", int, min_val=1)
     if not is_text:
-        y_true, y_pred = _join(y_true, "y_true"), _join(y_pred, "y_pred")
+        true, pred = _join_words(true, "y_true"), _join_words(pred, "y_pred")
     metric = sacrebleu.CHRF(char_order=char_order, word_order=word_order, beta=beta)
-    return min(metric.corpus_score(y_pred, [y_true]).score / 100, 1.0)
+    return min(metric.corpus_score(pred, [true]).score / 100, 1.0)
 
 
 def _edit_distance(true, pred):
-    """Return the fewest edits between two sequences of hashable symbols.
+    """Return the edit distance of two sequences of hashable symbols.
 
     Myers' bit vectors (1999) in Hyyrö's form (2003), in Python's long integers:
-    column j of the table of distances is kept as the places where it goes up or
-    down by 1 from row to row, a bit each. Measured on random text of 20 letters,
-    in microseconds a pair, against rows of a plain loop and rows of NumPy:
+    column j of the distance table is stored as two bit masks of the rows where it
+    increases or decreases by 1. Measured on random text of 20 letters, in
+    microseconds per pair, against a plain loop over rows and rows of NumPy:
     5 letters 2, 14, 60; 100 letters 280, 4,000, 1,000; 10,000 letters 76,000,
     over 10 million, 860,000.
     """
     if true == pred:
         return 0
     long, short = (true, pred) if len(true) > len(pred) else (pred, true)
-    places, bit = {}, 1  # of each symbol in the long one, a bit each
+    masks: dict[Any, int] = {}  # positions of each symbol in the long sequence
+    bit = 1
     for symbol in long:
-        places[symbol] = places.get(symbol, 0) | bit
+        masks[symbol] = masks.get(symbol, 0) | bit
         bit <<= 1
     every = bit - 1
     up, down = every, 0
     for symbol in short:
-        equal = places.get(symbol, 0)
+        equal = masks.get(symbol, 0)
         diagonal = (((equal & up) + up) ^ up) | equal | down  # costs nothing
         right_up = down | (every & ~(diagonal | up))
         right_down = diagonal & up
-        # Row 0 goes up by 1 in every column: it shifts in a 1.
+        # Row 0 increases by 1 in every column: a 1 is shifted in.
         right_up, right_down = right_up << 1 | 1, right_down << 1
         up = (right_down | ~(diagonal | right_up)) & every
         down = right_up & diagonal & every
     return len(short) + up.bit_count() - down.bit_count()
 
 
-def _read_pairs(y_true, y_pred):
-    """Return both as lists of str, or of lists of symbols, and whether it is str."""
-    y_true, y_pred = (
-        _read_sequences(y_true, "y_true"),
-        _read_sequences(y_pred, "y_pred"),
-    )
+def _check_pairs(y_true, y_pred):
+    """Return both as lists of str or of lists of symbols, and whether of str."""
+    y_true = _check_sequences(y_true, "y_true")
+    y_pred = _check_sequences(y_pred, "y_pred")
     if len(y_true) != len(y_pred):
         raise ValueError(
             f"y_true has {len(y_true)} sequences and y_pred {len(y_pred)}: give one "
@@ -345,25 +340,25 @@ def _read_pairs(y_true, y_pred):
     return y_true, y_pred, is_text
 
 
-def _read_sequences(y, name):
+def _check_sequences(y, name):
     if isinstance(y, str):
         raise TypeError(
-            f"{name} is the string {y[:20]!r}: give a list of strings, one a sequence, "
-            f"such as [{y[:20]!r}]."
+            f"{name} is the string {y[:20]!r}: give a list of strings, one per "
+            f"sequence, such as [{y[:20]!r}]."
         )
     has_order = isinstance(y, Iterable) and not isinstance(y, (bytes, Mapping, Set))
-    if not has_order or hasattr(y, "columns"):  # a table would give its columns' names
+    if not has_order or hasattr(y, "columns"):  # iterating a table yields names
         raise TypeError(
             f"{name} is of type {type(y).__name__}: give a list, array or Series of "
             "sequences."
         )
-    sequences = [_read_sequence(item, f"{name}[{i}]") for i, item in enumerate(y)]
+    sequences = [_check_sequence(item, f"{name}[{i}]") for i, item in enumerate(y)]
     if not sequences:
         raise ValueError(f"{name} is empty: there is no sequence to compare.")
     return sequences
 
 
-def _read_sequence(item, place):
+def _check_sequence(item, place):
     if isinstance(item, str):
         return item
     if isinstance(item, (list, tuple)):
@@ -395,7 +390,7 @@ def _check_kind(sequences, name, is_text):
 
 
 def _distinct(sequences, name):
-    """Return the set of symbols, all of which must be known and hashable."""
+    """Return the set of symbols, all of which must be present and hashable."""
     try:
         symbols = set().union(*sequences)
     except TypeError:
@@ -415,13 +410,13 @@ def _check_symbol(symbol, place):
     except TypeError:
         raise TypeError(
             f"{place} is {symbol!r:.60}, of type {type(symbol).__name__}, which is not "
-            "hashable and so no symbol. Give one list of symbols a sequence; several "
+            "hashable and so no symbol. Give one list of symbols per sequence; several "
             "true sequences for one prediction are not supported."
         ) from None
 
 
 def _check_comparable(true, pred):
-    """Refuse text against numbers: not one symbol could be right."""
+    """Check that not all symbols of one side are strings and none of the other."""
     are_text = [
         {isinstance(symbol, str) for symbol in symbols} for symbols in (true, pred)
     ]
@@ -433,28 +428,28 @@ def _check_comparable(true, pred):
         )
 
 
-def _import_sacrebleu(owner):
-    """Import sacrebleu, or say how to get it."""
+def _import_sacrebleu(metric):
+    """Import sacrebleu, or raise an error with the command that installs it."""
     try:
         import sacrebleu
     except ImportError as error:
-        raise missing_package(owner, "sacrebleu", "text") from error
+        raise missing_package(metric, "sacrebleu", "text") from error
     return sacrebleu
 
 
-def _as_numbers(y_true, y_pred):
-    """Write each symbol as a number, so that it may be no string, or hold spaces."""
-    numbers = {}
+def _encode_symbols(y_true, y_pred):
+    """Return texts of integer ids: symbols may be other types, or contain spaces."""
+    ids: dict[Any, int] = {}
     return [
         [
-            " ".join(str(numbers.setdefault(s, len(numbers))) for s in sequence)
+            " ".join(str(ids.setdefault(s, len(ids))) for s in sequence)
             for sequence in sequences
         ]
         for sequences in (y_true, y_pred)
     ]
 
 
-def _join(sequences, name):
+def _join_words(sequences, name):
     """Join strings by spaces, as words."""
     for i, sequence in enumerate(sequences):
         for symbol in sequence:
@@ -468,7 +463,7 @@ def _join(sequences, name):
 
 
 def _check_has_ngrams(y_true, tokenizer, order):
-    """Tell a BLEU of 0 that no prediction could have bettered."""
+    """Raise an error if BLEU is 0 even for perfect predictions."""
     longest = max(len(tokenizer(text).split()) for text in y_true)
     if longest < order:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Scikit-learn's metrics for predictions of steps."""
+"""Scorers that compute scikit-learn's metrics over steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,11 +21,11 @@ def make_step_scorer(
     missing_label: Any = None,
     **kwargs: Any,
 ) -> Callable:
-    """Make a scorer of a metric that wants all steps in a row.
+    """Make a scorer that computes a metric over the steps of all sequences.
 
-    The metrics of scikit-learn compare one target a sample with one
-    prediction. This scorer puts the steps of all sequences in a row, without
-    those that have no target, and hands them to the metric; it goes into the
+    The metrics of scikit-learn compare one target per sample with one
+    prediction. This scorer concatenates the steps of all sequences, without
+    those that have no target, and passes them to the metric; use it as
     `scoring` of ``GridSearchCV`` and ``cross_validate``. Of several outputs
     each is scored over the steps where it has a target, and the mean taken;
     with a `multioutput` among the keywords, over steps that have all of them.
@@ -39,7 +39,7 @@ def make_step_scorer(
 default="predict"
         Method of the estimator whose results the metric takes.
     greater_is_better : bool, default=True
-        False for errors and losses: the scorer then has the other sign.
+        False for errors and losses, whose sign the scorer flips.
     missing_label : object, default=None
         Target of steps that have none. None and NaN always are.
     **kwargs : dict
@@ -48,11 +48,11 @@ default="predict"
     Returns
     -------
     callable
-        ``scorer(estimator, X, y)`` gives a float.
+        ``scorer(estimator, X, y)`` returns a float.
 
     See Also
     --------
-    sklearn.metrics.make_scorer : The same for one target a sample.
+    sklearn.metrics.make_scorer : The same for one target per sample.
 
     Examples
     --------
@@ -73,15 +73,7 @@ default="predict"
 
 
 class StepScorer:
-    """A scorer of steps, as `make_step_scorer` makes it.
-
-    Parameters
-    ----------
-    score_func, response_method, missing_label, kwargs
-        As given there.
-    sign : {1, -1}
-        Of the result.
-    """
+    """The scorer that `make_step_scorer` returns; `sign` multiplies the result."""
 
     def __init__(self, score_func, response_method, sign, missing_label, kwargs):
         self.score_func = score_func
@@ -92,7 +84,7 @@ class StepScorer:
 
     def __call__(self, estimator, X, y):
         predictions = getattr(estimator, self.response_method)(X)
-        lengths = np.array([len(one) for one in predictions])
+        lengths = np.array([len(sequence) for sequence in predictions])
         true = check_step_targets(
             y,
             *_extents(X, lengths),
@@ -102,20 +94,20 @@ class StepScorer:
         predicted = np.concatenate(list(predictions))
         if true.ndim == 1 or true.shape[1] == 1:
             return self.sign * self._score(true.reshape(len(true)), predicted)
-        if "multioutput" in self.kwargs:  # the metric wants to see all outputs at once
-            whole = ~is_missing(true).any(axis=1)
+        if "multioutput" in self.kwargs:  # the metric needs all outputs at once
+            complete = ~is_missing(true).any(axis=1)
             return self.sign * float(
-                self.score_func(true[whole], predicted[whole], **self.kwargs)
+                self.score_func(true[complete], predicted[complete], **self.kwargs)
             )
         # Each output counts where it has a target, as in the estimators' score.
         scores = map(self._score, true.T, predicted.T)
         return self.sign * float(np.mean(list(scores)))
 
     def _score(self, true, predicted):
-        there = ~is_missing(true, self.missing_label)
-        if not there.any():
+        has_target = ~is_missing(true, self.missing_label)
+        if not has_target.any():
             raise ValueError("no step of y has a target: there is nothing to score.")
-        true, predicted = true[there], predicted[there]
+        true, predicted = true[has_target], predicted[has_target]
         if true.dtype == object:
             true = np.array(true.tolist())
         return float(self.score_func(true, predicted, **self.kwargs))
@@ -126,12 +118,12 @@ class StepScorer:
 
 
 def _extents(X, lengths):
-    """Return where sequences of these lengths lie, without padding and with it."""
+    """Return starts and lengths of sequences, without padding and with it."""
     try:
         sequences, padded = check_with_padding(X, allow_categories=True)
         if np.array_equal(sequences.lengths, lengths):
             return sequences, padded
     except (TypeError, ValueError):
-        pass  # a table, say, of which a pipeline makes sequences
+        pass  # such as a table that a pipeline converts to sequences
     extents = Extents(np.cumsum(lengths) - lengths, lengths)
     return extents, extents

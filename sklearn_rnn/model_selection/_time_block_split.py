@@ -10,7 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.model_selection._spans import check_fit, is_int, read_size
+from sklearn_rnn.model_selection._spans import check_size, check_size_fits, is_int
 from sklearn_rnn.preprocessing import (
     check_column_key,
     column_at,
@@ -20,13 +20,13 @@ from sklearn_rnn.preprocessing import (
 )
 from sklearn_rnn.sequences import SequenceArray, read_times, to_index
 
-OWNER = "TimeBlockSplit"
+NAME = "TimeBlockSplit"
 
-WAYS_OUT = (
+REMEDY = (
     "give a pandas frame with a time index; or name the column of times in time=; or "
-    "give windows of SequenceWindower, which know theirs; or give one time a row as "
+    "give windows of SequenceWindower, which know theirs; or give one time per row as "
     "groups, as in cross_val_score(..., groups=times). If every row has a time of its "
-    "own and they stand in order, use sklearn.model_selection.TimeSeriesSplit."
+    "own and they are in order, use sklearn.model_selection.TimeSeriesSplit."
 )
 
 
@@ -35,30 +35,30 @@ class TimeBlockSplit(BaseCrossValidator):
 
     Like scikit-learn's `TimeSeriesSplit`, in units of time instead of rows.
     In a table of several series many rows share a time; all rows of one time
-    land on the same side, so all series are cut at the same moment and none
-    of them tells another's future. Rows may stand in any order.
+    fall on the same side, so that all series are cut at the same time and none
+    leaks another's future. Rows may be in any order.
 
     The last `n_splits` blocks of time are the test sets, one after the other
-    and the latest last; each is tested with all rows from before it for
-    training. With one row a time the splits are those of `TimeSeriesSplit`.
+    and the latest last; the rows before each are its training data. With one
+    row per time the splits are those of `TimeSeriesSplit`.
 
     Parameters
     ----------
     n_splits : int, default=5
-        How many splits, at least 1.
+        Number of splits, at least 1.
     test_size : int, str, Timedelta or float, default=None
         Length of a test block: an int counts distinct times, of all series
         together; anything else is a span of time (see Notes). A block that
         ends at the time e holds the times in (e - `test_size`, e]; the last
         ends at the last time. None gives ``n_times // (n_splits + 1)`` times.
     gap : int, str, Timedelta or float, default=0
-        What is left out between training and test, so that targets of the
-        training rows do not reach into the test block: ``horizon - 1`` for
-        those of `make_forecast_frame`. An int leaves out so many distinct
+        Time between training and test that is left out, so that targets of
+        the training rows do not overlap the test block: ``horizon - 1`` for
+        those of `make_forecast_frame`. An int leaves out this many distinct
         times; a span leaves out the times in [t - `gap`, t), where t is the
         first time of the test block.
     max_train_size : int, str, Timedelta or float, default=None
-        Length of the training data, the latest: so many distinct times, or
+        Length of the training data, the latest: a number of distinct times, or
         the times in (e - `max_train_size`, e], where e is the last time that
         `gap` leaves. None takes all.
     time : str or int, default=None
@@ -81,7 +81,7 @@ class TimeBlockSplit(BaseCrossValidator):
     ``datetime.timedelta`` or a ``numpy.timedelta64`` for dates, durations and
     periods (which are counted from their starts); for numeric times it is a
     float, in their unit. On an hourly table without missing hours ``gap="5h"``
-    does what ``gap=5`` does, and so for the other two. A string of whole days
+    is the same as ``gap=5``, and likewise for the other two. A string of whole days
     or weeks counts days on the wall clock of the dates' time zone, where some
     have 23 or 25 hours; all other spans are time elapsed.
 
@@ -101,7 +101,7 @@ class TimeBlockSplit(BaseCrossValidator):
     [0 1 2 3 4 5] [ 8  9 10 11]
     """
 
-    # Metadata routing: the times, where they are given as groups, come through.
+    # Metadata routing passes times that are given as groups.
     __metadata_request__split = {"groups": True}
 
     def __init__(
@@ -118,7 +118,7 @@ class TimeBlockSplit(BaseCrossValidator):
         self.gap = gap
         self.max_train_size = max_train_size
         self.time = time
-        self._read_parameters()
+        self._check_parameters()
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of splits.
@@ -148,11 +148,11 @@ class TimeBlockSplit(BaseCrossValidator):
         ----------
         X : DataFrame, Series, SequenceArray or array-like of n_rows rows
             A pandas or polars table with its times, or windows that know the
-            moment of their last row.
+            time of their last row.
         y : object, default=None
             Not used.
         groups : array-like of shape (n_rows,), default=None
-            The time of each row, where `X` does not know it or knows another.
+            The time of each row, where `X` has none or another one.
 
         Yields
         ------
@@ -169,16 +169,16 @@ class TimeBlockSplit(BaseCrossValidator):
             If there are too few times for the splits, or a test block has
             none; or a span does not fit times of their kind.
         """
-        sizes = self._read_parameters()
-        timeline = self._read_times(X, groups)
+        sizes = self._check_parameters()
+        timeline = self._get_times(X, groups)
         for name, size in sizes.items():
-            check_fit(size, name, timeline.kind)
+            check_size_fits(size, name, timeline.kind)
         for block in self._blocks(timeline.distinct, sizes):
-            train, test = (_rows_between(timeline.places, *part) for part in block)
+            train, test = (_rows_between(timeline.indices, *part) for part in block)
             yield train, test
 
-    def _read_parameters(self):
-        """Check all parameters, and return the three lengths, counts or spans."""
+    def _check_parameters(self):
+        """Check all parameters; return the three sizes, counts or spans."""
         if not is_int(self.n_splits) or self.n_splits < 1:
             raise ValueError(
                 f"n_splits={self.n_splits!r} should be an int of at least 1."
@@ -196,17 +196,17 @@ class TimeBlockSplit(BaseCrossValidator):
                 f"time={self.time!r} should be the name of a column or its position. "
                 "Times themselves are given to split, as groups."
             )
-        sizes = {"gap": read_size(self.gap, "gap", least=0)}
+        sizes = {"gap": check_size(self.gap, "gap", least=0)}
         for name in ("test_size", "max_train_size"):
             size = getattr(self, name)
-            sizes[name] = None if size is None else read_size(size, name, least=1)
+            sizes[name] = None if size is None else check_size(size, name, least=1)
         return sizes
 
-    def _read_times(self, X, groups):
+    def _get_times(self, X, groups):
         if _num_samples(X) == 0:
             raise InvalidSequenceError(
                 f"Found array with 0 sample(s) (shape={np.shape(X)}) while a minimum "
-                f"of 1 is required by {OWNER}."
+                f"of 1 is required by {NAME}."
             )
         if groups is not None:
             return self._from_groups(X, groups)
@@ -214,8 +214,8 @@ class TimeBlockSplit(BaseCrossValidator):
             X = X.to_frame()
         if isinstance(X, pd.DataFrame) or is_polars(X):
             if self.time is None:
-                _refuse_unnamed_times(X)
-            times = times_of_frame(X, self.time, OWNER)
+                _check_times_are_named(X)
+            times = times_of_frame(X, self.time, NAME)
             if times is not None:
                 return Timeline.of(times)
         if isinstance(X, SequenceArray):
@@ -223,8 +223,7 @@ class TimeBlockSplit(BaseCrossValidator):
         if self.time is not None:
             return self._from_array(X)
         raise InvalidSequenceError(
-            f"{OWNER} knows no times for the rows of X, a {type(X).__name__}: "
-            f"{WAYS_OUT}"
+            f"{NAME} knows no times for the rows of X, a {type(X).__name__}: {REMEDY}"
         )
 
     def _from_groups(self, X, groups):
@@ -243,9 +242,9 @@ class TimeBlockSplit(BaseCrossValidator):
             if index.hasnans:
                 raise
             raise InvalidSequenceError(
-                f"{OWNER} takes groups as the times of the rows, and they hold "
+                f"{NAME} takes groups as the times of the rows, and they hold "
                 f"{index.dtype}: give dates, periods, durations or numbers. A column "
-                "that tells series apart is not needed: all are cut at one time."
+                "that identifies series is not needed: all are cut at the same time."
             ) from error
 
     def _from_windows(self, X):
@@ -256,10 +255,10 @@ class TimeBlockSplit(BaseCrossValidator):
             )
         if not X.knows_time:
             raise InvalidSequenceError(
-                f"{OWNER} knows no times for the sequences of X: {WAYS_OUT}"
+                f"{NAME} knows no times for the sequences of X: {REMEDY}"
             )
-        moments, places = np.unique(X.moments_of(X.ends - 1), return_inverse=True)
-        return Timeline(pd.Index(moments), places, "moments")
+        times, indices = np.unique(X.moments_of(X.ends - 1), return_inverse=True)
+        return Timeline(pd.Index(times), indices, "time_index")
 
     def _from_array(self, X):
         X = np.asarray(X)
@@ -277,15 +276,15 @@ class TimeBlockSplit(BaseCrossValidator):
         return Timeline.of(read_times(index, name=self.time))
 
     def _blocks(self, distinct, sizes):
-        """Yield (begin, end) of training and test, as places in the times."""
+        """Yield (begin, end) of training and test, as indices of the times."""
         bounds = self._test_bounds(distinct, sizes["test_size"])
         for begin, end in pairwise(bounds):
             train_end = _end_before(sizes["gap"], distinct, begin)
             if train_end <= 0:
                 raise ValueError(
                     f"no time is left to train on before the test block that begins at "
-                    f"{distinct[begin]}: {_extent(distinct)}, too few for {self!r}. "
-                    "Have fewer or shorter test blocks, or a smaller gap."
+                    f"{distinct[begin]}: {_describe(distinct)}, too few for {self!r}. "
+                    "Use fewer or shorter test blocks, or a smaller gap."
                 )
             train_begin = _begin_of(sizes["max_train_size"], distinct, train_end)
             yield (train_begin, train_end), (begin, end)
@@ -295,7 +294,7 @@ class TimeBlockSplit(BaseCrossValidator):
         n_times, n_splits = len(distinct), self.get_n_splits()
         if n_splits > n_times:
             raise ValueError(
-                f"{_extent(distinct)}, too few for {self!r}: have fewer test blocks."
+                f"{_describe(distinct)}, too few for {self!r}: use fewer test blocks."
             )
         if test_size is None:
             test_size = n_times // (n_splits + 1)
@@ -308,80 +307,75 @@ class TimeBlockSplit(BaseCrossValidator):
         if len(empty) and bounds[empty[0]] > 0 and not is_int(test_size):
             raise ValueError(
                 f"test block {empty[0] + 1} of {n_splits}, a span of "
-                f"{self.test_size!r}, holds no time of X: there is a gap. Have longer "
+                f"{self.test_size!r}, holds no time of X: there is a gap. Use longer "
                 "test blocks, or count distinct times by an int."
             )
         if len(empty):
             raise ValueError(
-                f"{_extent(distinct)}, too few for {self!r}: have fewer or shorter "
+                f"{_describe(distinct)}, too few for {self!r}: use fewer or shorter "
                 "test blocks."
             )
         return bounds
 
 
 class Timeline(NamedTuple):
-    """The distinct times of some rows.
+    """The distinct times of some rows."""
 
-    distinct : pandas Index, increasing
-    places : ndarray of int of shape (n_rows,), where in it each row's time is
-    kind : str, what they are
-    """
-
-    distinct: pd.Index
-    places: np.ndarray
+    distinct: pd.Index  # increasing
+    indices: np.ndarray  # (n_rows,), of each row's time in `distinct`
     kind: str
 
     @classmethod
     def of(cls, times):
-        """Find the distinct among the times of a table."""
-        ticks, rows, places = np.unique(
+        """Return the timeline of the times of a table."""
+        ticks, rows, indices = np.unique(
             times.ticks, return_index=True, return_inverse=True
         )
         if times.kind == "numbers":
-            return cls(pd.Index(ticks), places, times.kind)
+            return cls(pd.Index(ticks), indices, times.kind)
         distinct = times.labels[rows]
         if isinstance(distinct, pd.PeriodIndex):
             distinct = distinct.to_timestamp()
-        return cls(distinct, places, times.kind)
+        return cls(distinct, indices, times.kind)
 
 
 def _begin_of(size, distinct, end, times=1):
-    """Find where a stretch of `times` sizes begins that ends before place `end`."""
+    """Return the begin of `times` sizes that end before the index `end`."""
     if size is None:
         return 0
     if is_int(size):
         return max(0, end - times * size)
-    return size.place_after(distinct, end - 1, times)
+    return size.index_after(distinct, end - 1, times)
 
 
 def _end_before(gap, distinct, begin):
-    """Find where training ends that keeps a gap to a test from place `begin`."""
-    return begin - gap if is_int(gap) else gap.place_before(distinct, begin)
+    """Return the end of training data that keep a gap to a test from index `begin`."""
+    return begin - gap if is_int(gap) else gap.index_before(distinct, begin)
 
 
-def _rows_between(places, begin, end):
-    return np.flatnonzero((places >= begin) & (places < end))
+def _rows_between(indices, begin, end):
+    return np.flatnonzero((indices >= begin) & (indices < end))
 
 
-def _extent(distinct):
+def _describe(distinct):
     return f"X has {len(distinct)} distinct time(s), {distinct[0]} to {distinct[-1]}"
 
 
-def _refuse_unnamed_times(X):
-    """Refuse to take row numbers, or one level of many, for the times of a table."""
+def _check_times_are_named(X):
+    """Check that no row numbers, or one level of many, count as times of a table."""
     if is_polars(X):
         raise InvalidSequenceError(
-            f"X is a polars frame, which has no index, so {OWNER} knows no times: name "
+            f"X is a polars frame, which has no index, so {NAME} knows no times: name "
             f"their column in time=; its columns are {X.columns}."
         )
     if isinstance(X.index, pd.MultiIndex):
         raise InvalidSequenceError(
             f"X has an index of {X.index.nlevels} levels, {list(X.index.names)}: name "
-            f"that of the times in {OWNER}(time=...)."
+            f"that of the times in {NAME}(time=...)."
         )
     dated = first_date_column(X) if X.index.dtype.kind in "iu" else None
     if dated is not None:
         raise InvalidSequenceError(
             f"the index of X counts rows, but its column {dated!r} has dates: name "
-            f"it in {OWNER}(time={dated!r}), or drop it if the index is the time."
+            f"it in {NAME}(time={dated!r}), or drop it if the index is the time."
         )

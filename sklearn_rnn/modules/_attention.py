@@ -1,4 +1,4 @@
-"""Attention: a decoder looks back at the steps of what was read."""
+"""Attention: a decoder weighs the encoder's states at every step."""
 
 import torch
 from torch import nn
@@ -9,36 +9,27 @@ from sklearn_rnn.kernels import is_traced
 from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import valid_steps
 
-# Additive attention has one hidden vector for every pair of steps. With more
-# numbers than this they are computed in pieces and, in training, a second time
-# for the gradient instead of being held: memory does not grow with both lengths.
-MOST_HELD = 2**26
+# Additive attention has one hidden vector for every pair of steps. Above this number
+# of values they are computed in chunks and, in training, recomputed for the gradient
+# instead of stored: memory does not grow with the product of both lengths.
+MAX_STORED = 2**26
 
-# What location attention sees of the last weights: those of a step and of two on
-# either side, through so many filters. One linear layer could say the same, but
-# learnt worse: of reversed strings that were up to twice as long as in training, one
-# run wrote 20 % right, and with filters 100 %.
+# Location attention sees the last weights of a step and of two on either side, through
+# this number of filters. One linear layer could express the same, but learnt worse: of
+# reversed strings up to twice as long as in training, one run got 20 % right, and with
+# filters 100 %.
 WINDOW, N_FILTERS = 5, 8
 
 
 class Attention(nn.Module):
-    """Weigh the steps of a memory anew for every query.
+    """Attention over the steps of a memory.
 
     With the query *q* and the memory *m* of one step, the score of the pair is
     ``v · tanh(W q + U m + b)`` ("additive") or ``q · W m`` ("multiplicative"),
-    or ``v · tanh(W q + U m + F f + b)`` ("location"), where *f* is what a few
-    filters see at this step of the weights that the query before gave. The
-    weights are the softmax of the scores over the sequence's own steps, and the
+    or ``v · tanh(W q + U m + F f + b)`` ("location"), where *f* are features that a
+    few filters extract, around this step, from the weights of the previous query.
+    The weights are the softmax of the scores over the sequence's own steps, and the
     context is the weighted mean of the memory.
-
-    Parameters
-    ----------
-    kind : {"additive", "location", "multiplicative"}
-        The score.
-    query_size : int
-        Width of the queries.
-    memory_size : int
-        Width of the memory.
 
     References
     ----------
@@ -47,19 +38,6 @@ class Attention(nn.Module):
     and Bengio, "Attention-based models for speech recognition", NeurIPS 2015
     (location). Luong, Pham and Manning, "Effective approaches to attention-based
     neural machine translation", EMNLP 2015 (multiplicative, there "general").
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import Attention
-    >>> attention = Attention("additive", query_size=4, memory_size=6)
-    >>> queries, memory = torch.zeros(5, 2, 4), torch.zeros(3, 2, 6)
-    >>> keys = attention.keys(memory)
-    >>> contexts, weights = attention(queries, memory, keys, torch.tensor([3, 1]))
-    >>> contexts.shape
-    torch.Size([5, 2, 6])
-    >>> weights[1, 0]
-    tensor([1., 0., 0.], grad_fn=<SelectBackward0>)
     """
 
     def __init__(self, kind, query_size, memory_size):
@@ -76,41 +54,29 @@ class Attention(nn.Module):
             self.of_last = Linear(N_FILTERS, query_size, bias=False)
 
     def keys(self, memory):
-        """Compute what scores need of the memory, whatever the query.
-
-        Parameters
-        ----------
-        memory : Tensor of shape (T_in, N, memory_size)
-            What may be looked at, time first.
-
-        Returns
-        -------
-        Tensor of shape (T_in, N, query_size)
-            For ``forward``.
-        """
+        """Project the memory (T_in, N, memory_size) to keys (T_in, N, query_size)."""
         return self.of_memory(memory)
 
     def forward(self, queries, memory, keys, lengths=None, last=None):
-        """Compute what every query gets to see of the memory.
+        """Return the context and the weights of every query.
 
         Parameters
         ----------
         queries : Tensor of shape (T_out, N, query_size)
-            Who looks, time first.
+            Decoder states, time first.
         memory : Tensor of shape (T_in, N, memory_size)
-            What is looked at, time first.
+            Encoder states, time first.
         keys : Tensor of shape (T_in, N, query_size)
-            From ``keys``.
+            From `keys`.
         lengths : LongTensor of shape (N,), default=None
             Steps of each memory; None when all have T_in.
         last : Tensor of shape (N, T_in), default=None
-            Weights of the query before the first one, which location attention
-            starts from; None when there was none, and they count as zero.
+            Weights of the query before the first one, for location attention; None
+            stands for zeros.
 
         Returns
         -------
         contexts : Tensor of shape (T_out, N, memory_size)
-            Weighted means of the memory.
         weights : Tensor of shape (N, T_out, T_in)
             They sum to 1 over T_in, and are exactly 0 at padding.
         """
@@ -118,7 +84,7 @@ class Attention(nn.Module):
         if lengths is not None:  # (N, 1, T_in)
             padding = ~valid_steps(memory.shape[0], lengths).permute(1, 2, 0)
         if self.kind == "location":
-            weights = self._one_by_one(queries, keys, padding, last)
+            weights = self._location_weights(queries, keys, padding, last)
         else:
             is_additive = self.kind == "additive"
             scores = self._additive if is_additive else self._multiplicative
@@ -130,30 +96,33 @@ class Attention(nn.Module):
 
     def _additive(self, queries, keys):
         queries = self.of_query(queries)
-        # Traced, the number of pieces would be a constant.
-        if is_traced(keys) or len(queries) * keys.numel() <= MOST_HELD:
+        # In a trace, the number of chunks would be a constant.
+        if is_traced(keys) or len(queries) * keys.numel() <= MAX_STORED:
             return self._pair_scores(queries, keys)
-        pieces = queries.split(max(1, MOST_HELD // keys.numel()))
-        scores = (_recompute(self._pair_scores, piece, keys) for piece in pieces)
+        chunks = queries.split(max(1, MAX_STORED // keys.numel()))
+        scores = (_recompute(self._pair_scores, chunk, keys) for chunk in chunks)
         return torch.cat(list(scores), dim=1)
 
     def _pair_scores(self, queries, keys):
         hidden = (queries[:, None] + keys).tanh_()  # (T_out, T_in, N, query_size)
         return self.score(hidden).squeeze(-1).permute(2, 0, 1)
 
-    def _one_by_one(self, queries, keys, padding, last):
+    def _location_weights(self, queries, keys, padding, last):
         if last is None:
             last = keys.new_zeros(keys.shape[1], keys.shape[0])
-        is_held = is_traced(keys) or len(queries) * keys.numel() <= MOST_HELD
+        is_stored = is_traced(keys) or len(queries) * keys.numel() <= MAX_STORED
         weights = []
         for query in self.of_query(queries).split(1):
             given = query, keys, padding, last
-            last = self._follow(*given) if is_held else _recompute(self._follow, *given)
+            if is_stored:
+                last = self._next_weights(*given)
+            else:
+                last = _recompute(self._next_weights, *given)
             weights.append(last)
         return torch.stack(weights, dim=1)
 
-    def _follow(self, query, keys, padding, last):
-        """Return the weights (N, T_in) that come after the last ones."""
+    def _next_weights(self, query, keys, padding, last):
+        """Return the weights (N, T_in) that follow the last ones."""
         around = functional.pad(last.T, (0, 0, WINDOW // 2, WINDOW // 2))
         around = around.unfold(0, WINDOW, 1)  # (T_in, N, WINDOW)
         scores = self._pair_scores(query, keys + self.of_last(self.filters(around)))
@@ -167,5 +136,5 @@ def _softmax(scores, padding):
 
 
 def _recompute(function, *inputs):
-    """Call a function whose inner results are not held for the gradient."""
+    """Call a function whose intermediate results are recomputed for the gradient."""
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)

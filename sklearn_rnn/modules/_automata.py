@@ -1,34 +1,27 @@
-"""Automata over symbols: what may be written, and how likely it is."""
+"""Finite automata over symbols: n-gram models and word lists."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-# Entries of an automaton's tables, 12 bytes each: beyond, they fill a laptop.
+# Entries of an automaton's tables, 12 bytes each: more would fill a laptop's memory.
 MAX_ENTRIES = 50_000_000
 
 
 class Automaton(NamedTuple):
     """A deterministic automaton that scores sequences of symbols.
 
-    It starts in state 0; writing a symbol has a score and leads to the next
-    state, and so does ending, which leads nowhere.
+    It starts in state 0; writing a symbol has a score and leads to the next state;
+    ending has a score, too.
 
     Attributes
     ----------
     scores : ndarray of shape (n_states, n_symbols), dtype=float64
         Log score of writing a symbol in a state, in nats; -inf forbids it.
     next_states : ndarray of shape (n_states, n_symbols), dtype=int32
-        Where a symbol leads; of no meaning where it is forbidden.
+        State after a symbol; meaningless where it is forbidden.
     ends : ndarray of shape (n_states,), dtype=float64
         Log score of ending in a state, in nats; -inf forbids it.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.modules import learn_ngram
-    >>> automaton = learn_ngram([[0, 1], [0]], n_symbols=2, order=2)
-    >>> automaton.scores.shape  # after the beginning, 0, 1 and anything else
-    (4, 2)
     """
 
     scores: np.ndarray
@@ -36,20 +29,7 @@ class Automaton(NamedTuple):
     ends: np.ndarray
 
     def follow(self, symbols):
-        """Score a sequence and all of its beginnings.
-
-        Parameters
-        ----------
-        symbols : sequence of int of length n
-            What is written.
-
-        Returns
-        -------
-        scores : ndarray of shape (n,), dtype=float64
-            Log score of each symbol.
-        ends : ndarray of shape (n + 1,), dtype=float64
-            Log score of ending after so many symbols.
-        """
+        """Return the log scores of n symbols, and of ending after 0 to n of them."""
         states = [0]
         for symbol in symbols:
             states.append(self.next_states[states[-1], symbol])
@@ -58,50 +38,44 @@ class Automaton(NamedTuple):
 
 
 class _Contexts(NamedTuple):
-    """All K contexts of one length, and the P places where one of them ends."""
+    """All K contexts of one length, and the P positions where one of them ends."""
 
-    places: np.ndarray  # (P,)
-    ids: np.ndarray  # (P,), of the context that ends there
+    positions: np.ndarray  # (P,)
+    ids: np.ndarray  # (P,), the context that ends there
     beginnings: np.ndarray  # (K,), the contexts without their last symbol
     last: np.ndarray  # (K,), the last symbol
     suffixes: np.ndarray  # (K,), the contexts without their first symbol
 
 
 def learn_ngram(rows, n_symbols, order, weights=None):
-    """Learn how likely each symbol is after those before it.
+    """Fit an n-gram model with interpolated Witten-Bell smoothing.
 
-    Witten-Bell smoothing: a context h that was seen n times with k different
-    continuations trusts its own counts c with weight n, and the context without
-    its first symbol, h', with weight k,
+    A context h that was seen n times with k different continuations weighs its own
+    counts c with n, and the context without its first symbol, h', with k,
 
     ``p(symbol | h) = (c(h symbol) + k * p(symbol | h')) / (n + k)``
 
-    down to the empty context, which trusts a uniform distribution. Ending is a
-    continuation like any symbol, and the beginning part of a context, so that a
-    first symbol is told from a later one.
+    down to the empty context, which is interpolated with a uniform distribution.
+    Ending is a continuation like any symbol, and the start of a row is part of a
+    context, so that first symbols have probabilities of their own.
 
     Parameters
     ----------
     rows : list of array-like of int
         Sequences of symbols from 0 to ``n_symbols - 1``; they may be empty.
     n_symbols : int
-        Number of symbols.
+        Size of the vocabulary.
     order : int
         Length of the longest n-gram, at least 1: a symbol depends on up to
         ``order - 1`` before it.
     weights : ndarray of shape (n_rows,), default=None
-        How often each row counts; 2 is as if it came twice.
+        Weights of the rows; 2 is as if a row came twice.
 
     Returns
     -------
     Automaton
         A state for every context seen. In each, the probabilities of all symbols
         and of the end sum to 1.
-
-    Raises
-    ------
-    ValueError
-        If contexts times symbols exceed 50 million.
 
     References
     ----------
@@ -114,7 +88,7 @@ def learn_ngram(rows, n_symbols, order, weights=None):
     >>> import numpy as np
     >>> from sklearn_rnn.modules import learn_ngram
     >>> automaton = learn_ngram([[0, 1], [0]], n_symbols=2, order=2)
-    >>> np.exp(automaton.scores[0]).round(3)  # at the beginning
+    >>> np.exp(automaton.scores[0]).round(3)  # at the start of a row
     array([0.792, 0.083])
     >>> after = automaton.next_states[0, 0]
     >>> np.exp(automaton.scores[after]).round(3), np.exp(automaton.ends[after]).round(3)
@@ -122,10 +96,10 @@ def learn_ngram(rows, n_symbols, order, weights=None):
     """
     # 0 is the border between rows: it ends one and begins the next.
     border = np.zeros(1, dtype=np.int64)
-    pieces = [border]
+    parts = [border]
     for row in rows:
-        pieces += [np.asarray(row, dtype=np.int64) + 1, border]
-    stream = np.concatenate(pieces)
+        parts += [np.asarray(row, dtype=np.int64) + 1, border]
+    stream = np.concatenate(parts)
     levels = _find_contexts(stream[:-1], n_symbols, order)
     n_states = sum(len(level.last) for level in levels)
     if n_states * n_symbols > MAX_ENTRIES:
@@ -134,7 +108,7 @@ def learn_ngram(rows, n_symbols, order, weights=None):
             f"{n_symbols} symbols need tables of more than {MAX_ENTRIES} entries. "
             "Use a smaller order."
         )
-    if weights is not None:  # of what comes after each place: the row, then its end
+    if weights is not None:  # of each continuation: the row's symbols, then its end
         weights = np.repeat(weights, [len(row) + 1 for row in rows])
     probabilities = _estimate(levels, stream[1:], n_symbols, weights)
     np.log(probabilities, out=probabilities)
@@ -144,22 +118,22 @@ def learn_ngram(rows, n_symbols, order, weights=None):
 
 def _find_contexts(stream, n_symbols, order):
     """Number the contexts of every length, from 0 to `order` - 1 symbols."""
-    places = np.arange(len(stream))
+    positions = np.arange(len(stream))
     # Symbols since the last border; none for the border itself.
-    depth = places - np.maximum.accumulate(np.where(stream == 0, places, 0))
+    depth = positions - np.maximum.accumulate(np.where(stream == 0, positions, 0))
     none = np.zeros(1, dtype=np.int64)
-    levels = [_Contexts(places, np.zeros_like(places), none, none, none)]
+    levels = [_Contexts(positions, np.zeros_like(positions), none, none, none)]
     for length in range(1, order):
-        shorter = np.full(len(stream) + 1, -1)  # the last place, or -1, is no place
-        shorter[levels[-1].places] = levels[-1].ids
+        shorter = np.full(len(stream) + 1, -1)  # the last one, or -1, is no position
+        shorter[levels[-1].positions] = levels[-1].ids
         if length == 1:
             shorter[-1] = 0  # before the first border, the empty context
-        places = np.flatnonzero(depth >= length - 1)
-        keys = shorter[places - 1] * (n_symbols + 1) + stream[places]
+        positions = np.flatnonzero(depth >= length - 1)
+        keys = shorter[positions - 1] * (n_symbols + 1) + stream[positions]
         keys, first, ids = np.unique(keys, return_index=True, return_inverse=True)
         beginnings, last = np.divmod(keys, n_symbols + 1)
-        suffixes = shorter[places[first]]
-        levels.append(_Contexts(places, ids, beginnings, last, suffixes))
+        suffixes = shorter[positions[first]]
+        levels.append(_Contexts(positions, ids, beginnings, last, suffixes))
     return levels
 
 
@@ -178,9 +152,9 @@ def _estimate(levels, continuations, n_symbols, weights):
     shorter = np.full((1, n_events), 1 / n_events)
     for start, level in zip(_first_states(levels), levels, strict=True):
         n_contexts = len(level.last)
-        pairs = level.ids * n_events + continuations[level.places]
+        pairs = level.ids * n_events + continuations[level.positions]
         pairs, counts = _count(
-            pairs, None if weights is None else weights[level.places]
+            pairs, None if weights is None else weights[level.positions]
         )
         contexts = pairs // n_events
         n_seen = np.bincount(contexts, counts, n_contexts)
@@ -196,7 +170,7 @@ def _estimate(levels, continuations, n_symbols, weights):
 
 
 def _count(values, weights):
-    """Return the distinct values, and how often each comes."""
+    """Return the distinct values, and how often each occurs."""
     if weights is None:
         return np.unique(values, return_counts=True)
     values, which = np.unique(values, return_inverse=True)
@@ -204,7 +178,7 @@ def _count(values, weights):
 
 
 def _connect(levels, n_symbols):
-    """Lead each context and symbol to the longest context that they end in."""
+    """Return the longest context that each context and symbol end in."""
     starts = _first_states(levels)
     n_states = sum(len(level.last) for level in levels)
     table = np.empty((n_states, n_symbols), dtype=np.int32)
@@ -222,31 +196,25 @@ def _connect(levels, n_symbols):
 
 
 def word_list_automaton(words, n_symbols, separator=None):
-    """Accept the words of a list, one after another, and nothing else.
+    """Return an automaton that accepts sequences of the words of a list.
 
-    Accepted are the empty sequence and one word or more, joined by the separator
-    or, where there is none, directly. Then a sequence may fall into words in
-    several ways, and all are followed at once (subset construction).
+    It accepts the empty sequence and one word or more, joined by the separator or,
+    where that is None, directly. Without a separator a sequence may be split into
+    words in several ways, and all are followed at once (subset construction).
 
     Parameters
     ----------
     words : list of sequence of int
         Symbols of each word, at least one.
     n_symbols : int
-        Number of symbols.
+        Size of the vocabulary.
     separator : int, default=None
         The symbol between two words.
 
     Returns
     -------
     Automaton
-        Its scores are 0 where a sequence can go on, or end, and else -inf.
-
-    Raises
-    ------
-    ValueError
-        If a word is empty or contains the separator, or if states times symbols
-        exceed 50 million.
+        Its scores are 0 where a sequence can continue, or end, and else -inf.
 
     References
     ----------
@@ -289,9 +257,9 @@ def word_list_automaton(words, n_symbols, separator=None):
 
 
 def _build_trie(words, separator):
-    """Grow the tree of all words; return its branches and the nodes that end one."""
+    """Build the trie of all words; return its branches and the nodes that end one."""
     # Words begin at node 0, which may end, and after another word at node 1.
-    root = {}
+    root: dict[int, int] = {}
     branches, complete = [root, root], set()
     for i, word in enumerate(words):
         word = [int(symbol) for symbol in word]
@@ -315,8 +283,8 @@ def _build_trie(words, separator):
 
 
 def _step(subset, branches):
-    """Find the nodes that each symbol reaches from any of a set of nodes."""
-    reached = {}
+    """Return the nodes that each symbol reaches from a set of nodes."""
+    reached: dict[int, set[int]] = {}
     for node in subset:
         for symbol, target in branches[node].items():
             reached.setdefault(symbol, set()).add(target)

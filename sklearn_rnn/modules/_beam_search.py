@@ -14,15 +14,13 @@ class Hypothesis(NamedTuple):
     Attributes
     ----------
     symbols : ndarray of shape (n_symbols,), dtype=int64
-        What was written, without the end symbol.
+        Without the end symbol.
     score : float
-        By which hypotheses are ranked: the log-probability after the length
-        penalty.
+        Log-probability after the length penalty; hypotheses are ranked by it.
     log_probability : float
         Of the symbols, and of the end where it was written, in nats.
     attention : ndarray of shape (n_symbols, n_steps)
-        Where the decoder looked, among the steps of what it had read, when it
-        wrote each symbol.
+        Weights of the memory's steps when each symbol was written.
     """
 
     symbols: np.ndarray
@@ -32,11 +30,11 @@ class Hypothesis(NamedTuple):
 
 
 class _Expansion(NamedTuple):
-    """What one step of the search looked at, for its S sequences."""
+    """One step of the search, for its S sequences."""
 
-    sequences: torch.Tensor  # (S,), which of the N they are
-    parents: torch.Tensor  # (S, n_slots), the slot of each in the step before
-    symbols: torch.Tensor  # (S, n_slots), first those that stay in the beam
+    sequences: torch.Tensor  # (S,), their indices among the N
+    parents: torch.Tensor  # (S, n_slots), slots of the previous step
+    symbols: torch.Tensor  # (S, n_slots), first those of the next beam
     weights: torch.Tensor  # (S, n_parents, T_in)
 
 
@@ -45,7 +43,7 @@ class _Finished(NamedTuple):
 
     scores: torch.Tensor  # -inf where there is none yet
     log_probabilities: torch.Tensor
-    lengths: torch.Tensor  # steps, the end symbol's among them; 0 for none
+    lengths: torch.Tensor  # steps, including the end symbol's; 0 for none
     slots: torch.Tensor  # of the last symbol, in the step that wrote it
 
     def select(self, rows):
@@ -58,15 +56,14 @@ class _Finished(NamedTuple):
         lengths = torch.full_like(slots, length)
         new = (log_probabilities / penalty, log_probabilities, lengths, slots)
         both = _Finished(*(torch.cat(pair, 1) for pair in zip(self, new, strict=True)))
-        # Stable: of equals, the one that ended first stays ahead, and none ahead of
-        # what has not ended.
+        # Stable: of equal ones, the one that ended first stays ahead.
         order = both.scores.argsort(dim=1, descending=True, stable=True)
         order = order[:, : self.scores.shape[1]]
         return _Finished(*(part.gather(1, order) for part in both))
 
 
 class _Search:
-    """The beams of all sequences that are not done, and what became of the rest."""
+    """Beams of all unfinished sequences, and the results of the others."""
 
     def __init__(self, end, forbidden, width, length_penalty, n_best, max_steps):
         device = max_steps.device
@@ -74,7 +71,7 @@ class _Search:
         self.forbidden = torch.tensor(forbidden, dtype=torch.long, device=device)
         self.max_steps = max_steps
         self.sequences = torch.arange(len(max_steps), device=device)
-        # Log-probabilities of the hypotheses; before the first symbol, of one.
+        # Log-probabilities (S, n_parents); before the first symbol, n_parents is 1.
         self.beam = torch.zeros(len(max_steps), 1, device=device)
         nothing = torch.full((len(max_steps), n_best), -torch.inf, device=device)
         zero = torch.zeros_like(nothing, dtype=torch.long)
@@ -83,7 +80,7 @@ class _Search:
         self.done = []
 
     def advance(self, log_probabilities, weights):
-        """Write one symbol more; return the rows that go on, and their symbols."""
+        """Write one more symbol; return the rows that continue, and their symbols."""
         n_sequences, n_parents = self.beam.shape
         weights = weights.unflatten(0, self.beam.shape)
         parents, symbols, totals, ranks = self._continue(log_probabilities)
@@ -91,20 +88,20 @@ class _Search:
         self._finish(symbols, totals, ranks)
         totals = totals.masked_fill(symbols == self.end, -torch.inf)
         self.beam = totals[:, : self.width]
-        going_on = self._leave()
+        unfinished = self._drop_finished()
         first_rows = n_parents * torch.arange(n_sequences, device=parents.device)
-        rows = (first_rows[:, None] + parents[:, : self.width])[going_on]
-        return rows.flatten(), symbols[going_on, : self.width].flatten()
+        rows = (first_rows[:, None] + parents[:, : self.width])[unfinished]
+        return rows.flatten(), symbols[unfinished, : self.width].flatten()
 
     def _continue(self, log_probabilities):
-        """Find the best continuations, those that have not ended first."""
+        """Return the best continuations, those that have not ended first."""
         n_symbols = log_probabilities.shape[1]
         new = log_probabilities.index_fill(1, self.forbidden, -torch.inf)
         new = new.unflatten(0, self.beam.shape)
-        # Ranked as differences from the best: a beam of one adds exactly zero, and
-        # no long history drowns the digits that tell two symbols apart.
+        # Ranked by differences from the best: a beam of one adds exactly zero, and the
+        # sums of long histories do not cost the digits in which two symbols differ.
         lags = self.beam - self.beam.amax(1, keepdim=True)
-        # Each hypothesis ends in one way: among twice the width, enough go on.
+        # Each hypothesis ends in one way: of twice the width, enough continue.
         n_slots = min(2 * self.width, new[0].numel())
         chosen = _largest((lags[:, :, None] + new).flatten(1), n_slots)
         ranks = (chosen % n_symbols == self.end).long().argsort(dim=1, stable=True)
@@ -120,24 +117,24 @@ class _Search:
         penalty = ((5 + n) / 6) ** self.length_penalty
         self.finished = self.finished.merge(totals, n, penalty)
 
-    def _leave(self):
-        """Let sequences go that are done; return which ones go on."""
+    def _drop_finished(self):
+        """Drop finished sequences; return which ones continue."""
         done = (self.max_steps <= len(self.expansions)) | self._is_decided()
-        going_on = ~done
+        unfinished = ~done
         self.done.append((self.sequences[done], self.finished.select(done)))
-        self.sequences = self.sequences[going_on]
-        self.max_steps = self.max_steps[going_on]
-        self.beam = self.beam[going_on]
-        self.finished = self.finished.select(going_on)
-        return going_on
+        self.sequences = self.sequences[unfinished]
+        self.max_steps = self.max_steps[unfinished]
+        self.beam = self.beam[unfinished]
+        self.finished = self.finished.select(unfinished)
+        return unfinished
 
     def _is_decided(self):
-        """Tell whether nothing in the beam can still come in among the best."""
+        """Return whether the n best hypotheses of each sequence are final."""
         if self.width == 1:
             return self.finished.scores[:, 0] > -torch.inf
         # A log-probability only falls, so that the best score still possible is
-        # that of today's over the largest penalty ahead: the last if penalties
-        # grow with length, the next if they shrink.
+        # the current one over the largest penalty to come: the last penalty if
+        # penalties grow with length, the next one if they shrink.
         ahead = torch.full_like(self.max_steps, len(self.expansions) + 1)
         ahead = torch.stack([ahead, self.max_steps]).to(self.beam.dtype)
         penalties = ((5 + ahead) / 6) ** self.length_penalty
@@ -145,14 +142,14 @@ class _Search:
 
 
 def _largest(values, k):
-    """Find each row's largest values in order; of equals, the first ones."""
-    largest, places = values.topk(k, dim=1)
-    # topk leaves open which of several equal values it takes, and in what order.
+    """Return the indices of each row's k largest values, of equal ones the first."""
+    largest, indices = values.topk(k, dim=1)
+    # topk does not specify which of several equal values it takes, and in what order.
     if ((values >= largest[:, -1:]).sum(1) > k).any():
         return values.argsort(dim=1, descending=True, stable=True)[:, :k]
-    places = places.sort(dim=1).values
-    order = values.gather(1, places).argsort(dim=1, descending=True, stable=True)
-    return places.gather(1, order)
+    indices = indices.sort(dim=1).values
+    order = values.gather(1, indices).argsort(dim=1, descending=True, stable=True)
+    return indices.gather(1, order)
 
 
 @torch.inference_mode()
@@ -169,18 +166,17 @@ def beam_search(
     length_penalty,
     n_best,
 ):
-    """Write the most probable sequences, several hypotheses at a time.
+    """Return the most probable sequences, several hypotheses at a time.
 
-    At every step each of the `beam_width` best hypotheses of a sequence that
-    have not ended is continued with every symbol. Continuations with the end
-    symbol that are among the `beam_width` best of all are finished; the others
-    stay in the beam, as many as it holds. Finished ones are ranked by
+    At every step each of the `beam_width` best unfinished hypotheses of a sequence is
+    continued with every symbol. Continuations with the end symbol that are among the
+    `beam_width` best of all are finished; the best others form the next beam. Finished
+    ones are ranked by
 
     ``score = log_probability / ((5 + length) / 6) ** length_penalty``
 
-    where the length counts the end symbol. A sequence is done when none that
-    has not ended can still be among its `n_best`, however it went on. A beam of
-    one is greedy: the most probable symbol each time, until that is the end.
+    where the length counts the end symbol. A sequence is finished when no unfinished
+    hypothesis can still become one of its `n_best`. A beam of one is greedy search.
 
     Parameters
     ----------
@@ -189,31 +185,30 @@ def beam_search(
         (N, n_symbols), the next state and attention weights (N, T_in), as
         ``Seq2SeqNetwork.step``; in evaluation mode.
     memory : Memory
-        Of the N sequences; all that is asked of it is ``select`` and ``lengths``.
+        Of the N sequences; only ``select`` and ``lengths`` are used.
     state : tuple
-        Before the first symbol, one item a layer.
+        Before the first symbol, one item per layer.
     begin, end : int
         The symbols that every sequence begins and ends with.
     forbidden : list of int
-        Symbols that are never written. The others' probabilities stay as they
-        are.
+        Symbols that are never written; the others' probabilities are not rescaled.
     beam_width : int
-        Hypotheses of a sequence that are followed at a time.
+        Hypotheses per sequence that are followed at a time.
     max_steps : LongTensor of shape (N,)
-        Most steps of each sequence, at least 1, the end symbol's among them. A
-        hypothesis that has not ended by then counts as it is.
+        Maximum number of steps of each sequence, at least 1, including that of the end
+        symbol. A hypothesis that has not ended by then counts as it is.
     length_penalty : float
-        0 ranks by probability alone, which favours short sequences; more favours
-        longer ones, less than 0 still shorter ones.
+        0 ranks by probability alone, which favours short sequences; larger values
+        favour longer ones, negative values still shorter ones.
     n_best : int
-        Hypotheses wanted of each sequence, at most `beam_width`.
+        Hypotheses returned per sequence, at most `beam_width`.
 
     Returns
     -------
     list of list of Hypothesis
-        Of each sequence, best first, all different; fewer than `n_best` only
-        where no more can be written. Of equal ones, that which ended first is
-        ahead, then that with the better beginning, then the smaller symbol.
+        Of each sequence, best first, all different; fewer than `n_best` only where no
+        more can be written. Of equal ones, the one that ended first is ahead, then the
+        one with the better beginning, then the smaller symbol.
 
     References
     ----------
@@ -254,7 +249,7 @@ def beam_search(
 
 
 def _hypotheses(search, memory_lengths):
-    """Follow the finished hypotheses back to their beginnings."""
+    """Trace the finished hypotheses back to their beginnings."""
     sequences = torch.cat([sequences for sequences, _ in search.done])
     parts = zip(*(finished for _, finished in search.done), strict=True)
     finished = _Finished(*map(torch.cat, parts)).select(sequences.argsort())
@@ -263,7 +258,7 @@ def _hypotheses(search, memory_lengths):
         for part in _trace(search.expansions, finished.slots, finished.lengths)
     )
     scores, log_probabilities = (part.tolist() for part in finished[:2])
-    result = []
+    result: list[list[Hypothesis]] = []
     for i, own_lengths in enumerate(finished.lengths.tolist()):
         n_steps = None if memory_lengths is None else memory_lengths[i]
         result.append([])
@@ -281,17 +276,17 @@ def _hypotheses(search, memory_lengths):
 
 
 def _trace(expansions, slots, lengths):
-    """Collect symbols (N, n_best, T) and weights (N, n_best, T, T_in), last first."""
-    slots, place = slots.clone(), torch.zeros_like(slots[:, 0])
+    """Return symbols (N, n_best, T) and weights (N, n_best, T, T_in)."""
+    slots, row_of = slots.clone(), torch.zeros_like(slots[:, 0])
     shape = (*slots.shape, len(expansions))
     symbols = slots.new_zeros(shape)
     n_steps = expansions[0].weights.shape[2]
     attention = expansions[0].weights.new_zeros(*shape, n_steps)
     for t in reversed(range(len(expansions))):
         sequences, parents, written, weights = expansions[t]
-        place[sequences] = torch.arange(len(sequences), device=place.device)
+        row_of[sequences] = torch.arange(len(sequences), device=row_of.device)
         i, j = (lengths > t).nonzero(as_tuple=True)
-        rows, slot = place[i], slots[i, j]
+        rows, slot = row_of[i], slots[i, j]
         symbols[i, j, t] = written[rows, slot]
         slots[i, j] = parents[rows, slot]
         attention[i, j, t] = weights[rows, slots[i, j]]

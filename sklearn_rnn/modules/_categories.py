@@ -1,4 +1,4 @@
-"""Categories among the features of a step, each as a small learned vector."""
+"""Categories among the features of a step, as small learned vectors."""
 
 import math
 
@@ -12,17 +12,7 @@ MAX_SIZE = 50
 
 
 def embedding_size(n_categories):
-    """Return the size of the vector of a category.
-
-    Parameters
-    ----------
-    n_categories : int
-        How many the feature has.
-
-    Returns
-    -------
-    int
-        One more than their square root, rounded up, and at most 50.
+    """Return the size of a category's vector: sqrt(n) + 1, rounded up, at most 50.
 
     Examples
     --------
@@ -37,23 +27,13 @@ class _Vectors(nn.Embedding):
     """The vectors of one feature's categories, that of code 0 first."""
 
     def reset_parameters(self):
-        """Draw nothing while there is no memory, as `TokenEmbedding` does."""
+        """Initialize as torch does; on the meta device, draw nothing."""
         if not self.weight.is_meta:
             super().reset_parameters()
 
 
 def is_plain_embedding(module):
-    """Return whether a module looks up vectors and does nothing else.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        One of the `vectors` of a `CategoryEmbedding`, or what stands in its place.
-
-    Returns
-    -------
-    bool
-    """
+    """Return whether a module of `CategoryEmbedding.vectors` only looks up vectors."""
     return (
         type(module) is _Vectors
         and module.max_norm is module.padding_idx is None
@@ -63,33 +43,25 @@ def is_plain_embedding(module):
 
 
 class CategoryEmbedding(nn.Module):
-    """Put learned vectors in the place of codes, and leave numbers as they are.
+    """Replace codes of categories by learned vectors; numeric features stay.
 
     Parameters
     ----------
     n_features : int
-        Features of a step.
+        Features per step.
     n_categories : sequence of int
         Number of categories of each embedding.
     category_features : sequence of (int, int)
-        Position of each categorical feature, in order, and the embedding that it
-        reads; several may share one.
+        Position of each categorical feature, in order, and the index of its embedding;
+        several features may share one.
 
     Attributes
     ----------
     vectors : torch.nn.ModuleList
-        The embeddings. Row 0 is what a missing or unknown category reads as, row k
-        the vector of category k - 1.
+        The embeddings. Row 0 stands for a missing or unknown category, row k is the
+        vector of category k - 1.
     output_size : int
-        Inputs of a step for the recurrent layers.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import CategoryEmbedding
-    >>> embedding = CategoryEmbedding(3, n_categories=[9], category_features=[(1, 0)])
-    >>> embedding.output_size, embedding(torch.zeros(7, 4, 3)).shape
-    (6, torch.Size([7, 4, 6]))
+        Features per step after the replacement.
     """
 
     def __init__(self, n_features, n_categories, category_features):
@@ -102,18 +74,7 @@ class CategoryEmbedding(nn.Module):
         self.output_size = n_features - len(sizes) + sum(sizes)
 
     def forward(self, x):
-        """Replace codes by vectors.
-
-        Parameters
-        ----------
-        x : Tensor of shape (..., n_features)
-            Steps; codes are whole numbers from 0.
-
-        Returns
-        -------
-        Tensor of shape (..., output_size)
-            Features in their order.
-        """
+        """Return steps (..., output_size) for (..., n_features) with codes from 0."""
         parts, begin = [], 0
         for position, which in self.features:
             parts.append(x[..., begin:position])
@@ -124,13 +85,8 @@ class CategoryEmbedding(nn.Module):
 
     @torch.no_grad()
     def initialize(self, generator):
-        """Draw the vectors; that of an unknown category says nothing.
-
-        Parameters
-        ----------
-        generator : torch.Generator
-            On the CPU.
-        """
+        """Draw the vectors; that of an unknown category is zero."""
         for vectors in self.vectors:
-            vectors.weight.normal_(std=SCALE, generator=generator)
-            vectors.weight[0] = 0.0
+            weight = vectors.get_parameter("weight")
+            weight.normal_(std=SCALE, generator=generator)
+            weight[0] = 0.0

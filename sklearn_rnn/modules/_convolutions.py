@@ -9,10 +9,10 @@ import torch
 # see the level. There are 84 of them.
 KERNEL_SIZE, N_LARGE = 9, 3
 N_KERNELS = 84
-# Standardised inputs are kept within 16 and rounded to multiples of 2**-12. As whole
-# numbers up to 2**16, times weights whose sizes sum to 12 for each of at most 9
-# channels, all sums stay below 2**23 and are exact in float32: in any order, on any
-# machine and beside any other sequences a comparison has the same outcome.
+# Standardised inputs are clipped to 16 and rounded to multiples of 2**-12. As integers
+# up to 2**16, times weights whose sizes sum to 12 for each of at most 9
+# channels, all sums stay below 2**23 and are exact in float32: a comparison has the
+# same outcome in any order, on any machine and in any batch.
 GRID, LARGEST = 2.0**12, 2.0**16
 # Sequences whose convolutions the thresholds are quantiles of.
 N_EXAMPLES = 8
@@ -20,7 +20,7 @@ N_EXAMPLES = 8
 MOST_CHANNELS = 9
 # Fractions that fill [0, 1) evenly, however many there are.
 GOLDEN_RATIO = (1 + 5**0.5) / 2
-# Steps convolved at a time: 84 float32 of each fit a processor's second cache.
+# Steps convolved at a time: with 84 float32 per step they fit the second-level cache.
 BLOCK_STEPS = 2048
 # Sequences per block.
 BLOCK_ROWS = 64
@@ -38,10 +38,9 @@ class ConvolutionFeatures:
     """Features of a whole sequence from fixed dilated convolutions.
 
     A feature is the mean sign of a convolution less a threshold, over the steps of
-    the sequence: 1 where it lies above at all of them, -1 where at none. Dilations
+    the sequence: 1 where it is larger at all of them, -1 where at none. Dilations
     grow up to the longest sequence of fit, thresholds are quantiles of convolved
-    training sequences, and each kernel reads a random choice of the channels, of those
-    that hold numbers.
+    training sequences, and each kernel reads a random choice of the numeric channels.
 
     Parameters
     ----------
@@ -53,11 +52,11 @@ class ConvolutionFeatures:
     dilations_ : ndarray of int of shape (n_groups,)
         Steps between the weights of the 84 kernels of each group.
     weights_ : ndarray of shape (n_groups, 9 * n_channels, 84)
-        Of the kernels, with zeros for channels that they do not read.
+        Kernels, with zeros for channels that they do not read.
     thresholds_ : ndarray of shape (n_groups, 84)
         In units of the rounded inputs.
     center_, scale_ : ndarray of shape (n_channels,)
-        Inputs are read as ``(x - center_) / scale_``.
+        Inputs are standardised as ``(x - center_) / scale_``.
 
     References
     ----------
@@ -81,19 +80,8 @@ class ConvolutionFeatures:
     def fit(self, sequences, random_state, weights=None):
         """Choose dilations, channels and thresholds.
 
-        Parameters
-        ----------
-        sequences : SequenceArray
-            To learn scale and thresholds from.
-        random_state : numpy.random.RandomState
-            Source of the channels, and of the sequences behind the thresholds.
-        weights : ndarray of shape (n_sequences,), default=None
-            Of the sequences, in mean and scale.
-
-        Returns
-        -------
-        ConvolutionFeatures
-            Itself.
+        `random_state` draws the channels, and the sequences behind the thresholds;
+        `weights` (n_sequences,) enter mean and scale.
         """
         self.center_, self.scale_ = sequences.mean_and_scale(weights)
         n_groups = -(-self.n_features // N_KERNELS)
@@ -102,40 +90,29 @@ class ConvolutionFeatures:
             0, max(0, np.log2((longest - 1) / (KERNEL_SIZE - 1))), n_groups
         )
         self.dilations_ = np.floor(2**exponents).astype(int)
-        numbers = np.setdiff1d(
+        numeric = np.setdiff1d(
             np.arange(sequences.n_features), list(sequences.categories or ())
         )
         reads = np.zeros((n_groups, sequences.n_features, N_KERNELS), np.float32)
         for group in range(n_groups):
-            reads[group, numbers] = _draw_channels(len(numbers), random_state)
+            reads[group, numeric] = _draw_channels(len(numeric), random_state)
         self.weights_ = np.stack([_spread(of_group) for of_group in reads])
         self.thresholds_ = np.zeros((n_groups, N_KERNELS), np.float32)
         n_examples = min(N_EXAMPLES, len(sequences))
         chosen = random_state.choice(len(sequences), n_examples, replace=False)
-        inputs, inside = self._read(sequences, chosen)
+        inputs, inside = self._round(sequences, chosen)
         for group, weights in enumerate(torch.from_numpy(self.weights_)):
             dilation = int(self.dilations_[group])
             parts = [v[inside[s]] for s, v in _convolve(inputs, weights, dilation)]
             values = torch.cat(parts).sort(dim=0).values.numpy()  # (steps, 84)
-            places = (group * N_KERNELS + np.arange(N_KERNELS)) * GOLDEN_RATIO % 1
-            rows = (places * len(values)).astype(int)
-            # Between whole numbers: no convolution equals its threshold.
+            quantiles = (group * N_KERNELS + np.arange(N_KERNELS)) * GOLDEN_RATIO % 1
+            rows = (quantiles * len(values)).astype(int)
+            # Halfway between integers: no convolution equals its threshold.
             self.thresholds_[group] = values[rows, np.arange(N_KERNELS)] + 0.5
         return self
 
     def transform(self, sequences):
-        """Compute the features of sequences.
-
-        Parameters
-        ----------
-        sequences : SequenceArray
-            With as many features per step as in fit.
-
-        Returns
-        -------
-        ndarray of shape (n_sequences, n_features)
-            Float64, in [-1, 1].
-        """
+        """Return float64 features in [-1, 1], of shape (n_sequences, n_features)."""
         order = np.argsort(sequences.lengths, kind="stable")
         features = np.empty((len(sequences), self.thresholds_.size))
         # Copied: the arrays of a memory-mapped pickle are read-only.
@@ -151,7 +128,7 @@ class ConvolutionFeatures:
         return features
 
     def _transform_block(self, sequences, rows, kernels):
-        inputs, inside = self._read(sequences, rows)
+        inputs, inside = self._round(sequences, rows)
         is_padded = not bool(inside.all())
         lengths = inside.sum(dim=0)[:, None]
         sums = inputs.new_zeros(len(kernels), len(rows), N_KERNELS)
@@ -166,8 +143,8 @@ class ConvolutionFeatures:
         means = sums.double() / lengths
         return means.transpose(0, 1).reshape(len(rows), -1).numpy()
 
-    def _read(self, sequences, rows):
-        """Return rounded inputs (T, N, C), 0 in the padding, and what is inside."""
+    def _round(self, sequences, rows):
+        """Return rounded inputs (T, N, C), 0 at padding, and a mask (T, N) of steps."""
         steps = sequences.gather(rows, dtype=np.float64)
         steps = np.rint((steps - self.center_) / self.scale_ * GRID)
         steps = np.clip(steps, -LARGEST, LARGEST).astype(np.float32)
@@ -197,7 +174,7 @@ def _draw_channels(n_channels, random_state):
     """Return which channels each kernel reads, 1 or 0, of shape (n_channels, 84)."""
     if n_channels == 1:
         return np.ones((1, N_KERNELS), np.float32)
-    # Few channels are as likely as twice as many.
+    # Log-uniform: 1 to 2 channels are as likely as 2 to 4.
     most = np.log2(min(n_channels, MOST_CHANNELS) + 1)
     counts = np.floor(2 ** random_state.uniform(0, most, N_KERNELS)).astype(int)
     reads = np.zeros((n_channels, N_KERNELS), np.float32)

@@ -10,31 +10,30 @@ from sklearn_rnn.modules._dropout import LockedDropout, WeightDrop
 
 
 class RecurrentCore(nn.Module):
-    """Stacked recurrent layers that are right on sequences of unequal length.
+    """Stacked recurrent layers for sequences of unequal length.
 
     Parameters
     ----------
     cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The recurrent cell.
     input_size : int
-        Features a step.
+        Features per step.
     hidden_size : int
-        Units of each layer and direction.
+        Units per layer and direction.
     n_layers : int, default=1
-        Layers, each reading the hidden states of the one below.
+        Stacked layers.
     bidirectional : bool, default=False
-        Whether each layer also reads the sequence backwards, from its own
-        last step; the states of both directions are joined.
+        Whether each layer also reads the sequence backwards, from its own last step;
+        the states of both directions are concatenated.
     dropout : float, default=0.0
-        Share of the hidden states hidden between layers in training, the same
-        ones at every step of a sequence.
+        Fraction of the hidden states dropped between layers in training, the same units
+        at every step of a sequence.
     residual : bool, default=False
         Whether each layer from the second on adds its input to its output.
     layer_norm : bool, default=False
-        Whether the states of each layer are normalised before they are read,
-        by the next layer or by whoever asked.
+        Whether the states of each layer are normalised.
     weight_drop : float, default=0.0
-        Share of the recurrent weights set to zero in training.
+        Fraction of the recurrent weights set to zero in training.
 
     Attributes
     ----------
@@ -47,14 +46,6 @@ class RecurrentCore(nn.Module):
     References
     ----------
     Ba, Kiros and Hinton, "Layer normalization", arXiv:1607.06450, 2016.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import RecurrentCore
-    >>> core = RecurrentCore("gru", input_size=3, hidden_size=5)
-    >>> core(torch.zeros(7, 2, 3)).shape
-    torch.Size([7, 2, 5])
     """
 
     def __init__(
@@ -63,6 +54,7 @@ class RecurrentCore(nn.Module):
         input_size,
         hidden_size,
         n_layers=1,
+        *,
         bidirectional=False,
         dropout=0.0,
         residual=False,
@@ -83,33 +75,19 @@ class RecurrentCore(nn.Module):
             nn.LayerNorm(self.output_size) if layer_norm else nn.Identity()
             for _ in range(n_layers)
         )
-        runs = [f"l{i}{way}" for i in range(n_layers) for way in self._directions]
-        self.weight_drop = nn.ModuleDict({run: WeightDrop(weight_drop) for run in runs})
+        names = [f"l{i}{way}" for i in range(n_layers) for way in self._directions]
+        self.weight_drop = nn.ModuleDict({n: WeightDrop(weight_drop) for n in names})
 
     @property
     def _directions(self):
         return ("", "_reverse") if self.rnn.bidirectional else ("",)
 
     def forward(self, x, lengths=None):
-        """Compute the hidden state of the last layer after every step.
-
-        Parameters
-        ----------
-        x : Tensor of shape (T, N, F)
-            Inputs, time first.
-        lengths : LongTensor of shape (N,), default=None
-            Steps of each sequence; None when all have T. States after a
-            sequence's end are meaningless.
-
-        Returns
-        -------
-        Tensor of shape (T, N, output_size)
-            Forward states, then (if bidirectional) backward states.
-        """
+        """Return the states (T, N, output_size) of the last layer, as `run` does."""
         return self.run(x, lengths)[0]
 
     def run(self, x, lengths=None, state=None, new_masks=True):
-        """Compute the hidden states, and what is needed to go on from them.
+        """Return the hidden states after every step, and the state to continue from.
 
         Parameters
         ----------
@@ -118,18 +96,18 @@ class RecurrentCore(nn.Module):
         lengths : LongTensor of shape (N,), default=None
             Steps of each sequence; None when all have T.
         state : tuple, default=None
-            What a former call returned, to go on where it stopped; not for a
+            Returned by the previous call, to continue the same sequences; not for a
             bidirectional core. None starts from zero.
         new_masks : bool, default=True
-            Whether dropout draws anew; False for more steps of the same
-            sequences.
+            Whether dropout draws new masks; False continues with the last ones.
 
         Returns
         -------
         states : Tensor of shape (T, N, output_size)
-            As from ``forward``.
+            Forward states, then (if bidirectional) backward states; meaningless after a
+            sequence's end.
         state : tuple
-            One item a layer: its state after step T.
+            One item per layer: its state after step T.
         """
         state = state or [None] * self.n_layers
         carried = []
@@ -151,9 +129,9 @@ class RecurrentCore(nn.Module):
             x = states + x if self.residual and layer > 0 else states
         return self.norms[-1](x), tuple(carried)
 
-    def _weights(self, run, new_masks):
+    def _weights(self, name, new_masks):
         w_ih, w_hh, b_ih, b_hh = (
-            getattr(self.rnn, f"{kind}_{run}")
+            getattr(self.rnn, f"{kind}_{name}")
             for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
-        return [w_ih, self.weight_drop[run](w_hh, new_masks), b_ih, b_hh]
+        return [w_ih, self.weight_drop[name](w_hh, new_masks), b_ih, b_hh]

@@ -1,23 +1,24 @@
-"""From the frames of connectionist temporal classification (CTC) to symbols."""
+"""Decoding the frames of connectionist temporal classification (CTC)."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-# Hashes of the empty prefix and of none; all others' 64 bits are as good as random.
-_EMPTY, _DEAD, _NOBODY = np.arange(3, dtype=np.uint64)
+# Hashes of the empty prefix, of a dead slot, and of no parent; those of all other
+# prefixes are as good as 64 random bits.
+_EMPTY, _DEAD, _NO_PARENT = np.arange(3, dtype=np.uint64)
 
 
 class Transcript(NamedTuple):
-    """What was read from the frames of a clip.
+    """The symbols of a clip.
 
     Attributes
     ----------
     symbols : ndarray of shape (n_symbols,), dtype=int64
-        The symbols, from 0 on; blanks are none.
+        From 0, without blanks.
     score : float
-        By which transcripts are ranked: the log-probability, what automata add
-        to it, and the insertion bonus.
+        Log-probability, plus the terms of automata and the insertion bonus; transcripts
+        are ranked by it.
     log_probability : float
         Of the symbols by the frames alone, in nats.
     """
@@ -31,7 +32,7 @@ class _Beams(NamedTuple):
     """The B prefixes that each of N clips follows, best first: all (N, B)."""
 
     blank: np.ndarray  # log-probability of the paths that end in a blank
-    symbol: np.ndarray  # and of those that end in the last symbol
+    symbol: np.ndarray  # log-probability of those that end in the last symbol
     prior: np.ndarray  # from automata and insertion bonus
     last: np.ndarray  # class of the last symbol; 0 for none
     n_symbols: np.ndarray
@@ -44,18 +45,18 @@ class _Beams(NamedTuple):
 
 
 class _Choice(NamedTuple):
-    """The continuations that enter the beams, best first: all (N, B)."""
+    """The continuations that form the next beams, best first: all (N, B)."""
 
-    slots: np.ndarray  # of the prefix that is continued
-    classes: np.ndarray  # what continues it; 0 for nothing
-    alive: np.ndarray  # False where there was no choice left
+    slots: np.ndarray  # slots of the prefixes that are continued
+    classes: np.ndarray  # classes that continue them; 0 for none
+    alive: np.ndarray  # False where fewer than B continuations exist
 
 
 def greedy_paths(log_probabilities, lengths):
-    """Read the most probable class of every frame.
+    """Return the symbols of the most probable path of each clip.
 
-    Repeats are collapsed and then blanks dropped. This is the most probable path,
-    which need not belong to the most probable symbols: they sum over many paths.
+    Repeats are collapsed and then blanks dropped. The most probable path need not
+    belong to the most probable symbols, whose probability is a sum over many paths.
 
     Parameters
     ----------
@@ -63,12 +64,11 @@ def greedy_paths(log_probabilities, lengths):
         Of the classes in every frame, in nats. Class 0 is the blank, class v + 1
         the symbol v.
     lengths : ndarray of shape (N,), dtype=int64
-        Frames of each clip; what follows is padding.
+        Frames of each clip; the rest is padding.
 
     Returns
     -------
     list of ndarray of shape (n_symbols,), dtype=int64
-        The symbols of each clip.
 
     References
     ----------
@@ -92,20 +92,19 @@ def greedy_paths(log_probabilities, lengths):
 
 
 def ctc_log_probability(log_probabilities, symbols):
-    """Sum the probabilities of all paths that read as given symbols.
+    """Return the log-probability of symbols, summed over all their paths.
 
     Parameters
     ----------
     log_probabilities : ndarray of shape (T, 1 + n_symbols), dtype=float
-        Of the classes in every frame of one clip, in nats. Class 0 is the blank,
-        class v + 1 the symbol v.
+        Of the classes in every frame of one clip, in nats, as for `greedy_paths`.
     symbols : ndarray of shape (n,), dtype=int64
-        What is to be read; it may be empty.
+        May be empty.
 
     Returns
     -------
     float
-        The log-probability of the symbols, in nats; -inf if no path reads so.
+        In nats; -inf if no path has these symbols.
 
     References
     ----------
@@ -127,7 +126,7 @@ def ctc_log_probability(log_probabilities, symbols):
     may_skip[1::2] = True
     may_skip[3::2] = classes[3::2] != classes[1:-2:2]
     barrier = np.where(may_skip, 0.0, -np.inf)
-    # Two places ahead of the first blank, where all paths start from the second.
+    # Two positions ahead of the first blank; all paths start from the second.
     alpha = np.full(len(classes) + 2, -np.inf)
     alpha[1] = 0.0
     for frame in np.asarray(log_probabilities, dtype=np.float64)[:, classes]:
@@ -140,11 +139,11 @@ def ctc_log_probability(log_probabilities, symbols):
 def prefix_beam_search(
     log_probabilities, lengths, beam_width, automata=(), insertion_bonus=0.0, n_best=1
 ):
-    """Read the most probable symbols, several prefixes at a time.
+    """Return the most probable symbols, following several prefixes at a time.
 
-    Frame by frame, the `beam_width` best prefixes of each clip are kept as they
-    are or continued by a symbol; the paths that read as the same prefix are
-    summed. Transcripts are ranked by
+    Frame by frame, the `beam_width` best prefixes of each clip are kept unchanged or
+    continued by a symbol; the probabilities of all paths of one prefix are summed.
+    Transcripts are ranked by
 
     ``score = log_probability + weight * automaton score + insertion_bonus * n``
 
@@ -154,25 +153,24 @@ def prefix_beam_search(
     Parameters
     ----------
     log_probabilities : ndarray of shape (N, T, 1 + n_symbols), dtype=float
-        Of the classes in every frame, in nats. Class 0 is the blank, class v + 1
-        the symbol v.
+        Of the classes in every frame, in nats, as for `greedy_paths`.
     lengths : ndarray of shape (N,), dtype=int64
-        Frames of each clip; what follows is padding.
+        Frames of each clip; the rest is padding.
     beam_width : int
-        Prefixes of a clip that are followed at a time.
+        Prefixes per clip that are followed at a time.
     automata : sequence of (Automaton, float), default=()
         Automata and their weights. What one forbids is never written, whatever
         its weight.
     insertion_bonus : float, default=0.0
         Added to the score for each symbol, in nats.
     n_best : int, default=1
-        Transcripts wanted of each clip.
+        Transcripts returned per clip.
 
     Returns
     -------
     list of list of Transcript
-        Of each clip, best first, all different; fewer than `n_best` where no more
-        have come up. Of equal ones the shorter is ahead, then that with the better
+        Of each clip, best first, all different; fewer than `n_best` where the search
+        found no more. Of equal ones the shorter is ahead, then the one with the better
         beginning, then the smaller symbol. Where nothing in the beam may end, the
         best prefix is cut to where it may, in the worst case to nothing, and its
         log-probability sums over all paths.
@@ -202,10 +200,10 @@ def prefix_beam_search(
     beams = _start(len(order), beam_width, len(automata))
     done, history = [], []
     for t in range(lengths.max(initial=0)):
-        n_going_on = np.count_nonzero(lengths > t)
-        done.append(beams.select(slice(n_going_on, None)))
-        beams = beams.select(slice(n_going_on))
-        frame = frames[:n_going_on, t]
+        n_unfinished = np.count_nonzero(lengths > t)
+        done.append(beams.select(slice(n_unfinished, None)))
+        beams = beams.select(slice(n_unfinished))
+        frame = frames[:n_unfinished, t]
         beams, choice = _advance(beams, frame, automata, insertion_bonus)
         history.append(choice)
     done.append(beams)
@@ -216,7 +214,7 @@ def prefix_beam_search(
 
 
 def _start(n_clips, width, n_automata):
-    """Follow the empty prefix alone; the other slots are dead."""
+    """Return beams with the empty prefix alone; the other slots are dead."""
     shape = n_clips, width
     zero = np.zeros(shape, dtype=np.int64)
     blank = np.full(shape, -np.inf)
@@ -229,29 +227,29 @@ def _start(n_clips, width, n_automata):
         last=zero,
         n_symbols=zero,
         hashes=hashes,
-        parents=np.full(shape, _NOBODY),
+        parents=np.full(shape, _NO_PARENT),
         states=np.zeros((*shape, n_automata), dtype=np.int64),
     )
 
 
 def _advance(beams, frame, automata, insertion_bonus):
-    """Read one frame (N, C); return the new beams and where they came from."""
+    """Process one frame (N, C); return the new beams and their parents."""
     totals = np.logaddexp(beams.blank, beams.symbol)
     again = np.take_along_axis(frame, beams.last, 1)
     stayed = beams._replace(blank=totals + frame[:, :1], symbol=beams.symbol + again)
     masses = totals[:, :, None] + frame[:, None]  # (N, B, C)
-    # Right after itself a symbol is a repeat; for another one, a blank comes first.
+    # Directly after itself a symbol is a repeat; a new one needs a blank between.
     last = beams.last[:, :, None]
     np.put_along_axis(masses, last, (beams.blank + again)[:, :, None], 2)
     _merge(stayed, masses)
     masses[:, :, 0] = np.logaddexp(stayed.blank, stayed.symbol)
     priors = _priors(beams, masses.shape, automata, insertion_bonus)
     choice = _choose(masses + priors, beams.n_symbols)
-    return _take(stayed, masses, priors, choice, automata), choice
+    return _select(stayed, masses, priors, choice, automata), choice
 
 
 def _merge(stayed, masses):
-    """Give what continues one prefix to another that is the same already."""
+    """Move the mass of a continuation to the slot of an equal prefix."""
     same = stayed.parents[:, :, None] == stayed.hashes[:, None]  # (N, B, B)
     # In one dimension, nonzero is several times as fast.
     clips, slots, parents = np.unravel_index(np.flatnonzero(same), same.shape)
@@ -262,7 +260,7 @@ def _merge(stayed, masses):
 
 
 def _priors(beams, shape, automata, insertion_bonus):
-    """Score every continuation by automata and bonus; class 0 writes nothing."""
+    """Return the scores of all continuations by automata and insertion bonus."""
     priors = np.empty(shape)
     priors[:] = beams.prior[:, :, None]
     priors[:, :, 1:] += insertion_bonus
@@ -272,7 +270,7 @@ def _priors(beams, shape, automata, insertion_bonus):
 
 
 def _weigh(scores, weight):
-    """Multiply log scores; what is forbidden stays so."""
+    """Multiply log scores by a weight; -inf stays -inf."""
     if weight > 0:
         return weight * scores
     forbidden = np.isneginf(scores)
@@ -280,17 +278,17 @@ def _weigh(scores, weight):
 
 
 def _choose(ranks, n_symbols):
-    """Find the best continuations of each clip in order."""
+    """Return the best continuations of each clip in order."""
     n_clips, width, n_classes = ranks.shape
     ranks = ranks.reshape(n_clips, -1)
     chosen = np.argpartition(ranks, -width, axis=1)[:, -width:]
     worst = np.take_along_axis(ranks, chosen, 1).min(1)
     n_good = np.count_nonzero(ranks >= worst[:, None], axis=1)
-    # Of several equals at the edge, argpartition leaves open which it takes.
+    # argpartition does not specify which of several equal ones it takes.
     tied = np.flatnonzero((n_good > width) & (worst > -np.inf))
     if len(tied):
-        places = np.broadcast_to(np.arange(ranks.shape[1]), ranks[tied].shape)
-        lengths = n_symbols[tied].repeat(n_classes, axis=1) + (places % n_classes > 0)
+        indices = np.broadcast_to(np.arange(ranks.shape[1]), ranks[tied].shape)
+        lengths = n_symbols[tied].repeat(n_classes, axis=1) + (indices % n_classes > 0)
         chosen[tied] = np.lexsort((lengths, -ranks[tied]))[:, :width]
     chosen.sort(axis=1)
     best = np.take_along_axis(ranks, chosen, 1)
@@ -299,8 +297,8 @@ def _choose(ranks, n_symbols):
     return _Choice(slots, classes, np.take_along_axis(best, order, 1) > -np.inf)
 
 
-def _take(stayed, masses, priors, choice, automata):
-    """Make the beams of the continuations that were chosen."""
+def _select(stayed, masses, priors, choice, automata):
+    """Return the beams of the chosen continuations."""
     slots, classes, alive = choice
     clips = np.arange(len(slots))[:, None]
     kept, grown = stayed.select((clips, slots)), classes > 0
@@ -316,15 +314,15 @@ def _take(stayed, masses, priors, choice, automata):
         prior=priors[clips, slots, classes],
         last=np.where(grown, classes, kept.last),
         n_symbols=kept.n_symbols + grown,
-        # Dead slots may hold a prefix twice, and must not be merged.
+        # Dead slots may duplicate a prefix, and must not be merged.
         hashes=np.where(alive, hashes, _DEAD),
-        parents=np.where(alive, parents, _NOBODY),
+        parents=np.where(alive, parents, _NO_PARENT),
         states=states,
     )
 
 
 def _hash(hashes, classes):
-    """Hash prefixes with one symbol more, by a step of SplitMix64."""
+    """Return the hashes of prefixes with one more symbol (a step of SplitMix64)."""
     mixed = hashes + classes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -332,14 +330,14 @@ def _hash(hashes, classes):
 
 
 def _transcripts(clips, beams, history, automata, insertion_bonus, n_best):
-    """Rank what the beams hold at the end, and read it out."""
+    """Return the transcripts of the final beams, best first."""
     totals = np.logaddexp(beams.blank, beams.symbol)
     unended = totals + beams.prior
     scores = unended.copy()
     for i, (automaton, weight) in enumerate(automata):
         scores += _weigh(automaton.ends[beams.states[:, :, i]], weight)
     complete = scores > -np.inf
-    # Where nothing may end, the best prefix is to be cut.
+    # Where no prefix may end, the best one is cut.
     ranks = np.where(complete.any(1, keepdims=True), scores, unended)
     best = np.lexsort((beams.n_symbols, -ranks))[:, :n_best]
     classes = _trace(history, best)
@@ -358,20 +356,20 @@ def _transcripts(clips, beams, history, automata, insertion_bonus, n_best):
 
 
 def _trace(history, slots):
-    """Follow slots (N, n_best) back; return the classes written (N, n_best, T)."""
+    """Return the classes (N, n_best, T) that led to slots (N, n_best)."""
     slots = slots.copy()
     clips = np.arange(len(slots))[:, None]
     written = np.zeros((*slots.shape, len(history)), dtype=np.int64)
     for t, choice in reversed(list(enumerate(history))):
-        n_going_on = len(choice.slots)
-        here = clips[:n_going_on], slots[:n_going_on]
-        written[:n_going_on, :, t] = choice.classes[here]
-        slots[:n_going_on] = choice.slots[here]
+        n_unfinished = len(choice.slots)
+        here = clips[:n_unfinished], slots[:n_unfinished]
+        written[:n_unfinished, :, t] = choice.classes[here]
+        slots[:n_unfinished] = choice.slots[here]
     return written
 
 
 def _cut(clip, symbols, automata, insertion_bonus):
-    """Shorten symbols to where they may end."""
+    """Shorten symbols to the longest prefix that may end."""
     scores = insertion_bonus * np.arange(len(symbols) + 1)
     for automaton, weight in automata:
         written, ends = automaton.follow(symbols)

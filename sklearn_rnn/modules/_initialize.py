@@ -10,19 +10,12 @@ from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 
 @torch.no_grad()
 def initialize(network, generator):
-    """Draw the weights of a whole network in place.
+    """Initialize the weights of a whole network in place, from a CPU generator alone.
 
     Recurrent weights are orthogonal and input weights Glorot-uniform, gate by
     gate; biases are zero, but an LSTM's forget gate starts at 1; layer
     normalisation starts as plain normalisation; other layers are Glorot-uniform
     and embeddings normal with standard deviation 0.1.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Every one of its parameters is overwritten.
-    generator : torch.Generator
-        On the CPU; the only source of randomness.
 
     References
     ----------
@@ -32,16 +25,6 @@ def initialize(network, generator):
     neural networks", AISTATS 2010. Jozefowicz, Zaremba and Sutskever, "An
     empirical exploration of recurrent network architectures", ICML 2015
     (forget bias).
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import RecurrentCore, initialize
-    >>> core = RecurrentCore("lstm", input_size=1, hidden_size=2)
-    >>> initialize(core, torch.Generator().manual_seed(0))
-    >>> core.rnn.bias_ih_l0
-    Parameter containing:
-    tensor([0., 0., 1., 1., 0., 0., 0., 0.], requires_grad=True)
     """
     for module in network.modules():
         if isinstance(module, RecurrentCore):
@@ -63,7 +46,7 @@ def _initialize_core(core, generator):
     for name, parameter in core.rnn.named_parameters():
         if "bias" in name:
             parameter.zero_()
-            # torch adds two biases a gate: one of them carries the whole 1.
+            # torch adds two biases per gate: one of them gets the whole 1.
             if core.cell == "lstm" and "bias_ih" in name:
                 parameter[units : 2 * units] = 1.0
             continue

@@ -1,4 +1,4 @@
-"""The whole network: inputs, core, pooling, head."""
+"""The network of one-sequence tasks: inputs, core, pooling, head."""
 
 from dataclasses import dataclass
 
@@ -15,59 +15,53 @@ from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Everything that fixes a network's shape, as plain Python values.
+    """The architecture of a `SequenceNetwork`, as plain Python values.
 
     Parameters
     ----------
     cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The recurrent cell.
     n_features : int
-        Features a step.
+        Features per step.
     hidden_size : int
-        Units of each layer and direction.
+        Units per layer and direction.
     n_outputs : int
         Outputs of the head.
     n_layers : int, default=1
         Recurrent layers.
     bidirectional : bool, default=False
-        Whether the layers read both ways.
+        Whether the layers read in both directions.
     dropout : float, default=0.0
-        Share of states hidden between layers and before the head.
+        Fraction of states dropped between layers and before the head.
     input_dropout : float, default=0.0
-        Share of the input features hidden for a whole sequence.
+        Fraction of the input features dropped for a whole sequence.
     weight_drop : float, default=0.0
-        Share of the recurrent weights set to zero in training.
+        Fraction of the recurrent weights set to zero in training.
     residual : bool, default=False
         Whether layers from the second on add their input to their output.
     layer_norm : bool, default=False
         Whether the states of each layer are normalised.
     pooling : {"last", "mean", "max", "attention"} or None, default="last"
-        How the states of all steps become one vector; None has an output for
-        every step instead.
+        How the states of all steps become one vector; None has outputs at every
+        step instead.
     n_tokens : int, default=None
-        Size of the vocabulary, for sequences of integers; None for numbers.
+        Size of the vocabulary, for sequences of integers; None for numeric features.
     embedding_dim : int, default=None
-        Width of a token's embedding.
+        Size of a token's embedding.
     token_dropout : float, default=0.0
-        Share of the tokens that read as unknown in training.
+        Fraction of the tokens replaced by the unknown one in training.
     tied : bool, default=False
-        Whether the outputs are scores of the same tokens, by their embeddings.
+        Whether the head uses the weights of the token embedding (weight tying).
     unknown_token : int, default=None
-        Id that says unknown, as ids beyond the vocabulary do; None has none.
+        Id of the unknown token, besides ids beyond the vocabulary.
     train_embeddings : bool, default=True
         Whether training changes the embeddings.
     subsampling : int, default=1
-        Steps that the core reads as one, joined.
+        Neighbouring steps that the core reads as one.
     n_categories : tuple of int, default=()
-        Number of categories of each embedding of features that hold codes.
+        Number of categories of each embedding of categorical features.
     category_features : tuple of (int, int), default=()
-        Position of each such feature, in order, and which of these it reads.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.modules import NetworkSpec
-    >>> NetworkSpec("gru", n_features=2, hidden_size=8, n_outputs=1).pooling
-    'last'
+        Position of each categorical feature, in order, and the index of its embedding.
     """
 
     cell: str
@@ -96,24 +90,16 @@ class NetworkSpec:
 class SequenceNetwork(WholeNetwork):
     """A recurrent network from a batch of sequences to outputs.
 
-    Parameters
-    ----------
-    spec : NetworkSpec
-        Its shape.
-
     Attributes
     ----------
     core : RecurrentCore
         The recurrent layers.
     pooling : Pooling or None
-        From states to one vector a sequence; None where every step has its
-        outputs.
+        From states to one vector per sequence; None with outputs at every step.
     head : torch.nn.Linear or TiedHead
         From that vector, or from the state of every step, to the outputs.
     categories : CategoryEmbedding or None
-        Vectors of the features that hold codes of categories.
-    center, factor : Tensor of shape (n_features,)
-        Inputs enter the core as ``(x - center) * factor``.
+        Vectors of categorical features.
 
     Examples
     --------
@@ -151,17 +137,18 @@ class SequenceNetwork(WholeNetwork):
             width * spec.subsampling,
             spec.hidden_size,
             spec.n_layers,
-            spec.bidirectional,
-            spec.dropout,
-            spec.residual,
-            spec.layer_norm,
-            spec.weight_drop,
+            bidirectional=spec.bidirectional,
+            dropout=spec.dropout,
+            residual=spec.residual,
+            layer_norm=spec.layer_norm,
+            weight_drop=spec.weight_drop,
         )
         self.pooling = None
         if spec.pooling is not None:
             pooling = POOLINGS[spec.pooling]
             self.pooling = pooling(self.core.output_size, spec.bidirectional)
         self.dropout = LockedDropout(spec.dropout)
+        self.head: Linear | TiedHead
         if spec.tied:
             self.head = TiedHead(self.embedding, self.core.output_size)
         else:
@@ -169,13 +156,13 @@ class SequenceNetwork(WholeNetwork):
 
     @in_mixed_precision
     def forward(self, x, lengths=None):
-        """Compute the outputs for a padded batch.
+        """Return the outputs for a padded batch.
 
         Parameters
         ----------
         x : Tensor of shape (N, T, n_features)
-            Steps, or integers of shape (N, T, 1) where the network embeds
-            tokens. What stands at padding does not matter, if it is finite.
+            Steps, or integers of shape (N, T, 1) where the network embeds tokens.
+            Values at padding do not matter, if they are finite.
         lengths : LongTensor of shape (N,), default=None
             Steps of each sequence; None when all have T.
 
@@ -190,18 +177,7 @@ class SequenceNetwork(WholeNetwork):
         return self._outputs(states, lengths)
 
     def n_read(self, lengths):
-        """Tell how many steps of sequences the core reads.
-
-        Parameters
-        ----------
-        lengths : LongTensor of shape (N,) or None
-            Steps of each sequence.
-
-        Returns
-        -------
-        LongTensor of shape (N,) or None
-            Fewer with subsampling.
-        """
+        """Return how many steps of sequences the core reads, after subsampling."""
         if lengths is None or self.spec.subsampling == 1:
             return lengths
         return n_joined(lengths, self.spec.subsampling)
@@ -213,48 +189,17 @@ class SequenceNetwork(WholeNetwork):
 
     @in_mixed_precision
     def run(self, x, lengths=None, state=None, new_masks=True):
-        """Compute the last layer's states, and what is needed to go on.
+        """Return the last layer's states (T, N, width), and the state to continue from.
 
-        Parameters
-        ----------
-        x : Tensor of shape (N, T, n_features)
-            Steps, as for ``forward``.
-        lengths : LongTensor of shape (N,), default=None
-            Steps of each sequence; None when all have T.
-        state : tuple, default=None
-            What a former call returned, to go on where it stopped; None starts
-            afresh.
-        new_masks : bool, default=True
-            Whether dropout draws anew; False for more steps of the same
-            sequences.
-
-        Returns
-        -------
-        states : Tensor of shape (T, N, width)
-            Time first; meaningless after a sequence's end.
-        state : tuple
-            Of the core, after step T.
+        Parameters are those of `forward` and of `RecurrentCore.run`.
         """
         x = self.steps(x, new_masks)
         return self.core.run(x, self.n_read(lengths), state, new_masks)
 
     def steps(self, x, new_masks=True):
-        """Return steps as the core reads them: scaled, embedded, and joined.
-
-        Parameters
-        ----------
-        x : Tensor of shape (N, T, n_features)
-            Steps, as for ``forward``.
-        new_masks : bool, default=True
-            As for ``run``.
-
-        Returns
-        -------
-        Tensor of shape (T, N, F)
-            Time first: torch's own order.
-        """
-        # A hidden feature is 0: the mean of a number, and the code of an unknown
-        # category, which so learns what it stands for.
+        """Return the core's inputs (T, N, F): scaled, embedded, and joined."""
+        # A dropped feature is 0: the mean of a numeric one, and the code of an unknown
+        # category, whose vector so is trained.
         x = self.input_dropout(self._inputs(x, new_masks), new_masks)
         if self.categories is not None:
             x = self.categories(x)
@@ -264,34 +209,21 @@ class SequenceNetwork(WholeNetwork):
         x = x.transpose(0, 1)
         if self.spec.n_tokens is not None:
             return self.embedding(x.squeeze(-1).long(), new_masks)
-        # Centred in double: a large offset would eat float32's digits.
+        # Centred in double: a large offset would cost digits in float32.
         return ((x - self.center) * self.factor).to(self.head.weight.dtype)
 
     @in_mixed_precision
     def read(self, states, new_masks=True):
-        """Compute the outputs of every step from its state.
-
-        Parameters
-        ----------
-        states : Tensor of shape (T, N, width)
-            From ``run``.
-        new_masks : bool, default=True
-            As for ``run``.
-
-        Returns
-        -------
-        Tensor of shape (N, T, n_outputs)
-            Batch first, as the inputs are.
-        """
+        """Return the outputs (N, T, n_outputs) of states (T, N, width) from `run`."""
         return self.head(self.dropout(states, new_masks)).transpose(0, 1)
 
     def input_gradients(self, x, lengths=None, of_classes=False):
-        """Differentiate the last outputs by the inputs of every step.
+        """Return gradients with respect to the inputs of every step.
 
         Parameters
         ----------
         x : Tensor of shape (N, T, n_features)
-            Steps, as for ``forward``.
+            Steps, as for `forward`.
         lengths : LongTensor of shape (N,), default=None
             Steps of each sequence; None when all have T.
         of_classes : bool, default=False
@@ -300,9 +232,9 @@ class SequenceNetwork(WholeNetwork):
         Returns
         -------
         Tensor of shape (N, T, n_inputs)
-            Derivatives by the inputs as the core reads them: of the sum of a
-            sequence's outputs (without pooling, of its last step's), or of how far
-            its largest logit stands above their mean.
+            Gradients with respect to the core's inputs: of the sum of a sequence's
+            outputs (without pooling, of its last step's), or of its largest logit less
+            their mean.
         """
         inputs = self._inputs(x)
         if self.categories is not None:
@@ -320,51 +252,15 @@ class SequenceNetwork(WholeNetwork):
 
 
 def n_joined(n_steps, size):
-    """Tell how many steps remain when some are joined into one each.
-
-    Parameters
-    ----------
-    n_steps : int, ndarray or Tensor of int
-        Steps of a sequence.
-    size : int
-        Steps joined into one.
-
-    Returns
-    -------
-    int, ndarray or Tensor of int
-        The last one may be joined of fewer.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.modules import n_joined
-    >>> n_joined(7, 3)
-    3
-    """
+    """Return how many steps remain of `n_steps` when `size` are joined into one."""
     return (n_steps + size - 1) // size
 
 
 def join_steps(x, size):
-    """Join neighbouring steps, their features side by side (frame stacking).
+    """Join neighbouring steps of (T, N, F) to (ceil(T / size), N, size * F).
 
-    Parameters
-    ----------
-    x : Tensor of shape (T, N, F)
-        A batch, time first; padding repeats each sequence's last step.
-    size : int
-        Steps joined into one.
-
-    Returns
-    -------
-    Tensor of shape (ceil(T / size), N, size * F)
-        The last step is repeated where some are missing.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import join_steps
-    >>> join_steps(torch.arange(3.0).reshape(3, 1, 1), 2)[:, 0]
-    tensor([[0., 1.],
-            [2., 2.]])
+    The features are concatenated (frame stacking); the last step of the batch, which
+    padding repeats, fills an incomplete group.
     """
     if size == 1:
         return x
@@ -374,30 +270,9 @@ def join_steps(x, size):
 
 
 def build_network(spec, dtype, generator=None):
-    """Build a network without touching any global random state.
+    """Build a network on the CPU, without any global random state.
 
-    Parameters
-    ----------
-    spec : NetworkSpec
-        Its shape.
-    dtype : torch.dtype
-        Of the weights.
-    generator : torch.Generator, default=None
-        Source of the initial weights, on the CPU; None leaves them undefined,
-        for a network whose weights are about to be loaded.
-
-    Returns
-    -------
-    SequenceNetwork
-        On the CPU.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import NetworkSpec, build_network
-    >>> spec = NetworkSpec("rnn", n_features=1, hidden_size=2, n_outputs=1)
-    >>> network = build_network(spec, torch.float32, torch.Generator().manual_seed(0))
-    >>> sum(p.numel() for p in network.parameters())
-    13
+    A generator of None leaves the weights undefined, for a network whose weights are
+    loaded afterwards.
     """
     return build(SequenceNetwork, spec, dtype, generator)

@@ -1,4 +1,4 @@
-"""Pooling: the hidden states of all steps become one vector a sequence.
+"""Pooling: the hidden states of all steps become one vector per sequence.
 
 Sizes are taken from ``shape``, never by ``len``: a network that is traced or exported
 would keep that as a constant, and be wrong for batches of another size.
@@ -11,53 +11,31 @@ from sklearn_rnn.modules._linear import Linear
 
 
 def valid_steps(n_timesteps, lengths):
-    """Mark the steps that belong to their sequence.
-
-    Parameters
-    ----------
-    n_timesteps : int
-        Steps of the padded batch.
-    lengths : LongTensor of shape (N,)
-        Steps of each sequence.
-
-    Returns
-    -------
-    BoolTensor of shape (n_timesteps, N, 1)
-        False at padding.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import valid_steps
-    >>> valid_steps(2, torch.tensor([1, 2]))[:, :, 0]
-    tensor([[ True,  True],
-            [False,  True]])
-    """
+    """Return a mask (n_timesteps, N, 1) that is False at padding."""
     steps = torch.arange(n_timesteps, device=lengths.device)[:, None]
     return (steps < lengths).unsqueeze(-1)
 
 
 class Pooling(nn.Module):
-    """How states become one vector: what is kept of them, piece by piece.
+    """Base of poolings, which can also process a sequence in chunks.
 
-    A sequence may come in pieces. Each is summed up by ``summarize``, two
-    neighbours are joined by ``join``, and ``finish`` turns the summary of the
-    whole into the vector. A summary is a tuple of tensors (N, ...), and that of
-    no steps changes nothing when it is joined.
+    `summarize` reduces each chunk to a summary, `join` merges those of two consecutive
+    chunks, and `finish` turns the summary of the whole into the vector. A summary is a
+    tuple of tensors (N, ...); that of no steps is neutral in `join`.
 
     Parameters
     ----------
     width : int
-        Width of the states, both directions together.
+        Size of the states, both directions together.
     bidirectional : bool
-        Whether the second half of the width is a backward direction.
+        Whether the second half of the states is of a backward direction.
     """
 
     def __init__(self, width, bidirectional):
         super().__init__()
 
     def forward(self, states, lengths=None):
-        """Pool the states of each sequence's own steps to one vector.
+        """Return one vector (N, width) per sequence.
 
         Parameters
         ----------
@@ -65,79 +43,31 @@ class Pooling(nn.Module):
             Hidden states, time first.
         lengths : LongTensor of shape (N,), default=None
             Steps of each sequence; None when all have T.
-
-        Returns
-        -------
-        Tensor of shape (N, width)
-            One vector a sequence.
         """
         return self.finish(self.summarize(states, lengths))
 
     def summarize(self, states, lengths=None):
-        """Sum up a piece of each sequence.
+        """Return the summary of a chunk of each sequence.
 
-        Parameters
-        ----------
-        states : Tensor of shape (T, N, width)
-            Hidden states, time first.
-        lengths : LongTensor of shape (N,), default=None
-            Steps of each piece, which may be 0; None when all have T.
-
-        Returns
-        -------
-        tuple of Tensor
-            The summary.
+        Parameters are those of `forward`; lengths may be 0.
         """
         raise NotImplementedError
 
     def join(self, earlier, later):
-        """Join the summaries of two pieces that follow one another.
-
-        Parameters
-        ----------
-        earlier, later : tuple of Tensor
-            Summaries.
-
-        Returns
-        -------
-        tuple of Tensor
-            That of both.
-        """
+        """Return the summary of two consecutive chunks from their summaries."""
         raise NotImplementedError
 
     def forgets_before(self, summary):
-        """Tell whether joining an earlier piece to this one changes nothing.
-
-        Parameters
-        ----------
-        summary : tuple of Tensor
-            Of the later piece.
-
-        Returns
-        -------
-        bool
-            True only if nothing that came before can matter.
-        """
+        """Return whether `join` ignores all earlier chunks, given a later summary."""
         return False
 
     def finish(self, summary):
-        """Turn the summary of whole sequences into one vector each.
-
-        Parameters
-        ----------
-        summary : tuple of Tensor
-            Of at least one step.
-
-        Returns
-        -------
-        Tensor of shape (N, width)
-            One vector a sequence.
-        """
+        """Return one vector (N, width) per sequence from the summary of the whole."""
         return summary[0]
 
 
 class LastPooling(Pooling):
-    """Take each direction's state when it has read the whole sequence."""
+    """The state of each direction when it has read the whole sequence."""
 
     def __init__(self, width, bidirectional):
         super().__init__(width, bidirectional)
@@ -166,12 +96,12 @@ class LastPooling(Pooling):
 
 
 class MeanPooling(Pooling):
-    """Average the states of a sequence's own steps."""
+    """The mean of the states of a sequence's own steps."""
 
     def summarize(self, states, lengths=None):
         if lengths is None:
-            # Contiguous, as the product below is: sums are added up in an order that
-            # depends on how their terms lie.
+            # Contiguous, as the product below is: the order of summation depends on
+            # the memory layout.
             n_steps = torch.ones_like(states[:, 0, :1]).sum(0)
             return states.contiguous().sum(0), n_steps
         valid = valid_steps(states.shape[0], lengths)
@@ -186,7 +116,7 @@ class MeanPooling(Pooling):
 
 
 class MaxPooling(Pooling):
-    """Take each unit's largest state over a sequence's own steps."""
+    """The maximum of each unit over a sequence's own steps."""
 
     def summarize(self, states, lengths=None):
         if lengths is not None:
@@ -199,7 +129,7 @@ class MaxPooling(Pooling):
 
 
 class AttentionPooling(Pooling):
-    """Average the states with weights that the network learns.
+    """A weighted mean of the states, with learned weights.
 
     The weight of step *t* is the softmax over the sequence's own steps of
     ``v · tanh(W h_t + b)``.
@@ -211,18 +141,7 @@ class AttentionPooling(Pooling):
         self.score = Linear(width, 1, bias=False)
 
     def scores(self, states):
-        """Compute what the softmax over a sequence's steps makes weights of.
-
-        Parameters
-        ----------
-        states : Tensor of shape (..., width)
-            Hidden states.
-
-        Returns
-        -------
-        Tensor of shape (..., 1)
-            One score a step.
-        """
+        """Return one score (..., 1) per state (..., width), before the softmax."""
         return self.score(torch.tanh(self.hidden(states)))
 
     def summarize(self, states, lengths=None):
@@ -230,11 +149,11 @@ class AttentionPooling(Pooling):
         if lengths is not None:
             valid = valid_steps(states.shape[0], lengths)
             scores = scores.masked_fill(~valid, -torch.inf)
-        # The largest score is taken out, or the exponential could overflow; a piece
-        # of no steps has none, and must not bring in -inf.
+        # The largest score is subtracted, or the exponential could overflow; clamped,
+        # because a chunk of no steps must not yield -inf - -inf.
         largest = scores.detach().amax(0).clamp(min=torch.finfo(scores.dtype).min)
-        shares = torch.exp(scores - largest)
-        return (shares * states).sum(0), shares.sum(0), largest
+        weights = torch.exp(scores - largest)
+        return (weights * states).sum(0), weights.sum(0), largest
 
     def join(self, earlier, later):
         largest = torch.maximum(earlier[2], later[2])
@@ -246,8 +165,8 @@ class AttentionPooling(Pooling):
         )
 
     def finish(self, summary):
-        total, shares, _ = summary
-        return total / shares
+        total, weights, _ = summary
+        return total / weights
 
 
 POOLINGS = {

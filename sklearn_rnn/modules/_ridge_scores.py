@@ -5,47 +5,38 @@ import torch
 
 # Penalties tried, as fractions of the summed variance of the features.
 PENALTIES = np.logspace(-6, 1, 29)
-# Standard deviation that features are taken to have besides their own: what varies
-# less counts less, such as what only sequences of nearly no weight differ in.
+# Added to the features' own standard deviation: features that vary less count less,
+# such as those in which only sequences of nearly no weight differ.
 LEAST_SPREAD = 0.01
-# Of 1 less the leverage of a row: with the least penalty a row may fit itself.
+# Lower bound of 1 - leverage: with the smallest penalty a row may fit itself.
 LEAST_FREEDOM = 1e-9
-# Rows scored at a time, always as many, so that a row's scores do not depend on
-# those beside it.
+# Rows scored at a time, always the same number, so that a row's scores do not depend
+# on the others.
 BLOCK_ROWS = 64
 
 
 class RidgeScores:
-    """Linear scores of classes, with the penalty that predicts left-out rows best.
+    """Linear scores of classes, with the best penalty for left-out rows.
 
-    The targets are each row's fractions of the classes, usually one 1 among 0. All
-    penalties are tried at the cost of one eigendecomposition, and chosen by the
-    weighted squared error of leave-one-out predictions.
+    The targets are each row's class fractions, usually one-hot. All penalties are tried
+    at the cost of one eigendecomposition; the one with the smallest weighted squared
+    error of leave-one-out predictions is chosen.
 
     Attributes
     ----------
     penalty_ : float
-        The one chosen, as a fraction of the summed variance of the features.
+        The chosen one, as a fraction of the summed variance of the features.
     coef_ : ndarray of shape (n_features, n_classes)
-        For features as they were given.
+        For unscaled features.
     intercept_ : ndarray of shape (n_classes,)
         Scores of a row of zeros.
     left_out_scores_ : ndarray of shape (n_rows, n_classes)
-        Of each row by a fit without it.
+        Scores of each row by a fit without it.
 
     References
     ----------
     Allen, "The relationship between variable selection and data augmentation and a
     method for prediction", Technometrics 16, 1974 (leave-one-out in closed form).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.modules import RidgeScores
-    >>> X, weights = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.ones(4)
-    >>> Y = np.eye(2)[[0, 0, 1, 1]]
-    >>> RidgeScores().fit(X, Y, weights).left_out_scores_.argmax(axis=1)
-    array([0, 0, 1, 1])
     """
 
     def fit(self, X, Y, weights):
@@ -56,14 +47,9 @@ class RidgeScores:
         X : ndarray of shape (n_rows, n_features)
             Features, within about -1 and 1.
         Y : ndarray of shape (n_rows, n_classes)
-            Fractions of the classes.
+            Class fractions.
         weights : ndarray of shape (n_rows,)
             Positive.
-
-        Returns
-        -------
-        RidgeScores
-            Itself.
         """
         weights = weights / weights.sum()
         mean_x, mean_y = weights @ X, weights @ Y
@@ -93,17 +79,9 @@ class RidgeScores:
         return self
 
     def scores(self, X):
-        """Compute the scores of rows.
+        """Return the scores (n_rows, n_classes) of features (n_rows, n_features).
 
-        Parameters
-        ----------
-        X : ndarray of shape (n_rows, n_features)
-            Features.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_classes)
-            About the probabilities of the classes, but not within [0, 1].
+        They are about the probabilities of the classes, but not within [0, 1].
         """
         coef = torch.tensor(self.coef_)  # copied: a pickle may be mapped read-only
         block = torch.zeros(BLOCK_ROWS, X.shape[1], dtype=torch.float64)
@@ -116,7 +94,7 @@ class RidgeScores:
 
 
 def _decompose(A):
-    """Return squared singular values, and left and right vectors, of what is not 0."""
+    """Return the nonzero squared singular values, and left and right vectors."""
     n_rows, n_columns = A.shape
     gram = A @ A.T if n_rows <= n_columns else A.T @ A
     values, vectors = torch.linalg.eigh(gram)

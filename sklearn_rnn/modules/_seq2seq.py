@@ -1,4 +1,4 @@
-"""The encoder-decoder: one sequence is read, another one written."""
+"""The encoder-decoder network of sequence-to-sequence tasks."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,54 +18,44 @@ from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
 @dataclass(frozen=True)
 class Seq2SeqSpec:
-    """Everything that fixes an encoder-decoder's shape, as plain Python values.
+    """The architecture of a `Seq2SeqNetwork`, as plain Python values.
 
     Parameters
     ----------
     cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The recurrent cell.
     n_features : int
-        Features a step of what is read.
+        Features per step of the source.
     hidden_size : int
-        Units of each layer and direction.
+        Units per layer and direction.
     n_outputs : int
-        Size of the target vocabulary, with everything that only marks.
+        Size of the target vocabulary, with begin, end and padding symbols.
     embedding_dim : int
-        Width of a symbol's embedding, on both sides.
+        Size of a symbol's embedding, on both sides.
     reads : {"symbols", "sequences", "vectors"}, default="symbols"
-        What is read: sequences of integers, sequences of numbers, or one vector
-        each.
+        The source: sequences of integers, numeric sequences, or one vector per row.
     n_source_tokens : int, default=None
-        Size of the source vocabulary; None for numbers.
+        Size of the source vocabulary; None for numeric features.
     n_layers : int, default=1
         Recurrent layers, of the encoder and of the decoder.
     bidirectional : bool, default=False
-        Whether the encoder reads both ways.
+        Whether the encoder reads in both directions.
     attention : {"additive", "location", "multiplicative"} or None, \
 default="multiplicative"
-        How the decoder looks back at what was read; None shows it the encoder's
-        last state at every step.
+        Attention to the encoder's states; None gives the decoder the encoder's last
+        state at every step.
     dropout : float, default=0.0
-        Share of states hidden between layers and before the output layer.
+        Fraction of states dropped between layers and before the output layer.
     input_dropout : float, default=0.0
-        Share of the input features hidden for a whole sequence.
+        Fraction of the input features dropped for a whole sequence.
     weight_drop : float, default=0.0
-        Share of the recurrent weights set to zero in training.
+        Fraction of the recurrent weights set to zero in training.
     residual : bool, default=False
         Whether layers from the second on add their input to their output.
     layer_norm : bool, default=False
         Whether the states of each layer are normalised.
     tied : bool, default=False
-        Whether the output layer uses the target embedding's weights.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.modules import Seq2SeqSpec
-    >>> spec = Seq2SeqSpec(
-    ...     "gru", n_features=1, hidden_size=8, n_outputs=5, embedding_dim=4
-    ... )
-    >>> spec.attention
-    'multiplicative'
+        Whether the output layer uses the target embedding's weights (weight tying).
     """
 
     cell: str
@@ -87,14 +77,14 @@ default="multiplicative"
 
 
 class Memory(NamedTuple):
-    """What the decoder knows of the sequences that were read.
+    """What the encoder passes to the decoder.
 
     Attributes
     ----------
     states : Tensor of shape (T_in, N, width)
         The encoder's states, time first.
     keys : Tensor of shape (T_in, N, H), or (1, N, H) without attention
-        What attention needs of them; without it, the one context.
+        Keys of the attention; without it, the one context.
     summary : Tensor of shape (N, width)
         The encoder's state after each sequence's own last step; of a backward
         direction, at its first step.
@@ -108,18 +98,7 @@ class Memory(NamedTuple):
     lengths: torch.Tensor | None = None
 
     def select(self, rows):
-        """Return the memory of some sequences.
-
-        Parameters
-        ----------
-        rows : LongTensor of shape (M,)
-            Which ones; one may come more than once.
-
-        Returns
-        -------
-        Memory
-            Of M sequences.
-        """
+        """Return the memory of the sequences `rows` (M,), which may repeat."""
         lengths = None if self.lengths is None else self.lengths[rows]
         return Memory(
             self.states[:, rows], self.keys[:, rows], self.summary[rows], lengths
@@ -127,42 +106,16 @@ class Memory(NamedTuple):
 
 
 def select_state(state, rows):
-    """Return a decoder's state for some sequences.
+    """Return a decoder's state for the sequences `rows` (M,), which may repeat.
 
-    Parameters
-    ----------
-    state : tuple of tuple of Tensor of shape (1, N, H)
-        One item a layer, as ``RecurrentCore.run`` returns it, and one more of
-        location attention, whose H are the steps that were read.
-    rows : LongTensor of shape (M,)
-        Which ones; one may come more than once.
-
-    Returns
-    -------
-    tuple of tuple of Tensor of shape (1, M, H)
-        Of M sequences.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import select_state
-    >>> state = ((torch.tensor([[[1.0], [2.0]]]),),)
-    >>> select_state(state, torch.tensor([1, 1, 0]))[0][0].ravel()
-    tensor([2., 2., 1.])
+    A state has one item per layer, as ``RecurrentCore.run`` returns it, and one more of
+    location attention: tuples of tensors (1, N, H).
     """
     return tuple(tuple(part[:, rows] for part in layer) for layer in state)
 
 
 class VectorEncoder(nn.Module):
-    """Make a memory of one step from a vector.
-
-    Parameters
-    ----------
-    input_size : int
-        Features of the vector.
-    hidden_size : int
-        Width of the memory.
-    """
+    """An encoder that makes a memory of one step from a vector."""
 
     def __init__(self, input_size, hidden_size):
         super().__init__()
@@ -170,54 +123,33 @@ class VectorEncoder(nn.Module):
         self.hidden = Linear(input_size, hidden_size)
 
     def forward(self, x, lengths=None):
-        """Compute the memory.
-
-        Parameters
-        ----------
-        x : Tensor of shape (1, N, input_size)
-            One vector a sequence.
-        lengths : LongTensor of shape (N,), default=None
-            As a recurrent core takes them: all ones.
-
-        Returns
-        -------
-        Tensor of shape (1, N, hidden_size)
-            In (-1, 1), as the states of a recurrent core are.
-        """
+        """Return the memory (1, N, hidden_size), in (-1, 1) as states of a core are."""
         return torch.tanh(self.hidden(x))
 
 
 class Seq2SeqNetwork(WholeNetwork):
-    """An encoder, and a decoder that looks back at what the encoder read.
+    """An encoder, and a decoder with attention to the encoder's states.
 
-    The decoder's recurrence reads the symbols written so far and nothing else;
-    what attention brings joins its states afterwards, as
-    ``tanh(W [state; context])``. In training the symbols are known, so that all
-    steps of the decoder are one call of the recurrence and all of its looks back
-    are one matrix product; those of location attention come one after another.
-
-    Parameters
-    ----------
-    spec : Seq2SeqSpec
-        Its shape.
+    The decoder's recurrence reads the previous symbols alone; contexts join its states
+    afterwards, as ``tanh(W [state; context])``. In training the symbols are known, so
+    that all steps of the decoder are one call of the recurrence and all of its
+    attention is one matrix product; location attention goes step by step.
 
     Attributes
     ----------
     encoder : RecurrentCore or VectorEncoder
-        From what is read to the memory.
+        From the source to the memory.
     bridge : torch.nn.Linear
-        From the encoder's last state to the first state of the decoder's layers.
+        From the encoder's last state to the initial state of the decoder's layers.
     decoder : RecurrentCore
-        Over the symbols written so far.
+        Over the previous symbols.
     attention : Attention or None
         From the decoder's states and the memory to contexts.
     own_share : float
-        Share of the decoder's input symbols that are, in training, drawn from
-        its own predictions instead of given. Set from outside.
+        Probability with which, in training, an input symbol of the decoder is sampled
+        from its own predictions (scheduled sampling). Set from outside.
     generator : torch.Generator or None
-        Source of these draws; None is torch's global one.
-    center, factor : Tensor of shape (n_features,)
-        Inputs enter the encoder as ``(x - center) * factor``.
+        Source of these samples; None is torch's global one.
 
     References
     ----------
@@ -260,6 +192,7 @@ class Seq2SeqNetwork(WholeNetwork):
         context_size = H if self.attention is None else width
         self.combine = Linear(H + context_size, H)
         self.dropout = LockedDropout(spec.dropout)
+        self.head: Linear | TiedHead
         if spec.tied:
             self.head = TiedHead(self.target_embedding, H)
         else:
@@ -272,11 +205,11 @@ class Seq2SeqNetwork(WholeNetwork):
             input_size,
             spec.hidden_size,
             spec.n_layers,
-            bidirectional,
-            spec.dropout,
-            spec.residual,
-            spec.layer_norm,
-            spec.weight_drop,
+            bidirectional=bidirectional,
+            dropout=spec.dropout,
+            residual=spec.residual,
+            layer_norm=spec.layer_norm,
+            weight_drop=spec.weight_drop,
         )
 
     def _build_encoder(self):
@@ -293,22 +226,21 @@ class Seq2SeqNetwork(WholeNetwork):
 
     @in_mixed_precision
     def forward(self, x, lengths, y, y_lengths=None):
-        """Compute the logits of the next symbol after every symbol of `y`.
+        """Return the logits of the next symbol after every symbol of `y`.
 
         Parameters
         ----------
         x : Tensor of shape (N, T_in, n_features)
-            What is read: steps, or integers of shape (N, T_in, 1), or vectors
-            of shape (N, 1, n_features). What stands at padding does not
-            matter, if it is finite.
+            The source: steps, or integers of shape (N, T_in, 1), or vectors of shape
+            (N, 1, n_features). Values at padding do not matter, if they are finite.
         lengths : LongTensor of shape (N,) or None
             Steps of each sequence; None when all have T_in.
         y : LongTensor of shape (N, T_out)
             The symbols given to the decoder: the begin symbol, then the target
             without its end symbol.
         y_lengths : LongTensor of shape (N,), default=None
-            Part of a batch, but not needed: the decoder reads forwards, and what
-            stands at padding changes no logits before it.
+            Unused, but part of a batch: the decoder reads forwards, so that padding
+            changes no logits before it.
 
         Returns
         -------
@@ -321,40 +253,14 @@ class Seq2SeqNetwork(WholeNetwork):
         return self._decode(y, memory)[0]
 
     def align(self, x, lengths, y):
-        """Compute where attention looks while the decoder is given `y`.
+        """Return the attention weights (N, T_out, T_in) of every symbol of `y`.
 
-        Parameters
-        ----------
-        x : Tensor of shape (N, T_in, n_features)
-            What is read, as for ``forward``.
-        lengths : LongTensor of shape (N,) or None
-            Steps of each sequence; None when all have T_in.
-        y : LongTensor of shape (N, T_out)
-            The symbols given to the decoder, as for ``forward``.
-
-        Returns
-        -------
-        Tensor of shape (N, T_out, T_in)
-            The weights with which each symbol was predicted; all zero without
-            attention.
+        Parameters are those of `forward`; without attention, all weights are 0.
         """
         return self._decode(y, self.encode(x, lengths))[1]
 
     def encode(self, x, lengths=None):
-        """Read the sequences.
-
-        Parameters
-        ----------
-        x : Tensor of shape (N, T_in, n_features)
-            What is read, as for ``forward``.
-        lengths : LongTensor of shape (N,), default=None
-            Steps of each sequence; None when all have T_in.
-
-        Returns
-        -------
-        Memory
-            All that the decoder gets to know of them.
-        """
+        """Return the memory of a source, given as for `forward`."""
         states = self.encoder(self.input_dropout(self._inputs(x)), lengths)
         summary = self.pooling(states, lengths)
         if self.attention is None:
@@ -364,26 +270,15 @@ class Seq2SeqNetwork(WholeNetwork):
         return Memory(states, keys, summary, lengths)
 
     def _inputs(self, x):
-        """Return steps as the encoder reads them, time first."""
+        """Return the encoder's inputs, time first."""
         x = x.transpose(0, 1)
         if self.spec.reads == "symbols":
             return self.embedding(x.squeeze(-1).long())
-        # Centred in double: a large offset would eat float32's digits.
+        # Centred in double: a large offset would cost digits in float32.
         return ((x - self.center) * self.factor).to(self.combine.weight.dtype)
 
     def initial_state(self, memory):
-        """Compute the decoder's state before its first symbol.
-
-        Parameters
-        ----------
-        memory : Memory
-            From ``encode``.
-
-        Returns
-        -------
-        tuple of tuple of Tensor of shape (1, N, H)
-            One item a layer, as ``RecurrentCore.run`` takes it.
-        """
+        """Return the decoder's state before its first symbol."""
         parts = torch.tanh(self.bridge(memory.summary))
         parts = parts.unflatten(1, (-1, self.spec.hidden_size)).transpose(0, 1)
         parts = parts.contiguous().split(1)
@@ -391,45 +286,44 @@ class Seq2SeqNetwork(WholeNetwork):
         return tuple(zip(*[iter(parts)] * n_parts, strict=True))
 
     def step(self, tokens, memory, state):
-        """Write one symbol more; in evaluation mode.
+        """Return log-probabilities of the next symbol, in evaluation mode.
 
         Parameters
         ----------
         tokens : LongTensor of shape (N,)
             The last symbol of each sequence.
         memory : Memory
-            From ``encode``.
+            From `encode`.
         state : tuple
-            From ``initial_state`` or the step before.
+            From `initial_state` or the previous step.
 
         Returns
         -------
         log_probabilities : Tensor of shape (N, n_outputs)
-            Of the next symbol.
         state : tuple
             For the next step.
         weights : Tensor of shape (N, T_in)
-            Where attention looked; all zero without attention.
+            Of attention; all 0 without it.
         """
         logits, weights, state = self._decode(tokens[:, None], memory, state)
         return torch.log_softmax(logits[:, 0], dim=1), state, weights[:, 0]
 
     def _decode(self, y, memory, state=None):
-        """Return logits and weights after every symbol, and the last state."""
+        """Return logits and attention weights of every step, and the last state."""
         state = self.initial_state(memory) if state is None else state
         embedded = self.target_embedding(y.transpose(0, 1))
         n = self.spec.n_layers
-        # Behind the layers' items stand the last weights of location attention.
+        # After the layers' items: the last weights of location attention.
         last = state[n][0][0] if len(state) > n else None
         states, state = self.decoder.run(embedded, state=state[:n])
-        contexts, weights = self._look_back(states, memory, last)
+        contexts, weights = self._attend(states, memory, last)
         if self.spec.attention == "location":
             state = (*state, (weights[None, :, -1],))
         both = torch.cat([states, contexts], dim=2)
         hidden = self.dropout(torch.tanh(self.combine(both)))
         return self.head(hidden.transpose(0, 1)), weights, state
 
-    def _look_back(self, states, memory, last):
+    def _attend(self, states, memory, last):
         if self.attention is not None:
             return self.attention(states, *memory[:2], memory.lengths, last)
         n_written, n_sequences, _ = states.shape
@@ -438,59 +332,23 @@ class Seq2SeqNetwork(WholeNetwork):
 
     @torch.no_grad()
     def _with_own_symbols(self, y, memory):
-        """Replace a share of the given symbols by draws from own predictions.
-
-        The begin symbol stays.
-        """
+        """Replace some given symbols, never the first, by samples from predictions."""
         logits = self._decode(y[:, :-1], memory)[0]
         own = torch.multinomial(
             logits.softmax(2).flatten(0, 1), 1, generator=self.generator
         ).view(len(y), -1)
-        luck = torch.rand(own.shape, generator=self.generator, device=own.device)
-        given = torch.where(luck < self.own_share, own, y[:, 1:])
+        drawn = torch.rand(own.shape, generator=self.generator, device=own.device)
+        given = torch.where(drawn < self.own_share, own, y[:, 1:])
         return torch.cat([y[:, :1], given], dim=1)
 
     def seed_dropout(self, generator):
-        """Draw every dropout mask and own symbol from `generator` from now on.
-
-        Parameters
-        ----------
-        generator : CounterGenerator or torch.Generator
-            The latter on the network's device.
-        """
+        """Draw every dropout mask and sampled symbol from `generator` from now on."""
         super().seed_dropout(generator)
-        if isinstance(generator, CounterGenerator):  # of masks alone
+        if isinstance(generator, CounterGenerator):  # it draws masks alone
             generator = torch.Generator().manual_seed(generator.seed)
         self.generator = generator
 
 
 def build_seq2seq(spec, dtype, generator=None):
-    """Build an encoder-decoder without touching any global random state.
-
-    Parameters
-    ----------
-    spec : Seq2SeqSpec
-        Its shape.
-    dtype : torch.dtype
-        Of the weights.
-    generator : torch.Generator, default=None
-        Source of the initial weights, on the CPU; None leaves them undefined,
-        for a network whose weights are about to be loaded.
-
-    Returns
-    -------
-    Seq2SeqNetwork
-        On the CPU.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import Seq2SeqSpec, build_seq2seq
-    >>> spec = Seq2SeqSpec(
-    ...     "rnn", 1, hidden_size=2, n_outputs=3, embedding_dim=2, reads="vectors"
-    ... )
-    >>> network = build_seq2seq(spec, torch.float32, torch.Generator().manual_seed(0))
-    >>> sum(p.numel() for p in network.parameters())
-    53
-    """
+    """Build an encoder-decoder, as `build_network` does."""
     return build(Seq2SeqNetwork, spec, dtype, generator)

@@ -1,4 +1,4 @@
-"""What whole networks share: scaled inputs, seeded dropout, and how they are built."""
+"""Base of whole networks: input scaling, seeded dropout, and construction."""
 
 from functools import wraps
 
@@ -12,17 +12,9 @@ from sklearn_rnn.modules._initialize import initialize
 
 
 def in_mixed_precision(method):
-    """Let a network's method train in bfloat16 where the network is `mixed`.
+    """Let a method of a `WholeNetwork` train in bfloat16 where the network is `mixed`.
 
-    Parameters
-    ----------
-    method : callable
-        Of a `WholeNetwork`.
-
-    Returns
-    -------
-    callable
-        The same; a tensor that it returns is of float32 if it would be of bfloat16.
+    A tensor that it returns is cast back to float32.
     """
 
     @wraps(method)
@@ -30,7 +22,7 @@ def in_mixed_precision(method):
         if not (network.mixed and network.training):
             return method(network, *args, **kwargs)
         device = network.center.device.type
-        # No cache: what was cast while no gradient was asked for would be kept.
+        # No cache: it would keep casts that were made without a gradient.
         with torch.autocast(device, torch.bfloat16, cache_enabled=False):
             outputs = method(network, *args, **kwargs)
         if isinstance(outputs, torch.Tensor):
@@ -43,21 +35,21 @@ def in_mixed_precision(method):
 class WholeNetwork(nn.Module):
     """Base of the networks that an estimator trains.
 
-    Parameters
-    ----------
-    spec : NetworkSpec or Seq2SeqSpec
-        Its shape.
-
     Attributes
     ----------
+    spec : NetworkSpec or Seq2SeqSpec
+        Architecture.
     center, factor : Tensor of shape (n_features,)
-        Numbers enter as ``(x - center) * factor``.
+        Numeric inputs enter as ``(x - center) * factor``.
     mixed : bool
         Whether the network computes in bfloat16 while it trains, where that is
-        precise enough; its weights and outputs stay what they are. Set from outside.
+        precise enough; its weights and outputs keep their type. Set from outside.
     dropout_generator : CounterGenerator, torch.Generator or None
         Source of every dropout mask; None is torch's global one.
     """
+
+    center: torch.Tensor
+    factor: torch.Tensor
 
     def __init__(self, spec):
         super().__init__()
@@ -68,24 +60,12 @@ class WholeNetwork(nn.Module):
         self.register_buffer("factor", torch.ones(spec.n_features, dtype=torch.double))
 
     def set_input_scaling(self, center, factor):
-        """Let inputs enter as ``(x - center) * factor``.
-
-        Parameters
-        ----------
-        center, factor : array-like of shape (n_features,)
-            In the units of the steps.
-        """
+        """Let inputs enter as ``(x - center) * factor``, of shape (n_features,)."""
         self.center.copy_(torch.as_tensor(center))
         self.factor.copy_(torch.as_tensor(factor))
 
     def use_kernel(self, kernel):
-        """Choose what computes the recurrence of every layer.
-
-        Parameters
-        ----------
-        kernel : {"torch", "compiled"}
-            As ``sklearn_rnn.kernels.recurrence`` takes it.
-        """
+        """Compute the recurrence of every layer by a kernel of `kernels.recurrence`."""
         for module in self.modules():
             if isinstance(module, RecurrentCore):
                 module.kernel = kernel
@@ -93,13 +73,9 @@ class WholeNetwork(nn.Module):
     def seed_dropout(self, generator):
         """Draw every dropout mask from `generator` from now on.
 
-        Sites of a `CounterGenerator` are counted from 0 in the order of
-        ``modules()``, over all `HeldDropout` modules, those with ``p = 0`` included.
-
-        Parameters
-        ----------
-        generator : CounterGenerator or torch.Generator
-            The latter on the network's device.
+        Sites of a `CounterGenerator` are counted from 0 in the order of ``modules()``,
+        over all `HeldDropout` modules, those with ``p = 0`` included; a
+        ``torch.Generator`` is on the network's device.
         """
         self.dropout_generator = generator
         dropouts = [m for m in self.modules() if isinstance(m, HeldDropout)]
@@ -107,36 +83,16 @@ class WholeNetwork(nn.Module):
             dropout.generator, dropout.site = generator, site
 
     def advance_dropout(self, n_updates=1):
-        """Let the next masks be those of a later update.
-
-        Parameters
-        ----------
-        n_updates : int, default=1
-            Updates from this one to that.
-        """
+        """Move on to the masks of a later update."""
         if isinstance(self.dropout_generator, CounterGenerator):
             self.dropout_generator.advance(n_updates)
 
 
 def build(network_class, spec, dtype, generator=None):
-    """Build a network without touching any global random state.
+    """Build a network of a class on the CPU, without any global random state.
 
-    Parameters
-    ----------
-    network_class : type
-        A `WholeNetwork`.
-    spec : NetworkSpec or Seq2SeqSpec
-        Its shape.
-    dtype : torch.dtype
-        Of the weights.
-    generator : torch.Generator, default=None
-        Source of the initial weights, on the CPU; None leaves them undefined,
-        for a network whose weights are about to be loaded.
-
-    Returns
-    -------
-    WholeNetwork
-        On the CPU.
+    A generator of None leaves the weights undefined, for a network whose weights are
+    loaded afterwards.
     """
     # torch's modules draw from the global generator when built on a real device.
     with torch.device("meta"):
@@ -151,9 +107,9 @@ def build(network_class, spec, dtype, generator=None):
 def _allocate(network, dtype):
     """Give a network on the meta device undefined weights and buffers on the CPU.
 
-    ``to_empty`` does that as well, and imports torch's compiler for it.
+    ``to_empty`` does that as well, but imports torch's compiler.
     """
-    weights = {}  # modules may share one
+    weights: dict[torch.Tensor, nn.Parameter] = {}  # modules may share one
     for module in network.modules():
         for name, weight in list(module.named_parameters(recurse=False)):
             if weight not in weights:

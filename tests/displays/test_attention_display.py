@@ -70,7 +70,7 @@ def test_the_cells_are_the_weights_and_blank_after_a_sequence():
     assert display.image_.to_rgba(table)[1, 2, 3] == 0
 
 
-def test_a_frame_goes_round_each_sequence():
+def test_every_sequence_has_a_frame():
     display = AttentionDisplay.from_weights(WEIGHTS)
     frames = [patch.get_bbox().bounds for patch in display.ax_.patches]
     assert frames == [(-0.5, -0.5, 3, 1), (-0.5, 0.5, 2, 1)]
@@ -133,8 +133,8 @@ def test_symbols_of_several_sequences_stand_in_their_cells():
     display = AttentionDisplay.from_weights(WEIGHTS, symbols=SYMBOLS)
     texts = [[text.get_text() for text in row] for row in display.texts_]
     assert texts == SYMBOLS
-    places = [[text.get_position() for text in row] for row in display.texts_]
-    assert places == [[(0, 0), (1, 0), (2, 0)], [(0, 1), (1, 1)]]
+    positions = [[text.get_position() for text in row] for row in display.texts_]
+    assert positions == [[(0, 0), (1, 0), (2, 0)], [(0, 1), (1, 1)]]
 
 
 def test_symbols_of_a_single_sequence_stand_under_its_steps():
@@ -208,7 +208,7 @@ def test_symbols_under_the_steps_do_not_run_into_each_other(n_timesteps, word):
     assert min(label.get_fontsize() for label in labels) >= 6
 
 
-def test_long_symbols_are_turned_rather_than_shrunk():
+def test_long_symbols_are_rotated_rather_than_shrunk():
     for word, rotation in [("a", 0), ("everybody", 90)]:
         display = AttentionDisplay.from_weights([0.1] * 20, symbols=[word] * 20)
         label = display.ax_.get_xticklabels()[0]
@@ -295,8 +295,8 @@ def test_a_classifier_looks_at_the_step_that_matters():
     rng = np.random.default_rng(0)
     X = rng.choice(3, size=(200, 8))  # tokens 0 to 2 are noise
     y = rng.choice(2, size=200)
-    places = rng.integers(0, 8, size=200)
-    X[np.arange(200), places] = 3 + y
+    positions = rng.integers(0, 8, size=200)
+    X[np.arange(200), positions] = 3 + y
     model = RNNClassifier(
         hidden_size=8,
         pooling="attention",
@@ -308,7 +308,7 @@ def test_a_classifier_looks_at_the_step_that_matters():
     )
     display = AttentionDisplay.from_estimator(model.fit(X, y), X)
     looked_at = display.image_.get_array().argmax(axis=1)
-    assert (np.abs(looked_at - places) <= 1).mean() > 0.7
+    assert (np.abs(looked_at - positions) <= 1).mean() > 0.7
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
@@ -423,9 +423,9 @@ def test_labels_of_an_alignment_can_be_read(shape, word):
         assert len(labels) == count
         assert_apart(labels)
         assert min(label.get_fontsize() for label in labels) >= 6
-    room = display.ax_.get_window_extent()
+    box = display.ax_.get_window_extent()
     # Long labels beside them must not eat up the cells.
-    assert min(room.width, room.height) > 100
+    assert min(box.width, box.height) > 100
 
 
 def test_an_alignment_of_many_steps_labels_some():
@@ -539,11 +539,11 @@ def test_measurements_as_input_have_their_steps_numbered(x):
 
 
 def test_text_that_is_parted_otherwise_has_its_symbols_numbered():
-    class Pieces(Seq2Seq):
+    class Subwords(Seq2Seq):
         def attention(self, X):
             return [alignment(4, 3)]
 
-    display = AttentionDisplay.from_estimator(Pieces().fit(None, None), ["abcdefg h"])
+    display = AttentionDisplay.from_estimator(Subwords().fit(None, None), ["abcdefg h"])
     assert display.source is None
     assert tick_labels(display.ax_.yaxis) == ["0", "1", "2", "3"]
 

@@ -247,7 +247,7 @@ def test_a_single_step_shows_as_a_point_and_its_band_as_a_stroke():
     assert longer.bands_[0].get_linewidth()[0] == 0
 
 
-def test_missing_values_break_the_line():
+def test_missing_values_leave_a_gap():
     history = series_of()
     history.iloc[145] = np.nan
     display = ForecastDisplay.from_predictions(forecast_from(history, 150), history)
@@ -257,7 +257,7 @@ def test_missing_values_break_the_line():
     assert values.index[values.isna()].tolist() == [history.index[145]]
 
 
-def test_missing_rows_break_the_line():
+def test_missing_rows_leave_a_gap():
     history = series_of()
     forecasts = forecast_from(history, 150)
     display = ForecastDisplay.from_predictions(
@@ -266,7 +266,7 @@ def test_missing_rows_break_the_line():
     assert np.isnan(display.history_lines_[0].get_ydata()).sum() == 1
 
 
-def test_weekends_do_not_break_the_line_of_business_days():
+def test_weekends_leave_no_gap_in_business_days():
     days = pd.date_range("2024-01-01", periods=60, freq="B")
     history = series_of(days)
     display = ForecastDisplay.from_predictions(forecast_from(history, 50), history)
@@ -373,8 +373,8 @@ def test_series_are_rows_and_targets_columns():
     forecasts, history = stations()
     both = pd.concat([forecasts.assign(target="temp"), forecasts.assign(target="dewp")])
     display = ForecastDisplay.from_predictions(both, history.assign(dewp=0.0))
-    places = [ax.get_subplotspec() for ax in display.axes_]
-    assert [(p.rowspan.start, p.colspan.start) for p in places] == [
+    specs = [ax.get_subplotspec() for ax in display.axes_]
+    assert [(p.rowspan.start, p.colspan.start) for p in specs] == [
         (0, 0),
         (0, 1),
         (1, 0),
@@ -805,7 +805,7 @@ def test_times_of_another_kind_are_an_error():
 
 def test_forecasts_that_cannot_be_told_apart_are_an_error():
     forecasts = backtest_of(series_of(), [100, 101])
-    refused("without a column 'origin'", forecasts.drop(columns="origin"))
+    refused("need a column 'origin'", forecasts.drop(columns="origin"))
 
 
 def test_a_horizon_that_is_not_there_is_an_error():

@@ -121,15 +121,15 @@ def test_a_tagger_is_drawn(data):
     assert (GradientFlowDisplay.from_estimator(model, X).gradients > 0).all()
 
 
-def test_a_plain_network_forgets_sooner_than_an_lstm():
+def test_an_elman_network_forgets_sooner_than_an_lstm():
     X = np.random.default_rng(0).normal(size=(20, 60))
     untrained = {"max_epochs": 1, "learning_rate": 1e-9, "hidden_size": 16}
-    reach = {}
+    ratios = {}
     for cell in ["rnn", "lstm"]:
         model = regressor(cell=cell, **untrained).fit(X, X[:, 0])
         sizes = GradientFlowDisplay.from_estimator(model, X).gradients
-        reach[cell] = sizes[-1] / sizes[0]
-    assert reach["rnn"] < reach["lstm"] < 1
+        ratios[cell] = sizes[-1] / sizes[0]
+    assert ratios["rnn"] < ratios["lstm"] < 1
 
 
 def test_gradients_that_are_all_zero_are_an_error():

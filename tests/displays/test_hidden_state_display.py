@@ -23,7 +23,7 @@ from sklearn_rnn import (
 from sklearn_rnn.displays import HiddenStateDisplay
 from sklearn_rnn.sequences import check_sequences
 
-# Unit 0 is off, 1 comes on last, 2 is on from the start, 3 likewise but negative.
+# Unit 0 is off, 1 saturates last, 2 is on from the start, 3 likewise but negative.
 STATES = np.array(
     [
         [0.0, 0.1, 0.85, -0.5],
@@ -121,7 +121,7 @@ def test_units_can_be_chosen_by_number():
 
 @pytest.mark.parametrize("order", ["size", [0, 4], [-1], [0.5], [], 2, [[0, 1]]])
 def test_an_unknown_order_is_an_error(order):
-    with pytest.raises(ValueError, match='order must be "activity", None, or numbers'):
+    with pytest.raises(ValueError, match='order must be "activity", None, or indices'):
         HiddenStateDisplay(states=STATES).plot(order=order)
 
 

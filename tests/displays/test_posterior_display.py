@@ -96,7 +96,7 @@ def test_the_colours_are_probabilities_from_0_to_1():
     assert display.colorbar_.ax.get_ylabel() == "probability"
 
 
-def test_over_each_clip_stands_what_was_predicted_and_what_is_true():
+def test_titles_show_predicted_and_true_texts():
     pair = [POSTERIORS, POSTERIORS[2:]]
     assert titles(draw(pair)) == ["", ""]
     assert titles(draw(pair, y_pred=["ba", "a"])) == ["predicted: ba", "predicted: a"]
@@ -113,7 +113,7 @@ def test_a_long_text_is_cut_to_the_width_of_its_panel(n_clips):
     for ax, text in zip(display.axes_, titles(display), strict=True):
         assert text.startswith("predicted: a text")
         assert text.endswith("…")
-        # Room for the picture is not given away to its title.
+        # The title takes no space from the picture.
         width = ax.get_window_extent().width
         assert width > 0.6 * display.figure_.bbox.width / ax.get_gridspec().ncols
         assert ax.title.get_window_extent().width < 1.1 * width

@@ -74,9 +74,9 @@ def test_the_axes_are_in_seconds_and_hz():
     assert display.colorbar_.ax.get_ylabel() == "level (dB)"
     texts, _ = shown_ticks(ax.yaxis)
     assert {"500", "1000", "2000"} <= set(texts)
-    places = ax.get_yticks()
+    positions = ax.get_yticks()
     bands = np.interp([float(t) for t in texts], mel.mel_frequencies_, np.arange(32))
-    np.testing.assert_allclose(places, bands)
+    np.testing.assert_allclose(positions, bands)
 
 
 @pytest.mark.parametrize("n_clips", [1, 3, 12])
@@ -105,7 +105,7 @@ def test_what_is_far_below_the_loudest_value_is_silence():
     display = SpectrogramDisplay.from_predictions(frames, frequencies=BANDS)
     most = frames.max()
     assert display.images_[0].get_clim() == (most - 80, most)
-    # Of numbers that are no levels, nobody knows what is silence.
+    # Values that are no levels have no known silence.
     for options in ({}, {"frequencies": BANDS, "unit": "deviations"}):
         display = SpectrogramDisplay.from_predictions(frames, **options)
         assert display.images_[0].get_clim() == (-300, most)
@@ -192,7 +192,7 @@ def test_without_a_hop_frames_are_numbered():
 
 
 @pytest.mark.parametrize("n_clips", [1, 2, 5, 12])
-def test_every_clip_up_to_twelve_has_room(n_clips):
+def test_every_clip_up_to_twelve_has_a_panel(n_clips):
     display = SpectrogramDisplay.from_predictions([frames_of()] * n_clips)
     assert len(display.axes_) == len(display.images_) == n_clips
     assert len(display.figure_.axes) == n_clips + 1  # and the colour bar

@@ -164,7 +164,7 @@ def test_a_crossed_interval_holds_nothing():
     assert interval_coverage([1.5], lower=[2], upper=[1]) == 0
 
 
-def test_quantiles_of_the_truth_cover_their_share():
+def test_quantiles_of_the_truth_have_nominal_coverage():
     y_true = np.random.default_rng(0).normal(size=20_000)
     lower, upper = (np.full(20_000, norm.ppf(q)) for q in (0.1, 0.9))
     assert interval_coverage(y_true, lower, upper) == pytest.approx(0.8, abs=0.01)

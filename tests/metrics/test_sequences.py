@@ -101,7 +101,7 @@ def test_a_composed_letter_is_other_symbols_than_a_decomposed_one():
 # Exact matches.
 
 
-def test_accuracy_is_the_share_of_exact_matches():
+def test_accuracy_is_the_fraction_of_exact_matches():
     assert sequence_accuracy(TRUE, PRED) == 0.25
     assert sequence_accuracy(TRUE, TRUE) == 1
     assert sequence_accuracy(["", "a"], ["", ""]) == 0.5

@@ -182,7 +182,7 @@ def test_a_span_on_a_grid_is_the_count_of_its_times(name, count, span):
     assert splits(TimeBlockSplit(3, **(spans | {name: span})), hourly()) == expected
 
 
-def test_a_span_of_gap_counts_hours_that_nobody_observed():
+def test_a_span_of_gap_counts_hours_without_observations():
     table = hourly(30).drop(hourly(30).index[18:24])
     # Test from hour 24 on; hours 18 to 23 are missing.
     assert splits(TimeBlockSplit(1, test_size="6h", gap="6h"), table)[0][0][-1] == 17
@@ -558,7 +558,9 @@ def test_a_missing_time_is_refused():
 def test_groups_that_are_not_times_are_refused():
     table = stations(100)
     X = table[["temp"]].to_numpy()
-    with pytest.raises(InvalidSequenceError, match="groups as the times.*series apart"):
+    with pytest.raises(
+        InvalidSequenceError, match="groups as the times.*identifies series"
+    ):
         splits(TimeBlockSplit(), X, table["station"])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         splits(TimeBlockSplit(), X, table["time"][:-1])

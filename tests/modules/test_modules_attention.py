@@ -34,9 +34,9 @@ def score_by_hand(attention, query, steps, last, t):
         return query @ W @ steps[t]
     hidden = attention.of_query.weight @ query + W @ steps[t] + attention.of_memory.bias
     if attention.kind == "location":
-        places = t + torch.arange(_attention.WINDOW) - _attention.WINDOW // 2
-        inside = (places >= 0) & (places < len(steps))
-        filters = attention.filters.weight[:, inside] @ last[places[inside]]
+        positions = t + torch.arange(_attention.WINDOW) - _attention.WINDOW // 2
+        inside = (positions >= 0) & (positions < len(steps))
+        filters = attention.filters.weight[:, inside] @ last[positions[inside]]
         hidden = hidden + attention.of_last.weight @ filters
     return attention.score.weight[0] @ torch.tanh(hidden)
 
@@ -99,7 +99,7 @@ def test_gradients_of_attention(kind):
     )
 
 
-def test_location_attention_can_go_on_from_where_it_looked():
+def test_location_attention_continues_from_the_last_weights():
     attention = Attention("location", query_size=5, memory_size=6).double()
     for parameter in attention.parameters():
         parameter.data.zero_()
@@ -127,7 +127,7 @@ def test_queries_in_two_calls_are_those_of_one(kind):
 
 
 @pytest.mark.parametrize("kind", ["additive", "location"])
-def test_pieces_give_the_same_gradients_as_the_whole(kind, monkeypatch):
+def test_chunks_give_the_same_gradients_as_the_whole(kind, monkeypatch):
     attention, inputs = make_attention(kind), make_inputs()
 
     def results():
@@ -139,7 +139,7 @@ def test_pieces_give_the_same_gradients_as_the_whole(kind, monkeypatch):
         return [contexts.detach(), weights.detach(), *(x.grad for x in tensors)]
 
     whole = results()
-    monkeypatch.setattr(_attention, "MOST_HELD", 1)
+    monkeypatch.setattr(_attention, "MAX_STORED", 1)
     torch.testing.assert_close(results(), whole, rtol=1e-12, atol=1e-14)
     with torch.inference_mode():
         contexts = look(attention, *inputs, LENGTHS)[0]

@@ -165,7 +165,7 @@ def test_word_lists_accept_what_falls_into_their_words(words, separator):
 
 
 def test_ambiguous_words_are_all_followed():
-    # 001 1 would stop at the second 1, 00 11 goes on.
+    # 001 1 would stop at the second 1, 00 11 continues.
     automaton = word_list_automaton([[0, 0], [0, 0, 1], [1, 1]], 2)
     assert accepted(automaton, [0, 0, 1, 1])
     assert accepted(automaton, [0, 0, 1])

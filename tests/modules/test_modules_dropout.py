@@ -32,9 +32,9 @@ def seeded(request):
     return seed
 
 
-def assert_share_is_zero(kept, p):
-    share = (kept == 0).double().mean().item()
-    assert abs(share - p) < 5 * (p * (1 - p) / kept.numel()) ** 0.5
+def assert_fraction_is_zero(kept, p):
+    fraction = (kept == 0).double().mean().item()
+    assert abs(fraction - p) < 5 * (p * (1 - p) / kept.numel()) ** 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,7 +55,7 @@ def test_masks_come_from_the_generator_alone(kind, seeded):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_call_draws_a_new_mask_unless_it_goes_on(kind, seeded):
+def test_every_call_draws_a_new_mask_unless_it_continues(kind, seeded):
     dropout, x = seeded(kind(0.5)), torch.ones(5, 40, 3)
     first = dropout(x)
     assert torch.equal(dropout(x, new_mask=False), first)
@@ -81,7 +81,7 @@ def test_gradients_flow_through_what_is_kept(kind, seeded):
 def test_what_is_hidden_is_hidden_at_every_step_of_a_sequence(kind, p, seeded):
     kept = seeded(kind(p))(torch.ones(6, 500, 4))
     assert (kept == kept[0]).all()
-    assert_share_is_zero(kept[0], p)
+    assert_fraction_is_zero(kept[0], p)
     # Sequences and features are hidden independently of one another.
     assert len(kept[0].unique(dim=0)) == 16
 
@@ -101,7 +101,7 @@ def test_a_single_input_is_never_hidden(seeded):
 @pytest.mark.parametrize("p", [0.2, 0.5])
 def test_weight_drop_drops_weights_one_by_one(p, seeded):
     kept = seeded(WeightDrop(p))(torch.ones(100, 200))
-    assert_share_is_zero(kept, p)
+    assert_fraction_is_zero(kept, p)
     torch.testing.assert_close(kept[kept != 0].unique(), torch.tensor([1 / (1 - p)]))
 
 

@@ -48,7 +48,7 @@ def test_a_hidden_token_is_unknown_at_every_place_of_the_batch():
     assert 10 < hidden[0].sum() < 40
 
 
-def test_hidden_tokens_are_drawn_anew_and_held_for_more_steps_of_the_same_batch():
+def test_hidden_tokens_are_sampled_again_and_held_for_more_steps_of_the_same_batch():
     embedding = make_embedding(token_dropout=0.5)
     tokens = torch.arange(50)
     first = embedding(tokens)

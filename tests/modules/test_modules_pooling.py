@@ -83,12 +83,12 @@ def test_poolings_are_four_different_things(name):
     assert all(not torch.allclose(pooled[name], other) for other in others)
 
 
-def in_pieces(pooling, states, lengths, cuts):
-    """Pool what is summed up piece by piece."""
+def in_chunks(pooling, states, lengths, cuts):
+    """Pool the joined summaries of chunks."""
     summary, begin = None, 0
     for end in [*cuts, len(states)]:
-        piece, inside = states[begin:end], (lengths - begin).clamp(0, end - begin)
-        later = pooling.summarize(piece, inside)
+        chunk, inside = states[begin:end], (lengths - begin).clamp(0, end - begin)
+        later = pooling.summarize(chunk, inside)
         summary = later if summary is None else pooling.join(summary, later)
         begin = end
     return pooling.finish(summary)
@@ -96,17 +96,17 @@ def in_pieces(pooling, states, lengths, cuts):
 
 @pytest.mark.parametrize("cuts", [[1], [3], [1, 2], [2, 3]])
 @pytest.mark.parametrize("name", POOLINGS)
-def test_pooling_pieces_is_pooling_the_whole(name, cuts):
+def test_pooling_chunks_is_pooling_the_whole(name, cuts):
     states, pooling = make_states(), make_pooling(name)
-    pooled = in_pieces(pooling, states, LENGTHS, cuts)
+    pooled = in_chunks(pooling, states, LENGTHS, cuts)
     torch.testing.assert_close(pooled, pooling(states, LENGTHS), rtol=1e-13, atol=0)
 
 
-def test_attention_over_pieces_bears_scores_that_would_overflow():
+def test_attention_over_chunks_bears_scores_that_would_overflow():
     states, pooling = 1e3 * make_states(), make_pooling("attention")
     with torch.no_grad():
         pooling.score.weight.mul_(1e4)
-    pooled = in_pieces(pooling, states, LENGTHS, [1, 2])
+    pooled = in_chunks(pooling, states, LENGTHS, [1, 2])
     assert torch.isfinite(pooled).all()
     torch.testing.assert_close(pooled, pooling(states, LENGTHS))
 

@@ -280,7 +280,7 @@ def test_own_symbols_replace_given_ones_in_training_only():
     assert torch.equal(network(*batch), given)
 
 
-def test_a_share_of_one_gives_draws_from_own_predictions_everywhere():
+def test_a_probability_of_one_samples_from_own_predictions_everywhere():
     network, (x, lengths, y) = make_network(), make_batch()
     # Certain of one symbol: all draws are this one.
     network.head.bias.data[5] = 1e4
@@ -299,7 +299,7 @@ def test_the_begin_symbol_alone_is_never_replaced():
     assert torch.equal(network(x, lengths, y[:, :1]), given)
 
 
-def test_own_symbols_are_a_share_of_all_and_come_from_their_step():
+def test_own_symbols_are_a_fraction_of_all_and_come_from_their_step():
     network = make_network()
     network.head.bias.data[5] = 1e4
     network.own_share = 0.3
@@ -359,7 +359,7 @@ def test_no_gradient_goes_through_the_draws():
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_selected_rows_go_on_as_those_sequences(cell, attention):
+def test_selected_rows_continue_those_sequences(cell, attention):
     network = make_network(cell, attention=attention, n_layers=2)
     x, lengths, y = make_batch()
     rows = torch.tensor([2, 0, 0])
@@ -372,7 +372,7 @@ def test_selected_rows_go_on_as_those_sequences(cell, attention):
     torch.testing.assert_close(part[2], whole[2][rows], **CLOSE)
 
 
-def test_location_attention_goes_on_from_the_last_weights():
+def test_location_attention_continues_from_the_last_weights():
     network = make_network(attention="location", n_layers=2)
     x, lengths, y = make_batch()
     memory = network.encode(x, lengths)
