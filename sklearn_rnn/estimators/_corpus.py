@@ -17,6 +17,8 @@ from sklearn_rnn.sequences import (
     check_learnable,
     check_sequences,
     check_symbols,
+    covered_chunks,
+    locate,
 )
 
 
@@ -109,12 +111,12 @@ def _check_frames(X, owner, name):
         if name == "X":
             raise
         raise InvalidSequenceError(f"{name} cannot be read: {error}") from error
-    for rows, _ in frames.covered_chunks():
+    for rows, _ in covered_chunks(frames):
         values = frames.read_rows(rows)
         bad = (values != 0) & (values != 1)
         if bad.any():
             row, feature = np.argwhere(bad)[0]
-            place, step = frames.locate(rows[row])
+            place, step = locate(frames, rows[row])
             raise InvalidSequenceError(
                 f"sequence {place} of {name} holds {values[row, feature]} at step "
                 f"{step}, feature {feature}, but frames are made of zeros and ones. "

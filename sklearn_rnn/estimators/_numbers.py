@@ -22,6 +22,7 @@ from sklearn_rnn.sequences import (
     explain_target_errors,
     flat_rows,
     is_missing,
+    locate,
     plain_arrays,
     to_numbers,
 )
@@ -254,7 +255,7 @@ class NumberCoder:
         at, output = map(int, np.argwhere(outside)[0])
         place = f"sequence {at}"
         if self._per_step:
-            place = "sequence {}, step {}".format(*samples.y.locate(at))
+            place = "sequence {}, step {}".format(*locate(samples.y, at))
         raise DivergenceError(
             f"y holds {samples.all_targets()[at, output]:.6g} at {place}, output "
             f"{output}, more than {limit:.0e} standard deviations from the targets "

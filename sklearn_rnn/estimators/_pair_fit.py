@@ -11,7 +11,7 @@ from sklearn_rnn.estimators._sources import learn_symbols, refuse_unequal
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import object_array
 from sklearn_rnn.estimators._trainer import Trainer
-from sklearn_rnn.sequences import unpack
+from sklearn_rnn.sequences import mean_and_scale, unpack
 from sklearn_rnn.training import (
     limit_threads,
     n_epochs_for,
@@ -153,7 +153,7 @@ class PairFit(Trainer):
         with limit_threads(1):
             network = self._build_network(spec, DTYPES[self.dtype], generator)
         if self.standardize and self._source.reads != "symbols":
-            mean, scale = pairs.sources.mean_and_scale(pairs.weights)
+            mean, scale = mean_and_scale(pairs.sources, pairs.weights)
             network.set_input_scaling(mean, 1 / scale)
         self._start(network, pairs)
         return network

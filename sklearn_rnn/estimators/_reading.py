@@ -44,7 +44,7 @@ class SampleReader:
         units = None
         if self._unit_layout is not None:
             units = window_units(self._unit_layout, sequences)
-        return sequences.relative_to_last(np.unique(self._target_columns), units)
+        return sequences.difference(np.unique(self._target_columns), units)
 
     @property
     def _may_miss(self):

@@ -16,6 +16,7 @@ from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
+    Transforms,
     convert_input,
     read_item,
 )
@@ -253,7 +254,7 @@ class StatefulPredictor:
             starts,
             lengths,
             feature_names=sequences.feature_names,
-            categories=sequences.categories,
+            transforms=Transforms(categories=sequences.categories),
         )
 
     @torch.inference_mode()

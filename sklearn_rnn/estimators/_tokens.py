@@ -8,7 +8,7 @@ import torch
 from sklearn.utils import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import UNKNOWN, check_tokens, plain_arrays
+from sklearn_rnn.sequences import UNKNOWN, check_tokens, covered_chunks, plain_arrays
 
 
 class TokenReader:
@@ -319,7 +319,7 @@ def start_embedding(embedding, sequences, vectors=None):
     """
     shown = np.zeros(len(embedding.weight), dtype=bool)
     if embedding.weight.requires_grad:
-        for rows, _ in sequences.covered_chunks():
+        for rows, _ in covered_chunks(sequences):
             shown[sequences.read_rows(rows)[:, 0].astype(np.intp)] = True
     embedding.weight[torch.from_numpy(~shown)] = 0.0
     if vectors is None:

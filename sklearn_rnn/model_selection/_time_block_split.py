@@ -254,12 +254,12 @@ class TimeBlockSplit(BaseCrossValidator):
                 f"time={self.time!r} names a column, but X is sequences, which have "
                 "none: leave it out, and give the times as groups where they know none."
             )
-        if not X.knows_time:
+        if X.time_index is None:
             raise InvalidSequenceError(
                 f"{OWNER} knows no times for the sequences of X: {WAYS_OUT}"
             )
-        moments, places = np.unique(X.moments_of(X.ends - 1), return_inverse=True)
-        return Timeline(pd.Index(moments), places, "moments")
+        times, places = np.unique(X.times_of(X.ends - 1), return_inverse=True)
+        return Timeline(pd.Index(times), places, "moments")
 
     def _from_array(self, X):
         X = np.asarray(X)

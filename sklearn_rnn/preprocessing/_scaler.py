@@ -22,6 +22,7 @@ from sklearn_rnn.sequences import (
     check_sequences,
     check_weights,
     convert_input,
+    mean_and_scale,
 )
 
 
@@ -129,7 +130,7 @@ class SequenceScaler(
             sample_weight = check_weights(sample_weight, sequences)
             if not sample_weight.any():
                 raise InvalidSequenceError("sample_weight is 0 for every sequence.")
-        mean, scale = sequences.mean_and_scale(sample_weight)
+        mean, scale = mean_and_scale(sequences, sample_weight)
         self.mean_ = mean if self.with_mean else np.zeros_like(mean)
         self.scale_ = scale if self.with_std else np.ones_like(scale)
         return self

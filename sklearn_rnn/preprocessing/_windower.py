@@ -44,6 +44,7 @@ from sklearn_rnn.sequences import (
     RowStep,
     SequenceArray,
     SequencesLike,
+    Transforms,
     check_columns,
     check_features,
     check_sequences,
@@ -482,7 +483,7 @@ class SequenceWindower(
             self._history = self._rule = self.freq_ = self._fill = None
             self._untargeted_rows, self._categories = None, {}
         lengths = np.minimum(sequences.lengths, self.n_steps)
-        return sequences._replace(starts=sequences.ends - lengths, lengths=lengths)
+        return sequences.over(sequences.ends - lengths, lengths)
 
     def _check_n_features(self, sequences):
         expected = len(self._feature_positions)
@@ -508,14 +509,14 @@ class SequenceWindower(
         if places is not None:
             starts, lengths = starts[places], lengths[places]
         # With history in front, the order of the rows: nobody trains on those.
-        moments = range(len(values)) if lead_ins else series.moments()
+        time_index = range(len(values)) if lead_ins else series.moments()
         return SequenceArray(
             values,
             starts,
             lengths,
             table.feature_names,
-            moments=moments,
-            categories=table.categories,
+            transforms=Transforms(categories=table.categories),
+            time_index=time_index,
         )
 
 

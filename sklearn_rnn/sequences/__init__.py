@@ -25,7 +25,15 @@ from sklearn_rnn.sequences._conversion import (
     read_rows,
     unpack,
 )
-from sklearn_rnn.sequences._coverage import blocks
+from sklearn_rnn.sequences._coverage import (
+    are_apart,
+    blocks,
+    coverage,
+    covered_chunks,
+    describe_position,
+    locate,
+    shares_rows,
+)
 from sklearn_rnn.sequences._features import (
     check_columns,
     check_features,
@@ -49,8 +57,14 @@ from sklearn_rnn.sequences._neighbours import (
     run_starts,
 )
 from sklearn_rnn.sequences._one_hot import is_one_hot
-from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
+from sklearn_rnn.sequences._range import (
+    LARGEST_INPUT,
+    check_range,
+    value_range,
+    with_range,
+)
 from sklearn_rnn.sequences._row_times import warn_of_other_times
+from sklearn_rnn.sequences._statistics import mean_and_scale
 from sklearn_rnn.sequences._step_targets import (
     Extents,
     StepValues,
@@ -77,6 +91,7 @@ from sklearn_rnn.sequences._times import (
     to_index,
     wall_clock,
 )
+from sklearn_rnn.sequences._transforms import Differencing, Scaling, Transforms
 from sklearn_rnn.sequences._types import COUNT, SequencesLike
 from sklearn_rnn.sequences._vocabulary import (
     BEGIN,
@@ -98,6 +113,7 @@ __all__ = [
     "BEGIN",
     "COUNT",
     "CalendarStep",
+    "Differencing",
     "END",
     "Extents",
     "FixedStep",
@@ -107,14 +123,17 @@ __all__ = [
     "ROWS",
     "Reach",
     "RowStep",
+    "Scaling",
     "SequenceArray",
     "SequencesLike",
     "StepValues",
     "SymbolRows",
     "Times",
+    "Transforms",
     "UNKNOWN",
     "Vocabulary",
     "add_offset",
+    "are_apart",
     "are_ids",
     "as_typed_index",
     "blocks",
@@ -135,7 +154,10 @@ __all__ = [
     "check_with_padding",
     "convert_input",
     "counts_by_columns",
+    "coverage",
+    "covered_chunks",
     "describe_category",
+    "describe_position",
     "describe_step",
     "difference_type",
     "encode_categories",
@@ -152,7 +174,9 @@ __all__ = [
     "is_one_hot",
     "is_rows",
     "join_windows",
+    "locate",
     "make_windows",
+    "mean_and_scale",
     "nested_columns",
     "one_hot_last_step",
     "parse_rule",
@@ -163,13 +187,16 @@ __all__ = [
     "recode",
     "run_starts",
     "sequences_of_ids",
+    "shares_rows",
     "times_of_index",
     "to_index",
     "to_numbers",
     "trailing_windows",
     "unmask",
     "unpack",
+    "value_range",
     "wall_clock",
     "warn_of_other_times",
     "with_categories",
+    "with_range",
 ]

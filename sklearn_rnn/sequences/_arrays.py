@@ -148,7 +148,7 @@ def _shorten(value):
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def numbers(values):
+def check_values(values):
     """Return `values` as a C-contiguous 2-D array of a type that torch reads."""
     values = np.asarray(unmask(values))
     if values.dtype.kind not in "biuf":
@@ -205,7 +205,7 @@ def row_numbers(given, name, n_rows, kept=(np.int32,)):
     return given.astype(np.int64, copy=False)
 
 
-def wide(rows):
+def as_int64(rows):
     """Return row numbers as int64, which no arithmetic with them overflows."""
     return rows if rows.dtype == np.int64 else read_only(rows.astype(np.int64))
 

@@ -3,11 +3,15 @@
 Code 0 is a missing value, or a category that is not known; code k is category k - 1.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._coverage import covered_chunks, describe_position
 from sklearn_rnn.sequences._times import holds_dates
+from sklearn_rnn.sequences._transforms import Scaling
 
 # Whole numbers up to here are exact in float64.
 LARGEST_CODE = 2**53
@@ -158,11 +162,11 @@ def with_categories(sequences, features, *, owner):
     if not new:
         return sequences
     found = {j: _distinct(sequences, j, owner) for j in new}
-    codes = {}
+    codes, scaling = {}, sequences.transforms.scaling
     for j, categories in found.items():
         column = sequences.values[:, j].astype(np.float64)
-        if sequences.center is not None:
-            column = (column - sequences.center[j]) * sequences.factor[j]
+        if scaling is not None:
+            column = (column - scaling.center[j]) * scaling.factor[j]
         places = np.searchsorted(categories, column)
         places[places == len(categories)] = 0
         is_found = categories[places] == column if len(categories) else False
@@ -174,14 +178,14 @@ def with_categories(sequences, features, *, owner):
 def _distinct(sequences, feature, owner):
     """Return the distinct whole numbers from 0 of a feature, sorted."""
     found = np.empty(0)
-    for rows, _ in sequences.covered_chunks():
+    for rows, _ in covered_chunks(sequences):
         column = sequences.read_rows(rows)[:, feature].astype(np.float64)
         is_whole = (column == np.floor(column)) & (np.abs(column) <= LARGEST_CODE)
         if not is_whole.all():
             at = int(np.argmin(is_whole))
             raise InvalidSequenceError(
                 f"X holds {column[at]:.6g} at "
-                f"{sequences.describe_place(rows[at], feature)}, and {owner} reads "
+                f"{describe_position(sequences, rows[at], feature)}, and {owner} reads "
                 "that feature as categories (categorical_features), whole numbers "
                 "from 0. Do not scale or fill codes; or give a table whose column has "
                 "the type category, which a SequenceWindower encodes and a "
@@ -197,13 +201,13 @@ def _with_codes(sequences, codes, categories):
     values = sequences.values.astype(np.result_type(sequences.values.dtype, *types))
     for j, column in codes.items():
         values[:, j] = column
-    center, factor = sequences.center, sequences.factor
-    if center is not None:
+    transforms = replace(sequences.transforms, categories=categories)
+    if transforms.scaling is not None:
+        center, factor = transforms.scaling.center, transforms.scaling.factor
         center, factor = center.copy(), factor.copy()
         center[list(codes)], factor[list(codes)] = 0.0, 1.0
-    return sequences._replace(
-        values=values, center=center, factor=factor, categories=categories
-    )
+        transforms = replace(transforms, scaling=Scaling(center, factor))
+    return sequences._replace(values=values, transforms=transforms)
 
 
 def categories_seen(sequences):
@@ -222,7 +226,7 @@ def categories_seen(sequences):
     known = sequences.categories or {}
     seen = {j: np.zeros(len(c) + 1, dtype=bool) for j, c in known.items()}
     if seen:
-        for _, steps in sequences.covered_chunks():
+        for _, steps in covered_chunks(sequences):
             for j, is_seen in seen.items():
                 is_seen[steps[:, j].astype(np.intp)] = True
     return {j: known[j][is_seen[1:]] for j, is_seen in seen.items()}
@@ -273,7 +277,8 @@ def one_hot_last_step(sequences):
     >>> from sklearn_rnn import SequenceArray
     >>> from sklearn_rnn.sequences import one_hot_last_step
     >>> codes, names = np.array([[1], [2], [0]]), np.array(["rain", "sun"], object)
-    >>> X = SequenceArray(codes, [0, 0, 2], [1, 2, 1], categories={0: names})
+    >>> X = SequenceArray(codes, [0, 0, 2], [1, 2, 1])
+    >>> X = X.with_transforms(categories={0: names})
     >>> one_hot_last_step(X)
     array([[1., 0.],
            [0., 1.],

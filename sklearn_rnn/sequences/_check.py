@@ -19,9 +19,15 @@ from sklearn_rnn.sequences._conversion import (
     read_item,
     table_array,
 )
-from sklearn_rnn.sequences._range import check_range
+from sklearn_rnn.sequences._coverage import (
+    covered_chunks,
+    describe_position,
+    locate,
+)
+from sklearn_rnn.sequences._range import check_range, with_range
 from sklearn_rnn.sequences._text import check_no_text
 from sklearn_rnn.sequences._times import holds_dates
+from sklearn_rnn.sequences._transforms import Transforms
 
 # Ids above this are hashes or codes, not places in a vocabulary.
 MAX_TOKENS = 10_000_000
@@ -107,7 +113,7 @@ def check_with_padding(
         )
     sequences = _without_padding(sequences)
     sequences = _check_finite(sequences, owner)
-    if sequences.center is not None:
+    if sequences.transforms.scaling is not None:
         check_range(sequences, owner=owner)
     return sequences, padded
 
@@ -308,7 +314,11 @@ def _from_frames(X, owner):
         columns.append(to_numbers(column, owner=owner, place=name_place))
     names = names if all(isinstance(name, str) for name in names) else None
     return SequenceArray(
-        np.column_stack(columns), starts, lengths, names, categories=categories
+        np.column_stack(columns),
+        starts,
+        lengths,
+        names,
+        transforms=Transforms(categories=categories),
     )
 
 
@@ -378,7 +388,7 @@ def _names_of(x):
 def _without_padding(sequences):
     """Shorten sequences by the whole-NaN steps at either end."""
     # In a time series a step without any value is missing, not padding.
-    if sequences.values.dtype.kind != "f" or sequences.knows_time:
+    if sequences.values.dtype.kind != "f" or sequences.time_index is not None:
         return sequences
     if len(sequences) == 0:
         return sequences
@@ -394,13 +404,13 @@ def _without_padding(sequences):
             f"X[{place}] is NaN at every step: an empty sequence. Leave it out, and "
             "its target with it."
         )
-    return sequences._replace(starts=starts, lengths=lengths)
+    return sequences.over(starts, lengths)
 
 
 def _padded_runs(sequences):
     """Return where runs of rows without any value begin, and where they end."""
     begins, ends = [], []
-    for rows, steps in sequences.covered_chunks():
+    for rows, steps in covered_chunks(sequences):
         # One column rules most rows out, at a fraction of the cost of all.
         candidates = np.flatnonzero(np.isnan(steps[:, 0]))
         padded = rows[candidates[np.isnan(steps[candidates]).all(axis=1)]]
@@ -431,7 +441,7 @@ def _check_finite(sequences, owner):
     if dtype.kind != "f" or len(sequences) == 0:
         return sequences
     low = high = 0.0
-    for rows, steps in sequences.covered_chunks():
+    for rows, steps in covered_chunks(sequences):
         if dtype.itemsize >= 4 and np.isfinite(squares := np.vdot(steps, steps)):
             size = float(np.sqrt(squares)) * (1 + ROUNDING_OF_SQUARES)
             low, high = min(low, -size), max(high, size)
@@ -444,16 +454,16 @@ def _check_finite(sequences, owner):
                 sequences, rows[at], int(feature), steps[at, feature], owner
             )
         low, high = min(low, smallest), max(high, largest)
-    return sequences.with_range(low, high)
+    return with_range(sequences, low, high)
 
 
 def _raise_non_finite(sequences, row, feature, value, owner):
     found = "NaN" if np.isnan(value) else "infinity"
+    position = describe_position(sequences, row, feature)
     raise InvalidSequenceError(
-        f"Input X contains {found}: {sequences.describe_place(row, feature)}. {owner} "
-        "takes NaN only as padding, steps that are NaN in every feature at either end "
-        "of a sequence; fill or drop the rest first, for a table say with "
-        "df.interpolate()."
+        f"Input X contains {found}: {position}. {owner} takes NaN only as "
+        "padding, steps that are NaN in every feature at either end of a sequence; "
+        "fill or drop the rest first, for a table say with df.interpolate()."
     )
 
 
@@ -491,14 +501,14 @@ def check_tokens(sequences, *, owner="the estimator"):
             "numbers."
         )
     largest = -1
-    for rows, _ in sequences.covered_chunks():
+    for rows, _ in covered_chunks(sequences):
         tokens = sequences.read_rows(rows)
         bad = (tokens < 0) | (tokens != np.floor(tokens))
         if bad.any():
             at = int(np.argmax(bad))
-            place, step = sequences.locate(rows[at])
+            i, step = locate(sequences, rows[at])
             raise InvalidSequenceError(
-                f"X[{place}] holds {tokens[at, 0]} at step {step}, but {owner} embeds "
+                f"X[{i}] holds {tokens[at, 0]} at step {step}, but {owner} embeds "
                 "tokens (embedding_dim is set): whole numbers from 0. Encode symbols "
                 "first, and do not scale tokens."
             )

@@ -1,9 +1,12 @@
 """The range of values that a network, or a map of features, computes with."""
 
+from copy import copy
+
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import difference_type
+from sklearn_rnn.sequences._coverage import covered_chunks, describe_position
 
 # Largest size of what enters a network, after standardisation: products with
 # weights, and their sums over many features, stay finite, and so do squares. What
@@ -41,42 +44,67 @@ def check_range(sequences, *, owner, center=0.0, factor=1.0, dtype=None):
         return
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         low, high = _bounds(sequences, center, factor, dtype)
-    smallest, largest = sequences.value_range()
+    smallest, largest = value_range(sequences)
     if low.max() <= smallest and largest <= high.min():
         return
-    for rows, steps in sequences.covered_chunks():
+    for rows, steps in covered_chunks(sequences):
         outside = (steps < low) | (steps > high)
         if outside.any():
             at, feature = np.argwhere(outside)[0]
-            place = sequences.describe_place(rows[at], int(feature))
+            position = describe_position(sequences, rows[at], int(feature))
             raise InvalidSequenceError(
-                f"X holds {steps[at, feature]:.6g} at {place}, which is too large for "
-                f"{owner}{_describe_dtype(dtype)}: it reads {low[feature]:.4g} to "
+                f"X holds {steps[at, feature]:.6g} at {position}, which is too large "
+                f"for {owner}{_describe_dtype(dtype)}: it reads {low[feature]:.4g} to "
                 f"{high[feature]:.4g} there. {_remedy(dtype)}"
             )
 
 
+def value_range(sequences):
+    """Return bounds of the unscaled values that sequences cover; they may be wide."""
+    if sequences._range is not None:
+        return sequences._range
+    dtype = sequences.values.dtype
+    if dtype.kind in "iu" and dtype.itemsize <= 4:
+        limits = np.iinfo(dtype)
+        return float(limits.min), float(limits.max)
+    extremes = [(steps.min(), steps.max()) for _, steps in covered_chunks(sequences)]
+    smallest, largest = np.array(extremes, dtype=np.float64).T
+    return float(smallest.min()), float(largest.max())
+
+
+def with_range(sequences, smallest, largest):
+    """Return the same sequences, with known bounds of the values that they cover.
+
+    Another object: the rows of this one may change before it is checked again.
+    """
+    known = copy(sequences)
+    known._range = smallest, largest
+    return known
+
+
 def _bounds(sequences, center, factor, dtype):
-    """Return the smallest and largest value of each feature before any map."""
+    """Return the smallest and largest value of each feature before scaling."""
     n_features = sequences.n_features
+    scaling, differenced = sequences.transforms.scaling, sequences.differenced
     own = np.full(n_features, np.inf)
-    if sequences.center is not None:
+    if scaling is not None:
         own[:] = np.finfo(sequences.dtype).max / 2
-    elif sequences.anchored is not None:
+    elif differenced is not None:
         own[:] = np.finfo(difference_type(sequences.dtype)).max / 2
     limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
     center = np.broadcast_to(np.asarray(center, np.float64), n_features)
-    reach = limit / np.abs(np.broadcast_to(np.asarray(factor, np.float64), n_features))
-    low, high = center - reach, center + reach
-    if sequences.anchored is not None:
-        chosen = sequences.anchored
-        # A difference is up to twice as large as what it is taken of.
-        low[chosen], high[chosen] = -reach[chosen] / 2, reach[chosen] / 2
-        own[chosen] /= 2
+    factor = np.broadcast_to(np.asarray(factor, np.float64), n_features)
+    largest = limit / np.abs(factor)
+    low, high = center - largest, center + largest
+    if differenced is not None:
+        # A difference is up to twice as large as the values.
+        high[differenced] = largest[differenced] / 2
+        low[differenced] = -high[differenced]
+        own[differenced] /= 2
     low, high = np.maximum(low, -own), np.minimum(high, own)
-    if sequences.center is not None:
-        own_center = sequences.center.astype(np.float64)
-        ends = own_center + np.stack([low, high]) / sequences.factor.astype(np.float64)
+    if scaling is not None:
+        own_center = scaling.center.astype(np.float64)
+        ends = own_center + np.stack([low, high]) / scaling.factor.astype(np.float64)
         low = np.maximum(ends.min(axis=0), own_center - own)
         high = np.minimum(ends.max(axis=0), own_center + own)
     return low, high

@@ -7,6 +7,7 @@ from itertools import chain, islice
 import numpy as np
 
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._transforms import Transforms
 
 # Ids that stand for no symbol of the data: every vocabulary begins with some of
 # them, in this order.
@@ -205,7 +206,7 @@ def sequences_of_ids(ids, tokens=None):
     ids = [row if len(row) else np.array([PADDING], dtype=row.dtype) for row in ids]
     lengths = np.array([len(row) for row in ids])
     values, starts = np.concatenate(ids)[:, np.newaxis], np.cumsum(lengths) - lengths
-    return SequenceArray(values, starts, lengths, tokens=tokens)
+    return SequenceArray(values, starts, lengths, transforms=Transforms(tokens=tokens))
 
 
 # How a character that is unknown is written: Unicode's own sign for that.

@@ -16,7 +16,7 @@ from sklearn_rnn.sequences._conversion import (
     read_item,
     read_rows,
 )
-from sklearn_rnn.sequences._coverage import SEQUENCES_A_BLOCK, blocks
+from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks, coverage
 from sklearn_rnn.sequences._row_times import check_dated_rows, warn_of_other_times
 from sklearn_rnn.sequences._step_targets import flat_rows
 
@@ -55,7 +55,7 @@ def trailing_windows(first, n_steps):
         types = np.int32, LENGTH_TYPES[fits.index(True)]
     starts, lengths = (np.empty(n_rows, dtype) for dtype in types)
     run = 0
-    for begin, end in blocks(n_rows, SEQUENCES_A_BLOCK):
+    for begin, end in blocks(n_rows, SEQUENCES_PER_BLOCK):
         rows = np.arange(begin, end)
         runs = np.maximum.accumulate(np.where(first[begin:end], rows, run))
         run = runs[-1]
@@ -157,7 +157,9 @@ def make_windows(
     labels = check_dated_rows(X, n_steps + ahead, starts)
     warn_of_other_times(labels, y)
     lengths = np.full(len(starts), n_steps)
-    windows = SequenceArray(values, starts, lengths, names, moments=range(len(values)))
+    windows = SequenceArray(
+        values, starts, lengths, names, time_index=range(len(values))
+    )
     if y is None:
         return windows
     return windows, _targets(y, len(values), windows.ends - 1, horizon)
@@ -233,7 +235,7 @@ def join_windows(
     def sum_over(weights=None):
         """Sum, for every row, the weights of the predictions for it."""
         if rows is None:
-            return windows.coverage(weights)
+            return coverage(windows, weights)
         return np.bincount(rows, weights, minlength=len(windows.values))
 
     if values.dtype.kind == "f":

@@ -6,10 +6,12 @@ import pytest
 
 from sklearn_rnn import InvalidSequenceError, SequenceArray
 from sklearn_rnn.sequences import (
+    Transforms,
     categories_seen,
     check_sequences,
     encode_categories,
     is_categorical,
+    mean_and_scale,
     one_hot_last_step,
     recode,
     with_categories,
@@ -22,7 +24,8 @@ def container(codes, lengths=None, names=NAMES, **fields):
     values = np.column_stack([np.arange(float(len(codes))), codes])
     lengths = [len(codes)] if lengths is None else lengths
     starts = np.cumsum(lengths) - lengths
-    return SequenceArray(values, starts, lengths, categories={1: names}, **fields)
+    transforms = Transforms(categories={1: names})
+    return SequenceArray(values, starts, lengths, transforms=transforms, **fields)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_selections_pickles_and_maps_keep_categories():
     assert X[[1]].categories is X.categories
     scaled = X.scale(np.array([1.0, 0.0]), np.array([2.0, 1.0]))
     assert scaled[0].tolist() == [[-2, 1], [0, 2]]
-    mean, scale = X.mean_and_scale()
+    mean, scale = mean_and_scale(X)
     assert (mean[1], scale[1]) == (0, 1)
     assert mean[0] == 1.5
 
@@ -136,8 +139,8 @@ def test_the_last_step_is_encoded_feature_by_feature():
 
 
 def test_categories_of_a_feature_that_is_not_there_are_refused():
-    with pytest.raises(InvalidSequenceError, match="of feature 2"):
-        SequenceArray(np.zeros((1, 2)), [0], [1], categories={2: NAMES})
+    with pytest.raises(InvalidSequenceError, match="for feature 2"):
+        SequenceArray(np.zeros((1, 2)), [0], [1]).with_transforms(categories={2: NAMES})
 
 
 def test_frames_in_a_list_share_categories():

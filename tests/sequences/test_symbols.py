@@ -8,6 +8,7 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     UNKNOWN,
     SequenceArray,
+    Transforms,
     Vocabulary,
     check_symbols,
 )
@@ -123,7 +124,7 @@ def test_what_was_given_is_not_changed():
 def test_ids_with_their_tokens_are_the_tokens_and_nothing_special_is_learned():
     tokens = np.array(["<pad>", "<unk>", "cat", "dog"], dtype=object)
     ids = np.array([[2], [1], [3], [0]])
-    X = SequenceArray(ids, [0, 3], [3, 1], tokens=tokens)
+    X = SequenceArray(ids, [0, 3], [3, 1], transforms=Transforms(tokens=tokens))
     rows = check_symbols(X, allow_empty=True).rows
     assert rows[0][::2] == ["cat", "dog"]
     assert rows[1] == []
