@@ -14,7 +14,8 @@ LARGEST_INT64 = np.iinfo(np.int64).max
 def unmask(values):
     """Return a masked array as a plain one, in which masked values are missing.
 
-    They are NaN, or None where the type has no NaN. Other arrays are as they were.
+    They are NaN, or None where the type has no NaN. Other arrays are returned as they
+    are.
     """
     if not np.ma.isMaskedArray(values):
         return values
@@ -31,28 +32,10 @@ def unmask(values):
 
 
 def to_numbers(values, *, owner, place):
-    """Return an array of any type as one of real numbers that torch can hold.
+    """Return an array of real numbers that torch can hold, of at most 64 bits.
 
-    Parameters
-    ----------
-    values : ndarray
-        Of at least one dimension. None, NaT and NA among objects become NaN.
-    owner : str
-        Who asks, for the messages.
-    place : callable
-        From an index, a tuple of int, to words for it.
-
-    Returns
-    -------
-    ndarray
-        Of a boolean, integer or float type of at most 64 bits.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If a value is not a real number, or too large for float64.
-    TypeError
-        If an object is of a type that is not a number.
+    None, NaT and NA among objects become NaN. `place` describes an index, a tuple of
+    int or None, in messages.
     """
     kind = values.dtype.kind
     if kind == "O":
@@ -123,7 +106,7 @@ def _one_by_one(values, owner, place):
 
 
 def _check_range_of_float64(values, floats, place):
-    """Refuse what became infinite, but is a number of another type."""
+    """Raise if a value became infinite that is a number of another type."""
     for index in map(tuple, np.argwhere(np.isinf(floats))):
         value = values[index]
         is_infinite = isinstance(value, (str, bytes)) or (
@@ -190,10 +173,9 @@ LENGTH_TYPES = (np.uint8, np.int16, np.int32)
 
 
 def row_numbers(given, name, n_rows, kept=(np.int32,)):
-    """Return numbers of rows as int64, or as one of the types `kept` if they are.
+    """Return row numbers as int64, or as one of the types `kept` if they are.
 
-    Others are as small as their numbers allow, and the first sum would overflow.
-    `name` is for the message.
+    Other small types would overflow in the first sum. `name` is for the message.
     """
     given = np.asarray(unmask(given))
     if given.dtype.kind not in "iu" and given.size:

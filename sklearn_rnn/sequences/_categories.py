@@ -22,25 +22,8 @@ SHOWN = 3
 def is_categorical(column):
     """Return whether a column of a frame holds categories rather than numbers.
 
-    Parameters
-    ----------
-    column : Series
-        Of any type.
-
-    Returns
-    -------
-    bool
-        True for the type `category`, and for strings that are neither dates nor
-        numbers. False for bools, which are the numbers 0 and 1.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_rnn.sequences import is_categorical
-    >>> is_categorical(pd.Series(["sun", "rain", None]))
-    True
-    >>> is_categorical(pd.Series(["1.5", "2"], dtype=object))
-    False
+    True for the type `category`, and for strings that are neither dates nor numbers.
+    False for bools, which are the numbers 0 and 1.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         values = column.cat.categories
@@ -66,22 +49,10 @@ def _are_numbers(strings):
 
 
 def encode_categories(column, known=None):
-    """Encode a column of categories.
+    """Encode a column as codes, 0 where a value is missing, and return its categories.
 
-    Parameters
-    ----------
-    column : Series
-        Of any type that can be hashed. NaN, None and NA are missing.
-    known : ndarray of object, default=None
-        Categories that come first, in this order.
-
-    Returns
-    -------
-    codes : ndarray of int of shape (n_rows,)
-        0 where a value is missing.
-    categories : ndarray of object
-        Those that are known, and behind them others that occur: in the order that
-        the type `category` declares, else sorted.
+    `known` categories come first, in their order; then the others, in the order that
+    the type `category` declares, or sorted.
 
     Examples
     --------
@@ -119,43 +90,15 @@ def _find(values, known):
 
 
 def code_type(n_categories):
-    """Return the type of codes.
-
-    Parameters
-    ----------
-    n_categories : int
-        How many there are.
-
-    Returns
-    -------
-    dtype
-        Beside float32 columns, int16 leaves a table float32.
-    """
+    """Return the type of codes. Beside float32 columns, int16 keeps a table float32."""
     return np.dtype(np.int16 if n_categories < 2**15 else np.int32)
 
 
 def with_categories(sequences, features, *, owner):
-    """Read whole numbers in some features as categories.
+    """Return sequences with categories in all `features`, of which some are numbers.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any; features whose categories it knows already stay as they are.
-    features : sequence of int
-        Positions of all features that are categorical.
-    owner : str
-        Who asks, for the messages.
-
-    Returns
-    -------
-    SequenceArray
-        That knows the categories of these features. Negative numbers are missing
-        values.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If a number is not whole.
+    Numbers must be whole; negative ones are missing values. Features that have
+    categories stay as they are.
     """
     known = sequences.categories or {}
     new = [j for j in features if j not in known]
@@ -196,7 +139,7 @@ def _distinct(sequences, feature, owner):
 
 
 def _with_codes(sequences, codes, categories):
-    """Put codes in the place of some features."""
+    """Return sequences with codes in place of some features, which are not scaled."""
     types = [code_type(len(categories[j])) for j in codes]
     values = sequences.values.astype(np.result_type(sequences.values.dtype, *types))
     for j, column in codes.items():
@@ -211,17 +154,9 @@ def _with_codes(sequences, codes, categories):
 
 
 def categories_seen(sequences):
-    """Return the categories that sequences cover.
+    """Return the categories that sequences cover, by feature, in the order of codes.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Others over the same rows may cover more.
-
-    Returns
-    -------
-    dict of int to ndarray of object
-        Of each categorical feature, in the order of its codes.
+    Other sequences over the same rows may cover more.
     """
     known = sequences.categories or {}
     seen = {j: np.zeros(len(c) + 1, dtype=bool) for j, c in known.items()}
@@ -233,19 +168,10 @@ def categories_seen(sequences):
 
 
 def recode(sequences, categories):
-    """Return the same sequences with the codes of given categories.
+    """Return sequences with the codes of given categories, by feature.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Whose categorical features are these.
-    categories : dict of int to ndarray of object
-        Of each feature; others of a feature become unknown.
-
-    Returns
-    -------
-    SequenceArray
-        Itself where codes are the same already.
+    Categories that are not among them become unknown. The sequences themselves where
+    codes are the same already.
     """
     codes = {}
     for j, own in (sequences.categories or {}).items():
@@ -259,17 +185,8 @@ def recode(sequences, categories):
 def one_hot_last_step(sequences):
     """Encode the categories of each sequence's last step as columns of 0 and 1.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any.
-
-    Returns
-    -------
-    ndarray of float64 of shape (n_sequences, n_columns)
-        A column per category, feature by feature in the order of
-        ``sequences.categories``; no 1 where a value is missing or unknown. No columns
-        without categorical features.
+    Returns float64 of shape (n_sequences, n_categories), feature by feature in the
+    order of ``sequences.categories``; no 1 where a value is missing or unknown.
 
     Examples
     --------
@@ -292,20 +209,7 @@ def one_hot_last_step(sequences):
 
 
 def check_no_categories(sequences, *, owner):
-    """Check that sequences hold numbers alone.
-
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any.
-    owner : str
-        Who reads only such, for the message.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the first feature that holds categories.
-    """
+    """Raise if a feature holds categories, for estimators that read numbers alone."""
     if sequences.categories:
         raise InvalidSequenceError(
             f"{describe_category(sequences)}, and {owner} reads numbers: drop such "
@@ -315,19 +219,7 @@ def check_no_categories(sequences, *, owner):
 
 
 def describe_category(sequences, feature=None):
-    """Say that a feature holds categories, for messages.
-
-    Parameters
-    ----------
-    sequences : SequenceArray
-        With categories.
-    feature : int, default=None
-        Which; None is the first.
-
-    Returns
-    -------
-    str
-    """
+    """Describe what categories a feature holds, the first such feature by default."""
     feature = min(sequences.categories) if feature is None else feature
     names = sequences.feature_names
     name = f"{feature}" if names is None else repr(names[feature])

@@ -40,34 +40,26 @@ ROUNDING_OF_SQUARES = 0.1
 def check_sequences(
     X, *, owner="the estimator", allow_empty=False, allow_categories=False
 ):
-    """Read `X` as sequences.
+    """Return `X` as a SequenceArray without padding, in which every step is finite.
 
     Parameters
     ----------
     X : SequenceArray, ndarray, list or DataFrame
         3-D array (n_sequences, n_timesteps, n_features); 2-D array or frame
-        (n_sequences, n_timesteps), one feature a step; list or 1-D object
-        array of (length_i, n_features) or (length_i,) arrays. Steps that are
-        NaN in every feature at either end of a sequence are padding (of a 2-D
-        array only at the end).
+        (n_sequences, n_timesteps), one feature per step; list or 1-D object array of
+        (length_i, n_features) or (length_i,) arrays. Steps that are NaN in every
+        feature at either end of a sequence are padding (of a 2-D array only at the
+        end).
     owner : str, default="the estimator"
-        Who asks, for the messages.
+        Named in messages.
     allow_empty : bool, default=False
-        Whether no sequences at all are acceptable.
+        Whether there may be no sequences.
     allow_categories : bool, default=False
         Whether features may hold codes of categories.
 
     Returns
     -------
     SequenceArray
-        Without padding; every step that it covers is finite.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If the data cannot be read as sequences, or a step is NaN or infinite.
-    TypeError
-        If `X` is sparse or of a type that holds no numbers.
 
     Examples
     --------
@@ -84,20 +76,7 @@ def check_sequences(
 def check_with_padding(
     X, *, owner="the estimator", allow_empty=False, allow_categories=False
 ):
-    """Read `X` as sequences, and keep them as they were given too.
-
-    Parameters
-    ----------
-    X, owner, allow_empty, allow_categories
-        As for `check_sequences`, which gives the first of the two.
-
-    Returns
-    -------
-    sequences : SequenceArray
-        Without padding; every step that it covers is finite.
-    padded : SequenceArray
-        The same sequences over the same steps, padding included.
-    """
+    """Return what `check_sequences` does, and the same sequences with padding."""
     try:
         padded = sequences = _read(X, owner)
     except (TypeError, ValueError):
@@ -119,18 +98,9 @@ def check_with_padding(
 
 
 def is_list_of_sequences(X):
-    """Tell whether `X` is a list or 1-D object array of arrays, not numbers.
+    """Return whether `X` is a list or 1-D object array of sequences, not of numbers.
 
-    Parameters
-    ----------
-    X : object
-        Anything given as ``X``.
-
-    Returns
-    -------
-    bool
-        True for a list, a tuple or an object array whose first element has a
-        length.
+    It is where its first element has a length.
     """
     if isinstance(X, pd.Series):
         X = X.to_numpy()
@@ -408,7 +378,7 @@ def _without_padding(sequences):
 
 
 def _padded_runs(sequences):
-    """Return where runs of rows without any value begin, and where they end."""
+    """Return the bounds (begins, ends) of runs of rows without any value."""
     begins, ends = [], []
     for rows, steps in covered_chunks(sequences):
         # One column rules most rows out, at a fraction of the cost of all.
@@ -432,10 +402,10 @@ def _step_over(begins, ends, rows, instead):
 
 
 def _check_finite(sequences, owner):
-    """Refuse NaN and infinity; return the sequences, which then know their range.
+    """Raise if a value is NaN or infinite; return the sequences with their range.
 
-    A sum of squares is finite only if every value is, and no value is larger than
-    its root: one pass that BLAS does, without a temporary array.
+    A sum of squares is finite only if every value is, and no value is larger than its
+    root: one pass that BLAS does, without a temporary array.
     """
     dtype = sequences.values.dtype
     if dtype.kind != "f" or len(sequences) == 0:
@@ -468,25 +438,7 @@ def _raise_non_finite(sequences, row, feature, value, owner):
 
 
 def check_tokens(sequences, *, owner="the estimator"):
-    """Check that sequences hold token ids, integers from 0.
-
-    Parameters
-    ----------
-    sequences : SequenceArray
-        One feature a step.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-
-    Returns
-    -------
-    int
-        One more than the largest id.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If there is more than one feature, or a value is not a whole number
-        from 0.
+    """Check that sequences hold token ids, integers from 0; return the largest plus 1.
 
     Examples
     --------

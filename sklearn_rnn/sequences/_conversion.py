@@ -19,30 +19,10 @@ from sklearn_rnn.sequences._text import check_no_text
 def convert_input(X, *, owner="the estimator", name="X"):
     """Return data of any library as an array, list, frame or SequenceArray.
 
-    Only what has one meaning is converted; everything else is an error that
-    names the type and what to pass instead.
-
-    Parameters
-    ----------
-    X : object
-        As the user gave it.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-    name : str, default="X"
-        What is read, for the messages.
-
-    Returns
-    -------
-    ndarray, list, tuple, DataFrame, Series or SequenceArray
-        Masked values are NaN. Frames whose cells are sequences, and packed
-        sequences, become a SequenceArray; items of a list stay as they are.
-
-    Raises
-    ------
-    TypeError
-        If `X` is of a type that cannot be read without guessing.
-    InvalidSequenceError
-        If cells of a frame are sequences of unequal lengths.
+    Only what has one meaning is converted; anything else is a TypeError that names the
+    type and what to pass instead. Masked values become NaN. Frames whose cells are
+    sequences, and packed sequences, become a SequenceArray; items of a list stay as
+    they are.
 
     Examples
     --------
@@ -162,7 +142,7 @@ def _check_all_nested(names, nested, owner, name):
 
 
 def _from_cells(columns, names, owner, name):
-    """Join the cells of each row, one feature each, to one sequence."""
+    """Return sequences made of the cells of each row, one feature per cell."""
     sequences = []
     for i, cells in enumerate(zip(*columns, strict=True)):
         parts = [_cell(cell, f"{name}, row {i}", owner) for cell in cells]
@@ -209,26 +189,7 @@ def _cell(cell, place, owner):
 def read_item(x, name, owner, place=None):
     """Return one sequence of a list as an array of real numbers of any shape.
 
-    Parameters
-    ----------
-    x : array-like
-        The sequence.
-    name : str
-        What to call it in messages, such as "X[3]".
-    owner : str
-        Who asks, for the messages.
-    place : callable, default=None
-        From an index, a tuple of int, to words for it; None makes them of `name`.
-
-    Returns
-    -------
-    ndarray
-        Of a boolean, integer or float type.
-
-    Raises
-    ------
-    InvalidSequenceError or TypeError
-        If it is none.
+    `name` is what messages call it, such as "X[3]"; `place` describes an index in it.
     """
     # Most are such arrays, and a list of many short ones would feel more checks.
     if type(x) is np.ndarray and x.dtype.kind in "if" and x.dtype.itemsize <= 8:
@@ -289,26 +250,9 @@ def table_array(table):
 
 
 def read_rows(X, *, owner, name="X"):
-    """Return an array, a frame or a list of rows as a 2-D array of numbers.
+    """Return an array, frame or list of rows as a C-contiguous 2-D array of numbers.
 
-    Parameters
-    ----------
-    X : ndarray, list or DataFrame
-        As `convert_input` returns it.
-    owner : str
-        Who asks, for the messages.
-    name : str, default="X"
-        What is read, for the messages.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_features)
-        C-contiguous, of a boolean, integer or float type; at least one of each.
-
-    Raises
-    ------
-    InvalidSequenceError or TypeError
-        If it is no such table.
+    Of shape (n_rows, n_features), with at least one of each.
     """
     if hasattr(X, "columns"):
         array = table_array(X)
@@ -368,24 +312,7 @@ def _place_in(name, index):
 def unpack(X, *, owner="the estimator", name="X"):
     """Return data of torch, polars or pyarrow as arrays, lists, Series or a container.
 
-    Parameters
-    ----------
-    X : object
-        As the user gave it. A polars frame of numbers stays one.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-    name : str, default="X"
-        What is read, for the messages.
-
-    Returns
-    -------
-    object
-        `X` itself if it is of none of them.
-
-    Raises
-    ------
-    TypeError
-        If it is sparse.
+    Anything else, and a polars frame of numbers, is returned as it is.
     """
     _check_dense(X, owner)
     for convert in (_from_torch, _from_polars, _from_arrow):
@@ -529,21 +456,9 @@ def _check_container(X, owner, name):
 
 
 def plain_arrays(y, *, owner, name="y"):
-    """Return data without masks and tensors, as arrays; others as they are.
+    """Return masked arrays and tensors, also in lists, as plain arrays.
 
-    Parameters
-    ----------
-    y : object
-        As the user gave it.
-    owner : str
-        Who asks, for the messages.
-    name : str, default="y"
-        What is read, for the messages.
-
-    Returns
-    -------
-    object
-        Masked values are NaN, or None where their type has no NaN.
+    Masked values are NaN, or None where their type has no NaN.
     """
     if isinstance(y, (list, tuple)) and any(map(_is_wrapped, y)):
         return [plain_arrays(one, owner=owner, name=name) for one in y]

@@ -43,18 +43,8 @@ N_LOOKED_AT = 64
 def warn_of_layout(X, sequences):
     """Warn if steps and features of an array or a list of arrays look exchanged.
 
-    Parameters
-    ----------
-    X : SequenceArray, ndarray, list or DataFrame
-        As `convert_input` returns it. A container, a table, and frames with names
-        of features say what their features are.
-    sequences : SequenceArray
-        The same, as read by `check_sequences`.
-
-    Warns
-    -----
-    SequenceLayoutWarning
-        If so; names the shape as it was read, and how to exchange them.
+    `X` is what `convert_input` returns, `sequences` what `check_sequences` does. A
+    container, and frames with names of features, say what their features are.
     """
     if isinstance(X, SequenceArray) or sequences.feature_names is not None:
         return
@@ -99,7 +89,7 @@ def _ratio_of_differences(sequences):
 
 
 def _come_again(steps):
-    """Return whether vectors come at several steps, of one sequence or of others."""
+    """Return whether vectors occur at several steps, of one sequence or of others."""
     found = defaultdict(list)
     for t, vectors in enumerate(steps):
         for vector in vectors:

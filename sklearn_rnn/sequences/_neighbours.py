@@ -40,7 +40,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 class FixedStep(NamedTuple):
     """Neighbours are one span of time, or one number, apart.
 
-    With a time zone, as its wall clock shows them: days of 23 hours are days.
+    With a time zone, in its local time: days of 23 hours are days.
     """
 
     step: object
@@ -98,9 +98,9 @@ class Reach(NamedTuple):
 
 
 class RowStep(NamedTuple):
-    """Each row is one step after the row before it, whatever their times.
+    """Each row is one step after the previous row, whatever their times.
 
-    largest : difference of neighbours in the table, at most; None if not known
+    largest : largest difference of neighbours in the table; None if not known
     spacing : FixedStep or CalendarStep that nearly all of them keep, or None
     """
 
@@ -119,7 +119,7 @@ class RowStep(NamedTuple):
 
 
 def add_offset(dates, offset):
-    """Move every date of an index by an offset: to NaT past the last that there is."""
+    """Return dates moved by an offset: NaT past the last date that exists."""
     with warnings.catch_warnings():
         # Some offsets pandas can only add to one date after the other.
         warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
@@ -141,19 +141,7 @@ def _has_next(date, offset):
 
 
 def find_rule(freq, times, ticks, first_of_series):
-    """Return the rule that tells which rows of a table are neighbours.
-
-    Parameters
-    ----------
-    freq : str, offset, Timedelta, number or None
-        As the user gave it; None finds the step.
-    times, ticks, first_of_series
-        As for `infer_rule`.
-
-    Returns
-    -------
-    FixedStep, CalendarStep, Reach or RowStep
-    """
+    """Return the rule for neighbours, from `freq` or else inferred from the times."""
     if freq is None:
         return infer_rule(times, ticks, first_of_series)
     if is_rows(freq):
@@ -192,24 +180,7 @@ def _is_daily(rule, times):
 
 
 def parse_rule(freq, times):
-    """Turn a `freq` given by the user into a rule for times of one kind.
-
-    Parameters
-    ----------
-    freq : str, offset, Timedelta or number
-        One step.
-    times : Times
-        The times that it is to hold for.
-
-    Returns
-    -------
-    FixedStep or CalendarStep
-
-    Raises
-    ------
-    InvalidSequenceError
-        If such a step does not fit such times, or is not positive.
-    """
+    """Return the FixedStep or CalendarStep of a `freq` that the user gave."""
     numeric = times.ticks.dtype.kind in "iuf" and times.kind == "numbers"
     # np.timedelta64 counts as a number to Python.
     is_number = isinstance(freq, Real) and not isinstance(freq, np.timedelta64)
@@ -232,25 +203,10 @@ def parse_rule(freq, times):
 
 
 def infer_rule(times, ticks, first_of_series):
-    """Find the step of times, and whether they have one.
+    """Return the step of times, or a Reach if they have none.
 
-    Parameters
-    ----------
-    times : Times
-        Of the table's rows.
-    ticks : ndarray
-        Its ticks, series by series and each increasing.
-    first_of_series : ndarray of bool
-        Which of them begin a series.
-
-    Returns
-    -------
-    FixedStep, CalendarStep or Reach
-
-    Raises
-    ------
-    InvalidSequenceError
-        If no series has two rows and the index declares no step.
+    `ticks` are those of `times`, series by series and each increasing;
+    `first_of_series` marks those that begin a series.
     """
     declared = _declared_rule(times, ticks, first_of_series)
     if declared is not None:
@@ -292,20 +248,7 @@ def _is_periods(times):
 
 
 def freq_of(rule, times):
-    """Return the step between times as a user would give it.
-
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, Reach, RowStep or None
-        None where no times are known.
-    times : Times or None
-        The times that it holds for.
-
-    Returns
-    -------
-    offset, Timedelta, number, "rows" or None
-        None without a regular step.
-    """
+    """Return the step of a rule as a user would give it, or None without one."""
     if rule is None:
         return None
     if _is_periods(times) and isinstance(rule, FixedStep):
@@ -315,7 +258,7 @@ def freq_of(rule, times):
 
 
 def describe_step(step):
-    """Write a step, as `freq_of` gives it, in the words of `freq=`."""
+    """Return a step, as `freq_of` returns it, as text for ``freq=``."""
     if isinstance(step, (timedelta, np.timedelta64)):
         days = pd.Timedelta(step) / pd.Timedelta(days=1)
         if days % 1 == 0:  # pandas would write "24h"
@@ -330,7 +273,7 @@ def describe_step(step):
 
 
 def fill_call(rule, times):
-    """Write how to put in the rows that a table lacks, for messages."""
+    """Return the call that adds the rows that a table lacks, for messages."""
     step = freq_of(rule, times)
     if not isinstance(times.labels, pd.DatetimeIndex) or step is None:
         return "df.reindex(...)"
@@ -345,21 +288,10 @@ def fill_call(rule, times):
 
 
 def run_starts(rule, ticks, first_of_series):
-    """Mark the rows that have no neighbour before them.
+    """Return which rows have no neighbour before them.
 
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, Reach, RowStep or None
-        None, as `ticks`, where no times are known: rows are neighbours.
-    ticks : ndarray or None
-        Times, series by series.
-    first_of_series : ndarray of bool
-        Which of them begin a series.
-
-    Returns
-    -------
-    first : ndarray of bool
-        `first_of_series` itself where there are no others.
+    `first_of_series` itself where no others are; without a rule all rows are
+    neighbours.
     """
     if rule is None or ticks is None or isinstance(rule, RowStep):
         return first_of_series

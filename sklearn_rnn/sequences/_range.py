@@ -15,30 +15,18 @@ LARGEST_INPUT = {"float32": 1e18, "mixed": 1e18, "float64": 1e150}
 
 
 def check_range(sequences, *, owner, center=0.0, factor=1.0, dtype=None):
-    """Check that values stay finite where they are read.
+    """Check that values stay finite through transforms, and in a network.
 
     Parameters
     ----------
     sequences : SequenceArray
-        Finite. Its own affine map, and its differences, are checked too.
+        Finite. Its own scaling and differencing are checked too.
     owner : str
-        Who reads, for the messages.
+        Named in messages.
     center, factor : ndarray of shape (n_features,) or float, default=0.0, 1.0
-        What a network does with what it reads: ``(steps - center) * factor``.
+        How a network scales its input: ``(steps - center) * factor``.
     dtype : {"float32", "mixed", "float64"}, default=None
         What the network then computes with; None without a network.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If a value is too large; names its place and the values that can be read.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.sequences import SequenceArray, check_range
-    >>> X = SequenceArray(np.array([[1.0], [1e39]]), [0], [2])
-    >>> check_range(X, owner="RNNRegressor", dtype="float64")
     """
     if len(sequences) == 0:
         return

@@ -34,15 +34,7 @@ CUT_ALONE = (
 
 
 def warn_of_other_times(labels, y):
-    """Warn where the index of y tells other times than those of the rows of X.
-
-    Parameters
-    ----------
-    labels : Index or None
-        The times of the rows of X.
-    y : object
-        The targets, of which frames and Series have an index.
-    """
+    """Warn where the index of y differs from `labels`, the times of the rows of X."""
     own = _dated_index(y)
     if own is None or not isinstance(labels, DATED) or len(own) != len(labels):
         return
@@ -65,24 +57,8 @@ def warn_of_other_times(labels, y):
 def check_dated_rows(X, n_rows_each, starts):
     """Check the order of a dated table, and warn of windows across gaps in it.
 
-    Parameters
-    ----------
-    X : object
-        The table, of which frames and Series have an index.
-    n_rows_each : int
-        Rows that a window and its targets take.
-    starts : ndarray of int
-        First row of each window.
-
-    Returns
-    -------
-    Index or None
-        The dates of the rows, where there are such.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If dates are missing, out of order, twice the same or strings.
+    Returns the dates of the rows, or None where there are none. `n_rows_each` rows from
+    each of `starts` are a window with its targets.
     """
     index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
     if isinstance(index, pd.MultiIndex):
@@ -164,7 +140,7 @@ def _are_same(labels, other):
 
 
 def _wall_clock(index):
-    """Return dates, or the starts of periods, as a clock on the spot shows them."""
+    """Return dates, or the starts of periods, as local time."""
     if isinstance(index, pd.PeriodIndex):
         return index.start_time
     return index.tz_localize(None)

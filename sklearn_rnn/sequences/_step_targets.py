@@ -18,13 +18,7 @@ FILL_VALUES = (-100, -1)
 
 
 class Extents(NamedTuple):
-    """Where each sequence begins among all steps, and how many steps it has.
-
-    Parameters
-    ----------
-    starts, lengths : ndarray of int of shape (n_sequences,)
-        First step, and number of steps.
-    """
+    """First step of each sequence among all steps, and its number of steps."""
 
     starts: np.ndarray
     lengths: np.ndarray
@@ -33,14 +27,9 @@ class Extents(NamedTuple):
 class StepValues(NamedTuple):
     """One value, or several, for every step of every sequence.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_steps,) or (n_steps, n_outputs)
-        All steps of the first sequence, then those of the second, ...
-    lengths : ndarray of int of shape (n_sequences,)
-        Steps of each sequence.
-    from_array : bool
-        Whether they came as one array, not as a list of sequences.
+    values : ndarray of shape (n_steps,) or (n_steps, n_outputs), sequence after
+    sequence lengths : ndarray of int of shape (n_sequences,) from_array : bool, whether
+    they came as one array, not as a list of sequences
     """
 
     values: np.ndarray
@@ -61,35 +50,27 @@ class StepValues(NamedTuple):
 def check_step_targets(
     y, sequences, padded, *, owner="the estimator", missing_label=None, are_labels=True
 ):
-    """Read `y` as a target for every step of sequences.
+    """Return `y` as a target for every step of sequences, as StepValues.
 
     Parameters
     ----------
     y : ndarray, list, DataFrame or SequenceArray
-        Array (n_sequences, n_timesteps) or (n_sequences, n_timesteps,
-        n_outputs); list or 1-D object array of (length_i,) or (length_i,
-        n_outputs) arrays, or of strings, one label per character. Where X had
-        padding, `y` has any value there or is as short as the sequence is without it.
-    sequences : SequenceArray or Extents
-        The inputs, without padding.
-    padded : SequenceArray or Extents
-        The inputs as they were given.
+        Array (n_sequences, n_timesteps) or (n_sequences, n_timesteps, n_outputs); list
+        or 1-D object array of (length_i,) or (length_i, n_outputs) arrays, or of
+        strings, one label per character. Where X had padding, `y` has any value there
+        or is as short as the sequence is without it.
+    sequences, padded : SequenceArray or Extents
+        The inputs, without padding and as they were given.
     owner : str, default="the estimator"
-        Who asks, for the messages.
+        Named in messages.
     missing_label : object, default=None
-        What stands where there is no target, besides NaN and None.
+        Marks a step without a target, besides NaN and None.
     are_labels : bool, default=True
         Whether `owner` has a `missing_label`, for the messages.
 
     Returns
     -------
     StepValues
-        As many steps as `sequences` has.
-
-    Raises
-    ------
-    ValueError
-        If `y` is not a target for every step of every sequence.
 
     Examples
     --------
@@ -142,34 +123,12 @@ def check_step_targets(
 def check_no_padding(
     steps, sequences, *, owner, are_labels, missing_label=None, classes=None
 ):
-    """Check that -1 or -100 does not stand where there is no target.
+    """Check that -1 or -100 does not mark steps without a target in a new fit.
 
-    Only for a new fit: what comes after it has the classes that it learned.
-
-    Parameters
-    ----------
-    steps : StepValues
-        The targets.
-    sequences : SequenceArray
-        The inputs, without padding.
-    owner : str
-        Who asks, for the messages.
-    are_labels : bool
-        Whether targets are class labels, not numbers to be predicted.
-    missing_label : object, default=None
-        What stands where there is no target, besides NaN and None.
-    classes : ndarray, default=None
-        Labels that are known to be some.
-
-    Raises
-    ------
-    ValueError
-        Of labels, where it is certain.
-
-    Warns
-    -----
-    TargetWarning
-        Where it is likely; if X is padded with a number where y has no targets.
+    Raises a ValueError where that is certain of labels, and gives a TargetWarning where
+    it is likely, or where X is padded with a number at steps without a target.
+    `classes` are labels that are known to be some; `missing_label` marks a step without
+    one.
     """
     _warn_of_padded_inputs(steps, sequences, owner, missing_label)
     values = _as_numbers(steps.values)
@@ -224,20 +183,7 @@ def _warn_of_padded_inputs(steps, sequences, owner, missing_label):
 
 
 def check_no_words(y, *, owner):
-    """Warn of strings that look like one label per sequence, read as one per step.
-
-    Parameters
-    ----------
-    y : object
-        As given to fit.
-    owner : str
-        Who asks, for the message.
-
-    Warns
-    -----
-    TargetWarning
-        If they do.
-    """
+    """Warn of strings that look like one label per sequence, read as one per step."""
     texts = _texts(y)
     if texts is None or len(texts) == 1:
         return
@@ -257,17 +203,7 @@ def check_no_words(y, *, owner):
 
 
 def flat_rows(starts, lengths):
-    """List the rows of ranges, one range after the other.
-
-    Parameters
-    ----------
-    starts, lengths : ndarray of int of shape (n,)
-        First row and number of rows of each range.
-
-    Returns
-    -------
-    ndarray of int of shape (sum of lengths,)
-        Row numbers.
+    """Return the rows of ranges, one range after the other.
 
     Examples
     --------
@@ -281,20 +217,7 @@ def flat_rows(starts, lengths):
 
 
 def is_missing(values, missing_label=None):
-    """Tell where there is no value: NaN, None, or what is said to mean it.
-
-    Parameters
-    ----------
-    values : ndarray
-        Of any type.
-    missing_label : object, default=None
-        What means it besides.
-
-    Returns
-    -------
-    ndarray of bool of the shape of `values`
-        True where there is none.
-    """
+    """Return where an array has no value: NaN, None, or the `missing_label`."""
     missing = np.zeros(values.shape, dtype=bool)
     if values.dtype.kind in "fO":
         missing |= pd.isna(values)
@@ -346,7 +269,7 @@ def _describe_padding(fill, owner, are_labels, where="at ends of sequences alone
 
 
 def _fill_behind(given, lengths, place):
-    """Return what alone a target has behind the end of its sequence, or None."""
+    """Return the one fill value behind the end of a sequence in its target, or None."""
     begin = given.starts[place]
     behind = given.values[begin + lengths[place] : begin + given.lengths[place]]
     if behind.dtype.kind not in "iuf" or not behind.size:
@@ -356,7 +279,7 @@ def _fill_behind(given, lengths, place):
 
 
 def _as_numbers(values):
-    """Return targets as an array of numbers, with NaN for None, or None."""
+    """Return targets as an array of numbers, with NaN for None; None for others."""
     if values.dtype == object:
         kinds = set(map(type, values.ravel()))
         if not all(t is type(None) or issubclass(t, Real) for t in kinds - {bool}):
@@ -377,12 +300,12 @@ def _count_trailing(filled, steps):
 
 
 def _fill_up(counts):
-    """Return whether ends differ as those of padding do, and not as a last label."""
+    """Return whether counts at ends differ as those of padding do."""
     return np.count_nonzero(counts) > 1 and counts.max() > 1 and np.ptp(counts) > 0
 
 
 def _are_padding(sequences, counts):
-    """Return whether as many last steps are padding in X: constant there alone."""
+    """Return whether so many last steps of X are padding: constant there alone."""
     lengths = sequences.lengths
     ends = sequences.starts + lengths
     inputs = sequences.read_rows(flat_rows(ends - counts, counts))
@@ -395,7 +318,7 @@ def _are_padding(sequences, counts):
 
 
 def _is_padded_array(given, lengths, missing_label):
-    """Tell which sequences of an array have nothing behind those of X."""
+    """Return which sequences of an array have no target behind those of X."""
     longer = given.lengths > lengths
     if not given.from_array or not longer.any():
         return np.zeros(len(lengths), bool)

@@ -28,12 +28,8 @@ TABLES = ("DataFrame", "Table", "RecordBatch")
 class SymbolRows(NamedTuple):
     """Sequences of symbols as they were given.
 
-    Parameters
-    ----------
-    rows : list of str or list of list
-        The sequences; of a str the symbols are its characters.
-    are_text : bool
-        Whether they are strings.
+    rows : list of str or of list; the symbols of a str are its characters
+    are_text : bool, whether they are strings
     """
 
     rows: list
@@ -41,17 +37,15 @@ class SymbolRows(NamedTuple):
 
 
 def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
-    """Read `X` as sequences of symbols.
+    """Return `X` as sequences of symbols.
 
     Parameters
     ----------
     X : list, Series or array of str, or of lists, tuples or 1-D arrays
-        Strings are sequences of their characters; the others are sequences of
-        symbols of any hashable kind. A 2-D array is one sequence a row.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-    name : str, default="X"
-        What is read, for the messages.
+        Strings are sequences of their characters; the others are sequences of hashable
+        symbols. A 2-D array is one sequence per row.
+    owner, name : str, default="the estimator", "X"
+        Named in messages.
     allow_empty : bool, default=False
         Whether a sequence may have no symbols.
 
@@ -59,14 +53,6 @@ def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
     -------
     SymbolRows
         The sequences, tuples and arrays as lists.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If there is no sequence, one is empty, or is neither a string nor symbols; if
-        symbols are missing, or continuous numbers.
-    TypeError
-        If a symbol cannot be hashed, or `X` is one string or a table.
 
     Examples
     --------
@@ -162,18 +148,7 @@ def _rows_of_ids(X, owner, name):
 
 
 def are_ids(X):
-    """Tell whether `X` is a SequenceArray of ids, one whole number a step.
-
-    Parameters
-    ----------
-    X : object
-        Anything given as ``X``.
-
-    Returns
-    -------
-    bool
-        True for what a `SequenceTokenizer` returns.
-    """
+    """Return whether `X` is a SequenceArray of ids, one integer per step."""
     is_container = isinstance(X, SequenceArray)
     return is_container and X.n_features == 1 and X.dtype.kind in "iu"
 
@@ -267,7 +242,7 @@ def _check_hashable(rows, name):
 
 
 def _find(rows, symbol, name):
-    """Say which row holds a symbol."""
+    """Return which row holds a symbol, as "X[3]"."""
     has = (any(s is symbol for s in row) for row in rows)
     return next(f"{name}[{i}]" for i, found in enumerate(has) if found)
 
@@ -330,7 +305,7 @@ def _check_tuples(rows, owner, name):
 
 
 def _come_once(rows, symbols):
-    """Return whether there are many symbols of a kind, and most of them come once."""
+    """Return whether there are many symbols of a kind, and most of them occur once."""
     n_times = sum(symbol in symbols for row in rows for symbol in row)
     return len(symbols) > MANY_SYMBOLS and 2 * len(symbols) > n_times
 
@@ -348,24 +323,11 @@ def _check_not_equal(rows, booleans, numeric, owner, name):
 
 
 def check_learnable(rows, *, owner, name):
-    """Check symbols to be learned: neither padding nor measurements.
+    """Check that symbols to be learned are neither padding nor measurements.
 
-    Parameters
-    ----------
-    rows : list of list
-        From `check_symbols`.
-    owner, name : str
-        Who asks and what for, for the messages.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If sequences seem to be filled up with -1 or -100 to one length.
-
-    Warns
-    -----
-    TargetWarning
-        If they seem to be filled up with 0; if most numbers come once.
+    Raises an InvalidSequenceError if sequences seem to be padded to one length with -1
+    or -100; gives a TargetWarning if they seem to be padded with 0, or most numbers
+    occur once.
     """
     _check_not_filled(rows, owner, name)
     symbols = set().union(*rows)
@@ -384,7 +346,7 @@ def _lower(sentence):
 
 
 def _check_not_filled(rows, owner, name):
-    """Check that sequences are not filled up to one length with a number."""
+    """Check that sequences are not padded to one length with a number."""
     types = set().union(*(map(type, row) for row in rows))
     if not all(issubclass(t, NUMBERS) and t is not bool for t in types):
         return

@@ -10,22 +10,7 @@ UNREADABLE = (TypeError, ValueError, RuntimeError, ArithmeticError)
 
 @contextmanager
 def explain_target_errors(wanted, name="y"):
-    """Say what was to be read where a library fails to read targets.
-
-    Parameters
-    ----------
-    wanted : str
-        What targets should be, such as "one label per sequence".
-    name : str, default="y"
-        What is read, for the message.
-
-    Raises
-    ------
-    TypeError
-        Instead of another one.
-    ValueError
-        Instead of all other errors.
-    """
+    """Raise what a library raises with what was `wanted`, such as "one label"."""
     try:
         yield
     except InvalidSequenceError:  # names the place already

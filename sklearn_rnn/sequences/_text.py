@@ -15,22 +15,7 @@ EMBEDDING = ("RNNClassifier", "RNNRegressor", "RNNTagger")
 
 
 def check_no_text(X, owner, name="X"):
-    """Check that what could not be read as numbers is neither text nor paths.
-
-    Parameters
-    ----------
-    X : object
-        As given by the user.
-    owner : str
-        Who asks, for the message.
-    name : str, default="X"
-        What is read, for the message.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If they are; it says what reads them.
-    """
+    """Raise if what is no numbers is text or paths, and say what reads them."""
     value, place = _first_text(X)
     if value is None:
         return
@@ -41,7 +26,7 @@ def check_no_text(X, owner, name="X"):
 
 
 def _first_text(X):
-    """Return the first text in `X`, and in which place; else None."""
+    """Return the first text in `X` and where it is, or None and ""."""
     if _is_text(X):
         return X, ""
     if isinstance(X, pd.DataFrame) and X.shape[1] > 1:

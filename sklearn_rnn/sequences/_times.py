@@ -51,11 +51,11 @@ DATED = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
 
 
 class Times(NamedTuple):
-    """One time a row.
+    """One time per row.
 
     ticks : ndarray of datetime64 (in UTC), timedelta64, int64, float64 or float32
-    kind : str, what the ticks are; times of different kinds do not compare
-    time_zone : of the dates' wall clock, or None
+    kind : str, what the times are; those of different kinds do not compare
+    time_zone : of the dates' local time, or None
     declared_step : offset or number that the index itself declares, or None
     labels : pandas Index, the times as the user knows them
     """
@@ -68,25 +68,9 @@ class Times(NamedTuple):
 
 
 def times_of_index(index, owner):
-    """Read the index of a frame as times.
+    """Return the index of a frame as Times, or None where it holds names.
 
-    Parameters
-    ----------
-    index : pandas Index
-        Dates, periods, durations and numbers are times, as objects and
-        categories too; names, such as strings, are not.
-    owner : str
-        Who asks, for the messages.
-
-    Returns
-    -------
-    Times or None
-
-    Raises
-    ------
-    InvalidSequenceError
-        If the index has several levels, or dates written as strings or beside
-        other things, or a time is missing.
+    Dates, periods, durations and numbers are times, as objects and categories too.
     """
     if isinstance(index, pd.MultiIndex):
         names = list(index.names)
@@ -108,24 +92,7 @@ def times_of_index(index, owner):
 
 
 def read_times(index, name=None):
-    """Read a pandas Index, or a column turned into one, as times.
-
-    Parameters
-    ----------
-    index : pandas Index
-        Dates, periods, durations or numbers.
-    name : object, default=None
-        The column, for the message.
-
-    Returns
-    -------
-    Times
-
-    Raises
-    ------
-    InvalidSequenceError
-        If it holds something else, or a time is missing.
-    """
+    """Return an index, or the column `name` turned into one, as Times."""
     where = "the index of X" if name is None else f"time={name!r}"
     index = as_typed_index(index, where)
     if not _is_time(index):
@@ -179,23 +146,11 @@ SEVERAL = (
 
 
 def check_increasing(times, order, first_of_series, several=SEVERAL):
-    """Refuse rows that do not stand in the order of their times.
+    """Check that rows stand in the order of their times.
 
-    Parameters
-    ----------
-    times : Times
-        Of the table's rows.
-    order : ndarray of int or None
-        The rows, series by series; None where the table has that order.
-    first_of_series : ndarray of bool
-        Which places of `order` begin a series.
-    several : str, default=SEVERAL
-        What to do about several series, for the message.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the first two rows in question.
+    `order` holds the rows, series by series, or None where the table has that order;
+    `first_of_series` marks those that begin a series, and `several` says what to do
+    about several series.
     """
     ticks = times.ticks if order is None else times.ticks[order]
     for begin, end in blocks(len(ticks) - 1, ROWS_A_BLOCK):
@@ -222,19 +177,7 @@ def _raise_order(times, order, place, remedy):
 
 
 def wall_clock(ticks, time_zone):
-    """Return dates as a clock in their time zone shows them.
-
-    Parameters
-    ----------
-    ticks : ndarray of datetime64
-        In UTC.
-    time_zone : tzinfo or None
-        None for dates without one.
-
-    Returns
-    -------
-    ndarray of datetime64
-    """
+    """Return UTC datetime64 as local time in a time zone; None leaves them."""
     if time_zone is None:
         return ticks
     aware = pd.DatetimeIndex(ticks, tz="UTC").tz_convert(time_zone)
@@ -242,24 +185,7 @@ def wall_clock(ticks, time_zone):
 
 
 def to_index(values, where):
-    """Return a column, array or list of times as a pandas Index.
-
-    Parameters
-    ----------
-    values : Series, Index, ndarray or list
-        The times.
-    where : str
-        Whose times they are, for the message.
-
-    Returns
-    -------
-    pandas Index
-
-    Raises
-    ------
-    InvalidSequenceError
-        If they are numbers of too few digits to be times.
-    """
+    """Return a column, array or list of times as a pandas Index."""
     dtype = getattr(values, "dtype", None)
     if dtype == np.float16:
         raise InvalidSequenceError(
@@ -275,18 +201,10 @@ def to_index(values, where):
 def holds_dates(values, *, certain=False):
     """Return whether a column or index holds dates, however they are stored.
 
-    Parameters
-    ----------
-    values : Series or Index
-        Dates, periods or durations, as objects, categories or strings too; of
-        an index of several levels, those of any level.
-    certain : bool, default=False
-        Whether strings count only if all are dates beyond doubt: not if some are
-        names, nor if they are bare numbers, as identifiers are.
-
-    Returns
-    -------
-    bool
+    Dates, periods or durations, as objects, categories or strings too; of an index of
+    several levels, those of any level. If `certain`, strings count only if all are
+    dates beyond doubt: not if some are names, nor if they are bare numbers, as
+    identifiers are.
     """
     if isinstance(values, pd.MultiIndex):
         return any(holds_dates(level, certain=certain) for level in values.levels)
@@ -303,25 +221,9 @@ def holds_dates(values, *, certain=False):
 def as_typed_index(index, where):
     """Return an index of dates or numbers with the type of its values.
 
-    Parameters
-    ----------
-    index : pandas Index
-        Of one level. Objects, categories, nullable and Arrow types are turned
-        into what they stand for, where that is unambiguous.
-    where : str
-        Whose times they are, for the messages.
-
-    Returns
-    -------
-    pandas Index
-        A DatetimeIndex, PeriodIndex, TimedeltaIndex or numeric index; or
-        `index` itself, or its categories, where it holds names.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If dates stand beside other things, or are of several time zones or
-        frequencies.
+    Objects, categories, nullable and Arrow types are converted where that is
+    unambiguous; an index of names is returned as it is, or its categories. `where`
+    names it in messages.
     """
     dtype = index.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -355,7 +257,7 @@ def _from_categories(index, where):
 
 
 def _from_objects(index, where):
-    """Turn an index of Python's objects into one of their type."""
+    """Return an index of Python objects as one of their type."""
     values = np.asarray(index, dtype=object)
     missing = np.asarray(pd.isna(values))
     present = values[~missing]
@@ -426,7 +328,7 @@ def _check_alike(names, where, several, remedy):
 
 
 def _is_timelike(kind):
-    """Return whether a type tells a time: pandas', Python's, or such as cftime's."""
+    """Return whether a type is a time: of pandas, Python, or such as cftime's."""
     known = (date, time, timedelta, np.datetime64, np.timedelta64, pd.Period)
     if issubclass(kind, known):
         return True
@@ -455,7 +357,7 @@ def _read_dates(index):
 
 
 def check_no_written_dates(index):
-    """Refuse dates that were read as text, as a CSV file's are by default."""
+    """Raise for dates that were read as text, as a CSV file's are by default."""
     written = _written_date(index)
     if written is not None:
         raise InvalidSequenceError(
@@ -495,7 +397,7 @@ def _written_date(index, certain=False):
 
 
 def _is_date(string):
-    """Return whether a string looks like a date, and is one that there is."""
+    """Return whether a string looks like a date, and is a date that exists."""
     if not WRITTEN_DATE.match(string):
         return False
     if WEEK_OR_QUARTER.fullmatch(string):

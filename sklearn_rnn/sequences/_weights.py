@@ -12,29 +12,9 @@ LARGE, SMALL = 1e100, 1e-100
 
 
 def check_weights(sample_weight, sequences, *, owner="the estimator"):
-    """Read one weight for each sequence.
+    """Return one finite weight per sequence, float64 and not negative.
 
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_sequences,)
-        As the user gave it.
-    sequences : object
-        Has as many sequences.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences,), float64
-        Finite and not negative; very large or small ones relative to the largest.
-
-    Raises
-    ------
-    ValueError
-        If one is missing, negative or not finite, or there are not as many as
-        sequences.
-    TypeError
-        If one is not a number.
+    Very large or small ones are divided by the largest: only ratios count.
 
     Examples
     --------

@@ -22,20 +22,11 @@ from sklearn_rnn.sequences._step_targets import flat_rows
 
 
 def trailing_windows(first, n_steps):
-    """Find the window that ends at each row, cut at the start of its run.
+    """Return the window that ends at each row, cut at the start of its segment.
 
-    Parameters
-    ----------
-    first : ndarray of bool of shape (n_rows,)
-        True for rows that begin a run, the first row included.
-    n_steps : int
-        Steps of a whole window.
-
-    Returns
-    -------
-    starts, lengths : ndarray of int of shape (n_rows,)
-        Of the window that ends at each row, at least one step long. Of as few
-        bits as hold them: beside a series of few columns 64 would weigh.
+    `first` marks the rows that begin a segment, the first row included. Starts and
+    lengths are of as few bits as hold them: beside a series of few columns 64 would
+    weigh.
 
     Examples
     --------
@@ -272,7 +263,7 @@ def _check_values(values):
 
 
 def _are_of_steps(windows, values, each_step):
-    """Tell whether each step has a prediction, by what was said or by the shape."""
+    """Return whether each step has a prediction, as was said or by the shape."""
     if each_step is not None:
         return each_step
     if values.ndim == 1:
