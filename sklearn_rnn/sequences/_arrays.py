@@ -110,7 +110,7 @@ def _check_range_of_float64(values, floats, place):
     for index in map(tuple, np.argwhere(np.isinf(floats))):
         value = values[index]
         is_infinite = isinstance(value, (str, bytes)) or (
-            isinstance(value, Number) and abs(value) == np.inf
+            isinstance(value, Number) and value in (np.inf, -np.inf)
         )
         if not is_infinite:
             raise _too_large(value, index, place)

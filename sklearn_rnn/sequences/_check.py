@@ -390,9 +390,9 @@ def _padded_runs(sequences):
             ends.append(padded[np.append(jumps, -1)] + 1)
     if not begins:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    begins, ends = np.concatenate(begins), np.concatenate(ends)
-    goes_on = begins[1:] == ends[:-1]  # from one chunk to the next
-    return begins[np.append(True, ~goes_on)], ends[np.append(~goes_on, True)]
+    all_begins, all_ends = np.concatenate(begins), np.concatenate(ends)
+    is_cut = all_begins[1:] != all_ends[:-1]  # not by the end of a chunk alone
+    return all_begins[np.append(True, is_cut)], all_ends[np.append(is_cut, True)]
 
 
 def _step_over(begins, ends, rows, instead):

@@ -154,10 +154,10 @@ def _from_cells(columns, names, owner, name):
                 "length."
             )
         sequences.append(np.concatenate(parts, axis=1))
-    lengths = np.array([len(sequence) for sequence in sequences])
-    if (lengths == 0).any():
+    n_steps = np.array([len(sequence) for sequence in sequences])
+    if (n_steps == 0).any():
         raise InvalidSequenceError(
-            f"{name}[{int(np.argmin(lengths))}] is an empty sequence; every sequence "
+            f"{name}[{int(np.argmin(n_steps))}] is an empty sequence; every sequence "
             "needs at least one step. Leave it out, and its target with it."
         )
     widths = [sequence.shape[1] for sequence in sequences]
@@ -171,8 +171,8 @@ def _from_cells(columns, names, owner, name):
         len(names) != widths[0] or not all(isinstance(one, str) for one in names)
     ):
         names = None
-    starts = np.cumsum(lengths) - lengths
-    return SequenceArray(np.concatenate(sequences), starts, lengths, names)
+    starts = np.cumsum(n_steps) - n_steps
+    return SequenceArray(np.concatenate(sequences), starts, n_steps, names)
 
 
 def _cell(cell, place, owner):

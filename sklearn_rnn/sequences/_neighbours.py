@@ -3,7 +3,7 @@
 import warnings
 from datetime import timedelta, tzinfo
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,11 +43,11 @@ class FixedStep(NamedTuple):
     With a time zone, in its local time: days of 23 hours are days.
     """
 
-    step: object
+    step: Any
     time_zone: tzinfo | None = None
 
     def adjacent(self, earlier, later):
-        """Tell for each pair of times whether they are neighbours."""
+        """Return whether each pair of times are neighbours."""
         passed = wall_clock(later, self.time_zone) - wall_clock(earlier, self.time_zone)
         if passed.dtype.kind != "f":
             return passed == self.step
@@ -74,7 +74,7 @@ class CalendarStep(NamedTuple):
     time_zone: tzinfo | None = None
 
     def adjacent(self, earlier, later):
-        """Tell for each pair of times whether they are neighbours."""
+        """Return whether each pair of times are neighbours."""
         dates = pd.DatetimeIndex(wall_clock(earlier, self.time_zone))
         expected = add_offset(dates, self.offset)
         return expected.to_numpy() == wall_clock(later, self.time_zone)
@@ -88,13 +88,16 @@ class CalendarStep(NamedTuple):
 class Reach(NamedTuple):
     """Neighbours are at most so far apart: irregular times."""
 
-    largest: object
+    largest: Any
 
     def adjacent(self, earlier, later):
-        """Tell for each pair of times whether they are neighbours."""
+        """Return whether each pair of times are neighbours."""
         return later - earlier <= self.largest
 
-    freq = None
+    @property
+    def freq(self):
+        """None: there is no regular step."""
+        return None
 
 
 class RowStep(NamedTuple):
@@ -104,8 +107,8 @@ class RowStep(NamedTuple):
     spacing : FixedStep or CalendarStep that nearly all of them keep, or None
     """
 
-    largest: object
-    spacing: object
+    largest: Any
+    spacing: FixedStep | CalendarStep | None
 
     def adjacent(self, earlier, later):
         """Return whether pairs of rows, of two tables, may be neighbours."""
@@ -115,7 +118,10 @@ class RowStep(NamedTuple):
             return np.zeros(len(later), dtype=bool)
         return later - earlier <= self.largest
 
-    freq = ROWS
+    @property
+    def freq(self):
+        """The step as a user would give it."""
+        return ROWS
 
 
 def add_offset(dates, offset):

@@ -381,7 +381,9 @@ def _read_list(y):
 def _plain(y, owner):
     # Not NaN for what is masked: whole numbers are labels, and stay whole.
     if np.ma.isMaskedArray(y):
-        return np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
+        values = y.data.astype(object)
+        values[np.ma.getmaskarray(y)] = None
+        return values
     if isinstance(y, (list, tuple)):
         return y  # of which each is read by itself
     return plain_arrays(y, owner=owner)

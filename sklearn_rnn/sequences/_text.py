@@ -8,8 +8,10 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 
 # Endings of sound files' names.
-SOUND_FILES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac")
-SOUND_FILES += (".aif", ".aiff", ".au", ".caf")
+SOUND_FILES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac"),
+    *(".aif", ".aiff", ".au", ".caf"),
+)
 # Estimators that embed tokens.
 EMBEDDING = ("RNNClassifier", "RNNRegressor", "RNNTagger")
 

@@ -381,11 +381,10 @@ def _written_date(index, certain=False):
     if len(present) == 0:
         return None
     chosen = np.linspace(0, len(present) - 1, min(len(present), MAX_STRINGS))
-    values = np.asarray(index[present[chosen.astype(int)]], dtype=object)
     # HDF5 and FITS files hold text as bytes.
     values = [
         value.decode(errors="replace") if isinstance(value, bytes) else value
-        for value in values
+        for value in np.asarray(index[present[chosen.astype(int)]], dtype=object)
     ]
     strings = [value for value in values if isinstance(value, str)]
     if strings and all(map(COMPACT_DATE.fullmatch, strings)):

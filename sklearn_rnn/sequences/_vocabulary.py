@@ -101,8 +101,8 @@ class Vocabulary:
 
         If `bounded`, each begins with the id for begin and ends with that for end.
         """
-        front, back = ([BEGIN], [END]) if bounded else ([], [])
-        front, back = np.array(front, self._dtype), np.array(back, self._dtype)
+        front = np.array([BEGIN] if bounded else [], self._dtype)
+        back = np.array([END] if bounded else [], self._dtype)
         ids = [self.encode(row) for row in rows]
         lengths = np.array([len(row) + len(front) + len(back) for row in ids])
         parts = chain.from_iterable((front, row, back) for row in ids)
@@ -120,7 +120,7 @@ class Vocabulary:
 
 
 def _count_symbols(rows, weights):
-    counts = Counter()
+    counts: Counter = Counter()
     if weights is None:
         for row in rows:
             counts.update(row)

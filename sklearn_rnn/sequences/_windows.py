@@ -39,12 +39,14 @@ def trailing_windows(first, n_steps):
     ([0, 0, 1, 3, 3], [1, 2, 2, 1, 2])
     """
     n_rows = len(first)
-    types = np.int64, np.int64
+    starts_type: type = np.int64
+    lengths_type: type = np.int64
     if n_rows <= MAX_INT32_ROWS:
         longest = min(n_steps, n_rows)
         fits = [longest <= np.iinfo(dtype).max for dtype in LENGTH_TYPES]
-        types = np.int32, LENGTH_TYPES[fits.index(True)]
-    starts, lengths = (np.empty(n_rows, dtype) for dtype in types)
+        starts_type, lengths_type = np.int32, LENGTH_TYPES[fits.index(True)]
+    starts: np.ndarray = np.empty(n_rows, starts_type)
+    lengths: np.ndarray = np.empty(n_rows, lengths_type)
     run = 0
     for begin, end in blocks(n_rows, SEQUENCES_PER_BLOCK):
         rows = np.arange(begin, end)
