@@ -52,7 +52,7 @@ def read_corpus(X, *, owner, min_count, max_symbols, weights=None):
         check_learnable(rows, owner=owner, name="X")
     elif len(rows) > 1:
         _refuse_single_characters(rows, owner)
-    vocabulary = Vocabulary.learn(
+    vocabulary = Vocabulary.from_sequences(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights
     )
     if not vocabulary.symbols:

@@ -73,7 +73,7 @@ class NumberCoder:
         return to_numbers(
             array,
             owner=type(self).__name__,
-            place=lambda index: "y" + "".join(f"[{i}]" for i in index or ()),
+            describe=lambda index: "y" + "".join(f"[{i}]" for i in index or ()),
         )
 
     def _check_target_names(self, names, *, reset):
@@ -99,7 +99,7 @@ class NumberCoder:
                 place = steps.locate(index[0]) if index else None
                 return "y[{}], step {}".format(*place) if place else "y"
 
-            values = to_numbers(values, owner=type(self).__name__, place=name_place)
+            values = to_numbers(values, owner=type(self).__name__, describe=name_place)
         with explain_target_errors("numbers for each step"):
             values = values.astype(np.float64)
         infinite = np.isinf(values)

@@ -17,9 +17,9 @@ from sklearn_rnn.sequences import (
     check_learnable,
     check_sequences,
     check_symbols,
+    check_table,
     convert_input,
     nested_columns,
-    read_rows,
     sequences_of_ids,
     unpack,
 )
@@ -126,7 +126,7 @@ def learn_symbols(X, *, owner, name, min_count, max_symbols, weights=None):
     rows, are_text = _symbols(X, owner, name)
     if not are_text:
         check_learnable(rows, owner=owner, name=name)
-    vocabulary = Vocabulary.learn(
+    vocabulary = Vocabulary.from_sequences(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights
     )
     if not vocabulary.symbols:
@@ -162,7 +162,7 @@ class NumberSource(NamedTuple):
             sequences = check_sequences(X, owner=self.owner)
             check_features(estimator, X, sequences, reset=reset)
             return sequences
-        rows = read_rows(X, owner=self.owner, name=name)
+        rows = check_table(X, owner=self.owner, name=name)
         named = X if hasattr(X, "columns") else rows
         check_columns(estimator, named, reset=reset)
         one_step = SequenceArray(rows, np.arange(len(rows)), np.ones(len(rows), int))

@@ -17,8 +17,8 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
     Transforms,
+    check_item,
     convert_input,
-    read_item,
 )
 from sklearn_rnn.training import run_to_own_ends, to_batch
 
@@ -325,7 +325,7 @@ def _as_sequences(X, estimator):
         X = X.to_numpy()
     if isinstance(X, (list, tuple)):
         if all(np.ndim(x) == 0 for x in X):
-            X = read_item(X, "X", type(estimator).__name__)
+            X = check_item(X, "X", type(estimator).__name__)
         else:
             return [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in X]
     if isinstance(X, np.ndarray) and X.dtype != object:

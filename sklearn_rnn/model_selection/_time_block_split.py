@@ -18,7 +18,7 @@ from sklearn_rnn.preprocessing import (
     is_polars,
     times_of_frame,
 )
-from sklearn_rnn.sequences import SequenceArray, read_times, to_index
+from sklearn_rnn.sequences import SequenceArray, to_index, to_times
 
 OWNER = "TimeBlockSplit"
 
@@ -238,7 +238,7 @@ class TimeBlockSplit(BaseCrossValidator):
             groups = column_at(groups.to_frame(), 0)
         index = to_index(groups, "groups, the times of the rows,")
         try:
-            return Timeline.of(read_times(index))
+            return Timeline.of(to_times(index))
         except InvalidSequenceError as error:
             if index.hasnans:
                 raise
@@ -274,7 +274,7 @@ class TimeBlockSplit(BaseCrossValidator):
                 f"time={self.time} names no column of X, an array of {X.shape[1]}."
             )
         index = to_index(X[:, self.time], f"time={self.time!r}")
-        return Timeline.of(read_times(index, name=self.time))
+        return Timeline.of(to_times(index, name=self.time))
 
     def _blocks(self, distinct, sizes):
         """Yield (begin, end) of training and test, as places in the times."""
@@ -335,7 +335,7 @@ class Timeline(NamedTuple):
     def of(cls, times):
         """Find the distinct among the times of a table."""
         ticks, rows, places = np.unique(
-            times.ticks, return_index=True, return_inverse=True
+            times.timestamps, return_index=True, return_inverse=True
         )
         if times.kind == "numbers":
             return cls(pd.Index(ticks), places, times.kind)

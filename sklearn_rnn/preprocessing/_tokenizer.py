@@ -339,7 +339,7 @@ class SequenceTokenizer(
                     f"the {N_BYTES} bytes is a token, or some texts would have none."
                 )
             return Subwords.learn(rows, max_symbols=n_pieces, min_count=self.min_count)
-        vocabulary = Vocabulary.learn(
+        vocabulary = Vocabulary.from_sequences(
             rows,
             n_specials=len(SPECIALS),
             min_count=self.min_count,

@@ -40,7 +40,7 @@ from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
     ROWS,
-    Reach,
+    MaxGap,
     RowStep,
     SequenceArray,
     SequencesLike,
@@ -52,7 +52,7 @@ from sklearn_rnn.sequences import (
     find_rule,
     freq_of,
     is_rows,
-    run_starts,
+    segment_starts,
     trailing_windows,
     warn_of_other_times,
 )
@@ -331,7 +331,7 @@ class SequenceWindower(
                 f"the times of X are {table.times.kind}, but {type(self).__name__} was "
                 f"fitted on {self._history.kind}: give both tables the same."
             )
-        first = run_starts(self._rule, series.ticks, series.first)
+        first = segment_starts(self._rule, series.ticks, series.first)
         lead_ins = self._lead_ins(series, first)
         if self._rule is not None and series.ticks is not None:
             led_by_time = lead_ins if self.history == "auto" else []
@@ -397,7 +397,7 @@ class SequenceWindower(
         if times is not None:
             self._rule = find_rule(self.freq, times, series.ticks, series.first)
             self.freq_ = freq_of(self._rule, times)
-        first = run_starts(self._rule, series.ticks, series.first)
+        first = segment_starts(self._rule, series.ticks, series.first)
         if times is not None:
             found_in = "which most rows keep"
             if self.freq is not None:
@@ -538,6 +538,6 @@ def row_step_of(windower, times):
     rule = getattr(windower, "_rule", None)
     if rule is None or times is None or windower._history.kind != times.kind:
         return None
-    if isinstance(rule, Reach):
+    if isinstance(rule, MaxGap):
         return None
     return rule if isinstance(rule, RowStep) else RowStep(None, rule)

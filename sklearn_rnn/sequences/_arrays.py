@@ -1,4 +1,4 @@
-"""The arrays that a container is made of: numbers torch reads, and read-only."""
+"""Arrays of a SequenceArray: read-only, and of types that torch reads."""
 
 from numbers import Number
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 
-# Larger integers are read as floats.
+# Larger integers are converted to floats.
 LARGEST_INT64 = np.iinfo(np.int64).max
 
 
@@ -31,15 +31,15 @@ def unmask(values):
     return data
 
 
-def to_numbers(values, *, owner, place):
+def to_numbers(values, *, owner, describe):
     """Return an array of real numbers that torch can hold, of at most 64 bits.
 
-    None, NaT and NA among objects become NaN. `place` describes an index, a tuple of
+    None, NaT and NA among objects become NaN. `describe` describes an index, a tuple of
     int or None, in messages.
     """
     kind = values.dtype.kind
     if kind == "O":
-        return _objects_to_floats(values, owner, place)
+        return _objects_to_floats(values, owner, describe)
     if kind == "c":
         raise InvalidSequenceError(
             f"Complex data not supported: {owner} reads real numbers. Pass the real "
@@ -48,27 +48,27 @@ def to_numbers(values, *, owner, place):
     if kind == "f" and values.dtype.itemsize > 8:
         with np.errstate(over="ignore"):
             floats = values.astype(np.float64)
-        _check_range_of_float64(values, floats, place)
+        _check_range_of_float64(values, floats, describe)
         return floats
     if kind == "u" and values.dtype.itemsize == 8:
         # The sign bit of int64, which torch reads, would make these negative.
         return values.astype(np.float64 if is_beyond_int64(values) else np.int64)
     if kind in "biuf":
         return values
-    way_out = "encode it as numbers first"
+    remedy = "encode it as numbers first"
     if kind in "mM":
-        way_out = (
+        remedy = (
             "give a SequenceWindower the times of a table in its time=, or pass "
             "numbers, such as hours since the first step"
         )
     elif kind in "USaT":
-        way_out = (
+        remedy = (
             "convert strings of digits with X.astype(float), and encode categories or "
             "words as numbers first: SequenceTokenizer does it for texts"
         )
     raise InvalidSequenceError(
-        f"{place(None)} cannot be read as a sequence of numbers by {owner}: it holds "
-        f"values of type {values.dtype}. Instead, {way_out}."
+        f"{describe(None)} cannot be read as a sequence of numbers by {owner}: it "
+        f"holds values of type {values.dtype}. Instead, {remedy}."
     )
 
 
@@ -77,35 +77,35 @@ def is_beyond_int64(values):
     return values.size > 0 and int(values.max()) > LARGEST_INT64
 
 
-def _objects_to_floats(values, owner, place):
+def _objects_to_floats(values, owner, describe):
     try:
         floats = values.astype(np.float64)
     except (OverflowError, TypeError, ValueError):
-        floats = _one_by_one(values, owner, place)
+        floats = _convert_objects(values, owner, describe)
     if np.isinf(floats).any():
-        _check_range_of_float64(values, floats, place)
+        _check_range_of_float64(values, floats, describe)
     return floats
 
 
-def _one_by_one(values, owner, place):
-    """Convert objects to floats, and say which one is none."""
+def _convert_objects(values, owner, describe):
+    """Convert objects to floats one by one; raise for the first that is no number."""
     floats = np.empty(values.shape)
     for index, value in np.ndenumerate(values):
         try:
             is_missing = pd.api.types.is_scalar(value) and pd.isna(value)
             floats[index] = np.nan if is_missing else float(value)
         except OverflowError as error:
-            raise _too_large(value, index, place) from error
+            raise _too_large(value, index, describe) from error
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
             raise kind(
-                f"{place(index)} is {_shorten(value)}, of type {type(value).__name__}, "
-                f"and {owner} reads real numbers: {error}"
+                f"{describe(index)} is {_abbreviate(value)}, of type "
+                f"{type(value).__name__}, and {owner} reads real numbers: {error}"
             ) from error
     return floats
 
 
-def _check_range_of_float64(values, floats, place):
+def _check_range_of_float64(values, floats, describe):
     """Raise if a value became infinite that is a number of another type."""
     for index in map(tuple, np.argwhere(np.isinf(floats))):
         value = values[index]
@@ -113,18 +113,18 @@ def _check_range_of_float64(values, floats, place):
             isinstance(value, Number) and value in (np.inf, -np.inf)
         )
         if not is_infinite:
-            raise _too_large(value, index, place)
+            raise _too_large(value, index, describe)
 
 
-def _too_large(value, index, place):
+def _too_large(value, index, describe):
     return InvalidSequenceError(
-        f"{place(index)} is {_shorten(value)}, which is too large for float64, whose "
-        "largest value is about 1.8e308. Bring it to another unit."
+        f"{describe(index)} is {_abbreviate(value)}, which is too large for float64, "
+        "whose largest value is about 1.8e308. Convert it to another unit."
     )
 
 
-def _shorten(value):
-    """Write a value in few characters; a long int by its number of bits."""
+def _abbreviate(value):
+    """Return the text of a value, shortened; of a long int its number of bits."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"an int of {value.bit_length()} bits"
     text = repr(value)

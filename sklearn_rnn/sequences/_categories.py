@@ -1,4 +1,4 @@
-"""Categories: what stands in a column as names is read as codes.
+"""Categories: names in a column are encoded as integer codes.
 
 Code 0 is a missing value, or a category that is not known; code k is category k - 1.
 """
@@ -67,13 +67,13 @@ def encode_categories(column, known=None):
     else:
         codes, found = _factorize(column)
     found = np.asarray(found, dtype=object)
-    categories, places = found, np.arange(1, len(found) + 1)
+    categories, found_codes = found, np.arange(1, len(found) + 1)
     if known is not None:
-        places = _find(found, known)
-        new = found[places == 0]
+        found_codes = _find(found, known)
+        new = found[found_codes == 0]
         categories = np.concatenate([known, new])
-        places[places == 0] = len(known) + 1 + np.arange(len(new))
-    lookup = np.append(places, 0)  # code -1 is a missing value
+        found_codes[found_codes == 0] = len(known) + 1 + np.arange(len(new))
+    lookup = np.append(found_codes, 0)  # code -1 is a missing value
     return lookup[codes].astype(code_type(len(categories))), categories
 
 
@@ -110,10 +110,10 @@ def with_categories(sequences, features, *, owner):
         column = sequences.values[:, j].astype(np.float64)
         if scaling is not None:
             column = (column - scaling.center[j]) * scaling.factor[j]
-        places = np.searchsorted(categories, column)
-        places[places == len(categories)] = 0
-        is_found = categories[places] == column if len(categories) else False
-        codes[j] = np.where(is_found, places + 1, 0)
+        positions = np.searchsorted(categories, column)
+        positions[positions == len(categories)] = 0
+        is_found = categories[positions] == column if len(categories) else False
+        codes[j] = np.where(is_found, positions + 1, 0)
     categories = {j: c.astype(np.int64).astype(object) for j, c in found.items()}
     return _with_codes(sequences, codes, {**known, **categories})
 

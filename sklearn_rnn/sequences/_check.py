@@ -1,5 +1,6 @@
 """Validation: everything accepted as ``X`` becomes one SequenceArray."""
 
+from functools import partial
 from numbers import Number
 
 import numpy as np
@@ -14,9 +15,9 @@ from sklearn_rnn.sequences._categories import (
 )
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
+    check_item,
     convert_input,
     is_cell,
-    read_item,
     table_array,
 )
 from sklearn_rnn.sequences._coverage import (
@@ -29,7 +30,7 @@ from sklearn_rnn.sequences._text import check_no_text
 from sklearn_rnn.sequences._times import holds_dates
 from sklearn_rnn.sequences._transforms import Transforms
 
-# Ids above this are hashes or codes, not places in a vocabulary.
+# Ids above this are hashes or codes, not positions in a vocabulary.
 MAX_TOKENS = 10_000_000
 
 # Relative error of a sum of at most a million squares in float32, with a margin.
@@ -78,10 +79,10 @@ def check_with_padding(
 ):
     """Return what `check_sequences` does, and the same sequences with padding."""
     try:
-        padded = sequences = _read(X, owner)
+        padded = sequences = _convert(X, owner)
     except (TypeError, ValueError):
         if not (isinstance(X, (list, tuple)) and any(map(_has_categories, X))):
-            check_no_text(X, owner)  # which says more, if it is that
+            check_no_text(X, owner)  # raises a clearer error for text
         raise
     if not allow_categories:
         check_no_categories(sequences, owner=owner)
@@ -112,7 +113,7 @@ def is_list_of_sequences(X):
     return len(X) > 0 and is_cell(X[0])
 
 
-def _read(X, owner):
+def _convert(X, owner):
     X = convert_input(X, owner=owner)
     if isinstance(X, SequenceArray):
         return X
@@ -152,7 +153,7 @@ def _check_columns(X, owner):
             f"make_pipeline(SequenceWindower(n_steps=24), {owner}(...)). If each row "
             "really is a whole sequence, pass X.to_numpy()."
         )
-    _refuse_text_columns(X, owner)
+    _check_no_text_columns(X, owner)
 
 
 def _has_times(index):
@@ -161,9 +162,9 @@ def _has_times(index):
 
 
 def _from_array(X, owner):
-    """Read an array: sequences one a row, or with their features."""
+    """Return sequences of an array: one per row, or with their features."""
     if X.ndim < 2:
-        _refuse_one_sequence(X, owner)
+        _raise_one_dimensional(X, owner)
     if X.ndim > 3:
         raise InvalidSequenceError(
             f"X has {X.ndim} dimensions; sequences have at most three: "
@@ -176,14 +177,14 @@ def _from_array(X, owner):
             f"feature. Found array with 0 feature(s) (shape={X.shape}) while a minimum "
             "of 1 is required."
         )
-    X = to_numbers(X, owner=owner, place=_place_in_array)
+    X = to_numbers(X, owner=owner, describe=_describe_array_index)
     if X.ndim == 3:
         return _from_block(X)
-    _refuse_leading_nan(X, owner)
+    _check_no_leading_nan(X, owner)
     return _from_block(X[:, :, np.newaxis])
 
 
-def _place_in_array(index):
+def _describe_array_index(index):
     if not index:
         return "X"
     sequence, step, *feature = index
@@ -192,7 +193,7 @@ def _place_in_array(index):
     )
 
 
-def _refuse_one_sequence(X, owner):
+def _raise_one_dimensional(X, owner):
     raise InvalidSequenceError(
         f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
         "data: pass [x] if x is one sequence of so many steps, or "
@@ -200,7 +201,7 @@ def _refuse_one_sequence(X, owner):
     )
 
 
-def _refuse_text_columns(X, owner):
+def _check_no_text_columns(X, owner):
     for name, dtype in zip(X.columns, X.dtypes, strict=True):
         if _is_text_or_time(dtype):
             raise InvalidSequenceError(
@@ -217,12 +218,12 @@ def _is_text_or_time(dtype):
     return dtype.kind in "mM" or isinstance(dtype, pd.StringDtype)
 
 
-def _refuse_leading_nan(X, owner):
-    """In a 2-D array a first column of NaN is likelier a hole than padding."""
+def _check_no_leading_nan(X, owner):
+    """Check that no sequence of a 2-D array begins with NaN, likely a missing value."""
     if X.dtype.kind == "f" and np.isnan(X[:, 0]).any():
-        place = int(np.argmax(np.isnan(X[:, 0])))
+        i = int(np.argmax(np.isnan(X[:, 0])))
         raise InvalidSequenceError(
-            f"Input X contains NaN: sequence {place} begins with it. In a 2-D array "
+            f"Input X contains NaN: sequence {i} begins with it. In a 2-D array "
             f"{owner} takes NaN only as padding at the end; where it is padding at the "
             "start, pass the 3-D array X[:, :, np.newaxis]."
         )
@@ -240,7 +241,7 @@ def _from_block(X):
 def _from_list(X, owner):
     if any(map(_has_categories, X)):
         return _from_frames(X, owner)
-    arrays = [_one_sequence(x, i, owner) for i, x in enumerate(X)]
+    arrays = [_check_sequence(x, i, owner) for i, x in enumerate(X)]
     _check_same_features(arrays)
     lengths = np.array([len(array) for array in arrays])
     names = _common_names(X)
@@ -260,11 +261,11 @@ def _has_categories(x):
 
 
 def _from_frames(X, owner):
-    """Read frames, of which some columns hold categories."""
+    """Return sequences of frames, of which some columns hold categories."""
     names = _common_names(X) or list(X[0].columns)
     lengths = np.array([len(x) for x in X])
     if not lengths.all():
-        _one_sequence(X[int(np.argmin(lengths))], int(np.argmin(lengths)), owner)
+        _check_sequence(X[int(np.argmin(lengths))], int(np.argmin(lengths)), owner)
     starts = np.cumsum(lengths) - lengths
     table = pd.concat([x.set_axis(names, axis=1) for x in X], ignore_index=True)
     columns, categories = [], {}
@@ -274,14 +275,14 @@ def _from_frames(X, owner):
             columns.append(codes)
             continue
 
-        def name_place(index, name=name):
+        def describe(index, name=name):
             if not index:
                 return f"column {name!r} of X"
             i = int(np.searchsorted(starts, index[0], side="right")) - 1
             return f"X[{i}] at step {index[0] - starts[i]}, column {name!r}"
 
         column = table_array(table.iloc[:, [j]])[:, 0]
-        columns.append(to_numbers(column, owner=owner, place=name_place))
+        columns.append(to_numbers(column, owner=owner, describe=describe))
     names = names if all(isinstance(name, str) for name in names) else None
     return SequenceArray(
         np.column_stack(columns),
@@ -298,23 +299,23 @@ def _check_same_features(arrays):
         if array.shape[1] == n_features:
             continue
         order = ""
-        if len(arrays[0]) > 1 and all(len(one) == len(arrays[0]) for one in arrays):
+        if len(arrays[0]) > 1 and all(len(array) == len(arrays[0]) for array in arrays):
             order = (
                 f" All have {len(arrays[0])} rows: if those are the features or "
                 "channels, and the columns the time steps, the order is that of aeon "
                 "and sktime: pass [x.T for x in X]."
             )
         raise InvalidSequenceError(
-            f"X[{i}] has {array.shape[1]} features a step, but X[0] has "
+            f"X[{i}] has {array.shape[1]} features per step, but X[0] has "
             f"{n_features}: all sequences need the same features.{order}"
         )
 
 
-def _one_sequence(x, i, owner):
+def _check_sequence(x, i, owner):
     array = x
-    # A list of many short arrays would feel more checks.
+    # Fast path: for lists of many short arrays more checks would be slow.
     if type(x) is not np.ndarray or x.dtype.kind not in "if" or x.dtype.itemsize > 8:
-        array = read_item(x, f"X[{i}]", owner, lambda index: _place_in_item(i, index))
+        array = check_item(x, f"X[{i}]", owner, partial(_describe_item_index, i))
     if array.ndim == 0:
         raise InvalidSequenceError(f"X[{i}] is a single value, and no sequence.")
     if len(array) == 0:
@@ -332,10 +333,10 @@ def _one_sequence(x, i, owner):
     return array
 
 
-def _place_in_item(i, index):
+def _describe_item_index(i, index):
     if not index:
         return f"X[{i}]"
-    return _place_in_array((i, *index))
+    return _describe_array_index((i, *index))
 
 
 def _common_names(X):
@@ -365,13 +366,13 @@ def _without_padding(sequences):
     begins, ends = _padded_runs(sequences)
     if len(begins) == 0:
         return sequences
-    starts = _step_over(begins, ends, sequences.starts, ends)
-    last = _step_over(begins, ends, sequences.ends - 1, begins - 1)
+    starts = _replace_in_runs(begins, ends, sequences.starts, ends)
+    last = _replace_in_runs(begins, ends, sequences.ends - 1, begins - 1)
     lengths = last + 1 - starts
     if (lengths < 1).any():
-        place = int(np.argmax(lengths < 1))
+        i = int(np.argmax(lengths < 1))
         raise InvalidSequenceError(
-            f"X[{place}] is NaN at every step: an empty sequence. Leave it out, and "
+            f"X[{i}] is NaN at every step: an empty sequence. Leave it out, and "
             "its target with it."
         )
     return sequences.over(starts, lengths)
@@ -381,7 +382,7 @@ def _padded_runs(sequences):
     """Return the bounds (begins, ends) of runs of rows without any value."""
     begins, ends = [], []
     for rows, steps in covered_chunks(sequences):
-        # One column rules most rows out, at a fraction of the cost of all.
+        # One column excludes most rows, at a fraction of the cost of all.
         candidates = np.flatnonzero(np.isnan(steps[:, 0]))
         padded = rows[candidates[np.isnan(steps[candidates]).all(axis=1)]]
         if len(padded):
@@ -395,8 +396,8 @@ def _padded_runs(sequences):
     return all_begins[np.append(True, is_cut)], all_ends[np.append(is_cut, True)]
 
 
-def _step_over(begins, ends, rows, instead):
-    """Return rows, and for those in a run what stands for that run."""
+def _replace_in_runs(begins, ends, rows, instead):
+    """Return rows, those in a run replaced by a value per run."""
     runs = np.maximum(np.searchsorted(begins, rows, side="right") - 1, 0)
     return np.where((begins[runs] <= rows) & (rows < ends[runs]), instead[runs], rows)
 
@@ -448,9 +449,9 @@ def check_tokens(sequences, *, owner="the estimator"):
     """
     if sequences.n_features != 1:
         raise InvalidSequenceError(
-            f"{owner} embeds tokens (embedding_dim is set), one integer a step, but X "
-            f"has {sequences.n_features} features a step. Set embedding_dim=None for "
-            "numbers."
+            f"{owner} embeds tokens (embedding_dim is set), one integer per step, but "
+            f"X has {sequences.n_features} features per step. Set embedding_dim=None "
+            "for numbers."
         )
     largest = -1
     for rows, _ in covered_chunks(sequences):

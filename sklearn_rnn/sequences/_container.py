@@ -17,7 +17,7 @@ from sklearn_rnn.sequences._arrays import (
     row_numbers,
 )
 from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks
-from sklearn_rnn.sequences._renamed import get_renamed, read_renamed
+from sklearn_rnn.sequences._renamed import get_renamed, parse_renamed
 from sklearn_rnn.sequences._transforms import (
     NO_TRANSFORMS,
     Differencing,
@@ -108,7 +108,7 @@ class SequenceArray:
         **renamed: Any,
     ) -> None:
         if stored or renamed:
-            transforms, time_index = read_renamed(
+            transforms, time_index = parse_renamed(
                 stored, renamed, transforms, time_index
             )
         self.values = read_only(check_values(values))

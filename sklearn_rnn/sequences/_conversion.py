@@ -1,4 +1,4 @@
-"""Conversion: what libraries hold sequences in becomes arrays, lists and frames."""
+"""Conversion: data of other libraries become arrays, lists and frames."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -47,7 +47,7 @@ def convert_input(X, *, owner="the estimator", name="X"):
         return convert_input(_as_array(X, owner, name), owner=owner, name=name)
     if isinstance(X, Sequence):
         return list(X)
-    raise TypeError(_unreadable(X, owner, name))
+    raise TypeError(_describe_unreadable(X, owner, name))
 
 
 def _from_numpy(X, owner, name):
@@ -160,38 +160,38 @@ def _from_cells(columns, names, owner, name):
             f"{name}[{int(np.argmin(n_steps))}] is an empty sequence; every sequence "
             "needs at least one step. Leave it out, and its target with it."
         )
-    widths = [sequence.shape[1] for sequence in sequences]
-    if len(set(widths)) > 1:
-        i = int(np.argmax(np.array(widths) != widths[0]))
+    sizes = [sequence.shape[1] for sequence in sequences]
+    if len(set(sizes)) > 1:
+        i = int(np.argmax(np.array(sizes) != sizes[0]))
         raise InvalidSequenceError(
-            f"{name}[{i}] has {widths[i]} features a step, but {name}[0] has "
-            f"{widths[0]}: all sequences need the same features."
+            f"{name}[{i}] has {sizes[i]} features per step, but {name}[0] has "
+            f"{sizes[0]}: all sequences need the same features."
         )
     if names is not None and (
-        len(names) != widths[0] or not all(isinstance(one, str) for one in names)
+        len(names) != sizes[0] or not all(isinstance(n, str) for n in names)
     ):
         names = None
     starts = np.cumsum(n_steps) - n_steps
     return SequenceArray(np.concatenate(sequences), starts, n_steps, names)
 
 
-def _cell(cell, place, owner):
+def _cell(cell, name, owner):
     """Return a cell as an array of shape (n_steps, n_features)."""
-    array = read_item(cell, place, owner)
+    array = check_item(cell, name, owner)
     if array.ndim not in (1, 2):
         raise InvalidSequenceError(
-            f"a cell of {place} has shape {array.shape}; it holds a sequence, an array "
+            f"a cell of {name} has shape {array.shape}; it holds a sequence, an array "
             "of shape (length,) or (length, n_features)."
         )
     return array if array.ndim == 2 else array[:, np.newaxis]
 
 
-def read_item(x, name, owner, place=None):
+def check_item(x, name, owner, describe=None):
     """Return one sequence of a list as an array of real numbers of any shape.
 
-    `name` is what messages call it, such as "X[3]"; `place` describes an index in it.
+    `name` is for messages, such as "X[3]"; `describe` describes an index in it.
     """
-    # Most are such arrays, and a list of many short ones would feel more checks.
+    # Fast path: for lists of many short arrays more checks would be slow.
     if type(x) is np.ndarray and x.dtype.kind in "if" and x.dtype.itemsize <= 8:
         return x
     if isinstance(x, (list, tuple)):
@@ -202,14 +202,14 @@ def read_item(x, name, owner, place=None):
         array = _as_array(array.tolist(), owner, name, is_item=True)  # one per step
     if array.ndim == 0:
         raise InvalidSequenceError(
-            f"{name} is a single value, and {_WANTED_ITEM}, for {owner}."
+            f"{name} is a single value, and {_ITEM}, for {owner}."
         )
-    if place is None:
-        place = partial(_place_in, name)
-    return to_numbers(unmask(array), owner=owner, place=place)
+    if describe is None:
+        describe = partial(_describe_index, name)
+    return to_numbers(unmask(array), owner=owner, describe=describe)
 
 
-_WANTED_ITEM = "a sequence is an array of shape (length, n_features) or (length,)"
+_ITEM = "a sequence is an array of shape (length, n_features) or (length,)"
 
 
 def _convert_item(x, name, owner):
@@ -223,15 +223,15 @@ def _convert_item(x, name, owner):
     except TypeError as error:
         if "Sparse" in str(error):
             raise
-        found, way_out = f"of type {type(x).__name__}", _way_out(x, name)
+        found, remedy = f"of type {type(x).__name__}", _remedy(x, name)
         if _is_missing(x):
             found = "None" if x is None else f"{x}, a missing value"
-            way_out = "Leave it out, and its target with it."
-        message = f"{name} is {found}, and {_WANTED_ITEM}, for {owner}. {way_out}"
+            remedy = "Leave it out, and its target with it."
+        message = f"{name} is {found}, and {_ITEM}, for {owner}. {remedy}"
         raise TypeError(message.rstrip()) from error
     if isinstance(x, SequenceArray):
         raise InvalidSequenceError(
-            f"{name} holds several sequences, and {_WANTED_ITEM}: pass one list of "
+            f"{name} holds several sequences, and {_ITEM}: pass one list of "
             "all sequences."
         )
     return table_array(x) if hasattr(x, "columns") else _as_array(x, owner, name, True)
@@ -249,7 +249,7 @@ def table_array(table):
     return table.to_numpy(dtype=object)
 
 
-def read_rows(X, *, owner, name="X"):
+def check_table(X, *, owner, name="X"):
     """Return an array, frame or list of rows as a C-contiguous 2-D array of numbers.
 
     Of shape (n_rows, n_features), with at least one of each.
@@ -273,7 +273,7 @@ def read_rows(X, *, owner, name="X"):
                 f"is required by {owner}."
             )
     array = to_numbers(
-        array, owner=owner, place=lambda index: _place_in_table(name, index)
+        array, owner=owner, describe=lambda index: _describe_table_index(name, index)
     )
     return np.ascontiguousarray(array)
 
@@ -295,18 +295,18 @@ def _stack_rows(rows, owner, name):
     return _as_array(rows, owner, name, True)
 
 
-def _place_in_table(name, index):
+def _describe_table_index(name, index):
     return f"{name} at row {index[0]}, column {index[1]}" if index else name
 
 
-def _place_in(name, index):
+def _describe_index(name, index):
     if index is None or len(index) == 0:
         return name
     feature = f", feature {index[1]}" if len(index) > 1 else ""
     return f"{name} at step {index[0]}{feature}"
 
 
-# Other libraries, which are never imported: what they make, they have imported.
+# Other libraries are never imported here: data of theirs exist only where they are.
 
 
 def unpack(X, *, owner="the estimator", name="X"):
@@ -364,7 +364,7 @@ def _from_packed(X, owner, name, torch):
     values = values.reshape(len(values), -1)
     batch_sizes = X.batch_sizes.numpy()
     n_sequences = int(batch_sizes[0])
-    # Step t of the sequences that are longer than t, the longest sequence first.
+    # Packed: step t of all sequences longer than t, the longest sequence first.
     lengths = (batch_sizes[:, np.newaxis] > np.arange(n_sequences)).sum(axis=0)
     first = np.cumsum(batch_sizes) - batch_sizes
     rows = np.concatenate([first[:length] + i for i, length in enumerate(lengths)])
@@ -381,7 +381,7 @@ def _from_polars(X, owner, name):
         return None
     if isinstance(X, polars.LazyFrame):
         raise TypeError(
-            f"{name} is a polars LazyFrame, whose rows are not there yet: pass "
+            f"{name} is a polars LazyFrame, whose rows are not computed: pass "
             f"{name}.collect()."
         )
     if isinstance(X, polars.Series):
@@ -425,8 +425,8 @@ def _from_arrow(X, owner, name):
     return None
 
 
-# What is refused.
-REFUSED = (
+# Types that are an error.
+UNSUPPORTED = (
     str,
     bytes,
     bytearray,
@@ -451,8 +451,8 @@ def _check_container(X, owner, name):
     _check_dense(X, owner)
     if isinstance(X, (str, bytes, PathLike)):
         check_no_text(X, owner, name)
-    if X is None or isinstance(X, REFUSED) or _is_view(X):
-        raise TypeError(_unreadable(X, owner, name))
+    if X is None or isinstance(X, UNSUPPORTED) or _is_view(X):
+        raise TypeError(_describe_unreadable(X, owner, name))
 
 
 def plain_arrays(y, *, owner, name="y"):
@@ -461,7 +461,7 @@ def plain_arrays(y, *, owner, name="y"):
     Masked values are NaN, or None where their type has no NaN.
     """
     if isinstance(y, (list, tuple)) and any(map(_is_wrapped, y)):
-        return [plain_arrays(one, owner=owner, name=name) for one in y]
+        return [plain_arrays(item, owner=owner, name=name) for item in y]
     if not _is_wrapped(y):
         return y
     if np.ma.isMaskedArray(y):
@@ -479,17 +479,17 @@ def _is_view(X):
     return isinstance(X, (type({}.keys()), type({}.values()), type({}.items())))
 
 
-def _unreadable(X, owner, name):
+def _describe_unreadable(X, owner, name):
     found = "None" if X is None else f"of type {type(X).__name__}"
-    way_out = _way_out(X, name) or (
+    remedy = _remedy(X, name) or (
         "Pass a 3-D array (n_sequences, n_timesteps, n_features), or a list with one "
         "array (length, n_features) for each sequence."
     )
-    return f"{name} is {found}, which {owner} cannot read as sequences. {way_out}"
+    return f"{name} is {found}, which {owner} cannot read as sequences. {remedy}"
 
 
-def _way_out(X, name):
-    """Say how to turn an object of an unreadable type into a readable one, if known."""
+def _remedy(X, name):
+    """Return how to make an object of an unsupported type readable, if known."""
     if _is_view(X):
         return f"Pass list({name})."
     if isinstance(X, Iterator):
@@ -524,10 +524,10 @@ def _as_array(X, owner, name, is_item=False):
         return _asarray(X)
     except MemoryError:
         raise
-    except Exception as error:  # of whatever kind that library raises
+    except Exception as error:  # whatever that library raises
         if is_item:
             raise InvalidSequenceError(
                 f"{name} cannot be read as a sequence of numbers, an array of shape "
                 f"(length, n_features) or (length,): {error}"
             ) from error
-        raise TypeError(f"{_unreadable(X, owner, name)} ({error})") from error
+        raise TypeError(f"{_describe_unreadable(X, owner, name)} ({error})") from error

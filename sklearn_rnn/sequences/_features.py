@@ -1,4 +1,4 @@
-"""Feature counts and names: what an estimator saw in fit, and what it sees now."""
+"""Feature counts and names: set in fit, and checked later."""
 
 import numpy as np
 import pandas as pd
@@ -115,7 +115,7 @@ def _check_not_steps(estimator, sequences):
     n_features = estimator.n_features_in_
     if sequences.n_features == 1 < n_features == sequences.common_length:
         raise InvalidSequenceError(
-            f"X has 1 features a step, as {len(sequences)} sequences of {n_features} "
+            f"X has 1 features per step, as {len(sequences)} sequences of {n_features} "
             f"steps, but {type(estimator).__name__} is expecting {n_features} features "
             "as input. If the items of X are the steps of one sequence: pass [X]."
         )
@@ -141,8 +141,8 @@ def _check_univariate(estimator, sequences):
         raise InvalidSequenceError(
             f"X has {sequences.n_features} features, but "
             f"{type(estimator).__name__} is expecting 1 features as input: it was "
-            "fitted on a 2-D array, univariate sequences one a row, and X has "
-            f"{sequences.n_features} a step."
+            "fitted on a 2-D array, univariate sequences one per row, and X "
+            f"has {sequences.n_features} per step."
         )
 
 

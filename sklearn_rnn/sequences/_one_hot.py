@@ -1,4 +1,4 @@
-"""One-hot vectors, where labels are wanted."""
+"""One-hot vectors, which users pass where labels are expected."""
 
 import numpy as np
 

@@ -52,7 +52,7 @@ FUNCTIONS = (
 )
 
 
-def read_renamed(stored, renamed, transforms, time_index):
+def parse_renamed(stored, renamed, transforms, time_index):
     """Return transforms and time index from arguments of version 0.6.
 
     By position only pickles give them, without a warning.

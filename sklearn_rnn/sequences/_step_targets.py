@@ -1,4 +1,4 @@
-"""Targets of every step: read, and laid beside the steps that they belong to."""
+"""Targets of every step: checked, and aligned with the steps of the inputs."""
 
 import warnings
 from numbers import Real
@@ -13,7 +13,7 @@ from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import nested_columns, plain_arrays, unpack
 from sklearn_rnn.sequences._target_arrays import explain_target_errors
 
-# What others put where there is no target: torch's losses ignore -100.
+# What other libraries put where there is no target: torch's losses ignore -100.
 FILL_VALUES = (-100, -1)
 
 
@@ -83,7 +83,7 @@ def check_step_targets(
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1 and any(nested_columns(y)):
         y = y.iloc[:, 0]
     texts = _texts(y)
-    given = _read(y if texts is None else texts, owner)
+    given = _step_values(y if texts is None else texts, owner)
     lengths = sequences.lengths
     if len(given.lengths) != len(lengths):
         raise ValueError(
@@ -99,22 +99,22 @@ def check_step_targets(
         | _is_padded_array(given, lengths, missing_label)
     )
     if not fits.all():
-        place = int(np.argmin(fits))
+        i = int(np.argmin(fits))
         remedy = "A step without one is NaN, or has a missing label."
         if texts is not None:
             remedy = (
                 "A string is read as one label per character. One label per sequence "
                 "is for RNNClassifier."
             )
-        fill = _fill_behind(given, lengths, place)
+        fill = _fill_after_end(given, lengths, i)
         if fill is not None:
             remedy = (
                 f"After them it has {fill} alone. "
                 f"{_describe_missing(fill, owner, are_labels)}"
             )
         raise ValueError(
-            f"y[{place}] has {given.lengths[place]} steps, but X[{place}] has "
-            f"{padded.lengths[place]}: {owner} needs a target for every step. {remedy}"
+            f"y[{i}] has {given.lengths[i]} steps, but X[{i}] has "
+            f"{padded.lengths[i]}: {owner} needs a target for every step. {remedy}"
         )
     rows = flat_rows(given.starts + first, lengths)
     return StepValues(given.values[rows], lengths, given.from_array)
@@ -148,7 +148,7 @@ def check_no_padding(
             continue
         counts = _count_trailing(filled, steps)
         at_ends = counts is not None
-        like_padding = at_ends and _fill_up(counts)
+        like_padding = at_ends and _end_like_padding(counts)
         in_padding = like_padding and _are_padding(sequences, counts)
         if are_labels and at_ends:
             ignored = fill == -100 and not (others == 100).any()
@@ -171,7 +171,11 @@ def _warn_of_padded_inputs(steps, sequences, owner, missing_label):
     """Warn if X is padded with a number at the steps that have no target."""
     missing = is_missing(steps.values, missing_label)
     counts = _count_trailing(missing.reshape(len(missing), -1).all(axis=1), steps)
-    if counts is None or not _fill_up(counts) or not _are_padding(sequences, counts):
+    if (
+        counts is None
+        or not _end_like_padding(counts)
+        or not _are_padding(sequences, counts)
+    ):
         return
     warnings.warn(
         "X is constant at the last steps of sequences, which have no target, as in "
@@ -188,8 +192,8 @@ def check_no_words(y, *, owner):
     if texts is None or len(texts) == 1:
         return
     words = {"".join(text) for text in texts}
-    # Labels of steps are few, and sequences of them many. Of names of classes a few
-    # recur, and each has several characters.
+    # Few characters, as labels of steps, make many sequences. Names of classes recur,
+    # and have several characters.
     n_characters = len(set().union(*words))
     if len({len(text) for text in texts}) == 1 and len(words) < n_characters:
         warnings.warn(
@@ -251,27 +255,27 @@ def _texts(y):
 
 
 def _describe_missing(fill, owner, are_labels):
-    """Describe how a step without a target is marked."""
+    """Return how to mark a step without a target."""
     if not are_labels:
         return "If that is no target, put NaN there."
     return f"If that is no target, set {owner}(missing_label={fill})."
 
 
 def _describe_padding(fill, owner, are_labels, where="at ends of sequences alone"):
-    """Describe targets that look like padding."""
+    """Return a message about targets that look like padding."""
     remedy = ""
     if are_labels:
         remedy = " If it is a label, give it another value, such as a string."
     return (
-        f"y holds {fill} {where}, as padding does, and {owner} takes it for a target. "
+        f"y holds {fill} {where}, as padding does, and {owner} reads it as a target. "
         f"{_describe_missing(fill, owner, are_labels)}{remedy}"
     )
 
 
-def _fill_behind(given, lengths, place):
+def _fill_after_end(given, lengths, i):
     """Return the one fill value behind the end of a sequence in its target, or None."""
-    begin = given.starts[place]
-    behind = given.values[begin + lengths[place] : begin + given.lengths[place]]
+    begin = given.starts[i]
+    behind = given.values[begin + lengths[i] : begin + given.lengths[i]]
     if behind.dtype.kind not in "iuf" or not behind.size:
         return None
     fill = behind.flat[0]
@@ -299,7 +303,7 @@ def _count_trailing(filled, steps):
     return counts if counts.sum() == filled.sum() else None
 
 
-def _fill_up(counts):
+def _end_like_padding(counts):
     """Return whether counts at ends differ as those of padding do."""
     return np.count_nonzero(counts) > 1 and counts.max() > 1 and np.ptp(counts) > 0
 
@@ -324,13 +328,13 @@ def _is_padded_array(given, lengths, missing_label):
         return np.zeros(len(lengths), bool)
     missing = is_missing(given.values, missing_label)
     present = ~missing.reshape(len(missing), -1).all(axis=1)
-    places = np.arange(len(present)).reshape(len(lengths), -1)
-    step = places - places[:, :1]
+    rows = np.arange(len(present)).reshape(len(lengths), -1)
+    step = rows - rows[:, :1]
     last = np.where(present.reshape(step.shape), step, -1).max(axis=1)
     return longer & (last < lengths)
 
 
-def _read(y, owner):
+def _step_values(y, owner):
     if isinstance(y, SequenceArray):
         values = y.read_rows(flat_rows(y.starts, y.lengths))
         values = values[:, 0] if y.n_features == 1 else values
@@ -339,25 +343,26 @@ def _read(y, owner):
         y = y.to_numpy()
     y = _plain(y, owner)
     if is_list_of_sequences(y):
-        return _read_list(y)
+        return _values_of_list(y)
     with explain_target_errors("a target for every step"):
         y = np.asarray(y)
     if y.ndim not in (2, 3):
         raise ValueError(
             f"y has shape {y.shape}; {owner} needs a target for every step: an array "
-            "(n_sequences, n_timesteps), for several numbers a step (n_sequences, "
-            "n_timesteps, n_outputs), or a list of one array a sequence. One target a "
-            "sequence is for RNNClassifier, or RNNRegressor(return_sequences=False)."
+            "(n_sequences, n_timesteps), for several per step (n_sequences, "
+            "n_timesteps, n_outputs), or a list of one array per sequence. One target "
+            "per sequence is for RNNClassifier, or "
+            "RNNRegressor(return_sequences=False)."
         )
     lengths = np.full(len(y), y.shape[1])
     return StepValues(y.reshape(-1, *y.shape[2:]), lengths, from_array=True)
 
 
-def _read_list(y):
+def _values_of_list(y):
     arrays = []
-    for i, one in enumerate(y):
+    for i, item in enumerate(y):
         with explain_target_errors("a target for every step", f"y[{i}]"):
-            arrays.append(_as_array(one))
+            arrays.append(_as_array(item))
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2) or array.shape[1:] != shape:
@@ -366,7 +371,7 @@ def _read_list(y):
                 "must be (length,), or (length, n_outputs) with as many outputs."
             )
     if any(array.dtype.kind in "US" for array in arrays):
-        # Nothing but NaN is missing labels, not numbers.
+        # Arrays of NaN alone are missing labels, not numbers.
         arrays = [a.astype(object) if is_missing(a).all() else a for a in arrays]
     kinds = {array.dtype.kind in "US" for array in arrays if array.dtype != object}
     if len(kinds) > 1:
@@ -379,22 +384,22 @@ def _read_list(y):
 
 
 def _plain(y, owner):
-    # Not NaN for what is masked: whole numbers are labels, and stay whole.
+    # None, not NaN, where masked: integers are labels, and stay integers.
     if np.ma.isMaskedArray(y):
         values = y.data.astype(object)
         values[np.ma.getmaskarray(y)] = None
         return values
     if isinstance(y, (list, tuple)):
-        return y  # of which each is read by itself
+        return y  # its items are converted one by one
     return plain_arrays(y, owner=owner)
 
 
-def _as_array(one):
-    one = _plain(one, "y")
-    array = np.asarray(one)
-    if array.dtype.kind in "US" and not hasattr(one, "dtype"):
-        # NumPy writes numbers among text as text: a missing label would be "nan".
-        as_given = np.asarray(one, dtype=object)
+def _as_array(item):
+    item = _plain(item, "y")
+    array = np.asarray(item)
+    if array.dtype.kind in "US" and not hasattr(item, "dtype"):
+        # NumPy converts numbers among text to text: a missing label would be "nan".
+        as_given = np.asarray(item, dtype=object)
         if not all(isinstance(value, (str, bytes)) for value in as_given.flat):
             return as_given
     return array

@@ -15,13 +15,13 @@ from sklearn_rnn.sequences._conversion import unpack
 from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._vocabulary import PADDING, UNKNOWN, Missing
 
-# Symbols above this number, most of which come once, are measurements, not symbols.
+# More symbols than this, most of which occur once, are measurements, not symbols.
 MANY_SYMBOLS = 20
-# What others fill sequences up with: torch's losses ignore -100, Keras pads with 0.
+# Padding of other libraries: torch's losses ignore -100, Keras pads with 0.
 FILL_VALUES = (-100, -1, 0)
-# Those of databases are no `Number` of another kind.
+# Decimal, as databases return it, is no Real number.
 NUMBERS = (Complex, Decimal)
-# Of pandas and polars; of pyarrow.
+# Names of types of pandas and polars, and of pyarrow.
 TABLES = ("DataFrame", "Table", "RecordBatch")
 
 
@@ -137,7 +137,7 @@ def _rows_of_ids(X, owner, name):
     """
     if not are_ids(X):
         raise InvalidSequenceError(
-            f"{name} is {X!r}, but {owner} takes symbols: one whole number a step."
+            f"{name} is {X!r}, but {owner} takes symbols: one integer per step."
         )
     if X.tokens is None:
         return [row[:, 0].tolist() for row in X]
@@ -160,7 +160,7 @@ def is_array(X):
     )
 
 
-def _row(row, place, are_text, owner):
+def _row(row, where, are_text, owner):
     if isinstance(row, (str, np.str_)) == are_text and (
         are_text or isinstance(row, (list, tuple))
     ):
@@ -169,12 +169,12 @@ def _row(row, place, are_text, owner):
         return row.tolist()
     if not hasattr(row, "__len__") and pd.isna(row):
         raise InvalidSequenceError(
-            f"{place} is {row!r}, a missing value. Leave it out."
+            f"{where} is {row!r}, a missing value. Leave it out."
         )
     kind = "a string" if isinstance(row, str) else f"of type {type(row).__name__}"
     wanted = "strings, as the first one is" if are_text else "lists of symbols"
     remedy = "Make all sequences of one kind: strings, or lists of hashable symbols."
-    name = place.partition("[")[0]
+    name = where.partition("[")[0]
     if is_array(row):
         kind = f"an array of shape {tuple(row.shape)}"
         remedy += _one_hot_advice(row, f"[x.argmax(axis=-1) for x in {name}]")
@@ -194,7 +194,7 @@ def _row(row, place, are_text, owner):
             f"read or written as text, pass [str(item) for item in {name}]."
         )
     raise InvalidSequenceError(
-        f"{place} is {kind}, but {owner} takes {wanted}. {remedy}"
+        f"{where} is {kind}, but {owner} takes {wanted}. {remedy}"
     )
 
 
@@ -253,7 +253,7 @@ def _is_unequal_to_itself(symbol):
 
 
 def _is_discrete(number):
-    if isinstance(number, Rational):  # exact: a fraction may be the length of a note
+    if isinstance(number, Rational):  # exact: a note's length may be a fraction
         return True
     if isinstance(number, Complex) and not isinstance(number, Real):
         return False
@@ -281,8 +281,8 @@ def _check_numbers(rows, symbols, types, owner, name):
             "missing value, not a symbol. Leave it out."
         )
     continuous = [s for s in symbols if type(s) in numeric and not _is_discrete(s)]
-    # Beside words, a few may be names of something: of lengths, of versions.
-    if continuous and (only_numbers or _come_once(rows, set(continuous))):
+    # Beside words, a few may be names, such as of versions.
+    if continuous and (only_numbers or _occur_once(rows, set(continuous))):
         raise InvalidSequenceError(
             f"{_find(rows, continuous[0], name)} holds continuous numbers, such as "
             f"{continuous[0]}, which are no symbols. {_advice_for_numbers(owner, name)}"
@@ -292,11 +292,11 @@ def _check_numbers(rows, symbols, types, owner, name):
 
 
 def _check_tuples(rows, owner, name):
-    """Check that tuples hold no measurements; a few lengths of notes may be there."""
+    """Check that tuples hold no measurements; a few lengths of notes are fine."""
     parts = [[part for s in row if isinstance(s, tuple) for part in s] for row in rows]
     numbers = {p for row in parts for p in row if isinstance(p, NUMBERS)}
     continuous = {number for number in numbers if not _is_discrete(number)}
-    if _come_once(parts, continuous):
+    if _occur_once(parts, continuous):
         raise InvalidSequenceError(
             f"{name} holds tuples of continuous numbers, such as "
             f"{next(iter(continuous))}, which are no symbols. "
@@ -304,20 +304,20 @@ def _check_tuples(rows, owner, name):
         )
 
 
-def _come_once(rows, symbols):
+def _occur_once(rows, symbols):
     """Return whether there are many symbols of a kind, and most of them occur once."""
     n_times = sum(symbol in symbols for row in rows for symbol in row)
     return len(symbols) > MANY_SYMBOLS and 2 * len(symbols) > n_times
 
 
 def _check_not_equal(rows, booleans, numeric, owner, name):
-    """Check that no boolean equals a number: they would be taken for one symbol."""
+    """Check that no boolean equals a number: they would be one symbol."""
     numbers = {s for row in rows for s in row if type(s) in numeric}
     for symbol in {s for row in rows for s in row if type(s) in booleans}:
         if symbol in numbers:
             raise InvalidSequenceError(
                 f"{name} holds both {bool(symbol)} and {int(symbol)}, which are equal "
-                f"in Python: {owner} could not tell them apart. Make all symbols of "
+                f"in Python: {owner} could not distinguish them. Make all symbols of "
                 "one type."
             )
 
@@ -329,12 +329,12 @@ def check_learnable(rows, *, owner, name):
     or -100; gives a TargetWarning if they seem to be padded with 0, or most numbers
     occur once.
     """
-    _check_not_filled(rows, owner, name)
+    _check_not_padded(rows, owner, name)
     symbols = set().union(*rows)
-    if all(isinstance(s, NUMBERS) for s in symbols) and _come_once(rows, symbols):
+    if all(isinstance(s, NUMBERS) for s in symbols) and _occur_once(rows, symbols):
         warnings.warn(
             f"{name} holds {len(symbols)} different numbers, most of them once: "
-            f"{owner} learns symbols that come again. If they are measurements or "
+            f"{owner} learns symbols that recur. If they are measurements or "
             f"counts, {_lower(_advice_for_numbers(owner, name))}",
             TargetWarning,
             stacklevel=user_stacklevel(),
@@ -345,7 +345,7 @@ def _lower(sentence):
     return sentence[0].lower() + sentence[1:]
 
 
-def _check_not_filled(rows, owner, name):
+def _check_not_padded(rows, owner, name):
     """Check that sequences are not padded to one length with a number."""
     types = set().union(*(map(type, row) for row in rows))
     if not all(issubclass(t, NUMBERS) and t is not bool for t in types):
@@ -358,34 +358,34 @@ def _check_not_filled(rows, owner, name):
         if min(others) < 0:  # then -1 and 0 are numbers like others
             continue
         if fill == -100 and 100 not in others:
-            _raise_filled(fill, owner, name)
-        if not _is_filled_up(rows, fill):
+            _raise_padded(fill, owner, name)
+        if not _is_padded(rows, fill):
             continue
         if fill < 0:
-            _raise_filled(fill, owner, name)
+            _raise_padded(fill, owner, name)
         warnings.warn(
-            f"{name} seems to be filled up to one length with 0, which {owner} learns "
+            f"{name} seems to be padded to one length with 0, which {owner} learns "
             "as a symbol. Sequences may differ in length: leave the zeros out.",
             TargetWarning,
             stacklevel=user_stacklevel(),
         )
 
 
-def _raise_filled(fill, owner, name):
+def _raise_padded(fill, owner, name):
     raise InvalidSequenceError(
-        f"{name} holds {fill}, which seems to fill sequences up to one length, and "
+        f"{name} holds {fill}, which seems to pad sequences to one length, and "
         f"{owner} would learn it as a symbol. Sequences may differ in length: pass "
         f"lists without it, as in [[s for s in row if s != {fill}] for row in {name}]. "
-        "If it is a symbol, call it otherwise."
+        "If it is a symbol, give it another value."
     )
 
 
-def _is_filled_up(rows, fill):
+def _is_padded(rows, fill):
     """Return whether a value is nowhere but at ends, of sequences of one length."""
     if len({len(row) for row in rows}) > 1 or len(rows) < 2:
         return False
     table = np.array(rows) == fill
     counts = table.sum(axis=1)
     at_ends = table == (np.arange(table.shape[1]) >= table.shape[1] - counts[:, None])
-    # Of one length everywhere it may be a sign that ends a sequence.
+    # As many everywhere may be a symbol that ends a sequence.
     return bool(at_ends.all()) and len(set(counts)) > 1 and counts.max() > 1

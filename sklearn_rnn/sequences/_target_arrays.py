@@ -1,10 +1,10 @@
-"""Targets of any kind, on their way to an array."""
+"""Errors of the conversion of targets to arrays."""
 
 from contextlib import contextmanager
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 
-# What NumPy, pandas, torch and scikit-learn raise where values are of no use.
+# What NumPy, pandas, torch and scikit-learn raise for values they cannot convert.
 UNREADABLE = (TypeError, ValueError, RuntimeError, ArithmeticError)
 
 
@@ -13,7 +13,7 @@ def explain_target_errors(wanted, name="y"):
     """Raise what a library raises with what was `wanted`, such as "one label"."""
     try:
         yield
-    except InvalidSequenceError:  # names the place already
+    except InvalidSequenceError:  # names the position already
         raise
     except UNREADABLE as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError

@@ -9,8 +9,7 @@ import numpy as np
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._transforms import Transforms
 
-# Ids that stand for no symbol of the data: every vocabulary begins with some of
-# them, in this order.
+# Ids of no symbol of the data: every vocabulary begins with two or all of them.
 PADDING, UNKNOWN, BEGIN, END = range(4)
 
 
@@ -42,7 +41,9 @@ class Vocabulary:
         self._index()
 
     @classmethod
-    def learn(cls, rows, *, n_specials=4, min_count=1, max_symbols=None, weights=None):
+    def from_sequences(
+        cls, rows, *, n_specials=4, min_count=1, max_symbols=None, weights=None
+    ):
         """Return a vocabulary of the symbols of sequences, the most frequent first.
 
         Symbols that occur less often than `min_count` stay unknown, and all but the
@@ -50,7 +51,7 @@ class Vocabulary:
         """
         counts = _count_symbols(rows, weights)
         counts.pop(Missing.SYMBOL, None)
-        # Rounded, for a sum of fractions such as 0.1 may be just below a whole number.
+        # Rounded: a sum of fractions such as 0.1 may be just below an integer.
         kept = (
             symbol
             for symbol, count in counts.most_common()
@@ -91,10 +92,10 @@ class Vocabulary:
             ids = (self._ids.get(symbol, UNKNOWN) for symbol in row)
             return np.fromiter(ids, dtype=self._dtype, count=len(row))
         codes = np.frombuffer(row.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        places = np.searchsorted(self._codes, codes)
-        places[places == len(self._codes)] = 0
-        known = self._codes[places] == codes
-        return np.where(known, self._ids_by_code[places], self._dtype(UNKNOWN))
+        positions = np.searchsorted(self._codes, codes)
+        positions[positions == len(self._codes)] = 0
+        known = self._codes[positions] == codes
+        return np.where(known, self._ids_by_code[positions], self._dtype(UNKNOWN))
 
     def encode_all(self, rows, *, bounded=False):
         """Return sequences of symbols as a SequenceArray of ids.
@@ -142,7 +143,7 @@ def sequences_of_ids(ids, tokens=None):
     return SequenceArray(values, starts, lengths, transforms=Transforms(tokens=tokens))
 
 
-# How a character that is unknown is written: Unicode's own sign for that.
+# How an unknown character is written.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 # Types that a SequenceArray stores as they are, and how many ids they hold.

@@ -1,4 +1,4 @@
-"""Sample weights: read, and brought to a size that their sums can be computed of."""
+"""Sample weights: checked, and scaled so that sums of them are finite."""
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
@@ -25,7 +25,7 @@ def check_weights(sample_weight, sequences, *, owner="the estimator"):
     sample_weight = plain_arrays(sample_weight, owner=owner, name="sample_weight")
     if not np.isscalar(sample_weight) and np.asarray(sample_weight).dtype == object:
         sample_weight = to_numbers(
-            np.asarray(sample_weight), owner=owner, place=_place_of_weight
+            np.asarray(sample_weight), owner=owner, describe=_describe_weight_index
         )
     weights = _check_sample_weight(
         sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
@@ -36,5 +36,5 @@ def check_weights(sample_weight, sequences, *, owner="the estimator"):
     return weights
 
 
-def _place_of_weight(index):
+def _describe_weight_index(index):
     return f"sample_weight[{index[0]}]" if index else "sample_weight"

@@ -10,11 +10,11 @@ from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
+    check_item,
+    check_table,
     convert_input,
     is_cell,
     plain_arrays,
-    read_item,
-    read_rows,
 )
 from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks, coverage
 from sklearn_rnn.sequences._row_times import check_dated_rows, warn_of_other_times
@@ -139,7 +139,7 @@ def make_windows(
     _check_at_least("n_steps", n_steps, 1)
     _check_at_least("horizon", horizon, 0)
     _check_at_least("stride", stride, 1)
-    values, names = _read_series(X)
+    values, names = _check_series(X)
     ahead = 0 if y is None else horizon
     if len(values) < n_steps + ahead:
         raise InvalidSequenceError(
@@ -163,10 +163,10 @@ def join_windows(
 ) -> np.ndarray:
     """Put predictions for windows back on the rows of their series.
 
-    The way back from `make_windows`: where windows overlap, a row gets the mean
-    of what is predicted for the windows that cover it, or their most frequent
-    label. Floats are averaged; anything else is labels. Of several series cut
-    into windows over one table, each gets its own.
+    The inverse of `make_windows`: where windows overlap, a row gets the mean of the
+    predictions for the windows that cover it, or their most frequent label. Floats are
+    averaged; anything else is labels. Of several series cut into windows over one
+    table, each gets its own.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def join_windows(
     Returns
     -------
     ndarray of shape (n_rows,) or (n_rows, n_outputs)
-        One prediction a row of ``windows.values``. Means are float64, NaN where
+        One prediction per row of ``windows.values``. Means are float64, NaN where
         no window covers a row. Labels keep their type if windows cover all
         rows; else they stand in an object array, with None where none does. A
         tie goes to the label that sorts first.
@@ -219,11 +219,11 @@ def join_windows(
             f"windows is a {type(windows).__name__}, which does not say where in the "
             "series each window stands: give the SequenceArray of make_windows."
         )
-    values, rows = _read_predictions(windows, predictions), None
+    values, rows = _check_predictions(windows, predictions), None
     if _are_of_steps(windows, values, each_step):
-        values = _in_a_row(windows, values)
+        values = _flatten_steps(windows, values)
         rows = flat_rows(windows.starts, windows.lengths)
-    _check_values(values)
+    _check_predicted_values(values)
 
     def sum_over(weights=None):
         """Sum, for every row, the weights of the predictions for it."""
@@ -236,7 +236,7 @@ def join_windows(
     return _most_frequent(values, sum_over)
 
 
-def _read_predictions(windows, predictions):
+def _check_predictions(windows, predictions):
     if isinstance(predictions, (list, tuple)):
         ragged = len({np.shape(one)[:1] for one in predictions}) > 1
         predictions = np.asarray(predictions, dtype=object if ragged else None)
@@ -249,7 +249,7 @@ def _read_predictions(windows, predictions):
     return values
 
 
-def _check_values(values):
+def _check_predicted_values(values):
     is_numbers = values.dtype.kind == "f"
     if values.ndim > 1 + is_numbers:
         raise InvalidSequenceError(
@@ -257,9 +257,9 @@ def _check_values(values):
             "be several outputs, labels must be one, of each window or step."
         )
     if is_numbers and not np.isfinite(values).all():
-        place = int(np.argmin(np.isfinite(values).reshape(len(values), -1).all(axis=1)))
+        i = int(np.argmin(np.isfinite(values).reshape(len(values), -1).all(axis=1)))
         raise InvalidSequenceError(
-            f"prediction {place} is NaN or infinite: leave such windows out, as in "
+            f"prediction {i} is NaN or infinite: leave such windows out, as in "
             "join_windows(windows[keep], predictions[keep])."
         )
 
@@ -285,7 +285,7 @@ def _are_of_steps(windows, values, each_step):
     return False
 
 
-def _in_a_row(windows, values):
+def _flatten_steps(windows, values):
     """Return the predictions of all steps, those of the first window first."""
     for i, (one, length) in enumerate(zip(values, windows.lengths, strict=True)):
         if np.shape(one)[:1] != (length,):
@@ -307,9 +307,9 @@ def _means(values, sum_over):
     columns = means.reshape(len(counts), -1)
     for i, column in enumerate(values.reshape(len(values), -1).T):
         sums = sum_over(column)[covered] / counts[covered]
-        # Sums that rise and fall again round: no mean leaves the range, and ...
+        # Cumulative sums round: no mean may leave the range of the predictions, and
         columns[covered, i] = sums.clip(column.min(), column.max())
-    # ... a row with a single prediction has that one.
+    # a row with a single prediction has that one.
     alone = counts == 1
     means[alone] = values[sum_over(np.arange(len(values)))[alone].astype(np.intp)]
     return means
@@ -359,16 +359,16 @@ def _targets(y, n_rows, last_rows, horizon):
     return ahead.reshape(len(last_rows), -1)
 
 
-def _read_series(X):
+def _check_series(X):
     """Return the rows of a series, and the names of its columns or None."""
     X = convert_input(X, owner="make_windows")
     _check_one_series(X)
     names = list(X.columns) if hasattr(X, "columns") else [getattr(X, "name", None)]
     if isinstance(X, (list, tuple)) and not is_list_of_sequences(X):
-        X = read_item(X, "X", "make_windows")
+        X = check_item(X, "X", "make_windows")
     if getattr(X, "ndim", None) == 1:
         X = np.asarray(X).reshape(-1, 1)
-    X = read_rows(X, owner="make_windows")
+    X = check_table(X, owner="make_windows")
     named = len(names) == X.shape[1] and all(isinstance(name, str) for name in names)
     return X, names if named else None
 

@@ -245,6 +245,6 @@ def test_what_is_no_token_is_refused_by_place(token):
         check_tokens(check_sequences([[1.0, 2.0], [0.0, 1.0, token]]))
 
 
-def test_tokens_are_one_a_step():
-    with pytest.raises(InvalidSequenceError, match="2 features a step"):
+def test_tokens_are_one_per_step():
+    with pytest.raises(InvalidSequenceError, match="2 features per step"):
         check_tokens(check_sequences(block()))

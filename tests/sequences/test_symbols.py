@@ -128,6 +128,6 @@ def test_ids_with_their_tokens_are_the_tokens_and_nothing_special_is_learned():
     rows = check_symbols(X, allow_empty=True).rows
     assert rows[0][::2] == ["cat", "dog"]
     assert rows[1] == []
-    vocabulary = Vocabulary.learn(rows)
+    vocabulary = Vocabulary.from_sequences(rows)
     assert set(vocabulary.symbols) == {"cat", "dog"}
     assert vocabulary.encode(rows[0])[1] == UNKNOWN
