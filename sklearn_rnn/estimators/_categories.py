@@ -48,7 +48,7 @@ class CategoryReader:
             self._categorical, self._categories = tuple(map(int, chosen)), None
             self._check_goes_with_categories(sequences)
         self._check_same_features(sequences)
-        sequences = with_categories(sequences, self._categorical, owner=owner)
+        sequences = with_categories(sequences, self._categorical, estimator_name=owner)
         if self._categories is None:
             return sequences
         self._check_same_kinds(sequences)

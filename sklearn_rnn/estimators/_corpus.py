@@ -49,7 +49,7 @@ def read_corpus(X, *, owner, min_count, max_symbols, weights=None):
     _refuse_one_table_of_bits(X, owner)
     rows, are_text = _check_symbols(X, owner, "X")
     if not are_text:
-        check_learnable(rows, owner=owner, name="X")
+        check_learnable(rows, estimator_name=owner, name="X")
     elif len(rows) > 1:
         _refuse_single_characters(rows, owner)
     vocabulary = Vocabulary.from_sequences(
@@ -79,7 +79,7 @@ def _first_is_table(X):
 def _check_symbols(X, owner, name):
     if isinstance(X, str):
         X = [X]
-    return check_symbols(X, owner=owner, name=name)
+    return check_symbols(X, estimator_name=owner, name=name)
 
 
 def _refuse_one_table_of_bits(X, owner):
@@ -106,7 +106,7 @@ def _refuse_single_characters(rows, owner):
 
 def _check_frames(X, owner, name):
     try:
-        frames = check_sequences(X, owner=owner)
+        frames = check_sequences(X, estimator_name=owner)
     except InvalidSequenceError as error:
         if name == "X":
             raise
@@ -246,7 +246,7 @@ class SymbolCorpus(NamedTuple):
                 f"the prompt is {_describe(prompt)}, but {self.owner} was fitted on "
                 f"{kind}: give {wanted}."
             )
-        rows, _ = check_symbols([prompt], owner=self.owner, name="prompt")
+        rows, _ = check_symbols([prompt], estimator_name=self.owner, name="prompt")
         ids = self.vocabulary.encode(rows[0]).astype(np.int64)
         return np.concatenate([[BEGIN], ids])[:, np.newaxis]
 

@@ -36,7 +36,7 @@ class NumberCoder:
 
     def _check_y(self, y, *, reset):
         names = read_target_names(y)
-        y = plain_arrays(y, owner=type(self).__name__)
+        y = plain_arrays(y, estimator_name=type(self).__name__)
         refuse_ragged(y, "set return_sequences=True")
         wanted = "one number per sequence and output"
         with explain_target_errors(wanted):
@@ -72,7 +72,7 @@ class NumberCoder:
             return y
         return to_numbers(
             array,
-            owner=type(self).__name__,
+            estimator_name=type(self).__name__,
             describe=lambda index: "y" + "".join(f"[{i}]" for i in index or ()),
         )
 
@@ -99,7 +99,9 @@ class NumberCoder:
                 place = steps.locate(index[0]) if index else None
                 return "y[{}], step {}".format(*place) if place else "y"
 
-            values = to_numbers(values, owner=type(self).__name__, describe=name_place)
+            values = to_numbers(
+                values, estimator_name=type(self).__name__, describe=name_place
+            )
         with explain_target_errors("numbers for each step"):
             values = values.astype(np.float64)
         infinite = np.isinf(values)

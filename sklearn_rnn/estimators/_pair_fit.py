@@ -85,7 +85,10 @@ class PairFit(Trainer):
         if sample_weight is None:
             return X, y, None
         owner = type(self).__name__
-        X, y = unpack(X, owner=owner), unpack(y, owner=owner, name="y")
+        X, y = (
+            unpack(X, estimator_name=owner),
+            unpack(y, estimator_name=owner, name="y"),
+        )
         refuse_unequal(_num_samples(X), _num_samples(y))
         weights = read_weights(sample_weight, X)
         # A weight of zero means: as if it were not there, in the vocabulary, too.

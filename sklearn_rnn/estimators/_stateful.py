@@ -203,7 +203,7 @@ class StatefulPredictor:
     def _advance(self, X):
         """Read new steps; return them, and the network's outputs for them."""
         estimator = self.estimator
-        X = convert_input(X, owner=type(estimator).__name__)
+        X = convert_input(X, estimator_name=type(estimator).__name__)
         if self.n_steps_ is None:
             _check_not_one_stream(X, estimator)
         X = _as_sequences(X, estimator)

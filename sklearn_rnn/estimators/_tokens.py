@@ -62,7 +62,7 @@ class TokenReader:
         owner = type(self).__name__
         tokens = sequences.tokens if self._reads_tokens else None
         if self._reads_tokens:
-            check_tokens(sequences, owner=owner)
+            check_tokens(sequences, estimator_name=owner)
         elif sequences.tokens is not None:
             raise InvalidSequenceError(
                 f"X holds ids of tokens, and {owner} would read them as numbers: set "
@@ -207,7 +207,9 @@ def read_vectors(embeddings, n_ids, tokens):
             f"vector, got {type(embeddings).__name__}. Of a table with tokens as its "
             "index make dict(zip(table.index, table.to_numpy()))."
         )
-    embeddings = plain_arrays(embeddings, owner="the estimator", name="embeddings")
+    embeddings = plain_arrays(
+        embeddings, estimator_name="the estimator", name="embeddings"
+    )
     if isinstance(embeddings, (np.ndarray, list, tuple)):
         return _from_array(embeddings, n_ids, tokens)
     if tokens is None:

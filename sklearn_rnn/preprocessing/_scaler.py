@@ -186,8 +186,10 @@ class SequenceScaler(
         return tags
 
     def _read(self, X, reset):
-        X = convert_input(X, owner=type(self).__name__)
-        sequences = check_sequences(X, owner=type(self).__name__, allow_categories=True)
+        X = convert_input(X, estimator_name=type(self).__name__)
+        sequences = check_sequences(
+            X, estimator_name=type(self).__name__, allow_categories=True
+        )
         check_features(self, X, sequences, reset=reset)
         if reset:
             self._categorical = set(sequences.categories or ())
@@ -206,7 +208,7 @@ class SequenceScaler(
         if not _fits(center, dtype) or not _fits(factor, dtype):
             dtype = np.dtype(np.float64)
         scaled = sequences.scale(center.astype(dtype), factor.astype(dtype))
-        check_range(scaled, owner=type(self).__name__)
+        check_range(scaled, estimator_name=type(self).__name__)
         return scaled
 
 

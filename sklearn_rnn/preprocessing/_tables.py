@@ -352,7 +352,7 @@ def _read_array(X, time, group_by, owner):
         positions = [j for j in range(n_columns) if j not in dropped]
         _require_features(positions, X.shape, owner)
         X = X[:, positions]
-    X = check_table(X, owner=owner)
+    X = check_table(X, estimator_name=owner)
     times = None
     if time is not None:
         times = to_times(to_index(taken["time"], f"time={time!r}"), name=time)
@@ -428,7 +428,7 @@ def _numeric_column(column, name, owner):
         try:
             return to_numbers(
                 column.to_numpy(),
-                owner=owner,
+                estimator_name=owner,
                 describe=lambda row: (
                     f"column {name!r} at row {row[0]}" if row else name
                 ),

@@ -464,7 +464,7 @@ class SequenceWindower(
             )
 
     def _convert(self, X):
-        return convert_input(X, owner=type(self).__name__)
+        return convert_input(X, estimator_name=type(self).__name__)
 
     def _trim(self, X, reset):
         """Keep the last n_steps of sequences that are cut already."""
@@ -473,7 +473,9 @@ class SequenceWindower(
                 f"missing={self.missing!r} fills a table, and X is sequences: cut them "
                 "from the table with SequenceWindower(missing='mask')."
             )
-        sequences = check_sequences(X, owner=type(self).__name__, allow_categories=True)
+        sequences = check_sequences(
+            X, estimator_name=type(self).__name__, allow_categories=True
+        )
         if not reset and self._history is not None:
             self._check_n_features(sequences)
         else:

@@ -31,7 +31,7 @@ def unmask(values):
     return data
 
 
-def to_numbers(values, *, owner, describe):
+def to_numbers(values, *, estimator_name, describe):
     """Return an array of real numbers that torch can hold, of at most 64 bits.
 
     None, NaT and NA among objects become NaN. `describe` describes an index, a tuple of
@@ -39,11 +39,11 @@ def to_numbers(values, *, owner, describe):
     """
     kind = values.dtype.kind
     if kind == "O":
-        return _objects_to_floats(values, owner, describe)
+        return _objects_to_floats(values, estimator_name, describe)
     if kind == "c":
         raise InvalidSequenceError(
-            f"Complex data not supported: {owner} reads real numbers. Pass the real "
-            "and the imaginary part as two features."
+            f"Complex data not supported: {estimator_name} reads real numbers. Pass "
+            "the real and the imaginary part as two features."
         )
     if kind == "f" and values.dtype.itemsize > 8:
         with np.errstate(over="ignore"):
@@ -67,8 +67,8 @@ def to_numbers(values, *, owner, describe):
             "words as numbers first: SequenceTokenizer does it for texts"
         )
     raise InvalidSequenceError(
-        f"{describe(None)} cannot be read as a sequence of numbers by {owner}: it "
-        f"holds values of type {values.dtype}. Instead, {remedy}."
+        f"{describe(None)} cannot be read as a sequence of numbers by "
+        f"{estimator_name}: it holds values of type {values.dtype}. Instead, {remedy}."
     )
 
 
@@ -77,17 +77,17 @@ def is_beyond_int64(values):
     return values.size > 0 and int(values.max()) > LARGEST_INT64
 
 
-def _objects_to_floats(values, owner, describe):
+def _objects_to_floats(values, estimator_name, describe):
     try:
         floats = values.astype(np.float64)
     except (OverflowError, TypeError, ValueError):
-        floats = _convert_objects(values, owner, describe)
+        floats = _convert_objects(values, estimator_name, describe)
     if np.isinf(floats).any():
         _check_range_of_float64(values, floats, describe)
     return floats
 
 
-def _convert_objects(values, owner, describe):
+def _convert_objects(values, estimator_name, describe):
     """Convert objects to floats one by one; raise for the first that is no number."""
     floats = np.empty(values.shape)
     for index, value in np.ndenumerate(values):
@@ -100,7 +100,8 @@ def _convert_objects(values, owner, describe):
             kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
             raise kind(
                 f"{describe(index)} is {_abbreviate(value)}, of type "
-                f"{type(value).__name__}, and {owner} reads real numbers: {error}"
+                f"{type(value).__name__}, and {estimator_name} reads real numbers: "
+                f"{error}"
             ) from error
     return floats
 

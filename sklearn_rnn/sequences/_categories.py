@@ -94,7 +94,7 @@ def code_type(n_categories):
     return np.dtype(np.int16 if n_categories < 2**15 else np.int32)
 
 
-def with_categories(sequences, features, *, owner):
+def with_categories(sequences, features, *, estimator_name):
     """Return sequences with categories in all `features`, of which some are numbers.
 
     Numbers must be whole; negative ones are missing values. Features that have
@@ -104,7 +104,7 @@ def with_categories(sequences, features, *, owner):
     new = [j for j in features if j not in known]
     if not new:
         return sequences
-    found = {j: _distinct(sequences, j, owner) for j in new}
+    found = {j: _distinct(sequences, j, estimator_name) for j in new}
     codes, scaling = {}, sequences.transforms.scaling
     for j, categories in found.items():
         column = sequences.values[:, j].astype(np.float64)
@@ -118,7 +118,7 @@ def with_categories(sequences, features, *, owner):
     return _with_codes(sequences, codes, {**known, **categories})
 
 
-def _distinct(sequences, feature, owner):
+def _distinct(sequences, feature, estimator_name):
     """Return the distinct whole numbers from 0 of a feature, sorted."""
     found = np.empty(0)
     for rows, _ in covered_chunks(sequences):
@@ -128,11 +128,11 @@ def _distinct(sequences, feature, owner):
             at = int(np.argmin(is_whole))
             raise InvalidSequenceError(
                 f"X holds {column[at]:.6g} at "
-                f"{describe_position(sequences, rows[at], feature)}, and {owner} reads "
-                "that feature as categories (categorical_features), whole numbers "
-                "from 0. Do not scale or fill codes; or give a table whose column has "
-                "the type category, which a SequenceWindower encodes and a "
-                "SequenceScaler leaves as it is."
+                f"{describe_position(sequences, rows[at], feature)}, and "
+                f"{estimator_name} reads that feature as categories "
+                "(categorical_features), whole numbers from 0. Do not scale or fill "
+                "codes; or give a table whose column has the type category, which a "
+                "SequenceWindower encodes and a SequenceScaler leaves as it is."
             )
         found = np.union1d(found, column[column >= 0])
     return found
@@ -208,12 +208,12 @@ def one_hot_last_step(sequences):
     return np.concatenate(columns, axis=1).astype(np.float64)
 
 
-def check_no_categories(sequences, *, owner):
+def check_no_categories(sequences, *, estimator_name):
     """Raise if a feature holds categories, for estimators that read numbers alone."""
     if sequences.categories:
         raise InvalidSequenceError(
-            f"{describe_category(sequences)}, and {owner} reads numbers: drop such "
-            "columns, or encode them as numbers, for example with pd.get_dummies. "
+            f"{describe_category(sequences)}, and {estimator_name} reads numbers: drop "
+            "such columns, or encode them as numbers, for example with pd.get_dummies. "
             "RNNRegressor, RNNClassifier and RNNTagger read categories."
         )
 

@@ -39,7 +39,7 @@ ROUNDING_OF_SQUARES = 0.1
 
 
 def check_sequences(
-    X, *, owner="the estimator", allow_empty=False, allow_categories=False
+    X, *, estimator_name="the estimator", allow_empty=False, allow_categories=False
 ):
     """Return `X` as a SequenceArray without padding, in which every step is finite.
 
@@ -51,7 +51,7 @@ def check_sequences(
         (length_i, n_features) or (length_i,) arrays. Steps that are NaN in every
         feature at either end of a sequence are padding (of a 2-D array only at the
         end).
-    owner : str, default="the estimator"
+    estimator_name : str, default="the estimator"
         Named in messages.
     allow_empty : bool, default=False
         Whether there may be no sequences.
@@ -70,31 +70,34 @@ def check_sequences(
     SequenceArray(2 sequences of 3 to 5 steps, 2 features, float64)
     """
     return check_with_padding(
-        X, owner=owner, allow_empty=allow_empty, allow_categories=allow_categories
+        X,
+        estimator_name=estimator_name,
+        allow_empty=allow_empty,
+        allow_categories=allow_categories,
     )[0]
 
 
 def check_with_padding(
-    X, *, owner="the estimator", allow_empty=False, allow_categories=False
+    X, *, estimator_name="the estimator", allow_empty=False, allow_categories=False
 ):
     """Return what `check_sequences` does, and the same sequences with padding."""
     try:
-        padded = sequences = _convert(X, owner)
+        padded = sequences = _convert(X, estimator_name)
     except (TypeError, ValueError):
         if not (isinstance(X, (list, tuple)) and any(map(_has_categories, X))):
-            check_no_text(X, owner)  # raises a clearer error for text
+            check_no_text(X, estimator_name)  # raises a clearer error for text
         raise
     if not allow_categories:
-        check_no_categories(sequences, owner=owner)
+        check_no_categories(sequences, estimator_name=estimator_name)
     if len(sequences) == 0 and not allow_empty:
         raise InvalidSequenceError(
             f"Found array with 0 sample(s) (shape={sequences.shape}) while a minimum "
-            f"of 1 is required: {owner} needs at least one sequence."
+            f"of 1 is required: {estimator_name} needs at least one sequence."
         )
     sequences = _without_padding(sequences)
-    sequences = _check_finite(sequences, owner)
+    sequences = _check_finite(sequences, estimator_name)
     if sequences.transforms.scaling is not None:
-        check_range(sequences, owner=owner)
+        check_range(sequences, estimator_name=estimator_name)
     return sequences, padded
 
 
@@ -113,20 +116,22 @@ def is_list_of_sequences(X):
     return len(X) > 0 and is_cell(X[0])
 
 
-def _convert(X, owner):
-    X = convert_input(X, owner=owner)
+def _convert(X, estimator_name):
+    X = convert_input(X, estimator_name=estimator_name)
     if isinstance(X, SequenceArray):
         return X
     if isinstance(X, pd.Series):
         X = X.to_numpy()
     if isinstance(X, (list, tuple)) and len(X) == 0:
-        raise InvalidSequenceError(f"X is empty: {owner} needs at least one sequence.")
+        raise InvalidSequenceError(
+            f"X is empty: {estimator_name} needs at least one sequence."
+        )
     if _is_list(X):
-        return _from_list(X, owner)
+        return _from_list(X, estimator_name)
     is_table = hasattr(X, "columns")
     if is_table:
-        _check_columns(X, owner)
-    return _from_array(table_array(X) if is_table else np.asarray(X), owner)
+        _check_columns(X, estimator_name)
+    return _from_array(table_array(X) if is_table else np.asarray(X), estimator_name)
 
 
 def _is_list(X):
@@ -145,15 +150,15 @@ def _is_scalar(value):
     return getattr(value, "ndim", None) == 0
 
 
-def _check_columns(X, owner):
+def _check_columns(X, estimator_name):
     if isinstance(X, pd.DataFrame) and _has_times(X.index):
         raise InvalidSequenceError(
-            f"{owner} got a table with a time index: its rows are steps of one long "
-            "series, not sequences. Put a SequenceWindower in front: "
-            f"make_pipeline(SequenceWindower(n_steps=24), {owner}(...)). If each row "
-            "really is a whole sequence, pass X.to_numpy()."
+            f"{estimator_name} got a table with a time index: its rows are steps of "
+            "one long series, not sequences. Put a SequenceWindower in front: "
+            f"make_pipeline(SequenceWindower(n_steps=24), {estimator_name}(...)). If "
+            "each row really is a whole sequence, pass X.to_numpy()."
         )
-    _check_no_text_columns(X, owner)
+    _check_no_text_columns(X, estimator_name)
 
 
 def _has_times(index):
@@ -161,10 +166,10 @@ def _has_times(index):
     return holds_dates(index, certain=True)
 
 
-def _from_array(X, owner):
+def _from_array(X, estimator_name):
     """Return sequences of an array: one per row, or with their features."""
     if X.ndim < 2:
-        _raise_one_dimensional(X, owner)
+        _raise_one_dimensional(X, estimator_name)
     if X.ndim > 3:
         raise InvalidSequenceError(
             f"X has {X.ndim} dimensions; sequences have at most three: "
@@ -173,14 +178,14 @@ def _from_array(X, owner):
         )
     if 0 in X.shape[1:]:
         raise InvalidSequenceError(
-            f"X has shape {X.shape}: {owner} needs at least one step and one "
+            f"X has shape {X.shape}: {estimator_name} needs at least one step and one "
             f"feature. Found array with 0 feature(s) (shape={X.shape}) while a minimum "
             "of 1 is required."
         )
-    X = to_numbers(X, owner=owner, describe=_describe_array_index)
+    X = to_numbers(X, estimator_name=estimator_name, describe=_describe_array_index)
     if X.ndim == 3:
         return _from_block(X)
-    _check_no_leading_nan(X, owner)
+    _check_no_leading_nan(X, estimator_name)
     return _from_block(X[:, :, np.newaxis])
 
 
@@ -193,7 +198,7 @@ def _describe_array_index(index):
     )
 
 
-def _raise_one_dimensional(X, owner):
+def _raise_one_dimensional(X, estimator_name):
     raise InvalidSequenceError(
         f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
         "data: pass [x] if x is one sequence of so many steps, or "
@@ -201,14 +206,14 @@ def _raise_one_dimensional(X, owner):
     )
 
 
-def _check_no_text_columns(X, owner):
+def _check_no_text_columns(X, estimator_name):
     for name, dtype in zip(X.columns, X.dtypes, strict=True):
         if _is_text_or_time(dtype):
             raise InvalidSequenceError(
                 f"column {name!r} of X holds {dtype}, not numbers. If the rows of X "
                 "are steps of time, put a SequenceWindower in front, which reads names "
                 "as categories, or name that column in its time= or group_by=; "
-                f"{owner} alone reads each row as a whole sequence."
+                f"{estimator_name} alone reads each row as a whole sequence."
             )
 
 
@@ -218,14 +223,14 @@ def _is_text_or_time(dtype):
     return dtype.kind in "mM" or isinstance(dtype, pd.StringDtype)
 
 
-def _check_no_leading_nan(X, owner):
+def _check_no_leading_nan(X, estimator_name):
     """Check that no sequence of a 2-D array begins with NaN, likely a missing value."""
     if X.dtype.kind == "f" and np.isnan(X[:, 0]).any():
         i = int(np.argmax(np.isnan(X[:, 0])))
         raise InvalidSequenceError(
             f"Input X contains NaN: sequence {i} begins with it. In a 2-D array "
-            f"{owner} takes NaN only as padding at the end; where it is padding at the "
-            "start, pass the 3-D array X[:, :, np.newaxis]."
+            f"{estimator_name} takes NaN only as padding at the end; where it is "
+            "padding at the start, pass the 3-D array X[:, :, np.newaxis]."
         )
 
 
@@ -238,10 +243,10 @@ def _from_block(X):
     )
 
 
-def _from_list(X, owner):
+def _from_list(X, estimator_name):
     if any(map(_has_categories, X)):
-        return _from_frames(X, owner)
-    arrays = [_check_sequence(x, i, owner) for i, x in enumerate(X)]
+        return _from_frames(X, estimator_name)
+    arrays = [_check_sequence(x, i, estimator_name) for i, x in enumerate(X)]
     _check_same_features(arrays)
     lengths = np.array([len(array) for array in arrays])
     names = _common_names(X)
@@ -260,12 +265,14 @@ def _has_categories(x):
     return any(is_categorical(x.iloc[:, j]) for j in range(x.shape[1]))
 
 
-def _from_frames(X, owner):
+def _from_frames(X, estimator_name):
     """Return sequences of frames, of which some columns hold categories."""
     names = _common_names(X) or list(X[0].columns)
     lengths = np.array([len(x) for x in X])
     if not lengths.all():
-        _check_sequence(X[int(np.argmin(lengths))], int(np.argmin(lengths)), owner)
+        _check_sequence(
+            X[int(np.argmin(lengths))], int(np.argmin(lengths)), estimator_name
+        )
     starts = np.cumsum(lengths) - lengths
     table = pd.concat([x.set_axis(names, axis=1) for x in X], ignore_index=True)
     columns, categories = [], {}
@@ -282,7 +289,9 @@ def _from_frames(X, owner):
             return f"X[{i}] at step {index[0] - starts[i]}, column {name!r}"
 
         column = table_array(table.iloc[:, [j]])[:, 0]
-        columns.append(to_numbers(column, owner=owner, describe=describe))
+        columns.append(
+            to_numbers(column, estimator_name=estimator_name, describe=describe)
+        )
     names = names if all(isinstance(name, str) for name in names) else None
     return SequenceArray(
         np.column_stack(columns),
@@ -311,11 +320,13 @@ def _check_same_features(arrays):
         )
 
 
-def _check_sequence(x, i, owner):
+def _check_sequence(x, i, estimator_name):
     array = x
     # Fast path: for lists of many short arrays more checks would be slow.
     if type(x) is not np.ndarray or x.dtype.kind not in "if" or x.dtype.itemsize > 8:
-        array = check_item(x, f"X[{i}]", owner, partial(_describe_item_index, i))
+        array = check_item(
+            x, f"X[{i}]", estimator_name, partial(_describe_item_index, i)
+        )
     if array.ndim == 0:
         raise InvalidSequenceError(f"X[{i}] is a single value, and no sequence.")
     if len(array) == 0:
@@ -328,7 +339,7 @@ def _check_sequence(x, i, owner):
     if array.ndim != 2 or array.shape[1] == 0:
         raise InvalidSequenceError(
             f"X[{i}] has shape {array.shape}; a sequence is an array of shape "
-            f"(length, n_features) or (length,), for {owner}."
+            f"(length, n_features) or (length,), for {estimator_name}."
         )
     return array
 
@@ -402,7 +413,7 @@ def _replace_in_runs(begins, ends, rows, instead):
     return np.where((begins[runs] <= rows) & (rows < ends[runs]), instead[runs], rows)
 
 
-def _check_finite(sequences, owner):
+def _check_finite(sequences, estimator_name):
     """Raise if a value is NaN or infinite; return the sequences with their range.
 
     A sum of squares is finite only if every value is, and no value is larger than its
@@ -422,23 +433,23 @@ def _check_finite(sequences, owner):
         if not (np.isfinite(smallest) and np.isfinite(largest)):
             at, feature = np.argwhere(~np.isfinite(steps))[0]
             _raise_non_finite(
-                sequences, rows[at], int(feature), steps[at, feature], owner
+                sequences, rows[at], int(feature), steps[at, feature], estimator_name
             )
         low, high = min(low, smallest), max(high, largest)
     return with_range(sequences, low, high)
 
 
-def _raise_non_finite(sequences, row, feature, value, owner):
+def _raise_non_finite(sequences, row, feature, value, estimator_name):
     found = "NaN" if np.isnan(value) else "infinity"
     position = describe_position(sequences, row, feature)
     raise InvalidSequenceError(
-        f"Input X contains {found}: {position}. {owner} takes NaN only as "
+        f"Input X contains {found}: {position}. {estimator_name} takes NaN only as "
         "padding, steps that are NaN in every feature at either end of a sequence; "
         "fill or drop the rest first, for a table say with df.interpolate()."
     )
 
 
-def check_tokens(sequences, *, owner="the estimator"):
+def check_tokens(sequences, *, estimator_name="the estimator"):
     """Check that sequences hold token ids, integers from 0; return the largest plus 1.
 
     Examples
@@ -449,9 +460,9 @@ def check_tokens(sequences, *, owner="the estimator"):
     """
     if sequences.n_features != 1:
         raise InvalidSequenceError(
-            f"{owner} embeds tokens (embedding_dim is set), one integer per step, but "
-            f"X has {sequences.n_features} features per step. Set embedding_dim=None "
-            "for numbers."
+            f"{estimator_name} embeds tokens (embedding_dim is set), one integer per "
+            f"step, but X has {sequences.n_features} features per step. Set "
+            "embedding_dim=None for numbers."
         )
     largest = -1
     for rows, _ in covered_chunks(sequences):
@@ -461,14 +472,14 @@ def check_tokens(sequences, *, owner="the estimator"):
             at = int(np.argmax(bad))
             i, step = locate(sequences, rows[at])
             raise InvalidSequenceError(
-                f"X[{i}] holds {tokens[at, 0]} at step {step}, but {owner} embeds "
-                "tokens (embedding_dim is set): whole numbers from 0. Encode symbols "
-                "first, and do not scale tokens."
+                f"X[{i}] holds {tokens[at, 0]} at step {step}, but {estimator_name} "
+                "embeds tokens (embedding_dim is set): whole numbers from 0. Encode "
+                "symbols first, and do not scale tokens."
             )
         largest = max(largest, int(tokens.max()))
     if largest >= MAX_TOKENS:
         raise InvalidSequenceError(
-            f"X holds the token {largest}, and {owner} keeps a vector for every id up "
-            "to the largest. Number the tokens from 0 without gaps."
+            f"X holds the token {largest}, and {estimator_name} keeps a vector for "
+            "every id up to the largest. Number the tokens from 0 without gaps."
         )
     return largest + 1

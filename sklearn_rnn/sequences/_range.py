@@ -14,14 +14,14 @@ from sklearn_rnn.sequences._coverage import covered_chunks, describe_position
 LARGEST_INPUT = {"float32": 1e18, "mixed": 1e18, "float64": 1e150}
 
 
-def check_range(sequences, *, owner, center=0.0, factor=1.0, dtype=None):
+def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None):
     """Check that values stay finite through transforms, and in a network.
 
     Parameters
     ----------
     sequences : SequenceArray
         Finite. Its own scaling and differencing are checked too.
-    owner : str
+    estimator_name : str
         Named in messages.
     center, factor : ndarray of shape (n_features,) or float, default=0.0, 1.0
         How a network scales its input: ``(steps - center) * factor``.
@@ -42,8 +42,8 @@ def check_range(sequences, *, owner, center=0.0, factor=1.0, dtype=None):
             position = describe_position(sequences, rows[at], int(feature))
             raise InvalidSequenceError(
                 f"X holds {steps[at, feature]:.6g} at {position}, which is too large "
-                f"for {owner}{_describe_dtype(dtype)}: it reads {low[feature]:.4g} to "
-                f"{high[feature]:.4g} there. {_remedy(dtype)}"
+                f"for {estimator_name}{_describe_dtype(dtype)}: it reads "
+                f"{low[feature]:.4g} to {high[feature]:.4g} there. {_remedy(dtype)}"
             )
 
 

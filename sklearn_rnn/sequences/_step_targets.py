@@ -48,7 +48,13 @@ class StepValues(NamedTuple):
 
 
 def check_step_targets(
-    y, sequences, padded, *, owner="the estimator", missing_label=None, are_labels=True
+    y,
+    sequences,
+    padded,
+    *,
+    estimator_name="the estimator",
+    missing_label=None,
+    are_labels=True,
 ):
     """Return `y` as a target for every step of sequences, as StepValues.
 
@@ -61,12 +67,12 @@ def check_step_targets(
         or is as short as the sequence is without it.
     sequences, padded : SequenceArray or Extents
         The inputs, without padding and as they were given.
-    owner : str, default="the estimator"
+    estimator_name : str, default="the estimator"
         Named in messages.
     missing_label : object, default=None
         Marks a step without a target, besides NaN and None.
     are_labels : bool, default=True
-        Whether `owner` has a `missing_label`, for the messages.
+        Whether `estimator_name` has a `missing_label`, for the messages.
 
     Returns
     -------
@@ -79,17 +85,17 @@ def check_step_targets(
     >>> check_step_targets([["a", "b", "b"], ["a"]], X, X).values
     array(['a', 'b', 'b', 'a'], dtype='<U1')
     """
-    y = unpack(y, owner=owner, name="y")
+    y = unpack(y, estimator_name=estimator_name, name="y")
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1 and any(nested_columns(y)):
         y = y.iloc[:, 0]
     texts = _texts(y)
-    given = _step_values(y if texts is None else texts, owner)
+    given = _step_values(y if texts is None else texts, estimator_name)
     lengths = sequences.lengths
     if len(given.lengths) != len(lengths):
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: X has "
-            f"{len(lengths)} sequences, y has {len(given.lengths)}. {owner} needs a "
-            "target for every step of each."
+            f"{len(lengths)} sequences, y has {len(given.lengths)}. {estimator_name} "
+            "needs a target for every step of each."
         )
     as_padded = given.lengths == padded.lengths
     first = np.where(as_padded, sequences.starts - padded.starts, 0)
@@ -110,18 +116,18 @@ def check_step_targets(
         if fill is not None:
             remedy = (
                 f"After them it has {fill} alone. "
-                f"{_describe_missing(fill, owner, are_labels)}"
+                f"{_describe_missing(fill, estimator_name, are_labels)}"
             )
         raise ValueError(
-            f"y[{i}] has {given.lengths[i]} steps, but X[{i}] has "
-            f"{padded.lengths[i]}: {owner} needs a target for every step. {remedy}"
+            f"y[{i}] has {given.lengths[i]} steps, but X[{i}] has {padded.lengths[i]}: "
+            f"{estimator_name} needs a target for every step. {remedy}"
         )
     rows = flat_rows(given.starts + first, lengths)
     return StepValues(given.values[rows], lengths, given.from_array)
 
 
 def check_no_padding(
-    steps, sequences, *, owner, are_labels, missing_label=None, classes=None
+    steps, sequences, *, estimator_name, are_labels, missing_label=None, classes=None
 ):
     """Check that -1 or -100 does not mark steps without a target in a new fit.
 
@@ -130,7 +136,7 @@ def check_no_padding(
     `classes` are labels that are known to be some; `missing_label` marks a step without
     one.
     """
-    _warn_of_padded_inputs(steps, sequences, owner, missing_label)
+    _warn_of_padded_inputs(steps, sequences, estimator_name, missing_label)
     values = _as_numbers(steps.values)
     if values is None:
         return
@@ -153,21 +159,21 @@ def check_no_padding(
         if are_labels and at_ends:
             ignored = fill == -100 and not (others == 100).any()
             if ignored or in_padding:
-                raise ValueError(_describe_padding(fill, owner, are_labels))
+                raise ValueError(_describe_padding(fill, estimator_name, are_labels))
         # Inside of sequences torch's losses ignore -100 as well, but not -1.
         is_likely = fill == -100 if are_labels else in_padding
         is_likely |= like_padding and (are_codes or fill == -100)
         if is_likely:
             where = "at ends of sequences alone" if at_ends else "among class codes"
             warnings.warn(
-                _describe_padding(fill, owner, are_labels, where),
+                _describe_padding(fill, estimator_name, are_labels, where),
                 TargetWarning,
                 stacklevel=user_stacklevel(),
             )
             return
 
 
-def _warn_of_padded_inputs(steps, sequences, owner, missing_label):
+def _warn_of_padded_inputs(steps, sequences, estimator_name, missing_label):
     """Warn if X is padded with a number at the steps that have no target."""
     missing = is_missing(steps.values, missing_label)
     counts = _count_trailing(missing.reshape(len(missing), -1).all(axis=1), steps)
@@ -179,14 +185,14 @@ def _warn_of_padded_inputs(steps, sequences, owner, missing_label):
         return
     warnings.warn(
         "X is constant at the last steps of sequences, which have no target, as in "
-        f"padding, and {owner} reads these steps as data. Pass lists without them, or "
-        "X with NaN there.",
+        f"padding, and {estimator_name} reads these steps as data. Pass lists without "
+        "them, or X with NaN there.",
         TargetWarning,
         stacklevel=user_stacklevel(),
     )
 
 
-def check_no_words(y, *, owner):
+def check_no_words(y, *, estimator_name):
     """Warn of strings that look like one label per sequence, read as one per step."""
     texts = _texts(y)
     if texts is None or len(texts) == 1:
@@ -198,9 +204,9 @@ def check_no_words(y, *, owner):
     if len({len(text) for text in texts}) == 1 and len(words) < n_characters:
         warnings.warn(
             f"y holds strings of one length, such as {''.join(texts[0])!r}, and "
-            f"{owner} reads each character as the label of a step. If a string is the "
-            "label of a sequence, use RNNClassifier; if its characters are labels, "
-            "pass lists of labels, as in [list(text) for text in y].",
+            f"{estimator_name} reads each character as the label of a step. If a "
+            "string is the label of a sequence, use RNNClassifier; if its characters "
+            "are labels, pass lists of labels, as in [list(text) for text in y].",
             TargetWarning,
             stacklevel=user_stacklevel(),
         )
@@ -254,21 +260,23 @@ def _texts(y):
     return [np.array(list(text), dtype=str) for text in y]
 
 
-def _describe_missing(fill, owner, are_labels):
+def _describe_missing(fill, estimator_name, are_labels):
     """Return how to mark a step without a target."""
     if not are_labels:
         return "If that is no target, put NaN there."
-    return f"If that is no target, set {owner}(missing_label={fill})."
+    return f"If that is no target, set {estimator_name}(missing_label={fill})."
 
 
-def _describe_padding(fill, owner, are_labels, where="at ends of sequences alone"):
+def _describe_padding(
+    fill, estimator_name, are_labels, where="at ends of sequences alone"
+):
     """Return a message about targets that look like padding."""
     remedy = ""
     if are_labels:
         remedy = " If it is a label, give it another value, such as a string."
     return (
-        f"y holds {fill} {where}, as padding does, and {owner} reads it as a target. "
-        f"{_describe_missing(fill, owner, are_labels)}{remedy}"
+        f"y holds {fill} {where}, as padding does, and {estimator_name} reads it as a "
+        f"target. {_describe_missing(fill, estimator_name, are_labels)}{remedy}"
     )
 
 
@@ -334,22 +342,22 @@ def _is_padded_array(given, lengths, missing_label):
     return longer & (last < lengths)
 
 
-def _step_values(y, owner):
+def _step_values(y, estimator_name):
     if isinstance(y, SequenceArray):
         values = y.read_rows(flat_rows(y.starts, y.lengths))
         values = values[:, 0] if y.n_features == 1 else values
         return StepValues(values, y.lengths, from_array=False)
     if isinstance(y, pd.Series):
         y = y.to_numpy()
-    y = _plain(y, owner)
+    y = _plain(y, estimator_name)
     if is_list_of_sequences(y):
         return _values_of_list(y)
     with explain_target_errors("a target for every step"):
         y = np.asarray(y)
     if y.ndim not in (2, 3):
         raise ValueError(
-            f"y has shape {y.shape}; {owner} needs a target for every step: an array "
-            "(n_sequences, n_timesteps), for several per step (n_sequences, "
+            f"y has shape {y.shape}; {estimator_name} needs a target for every step: "
+            "an array (n_sequences, n_timesteps), for several per step (n_sequences, "
             "n_timesteps, n_outputs), or a list of one array per sequence. One target "
             "per sequence is for RNNClassifier, or "
             "RNNRegressor(return_sequences=False)."
@@ -383,7 +391,7 @@ def _values_of_list(y):
     return StepValues(np.concatenate(arrays), lengths, from_array=False)
 
 
-def _plain(y, owner):
+def _plain(y, estimator_name):
     # None, not NaN, where masked: integers are labels, and stay integers.
     if np.ma.isMaskedArray(y):
         values = y.data.astype(object)
@@ -391,7 +399,7 @@ def _plain(y, owner):
         return values
     if isinstance(y, (list, tuple)):
         return y  # its items are converted one by one
-    return plain_arrays(y, owner=owner)
+    return plain_arrays(y, estimator_name=estimator_name)
 
 
 def _as_array(item):

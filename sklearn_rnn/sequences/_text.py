@@ -16,14 +16,14 @@ SOUND_FILES = (
 EMBEDDING = ("RNNClassifier", "RNNRegressor", "RNNTagger")
 
 
-def check_no_text(X, owner, name="X"):
+def check_no_text(X, estimator_name, name="X"):
     """Raise if what is no numbers is text or paths, and say what reads them."""
     value, where = _first_text(X)
     if value is None:
         return
     raise InvalidSequenceError(
         f"{name}{where} cannot be read as a sequence of numbers: it holds "
-        f"{_describe(value)}, such as {value!r:.60}. {_remedy(value, owner)}"
+        f"{_describe(value)}, such as {value!r:.60}. {_remedy(value, estimator_name)}"
     )
 
 
@@ -69,37 +69,39 @@ def _describe(value):
     return "paths" if isinstance(value, os.PathLike) else "strings"
 
 
-def _remedy(value, owner):
+def _remedy(value, estimator_name):
     if isinstance(value, bytes):
         return "Decode text, and read files, first."
-    if owner == "RNNTranscriber" or _is_sound(value):
+    if estimator_name == "RNNTranscriber" or _is_sound(value):
         remedy = (
             "Put a LogMelSpectrogram in front, which reads sound files: "
-            f"make_pipeline(LogMelSpectrogram(), {_constructor(owner)})."
+            f"make_pipeline(LogMelSpectrogram(), {_constructor(estimator_name)})."
         )
-        if owner == "RNNTranscriber" and not _is_sound(value):
+        if estimator_name == "RNNTranscriber" and not _is_sound(value):
             remedy += " RNNSeq2Seq learns from text to text."
         return remedy
     if isinstance(value, os.PathLike):
         return "Read the files first."
-    if owner == "RNNSeq2Seq":
+    if estimator_name == "RNNSeq2Seq":
         return "Set source='symbols' to read text."
-    if owner not in EMBEDDING:
+    if estimator_name not in EMBEDDING:
         return (
             "Put a SequenceTokenizer in front, whose ids an estimator with its "
             "embedding_dim set takes."
         )
     remedy = (
         "Put a SequenceTokenizer in front: make_pipeline(SequenceTokenizer(), "
-        f"{owner}(embedding_dim=32))."
+        f"{estimator_name}(embedding_dim=32))."
     )
     if _is_number(value):
         remedy += " If it is numbers as text, convert them with float()."
     return remedy
 
 
-def _constructor(owner):
-    return f"{owner}()" if owner.startswith("RNN") else "RNNClassifier()"
+def _constructor(estimator_name):
+    return (
+        f"{estimator_name}()" if estimator_name.startswith("RNN") else "RNNClassifier()"
+    )
 
 
 def _is_number(text):

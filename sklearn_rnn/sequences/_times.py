@@ -67,7 +67,7 @@ class Times(NamedTuple):
     labels: pd.Index
 
 
-def times_from_index(index, owner):
+def times_from_index(index, estimator_name):
     """Return the index of a frame as Times, or None where it holds names.
 
     Dates, periods, durations and numbers are times, as objects and categories too.
@@ -75,9 +75,9 @@ def times_from_index(index, owner):
     if isinstance(index, pd.MultiIndex):
         names = list(index.names)
         raise InvalidSequenceError(
-            f"X has an index of {index.nlevels} levels, {names}, so {owner} cannot "
-            "distinguish its times from its groups: name one level in time= and the "
-            "other in group_by=."
+            f"X has an index of {index.nlevels} levels, {names}, so {estimator_name} "
+            "cannot distinguish its times from its groups: name one level in time= and "
+            "the other in group_by=."
         )
     typed = as_typed_index(index, "the index of X")
     if _is_time(typed):

@@ -11,7 +11,7 @@ from sklearn_rnn.sequences._conversion import plain_arrays
 LARGE, SMALL = 1e100, 1e-100
 
 
-def check_weights(sample_weight, sequences, *, owner="the estimator"):
+def check_weights(sample_weight, sequences, *, estimator_name="the estimator"):
     """Return one finite weight per sequence, float64 and not negative.
 
     Very large or small ones are divided by the largest: only ratios count.
@@ -22,10 +22,14 @@ def check_weights(sample_weight, sequences, *, owner="the estimator"):
     >>> check_weights([1e308, 5e307], [[1.0], [2.0]])
     array([1. , 0.5])
     """
-    sample_weight = plain_arrays(sample_weight, owner=owner, name="sample_weight")
+    sample_weight = plain_arrays(
+        sample_weight, estimator_name=estimator_name, name="sample_weight"
+    )
     if not np.isscalar(sample_weight) and np.asarray(sample_weight).dtype == object:
         sample_weight = to_numbers(
-            np.asarray(sample_weight), owner=owner, describe=_describe_weight_index
+            np.asarray(sample_weight),
+            estimator_name=estimator_name,
+            describe=_describe_weight_index,
         )
     weights = _check_sample_weight(
         sample_weight, sequences, dtype=np.float64, ensure_non_negative=True

@@ -338,7 +338,7 @@ def _most_frequent(values, sum_over):
 
 
 def _targets(y, n_rows, last_rows, horizon):
-    y = plain_arrays(y, owner="make_windows")
+    y = plain_arrays(y, estimator_name="make_windows")
     try:
         y = np.asarray(y)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -361,14 +361,14 @@ def _targets(y, n_rows, last_rows, horizon):
 
 def _check_series(X):
     """Return the rows of a series, and the names of its columns or None."""
-    X = convert_input(X, owner="make_windows")
+    X = convert_input(X, estimator_name="make_windows")
     _check_one_series(X)
     names = list(X.columns) if hasattr(X, "columns") else [getattr(X, "name", None)]
     if isinstance(X, (list, tuple)) and not is_list_of_sequences(X):
         X = check_item(X, "X", "make_windows")
     if getattr(X, "ndim", None) == 1:
         X = np.asarray(X).reshape(-1, 1)
-    X = check_table(X, owner="make_windows")
+    X = check_table(X, estimator_name="make_windows")
     named = len(names) == X.shape[1] and all(isinstance(name, str) for name in names)
     return X, names if named else None
 

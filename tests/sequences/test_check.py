@@ -148,7 +148,7 @@ def test_values_that_are_not_finite_are_refused_by_place(value, word):
         InvalidSequenceError,
         match=f"contains {word}: sequence 1, step 2, feature 1.*RNNRegressor",
     ):
-        check_sequences(X, owner="RNNRegressor")
+        check_sequences(X, estimator_name="RNNRegressor")
 
 
 def test_the_place_names_the_feature_where_it_has_a_name():

@@ -106,7 +106,7 @@ def test_what_is_no_sequence_of_symbols_is_refused_with_its_place(X, message):
 
 def test_messages_say_who_asks_and_for_what():
     with pytest.raises(InvalidSequenceError, match="y is empty: Somebody needs"):
-        check_symbols([], owner="Somebody", name="y")
+        check_symbols([], estimator_name="Somebody", name="y")
 
 
 def test_sequences_without_symbols_pass_where_they_may():
