@@ -190,10 +190,10 @@ def row_numbers(given, name, n_rows, kept=(np.int32,)):
 
 def as_int64(rows):
     """Return row numbers as int64, which no arithmetic with them overflows."""
-    return rows if rows.dtype == np.int64 else read_only(rows.astype(np.int64))
+    return rows if rows.dtype == np.int64 else as_read_only(rows.astype(np.int64))
 
 
-def read_only(array):
+def as_read_only(array):
     """Return a view of `array` that cannot be written to, or itself if it is one.
 
     Selections then hold the same object, which joblib gives to its workers once.

@@ -12,8 +12,8 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import (
     LENGTH_TYPES,
     as_int64,
+    as_read_only,
     check_values,
-    read_only,
     row_numbers,
 )
 from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks
@@ -33,7 +33,7 @@ MAX_DENSE_BYTES = 1_000_000_000
 class SequenceArray:
     """Sequences that share one table of steps.
 
-    All steps of all sequences stand in one flat table, `values`; sequence *i*
+    All steps of all sequences are in one flat table, `values`; sequence *i*
     is its rows ``starts[i] : starts[i] + lengths[i]``. A 3-D array, a ragged
     list and overlapping windows over one series are all the same thing in
     it, and memory is that of the table, never windows times length.
@@ -111,12 +111,12 @@ class SequenceArray:
             transforms, time_index = parse_renamed(
                 stored, renamed, transforms, time_index
             )
-        self.values = read_only(check_values(values))
-        # Kept as small as they come, for windows over millions of rows; `starts`,
-        # `lengths` and `ends` are int64, which no arithmetic overflows.
-        self._starts = read_only(row_numbers(starts, "starts", len(self.values)))
+        self.values = as_read_only(check_values(values))
+        # Of few bits if they are given so, for windows over millions of rows;
+        # `starts`, `lengths` and `ends` are int64, which no arithmetic overflows.
+        self._starts = as_read_only(row_numbers(starts, "starts", len(self.values)))
         compact = row_numbers(lengths, "lengths", len(self.values), LENGTH_TYPES)
-        self._lengths = read_only(compact)
+        self._lengths = as_read_only(compact)
         self.feature_names = None if feature_names is None else tuple(feature_names)
         self.transforms = transforms or NO_TRANSFORMS
         self.time_index = time_index

@@ -1,11 +1,12 @@
 """Windows: many short sequences that share the rows of one series."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import InvalidSequenceError, user_stacklevel
 from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
@@ -67,7 +68,7 @@ def make_windows(
 ) -> Any:
     """Cut a series into windows of equal length, with their targets.
 
-    The classic cut: rows are taken as one step apart, and rows without a
+    The classic cut: rows count as one step apart, and rows without a
     whole window or without a target are dropped. Inside a pipeline use
     `SequenceWindower`, which keeps every row and minds gaps in time.
 
@@ -159,9 +160,13 @@ def make_windows(
 
 
 def join_windows(
-    windows: SequenceArray, predictions: ArrayLike, *, each_step: bool | None = None
+    windows: SequenceArray,
+    predictions: ArrayLike,
+    *,
+    per_step: bool | None = None,
+    each_step: bool | None = None,
 ) -> np.ndarray:
-    """Put predictions for windows back on the rows of their series.
+    """Join predictions for windows to predictions for the rows of their series.
 
     The inverse of `make_windows`: where windows overlap, a row gets the mean of the
     predictions for the windows that cover it, or their most frequent label. Floats are
@@ -174,26 +179,28 @@ def join_windows(
         From `make_windows`, or any selection of them.
     predictions : array-like of shape (n_windows,), (n_windows, n_outputs), \
 (n_windows, n_timesteps) or (n_windows, n_timesteps, n_outputs)
-        What is predicted for each window, such as ``predict`` or
-        ``predict_proba`` give, or for each of its steps; of steps also a list
-        or 1-D object array of (length_i,) or (length_i, n_outputs) arrays.
-    each_step : bool, default=None
+        Predictions for each window, such as ``predict`` or ``predict_proba``
+        return, or for each of its steps; of steps also a list or 1-D object
+        array of (length_i,) or (length_i, n_outputs) arrays.
+    per_step : bool, default=None
         Whether each step of a window has a prediction of its own, which counts
-        for its row alone. None tells it from the shape.
+        for its row alone. None infers it from the shape.
+    each_step : bool, default=None
+        The name of `per_step` up to version 0.6, which raises a FutureWarning.
 
     Returns
     -------
     ndarray of shape (n_rows,) or (n_rows, n_outputs)
         One prediction per row of ``windows.values``. Means are float64, NaN where
         no window covers a row. Labels keep their type if windows cover all
-        rows; else they stand in an object array, with None where none does. A
+        rows; else they are in an object array, with None where none does. A
         tie goes to the label that sorts first.
 
     Raises
     ------
     InvalidSequenceError
         If the predictions are not as many as the windows or their steps, are
-        NaN or infinite, or it cannot be told whether they are those of steps.
+        NaN or infinite, or the shape leaves open whether they are those of steps.
     TypeError
         If `windows` is no SequenceArray, or labels of several types have no
         order.
@@ -211,16 +218,24 @@ def join_windows(
     A prediction for each step:
 
     >>> steps = np.array([[0.0, 0.1, 0.2, 0.3], [0.6, 0.5, 0.4, 0.3]])
-    >>> join_windows(windows, steps, each_step=True)
+    >>> join_windows(windows, steps, per_step=True)
     array([0. , 0.1, 0.4, 0.4, 0.4, 0.3, nan])
     """
     if not isinstance(windows, SequenceArray):
         raise TypeError(
-            f"windows is a {type(windows).__name__}, which does not say where in the "
-            "series each window stands: give the SequenceArray of make_windows."
+            f"windows is a {type(windows).__name__}, which does not hold the position "
+            "of each window in the series: give the SequenceArray of make_windows."
         )
+    if each_step is not None:
+        warnings.warn(
+            "join_windows(each_step=...) is deprecated and will be removed in version "
+            "0.8: use per_step=.",
+            FutureWarning,
+            stacklevel=user_stacklevel(),
+        )
+        per_step = each_step
     values, rows = _check_predictions(windows, predictions), None
-    if _are_of_steps(windows, values, each_step):
+    if _are_of_steps(windows, values, per_step):
         values = _flatten_steps(windows, values)
         rows = flat_rows(windows.starts, windows.lengths)
     _check_predicted_values(values)
@@ -238,7 +253,7 @@ def join_windows(
 
 def _check_predictions(windows, predictions):
     if isinstance(predictions, (list, tuple)):
-        ragged = len({np.shape(one)[:1] for one in predictions}) > 1
+        ragged = len({np.shape(item)[:1] for item in predictions}) > 1
         predictions = np.asarray(predictions, dtype=object if ragged else None)
     values = np.asarray(predictions)
     if values.ndim == 0 or len(values) != len(windows):
@@ -264,10 +279,10 @@ def _check_predicted_values(values):
         )
 
 
-def _are_of_steps(windows, values, each_step):
+def _are_of_steps(windows, values, per_step):
     """Return whether each step has a prediction, as was said or by the shape."""
-    if each_step is not None:
-        return each_step
+    if per_step is not None:
+        return per_step
     if values.ndim == 1:
         is_items = values.dtype == object and len(values) > 0
         return is_items and np.ndim(values[0]) > 0
@@ -279,23 +294,23 @@ def _are_of_steps(windows, values, each_step):
         n_steps = values.shape[1]
         raise InvalidSequenceError(
             f"predictions has shape {values.shape}, and every window has {n_steps} "
-            f"steps: say each_step=True if these are predictions for the steps, or "
-            f"each_step=False if they are {n_steps} outputs of each window."
+            f"steps: pass per_step=True if these are predictions for the steps, or "
+            f"per_step=False if they are {n_steps} outputs of each window."
         )
     return False
 
 
 def _flatten_steps(windows, values):
     """Return the predictions of all steps, those of the first window first."""
-    for i, (one, length) in enumerate(zip(values, windows.lengths, strict=True)):
-        if np.shape(one)[:1] != (length,):
+    for i, (item, length) in enumerate(zip(values, windows.lengths, strict=True)):
+        if np.shape(item)[:1] != (length,):
             raise InvalidSequenceError(
-                f"predictions[{i}] has shape {np.shape(one)}, but windows[{i}] has "
+                f"predictions[{i}] has shape {np.shape(item)}, but windows[{i}] has "
                 f"{length} steps: it needs one prediction for each of them."
             )
     if values.ndim > 1:
         return values.reshape(-1, *values.shape[2:])
-    return np.concatenate([np.asarray(one) for one in values])
+    return np.concatenate([np.asarray(item) for item in values])
 
 
 def _means(values, sum_over):

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,3 +96,9 @@ def test_the_last_date_has_none_after_it(offset):
     assert moved[0] == dates[0] + offset
     assert moved.isna().tolist() == [False, True, True]
     assert add_offset(dates[1:], offset).isna().all()
+
+
+@pytest.mark.parametrize("folder", ["sequences", "preprocessing"])
+def test_the_largest_gap_that_earlier_versions_pickled_loads(folder):
+    text = f"csklearn_rnn.{folder}._neighbours\nReach\n(I2\ntR."
+    assert pickle.loads(text.encode()) == MaxGap(2)
