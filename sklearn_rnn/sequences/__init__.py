@@ -32,7 +32,10 @@ from sklearn_rnn.sequences._coverage import (
     covered_chunks,
     describe_position,
     locate,
+    mean_and_scale,
     shares_rows,
+    value_range,
+    with_range,
 )
 from sklearn_rnn.sequences._features import (
     check_columns,
@@ -57,14 +60,8 @@ from sklearn_rnn.sequences._neighbours import (
     segment_starts,
 )
 from sklearn_rnn.sequences._one_hot import is_one_hot
-from sklearn_rnn.sequences._range import (
-    LARGEST_INPUT,
-    check_range,
-    value_range,
-    with_range,
-)
+from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
 from sklearn_rnn.sequences._row_times import warn_of_other_times
-from sklearn_rnn.sequences._statistics import mean_and_scale
 from sklearn_rnn.sequences._step_targets import (
     Extents,
     StepValues,

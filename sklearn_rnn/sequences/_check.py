@@ -24,8 +24,9 @@ from sklearn_rnn.sequences._coverage import (
     covered_chunks,
     describe_position,
     locate,
+    with_range,
 )
-from sklearn_rnn.sequences._range import check_range, with_range
+from sklearn_rnn.sequences._range import check_range
 from sklearn_rnn.sequences._text import check_no_text
 from sklearn_rnn.sequences._times import holds_dates
 from sklearn_rnn.sequences._transforms import Transforms

@@ -17,7 +17,7 @@ from sklearn_rnn.sequences._arrays import (
     row_numbers,
 )
 from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks
-from sklearn_rnn.sequences._renamed import get_renamed, parse_renamed
+from sklearn_rnn.sequences._renamed import RENAMED, get_renamed, parse_renamed
 from sklearn_rnn.sequences._transforms import (
     NO_TRANSFORMS,
     Differencing,
@@ -142,7 +142,7 @@ class SequenceArray:
             raise InvalidSequenceError(
                 f"{len(names)} feature names for {self.n_features} features."
             )
-        for feature in self.categories or ():
+        for feature in self.transforms.categories or ():
             if not 0 <= feature < self.n_features:
                 raise InvalidSequenceError(
                     f"categories are given for feature {feature}, and there are "
@@ -176,7 +176,9 @@ class SequenceArray:
     if not TYPE_CHECKING:  # or mypy would allow every attribute
 
         def __getattr__(self, name):
-            return get_renamed(self, name)
+            if name in RENAMED:
+                return get_renamed(self, name)
+            raise AttributeError(f"'SequenceArray' object has no attribute {name!r}")
 
     @property
     def starts(self) -> np.ndarray:
@@ -268,7 +270,7 @@ class SequenceArray:
     @property
     def categories(self) -> dict[int, np.ndarray] | None:
         """What codes stand for, by the position of the feature, or None."""
-        return self.transforms.categories
+        return self.transforms.categories or None
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -289,10 +291,11 @@ class SequenceArray:
             key = np.asarray(key)
             if key.size == 0:
                 key = key.astype(np.intp)
+        transforms = self.transforms
+        if transforms.differencing is not None:  # whose units are of sequences
+            transforms = transforms.select(key)
         return self._replace(
-            starts=self._starts[key],
-            lengths=self._lengths[key],
-            transforms=self.transforms.select(key),
+            starts=self._starts[key], lengths=self._lengths[key], transforms=transforms
         )
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -502,7 +505,10 @@ class SequenceArray:
         >>> X.difference(np.array([0])).gather([0]).ravel()
         array([-1.,  1.,  0.])
         """
-        return self.with_transforms(differencing=Differencing(features, units))
+        differencing = Differencing(features, units)
+        return self._replace(
+            transforms=replace(self.transforms, differencing=differencing)
+        )
 
     def over(self, starts: np.ndarray, lengths: np.ndarray) -> Self:
         """Return other sequences over the same rows, with the same transforms.
@@ -550,11 +556,12 @@ class SequenceArray:
         array([1., 1., 1.])
         """
         chosen = self[indices]
-        if self.augmentation is None:
+        augmentation = self.transforms.augmentation
+        if augmentation is None:
             return chosen
         lengths = chosen.lengths
         return chosen._replace(
-            values=self.augmentation.draw(chosen.starts, lengths, random_state),
+            values=augmentation.draw(chosen.starts, lengths, random_state),
             starts=np.cumsum(lengths) - lengths,
             time_index=None,
             transforms=replace(chosen.transforms, augmentation=None),

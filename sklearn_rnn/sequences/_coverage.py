@@ -1,4 +1,4 @@
-"""Which rows of `values` sequences cover, and how often.
+"""Which rows of `values` sequences cover, how often, and statistics of these.
 
 A selection still holds the whole table, so nothing may look at other rows, or a fold
 would see its test rows. Rows are looked at in blocks: beside short windows over a
@@ -6,8 +6,11 @@ series, an array as long as the series, or as many sequences, would weigh.
 """
 
 from bisect import bisect_left
+from copy import copy
 
 import numpy as np
+
+from sklearn_rnn._exceptions import InvalidSequenceError
 
 # Sequences looked at at a time, by what looks at all of them.
 SEQUENCES_PER_BLOCK = 2**17
@@ -15,6 +18,11 @@ SEQUENCES_PER_BLOCK = 2**17
 # stay small beside the series itself.
 CHUNK_ROWS = 65_536
 CHUNK_VALUES = 2**20
+
+# Standard deviations below the first are computed from deviations in another unit;
+# below the second, 1 / scale is infinite, and a feature counts as constant.
+SMALL_SCALE, SMALLEST_SCALE = 1e-140, 1e-300
+UNIT_OF_SMALL = 2.0**600
 
 
 def blocks(n, size):
@@ -118,23 +126,134 @@ class _Boundaries:
 
     def _is_sorted(self):
         return all(
-            (np.diff(self._rows(b, e + 1)) >= 0).all()
+            (np.diff(self._rows(slice(b, e + 1))) >= 0).all()
             for b, e in blocks(len(self.starts) - 1, SEQUENCES_PER_BLOCK)
         )
 
-    def _rows(self, begin, end):
-        rows = self.starts[begin:end]
-        return rows if self.lengths is None else rows + self.lengths[begin:end]
-
-    def _row(self, i):
-        return self.starts[i] + (0 if self.lengths is None else self.lengths[i])
+    def _rows(self, key):
+        rows = self.starts[key]
+        return rows if self.lengths is None else rows + self.lengths[key]
 
     def until(self, row):
         """Return the next boundaries, those before `row`, and their weights."""
-        begin, n = self.n_read, len(self.starts)
-        end = self.n_read = bisect_left(range(n), row, lo=begin, key=self._row)
-        weights = None if self.weights is None else self.weights[begin:end]
-        return self._rows(begin, end), weights
+        begin, indices = self.n_read, range(len(self.starts))
+        self.n_read = bisect_left(indices, row, lo=begin, key=self._rows)
+        chosen = slice(begin, self.n_read)
+        weights = None if self.weights is None else self.weights[chosen]
+        return self._rows(chosen), weights
+
+
+def mean_and_scale(sequences, weights=None):
+    """Return the mean and standard deviation of each feature over covered rows.
+
+    A row counts once for every sequence that covers it, times that sequence's
+    weight. A constant feature gets a scale of 1; a categorical one, whose codes are
+    no quantities, a mean of 0 and a scale of 1.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Read through its scaling, not its differencing.
+    weights : ndarray of shape (n_sequences,), default=None
+        One weight per sequence.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,), float64
+
+    Raises
+    ------
+    InvalidSequenceError
+        If a variance overflows; names the position of the largest value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import SequenceArray, mean_and_scale
+    >>> mean_and_scale(SequenceArray(np.array([[1.0], [3.0], [9.0]]), [0], [2]))
+    (array([2.]), array([1.]))
+    """
+    # Not int64 lengths: beside short windows over a series those would weigh.
+    lengths = sequences._lengths
+    total = lengths.sum() if weights is None else weights @ lengths
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        mean = _mean(sequences, weights, total)
+        scale = _deviation(sequences, weights, total, mean)
+        # Squares of small deviations underflow, of a multiple they do not.
+        small = np.flatnonzero(scale < SMALL_SCALE)
+        if len(small):
+            unit = UNIT_OF_SMALL
+            scale[small] = _deviation(sequences, weights, total, mean, small, unit)
+    if not np.isfinite(scale).all():
+        _raise_too_large(sequences, int(np.argmin(np.isfinite(scale))))
+    # Rounding leaves a constant feature a spread of a few ulps of its mean.
+    dtype = sequences.dtype
+    resolution = np.finfo(dtype).eps if dtype.kind == "f" else 0.0
+    is_constant = scale <= 10 * resolution * np.abs(mean)
+    scale[is_constant | (scale < SMALLEST_SCALE)] = 1.0
+    codes = list(sequences.categories or ())
+    mean[codes], scale[codes] = 0.0, 1.0
+    return mean, scale
+
+
+def _mean(sequences, weights, total):
+    mean = np.zeros(sequences.values.shape[1])
+    for steps, row_weights in _scaled_chunks(sequences, weights):
+        mean += row_weights @ steps / total
+    return mean
+
+
+def _deviation(sequences, weights, total, mean, features=slice(None), unit=1.0):
+    """Return the standard deviation of some features, computed in a unit."""
+    variance = np.zeros_like(mean[features])
+    for steps, row_weights in _scaled_chunks(sequences, weights):
+        deviation = (steps - mean)[:, features] * unit
+        variance += row_weights @ deviation**2 / total
+    return np.sqrt(variance) / unit
+
+
+def _scaled_chunks(sequences, weights):
+    """Yield covered steps, scaled and float64, and the weights of their rows."""
+    scaling = sequences.transforms.scaling
+    for _, steps, row_weights in weighted_chunks(sequences, weights):
+        scaled = steps if scaling is None else scaling.apply(steps)
+        yield scaled.astype(np.float64), row_weights
+
+
+def _raise_too_large(sequences, feature):
+    size, row = max(
+        (abs(float(steps[at, feature])), rows[at])
+        for rows, steps in covered_chunks(sequences)
+        for at in [np.abs(steps[:, feature].astype(np.float64)).argmax()]
+    )
+    raise InvalidSequenceError(
+        f"feature {feature} of X is too large to standardise: its variance "
+        f"overflows. X holds {size:.6g}, of either sign, at "
+        f"{describe_position(sequences, row, feature)}. Convert it to another unit."
+    )
+
+
+def value_range(sequences):
+    """Return bounds of the unscaled values that sequences cover; they may be wide."""
+    if sequences._range is not None:
+        return sequences._range
+    dtype = sequences.values.dtype
+    if dtype.kind in "iu" and dtype.itemsize <= 4:
+        limits = np.iinfo(dtype)
+        return float(limits.min), float(limits.max)
+    extremes = [(steps.min(), steps.max()) for _, steps in covered_chunks(sequences)]
+    smallest, largest = np.array(extremes, dtype=np.float64).T
+    return float(smallest.min()), float(largest.max())
+
+
+def with_range(sequences, smallest, largest):
+    """Return the same sequences, with known bounds of the values that they cover.
+
+    Another object: the rows of this one may change before it is checked again.
+    """
+    known = copy(sequences)
+    known._range = smallest, largest
+    return known
 
 
 def are_apart(sequences):

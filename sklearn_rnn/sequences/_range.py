@@ -1,12 +1,14 @@
 """The range of values that a network, or a map of features, computes with."""
 
-from copy import copy
-
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import difference_type
-from sklearn_rnn.sequences._coverage import covered_chunks, describe_position
+from sklearn_rnn.sequences._coverage import (
+    covered_chunks,
+    describe_position,
+    value_range,
+)
 
 # Largest size of what enters a network, after standardisation: products with
 # weights, and their sums over many features, stay finite, and so do squares. What
@@ -47,44 +49,23 @@ def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None
             )
 
 
-def value_range(sequences):
-    """Return bounds of the unscaled values that sequences cover; they may be wide."""
-    if sequences._range is not None:
-        return sequences._range
-    dtype = sequences.values.dtype
-    if dtype.kind in "iu" and dtype.itemsize <= 4:
-        limits = np.iinfo(dtype)
-        return float(limits.min), float(limits.max)
-    extremes = [(steps.min(), steps.max()) for _, steps in covered_chunks(sequences)]
-    smallest, largest = np.array(extremes, dtype=np.float64).T
-    return float(smallest.min()), float(largest.max())
-
-
-def with_range(sequences, smallest, largest):
-    """Return the same sequences, with known bounds of the values that they cover.
-
-    Another object: the rows of this one may change before it is checked again.
-    """
-    known = copy(sequences)
-    known._range = smallest, largest
-    return known
-
-
 def _bounds(sequences, center, factor, dtype):
     """Return the smallest and largest value of each feature before scaling."""
     n_features = sequences.n_features
-    scaling, differenced = sequences.transforms.scaling, sequences.differenced
+    transforms = sequences.transforms
+    scaling, differencing = transforms.scaling, transforms.differencing
     own = np.full(n_features, np.inf)
     if scaling is not None:
         own[:] = np.finfo(sequences.dtype).max / 2
-    elif differenced is not None:
+    elif differencing is not None:
         own[:] = np.finfo(difference_type(sequences.dtype)).max / 2
     limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
     center = np.broadcast_to(np.asarray(center, np.float64), n_features)
     factor = np.broadcast_to(np.asarray(factor, np.float64), n_features)
     largest = limit / np.abs(factor)
     low, high = center - largest, center + largest
-    if differenced is not None:
+    if differencing is not None:
+        differenced = differencing.features
         # A difference is up to twice as large as the values.
         high[differenced] = largest[differenced] / 2
         low[differenced] = -high[differenced]

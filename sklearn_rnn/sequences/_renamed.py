@@ -1,7 +1,10 @@
 """Names of SequenceArray that were public in version 0.6; they go in version 0.8."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +15,11 @@ from sklearn_rnn.sequences._coverage import (
     covered_chunks,
     describe_position,
     locate,
+    mean_and_scale,
     shares_rows,
+    value_range,
+    with_range,
 )
-from sklearn_rnn.sequences._range import value_range, with_range
-from sklearn_rnn.sequences._statistics import mean_and_scale
 from sklearn_rnn.sequences._transforms import (
     NO_TRANSFORMS,
     Differencing,
@@ -39,17 +43,6 @@ SAME_OBJECTS = {
     "variation": "augmentation",
     "categories": "categories",
 }
-# Methods that became functions of the sequences.
-FUNCTIONS = (
-    are_apart,
-    coverage,
-    covered_chunks,
-    locate,
-    mean_and_scale,
-    shares_rows,
-    value_range,
-    with_range,
-)
 
 
 def parse_renamed(stored, renamed, transforms, time_index):
@@ -78,16 +71,10 @@ def parse_renamed(stored, renamed, transforms, time_index):
 
 
 def get_renamed(sequences, name):
-    """Return an attribute of version 0.6 of a SequenceArray, with a FutureWarning."""
-    for function in FUNCTIONS:
-        if name == function.__name__:
-            _warn(f"X.{name}(...)", f"sklearn_rnn.sequences.{name}(X, ...)")
-            return lambda *args, **kwargs: function(sequences, *args, **kwargs)
-    if name not in RENAMED:
-        raise AttributeError(f"'SequenceArray' object has no attribute {name!r}")
-    new, read = RENAMED[name]
+    """Return one of `RENAMED` of a SequenceArray, with a FutureWarning."""
+    new, get = RENAMED[name]
     _warn(f"X.{name}", new)
-    return read(sequences)
+    return get(sequences)
 
 
 def _time_index(sequences):
@@ -96,7 +83,7 @@ def _time_index(sequences):
 
 
 # New words, and how to get what the old name gave.
-RENAMED = {
+RENAMED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "moments": ("X.time_index", _time_index),
     "knows_time": ("X.time_index is not None", lambda X: X.time_index is not None),
     "moments_of": ("X.times_of", lambda X: X.times_of),
@@ -116,11 +103,27 @@ RENAMED = {
     "relative_to_last": ("X.difference", lambda X: X.difference),
     "variation": ("X.augmentation", lambda X: X.augmentation),
     "vary": ("X.augment", lambda X: X.augment),
-    "describe_place": (
-        "sklearn_rnn.sequences.describe_position",
-        lambda X: lambda row, feature: describe_position(X, row, feature),
-    ),
 }
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "are_apart": are_apart,
+    "coverage": coverage,
+    "covered_chunks": covered_chunks,
+    "describe_place": describe_position,
+    "locate": locate,
+    "mean_and_scale": mean_and_scale,
+    "shares_rows": shares_rows,
+    "value_range": value_range,
+    "with_range": with_range,
+}
+
+
+def _as_method(function):
+    """Return the words for a function of sequences, and how to get it as a method."""
+    new = f"sklearn_rnn.sequences.{function.__name__}(X, ...)"
+    return new, lambda sequences: partial(function, sequences)
+
+
+RENAMED |= {old: _as_method(function) for old, function in FUNCTIONS.items()}
 
 
 def _warn(old, new):

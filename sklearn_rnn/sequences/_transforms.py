@@ -110,9 +110,6 @@ class Transforms:
     tokens: np.ndarray | None = None
     categories: dict[int, np.ndarray] | None = None
 
-    def __post_init__(self):
-        object.__setattr__(self, "categories", self.categories or None)
-
     def select(self, key: Any) -> "Transforms":
         """Return the transforms of the sequences that a key selects."""
         differencing = self.differencing

@@ -247,7 +247,7 @@ def to_batch(sequences, indices, device, random_state=None, steps=None):
     >>> batch["x"].shape, batch["lengths"]
     (torch.Size([2, 5, 2]), tensor([5, 3]))
     """
-    if random_state is not None and sequences.augmentation is not None:
+    if random_state is not None and sequences.transforms.augmentation is not None:
         sequences = sequences.augment(indices, random_state)
         indices = np.arange(len(indices))
     if steps is None:

@@ -679,16 +679,15 @@ def make_data(sequences):
     ctypes.Structure or None
         None for augmented ones, and for types of values that kernels do not read.
     """
-    values = sequences.values
+    values, transforms = sequences.values, sequences.transforms
     if (
-        sequences.augmentation is not None
+        transforms.augmentation is not None
         or values.dtype not in VALUES_TYPES
         or not values.flags.c_contiguous
         or not values.flags.aligned
     ):
         return None
     n_features = values.shape[1]
-    transforms = sequences.transforms
     scaling, differencing = transforms.scaling, transforms.differencing
     differenced, n_differenced, units = None, 0, None
     if differencing is not None:

@@ -198,7 +198,7 @@ def steps_for(sequences, device, n_passes=math.inf):
     (torch.Size([5, 2, 2]), tensor([3, 5]))
     """
     device = torch.device(device)
-    if device.type == "cuda" and sequences.augmentation is None:
+    if device.type == "cuda" and sequences.transforms.augmentation is None:
         is_read_often = n_passes * sequences.lengths.sum() >= len(sequences.values)
         n_free, _ = torch.cuda.mem_get_info(device)
         if is_read_often and sequences.values.nbytes <= SHARE_OF_MEMORY * n_free:
