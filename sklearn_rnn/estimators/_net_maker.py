@@ -52,20 +52,21 @@ class NetMaker:
         """Return mean and scale of each feature, as the network reads it."""
         mean, scale = mean_and_scale(samples.sequences, samples.weights)
         seen = self._as_seen(samples.sequences)
-        if seen.differenced is None:
+        differencing = seen.transforms.differencing
+        if differencing is None:
             return mean, scale
         chosen = np.unique(np.linspace(0, len(seen) - 1, SCALED_BY).astype(int))
-        steps = seen.gather(chosen)[:, :, seen.differenced].astype(np.float64)
+        steps = seen.gather(chosen)[:, :, differencing.features].astype(np.float64)
         weights = np.arange(len(steps))[:, np.newaxis] < seen.lengths[chosen]
         if samples.weights is not None:
             weights = weights * samples.weights[chosen]
         squares = (steps**2 * weights[:, :, np.newaxis]).sum(axis=(0, 1))
         spread = np.sqrt(squares / weights.sum())
         # Rounding leaves a constant feature differences of a few ulps.
-        constant = spread <= 1e-9 * np.abs(mean[seen.differenced])
-        scale[seen.differenced] = np.where(constant, 1.0, spread)
+        constant = spread <= 1e-9 * np.abs(mean[differencing.features])
+        scale[differencing.features] = np.where(constant, 1.0, spread)
         # Not centred: the last value itself is 0.
-        mean[seen.differenced] = 0.0
+        mean[differencing.features] = 0.0
         return mean, scale
 
     def _spec(self, sequences):

@@ -60,10 +60,10 @@ class TokenReader:
     def _check_tokens(self, sequences, *, reset):
         """Check ids, and that they mean what they meant in fit."""
         owner = type(self).__name__
-        tokens = sequences.tokens if self._reads_tokens else None
+        tokens = sequences.transforms.tokens if self._reads_tokens else None
         if self._reads_tokens:
             check_tokens(sequences, estimator_name=owner)
-        elif sequences.tokens is not None:
+        elif sequences.transforms.tokens is not None:
             raise InvalidSequenceError(
                 f"X holds ids of tokens, and {owner} would read them as numbers: set "
                 "the width of their vectors, say embedding_dim=32."

@@ -35,7 +35,6 @@ from sklearn_rnn.sequences._coverage import (
     mean_and_scale,
     shares_rows,
     value_range,
-    with_range,
 )
 from sklearn_rnn.sequences._features import (
     check_columns,
@@ -195,5 +194,4 @@ __all__ = [
     "value_range",
     "warn_of_other_times",
     "with_categories",
-    "with_range",
 ]

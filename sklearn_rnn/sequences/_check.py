@@ -1,5 +1,6 @@
 """Validation: everything accepted as ``X`` becomes one SequenceArray."""
 
+from copy import copy
 from functools import partial
 from numbers import Number
 
@@ -24,7 +25,6 @@ from sklearn_rnn.sequences._coverage import (
     covered_chunks,
     describe_position,
     locate,
-    with_range,
 )
 from sklearn_rnn.sequences._range import check_range
 from sklearn_rnn.sequences._text import check_no_text
@@ -437,7 +437,10 @@ def _check_finite(sequences, estimator_name):
                 sequences, rows[at], int(feature), steps[at, feature], estimator_name
             )
         low, high = min(low, smallest), max(high, largest)
-    return with_range(sequences, low, high)
+    # Another object: the rows of this one may change before it is checked again.
+    checked = copy(sequences)
+    checked._range = low, high
+    return checked
 
 
 def _raise_non_finite(sequences, row, feature, value, estimator_name):

@@ -6,7 +6,6 @@ series, an array as long as the series, or as many sequences, would weigh.
 """
 
 from bisect import bisect_left
-from copy import copy
 
 import numpy as np
 
@@ -244,16 +243,6 @@ def value_range(sequences):
     extremes = [(steps.min(), steps.max()) for _, steps in covered_chunks(sequences)]
     smallest, largest = np.array(extremes, dtype=np.float64).T
     return float(smallest.min()), float(largest.max())
-
-
-def with_range(sequences, smallest, largest):
-    """Return the same sequences, with known bounds of the values that they cover.
-
-    Another object: the rows of this one may change before it is checked again.
-    """
-    known = copy(sequences)
-    known._range = smallest, largest
-    return known
 
 
 def are_apart(sequences):

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +19,6 @@ from sklearn_rnn.sequences._coverage import (
     mean_and_scale,
     shares_rows,
     value_range,
-    with_range,
 )
 from sklearn_rnn.sequences._transforms import (
     NO_TRANSFORMS,
@@ -82,6 +82,15 @@ def _time_index(sequences):
     return np.arange(len(times)) if isinstance(times, range) else times
 
 
+def _with_range(sequences):
+    def with_range(smallest, largest):
+        known = copy(sequences)
+        known._range = smallest, largest
+        return known
+
+    return with_range
+
+
 # New words, and how to get what the old name gave.
 RENAMED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "moments": ("X.time_index", _time_index),
@@ -102,6 +111,7 @@ RENAMED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     ),
     "relative_to_last": ("X.difference", lambda X: X.difference),
     "variation": ("X.augmentation", lambda X: X.augmentation),
+    "with_range": ("sklearn_rnn.sequences.check_sequences", _with_range),
     "vary": ("X.augment", lambda X: X.augment),
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -113,7 +123,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "mean_and_scale": mean_and_scale,
     "shares_rows": shares_rows,
     "value_range": value_range,
-    "with_range": with_range,
 }
 
 

@@ -21,6 +21,7 @@ from sklearn_rnn.sequences import (
     locate,
     mean_and_scale,
     shares_rows,
+    value_range,
 )
 
 
@@ -420,8 +421,15 @@ def test_methods_of_earlier_versions_warn_and_work(old, arguments):
         value = getattr(X, old)(*arguments)
     expected = getattr(sequences, old)(X, *arguments)
     np.testing.assert_array_equal(value, expected)
+
+
+def test_other_methods_of_earlier_versions_warn_and_work():
+    X = everything()
     with pytest.warns(FutureWarning, match="describe_position"):
         assert X.describe_place(3, 1) == "sequence 0, step 3, feature 1"
+    with pytest.warns(FutureWarning, match="check_sequences"):
+        known = X.with_range(-5.0, 5.0)
+    assert value_range(known) == (-5, 5) != value_range(X)
 
 
 def test_arguments_of_earlier_versions_warn_and_work():
