@@ -1,4 +1,4 @@
-"""Where the files of the data folder lie."""
+"""Files of the data folder."""
 
 from importlib.resources import files
 

@@ -1,4 +1,4 @@
-"""Loaders of numbers: each reads one file of the data folder."""
+"""Loaders of numbers."""
 
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ Japanese vowels
 ===============
 Nine male speakers said the two Japanese vowels "a" and "e" one after the other.
 Each utterance is a sequence of 7 to 29 frames; a frame holds 12 coefficients of an
-LPC cepstrum (no unit). The task is to tell the speaker, 1 to 9, from an utterance.
+LPC cepstrum (no unit). The task is to recognise the speaker, 1 to 9, from an utterance.
 
 640 utterances: 270 for training (30 of each speaker) and 370 for testing (24 to 88
 of each), a split fixed by the authors.
@@ -32,18 +32,18 @@ def load_nyc_weather(
 ) -> pd.DataFrame:
     """Load the hourly weather of 2013 at New York's three airports.
 
-    The observations are as they were made: some hours are missing, some
+    The observations are unchanged: some hours are missing, some
     values are NaN, and one wind speed is impossible (1048 mph).
 
     Parameters
     ----------
     station : {"EWR", "JFK", "LGA"}, default=None
-        Newark, Kennedy or LaGuardia. None gives all three below one another.
+        Newark, Kennedy or LaGuardia. None gives all three, one after another.
 
     Returns
     -------
     weather : DataFrame
-        One row an hour that was observed. Columns `temp` and `dewp` (air and
+        One row per observed hour. Columns `temp` and `dewp` (air and
         dew point temperature, °F), `humid` (relative humidity, %), `wind_dir`
         (degrees), `wind_speed` (mph), `precip` (inches), `pressure` (hPa) and
         `visib` (visibility, miles), float64. For one station, the index is
@@ -53,7 +53,7 @@ def load_nyc_weather(
     Raises
     ------
     ValueError
-        If there is no such station.
+        If `station` is another value.
 
     Notes
     -----
@@ -76,8 +76,8 @@ def load_nyc_weather(
     """
     if station is not None and station not in STATIONS:
         raise ValueError(
-            f"there is no station {station!r}; the stations are {', '.join(STATIONS)}, "
-            "or None for all of them."
+            f"station must be one of {', '.join(STATIONS)}, or None for all of them, "
+            f"got {station!r}."
         )
     with data_file("nyc_weather_2013.csv.gz").open("rb") as file:
         weather = pd.read_csv(file, compression="gzip", parse_dates=["time_hour"])
@@ -91,14 +91,14 @@ def load_nyc_weather(
 def load_co2_weekly() -> pd.DataFrame:
     """Load the weekly carbon dioxide in the air at Mauna Loa, 1958 to 2001.
 
-    It rises over the years, and goes up and down with the seasons. The
-    averages are as they were published: weeks without enough observations
+    It rises over the years, and varies with the seasons. The averages are
+    as published: weeks without enough observations
     are NaN.
 
     Returns
     -------
     air : DataFrame
-        One row a week, 2,284 from 29 March 1958 to 29 December 2001, 59 of
+        One row per week, 2,284 from 29 March 1958 to 29 December 2001, 59 of
         them NaN. The index `time` is the week's Saturday, of step "W-SAT". One
         column `co2` (carbon dioxide, parts per million), float64.
 
@@ -154,22 +154,22 @@ def load_japanese_vowels(
         A dictionary with attributes:
 
         data : list of ndarray of shape (n_frames, 12), float64
-            One array an utterance, of 7 to 29 frames.
+            One array per utterance, of 7 to 29 frames.
         target : ndarray of shape (n_utterances,), int64
             The speaker, 1 to 9.
         train_index, test_index : ndarray of int64
-            Places of the two parts in `data`, only if `subset` is "all".
+            Positions of the two parts in `data`, only if `subset` is "all".
         feature_names : list of str
-            One name a coefficient.
+            One name per coefficient.
         DESCR : str
-            The data in words, with their source.
+            A description of the data, with their source.
     (data, target) : tuple
         If `return_X_y` is True.
 
     Raises
     ------
     ValueError
-        If there is no such subset.
+        If `subset` is another value.
 
     Notes
     -----
@@ -189,9 +189,7 @@ def load_japanese_vowels(
     (270, (20, 12), (26, 12))
     """
     if subset not in SUBSETS:
-        raise ValueError(
-            f"there is no subset {subset!r}; the subsets are {', '.join(SUBSETS)}."
-        )
+        raise ValueError(f"subset must be one of {', '.join(SUBSETS)}, got {subset!r}.")
     with data_file("japanese_vowels.npz").open("rb") as file, np.load(file) as stored:
         frames = stored["micros"] / 1e6
         lengths = stored["lengths"].astype(np.int64)

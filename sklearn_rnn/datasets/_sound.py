@@ -28,15 +28,15 @@ SPOKEN = {
 DRUMS_DESCRIPTION = """\
 Drum hits
 =========
-Single hits on drums and cymbals, recorded for the drum machine Hydrogen: waveforms
-of one channel, 16,000 samples a second, int16. Of each hit at most the first half
-second is kept, and each is brought to one loudness: its largest sample is 32,000
-in size. The task is to tell the instrument from the sound.
+Single hits on drums and cymbals, recorded for the drum machine Hydrogen: waveforms of
+one channel, 16,000 samples per second, int16. At most the first half second of each hit
+is kept, and all have one loudness: a largest sample of 32,000 in size. The task is to
+recognise the instrument from the sound.
 
 128 hits: 27 of hi-hats, 35 of cymbals, 26 of snare drums, 22 of toms and 18 of kick
-drums. They come from four kits, 86 hits from the largest; one kit has cymbals and
-kick drums alone. Hits of one kit resemble each other, so that a fair test leaves a
-kit out (`kit` as groups).
+drums. They come from four kits, 86 hits from the largest; one kit has cymbals and kick
+drums only. Hits of one kit resemble each other, so that a fair test leaves a kit out
+(`kit` as groups).
 
 From the Debian package hydrogen-drumkits. Kits Audiophob (CC0), BJA_Pacific and
 circAfrique v4 (CC BY-SA 3.0), rumpf_kit_z01_h2 (CC BY 3.0).
@@ -46,13 +46,13 @@ WORDS_DESCRIPTION = """\
 Spoken words
 ============
 Words and names of characters said by one English speaker, recorded for the telephone
-system Asterisk: waveforms of one channel, 8,000 samples a second, int16, of 0.6 to
-1.6 seconds. The task is to tell the word from the sound, or what is said in several
-of them one after the other.
+system Asterisk: waveforms of one channel, 8,000 samples per second, int16, of 0.6 to
+1.6 seconds. The task is to recognise the word from the sound, or the words in several
+of them one after another.
 
 182 recordings, among them the ten digits, the 26 letters, and the radio alphabet
-("alpha", "bravo", ...) with "niner". Each was said once: whoever needs more examples
-of a word makes them, by other speeds, loudness or noise.
+("alpha", "bravo", ...) with "niner". Each was said once: make more examples of a word
+by changes of speed and loudness, and by noise.
 
 From the Debian package asterisk-core-sounds-en-wav 1.6.1, CC BY-SA 3.0.
 """
@@ -72,7 +72,7 @@ def load_drum_hits(*, return_X_y: bool = False) -> Any:
         A dictionary with attributes:
 
         data : list of ndarray of shape (n_samples,), int16
-            One waveform a hit, 128 in all, of 274 to 8,000 samples (0.02 to
+            One waveform per hit, 128 in all, of 274 to 8,000 samples (0.02 to
             0.5 seconds).
         target : ndarray of shape (128,), str
             The instrument: "cymbal", "hihat", "kick", "snare" or "tom".
@@ -80,11 +80,11 @@ def load_drum_hits(*, return_X_y: bool = False) -> Any:
             Which of four drum kits the hit comes from: groups for
             ``LeaveOneGroupOut`` or ``GroupKFold``.
         sample_rate : int
-            16,000 samples a second (Hz).
+            16,000 samples per second (Hz).
         target_names : list of str
             The classes, sorted.
         DESCR : str
-            The data in words, with their source.
+            A description of the data, with their source.
     (data, target) : tuple
         If `return_X_y` is True.
 
@@ -93,8 +93,8 @@ def load_drum_hits(*, return_X_y: bool = False) -> Any:
     From the Debian package hydrogen-drumkits: the kits Audiophob (CC0),
     BJA_Pacific and circAfrique v4 (CC BY-SA 3.0) and rumpf_kit_z01_h2 (CC BY
     3.0); mono, at 16 kHz, cut, and each brought to a largest sample of 32,000.
-    Hits of one kit resemble each other: a test on kits that were not trained on
-    is the fair one.
+    Hits of one kit resemble each other: a fair test is on kits that the model was
+    not trained on.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def load_drum_hits(*, return_X_y: bool = False) -> Any:
     >>> len(drums.data[0]) / drums.sample_rate  # seconds
     0.3879375
     """
-    data, about = _read_clips("drum_hits.npz")
+    data, about = _load_clips("drum_hits.npz")
     target = about["labels"]
     if return_X_y:
         return data, target
@@ -144,7 +144,7 @@ def load_spoken_words(
         A dictionary with attributes:
 
         data : list of ndarray of shape (n_samples,), int16
-            One waveform a word, of 0.6 to 1.6 seconds.
+            One waveform per word, of 0.6 to 1.6 seconds.
         target : ndarray of shape (n_words,), str
             What is said, such as "7", "k" or "kilo"; with ``kind=None`` the
             name of the recording, as in `name`.
@@ -152,22 +152,22 @@ def load_spoken_words(
             Name of the recording, such as "digits/7", "letters/k" or
             "phonetic/k_p".
         sample_rate : int
-            8,000 samples a second (Hz).
+            8,000 samples per second (Hz).
         DESCR : str
-            The data in words, with their source.
+            A description of the data, with their source.
     (data, target) : tuple
         If `return_X_y` is True.
 
     Raises
     ------
     ValueError
-        If there is no such kind.
+        If `kind` is another value.
 
     Notes
     -----
     From the Debian package asterisk-core-sounds-en-wav 1.6.1 (CC BY-SA 3.0).
-    Each word was said once, by one speaker: what is learned from these knows
-    no other voice.
+    Each word was said once, by one speaker: a model trained on these knows no
+    other voice.
 
     Examples
     --------
@@ -184,14 +184,14 @@ def load_spoken_words(
     """
     if kind is not None and kind not in SPOKEN:
         raise ValueError(
-            f"there is no kind {kind!r}; the kinds are {', '.join(SPOKEN)}, or None "
-            "for all of them."
+            f"kind must be one of {', '.join(SPOKEN)}, or None for all of them, got "
+            f"{kind!r}."
         )
-    data, about = _read_clips("spoken_words.npz")
+    data, about = _load_clips("spoken_words.npz")
     name = target = about["names"]
     if kind is not None:
         said = SPOKEN[kind]
-        chosen = np.array([name.tolist().index(one) for one in said])
+        chosen = np.array([name.tolist().index(recording) for recording in said])
         data, name = [data[i] for i in chosen], name[chosen]
         target = np.array(list(said.values()))
     if return_X_y:
@@ -205,11 +205,11 @@ def load_spoken_words(
     )
 
 
-def _read_clips(file_name):
-    """Return the waveforms of a file, and what else is in it by name."""
+def _load_clips(file_name):
+    """Return the waveforms of a file, and its other arrays by name."""
     with data_file(file_name).open("rb") as file, np.load(file) as stored:
         about = dict(stored)
-    # Kept are the differences of neighbouring samples, in two bytes that compress
+    # The file holds differences of neighbouring samples, in two bytes that compress
     # better apart. Sums wrap round in int16, as the differences did.
     steps = 256 * about.pop("high").astype(np.int16) + about.pop("low")
     samples = np.cumsum(steps, dtype=np.int16)

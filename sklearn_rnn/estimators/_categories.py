@@ -13,6 +13,7 @@ from sklearn_rnn._exceptions import (
 from sklearn_rnn.preprocessing import parse_ahead
 from sklearn_rnn.sequences import (
     categories_seen,
+    covered_chunks,
     describe_category,
     recode,
     with_categories,
@@ -47,7 +48,7 @@ class CategoryReader:
             self._categorical, self._categories = tuple(map(int, chosen)), None
             self._check_goes_with_categories(sequences)
         self._check_same_features(sequences)
-        sequences = with_categories(sequences, self._categorical, owner=owner)
+        sequences = with_categories(sequences, self._categorical, estimator_name=owner)
         if self._categories is None:
             return sequences
         self._check_same_kinds(sequences)
@@ -61,7 +62,7 @@ class CategoryReader:
                 "embedding_dim or embeddings reads X as tokens, one per step. Set one "
                 "of them to its default."
             )
-        if self._categorical and sequences.variation is not None:
+        if self._categorical and sequences.augmentation is not None:
             raise ValueError(
                 "categorical_features does not go with augmented sequences, whose "
                 "features are numbers that change in training: set it to None."
@@ -166,7 +167,7 @@ def _warn_of_labels(sequences, seen):
     largest = max(seen, key=lambda j: len(seen[j]), default=None)
     if largest is None or len(seen[largest]) < MANY_CATEGORIES:
         return
-    n_steps = sum(len(rows) for rows, _ in sequences.covered_chunks())
+    n_steps = sum(len(rows) for rows, _ in covered_chunks(sequences))
     if len(seen[largest]) > n_steps / 2:
         warnings.warn(
             f"{describe_category(sequences, largest)}, {len(seen[largest])} of them in "

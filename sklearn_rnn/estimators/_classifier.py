@@ -564,7 +564,7 @@ list of arrays or SequenceArray
         float
             Accuracy, in [0, 1].
         """
-        y = self._check_labels(plain_arrays(y, owner=type(self).__name__))
+        y = self._check_labels(plain_arrays(y, estimator_name=type(self).__name__))
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, y)
         return super().score(X, y, sample_weight)
@@ -630,7 +630,7 @@ list of arrays or SequenceArray
             )
 
     def _check_y(self, y, *, reset, classes=None):
-        y = plain_arrays(y, owner=type(self).__name__)
+        y = plain_arrays(y, estimator_name=type(self).__name__)
         refuse_ragged(y, "use RNNTagger")
         check_one_kind(y)
         y = self._check_labels(y)

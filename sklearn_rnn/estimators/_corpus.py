@@ -17,6 +17,8 @@ from sklearn_rnn.sequences import (
     check_learnable,
     check_sequences,
     check_symbols,
+    covered_chunks,
+    locate,
 )
 
 
@@ -47,10 +49,10 @@ def read_corpus(X, *, owner, min_count, max_symbols, weights=None):
     _refuse_one_table_of_bits(X, owner)
     rows, are_text = _check_symbols(X, owner, "X")
     if not are_text:
-        check_learnable(rows, owner=owner, name="X")
+        check_learnable(rows, estimator_name=owner, name="X")
     elif len(rows) > 1:
         _refuse_single_characters(rows, owner)
-    vocabulary = Vocabulary.learn(
+    vocabulary = Vocabulary.from_sequences(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights
     )
     if not vocabulary.symbols:
@@ -77,7 +79,7 @@ def _first_is_table(X):
 def _check_symbols(X, owner, name):
     if isinstance(X, str):
         X = [X]
-    return check_symbols(X, owner=owner, name=name)
+    return check_symbols(X, estimator_name=owner, name=name)
 
 
 def _refuse_one_table_of_bits(X, owner):
@@ -104,17 +106,17 @@ def _refuse_single_characters(rows, owner):
 
 def _check_frames(X, owner, name):
     try:
-        frames = check_sequences(X, owner=owner)
+        frames = check_sequences(X, estimator_name=owner)
     except InvalidSequenceError as error:
         if name == "X":
             raise
         raise InvalidSequenceError(f"{name} cannot be read: {error}") from error
-    for rows, _ in frames.covered_chunks():
+    for rows, _ in covered_chunks(frames):
         values = frames.read_rows(rows)
         bad = (values != 0) & (values != 1)
         if bad.any():
             row, feature = np.argwhere(bad)[0]
-            place, step = frames.locate(rows[row])
+            place, step = locate(frames, rows[row])
             raise InvalidSequenceError(
                 f"sequence {place} of {name} holds {values[row, feature]} at step "
                 f"{step}, feature {feature}, but frames are made of zeros and ones. "
@@ -244,7 +246,7 @@ class SymbolCorpus(NamedTuple):
                 f"the prompt is {_describe(prompt)}, but {self.owner} was fitted on "
                 f"{kind}: give {wanted}."
             )
-        rows, _ = check_symbols([prompt], owner=self.owner, name="prompt")
+        rows, _ = check_symbols([prompt], estimator_name=self.owner, name="prompt")
         ids = self.vocabulary.encode(rows[0]).astype(np.int64)
         return np.concatenate([[BEGIN], ids])[:, np.newaxis]
 

@@ -62,7 +62,9 @@ class LabelCoder:
             )
         if classes is None:
             return None
-        classes = plain_arrays(classes, owner=type(self).__name__, name="classes")
+        classes = plain_arrays(
+            classes, estimator_name=type(self).__name__, name="classes"
+        )
         classes = np.unique(self._check_labels(classes, "classes"))
         if self.__sklearn_is_fitted__() and not np.array_equal(classes, self.classes_):
             raise ValueError(

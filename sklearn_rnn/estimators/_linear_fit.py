@@ -19,6 +19,7 @@ from sklearn_rnn.estimators._windows import (
     are_long,
     read_windows,
 )
+from sklearn_rnn.sequences import mean_and_scale
 from sklearn_rnn.training import find_copies, validation_folds
 
 # Values of a window that are read at most, and at most so many per sequence: the
@@ -185,7 +186,7 @@ def _choose_layout(sequences, n_distinct, weights, columns):
     n_indicators = sum(map(len, (sequences.categories or {}).values()))
     layout = Layout(
         n_lags,
-        sequences.mean_and_scale(weights)[0],
+        mean_and_scale(sequences, weights)[0],
         columns,
         n_indicators=n_indicators if n_indicators <= MOST_INDICATORS else 0,
     )

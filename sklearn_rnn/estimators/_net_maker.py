@@ -7,6 +7,7 @@ from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._tokens import start_embedding
 from sklearn_rnn.estimators._trainer import SCHEDULER
 from sklearn_rnn.modules import NetworkSpec, build_network
+from sklearn_rnn.sequences import mean_and_scale
 from sklearn_rnn.training import (
     SequenceDataset,
     StepTargets,
@@ -49,22 +50,23 @@ class NetMaker:
 
     def _input_scaling(self, samples):
         """Return mean and scale of each feature, as the network reads it."""
-        mean, scale = samples.sequences.mean_and_scale(samples.weights)
+        mean, scale = mean_and_scale(samples.sequences, samples.weights)
         seen = self._as_seen(samples.sequences)
-        if seen.anchored is None:
+        differencing = seen.transforms.differencing
+        if differencing is None:
             return mean, scale
         chosen = np.unique(np.linspace(0, len(seen) - 1, SCALED_BY).astype(int))
-        steps = seen.gather(chosen)[:, :, seen.anchored].astype(np.float64)
+        steps = seen.gather(chosen)[:, :, differencing.features].astype(np.float64)
         weights = np.arange(len(steps))[:, np.newaxis] < seen.lengths[chosen]
         if samples.weights is not None:
             weights = weights * samples.weights[chosen]
         squares = (steps**2 * weights[:, :, np.newaxis]).sum(axis=(0, 1))
         spread = np.sqrt(squares / weights.sum())
         # Rounding leaves a constant feature differences of a few ulps.
-        constant = spread <= 1e-9 * np.abs(mean[seen.anchored])
-        scale[seen.anchored] = np.where(constant, 1.0, spread)
+        constant = spread <= 1e-9 * np.abs(mean[differencing.features])
+        scale[differencing.features] = np.where(constant, 1.0, spread)
         # Not centred: the last value itself is 0.
-        mean[seen.anchored] = 0.0
+        mean[differencing.features] = 0.0
         return mean, scale
 
     @property

@@ -22,6 +22,7 @@ from sklearn_rnn.sequences import (
     explain_target_errors,
     flat_rows,
     is_missing,
+    locate,
     plain_arrays,
     to_numbers,
 )
@@ -35,7 +36,7 @@ class NumberCoder:
 
     def _check_y(self, y, *, reset):
         names = read_target_names(y)
-        y = plain_arrays(y, owner=type(self).__name__)
+        y = plain_arrays(y, estimator_name=type(self).__name__)
         refuse_ragged(y, "set return_sequences=True")
         wanted = "one number per sequence and output"
         with explain_target_errors(wanted):
@@ -71,8 +72,8 @@ class NumberCoder:
             return y
         return to_numbers(
             array,
-            owner=type(self).__name__,
-            place=lambda index: "y" + "".join(f"[{i}]" for i in index or ()),
+            estimator_name=type(self).__name__,
+            describe=lambda index: "y" + "".join(f"[{i}]" for i in index or ()),
         )
 
     def _check_target_names(self, names, *, reset):
@@ -98,7 +99,9 @@ class NumberCoder:
                 place = steps.locate(index[0]) if index else None
                 return "y[{}], step {}".format(*place) if place else "y"
 
-            values = to_numbers(values, owner=type(self).__name__, place=name_place)
+            values = to_numbers(
+                values, estimator_name=type(self).__name__, describe=name_place
+            )
         with explain_target_errors("numbers for each step"):
             values = values.astype(np.float64)
         infinite = np.isinf(values)
@@ -254,7 +257,7 @@ class NumberCoder:
         at, output = map(int, np.argwhere(outside)[0])
         place = f"sequence {at}"
         if self._per_step:
-            place = "sequence {}, step {}".format(*samples.y.locate(at))
+            place = "sequence {}, step {}".format(*locate(samples.y, at))
         raise DivergenceError(
             f"y holds {samples.all_targets()[at, output]:.6g} at {place}, output "
             f"{output}, more than {limit:.0e} standard deviations from the targets "

@@ -11,7 +11,7 @@ from sklearn_rnn.estimators._sources import learn_symbols, refuse_unequal
 from sklearn_rnn.estimators._state import DTYPES
 from sklearn_rnn.estimators._steps import object_array
 from sklearn_rnn.estimators._trainer import Trainer
-from sklearn_rnn.sequences import unpack
+from sklearn_rnn.sequences import mean_and_scale, unpack
 from sklearn_rnn.training import (
     limit_threads,
     n_epochs_for,
@@ -85,7 +85,10 @@ class PairFit(Trainer):
         if sample_weight is None:
             return X, y, None
         owner = type(self).__name__
-        X, y = unpack(X, owner=owner), unpack(y, owner=owner, name="y")
+        X, y = (
+            unpack(X, estimator_name=owner),
+            unpack(y, estimator_name=owner, name="y"),
+        )
         refuse_unequal(_num_samples(X), _num_samples(y))
         weights = read_weights(sample_weight, X)
         # A weight of zero means: as if it were not there, in the vocabulary, too.
@@ -153,7 +156,7 @@ class PairFit(Trainer):
         with limit_threads(1):
             network = self._build_network(spec, DTYPES[self.dtype], generator)
         if self.standardize and self._source.reads != "symbols":
-            mean, scale = pairs.sources.mean_and_scale(pairs.weights)
+            mean, scale = mean_and_scale(pairs.sources, pairs.weights)
             network.set_input_scaling(mean, 1 / scale)
         self._start(network, pairs)
         return network

@@ -34,7 +34,7 @@ def check_levels(quantiles):
     >>> check_levels((0.1, 0.5, 0.9))
     array([0.1, 0.5, 0.9])
     """
-    levels = plain_arrays(quantiles, owner="RNNRegressor", name="quantiles")
+    levels = plain_arrays(quantiles, estimator_name="RNNRegressor", name="quantiles")
     levels = np.atleast_1d(np.asarray(levels, dtype=object)).tolist()
     if not levels or not all(isinstance(level, Real) for level in levels):
         raise ValueError(

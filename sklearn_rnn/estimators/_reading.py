@@ -44,7 +44,7 @@ class SampleReader:
         units = None
         if self._unit_layout is not None:
             units = window_units(self._unit_layout, sequences)
-        return sequences.relative_to_last(np.unique(self._target_columns), units)
+        return sequences.difference(np.unique(self._target_columns), units)
 
     @property
     def _may_miss(self):
@@ -62,8 +62,10 @@ class SampleReader:
     def _read_with_padding(self, X, *, reset):
         """Read X; return it without padding, and as it was given."""
         owner = type(self).__name__
-        X = convert_input(X, owner=owner)
-        sequences, padded = check_with_padding(X, owner=owner, allow_categories=True)
+        X = convert_input(X, estimator_name=owner)
+        sequences, padded = check_with_padding(
+            X, estimator_name=owner, allow_categories=True
+        )
         self._check_tokens(sequences, reset=reset)
         check_features(self, X, sequences, reset=reset)
         if reset and self._per_step and self._fitted_on_columns:
@@ -92,7 +94,7 @@ class SampleReader:
         if sample_weight is not None:
             weights = read_weights(sample_weight, sequences)
             if not weights.all():  # as if it were not there, nor its target
-                y = unpack(y, owner=type(self).__name__, name="y")
+                y = unpack(y, estimator_name=type(self).__name__, name="y")
                 check_consistent_length(sequences, y)
                 rows = np.flatnonzero(weights)
                 sequences, padded = sequences[rows], padded[rows]
@@ -127,7 +129,7 @@ class SampleReader:
     def _read_step_targets(self, y, sequences, padded, *, reset, **about_y):
         """Read a target for every step, in a container of its own."""
         about = {
-            "owner": type(self).__name__,
+            "estimator_name": type(self).__name__,
             "missing_label": getattr(self, "missing_label", None),
             "are_labels": self._predicts_labels,
         }
@@ -137,7 +139,7 @@ class SampleReader:
             classes = about_y.get("classes")
             check_no_padding(steps, sequences, classes=classes, **about)
             if classes is None:
-                check_no_words(y, owner=about["owner"])
+                check_no_words(y, estimator_name=about["estimator_name"])
             # Padding makes folds of one length and of several: all are lists then.
             alike = (steps.lengths == padded.shape[1]).all()
             self._y_from_array = steps.from_array and bool(alike)

@@ -724,7 +724,7 @@ list of arrays or SequenceArray
         """
         check_is_fitted(self)
         if not self._may_miss:
-            y = plain_arrays(y, owner=type(self).__name__)
+            y = plain_arrays(y, estimator_name=type(self).__name__)
             if sample_weight is not None:
                 sample_weight = check_weights(sample_weight, y)
             return super().score(X, y, sample_weight)

@@ -17,9 +17,9 @@ from sklearn_rnn.sequences import (
     check_learnable,
     check_sequences,
     check_symbols,
+    check_table,
     convert_input,
     nested_columns,
-    read_rows,
     sequences_of_ids,
     unpack,
 )
@@ -99,7 +99,7 @@ class SymbolSource(NamedTuple):
 
 
 def _symbols(X, owner, name):
-    return check_symbols(X, owner=owner, name=name, allow_empty=True)
+    return check_symbols(X, estimator_name=owner, name=name, allow_empty=True)
 
 
 def learn_symbols(X, *, owner, name, min_count, max_symbols, weights=None):
@@ -125,8 +125,8 @@ def learn_symbols(X, *, owner, name, min_count, max_symbols, weights=None):
     """
     rows, are_text = _symbols(X, owner, name)
     if not are_text:
-        check_learnable(rows, owner=owner, name=name)
-    vocabulary = Vocabulary.learn(
+        check_learnable(rows, estimator_name=owner, name=name)
+    vocabulary = Vocabulary.from_sequences(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights
     )
     if not vocabulary.symbols:
@@ -157,16 +157,16 @@ class NumberSource(NamedTuple):
 
         Number and names of features are set on `estimator`, or checked.
         """
-        X = convert_input(X, owner=self.owner, name=name)
+        X = convert_input(X, estimator_name=self.owner, name=name)
         if self.reads == "sequences":
-            sequences = check_sequences(X, owner=self.owner)
+            sequences = check_sequences(X, estimator_name=self.owner)
             check_features(estimator, X, sequences, reset=reset)
             return sequences
-        rows = read_rows(X, owner=self.owner, name=name)
+        rows = check_table(X, estimator_name=self.owner, name=name)
         named = X if hasattr(X, "columns") else rows
         check_columns(estimator, named, reset=reset)
         one_step = SequenceArray(rows, np.arange(len(rows)), np.ones(len(rows), int))
-        return check_sequences(one_step, owner=self.owner)
+        return check_sequences(one_step, estimator_name=self.owner)
 
 
 def refuse_unequal(n_read, n_written):

@@ -16,8 +16,9 @@ from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
+    Transforms,
+    check_item,
     convert_input,
-    read_item,
 )
 from sklearn_rnn.training import run_to_own_ends, to_batch
 
@@ -202,7 +203,7 @@ class StatefulPredictor:
     def _advance(self, X):
         """Read new steps; return them, and the network's outputs for them."""
         estimator = self.estimator
-        X = convert_input(X, owner=type(estimator).__name__)
+        X = convert_input(X, estimator_name=type(estimator).__name__)
         if self.n_steps_ is None:
             _check_not_one_stream(X, estimator)
         X = _as_sequences(X, estimator)
@@ -253,7 +254,7 @@ class StatefulPredictor:
             starts,
             lengths,
             feature_names=sequences.feature_names,
-            categories=sequences.categories,
+            transforms=Transforms(categories=sequences.categories),
         )
 
     @torch.inference_mode()
@@ -324,7 +325,7 @@ def _as_sequences(X, estimator):
         X = X.to_numpy()
     if isinstance(X, (list, tuple)):
         if all(np.ndim(x) == 0 for x in X):
-            X = read_item(X, "X", type(estimator).__name__)
+            X = check_item(X, "X", type(estimator).__name__)
         else:
             return [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in X]
     if isinstance(X, np.ndarray) and X.dtype != object:

@@ -542,7 +542,7 @@ list of arrays or SequenceArray
             y,
             sequences,
             padded,
-            owner=type(self).__name__,
+            estimator_name=type(self).__name__,
             missing_label=self.missing_label,
         )
         labels, exists = self._labels(steps)

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import UNKNOWN, check_tokens, plain_arrays
+from sklearn_rnn.sequences import UNKNOWN, check_tokens, covered_chunks, plain_arrays
 
 
 class TokenReader:
@@ -60,10 +60,10 @@ class TokenReader:
     def _check_tokens(self, sequences, *, reset):
         """Check ids, and that they mean what they meant in fit."""
         owner = type(self).__name__
-        tokens = sequences.tokens if self._reads_tokens else None
+        tokens = sequences.transforms.tokens if self._reads_tokens else None
         if self._reads_tokens:
-            check_tokens(sequences, owner=owner)
-        elif sequences.tokens is not None:
+            check_tokens(sequences, estimator_name=owner)
+        elif sequences.transforms.tokens is not None:
             raise InvalidSequenceError(
                 f"X holds ids of tokens, and {owner} would read them as numbers: set "
                 "the width of their vectors, say embedding_dim=32."
@@ -207,7 +207,9 @@ def read_vectors(embeddings, n_ids, tokens):
             f"vector, got {type(embeddings).__name__}. Of a table with tokens as its "
             "index make dict(zip(table.index, table.to_numpy()))."
         )
-    embeddings = plain_arrays(embeddings, owner="the estimator", name="embeddings")
+    embeddings = plain_arrays(
+        embeddings, estimator_name="the estimator", name="embeddings"
+    )
     if isinstance(embeddings, (np.ndarray, list, tuple)):
         return _from_array(embeddings, n_ids, tokens)
     if tokens is None:
@@ -319,7 +321,7 @@ def start_embedding(embedding, sequences, vectors=None):
     """
     shown = np.zeros(len(embedding.weight), dtype=bool)
     if embedding.weight.requires_grad:
-        for rows, _ in sequences.covered_chunks():
+        for rows, _ in covered_chunks(sequences):
             shown[sequences.read_rows(rows)[:, 0].astype(np.intp)] = True
     embedding.weight[torch.from_numpy(~shown)] = 0.0
     if vectors is None:

@@ -115,7 +115,7 @@ class Trainer(PortableState, BaseEstimator):
         network = self.module_ if network is None else network
         check_range(
             sequences,
-            owner=type(self).__name__,
+            estimator_name=type(self).__name__,
             center=network.center.cpu().numpy(),
             factor=network.factor.cpu().numpy(),
             dtype=self._torch_dtype,

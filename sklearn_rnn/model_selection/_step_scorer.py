@@ -88,7 +88,7 @@ class StepScorer:
         true = check_step_targets(
             y,
             *_extents(X, lengths),
-            owner="make_step_scorer",
+            estimator_name="make_step_scorer",
             missing_label=self.missing_label,
         ).values
         predicted = np.concatenate(list(predictions))

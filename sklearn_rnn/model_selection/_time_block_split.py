@@ -18,7 +18,7 @@ from sklearn_rnn.preprocessing import (
     is_polars,
     times_of_frame,
 )
-from sklearn_rnn.sequences import SequenceArray, read_times, to_index
+from sklearn_rnn.sequences import SequenceArray, to_index, to_times
 
 NAME = "TimeBlockSplit"
 
@@ -237,7 +237,7 @@ class TimeBlockSplit(BaseCrossValidator):
             groups = column_at(groups.to_frame(), 0)
         index = to_index(groups, "groups, the times of the rows,")
         try:
-            return Timeline.of(read_times(index))
+            return Timeline.of(to_times(index))
         except InvalidSequenceError as error:
             if index.hasnans:
                 raise
@@ -253,11 +253,11 @@ class TimeBlockSplit(BaseCrossValidator):
                 f"time={self.time!r} names a column, but X is sequences, which have "
                 "none: leave it out, and give the times as groups where they know none."
             )
-        if not X.knows_time:
+        if X.time_index is None:
             raise InvalidSequenceError(
                 f"{NAME} knows no times for the sequences of X: {REMEDY}"
             )
-        times, indices = np.unique(X.moments_of(X.ends - 1), return_inverse=True)
+        times, indices = np.unique(X.times_of(X.ends - 1), return_inverse=True)
         return Timeline(pd.Index(times), indices, "time_index")
 
     def _from_array(self, X):
@@ -273,7 +273,7 @@ class TimeBlockSplit(BaseCrossValidator):
                 f"time={self.time} names no column of X, an array of {X.shape[1]}."
             )
         index = to_index(X[:, self.time], f"time={self.time!r}")
-        return Timeline.of(read_times(index, name=self.time))
+        return Timeline.of(to_times(index, name=self.time))
 
     def _blocks(self, distinct, sizes):
         """Yield (begin, end) of training and test, as indices of the times."""
@@ -329,7 +329,7 @@ class Timeline(NamedTuple):
     def of(cls, times):
         """Return the timeline of the times of a table."""
         ticks, rows, indices = np.unique(
-            times.ticks, return_index=True, return_inverse=True
+            times.timestamps, return_index=True, return_inverse=True
         )
         if times.kind == "numbers":
             return cls(pd.Index(ticks), indices, times.kind)

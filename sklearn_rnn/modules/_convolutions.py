@@ -5,6 +5,8 @@ from itertools import combinations
 import numpy as np
 import torch
 
+from sklearn_rnn.sequences import mean_and_scale
+
 # A kernel of nine weights, three of them 2 and the others -1, sums to 0: it does not
 # see the level. There are 84 of them.
 KERNEL_SIZE, N_LARGE = 9, 3
@@ -83,7 +85,7 @@ class ConvolutionFeatures:
         `random_state` draws the channels, and the sequences behind the thresholds;
         `weights` (n_sequences,) enter mean and scale.
         """
-        self.center_, self.scale_ = sequences.mean_and_scale(weights)
+        self.center_, self.scale_ = mean_and_scale(sequences, weights)
         n_groups = -(-self.n_features // N_KERNELS)
         longest = max(2, int(sequences.lengths.max()))
         exponents = np.linspace(

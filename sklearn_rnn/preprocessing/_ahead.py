@@ -6,13 +6,13 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     CalendarStep,
-    Reach,
+    MaxGap,
     RowStep,
     add_offset,
     describe_step,
     freq_of,
-    read_times,
-    wall_clock,
+    local_time,
+    to_times,
 )
 
 # Steps ahead in a list, at most: more would take gigabytes.
@@ -50,7 +50,7 @@ def times_ahead(rule, times, last, n_steps):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep, Reach or RowStep
+    rule : FixedStep, CalendarStep, MaxGap or RowStep
         What a step is. Days and coarser steps go along the wall clock of a
         time zone, shorter ones are elapsed time.
     times : Times
@@ -71,9 +71,9 @@ def times_ahead(rule, times, last, n_steps):
     InvalidSequenceError
         If the rule knows no regular step.
     """
-    newest = read_times(pd.Index([last], dtype=times.labels.dtype))
+    newest = to_times(pd.Index([last], dtype=times.labels.dtype))
     steps = np.arange(1, n_steps + 1)
-    return _move(rule, times, np.repeat(newest.ticks, n_steps), steps)
+    return _move(rule, times, np.repeat(newest.timestamps, n_steps), steps)
 
 
 def shift_times(rule, times, k):
@@ -81,7 +81,7 @@ def shift_times(rule, times, k):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep, Reach or RowStep
+    rule : FixedStep, CalendarStep, MaxGap or RowStep
         What a step is, as for `times_ahead`.
     times : Times
         Of the table.
@@ -100,7 +100,7 @@ def shift_times(rule, times, k):
     """
     if k == 0:
         return times.labels
-    return _move(rule, times, times.ticks, np.full(len(times.ticks), k))
+    return _move(rule, times, times.timestamps, np.full(len(times.timestamps), k))
 
 
 def refuse_irregular(rule):
@@ -108,13 +108,13 @@ def refuse_irregular(rule):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep, Reach or RowStep
+    rule : FixedStep, CalendarStep, MaxGap or RowStep
         Theirs.
 
     Raises
     ------
     InvalidSequenceError
-        If it is a Reach, or a RowStep of rows that keep no step of days.
+        If it is a MaxGap, or a RowStep of rows that keep no step of days.
     """
     if isinstance(rule, RowStep) and rule.spacing is None:
         raise InvalidSequenceError(
@@ -122,7 +122,7 @@ def refuse_irregular(rule):
             "much to tell when the steps to come will be: give their times in future=, "
             "in a table with a row per step."
         )
-    if isinstance(rule, Reach):
+    if isinstance(rule, MaxGap):
         raise InvalidSequenceError(
             "the rows of X are not a regular step apart, so the times of the steps to "
             "come are not known: give the time between rows in freq=, for example "
@@ -135,7 +135,7 @@ def _move(rule, times, ticks, steps):
     refuse_irregular(rule)
     if isinstance(rule, RowStep):
         rule = rule.spacing
-    clock = wall_clock(ticks, rule.time_zone)
+    clock = local_time(ticks, rule.time_zone)
     if len(clock) == 0 or len(steps) == 0:
         return times.labels[:0]
     check_reach(rule, times, clock.max(), int(max(steps)))

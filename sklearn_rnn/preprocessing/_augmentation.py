@@ -63,7 +63,7 @@ class ClipVariation:
     >>> from sklearn_rnn import LogMelSpectrogram
     >>> tone = np.sin(np.arange(1600))
     >>> X = LogMelSpectrogram(gain=6.0).fit_transform([tone, tone])
-    >>> drawn = X.variation.draw(X.starts, X.lengths, np.random.RandomState(0))
+    >>> drawn = X.augmentation.draw(X.starts, X.lengths, np.random.RandomState(0))
     >>> drawn.shape == X.values.shape
     True
     """

@@ -415,7 +415,7 @@ def _find_rule(freq, times):
     if not times.labels.is_monotonic_increasing:
         # An index that runs backwards declares a step backwards.
         times = times._replace(declared_step=None)
-    moments = np.unique(times.ticks)
+    moments = np.unique(times.timestamps)
     first = np.zeros(len(moments), dtype=bool)
     first[:1] = True
     rule = infer_rule(times, moments, first)

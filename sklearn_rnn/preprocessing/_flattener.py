@@ -196,8 +196,8 @@ class SequenceFlattener(TransformerMixin, BaseEstimator):
         return tags
 
     def _read(self, X, reset):
-        X = convert_input(X, owner=type(self).__name__)
-        sequences = check_sequences(X, owner=type(self).__name__)
+        X = convert_input(X, estimator_name=type(self).__name__)
+        sequences = check_sequences(X, estimator_name=type(self).__name__)
         check_features(self, X, sequences, reset=reset)
         return sequences
 

@@ -249,7 +249,7 @@ def as_frame(data, owner, *, any_names=False):
             check_names(data, owner)
         return data
     if type(data).__module__.partition(".")[0] in ("pyarrow", "polars"):
-        converted = convert_input(data, owner=owner, name="data")
+        converted = convert_input(data, estimator_name=owner, name="data")
         return as_frame(converted, owner, any_names=any_names)
     raise TypeError(
         f"{owner} needs a pandas or polars DataFrame or Series, got "

@@ -10,7 +10,7 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.sequences import Reach, describe_step, fill_call, find_rule, freq_of
+from sklearn_rnn.sequences import MaxGap, describe_step, fill_call, find_rule, freq_of
 
 # The least fraction of windows cut short by gaps that is worth a warning: more than
 # folds of a table with a few gaps have.
@@ -30,7 +30,7 @@ class WindowGaps:
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep, Reach or RowStep
+    rule : FixedStep, CalendarStep, MaxGap or RowStep
         Which rows are neighbours.
     times : Times
         Of the table.
@@ -118,7 +118,7 @@ class WindowGaps:
         return int(np.minimum(ends - self._gaps, lacking).sum())
 
     def _describe_rule(self, found_in):
-        if isinstance(self._rule, Reach):
+        if isinstance(self._rule, MaxGap):
             largest = _describe_span(self._rule.largest)
             return f"rows are neighbours up to {largest} apart, {found_in}"
         step = describe_step(freq_of(self._rule, self._times))
@@ -127,7 +127,7 @@ class WindowGaps:
     def _describe_own(self):
         series = self._series
         own = find_rule(None, self._times, series.ticks, series.first)
-        if not isinstance(own, Reach):
+        if not isinstance(own, MaxGap):
             step = describe_step(freq_of(own, self._times))
             return f"the rows of X are mostly {step} apart"
         passed = np.diff(series.ticks)[~series.first[1:]]
@@ -149,12 +149,12 @@ def warn_without_step(rule, n_steps):
 
     Parameters
     ----------
-    rule : FixedStep, CalendarStep, Reach, RowStep or None
+    rule : FixedStep, CalendarStep, MaxGap, RowStep or None
         That of the table.
     n_steps : int
         Rows of a whole window.
     """
-    if isinstance(rule, Reach) and n_steps > 1:
+    if isinstance(rule, MaxGap) and n_steps > 1:
         message = NO_STEP.format(largest=_describe_span(rule.largest))
         warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())
 

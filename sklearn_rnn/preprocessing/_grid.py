@@ -18,14 +18,14 @@ from sklearn_rnn.preprocessing._tables import (
 from sklearn_rnn.sequences import (
     CalendarStep,
     FixedStep,
-    Reach,
+    MaxGap,
     RowStep,
     Times,
     describe_step,
     fill_call,
     find_rule,
     freq_of,
-    run_starts,
+    segment_starts,
 )
 
 # How many places an error lists.
@@ -99,7 +99,7 @@ def read_grid(data, *, freq, time, group_by, owner):
     if freq is None and series.first.all() and not declared:
         return Grid(times, series, None)  # nothing but first rows: no step to see
     rule = find_rule(freq, times, series.ticks, series.first)
-    if isinstance(rule, Reach):
+    if isinstance(rule, MaxGap):
         raise InvalidSequenceError(IRREGULAR)
     return Grid(times, series, rule)
 
@@ -136,7 +136,7 @@ def refuse_breaks(grid, needed=None):
         return
     series, rule = grid.series, grid.rule
     breaks = np.flatnonzero(
-        run_starts(rule, series.ticks, series.first) & ~series.first
+        segment_starts(rule, series.ticks, series.first) & ~series.first
     )
     if needed is not None:
         breaks = breaks[np.isin(breaks, needed) & np.isin(breaks - 1, needed)]
@@ -209,7 +209,7 @@ def fill_grid(data, *, freq, time, group_by, owner):
             part[time] = all_times
         parts.append(part)
     filled = pd.concat(parts)
-    if (grid.times.ticks[1:] >= grid.times.ticks[:-1]).all():
+    if (grid.times.timestamps[1:] >= grid.times.timestamps[:-1]).all():
         filled = filled.sort_index(kind="stable")  # by time, as the table was
     if time is not None:
         filled = filled.reset_index(drop=True)

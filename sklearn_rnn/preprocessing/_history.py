@@ -80,7 +80,7 @@ def lead_ins_by_time(history, series, first, rule):
         The new rows, series by series.
     first : ndarray of bool
         Which of them begin a run.
-    rule : FixedStep, CalendarStep or Reach
+    rule : FixedStep, CalendarStep or MaxGap
         Which times are neighbours.
 
     Returns

@@ -30,7 +30,7 @@ from sklearn_rnn.preprocessing._waveforms import (
     loudest_of,
     read_waveforms,
 )
-from sklearn_rnn.sequences import COUNT, SequenceArray
+from sklearn_rnn.sequences import COUNT, SequenceArray, Transforms, shares_rows
 
 # Longer windows and hops, if given in seconds, were likelier meant in samples or
 # milliseconds: 8 seconds at 16 kHz.
@@ -292,10 +292,10 @@ class LogMelSpectrogram(
         clips = list_clips(X, type(self).__name__)
         waveforms, loudest = self._read(clips, settings)
         self._keep(settings, loudest)
-        variation = None
+        sampler = None
         if not augmentation.is_off:
-            variation = ClipVariation(waveforms, settings, augmentation)
-        return self._frames(waveforms, X, variation)
+            sampler = ClipVariation(waveforms, settings, augmentation)
+        return self._frames(waveforms, X, sampler)
 
     def transform(self, X: Sequence | pd.Series | ArrayLike) -> SequenceArray:
         """Turn clips into frames, without augmentation.
@@ -383,18 +383,19 @@ class LogMelSpectrogram(
             )
         return waveforms, max(peaks)
 
-    def _frames(self, waveforms, X, variation=None):
+    def _frames(self, waveforms, X, augmentation=None):
         values, lengths = extract(waveforms, self._settings)
-        moments = None
-        if isinstance(X, SequenceArray) and (X.knows_time or X.shares_rows()):
-            moments = _moments_of_frames(X, lengths, self._settings.hop)
+        time_index = None
+        is_container = isinstance(X, SequenceArray)
+        if is_container and (X.time_index is not None or shares_rows(X)):
+            time_index = _times_of_frames(X, lengths, self._settings.hop)
         return SequenceArray(
             values,
             starts=np.cumsum(lengths) - lengths,
             lengths=lengths,
             feature_names=self.get_feature_names_out(),
-            moments=moments,
-            variation=variation,
+            transforms=Transforms(augmentation=augmentation),
+            time_index=time_index,
         )
 
     # Parameters, in samples, frames and Hz.
@@ -524,7 +525,7 @@ class LogMelSpectrogram(
         return self.frequency_mask
 
 
-def _moments_of_frames(windows, n_frames, hop):
+def _times_of_frames(windows, n_frames, hop):
     """Tell when each frame was, by the rows of the series that windows were cut of.
 
     Whoever holds out the last block of time then knows which windows overlap.
@@ -534,4 +535,4 @@ def _moments_of_frames(windows, n_frames, hop):
     steps = (np.arange(len(clips)) - first[clips]) * hop
     rows = windows.starts[clips] + np.minimum(steps, windows.lengths[clips] - 1)
     rows[first + n_frames - 1] = windows.ends - 1
-    return windows.moments_of(rows)
+    return windows.times_of(rows)

@@ -22,6 +22,7 @@ from sklearn_rnn.sequences import (
     check_sequences,
     check_weights,
     convert_input,
+    mean_and_scale,
 )
 
 
@@ -129,7 +130,7 @@ class SequenceScaler(
             sample_weight = check_weights(sample_weight, sequences)
             if not sample_weight.any():
                 raise InvalidSequenceError("sample_weight is 0 for every sequence.")
-        mean, scale = sequences.mean_and_scale(sample_weight)
+        mean, scale = mean_and_scale(sequences, sample_weight)
         self.mean_ = mean if self.with_mean else np.zeros_like(mean)
         self.scale_ = scale if self.with_std else np.ones_like(scale)
         return self
@@ -185,8 +186,10 @@ class SequenceScaler(
         return tags
 
     def _read(self, X, reset):
-        X = convert_input(X, owner=type(self).__name__)
-        sequences = check_sequences(X, owner=type(self).__name__, allow_categories=True)
+        X = convert_input(X, estimator_name=type(self).__name__)
+        sequences = check_sequences(
+            X, estimator_name=type(self).__name__, allow_categories=True
+        )
         check_features(self, X, sequences, reset=reset)
         if reset:
             self._categorical = set(sequences.categories or ())
@@ -205,7 +208,7 @@ class SequenceScaler(
         if not _fits(center, dtype) or not _fits(factor, dtype):
             dtype = np.dtype(np.float64)
         scaled = sequences.scale(center.astype(dtype), factor.astype(dtype))
-        check_range(scaled, owner=type(self).__name__)
+        check_range(scaled, estimator_name=type(self).__name__)
         return scaled
 
 

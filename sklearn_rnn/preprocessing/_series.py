@@ -75,7 +75,7 @@ def read_series(n_rows, times, groups):
     if times is None:
         return SeriesRows(order, first, labels, None)
     check_increasing(times, order, first)
-    ticks = times.ticks if order is None else times.ticks[order]
+    ticks = times.timestamps if order is None else times.timestamps[order]
     return SeriesRows(order, first, labels, ticks)
 
 

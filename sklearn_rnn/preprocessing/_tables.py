@@ -12,15 +12,15 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     SequenceArray,
     Times,
+    check_table,
     encode_categories,
     holds_dates,
     is_categorical,
     is_list_of_sequences,
-    read_rows,
-    read_times,
-    times_of_index,
+    times_from_index,
     to_index,
     to_numbers,
+    to_times,
 )
 
 # Columns that together tell series apart, at most: more are labels.
@@ -207,8 +207,8 @@ def times_of_frame(X, time, owner):
     """
     if time is not None:
         times = to_index(frame_column(X, time, "time"), f"time={time!r}")
-        return read_times(times, name=time)
-    return None if is_polars(X) else times_of_index(X.index, owner)
+        return to_times(times, name=time)
+    return None if is_polars(X) else times_from_index(X.index, owner)
 
 
 def check_column_key(key, parameter, X=None):
@@ -352,10 +352,10 @@ def _read_array(X, time, group_by, owner):
         positions = [j for j in range(n_columns) if j not in dropped]
         _require_features(positions, X.shape, owner)
         X = X[:, positions]
-    X = read_rows(X, owner=owner)
+    X = check_table(X, estimator_name=owner)
     times = None
     if time is not None:
-        times = read_times(to_index(taken["time"], f"time={time!r}"), name=time)
+        times = to_times(to_index(taken["time"], f"time={time!r}"), name=time)
     return Table(
         columns=list(X.T),
         positions=positions or list(range(X.shape[1])),
@@ -428,8 +428,10 @@ def _numeric_column(column, name, owner):
         try:
             return to_numbers(
                 column.to_numpy(),
-                owner=owner,
-                place=lambda row: f"column {name!r} at row {row[0]}" if row else name,
+                estimator_name=owner,
+                describe=lambda row: (
+                    f"column {name!r} at row {row[0]}" if row else name
+                ),
             )
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError

@@ -244,14 +244,14 @@ class SequenceTokenizer(
             If `X` holds anything but ids of the vocabulary.
         """
         check_is_fitted(self)
-        X = convert_input(X, owner=type(self).__name__)
+        X = convert_input(X, estimator_name=type(self).__name__)
         if counts_by_columns(X) and len(X) > 1 == X.shape[1]:
             raise InvalidSequenceError(
                 f"X has shape {X.shape}. If x is one sequence of ids: pass [x]. If its "
                 "rows are texts of one token each, pass the 3-D array X[:, :, "
                 "np.newaxis]."
             )
-        sequences = check_sequences(X, owner=type(self).__name__)
+        sequences = check_sequences(X, estimator_name=type(self).__name__)
         if sequences.n_features != 1:
             raise InvalidSequenceError(
                 f"X has {sequences.n_features} features a step, but an id is one."
@@ -284,7 +284,9 @@ class SequenceTokenizer(
         return tags
 
     def _read(self, X):
-        rows, are_text = check_symbols(X, owner=type(self).__name__, allow_empty=True)
+        rows, are_text = check_symbols(
+            X, estimator_name=type(self).__name__, allow_empty=True
+        )
         if self.level == "subword":
             if not are_text:
                 raise InvalidSequenceError(
@@ -339,7 +341,7 @@ class SequenceTokenizer(
                     f"the {N_BYTES} bytes is a token, or some texts would have none."
                 )
             return Subwords.learn(rows, max_symbols=n_pieces, min_count=self.min_count)
-        vocabulary = Vocabulary.learn(
+        vocabulary = Vocabulary.from_sequences(
             rows,
             n_specials=len(SPECIALS),
             min_count=self.min_count,

@@ -71,7 +71,7 @@ def list_clips(X, owner):
     TypeError
         If `X` is of a type that holds no clips.
     """
-    X = plain_arrays(X, owner=owner, name="X")
+    X = plain_arrays(X, estimator_name=owner, name="X")
     _refuse_single(X, owner)
     if isinstance(X, SequenceArray):
         X = _sequences(X, owner)
@@ -239,7 +239,7 @@ def _array(clip, place):
             "or an open file pass soundfile.read(...), which is such a pair."
         )
     try:
-        clip = np.asarray(plain_arrays(clip, owner=place, name=place))
+        clip = np.asarray(plain_arrays(clip, estimator_name=place, name=place))
     except ValueError as error:
         raise InvalidSequenceError(
             f"{place} is no array of samples: {error}. A clip is an array of shape "

@@ -40,10 +40,11 @@ from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
     ROWS,
-    Reach,
+    MaxGap,
     RowStep,
     SequenceArray,
     SequencesLike,
+    Transforms,
     check_columns,
     check_features,
     check_sequences,
@@ -51,7 +52,7 @@ from sklearn_rnn.sequences import (
     find_rule,
     freq_of,
     is_rows,
-    run_starts,
+    segment_starts,
     trailing_windows,
     warn_of_other_times,
 )
@@ -330,7 +331,7 @@ class SequenceWindower(
                 f"the times of X are {table.times.kind}, but {type(self).__name__} was "
                 f"fitted on {self._history.kind}: give both tables the same."
             )
-        first = run_starts(self._rule, series.ticks, series.first)
+        first = segment_starts(self._rule, series.ticks, series.first)
         lead_ins = self._lead_ins(series, first)
         if self._rule is not None and series.ticks is not None:
             led_by_time = lead_ins if self.history == "auto" else []
@@ -396,7 +397,7 @@ class SequenceWindower(
         if times is not None:
             self._rule = find_rule(self.freq, times, series.ticks, series.first)
             self.freq_ = freq_of(self._rule, times)
-        first = run_starts(self._rule, series.ticks, series.first)
+        first = segment_starts(self._rule, series.ticks, series.first)
         if times is not None:
             found_in = "which most rows keep"
             if self.freq is not None:
@@ -463,7 +464,7 @@ class SequenceWindower(
             )
 
     def _convert(self, X):
-        return convert_input(X, owner=type(self).__name__)
+        return convert_input(X, estimator_name=type(self).__name__)
 
     def _trim(self, X, reset):
         """Keep the last n_steps of sequences that are cut already."""
@@ -472,7 +473,9 @@ class SequenceWindower(
                 f"missing={self.missing!r} fills a table, and X is sequences: cut them "
                 "from the table with SequenceWindower(missing='mask')."
             )
-        sequences = check_sequences(X, owner=type(self).__name__, allow_categories=True)
+        sequences = check_sequences(
+            X, estimator_name=type(self).__name__, allow_categories=True
+        )
         if not reset and self._history is not None:
             self._check_n_features(sequences)
         else:
@@ -482,7 +485,7 @@ class SequenceWindower(
             self._history = self._rule = self.freq_ = self._fill = None
             self._untargeted_rows, self._categories = None, {}
         lengths = np.minimum(sequences.lengths, self.n_steps)
-        return sequences._replace(starts=sequences.ends - lengths, lengths=lengths)
+        return sequences.over(sequences.ends - lengths, lengths)
 
     def _check_n_features(self, sequences):
         expected = len(self._feature_positions)
@@ -508,14 +511,14 @@ class SequenceWindower(
         if places is not None:
             starts, lengths = starts[places], lengths[places]
         # With history in front, the order of the rows: nobody trains on those.
-        moments = range(len(values)) if lead_ins else series.moments()
+        time_index = range(len(values)) if lead_ins else series.moments()
         return SequenceArray(
             values,
             starts,
             lengths,
             table.feature_names,
-            moments=moments,
-            categories=table.categories,
+            transforms=Transforms(categories=table.categories),
+            time_index=time_index,
         )
 
 
@@ -537,6 +540,6 @@ def row_step_of(windower, times):
     rule = getattr(windower, "_rule", None)
     if rule is None or times is None or windower._history.kind != times.kind:
         return None
-    if isinstance(rule, Reach):
+    if isinstance(rule, MaxGap):
         return None
     return rule if isinstance(rule, RowStep) else RowStep(None, rule)

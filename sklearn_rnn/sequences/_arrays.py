@@ -1,4 +1,4 @@
-"""The arrays that a container is made of: numbers torch reads, and read-only."""
+"""Arrays of a SequenceArray: read-only, and of types that torch reads."""
 
 from numbers import Number
 
@@ -7,14 +7,15 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 
-# Larger integers are read as floats.
+# Larger integers are converted to floats.
 LARGEST_INT64 = np.iinfo(np.int64).max
 
 
 def unmask(values):
     """Return a masked array as a plain one, in which masked values are missing.
 
-    They are NaN, or None where the type has no NaN. Other arrays are as they were.
+    They are NaN, or None where the type has no NaN. Other arrays are returned as they
+    are.
     """
     if not np.ma.isMaskedArray(values):
         return values
@@ -30,62 +31,44 @@ def unmask(values):
     return data
 
 
-def to_numbers(values, *, owner, place):
-    """Return an array of any type as one of real numbers that torch can hold.
+def to_numbers(values, *, estimator_name, describe):
+    """Return an array of real numbers that torch can hold, of at most 64 bits.
 
-    Parameters
-    ----------
-    values : ndarray
-        Of at least one dimension. None, NaT and NA among objects become NaN.
-    owner : str
-        Who asks, for the messages.
-    place : callable
-        From an index, a tuple of int, to words for it.
-
-    Returns
-    -------
-    ndarray
-        Of a boolean, integer or float type of at most 64 bits.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If a value is not a real number, or too large for float64.
-    TypeError
-        If an object is of a type that is not a number.
+    None, NaT and NA among objects become NaN. `describe` describes an index, a tuple of
+    int or None, in messages.
     """
     kind = values.dtype.kind
     if kind == "O":
-        return _objects_to_floats(values, owner, place)
+        return _objects_to_floats(values, estimator_name, describe)
     if kind == "c":
         raise InvalidSequenceError(
-            f"Complex data not supported: {owner} reads real numbers. Pass the real "
-            "and the imaginary part as two features."
+            f"Complex data not supported: {estimator_name} reads real numbers. Pass "
+            "the real and the imaginary part as two features."
         )
     if kind == "f" and values.dtype.itemsize > 8:
         with np.errstate(over="ignore"):
             floats = values.astype(np.float64)
-        _check_range_of_float64(values, floats, place)
+        _check_range_of_float64(values, floats, describe)
         return floats
     if kind == "u" and values.dtype.itemsize == 8:
         # The sign bit of int64, which torch reads, would make these negative.
         return values.astype(np.float64 if is_beyond_int64(values) else np.int64)
     if kind in "biuf":
         return values
-    way_out = "encode it as numbers first"
+    remedy = "encode it as numbers first"
     if kind in "mM":
-        way_out = (
+        remedy = (
             "give a SequenceWindower the times of a table in its time=, or pass "
             "numbers, such as hours since the first step"
         )
     elif kind in "USaT":
-        way_out = (
+        remedy = (
             "convert strings of digits with X.astype(float), and encode categories or "
             "words as numbers first: SequenceTokenizer does it for texts"
         )
     raise InvalidSequenceError(
-        f"{place(None)} cannot be read as a sequence of numbers by {owner}: it holds "
-        f"values of type {values.dtype}. Instead, {way_out}."
+        f"{describe(None)} cannot be read as a sequence of numbers by "
+        f"{estimator_name}: it holds values of type {values.dtype}. Instead, {remedy}."
     )
 
 
@@ -94,61 +77,62 @@ def is_beyond_int64(values):
     return values.size > 0 and int(values.max()) > LARGEST_INT64
 
 
-def _objects_to_floats(values, owner, place):
+def _objects_to_floats(values, estimator_name, describe):
     try:
         floats = values.astype(np.float64)
     except (OverflowError, TypeError, ValueError):
-        floats = _one_by_one(values, owner, place)
+        floats = _convert_objects(values, estimator_name, describe)
     if np.isinf(floats).any():
-        _check_range_of_float64(values, floats, place)
+        _check_range_of_float64(values, floats, describe)
     return floats
 
 
-def _one_by_one(values, owner, place):
-    """Convert objects to floats, and say which one is none."""
+def _convert_objects(values, estimator_name, describe):
+    """Convert objects to floats one by one; raise for the first that is no number."""
     floats = np.empty(values.shape)
     for index, value in np.ndenumerate(values):
         try:
             is_missing = pd.api.types.is_scalar(value) and pd.isna(value)
             floats[index] = np.nan if is_missing else float(value)
         except OverflowError as error:
-            raise _too_large(value, index, place) from error
+            raise _too_large(value, index, describe) from error
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
             raise kind(
-                f"{place(index)} is {_shorten(value)}, of type {type(value).__name__}, "
-                f"and {owner} reads real numbers: {error}"
+                f"{describe(index)} is {_abbreviate(value)}, of type "
+                f"{type(value).__name__}, and {estimator_name} reads real numbers: "
+                f"{error}"
             ) from error
     return floats
 
 
-def _check_range_of_float64(values, floats, place):
-    """Refuse what became infinite, but is a number of another type."""
+def _check_range_of_float64(values, floats, describe):
+    """Raise if a value became infinite that is a number of another type."""
     for index in map(tuple, np.argwhere(np.isinf(floats))):
         value = values[index]
         is_infinite = isinstance(value, (str, bytes)) or (
-            isinstance(value, Number) and abs(value) == np.inf
+            isinstance(value, Number) and value in (np.inf, -np.inf)
         )
         if not is_infinite:
-            raise _too_large(value, index, place)
+            raise _too_large(value, index, describe)
 
 
-def _too_large(value, index, place):
+def _too_large(value, index, describe):
     return InvalidSequenceError(
-        f"{place(index)} is {_shorten(value)}, which is too large for float64, whose "
-        "largest value is about 1.8e308. Bring it to another unit."
+        f"{describe(index)} is {_abbreviate(value)}, which is too large for float64, "
+        "whose largest value is about 1.8e308. Convert it to another unit."
     )
 
 
-def _shorten(value):
-    """Write a value in few characters; a long int by its number of bits."""
+def _abbreviate(value):
+    """Return the text of a value, shortened; of a long int its number of bits."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"an int of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def numbers(values):
+def check_values(values):
     """Return `values` as a C-contiguous 2-D array of a type that torch reads."""
     values = np.asarray(unmask(values))
     if values.dtype.kind not in "biuf":
@@ -190,10 +174,9 @@ LENGTH_TYPES = (np.uint8, np.int16, np.int32)
 
 
 def row_numbers(given, name, n_rows, kept=(np.int32,)):
-    """Return numbers of rows as int64, or as one of the types `kept` if they are.
+    """Return row numbers as int64, or as one of the types `kept` if they are.
 
-    Others are as small as their numbers allow, and the first sum would overflow.
-    `name` is for the message.
+    Other small types would overflow in the first sum. `name` is for the message.
     """
     given = np.asarray(unmask(given))
     if given.dtype.kind not in "iu" and given.size:
@@ -205,12 +188,12 @@ def row_numbers(given, name, n_rows, kept=(np.int32,)):
     return given.astype(np.int64, copy=False)
 
 
-def wide(rows):
+def as_int64(rows):
     """Return row numbers as int64, which no arithmetic with them overflows."""
-    return rows if rows.dtype == np.int64 else read_only(rows.astype(np.int64))
+    return rows if rows.dtype == np.int64 else as_read_only(rows.astype(np.int64))
 
 
-def read_only(array):
+def as_read_only(array):
     """Return a view of `array` that cannot be written to, or itself if it is one.
 
     Selections then hold the same object, which joblib gives to its workers once.

@@ -1,13 +1,17 @@
-"""Categories: what stands in a column as names is read as codes.
+"""Categories: names in a column are encoded as integer codes.
 
 Code 0 is a missing value, or a category that is not known; code k is category k - 1.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._coverage import covered_chunks, describe_position
 from sklearn_rnn.sequences._times import holds_dates
+from sklearn_rnn.sequences._transforms import Scaling
 
 # Whole numbers up to here are exact in float64.
 LARGEST_CODE = 2**53
@@ -18,25 +22,8 @@ SHOWN = 3
 def is_categorical(column):
     """Return whether a column of a frame holds categories rather than numbers.
 
-    Parameters
-    ----------
-    column : Series
-        Of any type.
-
-    Returns
-    -------
-    bool
-        True for the type `category`, and for strings that are neither dates nor
-        numbers. False for bools, which are the numbers 0 and 1.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_rnn.sequences import is_categorical
-    >>> is_categorical(pd.Series(["sun", "rain", None]))
-    True
-    >>> is_categorical(pd.Series(["1.5", "2"], dtype=object))
-    False
+    True for the type `category`, and for strings that are neither dates nor numbers.
+    False for bools, which are the numbers 0 and 1.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         values = column.cat.categories
@@ -62,22 +49,10 @@ def _are_numbers(strings):
 
 
 def encode_categories(column, known=None):
-    """Encode a column of categories.
+    """Encode a column as codes, 0 where a value is missing, and return its categories.
 
-    Parameters
-    ----------
-    column : Series
-        Of any type that can be hashed. NaN, None and NA are missing.
-    known : ndarray of object, default=None
-        Categories that come first, in this order.
-
-    Returns
-    -------
-    codes : ndarray of int of shape (n_rows,)
-        0 where a value is missing.
-    categories : ndarray of object
-        Those that are known, and behind them others that occur: in the order that
-        the type `category` declares, else sorted.
+    `known` categories come first, in their order; then the others, in the order that
+    the type `category` declares, or sorted.
 
     Examples
     --------
@@ -92,13 +67,13 @@ def encode_categories(column, known=None):
     else:
         codes, found = _factorize(column)
     found = np.asarray(found, dtype=object)
-    categories, places = found, np.arange(1, len(found) + 1)
+    categories, found_codes = found, np.arange(1, len(found) + 1)
     if known is not None:
-        places = _find(found, known)
-        new = found[places == 0]
+        found_codes = _find(found, known)
+        new = found[found_codes == 0]
         categories = np.concatenate([known, new])
-        places[places == 0] = len(known) + 1 + np.arange(len(new))
-    lookup = np.append(places, 0)  # code -1 is a missing value
+        found_codes[found_codes == 0] = len(known) + 1 + np.arange(len(new))
+    lookup = np.append(found_codes, 0)  # code -1 is a missing value
     return lookup[codes].astype(code_type(len(categories))), categories
 
 
@@ -115,133 +90,88 @@ def _find(values, known):
 
 
 def code_type(n_categories):
-    """Return the type of codes.
-
-    Parameters
-    ----------
-    n_categories : int
-        How many there are.
-
-    Returns
-    -------
-    dtype
-        Beside float32 columns, int16 leaves a table float32.
-    """
+    """Return the type of codes. Beside float32 columns, int16 keeps a table float32."""
     return np.dtype(np.int16 if n_categories < 2**15 else np.int32)
 
 
-def with_categories(sequences, features, *, owner):
-    """Read whole numbers in some features as categories.
+def with_categories(sequences, features, *, estimator_name):
+    """Return sequences with categories in all `features`, of which some are numbers.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any; features whose categories it knows already stay as they are.
-    features : sequence of int
-        Positions of all features that are categorical.
-    owner : str
-        Who asks, for the messages.
-
-    Returns
-    -------
-    SequenceArray
-        That knows the categories of these features. Negative numbers are missing
-        values.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If a number is not whole.
+    Numbers must be whole; negative ones are missing values. Features that have
+    categories stay as they are.
     """
     known = sequences.categories or {}
     new = [j for j in features if j not in known]
     if not new:
         return sequences
-    found = {j: _distinct(sequences, j, owner) for j in new}
-    codes = {}
+    found = {j: _distinct(sequences, j, estimator_name) for j in new}
+    codes, scaling = {}, sequences.transforms.scaling
     for j, categories in found.items():
         column = sequences.values[:, j].astype(np.float64)
-        if sequences.center is not None:
-            column = (column - sequences.center[j]) * sequences.factor[j]
-        places = np.searchsorted(categories, column)
-        places[places == len(categories)] = 0
-        is_found = categories[places] == column if len(categories) else False
-        codes[j] = np.where(is_found, places + 1, 0)
+        if scaling is not None:
+            column = (column - scaling.center[j]) * scaling.factor[j]
+        positions = np.searchsorted(categories, column)
+        positions[positions == len(categories)] = 0
+        is_found = categories[positions] == column if len(categories) else False
+        codes[j] = np.where(is_found, positions + 1, 0)
     categories = {j: c.astype(np.int64).astype(object) for j, c in found.items()}
     return _with_codes(sequences, codes, {**known, **categories})
 
 
-def _distinct(sequences, feature, owner):
+def _distinct(sequences, feature, estimator_name):
     """Return the distinct whole numbers from 0 of a feature, sorted."""
     found = np.empty(0)
-    for rows, _ in sequences.covered_chunks():
+    for rows, _ in covered_chunks(sequences):
         column = sequences.read_rows(rows)[:, feature].astype(np.float64)
         is_whole = (column == np.floor(column)) & (np.abs(column) <= LARGEST_CODE)
         if not is_whole.all():
             at = int(np.argmin(is_whole))
             raise InvalidSequenceError(
                 f"X holds {column[at]:.6g} at "
-                f"{sequences.describe_place(rows[at], feature)}, and {owner} reads "
-                "that feature as categories (categorical_features), whole numbers "
-                "from 0. Do not scale or fill codes; or give a table whose column has "
-                "the type category, which a SequenceWindower encodes and a "
-                "SequenceScaler leaves as it is."
+                f"{describe_position(sequences, rows[at], feature)}, and "
+                f"{estimator_name} reads that feature as categories "
+                "(categorical_features), whole numbers from 0. Do not scale or fill "
+                "codes; or give a table whose column has the type category, which a "
+                "SequenceWindower encodes and a SequenceScaler leaves as it is."
             )
         found = np.union1d(found, column[column >= 0])
     return found
 
 
 def _with_codes(sequences, codes, categories):
-    """Put codes in the place of some features."""
+    """Return sequences with codes in place of some features, which are not scaled."""
     types = [code_type(len(categories[j])) for j in codes]
     values = sequences.values.astype(np.result_type(sequences.values.dtype, *types))
     for j, column in codes.items():
         values[:, j] = column
-    center, factor = sequences.center, sequences.factor
-    if center is not None:
+    transforms = replace(sequences.transforms, categories=categories)
+    if transforms.scaling is not None:
+        center, factor = transforms.scaling.center, transforms.scaling.factor
         center, factor = center.copy(), factor.copy()
         center[list(codes)], factor[list(codes)] = 0.0, 1.0
-    return sequences._replace(
-        values=values, center=center, factor=factor, categories=categories
-    )
+        transforms = replace(transforms, scaling=Scaling(center, factor))
+    return sequences._replace(values=values, transforms=transforms)
 
 
 def categories_seen(sequences):
-    """Return the categories that sequences cover.
+    """Return the categories that sequences cover, by feature, in the order of codes.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Others over the same rows may cover more.
-
-    Returns
-    -------
-    dict of int to ndarray of object
-        Of each categorical feature, in the order of its codes.
+    Other sequences over the same rows may cover more.
     """
     known = sequences.categories or {}
     seen = {j: np.zeros(len(c) + 1, dtype=bool) for j, c in known.items()}
     if seen:
-        for _, steps in sequences.covered_chunks():
+        for _, steps in covered_chunks(sequences):
             for j, is_seen in seen.items():
                 is_seen[steps[:, j].astype(np.intp)] = True
     return {j: known[j][is_seen[1:]] for j, is_seen in seen.items()}
 
 
 def recode(sequences, categories):
-    """Return the same sequences with the codes of given categories.
+    """Return sequences with the codes of given categories, by feature.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Whose categorical features are these.
-    categories : dict of int to ndarray of object
-        Of each feature; others of a feature become unknown.
-
-    Returns
-    -------
-    SequenceArray
-        Itself where codes are the same already.
+    Categories that are not among them become unknown. The sequences themselves where
+    codes are the same already.
     """
     codes = {}
     for j, own in (sequences.categories or {}).items():
@@ -255,17 +185,8 @@ def recode(sequences, categories):
 def one_hot_last_step(sequences):
     """Encode the categories of each sequence's last step as columns of 0 and 1.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any.
-
-    Returns
-    -------
-    ndarray of float64 of shape (n_sequences, n_columns)
-        A column per category, feature by feature in the order of
-        ``sequences.categories``; no 1 where a value is missing or unknown. No columns
-        without categorical features.
+    Returns float64 of shape (n_sequences, n_categories), feature by feature in the
+    order of ``sequences.categories``; no 1 where a value is missing or unknown.
 
     Examples
     --------
@@ -273,7 +194,8 @@ def one_hot_last_step(sequences):
     >>> from sklearn_rnn import SequenceArray
     >>> from sklearn_rnn.sequences import one_hot_last_step
     >>> codes, names = np.array([[1], [2], [0]]), np.array(["rain", "sun"], object)
-    >>> X = SequenceArray(codes, [0, 0, 2], [1, 2, 1], categories={0: names})
+    >>> X = SequenceArray(codes, [0, 0, 2], [1, 2, 1])
+    >>> X = X.with_transforms(categories={0: names})
     >>> one_hot_last_step(X)
     array([[1., 0.],
            [0., 1.],
@@ -286,43 +208,18 @@ def one_hot_last_step(sequences):
     return np.concatenate(columns, axis=1).astype(np.float64)
 
 
-def check_no_categories(sequences, *, owner):
-    """Check that sequences hold numbers alone.
-
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any.
-    owner : str
-        Who reads only such, for the message.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the first feature that holds categories.
-    """
+def check_no_categories(sequences, *, estimator_name):
+    """Raise if a feature holds categories, for estimators that read numbers alone."""
     if sequences.categories:
         raise InvalidSequenceError(
-            f"{describe_category(sequences)}, and {owner} reads numbers: drop such "
-            "columns, or encode them as numbers, for example with pd.get_dummies. "
+            f"{describe_category(sequences)}, and {estimator_name} reads numbers: drop "
+            "such columns, or encode them as numbers, for example with pd.get_dummies. "
             "RNNRegressor, RNNClassifier and RNNTagger read categories."
         )
 
 
 def describe_category(sequences, feature=None):
-    """Say that a feature holds categories, for messages.
-
-    Parameters
-    ----------
-    sequences : SequenceArray
-        With categories.
-    feature : int, default=None
-        Which; None is the first.
-
-    Returns
-    -------
-    str
-    """
+    """Describe what categories a feature holds, the first such feature by default."""
     feature = min(sequences.categories) if feature is None else feature
     names = sequences.feature_names
     name = f"{feature}" if names is None else repr(names[feature])

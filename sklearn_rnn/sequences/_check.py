@@ -1,5 +1,7 @@
 """Validation: everything accepted as ``X`` becomes one SequenceArray."""
 
+from copy import copy
+from functools import partial
 from numbers import Number
 
 import numpy as np
@@ -14,16 +16,22 @@ from sklearn_rnn.sequences._categories import (
 )
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
+    check_item,
     convert_input,
     is_cell,
-    read_item,
     table_array,
+)
+from sklearn_rnn.sequences._coverage import (
+    covered_chunks,
+    describe_position,
+    locate,
 )
 from sklearn_rnn.sequences._range import check_range
 from sklearn_rnn.sequences._text import check_no_text
 from sklearn_rnn.sequences._times import holds_dates
+from sklearn_rnn.sequences._transforms import Transforms
 
-# Ids above this are hashes or codes, not places in a vocabulary.
+# Ids above this are hashes or codes, not positions in a vocabulary.
 MAX_TOKENS = 10_000_000
 
 # Relative error of a sum of at most a million squares in float32, with a margin.
@@ -32,36 +40,28 @@ ROUNDING_OF_SQUARES = 0.1
 
 
 def check_sequences(
-    X, *, owner="the estimator", allow_empty=False, allow_categories=False
+    X, *, estimator_name="the estimator", allow_empty=False, allow_categories=False
 ):
-    """Read `X` as sequences.
+    """Return `X` as a SequenceArray without padding, in which every step is finite.
 
     Parameters
     ----------
     X : SequenceArray, ndarray, list or DataFrame
         3-D array (n_sequences, n_timesteps, n_features); 2-D array or frame
-        (n_sequences, n_timesteps), one feature a step; list or 1-D object
-        array of (length_i, n_features) or (length_i,) arrays. Steps that are
-        NaN in every feature at either end of a sequence are padding (of a 2-D
-        array only at the end).
-    owner : str, default="the estimator"
-        Who asks, for the messages.
+        (n_sequences, n_timesteps), one feature per step; list or 1-D object array of
+        (length_i, n_features) or (length_i,) arrays. Steps that are NaN in every
+        feature at either end of a sequence are padding (of a 2-D array only at the
+        end).
+    estimator_name : str, default="the estimator"
+        Named in messages.
     allow_empty : bool, default=False
-        Whether no sequences at all are acceptable.
+        Whether there may be no sequences.
     allow_categories : bool, default=False
         Whether features may hold codes of categories.
 
     Returns
     -------
     SequenceArray
-        Without padding; every step that it covers is finite.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If the data cannot be read as sequences, or a step is NaN or infinite.
-    TypeError
-        If `X` is sparse or of a type that holds no numbers.
 
     Examples
     --------
@@ -71,60 +71,41 @@ def check_sequences(
     SequenceArray(2 sequences of 3 to 5 steps, 2 features, float64)
     """
     return check_with_padding(
-        X, owner=owner, allow_empty=allow_empty, allow_categories=allow_categories
+        X,
+        estimator_name=estimator_name,
+        allow_empty=allow_empty,
+        allow_categories=allow_categories,
     )[0]
 
 
 def check_with_padding(
-    X, *, owner="the estimator", allow_empty=False, allow_categories=False
+    X, *, estimator_name="the estimator", allow_empty=False, allow_categories=False
 ):
-    """Read `X` as sequences, and keep them as they were given too.
-
-    Parameters
-    ----------
-    X, owner, allow_empty, allow_categories
-        As for `check_sequences`, which gives the first of the two.
-
-    Returns
-    -------
-    sequences : SequenceArray
-        Without padding; every step that it covers is finite.
-    padded : SequenceArray
-        The same sequences over the same steps, padding included.
-    """
+    """Return what `check_sequences` does, and the same sequences with padding."""
     try:
-        padded = sequences = _read(X, owner)
+        padded = sequences = _convert(X, estimator_name)
     except (TypeError, ValueError):
         if not (isinstance(X, (list, tuple)) and any(map(_has_categories, X))):
-            check_no_text(X, owner)  # which says more, if it is that
+            check_no_text(X, estimator_name)  # raises a clearer error for text
         raise
     if not allow_categories:
-        check_no_categories(sequences, owner=owner)
+        check_no_categories(sequences, estimator_name=estimator_name)
     if len(sequences) == 0 and not allow_empty:
         raise InvalidSequenceError(
             f"Found array with 0 sample(s) (shape={sequences.shape}) while a minimum "
-            f"of 1 is required: {owner} needs at least one sequence."
+            f"of 1 is required: {estimator_name} needs at least one sequence."
         )
     sequences = _without_padding(sequences)
-    sequences = _check_finite(sequences, owner)
-    if sequences.center is not None:
-        check_range(sequences, owner=owner)
+    sequences = _check_finite(sequences, estimator_name)
+    if sequences.transforms.scaling is not None:
+        check_range(sequences, estimator_name=estimator_name)
     return sequences, padded
 
 
 def is_list_of_sequences(X):
-    """Tell whether `X` is a list or 1-D object array of arrays, not numbers.
+    """Return whether `X` is a list or 1-D object array of sequences, not of numbers.
 
-    Parameters
-    ----------
-    X : object
-        Anything given as ``X``.
-
-    Returns
-    -------
-    bool
-        True for a list, a tuple or an object array whose first element has a
-        length.
+    It is where its first element has a length.
     """
     if isinstance(X, pd.Series):
         X = X.to_numpy()
@@ -136,20 +117,22 @@ def is_list_of_sequences(X):
     return len(X) > 0 and is_cell(X[0])
 
 
-def _read(X, owner):
-    X = convert_input(X, owner=owner)
+def _convert(X, estimator_name):
+    X = convert_input(X, estimator_name=estimator_name)
     if isinstance(X, SequenceArray):
         return X
     if isinstance(X, pd.Series):
         X = X.to_numpy()
     if isinstance(X, (list, tuple)) and len(X) == 0:
-        raise InvalidSequenceError(f"X is empty: {owner} needs at least one sequence.")
+        raise InvalidSequenceError(
+            f"X is empty: {estimator_name} needs at least one sequence."
+        )
     if _is_list(X):
-        return _from_list(X, owner)
+        return _from_list(X, estimator_name)
     is_table = hasattr(X, "columns")
     if is_table:
-        _check_columns(X, owner)
-    return _from_array(table_array(X) if is_table else np.asarray(X), owner)
+        _check_columns(X, estimator_name)
+    return _from_array(table_array(X) if is_table else np.asarray(X), estimator_name)
 
 
 def _is_list(X):
@@ -168,15 +151,15 @@ def _is_scalar(value):
     return getattr(value, "ndim", None) == 0
 
 
-def _check_columns(X, owner):
+def _check_columns(X, estimator_name):
     if isinstance(X, pd.DataFrame) and _has_times(X.index):
         raise InvalidSequenceError(
-            f"{owner} got a table with a time index: its rows are steps of one long "
-            "series, not sequences. Put a SequenceWindower in front: "
-            f"make_pipeline(SequenceWindower(n_steps=24), {owner}(...)). If each row "
-            "really is a whole sequence, pass X.to_numpy()."
+            f"{estimator_name} got a table with a time index: its rows are steps of "
+            "one long series, not sequences. Put a SequenceWindower in front: "
+            f"make_pipeline(SequenceWindower(n_steps=24), {estimator_name}(...)). If "
+            "each row really is a whole sequence, pass X.to_numpy()."
         )
-    _refuse_text_columns(X, owner)
+    _check_no_text_columns(X, estimator_name)
 
 
 def _has_times(index):
@@ -184,10 +167,10 @@ def _has_times(index):
     return holds_dates(index, certain=True)
 
 
-def _from_array(X, owner):
-    """Read an array: sequences one a row, or with their features."""
+def _from_array(X, estimator_name):
+    """Return sequences of an array: one per row, or with their features."""
     if X.ndim < 2:
-        _refuse_one_sequence(X, owner)
+        _raise_one_dimensional(X, estimator_name)
     if X.ndim > 3:
         raise InvalidSequenceError(
             f"X has {X.ndim} dimensions; sequences have at most three: "
@@ -196,18 +179,18 @@ def _from_array(X, owner):
         )
     if 0 in X.shape[1:]:
         raise InvalidSequenceError(
-            f"X has shape {X.shape}: {owner} needs at least one step and one "
+            f"X has shape {X.shape}: {estimator_name} needs at least one step and one "
             f"feature. Found array with 0 feature(s) (shape={X.shape}) while a minimum "
             "of 1 is required."
         )
-    X = to_numbers(X, owner=owner, place=_place_in_array)
+    X = to_numbers(X, estimator_name=estimator_name, describe=_describe_array_index)
     if X.ndim == 3:
         return _from_block(X)
-    _refuse_leading_nan(X, owner)
+    _check_no_leading_nan(X, estimator_name)
     return _from_block(X[:, :, np.newaxis])
 
 
-def _place_in_array(index):
+def _describe_array_index(index):
     if not index:
         return "X"
     sequence, step, *feature = index
@@ -216,7 +199,7 @@ def _place_in_array(index):
     )
 
 
-def _refuse_one_sequence(X, owner):
+def _raise_one_dimensional(X, estimator_name):
     raise InvalidSequenceError(
         f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
         "data: pass [x] if x is one sequence of so many steps, or "
@@ -224,14 +207,14 @@ def _refuse_one_sequence(X, owner):
     )
 
 
-def _refuse_text_columns(X, owner):
+def _check_no_text_columns(X, estimator_name):
     for name, dtype in zip(X.columns, X.dtypes, strict=True):
         if _is_text_or_time(dtype):
             raise InvalidSequenceError(
                 f"column {name!r} of X holds {dtype}, not numbers. If the rows of X "
                 "are steps of time, put a SequenceWindower in front, which reads names "
                 "as categories, or name that column in its time= or group_by=; "
-                f"{owner} alone reads each row as a whole sequence."
+                f"{estimator_name} alone reads each row as a whole sequence."
             )
 
 
@@ -241,14 +224,14 @@ def _is_text_or_time(dtype):
     return dtype.kind in "mM" or isinstance(dtype, pd.StringDtype)
 
 
-def _refuse_leading_nan(X, owner):
-    """In a 2-D array a first column of NaN is likelier a hole than padding."""
+def _check_no_leading_nan(X, estimator_name):
+    """Check that no sequence of a 2-D array begins with NaN, likely a missing value."""
     if X.dtype.kind == "f" and np.isnan(X[:, 0]).any():
-        place = int(np.argmax(np.isnan(X[:, 0])))
+        i = int(np.argmax(np.isnan(X[:, 0])))
         raise InvalidSequenceError(
-            f"Input X contains NaN: sequence {place} begins with it. In a 2-D array "
-            f"{owner} takes NaN only as padding at the end; where it is padding at the "
-            "start, pass the 3-D array X[:, :, np.newaxis]."
+            f"Input X contains NaN: sequence {i} begins with it. In a 2-D array "
+            f"{estimator_name} takes NaN only as padding at the end; where it is "
+            "padding at the start, pass the 3-D array X[:, :, np.newaxis]."
         )
 
 
@@ -261,10 +244,10 @@ def _from_block(X):
     )
 
 
-def _from_list(X, owner):
+def _from_list(X, estimator_name):
     if any(map(_has_categories, X)):
-        return _from_frames(X, owner)
-    arrays = [_one_sequence(x, i, owner) for i, x in enumerate(X)]
+        return _from_frames(X, estimator_name)
+    arrays = [_check_sequence(x, i, estimator_name) for i, x in enumerate(X)]
     _check_same_features(arrays)
     lengths = np.array([len(array) for array in arrays])
     names = _common_names(X)
@@ -283,12 +266,14 @@ def _has_categories(x):
     return any(is_categorical(x.iloc[:, j]) for j in range(x.shape[1]))
 
 
-def _from_frames(X, owner):
-    """Read frames, of which some columns hold categories."""
+def _from_frames(X, estimator_name):
+    """Return sequences of frames, of which some columns hold categories."""
     names = _common_names(X) or list(X[0].columns)
     lengths = np.array([len(x) for x in X])
     if not lengths.all():
-        _one_sequence(X[int(np.argmin(lengths))], int(np.argmin(lengths)), owner)
+        _check_sequence(
+            X[int(np.argmin(lengths))], int(np.argmin(lengths)), estimator_name
+        )
     starts = np.cumsum(lengths) - lengths
     table = pd.concat([x.set_axis(names, axis=1) for x in X], ignore_index=True)
     columns, categories = [], {}
@@ -298,17 +283,23 @@ def _from_frames(X, owner):
             columns.append(codes)
             continue
 
-        def name_place(index, name=name):
+        def describe(index, name=name):
             if not index:
                 return f"column {name!r} of X"
             i = int(np.searchsorted(starts, index[0], side="right")) - 1
             return f"X[{i}] at step {index[0] - starts[i]}, column {name!r}"
 
         column = table_array(table.iloc[:, [j]])[:, 0]
-        columns.append(to_numbers(column, owner=owner, place=name_place))
+        columns.append(
+            to_numbers(column, estimator_name=estimator_name, describe=describe)
+        )
     names = names if all(isinstance(name, str) for name in names) else None
     return SequenceArray(
-        np.column_stack(columns), starts, lengths, names, categories=categories
+        np.column_stack(columns),
+        starts,
+        lengths,
+        names,
+        transforms=Transforms(categories=categories),
     )
 
 
@@ -318,23 +309,25 @@ def _check_same_features(arrays):
         if array.shape[1] == n_features:
             continue
         order = ""
-        if len(arrays[0]) > 1 and all(len(one) == len(arrays[0]) for one in arrays):
+        if len(arrays[0]) > 1 and all(len(array) == len(arrays[0]) for array in arrays):
             order = (
                 f" All have {len(arrays[0])} rows: if those are the features or "
                 "channels, and the columns the time steps, the order is that of aeon "
                 "and sktime: pass [x.T for x in X]."
             )
         raise InvalidSequenceError(
-            f"X[{i}] has {array.shape[1]} features a step, but X[0] has "
+            f"X[{i}] has {array.shape[1]} features per step, but X[0] has "
             f"{n_features}: all sequences need the same features.{order}"
         )
 
 
-def _one_sequence(x, i, owner):
+def _check_sequence(x, i, estimator_name):
     array = x
-    # A list of many short arrays would feel more checks.
+    # Fast path: for lists of many short arrays more checks would be slow.
     if type(x) is not np.ndarray or x.dtype.kind not in "if" or x.dtype.itemsize > 8:
-        array = read_item(x, f"X[{i}]", owner, lambda index: _place_in_item(i, index))
+        array = check_item(
+            x, f"X[{i}]", estimator_name, partial(_describe_item_index, i)
+        )
     if array.ndim == 0:
         raise InvalidSequenceError(f"X[{i}] is a single value, and no sequence.")
     if len(array) == 0:
@@ -347,15 +340,15 @@ def _one_sequence(x, i, owner):
     if array.ndim != 2 or array.shape[1] == 0:
         raise InvalidSequenceError(
             f"X[{i}] has shape {array.shape}; a sequence is an array of shape "
-            f"(length, n_features) or (length,), for {owner}."
+            f"(length, n_features) or (length,), for {estimator_name}."
         )
     return array
 
 
-def _place_in_item(i, index):
+def _describe_item_index(i, index):
     if not index:
         return f"X[{i}]"
-    return _place_in_array((i, *index))
+    return _describe_array_index((i, *index))
 
 
 def _common_names(X):
@@ -378,30 +371,30 @@ def _names_of(x):
 def _without_padding(sequences):
     """Shorten sequences by the whole-NaN steps at either end."""
     # In a time series a step without any value is missing, not padding.
-    if sequences.values.dtype.kind != "f" or sequences.knows_time:
+    if sequences.values.dtype.kind != "f" or sequences.time_index is not None:
         return sequences
     if len(sequences) == 0:
         return sequences
     begins, ends = _padded_runs(sequences)
     if len(begins) == 0:
         return sequences
-    starts = _step_over(begins, ends, sequences.starts, ends)
-    last = _step_over(begins, ends, sequences.ends - 1, begins - 1)
+    starts = _replace_in_runs(begins, ends, sequences.starts, ends)
+    last = _replace_in_runs(begins, ends, sequences.ends - 1, begins - 1)
     lengths = last + 1 - starts
     if (lengths < 1).any():
-        place = int(np.argmax(lengths < 1))
+        i = int(np.argmax(lengths < 1))
         raise InvalidSequenceError(
-            f"X[{place}] is NaN at every step: an empty sequence. Leave it out, and "
+            f"X[{i}] is NaN at every step: an empty sequence. Leave it out, and "
             "its target with it."
         )
-    return sequences._replace(starts=starts, lengths=lengths)
+    return sequences.over(starts, lengths)
 
 
 def _padded_runs(sequences):
-    """Return where runs of rows without any value begin, and where they end."""
+    """Return the bounds (begins, ends) of runs of rows without any value."""
     begins, ends = [], []
-    for rows, steps in sequences.covered_chunks():
-        # One column rules most rows out, at a fraction of the cost of all.
+    for rows, steps in covered_chunks(sequences):
+        # One column excludes most rows, at a fraction of the cost of all.
         candidates = np.flatnonzero(np.isnan(steps[:, 0]))
         padded = rows[candidates[np.isnan(steps[candidates]).all(axis=1)]]
         if len(padded):
@@ -410,28 +403,28 @@ def _padded_runs(sequences):
             ends.append(padded[np.append(jumps, -1)] + 1)
     if not begins:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    begins, ends = np.concatenate(begins), np.concatenate(ends)
-    goes_on = begins[1:] == ends[:-1]  # from one chunk to the next
-    return begins[np.append(True, ~goes_on)], ends[np.append(~goes_on, True)]
+    all_begins, all_ends = np.concatenate(begins), np.concatenate(ends)
+    is_cut = all_begins[1:] != all_ends[:-1]  # not by the end of a chunk alone
+    return all_begins[np.append(True, is_cut)], all_ends[np.append(is_cut, True)]
 
 
-def _step_over(begins, ends, rows, instead):
-    """Return rows, and for those in a run what stands for that run."""
+def _replace_in_runs(begins, ends, rows, instead):
+    """Return rows, those in a run replaced by a value per run."""
     runs = np.maximum(np.searchsorted(begins, rows, side="right") - 1, 0)
     return np.where((begins[runs] <= rows) & (rows < ends[runs]), instead[runs], rows)
 
 
-def _check_finite(sequences, owner):
-    """Refuse NaN and infinity; return the sequences, which then know their range.
+def _check_finite(sequences, estimator_name):
+    """Raise if a value is NaN or infinite; return the sequences with their range.
 
-    A sum of squares is finite only if every value is, and no value is larger than
-    its root: one pass that BLAS does, without a temporary array.
+    A sum of squares is finite only if every value is, and no value is larger than its
+    root: one pass that BLAS does, without a temporary array.
     """
     dtype = sequences.values.dtype
     if dtype.kind != "f" or len(sequences) == 0:
         return sequences
     low = high = 0.0
-    for rows, steps in sequences.covered_chunks():
+    for rows, steps in covered_chunks(sequences):
         if dtype.itemsize >= 4 and np.isfinite(squares := np.vdot(steps, steps)):
             size = float(np.sqrt(squares)) * (1 + ROUNDING_OF_SQUARES)
             low, high = min(low, -size), max(high, size)
@@ -441,42 +434,27 @@ def _check_finite(sequences, owner):
         if not (np.isfinite(smallest) and np.isfinite(largest)):
             at, feature = np.argwhere(~np.isfinite(steps))[0]
             _raise_non_finite(
-                sequences, rows[at], int(feature), steps[at, feature], owner
+                sequences, rows[at], int(feature), steps[at, feature], estimator_name
             )
         low, high = min(low, smallest), max(high, largest)
-    return sequences.with_range(low, high)
+    # Another object: the rows of this one may change before it is checked again.
+    checked = copy(sequences)
+    checked._range = low, high
+    return checked
 
 
-def _raise_non_finite(sequences, row, feature, value, owner):
+def _raise_non_finite(sequences, row, feature, value, estimator_name):
     found = "NaN" if np.isnan(value) else "infinity"
+    position = describe_position(sequences, row, feature)
     raise InvalidSequenceError(
-        f"Input X contains {found}: {sequences.describe_place(row, feature)}. {owner} "
-        "takes NaN only as padding, steps that are NaN in every feature at either end "
-        "of a sequence; fill or drop the rest first, for a table say with "
-        "df.interpolate()."
+        f"Input X contains {found}: {position}. {estimator_name} takes NaN only as "
+        "padding, steps that are NaN in every feature at either end of a sequence; "
+        "fill or drop the rest first, for a table say with df.interpolate()."
     )
 
 
-def check_tokens(sequences, *, owner="the estimator"):
-    """Check that sequences hold token ids, integers from 0.
-
-    Parameters
-    ----------
-    sequences : SequenceArray
-        One feature a step.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-
-    Returns
-    -------
-    int
-        One more than the largest id.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If there is more than one feature, or a value is not a whole number
-        from 0.
+def check_tokens(sequences, *, estimator_name="the estimator"):
+    """Check that sequences hold token ids, integers from 0; return the largest plus 1.
 
     Examples
     --------
@@ -486,26 +464,26 @@ def check_tokens(sequences, *, owner="the estimator"):
     """
     if sequences.n_features != 1:
         raise InvalidSequenceError(
-            f"{owner} embeds tokens (embedding_dim is set), one integer a step, but X "
-            f"has {sequences.n_features} features a step. Set embedding_dim=None for "
-            "numbers."
+            f"{estimator_name} embeds tokens (embedding_dim is set), one integer per "
+            f"step, but X has {sequences.n_features} features per step. Set "
+            "embedding_dim=None for numbers."
         )
     largest = -1
-    for rows, _ in sequences.covered_chunks():
+    for rows, _ in covered_chunks(sequences):
         tokens = sequences.read_rows(rows)
         bad = (tokens < 0) | (tokens != np.floor(tokens))
         if bad.any():
             at = int(np.argmax(bad))
-            place, step = sequences.locate(rows[at])
+            i, step = locate(sequences, rows[at])
             raise InvalidSequenceError(
-                f"X[{place}] holds {tokens[at, 0]} at step {step}, but {owner} embeds "
-                "tokens (embedding_dim is set): whole numbers from 0. Encode symbols "
-                "first, and do not scale tokens."
+                f"X[{i}] holds {tokens[at, 0]} at step {step}, but {estimator_name} "
+                "embeds tokens (embedding_dim is set): whole numbers from 0. Encode "
+                "symbols first, and do not scale tokens."
             )
         largest = max(largest, int(tokens.max()))
     if largest >= MAX_TOKENS:
         raise InvalidSequenceError(
-            f"X holds the token {largest}, and {owner} keeps a vector for every id up "
-            "to the largest. Number the tokens from 0 without gaps."
+            f"X holds the token {largest}, and {estimator_name} keeps a vector for "
+            "every id up to the largest. Number the tokens from 0 without gaps."
         )
     return largest + 1

@@ -1,9 +1,9 @@
 """SequenceArray: every shape of sequence data in one container."""
 
 from collections.abc import Iterable, Iterator
-from copy import copy
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -11,54 +11,29 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import (
     LENGTH_TYPES,
-    difference_type,
-    numbers,
-    read_only,
+    as_int64,
+    as_read_only,
+    check_values,
     row_numbers,
-    wide,
 )
-from sklearn_rnn.sequences._coverage import (
-    SEQUENCES_A_BLOCK,
-    are_apart,
-    blocks,
-    coverage_blocks,
+from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks
+from sklearn_rnn.sequences._renamed import RENAMED, get_renamed, parse_renamed
+from sklearn_rnn.sequences._transforms import (
+    NO_TRANSFORMS,
+    Differencing,
+    Scaling,
+    Transforms,
 )
 
 # np.asarray on a container writes every step out; above this many bytes that
-# is a mistake more often than a wish.
+# is more often a mistake than intended.
 MAX_DENSE_BYTES = 1_000_000_000
-
-# Rows and numbers read at a time by anything that scans a series, so that its
-# temporary arrays stay small beside the series itself.
-CHUNK_ROWS = 65_536
-CHUNK_NUMBERS = 2**20
-
-# Standard deviations below the first are computed from deviations in another unit;
-# below the second, 1 / scale is infinite, and a feature counts as constant.
-SMALL_SCALE, SMALLEST_SCALE = 1e-140, 1e-300
-UNIT_OF_SMALL = 2.0**600
-
-# What a SequenceArray is made from.
-FIELDS = (
-    "values",
-    "starts",
-    "lengths",
-    "feature_names",
-    "center",
-    "factor",
-    "moments",
-    "anchored",
-    "units",
-    "tokens",
-    "variation",
-    "categories",
-)
 
 
 class SequenceArray:
     """Sequences that share one table of steps.
 
-    All steps of all sequences stand in one flat table, `values`; sequence *i*
+    All steps of all sequences are in one flat table, `values`; sequence *i*
     is its rows ``starts[i] : starts[i] + lengths[i]``. A 3-D array, a ragged
     list and overlapping windows over one series are all the same thing in
     it, and memory is that of the table, never windows times length.
@@ -68,43 +43,28 @@ class SequenceArray:
 
     Parameters
     ----------
-    values : ndarray of shape (n_rows, n_features)
+    values : array-like of shape (n_rows, n_features)
         The steps. Read-only from here on. Integers above 2**53 are computed with as
-        the nearest float64: take the difference from a first value where small
-        differences of large ones matter.
+        the nearest float64: subtract a first value where small differences of large
+        ones matter.
     starts : array-like of int of shape (n_sequences,)
         First row of each sequence.
     lengths : array-like of int of shape (n_sequences,)
         Number of steps of each sequence, at least 1.
     feature_names : sequence of str, default=None
-        One name a feature.
-    center, factor : ndarray of shape (n_features,), default=None
-        An affine map, ``(values - center) * factor``, applied whenever steps
-        are read.
-    moments : ndarray of int of shape (n_rows,), or range, default=None
-        When each row was, for the rows of time series: rows of one moment
-        have one number, later ones a higher. ``range(n_rows)`` says that rows
-        stand in the order of time, and takes no memory; it is read as an
-        array. None if there is no such order.
-    anchored : ndarray of int, default=None
-        Features that `gather` reads as differences from each sequence's last
-        step.
-    units : ndarray of shape (n_sequences, n_anchored), default=None
-        What `gather` divides these differences by, for each sequence.
-    tokens : ndarray of object of shape (n_tokens,), default=None
-        What each id stands for, where the steps are ids of tokens: ``tokens[3]``
-        is the word, character or symbol whose id is 3. A `SequenceTokenizer`
-        sets it.
-    variation : object, default=None
-        What draws the steps anew while a network trains on them (see ``vary``);
-        everything else reads the steps as they are. Has a method
-        ``draw(starts, lengths, random_state)`` that returns the steps of
-        sequences, one after another, in the units of `values`. A
-        `LogMelSpectrogram` with augmentation sets it.
-    categories : dict of int to ndarray of object, default=None
-        What codes stand for, for features that hold categories, by their position:
-        code k is ``categories[feature][k - 1]``, and code 0 a missing value. Codes
-        are never scaled. A `SequenceWindower` sets it.
+        One name per feature.
+    *stored : tuple
+        Further fields of pickles of version 0.6.
+    transforms : Transforms, default=None
+        What is done to steps when they are read, and what ids and codes among them
+        stand for. A `SequenceScaler`, `SequenceTokenizer`, `LogMelSpectrogram` and
+        `SequenceWindower` set it.
+    time_index : ndarray of int of shape (n_rows,), or range, default=None
+        Time of each row of time series: the same integer for rows of the same time, a
+        larger one for later rows. ``range(n_rows)`` says that rows are in the order
+        of time, and takes no memory. None if there is no such order.
+    **renamed : dict
+        Parameters of version 0.6, which raise a FutureWarning.
 
     Attributes
     ----------
@@ -142,31 +102,26 @@ class SequenceArray:
         starts: ArrayLike,
         lengths: ArrayLike,
         feature_names: Iterable[str] | None = None,
-        center: np.ndarray | None = None,
-        factor: np.ndarray | None = None,
-        moments: np.ndarray | None = None,
-        anchored: np.ndarray | None = None,
-        units: np.ndarray | None = None,
-        tokens: np.ndarray | None = None,
-        variation: Any = None,
-        categories: dict[int, np.ndarray] | None = None,
+        *stored: Any,
+        transforms: Transforms | None = None,
+        time_index: np.ndarray | range | None = None,
+        **renamed: Any,
     ) -> None:
-        self.values = read_only(numbers(values))
-        # Windows over millions of rows bring them in few bits; all others see 64.
-        self._starts = read_only(row_numbers(starts, "starts", len(self.values)))
-        lengths = row_numbers(lengths, "lengths", len(self.values), LENGTH_TYPES)
-        self._lengths = read_only(lengths)
+        if stored or renamed:
+            transforms, time_index = parse_renamed(
+                stored, renamed, transforms, time_index
+            )
+        self.values = as_read_only(check_values(values))
+        # Of few bits if they are given so, for windows over millions of rows;
+        # `starts`, `lengths` and `ends` are int64, which no arithmetic overflows.
+        self._starts = as_read_only(row_numbers(starts, "starts", len(self.values)))
+        compact = row_numbers(lengths, "lengths", len(self.values), LENGTH_TYPES)
+        self._lengths = as_read_only(compact)
         self.feature_names = None if feature_names is None else tuple(feature_names)
-        self.center = center
-        self.factor = factor
-        self._moments = moments
-        self.anchored = anchored
-        self.units = units
-        self.tokens = tokens
-        self.variation = variation
-        self.categories = categories or None
-        # Known of sequences that were just read; selections compute their own.
-        self._range = None
+        self.transforms = transforms or NO_TRANSFORMS
+        self.time_index = time_index
+        # Known of sequences that were just checked; selections compute their own.
+        self._range: tuple[float, float] | None = None
         self._check()
 
     def _check(self):
@@ -175,8 +130,8 @@ class SequenceArray:
                 "starts and lengths must be 1-D and of one length, got shapes "
                 f"{self._starts.shape} and {self._lengths.shape}."
             )
-        for begin, end in blocks(len(self), SEQUENCES_A_BLOCK):
-            self._check_rows(
+        for begin, end in blocks(len(self), SEQUENCES_PER_BLOCK):
+            _check_rows(
                 begin,
                 self._starts[begin:end],
                 self._lengths[begin:end],
@@ -187,82 +142,76 @@ class SequenceArray:
             raise InvalidSequenceError(
                 f"{len(names)} feature names for {self.n_features} features."
             )
-        for feature in self.categories or ():
+        for feature in self.transforms.categories or ():
             if not 0 <= feature < self.n_features:
                 raise InvalidSequenceError(
-                    f"categories are given of feature {feature}, and there are "
+                    f"categories are given for feature {feature}, and there are "
                     f"{self.n_features} features, which count from 0."
                 )
 
-    @staticmethod
-    def _check_rows(first, starts, lengths, n_rows):
-        if (lengths < 1).any():
-            place = int(np.argmax(lengths < 1))
-            raise InvalidSequenceError(
-                f"X[{first + place}] is an empty sequence; every sequence needs at "
-                "least one step. Leave it out, and its target with it."
-            )
-        outside = (starts < 0) | (lengths > n_rows - starts)
-        if outside.any():
-            place = int(np.argmax(outside))
-            raise InvalidSequenceError(
-                f"sequence {first + place} covers rows {starts[place]} to "
-                f"{int(starts[place]) + int(lengths[place])}, but values has "
-                f"{n_rows} rows."
-            )
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "values": self.values,
+            "starts": self._starts,
+            "lengths": self._lengths,
+            "feature_names": self.feature_names,
+            "transforms": self.transforms,
+            "time_index": self.time_index,
+        }
 
-    def _fields(self):
-        """Return what the container is made from, as it is stored."""
-        stored = vars(self)
-        return {f: stored[f if f in stored else f"_{f}"] for f in FIELDS}
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Through __init__, which makes the arrays read-only again.
+        SequenceArray.__init__(self, **state)
+
+    def __copy__(self) -> Self:
+        # Nothing to check again, and no array to copy.
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        return other
 
     def _replace(self, **changes):
         """Return a container with some fields changed and the rest shared."""
-        return SequenceArray(**(self._fields() | changes))
+        return SequenceArray(**(self.__getstate__() | changes))
 
-    def __reduce__(self):
-        # Through __init__, which makes the arrays read-only again.
-        return SequenceArray, tuple(self._fields().values())
+    if not TYPE_CHECKING:  # or mypy would allow every attribute
+
+        def __getattr__(self, name):
+            if name in RENAMED:
+                return get_renamed(self, name)
+            raise AttributeError(f"'SequenceArray' object has no attribute {name!r}")
 
     @property
     def starts(self) -> np.ndarray:
         """First row of each sequence, int64 of shape (n_sequences,)."""
-        return wide(self._starts)
+        return as_int64(self._starts)
 
     @property
     def lengths(self) -> np.ndarray:
         """Number of steps of each sequence, int64 of shape (n_sequences,)."""
-        return wide(self._lengths)
+        return as_int64(self._lengths)
 
     @property
-    def moments(self) -> np.ndarray | None:
-        """When each row was, int of shape (n_rows,), or None."""
-        if not isinstance(self._moments, range):
-            return self._moments
-        return np.arange(len(self._moments))
-
-    @property
-    def knows_time(self) -> bool:
-        """Whether the rows have `moments`."""
-        return self._moments is not None
+    def ends(self) -> np.ndarray:
+        """One past the last row of each sequence, int64 of shape (n_sequences,)."""
+        return as_int64(self._starts + self._lengths)
 
     def lengths_of(self, indices: Any) -> np.ndarray:
-        """Return the number of steps of some sequences.
+        """Return ``lengths[indices]``, in time that grows with these alone.
 
         Parameters
         ----------
         indices : int array, bool array or slice
-            Which.
+            The sequences.
 
         Returns
         -------
         ndarray of int64
-            The same as ``lengths[indices]``, in time that grows with these alone.
+            Their numbers of steps.
         """
         return self._lengths[indices].astype(np.int64, copy=False)
 
-    def moments_of(self, rows: np.ndarray) -> np.ndarray:
-        """Tell when some rows were.
+    def times_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the `time_index` of some rows.
 
         Parameters
         ----------
@@ -272,13 +221,11 @@ class SequenceArray:
         Returns
         -------
         ndarray of int
-            Their `moments`; the rows themselves if there is no such order.
+            Their times; the rows themselves if there is no order of time.
         """
-        if self._moments is None or isinstance(self._moments, range):
+        if self.time_index is None or isinstance(self.time_index, range):
             return rows
-        return self._moments[rows]
-
-    # What scikit-learn and NumPy look at.
+        return self.time_index[rows]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -287,9 +234,10 @@ class SequenceArray:
 
     @property
     def dtype(self) -> np.dtype:
-        if self.center is None:
+        scaling = self.transforms.scaling
+        if scaling is None:
             return self.values.dtype
-        return np.result_type(self.values.dtype, self.center.dtype)
+        return np.result_type(self.values.dtype, scaling.center.dtype)
 
     @cached_property
     def common_length(self) -> int | None:
@@ -300,13 +248,29 @@ class SequenceArray:
 
     @property
     def n_features(self) -> int:
-        """Features a step."""
+        """Number of features per step."""
         return self.values.shape[1]
 
     @property
-    def ends(self) -> np.ndarray:
-        """One past the last row of each sequence, shape (n_sequences,)."""
-        return wide(self._starts + self._lengths)
+    def augmentation(self) -> Any:
+        """What samples steps again while a network trains, or None."""
+        return self.transforms.augmentation
+
+    @property
+    def differenced(self) -> np.ndarray | None:
+        """Positions of features gathered as differences from the last step, or None."""
+        differencing = self.transforms.differencing
+        return None if differencing is None else differencing.features
+
+    @property
+    def tokens(self) -> np.ndarray | None:
+        """What each id stands for, ndarray of object, or None."""
+        return self.transforms.tokens
+
+    @property
+    def categories(self) -> dict[int, np.ndarray] | None:
+        """What codes stand for, by the position of the feature, or None."""
+        return self.transforms.categories or None
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -322,15 +286,17 @@ class SequenceArray:
                 )
         if isinstance(key, (int, np.integer)):
             start, length = self._starts[key], self._lengths[key]
-            return self._scaled(self.values[start : start + length])
+            return self.scale_steps(self.values[start : start + length])
         if not isinstance(key, slice):
             key = np.asarray(key)
             if key.size == 0:
                 key = key.astype(np.intp)
-        chosen = {"starts": self._starts[key], "lengths": self._lengths[key]}
-        if self.units is not None:
-            chosen["units"] = self.units[key]
-        return self._replace(**chosen)
+        transforms = self.transforms
+        if transforms.differencing is not None:  # whose units are of sequences
+            transforms = transforms.select(key)
+        return self._replace(
+            starts=self._starts[key], lengths=self._lengths[key], transforms=transforms
+        )
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
@@ -374,13 +340,6 @@ class SequenceArray:
             f"SequenceArray({len(self)} sequences of {steps}, {features}, {self.dtype})"
         )
 
-    # Reading steps.
-
-    def _scaled(self, rows):
-        if self.center is None:
-            return rows
-        return (rows - self.center) * self.factor
-
     def gather(self, indices: Any, dtype: DTypeLike | None = None) -> np.ndarray:
         """Copy sequences into one padded batch, time first.
 
@@ -415,17 +374,29 @@ class SequenceArray:
         rows = starts + np.arange(longest)[:, None]
         if is_ragged:
             np.minimum(rows, starts + lengths - 1, out=rows)
-        batch = self._scaled(self.values.take(rows, axis=0))
-        if self.anchored is not None:
-            batch = batch.astype(difference_type(batch.dtype), copy=False)
-            # Padding repeats the last step, so that stands in the last row.
-            batch[:, :, self.anchored] -= batch[-1:, :, self.anchored]
-            if self.units is not None:
-                batch[:, :, self.anchored] /= self.units[indices]
+        batch = self.scale_steps(self.values.take(rows, axis=0))
+        if self.transforms.differencing is not None:
+            batch = self.transforms.differencing.apply(batch, indices)
         return batch if dtype is None else batch.astype(dtype, copy=False)
 
+    def scale_steps(self, steps: np.ndarray) -> np.ndarray:
+        """Scale steps of `values`, as they are scaled wherever they are read.
+
+        Parameters
+        ----------
+        steps : ndarray of shape (..., n_features)
+            Of `values`.
+
+        Returns
+        -------
+        ndarray of shape (..., n_features)
+            The steps themselves where there is no scaling.
+        """
+        scaling = self.transforms.scaling
+        return steps if scaling is None else scaling.apply(steps)
+
     def read_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Read rows of `values` through the affine map.
+        """Read rows of `values`, scaled.
 
         Parameters
         ----------
@@ -437,111 +408,58 @@ class SequenceArray:
         ndarray of shape (len(rows), n_features)
             The steps.
         """
-        return self._scaled(self.values[rows])
-
-    def locate(self, row: int) -> tuple[int, int]:
-        """Find a sequence that covers a row, and the row's step in it.
-
-        Parameters
-        ----------
-        row : int
-            Row of `values`.
-
-        Returns
-        -------
-        sequence, step : int
-            The first such sequence; the step counts from 0.
-        """
-        ends = self._starts + self._lengths
-        sequence = int(np.argmax((self._starts <= row) & (row < ends)))
-        return sequence, int(row - self._starts[sequence])
-
-    def describe_place(self, row: int, feature: int) -> str:
-        """Say where a value is, for messages.
-
-        Parameters
-        ----------
-        row : int
-            Row of `values`, covered by some sequence.
-        feature : int
-            Its column.
-
-        Returns
-        -------
-        str
-            Such as ``"sequence 0, step 3, feature 1 ('temp')"``.
-        """
-        sequence, step = self.locate(row)
-        name = f" ({self.feature_names[feature]!r})" if self.feature_names else ""
-        return f"sequence {sequence}, step {step}, feature {feature}{name}"
-
-    def with_range(self, smallest: float, largest: float) -> Self:
-        """Return the same sequences, which know bounds of their values.
-
-        Parameters
-        ----------
-        smallest, largest : float
-            No value in the covered rows of `values` is outside of them.
-
-        Returns
-        -------
-        SequenceArray
-            Another object: the rows of this one may change before it is read again.
-        """
-        known = copy(self)
-        known._range = smallest, largest
-        return known
-
-    def value_range(self) -> tuple[float, float]:
-        """Return bounds of the values that sequences cover.
-
-        Returns
-        -------
-        smallest, largest : float
-            No value, before the affine map, is outside of them; they may be wider.
-        """
-        if self._range is not None:
-            return self._range
-        dtype = self.values.dtype
-        if dtype.kind in "iu" and dtype.itemsize <= 4:
-            limits = np.iinfo(dtype)
-            return float(limits.min), float(limits.max)
-        extremes = [(steps.min(), steps.max()) for _, steps in self.covered_chunks()]
-        smallest, largest = np.array(extremes, dtype=np.float64).T
-        return float(smallest.min()), float(largest.max())
-
-    def __copy__(self):
-        # Nothing to check again, and no array to copy.
-        other = object.__new__(type(self))
-        vars(other).update(vars(self))
-        return other
+        return self.scale_steps(self.values[rows])
 
     def last_step(self) -> np.ndarray:
-        """Read each sequence's last step.
+        """Read each sequence's last step, scaled.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_features)
-            Through the affine map.
+            The steps.
         """
         return self.read_rows(self.ends - 1)
 
     def last_steps(self, n_steps: int) -> np.ndarray:
-        """Read each sequence's last steps; before a shorter one its first step.
+        """Read each sequence's last steps, scaled.
 
         Parameters
         ----------
         n_steps : int
-            How many.
+            Number of steps; a shorter sequence repeats its first step in front.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_steps, n_features)
-            Through the affine map.
+            The steps.
         """
         rows = self.ends[:, np.newaxis] + np.arange(-n_steps, 0)
         rows = np.maximum(rows, self.starts[:, np.newaxis])
         return self.read_rows(rows.ravel()).reshape(len(self), n_steps, -1)
+
+    def with_transforms(self, **changes: Any) -> Self:
+        """Return the same sequences with some `transforms` changed.
+
+        Parameters
+        ----------
+        **changes : dict
+            Fields of `Transforms`.
+
+        Returns
+        -------
+        SequenceArray
+            Over the same `values`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import SequenceArray
+        >>> tokens = np.array(["<pad>", "<unk>", "yes", "no"], dtype=object)
+        >>> X = SequenceArray([[3], [2]], [0, 1], [1, 1])
+        >>> X.with_transforms(tokens=tokens).tokens[3]
+        'no'
+        """
+        return self._replace(transforms=replace(self.transforms, **changes))
 
     def scale(self, center: np.ndarray, factor: np.ndarray) -> Self:
         """Return the same sequences, read as ``(steps - center) * factor``.
@@ -556,21 +474,14 @@ class SequenceArray:
         SequenceArray
             Over the same `values`.
         """
-        if self.center is not None:
-            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-                center = self.center + center / self.factor
-                factor = self.factor * factor
-        if not (np.isfinite(center).all() and np.isfinite(factor).all()):
-            raise InvalidSequenceError(
-                "features cannot be scaled by a map whose numbers are NaN or infinite: "
-                f"center={center}, factor={factor}. Their scale is too large or too "
-                "small; bring X to another unit."
-            )
-        return self._replace(center=center, factor=factor)
+        scaling = self.transforms.scaling
+        if scaling is None:
+            scaling = Scaling(center, factor)
+        else:
+            scaling = scaling.then(center, factor)
+        return self.with_transforms(scaling=scaling.check_finite())
 
-    def relative_to_last(
-        self, features: np.ndarray, units: np.ndarray | None = None
-    ) -> Self:
+    def difference(self, features: np.ndarray, units: np.ndarray | None = None) -> Self:
         """Return the same sequences, some features gathered relative to the end.
 
         Parameters
@@ -578,7 +489,7 @@ class SequenceArray:
         features : ndarray of int
             Features that `gather` reads as differences from each sequence's
             last step; anything else reads them as they are.
-        units : ndarray of shape (n_sequences, n_chosen), default=None
+        units : ndarray of shape (n_sequences, n_differenced), default=None
             What it divides the differences by, positive; None leaves them.
 
         Returns
@@ -591,13 +502,16 @@ class SequenceArray:
         >>> import numpy as np
         >>> from sklearn_rnn import SequenceArray
         >>> X = SequenceArray(np.array([[3.0], [5.0], [4.0]]), [0], [3])
-        >>> X.relative_to_last(np.array([0])).gather([0]).ravel()
+        >>> X.difference(np.array([0])).gather([0]).ravel()
         array([-1.,  1.,  0.])
         """
-        return self._replace(anchored=features, units=units)
+        differencing = Differencing(features, units)
+        return self._replace(
+            transforms=replace(self.transforms, differencing=differencing)
+        )
 
     def over(self, starts: np.ndarray, lengths: np.ndarray) -> Self:
-        """Return other sequences over the same rows.
+        """Return other sequences over the same rows, with the same transforms.
 
         Parameters
         ----------
@@ -607,24 +521,24 @@ class SequenceArray:
         Returns
         -------
         SequenceArray
-            Read through the same affine map.
+            Over the same `values`.
         """
         return self._replace(starts=starts, lengths=lengths)
 
-    def vary(self, indices: np.ndarray, random_state: np.random.RandomState) -> Self:
-        """Return some sequences as they are read in training: varied at random.
+    def augment(self, indices: np.ndarray, random_state: np.random.RandomState) -> Self:
+        """Return some sequences as they are read in training: augmented at random.
 
         Parameters
         ----------
         indices : ndarray of int
-            Which.
+            The sequences.
         random_state : numpy.random.RandomState
-            Source of the variation.
+            Source of randomness.
 
         Returns
         -------
         SequenceArray
-            In the order of `indices`. Without a `variation`, the sequences as
+            In the order of `indices`. Without an `augmentation`, the sequences as
             they are.
 
         Examples
@@ -634,165 +548,38 @@ class SequenceArray:
         >>> class Louder:
         ...     def draw(self, starts, lengths, random_state):
         ...         return np.full((lengths.sum(), 1), 9.0)
-        >>> X = SequenceArray(np.ones((3, 1)), [0], [3], variation=Louder())
-        >>> X.vary(np.array([0]), np.random.RandomState(0))[0].ravel()
+        >>> X = SequenceArray(np.ones((3, 1)), [0], [3])
+        >>> X = X.with_transforms(augmentation=Louder())
+        >>> X.augment(np.array([0]), np.random.RandomState(0))[0].ravel()
         array([9., 9., 9.])
         >>> X[0].ravel()
         array([1., 1., 1.])
         """
         chosen = self[indices]
-        if self.variation is None:
+        augmentation = self.transforms.augmentation
+        if augmentation is None:
             return chosen
         lengths = chosen.lengths
         return chosen._replace(
-            values=self.variation.draw(chosen.starts, lengths, random_state),
+            values=augmentation.draw(chosen.starts, lengths, random_state),
             starts=np.cumsum(lengths) - lengths,
-            moments=None,
-            variation=None,
+            time_index=None,
+            transforms=replace(chosen.transforms, augmentation=None),
         )
 
-    # Which rows the selected sequences cover: a selection still holds the whole
-    # table, so nothing may look at other rows, or a fold would see its test rows.
 
-    def coverage(self, weights: np.ndarray | None = None) -> np.ndarray:
-        """Sum, for every row of `values`, the weights of the sequences over it.
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n_sequences,), default=None
-            One weight a sequence; None counts each as 1.
-
-        Returns
-        -------
-        coverage : ndarray of shape (n_rows,)
-            Zero where no sequence reads.
-        """
-        coverage = np.empty(len(self.values))
-        for begin, _, sums in self._coverage_blocks(weights):
-            coverage[begin : begin + len(sums)] = sums
-        return coverage
-
-    def _coverage_blocks(self, weights):
-        # A block of a wide table has fewer rows.
-        size = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // self.n_features))
-        return coverage_blocks(
-            self._starts, self._lengths, len(self.values), size, weights
-        )
-
-    def covered_chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield ``(rows, values[rows])`` for runs of covered rows, in order.
-
-        Yields
-        ------
-        rows : ndarray of int
-            At most 65,536 row numbers.
-        values : ndarray of shape (len(rows), n_features)
-            Their steps, before the affine map.
-        """
-        for rows, steps, _ in self._weighted_chunks():
-            yield rows, steps
-
-    def _weighted_chunks(self, weights=None):
-        """Yield runs of covered rows, their steps, and their weights."""
-        for begin, counts, sums in self._coverage_blocks(weights):
-            covered = counts > 0
-            if covered.all():  # nothing to leave out, so nothing to copy
-                end = begin + len(counts)
-                yield np.arange(begin, end), self.values[begin:end], sums
-            elif covered.any():
-                rows = begin + np.flatnonzero(covered)
-                yield rows, self.values[rows], sums[covered]
-
-    def mean_and_scale(
-        self, weights: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Compute each feature's mean and standard deviation over covered rows.
-
-        A row counts once for every sequence that covers it, times that
-        sequence's weight. A constant feature gets a scale of 1. Codes of categories
-        are no quantities: they get a mean of 0 and a scale of 1.
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n_sequences,), default=None
-            One weight a sequence.
-
-        Returns
-        -------
-        mean, scale : ndarray of shape (n_features,), float64
-            In the units of the steps as they are read.
-
-        Raises
-        ------
-        InvalidSequenceError
-            If a variance overflows; names the place of the largest value.
-        """
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            mean = self._mean(weights)
-            scale = self._deviation(weights, mean, slice(None))
-            # Squares of small deviations underflow, of a multiple they do not.
-            small = np.flatnonzero(scale < SMALL_SCALE)
-            if len(small):
-                scale[small] = self._deviation(weights, mean, small, UNIT_OF_SMALL)
-        if not np.isfinite(scale).all():
-            self._raise_too_large(int(np.argmin(np.isfinite(scale))))
-        # Rounding leaves a constant feature a spread of a few ulps of its mean.
-        resolution = np.finfo(self.dtype).eps if self.dtype.kind == "f" else 0.0
-        is_constant = scale <= 10 * resolution * np.abs(mean)
-        scale[is_constant | (scale < SMALLEST_SCALE)] = 1.0
-        codes = list(self.categories or ())
-        mean[codes], scale[codes] = 0.0, 1.0
-        return mean, scale
-
-    def _mean(self, weights):
-        total, mean = self._total(weights), np.zeros(self.n_features)
-        for _, steps, row_weights in self._weighted_chunks(weights):
-            mean += row_weights @ self._scaled(steps).astype(np.float64) / total
-        return mean
-
-    def _deviation(self, weights, mean, features, unit=1.0):
-        """Return the standard deviation of some features, computed in a unit."""
-        total, variance = self._total(weights), np.zeros_like(mean[features])
-        for _, steps, row_weights in self._weighted_chunks(weights):
-            deviation = self._scaled(steps).astype(np.float64) - mean
-            variance += row_weights @ (deviation[:, features] * unit) ** 2 / total
-        return np.sqrt(variance) / unit
-
-    def _total(self, weights):
-        return self._lengths.sum() if weights is None else weights @ self._lengths
-
-    def _raise_too_large(self, feature):
-        largest = max(
-            (abs(float(steps[at, feature])), rows[at])
-            for rows, steps in self.covered_chunks()
-            for at in [np.abs(steps[:, feature].astype(np.float64)).argmax()]
-        )
+def _check_rows(first, starts, lengths, n_rows):
+    """Check a block of sequences, of which `first` is the index of the first."""
+    if (lengths < 1).any():
+        i = int(np.argmax(lengths < 1))
         raise InvalidSequenceError(
-            f"feature {feature} of X is too large to standardise: its variance "
-            f"overflows. X holds {largest[0]:.6g}, of either sign, at "
-            f"{self.describe_place(largest[1], feature)}. Bring it to another unit."
+            f"X[{first + i}] is an empty sequence; every sequence needs at "
+            "least one step. Leave it out, and its target with it."
         )
-
-    def are_apart(self) -> bool:
-        """Tell whether each sequence begins after the one in front of it ends.
-
-        Returns
-        -------
-        bool
-            True for sequences as read from arrays and lists: none share rows, and
-            none are copies. False leaves that open.
-        """
-        return are_apart(self._starts, self._lengths)
-
-    def shares_rows(self) -> bool:
-        """Tell whether different sequences read the same rows, as windows do.
-
-        Returns
-        -------
-        bool
-            False for copies of one sequence: those are the same sequence.
-        """
-        if self.are_apart():
-            return False
-        distinct = np.unique(np.column_stack([self.starts, self.ends]), axis=0)
-        return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())
+    outside = (starts < 0) | (lengths > n_rows - starts)
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise InvalidSequenceError(
+            f"sequence {first + i} covers rows {starts[i]} to "
+            f"{int(starts[i]) + int(lengths[i])}, but values has {n_rows} rows."
+        )

@@ -1,4 +1,4 @@
-"""Conversion: what libraries hold sequences in becomes arrays, lists and frames."""
+"""Conversion: data of other libraries become arrays, lists and frames."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -16,33 +16,13 @@ from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._text import check_no_text
 
 
-def convert_input(X, *, owner="the estimator", name="X"):
+def convert_input(X, *, estimator_name="the estimator", name="X"):
     """Return data of any library as an array, list, frame or SequenceArray.
 
-    Only what has one meaning is converted; everything else is an error that
-    names the type and what to pass instead.
-
-    Parameters
-    ----------
-    X : object
-        As the user gave it.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-    name : str, default="X"
-        What is read, for the messages.
-
-    Returns
-    -------
-    ndarray, list, tuple, DataFrame, Series or SequenceArray
-        Masked values are NaN. Frames whose cells are sequences, and packed
-        sequences, become a SequenceArray; items of a list stay as they are.
-
-    Raises
-    ------
-    TypeError
-        If `X` is of a type that cannot be read without guessing.
-    InvalidSequenceError
-        If cells of a frame are sequences of unequal lengths.
+    Only what has one meaning is converted; anything else is a TypeError that names the
+    type and what to pass instead. Masked values become NaN. Frames whose cells are
+    sequences, and packed sequences, become a SequenceArray; items of a list stay as
+    they are.
 
     Examples
     --------
@@ -57,20 +37,22 @@ def convert_input(X, *, owner="the estimator", name="X"):
     if isinstance(X, SequenceArray):
         return X
     for convert in (_from_numpy, _from_pandas, _from_torch, _from_polars, _from_arrow):
-        converted = convert(X, owner, name)
+        converted = convert(X, estimator_name, name)
         if converted is not None:
             return converted
-    _check_container(X, owner, name)
+    _check_container(X, estimator_name, name)
     if isinstance(X, (list, tuple)):
         return X
     if any(hasattr(X, way) for way in ("__array__", "__array_interface__")):
-        return convert_input(_as_array(X, owner, name), owner=owner, name=name)
+        return convert_input(
+            _as_array(X, estimator_name, name), estimator_name=estimator_name, name=name
+        )
     if isinstance(X, Sequence):
         return list(X)
-    raise TypeError(_unreadable(X, owner, name))
+    raise TypeError(_describe_unreadable(X, estimator_name, name))
 
 
-def _from_numpy(X, owner, name):
+def _from_numpy(X, estimator_name, name):
     if not isinstance(X, (np.ndarray, np.generic)):
         return None
     if np.ma.isMaskedArray(X):
@@ -79,7 +61,7 @@ def _from_numpy(X, owner, name):
     if X.dtype.names is not None:
         raise TypeError(
             f"{name} is a structured array with the fields {list(X.dtype.names)}, and "
-            f"{owner} reads arrays of one type: pass "
+            f"{estimator_name} reads arrays of one type: pass "
             "numpy.lib.recfunctions.structured_to_unstructured(X), in which fields are "
             "features."
         )
@@ -87,35 +69,36 @@ def _from_numpy(X, owner, name):
         if isinstance(X[()], (Number, np.generic, str, bytes)) or X[()] is None:
             raise InvalidSequenceError(
                 f"Expected 2D array, got scalar array instead: {name} is the single "
-                f"value {X[()]!r}, and {owner} needs sequences."
+                f"value {X[()]!r}, and {estimator_name} needs sequences."
             )
-        return convert_input(X[()], owner=owner, name=name)
+        return convert_input(X[()], estimator_name=estimator_name, name=name)
     if X.dtype == object and X.ndim == 2 and is_cell(_first_present(X.flat)):
-        return _from_cells(list(X.T), None, owner, name)
+        return _from_cells(list(X.T), None, estimator_name, name)
     return X
 
 
 # Frames: of numbers, or with a sequence in each cell.
 
 
-def _from_pandas(X, owner, name):
+def _from_pandas(X, estimator_name, name):
     if isinstance(X, pd.DataFrame):
         nested = nested_columns(X)
         if not any(nested):
             return X
-        _check_all_nested(X.columns, nested, owner, name)
+        _check_all_nested(X.columns, nested, estimator_name, name)
         columns = [X.iloc[:, j].tolist() for j in range(X.shape[1])]
-        return _from_cells(columns, X.columns, owner, name)
+        return _from_cells(columns, X.columns, estimator_name, name)
     if isinstance(X, (pd.Series, pd.Index)):
         if X.dtype == object or _holds_cells(X):
             return list(X)
         return pd.Series(X)
     if isinstance(X, pd.api.extensions.ExtensionArray):
-        return convert_input(pd.Series(X), owner=owner, name=name)
+        return convert_input(pd.Series(X), estimator_name=estimator_name, name=name)
     if type(X).__name__ in ("DataFrameGroupBy", "GroupBy") and hasattr(X, "__iter__"):
         raise TypeError(
-            f"{name} is a {type(X).__name__}, and {owner} takes a list of sequences: "
-            "pass [table for _, table in groups], without the column of the groups."
+            f"{name} is a {type(X).__name__}, and {estimator_name} takes a list of "
+            "sequences: pass [table for _, table in groups], without the column of the "
+            "groups."
         )
     return None
 
@@ -151,21 +134,21 @@ def _is_missing(value):
     return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
-def _check_all_nested(names, nested, owner, name):
+def _check_all_nested(names, nested, estimator_name, name):
     if not all(nested):
         flat, deep = names[nested.index(False)], names[nested.index(True)]
         raise InvalidSequenceError(
             f"column {deep!r} of {name} holds a sequence in each cell, and column "
-            f"{flat!r} does not. {owner} reads each row as one sequence: pass "
+            f"{flat!r} does not. {estimator_name} reads each row as one sequence: pass "
             f"{name}[[{deep!r}]], the columns that hold sequences, alone."
         )
 
 
-def _from_cells(columns, names, owner, name):
-    """Join the cells of each row, one feature each, to one sequence."""
+def _from_cells(columns, names, estimator_name, name):
+    """Return sequences made of the cells of each row, one feature per cell."""
     sequences = []
     for i, cells in enumerate(zip(*columns, strict=True)):
-        parts = [_cell(cell, f"{name}, row {i}", owner) for cell in cells]
+        parts = [_cell(cell, f"{name}, row {i}", estimator_name) for cell in cells]
         lengths = [len(part) for part in parts]
         if len(set(lengths)) > 1:
             raise InvalidSequenceError(
@@ -174,106 +157,90 @@ def _from_cells(columns, names, owner, name):
                 "length."
             )
         sequences.append(np.concatenate(parts, axis=1))
-    lengths = np.array([len(sequence) for sequence in sequences])
-    if (lengths == 0).any():
+    n_steps = np.array([len(sequence) for sequence in sequences])
+    if (n_steps == 0).any():
         raise InvalidSequenceError(
-            f"{name}[{int(np.argmin(lengths))}] is an empty sequence; every sequence "
+            f"{name}[{int(np.argmin(n_steps))}] is an empty sequence; every sequence "
             "needs at least one step. Leave it out, and its target with it."
         )
-    widths = [sequence.shape[1] for sequence in sequences]
-    if len(set(widths)) > 1:
-        i = int(np.argmax(np.array(widths) != widths[0]))
+    sizes = [sequence.shape[1] for sequence in sequences]
+    if len(set(sizes)) > 1:
+        i = int(np.argmax(np.array(sizes) != sizes[0]))
         raise InvalidSequenceError(
-            f"{name}[{i}] has {widths[i]} features a step, but {name}[0] has "
-            f"{widths[0]}: all sequences need the same features."
+            f"{name}[{i}] has {sizes[i]} features per step, but {name}[0] has "
+            f"{sizes[0]}: all sequences need the same features."
         )
     if names is not None and (
-        len(names) != widths[0] or not all(isinstance(one, str) for one in names)
+        len(names) != sizes[0] or not all(isinstance(n, str) for n in names)
     ):
         names = None
-    starts = np.cumsum(lengths) - lengths
-    return SequenceArray(np.concatenate(sequences), starts, lengths, names)
+    starts = np.cumsum(n_steps) - n_steps
+    return SequenceArray(np.concatenate(sequences), starts, n_steps, names)
 
 
-def _cell(cell, place, owner):
+def _cell(cell, name, estimator_name):
     """Return a cell as an array of shape (n_steps, n_features)."""
-    array = read_item(cell, place, owner)
+    array = check_item(cell, name, estimator_name)
     if array.ndim not in (1, 2):
         raise InvalidSequenceError(
-            f"a cell of {place} has shape {array.shape}; it holds a sequence, an array "
+            f"a cell of {name} has shape {array.shape}; it holds a sequence, an array "
             "of shape (length,) or (length, n_features)."
         )
     return array if array.ndim == 2 else array[:, np.newaxis]
 
 
-def read_item(x, name, owner, place=None):
+def check_item(x, name, estimator_name, describe=None):
     """Return one sequence of a list as an array of real numbers of any shape.
 
-    Parameters
-    ----------
-    x : array-like
-        The sequence.
-    name : str
-        What to call it in messages, such as "X[3]".
-    owner : str
-        Who asks, for the messages.
-    place : callable, default=None
-        From an index, a tuple of int, to words for it; None makes them of `name`.
-
-    Returns
-    -------
-    ndarray
-        Of a boolean, integer or float type.
-
-    Raises
-    ------
-    InvalidSequenceError or TypeError
-        If it is none.
+    `name` is for messages, such as "X[3]"; `describe` describes an index in it.
     """
-    # Most are such arrays, and a list of many short ones would feel more checks.
+    # Fast path: for lists of many short arrays more checks would be slow.
     if type(x) is np.ndarray and x.dtype.kind in "if" and x.dtype.itemsize <= 8:
         return x
     if isinstance(x, (list, tuple)):
-        array = _as_array(x, owner, name, is_item=True)
+        array = _as_array(x, estimator_name, name, is_item=True)
     else:
-        array = _convert_item(x, name, owner)
+        array = _convert_item(x, name, estimator_name)
     if array.dtype == object and array.ndim == 1 and len(array) and is_cell(array[0]):
-        array = _as_array(array.tolist(), owner, name, is_item=True)  # one per step
+        vectors = array.tolist()  # one per step
+        array = _as_array(vectors, estimator_name, name, is_item=True)
     if array.ndim == 0:
         raise InvalidSequenceError(
-            f"{name} is a single value, and {_WANTED_ITEM}, for {owner}."
+            f"{name} is a single value, and {_ITEM}, for {estimator_name}."
         )
-    if place is None:
-        place = partial(_place_in, name)
-    return to_numbers(unmask(array), owner=owner, place=place)
+    if describe is None:
+        describe = partial(_describe_index, name)
+    return to_numbers(unmask(array), estimator_name=estimator_name, describe=describe)
 
 
-_WANTED_ITEM = "a sequence is an array of shape (length, n_features) or (length,)"
+_ITEM = "a sequence is an array of shape (length, n_features) or (length,)"
 
 
-def _convert_item(x, name, owner):
+def _convert_item(x, name, estimator_name):
     if isinstance(x, (str, bytes)):
         raise InvalidSequenceError(
-            f"{name} cannot be read as a sequence of numbers by {owner}: it is a "
-            f"{type(x).__name__}."
+            f"{name} cannot be read as a sequence of numbers by {estimator_name}: it "
+            f"is a {type(x).__name__}."
         )
     try:
-        x = convert_input(x, owner=owner, name=name)
+        x = convert_input(x, estimator_name=estimator_name, name=name)
     except TypeError as error:
         if "Sparse" in str(error):
             raise
-        found, way_out = f"of type {type(x).__name__}", _way_out(x, name)
+        found, remedy = f"of type {type(x).__name__}", _remedy(x, name)
         if _is_missing(x):
             found = "None" if x is None else f"{x}, a missing value"
-            way_out = "Leave it out, and its target with it."
-        message = f"{name} is {found}, and {_WANTED_ITEM}, for {owner}. {way_out}"
+            remedy = "Leave it out, and its target with it."
+        message = f"{name} is {found}, and {_ITEM}, for {estimator_name}. {remedy}"
         raise TypeError(message.rstrip()) from error
     if isinstance(x, SequenceArray):
         raise InvalidSequenceError(
-            f"{name} holds several sequences, and {_WANTED_ITEM}: pass one list of "
+            f"{name} holds several sequences, and {_ITEM}: pass one list of "
             "all sequences."
         )
-    return table_array(x) if hasattr(x, "columns") else _as_array(x, owner, name, True)
+    if hasattr(x, "columns"):
+        return table_array(x)
+    return _as_array(x, estimator_name, name, is_item=True)
 
 
 def table_array(table):
@@ -288,56 +255,41 @@ def table_array(table):
     return table.to_numpy(dtype=object)
 
 
-def read_rows(X, *, owner, name="X"):
-    """Return an array, a frame or a list of rows as a 2-D array of numbers.
+def check_table(X, *, estimator_name, name="X"):
+    """Return an array, frame or list of rows as a C-contiguous 2-D array of numbers.
 
-    Parameters
-    ----------
-    X : ndarray, list or DataFrame
-        As `convert_input` returns it.
-    owner : str
-        Who asks, for the messages.
-    name : str, default="X"
-        What is read, for the messages.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_features)
-        C-contiguous, of a boolean, integer or float type; at least one of each.
-
-    Raises
-    ------
-    InvalidSequenceError or TypeError
-        If it is no such table.
+    Of shape (n_rows, n_features), with at least one of each.
     """
     if hasattr(X, "columns"):
         array = table_array(X)
     elif isinstance(X, (list, tuple)) or (X.dtype == object and X.ndim == 1):
-        array = _stack_rows(X, owner, name)
+        array = _stack_rows(X, estimator_name, name)
     else:
         array = np.asarray(X)
     if array.ndim != 2:
         raise InvalidSequenceError(
             f"Expected 2D array, got {array.ndim}D array instead: {name} has shape "
-            f"{array.shape}, and {owner} reads a table (n_rows, n_features). Reshape "
-            "your data, with x.reshape(-1, 1) if x has a single feature."
+            f"{array.shape}, and {estimator_name} reads a table (n_rows, n_features). "
+            "Reshape your data, with x.reshape(-1, 1) if x has a single feature."
         )
     for axis, what in enumerate(("sample(s)", "feature(s)")):
         if array.shape[axis] == 0:
             raise InvalidSequenceError(
                 f"Found array with 0 {what} (shape={array.shape}) while a minimum of 1 "
-                f"is required by {owner}."
+                f"is required by {estimator_name}."
             )
     array = to_numbers(
-        array, owner=owner, place=lambda index: _place_in_table(name, index)
+        array,
+        estimator_name=estimator_name,
+        describe=lambda index: _describe_table_index(name, index),
     )
     return np.ascontiguousarray(array)
 
 
-def _stack_rows(rows, owner, name):
+def _stack_rows(rows, estimator_name, name):
     if len(rows) and is_cell(rows[0]):
         rows = [
-            _as_array(unmask(row), owner, f"{name}[{i}]", True)
+            _as_array(unmask(row), estimator_name, f"{name}[{i}]", is_item=True)
             for i, row in enumerate(rows)
         ]
         shapes = [row.shape for row in rows]
@@ -345,74 +297,61 @@ def _stack_rows(rows, owner, name):
             i = next(i for i, shape in enumerate(shapes) if shape != shapes[0])
             raise InvalidSequenceError(
                 f"{name}[{i}] has shape {shapes[i]}, and {name}[0] has {shapes[0]}: "
-                f"the rows of a table have the same columns, and {owner} reads one "
-                "table."
+                f"the rows of a table have the same columns, and {estimator_name} "
+                "reads one table."
             )
-    return _as_array(rows, owner, name, True)
+    return _as_array(rows, estimator_name, name, is_item=True)
 
 
-def _place_in_table(name, index):
+def _describe_table_index(name, index):
     return f"{name} at row {index[0]}, column {index[1]}" if index else name
 
 
-def _place_in(name, index):
+def _describe_index(name, index):
     if index is None or len(index) == 0:
         return name
     feature = f", feature {index[1]}" if len(index) > 1 else ""
     return f"{name} at step {index[0]}{feature}"
 
 
-# Other libraries, which are never imported: what they make, they have imported.
+# Other libraries are never imported here: data of theirs exist only where they are.
 
 
-def unpack(X, *, owner="the estimator", name="X"):
+def unpack(X, *, estimator_name="the estimator", name="X"):
     """Return data of torch, polars or pyarrow as arrays, lists, Series or a container.
 
-    Parameters
-    ----------
-    X : object
-        As the user gave it. A polars frame of numbers stays one.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-    name : str, default="X"
-        What is read, for the messages.
-
-    Returns
-    -------
-    object
-        `X` itself if it is of none of them.
-
-    Raises
-    ------
-    TypeError
-        If it is sparse.
+    Anything else, and a polars frame of numbers, is returned as it is.
     """
-    _check_dense(X, owner)
+    _check_dense(X, estimator_name)
     for convert in (_from_torch, _from_polars, _from_arrow):
-        converted = convert(X, owner, name)
+        converted = convert(X, estimator_name, name)
         if converted is not None:
             return converted
     return X
 
 
-def _from_torch(X, owner, name):
+def _from_torch(X, estimator_name, name):
     torch = sys.modules.get("torch")
     if torch is None:
         return None
     if isinstance(X, torch.nn.utils.rnn.PackedSequence):
-        return _from_packed(X, owner, name, torch)
+        return _from_packed(X, estimator_name, name, torch)
     if not isinstance(X, torch.Tensor):
         return None
     if X.is_nested:
         parts = enumerate(X.unbind())
-        return [_tensor_array(x, f"{name}[{i}]", owner, torch) for i, x in parts]
-    return _from_numpy(_tensor_array(X, name, owner, torch), owner, name)
+        return [
+            _tensor_array(x, f"{name}[{i}]", estimator_name, torch) for i, x in parts
+        ]
+    return _from_numpy(
+        _tensor_array(X, name, estimator_name, torch), estimator_name, name
+    )
 
 
-def _tensor_array(X, name, owner, torch):
+def _tensor_array(X, name, estimator_name, torch):
     if X.layout != torch.strided:
         raise TypeError(
-            f"Sparse data was passed to {owner}: {name} is a tensor of layout "
+            f"Sparse data was passed to {estimator_name}: {name} is a tensor of layout "
             f"{X.layout}, but dense data is required. Use '.to_dense()'."
         )
     if X.device.type == "meta":
@@ -427,17 +366,17 @@ def _tensor_array(X, name, owner, torch):
     return X.resolve_conj().resolve_neg().numpy()
 
 
-def _from_packed(X, owner, name, torch):
+def _from_packed(X, estimator_name, name, torch):
     if X.data.ndim not in (1, 2):
         raise InvalidSequenceError(
             f"{name} is a PackedSequence whose data have shape {tuple(X.data.shape)}; "
             "steps are vectors: (n_steps,) or (n_steps, n_features)."
         )
-    values = _tensor_array(X.data, name, owner, torch)
+    values = _tensor_array(X.data, name, estimator_name, torch)
     values = values.reshape(len(values), -1)
     batch_sizes = X.batch_sizes.numpy()
     n_sequences = int(batch_sizes[0])
-    # Step t of the sequences that are longer than t, the longest sequence first.
+    # Packed: step t of all sequences longer than t, the longest sequence first.
     lengths = (batch_sizes[:, np.newaxis] > np.arange(n_sequences)).sum(axis=0)
     first = np.cumsum(batch_sizes) - batch_sizes
     rows = np.concatenate([first[:length] + i for i, length in enumerate(lengths)])
@@ -448,13 +387,13 @@ def _from_packed(X, owner, name, torch):
     return SequenceArray(values[rows], starts, lengths)
 
 
-def _from_polars(X, owner, name):
+def _from_polars(X, estimator_name, name):
     polars = sys.modules.get("polars")
     if polars is None:
         return None
     if isinstance(X, polars.LazyFrame):
         raise TypeError(
-            f"{name} is a polars LazyFrame, whose rows are not there yet: pass "
+            f"{name} is a polars LazyFrame, whose rows are not computed: pass "
             f"{name}.collect()."
         )
     if isinstance(X, polars.Series):
@@ -466,15 +405,16 @@ def _from_polars(X, owner, name):
     for column, dtype in zip(X.columns, X.dtypes, strict=True):
         if dtype.base_type() in (polars.Struct, polars.Object):
             raise TypeError(
-                f"column {column!r} of {name} holds {dtype}, and {owner} reads columns "
-                f"of numbers: a struct becomes columns with {name}.unnest({column!r})."
+                f"column {column!r} of {name} holds {dtype}, and {estimator_name} "
+                "reads columns of numbers: a struct becomes columns with "
+                f"{name}.unnest({column!r})."
             )
     nested = [dtype.base_type() in (polars.List, polars.Array) for dtype in X.dtypes]
     if not any(nested):
         return X
-    _check_all_nested(X.columns, nested, owner, name)
+    _check_all_nested(X.columns, nested, estimator_name, name)
     columns = [_polars_cells(column) for column in X.get_columns()]
-    return _from_cells(columns, X.columns, owner, name)
+    return _from_cells(columns, X.columns, estimator_name, name)
 
 
 def _polars_cells(column):
@@ -483,23 +423,23 @@ def _polars_cells(column):
     return [np.asarray(cell) if cell is not None else None for cell in column]
 
 
-def _from_arrow(X, owner, name):
+def _from_arrow(X, estimator_name, name):
     arrow = sys.modules.get("pyarrow")
     if arrow is None:
         return None
     if isinstance(X, (arrow.Table, arrow.RecordBatch)):
-        return convert_input(X.to_pandas(), owner=owner, name=name)
+        return convert_input(X.to_pandas(), estimator_name=estimator_name, name=name)
     if isinstance(X, (arrow.Array, arrow.ChunkedArray)):
         types = arrow.types
         are_lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
         if any(is_list(X.type) for is_list in are_lists):
             return X.to_pylist()
-        return convert_input(X.to_pandas(), owner=owner, name=name)
+        return convert_input(X.to_pandas(), estimator_name=estimator_name, name=name)
     return None
 
 
-# What is refused.
-REFUSED = (
+# Types that are an error.
+UNSUPPORTED = (
     str,
     bytes,
     bytearray,
@@ -512,46 +452,36 @@ REFUSED = (
 )
 
 
-def _check_dense(X, owner):
+def _check_dense(X, estimator_name):
     if issparse(X) or (hasattr(X, "toarray") and hasattr(X, "nnz")):
         raise TypeError(
-            f"Sparse data was passed to {owner}, but dense data is required. Use "
-            "'.toarray()' to convert it to a dense NumPy array."
+            f"Sparse data was passed to {estimator_name}, but dense data is required. "
+            "Use '.toarray()' to convert it to a dense NumPy array."
         )
 
 
-def _check_container(X, owner, name):
-    _check_dense(X, owner)
+def _check_container(X, estimator_name, name):
+    _check_dense(X, estimator_name)
     if isinstance(X, (str, bytes, PathLike)):
-        check_no_text(X, owner, name)
-    if X is None or isinstance(X, REFUSED) or _is_view(X):
-        raise TypeError(_unreadable(X, owner, name))
+        check_no_text(X, estimator_name, name)
+    if X is None or isinstance(X, UNSUPPORTED) or _is_view(X):
+        raise TypeError(_describe_unreadable(X, estimator_name, name))
 
 
-def plain_arrays(y, *, owner, name="y"):
-    """Return data without masks and tensors, as arrays; others as they are.
+def plain_arrays(y, *, estimator_name, name="y"):
+    """Return masked arrays and tensors, also in lists, as plain arrays.
 
-    Parameters
-    ----------
-    y : object
-        As the user gave it.
-    owner : str
-        Who asks, for the messages.
-    name : str, default="y"
-        What is read, for the messages.
-
-    Returns
-    -------
-    object
-        Masked values are NaN, or None where their type has no NaN.
+    Masked values are NaN, or None where their type has no NaN.
     """
     if isinstance(y, (list, tuple)) and any(map(_is_wrapped, y)):
-        return [plain_arrays(one, owner=owner, name=name) for one in y]
+        return [
+            plain_arrays(item, estimator_name=estimator_name, name=name) for item in y
+        ]
     if not _is_wrapped(y):
         return y
     if np.ma.isMaskedArray(y):
         return unmask(y)
-    return _tensor_array(y, name, owner, sys.modules["torch"])
+    return _tensor_array(y, name, estimator_name, sys.modules["torch"])
 
 
 def _is_wrapped(value):
@@ -564,17 +494,19 @@ def _is_view(X):
     return isinstance(X, (type({}.keys()), type({}.values()), type({}.items())))
 
 
-def _unreadable(X, owner, name):
+def _describe_unreadable(X, estimator_name, name):
     found = "None" if X is None else f"of type {type(X).__name__}"
-    way_out = _way_out(X, name) or (
+    remedy = _remedy(X, name) or (
         "Pass a 3-D array (n_sequences, n_timesteps, n_features), or a list with one "
         "array (length, n_features) for each sequence."
     )
-    return f"{name} is {found}, which {owner} cannot read as sequences. {way_out}"
+    return (
+        f"{name} is {found}, which {estimator_name} cannot read as sequences. {remedy}"
+    )
 
 
-def _way_out(X, name):
-    """Say how to turn an object of an unreadable type into a readable one, if known."""
+def _remedy(X, name):
+    """Return how to make an object of an unsupported type readable, if known."""
     if _is_view(X):
         return f"Pass list({name})."
     if isinstance(X, Iterator):
@@ -603,16 +535,18 @@ def _without_gradients(X):
     return X.detach() if hasattr(X, "detach") else X
 
 
-def _as_array(X, owner, name, is_item=False):
+def _as_array(X, estimator_name, name, is_item=False):
     """Return an object of another library, or nested lists, as an array."""
     try:
         return _asarray(X)
     except MemoryError:
         raise
-    except Exception as error:  # of whatever kind that library raises
+    except Exception as error:  # whatever that library raises
         if is_item:
             raise InvalidSequenceError(
                 f"{name} cannot be read as a sequence of numbers, an array of shape "
                 f"(length, n_features) or (length,): {error}"
             ) from error
-        raise TypeError(f"{_unreadable(X, owner, name)} ({error})") from error
+        raise TypeError(
+            f"{_describe_unreadable(X, estimator_name, name)} ({error})"
+        ) from error

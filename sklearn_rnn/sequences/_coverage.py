@@ -1,95 +1,31 @@
-"""Which rows sequences cover, and how often: a block of rows at a time."""
+"""Which rows of `values` sequences cover, how often, and statistics of these.
+
+A selection still holds the whole table, so nothing may look at other rows, or a fold
+would see its test rows. Rows are looked at in blocks: beside short windows over a
+series, an array as long as the series, or as many sequences, would weigh.
+"""
 
 from bisect import bisect_left
 
 import numpy as np
 
-# Sequences looked at a time, by what looks at all of them.
-SEQUENCES_A_BLOCK = 2**17
+from sklearn_rnn._exceptions import InvalidSequenceError
 
+# Sequences looked at at a time, by what looks at all of them.
+SEQUENCES_PER_BLOCK = 2**17
+# Rows and values read at a time by what scans a series, so that its temporary arrays
+# stay small beside the series itself.
+CHUNK_ROWS = 65_536
+CHUNK_VALUES = 2**20
 
-def coverage_blocks(starts, lengths, n_rows, size, weights=None):
-    """Yield how often rows are covered, in blocks, in order.
-
-    No array as long as the series is made, nor, where sequences stand in the order
-    of their rows, one for all sequences: beside short windows over a series either
-    would be as large as the series.
-
-    Parameters
-    ----------
-    starts, lengths : ndarray of int of shape (n_sequences,)
-        First row and number of steps of each sequence.
-    n_rows : int
-        Rows of the series.
-    size : int
-        Rows a block, at most.
-    weights : ndarray of shape (n_sequences,), default=None
-        One weight a sequence; None counts each as 1.
-
-    Yields
-    ------
-    begin : int
-        First row of the block.
-    counts : ndarray of int of shape (n_block_rows,)
-        Sequences over each row.
-    sums : ndarray of float64 of shape (n_block_rows,)
-        Their weights, summed.
-    """
-    starting = _Places(starts, None, weights)
-    ending = _Places(starts, lengths, weights)
-    count, total = 0, 0.0
-    for begin in range(0, n_rows, size):
-        n_block_rows = min(size, n_rows - begin)
-        started, begun_weights = starting.until(begin + n_block_rows)
-        ended, ended_weights = ending.until(begin + n_block_rows)
-        counts = np.bincount(started - begin, minlength=n_block_rows)
-        counts -= np.bincount(ended - begin, minlength=n_block_rows)
-        counts[0] += count
-        np.cumsum(counts, out=counts)
-        count = counts[-1]
-        if weights is None:
-            yield begin, counts, counts.astype(np.float64)
-            continue
-        sums = np.zeros(n_block_rows)
-        np.add.at(sums, started - begin, begun_weights)
-        np.subtract.at(sums, ended - begin, ended_weights)
-        sums[0] += total
-        np.cumsum(sums, out=sums)
-        total = sums[-1]
-        yield begin, counts, sums
-
-
-def are_apart(starts, lengths):
-    """Tell whether each sequence begins after the one in front of it ends.
-
-    Parameters
-    ----------
-    starts, lengths : ndarray of int of shape (n_sequences,)
-        First row and number of steps of each sequence.
-
-    Returns
-    -------
-    bool
-        True proves that no two sequences share a row, and none comes twice.
-    """
-    return all(
-        (starts[b + 1 : e + 1] >= starts[b:e] + lengths[b:e]).all()
-        for b, e in blocks(len(starts) - 1, SEQUENCES_A_BLOCK)
-    )
+# Standard deviations below the first are computed from deviations in another unit;
+# below the second, 1 / scale is infinite, and a feature counts as constant.
+SMALL_SCALE, SMALLEST_SCALE = 1e-140, 1e-300
+UNIT_OF_SMALL = 2.0**600
 
 
 def blocks(n, size):
-    """Yield the bounds of blocks of at most `size` of `n` things.
-
-    Parameters
-    ----------
-    n, size : int
-        How many there are, and how many a block has.
-
-    Yields
-    ------
-    begin, end : int
-        Of each block.
+    """Yield the bounds (begin, end) of blocks of at most `size` of `n` items.
 
     Examples
     --------
@@ -101,38 +37,248 @@ def blocks(n, size):
         yield begin, min(begin + size, n)
 
 
-class _Places:
-    """First rows of sequences, or the rows after their last, from low to high."""
+def coverage(sequences, weights=None):
+    """Return the summed weights of the sequences over each row of `values`.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        The sequences.
+    weights : ndarray of shape (n_sequences,), default=None
+        One weight per sequence; None counts each as 1.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+        Zero where no sequence reads.
+    """
+    sums = np.empty(len(sequences.values))
+    for begin, _, block_sums in _coverage_blocks(sequences, weights):
+        sums[begin : begin + len(block_sums)] = block_sums
+    return sums
+
+
+def covered_chunks(sequences):
+    """Yield ``(rows, values[rows])`` for covered rows, unscaled and in order.
+
+    At most 65,536 rows at a time, and fewer of a wide table.
+    """
+    for rows, steps, _ in weighted_chunks(sequences):
+        yield rows, steps
+
+
+def weighted_chunks(sequences, weights=None):
+    """Yield covered rows, their steps, and the summed weights of the sequences."""
+    for begin, counts, sums in _coverage_blocks(sequences, weights):
+        covered = counts > 0
+        if covered.all():  # nothing to leave out, so nothing to copy
+            end = begin + len(counts)
+            yield np.arange(begin, end), sequences.values[begin:end], sums
+        elif covered.any():
+            rows = begin + np.flatnonzero(covered)
+            yield rows, sequences.values[rows], sums[covered]
+
+
+def _coverage_blocks(sequences, weights):
+    """Yield the first row of each block, and counts and summed weights of its rows."""
+    n_rows, n_features = sequences.values.shape
+    size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // n_features))
+    starting = _Boundaries(sequences._starts, None, weights)
+    ending = _Boundaries(sequences._starts, sequences._lengths, weights)
+    count, total = 0, 0.0
+    for begin in range(0, n_rows, size):
+        n_block_rows = min(size, n_rows - begin)
+        started, started_weights = starting.until(begin + n_block_rows)
+        ended, ended_weights = ending.until(begin + n_block_rows)
+        counts = np.bincount(started - begin, minlength=n_block_rows)
+        counts -= np.bincount(ended - begin, minlength=n_block_rows)
+        counts[0] += count
+        np.cumsum(counts, out=counts)
+        count = counts[-1]
+        if weights is None:
+            yield begin, counts, counts.astype(np.float64)
+            continue
+        sums = np.zeros(n_block_rows)
+        np.add.at(sums, started - begin, started_weights)
+        np.subtract.at(sums, ended - begin, ended_weights)
+        sums[0] += total
+        np.cumsum(sums, out=sums)
+        total = sums[-1]
+        yield begin, counts, sums
+
+
+class _Boundaries:
+    """First rows of sequences, or the rows after their last, in increasing order."""
 
     def __init__(self, starts, lengths, weights):
         self.starts, self.lengths, self.weights = starts, lengths, weights
-        self.done = 0
-        if self._in_order():
+        self.n_read = 0
+        if self._is_sorted():
             return
-        places = starts if lengths is None else starts + lengths
+        rows = starts if lengths is None else starts + lengths
         self.lengths = None
         if weights is None:
-            self.starts = np.sort(places)
+            self.starts = np.sort(rows)
             return
-        order = np.argsort(places, kind="stable")
-        self.starts, self.weights = places[order], weights[order]
+        order = np.argsort(rows, kind="stable")
+        self.starts, self.weights = rows[order], weights[order]
 
-    def _in_order(self):
+    def _is_sorted(self):
         return all(
-            (np.diff(self._read(b, e + 1)) >= 0).all()
-            for b, e in blocks(len(self.starts) - 1, SEQUENCES_A_BLOCK)
+            (np.diff(self._rows(slice(b, e + 1))) >= 0).all()
+            for b, e in blocks(len(self.starts) - 1, SEQUENCES_PER_BLOCK)
         )
 
-    def _read(self, begin, end):
-        places = self.starts[begin:end]
-        return places if self.lengths is None else places + self.lengths[begin:end]
-
-    def _at(self, i):
-        return self.starts[i] + (0 if self.lengths is None else self.lengths[i])
+    def _rows(self, key):
+        rows = self.starts[key]
+        return rows if self.lengths is None else rows + self.lengths[key]
 
     def until(self, row):
-        """Return the next places, those before `row`, and their weights."""
-        begin, n = self.done, len(self.starts)
-        end = self.done = bisect_left(range(n), row, lo=begin, key=self._at)
-        weights = None if self.weights is None else self.weights[begin:end]
-        return self._read(begin, end), weights
+        """Return the next boundaries, those before `row`, and their weights."""
+        begin, indices = self.n_read, range(len(self.starts))
+        self.n_read = bisect_left(indices, row, lo=begin, key=self._rows)
+        chosen = slice(begin, self.n_read)
+        weights = None if self.weights is None else self.weights[chosen]
+        return self._rows(chosen), weights
+
+
+def mean_and_scale(sequences, weights=None):
+    """Return the mean and standard deviation of each feature over covered rows.
+
+    A row counts once for every sequence that covers it, times that sequence's
+    weight. A constant feature gets a scale of 1; a categorical one, whose codes are
+    no quantities, a mean of 0 and a scale of 1.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Read through its scaling, not its differencing.
+    weights : ndarray of shape (n_sequences,), default=None
+        One weight per sequence.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,), float64
+
+    Raises
+    ------
+    InvalidSequenceError
+        If a variance overflows; names the position of the largest value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import SequenceArray, mean_and_scale
+    >>> mean_and_scale(SequenceArray(np.array([[1.0], [3.0], [9.0]]), [0], [2]))
+    (array([2.]), array([1.]))
+    """
+    # Not int64 lengths: beside short windows over a series those would weigh.
+    lengths = sequences._lengths
+    total = lengths.sum() if weights is None else weights @ lengths
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        mean = _mean(sequences, weights, total)
+        scale = _deviation(sequences, weights, total, mean)
+        # Squares of small deviations underflow, of a multiple they do not.
+        small = np.flatnonzero(scale < SMALL_SCALE)
+        if len(small):
+            unit = UNIT_OF_SMALL
+            scale[small] = _deviation(sequences, weights, total, mean, small, unit)
+    if not np.isfinite(scale).all():
+        _raise_too_large(sequences, int(np.argmin(np.isfinite(scale))))
+    # Rounding leaves a constant feature a spread of a few ulps of its mean.
+    dtype = sequences.dtype
+    resolution = np.finfo(dtype).eps if dtype.kind == "f" else 0.0
+    is_constant = scale <= 10 * resolution * np.abs(mean)
+    scale[is_constant | (scale < SMALLEST_SCALE)] = 1.0
+    codes = list(sequences.categories or ())
+    mean[codes], scale[codes] = 0.0, 1.0
+    return mean, scale
+
+
+def _mean(sequences, weights, total):
+    mean = np.zeros(sequences.values.shape[1])
+    for steps, row_weights in _scaled_chunks(sequences, weights):
+        mean += row_weights @ steps / total
+    return mean
+
+
+def _deviation(sequences, weights, total, mean, features=slice(None), unit=1.0):
+    """Return the standard deviation of some features, computed in a unit."""
+    variance = np.zeros_like(mean[features])
+    for steps, row_weights in _scaled_chunks(sequences, weights):
+        deviation = (steps - mean)[:, features] * unit
+        variance += row_weights @ deviation**2 / total
+    return np.sqrt(variance) / unit
+
+
+def _scaled_chunks(sequences, weights):
+    """Yield covered steps, scaled and float64, and the weights of their rows."""
+    scaling = sequences.transforms.scaling
+    for _, steps, row_weights in weighted_chunks(sequences, weights):
+        scaled = steps if scaling is None else scaling.apply(steps)
+        yield scaled.astype(np.float64), row_weights
+
+
+def _raise_too_large(sequences, feature):
+    size, row = max(
+        (abs(float(steps[at, feature])), rows[at])
+        for rows, steps in covered_chunks(sequences)
+        for at in [np.abs(steps[:, feature].astype(np.float64)).argmax()]
+    )
+    raise InvalidSequenceError(
+        f"feature {feature} of X is too large to standardise: its variance "
+        f"overflows. X holds {size:.6g}, of either sign, at "
+        f"{describe_position(sequences, row, feature)}. Convert it to another unit."
+    )
+
+
+def value_range(sequences):
+    """Return bounds of the unscaled values that sequences cover; they may be wide."""
+    if sequences._range is not None:
+        return sequences._range
+    dtype = sequences.values.dtype
+    if dtype.kind in "iu" and dtype.itemsize <= 4:
+        limits = np.iinfo(dtype)
+        return float(limits.min), float(limits.max)
+    extremes = [(steps.min(), steps.max()) for _, steps in covered_chunks(sequences)]
+    smallest, largest = np.array(extremes, dtype=np.float64).T
+    return float(smallest.min()), float(largest.max())
+
+
+def are_apart(sequences):
+    """Return whether each sequence begins after the previous one ends.
+
+    True, as for arrays and lists, proves that no two sequences share a row and none
+    occurs twice; False leaves that open.
+    """
+    starts, lengths = sequences._starts, sequences._lengths
+    return all(
+        (starts[b + 1 : e + 1] >= starts[b:e] + lengths[b:e]).all()
+        for b, e in blocks(len(starts) - 1, SEQUENCES_PER_BLOCK)
+    )
+
+
+def shares_rows(sequences):
+    """Return whether different sequences read the same rows, as windows do.
+
+    Copies of one sequence do not count: those are the same sequence.
+    """
+    if are_apart(sequences):
+        return False
+    distinct = np.unique(np.column_stack([sequences.starts, sequences.ends]), axis=0)
+    return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())
+
+
+def locate(sequences, row):
+    """Return the first sequence that covers a row, and the row's step in it."""
+    starts, ends = sequences.starts, sequences.ends
+    sequence = int(np.argmax((starts <= row) & (row < ends)))
+    return sequence, int(row - starts[sequence])
+
+
+def describe_position(sequences, row, feature):
+    """Describe where a value is, as ``"sequence 0, step 3, feature 1 ('temp')"``."""
+    sequence, step = locate(sequences, row)
+    names = sequences.feature_names
+    name = f" ({names[feature]!r})" if names else ""
+    return f"sequence {sequence}, step {step}, feature {feature}{name}"

@@ -1,4 +1,4 @@
-"""Feature counts and names: what an estimator saw in fit, and what it sees now."""
+"""Feature counts and names: set in fit, and checked later."""
 
 import numpy as np
 import pandas as pd
@@ -12,48 +12,26 @@ from sklearn_rnn.sequences._layout import warn_of_layout
 def check_features(estimator, X, sequences, *, reset):
     """Set or check an estimator's ``n_features_in_`` and ``feature_names_in_``.
 
-    A 2-D array or frame is univariate sequences, one a row, and counts by its
-    columns, as everywhere in scikit-learn. All else counts by features a step,
-    so that lengths may differ between fit and predict. After a fit on such a
-    table other forms of univariate sequences are fine. After a fit on sequences
-    a table is refused: it is likelier one sequence than many.
+    A 2-D array or frame is univariate sequences, one per row, and counts by its
+    columns, as everywhere in scikit-learn. All else counts by features per step, so
+    that lengths may differ between fit and predict. After a fit on such a table other
+    forms of univariate sequences are fine. After a fit on sequences a table is refused:
+    it is more likely one sequence than many.
+
+    With `reset`, as in ``fit``, it sets these attributes and two private ones:
+    ``_fitted_on_columns`` says which of the two counts they are, and
+    ``_n_steps_of_lists`` how long nested lists of one length were, or None.
 
     Parameters
     ----------
     estimator : estimator instance
-        Gets the attributes when `reset` is True, and private ones:
-        ``_fitted_on_columns`` tells which of the two counts they are, and
-        ``_n_steps_of_lists`` how long nested lists of one length were, or None.
+        Gets the attributes when `reset` is True.
     X : SequenceArray, ndarray, list or DataFrame
-        What the user gave, as `convert_input` returns it.
+        As `convert_input` returns it.
     sequences : SequenceArray
-        The same, as read by `check_sequences`.
+        The same, as `check_sequences` returns it.
     reset : bool
-        True in ``fit`` and the first ``partial_fit``: set the attributes.
-        False anywhere else: check against them.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If the number of features a step is not that of fit, or X is a table and
-        fit saw sequences.
-    ValueError
-        If the number of columns, or the feature names, are not those of fit.
-
-    Warns
-    -----
-    SequenceLayoutWarning
-        With `reset`, if steps and features look exchanged.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.base import BaseEstimator
-    >>> from sklearn_rnn.sequences import check_features, check_sequences
-    >>> estimator, X = BaseEstimator(), [np.zeros((5, 2)), np.zeros((3, 2))]
-    >>> check_features(estimator, X, check_sequences(X), reset=True)
-    >>> estimator.n_features_in_
-    2
+        Whether to set the attributes, or to check against them.
     """
     on_columns = counts_by_columns(X)
     if reset:
@@ -74,41 +52,13 @@ def check_features(estimator, X, sequences, *, reset):
 
 
 def check_columns(estimator, table, *, reset):
-    """Set or check ``n_features_in_`` and ``feature_names_in_`` by a table's columns.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        Gets the attributes when `reset` is True.
-    table : ndarray of shape (n, n_columns) or DataFrame
-        Of any number of rows.
-    reset : bool
-        Whether to set the attributes, as in ``fit``, or to check against them.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If two columns have one name.
-    ValueError
-        If number or names of columns are not those of fit.
-    """
+    """Set or check an estimator's counts and names of features by a table's columns."""
     check_unique_names(table)
     validate_data(estimator, table, reset=reset, skip_check_array=True)
 
 
 def check_unique_names(data):
-    """Check that no two columns of a frame have one name.
-
-    Parameters
-    ----------
-    data : DataFrame
-        Of pandas or polars, which has no such frames.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the first.
-    """
+    """Check that no two columns of a pandas frame have one name."""
     if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
         twice = data.columns[data.columns.duplicated()][0]
         raise InvalidSequenceError(
@@ -117,17 +67,9 @@ def check_unique_names(data):
 
 
 def counts_by_columns(X):
-    """Return whether `X` is a table: univariate sequences, one a row.
+    """Return whether `X` is a table: univariate sequences, one per row.
 
-    Parameters
-    ----------
-    X : SequenceArray, ndarray, list or DataFrame
-        As `convert_input` returns it.
-
-    Returns
-    -------
-    bool
-        False for lists, whatever lengths their sequences happen to have.
+    False for lists, whatever lengths their sequences happen to have.
     """
     if isinstance(X, (SequenceArray, list, tuple, pd.Series)):
         return False
@@ -139,7 +81,7 @@ def _common_length(X):
 
     ``check_estimator`` fits on ``X.tolist()`` and predicts for the 2-D array X, so that
     such a table must be read as fit read the lists. Not of length 1: a table of one
-    column is likelier one sequence than many of one step.
+    column is more likely one sequence than many of one step.
     """
     if not isinstance(X, (list, tuple)):
         return None
@@ -149,7 +91,7 @@ def _common_length(X):
 
 
 def _check_not_one_sequence(estimator, X):
-    """Refuse a table after sequences, unless it is what nested lists were."""
+    """Check that a table after sequences is what nested lists were in fit."""
     # scikit-learn's checks fit on X.tolist(), and predict for X.
     known = getattr(estimator, "_n_steps_of_lists", None)
     if X.shape[1] == known:
@@ -169,11 +111,11 @@ def _check_not_one_sequence(estimator, X):
 
 
 def _check_not_steps(estimator, sequences):
-    """Refuse a list of vectors that have the features of one step each."""
+    """Check that a list does not hold vectors with the features of one step."""
     n_features = estimator.n_features_in_
     if sequences.n_features == 1 < n_features == sequences.common_length:
         raise InvalidSequenceError(
-            f"X has 1 features a step, as {len(sequences)} sequences of {n_features} "
+            f"X has 1 features per step, as {len(sequences)} sequences of {n_features} "
             f"steps, but {type(estimator).__name__} is expecting {n_features} features "
             "as input. If the items of X are the steps of one sequence: pass [X]."
         )
@@ -194,18 +136,18 @@ def _check_not_exchanged(estimator, X, sequences):
 
 
 def _check_univariate(estimator, sequences):
-    """Fit counted columns, so that sequences now must have one feature a step."""
+    """Check that sequences have one feature per step, where fit counted columns."""
     if sequences.n_features != 1:
         raise InvalidSequenceError(
             f"X has {sequences.n_features} features, but "
             f"{type(estimator).__name__} is expecting 1 features as input: it was "
-            "fitted on a 2-D array, univariate sequences one a row, and X has "
-            f"{sequences.n_features} a step."
+            "fitted on a 2-D array, univariate sequences one per row, and X "
+            f"has {sequences.n_features} per step."
         )
 
 
 def _stand_in(sequences):
-    """Return a table of no rows that has the sequences' features as columns."""
+    """Return a table without rows whose columns are the sequences' features."""
     if sequences.feature_names is None:
         return np.empty((0, sequences.n_features))
     return pd.DataFrame(columns=list(sequences.feature_names), dtype=np.float64)

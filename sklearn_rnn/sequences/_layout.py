@@ -22,39 +22,29 @@ from sklearn_rnn.sequences._container import SequenceArray
 #     (1, 4) one-to-one           (7, 20) a week of a table    (28, 28) rows of images
 #     (5, 300) word vectors       (10, 64) spectrogram frames  (50, 768) word vectors
 #
-# So shape tells where there are few steps. It does not tell channels from word
+# So shape decides where there are few steps. It does not separate channels from word
 # vectors and spectrograms, whose usual sizes are left out, nor many channels from
-# long sentences: there the values must say it. Zeros and ones are one-hot vectors;
-# vectors that come again are of words, or padding, which no two channels share.
+# long sentences: there the values decide. Zeros and ones are one-hot vectors;
+# vectors that recur are of words, or padding, which no two channels have in common.
 MANY_FEATURES_OF_ONE_STEP = 10
 FEW_STEPS, MANY_FEATURES, RATIO = 13, 24, 2
-# Sizes of spectra and vectors, and the fewest steps at which they are taken for such.
+# Sizes of spectra and vectors, and the fewest steps at which they count as such.
 USUAL_SIZES = dict.fromkeys((40, 64, 80, 300, 768), 5)
 USUAL_SIZES |= dict.fromkeys((25, 50, 100, 200, 256, 384, 512, 1024), 10)
 # Neighbours in time are alike, channels are not: mean square differences between
 # neighbouring features over those between neighbouring steps.
 EXCHANGED, IN_ORDER = 0.1, 4.0
-# Some channels that are silent are no words.
-FRACTION_AGAIN = 0.05
-# Sequences whose values are looked at.
-N_LOOKED_AT = 64
+# Vectors that recur, above which they are words; some channels are silent.
+FRACTION_RECURRING = 0.05
+# Sequences whose values are inspected.
+N_INSPECTED = 64
 
 
 def warn_of_layout(X, sequences):
     """Warn if steps and features of an array or a list of arrays look exchanged.
 
-    Parameters
-    ----------
-    X : SequenceArray, ndarray, list or DataFrame
-        As `convert_input` returns it. A container, a table, and frames with names
-        of features say what their features are.
-    sequences : SequenceArray
-        The same, as read by `check_sequences`.
-
-    Warns
-    -----
-    SequenceLayoutWarning
-        If so; names the shape as it was read, and how to exchange them.
+    `X` is what `convert_input` returns, `sequences` what `check_sequences` does. A
+    container, and frames with names of features, say what their features are.
     """
     if isinstance(X, SequenceArray) or sequences.feature_names is not None:
         return
@@ -88,9 +78,9 @@ def _look_exchanged(sequences, n_timesteps, n_features):
 
 def _ratio_of_differences(sequences):
     """Return how much features differ from their neighbours, relative to steps."""
-    chosen = np.unique(np.linspace(0, len(sequences) - 1, N_LOOKED_AT).astype(int))
+    chosen = np.unique(np.linspace(0, len(sequences) - 1, N_INSPECTED).astype(int))
     steps = sequences.gather(chosen).astype(np.float64)  # (T, N, F)
-    if ((steps == 0) | (steps == 1)).all() or _come_again(steps):
+    if ((steps == 0) | (steps == 1)).all() or _recur(steps):
         return np.inf
     steps /= np.abs(steps).max()  # else squares may overflow
     between_steps = np.mean(np.diff(steps, axis=0) ** 2)
@@ -98,11 +88,11 @@ def _ratio_of_differences(sequences):
     return between_features / between_steps if between_steps else np.inf
 
 
-def _come_again(steps):
-    """Return whether vectors come at several steps, of one sequence or of others."""
+def _recur(steps):
+    """Return whether vectors occur at several steps, of one sequence or of others."""
     found = defaultdict(list)
     for t, vectors in enumerate(steps):
         for vector in vectors:
             found[vector.tobytes()].append(t)
     n_again = sum(len(at) for at in found.values() if len(set(at)) > 1)
-    return n_again > FRACTION_AGAIN * steps.shape[0] * steps.shape[1]
+    return n_again > FRACTION_RECURRING * steps.shape[0] * steps.shape[1]

@@ -3,7 +3,7 @@
 import warnings
 from datetime import timedelta, tzinfo
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,21 +11,21 @@ from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._coverage import blocks
-from sklearn_rnn.sequences._times import ROWS_A_BLOCK, wall_clock
+from sklearn_rnn.sequences._times import ROWS_PER_BLOCK, local_time
 
-# A calendar's step ("MS", "B") is looked for in the longest stretch of rows without
-# a difference of more than so many times the median, so that gaps do not hide it.
-STRETCH_FACTORS = (4, 2, 1.5)
+# A calendar's step ("MS", "B") is inferred from the longest segment without a
+# difference above these multiples of the median, so that gaps do not hide it.
+GAP_FACTORS = (4, 2, 1.5)
 
 
-# What a user gives as the step where each row is one.
+# The `freq` by which each row is one step.
 ROWS = "rows"
 
-# The least fraction of pairs of rows that a step holds for to date the rows to come
-# by it, where the rows themselves are the steps: exchanges have holidays.
+# Where rows themselves are the steps, future rows are dated by a step that holds for
+# at least this fraction of pairs of rows: exchanges have holidays.
 DATING_FRACTION = 0.9
 
-# How often a day of the week must come before a shop counts as open on it.
+# How often a day of the week must occur to count as a day of opening.
 LEAST_WEEKS = 3
 MONTHLY = (
     pd.offsets.MonthBegin,
@@ -40,19 +40,19 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 class FixedStep(NamedTuple):
     """Neighbours are one span of time, or one number, apart.
 
-    With a time zone, as its wall clock shows them: days of 23 hours are days.
+    With a time zone, in its local time: days of 23 hours are days.
     """
 
-    step: object
+    step: Any
     time_zone: tzinfo | None = None
 
     def adjacent(self, earlier, later):
-        """Tell for each pair of times whether they are neighbours."""
-        passed = wall_clock(later, self.time_zone) - wall_clock(earlier, self.time_zone)
+        """Return whether each pair of times are neighbours."""
+        passed = local_time(later, self.time_zone) - local_time(earlier, self.time_zone)
         if passed.dtype.kind != "f":
             return passed == self.step
-        # Times such as 0.1 * k carry rounding errors of their own size, which float32
-        # makes large.
+        # Times such as 0.1 * k have rounding errors relative to their size, which are
+        # large in float32.
         rounding = np.maximum(np.spacing(np.abs(later)), np.spacing(np.abs(earlier)))
         slack = 1e-6 * self.step + 4 * rounding
         return np.abs(passed - self.step) <= slack
@@ -74,10 +74,10 @@ class CalendarStep(NamedTuple):
     time_zone: tzinfo | None = None
 
     def adjacent(self, earlier, later):
-        """Tell for each pair of times whether they are neighbours."""
-        dates = pd.DatetimeIndex(wall_clock(earlier, self.time_zone))
+        """Return whether each pair of times are neighbours."""
+        dates = pd.DatetimeIndex(local_time(earlier, self.time_zone))
         expected = add_offset(dates, self.offset)
-        return expected.to_numpy() == wall_clock(later, self.time_zone)
+        return expected.to_numpy() == local_time(later, self.time_zone)
 
     @property
     def freq(self):
@@ -85,27 +85,34 @@ class CalendarStep(NamedTuple):
         return self.offset
 
 
-class Reach(NamedTuple):
+class MaxGap(NamedTuple):
     """Neighbours are at most so far apart: irregular times."""
 
-    largest: object
+    largest: Any
 
     def adjacent(self, earlier, later):
-        """Tell for each pair of times whether they are neighbours."""
+        """Return whether each pair of times are neighbours."""
         return later - earlier <= self.largest
 
-    freq = None
+    @property
+    def freq(self):
+        """None: there is no regular step."""
+        return None
+
+
+# The name in pickles of windowers up to version 0.6.
+Reach = MaxGap
 
 
 class RowStep(NamedTuple):
-    """Each row is one step after the row before it, whatever their times.
+    """Each row is one step after the previous row, whatever their times.
 
-    largest : difference of neighbours in the table, at most; None if not known
+    largest : largest difference of neighbours in the table; None if not known
     spacing : FixedStep or CalendarStep that nearly all of them keep, or None
     """
 
-    largest: object
-    spacing: object
+    largest: Any
+    spacing: FixedStep | CalendarStep | None
 
     def adjacent(self, earlier, later):
         """Return whether pairs of rows, of two tables, may be neighbours."""
@@ -115,21 +122,24 @@ class RowStep(NamedTuple):
             return np.zeros(len(later), dtype=bool)
         return later - earlier <= self.largest
 
-    freq = ROWS
+    @property
+    def freq(self):
+        """The step as a user would give it."""
+        return ROWS
 
 
 def add_offset(dates, offset):
-    """Move every date of an index by an offset: to NaT past the last that there is."""
+    """Return dates moved by an offset: NaT past the last date that exists."""
     with warnings.catch_warnings():
-        # Some offsets pandas can only add to one date after the other.
+        # Some offsets pandas can only add to one date at a time.
         warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
         try:
             return dates + offset
         except (OverflowError, ValueError):
             has_next = np.array([_has_next(date, offset) for date in dates])
             moved = dates[has_next] + offset
-    places = np.where(has_next, np.cumsum(has_next) - 1, -1)
-    return moved.take(places, fill_value=pd.NaT)
+    indices = np.where(has_next, np.cumsum(has_next) - 1, -1)
+    return moved.take(indices, fill_value=pd.NaT)
 
 
 def _has_next(date, offset):
@@ -140,24 +150,12 @@ def _has_next(date, offset):
     return True
 
 
-def find_rule(freq, times, ticks, first_of_series):
-    """Return the rule that tells which rows of a table are neighbours.
-
-    Parameters
-    ----------
-    freq : str, offset, Timedelta, number or None
-        As the user gave it; None finds the step.
-    times, ticks, first_of_series
-        As for `infer_rule`.
-
-    Returns
-    -------
-    FixedStep, CalendarStep, Reach or RowStep
-    """
+def find_rule(freq, times, timestamps, series_starts):
+    """Return the rule for neighbours, from `freq` or else inferred from the times."""
     if freq is None:
-        return infer_rule(times, ticks, first_of_series)
+        return infer_rule(times, timestamps, series_starts)
     if is_rows(freq):
-        return _step_of_rows(times, ticks, first_of_series)
+        return _step_of_rows(times, timestamps, series_starts)
     return parse_rule(freq, times)
 
 
@@ -166,16 +164,17 @@ def is_rows(freq):
     return isinstance(freq, str) and freq == ROWS
 
 
-def _step_of_rows(times, ticks, first_of_series):
-    inside = ~first_of_series[1:]
-    declared = _declared_rule(times, ticks, first_of_series)
+def _step_of_rows(times, timestamps, series_starts):
+    inside = ~series_starts[1:]
+    declared = _declared_rule(times, timestamps, series_starts)
     if not inside.any():
         return RowStep(None, declared)
-    largest = (ticks[1:] - ticks[:-1])[inside].max()
+    largest = (timestamps[1:] - timestamps[:-1])[inside].max()
     if declared is not None and not _is_periods(times):
         return RowStep(largest, declared)
-    rule, fraction = _likeliest_rule(times, ticks, first_of_series)
-    # Hours that nearly all keep end with the session; days continue after holidays.
+    rule, fraction = _most_likely_rule(times, timestamps, series_starts)
+    # Hours end with the session though nearly all rows keep them; days continue after
+    # holidays.
     is_kept = fraction >= DATING_FRACTION and _is_daily(rule, times)
     return RowStep(largest, rule if is_kept or fraction == 1 else None)
 
@@ -192,26 +191,9 @@ def _is_daily(rule, times):
 
 
 def parse_rule(freq, times):
-    """Turn a `freq` given by the user into a rule for times of one kind.
-
-    Parameters
-    ----------
-    freq : str, offset, Timedelta or number
-        One step.
-    times : Times
-        The times that it is to hold for.
-
-    Returns
-    -------
-    FixedStep or CalendarStep
-
-    Raises
-    ------
-    InvalidSequenceError
-        If such a step does not fit such times, or is not positive.
-    """
-    numeric = times.ticks.dtype.kind in "iuf" and times.kind == "numbers"
-    # np.timedelta64 counts as a number to Python.
+    """Return the FixedStep or CalendarStep of a `freq` that the user gave."""
+    numeric = times.timestamps.dtype.kind in "iuf" and times.kind == "numbers"
+    # np.timedelta64 is registered as an Integral number.
     is_number = isinstance(freq, Real) and not isinstance(freq, np.timedelta64)
     if numeric != is_number or (is_number and not abs(freq) < np.inf):
         wanted = "a number" if numeric else "an offset such as 'h', or a Timedelta"
@@ -222,7 +204,7 @@ def parse_rule(freq, times):
     if times.kind.startswith("periods"):
         rule = _step_of_periods(freq, times)
     elif numeric:
-        rule = FixedStep(float(freq) if times.ticks.dtype.kind == "f" else freq)
+        rule = FixedStep(float(freq) if times.timestamps.dtype.kind == "f" else freq)
     else:
         rule = _step_of_dates(freq, times)
     step = rule.offset.n if isinstance(rule, CalendarStep) else rule.step
@@ -231,51 +213,36 @@ def parse_rule(freq, times):
     return rule
 
 
-def infer_rule(times, ticks, first_of_series):
-    """Find the step of times, and whether they have one.
+def infer_rule(times, timestamps, series_starts):
+    """Return the step of times, or a MaxGap if they have none.
 
-    Parameters
-    ----------
-    times : Times
-        Of the table's rows.
-    ticks : ndarray
-        Its ticks, series by series and each increasing.
-    first_of_series : ndarray of bool
-        Which of them begin a series.
-
-    Returns
-    -------
-    FixedStep, CalendarStep or Reach
-
-    Raises
-    ------
-    InvalidSequenceError
-        If no series has two rows and the index declares no step.
+    `timestamps` are those of `times`, series by series and each increasing;
+    `series_starts` marks those that begin a series.
     """
-    declared = _declared_rule(times, ticks, first_of_series)
+    declared = _declared_rule(times, timestamps, series_starts)
     if declared is not None:
         return declared
-    inside = ~first_of_series[1:]
+    inside = ~series_starts[1:]
     if not inside.any():
         example = 1 if times.kind == "numbers" else "'h'"
         raise InvalidSequenceError(
-            "X has one row, or one row a series, and its times declare no step: give "
+            "X has one row, or one row per series, and its times declare no step: give "
             f"the time between rows in freq=, for example freq={example}."
         )
-    rule, fraction = _likeliest_rule(times, ticks, first_of_series)
+    rule, fraction = _most_likely_rule(times, timestamps, series_starts)
     if fraction > 0.5:
         return rule
-    return Reach((ticks[1:] - ticks[:-1])[inside].max())
+    return MaxGap((timestamps[1:] - timestamps[:-1])[inside].max())
 
 
-def _likeliest_rule(times, ticks, first_of_series):
+def _most_likely_rule(times, timestamps, series_starts):
     """Return the step that most pairs of rows keep, and the fraction of these."""
-    earlier, later = ticks[:-1], ticks[1:]
-    inside = ~first_of_series[1:]
+    earlier, later = timestamps[:-1], timestamps[1:]
+    inside = ~series_starts[1:]
     if not inside.all():
         earlier, later = earlier[inside], later[inside]
     found, most, seen = None, 0.0, set()
-    for rule in _candidates(times, ticks, first_of_series):
+    for rule in _candidates(times, timestamps, series_starts):
         if rule in seen:
             continue
         seen.add(rule)
@@ -292,20 +259,7 @@ def _is_periods(times):
 
 
 def freq_of(rule, times):
-    """Return the step between times as a user would give it.
-
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, Reach, RowStep or None
-        None where no times are known.
-    times : Times or None
-        The times that it holds for.
-
-    Returns
-    -------
-    offset, Timedelta, number, "rows" or None
-        None without a regular step.
-    """
+    """Return the step of a rule as a user would give it, or None without one."""
     if rule is None:
         return None
     if _is_periods(times) and isinstance(rule, FixedStep):
@@ -315,7 +269,7 @@ def freq_of(rule, times):
 
 
 def describe_step(step):
-    """Write a step, as `freq_of` gives it, in the words of `freq=`."""
+    """Return a step, as `freq_of` returns it, as text for ``freq=``."""
     if isinstance(step, (timedelta, np.timedelta64)):
         days = pd.Timedelta(step) / pd.Timedelta(days=1)
         if days % 1 == 0:  # pandas would write "24h"
@@ -330,7 +284,7 @@ def describe_step(step):
 
 
 def fill_call(rule, times):
-    """Write how to put in the rows that a table lacks, for messages."""
+    """Return the call that adds the rows that a table lacks, for messages."""
     step = freq_of(rule, times)
     if not isinstance(times.labels, pd.DatetimeIndex) or step is None:
         return "df.reindex(...)"
@@ -339,37 +293,26 @@ def fill_call(rule, times):
             known = to_offset(step.freqstr) == step
         except ValueError:
             known = False
-        if not known:  # a week of its own, which has no name
+        if not known:  # a custom week, which has no alias
             return "df.reindex(...)"
     return f"df.asfreq({describe_step(step)!r})"
 
 
-def run_starts(rule, ticks, first_of_series):
-    """Mark the rows that have no neighbour before them.
+def segment_starts(rule, timestamps, series_starts):
+    """Return which rows have no neighbour before them.
 
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, Reach, RowStep or None
-        None, as `ticks`, where no times are known: rows are neighbours.
-    ticks : ndarray or None
-        Times, series by series.
-    first_of_series : ndarray of bool
-        Which of them begin a series.
-
-    Returns
-    -------
-    first : ndarray of bool
-        `first_of_series` itself where there are no others.
+    `series_starts` itself where no others are; without a rule all rows are
+    neighbours.
     """
-    if rule is None or ticks is None or isinstance(rule, RowStep):
-        return first_of_series
-    first = first_of_series
-    for begin, end in blocks(len(ticks) - 1, ROWS_A_BLOCK):
+    if rule is None or timestamps is None or isinstance(rule, RowStep):
+        return series_starts
+    first = series_starts
+    for begin, end in blocks(len(timestamps) - 1, ROWS_PER_BLOCK):
         earlier, later = slice(begin, end), slice(begin + 1, end + 1)
-        breaks = ~rule.adjacent(ticks[earlier], ticks[later]) & ~first[later]
-        if breaks.any():
-            first = first.copy() if first is first_of_series else first
-            first[later] |= breaks
+        has_gap = ~rule.adjacent(timestamps[earlier], timestamps[later]) & ~first[later]
+        if has_gap.any():
+            first = first.copy() if first is series_starts else first
+            first[later] |= has_gap
     return first
 
 
@@ -405,7 +348,7 @@ def _step_of_dates(freq, times):
 
 
 def _step_of_offset(offset, times):
-    # Days and weeks are fixed on the wall clock; pandas 2 calls a Day a Tick.
+    # Days and weeks are fixed in local time; pandas 2 calls a Day a Tick.
     if isinstance(offset, (pd.offsets.Day, pd.offsets.Week)):
         days = offset.n * (7 if isinstance(offset, pd.offsets.Week) else 1)
         return FixedStep(np.timedelta64(days, "D"), times.time_zone)
@@ -419,61 +362,62 @@ def _step_of_offset(offset, times):
     return CalendarStep(offset, times.time_zone)
 
 
-def _declared_rule(times, ticks, first_of_series):
+def _declared_rule(times, timestamps, series_starts):
     """Return the step that the index declares, or None."""
-    declared, alone = times.declared_step, not (~first_of_series[1:]).any()
-    several = first_of_series[1:].any() and not (alone and _is_periods(times))
+    declared, alone = times.declared_step, not (~series_starts[1:]).any()
+    several = series_starts[1:].any() and not (alone and _is_periods(times))
     if declared is None or several:
         return None
     if isinstance(declared, pd.offsets.BaseOffset):
         return _step_of_offset(declared, times)
     rule = FixedStep(declared)
     # Periods declare what they span, which need not be the step between them.
-    return rule if alone or rule.adjacent(ticks[:-1], ticks[1:]).any() else None
+    is_kept = alone or rule.adjacent(timestamps[:-1], timestamps[1:]).any()
+    return rule if is_kept else None
 
 
-def _candidates(times, ticks, first_of_series):
-    """Yield rules that the times might follow, the likeliest first."""
-    inside = ~first_of_series[1:]
-    if times.ticks.dtype.kind != "M":
-        yield from _commonest_steps(times, ticks, ticks, inside)
+def _candidates(times, timestamps, series_starts):
+    """Yield rules that the times might follow, the most likely first."""
+    inside = ~series_starts[1:]
+    if times.timestamps.dtype.kind != "M":
+        yield from _most_frequent_steps(times, timestamps, timestamps, inside)
         return
-    wall = wall_clock(ticks, times.time_zone)
-    offset = _calendar_offset(wall, first_of_series, np.inf)
+    local = local_time(timestamps, times.time_zone)
+    offset = _calendar_offset(local, series_starts, np.inf)
     if offset is not None:
         yield _step_of_offset(offset, times)
-    yield from _commonest_steps(times, ticks, wall, inside)
-    usual = np.median(np.diff(wall)[inside])
+    yield from _most_frequent_steps(times, timestamps, local, inside)
+    usual = np.median(np.diff(local)[inside])
     if usual < np.timedelta64(1, "D"):
         # The only calendar of hours that pandas infers, where none is missing.
-        if usual == np.timedelta64(1, "h") and _in_business_hours(wall):
+        if usual == np.timedelta64(1, "h") and _in_business_hours(local):
             yield CalendarStep(pd.offsets.BusinessHour(), times.time_zone)
         return
-    for factor in STRETCH_FACTORS:
-        offset = _calendar_offset(wall, first_of_series, factor)
+    for factor in GAP_FACTORS:
+        offset = _calendar_offset(local, series_starts, factor)
         if offset is not None:
             yield _step_of_offset(offset, times)
-    yield from _steps_of_open_days(wall, times.time_zone)
+    yield from _steps_of_open_days(local, times.time_zone)
     if usual >= np.timedelta64(13, "D"):
         for kind in SEMIMONTHLY:
             yield CalendarStep(kind(), times.time_zone)
     if usual >= np.timedelta64(28, "D"):
-        yield from _steps_of_months(wall, inside, times.time_zone)
+        yield from _steps_of_months(local, inside, times.time_zone)
 
 
-def _in_business_hours(wall):
+def _in_business_hours(local):
     """Return whether all times are hours from 9 to 16 o'clock of Monday to Friday."""
-    dates = pd.DatetimeIndex(wall)
+    dates = pd.DatetimeIndex(local)
     hours = dates.hour
     return hours.min() >= 9 and hours.max() <= 16 and dates.day_of_week.max() < 5
 
 
-def _steps_of_open_days(wall, time_zone):
-    """Yield the step from one day of a shop or exchange to the next, if days miss.
+def _steps_of_open_days(local, time_zone):
+    """Yield the step between days of opening, if some days of the week are missing.
 
-    A missing day is shorter than a weekend, which no factor tells from a gap.
+    A missing day is shorter than a weekend: no factor separates it from a gap.
     """
-    days = pd.DatetimeIndex(wall).day_of_week
+    days = pd.DatetimeIndex(local).day_of_week
     open_days, counts = np.unique(days, return_counts=True)
     if len(open_days) == 7:
         return
@@ -485,15 +429,15 @@ def _steps_of_open_days(wall, time_zone):
     yield CalendarStep(pd.offsets.CustomBusinessDay(weekmask=mask), time_zone)
 
 
-def _steps_of_months(wall, inside, time_zone):
+def _steps_of_months(local, inside, time_zone):
     """Yield steps of whole months, on the same day of each or at its ends.
 
-    Most months are followed by one as long, whose length is no step all the same;
-    and gaps may leave no stretch long enough to see the calendar.
+    Most months have the length of the previous one, which is no step all the same;
+    and gaps may leave no segment long enough to infer the calendar.
     """
-    dates = pd.DatetimeIndex(wall)
+    dates = pd.DatetimeIndex(local)
     months = dates.year.to_numpy() * 12 + dates.month.to_numpy()
-    step = _commonest(np.diff(months)[inside])
+    step = _most_frequent(np.diff(months)[inside])
     if step <= 0:
         return
     for kind in MONTHLY:
@@ -501,21 +445,21 @@ def _steps_of_months(wall, inside, time_zone):
     yield CalendarStep(pd.DateOffset(months=step), time_zone)
 
 
-def _commonest_steps(times, ticks, wall, inside):
-    """Yield the difference most often seen."""
+def _most_frequent_steps(times, timestamps, local, inside):
+    """Yield the most frequent difference, in local time and in UTC."""
     day = np.timedelta64(1, "D")
     if times.time_zone is not None:
-        step = _commonest(np.diff(wall)[inside])
+        step = _most_frequent(np.diff(local)[inside])
         if step % day == np.timedelta64(0):
             yield FixedStep(step, times.time_zone)
-    yield FixedStep(_commonest(np.diff(ticks)[inside]))
+    yield FixedStep(_most_frequent(np.diff(timestamps)[inside]))
 
 
-def _commonest(passed):
+def _most_frequent(passed):
     if passed.dtype.kind == "f":
-        # The rounding of times such as 0.1 * k makes equal steps differ; a step that
-        # more than half of the pairs keep is their median, or near it. The mean of
-        # those near it rounds less.
+        # Rounding of times such as 0.1 * k makes equal steps differ. A step that more
+        # than half of the pairs keep is near their median; the mean of those near it
+        # rounds less.
         step = np.median(passed)
         near = np.abs(passed - step) <= 1e-3 * step
         return float(np.mean(passed[near], dtype=np.float64) if near.any() else step)
@@ -524,15 +468,15 @@ def _commonest(passed):
     return int(step) if passed.dtype.kind == "i" else step
 
 
-def _calendar_offset(wall, first_of_series, factor):
-    """Infer the offset of the longest stretch without a gap, if it has one."""
-    passed = np.diff(wall)
-    inside = ~first_of_series[1:]
-    cut = first_of_series.copy()
+def _calendar_offset(local, series_starts, factor):
+    """Return the offset of the longest segment without a gap, or None."""
+    passed = np.diff(local)
+    inside = ~series_starts[1:]
+    cut = series_starts.copy()
     if np.isfinite(factor):
         cut[1:] |= passed > factor * np.median(passed[inside])
-    bounds = np.append(np.flatnonzero(cut), len(wall))
+    bounds = np.append(np.flatnonzero(cut), len(local))
     longest = int(np.argmax(np.diff(bounds)))
-    stretch = wall[bounds[longest] : bounds[longest + 1]]
-    offset = pd.DatetimeIndex(stretch, freq="infer").freq
+    segment = local[bounds[longest] : bounds[longest + 1]]
+    offset = pd.DatetimeIndex(segment, freq="infer").freq
     return None if isinstance(offset, pd.offsets.Tick) else offset

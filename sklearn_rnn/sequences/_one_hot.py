@@ -1,4 +1,4 @@
-"""One-hot vectors, where labels are wanted."""
+"""One-hot vectors, which users pass where labels are expected."""
 
 import numpy as np
 
@@ -6,16 +6,7 @@ import numpy as np
 def is_one_hot(values):
     """Return whether an array holds one-hot vectors along its last axis.
 
-    Parameters
-    ----------
-    values : array-like
-        Of any type and shape.
-
-    Returns
-    -------
-    bool
-        True if every vector is zeros and a single one, but for some that are all
-        zeros, as padding is.
+    Some vectors may be all zeros, as padding is.
 
     Examples
     --------

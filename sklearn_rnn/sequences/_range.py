@@ -4,6 +4,11 @@ import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import difference_type
+from sklearn_rnn.sequences._coverage import (
+    covered_chunks,
+    describe_position,
+    value_range,
+)
 
 # Largest size of what enters a network, after standardisation: products with
 # weights, and their sums over many features, stay finite, and so do squares. What
@@ -11,72 +16,64 @@ from sklearn_rnn.sequences._arrays import difference_type
 LARGEST_INPUT = {"float32": 1e18, "mixed": 1e18, "float64": 1e150}
 
 
-def check_range(sequences, *, owner, center=0.0, factor=1.0, dtype=None):
-    """Check that values stay finite where they are read.
+def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None):
+    """Check that values stay finite through transforms, and in a network.
 
     Parameters
     ----------
     sequences : SequenceArray
-        Finite. Its own affine map, and its differences, are checked too.
-    owner : str
-        Who reads, for the messages.
+        Finite. Its own scaling and differencing are checked too.
+    estimator_name : str
+        Named in messages.
     center, factor : ndarray of shape (n_features,) or float, default=0.0, 1.0
-        What a network does with what it reads: ``(steps - center) * factor``.
+        How a network scales its input: ``(steps - center) * factor``.
     dtype : {"float32", "mixed", "float64"}, default=None
         What the network then computes with; None without a network.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If a value is too large; names its place and the values that can be read.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.sequences import SequenceArray, check_range
-    >>> X = SequenceArray(np.array([[1.0], [1e39]]), [0], [2])
-    >>> check_range(X, owner="RNNRegressor", dtype="float64")
     """
     if len(sequences) == 0:
         return
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         low, high = _bounds(sequences, center, factor, dtype)
-    smallest, largest = sequences.value_range()
+    smallest, largest = value_range(sequences)
     if low.max() <= smallest and largest <= high.min():
         return
-    for rows, steps in sequences.covered_chunks():
+    for rows, steps in covered_chunks(sequences):
         outside = (steps < low) | (steps > high)
         if outside.any():
             at, feature = np.argwhere(outside)[0]
-            place = sequences.describe_place(rows[at], int(feature))
+            position = describe_position(sequences, rows[at], int(feature))
             raise InvalidSequenceError(
-                f"X holds {steps[at, feature]:.6g} at {place}, which is too large for "
-                f"{owner}{_describe_dtype(dtype)}: it reads {low[feature]:.4g} to "
-                f"{high[feature]:.4g} there. {_remedy(dtype)}"
+                f"X holds {steps[at, feature]:.6g} at {position}, which is too large "
+                f"for {estimator_name}{_describe_dtype(dtype)}: it reads "
+                f"{low[feature]:.4g} to {high[feature]:.4g} there. {_remedy(dtype)}"
             )
 
 
 def _bounds(sequences, center, factor, dtype):
-    """Return the smallest and largest value of each feature before any map."""
+    """Return the smallest and largest value of each feature before scaling."""
     n_features = sequences.n_features
+    transforms = sequences.transforms
+    scaling, differencing = transforms.scaling, transforms.differencing
     own = np.full(n_features, np.inf)
-    if sequences.center is not None:
+    if scaling is not None:
         own[:] = np.finfo(sequences.dtype).max / 2
-    elif sequences.anchored is not None:
+    elif differencing is not None:
         own[:] = np.finfo(difference_type(sequences.dtype)).max / 2
     limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
     center = np.broadcast_to(np.asarray(center, np.float64), n_features)
-    reach = limit / np.abs(np.broadcast_to(np.asarray(factor, np.float64), n_features))
-    low, high = center - reach, center + reach
-    if sequences.anchored is not None:
-        chosen = sequences.anchored
-        # A difference is up to twice as large as what it is taken of.
-        low[chosen], high[chosen] = -reach[chosen] / 2, reach[chosen] / 2
-        own[chosen] /= 2
+    factor = np.broadcast_to(np.asarray(factor, np.float64), n_features)
+    largest = limit / np.abs(factor)
+    low, high = center - largest, center + largest
+    if differencing is not None:
+        differenced = differencing.features
+        # A difference is up to twice as large as the values.
+        high[differenced] = largest[differenced] / 2
+        low[differenced] = -high[differenced]
+        own[differenced] /= 2
     low, high = np.maximum(low, -own), np.minimum(high, own)
-    if sequences.center is not None:
-        own_center = sequences.center.astype(np.float64)
-        ends = own_center + np.stack([low, high]) / sequences.factor.astype(np.float64)
+    if scaling is not None:
+        own_center = scaling.center.astype(np.float64)
+        ends = own_center + np.stack([low, high]) / scaling.factor.astype(np.float64)
         low = np.maximum(ends.min(axis=0), own_center - own)
         high = np.minimum(ends.max(axis=0), own_center + own)
     return low, high

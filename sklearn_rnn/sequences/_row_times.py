@@ -1,4 +1,4 @@
-"""Row times: what the dates in the index of X and y tell of rows paired by place."""
+"""Row times: checks of the dates in the indexes of X and y."""
 
 import warnings
 
@@ -12,19 +12,19 @@ from sklearn_rnn._exceptions import (
     user_stacklevel,
 )
 from sklearn_rnn.sequences._neighbours import (
-    Reach,
+    MaxGap,
     describe_step,
     fill_call,
     freq_of,
     infer_rule,
-    run_starts,
+    segment_starts,
 )
 from sklearn_rnn.sequences._times import (
     DATED,
     as_typed_index,
     check_increasing,
     check_no_written_dates,
-    read_times,
+    to_times,
 )
 
 CUT_ALONE = (
@@ -34,15 +34,7 @@ CUT_ALONE = (
 
 
 def warn_of_other_times(labels, y):
-    """Warn where the index of y tells other times than those of the rows of X.
-
-    Parameters
-    ----------
-    labels : Index or None
-        The times of the rows of X.
-    y : object
-        The targets, of which frames and Series have an index.
-    """
+    """Warn where the index of y differs from `labels`, the times of the rows of X."""
     own = _dated_index(y)
     if own is None or not isinstance(labels, DATED) or len(own) != len(labels):
         return
@@ -51,7 +43,7 @@ def warn_of_other_times(labels, y):
         return
     row = int(np.argmin(same))
     warnings.warn(
-        f"X and y are paired row by row, but their indexes tell different times in "
+        f"X and y are paired row by row, but their indexes have different times in "
         f"{np.count_nonzero(~same)} of {len(same)} rows: row {row} of X is at "
         f"{labels[row]}, and row {row} of y at {own[row]}. Keep the rows that both "
         "have, with X, y = X.align(y, join='inner', axis=0); or, if the targets are "
@@ -62,27 +54,11 @@ def warn_of_other_times(labels, y):
     )
 
 
-def check_dated_rows(X, n_rows_each, starts):
+def check_dated_rows(X, n_rows_per_window, starts):
     """Check the order of a dated table, and warn of windows across gaps in it.
 
-    Parameters
-    ----------
-    X : object
-        The table, of which frames and Series have an index.
-    n_rows_each : int
-        Rows that a window and its targets take.
-    starts : ndarray of int
-        First row of each window.
-
-    Returns
-    -------
-    Index or None
-        The dates of the rows, where there are such.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If dates are missing, out of order, twice the same or strings.
+    Returns the dates of the rows, or None where there are none. A window with its
+    targets takes `n_rows_per_window` rows from one of `starts`.
     """
     index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
     if isinstance(index, pd.MultiIndex):
@@ -93,28 +69,28 @@ def check_dated_rows(X, n_rows_each, starts):
     check_no_written_dates(index)
     if not isinstance(index, DATED):
         return None
-    times = read_times(index)
+    times = to_times(index)
     first = np.zeros(len(index), dtype=bool)
     first[:1] = True
     check_increasing(times, None, first, several=CUT_ALONE)
-    if len(index) > 1 and n_rows_each > 1:
-        _warn_of_gaps(times, first, n_rows_each, starts)
+    if len(index) > 1 and n_rows_per_window > 1:
+        _warn_of_gaps(times, first, n_rows_per_window, starts)
     return index
 
 
-def _warn_of_gaps(times, first, n_rows_each, starts):
-    rule = infer_rule(times, times.ticks, first)
+def _warn_of_gaps(times, first, n_rows_per_window, starts):
+    rule = infer_rule(times, times.timestamps, first)
     remedy = (
         "If each row is one step whatever the time between, leave the dates out with "
         "X.to_numpy(). SequenceWindower cuts windows at gaps."
     )
-    if isinstance(rule, Reach):
+    if isinstance(rule, MaxGap):
         message = f"the times of X follow no step, and windows run over all. {remedy}"
         warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())
         return
-    gaps = run_starts(rule, times.ticks, first) & ~first
+    gaps = segment_starts(rule, times.timestamps, first) & ~first
     so_far = np.cumsum(gaps)
-    n_across = np.count_nonzero(so_far[starts + n_rows_each - 1] > so_far[starts])
+    n_across = np.count_nonzero(so_far[starts + n_rows_per_window - 1] > so_far[starts])
     if n_across == 0:
         return
     warnings.warn(
@@ -160,11 +136,11 @@ def _are_same(labels, other):
         return same
     if labels.tz is not None and other.tz is not None:
         return np.asarray(labels.tz_convert("UTC") == other.tz_convert("UTC"))
-    return np.asarray(_wall_clock(labels) == _wall_clock(other))
+    return np.asarray(_local_time(labels) == _local_time(other))
 
 
-def _wall_clock(index):
-    """Return dates, or the starts of periods, as a clock on the spot shows them."""
+def _local_time(index):
+    """Return dates, or the starts of periods, as local time."""
     if isinstance(index, pd.PeriodIndex):
         return index.start_time
     return index.tz_localize(None)
@@ -172,6 +148,6 @@ def _wall_clock(index):
 
 def _inside(index, periods):
     """Return whether each time lies in its period."""
-    dates = _wall_clock(index)
+    dates = _local_time(index)
     last = index.end_time if isinstance(index, pd.PeriodIndex) else dates
     return (periods.start_time <= dates) & (last <= periods.end_time)

@@ -1,4 +1,4 @@
-"""Targets of every step: read, and laid beside the steps that they belong to."""
+"""Targets of every step: checked, and aligned with the steps of the inputs."""
 
 import warnings
 from numbers import Real
@@ -13,18 +13,12 @@ from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import nested_columns, plain_arrays, unpack
 from sklearn_rnn.sequences._target_arrays import explain_target_errors
 
-# What others put where there is no target: torch's losses ignore -100.
+# What other libraries put where there is no target: torch's losses ignore -100.
 FILL_VALUES = (-100, -1)
 
 
 class Extents(NamedTuple):
-    """Where each sequence begins among all steps, and how many steps it has.
-
-    Parameters
-    ----------
-    starts, lengths : ndarray of int of shape (n_sequences,)
-        First step, and number of steps.
-    """
+    """First step of each sequence among all steps, and its number of steps."""
 
     starts: np.ndarray
     lengths: np.ndarray
@@ -33,14 +27,9 @@ class Extents(NamedTuple):
 class StepValues(NamedTuple):
     """One value, or several, for every step of every sequence.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_steps,) or (n_steps, n_outputs)
-        All steps of the first sequence, then those of the second, ...
-    lengths : ndarray of int of shape (n_sequences,)
-        Steps of each sequence.
-    from_array : bool
-        Whether they came as one array, not as a list of sequences.
+    values : ndarray of shape (n_steps,) or (n_steps, n_outputs), sequence after
+    sequence lengths : ndarray of int of shape (n_sequences,) from_array : bool, whether
+    they came as one array, not as a list of sequences
     """
 
     values: np.ndarray
@@ -59,37 +48,35 @@ class StepValues(NamedTuple):
 
 
 def check_step_targets(
-    y, sequences, padded, *, owner="the estimator", missing_label=None, are_labels=True
+    y,
+    sequences,
+    padded,
+    *,
+    estimator_name="the estimator",
+    missing_label=None,
+    are_labels=True,
 ):
-    """Read `y` as a target for every step of sequences.
+    """Return `y` as a target for every step of sequences, as StepValues.
 
     Parameters
     ----------
     y : ndarray, list, DataFrame or SequenceArray
-        Array (n_sequences, n_timesteps) or (n_sequences, n_timesteps,
-        n_outputs); list or 1-D object array of (length_i,) or (length_i,
-        n_outputs) arrays, or of strings, one label per character. Where X had
-        padding, `y` has any value there or is as short as the sequence is without it.
-    sequences : SequenceArray or Extents
-        The inputs, without padding.
-    padded : SequenceArray or Extents
-        The inputs as they were given.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
+        Array (n_sequences, n_timesteps) or (n_sequences, n_timesteps, n_outputs); list
+        or 1-D object array of (length_i,) or (length_i, n_outputs) arrays, or of
+        strings, one label per character. Where X had padding, `y` has any value there
+        or is as short as the sequence is without it.
+    sequences, padded : SequenceArray or Extents
+        The inputs, without padding and as they were given.
+    estimator_name : str, default="the estimator"
+        Named in messages.
     missing_label : object, default=None
-        What stands where there is no target, besides NaN and None.
+        Marks a step without a target, besides NaN and None.
     are_labels : bool, default=True
-        Whether `owner` has a `missing_label`, for the messages.
+        Whether `estimator_name` has a `missing_label`, for the messages.
 
     Returns
     -------
     StepValues
-        As many steps as `sequences` has.
-
-    Raises
-    ------
-    ValueError
-        If `y` is not a target for every step of every sequence.
 
     Examples
     --------
@@ -98,17 +85,17 @@ def check_step_targets(
     >>> check_step_targets([["a", "b", "b"], ["a"]], X, X).values
     array(['a', 'b', 'b', 'a'], dtype='<U1')
     """
-    y = unpack(y, owner=owner, name="y")
+    y = unpack(y, estimator_name=estimator_name, name="y")
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1 and any(nested_columns(y)):
         y = y.iloc[:, 0]
     texts = _texts(y)
-    given = _read(y if texts is None else texts, owner)
+    given = _step_values(y if texts is None else texts, estimator_name)
     lengths = sequences.lengths
     if len(given.lengths) != len(lengths):
         raise ValueError(
             "Found input variables with inconsistent numbers of samples: X has "
-            f"{len(lengths)} sequences, y has {len(given.lengths)}. {owner} needs a "
-            "target for every step of each."
+            f"{len(lengths)} sequences, y has {len(given.lengths)}. {estimator_name} "
+            "needs a target for every step of each."
         )
     as_padded = given.lengths == padded.lengths
     first = np.where(as_padded, sequences.starts - padded.starts, 0)
@@ -118,60 +105,38 @@ def check_step_targets(
         | _is_padded_array(given, lengths, missing_label)
     )
     if not fits.all():
-        place = int(np.argmin(fits))
+        i = int(np.argmin(fits))
         remedy = "A step without one is NaN, or has a missing label."
         if texts is not None:
             remedy = (
                 "A string is read as one label per character. One label per sequence "
                 "is for RNNClassifier."
             )
-        fill = _fill_behind(given, lengths, place)
+        fill = _fill_after_end(given, lengths, i)
         if fill is not None:
             remedy = (
                 f"After them it has {fill} alone. "
-                f"{_describe_missing(fill, owner, are_labels)}"
+                f"{_describe_missing(fill, estimator_name, are_labels)}"
             )
         raise ValueError(
-            f"y[{place}] has {given.lengths[place]} steps, but X[{place}] has "
-            f"{padded.lengths[place]}: {owner} needs a target for every step. {remedy}"
+            f"y[{i}] has {given.lengths[i]} steps, but X[{i}] has {padded.lengths[i]}: "
+            f"{estimator_name} needs a target for every step. {remedy}"
         )
     rows = flat_rows(given.starts + first, lengths)
     return StepValues(given.values[rows], lengths, given.from_array)
 
 
 def check_no_padding(
-    steps, sequences, *, owner, are_labels, missing_label=None, classes=None
+    steps, sequences, *, estimator_name, are_labels, missing_label=None, classes=None
 ):
-    """Check that -1 or -100 does not stand where there is no target.
+    """Check that -1 or -100 does not mark steps without a target in a new fit.
 
-    Only for a new fit: what comes after it has the classes that it learned.
-
-    Parameters
-    ----------
-    steps : StepValues
-        The targets.
-    sequences : SequenceArray
-        The inputs, without padding.
-    owner : str
-        Who asks, for the messages.
-    are_labels : bool
-        Whether targets are class labels, not numbers to be predicted.
-    missing_label : object, default=None
-        What stands where there is no target, besides NaN and None.
-    classes : ndarray, default=None
-        Labels that are known to be some.
-
-    Raises
-    ------
-    ValueError
-        Of labels, where it is certain.
-
-    Warns
-    -----
-    TargetWarning
-        Where it is likely; if X is padded with a number where y has no targets.
+    Raises a ValueError where that is certain of labels, and gives a TargetWarning where
+    it is likely, or where X is padded with a number at steps without a target.
+    `classes` are labels that are known to be some; `missing_label` marks a step without
+    one.
     """
-    _warn_of_padded_inputs(steps, sequences, owner, missing_label)
+    _warn_of_padded_inputs(steps, sequences, estimator_name, missing_label)
     values = _as_numbers(steps.values)
     if values is None:
         return
@@ -189,85 +154,66 @@ def check_no_padding(
             continue
         counts = _count_trailing(filled, steps)
         at_ends = counts is not None
-        like_padding = at_ends and _fill_up(counts)
+        like_padding = at_ends and _end_like_padding(counts)
         in_padding = like_padding and _are_padding(sequences, counts)
         if are_labels and at_ends:
             ignored = fill == -100 and not (others == 100).any()
             if ignored or in_padding:
-                raise ValueError(_describe_padding(fill, owner, are_labels))
+                raise ValueError(_describe_padding(fill, estimator_name, are_labels))
         # Inside of sequences torch's losses ignore -100 as well, but not -1.
         is_likely = fill == -100 if are_labels else in_padding
         is_likely |= like_padding and (are_codes or fill == -100)
         if is_likely:
             where = "at ends of sequences alone" if at_ends else "among class codes"
             warnings.warn(
-                _describe_padding(fill, owner, are_labels, where),
+                _describe_padding(fill, estimator_name, are_labels, where),
                 TargetWarning,
                 stacklevel=user_stacklevel(),
             )
             return
 
 
-def _warn_of_padded_inputs(steps, sequences, owner, missing_label):
+def _warn_of_padded_inputs(steps, sequences, estimator_name, missing_label):
     """Warn if X is padded with a number at the steps that have no target."""
     missing = is_missing(steps.values, missing_label)
     counts = _count_trailing(missing.reshape(len(missing), -1).all(axis=1), steps)
-    if counts is None or not _fill_up(counts) or not _are_padding(sequences, counts):
+    if (
+        counts is None
+        or not _end_like_padding(counts)
+        or not _are_padding(sequences, counts)
+    ):
         return
     warnings.warn(
         "X is constant at the last steps of sequences, which have no target, as in "
-        f"padding, and {owner} reads these steps as data. Pass lists without them, or "
-        "X with NaN there.",
+        f"padding, and {estimator_name} reads these steps as data. Pass lists without "
+        "them, or X with NaN there.",
         TargetWarning,
         stacklevel=user_stacklevel(),
     )
 
 
-def check_no_words(y, *, owner):
-    """Warn of strings that look like one label per sequence, read as one per step.
-
-    Parameters
-    ----------
-    y : object
-        As given to fit.
-    owner : str
-        Who asks, for the message.
-
-    Warns
-    -----
-    TargetWarning
-        If they do.
-    """
+def check_no_words(y, *, estimator_name):
+    """Warn of strings that look like one label per sequence, read as one per step."""
     texts = _texts(y)
     if texts is None or len(texts) == 1:
         return
     words = {"".join(text) for text in texts}
-    # Labels of steps are few, and sequences of them many. Of names of classes a few
-    # recur, and each has several characters.
+    # Few characters, as labels of steps, make many sequences. Names of classes recur,
+    # and have several characters.
     n_characters = len(set().union(*words))
     if len({len(text) for text in texts}) == 1 and len(words) < n_characters:
         warnings.warn(
             f"y holds strings of one length, such as {''.join(texts[0])!r}, and "
-            f"{owner} reads each character as the label of a step. If a string is the "
-            "label of a sequence, use RNNClassifier; if its characters are labels, "
-            "pass lists of labels, as in [list(text) for text in y].",
+            f"{estimator_name} reads each character as the label of a step. If a "
+            "string is the label of a sequence, use RNNClassifier; if its characters "
+            "are labels, pass lists of labels, as in [list(text) for text in y].",
             TargetWarning,
             stacklevel=user_stacklevel(),
         )
 
 
 def flat_rows(starts, lengths):
-    """List the rows of ranges, one range after the other.
-
-    Parameters
-    ----------
-    starts, lengths : ndarray of int of shape (n,)
-        First row and number of rows of each range.
-
-    Returns
-    -------
-    ndarray of int of shape (sum of lengths,)
-        Row numbers.
+    """Return the rows of ranges, one range after the other.
 
     Examples
     --------
@@ -281,20 +227,7 @@ def flat_rows(starts, lengths):
 
 
 def is_missing(values, missing_label=None):
-    """Tell where there is no value: NaN, None, or what is said to mean it.
-
-    Parameters
-    ----------
-    values : ndarray
-        Of any type.
-    missing_label : object, default=None
-        What means it besides.
-
-    Returns
-    -------
-    ndarray of bool of the shape of `values`
-        True where there is none.
-    """
+    """Return where an array has no value: NaN, None, or the `missing_label`."""
     missing = np.zeros(values.shape, dtype=bool)
     if values.dtype.kind in "fO":
         missing |= pd.isna(values)
@@ -327,28 +260,30 @@ def _texts(y):
     return [np.array(list(text), dtype=str) for text in y]
 
 
-def _describe_missing(fill, owner, are_labels):
-    """Describe how a step without a target is marked."""
+def _describe_missing(fill, estimator_name, are_labels):
+    """Return how to mark a step without a target."""
     if not are_labels:
         return "If that is no target, put NaN there."
-    return f"If that is no target, set {owner}(missing_label={fill})."
+    return f"If that is no target, set {estimator_name}(missing_label={fill})."
 
 
-def _describe_padding(fill, owner, are_labels, where="at ends of sequences alone"):
-    """Describe targets that look like padding."""
+def _describe_padding(
+    fill, estimator_name, are_labels, where="at ends of sequences alone"
+):
+    """Return a message about targets that look like padding."""
     remedy = ""
     if are_labels:
         remedy = " If it is a label, give it another value, such as a string."
     return (
-        f"y holds {fill} {where}, as padding does, and {owner} takes it for a target. "
-        f"{_describe_missing(fill, owner, are_labels)}{remedy}"
+        f"y holds {fill} {where}, as padding does, and {estimator_name} reads it as a "
+        f"target. {_describe_missing(fill, estimator_name, are_labels)}{remedy}"
     )
 
 
-def _fill_behind(given, lengths, place):
-    """Return what alone a target has behind the end of its sequence, or None."""
-    begin = given.starts[place]
-    behind = given.values[begin + lengths[place] : begin + given.lengths[place]]
+def _fill_after_end(given, lengths, i):
+    """Return the one fill value behind the end of a sequence in its target, or None."""
+    begin = given.starts[i]
+    behind = given.values[begin + lengths[i] : begin + given.lengths[i]]
     if behind.dtype.kind not in "iuf" or not behind.size:
         return None
     fill = behind.flat[0]
@@ -356,7 +291,7 @@ def _fill_behind(given, lengths, place):
 
 
 def _as_numbers(values):
-    """Return targets as an array of numbers, with NaN for None, or None."""
+    """Return targets as an array of numbers, with NaN for None; None for others."""
     if values.dtype == object:
         kinds = set(map(type, values.ravel()))
         if not all(t is type(None) or issubclass(t, Real) for t in kinds - {bool}):
@@ -376,13 +311,13 @@ def _count_trailing(filled, steps):
     return counts if counts.sum() == filled.sum() else None
 
 
-def _fill_up(counts):
-    """Return whether ends differ as those of padding do, and not as a last label."""
+def _end_like_padding(counts):
+    """Return whether counts at ends differ as those of padding do."""
     return np.count_nonzero(counts) > 1 and counts.max() > 1 and np.ptp(counts) > 0
 
 
 def _are_padding(sequences, counts):
-    """Return whether as many last steps are padding in X: constant there alone."""
+    """Return whether so many last steps of X are padding: constant there alone."""
     lengths = sequences.lengths
     ends = sequences.starts + lengths
     inputs = sequences.read_rows(flat_rows(ends - counts, counts))
@@ -395,46 +330,47 @@ def _are_padding(sequences, counts):
 
 
 def _is_padded_array(given, lengths, missing_label):
-    """Tell which sequences of an array have nothing behind those of X."""
+    """Return which sequences of an array have no target behind those of X."""
     longer = given.lengths > lengths
     if not given.from_array or not longer.any():
         return np.zeros(len(lengths), bool)
     missing = is_missing(given.values, missing_label)
     present = ~missing.reshape(len(missing), -1).all(axis=1)
-    places = np.arange(len(present)).reshape(len(lengths), -1)
-    step = places - places[:, :1]
+    rows = np.arange(len(present)).reshape(len(lengths), -1)
+    step = rows - rows[:, :1]
     last = np.where(present.reshape(step.shape), step, -1).max(axis=1)
     return longer & (last < lengths)
 
 
-def _read(y, owner):
+def _step_values(y, estimator_name):
     if isinstance(y, SequenceArray):
         values = y.read_rows(flat_rows(y.starts, y.lengths))
         values = values[:, 0] if y.n_features == 1 else values
         return StepValues(values, y.lengths, from_array=False)
     if isinstance(y, pd.Series):
         y = y.to_numpy()
-    y = _plain(y, owner)
+    y = _plain(y, estimator_name)
     if is_list_of_sequences(y):
-        return _read_list(y)
+        return _values_of_list(y)
     with explain_target_errors("a target for every step"):
         y = np.asarray(y)
     if y.ndim not in (2, 3):
         raise ValueError(
-            f"y has shape {y.shape}; {owner} needs a target for every step: an array "
-            "(n_sequences, n_timesteps), for several numbers a step (n_sequences, "
-            "n_timesteps, n_outputs), or a list of one array a sequence. One target a "
-            "sequence is for RNNClassifier, or RNNRegressor(return_sequences=False)."
+            f"y has shape {y.shape}; {estimator_name} needs a target for every step: "
+            "an array (n_sequences, n_timesteps), for several per step (n_sequences, "
+            "n_timesteps, n_outputs), or a list of one array per sequence. One target "
+            "per sequence is for RNNClassifier, or "
+            "RNNRegressor(return_sequences=False)."
         )
     lengths = np.full(len(y), y.shape[1])
     return StepValues(y.reshape(-1, *y.shape[2:]), lengths, from_array=True)
 
 
-def _read_list(y):
+def _values_of_list(y):
     arrays = []
-    for i, one in enumerate(y):
+    for i, item in enumerate(y):
         with explain_target_errors("a target for every step", f"y[{i}]"):
-            arrays.append(_as_array(one))
+            arrays.append(_as_array(item))
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2) or array.shape[1:] != shape:
@@ -443,7 +379,7 @@ def _read_list(y):
                 "must be (length,), or (length, n_outputs) with as many outputs."
             )
     if any(array.dtype.kind in "US" for array in arrays):
-        # Nothing but NaN is missing labels, not numbers.
+        # Arrays of NaN alone are missing labels, not numbers.
         arrays = [a.astype(object) if is_missing(a).all() else a for a in arrays]
     kinds = {array.dtype.kind in "US" for array in arrays if array.dtype != object}
     if len(kinds) > 1:
@@ -455,21 +391,23 @@ def _read_list(y):
     return StepValues(np.concatenate(arrays), lengths, from_array=False)
 
 
-def _plain(y, owner):
-    # Not NaN for what is masked: whole numbers are labels, and stay whole.
+def _plain(y, estimator_name):
+    # None, not NaN, where masked: integers are labels, and stay integers.
     if np.ma.isMaskedArray(y):
-        return np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
+        values = y.data.astype(object)
+        values[np.ma.getmaskarray(y)] = None
+        return values
     if isinstance(y, (list, tuple)):
-        return y  # of which each is read by itself
-    return plain_arrays(y, owner=owner)
+        return y  # its items are converted one by one
+    return plain_arrays(y, estimator_name=estimator_name)
 
 
-def _as_array(one):
-    one = _plain(one, "y")
-    array = np.asarray(one)
-    if array.dtype.kind in "US" and not hasattr(one, "dtype"):
-        # NumPy writes numbers among text as text: a missing label would be "nan".
-        as_given = np.asarray(one, dtype=object)
+def _as_array(item):
+    item = _plain(item, "y")
+    array = np.asarray(item)
+    if array.dtype.kind in "US" and not hasattr(item, "dtype"):
+        # NumPy converts numbers among text to text: a missing label would be "nan".
+        as_given = np.asarray(item, dtype=object)
         if not all(isinstance(value, (str, bytes)) for value in as_given.flat):
             return as_given
     return array

@@ -15,43 +15,37 @@ from sklearn_rnn.sequences._conversion import unpack
 from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._vocabulary import PADDING, UNKNOWN, Missing
 
-# Symbols above this number, most of which come once, are measurements, not symbols.
+# More symbols than this, most of which occur once, are measurements, not symbols.
 MANY_SYMBOLS = 20
-# What others fill sequences up with: torch's losses ignore -100, Keras pads with 0.
+# Padding of other libraries: torch's losses ignore -100, Keras pads with 0.
 FILL_VALUES = (-100, -1, 0)
-# Those of databases are no `Number` of another kind.
+# Decimal, as databases return it, is no Real number.
 NUMBERS = (Complex, Decimal)
-# Of pandas and polars; of pyarrow.
+# Names of types of pandas and polars, and of pyarrow.
 TABLES = ("DataFrame", "Table", "RecordBatch")
 
 
 class SymbolRows(NamedTuple):
     """Sequences of symbols as they were given.
 
-    Parameters
-    ----------
-    rows : list of str or list of list
-        The sequences; of a str the symbols are its characters.
-    are_text : bool
-        Whether they are strings.
+    rows : list of str or of list; the symbols of a str are its characters
+    are_text : bool, whether they are strings
     """
 
     rows: list
     are_text: bool
 
 
-def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
-    """Read `X` as sequences of symbols.
+def check_symbols(X, *, estimator_name="the estimator", name="X", allow_empty=False):
+    """Return `X` as sequences of symbols.
 
     Parameters
     ----------
     X : list, Series or array of str, or of lists, tuples or 1-D arrays
-        Strings are sequences of their characters; the others are sequences of
-        symbols of any hashable kind. A 2-D array is one sequence a row.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-    name : str, default="X"
-        What is read, for the messages.
+        Strings are sequences of their characters; the others are sequences of hashable
+        symbols. A 2-D array is one sequence per row.
+    estimator_name, name : str, default="the estimator", "X"
+        Named in messages.
     allow_empty : bool, default=False
         Whether a sequence may have no symbols.
 
@@ -60,61 +54,56 @@ def check_symbols(X, *, owner="the estimator", name="X", allow_empty=False):
     SymbolRows
         The sequences, tuples and arrays as lists.
 
-    Raises
-    ------
-    InvalidSequenceError
-        If there is no sequence, one is empty, or is neither a string nor symbols; if
-        symbols are missing, or continuous numbers.
-    TypeError
-        If a symbol cannot be hashed, or `X` is one string or a table.
-
     Examples
     --------
     >>> from sklearn_rnn.sequences import check_symbols
     >>> check_symbols([(60, 62), [64]])
     SymbolRows(rows=[[60, 62], [64]], are_text=False)
     """
-    rows = _rows(X, owner, name)
+    rows = _rows(X, estimator_name, name)
     if len(rows) == 0:
         raise InvalidSequenceError(
-            f"{name} is empty: {owner} needs at least one sequence."
+            f"{name} is empty: {estimator_name} needs at least one sequence."
         )
     are_text = isinstance(rows[0], str)
-    rows = [_row(row, f"{name}[{i}]", are_text, owner) for i, row in enumerate(rows)]
+    rows = [
+        _row(row, f"{name}[{i}]", are_text, estimator_name)
+        for i, row in enumerate(rows)
+    ]
     if not are_text:
-        _check_all(rows, owner, name)
+        _check_all(rows, estimator_name, name)
     if not allow_empty:
         for i, row in enumerate(rows):
             if len(row) == 0:
                 only = " Leave it out." if len(rows) > 1 else ""
                 raise InvalidSequenceError(
-                    f"{name}[{i}] is empty: {owner} needs at least one symbol in every "
-                    f"sequence.{only}"
+                    f"{name}[{i}] is empty: {estimator_name} needs at least one symbol "
+                    f"in every sequence.{only}"
                 )
     return SymbolRows(rows, are_text)
 
 
-def _rows(X, owner, name):
+def _rows(X, estimator_name, name):
     if isinstance(X, bytes):
         raise TypeError(
-            f"{name} is bytes, but {owner} takes a list of strings: decode it, as in "
-            f"[{name}.decode()]."
+            f"{name} is bytes, but {estimator_name} takes a list of strings: decode "
+            f"it, as in [{name}.decode()]."
         )
     if isinstance(X, str):
         raise TypeError(
-            f"{name} is a single string, but {owner} takes a list of them: pass "
-            f"[{name}]."
+            f"{name} is a single string, but {estimator_name} takes a list of them: "
+            f"pass [{name}]."
         )
     if type(X).__name__ in TABLES:
         names = list(getattr(X, "column_names", X.columns))
         such_as = f", such as {name}[{names[0]!r}]" if names else ""
         raise TypeError(
-            f"{name} is a table, but {owner} takes sequences of symbols: pass the "
-            f"column that holds them{such_as}."
+            f"{name} is a table, but {estimator_name} takes sequences of symbols: pass "
+            f"the column that holds them{such_as}."
         )
-    X = unpack(X, owner=owner, name=name)
+    X = unpack(X, estimator_name=estimator_name, name=name)
     if isinstance(X, SequenceArray):
-        return _rows_of_ids(X, owner, name)
+        return _rows_of_ids(X, estimator_name, name)
     if isinstance(X, pd.Series):
         return X.tolist()
     if is_array(X):
@@ -138,20 +127,21 @@ def _rows(X, owner, name):
         return X.tolist()
     if not hasattr(X, "__len__") or not hasattr(X, "__getitem__") or hasattr(X, "keys"):
         raise TypeError(
-            f"{name} is of type {type(X).__name__}; {owner} takes a list, Series or "
-            "array of strings or of lists of symbols."
+            f"{name} is of type {type(X).__name__}; {estimator_name} takes a list, "
+            "Series or array of strings or of lists of symbols."
         )
     return list(X)
 
 
-def _rows_of_ids(X, owner, name):
+def _rows_of_ids(X, estimator_name, name):
     """Return the ids of sequences, or the tokens that they stand for.
 
     Padding is left out; what a tokenizer did not know stays unknown.
     """
     if not are_ids(X):
         raise InvalidSequenceError(
-            f"{name} is {X!r}, but {owner} takes symbols: one whole number a step."
+            f"{name} is {X!r}, but {estimator_name} takes symbols: one integer per "
+            "step."
         )
     if X.tokens is None:
         return [row[:, 0].tolist() for row in X]
@@ -162,18 +152,7 @@ def _rows_of_ids(X, owner, name):
 
 
 def are_ids(X):
-    """Tell whether `X` is a SequenceArray of ids, one whole number a step.
-
-    Parameters
-    ----------
-    X : object
-        Anything given as ``X``.
-
-    Returns
-    -------
-    bool
-        True for what a `SequenceTokenizer` returns.
-    """
+    """Return whether `X` is a SequenceArray of ids, one integer per step."""
     is_container = isinstance(X, SequenceArray)
     return is_container and X.n_features == 1 and X.dtype.kind in "iu"
 
@@ -185,7 +164,7 @@ def is_array(X):
     )
 
 
-def _row(row, place, are_text, owner):
+def _row(row, where, are_text, estimator_name):
     if isinstance(row, (str, np.str_)) == are_text and (
         are_text or isinstance(row, (list, tuple))
     ):
@@ -194,12 +173,12 @@ def _row(row, place, are_text, owner):
         return row.tolist()
     if not hasattr(row, "__len__") and pd.isna(row):
         raise InvalidSequenceError(
-            f"{place} is {row!r}, a missing value. Leave it out."
+            f"{where} is {row!r}, a missing value. Leave it out."
         )
     kind = "a string" if isinstance(row, str) else f"of type {type(row).__name__}"
     wanted = "strings, as the first one is" if are_text else "lists of symbols"
     remedy = "Make all sequences of one kind: strings, or lists of hashable symbols."
-    name = place.partition("[")[0]
+    name = where.partition("[")[0]
     if is_array(row):
         kind = f"an array of shape {tuple(row.shape)}"
         remedy += _one_hot_advice(row, f"[x.argmax(axis=-1) for x in {name}]")
@@ -219,7 +198,7 @@ def _row(row, place, are_text, owner):
             f"read or written as text, pass [str(item) for item in {name}]."
         )
     raise InvalidSequenceError(
-        f"{place} is {kind}, but {owner} takes {wanted}. {remedy}"
+        f"{where} is {kind}, but {estimator_name} takes {wanted}. {remedy}"
     )
 
 
@@ -227,7 +206,7 @@ def _one_hot_advice(values, advice):
     return f" Of one-hot vectors pass {advice}." if is_one_hot(values) else ""
 
 
-def _check_all(rows, owner, name):
+def _check_all(rows, estimator_name, name):
     """Check the symbols of all rows, each distinct one once."""
     types = set().union(*(map(type, row) for row in rows))
     try:
@@ -249,9 +228,9 @@ def _check_all(rows, owner, name):
                 f"{type(symbol).__name__}, which equals no other one: pass its value, "
                 "as from .item() or .tolist()."
             )
-    _check_numbers(rows, symbols, types, owner, name)
+    _check_numbers(rows, symbols, types, estimator_name, name)
     if any(issubclass(t, tuple) for t in types):
-        _check_tuples(rows, owner, name)
+        _check_tuples(rows, estimator_name, name)
 
 
 def _check_hashable(rows, name):
@@ -267,7 +246,7 @@ def _check_hashable(rows, name):
 
 
 def _find(rows, symbol, name):
-    """Say which row holds a symbol."""
+    """Return which row holds a symbol, as "X[3]"."""
     has = (any(s is symbol for s in row) for row in rows)
     return next(f"{name}[{i}]" for i, found in enumerate(has) if found)
 
@@ -278,22 +257,22 @@ def _is_unequal_to_itself(symbol):
 
 
 def _is_discrete(number):
-    if isinstance(number, Rational):  # exact: a fraction may be the length of a note
+    if isinstance(number, Rational):  # exact: a note's length may be a fraction
         return True
     if isinstance(number, Complex) and not isinstance(number, Real):
         return False
     return math.isfinite(number) and number == int(number)
 
 
-def _advice_for_numbers(owner, name):
-    if owner == "RNNSeq2Seq" and name.startswith("X"):
+def _advice_for_numbers(estimator_name, name):
+    if estimator_name == "RNNSeq2Seq" and name.startswith("X"):
         return "To read numbers set source='sequences'."
-    if owner == "SequenceTokenizer":
+    if estimator_name == "SequenceTokenizer":
         return "Estimators read numbers as they are, without a tokenizer."
     return "For numbers use RNNRegressor(return_sequences=True)."
 
 
-def _check_numbers(rows, symbols, types, owner, name):
+def _check_numbers(rows, symbols, types, estimator_name, name):
     """Check that numbers among symbols are symbols themselves."""
     numeric = {t for t in types if issubclass(t, NUMBERS)}
     booleans = types & {bool, np.bool_}
@@ -306,74 +285,62 @@ def _check_numbers(rows, symbols, types, owner, name):
             "missing value, not a symbol. Leave it out."
         )
     continuous = [s for s in symbols if type(s) in numeric and not _is_discrete(s)]
-    # Beside words, a few may be names of something: of lengths, of versions.
-    if continuous and (only_numbers or _come_once(rows, set(continuous))):
+    # Beside words, a few may be names, such as of versions.
+    if continuous and (only_numbers or _occur_once(rows, set(continuous))):
         raise InvalidSequenceError(
             f"{_find(rows, continuous[0], name)} holds continuous numbers, such as "
-            f"{continuous[0]}, which are no symbols. {_advice_for_numbers(owner, name)}"
+            f"{continuous[0]}, which are no symbols. "
+            f"{_advice_for_numbers(estimator_name, name)}"
         )
     if booleans:
-        _check_not_equal(rows, booleans, numeric - booleans, owner, name)
+        _check_not_equal(rows, booleans, numeric - booleans, estimator_name, name)
 
 
-def _check_tuples(rows, owner, name):
-    """Check that tuples hold no measurements; a few lengths of notes may be there."""
+def _check_tuples(rows, estimator_name, name):
+    """Check that tuples hold no measurements; a few lengths of notes are fine."""
     parts = [[part for s in row if isinstance(s, tuple) for part in s] for row in rows]
     numbers = {p for row in parts for p in row if isinstance(p, NUMBERS)}
     continuous = {number for number in numbers if not _is_discrete(number)}
-    if _come_once(parts, continuous):
+    if _occur_once(parts, continuous):
         raise InvalidSequenceError(
             f"{name} holds tuples of continuous numbers, such as "
             f"{next(iter(continuous))}, which are no symbols. "
-            f"{_advice_for_numbers(owner, name)}"
+            f"{_advice_for_numbers(estimator_name, name)}"
         )
 
 
-def _come_once(rows, symbols):
-    """Return whether there are many symbols of a kind, and most of them come once."""
+def _occur_once(rows, symbols):
+    """Return whether there are many symbols of a kind, and most of them occur once."""
     n_times = sum(symbol in symbols for row in rows for symbol in row)
     return len(symbols) > MANY_SYMBOLS and 2 * len(symbols) > n_times
 
 
-def _check_not_equal(rows, booleans, numeric, owner, name):
-    """Check that no boolean equals a number: they would be taken for one symbol."""
+def _check_not_equal(rows, booleans, numeric, estimator_name, name):
+    """Check that no boolean equals a number: they would be one symbol."""
     numbers = {s for row in rows for s in row if type(s) in numeric}
     for symbol in {s for row in rows for s in row if type(s) in booleans}:
         if symbol in numbers:
             raise InvalidSequenceError(
                 f"{name} holds both {bool(symbol)} and {int(symbol)}, which are equal "
-                f"in Python: {owner} could not tell them apart. Make all symbols of "
-                "one type."
+                f"in Python: {estimator_name} could not distinguish them. Make all "
+                "symbols of one type."
             )
 
 
-def check_learnable(rows, *, owner, name):
-    """Check symbols to be learned: neither padding nor measurements.
+def check_learnable(rows, *, estimator_name, name):
+    """Check that symbols to be learned are neither padding nor measurements.
 
-    Parameters
-    ----------
-    rows : list of list
-        From `check_symbols`.
-    owner, name : str
-        Who asks and what for, for the messages.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If sequences seem to be filled up with -1 or -100 to one length.
-
-    Warns
-    -----
-    TargetWarning
-        If they seem to be filled up with 0; if most numbers come once.
+    Raises an InvalidSequenceError if sequences seem to be padded to one length with -1
+    or -100; gives a TargetWarning if they seem to be padded with 0, or most numbers
+    occur once.
     """
-    _check_not_filled(rows, owner, name)
+    _check_not_padded(rows, estimator_name, name)
     symbols = set().union(*rows)
-    if all(isinstance(s, NUMBERS) for s in symbols) and _come_once(rows, symbols):
+    if all(isinstance(s, NUMBERS) for s in symbols) and _occur_once(rows, symbols):
         warnings.warn(
             f"{name} holds {len(symbols)} different numbers, most of them once: "
-            f"{owner} learns symbols that come again. If they are measurements or "
-            f"counts, {_lower(_advice_for_numbers(owner, name))}",
+            f"{estimator_name} learns symbols that recur. If they are measurements or "
+            f"counts, {_lower(_advice_for_numbers(estimator_name, name))}",
             TargetWarning,
             stacklevel=user_stacklevel(),
         )
@@ -383,8 +350,8 @@ def _lower(sentence):
     return sentence[0].lower() + sentence[1:]
 
 
-def _check_not_filled(rows, owner, name):
-    """Check that sequences are not filled up to one length with a number."""
+def _check_not_padded(rows, estimator_name, name):
+    """Check that sequences are not padded to one length with a number."""
     types = set().union(*(map(type, row) for row in rows))
     if not all(issubclass(t, NUMBERS) and t is not bool for t in types):
         return
@@ -396,34 +363,34 @@ def _check_not_filled(rows, owner, name):
         if min(others) < 0:  # then -1 and 0 are numbers like others
             continue
         if fill == -100 and 100 not in others:
-            _raise_filled(fill, owner, name)
-        if not _is_filled_up(rows, fill):
+            _raise_padded(fill, estimator_name, name)
+        if not _is_padded(rows, fill):
             continue
         if fill < 0:
-            _raise_filled(fill, owner, name)
+            _raise_padded(fill, estimator_name, name)
         warnings.warn(
-            f"{name} seems to be filled up to one length with 0, which {owner} learns "
-            "as a symbol. Sequences may differ in length: leave the zeros out.",
+            f"{name} seems to be padded to one length with 0, which {estimator_name} "
+            "learns as a symbol. Sequences may differ in length: leave the zeros out.",
             TargetWarning,
             stacklevel=user_stacklevel(),
         )
 
 
-def _raise_filled(fill, owner, name):
+def _raise_padded(fill, estimator_name, name):
     raise InvalidSequenceError(
-        f"{name} holds {fill}, which seems to fill sequences up to one length, and "
-        f"{owner} would learn it as a symbol. Sequences may differ in length: pass "
-        f"lists without it, as in [[s for s in row if s != {fill}] for row in {name}]. "
-        "If it is a symbol, call it otherwise."
+        f"{name} holds {fill}, which seems to pad sequences to one length, and "
+        f"{estimator_name} would learn it as a symbol. Sequences may differ in length: "
+        f"pass lists without it, as in [[s for s in row if s != {fill}] for row in "
+        f"{name}]. If it is a symbol, give it another value."
     )
 
 
-def _is_filled_up(rows, fill):
+def _is_padded(rows, fill):
     """Return whether a value is nowhere but at ends, of sequences of one length."""
     if len({len(row) for row in rows}) > 1 or len(rows) < 2:
         return False
     table = np.array(rows) == fill
     counts = table.sum(axis=1)
     at_ends = table == (np.arange(table.shape[1]) >= table.shape[1] - counts[:, None])
-    # Of one length everywhere it may be a sign that ends a sequence.
+    # As many everywhere may be a symbol that ends a sequence.
     return bool(at_ends.all()) and len(set(counts)) > 1 and counts.max() > 1

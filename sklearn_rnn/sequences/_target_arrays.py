@@ -1,34 +1,19 @@
-"""Targets of any kind, on their way to an array."""
+"""Errors of the conversion of targets to arrays."""
 
 from contextlib import contextmanager
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 
-# What NumPy, pandas, torch and scikit-learn raise where values are of no use.
+# What NumPy, pandas, torch and scikit-learn raise for values they cannot convert.
 UNREADABLE = (TypeError, ValueError, RuntimeError, ArithmeticError)
 
 
 @contextmanager
 def explain_target_errors(wanted, name="y"):
-    """Say what was to be read where a library fails to read targets.
-
-    Parameters
-    ----------
-    wanted : str
-        What targets should be, such as "one label per sequence".
-    name : str, default="y"
-        What is read, for the message.
-
-    Raises
-    ------
-    TypeError
-        Instead of another one.
-    ValueError
-        Instead of all other errors.
-    """
+    """Raise what a library raises with what was `wanted`, such as "one label"."""
     try:
         yield
-    except InvalidSequenceError:  # names the place already
+    except InvalidSequenceError:  # names the position already
         raise
     except UNREADABLE as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError

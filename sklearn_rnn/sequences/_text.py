@@ -1,4 +1,4 @@
-"""Text and paths where numbers are wanted, and what to do about them."""
+"""Errors for text and paths where numbers are expected."""
 
 import os
 
@@ -7,45 +7,32 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 
-# Endings of sound files' names.
-SOUND_FILES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac")
-SOUND_FILES += (".aif", ".aiff", ".au", ".caf")
+# Suffixes of sound files.
+SOUND_FILES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac"),
+    *(".aif", ".aiff", ".au", ".caf"),
+)
 # Estimators that embed tokens.
 EMBEDDING = ("RNNClassifier", "RNNRegressor", "RNNTagger")
 
 
-def check_no_text(X, owner, name="X"):
-    """Check that what could not be read as numbers is neither text nor paths.
-
-    Parameters
-    ----------
-    X : object
-        As given by the user.
-    owner : str
-        Who asks, for the message.
-    name : str, default="X"
-        What is read, for the message.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If they are; it says what reads them.
-    """
-    value, place = _first_text(X)
+def check_no_text(X, estimator_name, name="X"):
+    """Raise if what is no numbers is text or paths, and say what reads them."""
+    value, where = _first_text(X)
     if value is None:
         return
     raise InvalidSequenceError(
-        f"{name}{place} cannot be read as a sequence of numbers: it holds "
-        f"{_describe(value)}, such as {value!r:.60}. {_way_out(value, owner)}"
+        f"{name}{where} cannot be read as a sequence of numbers: it holds "
+        f"{_describe(value)}, such as {value!r:.60}. {_remedy(value, estimator_name)}"
     )
 
 
 def _first_text(X):
-    """Return the first text in `X`, and in which place; else None."""
+    """Return the first text in `X` and where it is, or None and ""."""
     if _is_text(X):
         return X, ""
     if isinstance(X, pd.DataFrame) and X.shape[1] > 1:
-        return None, ""  # which column it is, others say
+        return None, ""  # other checks name the column
     if isinstance(X, (pd.DataFrame, pd.Series)):
         X = X.to_numpy()
     if isinstance(X, np.ndarray):
@@ -53,8 +40,8 @@ def _first_text(X):
             return None, ""
         X = X.tolist()
     if isinstance(X, (list, tuple)):
-        for i, one in enumerate(X):
-            found = one if _is_text(one) else _first_inside(one)
+        for i, item in enumerate(X):
+            found = item if _is_text(item) else _first_inside(item)
             if found is not None:
                 return found, f"[{i}]"
     return None, ""
@@ -82,37 +69,39 @@ def _describe(value):
     return "paths" if isinstance(value, os.PathLike) else "strings"
 
 
-def _way_out(value, owner):
+def _remedy(value, estimator_name):
     if isinstance(value, bytes):
         return "Decode text, and read files, first."
-    if owner == "RNNTranscriber" or _is_sound(value):
-        way_out = (
+    if estimator_name == "RNNTranscriber" or _is_sound(value):
+        remedy = (
             "Put a LogMelSpectrogram in front, which reads sound files: "
-            f"make_pipeline(LogMelSpectrogram(), {_constructor(owner)})."
+            f"make_pipeline(LogMelSpectrogram(), {_constructor(estimator_name)})."
         )
-        if owner == "RNNTranscriber" and not _is_sound(value):
-            way_out += " From text to text learns RNNSeq2Seq."
-        return way_out
+        if estimator_name == "RNNTranscriber" and not _is_sound(value):
+            remedy += " RNNSeq2Seq learns from text to text."
+        return remedy
     if isinstance(value, os.PathLike):
         return "Read the files first."
-    if owner == "RNNSeq2Seq":
+    if estimator_name == "RNNSeq2Seq":
         return "Set source='symbols' to read text."
-    if owner not in EMBEDDING:
+    if estimator_name not in EMBEDDING:
         return (
             "Put a SequenceTokenizer in front, whose ids an estimator with its "
             "embedding_dim set takes."
         )
-    way_out = (
+    remedy = (
         "Put a SequenceTokenizer in front: make_pipeline(SequenceTokenizer(), "
-        f"{owner}(embedding_dim=32))."
+        f"{estimator_name}(embedding_dim=32))."
     )
     if _is_number(value):
-        way_out += " If it is numbers as text, convert them with float()."
-    return way_out
+        remedy += " If it is numbers as text, convert them with float()."
+    return remedy
 
 
-def _constructor(owner):
-    return f"{owner}()" if owner.startswith("RNN") else "RNNClassifier()"
+def _constructor(estimator_name):
+    return (
+        f"{estimator_name}()" if estimator_name.startswith("RNN") else "RNNClassifier()"
+    )
 
 
 def _is_number(text):

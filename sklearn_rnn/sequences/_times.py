@@ -1,4 +1,4 @@
-"""Times: when each row of a table was, as plain numbers, dates or durations."""
+"""Times of the rows of a table: numbers, dates, periods or durations."""
 
 import re
 import warnings
@@ -13,8 +13,8 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._coverage import blocks
 
-# Times compared at a time.
-ROWS_A_BLOCK = 2**17
+# Rows compared at a time.
+ROWS_PER_BLOCK = 2**17
 
 MONTH = (
     "(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?"
@@ -44,60 +44,44 @@ WEEK_OR_QUARTER = re.compile(
     r"|Q[1-4][ /-]?\d{4})\s*",
     re.IGNORECASE,
 )
-# Strings of an index that are looked at, to tell dates from names.
+# Strings of an index that are inspected, to distinguish dates from names.
 MAX_STRINGS = 50
 
 DATED = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
 
 
 class Times(NamedTuple):
-    """One time a row.
+    """One time per row.
 
-    ticks : ndarray of datetime64 (in UTC), timedelta64, int64, float64 or float32
-    kind : str, what the ticks are; times of different kinds do not compare
-    time_zone : of the dates' wall clock, or None
+    timestamps : ndarray of datetime64 (in UTC), timedelta64, int64, float64 or float32
+    kind : str, what the times are; those of different kinds do not compare
+    time_zone : of the dates' local time, or None
     declared_step : offset or number that the index itself declares, or None
     labels : pandas Index, the times as the user knows them
     """
 
-    ticks: np.ndarray
+    timestamps: np.ndarray
     kind: str
     time_zone: tzinfo | None
     declared_step: object
     labels: pd.Index
 
 
-def times_of_index(index, owner):
-    """Read the index of a frame as times.
+def times_from_index(index, estimator_name):
+    """Return the index of a frame as Times, or None where it holds names.
 
-    Parameters
-    ----------
-    index : pandas Index
-        Dates, periods, durations and numbers are times, as objects and
-        categories too; names, such as strings, are not.
-    owner : str
-        Who asks, for the messages.
-
-    Returns
-    -------
-    Times or None
-
-    Raises
-    ------
-    InvalidSequenceError
-        If the index has several levels, or dates written as strings or beside
-        other things, or a time is missing.
+    Dates, periods, durations and numbers are times, as objects and categories too.
     """
     if isinstance(index, pd.MultiIndex):
         names = list(index.names)
         raise InvalidSequenceError(
-            f"X has an index of {index.nlevels} levels, {names}, so {owner} cannot "
-            "tell its times from its groups: name one level in time= and the other in "
-            "group_by=."
+            f"X has an index of {index.nlevels} levels, {names}, so {estimator_name} "
+            "cannot distinguish its times from its groups: name one level in time= and "
+            "the other in group_by=."
         )
     typed = as_typed_index(index, "the index of X")
     if _is_time(typed):
-        return read_times(typed)
+        return to_times(typed)
     if typed.dtype.kind in "bc" or isinstance(typed, pd.IntervalIndex):
         raise InvalidSequenceError(
             f"the index of X holds {typed.dtype}, which are not times: give X an index "
@@ -107,25 +91,8 @@ def times_of_index(index, owner):
     return None
 
 
-def read_times(index, name=None):
-    """Read a pandas Index, or a column turned into one, as times.
-
-    Parameters
-    ----------
-    index : pandas Index
-        Dates, periods, durations or numbers.
-    name : object, default=None
-        The column, for the message.
-
-    Returns
-    -------
-    Times
-
-    Raises
-    ------
-    InvalidSequenceError
-        If it holds something else, or a time is missing.
-    """
+def to_times(index, name=None):
+    """Return an index, or the column `name` turned into one, as Times."""
     where = "the index of X" if name is None else f"time={name!r}"
     index = as_typed_index(index, where)
     if not _is_time(index):
@@ -140,21 +107,21 @@ def read_times(index, name=None):
             "their targets, or fill in the time."
         )
     if isinstance(index, pd.DatetimeIndex):
-        return _read_dates(index)
+        return _times_from_dates(index)
     if isinstance(index, pd.PeriodIndex):
-        # Ordinals count the base unit: a period of "2h" moves on by two hours.
+        # Ordinals count the base unit: a period of "2h" is two of them.
         kind = f"periods of {index.freqstr}"
         return Times(index.asi8, kind, None, index.freq.n, index)
     if isinstance(index, pd.TimedeltaIndex):
         return Times(index.to_numpy(), "durations", None, index.freq, index)
     step = index.step if isinstance(index, pd.RangeIndex) else None
-    return Times(_read_numbers(index), "numbers", None, step, index)
+    return Times(_numeric_timestamps(index), "numbers", None, step, index)
 
 
-def _read_numbers(index):
+def _numeric_timestamps(index):
     """Return numeric times as int64, float64 or float32.
 
-    What float32 rounds off is told from a gap by its own precision.
+    float32 is kept, as its precision says what is rounding and what a gap.
     """
     values = index.to_numpy()
     if values.dtype.kind == "f":
@@ -172,42 +139,30 @@ def _read_numbers(index):
 
 
 SEVERAL = (
-    "If several series share the times, name the column that tells them apart in "
+    "If several series share the times, name the column that identifies them in "
     "group_by=. If the index is no time, as after shuffling or joining tables, "
     "renew it with df.reset_index(drop=True)."
 )
 
 
-def check_increasing(times, order, first_of_series, several=SEVERAL):
-    """Refuse rows that do not stand in the order of their times.
+def check_increasing(times, order, series_starts, several=SEVERAL):
+    """Check that rows stand in the order of their times.
 
-    Parameters
-    ----------
-    times : Times
-        Of the table's rows.
-    order : ndarray of int or None
-        The rows, series by series; None where the table has that order.
-    first_of_series : ndarray of bool
-        Which places of `order` begin a series.
-    several : str, default=SEVERAL
-        What to do about several series, for the message.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the first two rows in question.
+    `order` holds the rows, series by series, or None where the table has that order;
+    `series_starts` marks those that begin a series, and `several` says what to do
+    about several series.
     """
-    ticks = times.ticks if order is None else times.ticks[order]
-    for begin, end in blocks(len(ticks) - 1, ROWS_A_BLOCK):
+    timestamps = times.timestamps if order is None else times.timestamps[order]
+    for begin, end in blocks(len(timestamps) - 1, ROWS_PER_BLOCK):
         later = slice(begin + 1, end + 1)
-        wrong = (ticks[later] <= ticks[begin:end]) & ~first_of_series[later]
+        wrong = (timestamps[later] <= timestamps[begin:end]) & ~series_starts[later]
         if wrong.any():
-            place = begin + int(np.argmax(wrong)) + 1
-            _raise_order(times, order, place, several)
+            i = begin + int(np.argmax(wrong)) + 1
+            _raise_order(times, order, i, several)
 
 
-def _raise_order(times, order, place, remedy):
-    row, before = (place, place - 1) if order is None else order[[place, place - 1]]
+def _raise_order(times, order, i, remedy):
+    row, before = (i, i - 1) if order is None else order[[i, i - 1]]
     label, label_before = times.labels[row], times.labels[before]
     if label == label_before:
         raise InvalidSequenceError(
@@ -221,49 +176,20 @@ def _raise_order(times, order, place, remedy):
     )
 
 
-def wall_clock(ticks, time_zone):
-    """Return dates as a clock in their time zone shows them.
-
-    Parameters
-    ----------
-    ticks : ndarray of datetime64
-        In UTC.
-    time_zone : tzinfo or None
-        None for dates without one.
-
-    Returns
-    -------
-    ndarray of datetime64
-    """
+def local_time(timestamps, time_zone):
+    """Return UTC datetime64 as local time in a time zone; None leaves them."""
     if time_zone is None:
-        return ticks
-    aware = pd.DatetimeIndex(ticks, tz="UTC").tz_convert(time_zone)
+        return timestamps
+    aware = pd.DatetimeIndex(timestamps, tz="UTC").tz_convert(time_zone)
     return aware.tz_localize(None).to_numpy()
 
 
 def to_index(values, where):
-    """Return a column, array or list of times as a pandas Index.
-
-    Parameters
-    ----------
-    values : Series, Index, ndarray or list
-        The times.
-    where : str
-        Whose times they are, for the message.
-
-    Returns
-    -------
-    pandas Index
-
-    Raises
-    ------
-    InvalidSequenceError
-        If they are numbers of too few digits to be times.
-    """
+    """Return a column, array or list of times as a pandas Index."""
     dtype = getattr(values, "dtype", None)
     if dtype == np.float16:
         raise InvalidSequenceError(
-            f"{where} holds float16, whose three digits cannot tell times apart: read "
+            f"{where} holds float16, whose three digits cannot distinguish times: read "
             "the times as float64, or as whole numbers."
         )
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
@@ -275,18 +201,10 @@ def to_index(values, where):
 def holds_dates(values, *, certain=False):
     """Return whether a column or index holds dates, however they are stored.
 
-    Parameters
-    ----------
-    values : Series or Index
-        Dates, periods or durations, as objects, categories or strings too; of
-        an index of several levels, those of any level.
-    certain : bool, default=False
-        Whether strings count only if all are dates beyond doubt: not if some are
-        names, nor if they are bare numbers, as identifiers are.
-
-    Returns
-    -------
-    bool
+    Dates, periods or durations, as objects, categories or strings too; of an index of
+    several levels, those of any level. If `certain`, strings count only if all are
+    dates beyond doubt: not if some are names, nor if they are bare numbers, as
+    identifiers are.
     """
     if isinstance(values, pd.MultiIndex):
         return any(holds_dates(level, certain=certain) for level in values.levels)
@@ -303,25 +221,9 @@ def holds_dates(values, *, certain=False):
 def as_typed_index(index, where):
     """Return an index of dates or numbers with the type of its values.
 
-    Parameters
-    ----------
-    index : pandas Index
-        Of one level. Objects, categories, nullable and Arrow types are turned
-        into what they stand for, where that is unambiguous.
-    where : str
-        Whose times they are, for the messages.
-
-    Returns
-    -------
-    pandas Index
-        A DatetimeIndex, PeriodIndex, TimedeltaIndex or numeric index; or
-        `index` itself, or its categories, where it holds names.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If dates stand beside other things, or are of several time zones or
-        frequencies.
+    Objects, categories, nullable and Arrow types are converted where that is
+    unambiguous; an index of names is returned as it is, or its categories. `where`
+    names it in messages.
     """
     dtype = index.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -355,18 +257,18 @@ def _from_categories(index, where):
 
 
 def _from_objects(index, where):
-    """Turn an index of Python's objects into one of their type."""
+    """Return an index of Python objects as one of their type."""
     values = np.asarray(index, dtype=object)
     missing = np.asarray(pd.isna(values))
     present = values[~missing]
     types = set(map(type, present))
-    if all(issubclass(one, (date, np.datetime64)) for one in types):
+    if all(issubclass(t, (date, np.datetime64)) for t in types):
         return _from_dates(values, present, where).rename(index.name)
-    if all(issubclass(one, pd.Period) for one in types):
+    if all(issubclass(t, pd.Period) for t in types):
         freqs = sorted({period.freqstr for period in present})
         _check_alike(freqs, where, "periods of several frequencies", "period.asfreq")
         return pd.PeriodIndex(values, freq=freqs[0], name=index.name)
-    if all(issubclass(one, (timedelta, np.timedelta64)) for one in types):
+    if all(issubclass(t, (timedelta, np.timedelta64)) for t in types):
         return pd.TimedeltaIndex(values, name=index.name)
     if types == {time}:
         raise InvalidSequenceError(
@@ -374,15 +276,15 @@ def _from_objects(index, where):
             "days: put the date in front with datetime.combine; or, for a single day, "
             "turn them into durations with pd.to_timedelta(values.astype(str))."
         )
-    if any(_is_timelike(one) for one in types):
+    if any(_is_timelike(t) for t in types):
         raise InvalidSequenceError(
             f"{where} holds {_listed(types)}, and times have to be of one kind that "
             "pandas knows: turn all of them into dates with pd.to_datetime, or leave "
             "out the rows of the others."
         )
-    if all(issubclass(one, (bool, np.bool_)) for one in types):
+    if all(issubclass(t, (bool, np.bool_)) for t in types):
         return index.astype(bool)
-    if all(_is_number(one) for one in types):
+    if all(_is_number(t) for t in types):
         return _from_numbers(values, missing, types, where).rename(index.name)
     return index
 
@@ -396,7 +298,7 @@ def _from_dates(values, present, where):
     _check_alike(names, where, "dates of several time zones", remedy)
     try:
         if zones <= {None}:
-            # Arrays choose a resolution that keeps all; lists that of the first.
+            # Arrays get a resolution that holds all dates; lists that of the first.
             return pd.DatetimeIndex(pd.to_datetime(pd.Series(values, dtype=object)))
         in_utc = pd.to_datetime(pd.Series(values, dtype=object), utc=True)
         return pd.DatetimeIndex(in_utc).tz_convert(next(iter(zones)))
@@ -407,7 +309,7 @@ def _from_dates(values, present, where):
 
 
 def _from_numbers(values, missing, types, where):
-    whole = all(issubclass(one, Integral) for one in types) and not missing.any()
+    whole = all(issubclass(t, Integral) for t in types) and not missing.any()
     values = np.where(missing, np.nan, values)
     try:
         return pd.Index(values.astype(np.int64 if whole else np.float64))
@@ -426,7 +328,7 @@ def _check_alike(names, where, several, remedy):
 
 
 def _is_timelike(kind):
-    """Return whether a type tells a time: pandas', Python's, or such as cftime's."""
+    """Return whether a type is a time: of pandas, Python, or such as cftime's."""
     known = (date, time, timedelta, np.datetime64, np.timedelta64, pd.Period)
     if issubclass(kind, known):
         return True
@@ -447,15 +349,15 @@ def _is_time(index):
     return isinstance(index.dtype, np.dtype) and index.dtype.kind in "fiu"
 
 
-def _read_dates(index):
+def _times_from_dates(index):
     if index.tz is None:
         return Times(index.to_numpy(), "dates", None, index.freq, index)
-    ticks = index.tz_convert(None).to_numpy()
-    return Times(ticks, "dates with a time zone", index.tz, index.freq, index)
+    timestamps = index.tz_convert(None).to_numpy()
+    return Times(timestamps, "dates with a time zone", index.tz, index.freq, index)
 
 
 def check_no_written_dates(index):
-    """Refuse dates that were read as text, as a CSV file's are by default."""
+    """Raise for dates that were read as text, as a CSV file's are by default."""
     written = _written_date(index)
     if written is not None:
         raise InvalidSequenceError(
@@ -470,8 +372,8 @@ def check_no_written_dates(index):
 def _written_date(index, certain=False):
     """Return the first date among the strings of an index, or None if it has names.
 
-    Most of the strings have to be dates: a row of totals makes no names of the
-    others, and a name that reads like a date makes no dates of them.
+    Most of the strings must be dates: neither a row of totals among dates nor a name
+    that reads like a date among names decides.
     """
     if isinstance(index.dtype, np.dtype) and index.dtype != object:
         return None
@@ -479,11 +381,10 @@ def _written_date(index, certain=False):
     if len(present) == 0:
         return None
     chosen = np.linspace(0, len(present) - 1, min(len(present), MAX_STRINGS))
-    values = np.asarray(index[present[chosen.astype(int)]], dtype=object)
     # HDF5 and FITS files hold text as bytes.
     values = [
         value.decode(errors="replace") if isinstance(value, bytes) else value
-        for value in values
+        for value in np.asarray(index[present[chosen.astype(int)]], dtype=object)
     ]
     strings = [value for value in values if isinstance(value, str)]
     if strings and all(map(COMPACT_DATE.fullmatch, strings)):
@@ -495,13 +396,13 @@ def _written_date(index, certain=False):
 
 
 def _is_date(string):
-    """Return whether a string looks like a date, and is one that there is."""
+    """Return whether a string looks like a date, and is a date that exists."""
     if not WRITTEN_DATE.match(string):
         return False
     if WEEK_OR_QUARTER.fullmatch(string):
         return True
-    # In a year that nanoseconds reach and that has a 29 February.
+    # In a year that nanoseconds can hold and that has a 29 February.
     string = re.sub(r"(?<!\d)\d{4}(?!\d)", "2000", string.replace("_", "-"), count=1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of day first or month first
+        warnings.simplefilter("ignore")  # about day first or month first
         return not pd.isna(pd.to_datetime(string, errors="coerce"))

@@ -1,4 +1,4 @@
-"""Types of what a user gives: in signatures, and in constraints of parameters."""
+"""Types for signatures, and for constraints of parameters."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -15,5 +15,5 @@ SequencesLike: TypeAlias = (
     SequenceArray | ArrayLike | Sequence[ArrayLike] | pd.DataFrame
 )
 
-# A number of steps, units, epochs or symbols: what NumPy and torch can count.
+# Number of steps, units, epochs or symbols, within int32.
 COUNT = Interval(Integral, 1, 2**31 - 1, closed="both")

@@ -7,14 +7,14 @@ from itertools import chain, islice
 import numpy as np
 
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._transforms import Transforms
 
-# Ids that stand for no symbol of the data: every vocabulary begins with some of
-# them, in this order.
+# Ids of no symbol of the data: every vocabulary begins with two or all of them.
 PADDING, UNKNOWN, BEGIN, END = range(4)
 
 
 class Missing(Enum):
-    """What stands for a symbol that is not known any more; it is never learned."""
+    """Stands for a symbol that is not known; no vocabulary has it."""
 
     SYMBOL = "unknown"
 
@@ -22,15 +22,8 @@ class Missing(Enum):
 class Vocabulary:
     """Symbols and their ids, whole numbers from 0.
 
-    The first ids are special: padding, unknown, and for those who write
-    sequences, begin and end.
-
-    Parameters
-    ----------
-    symbols : list of hashable
-        Distinct, in the order of their ids.
-    n_specials : {2, 4}, default=4
-        Ids in front of the symbols': 4 with begin and end.
+    The first `n_specials` ids are special: padding and unknown, and with 4 of them
+    begin and end.
 
     Examples
     --------
@@ -48,31 +41,17 @@ class Vocabulary:
         self._index()
 
     @classmethod
-    def learn(cls, rows, *, n_specials=4, min_count=1, max_symbols=None, weights=None):
-        """Collect the symbols of sequences, the most frequent first.
+    def from_sequences(
+        cls, rows, *, n_specials=4, min_count=1, max_symbols=None, weights=None
+    ):
+        """Return a vocabulary of the symbols of sequences, the most frequent first.
 
-        Parameters
-        ----------
-        rows : iterable of str or list
-            Sequences of hashable symbols.
-        n_specials : {2, 4}, default=4
-            Special ids.
-        min_count : int, default=1
-            Symbols that are rarer stay unknown.
-        max_symbols : int, default=None
-            Most symbols to keep; None keeps all.
-        weights : ndarray of shape (n_rows,), default=None
-            How often each sequence counts, above 0; 2 is as if it came twice.
-            They do not matter for a `min_count` of 1, which keeps all symbols.
-
-        Returns
-        -------
-        Vocabulary
-            Equally frequent symbols are in the order in which they come.
+        Symbols that occur less often than `min_count` stay unknown, and all but the
+        first `max_symbols`. `weights`, above 0, are how often each sequence counts.
         """
         counts = _count_symbols(rows, weights)
         counts.pop(Missing.SYMBOL, None)
-        # Rounded, for a sum of fractions such as 0.1 may be just below a whole number.
+        # Rounded: a sum of fractions such as 0.1 may be just below an integer.
         kept = (
             symbol
             for symbol, count in counts.most_common()
@@ -108,44 +87,23 @@ class Vocabulary:
         return self._ids.get(symbol, UNKNOWN)
 
     def encode(self, row):
-        """Turn a sequence of symbols into ids.
-
-        Parameters
-        ----------
-        row : str or list
-            The symbols.
-
-        Returns
-        -------
-        ndarray of shape (n_symbols,)
-            Of the smallest of uint8, int16 and int32 that holds all ids.
-        """
+        """Return the ids of a sequence of symbols, of the smallest type for all."""
         if not isinstance(row, str) or self._codes is None or not len(self._codes):
             ids = (self._ids.get(symbol, UNKNOWN) for symbol in row)
             return np.fromiter(ids, dtype=self._dtype, count=len(row))
         codes = np.frombuffer(row.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        places = np.searchsorted(self._codes, codes)
-        places[places == len(self._codes)] = 0
-        known = self._codes[places] == codes
-        return np.where(known, self._ids_by_code[places], self._dtype(UNKNOWN))
+        positions = np.searchsorted(self._codes, codes)
+        positions[positions == len(self._codes)] = 0
+        known = self._codes[positions] == codes
+        return np.where(known, self._ids_by_code[positions], self._dtype(UNKNOWN))
 
     def encode_all(self, rows, *, bounded=False):
-        """Turn sequences of symbols into sequences of ids.
+        """Return sequences of symbols as a SequenceArray of ids.
 
-        Parameters
-        ----------
-        rows : list of str or list
-            The symbols.
-        bounded : bool, default=False
-            Whether each sequence gets a begin in front and an end behind.
-
-        Returns
-        -------
-        SequenceArray
-            One feature, the id.
+        If `bounded`, each begins with the id for begin and ends with that for end.
         """
-        front, back = ([BEGIN], [END]) if bounded else ([], [])
-        front, back = np.array(front, self._dtype), np.array(back, self._dtype)
+        front = np.array([BEGIN] if bounded else [], self._dtype)
+        back = np.array([END] if bounded else [], self._dtype)
         ids = [self.encode(row) for row in rows]
         lengths = np.array([len(row) + len(front) + len(back) for row in ids])
         parts = chain.from_iterable((front, row, back) for row in ids)
@@ -153,20 +111,7 @@ class Vocabulary:
         return SequenceArray(values, np.cumsum(lengths) - lengths, lengths)
 
     def decode(self, ids, unknown=None):
-        """Turn ids into symbols.
-
-        Parameters
-        ----------
-        ids : iterable of int
-            Of symbols, or unknown; other special ids are left out.
-        unknown : object, default=None
-            The symbol for unknown.
-
-        Returns
-        -------
-        list
-            Of symbols.
-        """
+        """Return the symbols of ids, without special ids other than that of unknown."""
         first = self.n_specials
         return [
             self.symbols[i - first] if i >= first else unknown
@@ -176,7 +121,7 @@ class Vocabulary:
 
 
 def _count_symbols(rows, weights):
-    counts = Counter()
+    counts: Counter = Counter()
     if weights is None:
         for row in rows:
             counts.update(row)
@@ -188,27 +133,17 @@ def _count_symbols(rows, weights):
 
 
 def sequences_of_ids(ids, tokens=None):
-    """Put sequences of ids into one container; an empty one becomes one padding.
+    """Return arrays of ids as sequences; an empty one becomes one padding id.
 
-    Parameters
-    ----------
-    ids : list of ndarray of shape (n_ids_i,)
-        All of one type.
-    tokens : ndarray of object, default=None
-        What the ids stand for.
-
-    Returns
-    -------
-    SequenceArray
-        One feature, the id.
+    `tokens` is what the ids stand for.
     """
     ids = [row if len(row) else np.array([PADDING], dtype=row.dtype) for row in ids]
     lengths = np.array([len(row) for row in ids])
     values, starts = np.concatenate(ids)[:, np.newaxis], np.cumsum(lengths) - lengths
-    return SequenceArray(values, starts, lengths, tokens=tokens)
+    return SequenceArray(values, starts, lengths, transforms=Transforms(tokens=tokens))
 
 
-# How a character that is unknown is written: Unicode's own sign for that.
+# How an unknown character is written.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 # Types that a SequenceArray stores as they are, and how many ids they hold.

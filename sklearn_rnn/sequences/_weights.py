@@ -1,4 +1,4 @@
-"""Sample weights: read, and brought to a size that their sums can be computed of."""
+"""Sample weights: checked, and scaled so that sums of them are finite."""
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
@@ -11,30 +11,10 @@ from sklearn_rnn.sequences._conversion import plain_arrays
 LARGE, SMALL = 1e100, 1e-100
 
 
-def check_weights(sample_weight, sequences, *, owner="the estimator"):
-    """Read one weight for each sequence.
+def check_weights(sample_weight, sequences, *, estimator_name="the estimator"):
+    """Return one finite weight per sequence, float64 and not negative.
 
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_sequences,)
-        As the user gave it.
-    sequences : object
-        Has as many sequences.
-    owner : str, default="the estimator"
-        Who asks, for the messages.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences,), float64
-        Finite and not negative; very large or small ones relative to the largest.
-
-    Raises
-    ------
-    ValueError
-        If one is missing, negative or not finite, or there are not as many as
-        sequences.
-    TypeError
-        If one is not a number.
+    Very large or small ones are divided by the largest: only ratios count.
 
     Examples
     --------
@@ -42,10 +22,14 @@ def check_weights(sample_weight, sequences, *, owner="the estimator"):
     >>> check_weights([1e308, 5e307], [[1.0], [2.0]])
     array([1. , 0.5])
     """
-    sample_weight = plain_arrays(sample_weight, owner=owner, name="sample_weight")
+    sample_weight = plain_arrays(
+        sample_weight, estimator_name=estimator_name, name="sample_weight"
+    )
     if not np.isscalar(sample_weight) and np.asarray(sample_weight).dtype == object:
         sample_weight = to_numbers(
-            np.asarray(sample_weight), owner=owner, place=_place_of_weight
+            np.asarray(sample_weight),
+            estimator_name=estimator_name,
+            describe=_describe_weight_index,
         )
     weights = _check_sample_weight(
         sample_weight, sequences, dtype=np.float64, ensure_non_negative=True
@@ -56,5 +40,5 @@ def check_weights(sample_weight, sequences, *, owner="the estimator"):
     return weights
 
 
-def _place_of_weight(index):
+def _describe_weight_index(index):
     return f"sample_weight[{index[0]}]" if index else "sample_weight"

@@ -1,41 +1,33 @@
 """Windows: many short sequences that share the rows of one series."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import InvalidSequenceError, user_stacklevel
 from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
+    check_item,
+    check_table,
     convert_input,
     is_cell,
     plain_arrays,
-    read_item,
-    read_rows,
 )
-from sklearn_rnn.sequences._coverage import SEQUENCES_A_BLOCK, blocks
+from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks, coverage
 from sklearn_rnn.sequences._row_times import check_dated_rows, warn_of_other_times
 from sklearn_rnn.sequences._step_targets import flat_rows
 
 
 def trailing_windows(first, n_steps):
-    """Find the window that ends at each row, cut at the start of its run.
+    """Return the window that ends at each row, cut at the start of its segment.
 
-    Parameters
-    ----------
-    first : ndarray of bool of shape (n_rows,)
-        True for rows that begin a run, the first row included.
-    n_steps : int
-        Steps of a whole window.
-
-    Returns
-    -------
-    starts, lengths : ndarray of int of shape (n_rows,)
-        Of the window that ends at each row, at least one step long. Of as few
-        bits as hold them: beside a series of few columns 64 would weigh.
+    `first` marks the rows that begin a segment, the first row included. Starts and
+    lengths are of as few bits as hold them: beside a series of few columns 64 would
+    weigh.
 
     Examples
     --------
@@ -48,14 +40,16 @@ def trailing_windows(first, n_steps):
     ([0, 0, 1, 3, 3], [1, 2, 2, 1, 2])
     """
     n_rows = len(first)
-    types = np.int64, np.int64
+    starts_type: type = np.int64
+    lengths_type: type = np.int64
     if n_rows <= MAX_INT32_ROWS:
         longest = min(n_steps, n_rows)
         fits = [longest <= np.iinfo(dtype).max for dtype in LENGTH_TYPES]
-        types = np.int32, LENGTH_TYPES[fits.index(True)]
-    starts, lengths = (np.empty(n_rows, dtype) for dtype in types)
+        starts_type, lengths_type = np.int32, LENGTH_TYPES[fits.index(True)]
+    starts: np.ndarray = np.empty(n_rows, starts_type)
+    lengths: np.ndarray = np.empty(n_rows, lengths_type)
     run = 0
-    for begin, end in blocks(n_rows, SEQUENCES_A_BLOCK):
+    for begin, end in blocks(n_rows, SEQUENCES_PER_BLOCK):
         rows = np.arange(begin, end)
         runs = np.maximum.accumulate(np.where(first[begin:end], rows, run))
         run = runs[-1]
@@ -74,7 +68,7 @@ def make_windows(
 ) -> Any:
     """Cut a series into windows of equal length, with their targets.
 
-    The classic cut: rows are taken as one step apart, and rows without a
+    The classic cut: rows count as one step apart, and rows without a
     whole window or without a target are dropped. Inside a pipeline use
     `SequenceWindower`, which keeps every row and minds gaps in time.
 
@@ -146,7 +140,7 @@ def make_windows(
     _check_at_least("n_steps", n_steps, 1)
     _check_at_least("horizon", horizon, 0)
     _check_at_least("stride", stride, 1)
-    values, names = _read_series(X)
+    values, names = _check_series(X)
     ahead = 0 if y is None else horizon
     if len(values) < n_steps + ahead:
         raise InvalidSequenceError(
@@ -157,21 +151,27 @@ def make_windows(
     labels = check_dated_rows(X, n_steps + ahead, starts)
     warn_of_other_times(labels, y)
     lengths = np.full(len(starts), n_steps)
-    windows = SequenceArray(values, starts, lengths, names, moments=range(len(values)))
+    windows = SequenceArray(
+        values, starts, lengths, names, time_index=range(len(values))
+    )
     if y is None:
         return windows
     return windows, _targets(y, len(values), windows.ends - 1, horizon)
 
 
 def join_windows(
-    windows: SequenceArray, predictions: ArrayLike, *, each_step: bool | None = None
+    windows: SequenceArray,
+    predictions: ArrayLike,
+    *,
+    per_step: bool | None = None,
+    each_step: bool | None = None,
 ) -> np.ndarray:
-    """Put predictions for windows back on the rows of their series.
+    """Join predictions for windows to predictions for the rows of their series.
 
-    The way back from `make_windows`: where windows overlap, a row gets the mean
-    of what is predicted for the windows that cover it, or their most frequent
-    label. Floats are averaged; anything else is labels. Of several series cut
-    into windows over one table, each gets its own.
+    The inverse of `make_windows`: where windows overlap, a row gets the mean of the
+    predictions for the windows that cover it, or their most frequent label. Floats are
+    averaged; anything else is labels. Of several series cut into windows over one
+    table, each gets its own.
 
     Parameters
     ----------
@@ -179,26 +179,28 @@ def join_windows(
         From `make_windows`, or any selection of them.
     predictions : array-like of shape (n_windows,), (n_windows, n_outputs), \
 (n_windows, n_timesteps) or (n_windows, n_timesteps, n_outputs)
-        What is predicted for each window, such as ``predict`` or
-        ``predict_proba`` give, or for each of its steps; of steps also a list
-        or 1-D object array of (length_i,) or (length_i, n_outputs) arrays.
-    each_step : bool, default=None
+        Predictions for each window, such as ``predict`` or ``predict_proba``
+        return, or for each of its steps; of steps also a list or 1-D object
+        array of (length_i,) or (length_i, n_outputs) arrays.
+    per_step : bool, default=None
         Whether each step of a window has a prediction of its own, which counts
-        for its row alone. None tells it from the shape.
+        for its row alone. None infers it from the shape.
+    each_step : bool, default=None
+        The name of `per_step` up to version 0.6, which raises a FutureWarning.
 
     Returns
     -------
     ndarray of shape (n_rows,) or (n_rows, n_outputs)
-        One prediction a row of ``windows.values``. Means are float64, NaN where
+        One prediction per row of ``windows.values``. Means are float64, NaN where
         no window covers a row. Labels keep their type if windows cover all
-        rows; else they stand in an object array, with None where none does. A
+        rows; else they are in an object array, with None where none does. A
         tie goes to the label that sorts first.
 
     Raises
     ------
     InvalidSequenceError
         If the predictions are not as many as the windows or their steps, are
-        NaN or infinite, or it cannot be told whether they are those of steps.
+        NaN or infinite, or the shape leaves open whether they are those of steps.
     TypeError
         If `windows` is no SequenceArray, or labels of several types have no
         order.
@@ -216,24 +218,32 @@ def join_windows(
     A prediction for each step:
 
     >>> steps = np.array([[0.0, 0.1, 0.2, 0.3], [0.6, 0.5, 0.4, 0.3]])
-    >>> join_windows(windows, steps, each_step=True)
+    >>> join_windows(windows, steps, per_step=True)
     array([0. , 0.1, 0.4, 0.4, 0.4, 0.3, nan])
     """
     if not isinstance(windows, SequenceArray):
         raise TypeError(
-            f"windows is a {type(windows).__name__}, which does not say where in the "
-            "series each window stands: give the SequenceArray of make_windows."
+            f"windows is a {type(windows).__name__}, which does not hold the position "
+            "of each window in the series: give the SequenceArray of make_windows."
         )
-    values, rows = _read_predictions(windows, predictions), None
-    if _are_of_steps(windows, values, each_step):
-        values = _in_a_row(windows, values)
+    if each_step is not None:
+        warnings.warn(
+            "join_windows(each_step=...) is deprecated and will be removed in version "
+            "0.8: use per_step=.",
+            FutureWarning,
+            stacklevel=user_stacklevel(),
+        )
+        per_step = each_step
+    values, rows = _check_predictions(windows, predictions), None
+    if _are_of_steps(windows, values, per_step):
+        values = _flatten_steps(windows, values)
         rows = flat_rows(windows.starts, windows.lengths)
-    _check_values(values)
+    _check_predicted_values(values)
 
     def sum_over(weights=None):
         """Sum, for every row, the weights of the predictions for it."""
         if rows is None:
-            return windows.coverage(weights)
+            return coverage(windows, weights)
         return np.bincount(rows, weights, minlength=len(windows.values))
 
     if values.dtype.kind == "f":
@@ -241,9 +251,9 @@ def join_windows(
     return _most_frequent(values, sum_over)
 
 
-def _read_predictions(windows, predictions):
+def _check_predictions(windows, predictions):
     if isinstance(predictions, (list, tuple)):
-        ragged = len({np.shape(one)[:1] for one in predictions}) > 1
+        ragged = len({np.shape(item)[:1] for item in predictions}) > 1
         predictions = np.asarray(predictions, dtype=object if ragged else None)
     values = np.asarray(predictions)
     if values.ndim == 0 or len(values) != len(windows):
@@ -254,7 +264,7 @@ def _read_predictions(windows, predictions):
     return values
 
 
-def _check_values(values):
+def _check_predicted_values(values):
     is_numbers = values.dtype.kind == "f"
     if values.ndim > 1 + is_numbers:
         raise InvalidSequenceError(
@@ -262,17 +272,17 @@ def _check_values(values):
             "be several outputs, labels must be one, of each window or step."
         )
     if is_numbers and not np.isfinite(values).all():
-        place = int(np.argmin(np.isfinite(values).reshape(len(values), -1).all(axis=1)))
+        i = int(np.argmin(np.isfinite(values).reshape(len(values), -1).all(axis=1)))
         raise InvalidSequenceError(
-            f"prediction {place} is NaN or infinite: leave such windows out, as in "
+            f"prediction {i} is NaN or infinite: leave such windows out, as in "
             "join_windows(windows[keep], predictions[keep])."
         )
 
 
-def _are_of_steps(windows, values, each_step):
-    """Tell whether each step has a prediction, by what was said or by the shape."""
-    if each_step is not None:
-        return each_step
+def _are_of_steps(windows, values, per_step):
+    """Return whether each step has a prediction, as was said or by the shape."""
+    if per_step is not None:
+        return per_step
     if values.ndim == 1:
         is_items = values.dtype == object and len(values) > 0
         return is_items and np.ndim(values[0]) > 0
@@ -284,23 +294,23 @@ def _are_of_steps(windows, values, each_step):
         n_steps = values.shape[1]
         raise InvalidSequenceError(
             f"predictions has shape {values.shape}, and every window has {n_steps} "
-            f"steps: say each_step=True if these are predictions for the steps, or "
-            f"each_step=False if they are {n_steps} outputs of each window."
+            f"steps: pass per_step=True if these are predictions for the steps, or "
+            f"per_step=False if they are {n_steps} outputs of each window."
         )
     return False
 
 
-def _in_a_row(windows, values):
+def _flatten_steps(windows, values):
     """Return the predictions of all steps, those of the first window first."""
-    for i, (one, length) in enumerate(zip(values, windows.lengths, strict=True)):
-        if np.shape(one)[:1] != (length,):
+    for i, (item, length) in enumerate(zip(values, windows.lengths, strict=True)):
+        if np.shape(item)[:1] != (length,):
             raise InvalidSequenceError(
-                f"predictions[{i}] has shape {np.shape(one)}, but windows[{i}] has "
+                f"predictions[{i}] has shape {np.shape(item)}, but windows[{i}] has "
                 f"{length} steps: it needs one prediction for each of them."
             )
     if values.ndim > 1:
         return values.reshape(-1, *values.shape[2:])
-    return np.concatenate([np.asarray(one) for one in values])
+    return np.concatenate([np.asarray(item) for item in values])
 
 
 def _means(values, sum_over):
@@ -312,9 +322,9 @@ def _means(values, sum_over):
     columns = means.reshape(len(counts), -1)
     for i, column in enumerate(values.reshape(len(values), -1).T):
         sums = sum_over(column)[covered] / counts[covered]
-        # Sums that rise and fall again round: no mean leaves the range, and ...
+        # Cumulative sums round: no mean may leave the range of the predictions, and
         columns[covered, i] = sums.clip(column.min(), column.max())
-    # ... a row with a single prediction has that one.
+    # a row with a single prediction has that one.
     alone = counts == 1
     means[alone] = values[sum_over(np.arange(len(values)))[alone].astype(np.intp)]
     return means
@@ -343,7 +353,7 @@ def _most_frequent(values, sum_over):
 
 
 def _targets(y, n_rows, last_rows, horizon):
-    y = plain_arrays(y, owner="make_windows")
+    y = plain_arrays(y, estimator_name="make_windows")
     try:
         y = np.asarray(y)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -364,16 +374,16 @@ def _targets(y, n_rows, last_rows, horizon):
     return ahead.reshape(len(last_rows), -1)
 
 
-def _read_series(X):
+def _check_series(X):
     """Return the rows of a series, and the names of its columns or None."""
-    X = convert_input(X, owner="make_windows")
+    X = convert_input(X, estimator_name="make_windows")
     _check_one_series(X)
     names = list(X.columns) if hasattr(X, "columns") else [getattr(X, "name", None)]
     if isinstance(X, (list, tuple)) and not is_list_of_sequences(X):
-        X = read_item(X, "X", "make_windows")
+        X = check_item(X, "X", "make_windows")
     if getattr(X, "ndim", None) == 1:
         X = np.asarray(X).reshape(-1, 1)
-    X = read_rows(X, owner="make_windows")
+    X = check_table(X, estimator_name="make_windows")
     named = len(names) == X.shape[1] and all(isinstance(name, str) for name in names)
     return X, names if named else None
 

@@ -247,8 +247,8 @@ def to_batch(sequences, indices, device, random_state=None, steps=None):
     >>> batch["x"].shape, batch["lengths"]
     (torch.Size([2, 5, 2]), tensor([5, 3]))
     """
-    if random_state is not None and sequences.variation is not None:
-        sequences = sequences.vary(indices, random_state)
+    if random_state is not None and sequences.transforms.augmentation is not None:
+        sequences = sequences.augment(indices, random_state)
         indices = np.arange(len(indices))
     if steps is None:
         steps = StepsOnHost(sequences, device)

@@ -679,20 +679,21 @@ def make_data(sequences):
     ctypes.Structure or None
         None for augmented ones, and for types of values that kernels do not read.
     """
-    values = sequences.values
+    values, transforms = sequences.values, sequences.transforms
     if (
-        sequences.variation is not None
+        transforms.augmentation is not None
         or values.dtype not in VALUES_TYPES
         or not values.flags.c_contiguous
         or not values.flags.aligned
     ):
         return None
     n_features = values.shape[1]
-    differenced, n_differenced, units = None, 0, sequences.units
-    if sequences.anchored is not None:
-        n_differenced = len(sequences.anchored)
+    scaling, differencing = transforms.scaling, transforms.differencing
+    differenced, n_differenced, units = None, 0, None
+    if differencing is not None:
+        n_differenced, units = len(differencing.features), differencing.units
         differenced = np.zeros(n_features, dtype=np.int32)
-        differenced[sequences.anchored] = np.arange(1, n_differenced + 1)
+        differenced[differencing.features] = np.arange(1, n_differenced + 1)
     return make_struct(
         "Data",
         values=values,
@@ -703,8 +704,8 @@ def make_data(sequences):
         n_differenced=n_differenced,
         differenced=differenced,
         units=None if units is None else np.ascontiguousarray(units, dtype=float),
-        center=_doubles(sequences.center, n_features),
-        factor=_doubles(sequences.factor, n_features),
+        center=_doubles(scaling and scaling.center, n_features),
+        factor=_doubles(scaling and scaling.factor, n_features),
     )
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from sklearn_rnn.sequences import are_apart, shares_rows
+
 
 def validation_split(
     sequences, fraction, random_state, labels=None, horizon=1, per_step=False
@@ -94,9 +96,9 @@ def window_times(sequences):
     >>> window_times(check_sequences(X))[1]
     array([ 2,  3,  4,  5,  6,  7,  8,  9, 10, 11])
     """
-    if sequences.knows_time or sequences.shares_rows():
-        begin = sequences.moments_of(sequences.starts)
-        end = sequences.moments_of(sequences.ends - 1)
+    if sequences.time_index is not None or shares_rows(sequences):
+        begin = sequences.times_of(sequences.starts)
+        end = sequences.times_of(sequences.ends - 1)
     else:
         stride = _stride(sequences)
         if stride is None:
@@ -128,7 +130,7 @@ def are_overlapping(sequences):
     >>> are_overlapping(check_sequences(X)), are_overlapping(check_sequences(X[::3]))
     (True, False)
     """
-    return sequences.shares_rows() or _stride(sequences) is not None
+    return shares_rows(sequences) or _stride(sequences) is not None
 
 
 def _stride(sequences):
@@ -249,7 +251,7 @@ def find_copies(sequences):
     (array([0, 1]), array([0, 1, 0]))
     """
     first = copy_of = np.arange(len(sequences))
-    if not (sequences.are_apart() or (np.diff(sequences.ends) > 0).all()):
+    if not (are_apart(sequences) or (np.diff(sequences.ends) > 0).all()):
         # One number per pair of start and length sorts much faster than pairs.
         starts = sequences.starts.astype(np.int64)
         key = starts * (sequences.lengths.max() + 1) + sequences.lengths

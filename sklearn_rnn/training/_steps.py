@@ -90,13 +90,17 @@ class StepsOnDevice:
     def __init__(self, sequences, device):
         self.device = torch.device(device)
         self._values = _put(sequences.values, self.device)
-        dtype = sequences.dtype
-        if sequences.anchored is not None:
+        dtype, scaling = sequences.dtype, sequences.transforms.scaling
+        if sequences.differenced is not None:
             dtype = difference_type(dtype)
         self._type = torch.from_numpy(np.empty(0, dtype)).dtype
         self._center, self._factor, self._anchored = (
             None if numbers is None else torch.tensor(numbers, device=self.device)
-            for numbers in (sequences.center, sequences.factor, sequences.anchored)
+            for numbers in (
+                scaling and scaling.center,
+                scaling and scaling.factor,
+                sequences.differenced,
+            )
         )
 
     def gather(self, sequences, indices):
@@ -124,9 +128,9 @@ class StepsOnDevice:
             x = x.to(self._type)
             # Padding repeats the last step, so that stands in the last row.
             x[:, :, self._anchored] -= x[-1:, :, self._anchored]
-            if chosen.units is not None:
-                units = torch.from_numpy(chosen.units).to(self.device)
-                x[:, :, self._anchored] /= units
+            units = chosen.transforms.differencing.units
+            if units is not None:
+                x[:, :, self._anchored] /= torch.from_numpy(units).to(self.device)
         return x, lengths if chosen.common_length is None else None
 
     def take(self, starts, lengths, steps):
@@ -194,7 +198,7 @@ def steps_for(sequences, device, n_passes=math.inf):
     (torch.Size([5, 2, 2]), tensor([3, 5]))
     """
     device = torch.device(device)
-    if device.type == "cuda" and sequences.variation is None:
+    if device.type == "cuda" and sequences.transforms.augmentation is None:
         is_read_often = n_passes * sequences.lengths.sum() >= len(sequences.values)
         n_free, _ = torch.cuda.mem_get_info(device)
         if is_read_often and sequences.values.nbytes <= SHARE_OF_MEMORY * n_free:

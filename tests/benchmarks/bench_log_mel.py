@@ -67,7 +67,7 @@ def measure(clips, n_rounds):
     works = {
         "transform": (mel.transform, clips),
         "librosa": (by_librosa, clips),
-        "draw": (varied.variation.draw, varied.starts, varied.lengths, random_state),
+        "draw": (varied.augmentation.draw, varied.starts, varied.lengths, random_state),
     }
     times = {name: [] for name in works}
     for _ in range(n_rounds + 1):

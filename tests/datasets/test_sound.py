@@ -137,5 +137,5 @@ def test_clips_do_not_share_memory(load):
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match="'words'.*digits, letters, phonetic, or None"):
+    with pytest.raises(ValueError, match="digits, letters, phonetic, or None.*'words'"):
         load_spoken_words(kind="words")

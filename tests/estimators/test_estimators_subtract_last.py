@@ -30,7 +30,7 @@ def levels(n=60, n_steps=6):
 def test_features_are_gathered_relative_to_each_sequences_own_end():
     values = np.array([[1.0, 5.0], [2.0, 6.0], [4.0, 8.0], [9.0, 9.0]])
     X = SequenceArray(values, starts=[0, 2], lengths=[3, 2])
-    batch = X.relative_to_last(np.array([0])).gather(slice(None))
+    batch = X.difference(np.array([0])).gather(slice(None))
     assert batch[:, 0, 0].tolist() == [-3, -2, 0]
     assert batch[:2, 1, 0].tolist() == [-5, 0]
     np.testing.assert_array_equal(batch[:, :, 1], X.gather(slice(None))[:, :, 1])

@@ -280,7 +280,7 @@ BAD_FRAMES = [
     (frames() * 0.5, "holds 0.5 at step"),
     (-frames(), "holds -1 at step"),
     ([np.eye(3), [[0, 1, 1], [0, 0.25, 0]]], "1 of X holds 0.25 at step 1, feature 1"),
-    ([np.eye(3), np.eye(4)], r"X\[1\] has 4 features a step, but X\[0\] has 3"),
+    ([np.eye(3), np.eye(4)], r"X\[1\] has 4 features per step, but X\[0\] has 3"),
     ([np.eye(3), [1, 0, 1]], r"X\[1\] has 1 features"),
     ([np.eye(3), np.zeros((0, 3))], r"X\[1\] is an empty sequence"),
     ([np.array([[0, np.nan, 1]])], "contains NaN: sequence 0, step 0, feature 1"),

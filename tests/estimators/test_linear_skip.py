@@ -753,8 +753,8 @@ def test_sequences_that_all_end_at_one_time_are_compared_too(n):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(5 * n, 1))
     times = np.tile(np.arange(5), n)
-    X = SequenceArray(values, np.arange(n) * 5, np.full(n, 5), moments=times)
-    assert X.knows_time
+    X = SequenceArray(values, np.arange(n) * 5, np.full(n, 5), time_index=times)
+    assert X.time_index is not None
     model = regressor(linear_skip=True).fit(X, values[4::5, 0] + values[2::5, 0])
     assert model.linear_.coef_[0, 2, 0] == pytest.approx(1, abs=0.2)
     assert (model.validation_errors_ is None) == (n < 40)

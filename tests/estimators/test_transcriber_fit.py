@@ -162,7 +162,7 @@ def test_the_first_epoch_goes_from_short_to_long():
             seen.append(int(lengths.max()))
             return np.zeros((lengths.sum(), 4))
 
-    X = check_sequences(X)._replace(variation=Watch())
+    X = check_sequences(X).with_transforms(augmentation=Watch())
     model = small(max_epochs=2, warm_start=True).fit(X, y)
     assert seen[:4] == sorted(seen[:4]) != seen[4:]
     seen.clear()

@@ -80,7 +80,7 @@ def test_augmentation_changes_what_is_learned_and_nothing_else(name):
     assert (varied[1].mean_ == plain[1].mean_).all()
     assert torch.equal(varied[-1].module_.factor, plain[-1].module_.factor)
     frames = varied[:-1].transform(X)
-    assert frames.variation is None
+    assert frames.augmentation is None
     clean = LogMelSpectrogram(RATE, n_mels=16).fit_transform(X)
     np.testing.assert_array_equal(frames.values, plain[1].transform(clean).values)
 
@@ -90,7 +90,7 @@ def test_validation_inside_fit_hears_the_clips_as_they_are():
     frames = LogMelSpectrogram(RATE, n_mels=16, noise_snr=(-20, -10)).fit_transform(X)
     options = {"hidden_size": 8, "max_epochs": 1, "early_stopping": True}
     model = RNNClassifier(**options, learning_rate=1e-9, random_state=0).fit(frames, y)
-    clean = frames._replace(variation=None)
+    clean = frames.with_transforms(augmentation=None)
     other = RNNClassifier(**options, learning_rate=1e-9, random_state=0).fit(clean, y)
     assert model.loss_curve_ != other.loss_curve_
     assert model.history_[0]["valid_loss"] == pytest.approx(
@@ -102,14 +102,14 @@ def test_every_epoch_hears_something_new():
     X, y = clips()
     frames = LogMelSpectrogram(RATE, n_mels=16, gain=20.0).fit_transform(X)
     drawn = []
-    draw = frames.variation.draw
+    draw = frames.augmentation.draw
 
     class Watch:
         def draw(self, *args):
             drawn.append(draw(*args))
             return drawn[-1]
 
-    frames = frames._replace(variation=Watch())
+    frames = frames.with_transforms(augmentation=Watch())
     options = {"max_epochs": 2, "shuffle": False, "random_state": 0}
     RNNClassifier(hidden_size=4, **options).fit(frames, y)
     first, second = drawn
@@ -121,8 +121,8 @@ def test_the_end_of_a_clip_varies_with_the_clip():
     X, _ = clips()
     frames = LogMelSpectrogram(RATE, n_mels=16, gain=20.0).fit_transform(X)
     ends = SequenceWindower(n_steps=4).fit_transform(frames)
-    varied = ends.vary(np.arange(len(ends)), np.random.RandomState(0))
-    whole = frames.vary(np.arange(len(ends)), np.random.RandomState(0))
+    varied = ends.augment(np.arange(len(ends)), np.random.RandomState(0))
+    whole = frames.augment(np.arange(len(ends)), np.random.RandomState(0))
     for end, clip in zip(varied, whole, strict=True):
         np.testing.assert_allclose(end, clip[-4:], atol=1e-4)
 
@@ -190,12 +190,12 @@ def test_songs_are_transcribed_from_arrays_and_files_of_any_rate(tmp_path):
 def test_windows_of_a_recording_are_held_out_as_a_block():
     recording = np.random.default_rng(0).normal(0, 0.1, 8000 * 6)
     windows = make_windows(recording, n_steps=4000, stride=400)
-    for X in (windows, windows._replace(moments=None)):
+    for X in (windows, windows._replace(time_index=None)):
         frames = LogMelSpectrogram(RATE, n_mels=16, gain=6.0).fit_transform(X)
         train, held_out = validation_split(frames, 0.2, np.random.RandomState(0))
         assert windows.ends[train].max() <= windows.starts[held_out].min()
         assert len(held_out) == pytest.approx(0.2 * len(windows), abs=1)
-    assert LogMelSpectrogram(RATE).fit_transform(list(windows)).moments is None
+    assert LogMelSpectrogram(RATE).fit_transform(list(windows)).time_index is None
 
 
 @pytest.mark.parametrize("make", [RNNSeq2Seq, RNNTranscriber])

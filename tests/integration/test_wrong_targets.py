@@ -312,14 +312,12 @@ def test_symbols_filled_up_with_zeros_are_warned_of():
         lambda: RNNTranscriber(**QUICK).fit(np.repeat(FRAMES, 2, axis=1), symbols),
         lambda: RNNGenerator(**QUICK).fit(symbols),
     ):
-        with pytest.warns(TargetWarning, match="up to one length with 0") as caught:
+        with pytest.warns(TargetWarning, match="padded to one length with 0") as caught:
             fit()
         assert len(caught) == 1
     rows = padded(0, LABELS + 1)
     for X, y in ((FRAMES, rows), (rows.tolist(), ["ab", "c"] * (N // 2))):
-        with pytest.warns(
-            TargetWarning, match="filled up to one length with 0"
-        ) as told:
+        with pytest.warns(TargetWarning, match="padded to one length with 0") as told:
             RNNSeq2Seq(**QUICK).fit(X, y)
         assert len(told) == 1
     with warnings.catch_warnings():

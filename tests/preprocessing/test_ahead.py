@@ -5,8 +5,8 @@ import pytest
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import shift_times, times_ahead
 from sklearn_rnn.preprocessing._series import read_series
-from sklearn_rnn.sequences._neighbours import Reach, infer_rule, parse_rule
-from sklearn_rnn.sequences._times import read_times
+from sklearn_rnn.sequences._neighbours import MaxGap, infer_rule, parse_rule
+from sklearn_rnn.sequences._times import to_times
 
 NEW_YORK = "America/New_York"
 REGULAR = {
@@ -35,7 +35,7 @@ REGULAR = {
 
 
 def read(index):
-    times = read_times(index)
+    times = to_times(index)
     series = read_series(len(index), times, None)
     return times, infer_rule(times, series.ticks, series.first)
 
@@ -84,7 +84,7 @@ def test_all_times_ahead_are_neighbours_by_the_rule(kind):
     index = REGULAR[kind]
     times, rule = read(index)
     ahead = times_ahead(rule, times, index[-1], 100)
-    ticks = read_times(index[-1:].append(ahead)).ticks
+    ticks = to_times(index[-1:].append(ahead)).timestamps
     assert rule.adjacent(ticks[:-1], ticks[1:]).all()
 
 
@@ -97,14 +97,14 @@ def test_no_steps_ahead_are_the_times_themselves(kind):
 
 def test_repeated_and_unsorted_times_keep_their_places():
     index = pd.DatetimeIndex(["2024-02-01", "2024-01-01", "2024-02-01"])
-    times = read_times(index)
+    times = to_times(index)
     moved = shift_times(parse_rule("MS", times), times, 2)
     assert moved.strftime("%m").tolist() == ["04", "03", "04"]
 
 
 @pytest.mark.parametrize("freq", ["h", "MS"])
 def test_the_step_that_is_given_outweighs_the_rows(freq):
-    times = read_times(pd.date_range("2024-01-01", periods=3, freq="D"))
+    times = to_times(pd.date_range("2024-01-01", periods=3, freq="D"))
     ahead = times_ahead(parse_rule(freq, times), times, times.labels[-1], 2)
     expected = pd.date_range("2024-01-03", periods=4, freq=freq)
     assert ahead.equals(expected[expected > times.labels[-1]][:2])
@@ -112,7 +112,7 @@ def test_the_step_that_is_given_outweighs_the_rows(freq):
 
 def test_a_day_over_the_change_of_clocks_is_not_24_hours():
     index = pd.date_range("2024-03-08 12:00", periods=2, freq="D", tz=NEW_YORK)
-    times = read_times(index)
+    times = to_times(index)
     by_clock = times_ahead(parse_rule("D", times), times, index[-1], 1)
     elapsed = times_ahead(parse_rule(pd.Timedelta("24h"), times), times, index[-1], 1)
     assert by_clock[0] == pd.Timestamp("2024-03-10 12:00", tz=NEW_YORK)
@@ -137,14 +137,14 @@ def test_of_two_equal_wall_times_the_first_is_taken():
 def test_times_of_another_zone_follow_the_clock_of_the_rule():
     days = pd.date_range("2024-03-08", periods=2, freq="D", tz=NEW_YORK)
     _, rule = read(days)
-    times = read_times(days.tz_convert("UTC"))
+    times = to_times(days.tz_convert("UTC"))
     ahead = times_ahead(rule, times, times.labels[-1], 2)
     assert str(ahead.tz) == "UTC"
     assert ahead.hour.tolist() == [5, 4]
 
 
 def test_a_month_after_the_last_day_goes_step_by_step():
-    times = read_times(pd.DatetimeIndex(["2024-01-31"]))
+    times = to_times(pd.DatetimeIndex(["2024-01-31"]))
     rule = parse_rule(pd.DateOffset(months=1), times)
     ahead = times_ahead(rule, times, times.labels[-1], 2)
     assert ahead.strftime("%m-%d").tolist() == ["02-29", "03-29"]
@@ -153,21 +153,21 @@ def test_a_month_after_the_last_day_goes_step_by_step():
 def test_a_calendar_of_its_own_is_followed_without_a_warning():
     weekend = pd.offsets.CustomBusinessDay(weekmask="Sun Mon Tue Wed Thu")
     index = pd.date_range("2024-01-01", periods=40, freq=weekend)
-    times = read_times(index[:30])
+    times = to_times(index[:30])
     rule = parse_rule(weekend, times)
     assert_same_times(times_ahead(rule, times, index[29], 10), index[30:])
     assert_same_times(shift_times(rule, times, 10), index[10:])
 
 
 def test_a_step_finer_than_the_unit_of_the_times_is_kept():
-    times = read_times(pd.date_range("2024-01-01", periods=3, freq="s", unit="s"))
+    times = to_times(pd.date_range("2024-01-01", periods=3, freq="s", unit="s"))
     rule = parse_rule(pd.Timedelta("500ms"), times)
     ahead = times_ahead(rule, times, times.labels[-1], 2)
     assert (ahead - times.labels[-1]).total_seconds().tolist() == [0.5, 1.0]
 
 
 def test_small_integers_do_not_overflow():
-    times = read_times(pd.Index(np.array([126, 127], dtype=np.int8)))
+    times = to_times(pd.Index(np.array([126, 127], dtype=np.int8)))
     ahead = times_ahead(parse_rule(1, times), times, times.labels[-1], 2)
     assert ahead.tolist() == [128, 129]
 
@@ -175,7 +175,7 @@ def test_small_integers_do_not_overflow():
 def test_irregular_times_have_none_ahead_and_the_way_out_is_named():
     index = pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-07", "2024-01-20"])
     times, rule = read(index)
-    assert isinstance(rule, Reach)
+    assert isinstance(rule, MaxGap)
     with pytest.raises(InvalidSequenceError, match="regular step apart.*freq="):
         times_ahead(rule, times, index[-1], 3)
     with pytest.raises(InvalidSequenceError, match="regular step apart.*freq="):

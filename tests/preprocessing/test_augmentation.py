@@ -34,21 +34,21 @@ def noises(*lengths):
 def draw(X, seed=0, starts=None, lengths=None):
     starts = X.starts if starts is None else np.asarray(starts)
     lengths = X.lengths if lengths is None else np.asarray(lengths)
-    return X.variation.draw(starts, lengths, np.random.RandomState(seed))
+    return X.augmentation.draw(starts, lengths, np.random.RandomState(seed))
 
 
 def drawn_waveforms(X, n_draws, clip=0):
     """Return what one clip is made of, many times."""
     random_state = np.random.RandomState(0)
     clips = np.array([clip])
-    waveforms = X.variation._draw_waveforms
+    waveforms = X.augmentation._draw_waveforms
     return [waveforms(clips, random_state)[0] for _ in range(n_draws)]
 
 
 def test_by_default_nothing_varies():
-    assert LogMelSpectrogram().fit_transform(noises(1000)).variation is None
+    assert LogMelSpectrogram().fit_transform(noises(1000)).augmentation is None
     options = {"n_masks": 5, "shift": 0, "time_mask": 0}
-    assert LogMelSpectrogram(**options).fit_transform(noises(1000)).variation is None
+    assert LogMelSpectrogram(**options).fit_transform(noises(1000)).augmentation is None
 
 
 @pytest.mark.parametrize("options", [*ONE_BY_ONE, EVERYTHING])
@@ -59,7 +59,7 @@ def test_each_option_changes_what_is_drawn_and_nothing_else(options):
     X = mel.fit_transform(clips)
     np.testing.assert_array_equal(X.values, clean)
     np.testing.assert_array_equal(mel.transform(clips).values, clean)
-    assert mel.transform(clips).variation is None
+    assert mel.transform(clips).augmentation is None
     drawn = draw(X)
     assert drawn.shape == clean.shape
     assert drawn.dtype == np.float32
@@ -77,7 +77,9 @@ def test_the_same_random_state_draws_the_same_and_another_does_not(options):
 def test_one_random_state_draws_anew_each_time():
     X = LogMelSpectrogram(gain=6.0).fit_transform(noises(8000))
     random_state = np.random.RandomState(0)
-    one, other = (X.variation.draw(X.starts, X.lengths, random_state) for _ in range(2))
+    one, other = (
+        X.augmentation.draw(X.starts, X.lengths, random_state) for _ in range(2)
+    )
     assert np.abs(one - other).max() > 0.01
 
 

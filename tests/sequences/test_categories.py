@@ -6,10 +6,12 @@ import pytest
 
 from sklearn_rnn import InvalidSequenceError, SequenceArray
 from sklearn_rnn.sequences import (
+    Transforms,
     categories_seen,
     check_sequences,
     encode_categories,
     is_categorical,
+    mean_and_scale,
     one_hot_last_step,
     recode,
     with_categories,
@@ -22,7 +24,8 @@ def container(codes, lengths=None, names=NAMES, **fields):
     values = np.column_stack([np.arange(float(len(codes))), codes])
     lengths = [len(codes)] if lengths is None else lengths
     starts = np.cumsum(lengths) - lengths
-    return SequenceArray(values, starts, lengths, categories={1: names}, **fields)
+    transforms = Transforms(categories={1: names})
+    return SequenceArray(values, starts, lengths, transforms=transforms, **fields)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_selections_pickles_and_maps_keep_categories():
     assert X[[1]].categories is X.categories
     scaled = X.scale(np.array([1.0, 0.0]), np.array([2.0, 1.0]))
     assert scaled[0].tolist() == [[-2, 1], [0, 2]]
-    mean, scale = X.mean_and_scale()
+    mean, scale = mean_and_scale(X)
     assert (mean[1], scale[1]) == (0, 1)
     assert mean[0] == 1.5
 
@@ -109,7 +112,7 @@ def test_selections_pickles_and_maps_keep_categories():
 def test_whole_numbers_become_categories_behind_an_affine_map():
     X = SequenceArray(np.array([[5, 7], [5, 9], [5, -1]]), [0], [3])
     X = X.scale(np.array([0.0, 2.0]), np.array([1.0, 1.0]))
-    coded = with_categories(X, [1], owner="RNNRegressor")
+    coded = with_categories(X, [1], estimator_name="RNNRegressor")
     assert coded.categories[1].tolist() == [5, 7]
     assert coded[0].tolist() == [[5, 1], [5, 2], [5, 0]]
 
@@ -117,7 +120,7 @@ def test_whole_numbers_become_categories_behind_an_affine_map():
 def test_one_byte_holds_no_code_of_many_categories():
     values = np.arange(300, dtype=np.uint16)[:, np.newaxis] % 256
     X = SequenceArray(values.astype(np.uint8), [0], [300])
-    coded = with_categories(X, [0], owner="RNNRegressor")
+    coded = with_categories(X, [0], estimator_name="RNNRegressor")
     assert coded[0].max() == 256
 
 
@@ -125,7 +128,7 @@ def test_one_byte_holds_no_code_of_many_categories():
 def test_numbers_that_are_no_codes_are_refused(value):
     X = SequenceArray(np.array([[1.0], [value]]), [0], [2])
     with pytest.raises(InvalidSequenceError, match=r"step 1, feature 0.*whole numbers"):
-        with_categories(X, [0], owner="RNNRegressor")
+        with_categories(X, [0], estimator_name="RNNRegressor")
 
 
 def test_the_last_step_is_encoded_feature_by_feature():
@@ -136,8 +139,8 @@ def test_the_last_step_is_encoded_feature_by_feature():
 
 
 def test_categories_of_a_feature_that_is_not_there_are_refused():
-    with pytest.raises(InvalidSequenceError, match="of feature 2"):
-        SequenceArray(np.zeros((1, 2)), [0], [1], categories={2: NAMES})
+    with pytest.raises(InvalidSequenceError, match="for feature 2"):
+        SequenceArray(np.zeros((1, 2)), [0], [1]).with_transforms(categories={2: NAMES})
 
 
 def test_frames_in_a_list_share_categories():
@@ -150,7 +153,7 @@ def test_frames_in_a_list_share_categories():
     assert X.categories[1].tolist() == ["a", "b"]
     assert [x.tolist() for x in X] == [[[1, 2], [2, 0]], [[3, 1]]]
     with pytest.raises(InvalidSequenceError, match="'kind' of X holds categories"):
-        check_sequences(frames, owner="SequenceTokenizer")
+        check_sequences(frames, estimator_name="SequenceTokenizer")
     frames[1]["x"] = ["three"]
     frames[0]["x"] = frames[0]["x"].astype(object)
     with pytest.raises(InvalidSequenceError, match=r"X\[1\] at step 0, column 'x'"):

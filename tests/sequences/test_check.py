@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     SequenceArray,
-    _container,
+    _coverage,
     check_sequences,
     check_tokens,
     is_list_of_sequences,
@@ -106,7 +106,7 @@ def test_padding_does_not_reach_into_the_next_sequence():
 
 
 def test_padding_is_found_across_the_chunks_that_a_scan_reads(monkeypatch):
-    monkeypatch.setattr(_container, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(_coverage, "CHUNK_ROWS", 3)
     X = block(n_sequences=5)
     for i, n_kept in enumerate([1, 4, 2, 1, 3]):
         X[i, n_kept:] = np.nan
@@ -148,7 +148,7 @@ def test_values_that_are_not_finite_are_refused_by_place(value, word):
         InvalidSequenceError,
         match=f"contains {word}: sequence 1, step 2, feature 1.*RNNRegressor",
     ):
-        check_sequences(X, owner="RNNRegressor")
+        check_sequences(X, estimator_name="RNNRegressor")
 
 
 def test_the_place_names_the_feature_where_it_has_a_name():
@@ -245,6 +245,6 @@ def test_what_is_no_token_is_refused_by_place(token):
         check_tokens(check_sequences([[1.0, 2.0], [0.0, 1.0, token]]))
 
 
-def test_tokens_are_one_a_step():
-    with pytest.raises(InvalidSequenceError, match="2 features a step"):
+def test_tokens_are_one_per_step():
+    with pytest.raises(InvalidSequenceError, match="2 features per step"):
         check_tokens(check_sequences(block()))

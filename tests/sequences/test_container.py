@@ -1,4 +1,7 @@
+import base64
 import pickle
+import re
+import zlib
 
 import numpy as np
 import pytest
@@ -6,8 +9,20 @@ from sklearn.model_selection import KFold, cross_val_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
+from sklearn_rnn import sequences
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import SequenceArray, _container, _coverage
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    Transforms,
+    _container,
+    _coverage,
+    coverage,
+    covered_chunks,
+    locate,
+    mean_and_scale,
+    shares_rows,
+    value_range,
+)
 
 
 def windows(n_rows=10, n_steps=4, n_features=2):
@@ -138,27 +153,27 @@ def test_scaling_twice_is_one_after_the_other():
 
 def test_coverage_counts_the_sequences_over_each_row():
     X = SequenceArray(np.zeros((6, 1)), [0, 1, 1], [2, 3, 1])
-    assert X.coverage().tolist() == [1, 3, 1, 1, 0, 0]
-    assert X.coverage(np.array([1, 2, 0.5])).tolist() == [1, 3.5, 2, 2, 0, 0]
+    assert coverage(X).tolist() == [1, 3, 1, 1, 0, 0]
+    assert coverage(X, np.array([1, 2, 0.5])).tolist() == [1, 3.5, 2, 2, 0, 0]
 
 
 def test_only_covered_rows_are_visited(monkeypatch):
-    monkeypatch.setattr(_container, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(_coverage, "CHUNK_ROWS", 2)
     X = SequenceArray(np.arange(7.0)[:, None], [1, 5], [2, 1])
     chunks = [
-        (rows.tolist(), values.ravel().tolist()) for rows, values in X.covered_chunks()
+        (rows.tolist(), values.ravel().tolist()) for rows, values in covered_chunks(X)
     ]
     assert chunks == [([1], [1]), ([2], [2]), ([5], [5])]
 
 
 @pytest.mark.parametrize("weights", [None, np.array([1.0, 0, 2.5, 0, 1, 1, 3])])
 def test_mean_and_scale_are_those_of_all_steps_written_out(weights, monkeypatch):
-    monkeypatch.setattr(_container, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(_coverage, "CHUNK_ROWS", 3)
     X = windows().scale(np.array([0.5, 1.0]), np.array([2.0, -1.0]))
     steps = np.asarray(X).reshape(-1, 2)
     counts = None if weights is None else weights.repeat(4)
     reference = StandardScaler().fit(steps, sample_weight=counts)
-    mean, scale = X.mean_and_scale(weights)
+    mean, scale = mean_and_scale(X, weights)
     np.testing.assert_allclose(mean, reference.mean_)
     np.testing.assert_allclose(scale, reference.scale_)
 
@@ -168,8 +183,8 @@ def test_mean_and_scale_are_those_of_all_steps_written_out(weights, monkeypatch)
 def test_coverage_in_blocks_is_that_of_each_sequence_alone(
     in_order, weighted, monkeypatch
 ):
-    monkeypatch.setattr(_container, "CHUNK_ROWS", 7)
-    monkeypatch.setattr(_coverage, "SEQUENCES_A_BLOCK", 5)
+    monkeypatch.setattr(_coverage, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(_coverage, "SEQUENCES_PER_BLOCK", 5)
     rng = np.random.RandomState(0)
     starts, lengths = rng.randint(0, 80, 60), rng.randint(1, 20, 60)
     if in_order:
@@ -179,14 +194,14 @@ def test_coverage_in_blocks_is_that_of_each_sequence_alone(
     for i in range(60):
         expected[starts[i] : starts[i] + lengths[i]] += weights[i] if weighted else 1
     X = SequenceArray(np.zeros((100, 1)), starts, lengths)
-    np.testing.assert_allclose(X.coverage(weights), expected, atol=1e-12)
-    rows = np.concatenate([rows for rows, _ in X.covered_chunks()])
+    np.testing.assert_allclose(coverage(X, weights), expected, atol=1e-12)
+    rows = np.concatenate([rows for rows, _ in covered_chunks(X)])
     np.testing.assert_array_equal(rows, np.flatnonzero(expected > 0.01))
 
 
 def test_a_chunk_of_a_wide_table_has_fewer_rows():
     X = SequenceArray(np.zeros((500, 10_000), np.float32), [0], [500])
-    assert max(steps.size for _, steps in X.covered_chunks()) <= 2**20
+    assert max(steps.size for _, steps in covered_chunks(X)) <= 2**20
 
 
 def test_few_bits_are_kept_and_nobody_sees_them():
@@ -208,43 +223,44 @@ def test_starts_of_other_small_types_do_not_overflow():
     assert SequenceArray(np.zeros((300, 1)), starts, lengths).ends.tolist() == [200]
 
 
-def test_moments_may_be_a_range():
-    X = SequenceArray(np.zeros((5, 1)), [0, 2], [2, 3], moments=range(5))
-    assert X.moments.tolist() == [0, 1, 2, 3, 4]
-    assert X[1:].moments_of(np.array([3])).tolist() == [3]
+@pytest.mark.parametrize("time_index", [range(5), np.array([0, 1, 3, 3, 7])])
+def test_a_time_index_is_that_of_the_rows(time_index):
+    X = SequenceArray(np.zeros((5, 1)), [0, 2], [2, 3], time_index=time_index)
+    assert X[1:].time_index is time_index
+    assert X[1:].times_of(np.array([4, 0])).tolist() == [time_index[4], 0]
 
 
 def test_statistics_ignore_rows_that_no_selected_sequence_covers():
     values = np.arange(10.0)[:, None]
     X = SequenceArray(values, [0, 5], [5, 5])[:1]
     values[5:] = np.nan
-    assert X.mean_and_scale()[0] == 2
+    assert mean_and_scale(X)[0] == 2
 
 
 def test_a_constant_feature_gets_a_scale_of_one():
     X = SequenceArray(np.full((1000, 1), 0.1), [0], [1000])
-    assert X.mean_and_scale()[1] == 1
+    assert mean_and_scale(X)[1] == 1
 
 
 def test_statistics_of_a_large_offset_keep_their_digits():
     values = 1e8 + np.random.RandomState(0).randn(1000, 1)
-    mean, scale = SequenceArray(values, [0], [1000]).mean_and_scale()
+    mean, scale = mean_and_scale(SequenceArray(values, [0], [1000]))
     np.testing.assert_allclose(mean, values.mean(0), rtol=1e-12)
     np.testing.assert_allclose(scale, values.std(0), rtol=1e-6)
 
 
 def test_windows_share_rows_and_blocks_do_not():
-    assert windows().shares_rows()
-    assert not ragged().shares_rows()
-    assert not windows(n_steps=1).shares_rows()
+    assert shares_rows(windows())
+    assert not shares_rows(ragged())
+    assert not shares_rows(windows(n_steps=1))
 
 
 def test_a_sequence_drawn_twice_is_no_shared_row():
-    assert not ragged()[[0, 0, 2]].shares_rows()
+    assert not shares_rows(ragged()[[0, 0, 2]])
 
 
 def test_a_row_is_located_in_the_first_sequence_over_it():
-    assert windows().locate(5) == (2, 3)
+    assert locate(windows(), 5) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +281,9 @@ def test_its_text_is_short(X, text):
 
 def test_what_ids_stand_for_goes_with_every_selection():
     tokens = np.array(["<pad>", "<unk>", "word"], dtype=object)
-    X = SequenceArray(np.array([[2], [1], [2]]), [0, 1], [1, 2], tokens=tokens)
+    X = SequenceArray(
+        np.array([[2], [1], [2]]), [0, 1], [1, 2], transforms=Transforms(tokens=tokens)
+    )
     assert X[[1]].tokens is tokens
     assert X.scale(np.zeros(1), np.ones(1)).tokens is tokens
     assert pickle.loads(pickle.dumps(X)).tokens.tolist() == tokens.tolist()
@@ -304,22 +322,138 @@ class Doubled:
         return np.column_stack([rows, 2 * rows]).astype(np.float32)
 
 
-def test_varied_sequences_are_those_that_were_asked_for_through_the_map():
-    X = SequenceArray(np.zeros((9, 2)), [0, 3, 5], [3, 2, 4], variation=Doubled())
-    X = X.scale(np.array([1.0, 0.0]), np.array([1.0, 0.5]))
-    varied = X[[2, 0]].vary(np.array([1, 0]), np.random.RandomState(0))
-    assert varied[0].tolist() == [[-1, 0], [0, 1], [1, 2]]
-    assert varied[1].tolist() == [[4, 5], [5, 6], [6, 7], [7, 8]]
-    assert varied.variation is None
+def test_augmented_sequences_are_those_that_were_asked_for_through_the_map():
+    X = SequenceArray(np.zeros((9, 2)), [0, 3, 5], [3, 2, 4])
+    X = X.with_transforms(augmentation=Doubled()).scale(
+        np.array([1.0, 0.0]), np.array([1.0, 0.5])
+    )
+    augmented = X[[2, 0]].augment(np.array([1, 0]), np.random.RandomState(0))
+    assert augmented[0].tolist() == [[-1, 0], [0, 1], [1, 2]]
+    assert augmented[1].tolist() == [[4, 5], [5, 6], [6, 7], [7, 8]]
+    assert augmented.augmentation is None
     assert (X[2] == [-1, 0]).all()
 
 
-def test_variation_survives_selection_and_pickles():
-    X = SequenceArray(np.zeros((5, 2)), [0, 3], [3, 2], variation=Doubled())
+def test_augmentation_survives_selection_and_pickles():
+    X = SequenceArray(np.zeros((5, 2)), [0, 3], [3, 2])
+    X = X.with_transforms(augmentation=Doubled())
     again = pickle.loads(pickle.dumps(X[[1]]))
-    assert again.vary(np.array([0]), None)[0].tolist() == [[3, 6], [4, 8]]
+    assert again.augment(np.array([0]), None)[0].tolist() == [[3, 6], [4, 8]]
 
 
-def test_without_variation_sequences_stay_as_they_are():
+def test_without_augmentation_sequences_stay_as_they_are():
     X = SequenceArray(np.arange(5.0)[:, None], [0, 3], [3, 2])
-    assert X.vary(np.array([1]), None)[0].ravel().tolist() == [3, 4]
+    assert X.augment(np.array([1]), None)[0].ravel().tolist() == [3, 4]
+
+
+# A container of version 0.6 (compressed, base 85): two features, one scaled and
+# differenced in units of its own, one of categories; rows in the order of time.
+OLD_PICKLE = (
+    "c-n=M!AiqG5Qb-yrj4~?L69Cj_7qSQJP57yW*~x|rKIg@g6&#22^diDVzsb0$4B(;8|ZABYPGc;NMJMb"
+    "|NG5M9t&^p24tajqU%2QrD#hboQU5hTy%Nlw7WMV_CvuXs*Usf^RbkEimzB#+aehZQ(YywGf4Vz=w~@q"
+    "X-iJhD3(b#rcz~Pm8eRh=jU=4p0LF__>5;*cbQvsjS&V#W%c58$hF7__i+3&$(xEDq33xgpA^~4g%~^I"
+    "Rt<oG0VWi{f+Cc_hBYX|Iv}M3E3oxFL3w(MNrz2x-v4n9wifwT^j!3KOnR1jCA+hf_X{aagPGbyF&`B*"
+    "O`Xo!856t9!&PY2$<jU=kjG*??RW594b7=4<FGqPNc$2I?MC|Iif0?4B`__YH)HwSR>IlKp-h*JGOXI4"
+    "CUU%LQ|mnM0bTa*h)!oI>c1%(n&N_fPIgC=PLb0&imBH50*b&34g"
+)
+
+
+def test_containers_that_earlier_versions_pickled_load():
+    X = pickle.loads(zlib.decompress(base64.b85decode(OLD_PICKLE)))
+    assert repr(X) == (
+        "SequenceArray(3 sequences of 1 to 3 steps, 2 features: a, b, float64)"
+    )
+    assert X.gather([2, 1])[:, 0].tolist() == [[-2, 7], [-1, 9], [0, 11]]
+    assert X[2].tolist() == [[10, 7], [14, 9], [18, 11]]
+    assert X.time_index == range(6)
+    assert X.categories[1].tolist() == ["x", "y"]
+    assert pickle.loads(pickle.dumps(X))[2].tolist() == X[2].tolist()
+
+
+def everything():
+    X = windows().scale(np.array([1.0, 0.0]), np.array([2.0, 1.0]))
+    X = X.difference(np.array([0]), np.full((len(X), 1), 2.0))
+    X = X.with_transforms(
+        augmentation=Doubled(),
+        tokens=np.array(["a"], dtype=object),
+        categories={1: np.array(["x"], dtype=object)},
+    )
+    return X._replace(time_index=np.arange(len(X.values)))
+
+
+@pytest.mark.parametrize(
+    ("old", "expected", "new"),
+    [
+        ("moments", lambda X: X.time_index, "X.time_index"),
+        ("knows_time", lambda X: True, "X.time_index is not None"),
+        ("moments_of", lambda X: X.times_of, "X.times_of"),
+        ("center", lambda X: X.transforms.scaling.center, "scaling.center"),
+        ("factor", lambda X: X.transforms.scaling.factor, "scaling.factor"),
+        ("anchored", lambda X: X.differenced, "X.differenced"),
+        ("units", lambda X: X.transforms.differencing.units, "differencing.units"),
+        ("relative_to_last", lambda X: X.difference, "X.difference"),
+        ("variation", lambda X: X.augmentation, "X.augmentation"),
+        ("vary", lambda X: X.augment, "X.augment"),
+    ],
+)
+def test_attributes_of_earlier_versions_warn_and_work(old, expected, new):
+    X = everything()
+    with pytest.warns(FutureWarning, match=re.escape(new)) as caught:
+        value = getattr(X, old)
+    assert caught[0].filename == __file__
+    assert value is expected(X) or value == expected(X)
+
+
+@pytest.mark.parametrize(
+    ("old", "arguments"),
+    [
+        ("coverage", ()),
+        ("mean_and_scale", ()),
+        ("locate", (3,)),
+        ("are_apart", ()),
+        ("shares_rows", ()),
+        ("value_range", ()),
+    ],
+)
+def test_methods_of_earlier_versions_warn_and_work(old, arguments):
+    X = everything()
+    with pytest.warns(FutureWarning, match=rf"sequences\.{old}\(X"):
+        value = getattr(X, old)(*arguments)
+    expected = getattr(sequences, old)(X, *arguments)
+    np.testing.assert_array_equal(value, expected)
+
+
+def test_other_methods_of_earlier_versions_warn_and_work():
+    X = everything()
+    with pytest.warns(FutureWarning, match="describe_position"):
+        assert X.describe_place(3, 1) == "sequence 0, step 3, feature 1"
+    with pytest.warns(FutureWarning, match="check_sequences"):
+        known = X.with_range(-5.0, 5.0)
+    assert value_range(known) == (-5, 5) != value_range(X)
+
+
+def test_arguments_of_earlier_versions_warn_and_work():
+    X = everything()
+    old = {
+        "center": X.transforms.scaling.center,
+        "factor": X.transforms.scaling.factor,
+        "moments": X.time_index,
+        "anchored": X.differenced,
+        "units": X.transforms.differencing.units,
+        "tokens": X.tokens,
+        "variation": X.augmentation,
+        "categories": X.categories,
+    }
+    with pytest.warns(FutureWarning) as caught:
+        Y = SequenceArray(X.values, X.starts, X.lengths, **old)
+    assert len(caught) == len(old)
+    np.testing.assert_array_equal(Y.gather([0, 2]), X.gather([0, 2]))
+    assert Y.time_index is X.time_index
+    for name in ("tokens", "augmentation", "categories"):
+        assert getattr(Y, name) is getattr(X, name)
+    with pytest.raises(TypeError, match="unexpected argument 'colour'"):
+        SequenceArray(X.values, X.starts, X.lengths, colour=1)
+
+
+def test_other_attributes_do_not_exist():
+    assert not hasattr(windows(), "iloc")

@@ -57,7 +57,7 @@ def windows(request):
 @pytest.mark.parametrize("shape", [(), (1,), (3,)], ids=str)
 def test_means_are_those_of_a_plain_loop(windows, shape):
     predictions = np.random.default_rng(1).normal(size=(len(windows), *shape))
-    joined = join_windows(windows, predictions, each_step=False)
+    joined = join_windows(windows, predictions, per_step=False)
     assert joined.dtype == np.float64
     expected = means_of(by_loop(windows, lambda i, step: predictions[i]))
     np.testing.assert_allclose(joined, expected, rtol=1e-12)
@@ -78,7 +78,7 @@ def test_numbers_of_steps_count_for_their_own_row(windows, shape):
         predictions[i] = rng.normal(size=(length, *shape))
     expected = means_of(by_loop(windows, lambda i, step: predictions[i][step]))
     for form in (predictions, list(predictions)):
-        joined = join_windows(windows, form, each_step=True)
+        joined = join_windows(windows, form, per_step=True)
         np.testing.assert_allclose(joined, expected, rtol=1e-12)
 
 
@@ -132,12 +132,12 @@ def test_rows_between_windows_are_nan():
 
 def test_a_row_of_one_window_has_its_very_prediction():
     # Sums that went up by 1e20 and down again have nothing left of 0.1.
-    for each_step in (False, True):
+    for per_step in (False, True):
         predictions = np.array([[0.1], [1e20], [0.2]]).repeat(3, axis=1)
-        if not each_step:
+        if not per_step:
             predictions = predictions[:, 0]
         joined = join_windows(
-            windows_of(3, 3, n_rows=9), predictions, each_step=each_step
+            windows_of(3, 3, n_rows=9), predictions, per_step=per_step
         )
         assert joined.tolist() == [0.1] * 3 + [1e20] * 3 + [0.2] * 3
 
@@ -175,10 +175,10 @@ def test_frames_and_series_of_predictions_are_read():
 def test_where_outputs_may_be_steps_it_must_be_said():
     windows = windows_of(5, 5, n_rows=20)
     predictions = np.random.default_rng(0).normal(size=(4, 5))
-    with pytest.raises(InvalidSequenceError, match=r"each_step=True.*5 outputs"):
+    with pytest.raises(InvalidSequenceError, match=r"per_step=True.*5 outputs"):
         join_windows(windows, predictions)
-    assert join_windows(windows, predictions, each_step=False).shape == (20, 5)
-    joined = join_windows(windows, predictions, each_step=True)
+    assert join_windows(windows, predictions, per_step=False).shape == (20, 5)
+    joined = join_windows(windows, predictions, per_step=True)
     np.testing.assert_array_equal(joined, predictions.ravel())
 
 
@@ -202,7 +202,7 @@ def test_predictions_that_do_not_fit_are_refused(predictions, message):
 
 def test_one_prediction_a_window_is_not_one_a_step():
     with pytest.raises(InvalidSequenceError, match=r"windows\[0\] has 5 steps"):
-        join_windows(windows_of(5, 5, n_rows=20), np.zeros(4), each_step=True)
+        join_windows(windows_of(5, 5, n_rows=20), np.zeros(4), per_step=True)
 
 
 def test_windows_that_do_not_say_where_they_stand_are_refused():
@@ -230,3 +230,10 @@ def test_a_tagger_reads_a_signal_in_windows():
     proba = join_windows(windows, tagger.predict_proba(windows))
     assert proba.shape == (200, 2)
     assert (tagger.classes_[proba.argmax(axis=1)] == labels).mean() > 0.9
+
+
+def test_the_earlier_name_of_per_step_warns_and_works():
+    windows = windows_of(2, 2, n_rows=4)
+    with pytest.warns(FutureWarning, match="use per_step="):
+        joined = join_windows(windows, [[1.0, 2.0], [3.0, 4.0]], each_step=True)
+    assert joined.tolist() == [1, 2, 3, 4]

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,19 +8,19 @@ from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.sequences._neighbours import (
     CalendarStep,
     FixedStep,
-    Reach,
+    MaxGap,
     add_offset,
     infer_rule,
-    run_starts,
+    segment_starts,
 )
-from sklearn_rnn.sequences._times import read_times
+from sklearn_rnn.sequences._times import to_times
 
 
 def rule_and_runs(index, groups=None):
-    times = read_times(index)
+    times = to_times(index)
     rows = read_series(len(index), times, groups)
     rule = infer_rule(times, rows.ticks, rows.first)
-    return rule, np.flatnonzero(run_starts(rule, rows.ticks, rows.first)).tolist()
+    return rule, np.flatnonzero(segment_starts(rule, rows.ticks, rows.first)).tolist()
 
 
 def without_freq(index):
@@ -53,7 +55,7 @@ def test_one_longer_month_is_no_gap():
 def test_a_step_that_more_than_half_of_the_pairs_keep_is_the_step(every):
     hours = np.arange(100)
     kept = hours[(hours % every) != 1]
-    expected = Reach(2) if every == 3 else FixedStep(1)
+    expected = MaxGap(2) if every == 3 else FixedStep(1)
     assert rule_and_runs(pd.Index(kept))[0] == expected
 
 
@@ -94,3 +96,9 @@ def test_the_last_date_has_none_after_it(offset):
     assert moved[0] == dates[0] + offset
     assert moved.isna().tolist() == [False, True, True]
     assert add_offset(dates[1:], offset).isna().all()
+
+
+@pytest.mark.parametrize("folder", ["sequences", "preprocessing"])
+def test_the_largest_gap_that_earlier_versions_pickled_loads(folder):
+    text = f"csklearn_rnn.{folder}._neighbours\nReach\n(I2\ntR."
+    assert pickle.loads(text.encode()) == MaxGap(2)

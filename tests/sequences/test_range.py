@@ -260,5 +260,5 @@ def test_scaled_values_that_overflow_are_refused_by_place():
     with pytest.raises(InvalidSequenceError, match="sequence 1, step 3, feature 1"):
         scaler.transform(far(1e20).astype(np.float32))
     scaled = SequenceScaler().fit(X * 1e-10).transform(X * 1e-10)
-    with pytest.raises(InvalidSequenceError, match="scaled by a map"):
+    with pytest.raises(InvalidSequenceError, match="cannot be scaled"):
         scaled.scale(np.zeros(2), np.array([1.0, np.inf]))

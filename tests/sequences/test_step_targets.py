@@ -9,7 +9,7 @@ from sklearn_rnn.sequences import check_step_targets, check_with_padding, is_mis
 
 
 def aligned(y, X):
-    return check_step_targets(y, *check_with_padding(X), owner="Tagger")
+    return check_step_targets(y, *check_with_padding(X), estimator_name="Tagger")
 
 
 RAGGED = [np.zeros((3, 2)), np.zeros((1, 2)), np.zeros((2, 2))]

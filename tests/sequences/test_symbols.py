@@ -8,6 +8,7 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     UNKNOWN,
     SequenceArray,
+    Transforms,
     Vocabulary,
     check_symbols,
 )
@@ -105,7 +106,7 @@ def test_what_is_no_sequence_of_symbols_is_refused_with_its_place(X, message):
 
 def test_messages_say_who_asks_and_for_what():
     with pytest.raises(InvalidSequenceError, match="y is empty: Somebody needs"):
-        check_symbols([], owner="Somebody", name="y")
+        check_symbols([], estimator_name="Somebody", name="y")
 
 
 def test_sequences_without_symbols_pass_where_they_may():
@@ -123,10 +124,10 @@ def test_what_was_given_is_not_changed():
 def test_ids_with_their_tokens_are_the_tokens_and_nothing_special_is_learned():
     tokens = np.array(["<pad>", "<unk>", "cat", "dog"], dtype=object)
     ids = np.array([[2], [1], [3], [0]])
-    X = SequenceArray(ids, [0, 3], [3, 1], tokens=tokens)
+    X = SequenceArray(ids, [0, 3], [3, 1], transforms=Transforms(tokens=tokens))
     rows = check_symbols(X, allow_empty=True).rows
     assert rows[0][::2] == ["cat", "dog"]
     assert rows[1] == []
-    vocabulary = Vocabulary.learn(rows)
+    vocabulary = Vocabulary.from_sequences(rows)
     assert set(vocabulary.symbols) == {"cat", "dog"}
     assert vocabulary.encode(rows[0])[1] == UNKNOWN

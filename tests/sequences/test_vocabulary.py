@@ -13,7 +13,7 @@ def plain_encode(vocabulary, row):
 
 
 def test_symbols_are_ordered_by_frequency_then_by_when_they_came():
-    vocabulary = Vocabulary.learn(["cab", "bab"])
+    vocabulary = Vocabulary.from_sequences(["cab", "bab"])
     assert vocabulary.symbols == ["b", "a", "c"]
     assert [vocabulary.id_of(s) for s in "bac"] == [4, 5, 6]
     assert len(vocabulary) == 7
@@ -21,20 +21,22 @@ def test_symbols_are_ordered_by_frequency_then_by_when_they_came():
 
 def test_special_ids_come_first():
     assert (PADDING, UNKNOWN, BEGIN, END) == (0, 1, 2, 3)
-    assert Vocabulary.learn(["a"], n_specials=2).id_of("a") == 2
+    assert Vocabulary.from_sequences(["a"], n_specials=2).id_of("a") == 2
 
 
 def test_rare_symbols_stay_unknown():
-    vocabulary = Vocabulary.learn(["aaab", "bc"], min_count=2)
+    vocabulary = Vocabulary.from_sequences(["aaab", "bc"], min_count=2)
     assert vocabulary.symbols == ["a", "b"]
     assert "c" not in vocabulary
     assert vocabulary.id_of("c") == UNKNOWN
 
 
 def test_the_most_frequent_symbols_are_kept():
-    vocabulary = Vocabulary.learn(["aaabbc"], max_symbols=2)
+    vocabulary = Vocabulary.from_sequences(["aaabbc"], max_symbols=2)
     assert vocabulary.symbols == ["a", "b"]
-    assert Vocabulary.learn(["aaabbc"], min_count=3, max_symbols=2).symbols == ["a"]
+    assert Vocabulary.from_sequences(
+        ["aaabbc"], min_count=3, max_symbols=2
+    ).symbols == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_ids_have_the_smallest_type_that_holds_them(n_ids, dtype):
 
 
 def test_decode_undoes_encode():
-    vocabulary = Vocabulary.learn(["abc"])
+    vocabulary = Vocabulary.from_sequences(["abc"])
     assert vocabulary.decode(vocabulary.encode("cab")) == ["c", "a", "b"]
     notes = Vocabulary([60, (60, 64)], n_specials=2)
     assert notes.decode(notes.encode([(60, 64), 60])) == [(60, 64), 60]
@@ -94,7 +96,7 @@ def test_all_rows_become_one_container():
 
 
 def test_a_vocabulary_pickles_as_its_symbols():
-    vocabulary = Vocabulary.learn(["abc" * 10, "é"], n_specials=2)
+    vocabulary = Vocabulary.from_sequences(["abc" * 10, "é"], n_specials=2)
     text = pickle.dumps(vocabulary)
     assert len(text) < 300
     again = pickle.loads(text)

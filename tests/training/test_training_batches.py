@@ -166,7 +166,8 @@ class Noise:
 
 
 def test_steps_vary_from_pass_to_pass_and_are_read_as_they_are_elsewhere():
-    X = ragged(n_sequences=20)._replace(variation=Noise()).scale(np.ones(1), np.ones(1))
+    X = ragged(n_sequences=20).with_transforms(augmentation=Noise())
+    X = X.scale(np.ones(1), np.ones(1))
     batches = make_iterator(X)
     first, second = (
         {
@@ -188,7 +189,7 @@ def test_steps_vary_from_pass_to_pass_and_are_read_as_they_are_elsewhere():
 
 
 def test_variation_is_seeded():
-    X = ragged(n_sequences=20)._replace(variation=Noise())
+    X = ragged(n_sequences=20).with_transforms(augmentation=Noise())
     a, b = ([x for x, _ in make_iterator(X)] for _ in range(2))
     for one, other in zip(a, b, strict=True):
         assert torch.equal(one["x"], other["x"])

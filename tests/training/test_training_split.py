@@ -162,7 +162,7 @@ def test_where_nearly_all_windows_end_together_some_are_left_to_learn_from():
     ends = np.repeat(np.arange(11), [1] * 9 + [20, 15])
     times = np.column_stack([ends - 1, ends]).ravel()
     X = SequenceArray(
-        np.zeros((88, 1)), np.arange(44) * 2, np.full(44, 2), moments=times
+        np.zeros((88, 1)), np.arange(44) * 2, np.full(44, 2), time_index=times
     )
     folds, near = folds_of(X, n_folds=2, horizon=9)
     assert np.bincount(folds).tolist() == [29, 15]
@@ -174,7 +174,7 @@ def test_a_fold_is_the_same_time_in_every_series():
     n = 40
     starts = np.concatenate([np.arange(n), 100 + np.arange(n)])
     times = np.concatenate([np.arange(100), np.arange(100)])
-    X = SequenceArray(np.zeros((200, 1)), starts, np.full(2 * n, 5), moments=times)
+    X = SequenceArray(np.zeros((200, 1)), starts, np.full(2 * n, 5), time_index=times)
     folds, near = folds_of(X, horizon=2)
     np.testing.assert_array_equal(folds[:n], folds[n:])
     assert near[0].tolist() == [10, 11, 50, 51]
@@ -192,9 +192,9 @@ def test_folds_of_separate_sequences_are_drawn():
 def test_folds_are_drawn_where_all_sequences_end_together():
     times = np.tile(np.arange(4), 100)
     X = SequenceArray(
-        np.zeros((400, 1)), np.arange(100) * 4, np.full(100, 4), moments=times
+        np.zeros((400, 1)), np.arange(100) * 4, np.full(100, 4), time_index=times
     )
-    assert X.knows_time
+    assert X.time_index is not None
     folds, near = folds_of(X)
     assert np.bincount(folds).tolist() == [25] * 4
     assert all(len(rows) == 0 for rows in near)

@@ -59,8 +59,8 @@ ALL = {
     "windows": windows(),
     "scaled": scaled(windows()),
     "scaled integers": scaled(dense("uint8")),
-    "anchored": windows().relative_to_last(np.array([0, 2])),
-    "scaled and anchored": scaled(ragged()).relative_to_last(np.array([2])),
+    "differenced": windows().difference(np.array([0, 2])),
+    "scaled and differenced": scaled(ragged()).difference(np.array([2])),
     "a selection": scaled(windows())[np.array([11, 3, 3, 0, 7, 8, 9, 5, 4, 2, 1, 6])],
 }
 
@@ -148,7 +148,7 @@ def test_steps_lie_on_a_gpu_where_there_is_room_and_it_pays(
         monkeypatch.setattr(kind, "__init__", lambda self, sequences, device: None)
     sequences = windows()[: given["n_windows"]]
     if given.get("varies"):
-        sequences.variation = object()
+        sequences = sequences.with_transforms(augmentation=object())
     n_passes = {"n_passes": given["n_passes"]} if "n_passes" in given else {}
     assert type(steps_for(sequences, given["device"], **n_passes)) is expected
 
