@@ -16,7 +16,7 @@ from torch import nn
 from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceArray
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules import Linear, LockedDropout, MaxPooling, MeanPooling
-from sklearn_rnn.training._fused import supports_fused
+from sklearn_rnn.training._fused_support import supports_fused
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 6, 3))
@@ -535,11 +535,11 @@ def fewer_steps(dataset):
 
 
 def fewer_targets(dataset):
-    object.__setattr__(dataset, "targets", dataset.targets[:-3])
+    dataset.targets = dataset.targets[:-3]
 
 
 def fewer_weights(dataset):
-    object.__setattr__(dataset, "weights", torch.ones(4, dtype=torch.float64))
+    dataset.weights = torch.ones(4, dtype=torch.float64)
 
 
 DATASETS = {

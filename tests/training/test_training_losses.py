@@ -112,13 +112,13 @@ def test_values_are_clipped_before_the_norm():
         torch.testing.assert_close(gradient, expected)
 
 
-def test_a_snapshot_brings_back_what_was_taken():
+def test_a_snapshot_restores_what_was_saved():
     layer = torch.nn.Linear(2, 2)
     snapshot = WeightSnapshot(layer)
     first = layer.weight.detach().clone()
     with torch.no_grad():
         layer.weight.fill_(5.0)
-    snapshot.take()
+    snapshot.save()
     with torch.no_grad():
         layer.weight.fill_(float("nan"))
     snapshot.restore()

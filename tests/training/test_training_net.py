@@ -27,7 +27,7 @@ def make_data(seed=0, scale=1.0):
     return SequenceDataset(check_sequences(X), y)
 
 
-def judge(net, validation):
+def score_validation(net, validation):
     outputs = network_outputs(net.module_, validation.sequences, net.device)
     loss = net.criterion_(outputs, validation.flat_targets()).item()
     return loss, -outputs.mean().item()
@@ -45,7 +45,7 @@ def make_net(*callbacks, optimizer="adam", learning_rate=0.05, seed=0, **options
         batch_size=4,
         callbacks=list(callbacks),
         random_state=np.random.RandomState(0),
-        judge=judge,
+        score_validation=score_validation,
         **optimizer_options,
         **options,
     ).initialize()

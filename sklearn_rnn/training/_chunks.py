@@ -1,4 +1,4 @@
-"""A padded batch, piece by piece through time."""
+"""A padded batch cut into chunks of some time steps, and a state carried through."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import torch
 
 
 def pieces_of(x, lengths, size):
-    """Cut a batch into pieces of some steps each.
+    """Split a batch into chunks of some steps each.
 
     Parameters
     ----------
@@ -15,34 +15,34 @@ def pieces_of(x, lengths, size):
     lengths : LongTensor of shape (N,) or None
         Steps of each sequence; None when all have T.
     size : int or None
-        Steps a piece; None leaves the batch whole.
+        Steps per chunk; None leaves the batch whole.
 
     Yields
     ------
     x : Tensor of shape (N, at most size, n_features)
         A view.
     lengths : LongTensor of shape (N,) or None
-        Steps of each sequence in this piece, 0 where it has ended before.
+        Steps of each sequence in this chunk, 0 where it has ended before.
 
     Examples
     --------
     >>> import torch
     >>> from sklearn_rnn.training import pieces_of
     >>> x, lengths = torch.zeros(2, 5, 1), torch.tensor([5, 2])
-    >>> [(piece.shape[1], n.tolist()) for piece, n in pieces_of(x, lengths, 3)]
+    >>> [(chunk.shape[1], n.tolist()) for chunk, n in pieces_of(x, lengths, 3)]
     [(3, [3, 2]), (2, [2, 0])]
     """
     size = size or x.shape[1]
     for begin in range(0, x.shape[1], size):
-        piece = x[:, begin : begin + size]
+        chunk = x[:, begin : begin + size]
         inside = None
         if lengths is not None:
-            inside = (lengths - begin).clamp(0, piece.shape[1])
-        yield piece, inside
+            inside = (lengths - begin).clamp(0, chunk.shape[1])
+        yield chunk, inside
 
 
-def pieces_to_the_end(x, lengths, size):
-    """Cut each sequence of a batch into pieces that are counted from its end.
+def chunks_from_end(x, lengths, size):
+    """Split each sequence of a batch into chunks that are counted from its end.
 
     Parameters
     ----------
@@ -51,28 +51,28 @@ def pieces_to_the_end(x, lengths, size):
     lengths : LongTensor of shape (N,) or None
         Steps of each sequence; None when all have T.
     size : int
-        Steps a piece; the first piece of a sequence may have fewer.
+        Steps per chunk; the first chunk of a sequence may have fewer.
 
     Yields
     ------
     x : Tensor of shape (N, at most size, n_features)
-        The last pieces of all sequences come last, those before them before.
+        In order of time; the last chunks of all sequences are yielded together.
     lengths : LongTensor of shape (N,)
-        Steps of each sequence in this piece; 0 where it has not begun.
+        Steps of each sequence in this chunk; 0 where it has not begun.
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_rnn.training import pieces_to_the_end
+    >>> from sklearn_rnn.training import chunks_from_end
     >>> x = torch.arange(10).reshape(2, 5, 1)
-    >>> pieces = pieces_to_the_end(x, torch.tensor([5, 2]), 3)
-    >>> [[p[:k, 0].tolist() for p, k in zip(*piece)] for piece in pieces]
+    >>> chunks = chunks_from_end(x, torch.tensor([5, 2]), 3)
+    >>> [[p[:k, 0].tolist() for p, k in zip(*chunk)] for chunk in chunks]
     [[[0, 1], []], [[2, 3, 4], [5, 6]]]
     """
     if lengths is None:
         lengths = torch.full((len(x),), x.shape[1], device=x.device)
-    n_pieces = -(-int(lengths.max()) // size)
-    for n_later in reversed(range(n_pieces)):
+    n_chunks = -(-int(lengths.max()) // size)
+    for n_later in reversed(range(n_chunks)):
         end = lengths - n_later * size
         inside = end.clamp(0, size)
         first = (end - size).clamp(min=0)
@@ -82,7 +82,7 @@ def pieces_to_the_end(x, lengths, size):
 
 
 def run_to_own_ends(network, x, lengths, state=None):
-    """Run a network on, and keep the state after each sequence's own last step.
+    """Run a network, and keep the state after each sequence's own last step.
 
     Parameters
     ----------
@@ -91,10 +91,9 @@ def run_to_own_ends(network, x, lengths, state=None):
     x : Tensor of shape (N, T, n_features)
         Steps.
     lengths : LongTensor of shape (N,)
-        Steps of each sequence; one with 0 keeps the state that it had.
+        Steps of each sequence; one with 0 keeps its state.
     state : tuple, default=None
-        As for the network's ``run``; None starts afresh, with new masks of
-        dropout.
+        As for the network's ``run``; None starts from zero, with new dropout masks.
 
     Returns
     -------
@@ -104,22 +103,28 @@ def run_to_own_ends(network, x, lengths, state=None):
         After the last step of each.
     """
     is_new = state is None
-    pieces, running = [], state
+    chunks: list[torch.Tensor] = []
+    running = state
     for begin, end in pairwise([0, *lengths.unique().tolist()]):
         if end == 0:
             continue
-        begin_anew = is_new and not pieces
-        states, running = network.run(x[:, begin:end], None, running, begin_anew)
-        pieces.append(states)
+        new_masks = is_new and not chunks
+        states, running = network.run(x[:, begin:end], None, running, new_masks)
+        chunks.append(states)
         if state is None:  # sequences that have not begun start from zero
-            state = _map_parts(torch.zeros_like, running)
+            state = _map_state(torch.zeros_like, running)
         ended = (lengths == end)[:, None]
-        state = _map_parts(
+        state = _map_state(
             lambda new, old, e=ended: torch.where(e, new, old), running, state
         )
-    return torch.cat(pieces), state
+    return torch.cat(chunks), state
 
 
-def _map_parts(function, *states):
+def detach_state(state):
+    """Return a state through which no gradient flows back."""
+    return _map_state(torch.Tensor.detach, state)
+
+
+def _map_state(function, *states):
     """Apply a function to the tensors of states, layer by layer."""
     return tuple(tuple(map(function, *layers)) for layers in zip(*states, strict=True))
