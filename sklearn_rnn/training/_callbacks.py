@@ -7,7 +7,6 @@ from skorch.callbacks import (
     Callback,
     Checkpoint,
     EarlyStopping,
-    EpochScoring,
     LRScheduler,
 )
 from skorch.exceptions import SkorchException
@@ -106,13 +105,6 @@ def explain_failure(name, callback, error, record, has_validation):
     ValueError
         If that is the reason; for others nothing is raised.
     """
-    if isinstance(callback, EpochScoring):
-        raise ValueError(
-            f"the callback {name!r} ({type(callback).__name__}) cannot score here: "
-            "skorch does not take batches of sequences apart. With "
-            "early_stopping=True, or X_val (and y_val) given to fit, every epoch is "
-            "scored, as valid_score in history_."
-        ) from error
     key = _missing_key(callback, error, record)
     if key is not None:
         message = _not_recorded(name, callback, key, record, has_validation)

@@ -86,7 +86,7 @@ def _split_by_length(network, sequences, is_long, device):
 
 
 @contextmanager
-def _evaluating(network):
+def evaluating(network):
     """Put a network into evaluation mode for a while."""
     if not network.training:  # to set it again would walk through all modules
         yield
@@ -143,7 +143,7 @@ def _blocks(network, sequences, device):
     lengths = sequences.lengths
     order = np.argsort(lengths, kind="stable")
     n_short = int(np.searchsorted(lengths, LONG, side="right", sorter=order))
-    with _evaluating(network):
+    with evaluating(network):
         if n_short:
             sizes = *block_rows(network, device), network.core.output_size
             for rows in _blocks_of_short(lengths, order[:n_short], *sizes):
@@ -226,7 +226,7 @@ def log_likelihoods(network, criterion, data, device):
     found = np.empty(data.lengths.sum())
     starts = np.cumsum(data.lengths) - data.lengths
     order = np.argsort(data.lengths, kind="stable")
-    with _evaluating(network):
+    with evaluating(network):
         for begin in range(0, len(order), SIDE_BY_SIDE):
             rows = order[begin : begin + SIDE_BY_SIDE]
             with computing_batch(len(rows), int(data.lengths[rows].max())):

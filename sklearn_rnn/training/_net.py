@@ -5,8 +5,15 @@ import time
 
 import numpy as np
 import torch
+from sklearn.utils import ClassifierTags
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, ParamMapper
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    ParamMapper,
+)
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn.kernels import import_whole
@@ -24,6 +31,12 @@ from sklearn_rnn.training._optimizers import (
     check_optimizer_state,
     is_elementwise,
     make_optimizer,
+)
+from sklearn_rnn.training._scoring import (
+    ScoringData,
+    score_validation_batches,
+    scoring_batch,
+    scoring_dataset,
 )
 from sklearn_rnn.training._weights import FlatWeights, SeparateWeights, WeightSnapshot
 
@@ -58,6 +71,10 @@ class SequenceNet(NeuralNet):
         Factor of the learning rate, given the fraction of updates made, from 0 to 1.
     score_validation : callable or None
         ``score_validation(net, validation)`` returns loss and score of an epoch.
+    decode_outputs : callable or None
+        ``decode_outputs(outputs, dataset)`` returns targets, predictions and
+        probabilities (or None) for ``EpochScoring``, in the units of the estimator and
+        with what it adds to the network. None scores the network alone.
     on_progress : callable or None
         Called before each update with the fraction of training that is done.
     shortest_first : bool, default=False
@@ -88,12 +105,20 @@ class SequenceNet(NeuralNet):
         bptt_steps=None,
         schedule=None,
         score_validation=None,
+        decode_outputs=None,
         on_progress=None,
         shortest_first=False,
         kernel="torch",
         **options,
     ):
-        super().__init__(module, criterion=criterion, train_split=None, **options)
+        super().__init__(
+            module,
+            criterion=criterion,
+            train_split=None,
+            # Scoring callbacks would collect padded batches: they get `ScoringData`.
+            use_caching=False,
+            **options,
+        )
         self.shuffle = shuffle
         self.random_state = random_state
         self.clip_norm = clip_norm
@@ -101,6 +126,7 @@ class SequenceNet(NeuralNet):
         self.bptt_steps = bptt_steps
         self.schedule = schedule
         self.score_validation = score_validation
+        self.decode_outputs = decode_outputs
         self.on_progress = on_progress
         self.shortest_first = shortest_first
         self.kernel = kernel
@@ -318,6 +344,7 @@ class SequenceNet(NeuralNet):
         loss, score = self.score_validation(self, self.validation)
         self.history.record("valid_loss", loss)
         self.history.record("valid_score", score)
+        score_validation_batches(self, self.validation)
         return self.patience is not None and self.patience.exhausted(loss)
 
     def _record_best(self):
@@ -563,14 +590,74 @@ class SequenceNet(NeuralNet):
             If a callback looks for something in the history that is not there.
         """
         getattr(self, method_name)(self, **cb_kwargs)
+        scored = {}
         for name, callback in self.callbacks_:
+            arguments = cb_kwargs
+            if method_name == "on_epoch_end" and isinstance(callback, EpochScoring):
+                arguments = self._scoring_arguments(callback, cb_kwargs, scored)
+            if method_name == "on_batch_end" and isinstance(callback, BatchScoring):
+                if not callback.on_train or cb_kwargs["n_targets"] == 0:
+                    continue
+                batch = scoring_batch(self, cb_kwargs["batch"], cb_kwargs["y_pred"])
+                arguments = {**cb_kwargs, "batch": batch}
             try:
-                getattr(callback, method_name)(self, **cb_kwargs)
+                getattr(callback, method_name)(self, **arguments)
             except NOT_FOUND as error:
                 record = self.history[-1] if len(self.history) else {}
                 has_validation = self.validation is not None
                 explain_failure(name, callback, error, record, has_validation)
                 raise
+
+    def _scoring_arguments(self, callback, arguments, scored):
+        """Return the arguments of an epoch's scoring; `scored` caches the datasets."""
+        name = "dataset_train" if callback.on_train else "dataset_valid"
+        if arguments[name] is not None and name not in scored:
+            scored[name] = scoring_dataset(self, arguments[name])
+        return {**arguments, **scored}
+
+    def predict(self, X):
+        """Return predictions for the X of a scoring callback, otherwise as skorch does.
+
+        Parameters
+        ----------
+        X : ScoringData or object
+            One row per target.
+
+        Returns
+        -------
+        ndarray
+            Class codes, or values in the units of the network's targets.
+        """
+        return X.predictions if isinstance(X, ScoringData) else super().predict(X)
+
+    def predict_proba(self, X):
+        """Return probabilities for the X of a scoring callback, else as skorch does.
+
+        Parameters
+        ----------
+        X : ScoringData or object
+            One row per target.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+            Probabilities of the class codes.
+        """
+        is_scoring = isinstance(X, ScoringData)
+        return X.probabilities if is_scoring else super().predict_proba(X)
+
+    def __sklearn_tags__(self):
+        # Scorers call predict_proba of classifiers only.
+        tags = super().__sklearn_tags__()
+        if getattr(self.criterion, "name", None) == "log_loss":
+            tags.estimator_type = "classifier"
+            tags.classifier_tags = ClassifierTags()
+        return tags
+
+    @property
+    def classes_(self):
+        """The class codes of a classifying network."""
+        return np.arange(self.module_.spec.n_outputs)
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Begin a record; its number follows the last one's, even if others are gone.
@@ -607,8 +694,9 @@ class SequenceNet(NeuralNet):
 
 
 def _handles_batches(callback):
-    """Return whether a callback overrides a hook of batches."""
-    return any(
-        getattr(type(callback), hook) is not getattr(Callback, hook)
-        for hook in BATCH_HOOKS
-    )
+    """Return whether a callback overrides a hook of batches of training."""
+    unused = [getattr(Callback, hook) for hook in BATCH_HOOKS]
+    unused.append(EpochScoring.on_batch_end)  # it does nothing without caching
+    if not getattr(callback, "on_train", True):
+        unused.append(BatchScoring.on_batch_end)
+    return any(getattr(type(callback), hook) not in unused for hook in BATCH_HOOKS)

@@ -8,7 +8,6 @@ from skorch.callbacks import (
     Callback,
     Checkpoint,
     EarlyStopping,
-    EpochScoring,
     LRScheduler,
 )
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
@@ -128,10 +127,3 @@ def test_a_plateau_of_the_validation_loss_needs_validation(as_schedule):
 def test_a_scheduler_that_reads_no_loss_needs_none():
     scheduler = LRScheduler(StepLR, step_size=1, monitor="valid_loss")
     assert regressor(scheduler, lr_schedule=None).fit(X, Y).n_iter_ == 2
-
-
-@pytest.mark.parametrize("on_train", [False, True])
-def test_scores_by_skorch_name_what_there_is_instead(on_train):
-    scoring = EpochScoring("r2", on_train=on_train)
-    with pytest.raises(ValueError, match="valid_score in history_"):
-        regressor(scoring, early_stopping=True).fit(X, Y)
