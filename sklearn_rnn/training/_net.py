@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -590,7 +591,7 @@ class SequenceNet(NeuralNet):
             If a callback looks for something in the history that is not there.
         """
         getattr(self, method_name)(self, **cb_kwargs)
-        scored = {}
+        scored: dict[str, Any] = {}
         for name, callback in self.callbacks_:
             arguments = cb_kwargs
             if method_name == "on_epoch_end" and isinstance(callback, EpochScoring):

@@ -184,7 +184,7 @@ def test_a_single_occurrence_moves_a_row_as_far_as_momentum_does_in_time(
     before, gradient = ours.table, ours.network.embedding.weight.grad.clone()
     ours.weights.update(ours.optimizer)
     moved = (ours.table - before)[[1, 2, 4]]
-    # Far enough into training, Adam's mean square stays nearly the same meanwhile.
+    # Far enough into training, Adam's mean square stays nearly the same.
     table.grad = torch.zeros_like(table)
     dense.step()
     for state in dense.state.values():
@@ -222,7 +222,7 @@ def test_the_norm_is_that_of_the_whole_gradient(compiled):
 
 @pytest.mark.parametrize("compiled", COMPILED)
 def test_gradients_of_several_passes_add_up(compiled):
-    """As those of pieces of a sequence; then all of their rows are changed."""
+    """As those of the chunks of a sequence; then all of their rows are changed."""
     ours, dense = RowWise("adam", compiled), Dense("adam")
     ours.weights.clear_gradients()
     dense.network.zero_grad()
@@ -282,7 +282,7 @@ def test_outside_of_training_gradients_are_torchs():
     assert embedding.weight.grad.tolist() == [[0, 0], [1, 1], [0, 0], [0, 0], [0, 0]]
 
 
-# Estimators. They are fitted to texts of all words, and go on with texts of five.
+# Estimators. They are fitted to texts of all words, then to texts of five.
 
 RNG = np.random.default_rng(0)
 ALL_TOKENS = np.arange(24 * 6).reshape(24, 6, 1) % 40
@@ -302,8 +302,8 @@ MODELS = {
     "classifier": (RNNClassifier(), Y > 0),
     "regressor": (RNNRegressor(), Y),
     "steps": (RNNRegressor(return_sequences=True), TOKENS[:, :, 0] * 0.1),
-    "pieces": (RNNTagger(bptt_steps=2), TOKENS[:, :, 0] > 3),
-    "pooled pieces": (RNNClassifier(bptt_steps=2, pooling="mean"), Y > 0),
+    "chunks": (RNNTagger(bptt_steps=2), TOKENS[:, :, 0] > 3),
+    "pooled chunks": (RNNClassifier(bptt_steps=2, pooling="mean"), Y > 0),
     "token dropout": (RNNClassifier(token_dropout=0.3), Y > 0),
 }
 KERNELS = ("compiled", "torch")
@@ -326,7 +326,7 @@ def test_estimators_leave_words_alone_that_no_text_has(name, kernel):
 
 
 def rows_of(chosen, symbols, embedding):
-    """Return the rows of symbols, which stand behind those of markers."""
+    """Return the rows of symbols, which follow those of markers."""
     n_markers = embedding.n_tokens - len(symbols)
     return [n_markers + list(symbols).index(symbol) for symbol in chosen]
 
@@ -381,8 +381,8 @@ class OnGradient(Callback):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_callbacks_see_a_gradient_of_all_rows(kernel):
     seen = []
-    look = OnGradient(lambda weight: seen.append(weight.grad.clone()))
-    RNNClassifier(**SMALL, kernel=kernel, callbacks=[look]).fit(TOKENS, Y > 0)
+    record = OnGradient(lambda weight: seen.append(weight.grad.clone()))
+    RNNClassifier(**SMALL, kernel=kernel, callbacks=[record]).fit(TOKENS, Y > 0)
     assert len(seen) == 6
     for gradient in seen:
         assert gradient.shape == (41, 3)

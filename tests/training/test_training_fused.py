@@ -448,7 +448,7 @@ def test_flat_weights_train_as_separate_ones(optimizer, weight_decay):
 
 
 class Stop(Callback):
-    """Put zeros, or nothing, in place of some gradients."""
+    """Replace some gradients by zeros or None."""
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
         for name, parameter in named_parameters:
@@ -460,7 +460,7 @@ class Stop(Callback):
 
 @pytest.mark.parametrize("kernel", ["compiled", "torch"])
 def test_a_callback_may_replace_a_gradient(kernel):
-    """Zeros put in place of a gradient, or none, stop its weights."""
+    """Zeros or None instead of a gradient stop its weights."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 4, 2)), np.arange(20) % 2
     model = RNNClassifier(

@@ -119,7 +119,7 @@ def test_one_output_learns_from_every_chunk(pooling, options, lengths):
     network = make_network(pooling, **options)
     inputs, targets = batch = make_batch(lengths=lengths, per_step=False)
     criterion = WeightedLoss("squared_error")
-    [(share, compute)] = batch_gradients(network, criterion, batch, bptt_steps=4)
+    [(progress, compute)] = batch_gradients(network, criterion, batch, bptt_steps=4)
     result = compute()
     ours = gradients(network)
 
@@ -132,7 +132,7 @@ def test_one_output_learns_from_every_chunk(pooling, options, lengths):
     outputs = by_hand.head(torch.cat(pooled))
     loss = criterion(outputs, targets)
     loss.backward()
-    assert (share, result.n_targets) == (0.0, 4)
+    assert (progress, result.n_targets) == (0.0, 4)
     assert result.loss == pytest.approx(loss.item(), rel=1e-12)
     torch.testing.assert_close(result.outputs, outputs.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(ours, gradients(by_hand), rtol=1e-10, atol=1e-13)
@@ -182,14 +182,14 @@ def test_outputs_of_steps_make_an_update_per_chunk(options, lengths):
     begin = 0
     expected = states_cut_by_hand(by_hand, inputs, size=4)
     steps = batch_gradients(network, criterion, batch, bptt_steps=4)
-    for (share, compute), states in zip(steps, expected, strict=True):
+    for (progress, compute), states in zip(steps, expected, strict=True):
         network.zero_grad()
         by_hand.zero_grad()
         result = compute()
         outputs = by_hand.read(states, new_masks=begin == 0)
         chunk = targets[:, begin : begin + len(states)]
         criterion(outputs, (chunk, weights)).backward()
-        assert share == begin / 10
+        assert progress == begin / 10
         assert result.n_targets == (~chunk.isnan()).sum()
         torch.testing.assert_close(
             gradients(network), gradients(by_hand), rtol=1e-10, atol=1e-13
@@ -245,10 +245,10 @@ def test_pieces_without_any_target_carry_the_state_and_make_no_update():
     network, whole = make_network(cell="lstm"), make_network(cell="lstm")
     batch = inputs, (targets, weights)
     results = [
-        (share, compute())
-        for share, compute in batch_gradients(network, criterion, batch, 4)
+        (progress, compute())
+        for progress, compute in batch_gradients(network, criterion, batch, 4)
     ]
-    assert [share for share, _ in results] == [0.0, 0.8]
+    assert [progress for progress, _ in results] == [0.0, 0.8]
     torch.testing.assert_close(
         results[-1][1].outputs, whole(**inputs)[:, 8:].detach(), rtol=1e-12, atol=0
     )

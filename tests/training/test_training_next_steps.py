@@ -1,4 +1,4 @@
-"""Sequences of which each step is to be told from those before it."""
+"""Sequences whose steps are predicted from the previous ones."""
 
 import numpy as np
 import pytest
@@ -65,8 +65,8 @@ def test_targets_are_the_inputs_one_step_later(dtype):
     assert inputs["lengths"].tolist() == [11, 6, 1]
     assert inputs["x"].shape == (3, 11, 1)
     assert targets.shape == (3, 11)
-    for row, place in enumerate(chosen):
-        whole, n = sequences[place].ravel(), LENGTHS[place] - 1
+    for row, index in enumerate(chosen):
+        whole, n = sequences[index].ravel(), LENGTHS[index] - 1
         assert inputs["x"][row, :n, 0].tolist() == whole[:-1].tolist()
         assert targets[row, :n].tolist() == whole[1:].tolist()
         assert (targets[row, n:] == -1).all()
@@ -152,7 +152,7 @@ def summed(network, loss, data):
 @pytest.mark.parametrize("cell, n_layers", [("gru", 1), ("lstm", 2), ("rnn", 1)])
 @pytest.mark.parametrize("make, of_frames", [(ids, False), (frames, True)])
 @pytest.mark.parametrize("side_by_side, size", [(64, 512), (2, 3), (5, 1), (1, 7)])
-def test_a_likelihood_depends_neither_on_company_nor_on_chunks(
+def test_a_likelihood_depends_neither_on_other_sequences_nor_on_chunks(
     monkeypatch, cell, n_layers, make, of_frames, side_by_side, size
 ):
     monkeypatch.setattr(inference, "SIDE_BY_SIDE", side_by_side)
@@ -225,7 +225,7 @@ def test_streams_are_cut_where_sequences_are_long_enough(seed):
     cut = n_parts > 1
     assert (lengths[cut] // n_parts[cut] >= shortest).all()
     assert n_parts[cut].sum() <= n_streams
-    # No more parts than a share of the steps asks for.
+    # No more parts than its fraction of the steps.
     assert (n_parts[cut] <= n_streams * lengths[cut] / lengths.sum()).all()
 
 
