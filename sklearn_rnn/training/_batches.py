@@ -136,21 +136,10 @@ class BatchIterator:
 
 
 def blocks_by_length(lengths, n_sequences, n_steps):
-    """Yield the rows of sequences of similar length, the shortest first.
+    """Yield the rows of blocks of sequences of similar length, the shortest first.
 
-    Parameters
-    ----------
-    lengths : ndarray of int
-        Steps of each sequence.
-    n_sequences : int
-        Maximum number of sequences per block.
-    n_steps : int
-        Maximum number of steps per block, with padding; a longer sequence is alone.
-
-    Yields
-    ------
-    ndarray of int
-        The rows of a block.
+    A block has at most `n_sequences`, and with padding at most `n_steps`; a longer
+    sequence is alone.
 
     Examples
     --------

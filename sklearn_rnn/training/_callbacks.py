@@ -18,23 +18,7 @@ NOT_FOUND = KeyError, SkorchException, ValueError, TypeError
 
 
 def copy_callbacks(callbacks):
-    """Return shallow copies of callbacks: fit must not change a parameter.
-
-    Parameters
-    ----------
-    callbacks : list
-        skorch callbacks, or tuples of a name and one.
-
-    Returns
-    -------
-    list
-        Shallow copies.
-
-    Raises
-    ------
-    ValueError
-        If one is not a skorch callback.
-    """
+    """Return copies of callbacks, named or not: fit must not change a parameter."""
     for i, item in enumerate(callbacks):
         if not isinstance(_callback(item), Callback):
             raise ValueError(
@@ -58,20 +42,7 @@ def _callback(item):
 
 
 def check_monitors(callbacks, has_validation):
-    """Check before training that what callbacks monitor will be recorded.
-
-    Parameters
-    ----------
-    callbacks : list
-        skorch callbacks, or tuples of a name and one.
-    has_validation : bool
-        Whether there are validation data.
-
-    Raises
-    ------
-    ValueError
-        If one monitors what is recorded only with validation data.
-    """
+    """Check before training that what callbacks monitor will be recorded."""
     own_names = {getattr(_callback(item), "name", None) for item in callbacks}
     for item in callbacks:
         callback = _callback(item)
@@ -85,25 +56,9 @@ def check_monitors(callbacks, has_validation):
 
 
 def explain_failure(name, callback, error, record, has_validation):
-    """Raise a clear error if a callback looked for what is not recorded.
+    """Raise a clear ValueError if a callback looked for what `record` does not have.
 
-    Parameters
-    ----------
-    name : str
-        Of the callback.
-    callback : skorch.callbacks.Callback
-        The one that failed.
-    error : Exception
-        What it raised; one of `NOT_FOUND`.
-    record : dict
-        Of the epoch.
-    has_validation : bool
-        Whether there are validation data.
-
-    Raises
-    ------
-    ValueError
-        If that is the reason; for others nothing is raised.
+    For other errors nothing is raised.
     """
     key = _missing_key(callback, error, record)
     if key is not None:

@@ -6,23 +6,10 @@ import torch
 
 
 def pieces_of(x, lengths, size):
-    """Split a batch into chunks of some steps each.
+    """Split a batch into chunks of `size` steps; None leaves it whole.
 
-    Parameters
-    ----------
-    x : Tensor of shape (N, T, n_features)
-        Steps.
-    lengths : LongTensor of shape (N,) or None
-        Steps of each sequence; None when all have T.
-    size : int or None
-        Steps per chunk; None leaves the batch whole.
-
-    Yields
-    ------
-    x : Tensor of shape (N, at most size, n_features)
-        A view.
-    lengths : LongTensor of shape (N,) or None
-        Steps of each sequence in this chunk, 0 where it has ended before.
+    Yields views (N, at most size, n_features), and lengths (N,), 0 where a sequence
+    has ended before the chunk; None when all have all steps.
 
     Examples
     --------
@@ -44,21 +31,9 @@ def pieces_of(x, lengths, size):
 def chunks_from_end(x, lengths, size):
     """Split each sequence of a batch into chunks that are counted from its end.
 
-    Parameters
-    ----------
-    x : Tensor of shape (N, T, n_features)
-        Steps.
-    lengths : LongTensor of shape (N,) or None
-        Steps of each sequence; None when all have T.
-    size : int
-        Steps per chunk; the first chunk of a sequence may have fewer.
-
-    Yields
-    ------
-    x : Tensor of shape (N, at most size, n_features)
-        In order of time; the last chunks of all sequences are yielded together.
-    lengths : LongTensor of shape (N,)
-        Steps of each sequence in this chunk; 0 where it has not begun.
+    Yields steps (N, at most size, n_features) in order of time, the last chunks of all
+    sequences together, and lengths (N,), 0 where a sequence has not begun. The first
+    chunk of a sequence may have fewer steps than `size`.
 
     Examples
     --------
@@ -97,7 +72,7 @@ def run_to_own_ends(network, x, lengths, state=None):
 
     Returns
     -------
-    states : Tensor of shape (T, N, width)
+    states : Tensor of shape (T, N, output_size)
         Hidden states; meaningless after a sequence's end.
     state : tuple
         After the last step of each.

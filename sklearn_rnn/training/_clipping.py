@@ -14,24 +14,10 @@ from sklearn_rnn.training._device import is_on_cpu
 
 @torch.no_grad()
 def clip_gradients(gradients, max_norm=None, max_value=None):
-    """Clip gradients by value, then by norm, in place.
+    """Clip gradients by value, then by the norm of all of them, in place.
 
-    Parameters
-    ----------
-    gradients : list of Tensor
-        Changed in place.
-    max_norm : float, default=None
-        Maximum of the Euclidean norm of all of them together. None does not clip.
-    max_value : float, default=None
-        Maximum of the magnitude of each element. None does not clip.
-
-    Returns
-    -------
-    norm : float or Tensor
-        Of all gradients together, before clipping; a tensor on a GPU, which is not
-        waited for.
-    clipped : bool or Tensor
-        Whether they were changed.
+    Returns the norm before clipping, and whether they were changed; on a GPU as
+    tensors, which are not waited for. None as a maximum does not clip.
 
     References
     ----------

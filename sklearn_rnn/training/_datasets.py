@@ -439,24 +439,8 @@ def fewest_frames(classes):
 def to_batch(sequences, indices, device, random_state=None, storage=None):
     """Gather sequences into the arguments of a network's ``forward``.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        What is read.
-    indices : ndarray of int
-        Those of the batch.
-    device : torch.device or str
-        Where the batch goes.
-    random_state : numpy.random.RandomState, default=None
-        Source of augmentation in training; None reads sequences as they are.
-    storage : StepStorage, default=None
-        What gathers them, if it was made before.
-
-    Returns
-    -------
-    dict
-        ``x`` of shape (N, T, n_features) and ``lengths``, None where all are
-        of one length.
+    That is ``x`` of shape (N, T, n_features) and ``lengths``, None where all are of one
+    length. With `random_state` sequences are augmented, as in training.
 
     Examples
     --------
@@ -482,21 +466,8 @@ def cut_into_streams(lengths, n_streams, shortest):
     """Choose how many segments each sequence is cut into, to be read side by side.
 
     One long text is learned from many positions at once; within each segment the
-    state is carried from chunk to chunk.
-
-    Parameters
-    ----------
-    lengths : ndarray of shape (n_sequences,)
-        Steps of each sequence.
-    n_streams : int
-        Maximum number of segments of all sequences that are long enough to be cut.
-    shortest : int
-        Minimum number of steps of a segment.
-
-    Returns
-    -------
-    ndarray of int of shape (n_sequences,)
-        At least 1 each.
+    state is carried from chunk to chunk. There are at most `n_streams` segments of
+    sequences that are long enough to be cut, of at least `shortest` steps.
 
     Examples
     --------

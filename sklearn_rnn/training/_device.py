@@ -4,22 +4,9 @@ import torch
 
 
 def check_device(device):
-    """Check that a device can be used, and return its name.
+    """Return a device's name, such as "cuda:0"; raise ValueError if it cannot be used.
 
-    Parameters
-    ----------
-    device : str or torch.device
-        ``"auto"`` is a GPU if there is one.
-
-    Returns
-    -------
-    str
-        Such as ``"cpu"`` or ``"cuda:0"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device here.
+    "auto" is a GPU if there is one.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -16,23 +16,10 @@ BLANK = 0
 
 
 def quantile_loss(outputs, targets, levels, reduction="none"):
-    """Compute the pinball loss of predicted quantiles.
+    """Compute the pinball loss of predicted quantiles (..., n_quantiles).
 
-    Parameters
-    ----------
-    outputs : Tensor of shape (..., n_quantiles)
-        Predicted quantiles of each target.
-    targets : Tensor of shape (...)
-        The targets.
-    levels : Tensor of shape (n_quantiles,)
-        The levels of the quantiles, in (0, 1).
-    reduction : {"none", "mean"}, default="none"
-        Whether to average over the targets.
-
-    Returns
-    -------
-    Tensor of shape (...) or ()
-        Averaged over the quantiles.
+    Of targets (...) and levels (n_quantiles,) in (0, 1); averaged over the quantiles,
+    and with "mean" over the targets.
 
     References
     ----------
@@ -151,19 +138,9 @@ class WeightedLoss(nn.Module):
         return torch.dot(losses, weights) / len(weights)
 
     def of_steps(self, outputs, targets):
-        """Compute the loss of each step, without weights and label smoothing.
+        """Compute the loss of each step (N, T), without weights and label smoothing.
 
-        Parameters
-        ----------
-        outputs : Tensor of shape (N, T, n_outputs)
-            Of the network.
-        targets : Tensor of shape (N, T) or (N, T, n_features)
-            Class codes or frames; -1 where there is none.
-
-        Returns
-        -------
-        Tensor of shape (N, T)
-            0 where there is no target.
+        0 where the target, a class code or a frame, is missing.
         """
         exists = self.exists(targets)
         losses = outputs.new_zeros(exists.shape)

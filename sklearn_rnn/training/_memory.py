@@ -45,7 +45,7 @@ def note_batch(error, n_sequences, n_steps):
 
 
 def raise_explained(error, name, sizes, advice):
-    """Raise an error for lack of memory again, with what was computed and advice.
+    """Raise an out-of-memory error again as a MemoryError with advice.
 
     Parameters
     ----------
@@ -57,11 +57,6 @@ def raise_explained(error, name, sizes, advice):
         Parameters that memory grows with.
     advice : str
         What to do.
-
-    Raises
-    ------
-    MemoryError
-        From `error`.
     """
     if not is_out_of_memory(error) or getattr(error, "is_explained", False):
         return

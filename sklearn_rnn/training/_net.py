@@ -279,22 +279,15 @@ class SequenceNet(NeuralNet):
         ----------
         X : Dataset
             The training data, with targets.
-        y : None
+        y, **fit_params
             Ignored.
         epochs : int, default=None
             Passes over the data; None takes ``max_epochs``.
-        **fit_params : dict
-            Ignored.
 
         Returns
         -------
         SequenceNet
             This net.
-
-        Raises
-        ------
-        DivergenceError
-            If the loss becomes NaN or infinite.
         """
         epochs = self.max_epochs if epochs is None else epochs
         data = {"dataset_train": X, "dataset_valid": self.validation}
@@ -441,13 +434,18 @@ class SequenceNet(NeuralNet):
         self.module_.advance_dropout(n_done)
         for group in self.optimizer_.param_groups:
             group["lr"] = rates[n_done - 1]
+        self._record_fused(record, prefix)
+        return True
+
+    def _record_fused(self, record, prefix):
+        """Record the losses and gradients of an epoch that the kernels computed."""
         losses, sizes = record.losses, record.n_targets
         self._check_finite(float(losses[-1]))
         self._norms = record.norms[sizes > 0].tolist()
         self._n_clipped = int(record.clipped.sum())
-        total = float((losses * sizes).sum() / sizes.sum())
-        self._record_losses(prefix, total, n_done, float(losses[-1]), int(sizes[-1]))
-        return True
+        mean = float((losses * sizes).sum() / sizes.sum())
+        last = float(losses[-1]), int(sizes[-1])
+        self._record_losses(prefix, mean, len(losses), *last)
 
     def _learning_rates(self, n_batches):
         """Return the learning rate of each of the next batches."""
@@ -617,33 +615,11 @@ class SequenceNet(NeuralNet):
         return {**arguments, **scored}
 
     def predict(self, X):
-        """Return predictions for the X of a scoring callback, otherwise as skorch does.
-
-        Parameters
-        ----------
-        X : ScoringData or object
-            One row per target.
-
-        Returns
-        -------
-        ndarray
-            Class codes, or values in the units of the network's targets.
-        """
+        """Return the predictions of `ScoringData`, of other data as skorch does."""
         return X.predictions if isinstance(X, ScoringData) else super().predict(X)
 
     def predict_proba(self, X):
-        """Return probabilities for the X of a scoring callback, else as skorch does.
-
-        Parameters
-        ----------
-        X : ScoringData or object
-            One row per target.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_classes)
-            Probabilities of the class codes.
-        """
+        """Return the probabilities of `ScoringData`, of other data as skorch does."""
         is_scoring = isinstance(X, ScoringData)
         return X.probabilities if is_scoring else super().predict_proba(X)
 

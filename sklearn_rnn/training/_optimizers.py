@@ -187,7 +187,7 @@ def check_optimizer_state(optimizer):
                     raise ValueError(
                         f"the optimizer's {name} is of {_describe(value)}, but its "
                         f"weight is of {_describe(weight)}: load_state_dict or a "
-                        f"callback set a value for other weights. {RESET_STATE}"
+                        f"callback set the state of other weights. {RESET_STATE}"
                     )
             _check_complete(optimizer, optimizer.state.get(weight))
 

@@ -15,15 +15,8 @@ WARM_UP = 0.05
 def warm_up_cosine(progress):
     """Rise to 1 in the first 5 % of training, then fall to 0 along a cosine.
 
-    Parameters
-    ----------
-    progress : float
-        Fraction of the updates already made, in [0, 1].
-
-    Returns
-    -------
-    float
-        Factor of the learning rate.
+    Returns the factor of the learning rate at `progress`, the fraction of the updates
+    already made.
 
     References
     ----------
@@ -48,17 +41,8 @@ ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-5
 def one_cycle(progress):
     """Rise from 1/25 to 1 in 30 % of training, then fall to nearly 0.
 
-    Both ways along a cosine. The long time at a high rate regularises.
-
-    Parameters
-    ----------
-    progress : float
-        Fraction of the updates already made, in [0, 1].
-
-    Returns
-    -------
-    float
-        Factor of the learning rate.
+    Both along a cosine. The long time at a high rate regularises. Returns the factor
+    of the learning rate at `progress`, the fraction of the updates already made.
 
     References
     ----------
@@ -253,20 +237,9 @@ def update_budget(lengths):
 def n_epochs_for(
     n_sequences, batch_size, updates_per_batch=1, budget=UPDATE_BUDGET, at_most=None
 ):
-    """Choose the number of epochs, at least 5, for a number of updates.
+    """Choose the number of epochs, at least 5, that makes `budget` updates.
 
-    Parameters
-    ----------
-    n_sequences : int
-        Training sequences.
-    batch_size : int
-        Maximum number of sequences per batch.
-    updates_per_batch : float, default=1
-        Average number of updates per batch.
-    budget : int, default=600
-        Number of updates to aim at.
-    at_most : int, default=None
-        Maximum number of epochs; None has no bound.
+    A batch of at most `batch_size` sequences makes `updates_per_batch` on average.
 
     Examples
     --------

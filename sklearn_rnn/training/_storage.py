@@ -89,19 +89,9 @@ class StepStorage:
         return x, lengths if batch.common_length is None else None
 
     def load(self, starts, lengths, steps):
-        """Load some steps of sequences, without scaling.
+        """Load a range of steps, (n_steps, N, n_features), without scaling.
 
-        Parameters
-        ----------
-        starts, lengths : ndarray of int of shape (N,)
-            First row and number of steps of each sequence.
-        steps : range
-            Steps to load, from 0; after its end a sequence repeats its last step.
-
-        Returns
-        -------
-        Tensor of shape (n_steps, N, n_features)
-            On the device.
+        After its end a sequence repeats its last step.
         """
         if self.on_device:
             return self._load_on_device(starts, lengths, steps)[0]

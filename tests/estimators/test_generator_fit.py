@@ -18,6 +18,7 @@ from sklearn_rnn import DivergenceError, RNNGenerator
 from sklearn_rnn.sequences import BEGIN, END
 from sklearn_rnn.training import NextStepDataset
 from sklearn_rnn.training import _inference as inference
+from sklearn_rnn.training._datasets import LazyBatch
 
 TEXT = "the cat sat on the mat, the rat sat on the hat. " * 5
 TEXTS = ["abcab", "bcabca", "cab", "abcabcab", "bcad"] * 4
@@ -319,15 +320,15 @@ def test_weights_of_a_long_text_are_those_of_all_its_streams():
     assert np.average(data.weights, weights=data.lengths) == pytest.approx(1)
 
 
-def test_a_long_text_is_gathered_piece_by_piece(monkeypatch):
-    gathered, read = [], inference.GatheredSteps.__getitem__
+def test_a_long_text_is_gathered_chunk_by_chunk(monkeypatch):
+    gathered, read = [], LazyBatch.__getitem__
 
     def watch(self, key):
         steps = read(self, key)
         gathered.append(steps.shape[:2])
         return steps
 
-    monkeypatch.setattr(inference.GatheredSteps, "__getitem__", watch)
+    monkeypatch.setattr(LazyBatch, "__getitem__", watch)
     text = TEXT * 30
     generator(max_epochs=1, bptt_steps=11, early_stopping=True).fit(text)
     in_training = [shape for shape in gathered if shape[1] <= 11]
@@ -337,14 +338,14 @@ def test_a_long_text_is_gathered_piece_by_piece(monkeypatch):
 
 
 def test_one_huge_text_among_many_short_ones_takes_no_more_memory(monkeypatch):
-    gathered, read = [], inference.GatheredSteps.__getitem__
+    gathered, read = [], LazyBatch.__getitem__
 
     def watch(self, key):
         steps = read(self, key)
         gathered.append(steps.numel())
         return steps
 
-    monkeypatch.setattr(inference.GatheredSteps, "__getitem__", watch)
+    monkeypatch.setattr(LazyBatch, "__getitem__", watch)
     texts = [*TEXTS * 5, "abc" * 7000]
     model = generator(max_epochs=1, bptt_steps=50, hidden_size=2).fit(texts)
     assert max(gathered) <= 8 * 50
