@@ -255,12 +255,12 @@ class Trainer(PortableState, BaseEstimator):
         first = len(net.history)
         # Only while it trains: estimator and net would keep each other alive, and
         # hundreds of fits their memory, until Python looks for cycles.
-        net.judge, net.on_progress = self._judge, self._on_progress
+        net.score_validation, net.on_progress = self._judge, self._on_progress
         try:
             with self._computing():
                 net.train(data, held_out, n_epochs, patience)
         finally:
-            net.judge = net.on_progress = None
+            net.score_validation = net.on_progress = None
             self._record(net.history[first:], patience, streamed)
             net.n_streamed = _bound_stream(
                 net.history, net.n_streamed + len(net.history) - first, streamed

@@ -1,56 +1,59 @@
 """Training: the skorch net and what it is made of."""
 
-from sklearn_rnn.training._batches import (
-    NO_CODE,
-    BatchIterator,
-    SequenceDataset,
-    StepTargets,
-    blocks_by_length,
-    to_batch,
-)
+from sklearn_rnn.training._batches import BatchIterator, blocks_by_length
 from sklearn_rnn.training._callbacks import (
     any_lr_scheduler,
     check_monitors,
     copy_callbacks,
 )
-from sklearn_rnn.training._clipping import clip_gradients
-from sklearn_rnn.training._device import check_device, usable_device
-from sklearn_rnn.training._eager import (
-    get_optimizer_state,
-    load_optimizer_state,
-    make_optimizer,
+from sklearn_rnn.training._chunks import (
+    chunks_from_end,
+    pieces_of,
+    run_to_own_ends,
 )
+from sklearn_rnn.training._clipping import clip_gradients
+from sklearn_rnn.training._datasets import (
+    NextStepDataset,
+    PairDataset,
+    SequenceDataset,
+    StepTargets,
+    TranscriptDataset,
+    Transcripts,
+    cut_into_streams,
+    fewest_frames,
+    to_batch,
+)
+from sklearn_rnn.training._device import check_device, usable_device
 from sklearn_rnn.training._embedding_rows import find_row_wise
-from sklearn_rnn.training._flat_weights import FlatWeights
-from sklearn_rnn.training._fused import is_fusible
+from sklearn_rnn.training._fused_support import is_fusible
+from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._inference import (
+    log_likelihoods,
     network_outputs,
     step_outputs,
 )
-from sklearn_rnn.training._losses import WeightedLoss, has_target
+from sklearn_rnn.training._losses import (
+    BLANK,
+    NO_CODE,
+    CTCLoss,
+    WeightedLoss,
+    has_target,
+)
 from sklearn_rnn.training._memory import (
     computing_batch,
     is_out_of_memory,
     raise_explained,
 )
 from sklearn_rnn.training._net import SequenceNet
-from sklearn_rnn.training._next_steps import (
-    NextStepDataset,
-    cut_into_streams,
-    log_likelihoods,
-)
 from sklearn_rnn.training._optimizers import (
     OPTIMIZERS,
     check_optimizer_state,
     find_optimizer,
+    get_optimizer_state,
+    load_optimizer_state,
+    make_optimizer,
 )
-from sklearn_rnn.training._pairs import PairDataset
 from sklearn_rnn.training._patience import Patience
-from sklearn_rnn.training._pieces import (
-    pieces_of,
-    pieces_to_the_end,
-    run_to_own_ends,
-)
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
 from sklearn_rnn.training._random import new_random_state
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE
@@ -65,7 +68,6 @@ from sklearn_rnn.training._schedule import (
     update_budget,
     warm_up_cosine,
 )
-from sklearn_rnn.training._snapshot import WeightSnapshot
 from sklearn_rnn.training._split import (
     are_overlapping,
     find_copies,
@@ -73,21 +75,14 @@ from sklearn_rnn.training._split import (
     validation_split,
     window_times,
 )
-from sklearn_rnn.training._steps import StepsOnDevice, StepsOnHost, steps_for
+from sklearn_rnn.training._storage import StepStorage, store_steps
 from sklearn_rnn.training._threads import (
     choose_n_threads,
     computing,
     limit_threads,
     max_threads,
 )
-from sklearn_rnn.training._transcripts import (
-    BLANK,
-    CTCLoss,
-    TranscriptDataset,
-    Transcripts,
-    fewest_frames,
-)
-from sklearn_rnn.training._truncation import gradient_steps
+from sklearn_rnn.training._weights import FlatWeights, WeightSnapshot
 
 __all__ = [
     "BLANK",
@@ -105,15 +100,15 @@ __all__ = [
     "SCHEDULES",
     "SequenceDataset",
     "SequenceNet",
+    "StepStorage",
     "StepTargets",
-    "StepsOnDevice",
-    "StepsOnHost",
     "TranscriptDataset",
     "Transcripts",
     "WeightSnapshot",
     "WeightedLoss",
     "any_lr_scheduler",
     "are_overlapping",
+    "batch_gradients",
     "blocks_by_length",
     "check_device",
     "check_monitors",
@@ -121,6 +116,7 @@ __all__ = [
     "choose_batch_size",
     "choose_dtype",
     "choose_n_threads",
+    "chunks_from_end",
     "clip_gradients",
     "computing",
     "computing_batch",
@@ -132,7 +128,6 @@ __all__ = [
     "find_row_wise",
     "find_schedule",
     "get_optimizer_state",
-    "gradient_steps",
     "has_target",
     "is_fusible",
     "is_out_of_memory",
@@ -146,11 +141,10 @@ __all__ = [
     "new_random_state",
     "one_cycle",
     "pieces_of",
-    "pieces_to_the_end",
     "raise_explained",
     "run_to_own_ends",
     "step_outputs",
-    "steps_for",
+    "store_steps",
     "to_batch",
     "try_scheduler",
     "update_budget",

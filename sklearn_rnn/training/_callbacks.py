@@ -7,47 +7,22 @@ from skorch.callbacks import (
     Callback,
     Checkpoint,
     EarlyStopping,
-    EpochScoring,
     LRScheduler,
 )
 from skorch.exceptions import SkorchException
 
 # What an epoch's record holds only where there are validation data.
-OF_VALIDATION = {"valid_loss", "valid_loss_best", "valid_score"}
-# What a callback raises that does not find what it looks for.
+VALIDATION_KEYS = {"valid_loss", "valid_loss_best", "valid_score"}
+# What a callback may raise if the history lacks what it looks for.
 NOT_FOUND = KeyError, SkorchException, ValueError, TypeError
 
 
 def copy_callbacks(callbacks):
-    """Check callbacks, and copy them: fit must not change a parameter.
-
-    Parameters
-    ----------
-    callbacks : list
-        skorch callbacks, or tuples of a name and one.
-
-    Returns
-    -------
-    list
-        Shallow copies.
-
-    Raises
-    ------
-    ValueError
-        If one is not a skorch callback.
-
-    Examples
-    --------
-    >>> from skorch.callbacks import EpochTimer
-    >>> from sklearn_rnn.training import copy_callbacks
-    >>> given = EpochTimer()
-    >>> copy_callbacks([given])[0] is given
-    False
-    """
-    for place, item in enumerate(callbacks):
+    """Return copies of callbacks, named or not: fit must not change a parameter."""
+    for i, item in enumerate(callbacks):
         if not isinstance(_callback(item), Callback):
             raise ValueError(
-                f"callbacks[{place}] is {item!r}; give instances of skorch callbacks, "
+                f"callbacks[{i}] is {item!r}; give instances of skorch callbacks, "
                 "such as skorch.callbacks.EarlyStopping()."
             )
     return [
@@ -57,48 +32,17 @@ def copy_callbacks(callbacks):
 
 
 def any_lr_scheduler(callbacks):
-    """Tell whether a callback sets the learning rate.
-
-    Parameters
-    ----------
-    callbacks : list
-        skorch callbacks, or tuples of a name and one.
-
-    Returns
-    -------
-    bool
-        True if there is an ``LRScheduler`` among them.
-
-    Examples
-    --------
-    >>> from skorch.callbacks import LRScheduler
-    >>> from sklearn_rnn.training import any_lr_scheduler
-    >>> any_lr_scheduler([("rate", LRScheduler())])
-    True
-    """
+    """Return whether there is an ``LRScheduler`` among callbacks, named or not."""
     return any(isinstance(_callback(item), LRScheduler) for item in callbacks)
 
 
 def _callback(item):
-    named = isinstance(item, tuple) and len(item) == 2
-    return item[1] if named else item
+    is_named = isinstance(item, tuple) and len(item) == 2
+    return item[1] if is_named else item
 
 
 def check_monitors(callbacks, has_validation):
-    """Check that what callbacks monitor will be there, before an epoch is trained.
-
-    Parameters
-    ----------
-    callbacks : list
-        skorch callbacks, or tuples of a name and one.
-    has_validation : bool
-        Whether there are validation data.
-
-    Raises
-    ------
-    ValueError
-        If one monitors what there is with validation data alone.
-    """
+    """Check before training that what callbacks monitor will be recorded."""
     own_names = {getattr(_callback(item), "name", None) for item in callbacks}
     for item in callbacks:
         callback = _callback(item)
@@ -107,38 +51,15 @@ def check_monitors(callbacks, has_validation):
         if has_validation or type(callback) not in (Checkpoint, EarlyStopping):
             continue
         monitor = callback.monitor
-        if isinstance(monitor, str) and monitor in OF_VALIDATION - own_names:
+        if isinstance(monitor, str) and monitor in VALIDATION_KEYS - own_names:
             raise ValueError(_not_recorded(name, callback, monitor, None, False))
 
 
 def explain_failure(name, callback, error, record, has_validation):
-    """Raise a clear error where a callback did not find what it looked for.
+    """Raise a clear ValueError if a callback looked for what `record` does not have.
 
-    Parameters
-    ----------
-    name : str
-        Of the callback.
-    callback : skorch.callbacks.Callback
-        That failed.
-    error : Exception
-        What it raised; one of `NOT_FOUND`.
-    record : dict
-        Of the epoch.
-    has_validation : bool
-        Whether there are validation data.
-
-    Raises
-    ------
-    ValueError
-        If that is the reason. Of another one nothing is said.
+    For other errors nothing is raised.
     """
-    if isinstance(callback, EpochScoring):
-        raise ValueError(
-            f"the callback {name!r} ({type(callback).__name__}) cannot score here: "
-            "skorch does not take batches of sequences apart. With "
-            "early_stopping=True, or X_val (and y_val) given to fit, every epoch is "
-            "scored, as valid_score in history_."
-        ) from error
     key = _missing_key(callback, error, record)
     if key is not None:
         message = _not_recorded(name, callback, key, record, has_validation)
@@ -146,7 +67,7 @@ def explain_failure(name, callback, error, record, has_validation):
 
 
 def _missing_key(callback, error, record):
-    """Return the key that a callback missed in the history, or None."""
+    """Return the key that a callback did not find in the history, or None."""
     monitor = getattr(callback, "monitor", None)
     if isinstance(monitor, str) and monitor not in record:
         return monitor
@@ -162,17 +83,15 @@ def _not_recorded(name, callback, key, record, has_validation):
     kind = type(callback).__name__
     message = f"the callback {name!r} ({kind}) looks for {key!r} in the history, which "
     if record is None:
-        message += "has it only where there are validation data."
+        message += "has it only with validation data."
     else:
         keys = sorted(k for k in record if k != "batches")
         message += f"has {', '.join(keys)}."
-    if not has_validation:
-        instead = "train_loss_best" if key.endswith("_best") else "train_loss"
-        own = " (which stops training early without a callback)"
-        message += (
-            f" Set early_stopping=True{own if kind == 'EarlyStopping' else ''}, give "
-            f"X_val (and y_val) to fit, or monitor {instead!r}."
-        )
-    else:
-        message += " Let it look for one of these."
-    return message
+    if has_validation:
+        return message + " Let it look for one of these."
+    instead = "train_loss_best" if key.endswith("_best") else "train_loss"
+    own = " (which stops training early without a callback)"
+    return (
+        f"{message} Set early_stopping=True{own if kind == 'EarlyStopping' else ''}, "
+        f"give X_val (and y_val) to fit, or monitor {instead!r}."
+    )

@@ -4,34 +4,15 @@ import torch
 
 
 def check_device(device):
-    """Read a device's name and make sure that it can be used.
+    """Return a device's name, such as "cuda:0"; raise ValueError if it cannot be used.
 
-    Parameters
-    ----------
-    device : str or torch.device
-        ``"auto"`` is a GPU if there is one.
-
-    Returns
-    -------
-    str
-        Say, ``"cpu"`` or ``"cuda:0"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device here.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.training import check_device
-    >>> check_device("cpu")
-    'cpu'
+    "auto" is a GPU if there is one.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         if torch.device(device).type == "meta":
-            raise RuntimeError("meta tensors hold no numbers")
+            raise RuntimeError("tensors on 'meta' have no values")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
@@ -41,49 +22,14 @@ def check_device(device):
     return str(device)
 
 
-def is_at_hand(tensor):
-    """Tell whether to read a tensor's numbers is to wait for nobody.
-
-    Parameters
-    ----------
-    tensor : Tensor
-        Any.
-
-    Returns
-    -------
-    bool
-        False on a GPU, which has what it is told to compute still before it.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.training._device import is_at_hand
-    >>> is_at_hand(torch.zeros(1))
-    True
-    """
-    return tensor.device.type == "cpu"
-
-
 def usable_device(device):
-    """Return a device's name, or ``"cpu"`` where it cannot be used.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        Where a network was trained.
-
-    Returns
-    -------
-    str
-        Where it can be used.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.training import usable_device
-    >>> usable_device("cuda:99")
-    'cpu'
-    """
+    """Return a device's name, or ``"cpu"`` where it cannot be used."""
     try:
         return check_device(device)
     except ValueError:
         return "cpu"
+
+
+def is_on_cpu(tensor):
+    """Return whether a tensor's values can be read without waiting for a GPU."""
+    return tensor.device.type == "cpu"

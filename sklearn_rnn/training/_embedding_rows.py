@@ -1,7 +1,8 @@
-"""Embeddings of which an update reads and changes some rows only.
+"""Embeddings of which an update changes only the rows that the batch read.
 
 A batch reads some hundred rows of an embedding that may have 100,000. The others have
-no gradient, and what clears, clips and applies a dense one would take most of the time.
+no gradient, and clearing, clipping and applying a dense one would take most of the
+time.
 """
 
 from collections import Counter
@@ -14,18 +15,10 @@ from sklearn_rnn.training._compiled_optimizer import decouples_decay
 
 
 def find_row_wise(network):
-    """Return the embeddings whose gradient has the rows that a batch reads, no more.
+    """Return the trained embeddings that can be updated row by row.
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Any.
-
-    Returns
-    -------
-    list of TokenEmbedding
-        Those that are trained, and that neither an output layer nor another module
-        shares: all rows of a shared one have a gradient.
+    Not those that an output layer or another module shares, of which all rows have a
+    gradient.
 
     Examples
     --------
@@ -55,16 +48,16 @@ def find_row_wise(network):
 class EmbeddingRows:
     """One embedding's part of the flat weights, updated row by row.
 
-    The optimizer's state has all rows. For a step, the rows that the batch read are
+    The optimizer's state has all rows. For an update, the rows that the batch read are
     gathered into a small tensor, with their gradient and state, and written back
-    afterwards; so this serves every optimizer that treats elements one by one.
+    afterwards; so this works with every elementwise optimizer.
 
     Parameters
     ----------
     embedding : TokenEmbedding
         Whose weight it is.
     leaf : Parameter of shape (n_rows, embedding_dim)
-        What the optimizer changes; it shares memory with the weight.
+        The optimizer's parameter; it shares memory with the weight.
     gradient : Tensor of shape (n_rows, embedding_dim)
         The dense gradient; zero but for rows that were read since it was cleared.
     """
@@ -77,7 +70,7 @@ class EmbeddingRows:
 
     @contextmanager
     def recording(self):
-        """Let the embedding note the rows that it reads, and add to them alone."""
+        """Let the embedding record the rows that it reads, and add to them only."""
         self.embedding.reader = self
         try:
             yield
@@ -85,13 +78,7 @@ class EmbeddingRows:
             self.embedding.reader = None
 
     def add(self, tokens):
-        """Note that rows have a gradient.
-
-        Parameters
-        ----------
-        tokens : LongTensor of any shape
-            Indices of rows; each may come more than once.
-        """
+        """Record that rows have a gradient: indices of any shape, may be repeated."""
         self._tokens.append(tokens.detach().reshape(-1))
         self._rows = None
 
@@ -105,13 +92,7 @@ class EmbeddingRows:
         return self._rows
 
     def clear(self, every_row=False):
-        """Begin a new gradient.
-
-        Parameters
-        ----------
-        every_row : bool, default=False
-            Whether there may be values in rows that were not read.
-        """
+        """Clear the gradient; with `every_row` also in rows that were not read."""
         if every_row or has_gradient_hooks(self.embedding.weight):
             self.gradient.zero_()
         elif self._tokens:
@@ -128,13 +109,9 @@ class EmbeddingRows:
 
     @contextmanager
     def as_only_rows(self, optimizer):
-        """Let an optimizer change the rows that were read and no others.
+        """Replace the leaf by a copy of the rows that were read, with their state.
 
-        Parameters
-        ----------
-        optimizer : torch.optim.Optimizer
-            Of the leaf. In this context it has a copy of the rows in its place, with
-            their gradient and state.
+        So the optimizer changes no others.
         """
         state = optimizer.state.get(self.leaf, {})
         group, k = next(
@@ -158,10 +135,10 @@ class EmbeddingRows:
 
     @torch.no_grad()
     def _gather(self, optimizer, group, state):
-        """Return the rows that were read, with a gradient, and their state.
+        """Return the rows that were read, with their gradient, and their state.
 
-        What the optimizer keeps per element is a copy; the rest, such as the count of
-        steps, is that of all rows.
+        State per element is a copy; the rest, such as the step count, is that of all
+        rows.
         """
         rows = torch.nn.Parameter(self.leaf.index_select(0, self.rows))
         rows.grad = self.gather_gradient()
@@ -176,10 +153,10 @@ class EmbeddingRows:
 
     @torch.no_grad()
     def _scatter(self, rows, rows_state, state):
-        """Write back what a step changed.
+        """Write back what an update changed.
 
-        What its first step made is zero in the other rows, as if they had been there
-        with a gradient of zero.
+        State that the first update creates is zero in the other rows, as if their
+        gradient had been zero.
         """
         self.leaf.index_copy_(0, self.rows, rows)
         for name, value in rows_state.items():
@@ -195,28 +172,12 @@ class EmbeddingRows:
 
 
 def steady_momentum(optimizer, rows, group, state):
-    """Return the momentum that rows have if each update had had their gradient.
+    """Return the state in which the momentum of rows is that of a constant gradient.
 
     Momentum spreads the effect of a gradient over the updates that follow. A row that
     few batches read would never get the rest of it, so a row's gradient has all of its
     effect at once: that of Adam with ``betas=(0, beta_2)``, and of SGD with the
     learning rate divided by ``1 - momentum``.
-
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-        Which updates the rows.
-    rows : Parameter
-        With its gradient.
-    group : dict
-        The optimizer's options.
-    state : dict
-        The optimizer's state, before the update.
-
-    Returns
-    -------
-    dict
-        What to put into the state.
     """
     gradient = rows.grad
     if group.get("weight_decay") and not decouples_decay(optimizer, group):

@@ -1,320 +1,38 @@
-"""Networks that the compiled kernels compute as a whole, and whole epochs of them.
+"""Training and prediction by kernels that compute a network as a whole.
 
 torch's bookkeeping of a gradient costs more than a small network's arithmetic. Where a
-network consists of parts that the kernels have, a batch is one call: inputs, dropout,
-layers, pooling, head, loss, and the gradient of all weights.
+network consists of parts that the kernels have (`supports_fused`), a batch is one call:
+inputs, dropout, layers, pooling, head, loss, and the gradient of all weights; and so
+are the updates of many batches.
 """
-
-from functools import cache
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.modules import module as torch_module
 
 from sklearn_rnn.kernels import (
     CELL_CODES,
     LOSS_CODES,
     POOLING_CODES,
     VALUES_TYPES,
-    CounterGenerator,
     check_array,
     make_struct,
     run_kernel,
     set_field,
 )
-from sklearn_rnn.modules import (
-    CategoryEmbedding,
-    InputDropout,
-    LastPooling,
-    Linear,
-    LockedDropout,
-    MaxPooling,
-    MeanPooling,
-    RecurrentCore,
-    SequenceNetwork,
-    TokenDropout,
-    TokenEmbedding,
-    WeightDrop,
-    embedding_size,
-    is_plain_embedding,
-    n_joined,
-)
-from sklearn_rnn.training._batches import blocks_by_length, to_batch
-from sklearn_rnn.training._losses import WeightedLoss
+from sklearn_rnn.modules import embedding_size, n_joined
+from sklearn_rnn.training._batches import blocks_by_length
+from sklearn_rnn.training._datasets import to_batch
+from sklearn_rnn.training._fused_support import POOLING_NAMES, weights_and_shapes
 from sklearn_rnn.training._threads import n_kernel_threads
 
-POOLING_CLASSES = {
-    LastPooling: "last",
-    MeanPooling: "mean",
-    MaxPooling: "max",
-    type(None): None,
-}
 # A call to the kernels lasts about this long, so that Ctrl-C is handled.
 SECONDS_PER_CALL = 0.05
-# Sequences and steps of a call that predicts.
+# Maximum number of sequences and steps per call that predicts.
 ROWS_PER_CALL, STEPS_PER_CALL = 8192, 2**18
 
 
-def supports_fused(network, criterion=None):
-    """Return whether the compiled kernels compute a network as a whole.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Any.
-    criterion : torch.nn.Module, default=None
-        The loss of its training; None asks about predictions.
-
-    Returns
-    -------
-    bool
-        True for the compiled kernel; features or an embedding as inputs; layers with
-        any options; the last, mean, largest or every state; a linear head; all of
-        our losses; and weights of the shapes that the network was built with, trained
-        together, without hooks. False for attention pooling and tied embeddings.
-    """
-    return (
-        is_fusible(network)
-        and network.core.kernel == "compiled"
-        and not network.mixed
-        and _has_known_inputs(network)
-        and _has_known_parts(network)
-        and _has_expected_weights(network, trains=criterion is not None)
-        and not any(map(_has_hooks, network.modules()))
-        and not any(_global_hooks())
-        and (
-            criterion is None
-            or (_supports_loss(network, criterion) and _supports_dropout(network))
-        )
-    )
-
-
-def is_fusible(network):
-    """Return whether a network is of the kind that compiled kernels compute as a whole.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Any.
-
-    Returns
-    -------
-    bool
-        True for sequence networks with a linear head, but for attention pooling.
-    """
-    return (
-        type(network) is SequenceNetwork
-        and type(network.pooling) in POOLING_CLASSES
-        and type(network.head) is Linear
-    )
-
-
-def _has_known_parts(network):
-    """Return whether a network consists of the parts that it was built of."""
-    core, spec = network.core, network.spec
-    norm = nn.LayerNorm if spec.layer_norm else nn.Identity
-    runs = [f"l{i}{way}" for i in range(spec.n_layers) for way in core._directions]
-    pooling = network.pooling
-    return (
-        type(core) is RecurrentCore
-        and core.n_layers == core.rnn.num_layers == len(core.norms) == spec.n_layers
-        and len(core.dropout) == spec.n_layers - 1
-        and list(core.weight_drop.keys()) == runs
-        and core.rnn.bidirectional == spec.bidirectional
-        and core.residual == spec.residual
-        and all(type(part) is norm for part in core.norms)
-        and (not spec.layer_norm or all(map(_is_usual_norm, core.norms)))
-        and (type(pooling) is not LastPooling or _reads_last(pooling, core))
-        and _has_known_dropouts(network)
-    )
-
-
-def _is_usual_norm(norm):
-    return norm.eps == 1e-5 and norm.bias is not None
-
-
-def _reads_last(pooling, core):
-    return pooling.n_forward == core.rnn.hidden_size
-
-
-def _has_known_dropouts(network):
-    """Return whether the parts that drop are those that the network was built of."""
-    core, hide = network.core, InputDropout
-    if network.spec.n_tokens is not None:
-        hide = LockedDropout
-        if type(network.embedding.token_dropout) is not TokenDropout:
-            return False
-    locked, weight_drops = [*core.dropout, network.dropout], core.weight_drop.values()
-    return (
-        type(network.input_dropout) is hide
-        and all(type(part) is LockedDropout for part in locked)
-        and all(type(part) is WeightDrop for part in weight_drops)
-    )
-
-
-def _has_known_inputs(network):
-    """Return whether inputs are scaled or embedded as the network was built to."""
-    spec = network.spec
-    if spec.n_tokens is not None:
-        embedding = network.embedding
-        is_known = type(embedding) is TokenEmbedding
-        return is_known and embedding.n_tokens == spec.n_tokens
-    return _has_known_categories(network) and all(
-        tuple(buffer.shape) == (spec.n_features,)
-        and buffer.dtype == torch.float64
-        and buffer.device.type == "cpu"
-        and buffer.is_contiguous()
-        for buffer in (network.center, network.factor)
-    )
-
-
-def _has_known_categories(network):
-    """Return whether categories are embedded as the network was built to."""
-    embedding, spec = network.categories, network.spec
-    if not spec.category_features:
-        return embedding is None
-    return (
-        type(embedding) is CategoryEmbedding
-        and embedding.features == spec.category_features
-        and len(embedding.vectors) == len(spec.n_categories)
-        and all(is_plain_embedding(vectors) for vectors in embedding.vectors)
-    )
-
-
-def _weights_of(network):
-    """Return weights in the order of the kernels, and their expected shapes."""
-    core, spec = network.core, network.spec
-    n_units, n_directions = core.rnn.hidden_size, 1 + core.rnn.bidirectional
-    n_sums = {"gru": 3, "lstm": 4}.get(core.cell, 1) * n_units
-    width = n_units * n_directions
-    n_inputs = spec.embedding_dim if spec.n_tokens is not None else spec.n_features
-    if spec.category_features:
-        n_inputs = network.categories.output_size
-    n_inputs *= spec.subsampling
-    weights, shapes = [], []
-    for k, layer in enumerate(core.rnn.all_weights):
-        weights += layer
-        n_read = n_inputs if k < n_directions else width
-        shapes += [(n_sums, n_read), (n_sums, n_units), (n_sums,), (n_sums,)]
-    if spec.layer_norm:
-        for norm in core.norms:
-            weights += [norm.weight, norm.bias]
-            shapes += [(width,)] * 2
-    weights += [network.head.weight, network.head.bias]
-    shapes += [(spec.n_outputs, width), (spec.n_outputs,)]
-    if spec.n_tokens is not None:
-        weights.append(network.embedding.weight)
-        shapes.append((spec.n_tokens + 1, spec.embedding_dim))
-    for k, n in enumerate(spec.n_categories):
-        weights.append(network.categories.vectors[k].weight)
-        shapes.append((n + 1, embedding_size(n)))
-    return weights, shapes
-
-
-def _repeat_shared(weights, spec):
-    """Return weights with an embedding per categorical feature, shared or not."""
-    n_others = len(weights) - len(spec.n_categories)
-    embeddings = [weights[n_others + which] for _, which in spec.category_features]
-    return weights[:n_others] + embeddings
-
-
-def _has_expected_weights(network, trains):
-    """Return whether no weight was replaced, frozen, hooked or moved."""
-    spec = network.spec
-    weights, shapes = _weights_of(network)
-    # An embedding may be fixed as a whole.
-    fixed = spec.n_tokens is not None and not weights[-1].requires_grad
-    trained = weights[:-1] if fixed else weights
-    dtype = network.head.weight.dtype
-    return (
-        len(weights) == len(list(network.parameters()))
-        and dtype in (torch.float32, torch.float64)
-        and all(
-            type(weight) is nn.Parameter
-            and tuple(weight.shape) == shape
-            and weight.dtype == dtype
-            and weight.device.type == "cpu"
-            and weight.is_contiguous()
-            and not weight._backward_hooks
-            and not weight._post_accumulate_grad_hooks
-            for weight, shape in zip(weights, shapes, strict=True)
-        )
-        and (all(weight.requires_grad for weight in trained) or not trains)
-    )
-
-
-def _has_hooks(module):
-    """Return whether a module calls hooks, or a method that was put into it."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or vars(module).keys() & _methods_of(type(module))
-    )
-
-
-@cache
-def _methods_of(kind):
-    """Return the names of what is defined in a class of modules."""
-    return {name for name in dir(kind) if callable(getattr(kind, name))}
-
-
-def _global_hooks():
-    """Return torch's hooks on every module."""
-    return (
-        torch_module._global_forward_hooks,
-        torch_module._global_forward_pre_hooks,
-        torch_module._global_backward_hooks,
-        torch_module._global_backward_pre_hooks,
-    )
-
-
-def _supports_loss(network, criterion):
-    """Return whether the kernels have a loss."""
-    if type(criterion) is not WeightedLoss:
-        return False
-    n_outputs, weights = network.spec.n_outputs, criterion.class_weights
-    if weights is not None and (
-        criterion.name != "log_loss"
-        or not criterion.may_miss
-        or len(weights) != n_outputs
-    ):
-        return False
-    has_levels = criterion.levels is not None
-    return (criterion.may_miss or network.pooling is not None) and (
-        not has_levels or n_outputs % len(criterion.levels) == 0
-    )
-
-
-def _supports_dropout(network):
-    """Return whether the kernels draw the masks of dropout that modules would draw."""
-    core, generator = network.core, network.dropout_generator
-    locked, weight_drops = [*core.dropout], [*core.weight_drop.values()]
-    parts = [network.input_dropout, network.dropout, *locked, *weight_drops]
-    if network.spec.n_tokens is not None:
-        parts.append(network.embedding.token_dropout)
-    if not any(part.p > 0 for part in parts):
-        return isinstance(generator, CounterGenerator | None)
-    return (
-        isinstance(generator, CounterGenerator)
-        and all(part.generator is generator and part.training for part in parts)
-        and all(part.p == network.dropout.p for part in locked)
-        and all(part.p == weight_drops[0].p for part in weight_drops)
-        and _are_consecutive(locked)
-        and _are_consecutive(weight_drops)
-    )
-
-
-def _are_consecutive(dropouts):
-    """Return whether the sites of dropouts follow one another."""
-    sites = [part.site for part in dropouts]
-    return not sites or sites == list(range(sites[0], sites[0] + len(sites)))
-
-
 class FusedNetwork:
-    """A network as the compiled kernels read it.
+    """A network as the compiled kernels read it, in the memory of its weights.
 
     Parameters
     ----------
@@ -323,10 +41,7 @@ class FusedNetwork:
     criterion : WeightedLoss, default=None
         The loss of its training. The weights' gradients must exist then, and are added
         to.
-
-    Attributes
-    ----------
-    keeps_outputs : bool
+    keeps_outputs : bool, default=False
         Whether `gradient` returns the outputs.
     """
 
@@ -335,21 +50,16 @@ class FusedNetwork:
         self.network = network
         self.criterion = criterion
         self._dtype = network.head.weight.dtype
-        self._struct = self._make_struct()
         self._n_outputs = network.spec.n_outputs
         self._per_step = network.pooling is None
-        # What the data of a training depend on.
-        self._data_format = self._dtype, self._per_step, self._n_outputs
+        self._struct = self._make_struct()
+        self._dataset_struct = None
 
     def _make_struct(self):
         network, spec, core = self.network, self.network.spec, self.network.core
-        weights = _repeat_shared(_weights_of(network)[0], spec)
-        embeds = spec.n_tokens is not None
-        inputs = network.input_dropout.p
-        if not embeds and spec.n_features == 1:
-            inputs = 0.0  # a single feature is never hidden
-        embedding = network.embedding if embeds else None
-        unknown = embedding.unknown_token if embeds else None
+        weights = self._weights()
+        is_single_feature = spec.n_tokens is None and spec.n_features == 1
+        weight_drop = next(iter(core.weight_drop.values()))
         return make_struct(
             "Network",
             itemsize=self._dtype.itemsize,
@@ -359,31 +69,50 @@ class FusedNetwork:
             n_units=core.rnn.hidden_size,
             n_features=spec.n_features,
             subsampling=spec.subsampling,
-            n_tokens=spec.n_tokens if embeds else -1,
-            embedding_dim=spec.embedding_dim if embeds else 0,
-            unknown_token=-1 if unknown is None else unknown,
             layer_norm=spec.layer_norm,
             residual=core.residual,
-            pooling=POOLING_CODES.index(POOLING_CLASSES[type(network.pooling)]),
+            pooling=POOLING_CODES.index(POOLING_NAMES[type(network.pooling)]),
             n_outputs=spec.n_outputs,
-            token_dropout=embedding.token_dropout.p if embeds else 0.0,
-            input_dropout=inputs,
+            # A single feature is never dropped.
+            input_dropout=0.0 if is_single_feature else network.input_dropout.p,
             dropout=network.dropout.p,
-            weight_drop=next(iter(core.weight_drop.values())).p,
-            token_site=embedding.token_dropout.site if embeds else 0,
+            weight_drop=weight_drop.p,
             input_site=network.input_dropout.site,
             layer_site=core.dropout[0].site if len(core.dropout) else 0,
-            weight_site=next(iter(core.weight_drop.values())).site,
+            weight_site=weight_drop.site,
             head_site=network.dropout.site,
             center=network.center,
             factor=network.factor,
             weights=[weight.detach() for weight in weights],
+            **self._token_fields(),
             **self._category_fields(),
-            **self._training_fields(weights, embeds),
+            **self._training_fields(weights),
         )
 
+    def _weights(self):
+        """Return the weights, an embedding per categorical feature, even if shared."""
+        weights, _ = weights_and_shapes(self.network)
+        spec = self.network.spec
+        n_others = len(weights) - len(spec.n_categories)
+        embeddings = [weights[n_others + which] for _, which in spec.category_features]
+        return weights[:n_others] + embeddings
+
+    def _token_fields(self):
+        spec = self.network.spec
+        if spec.n_tokens is None:
+            return {"n_tokens": -1, "unknown_token": -1}
+        embedding = self.network.embedding
+        unknown = embedding.unknown_token
+        return {
+            "n_tokens": spec.n_tokens,
+            "embedding_dim": spec.embedding_dim,
+            "unknown_token": -1 if unknown is None else unknown,
+            "token_dropout": embedding.token_dropout.p,
+            "token_site": embedding.token_dropout.site,
+        }
+
     def _category_fields(self):
-        """Return which features are codes, and how large their vectors are."""
+        """Return which features are categories, and the sizes of their vectors."""
         spec = self.network.spec
         if not spec.category_features:
             return {}
@@ -394,24 +123,25 @@ class FusedNetwork:
             n_codes[feature], sizes[feature] = n + 1, embedding_size(n)
         return {"n_codes": n_codes, "feature_sizes": sizes}
 
-    def _training_fields(self, weights, embeds):
-        """Return what training needs beside: the loss, and the gradients."""
+    def _training_fields(self, weights):
+        """Return the loss and the gradients, which predictions do not need."""
         criterion = self.criterion
         if criterion is None:
             return {}
+        has_tokens = self.network.spec.n_tokens is not None
         levels = criterion.levels
         return {
             "gradients": [weight.grad for weight in weights],
-            "train_embedding": int(embeds and weights[-1].requires_grad),
+            "train_embedding": int(has_tokens and weights[-1].requires_grad),
             "loss": LOSS_CODES.index(criterion.name),
             "label_smoothing": criterion.label_smoothing,
             "n_levels": 1 if levels is None else len(levels),
             "targets_may_be_missing": int(criterion.may_miss),
-            "levels": _to(levels, self._dtype),
-            "class_weights": _to(criterion.class_weights, self._dtype),
+            "levels": _to_dtype(levels, self._dtype),
+            "class_weights": _to_dtype(criterion.class_weights, self._dtype),
         }
 
-    def gradient(self, x, lengths, targets_and_weights, n_usual=None):
+    def gradient(self, x, lengths, targets_and_weights, targets_per_update=None):
         """Add the gradient of a batch to the weights'.
 
         Parameters
@@ -422,9 +152,9 @@ class FusedNetwork:
             Steps of each sequence.
         targets_and_weights : tuple of Tensor
             As the loss takes them.
-        n_usual : float, default=None
-            Targets per update, which the gradient is scaled by; None takes the batch
-            by itself.
+        targets_per_update : float, default=None
+            The gradient is scaled by the batch's number of targets over this; None
+            does not scale.
 
         Returns
         -------
@@ -433,56 +163,51 @@ class FusedNetwork:
         outputs : Tensor or None
             Of the network, if `keeps_outputs`.
         """
-        outputs, output_starts = None, None
-        reader, is_read = self._embedding_reader(), None
+        outputs, output_starts, is_read = None, None, None
+        n_rows, n_timesteps = x.shape[:2]
+        spec = self.network.spec
+        # Row-wise updates need to know which rows of the embedding a batch reads.
+        reader = None if spec.n_tokens is None else self.network.embedding.reader
         if reader is not None:
-            is_read = torch.zeros(self.network.spec.n_tokens + 1, dtype=torch.uint8)
+            is_read = torch.zeros(spec.n_tokens + 1, dtype=torch.uint8)
         if self.keeps_outputs:
-            n_rows = x.shape[0]
-            n_steps = n_joined(x.shape[1], self.network.spec.subsampling)
+            n_steps = n_joined(n_timesteps, spec.subsampling) if self._per_step else 1
             shape = (n_rows, n_steps) if self._per_step else (n_rows,)
             outputs = torch.zeros(*shape, self._n_outputs, dtype=self._dtype)
-            output_starts = np.arange(n_rows, dtype=np.int64)
-            output_starts *= n_steps if self._per_step else 1
-        struct = self._batch(
-            make_batch_data(x, lengths),
-            len(x),
+            output_starts = np.arange(n_rows, dtype=np.int64) * n_steps
+        targets, weights = targets_and_weights
+        starts = np.arange(n_rows) * (targets.shape[1] if self._per_step else 1)
+        data = make_batch_data(x, lengths)
+        lengths = np.full(n_rows, n_timesteps) if lengths is None else lengths.numpy()
+        self._set_targets(data, targets, starts, weights, lengths)
+        struct = self._make_batch(
+            data,
+            np.arange(n_rows, dtype=np.int64),
             training=1,
-            n_usual=n_usual or 0.0,
+            n_usual=targets_per_update or 0.0,
             outputs=outputs,
             output_starts=output_starts,
             is_read=is_read,
-            **self._random(),
+            **self._random_state(),
         )
-        targets, weights = targets_and_weights
-        starts = np.arange(len(x)) * (targets.shape[1] if self._per_step else 1)
-        n_steps = np.full(len(x), x.shape[1]) if lengths is None else lengths.numpy()
-        self._set_targets(struct.data_struct, targets, starts, weights, n_steps)
         run_kernel("run_batch", struct)
-        if reader is not None:
+        if reader is not None and is_read is not None:
             reader.add(is_read.nonzero())
         return struct.loss, outputs
 
-    def _embedding_reader(self):
-        """Return what asks which rows of the embedding a batch reads, or None."""
-        embeds = self.network.spec.n_tokens is not None
-        return self.network.embedding.reader if embeds else None
-
-    def _batch(self, data, n_rows, **fields):
-        """Return the struct of a batch, with the data in `data_struct`."""
-        struct = make_struct(
+    def _make_batch(self, data, rows, **fields):
+        return make_struct(
             "Batch",
             network=self._struct,
             data=data,
-            n_rows=n_rows,
+            rows=rows,
+            n_rows=len(rows),
             n_threads=n_kernel_threads(),
-            **{"rows": np.arange(n_rows, dtype=np.int64), **fields},
+            **fields,
         )
-        struct.data_struct = data
-        return struct
 
-    def _random(self):
-        """Return which random numbers dropout draws next."""
+    def _random_state(self):
+        """Return the state of dropout's random numbers."""
         generator = self.network.dropout_generator
         if generator is None:
             return {}
@@ -490,12 +215,11 @@ class FusedNetwork:
 
     def _set_targets(self, data, targets, starts, weights, lengths):
         """Add targets to the data: row `starts[i]` is the first one of sequence i."""
-        has_codes = self.criterion.name in ("log_loss", "bernoulli")
-        dtype = torch.int64 if has_codes else self._dtype
-        n_outputs, n_levels = self._n_outputs, self._struct.n_levels
-        width = 1 if self.criterion.name == "log_loss" else n_outputs // n_levels
+        loss, n_outputs = self.criterion.name, self._n_outputs
+        dtype = torch.int64 if loss in ("log_loss", "bernoulli") else self._dtype
+        width = 1 if loss == "log_loss" else n_outputs // self._struct.n_levels
         targets = targets.to(dtype).contiguous()
-        if self.criterion.name == "log_loss":
+        if loss == "log_loss":
             _check_codes(targets, n_outputs, self.criterion.may_miss)
         n_rows = targets.numel() // width
         check_array(targets.view(-1), "targets", dtype, (n_rows * width,))
@@ -503,60 +227,53 @@ class FusedNetwork:
         if self._per_step:
             n_read = n_joined(lengths, self.network.spec.subsampling)
         n_needed = int(np.max(starts + n_read))
+        # The kernels would read beyond the end of the memory.
         if n_rows < n_needed:
             raise ValueError(
-                f"there are {n_rows} targets, and {len(starts)} sequences need "
+                f"there are {n_rows} targets, but {len(starts)} sequences need "
                 f"{n_needed} of them."
             )
         if weights is not None and len(weights) != len(starts):
             raise ValueError(
-                f"there are {len(weights)} weights of {len(starts)} sequences."
+                f"there are {len(weights)} weights for {len(starts)} sequences."
             )
         set_field(data, "targets", targets)
         set_field(data, "target_starts", np.ascontiguousarray(starts, dtype=np.int64))
-        set_field(data, "sample_weights", _to(weights, self._dtype))
+        set_field(data, "sample_weights", _to_dtype(weights, self._dtype))
 
-    def training_data(self, dataset, previous=None):
-        """Return a whole dataset as the kernels read it.
+    def can_read(self, dataset):
+        """Return whether the kernels read a whole dataset, and not batch by batch."""
+        return self._data_of(dataset) is not None
 
-        Parameters
-        ----------
-        dataset : SequenceDataset
-            Of the training.
-        previous : ctypes.Structure, default=None
-            What was returned before, for the same dataset.
+    def _data_of(self, dataset):
+        """Return the struct of a dataset; made once, as this trains on one only."""
+        if self._dataset_struct is None:
+            data = make_data(dataset.sequences)
+            if data is None:
+                return None
+            targets, starts = dataset.targets, np.arange(len(dataset))
+            if self._per_step:
+                targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
+            self._set_targets(data, targets, starts, dataset.weights, dataset.lengths)
+            self._dataset_struct = data
+        return self._dataset_struct
 
-        Returns
-        -------
-        ctypes.Structure or None
-            None if batches have to be gathered one by one.
-        """
-        if previous is not None and previous.format == self._data_format:
-            return previous
-        data = make_data(dataset.sequences)
-        if data is None:
-            return None
-        data.format = self._data_format
-        targets, starts = dataset.targets, np.arange(len(dataset))
-        if self._per_step:
-            targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
-        self._set_targets(data, targets, starts, dataset.weights, dataset.lengths)
-        return data
-
-    def train(self, data, batches, optimizer, learning_rates, n_usual=None):
+    def train(
+        self, dataset, batches, optimizer, learning_rates, targets_per_update=None
+    ):
         """Update the weights for many batches.
 
         Parameters
         ----------
-        data : ctypes.Structure
-            From `training_data`.
+        dataset : SequenceDataset
+            One that it `can_read`.
         batches : list of ndarray of int
             The sequences of each.
         optimizer : ctypes.Structure
             Updates the weights that gradients are added to.
         learning_rates : list of float
             One per batch.
-        n_usual : float, default=None
+        targets_per_update : float, default=None
             As for `gradient`.
 
         Returns
@@ -568,56 +285,42 @@ class FusedNetwork:
         struct = make_struct(
             "Training",
             network=self._struct,
-            data=data,
+            data=self._data_of(dataset),
             optimizer=optimizer,
             order=np.concatenate(batches).astype(np.int64),
             batch_ends=np.cumsum([len(batch) for batch in batches], dtype=np.int64),
             n_batches=len(batches),
             learning_rates=np.array(learning_rates, dtype=float),
-            n_usual=n_usual or 0.0,
+            n_usual=targets_per_update or 0.0,
             max_seconds=SECONDS_PER_CALL,
             n_threads=n_kernel_threads(),
-            **self._random(),
+            **self._random_state(),
             **vars(record),
         )
         while struct.begin < len(batches):
-            before = struct.begin
+            begin = struct.begin
             run_kernel("train", struct)  # between two calls Python handles Ctrl-C
-            if not np.isfinite(record.losses[before : struct.begin]).all():
+            if not np.isfinite(record.losses[begin : struct.begin]).all():
                 break
         return record.first(struct.begin)
 
     def predict(self, sequences):
-        """Return the outputs for sequences.
-
-        Parameters
-        ----------
-        sequences : SequenceArray
-            At least one.
-
-        Returns
-        -------
-        Tensor of shape (n_sequences, n_outputs) or (n_steps, n_outputs)
-            As `network_outputs` returns them.
-        """
+        """Return the outputs for sequences, at least one, as `network_outputs` does."""
         lengths = sequences.lengths
-        n_read = n_joined(lengths, self.network.spec.subsampling)
-        starts = (
-            np.cumsum(n_read) - n_read if self._per_step else np.arange(len(lengths))
-        )
-        n_outputs = int(n_read.sum()) if self._per_step else len(lengths)
-        outputs = torch.empty(n_outputs, self._n_outputs, dtype=self._dtype)
+        n_rows = np.ones(len(lengths), dtype=np.int64)
+        if self._per_step:
+            n_rows = n_joined(lengths, self.network.spec.subsampling)
+        starts = np.cumsum(n_rows) - n_rows
+        outputs = torch.empty(int(n_rows.sum()), self._n_outputs, dtype=self._dtype)
         data = make_data(sequences)
         for rows in blocks_by_length(lengths, ROWS_PER_CALL, STEPS_PER_CALL):
-            of_block, indices = data, rows
+            block_data, block_rows = data, rows
             if data is None:
-                batch = to_batch(sequences, rows, "cpu")
-                of_block = make_batch_data(batch["x"], batch["lengths"])
-                indices = np.arange(len(rows), dtype=np.int64)
-            struct = self._batch(
-                of_block,
-                len(rows),
-                rows=np.ascontiguousarray(indices, dtype=np.int64),
+                block_data = make_batch_data(**to_batch(sequences, rows, "cpu"))
+                block_rows = np.arange(len(rows))
+            struct = self._make_batch(
+                block_data,
+                np.ascontiguousarray(block_rows, dtype=np.int64),
                 outputs=outputs,
                 output_starts=np.ascontiguousarray(starts[rows], dtype=np.int64),
             )
@@ -626,22 +329,18 @@ class FusedNetwork:
 
 
 def _check_codes(targets, n_outputs, may_miss):
-    """Check that the codes of classes are those of outputs."""
+    """Check that class codes are those of outputs, which the kernels index by them."""
     smallest, largest = map(int, targets.aminmax())
     wrong = smallest if smallest < 0 and not may_miss else largest
     if (wrong < 0 and not may_miss) or wrong >= n_outputs:
         raise IndexError(
-            f"a target has the code {wrong}, and the network has {n_outputs} outputs."
+            f"a target has the class code {wrong}, but the network has {n_outputs} "
+            "outputs."
         )
 
 
 class FusedRecord:
     """What training many batches in one call records of each.
-
-    Parameters
-    ----------
-    n_batches : int
-        Batches.
 
     Attributes
     ----------
@@ -667,17 +366,9 @@ class FusedRecord:
 
 
 def make_data(sequences):
-    """Return sequences as the kernels read them.
+    """Return the struct with which the kernels read sequences in place.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any.
-
-    Returns
-    -------
-    ctypes.Structure or None
-        None for augmented ones, and for types of values that kernels do not read.
+    None for augmented ones, and for types of values that kernels do not read.
     """
     values, transforms = sequences.values, sequences.transforms
     if (
@@ -704,31 +395,19 @@ def make_data(sequences):
         n_differenced=n_differenced,
         differenced=differenced,
         units=None if units is None else np.ascontiguousarray(units, dtype=float),
-        center=_doubles(scaling and scaling.center, n_features),
-        factor=_doubles(scaling and scaling.factor, n_features),
+        center=_broadcast(scaling and scaling.center, n_features),
+        factor=_broadcast(scaling and scaling.factor, n_features),
     )
 
 
 def make_batch_data(x, lengths):
-    """Return a padded batch as the kernels read it.
-
-    Parameters
-    ----------
-    x : Tensor of shape (N, T, n_features)
-        The batch.
-    lengths : LongTensor of shape (N,) or None
-        Steps of each sequence; None when all have T.
-
-    Returns
-    -------
-    ctypes.Structure
-    """
-    n_rows, n_steps, n_features = x.shape
+    """Return the struct of a batch (N, T, n_features), of lengths (N,) or None."""
+    n_rows, n_timesteps, n_features = x.shape
     steps = x.detach().transpose(0, 1).contiguous()  # usually gathered so
     if steps.numpy().dtype not in VALUES_TYPES:
         steps = steps.double()
     if lengths is None:
-        lengths = torch.full((n_rows,), n_steps)
+        lengths = torch.full((n_rows,), n_timesteps)
     return make_struct(
         "Data",
         values=steps,
@@ -739,11 +418,11 @@ def make_batch_data(x, lengths):
     )
 
 
-def _doubles(values, n_features):
+def _broadcast(values, n_features):
     if values is None:
         return None
     return np.ascontiguousarray(np.broadcast_to(values, n_features), dtype=float)
 
 
-def _to(values, dtype):
+def _to_dtype(values, dtype):
     return None if values is None else values.detach().to(dtype).contiguous()

@@ -1,4 +1,4 @@
-"""Outputs of a network, the same whatever they are computed with."""
+"""Outputs of a network for all sequences, which do not depend on the batches."""
 
 from contextlib import contextmanager
 from functools import reduce
@@ -6,32 +6,36 @@ from functools import reduce
 import numpy as np
 import torch
 
-from sklearn_rnn.training._fused import FusedNetwork, supports_fused
+from sklearn_rnn.training._fused import FusedNetwork
+from sklearn_rnn.training._fused_support import supports_fused
 from sklearn_rnn.training._memory import computing_batch
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE, block_rows
-from sklearn_rnn.training._steps import steps_for
+from sklearn_rnn.training._storage import store_steps
 
-# Longer sequences are read in blocks of always this many, and in pieces, so that memory
-# does not grow with length.
+# Longer sequences are read in blocks of exactly this many, and in chunks of LONG steps,
+# so that memory does not grow with length.
 LONG, LONG_BLOCK_SIZE = 1024, 8
-# States of a larger block of others, padding included, fit into a processor's caches.
-MOST_STATES = 1 << 21
-# What is left of a long sequence is filled up to so many steps: few rows are
+# State values, with padding, of a larger block of others: they fit into the caches.
+MAX_STATES = 1 << 21
+# The last chunk of a long sequence is padded to at least this many steps: few rows are
 # multiplied by another kernel than many.
-FEWEST_STEPS = 16
+MIN_CHUNK = 16
+# Sequences that are read together for likelihoods, and steps of them per chunk; fewer
+# steps where the vocabulary is large, so that a chunk has at most MAX_OUTPUTS outputs.
+SIDE_BY_SIDE, CHUNK_SIZE, MAX_OUTPUTS = 64, 512, 16_000_000
 
 
 @torch.inference_mode()
 def network_outputs(network, sequences, device):
-    """Run a network over all sequences.
+    """Return a network's outputs for all sequences.
 
-    Sequences are read in blocks, longest together, that are filled up so that a
-    sequence's outputs depend neither on its place nor on its company.
+    Sequences are read in blocks of similar length that are padded with copies, so that
+    a sequence's outputs depend neither on its position nor on the other sequences.
 
     Parameters
     ----------
     network : SequenceNetwork
-        Is put into evaluation mode, and left as it was.
+        Is put into evaluation mode, and restored to the mode that it was in.
     sequences : SequenceArray
         At least one.
     device : torch.device or str
@@ -43,7 +47,6 @@ def network_outputs(network, sequences, device):
         On the device. Where every step has its outputs: those of all steps of
         the first sequence, then of the second, ...
     """
-    each = network.pooling is None
     if supports_fused(network):
         longest = sequences.common_length or int(sequences.lengths.max())
         if longest <= LONG:
@@ -51,13 +54,13 @@ def network_outputs(network, sequences, device):
                 return FusedNetwork(network).predict(sequences)
         is_long = sequences.lengths > LONG
         if not is_long.all():
-            return _join(network, sequences, is_long, device)
-    if each:
+            return _split_by_length(network, sequences, is_long, device)
+    if network.pooling is None:
         return step_outputs(network, sequences, device, network.read)
     outputs = None
     with _computing_block(sequences):
-        for rows, pieces in _blocks(network, sequences, device):
-            values = network.head(_pooled(network, pieces))
+        for rows, chunks in _blocks(network, sequences, device):
+            values = network.head(_pool(network, chunks))
             if outputs is None:
                 outputs = values.new_empty(len(sequences), values.shape[1])
             outputs[torch.from_numpy(rows).to(outputs.device)] = values
@@ -65,15 +68,15 @@ def network_outputs(network, sequences, device):
 
 
 def _computing_block(sequences):
-    """Note the sizes of the largest block on an error for lack of memory."""
+    """Note the size of the largest block on out-of-memory errors."""
     return computing_batch(BLOCK_SIZE, int(sequences.lengths.max()))
 
 
-def _join(network, sequences, is_long, device):
-    """Run long sequences and others in turn, each as it would be without the others."""
+def _split_by_length(network, sequences, is_long, device):
+    """Compute long and short sequences in turn, each as without the others."""
     parts = [
-        network_outputs(network, sequences[np.flatnonzero(chosen)], device)
-        for chosen in (is_long, ~is_long)
+        network_outputs(network, sequences[np.flatnonzero(mask)], device)
+        for mask in (is_long, ~is_long)
     ]
     if network.pooling is None:
         is_long = np.repeat(is_long, sequences.lengths)
@@ -83,9 +86,9 @@ def _join(network, sequences, is_long, device):
 
 
 @contextmanager
-def _evaluating(network):
+def evaluating(network):
     """Put a network into evaluation mode for a while."""
-    if not network.training:  # to say so again would walk through all modules
+    if not network.training:  # to set it again would walk through all modules
         yield
         return
     network.eval()
@@ -97,12 +100,12 @@ def _evaluating(network):
 
 @torch.inference_mode()
 def step_outputs(network, sequences, device, read):
-    """Read something off the states of every step of all sequences.
+    """Return what `read` computes from the states of every step of all sequences.
 
     Parameters
     ----------
     network : SequenceNetwork
-        Is put into evaluation mode, and left as it was.
+        Is put into evaluation mode, and restored to the mode that it was in.
     sequences : SequenceArray
         At least one.
     device : torch.device or str
@@ -115,87 +118,150 @@ def step_outputs(network, sequences, device, read):
     Tensor of shape (n_steps, n_values)
         On the device; all steps of the first sequence, then of the second, ...
     """
-    with _computing_block(sequences):
-        return _step_outputs(network, sequences, device, read)
-
-
-def _step_outputs(network, sequences, device, read):
-    first = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
+    starts = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
     lengths = torch.tensor(sequences.lengths)
     outputs = None
-    for rows, pieces in _blocks(network, sequences, device):
-        begin = 0
-        for states, _ in pieces:
-            values = read(states)
-            steps = begin + torch.arange(len(states))
-            inside = steps < lengths[rows, None]
-            places = (first[rows, None] + steps)[inside]
-            if outputs is None:
-                outputs = values.new_empty(int(lengths.sum()), values.shape[2])
-            outputs[places.to(outputs.device)] = values[inside.to(outputs.device)]
-            begin += len(states)
+    with _computing_block(sequences):
+        for rows, chunks in _blocks(network, sequences, device):
+            begin = 0
+            for states, _ in chunks:
+                values = read(states)
+                steps = begin + torch.arange(len(states))
+                inside = steps < lengths[rows, None]
+                positions = (starts[rows, None] + steps)[inside]
+                if outputs is None:
+                    outputs = values.new_empty(int(lengths.sum()), values.shape[2])
+                target = outputs.device
+                outputs[positions.to(target)] = values[inside.to(target)]
+                begin += len(states)
     return outputs
 
 
 def _blocks(network, sequences, device):
-    """Yield (rows, their states piece by piece) for blocks of sequences."""
-    steps = steps_for(sequences, device, n_passes=1)
+    """Yield blocks of sequences: their rows, and (states, lengths) per chunk."""
+    storage = store_steps(sequences, device, n_passes=1)
     lengths = sequences.lengths
     order = np.argsort(lengths, kind="stable")
     n_short = int(np.searchsorted(lengths, LONG, side="right", sorter=order))
-    with _evaluating(network):
+    with evaluating(network):
         if n_short:
             sizes = *block_rows(network, device), network.core.output_size
             for rows in _blocks_of_short(lengths, order[:n_short], *sizes):
-                x, lengths_of_rows = steps.gather(sequences, rows)
+                x, block_lengths = storage.gather(sequences, rows)
                 x = x.transpose(0, 1)
-                yield rows, [(network.run(x, lengths_of_rows)[0], lengths_of_rows)]
+                yield rows, [(network.run(x, block_lengths)[0], block_lengths)]
         for begin in range(n_short, len(order), LONG_BLOCK_SIZE):
-            rows = _fill_up(order[begin : begin + LONG_BLOCK_SIZE], LONG_BLOCK_SIZE)
-            yield rows, _states(network, sequences[rows], steps)
+            rows = _pad_rows(order[begin : begin + LONG_BLOCK_SIZE], LONG_BLOCK_SIZE)
+            yield rows, _chunks_of_long(network, sequences[rows], storage)
 
 
 def _blocks_of_short(lengths, order, multiple, at_most, n_units):
-    """Yield rows of blocks of so many or fewer sequences, in whole multiples."""
+    """Yield the rows of blocks, whose number is a multiple of `multiple`."""
     begin = 0
     while begin < len(order):
         rows = order[begin : begin + at_most]
-        size = MOST_STATES // int(lengths[rows[-1]] * n_units)
+        size = MAX_STATES // int(lengths[rows[-1]] * n_units)
         rows = rows[: max(BLOCK_SIZE, size // multiple * multiple)]
         begin += len(rows)
-        yield _fill_up(rows, multiple)
+        yield _pad_rows(rows, multiple)
 
 
-def _fill_up(rows, multiple):
+def _pad_rows(rows, multiple):
     """Repeat the last row until there are a multiple of some number."""
     return np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % multiple)])
 
 
-def _states(network, block, steps):
-    longest, everyone = int(block.lengths.max()), np.arange(len(block))
+def _chunks_of_long(network, block, storage):
+    """Yield (states, lengths) of a block of long sequences, chunk by chunk."""
+    longest, indices = int(block.lengths.max()), np.arange(len(block))
     # A backward direction begins at the end: it needs the sequence whole.
     size = longest if network.core.rnn.bidirectional else LONG
     state = None
     for begin in range(0, longest, size):
         inside = np.clip(block.lengths - begin, 0, size)
-        # What has ended is read at its last step, as padding.
+        # A sequence that has ended repeats its last step, as padding.
         first = block.starts + np.minimum(begin, block.lengths - 1)
-        piece = block.over(first, np.maximum(inside, 1))
-        x = steps.gather(piece, everyone)[0].transpose(0, 1)
-        if begin > 0 and x.shape[1] < FEWEST_STEPS:
-            x = torch.cat([x, x[:, -1:].expand(-1, FEWEST_STEPS - x.shape[1], -1)], 1)
+        chunk = block.over(first, np.maximum(inside, 1))
+        x = storage.gather(chunk, indices)[0].transpose(0, 1)
+        if begin > 0 and x.shape[1] < MIN_CHUNK:
+            x = torch.cat([x, x[:, -1:].expand(-1, MIN_CHUNK - x.shape[1], -1)], 1)
         lengths = None
         if (inside < x.shape[1]).any():
-            lengths = torch.from_numpy(inside).to(steps.device)
+            lengths = torch.from_numpy(inside).to(storage.device)
         states, state = network.run(x, lengths, state)
         yield states, lengths
 
 
-def _pooled(network, pieces):
+def _pool(network, chunks):
     pooling = network.pooling
-    pieces = iter(pieces)
+    chunks = iter(chunks)
     if network.core.rnn.bidirectional:
-        return pooling(*next(pieces))
+        return pooling(*next(chunks))
     return pooling.finish(
-        reduce(pooling.join, (pooling.summarize(*piece) for piece in pieces))
+        reduce(pooling.join, (pooling.summarize(*chunk) for chunk in chunks))
     )
+
+
+@torch.inference_mode()
+def log_likelihoods(network, criterion, data, device):
+    """Compute the log-likelihood of every step of all sequences.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        Has outputs for every step; is put into evaluation mode, and restored to the
+        mode that it was in.
+    criterion : WeightedLoss
+        Its ``of_steps`` is the negative log-likelihood of a step.
+    data : NextStepDataset
+        The sequences.
+    device : torch.device or str
+        Where the network is.
+
+    Returns
+    -------
+    ndarray of shape (n_steps,)
+        In nats, float64; all steps of the first sequence, then of the second, ...
+    """
+    found = np.empty(data.lengths.sum())
+    starts = np.cumsum(data.lengths) - data.lengths
+    order = np.argsort(data.lengths, kind="stable")
+    with evaluating(network):
+        for begin in range(0, len(order), SIDE_BY_SIDE):
+            rows = order[begin : begin + SIDE_BY_SIDE]
+            with computing_batch(len(rows), int(data.lengths[rows].max())):
+                for steps, losses in _step_losses(
+                    network, criterion, data, rows, device
+                ):
+                    inside = steps < data.lengths[rows, np.newaxis]
+                    positions = starts[rows, np.newaxis] + steps
+                    found[positions[inside]] = -losses[inside]
+    return found
+
+
+def _step_losses(network, criterion, data, rows, device):
+    """Yield steps, and losses (N, steps), of sequences sorted by length, in chunks.
+
+    Losses after a sequence's end mean nothing.
+    """
+    lengths = data.lengths[rows]
+    size = MAX_OUTPUTS // (len(rows) * network.spec.n_outputs)
+    size, state, n_ended = min(max(size, 1), CHUNK_SIZE), None, 0
+    for begin in range(0, lengths[-1], size):
+        # One sequence may be far longer than the others: those that ended are dropped.
+        n_before, n_ended = n_ended, int(np.searchsorted(lengths, begin, side="right"))
+        state = _drop_finished(state, n_ended - n_before)
+        x, targets = data.gather(rows[n_ended:], device)
+        chunk = slice(begin, begin + size)
+        states, state = network.run(x[:, chunk], None, state)
+        found = criterion.of_steps(network.read(states), targets[:, chunk])
+        losses = np.zeros((len(rows), found.shape[1]))
+        losses[n_ended:] = found.double().cpu().numpy()
+        yield begin + np.arange(losses.shape[1]), losses
+
+
+def _drop_finished(state, n):
+    """Drop the first `n` sequences of a state, tensors of shape (1, N, H)."""
+    if state is None or n == 0:
+        return state
+    return tuple(tuple(part[:, n:].contiguous() for part in layer) for layer in state)

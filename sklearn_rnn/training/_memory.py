@@ -1,4 +1,4 @@
-"""Memory that does not suffice: one error for all, which says what to lower."""
+"""Out-of-memory errors of all libraries as one, which says what to lower."""
 
 from contextlib import contextmanager
 
@@ -14,17 +14,7 @@ PHRASES = (
 
 
 def is_out_of_memory(error):
-    """Return whether an error says that memory does not suffice.
-
-    Parameters
-    ----------
-    error : BaseException
-        Of NumPy, torch or Python.
-
-    Returns
-    -------
-    bool
-        True for a MemoryError, and for torch's errors of that kind.
+    """Return whether an error of NumPy, torch or Python is for lack of memory.
 
     Examples
     --------
@@ -40,13 +30,7 @@ def is_out_of_memory(error):
 
 @contextmanager
 def computing_batch(n_sequences, n_steps):
-    """Note on an error for lack of memory how large the batch was.
-
-    Parameters
-    ----------
-    n_sequences, n_steps : int
-        Of the batch, padding included.
-    """
+    """Note the size of the batch, with padding, on out-of-memory errors."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -55,38 +39,24 @@ def computing_batch(n_sequences, n_steps):
 
 
 def note_batch(error, n_sequences, n_steps):
-    """Note on an error for lack of memory how large the batch was.
-
-    Parameters
-    ----------
-    error : Exception
-        Any; of others than these nothing is noted.
-    n_sequences, n_steps : int
-        Of the batch, padding included.
-    """
+    """Note the size of the batch, with padding, on an out-of-memory error."""
     if is_out_of_memory(error) and not hasattr(error, "batch_size_and_steps"):
         error.batch_size_and_steps = n_sequences, n_steps
 
 
 def raise_explained(error, name, sizes, advice):
-    """Raise a MemoryError that says what was computed, and what to lower.
+    """Raise an out-of-memory error again as a MemoryError with advice.
 
     Parameters
     ----------
     error : Exception
-        Of NumPy, torch or Python. Of one that is not for lack of memory nothing is
-        said.
+        Of NumPy, torch or Python; nothing is raised for other reasons.
     name : str
         What ran out of memory.
     sizes : dict
         Parameters that memory grows with.
     advice : str
         What to do.
-
-    Raises
-    ------
-    MemoryError
-        From `error`.
     """
     if not is_out_of_memory(error) or getattr(error, "is_explained", False):
         return
@@ -98,5 +68,5 @@ def raise_explained(error, name, sizes, advice):
     explained = MemoryError(
         f"{name} ran out of memory{where}{values}. {advice} [{first_line}]"
     )
-    explained.is_explained = True  # so that an outer call does not do it again
+    vars(explained)["is_explained"] = True  # outer calls leave it as it is
     raise explained from error

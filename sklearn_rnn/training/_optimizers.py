@@ -1,29 +1,44 @@
-"""Optimizers by name, and where they run."""
+"""torch's optimizers: by name, and called so that torch's compiler stays unloaded.
 
+Some methods of torch's optimizers are wrapped in functions that import, when they are
+first called, what ``torch.compile`` needs: about 800 modules, in 1 to 1.6 seconds.
+Outside of compiled code the wrappers change nothing, so the wrapped methods are called
+here.
+"""
+
+from functools import partial
 from inspect import signature
+from typing import Any
 
 import torch
+from torch.optim import optimizer as torch_optimizer
+
+from sklearn_rnn.kernels import import_whole
 
 # Name: class, options. The fused form is one call for all weights: on small
-# networks a step costs a fifth of the loop over tensors.
-OPTIMIZERS = {
+# networks an update costs a fifth of the loop over tensors.
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {"fused": True}),
     "adamw": (torch.optim.AdamW, {"fused": True}),
     "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9, "nesterov": True}),
     "rmsprop": (torch.optim.RMSprop, {}),
 }
+# What torch's wrappers import; in one piece, or Ctrl-C would leave half of it.
+COMPILER = "torch.fx.experimental.symbolic_shapes", "torch._dynamo"
+# Where torch defines the wrappers. Other wrappers are kept.
+WRAPPED_BY = {"torch._compile", "torch.optim.optimizer"}
 
 
 def find_optimizer(optimizer, weight_decay):
-    """Turn an optimizer's name into arguments for a skorch net.
+    """Return an optimizer's class, and its options for a skorch net.
 
     Parameters
     ----------
     optimizer : str or type
-        A name, or a class derived from ``torch.optim.Optimizer``.
+        A name out of `OPTIMIZERS`, or a class derived from ``torch.optim.Optimizer``.
     weight_decay : float
-        For matrices alone: biases and the scales of layer normalisation are
-        not decayed.
+        For matrices only: biases and the scales of layer normalisation are not
+        decayed.
 
     Returns
     -------
@@ -39,7 +54,7 @@ def find_optimizer(optimizer, weight_decay):
     >>> optimizer.__name__, options["optimizer__weight_decay"]
     ('RMSprop', 0.1)
     """
-    options = {}
+    options: dict[str, Any] = {}
     if isinstance(optimizer, str):
         optimizer, options = OPTIMIZERS[optimizer]
     elif not issubclass(optimizer, torch.optim.Optimizer):
@@ -51,102 +66,146 @@ def find_optimizer(optimizer, weight_decay):
     takes_decay = "weight_decay" in signature(optimizer).parameters
     if weight_decay and not takes_decay:
         raise ValueError(
-            f"weight_decay={weight_decay} is given, and {optimizer.__name__} has no "
-            "weight decay. Set it to 0, or take another optimizer."
+            f"weight_decay={weight_decay} is given, but {optimizer.__name__} has no "
+            "weight decay. Set weight_decay=0, or use another optimizer."
         )
     # Passed even if zero: torch's AdamW decays by 0.01 unless told otherwise.
     if takes_decay:
         options["weight_decay"] = float(weight_decay)
     if weight_decay:
-        spared = ("*bias*", "*norms*")
-        options["param_groups"] = [(name, {"weight_decay": 0.0}) for name in spared]
+        without_decay = ("*bias*", "*norms*")
+        options["param_groups"] = [
+            (name, {"weight_decay": 0.0}) for name in without_decay
+        ]
     return optimizer, {f"optimizer__{name}": value for name, value in options.items()}
 
 
 def is_elementwise(optimizer):
-    """Tell whether an optimizer is known to treat every number by itself.
+    """Return whether an optimizer's class is known to update each element by itself.
 
-    Parameters
-    ----------
-    optimizer : type
-        A class derived from ``torch.optim.Optimizer``.
-
-    Returns
-    -------
-    bool
-        Whether weights in one tensor are changed as they would be in several.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.training._optimizers import is_elementwise
-    >>> is_elementwise(torch.optim.Adam), is_elementwise(torch.optim.LBFGS)
-    (True, False)
+    Then weights in one tensor are updated as they would be in several.
     """
     return any(optimizer is known for known, _ in OPTIMIZERS.values())
 
 
-# Values of torch's own optimizers that stand beside a weight, element by element.
+def make_optimizer(optimizer_class, *args, **kwargs):
+    """Return ``optimizer_class(*args, **kwargs)``.
+
+    Only for a class that is not in `OPTIMIZERS` torch's compiler is imported.
+    """
+    if not is_elementwise(optimizer_class):
+        import_whole(*COMPILER)
+        return optimizer_class(*args, **kwargs)
+    optimizer = optimizer_class.__new__(optimizer_class)
+    # The base class adds its groups by this method: for once without the wrapper.
+    optimizer.add_param_group = partial(
+        _unwrap(optimizer_class.add_param_group), optimizer
+    )
+    optimizer.__init__(*args, **kwargs)
+    del optimizer.add_param_group
+    return optimizer
+
+
+def update_weights(optimizer):
+    """Call ``optimizer.step()``."""
+    if not has_plain_step(optimizer):
+        import_whole(*COMPILER)
+        optimizer.step()
+        return
+    with torch.no_grad():
+        _unwrap(type(optimizer).step)(optimizer)
+
+
+def get_optimizer_state(optimizer):
+    """Return ``optimizer.state_dict()``."""
+    return _state_method(optimizer, "state_dict")()
+
+
+def load_optimizer_state(optimizer, state):
+    """Call ``optimizer.load_state_dict(state)``."""
+    _state_method(optimizer, "load_state_dict")(state)
+
+
+def _state_method(optimizer, name):
+    """Return a method of an optimizer, without torch's wrapper where it has one."""
+    if is_elementwise(type(optimizer)) and name not in vars(optimizer):
+        return partial(_unwrap(getattr(type(optimizer), name)), optimizer)
+    import_whole(*COMPILER)
+    return getattr(optimizer, name)
+
+
+def _unwrap(method):
+    """Return the method that torch wrapped, or the method itself."""
+    while hasattr(method, "__wrapped__") and (
+        # Where the wrapper was defined: its name is that of the method it wraps.
+        method.__globals__["__name__"] in WRAPPED_BY
+    ):
+        method = method.__wrapped__
+    return method
+
+
+def has_plain_step(optimizer):
+    """Return whether a known optimizer's step is its formula alone, without hooks."""
+    return (
+        is_elementwise(type(optimizer))
+        and "step" not in vars(optimizer)  # a scheduler counts steps in its own way
+        and not optimizer.defaults.get("differentiable", False)
+        and not optimizer._optimizer_step_pre_hooks
+        and not optimizer._optimizer_step_post_hooks
+        and not torch_optimizer._global_optimizer_pre_hooks
+        and not torch_optimizer._global_optimizer_post_hooks
+    )
+
+
+# State of torch's own optimizers that has one value per element of a weight.
 STATE_OF_ELEMENTS = {
     *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer"),
     *("square_avg", "grad_avg", "acc_delta", "sum", "ax", "prev", "step_size"),
 }
-START_AGAIN = "Call net_.initialize_optimizer() to start the optimizer's state again."
+RESET_STATE = "Call net_.initialize_optimizer() to reset the optimizer's state."
 
 
 def check_optimizer_state(optimizer):
     """Check that an optimizer's state and gradients fit its weights.
 
-    torch's fused steps and compiled loops read and write as many elements as a weight
-    has, whatever ``load_state_dict`` or a callback put beside it.
-
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-        Of torch, or derived from such a class; of others nothing is known.
+    torch's fused steps and the compiled kernels read and write as many elements as a
+    weight has, whatever ``load_state_dict`` or a callback put there. Optimizers that
+    are not derived from torch's are not checked.
 
     Raises
     ------
     ValueError
-        If something has another shape, type, device or memory layout than its weight.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.training import check_optimizer_state
-    >>> weight = torch.nn.Parameter(torch.zeros(3))
-    >>> check_optimizer_state(torch.optim.SGD([weight], momentum=0.9))
+        If a value's shape, dtype, device or memory layout is not that of its weight.
     """
     if not any(c.__module__.startswith("torch.optim.") for c in type(optimizer).mro()):
         return
     for group in optimizer.param_groups:
         for weight in group["params"]:
-            beside = {"gradient": weight.grad, **optimizer.state.get(weight, {})}
-            for name, value in beside.items():
+            state = {"gradient": weight.grad, **optimizer.state.get(weight, {})}
+            for name, value in state.items():
                 if not _fits(name, value, weight, group):
                     raise ValueError(
-                        f"the optimizer's {name} is of {_described(value)}, but the "
-                        f"weight that it belongs to is of {_described(weight)}: "
-                        "load_state_dict or a callback put there what is of other "
-                        f"weights. {START_AGAIN}"
+                        f"the optimizer's {name} is of {_describe(value)}, but its "
+                        f"weight is of {_describe(weight)}: load_state_dict or a "
+                        f"callback set the state of other weights. {RESET_STATE}"
                     )
             _check_complete(optimizer, optimizer.state.get(weight))
 
 
 def _check_complete(optimizer, state):
-    """Check that Adam's state, once begun, has all that its step reads."""
+    """Check that Adam's state, once begun, has everything that its step reads."""
     if not state or not isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW)):
         return
     missing = {"step", "exp_avg", "exp_avg_sq"} - state.keys()
     if missing:
         raise ValueError(
             f"the optimizer's state has no {' and no '.join(sorted(missing))}: "
-            f"load_state_dict or a callback left it out. {START_AGAIN}"
+            f"load_state_dict or a callback removed it. {RESET_STATE}"
         )
 
 
 def _fits(name, value, weight, group):
-    """Return whether a value is what an optimizer may keep beside a weight."""
+    """Return whether a value may be the gradient or state of a weight."""
     if not torch.is_tensor(value):
         is_of_elements = name in STATE_OF_ELEMENTS and name != "momentum_buffer"
         return not is_of_elements and not (name == "step" and group.get("fused"))
@@ -156,20 +215,20 @@ def _fits(name, value, weight, group):
         return True
     size = value.numel() * value.element_size()
     if value.untyped_storage().nbytes() < size and 0 not in value.stride():
-        return False  # its memory was given back
+        return False  # its memory was released
     if (value.shape, value.dtype, value.device) != (
         weight.shape,
         weight.dtype,
         weight.device,
     ):
         return False
-    # Fused steps take both as one run of elements, in the order of memory.
+    # Fused steps read both as one run of elements, in the order of memory.
     is_contiguous = value.is_contiguous() and weight.is_contiguous()
     return not group.get("fused") or is_contiguous or value.stride() == weight.stride()
 
 
-def _described(tensor):
-    if not torch.is_tensor(tensor):
-        return f"type {type(tensor).__name__}"
-    layout = "" if tensor.is_contiguous() else ", not contiguous"
-    return f"shape {tuple(tensor.shape)} ({tensor.dtype}, {tensor.device}{layout})"
+def _describe(value):
+    if not torch.is_tensor(value):
+        return f"type {type(value).__name__}"
+    layout = "" if value.is_contiguous() else ", not contiguous"
+    return f"shape {tuple(value.shape)} ({value.dtype}, {value.device}{layout})"

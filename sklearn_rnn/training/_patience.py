@@ -4,14 +4,14 @@ import math
 
 
 class Patience:
-    """Watch a loss and tell when it has stopped improving.
+    """Watch a validation loss, and stop when it no longer improves.
 
     Parameters
     ----------
     n_iter_no_change : int
-        Epochs without improvement that are put up with.
+        Epochs without improvement after which training stops.
     tol : float
-        Least decrease of the loss that counts as improvement.
+        Minimum decrease of the loss that counts as improvement.
 
     Attributes
     ----------
@@ -40,20 +40,9 @@ class Patience:
         self._n_no_change = 0
 
     def exhausted(self, loss):
-        """Take in an epoch's loss; tell whether to stop.
-
-        Parameters
-        ----------
-        loss : float
-            Validation loss of the epoch.
-
-        Returns
-        -------
-        bool
-            True after `n_iter_no_change` epochs in a row without improvement.
-        """
+        """Record an epoch's loss; return whether to stop."""
         self._epoch += 1
-        # The first epoch counts, whatever its loss: untrained weights are no choice.
+        # The first epoch counts, whatever its loss: better than untrained weights.
         self.improved = loss < self._lowest or self._epoch == 0
         if self.improved:
             self.best_epoch = self._epoch

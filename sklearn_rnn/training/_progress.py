@@ -1,61 +1,51 @@
 """Progress shown while training."""
 
 from skorch.callbacks import Callback
-from tqdm import tqdm  # skorch brings tqdm along
+from tqdm import tqdm  # a dependency of skorch
 
 
 class ProgressBar(Callback):
-    """A bar of epochs with losses and gradients beside it, on standard error.
+    """A progress bar of epochs with losses and gradient norms, on standard error.
 
-    Parameters
-    ----------
-    label : str
-        What is being trained.
+    `label` is the name of what is trained.
     """
 
     def __init__(self, label):
         self.label = label
 
     def on_train_begin(self, net, **kwargs):
-        """Open the bar."""
         self.bar_ = tqdm(total=net.max_epochs, desc=self.label, unit="epoch")
 
     def on_epoch_end(self, net, **kwargs):
-        """Advance the bar by one epoch."""
-        self.bar_.set_postfix(_shown(net.history[-1]))
+        self.bar_.set_postfix(_format_record(net.history[-1]))
         self.bar_.update()
 
     def on_train_end(self, net, **kwargs):
-        """Close the bar."""
         self.bar_.close()
 
 
 class EpochLines(Callback):
-    """A line an epoch on standard output.
+    """One line per epoch on standard output.
 
-    Parameters
-    ----------
-    label : str
-        What is being trained.
+    `label` is the name of what is trained.
     """
 
     def __init__(self, label):
         self.label = label
 
     def on_train_begin(self, net, **kwargs):
-        """Count the epochs of this call and those before it."""
         n_before = net.history[-1]["epoch"] if len(net.history) else 0
         self.n_epochs_ = n_before + net.max_epochs
 
     def on_epoch_end(self, net, **kwargs):
-        """Print the epoch's losses."""
-        row = net.history[-1]
-        values = ", ".join(f"{name} {value}" for name, value in _shown(row).items())
-        print(f"{self.label} epoch {row['epoch']}/{self.n_epochs_}: {values}")
+        record = net.history[-1]
+        values = _format_record(record).items()
+        text = ", ".join(f"{name} {value}" for name, value in values)
+        print(f"{self.label} epoch {record['epoch']}/{self.n_epochs_}: {text}")
 
 
-# What a row of history holds, and how it is called in little space.
-SHOWN = {
+# Short names of what a record of the history holds.
+SHORT_NAMES = {
     "train_loss": "loss",
     "valid_loss": "val_loss",
     "valid_score": "val_score",
@@ -64,5 +54,7 @@ SHOWN = {
 }
 
 
-def _shown(row):
-    return {name: f"{row[key]:.4g}" for key, name in SHOWN.items() if key in row}
+def _format_record(record):
+    return {
+        name: f"{record[key]:.4g}" for key, name in SHORT_NAMES.items() if key in record
+    }

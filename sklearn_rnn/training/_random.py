@@ -1,22 +1,14 @@
-"""Where randomness comes from."""
+"""Random states."""
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 
 def new_random_state(random_state):
-    """Turn a `random_state` parameter into a generator.
+    """Return a `random_state` parameter as a RandomState instance.
 
-    Parameters
-    ----------
-    random_state : int, RandomState instance or None
-        None takes a seed from the operating system. scikit-learn would take
-        NumPy's global generator, and so change it.
-
-    Returns
-    -------
-    numpy.random.RandomState
-        The instance that was given, or a new one.
+    None takes a seed from the operating system. scikit-learn would take NumPy's global
+    generator, and so change it.
 
     Examples
     --------

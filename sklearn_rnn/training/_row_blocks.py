@@ -1,9 +1,9 @@
-"""How many sequences are computed together, so that their company changes no bit.
+"""How many sequences are computed together, so that no bit depends on the others.
 
-Where many rows are multiplied by a matrix, MKL and oneDNN take them in groups, and what
-is left of the last group by other kernels, which add up in another order. A block of
-sequences is therefore filled up to whole groups. How large these are depends on the
-processor, so it is tried out, once per process and size of a layer.
+Where many rows are multiplied by a matrix, MKL and oneDNN compute them in groups, and
+the remaining rows by other kernels, which add up in another order. A block of sequences
+is therefore padded to whole groups. How large these are depends on the processor, so it
+is tested once per process and size of a layer.
 """
 
 from functools import lru_cache
@@ -17,37 +17,24 @@ from sklearn_rnn.modules import AttentionPooling, MeanPooling, RecurrentCore, li
 
 # Whole groups on every processor seen so far.
 BLOCK_SIZE = 64
-# What may be enough. With AVX-512 (Zen 4, torch 2.13) 4 rows were, for all of 1700
+# Sizes to test. With AVX-512 (Zen 4, torch 2.13) 4 rows were enough, for all of 1700
 # sizes of a matrix in both precisions; 1 to 3 rows were not.
 CANDIDATES = (4, 8, 16, 32)
-# At most so many rows are computed together: then calls cost little beside arithmetic.
-MOST_ROWS = 512
-# Sums over steps take so many bytes of neighbouring columns together.
+# Maximum number of rows of a block: enough to make calls cheap beside arithmetic.
+MAX_ROWS = 512
+# Sums over steps add up this many bytes of adjacent columns together.
 SUMMED_BYTES = 256
 
 
 def block_rows(network, device):
-    """Return what the number of rows of a block is a multiple of, and how many it has.
-
-    Parameters
-    ----------
-    network : SequenceNetwork
-        What computes them.
-    device : torch.device or str
-        Where it is.
-
-    Returns
-    -------
-    multiple, at_most : int
-        Rows.
-    """
-    # Several threads share larger blocks out among them, in ways of their own.
+    """Return the factor of the number of rows of a block, and its maximum."""
+    # Several threads divide larger blocks among them, in ways of their own.
     if torch.device(device).type != "cpu" or torch.get_num_threads() > 1:
         return BLOCK_SIZE, BLOCK_SIZE
-    return _multiple(network), MOST_ROWS
+    return _row_multiple(network), MAX_ROWS
 
 
-def _multiple(network):
+def _row_multiple(network):
     if isinstance(network.pooling, AttentionPooling):  # it sums one column per row
         return BLOCK_SIZE
     dtype = network.head.bias.dtype
@@ -60,15 +47,17 @@ def _multiple(network):
             for name, weight in module.rnn.named_parameters():
                 if name.startswith("weight_ih") and not name.endswith("reverse"):
                     sizes = weight.shape[1], module.rnn.hidden_size
-                    found = max(found, _rows(module.cell, *sizes, dtype, module.kernel))
+                    rows = _layer_rows(module.cell, *sizes, dtype, module.kernel)
+                    found = max(found, rows)
         elif isinstance(module, nn.Linear):
-            found = max(found, _rows(None, *reversed(module.weight.shape), dtype))
+            n_outputs, n_inputs = module.weight.shape
+            found = max(found, _layer_rows(None, n_inputs, n_outputs, dtype))
     return found
 
 
 @lru_cache(maxsize=256)
-def _rows(cell, n_inputs, n_outputs, dtype, kernel="torch"):
-    """Return the fewest rows that a layer computes as it does many; no cell: linear."""
+def _layer_rows(cell, n_inputs, n_outputs, dtype, kernel="torch"):
+    """Return the fewest rows that a layer computes like many; no cell: linear."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape):
@@ -76,7 +65,7 @@ def _rows(cell, n_inputs, n_outputs, dtype, kernel="torch"):
 
     x = draw(2, 2 * BLOCK_SIZE, n_inputs)  # steps, rows, features
     if cell is None:
-        weights = draw(n_outputs, n_inputs), draw(n_outputs)
+        weights = [draw(n_outputs, n_inputs), draw(n_outputs)]
 
         def compute(rows):
             return linear(rows, *weights)
@@ -92,11 +81,11 @@ def _rows(cell, n_inputs, n_outputs, dtype, kernel="torch"):
     blocks = [block.contiguous() for block in x.split(BLOCK_SIZE, dim=1)]
     expected = torch.cat([compute(block) for block in blocks], dim=1)
     return next(
-        (n for n in CANDIDATES if _is_alike(compute, x, expected, n)), BLOCK_SIZE
+        (n for n in CANDIDATES if _gives_equal(compute, x, expected, n)), BLOCK_SIZE
     )
 
 
-def _is_alike(compute, x, expected, n_rows):
+def _gives_equal(compute, x, expected, n_rows):
     """Return whether blocks of multiples of `n_rows` give what is expected."""
     few = range(n_rows, BLOCK_SIZE // 2 + 1, n_rows)
     many = [size - n_rows for size in range(BLOCK_SIZE, x.shape[1] + 1, BLOCK_SIZE)]

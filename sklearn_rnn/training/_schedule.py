@@ -1,4 +1,4 @@
-"""How the learning rate runs over training, and how long training is."""
+"""Learning rate schedules, and the length of training."""
 
 import copy
 import math
@@ -8,22 +8,15 @@ import numpy as np
 from skorch.callbacks import LRScheduler
 from torch.optim import lr_scheduler as torch_schedulers
 
-# Share of the updates in which the learning rate climbs to its full value.
+# Fraction of the updates in which the learning rate rises to its full value.
 WARM_UP = 0.05
 
 
 def warm_up_cosine(progress):
-    """Climb to 1 in the first 5 % of training, then fall to 0 along a cosine.
+    """Rise to 1 in the first 5 % of training, then fall to 0 along a cosine.
 
-    Parameters
-    ----------
-    progress : float
-        Share of the updates already made, in [0, 1].
-
-    Returns
-    -------
-    float
-        Factor of the learning rate.
+    Returns the factor of the learning rate at `progress`, the fraction of the updates
+    already made.
 
     References
     ----------
@@ -41,24 +34,15 @@ def warm_up_cosine(progress):
     return 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
-# One cycle: the share of the updates that climb, and the factors at both ends.
+# One cycle: the fraction of the updates that rise, and the factors at both ends.
 ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1e-5
 
 
 def one_cycle(progress):
-    """Climb from 1/25 to 1 in 30 % of training, then fall to nearly 0.
+    """Rise from 1/25 to 1 in 30 % of training, then fall to nearly 0.
 
-    Both ways along a cosine. The long time at a high rate regularises.
-
-    Parameters
-    ----------
-    progress : float
-        Share of the updates already made, in [0, 1].
-
-    Returns
-    -------
-    float
-        Factor of the learning rate.
+    Both along a cosine. The long time at a high rate regularises. Returns the factor
+    of the learning rate at `progress`, the fraction of the updates already made.
 
     References
     ----------
@@ -72,18 +56,18 @@ def one_cycle(progress):
     [0.04, 1.0, 0.5, 0.0]
     """
     if progress < ONE_CYCLE_RISE:
-        begin, end, share = ONE_CYCLE_START, 1.0, progress / ONE_CYCLE_RISE
+        begin, end, phase = ONE_CYCLE_START, 1.0, progress / ONE_CYCLE_RISE
     else:
-        share = (progress - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)
+        phase = (progress - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)
         begin, end = 1.0, ONE_CYCLE_END
-    return end + (begin - end) * 0.5 * (1 + math.cos(math.pi * share))
+    return end + (begin - end) * 0.5 * (1 + math.cos(math.pi * phase))
 
 
-# Factors of the learning rate by the share of the updates that are made.
+# Factors of the learning rate by the fraction of the updates that are made.
 SCHEDULES = {"cosine": warm_up_cosine, "one_cycle": one_cycle}
 # On a plateau the rate is divided by 5, as MLPClassifier's "adaptive" does, after
 # more than this many epochs in a row that have not lowered the loss by `tol`, and
-# down to this share of the first rate. With a patience of 2, as there, humps in the
+# down to this fraction of the first rate. With a patience of 2, as there, humps in the
 # validation loss of small data ended training early.
 PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_FLOOR = 0.2, 4, 0.008
 
@@ -94,22 +78,22 @@ def find_schedule(lr_schedule, *, learning_rate, monitor, tol):
     Parameters
     ----------
     lr_schedule : str, callable, LRScheduler or None
-        "cosine", "one_cycle" or "plateau"; a function from the share of the
+        "cosine", "one_cycle" or "plateau"; a function from the fraction of the
         updates made, in [0, 1], to a factor; a torch scheduler class, or a
         ``functools.partial`` of one; skorch's callback; None for a constant.
     learning_rate : float
         The highest rate.
     monitor : {"train_loss", "valid_loss"}
-        The loss that a plateau is seen in.
+        The loss whose plateau lowers the rate.
     tol : float
-        Least fall of it that counts.
+        Minimum decrease of it that counts.
 
     Returns
     -------
     function : callable or None
         From progress to a factor of the learning rate.
     callback : skorch.callbacks.LRScheduler or None
-        That sets the learning rate instead.
+        Sets the learning rate instead.
 
     Raises
     ------
@@ -137,8 +121,10 @@ def find_schedule(lr_schedule, *, learning_rate, monitor, tol):
             threshold=tol,
             threshold_mode="abs",
         )
-    if lr_schedule is None or isinstance(lr_schedule, str):
-        return SCHEDULES.get(lr_schedule), None
+    if lr_schedule is None:
+        return None, None
+    if isinstance(lr_schedule, str):
+        return SCHEDULES[lr_schedule], None
     if isinstance(lr_schedule, LRScheduler):
         return None, lr_schedule
     scheduler, options = lr_schedule, {}
@@ -146,8 +132,8 @@ def find_schedule(lr_schedule, *, learning_rate, monitor, tol):
         scheduler, options = lr_schedule.func, lr_schedule.keywords
         if lr_schedule.args and isinstance(scheduler, type):
             raise TypeError(
-                f"lr_schedule={lr_schedule!r} has arguments without names; the first "
-                "one is the optimizer, which fit fills in. Name them."
+                f"lr_schedule={lr_schedule!r} has positional arguments, but the first "
+                "one is the optimizer, which fit fills in. Pass them by name."
             )
     if isinstance(scheduler, type):
         if not issubclass(scheduler, torch_schedulers.LRScheduler):
@@ -159,22 +145,17 @@ def find_schedule(lr_schedule, *, learning_rate, monitor, tol):
         return None, LRScheduler(scheduler, monitor=monitor, **options)
     if not callable(lr_schedule):
         raise TypeError(
-            f"lr_schedule={lr_schedule!r} holds an optimizer already, or is nothing "
-            "that sets a learning rate: give torch's class, or a functools.partial of "
+            f"lr_schedule={lr_schedule!r} is a scheduler that has an optimizer "
+            "already, or no scheduler: give torch's class, or a functools.partial of "
             "it, and fit makes the scheduler."
         )
     return lr_schedule, None
 
 
 def try_scheduler(callback, optimizer):
-    """Make a scheduler once, so that training does not fail half-way.
+    """Check that skorch's callback can make its scheduler, on a copy of the optimizer.
 
-    Parameters
-    ----------
-    callback : skorch.callbacks.LRScheduler
-        What makes it.
-    optimizer : torch.optim.Optimizer
-        Stays as it is.
+    Otherwise training would fail after it began.
 
     Raises
     ------
@@ -191,31 +172,24 @@ def try_scheduler(callback, optimizer):
         ) from error
 
 
-# "auto" trains for this many updates, and at least for these epochs: small data
-# train long enough, and large data are seen often enough.
+# "auto" trains for this many updates, and at least this many epochs: small data are
+# trained on long enough, and large data often enough.
 UPDATE_BUDGET, MIN_EPOCHS = 600, 5
-# Up to so many sequences are one batch, in float64: there a weight of two is two
-# copies to rounding, as scikit-learn's checks ask. Its updates cost more.
+# Up to this many sequences are one batch, in float64: then a weight of two equals two
+# copies to rounding, as scikit-learn's checks require. Its updates cost more.
 ONE_BATCH, ONE_BATCH_UPDATES = 32, 200
-# Other data make about so many batches, within these sizes.
+# Other data are split into about this many batches, within these sizes.
 N_BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 8, 64
-# Steps up to which the budget is as above; longer sequences get more updates.
-SHORT_STEPS, MOST_UPDATES = 64, 3
+# Steps up to which the budget is as above; longer sequences get more updates, by at
+# most this factor.
+SHORT_STEPS, MAX_FACTOR = 64, 3
 
 
 def choose_batch_size(n_sequences):
-    """Choose a batch size for a number of sequences.
+    """Choose a batch size for a number of training sequences.
 
-    Parameters
-    ----------
-    n_sequences : int
-        Training sequences.
-
-    Returns
-    -------
-    int
-        All of them up to 32; else the power of two next to a sixteenth of them, at
-        least 8 and at most 64.
+    All of them up to 32; else the power of two next to a sixteenth of them, at least 8
+    and at most 64.
 
     Examples
     --------
@@ -230,17 +204,7 @@ def choose_batch_size(n_sequences):
 
 
 def choose_dtype(n_sequences):
-    """Choose a precision for a number of sequences.
-
-    Parameters
-    ----------
-    n_sequences : int
-        Training sequences.
-
-    Returns
-    -------
-    {"float32", "float64"}
-        "float64" up to 32 sequences.
+    """Choose a precision: "float64" up to 32 training sequences, else "float32".
 
     Examples
     --------
@@ -252,18 +216,10 @@ def choose_dtype(n_sequences):
 
 
 def update_budget(lengths):
-    """Choose a number of updates for sequences of these lengths.
+    """Choose a number of updates for training sequences of these lengths.
 
-    Parameters
-    ----------
-    lengths : ndarray of int of shape (n_sequences,)
-        Steps of each training sequence.
-
-    Returns
-    -------
-    int
-        200 up to 32 sequences, else 600; above 64 steps these grow with the root of
-        the median length, to at most three times as many.
+    200 up to 32 sequences, else 600; above 64 steps the latter grow with the root of
+    the median length, to at most three times as many.
 
     Examples
     --------
@@ -275,31 +231,15 @@ def update_budget(lengths):
     if len(lengths) <= ONE_BATCH:
         return ONE_BATCH_UPDATES
     factor = math.sqrt(np.median(lengths) / SHORT_STEPS)
-    return math.ceil(UPDATE_BUDGET * min(max(factor, 1), MOST_UPDATES))
+    return math.ceil(UPDATE_BUDGET * min(max(factor, 1), MAX_FACTOR))
 
 
 def n_epochs_for(
-    n_sequences, batch_size, updates_a_batch=1, budget=UPDATE_BUDGET, at_most=None
+    n_sequences, batch_size, updates_per_batch=1, budget=UPDATE_BUDGET, at_most=None
 ):
-    """Choose a number of epochs that makes a fixed number of updates.
+    """Choose the number of epochs, at least 5, that makes `budget` updates.
 
-    Parameters
-    ----------
-    n_sequences : int
-        Training sequences.
-    batch_size : int
-        Sequences per batch, at most.
-    updates_a_batch : float, default=1
-        Updates that a batch makes, on average.
-    budget : int, default=600
-        Updates to aim at.
-    at_most : int, default=None
-        Epochs, at most; None has no bound.
-
-    Returns
-    -------
-    int
-        Epochs, at least 5.
+    A batch of at most `batch_size` sequences makes `updates_per_batch` on average.
 
     Examples
     --------
@@ -307,6 +247,6 @@ def n_epochs_for(
     >>> n_epochs_for(100, 10), n_epochs_for(1_000_000, 64)
     (60, 5)
     """
-    n_updates = -(-n_sequences // batch_size) * updates_a_batch
+    n_updates = -(-n_sequences // batch_size) * updates_per_batch
     n_epochs = max(math.ceil(budget / n_updates), MIN_EPOCHS)
     return n_epochs if at_most is None else min(n_epochs, at_most)

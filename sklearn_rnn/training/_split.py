@@ -1,4 +1,4 @@
-"""Which training sequences are set aside for validation."""
+"""Splits of the training sequences for validation."""
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -15,20 +15,20 @@ def validation_split(
     the last block of time, across all series, and training sequences that overlap
     its inputs in time or whose targets may reach into its targets are dropped.
     Otherwise the choice is random, stratified if `labels` are given, and copies of
-    one sequence stay together.
+    one sequence are not separated.
 
     Parameters
     ----------
     sequences : SequenceArray
         All of the training data.
     fraction : float
-        Share to set aside, in (0, 1).
+        Fraction to validate on, in (0, 1).
     random_state : numpy.random.RandomState
         Source of the random choice.
     labels : ndarray of shape (n_sequences,), default=None
         Class codes to stratify by.
     horizon : int, default=1
-        Steps of time that a target reaches beyond its step, if known.
+        Steps of time between a step and its target, if known.
     per_step : bool, default=False
         Whether every step of a window has a target, not only its last one.
 
@@ -53,20 +53,21 @@ def validation_split(
     """
     times = window_times(sequences)
     if times is not None:
-        train, validation = _last_block(*times, fraction, horizon, per_step)
+        begin, end = times
+        train, validation = _last_block(begin, end, fraction, horizon, per_step)
     else:
-        train, validation = _random(sequences, fraction, random_state, labels)
+        train, validation = _random_split(sequences, fraction, random_state, labels)
     if len(train) == 0 or len(validation) == 0:
         raise ValueError(
             f"validation_fraction={fraction} of {len(sequences)} sequences leaves "
             f"{len(train)} to train on and {len(validation)} to validate on. Give more "
-            "data, another validation_fraction, or X_val and y_val of your own."
+            "data, another validation_fraction, or X_val and y_val."
         )
     return train, validation
 
 
-# Pairs of successive arrays that are compared, and steps between them, at most.
-MOST_PAIRS, MOST_STRIDE = 64, 16
+# Maximum number of pairs of successive arrays that are compared, and of steps between.
+MAX_PAIRS, MAX_STRIDE = 64, 16
 # Fraction of the pairs that must overlap, for the arrays to be windows.
 OVERLAPPING = 0.9
 
@@ -74,17 +75,12 @@ OVERLAPPING = 0.9
 def window_times(sequences):
     """Return when sequences begin and end, if they are windows over time series.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any.
-
     Returns
     -------
     begin, end : ndarray of int of shape (n_sequences,)
-        Times of the first and the last step. None instead of both where sequences do
-        not know their times, share no rows, and, as arrays, do not repeat the steps of
-        the one before, or where all end at one time.
+        Times of the first and the last step. None instead of both where sequences have
+        no timestamps, share no rows, and, as arrays, do not repeat the steps of the
+        previous one, or where all end at one time.
 
     Examples
     --------
@@ -111,16 +107,6 @@ def window_times(sequences):
 def are_overlapping(sequences):
     """Return whether sequences share steps with others, as rows or as arrays.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        Any.
-
-    Returns
-    -------
-    bool
-        True for windows that overlap.
-
     Examples
     --------
     >>> import numpy as np
@@ -134,31 +120,31 @@ def are_overlapping(sequences):
 
 
 def _stride(sequences):
-    """Return by how many steps each array follows the one before, or None."""
+    """Return the number of steps between successive arrays, None if not windows."""
     n_steps = sequences.common_length
     if n_steps is None or n_steps < 2 or len(sequences) < 2:
         return None
-    rows = np.linspace(0, len(sequences) - 2, MOST_PAIRS).astype(int)
+    rows = np.linspace(0, len(sequences) - 2, MAX_PAIRS).astype(int)
     rows = np.unique(rows)
     before, after = sequences.gather(rows), sequences.gather(rows + 1)  # (T, n, F)
-    varies = (before != before[:1]).any(axis=(0, 2))  # constant ones match any
+    varies = (before != before[:1]).any(axis=(0, 2))  # a constant matches any
     before, after = before[:, varies], after[:, varies]
     if not varies.any():
         return None
-    for stride in range(1, min(n_steps, MOST_STRIDE + 1)):
-        alike = (before[stride:] == after[:-stride]).all(axis=(0, 2))
-        if alike.mean() >= OVERLAPPING:
+    for stride in range(1, min(n_steps, MAX_STRIDE + 1)):
+        overlaps = (before[stride:] == after[:-stride]).all(axis=(0, 2))
+        if overlaps.mean() >= OVERLAPPING:
             return stride
     return None
 
 
 def _last_block(begin, end, fraction, horizon, per_step):
     n_validation = max(1, round(fraction * len(end)))
-    # Windows that end at the same moment go together, in every series.
+    # Windows that end at the same time are not separated, in any series.
     in_validation = end >= np.sort(end)[-n_validation]
     validation = np.flatnonzero(in_validation)
     clear_of_inputs = end < begin[validation].min()
-    # A target lies up to `horizon` steps after its step: those of training
+    # A target is up to `horizon` steps after its step: those of training
     # must end before those of validation begin.
     first = begin if per_step else end
     clear_of_targets = end + horizon <= first[validation].min()
@@ -169,8 +155,8 @@ def validation_folds(sequences, n_folds, horizon, random_state):
     """Split sequences into folds, each to be predicted from the others.
 
     Where sequences are windows of time series, a fold is a block of time, across all
-    series; otherwise, or where all end at the same time, folds are drawn at random,
-    copies of one sequence together. Copies count once.
+    series; otherwise, or where all end at the same time, folds are random, and copies
+    of one sequence are in the same fold. Copies count once.
 
     Parameters
     ----------
@@ -179,7 +165,7 @@ def validation_folds(sequences, n_folds, horizon, random_state):
     n_folds : int
         At least 2.
     horizon : int
-        Steps of time that a target reaches beyond the end of its sequence.
+        Steps of time between the end of a sequence and its target.
     random_state : numpy.random.RandomState
         Source of the random choice.
 
@@ -189,7 +175,7 @@ def validation_folds(sequences, n_folds, horizon, random_state):
         The fold of each sequence, from 0 without gaps.
     near : callable
         ``near(k, rows)`` returns which of some sequences are not in fold k, but have
-        targets so close to it in time that training for it must not see them.
+        targets so close to it in time that training without fold k must skip them.
 
     Examples
     --------
@@ -214,13 +200,13 @@ def validation_folds(sequences, n_folds, horizon, random_state):
         order = random_state.permutation(len(first))
         folds = np.unique(order[copy_of] % n_folds, return_inverse=True)[1]
         return folds.ravel(), lambda fold, rows: np.zeros(len(rows), dtype=bool)
-    # Of few sequences as many as can be spared.
+    # With few sequences a smaller gap, so that enough are left.
     gap = min(horizon, len(np.unique(time)) // (2 * n_folds))
 
     def near(fold, rows):
         own = time[folds == fold]
         begin, end = own.min() - gap, own.max() + gap
-        if begin <= time.min() and time.max() <= end:  # nothing would be left
+        if begin <= time.min() and time.max() <= end:  # no sequence would be left
             begin, end = own.min(), own.max()
         return (time[rows] >= begin) & (time[rows] <= end) & (folds[rows] != fold)
 
@@ -230,17 +216,12 @@ def validation_folds(sequences, n_folds, horizon, random_state):
 def find_copies(sequences):
     """Find sequences that read the same rows of the same values.
 
-    Parameters
-    ----------
-    sequences : SequenceArray
-        The sequences.
-
     Returns
     -------
     first : ndarray of int of shape (n_distinct,)
-        The first of all copies of each.
+        Index of the first copy of each distinct sequence.
     copy_of : ndarray of int of shape (n_sequences,)
-        Its place in `first`.
+        Position in `first` for each sequence.
 
     Examples
     --------
@@ -252,14 +233,14 @@ def find_copies(sequences):
     """
     first = copy_of = np.arange(len(sequences))
     if not (are_apart(sequences) or (np.diff(sequences.ends) > 0).all()):
-        # One number per pair of start and length sorts much faster than pairs.
+        # One integer per pair of start and length sorts much faster than pairs.
         starts = sequences.starts.astype(np.int64)
         key = starts * (sequences.lengths.max() + 1) + sequences.lengths
         _, first, copy_of = np.unique(key, return_index=True, return_inverse=True)
     return first, copy_of.ravel()
 
 
-def _random(sequences, fraction, random_state, labels):
+def _random_split(sequences, fraction, random_state, labels):
     first, copy_of = find_copies(sequences)
     try:
         _, held_out = train_test_split(
@@ -271,8 +252,7 @@ def _random(sequences, fraction, random_state, labels):
     except ValueError as error:
         raise ValueError(
             f"validation_fraction={fraction} cannot split {len(sequences)} sequences: "
-            f"{error} Give more data, another validation_fraction, or X_val and y_val "
-            "of your own."
+            f"{error} Give more data, another validation_fraction, or X_val and y_val."
         ) from error
     in_validation = np.isin(copy_of, held_out)
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)

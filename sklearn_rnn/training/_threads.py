@@ -16,7 +16,7 @@ MIN_WORK_PER_THREAD = 10_000_000
 MAX_THREADS = 4  # more were not measured
 
 _SETTING = threading.Lock()
-_STARTED = set()  # numbers of threads that have computed together
+_STARTED: set[int] = set()  # numbers of threads that have computed together
 _OF_KERNELS = threading.local()
 
 
@@ -26,19 +26,8 @@ def choose_n_threads(batch_size, spec):
     In a worker of joblib, be it a process or a thread, the choice is one: the other
     workers have the other processors. More threads add up a matrix product in
     another order, so a network for which the choice is one anyway is the same to
-    the last bit wherever it is fitted, and a larger one to rounding.
-
-    Parameters
-    ----------
-    batch_size : int
-        Sequences a batch.
-    spec : NetworkSpec
-        The network.
-
-    Returns
-    -------
-    int
-        At least 1, at most 4 and the machine's processors.
+    the last bit wherever it is fitted, and a larger one to rounding. Otherwise it is at
+    most 4 and the number of processors.
     """
     if _in_worker():
         return 1
@@ -48,31 +37,19 @@ def choose_n_threads(batch_size, spec):
 
 
 def max_threads():
-    """Return how many threads may compute together.
-
-    Returns
-    -------
-    int
-        1 in a worker of joblib; else at most 4 and the processors that there are.
-    """
+    """Return the maximum number of threads: 1 in a worker of joblib, else at most 4."""
     if _in_worker():
         return 1
     return min(joblib.cpu_count(), MAX_THREADS)
 
 
 def n_kernel_threads():
-    """Return how many threads the compiled kernels may use here.
-
-    Returns
-    -------
-    int
-        What `computing` was told around this; 1 outside.
-    """
+    """Return the `kernel_threads` of the context `computing`; 1 outside."""
     return getattr(_OF_KERNELS, "count", 1)
 
 
 def _in_worker():
-    """Tell whether joblib runs this beside other work."""
+    """Return whether joblib runs this beside other work."""
     backend, _ = get_active_backend()
     return backend.nesting_level > 0
 
@@ -81,7 +58,7 @@ def _in_worker():
 def computing(n_threads, kernel_threads=1):
     """Compute with `n_threads` threads and without denormal numbers.
 
-    Derivatives that fade through many steps end as numbers below 1e-38, for which
+    Gradients that vanish through many steps end as values below 1e-38, for which
     processors take a hundred times as long as for others; here they are zero.
 
     Parameters
@@ -89,8 +66,8 @@ def computing(n_threads, kernel_threads=1):
     n_threads : int
         Threads inside one operation of torch, as for `limit_threads`.
     kernel_threads : int, default=1
-        Threads that share a batch of the compiled kernels, whose results do not depend
-        on it; small batches are computed by one.
+        Threads per batch of the compiled kernels, whose results do not depend on it;
+        small batches are computed by one.
 
     Examples
     --------
@@ -127,7 +104,7 @@ def _kernels_using(n_threads):
 
 
 def _start_pool(n_threads):
-    """Let torch's other threads begin now, as they begin with this one's settings."""
+    """Start torch's other threads now: they take over this one's settings."""
     if n_threads > 1 and n_threads not in _STARTED:
         _STARTED.add(n_threads)
         torch.zeros(1 << 20).add_(1.0)
@@ -135,15 +112,10 @@ def _start_pool(n_threads):
 
 @contextmanager
 def limit_threads(n_threads):
-    """Run torch with `n_threads` threads, and put the count back afterwards.
+    """Run torch with `n_threads` threads, and restore the count afterwards.
 
-    Holds in the main thread and in workers of joblib. In other threads nothing is
-    changed: a count that is set also reaches threads that begin meanwhile.
-
-    Parameters
-    ----------
-    n_threads : int
-        Threads inside one operation.
+    Only in the main thread and in workers of joblib. In other threads nothing is
+    changed: a count that is set also applies to threads that start meanwhile.
 
     Examples
     --------
@@ -181,8 +153,8 @@ def _set_count(n_threads):
 def _set_count_of_this_thread(n_threads):
     """Set torch's number of threads for the calling thread; return what it was.
 
-    torch sets the calling thread's number, and the one that a thread takes over when
-    it first computes. The latter is put back at once, from a thread that has not
+    torch sets the calling thread's number, and the default that a thread takes over
+    when it first computes. The latter is restored at once, by a thread that has not
     computed yet.
     """
     with _SETTING:

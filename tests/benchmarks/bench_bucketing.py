@@ -68,7 +68,7 @@ def main():
             kind: cls(data, 64, True, np.random.RandomState(0), "cpu")
             for kind, cls in kinds.items()
         }
-        padding = {k: batches.share_of_padding() for k, batches in iterators.items()}
+        padding = {k: batches.padding_fraction() for k, batches in iterators.items()}
         times = {kind: [] for kind in kinds}
         for _ in range(options.epochs):
             for kind, batches in iterators.items():

@@ -15,7 +15,7 @@ import torch
 
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.sequences import SequenceArray
-from sklearn_rnn.training import StepsOnHost, _batches
+from sklearn_rnn.training import StepStorage, _datasets
 
 # Cell, units, steps of a window, windows a batch.
 SIZES = [
@@ -28,8 +28,8 @@ N_BATCHES, N_FEATURES = 20, 8
 DEVICE = "cuda"
 # Where steps are gathered: what is asked instead of the choice.
 PLACES = {
-    "GPU": _batches.steps_for,
-    "host": lambda sequences, device: StepsOnHost(sequences, device),
+    "GPU": _datasets.store_steps,
+    "host": StepStorage,
 }
 
 
@@ -47,7 +47,7 @@ def batch_milliseconds(size, place, dtype, n_epochs=6):
         device=DEVICE,
         random_state=0,
     )
-    with patch.object(_batches, "steps_for", PLACES[place]):
+    with patch.object(_datasets, "store_steps", PLACES[place]):
         model.fit(X, series[n_steps:, 0])
     # The first epoch puts the steps onto the device. Each ends by waiting for it.
     seconds = statistics.median(row["dur"] for row in model.history_[1:])

@@ -625,7 +625,7 @@ def test_torchs_own_plateau_watches_the_same_loss():
         (LRScheduler, "lr_schedule=.*LRScheduler.*is not a learning rate scheduler"),
         (
             partial(torch_schedulers.StepLR, 2),
-            "lr_schedule=.*StepLR.* has arguments without names",
+            "lr_schedule=.*StepLR.* has positional arguments",
         ),
         (partial(torch.optim.Adam, lr=1), "lr_schedule=.*Adam.*is not a"),
         # An instance holds an optimizer of its own: the class is asked for.

@@ -17,7 +17,8 @@ from skorch.callbacks import Callback, LRScheduler
 from sklearn_rnn import DivergenceError, RNNGenerator
 from sklearn_rnn.sequences import BEGIN, END
 from sklearn_rnn.training import NextStepDataset
-from sklearn_rnn.training import _next_steps as next_steps
+from sklearn_rnn.training import _inference as inference
+from sklearn_rnn.training._datasets import LazyBatch
 
 TEXT = "the cat sat on the mat, the rat sat on the hat. " * 5
 TEXTS = ["abcab", "bcabca", "cab", "abcabcab", "bcad"] * 4
@@ -142,8 +143,8 @@ def test_scores_depend_neither_on_pieces_nor_on_company(monkeypatch):
     model = generator(dtype="float64").fit(texts)
     expected = [model.score_samples([text])[0] for text in texts]
     for piece, side_by_side in [(512, 64), (7, 64), (512, 3), (1, 1000)]:
-        monkeypatch.setattr(next_steps, "PIECE", piece)
-        monkeypatch.setattr(next_steps, "SIDE_BY_SIDE", side_by_side)
+        monkeypatch.setattr(inference, "CHUNK_SIZE", piece)
+        monkeypatch.setattr(inference, "SIDE_BY_SIDE", side_by_side)
         np.testing.assert_allclose(model.score_samples(texts), expected, rtol=1e-10)
         assert model.set_params(batch_size=1).score_samples(texts[:1]) == pytest.approx(
             expected[:1]
@@ -319,32 +320,32 @@ def test_weights_of_a_long_text_are_those_of_all_its_streams():
     assert np.average(data.weights, weights=data.lengths) == pytest.approx(1)
 
 
-def test_a_long_text_is_gathered_piece_by_piece(monkeypatch):
-    gathered, read = [], next_steps.GatheredSteps.__getitem__
+def test_a_long_text_is_gathered_chunk_by_chunk(monkeypatch):
+    gathered, read = [], LazyBatch.__getitem__
 
     def watch(self, key):
         steps = read(self, key)
         gathered.append(steps.shape[:2])
         return steps
 
-    monkeypatch.setattr(next_steps.GatheredSteps, "__getitem__", watch)
+    monkeypatch.setattr(LazyBatch, "__getitem__", watch)
     text = TEXT * 30
     generator(max_epochs=1, bptt_steps=11, early_stopping=True).fit(text)
     in_training = [shape for shape in gathered if shape[1] <= 11]
     assert len(in_training) > 2 * len(text) * 0.9 / (8 * 11)
-    assert max(n_steps for _, n_steps in gathered) <= next_steps.PIECE
+    assert max(n_steps for _, n_steps in gathered) <= inference.CHUNK_SIZE
     assert max(n for n, _ in in_training) <= 8
 
 
 def test_one_huge_text_among_many_short_ones_takes_no_more_memory(monkeypatch):
-    gathered, read = [], next_steps.GatheredSteps.__getitem__
+    gathered, read = [], LazyBatch.__getitem__
 
     def watch(self, key):
         steps = read(self, key)
         gathered.append(steps.numel())
         return steps
 
-    monkeypatch.setattr(next_steps.GatheredSteps, "__getitem__", watch)
+    monkeypatch.setattr(LazyBatch, "__getitem__", watch)
     texts = [*TEXTS * 5, "abc" * 7000]
     model = generator(max_epochs=1, bptt_steps=50, hidden_size=2).fit(texts)
     assert max(gathered) <= 8 * 50

@@ -159,7 +159,7 @@ def test_the_first_pass_may_go_from_short_to_long():
 
 
 class Noise:
-    """Draws one number a row."""
+    """Draw one random value per row."""
 
     def draw(self, starts, lengths, random_state):
         return starts.repeat(lengths)[:, None] + random_state.rand(lengths.sum(), 1)

@@ -18,9 +18,8 @@ from sklearn_rnn import (
 )
 from sklearn_rnn.modules import NetworkSpec, TiedHead, TokenEmbedding, build_network
 from sklearn_rnn.training import OPTIMIZERS, FlatWeights, find_row_wise
-from sklearn_rnn.training._flat_weights import CompiledWeights
 
-KINDS = [FlatWeights, CompiledWeights]
+COMPILED = [False, True]
 N_TOKENS, DIM = 9, 3  # and one row for unknown tokens
 EVERY = torch.arange(N_TOKENS + 1)
 BATCHES = [
@@ -52,10 +51,10 @@ def optimizer_of(name, params, **options):
 class RowWise:
     """A network whose embedding is trained row by row."""
 
-    def __init__(self, name="adam", kind=FlatWeights, **options):
+    def __init__(self, name="adam", compiled=False, **options):
         self.network = Network()
-        self.weights = kind(
-            [list(self.network.parameters())], find_row_wise(self.network)
+        self.weights = FlatWeights(
+            [list(self.network.parameters())], find_row_wise(self.network), compiled
         )
         self.optimizer = optimizer_of(name, self.weights.leaves[0], **options)
 
@@ -115,14 +114,14 @@ def assert_same_weights(one, other):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("bounds", [{}, {"max_norm": 0.5}, {"max_value": 0.3}])
 def test_where_every_row_is_read_updates_are_dense_ones(
-    name, weight_decay, bounds, kind
+    name, weight_decay, bounds, compiled
 ):
-    ours = RowWise(name, kind, weight_decay=weight_decay)
+    ours = RowWise(name, compiled, weight_decay=weight_decay)
     dense = Dense(name, weight_decay=weight_decay)
     for k in range(5):
         tokens = torch.cat([EVERY, EVERY[: k + 1]])[None]
@@ -131,10 +130,10 @@ def test_where_every_row_is_read_updates_are_dense_ones(
     assert_same_weights(ours, dense)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_rows_that_are_not_read_stay_with_their_state(name, kind):
-    ours = RowWise(name, kind, weight_decay=0.1)
+def test_rows_that_are_not_read_stay_with_their_state(name, compiled):
+    ours = RowWise(name, compiled, weight_decay=0.1)
     ours.update(EVERY[None])
     for tokens in BATCHES:
         table, state = ours.table, ours.state
@@ -150,12 +149,13 @@ def test_rows_that_are_not_read_stay_with_their_state(name, kind):
                 assert ours.state[key] == before + 1  # updates, not occurrences
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_rows_may_be_read_for_the_first_time_later(name, kind):
+def test_rows_may_be_read_for_the_first_time_later(name, compiled):
     """Then they have the state that a gradient of zero would have left."""
     ours, dense = (
-        make(name, weight_decay=0.0) for make in (partial(RowWise, kind=kind), Dense)
+        make(name, weight_decay=0.0)
+        for make in (partial(RowWise, compiled=compiled), Dense)
     )
     start = ours.table
     for tokens in BATCHES[:2]:
@@ -168,11 +168,13 @@ def test_rows_may_be_read_for_the_first_time_later(name, kind):
     torch.testing.assert_close(moved[late], expected[late], rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", ["adam", "sgd"])
-def test_a_single_occurrence_moves_a_row_as_far_as_momentum_does_in_time(name, kind):
+def test_a_single_occurrence_moves_a_row_as_far_as_momentum_does_in_time(
+    name, compiled
+):
     """A gradient that comes once, and the updates without one that follow."""
-    ours, (optimizer_class, options) = RowWise(name, kind), OPTIMIZERS[name]
+    ours, (optimizer_class, options) = RowWise(name, compiled), OPTIMIZERS[name]
     table = torch.nn.Parameter(ours.table)
     dense = optimizer_class([table], lr=0.1, **options)
     ours.update(EVERY[None])
@@ -182,7 +184,7 @@ def test_a_single_occurrence_moves_a_row_as_far_as_momentum_does_in_time(name, k
     before, gradient = ours.table, ours.network.embedding.weight.grad.clone()
     ours.weights.update(ours.optimizer)
     moved = (ours.table - before)[[1, 2, 4]]
-    # Far enough into training, Adam's mean square stays nearly the same meanwhile.
+    # Far enough into training, Adam's mean square stays nearly the same.
     table.grad = torch.zeros_like(table)
     dense.step()
     for state in dense.state.values():
@@ -199,9 +201,9 @@ def test_a_single_occurrence_moves_a_row_as_far_as_momentum_does_in_time(name, k
         torch.testing.assert_close(moved, expected, rtol=1e-6, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_norm_is_that_of_the_whole_gradient(kind):
-    ours, dense = RowWise("sgd", kind), Dense("sgd")
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_the_norm_is_that_of_the_whole_gradient(compiled):
+    ours, dense = RowWise("sgd", compiled), Dense("sgd")
     for tokens in BATCHES:
         ours.weights.clear_gradients()
         with ours.weights.recording_rows():
@@ -218,10 +220,10 @@ def test_the_norm_is_that_of_the_whole_gradient(kind):
         assert ours.weights.clip(max_norm=1.0)[1] is False
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_gradients_of_several_passes_add_up(kind):
-    """As those of pieces of a sequence; then all of their rows are changed."""
-    ours, dense = RowWise("adam", kind), Dense("adam")
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_gradients_of_several_passes_add_up(compiled):
+    """As those of the chunks of a sequence; then all of their rows are changed."""
+    ours, dense = RowWise("adam", compiled), Dense("adam")
     ours.weights.clear_gradients()
     dense.network.zero_grad()
     for tokens in BATCHES:
@@ -249,10 +251,10 @@ def test_rows_can_be_named_by_what_computes_the_gradient_elsewhere():
     assert_same_weights(ours, other)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_update_may_read_no_row(name, kind):
-    ours = RowWise(name, kind)
+def test_an_update_may_read_no_row(name, compiled):
+    ours = RowWise(name, compiled)
     for _ in range(3):
         before = ours.table
         ours.update(torch.empty(1, 0, dtype=torch.long))
@@ -280,7 +282,7 @@ def test_outside_of_training_gradients_are_torchs():
     assert embedding.weight.grad.tolist() == [[0, 0], [1, 1], [0, 0], [0, 0], [0, 0]]
 
 
-# Estimators. They are fitted to texts of all words, and go on with texts of five.
+# Estimators. They are fitted to texts of all words, then to texts of five.
 
 RNG = np.random.default_rng(0)
 ALL_TOKENS = np.arange(24 * 6).reshape(24, 6, 1) % 40
@@ -300,8 +302,8 @@ MODELS = {
     "classifier": (RNNClassifier(), Y > 0),
     "regressor": (RNNRegressor(), Y),
     "steps": (RNNRegressor(return_sequences=True), TOKENS[:, :, 0] * 0.1),
-    "pieces": (RNNTagger(bptt_steps=2), TOKENS[:, :, 0] > 3),
-    "pooled pieces": (RNNClassifier(bptt_steps=2, pooling="mean"), Y > 0),
+    "chunks": (RNNTagger(bptt_steps=2), TOKENS[:, :, 0] > 3),
+    "pooled chunks": (RNNClassifier(bptt_steps=2, pooling="mean"), Y > 0),
     "token dropout": (RNNClassifier(token_dropout=0.3), Y > 0),
 }
 KERNELS = ("compiled", "torch")
@@ -324,7 +326,7 @@ def test_estimators_leave_words_alone_that_no_text_has(name, kernel):
 
 
 def rows_of(chosen, symbols, embedding):
-    """Return the rows of symbols, which stand behind those of markers."""
+    """Return the rows of symbols, which follow those of markers."""
     n_markers = embedding.n_tokens - len(symbols)
     return [n_markers + list(symbols).index(symbol) for symbol in chosen]
 
@@ -379,8 +381,8 @@ class OnGradient(Callback):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_callbacks_see_a_gradient_of_all_rows(kernel):
     seen = []
-    look = OnGradient(lambda weight: seen.append(weight.grad.clone()))
-    RNNClassifier(**SMALL, kernel=kernel, callbacks=[look]).fit(TOKENS, Y > 0)
+    record = OnGradient(lambda weight: seen.append(weight.grad.clone()))
+    RNNClassifier(**SMALL, kernel=kernel, callbacks=[record]).fit(TOKENS, Y > 0)
     assert len(seen) == 6
     for gradient in seen:
         assert gradient.shape == (41, 3)

@@ -19,7 +19,8 @@ from sklearn_rnn.kernels import (
 )
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.training import OPTIMIZERS, FlatWeights, WeightedLoss
-from sklearn_rnn.training._fused import FusedNetwork, supports_fused
+from sklearn_rnn.training._fused import FusedNetwork
+from sklearn_rnn.training._fused_support import supports_fused
 
 TOLERANCES = {torch.float64: 1e-11, torch.float32: 1e-4}
 N_FEATURES, N_OUTPUTS, N_TOKENS = 3, 4, 7
@@ -169,7 +170,7 @@ def draw_targets(rng, shape, criterion, n_outputs):
     return targets
 
 
-def compare(network, criterion, batch, sample_weights=None, n_usual=None, times=1):
+def compare(network, criterion, batch, sample_weights=None, per_update=None, times=1):
     """Compare the gradient of a batch with that of torch's autograd."""
     x, lengths, targets = batch
     dtype = network.head.weight.dtype
@@ -182,12 +183,12 @@ def compare(network, criterion, batch, sample_weights=None, n_usual=None, times=
     fused = FusedNetwork(network, criterion, keeps_outputs=True)
     for _ in range(times):
         loss, outputs = fused.gradient(
-            x, lengths, (targets, sample_weights), n_usual=n_usual
+            x, lengths, (targets, sample_weights), targets_per_update=per_update
         )
     expected = by_torch(x, lengths)
     torchs = criterion(expected, (targets, sample_weights))
-    share = 1.0 if n_usual is None else criterion.count(targets) / n_usual
-    (torchs * share * times).backward()
+    fraction = 1.0 if per_update is None else criterion.count(targets) / per_update
+    (torchs * fraction * times).backward()
     tolerance = TOLERANCES[dtype]
     assert loss == pytest.approx(torchs.item(), abs=tolerance, rel=tolerance)
     expected = expected.detach()
@@ -344,7 +345,7 @@ def test_random_networks(seed):
         criterion,
         batch,
         weights if choose(False, True) else None,
-        n_usual=choose(None, 3.5),
+        per_update=choose(None, 3.5),
         times=choose(1, 2),
     )
 
@@ -368,7 +369,7 @@ def test_codes_beyond_the_outputs_are_refused(code):
     targets[2] = code
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    with pytest.raises(IndexError, match=f"code {code}, and the network has 4 out"):
+    with pytest.raises(IndexError, match=f"code {code}, but the network has 4 out"):
         FusedNetwork(network, criterion).gradient(x, lengths, (targets, None))
 
 
@@ -447,7 +448,7 @@ def test_flat_weights_train_as_separate_ones(optimizer, weight_decay):
 
 
 class Stop(Callback):
-    """Put zeros, or nothing, in place of some gradients."""
+    """Replace some gradients by zeros or None."""
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
         for name, parameter in named_parameters:
@@ -459,7 +460,7 @@ class Stop(Callback):
 
 @pytest.mark.parametrize("kernel", ["compiled", "torch"])
 def test_a_callback_may_replace_a_gradient(kernel):
-    """Zeros put in place of a gradient, or none, stop its weights."""
+    """Zeros or None instead of a gradient stop its weights."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 4, 2)), np.arange(20) % 2
     model = RNNClassifier(

@@ -82,8 +82,8 @@ OPTIONS = {
 }
 
 
-class Listener(Callback):
-    """Hear of every batch, which so is computed by itself."""
+class BatchCallback(Callback):
+    """Handle every batch, which therefore is computed by itself."""
 
     def on_batch_end(self, net, **kwargs):
         pass
@@ -120,7 +120,7 @@ PAIRS = [
 def test_an_epoch_in_one_call_is_its_batches_one_by_one(case, options):
     model, X, y = case
     whole = fit(model, X, y, **options)
-    by_batch = fit(model, X, y, callbacks=[Listener()], **options)
+    by_batch = fit(model, X, y, callbacks=[BatchCallback()], **options)
     is_double = options.get("dtype") == "float64"
     # Adam magnifies rounding errors of gradients that are nearly zero.
     rtol = 1e-8 if is_double else 2e-3
@@ -138,7 +138,7 @@ def test_an_epoch_in_one_call_is_what_torch_computes(options):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_results_do_not_depend_on_how_often_python_is_asked(case, monkeypatch):
+def test_results_do_not_depend_on_the_length_of_calls(case, monkeypatch):
     """A call may end after any batch, so that Ctrl-C is handled."""
     model, X, y = case
     whole = fit(model, X, y, weight_decay=0.1)
@@ -209,7 +209,7 @@ KEPT = {}
 
 
 def test_ctrl_c_ends_an_epoch_and_keeps_the_one_before(monkeypatch):
-    """Calls of the kernels are short, and Python hears of signals between them."""
+    """Calls of the kernels are short, and Python handles signals between them."""
     KEPT.clear()
     n_calls = []
 
@@ -238,7 +238,7 @@ def test_ctrl_c_ends_an_epoch_and_keeps_the_one_before(monkeypatch):
     assert np.isfinite(model.predict(X)).all()
 
 
-@pytest.mark.parametrize("callbacks", [None, [Listener()]])
+@pytest.mark.parametrize("callbacks", [None, [BatchCallback()]])
 def test_divergence_ends_training_in_the_middle_of_an_epoch(callbacks):
     """The weights of the last finished epoch stay."""
 

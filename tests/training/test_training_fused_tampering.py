@@ -1,4 +1,4 @@
-"""Networks, optimizers and data that were changed behind the back of the kernels.
+"""Networks, optimizers and data that were changed after they were built.
 
 Training and predictions are those of torch, or both are errors.
 """
@@ -16,7 +16,7 @@ from torch import nn
 from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceArray
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules import Linear, LockedDropout, MaxPooling, MeanPooling
-from sklearn_rnn.training._fused import supports_fused
+from sklearn_rnn.training._fused_support import supports_fused
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 6, 3))
@@ -46,16 +46,16 @@ def set_spec(**fields):
 
 def set_at(path, make):
     """Return a function that sets an attribute of a network, or of a part of it."""
-    *owners, name = path.split(".")
+    *parents, name = path.split(".")
 
     def tamper(network):
-        owner = network
-        for part in owners:
-            owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
+        parent = network
+        for part in parents:
+            parent = parent[int(part)] if part.isdigit() else getattr(parent, part)
         if name.isdigit():
-            owner[int(name)] = make(owner[int(name)])
+            parent[int(name)] = make(parent[int(name)])
         else:
-            setattr(owner, name, make(getattr(owner, name)))
+            setattr(parent, name, make(getattr(parent, name)))
 
     return tamper
 
@@ -75,7 +75,7 @@ def set_data(path, make):
 
 
 def patch(path, change=lambda result: result * 0.5):
-    """Return a function that puts a method into a module."""
+    """Return a function that patches a method of a module."""
 
     def make(method):
         return lambda *args, **kwargs: change(method(*args, **kwargs))
@@ -384,7 +384,7 @@ STATES = {
     "shorter": ("adam", states(rows_of_half)),
     "with strides": ("adam", states(every_other_state)),
     "no second moment": ("adam", states(lambda state: state.pop("exp_avg_sq"))),
-    "a number": ("adam", set_state("exp_avg", 0.0)),
+    "a scalar": ("adam", set_state("exp_avg", 0.0)),
     "other steps": ("adam", states(lambda state: state["step"].fill_(7))),
     "steps of an int": ("adam", set_state("step", 7)),
     "decoupled decay": ("adam", other_decoupling),
@@ -535,11 +535,11 @@ def fewer_steps(dataset):
 
 
 def fewer_targets(dataset):
-    object.__setattr__(dataset, "targets", dataset.targets[:-3])
+    dataset.targets = dataset.targets[:-3]
 
 
 def fewer_weights(dataset):
-    object.__setattr__(dataset, "weights", torch.ones(4, dtype=torch.float64))
+    dataset.weights = torch.ones(4, dtype=torch.float64)
 
 
 DATASETS = {

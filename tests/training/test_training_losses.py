@@ -112,13 +112,13 @@ def test_values_are_clipped_before_the_norm():
         torch.testing.assert_close(gradient, expected)
 
 
-def test_a_snapshot_brings_back_what_was_taken():
+def test_a_snapshot_restores_what_was_saved():
     layer = torch.nn.Linear(2, 2)
     snapshot = WeightSnapshot(layer)
     first = layer.weight.detach().clone()
     with torch.no_grad():
         layer.weight.fill_(5.0)
-    snapshot.take()
+    snapshot.save()
     with torch.no_grad():
         layer.weight.fill_(float("nan"))
     snapshot.restore()
@@ -132,8 +132,8 @@ def built(optimizer, weight_decay=0.0, lr=0.1):
     options = {name.removeprefix("optimizer__"): v for name, v in options.items()}
     groups = options.pop("param_groups", [])
     weight, bias = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
-    spared = groups[0][1] if groups else {}
-    parameters = [{"params": [weight]}, {"params": [bias], **spared}]
+    undecayed = groups[0][1] if groups else {}
+    parameters = [{"params": [weight]}, {"params": [bias], **undecayed}]
     return kind(parameters, lr=lr, **options), weight, bias
 
 
@@ -226,9 +226,9 @@ def test_label_smoothing_spreads_a_share_of_each_code_over_all_classes():
     outputs, codes = outputs_and_targets("log_loss")
     logs = outputs.log_softmax(dim=1)
     of_code = -logs[torch.arange(6), codes]
-    for share in (0.1, 0.5):
-        smoothed = WeightedLoss("log_loss", label_smoothing=share)
-        expected = (1 - share) * of_code - share * logs.mean(dim=1)
+    for smoothing in (0.1, 0.5):
+        smoothed = WeightedLoss("log_loss", label_smoothing=smoothing)
+        expected = (1 - smoothing) * of_code - smoothing * logs.mean(dim=1)
         torch.testing.assert_close(smoothed(outputs, (codes, None)), expected.mean())
         weights = torch.tensor([3.0, 0, 1, 0, 2, 0], dtype=torch.double)
         torch.testing.assert_close(

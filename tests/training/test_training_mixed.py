@@ -134,7 +134,7 @@ def test_outputs_are_float32_and_only_training_is_in_bfloat16(options):
 
 
 def test_the_recurrence_and_the_head_are_computed_in_bfloat16():
-    """Their results are numbers of eight bits, which float32 would not give."""
+    """Their results have eight bits, which float32 would not give."""
     mixed = make_mixed(pooling=None)
     x = torch.randn(4, 5, 2, generator=torch.Generator().manual_seed(1))
     states, (last,) = mixed.run(x)

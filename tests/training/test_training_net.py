@@ -1,4 +1,4 @@
-"""The skorch net: hooks, stopping, and what is left when training breaks off."""
+"""The skorch net: hooks, stopping, and the weights after an exception."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def make_data(seed=0, scale=1.0):
     return SequenceDataset(check_sequences(X), y)
 
 
-def judge(net, validation):
+def score_validation(net, validation):
     outputs = network_outputs(net.module_, validation.sequences, net.device)
     loss = net.criterion_(outputs, validation.flat_targets()).item()
     return loss, -outputs.mean().item()
@@ -45,7 +45,7 @@ def make_net(*callbacks, optimizer="adam", learning_rate=0.05, seed=0, **options
         batch_size=4,
         callbacks=list(callbacks),
         random_state=np.random.RandomState(0),
-        judge=judge,
+        score_validation=score_validation,
         **optimizer_options,
         **options,
     ).initialize()
@@ -101,7 +101,7 @@ def raiser(error):
 # The hooks.
 
 
-class Listener(Callback):
+class HookRecorder(Callback):
     def __init__(self, calls):
         self.calls = calls
 
@@ -137,7 +137,7 @@ class Listener(Callback):
 
 def test_callbacks_are_notified_in_skorchs_order():
     calls = []
-    make_net(Listener(calls)).train(make_data(), None, n_epochs=2)
+    make_net(HookRecorder(calls)).train(make_data(), None, n_epochs=2)
     batch = ["batch begin", "grad", "batch end"]
     epoch = ["epoch begin", *batch * 3, "epoch end"]
     assert calls == ["train begin", *epoch * 2, "train end"]
@@ -146,15 +146,15 @@ def test_callbacks_are_notified_in_skorchs_order():
 def test_train_end_is_notified_after_an_error_too():
     calls = []
     net = make_net(
-        Listener(calls), Recorder("on_batch_end", 1, raiser(ZeroDivisionError))
+        HookRecorder(calls), Recorder("on_batch_end", 1, raiser(ZeroDivisionError))
     )
     with pytest.raises(ZeroDivisionError):
         net.train(make_data(), None, n_epochs=2)
     assert calls[-1] == "train end"
 
 
-def test_listening_changes_nothing():
-    quiet, watched = make_net(), make_net(Listener([]))
+def test_callbacks_of_batches_change_nothing():
+    quiet, watched = make_net(), make_net(HookRecorder([]))
     for net in (quiet, watched):
         net.train(make_data(), None, n_epochs=3)
     assert torch.equal(weights(quiet), weights(watched))
@@ -228,7 +228,7 @@ def test_the_schedule_sets_the_learning_rate_of_every_update():
     assert seen == pytest.approx([0.05 * (1 - i / 6) for i in range(6)])
 
 
-def test_every_training_begins_the_schedule_anew():
+def test_every_training_restarts_the_schedule():
     net = make_net(schedule=lambda progress: float(progress == 0))
     before = weights(net)
     net.train(make_data(), None, n_epochs=1)
@@ -303,7 +303,7 @@ def test_without_patience_validation_does_not_change_the_weights():
     assert torch.equal(weights(alone), weights(watched))
 
 
-# Stopping from outside, and breaking off.
+# Stopping by callbacks, and exceptions.
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_stop_training_ends_training_normally(hook):
 @pytest.mark.parametrize(
     "hook", ["on_epoch_begin", "on_batch_begin", "on_grad_computed", "on_batch_end"]
 )
-def test_breaking_off_leaves_the_weights_of_the_last_finished_epoch(hook, error):
+def test_an_exception_leaves_the_weights_of_the_last_finished_epoch(hook, error):
     recorder = Recorder(hook, 3, raiser(error))
     net = make_net(recorder)
     with pytest.raises(error):
@@ -347,7 +347,7 @@ def test_ctrl_c_in_the_last_hook_of_an_epoch_reaches_the_caller_too():
     assert torch.equal(weights(net), recorder.weights_[1])
 
 
-def test_breaking_off_in_the_first_epoch_leaves_the_initial_weights():
+def test_an_exception_in_the_first_epoch_leaves_the_initial_weights():
     net = make_net(Recorder("on_batch_end", 1, raiser(KeyboardInterrupt)))
     before = weights(net)
     with pytest.raises(KeyboardInterrupt):
@@ -355,7 +355,7 @@ def test_breaking_off_in_the_first_epoch_leaves_the_initial_weights():
     assert torch.equal(weights(net), before)
 
 
-def test_breaking_off_while_early_stopping_leaves_the_best_weights():
+def test_an_exception_while_early_stopping_leaves_the_best_weights():
     recorder = Recorder("on_batch_end", 6, raiser(KeyboardInterrupt))
     net = make_net(recorder, learning_rate=0.3)
     with pytest.raises(KeyboardInterrupt):
@@ -365,7 +365,7 @@ def test_breaking_off_while_early_stopping_leaves_the_best_weights():
     assert torch.equal(weights(net), recorder.weights_[int(np.argmin(curve))])
 
 
-def test_training_can_go_on_after_it_was_broken_off():
+def test_training_can_continue_after_an_exception():
     recorder = Recorder("on_batch_end", 2, raiser(KeyboardInterrupt))
     net = make_net(recorder)
     with pytest.raises(KeyboardInterrupt):
@@ -398,7 +398,7 @@ def test_weights_that_become_nan_in_the_last_update_are_not_kept():
     assert torch.equal(weights(net), recorder.weights_[1])
 
 
-def test_the_optimizer_forgets_moments_that_hold_nan():
+def test_the_optimizer_resets_momentum_that_holds_nan():
     net = make_net(Recorder("on_batch_begin", 2, poison))
     with pytest.raises(DivergenceError):
         net.train(make_data(), None, n_epochs=9)

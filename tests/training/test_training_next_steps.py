@@ -1,4 +1,4 @@
-"""Sequences of which each step is to be told from those before it."""
+"""Sequences whose steps are predicted from the previous ones."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from sklearn_rnn.training import (
     cut_into_streams,
     log_likelihoods,
 )
-from sklearn_rnn.training import _next_steps as next_steps
+from sklearn_rnn.training import _inference as inference
 
 LENGTHS = [7, 2, 12, 2, 40]
 
@@ -65,8 +65,8 @@ def test_targets_are_the_inputs_one_step_later(dtype):
     assert inputs["lengths"].tolist() == [11, 6, 1]
     assert inputs["x"].shape == (3, 11, 1)
     assert targets.shape == (3, 11)
-    for row, place in enumerate(chosen):
-        whole, n = sequences[place].ravel(), LENGTHS[place] - 1
+    for row, index in enumerate(chosen):
+        whole, n = sequences[index].ravel(), LENGTHS[index] - 1
         assert inputs["x"][row, :n, 0].tolist() == whole[:-1].tolist()
         assert targets[row, :n].tolist() == whole[1:].tolist()
         assert (targets[row, n:] == -1).all()
@@ -104,22 +104,22 @@ def test_batches_do_not_write_into_the_sequences():
 
 
 @pytest.mark.parametrize("make, of_frames", [(ids, False), (frames, True)])
-@pytest.mark.parametrize("piece", [1, 5, 38])
-def test_a_long_batch_is_gathered_when_it_is_read(make, of_frames, piece):
+@pytest.mark.parametrize("chunk_size", [1, 5, 38])
+def test_a_long_batch_is_gathered_when_it_is_read(make, of_frames, chunk_size):
     chosen = np.array([4, 2])
     whole = NextStepDataset(make(), of_frames=of_frames).batch(chosen, "cpu")
-    data = NextStepDataset(make(), piece=piece, of_frames=of_frames)
+    data = NextStepDataset(make(), chunk_size=chunk_size, of_frames=of_frames)
     inputs, (targets, _) = data.batch(chosen, "cpu")
     assert not isinstance(inputs["x"], torch.Tensor)
     assert inputs["x"].shape[:2] == targets.shape[:2] == (2, 39)
-    parts = [slice(begin, begin + piece) for begin in range(0, 39, piece)]
+    parts = [slice(begin, begin + chunk_size) for begin in range(0, 39, chunk_size)]
     for lazy, expected in [(inputs["x"], whole[0]["x"]), (targets, whole[1][0])]:
         joined = torch.cat([lazy[:, part] for part in parts], dim=1)
         assert torch.equal(joined, expected)
 
 
-def test_a_batch_that_is_not_longer_than_a_piece_is_gathered_at_once():
-    inputs, (targets, _) = NextStepDataset(ids(), piece=11).batch(
+def test_a_batch_that_is_not_longer_than_a_chunk_is_gathered_at_once():
+    inputs, (targets, _) = NextStepDataset(ids(), chunk_size=11).batch(
         np.array([0, 2]), "cpu"
     )
     assert isinstance(inputs["x"], torch.Tensor)
@@ -151,12 +151,12 @@ def summed(network, loss, data):
 
 @pytest.mark.parametrize("cell, n_layers", [("gru", 1), ("lstm", 2), ("rnn", 1)])
 @pytest.mark.parametrize("make, of_frames", [(ids, False), (frames, True)])
-@pytest.mark.parametrize("side_by_side, piece", [(64, 512), (2, 3), (5, 1), (1, 7)])
-def test_a_likelihood_depends_neither_on_company_nor_on_pieces(
-    monkeypatch, cell, n_layers, make, of_frames, side_by_side, piece
+@pytest.mark.parametrize("side_by_side, size", [(64, 512), (2, 3), (5, 1), (1, 7)])
+def test_a_likelihood_depends_neither_on_other_sequences_nor_on_chunks(
+    monkeypatch, cell, n_layers, make, of_frames, side_by_side, size
 ):
-    monkeypatch.setattr(next_steps, "SIDE_BY_SIDE", side_by_side)
-    monkeypatch.setattr(next_steps, "PIECE", piece)
+    monkeypatch.setattr(inference, "SIDE_BY_SIDE", side_by_side)
+    monkeypatch.setattr(inference, "CHUNK_SIZE", size)
     network = make_network(of_frames, 3 if of_frames else 6, cell, n_layers)
     loss = WeightedLoss("bernoulli" if of_frames else "log_loss", may_miss=True)
     data = NextStepDataset(make(), of_frames=of_frames)
@@ -175,8 +175,8 @@ def test_likelihoods_of_frames_of_one_feature():
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
-def test_a_large_vocabulary_is_read_in_shorter_pieces(monkeypatch):
-    monkeypatch.setattr(next_steps, "MAX_OUTPUTS", 5 * 6 * 4)
+def test_a_large_vocabulary_is_read_in_shorter_chunks(monkeypatch):
+    monkeypatch.setattr(inference, "MAX_OUTPUTS", 5 * 6 * 4)
     network, largest = make_network(), []
     network.head.register_forward_hook(
         lambda module, inputs, output: largest.append(output.numel())
@@ -189,7 +189,7 @@ def test_a_large_vocabulary_is_read_in_shorter_pieces(monkeypatch):
 
 
 def test_sequences_that_have_ended_are_not_read_on(monkeypatch):
-    monkeypatch.setattr(next_steps, "PIECE", 10)
+    monkeypatch.setattr(inference, "CHUNK_SIZE", 10)
     network, n_steps = make_network(), []
     network.head.register_forward_hook(
         lambda module, inputs, output: n_steps.append(output[..., 0].numel())
@@ -225,7 +225,7 @@ def test_streams_are_cut_where_sequences_are_long_enough(seed):
     cut = n_parts > 1
     assert (lengths[cut] // n_parts[cut] >= shortest).all()
     assert n_parts[cut].sum() <= n_streams
-    # No more parts than a share of the steps asks for.
+    # No more parts than its fraction of the steps.
     assert (n_parts[cut] <= n_streams * lengths[cut] / lengths.sum()).all()
 
 

@@ -31,7 +31,7 @@ def test_auto_epochs_spend_a_budget_of_updates():
     assert n_epochs_for(64 * 30 + 1, 64) == math.ceil(UPDATE_BUDGET / 31)
     # What counts is the number of batches, not of sequences.
     assert n_epochs_for(32 * 30, 32) == UPDATE_BUDGET / 30
-    assert n_epochs_for(32 * 30, 32, updates_a_batch=2) == UPDATE_BUDGET / 60
+    assert n_epochs_for(32 * 30, 32, updates_per_batch=2) == UPDATE_BUDGET / 60
 
 
 def test_auto_epochs_are_bounded():

@@ -47,7 +47,7 @@ def test_no_training_window_shares_a_row_with_validation(seed):
 def test_no_training_target_reaches_into_those_of_validation(horizon):
     X = windows()
     train, validation = split(X, horizon=horizon)
-    # The target of a window lies up to `horizon` rows after its last one.
+    # The target of a window is up to `horizon` rows after its last one.
     last_target_row = (X.ends[train] - 1 + horizon).max()
     first_target_row = X.ends[validation].min()
     assert last_target_row < first_target_row

@@ -96,7 +96,7 @@ def count_in_new_thread():
 def counts_in_worker():
     seen = [torch.get_num_threads()]
     with limit_threads(1):
-        time.sleep(0.01)  # so that another worker begins meanwhile
+        time.sleep(0.01)  # so that another worker starts
         seen.append(torch.get_num_threads())
         with limit_threads(3):
             seen.append(torch.get_num_threads())
@@ -110,7 +110,7 @@ def counts_in_worker():
 def test_a_thread_of_joblib_is_limited_and_no_other():
     jobs = [delayed(counts_in_worker)() for _ in range(8)]
     for seen in Parallel(n_jobs=4, backend="threading")(jobs):
-        # What a thread begins with may be another's count, as it begins meanwhile.
+        # A thread may start with the count that another has set.
         assert seen == [seen[0], 1, 3, 1, 2, seen[0]]
     assert torch.get_num_threads() == 2
     assert count_in_new_thread() == 2
@@ -165,11 +165,11 @@ def test_who_takes_denormals_for_zero_goes_on_to():
 
 
 def test_estimators_compute_without_denormals():
-    class Look(Callback):
+    class ReadThreads(Callback):
         def on_epoch_end(self, net, **kwargs):
             seen.append(tiny_is_zero())
 
     seen = []
-    RNNRegressor(max_epochs=1, callbacks=[Look()]).fit(np.eye(4), np.arange(4.0))
+    RNNRegressor(max_epochs=1, callbacks=[ReadThreads()]).fit(np.eye(4), np.arange(4.0))
     assert seen == [True]
     assert not tiny_is_zero()

@@ -1,4 +1,4 @@
-"""What becomes of training when somebody else handles the weights meanwhile."""
+"""Training while callbacks or users change the weights."""
 
 import copy
 import pickle
@@ -32,10 +32,10 @@ class EachBatch(Callback):
         setattr(self, when, self._run)
 
     def on_batch_begin(self, net, **kwargs):
-        """Heard of."""
+        """Overridden, so that batches are reported."""
 
     def on_epoch_begin(self, net, **kwargs):
-        """Heard of."""
+        """Overridden, so that batches are reported."""
 
     def _run(self, net, **kwargs):
         self.act(net)
@@ -85,7 +85,7 @@ def test_a_callback_may_freeze_weights(kernel):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_hooks_on_weights_are_heard(kernel):
+def test_hooks_on_weights_are_called(kernel):
     model = regressor(kernel).fit(X, Y)
     model.module_.core.rnn.weight_hh_l0.register_hook(torch.zeros_like)
     model.net_.initialize_optimizer()  # without momentum
@@ -95,7 +95,7 @@ def test_hooks_on_weights_are_heard(kernel):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_dropout_that_is_turned_on_later_is_applied(kernel):
+def test_dropout_that_is_enabled_later_is_applied(kernel):
     losses = []
     for p in (0.0, 0.9):
         model = regressor(kernel).fit(X, Y)

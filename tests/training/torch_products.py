@@ -1,4 +1,4 @@
-"""Whether this machine's products of torch are bitwise the same in any company."""
+"""Whether torch's products on this machine depend on the other rows."""
 
 import torch
 

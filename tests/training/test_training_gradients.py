@@ -14,10 +14,10 @@ from sklearn_rnn.training import (
     SequenceNet,
     StepTargets,
     WeightedLoss,
+    batch_gradients,
+    chunks_from_end,
     find_optimizer,
-    gradient_steps,
     pieces_of,
-    pieces_to_the_end,
     run_to_own_ends,
 )
 
@@ -61,36 +61,36 @@ def gradients(network):
 
 
 def states_cut_by_hand(network, inputs, size):
-    """All states with their graph, which has no path from piece to piece."""
-    state, pieces = None, []
+    """All states with their graph, which has no path from chunk to chunk."""
+    state, chunks = None, []
     for x, lengths in pieces_of(**inputs, size=size):
-        states, after = network.run(x, lengths, state, new_masks=not pieces)
+        states, after = network.run(x, lengths, state, new_masks=not chunks)
         state = [[part.detach() for part in layer] for layer in after]
-        pieces.append(states)
-    return pieces
+        chunks.append(states)
+    return chunks
 
 
 def states_cut_from_the_end(network, x, length, size):
-    """States of one sequence, cut into pieces that are counted from its end."""
+    """States of one sequence, cut into chunks that are counted from its end."""
     first = length % size or size
     cuts = [0, *range(first, length + 1, size)]
-    state, pieces = None, []
+    state, chunks = None, []
     for begin, end in pairwise(cuts):
         states, after = network.run(x[:, begin:end], None, state)
         state = [[part.detach() for part in layer] for layer in after]
-        pieces.append(states)
-    return torch.cat(pieces)
+        chunks.append(states)
+    return torch.cat(chunks)
 
 
-def test_pieces_to_the_end_are_full_but_for_the_first_of_each_sequence():
+def test_chunks_from_end_are_full_but_for_the_first_of_each_sequence():
     x = torch.arange(40).reshape(4, 10, 1)
     seen = [[] for _ in range(4)]
-    for piece, lengths in pieces_to_the_end(x, LENGTHS, 4):
-        for own, steps, n in zip(seen, piece, lengths, strict=True):
+    for chunk, lengths in chunks_from_end(x, LENGTHS, 4):
+        for own, steps, n in zip(seen, chunk, lengths, strict=True):
             own.append(steps[:n, 0].tolist())
     for i, (own, length) in enumerate(zip(seen, LENGTHS, strict=True)):
         assert sum(own, []) == list(range(10 * i, 10 * i + length))
-        sizes = [len(piece) for piece in own if piece]
+        sizes = [len(chunk) for chunk in own if chunk]
         assert sizes[1:] == [4] * (len(sizes) - 1)
 
 
@@ -115,11 +115,11 @@ def test_a_run_to_own_ends_leaves_each_sequence_after_its_own_last_step(cell):
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 @pytest.mark.parametrize("options", OPTIONS[:3])
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_one_output_learns_from_every_piece(pooling, options, lengths):
+def test_one_output_learns_from_every_chunk(pooling, options, lengths):
     network = make_network(pooling, **options)
     inputs, targets = batch = make_batch(lengths=lengths, per_step=False)
     criterion = WeightedLoss("squared_error")
-    [(share, compute)] = gradient_steps(network, criterion, batch, bptt_steps=4)
+    [(progress, compute)] = batch_gradients(network, criterion, batch, bptt_steps=4)
     result = compute()
     ours = gradients(network)
 
@@ -132,7 +132,7 @@ def test_one_output_learns_from_every_piece(pooling, options, lengths):
     outputs = by_hand.head(torch.cat(pooled))
     loss = criterion(outputs, targets)
     loss.backward()
-    assert (share, result.n_targets) == (0.0, 4)
+    assert (progress, result.n_targets) == (0.0, 4)
     assert result.loss == pytest.approx(loss.item(), rel=1e-12)
     torch.testing.assert_close(result.outputs, outputs.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(ours, gradients(by_hand), rtol=1e-10, atol=1e-13)
@@ -140,14 +140,14 @@ def test_one_output_learns_from_every_piece(pooling, options, lengths):
 
 @pytest.mark.parametrize("options", OPTIONS[3:])
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_masks_are_the_same_in_every_piece_and_in_both_passes(pooling, options):
+def test_masks_are_the_same_in_every_chunk_and_in_both_passes(pooling, options):
     network, by_hand = (
         make_network(pooling, **options),
         make_network(pooling, **options),
     )
     inputs, targets = batch = make_batch(8, lengths=None, per_step=False)
     criterion = WeightedLoss("squared_error")
-    [(_, compute)] = gradient_steps(network, criterion, batch, bptt_steps=4)
+    [(_, compute)] = batch_gradients(network, criterion, batch, bptt_steps=4)
     result = compute()
     states = torch.cat(states_cut_by_hand(by_hand, inputs, size=4))
     outputs = by_hand.head(by_hand.dropout(by_hand.pooling(states)))
@@ -167,7 +167,7 @@ def test_a_short_sequence_stays_whole_beside_longer_ones(pooling):
     for bptt_steps in (None, 5):
         network = make_network(pooling)
         batch = inputs, (targets, weights)
-        [(_, compute)] = gradient_steps(network, criterion, batch, bptt_steps)
+        [(_, compute)] = batch_gradients(network, criterion, batch, bptt_steps)
         compute()
         found.append(gradients(network))
     torch.testing.assert_close(*found, rtol=1e-10, atol=1e-13)
@@ -175,22 +175,22 @@ def test_a_short_sequence_stays_whole_beside_longer_ones(pooling):
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 @pytest.mark.parametrize("options", OPTIONS)
-def test_outputs_of_steps_make_an_update_a_piece(options, lengths):
+def test_outputs_of_steps_make_an_update_per_chunk(options, lengths):
     network, by_hand = make_network(**options), make_network(**options)
     inputs, (targets, weights) = batch = make_batch(lengths=lengths)
     criterion = WeightedLoss("squared_error", may_miss=True)
     begin = 0
     expected = states_cut_by_hand(by_hand, inputs, size=4)
-    steps = gradient_steps(network, criterion, batch, bptt_steps=4)
-    for (share, compute), states in zip(steps, expected, strict=True):
+    steps = batch_gradients(network, criterion, batch, bptt_steps=4)
+    for (progress, compute), states in zip(steps, expected, strict=True):
         network.zero_grad()
         by_hand.zero_grad()
         result = compute()
         outputs = by_hand.read(states, new_masks=begin == 0)
-        piece = targets[:, begin : begin + len(states)]
-        criterion(outputs, (piece, weights)).backward()
-        assert share == begin / 10
-        assert result.n_targets == (~piece.isnan()).sum()
+        chunk = targets[:, begin : begin + len(states)]
+        criterion(outputs, (chunk, weights)).backward()
+        assert progress == begin / 10
+        assert result.n_targets == (~chunk.isnan()).sum()
         torch.testing.assert_close(
             gradients(network), gradients(by_hand), rtol=1e-10, atol=1e-13
         )
@@ -205,7 +205,7 @@ def test_a_piece_that_covers_the_sequence_is_full_backpropagation(pooling):
     for bptt_steps in (None, 10, 1000):
         network = make_network(pooling, dropout=0.3)
         criterion = WeightedLoss("squared_error", may_miss=pooling is None)
-        [(_, compute)] = gradient_steps(network, criterion, batch, bptt_steps)
+        [(_, compute)] = batch_gradients(network, criterion, batch, bptt_steps)
         compute()
         found.append(gradients(network))
     for other in found[1:]:
@@ -222,17 +222,17 @@ def test_the_state_is_carried_and_the_gradient_is_not(cell):
     outputs = []
     for steps in (x, changed):
         batch = {"x": steps, "lengths": None}, targets_and_weights
-        pieces = gradient_steps(network, criterion, batch, bptt_steps=5)
-        outputs.append([compute().outputs for _, compute in pieces])
+        chunks = batch_gradients(network, criterion, batch, bptt_steps=5)
+        outputs.append([compute().outputs for _, compute in chunks])
     assert not torch.allclose(outputs[0][1], outputs[1][1])
 
     x.grad = None
-    pieces = gradient_steps(
+    chunks = batch_gradients(
         network, criterion, ({"x": x, "lengths": None}, targets_and_weights), 5
     )
-    next(pieces)[1]()
+    next(chunks)[1]()
     x.grad = None
-    next(pieces)[1]()  # the loss of the last five steps
+    next(chunks)[1]()  # the loss of the last five steps
     assert (x.grad[:, :5] == 0).all()
     # A rectifier lets nothing through where it is zero.
     assert (x.grad[:, 5:] != 0).any(dim=(0, 2)).all()
@@ -245,10 +245,10 @@ def test_pieces_without_any_target_carry_the_state_and_make_no_update():
     network, whole = make_network(cell="lstm"), make_network(cell="lstm")
     batch = inputs, (targets, weights)
     results = [
-        (share, compute())
-        for share, compute in gradient_steps(network, criterion, batch, 4)
+        (progress, compute())
+        for progress, compute in batch_gradients(network, criterion, batch, 4)
     ]
-    assert [share for share, _ in results] == [0.0, 0.8]
+    assert [progress for progress, _ in results] == [0.0, 0.8]
     torch.testing.assert_close(
         results[-1][1].outputs, whole(**inputs)[:, 8:].detach(), rtol=1e-12, atol=0
     )
@@ -274,7 +274,7 @@ def peak_of_activations(pooling, n_timesteps, bptt_steps):
     criterion = WeightedLoss("squared_error", may_miss=pooling is None)
     Held.now = Held.peak = 0
     with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
-        for _, compute in gradient_steps(network, criterion, batch, bptt_steps):
+        for _, compute in batch_gradients(network, criterion, batch, bptt_steps):
             compute()
     return Held.peak
 

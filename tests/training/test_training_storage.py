@@ -1,4 +1,4 @@
-"""Steps on a device are those on the host. The CPU stands for the device."""
+"""Steps stored on a device are those on the host. The CPU stands for the device."""
 
 import pickle
 
@@ -18,16 +18,15 @@ from sklearn_rnn import (
 from sklearn_rnn.sequences import SequenceArray, check_sequences
 from sklearn_rnn.training import (
     SequenceDataset,
-    StepsOnDevice,
-    StepsOnHost,
+    StepStorage,
     network_outputs,
-    steps_for,
+    store_steps,
 )
-from sklearn_rnn.training import _batches as batches_module
 from sklearn_rnn.training import _clipping as clipping_module
+from sklearn_rnn.training import _datasets as datasets_module
+from sklearn_rnn.training import _gradients as gradients_module
 from sklearn_rnn.training import _inference as inference_module
-from sklearn_rnn.training import _steps as steps_module
-from sklearn_rnn.training import _truncation as truncation_module
+from sklearn_rnn.training import _storage as storage_module
 
 
 def dense(dtype="float32"):
@@ -67,15 +66,15 @@ ALL = {
 
 @pytest.fixture
 def on_device(monkeypatch):
-    """Whatever asks where steps lie is told that they lie on the device."""
+    """Store steps on the device, whatever its memory."""
     made = []
 
     def choose(sequences, device, n_passes=None):
-        made.append(StepsOnDevice(sequences, device))
+        made.append(StepStorage(sequences, device, on_device=True))
         return made[-1]
 
-    for module in (batches_module, inference_module):
-        monkeypatch.setattr(module, "steps_for", choose)
+    for module in (datasets_module, inference_module):
+        monkeypatch.setattr(module, "store_steps", choose)
     return made
 
 
@@ -84,8 +83,8 @@ def on_device(monkeypatch):
 def test_a_device_gathers_what_the_host_gathers(name, indices):
     sequences, indices = ALL[name], np.array(indices)
     there, here = (
-        kind(sequences, "cpu").gather(sequences, indices)
-        for kind in (StepsOnDevice, StepsOnHost)
+        StepStorage(sequences, "cpu", on_device).gather(sequences, indices)
+        for on_device in (True, False)
     )
     assert there[0].dtype == here[0].dtype
     assert torch.equal(there[0], here[0])
@@ -103,7 +102,8 @@ def test_a_device_takes_the_steps_that_the_host_takes(steps):
     sequences = scaled(ragged())
     arguments = sequences.starts, sequences.lengths, steps
     there, here = (
-        kind(sequences, "cpu").take(*arguments) for kind in (StepsOnDevice, StepsOnHost)
+        StepStorage(sequences, "cpu", on_device).load(*arguments)
+        for on_device in (True, False)
     )
     assert torch.equal(there, here)
     for i, (start, length) in enumerate(zip(*arguments[:2], strict=True)):
@@ -111,15 +111,16 @@ def test_a_device_takes_the_steps_that_the_host_takes(steps):
         assert np.array_equal(here[:, i].numpy(), sequences.values[rows])
 
 
-def test_a_series_is_put_onto_a_device_piece_by_piece(monkeypatch):
-    monkeypatch.setattr(steps_module, "CHUNK_ROWS", 5)
+def test_a_series_is_copied_to_a_device_in_chunks(monkeypatch):
+    monkeypatch.setattr(storage_module, "CHUNK_ROWS", 5)
     sequences = windows()
     here = sequences.gather(slice(None))
-    there, _ = StepsOnDevice(sequences, "cpu").gather(sequences, np.arange(12))
+    storage = StepStorage(sequences, "cpu", on_device=True)
+    there, _ = storage.gather(sequences, np.arange(12))
     assert np.array_equal(there.numpy(), here)
 
 
-def test_steps_are_put_onto_a_device_once_as_long_as_a_dataset_lives(on_device):
+def test_steps_are_copied_to_a_device_once_per_dataset(on_device):
     data = SequenceDataset(ragged(), torch.zeros(12))
     for _ in range(3):
         data.batch(np.arange(4), torch.device("cpu"))
@@ -129,28 +130,34 @@ def test_steps_are_put_onto_a_device_once_as_long_as_a_dataset_lives(on_device):
 @pytest.mark.parametrize(
     "changes, expected",
     [
-        ({}, StepsOnDevice),
-        ({"free": 12 * 3 * 4 * 2}, StepsOnHost),  # no room
-        ({"n_windows": 2, "n_passes": 1}, StepsOnHost),  # less than the series
-        ({"n_windows": 2}, StepsOnDevice),  # but not in many passes
-        ({"varies": True}, StepsOnHost),
-        ({"device": "cpu"}, StepsOnHost),
+        ({}, True),
+        ({"free": 12 * 3 * 4 * 2}, False),  # too little memory
+        ({"n_windows": 2, "n_passes": 1}, False),  # less than the series
+        ({"n_windows": 2}, True),  # but not in many passes
+        ({"augmented": True}, False),
+        ({"device": "cpu"}, False),
     ],
 )
-def test_steps_lie_on_a_gpu_where_there_is_room_and_it_pays(
+def test_steps_are_stored_on_a_gpu_with_memory_if_they_are_read_often(
     monkeypatch, changes, expected
 ):
     given = {"free": 10**6, "n_windows": 12, "device": "cuda:0", **changes}
     monkeypatch.setattr(
         torch.cuda, "mem_get_info", lambda device: (given["free"], 10**9)
     )
-    for kind in (StepsOnDevice, StepsOnHost):
-        monkeypatch.setattr(kind, "__init__", lambda self, sequences, device: None)
+    monkeypatch.setattr(
+        StepStorage,
+        "__init__",
+        lambda self, sequences, device, on_device=False: vars(self).update(
+            on_device=on_device
+        ),
+    )
     sequences = windows()[: given["n_windows"]]
-    if given.get("varies"):
+    if given.get("augmented"):
         sequences = sequences.with_transforms(augmentation=object())
     n_passes = {"n_passes": given["n_passes"]} if "n_passes" in given else {}
-    assert type(steps_for(sequences, given["device"], **n_passes)) is expected
+    storage = store_steps(sequences, given["device"], **n_passes)
+    assert storage.on_device is expected
 
 
 SMALL = {"hidden_size": 4, "max_epochs": 2, "batch_size": 5, "random_state": 0}
@@ -202,7 +209,7 @@ def test_a_fit_with_steps_on_the_device_is_the_usual_fit(kind, options, request)
 
 
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True}])
-def test_long_sequences_are_predicted_in_pieces_from_the_device(options, request):
+def test_long_sequences_are_predicted_in_chunks_from_the_device(options, request):
     lengths = [1500, 40, 1100, 1030]
     rng = np.random.default_rng(0)
     X = scaled(check_sequences([rng.normal(size=(n, 3)) for n in lengths]))
@@ -213,9 +220,9 @@ def test_long_sequences_are_predicted_in_pieces_from_the_device(options, request
 
 
 def as_on_a_gpu(monkeypatch):
-    """Nobody looks at a number before the epoch ends."""
-    for module in (clipping_module, truncation_module):
-        monkeypatch.setattr(module, "is_at_hand", lambda tensor: False)
+    """No value is read before the epoch ends."""
+    for module in (clipping_module, gradients_module):
+        monkeypatch.setattr(module, "is_on_cpu", lambda tensor: False)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +235,9 @@ def as_on_a_gpu(monkeypatch):
         {"bptt_steps": 2, "optimizer": torch.optim.LBFGS, "learning_rate": 0.1},
     ],
 )
-def test_training_is_the_same_where_nobody_waits_for_numbers(options, monkeypatch):
+def test_training_is_the_same_where_values_are_read_after_the_epoch(
+    options, monkeypatch
+):
     X, y = windows(), np.arange(12.0)
     options = {**SMALL, "kernel": "torch", "dtype": "float64", **options}
     usual = RNNRegressor(**options).fit(X, y)
@@ -242,7 +251,7 @@ def test_training_is_the_same_where_nobody_waits_for_numbers(options, monkeypatc
     np.testing.assert_allclose(model.predict(X), usual.predict(X), rtol=1e-9)
 
 
-def test_divergence_is_told_of_where_nobody_waits_for_numbers(monkeypatch):
+def test_divergence_is_an_error_where_values_are_read_after_the_epoch(monkeypatch):
     as_on_a_gpu(monkeypatch)
     model = RNNRegressor(
         **SMALL, kernel="torch", optimizer="sgd", learning_rate=1e38, clip_norm=None

@@ -1,0 +1,482 @@
+"""Sequences with targets and weights: what networks train on and are evaluated by."""
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from sklearn_rnn.modules import n_joined
+from sklearn_rnn.training._losses import NO_CODE, has_target
+from sklearn_rnn.training._storage import StepStorage, store_steps
+
+
+class Dataset:
+    """Sequences and their weights; a subclass adds the targets.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        The inputs.
+    weights : Tensor of shape (n_sequences,), default=None
+        Sample weights of mean 1.
+
+    Attributes
+    ----------
+    lengths : ndarray of int of shape (n_sequences,)
+        Steps of each sequence, by which batches are formed.
+    n_targets : ndarray of int of shape (n_sequences,) or None
+        Targets of each sequence; None where each has one.
+    """
+
+    targets: Any = None  # passed to callbacks as y
+
+    def __init__(self, sequences, weights=None):
+        self.sequences = sequences
+        self.weights = weights
+        self._storages: dict[tuple, StepStorage] = {}
+
+    @property
+    def lengths(self):
+        return self.sequences.lengths
+
+    def __len__(self):
+        return len(self.sequences)
+
+    def storage(self, device, name="sequences"):
+        """Return what gathers the steps of an attribute; made once per dataset."""
+        key = name, device
+        if key not in self._storages:
+            self._storages[key] = store_steps(getattr(self, name), device)
+        return self._storages[key]
+
+    def sort_by_length(self, rows):
+        """Return the rows of some sequences, the shortest first."""
+        return rows[np.argsort(self.lengths[rows], kind="stable")]
+
+    def batch(self, indices, device, random_state=None):
+        """Gather some sequences and their targets.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Those of the batch.
+        device : torch.device or str
+            Where the batch goes.
+        random_state : numpy.random.RandomState, default=None
+            Source of augmentation in training; None reads sequences as they are.
+
+        Returns
+        -------
+        inputs : dict
+            Arguments of a network's ``forward``.
+        targets_and_weights : tuple
+            As the loss takes them.
+        """
+        storage = self.storage(device)
+        inputs = to_batch(self.sequences, indices, device, random_state, storage)
+        return inputs, (self._batch_targets(indices, device), self._weights_at(indices))
+
+    def _batch_targets(self, indices, device):
+        raise NotImplementedError
+
+    def _weights_at(self, indices):
+        if self.weights is None:
+            return None
+        return self.weights[torch.from_numpy(indices).to(self.weights.device)]
+
+
+class SequenceDataset(Dataset):
+    """Sequences with a target each, or one for every step.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        The inputs.
+    targets : Tensor of shape (n_sequences,) or (n_sequences, n_outputs), \
+or StepTargets
+        Class codes or standardised values.
+    weights : Tensor of shape (n_sequences,), default=None
+        Sample weights of mean 1.
+    """
+
+    def __init__(self, sequences, targets, weights=None):
+        super().__init__(sequences, weights)
+        self.targets = targets
+
+    @property
+    def n_targets(self):
+        """Targets of each sequence's steps, (n_sequences,); None where it has one."""
+        if not isinstance(self.targets, StepTargets):
+            return None
+        exists = has_target(self.targets.values).cpu().numpy()
+        exists = exists.reshape(len(exists), -1).sum(axis=1)
+        return np.add.reduceat(exists, np.cumsum(self.lengths) - self.lengths)
+
+    def _batch_targets(self, indices, device):
+        return self.targets[torch.from_numpy(indices)]
+
+    def flat_targets(self):
+        """Return all targets and weights, in the order of `network_outputs`.
+
+        Returns
+        -------
+        targets : Tensor of shape (n_sequences, ...) or (n_steps, ...)
+            Class codes or values.
+        weights : Tensor of shape (n_sequences,) or (n_steps,), or None
+            One for each of them.
+        """
+        if not isinstance(self.targets, StepTargets):
+            return self.targets, self.weights
+        weights = self.weights
+        if weights is not None:
+            weights = weights.repeat_interleave(self.targets.lengths)
+        return self.targets.values, weights
+
+
+class StepTargets:
+    """A target for every step of every sequence.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_steps,) or (n_steps, n_outputs)
+        Class codes, -1 where a step has none, or real values, NaN where there is
+        none; all steps of the first sequence, then those of the second, ...
+    lengths : Tensor of int64 of shape (n_sequences,)
+        Steps of each sequence, on the device of `values`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training import StepTargets
+    >>> targets = StepTargets(torch.tensor([4, 5, 6]), torch.tensor([2, 1]))
+    >>> targets[torch.tensor([1, 0])]
+    tensor([[ 6, -1],
+            [ 4,  5]])
+    """
+
+    def __init__(self, values, lengths):
+        self.values = values
+        self.lengths = lengths
+        self.starts = lengths.cumsum(0) - lengths
+        self._missing = float("nan") if values.is_floating_point() else NO_CODE
+        # To ask a GPU for the length of a batch would wait for it.
+        self._host_lengths = lengths.cpu()
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def __getitem__(self, indices):
+        """Gather the targets of sequences (N,) as (N, T, ...), padded with "none"."""
+        longest = int(self._host_lengths[indices.cpu()].max())
+        indices = indices.to(self.values.device)
+        starts, lengths = self.starts[indices, None], self.lengths[indices, None]
+        steps = torch.arange(longest, device=self.values.device)
+        inside = steps < lengths
+        targets = self.values[torch.where(inside, starts + steps, 0)]
+        outside = ~inside.reshape(*inside.shape, *[1] * (targets.ndim - 2))
+        return targets.masked_fill_(outside, self._missing)
+
+
+class NextStepDataset(Dataset):
+    """Sequences as inputs, and shifted by one step as targets.
+
+    A batch of sequences that are longer than `chunk_size` is gathered chunk by chunk
+    while it is used, so that memory does not grow with their length.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        At least two steps each: all but the last are inputs, all but the first
+        are targets. Ids of symbols, or frames of zeros and ones.
+    weights : Tensor of shape (n_sequences,), default=None
+        Sample weights of mean 1.
+    chunk_size : int, default=None
+        Maximum number of steps of a batch that is gathered at once; None gathers all.
+    of_frames : bool, default=False
+        Whether steps are frames, and not ids.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import NextStepDataset
+    >>> data = NextStepDataset(check_sequences([[7, 5, 6], [7, 8]]))
+    >>> inputs, (targets, _) = data.batch(np.array([0, 1]), "cpu")
+    >>> inputs["x"][:, :, 0], targets
+    (tensor([[7, 5],
+            [7, 7]]), tensor([[ 5,  6],
+            [ 8, -1]]))
+    """
+
+    def __init__(self, sequences, weights=None, chunk_size=None, of_frames=False):
+        super().__init__(sequences, weights)
+        self.chunk_size = chunk_size
+        self.of_frames = of_frames
+        self.n_targets = self.lengths
+
+    @cached_property
+    def lengths(self):  # counted once, as there may be millions of sequences
+        return self.sequences.lengths - 1
+
+    def batch(self, indices, device, random_state=None):
+        """Gather some sequences and their targets; symbols are not augmented."""
+        x, targets = self.gather(indices, device)
+        if self.chunk_size is None or x.shape[1] <= self.chunk_size:
+            x, targets = x[:, :], targets[:, :]
+        lengths = self.lengths[indices]
+        is_ragged = lengths.min() < x.shape[1]
+        lengths = torch.from_numpy(lengths).to(device) if is_ragged else None
+        return {"x": x, "lengths": lengths}, (targets, self._weights_at(indices))
+
+    def gather(self, indices, device):
+        """Return the inputs and targets of some sequences as `LazyBatch` each."""
+        storage = self.storage(device)
+        x = LazyBatch(self.sequences, indices, storage)
+        kind = "frames" if self.of_frames else "ids"
+        return x, LazyBatch(self.sequences, indices, storage, targets=kind)
+
+
+class LazyBatch:
+    """A padded batch of shape (N, T, ...) whose steps are gathered when sliced.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        What is read.
+    indices : ndarray of int
+        The sequences of the batch.
+    storage : StepStorage
+        What gathers them.
+    targets : {"ids", "frames"} or None, default=None
+        What targets are, of which step t is the sequence's step t + 1, and -1
+        after its end. None reads the steps as they are.
+    """
+
+    def __init__(self, sequences, indices, storage, targets=None):
+        self.storage = storage
+        self.starts = sequences.starts[indices] + (targets is not None)
+        self.lengths = sequences.lengths[indices] - 1
+        self.targets = targets
+        self.shape = (len(indices), int(self.lengths.max()))
+
+    def __getitem__(self, key):
+        """Gather ``[:, begin:end]`` as (N, steps, n_features); ids as (N, steps)."""
+        steps = range(self.shape[1])[key[1]]
+        # Gathered time first, as torch's recurrences read it: the transpose is a view.
+        gathered = self.storage.load(self.starts, self.lengths, steps).transpose(0, 1)
+        if self.targets is None:
+            return gathered
+        ended = _after_end(self.lengths, steps, self.storage.device)
+        targets = gathered.long().masked_fill(ended[:, :, None], NO_CODE)
+        return targets.squeeze(2) if self.targets == "ids" else targets
+
+
+def _after_end(lengths, steps, device):
+    """Return which of the steps are after the ends of sequences, (N, steps)."""
+    steps = torch.arange(steps.start, steps.stop, device=device)
+    return steps >= torch.from_numpy(lengths).to(device)[:, None]
+
+
+class PairDataset(Dataset):
+    """Pairs of sequences: a source, and a target that a decoder is to write.
+
+    Parameters
+    ----------
+    sources : SequenceArray
+        The inputs.
+    targets : SequenceArray
+        Ids of the symbols to write, with a begin and an end symbol.
+    weights : Tensor of shape (n_sequences,), default=None
+        Sample weights of mean 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import PairDataset
+    >>> sources = check_sequences([[4, 5], [6]])
+    >>> data = PairDataset(sources, check_sequences([[2, 7, 3], [2, 8, 9, 3]]))
+    >>> inputs, (targets, _) = data.batch(np.array([0, 1]), "cpu")
+    >>> inputs["y"], targets
+    (tensor([[2, 7, 7],
+            [2, 8, 9]]), tensor([[ 7,  3, -1],
+            [ 8,  9,  3]]))
+    """
+
+    def __init__(self, sources, targets, weights=None):
+        super().__init__(sources, weights)
+        self.sources = sources
+        self.written = targets
+        self.n_targets = targets.lengths - 1
+
+    @cached_property
+    def lengths(self):
+        return np.maximum(self.sources.lengths, self.written.lengths)
+
+    def select(self, rows):
+        """Return some of the pairs, in the order of `rows`."""
+        weights = None if self.weights is None else self.weights[rows]
+        return PairDataset(self.sources[rows], self.written[rows], weights)
+
+    def with_weights(self, weights):
+        """Return the same pairs with other weights."""
+        return PairDataset(self.sources, self.written, weights)
+
+    def sort_by_length(self, rows):
+        """Return the rows of some pairs, sorted by source, then by target."""
+        keys = self.written.lengths[rows], self.sources.lengths[rows]
+        return rows[np.lexsort(keys)]
+
+    def batch(self, indices, device, random_state=None):
+        """Gather some pairs; inputs have ``y``, the targets without the end symbol."""
+        inputs = to_batch(
+            self.sources, indices, device, random_state, self.storage(device)
+        )
+        n_written = self.written.lengths[indices] - 1
+        starts = self.written.starts[indices]
+        written = self.storage(device, "written")
+        steps = range(int(n_written.max()))
+        previous, following = (
+            written.load(starts + shift, n_written, steps)[:, :, 0].T.long()
+            for shift in (0, 1)
+        )
+        targets = following.masked_fill(_after_end(n_written, steps, device), NO_CODE)
+        inputs["y"] = previous.contiguous()
+        return inputs, (targets, self._weights_at(indices))
+
+
+class Transcripts(NamedTuple):
+    """The targets of a batch of frames.
+
+    Attributes
+    ----------
+    classes : LongTensor of shape (N, S)
+        Classes of the symbols, from 1; padded with -1.
+    n_symbols : LongTensor of shape (N,)
+        Symbols of each transcript; there may be none.
+    n_frames : LongTensor of shape (N,)
+        Frames of each sequence in the network's outputs.
+    """
+
+    classes: torch.Tensor
+    n_symbols: torch.Tensor
+    n_frames: torch.Tensor
+
+
+class TranscriptDataset(Dataset):
+    """Sequences of frames with transcripts, not aligned.
+
+    Parameters
+    ----------
+    sources : SequenceArray
+        The frames.
+    rows : list of ndarray of int
+        Classes of each transcript's symbols, from 1.
+    weights : Tensor of shape (n_sequences,), default=None
+        Sample weights of mean 1.
+    subsampling : int, default=1
+        Frames that the network reads as one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import TranscriptDataset
+    >>> sources = check_sequences([np.zeros((5, 1)), np.zeros((3, 1))])
+    >>> data = TranscriptDataset(sources, [np.array([2, 1]), np.array([3])])
+    >>> data.batch(np.array([0, 1]), "cpu")[1][0].classes
+    tensor([[ 2,  1],
+            [ 3, -1]])
+    """
+
+    def __init__(self, sources, rows, weights=None, subsampling=1):
+        super().__init__(sources, weights)
+        self.sources = sources
+        self.rows = rows
+        self.subsampling = subsampling
+        self.n_symbols = np.array([len(row) for row in rows])
+        # The end of a transcript counts as one: that no other symbol follows.
+        self.n_targets = self.n_symbols + 1
+
+    def select(self, rows):
+        """Return some of the sequences, in the order of `rows`."""
+        weights = None if self.weights is None else self.weights[rows]
+        selected = [self.rows[i] for i in rows]
+        return TranscriptDataset(
+            self.sources[rows], selected, weights, self.subsampling
+        )
+
+    def with_weights(self, weights):
+        """Return the same sequences with other weights."""
+        return TranscriptDataset(self.sources, self.rows, weights, self.subsampling)
+
+    def _batch_targets(self, indices, device):
+        n_symbols = self.n_symbols[indices]
+        n_frames = n_joined(self.lengths[indices], self.subsampling)
+        classes = np.full((len(indices), n_symbols.max()), NO_CODE)
+        for row, i in zip(classes, indices, strict=True):
+            row[: self.n_symbols[i]] = self.rows[i]
+        arrays = (classes, n_symbols, n_frames)
+        return Transcripts(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def fewest_frames(classes):
+    """Return how many frames a transcript needs at least.
+
+    One per symbol, one more per blank between equal neighbours, and at least one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.training import fewest_frames
+    >>> fewest_frames(np.array([5, 5, 2]))
+    4
+    """
+    return max(1, len(classes) + int((classes[1:] == classes[:-1]).sum()))
+
+
+def to_batch(sequences, indices, device, random_state=None, storage=None):
+    """Gather sequences into the arguments of a network's ``forward``.
+
+    That is ``x`` of shape (N, T, n_features) and ``lengths``, None where all are of one
+    length. With `random_state` sequences are augmented, as in training.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import to_batch
+    >>> X = check_sequences([np.zeros((5, 2)), np.zeros((3, 2))])
+    >>> batch = to_batch(X, np.array([0, 1]), "cpu")
+    >>> batch["x"].shape, batch["lengths"]
+    (torch.Size([2, 5, 2]), tensor([5, 3]))
+    """
+    if random_state is not None and sequences.transforms.augmentation is not None:
+        sequences = sequences.augment(indices, random_state)
+        indices = np.arange(len(indices))
+    if storage is None:
+        storage = StepStorage(sequences, device)
+    x, lengths = storage.gather(sequences, indices)
+    # Gathered time first, as torch's recurrences read it: the transpose is a view.
+    return {"x": x.transpose(0, 1), "lengths": lengths}
+
+
+def cut_into_streams(lengths, n_streams, shortest):
+    """Choose how many segments each sequence is cut into, to be read side by side.
+
+    One long text is learned from many positions at once; within each segment the
+    state is carried from chunk to chunk. There are at most `n_streams` segments of
+    sequences that are long enough to be cut, of at least `shortest` steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.training import cut_into_streams
+    >>> cut_into_streams(np.array([900, 90, 10]), n_streams=10, shortest=50)
+    array([9, 1, 1])
+    """
+    n_steps = max(1, int(lengths.sum()))
+    # Multiplied by at most n_steps, so that no product overflows.
+    n_segments = min(n_streams, n_steps) * lengths // n_steps
+    return np.maximum(1, np.minimum(n_segments, lengths // shortest))

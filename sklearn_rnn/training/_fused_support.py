@@ -1,0 +1,279 @@
+"""Which networks the compiled kernels compute as a whole.
+
+A network may have been changed since it was built: parts replaced or patched, weights
+frozen or moved, hooks registered. Whatever the kernels do not compute is left to torch.
+"""
+
+from functools import cache
+
+import torch
+from torch import nn
+from torch.nn.modules import module as torch_module
+
+from sklearn_rnn.kernels import CounterGenerator
+from sklearn_rnn.modules import (
+    CategoryEmbedding,
+    InputDropout,
+    LastPooling,
+    Linear,
+    LockedDropout,
+    MaxPooling,
+    MeanPooling,
+    RecurrentCore,
+    SequenceNetwork,
+    TokenDropout,
+    TokenEmbedding,
+    WeightDrop,
+    embedding_size,
+    is_plain_embedding,
+)
+from sklearn_rnn.training._losses import WeightedLoss
+
+POOLING_NAMES = {
+    LastPooling: "last",
+    MeanPooling: "mean",
+    MaxPooling: "max",
+    type(None): None,
+}
+
+
+def supports_fused(network, criterion=None):
+    """Return whether the compiled kernels compute a network as a whole.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any.
+    criterion : torch.nn.Module, default=None
+        The loss of its training; None asks about predictions.
+
+    Returns
+    -------
+    bool
+        True for the compiled kernel; features or an embedding as inputs; layers with
+        any options; the last, mean, maximum or every state; a linear head; all of
+        our losses; and weights of the shapes that the network was built with, trained
+        together, without hooks. False for attention pooling and tied embeddings.
+    """
+    return (
+        is_fusible(network)
+        and network.core.kernel == "compiled"
+        and not network.mixed
+        and _has_known_inputs(network)
+        and _has_known_layers(network)
+        and _has_known_dropouts(network)
+        and _has_expected_weights(network, trains=criterion is not None)
+        and not any(map(_has_hooks, network.modules()))
+        and not any(_global_hooks())
+        and (
+            criterion is None
+            or (_supports_loss(network, criterion) and _supports_dropout(network))
+        )
+    )
+
+
+def is_fusible(network):
+    """Return whether a network has the parts that compiled kernels compute as a whole.
+
+    A sequence network with a linear head, and without attention pooling.
+    """
+    return (
+        type(network) is SequenceNetwork
+        and type(network.pooling) in POOLING_NAMES
+        and type(network.head) is Linear
+    )
+
+
+def _has_known_layers(network):
+    """Return whether the core and the pooling are as `network.spec` says."""
+    core, spec, pooling = network.core, network.spec, network.pooling
+    norm = nn.LayerNorm if spec.layer_norm else nn.Identity
+    names = [
+        f"l{i}{suffix}" for i in range(spec.n_layers) for suffix in core._directions
+    ]
+    return (
+        type(core) is RecurrentCore
+        and core.n_layers == core.rnn.num_layers == len(core.norms) == spec.n_layers
+        and len(core.dropout) == spec.n_layers - 1
+        and list(core.weight_drop.keys()) == names
+        and core.rnn.bidirectional == spec.bidirectional
+        and core.residual == spec.residual
+        and all(type(part) is norm for part in core.norms)
+        and (not spec.layer_norm or all(map(_is_default_norm, core.norms)))
+        and (
+            type(pooling) is not LastPooling
+            or pooling.n_forward == core.rnn.hidden_size
+        )
+    )
+
+
+def _is_default_norm(norm):
+    return norm.eps == 1e-5 and norm.bias is not None
+
+
+def _has_known_dropouts(network):
+    """Return whether the dropouts are of the classes that the network was built of."""
+    core = network.core
+    input_dropout: type[nn.Module] = InputDropout
+    if network.spec.n_tokens is not None:
+        input_dropout = LockedDropout
+        if type(network.embedding.token_dropout) is not TokenDropout:
+            return False
+    locked, weight_drops = [*core.dropout, network.dropout], core.weight_drop.values()
+    return (
+        type(network.input_dropout) is input_dropout
+        and all(type(part) is LockedDropout for part in locked)
+        and all(type(part) is WeightDrop for part in weight_drops)
+    )
+
+
+def _has_known_inputs(network):
+    """Return whether inputs are scaled or embedded as the network was built to."""
+    spec = network.spec
+    if spec.n_tokens is not None:
+        embedding = network.embedding
+        is_known = type(embedding) is TokenEmbedding
+        return is_known and embedding.n_tokens == spec.n_tokens
+    return _has_known_categories(network) and all(
+        tuple(buffer.shape) == (spec.n_features,)
+        and buffer.dtype == torch.float64
+        and buffer.device.type == "cpu"
+        and buffer.is_contiguous()
+        for buffer in (network.center, network.factor)
+    )
+
+
+def _has_known_categories(network):
+    """Return whether categories are embedded as the network was built to."""
+    embedding, spec = network.categories, network.spec
+    if not spec.category_features:
+        return embedding is None
+    return (
+        type(embedding) is CategoryEmbedding
+        and embedding.features == spec.category_features
+        and len(embedding.vectors) == len(spec.n_categories)
+        and all(is_plain_embedding(vectors) for vectors in embedding.vectors)
+    )
+
+
+def weights_and_shapes(network):
+    """Return the weights in the order of the kernels, and their expected shapes."""
+    core, spec = network.core, network.spec
+    n_units, n_directions = core.rnn.hidden_size, 1 + core.rnn.bidirectional
+    n_gates = {"gru": 3, "lstm": 4}.get(core.cell, 1) * n_units
+    output_size = n_units * n_directions
+    n_inputs = spec.embedding_dim if spec.n_tokens is not None else spec.n_features
+    if spec.category_features:
+        n_inputs = network.categories.output_size
+    n_inputs *= spec.subsampling
+    weights, shapes = [], []
+    for k, layer in enumerate(core.rnn.all_weights):
+        weights += layer
+        input_size = n_inputs if k < n_directions else output_size
+        shapes += [(n_gates, input_size), (n_gates, n_units), (n_gates,), (n_gates,)]
+    if spec.layer_norm:
+        for norm in core.norms:
+            weights += [norm.weight, norm.bias]
+            shapes += [(output_size,)] * 2
+    weights += [network.head.weight, network.head.bias]
+    shapes += [(spec.n_outputs, output_size), (spec.n_outputs,)]
+    if spec.n_tokens is not None:
+        weights.append(network.embedding.weight)
+        shapes.append((spec.n_tokens + 1, spec.embedding_dim))
+    for k, n in enumerate(spec.n_categories):
+        weights.append(network.categories.vectors[k].weight)
+        shapes.append((n + 1, embedding_size(n)))
+    return weights, shapes
+
+
+def _has_expected_weights(network, trains):
+    """Return whether no weight was replaced, frozen, hooked or moved."""
+    spec = network.spec
+    weights, shapes = weights_and_shapes(network)
+    # An embedding may be frozen as a whole.
+    is_frozen = spec.n_tokens is not None and not weights[-1].requires_grad
+    trained = weights[:-1] if is_frozen else weights
+    dtype = network.head.weight.dtype
+    return (
+        len(weights) == len(list(network.parameters()))
+        and dtype in (torch.float32, torch.float64)
+        and all(
+            type(weight) is nn.Parameter
+            and tuple(weight.shape) == shape
+            and weight.dtype == dtype
+            and weight.device.type == "cpu"
+            and weight.is_contiguous()
+            and not weight._backward_hooks
+            and not weight._post_accumulate_grad_hooks
+            for weight, shape in zip(weights, shapes, strict=True)
+        )
+        and (all(weight.requires_grad for weight in trained) or not trains)
+    )
+
+
+def _has_hooks(module):
+    """Return whether a module has hooks, or a method that was patched."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or vars(module).keys() & _method_names(type(module))  # type: ignore[arg-type]
+    )
+
+
+@cache
+def _method_names(module_class: type) -> set[str]:
+    return {name for name in dir(module_class) if callable(getattr(module_class, name))}
+
+
+def _global_hooks():
+    """Return torch's hooks on every module."""
+    return (
+        torch_module._global_forward_hooks,
+        torch_module._global_forward_pre_hooks,
+        torch_module._global_backward_hooks,
+        torch_module._global_backward_pre_hooks,
+    )
+
+
+def _supports_loss(network, criterion):
+    """Return whether the kernels have a loss."""
+    if type(criterion) is not WeightedLoss:
+        return False
+    n_outputs, class_weights = network.spec.n_outputs, criterion.class_weights
+    if class_weights is not None and (
+        criterion.name != "log_loss"
+        or not criterion.may_miss
+        or len(class_weights) != n_outputs
+    ):
+        return False
+    levels = criterion.levels
+    return (criterion.may_miss or network.pooling is not None) and (
+        levels is None or n_outputs % len(levels) == 0
+    )
+
+
+def _supports_dropout(network):
+    """Return whether the kernels draw the masks of dropout that modules would draw."""
+    core, generator = network.core, network.dropout_generator
+    locked, weight_drops = [*core.dropout], [*core.weight_drop.values()]
+    parts = [network.input_dropout, network.dropout, *locked, *weight_drops]
+    if network.spec.n_tokens is not None:
+        parts.append(network.embedding.token_dropout)
+    if not any(part.p > 0 for part in parts):
+        return isinstance(generator, CounterGenerator | None)
+    return (
+        isinstance(generator, CounterGenerator)
+        and all(part.generator is generator and part.training for part in parts)
+        and all(part.p == network.dropout.p for part in locked)
+        and all(part.p == weight_drops[0].p for part in weight_drops)
+        and _are_consecutive(locked)
+        and _are_consecutive(weight_drops)
+    )
+
+
+def _are_consecutive(dropouts):
+    """Return whether the sites of dropouts follow one another."""
+    sites = [part.site for part in dropouts]
+    return not sites or sites == list(range(sites[0], sites[0] + len(sites)))

@@ -1,0 +1,199 @@
+"""Gradients of a batch: of whole sequences, or truncated after some steps."""
+
+from functools import partial
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import torch
+
+from sklearn_rnn.training._chunks import (
+    chunks_from_end,
+    detach_state,
+    pieces_of,
+    run_to_own_ends,
+)
+from sklearn_rnn.training._device import is_on_cpu
+
+
+class Gradient(NamedTuple):
+    """The loss and the outputs for which weights have their gradients now.
+
+    Parameters
+    ----------
+    loss : float or Tensor
+        The mean loss; a tensor on a GPU, which is not waited for.
+    n_targets : int
+        Targets that the loss is the mean over.
+    outputs : Tensor or None
+        Of the network, detached; None if no callback needs them.
+    """
+
+    loss: float | torch.Tensor
+    n_targets: int
+    outputs: torch.Tensor | None
+
+
+def batch_gradients(
+    network, criterion, batch, bptt_steps, targets_per_update=None, fused=None
+):
+    """Yield the gradients of a batch, one per update.
+
+    Without `bptt_steps`, and for batches that are not longer, there is one gradient,
+    through all steps. Longer sequences are split into chunks; the state is carried
+    from chunk to chunk, and gradients do not flow from one to the one before. Where
+    every step has outputs, chunks are counted from the start, and each makes an update
+    of its own. Where the sequence has one output they are counted from its end, and
+    their gradients add up to one update. Either way a sequence that is not longer than
+    `bptt_steps` stays whole, and backpropagation needs the memory of one chunk.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        In training.
+    criterion : WeightedLoss
+        The loss.
+    batch : tuple
+        Inputs of the network; targets and weights.
+    bptt_steps : int or None
+        Maximum number of steps that a gradient flows back through.
+    targets_per_update : float, default=None
+        Average number of targets per update. A gradient is scaled by its own number
+        over this, so that every target has the same weight: the last steps of the
+        longest sequences make small updates of their own. None does not scale, which
+        is the same where every sequence has one target.
+    fused : FusedNetwork, default=None
+        What computes gradients through all steps, if kernels compute the network as a
+        whole.
+
+    Yields
+    ------
+    progress : float
+        Fraction of the batch that is done, in [0, 1).
+    compute : callable
+        Adds the gradient to the weights' and returns a `Gradient`. To be called before
+        the next one is asked for.
+
+    References
+    ----------
+    Williams and Peng, "An efficient gradient-based algorithm for on-line
+    training of recurrent network trajectories", Neural Computation 2, 1990.
+    """
+    n_timesteps = batch[0]["x"].shape[1]
+    if bptt_steps is not None and n_timesteps > bptt_steps:
+        if network.pooling is None:
+            yield from _chunk_gradients(
+                network, criterion, batch, bptt_steps, targets_per_update
+            )
+        else:
+            yield 0.0, partial(_pooled_gradient, network, criterion, batch, bptt_steps)
+    elif criterion.count(batch[1][0]):
+        compute = _full_gradient if fused is None else _fused_gradient
+        model = network if fused is None else fused
+        yield 0.0, partial(compute, model, criterion, batch, targets_per_update)
+
+
+def _full_gradient(network, criterion, batch, targets_per_update):
+    inputs, targets_and_weights = batch
+    outputs = network(**inputs)
+    return _backpropagate(criterion, outputs, targets_and_weights, targets_per_update)
+
+
+def _fused_gradient(fused, criterion, batch, targets_per_update):
+    inputs, targets_and_weights = batch
+    n_targets = criterion.count(targets_and_weights[0])
+    loss, outputs = fused.gradient(
+        **inputs,
+        targets_and_weights=targets_and_weights,
+        targets_per_update=targets_per_update,
+    )
+    return Gradient(loss, n_targets, outputs)
+
+
+def _backpropagate(criterion, outputs, targets_and_weights, targets_per_update):
+    """Compute the loss of outputs, and let its gradient flow back."""
+    loss = criterion(outputs, targets_and_weights)
+    n_targets = criterion.count(targets_and_weights[0])
+    scaled = loss
+    if targets_per_update is not None:
+        scaled = loss * (n_targets / targets_per_update)
+    scaled.backward()
+    loss = loss.item() if is_on_cpu(loss) else loss.detach().double()
+    return Gradient(loss, n_targets, outputs.detach())
+
+
+class _Chunk:
+    """Some steps of a batch, and the state before and after them."""
+
+    def __init__(self, x, lengths, targets_and_weights, state, is_first):
+        self.x = x
+        self.lengths = lengths
+        self.targets_and_weights = targets_and_weights
+        self.state = state
+        self.is_first = is_first
+        self.next_state = None
+
+    def run(self, network):
+        states, state = network.run(self.x, self.lengths, self.state, self.is_first)
+        self.next_state = detach_state(state)
+        return network.read(states, self.is_first)
+
+    def gradient(self, network, criterion, targets_per_update):
+        outputs = self.run(network)
+        return _backpropagate(
+            criterion, outputs, self.targets_and_weights, targets_per_update
+        )
+
+
+def _chunk_gradients(network, criterion, batch, size, targets_per_update):
+    inputs, (targets, weights) = batch
+    n_timesteps = targets.shape[1]
+    state, begin = None, 0
+    for x, lengths in pieces_of(**inputs, size=size):
+        end = begin + x.shape[1]
+        targets_and_weights = targets[:, begin:end], weights
+        chunk = _Chunk(x, lengths, targets_and_weights, state, begin == 0)
+        if criterion.count(targets_and_weights[0]):
+            compute = partial(chunk.gradient, network, criterion, targets_per_update)
+            yield begin / n_timesteps, compute
+        else:  # nothing to learn here, but the state is carried on
+            with torch.no_grad():
+                chunk.run(network)
+        state, begin = chunk.next_state, end
+
+
+def _pooled_gradient(network, criterion, batch, size):
+    """Add up the gradients of all chunks of sequences that have one output.
+
+    The loss depends on the pooling of all chunks, so a first pass without gradients
+    summarizes each; then every chunk, from the last to the first, is computed again,
+    and the gradient flows back through its part of the pooled vector.
+    """
+    inputs, targets_and_weights = batch
+    pooling = network.pooling
+    chunks, states_before, summaries = [], [], []
+    state: Any = None
+    with torch.no_grad():
+        for x, lengths in chunks_from_end(**inputs, size=size):
+            chunks.append((x, lengths))
+            states_before.append(state)
+            states, state = run_to_own_ends(network, x, lengths, state)
+            summaries.append(pooling.summarize(states, lengths))
+        until = list(accumulate(summaries, pooling.join))
+    pooled = pooling.finish(until[-1]).requires_grad_()
+    outputs = network.head(network.dropout(pooled))
+    gradient = _backpropagate(criterion, outputs, targets_and_weights, None)
+    later = None
+    for i in reversed(range(len(chunks))):
+        if later is not None and pooling.forgets_before(later):
+            break
+        x, lengths = chunks[i]
+        states, _ = network.run(x, lengths, states_before[i], new_masks=False)
+        summary = pooling.summarize(states, lengths)
+        if i > 0:
+            summary = pooling.join(until[i - 1], summary)
+        if later is not None:
+            summary = pooling.join(summary, later)
+        pooling.finish(summary).backward(pooled.grad)
+        with torch.no_grad():
+            later = summaries[i] if later is None else pooling.join(summaries[i], later)
+    return gradient

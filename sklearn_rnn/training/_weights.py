@@ -1,0 +1,377 @@
+"""The weights of a network while it is trained, and copies of them to restore.
+
+On small networks a call costs more than its arithmetic: with six weights, clipping,
+zeroing and the optimizer are six times as many calls. So all weights, and all
+gradients, are views of one tensor each, unless something needs them one by one.
+"""
+
+from contextlib import ExitStack, contextmanager, nullcontext
+
+import torch
+
+from sklearn_rnn.kernels import run_kernel
+from sklearn_rnn.training._clipping import clip_compiled, clip_gradients
+from sklearn_rnn.training._compiled_optimizer import (
+    begin_state,
+    count_updates,
+    has_compiled_step,
+    make_optimizer_struct,
+)
+from sklearn_rnn.training._embedding_rows import EmbeddingRows
+from sklearn_rnn.training._optimizers import update_weights
+
+# Each weight begins at a multiple of this many elements, where vector registers are
+# loaded fastest.
+ALIGNMENT = 16
+
+
+class SeparateWeights:
+    """The weights of a network, each with a gradient of its own or none.
+
+    For optimizers that may treat a weight as a whole, and for callbacks that select
+    weights by name.
+
+    Parameters
+    ----------
+    parameters : list of Parameter
+        Those that training may change.
+    """
+
+    is_flat = False
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    @property
+    def tensors(self):
+        """The values of the weights, a list of tensors."""
+        return [parameter.detach() for parameter in self.parameters]
+
+    def owns_storage(self, parameters):
+        """Return whether the network still has these weights, none frozen or moved."""
+        return {id(p) for p in parameters} == {id(p) for p in self.parameters}
+
+    def clear_gradients(self, every_row=False):
+        """Clear the gradient. `every_row` is for flat weights."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def recording_rows(self):
+        """Return a context in which a gradient is computed."""
+        return nullcontext()
+
+    def gradients(self):
+        """Return the gradient, a list of tensors that may be changed in place."""
+        return [p.grad for p in self.parameters if p.grad is not None]
+
+    def clip(self, max_norm=None, max_value=None):
+        """Clip the gradient; return its norm before, and whether it was clipped."""
+        return clip_gradients(self.gradients(), max_norm, max_value)
+
+    def step(self, optimizer, compute):
+        """Let an optimizer change the weights; return the gradient that it used.
+
+        `compute` fills in the gradient and returns a `Gradient`. An optimizer such as
+        LBFGS calls it several times; the first result is returned.
+        """
+        results = []
+
+        def closure():
+            results.append(compute())
+            return results[-1].loss
+
+        optimizer.step(closure)
+        return results[0]
+
+    def compile_optimizer(self, optimizer):
+        """Return the struct with which the kernels update weights, None for torch."""
+        return None
+
+
+class FlatWeights(SeparateWeights):
+    """The weights of a network as views of one tensor, and so the gradients.
+
+    Parameters
+    ----------
+    groups : list of list of Parameter
+        All weights, by the optimizer's options. Data and gradients of those that are
+        not frozen become views of this object's.
+    row_wise : list of TokenEmbedding, default=()
+        Embeddings of which an update changes only the rows that it read.
+    compiled : bool, default=False
+        Whether the compiled kernels clip and update the weights, which are on the CPU.
+
+    Attributes
+    ----------
+    leaves : list of list of Parameter
+        What an optimizer is to change, by group: first the group's weights side by
+        side as one vector, then each of its row-wise embeddings, (n_rows,
+        embedding_dim). Their gradients are always there.
+    embeddings : list of EmbeddingRows
+        One per row-wise embedding: its leaf, its gradient and the rows that were
+        read. What computes a gradient without calling the embedding has to `add`
+        the rows before `clip` and `update`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training import FlatWeights
+    >>> layer = torch.nn.Linear(1, 1)
+    >>> weights = FlatWeights([[layer.weight], [layer.bias]])
+    >>> weights.tensors[0].zero_()[:2]
+    tensor([0., 0.])
+    >>> layer(torch.ones(1)).item()
+    0.0
+    """
+
+    is_flat = True
+
+    def __init__(self, groups, row_wise=(), compiled=False):
+        self._compiled = compiled
+        self._requires_grad = [(p, p.requires_grad) for group in groups for p in group]
+        trained = [[p for p in group if p.requires_grad] for group in groups]
+        by_row = {id(embedding.weight): embedding for embedding in row_wise}
+        # Row-wise weights lie behind all others, whose gradient so is one slice.
+        blocks = [[p for p in group if id(p) not in by_row] for group in trained]
+        rows = [(k, p) for k, ps in enumerate(trained) for p in ps if id(p) in by_row]
+        blocks += [[parameter] for _, parameter in rows]
+        super().__init__([parameter for block in blocks for parameter in block])
+        self._leaf_shapes = [None] * len(groups) + [p.shape for _, p in rows]
+        self._allocate(blocks)
+        self._dense_gradient = self._gradient[: sum(self._leaf_sizes[: len(groups)])]
+        self.leaves = [[leaf] for leaf in self._all_leaves[: len(groups)]]
+        self.embeddings = []
+        row_leaves = self._all_leaves[len(groups) :]
+        for (k, parameter), leaf in zip(rows, row_leaves, strict=True):
+            self.leaves[k].append(leaf)
+            embedding = by_row[id(parameter)]
+            self.embeddings.append(EmbeddingRows(embedding, leaf, leaf.grad))
+
+    def _allocate(self, blocks):
+        """Let the weights of each block lie side by side, as one leaf."""
+        sizes = [[_align(p.numel()) for p in block] for block in blocks]
+        self._leaf_sizes = [sum(block_sizes) for block_sizes in sizes]
+        first = self.parameters[0]
+        n_elements = sum(self._leaf_sizes)
+        self._flat = torch.zeros(n_elements, dtype=first.dtype, device=first.device)
+        self._gradient = torch.zeros_like(self._flat)
+        self._gradient_views, self._layout = [], []
+        begin = 0
+        for block, block_sizes in zip(blocks, sizes, strict=True):
+            for parameter, size in zip(block, block_sizes, strict=True):
+                self._make_view(parameter, begin)
+                begin += size
+        self._all_leaves = [torch.nn.Parameter(v) for v in self._leaf_views(self._flat)]
+        self._leaf_gradients = self._leaf_views(self._gradient)
+        for leaf, gradient in zip(self._all_leaves, self._leaf_gradients, strict=True):
+            leaf.grad = gradient
+
+    @torch.no_grad()
+    def _make_view(self, parameter, begin):
+        """Move a weight and its gradient into the flat tensors."""
+        inside = slice(begin, begin + parameter.numel())
+        view = self._flat[inside].view(parameter.shape)
+        view.copy_(parameter)
+        parameter.data = view
+        parameter.grad = self._gradient[inside].view(parameter.shape)
+        self._gradient_views.append(parameter.grad)
+        self._layout.append(self._layout_of(parameter))
+
+    def _layout_of(self, parameter):
+        """Return a weight's offset in the flat tensor, and its memory layout.
+
+        Not its address: a copy of this object in another process may be anywhere.
+        """
+        offset = parameter.data_ptr() - self._flat.data_ptr()
+        return offset, parameter.dtype, parameter.shape, parameter.stride()
+
+    @property
+    def tensors(self):
+        """The values of the weights, a list of one tensor."""
+        return [self._flat]
+
+    def owns_storage(self, parameters):
+        """Return whether the network still has these weights, none frozen or moved."""
+        known = {id(p): requires_grad for p, requires_grad in self._requires_grad}
+        found = {id(p): p.requires_grad for p in parameters}
+        views = self._leaf_views(self._flat)
+        return (
+            found == known
+            and [self._layout_of(p) for p in self.parameters] == self._layout
+            and [(leaf.data_ptr(), leaf.shape) for leaf in self._all_leaves]
+            == [(view.data_ptr(), view.shape) for view in views]
+        )
+
+    def _leaf_views(self, flat):
+        """Return the parts of a flat tensor that belong to the leaves."""
+        return [
+            part if shape is None else part[: shape.numel()].view(shape)
+            for part, shape in zip(
+                flat.split(self._leaf_sizes), self._leaf_shapes, strict=True
+            )
+        ]
+
+    def clear_gradients(self, every_row=False):
+        """Clear the gradient.
+
+        With `every_row` also where a callback may have replaced gradients, or written
+        to rows of embeddings that were not read.
+        """
+        if every_row:
+            for parameter, view in self._parameters_and_views():
+                parameter.grad = view
+            self._restore_leaf_gradients()
+        self._dense_gradient.zero_()
+        for embedding in self.embeddings:
+            embedding.clear(every_row)
+
+    def _parameters_and_views(self):
+        return zip(self.parameters, self._gradient_views, strict=True)
+
+    def _restore_leaf_gradients(self):
+        """Let the leaves have their gradients again, whatever was set instead."""
+        for leaf, gradient in zip(self._all_leaves, self._leaf_gradients, strict=True):
+            if leaf.grad is not gradient:
+                leaf.grad = gradient
+
+    @contextmanager
+    def recording_rows(self):
+        """Let row-wise embeddings record what they read in this context."""
+        with ExitStack() as stack:
+            for embedding in self.embeddings:
+                stack.enter_context(embedding.recording())
+            yield
+
+    def gradients(self):
+        """Return the gradient, a list of tensors.
+
+        The first, of all but row-wise embeddings, may be changed in place; the others
+        are copies of the rows of each of these that were read.
+        """
+        for parameter, view in self._parameters_and_views():
+            if parameter.grad is not view:  # a callback put another one there
+                if parameter.grad is None:
+                    view.zero_()
+                else:
+                    view.copy_(parameter.grad)
+                parameter.grad = view
+        # After the optimizer's zero_grad there would be none, and no step either.
+        self._restore_leaf_gradients()
+        rows = [embedding.gather_gradient() for embedding in self.embeddings]
+        return [self._dense_gradient, *rows]
+
+    def clip(self, max_norm=None, max_value=None):
+        """Clip the gradient; return its norm before, and whether it was clipped."""
+        gradients = self.gradients()
+        clip = clip_compiled if self._compiled else clip_gradients
+        norm, clipped = clip(gradients, max_norm, max_value)
+        if clipped is not False:  # on a GPU a tensor: to read it would wait for the GPU
+            rows = gradients[1:]
+            for embedding, gradient in zip(self.embeddings, rows, strict=True):
+                embedding.store_gradient(gradient)
+        return norm, clipped
+
+    def step(self, optimizer, compute):
+        """Let an optimizer change the weights; return the gradient that it used."""
+        gradient = compute()
+        self.update(optimizer)
+        return gradient
+
+    def update(self, optimizer):
+        """Let an optimizer change the weights.
+
+        Of a row-wise embedding it changes the rows that were read, in weights and
+        state, and leaves the others as they are: they have no weight decay in this
+        update, and as they would miss what momentum brings later, all of a gradient's
+        effect comes at once (see `steady_momentum`). Counts of steps, as for Adam's
+        bias correction, are of all updates.
+        """
+        if not self._are_leaves_of(optimizer):  # a callback made another one
+            update_weights(optimizer)
+            return
+        if self.embeddings:
+            begin_state(optimizer)
+        with ExitStack() as stack:
+            for embedding in self.embeddings:
+                stack.enter_context(embedding.as_only_rows(optimizer))
+            self._update_leaves(optimizer)
+
+    def _update_leaves(self, optimizer):
+        struct = None
+        if self._compiled and has_compiled_step(optimizer):
+            struct = make_optimizer_struct(optimizer)
+        if struct is None:
+            update_weights(optimizer)
+            return
+        run_kernel("update", struct)
+        count_updates(optimizer, 1)
+
+    def _are_leaves_of(self, optimizer):
+        """Return whether an optimizer changes the leaves and nothing else."""
+        found = [[id(p) for p in group["params"]] for group in optimizer.param_groups]
+        return found == [[id(leaf) for leaf in group] for group in self.leaves]
+
+    def compile_optimizer(self, optimizer):
+        if not (
+            self._compiled
+            and self._are_leaves_of(optimizer)
+            and has_compiled_step(optimizer)
+        ):
+            return None
+        self.gradients()
+        return make_optimizer_struct(optimizer, [rows.leaf for rows in self.embeddings])
+
+
+def _align(size):
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+class WeightSnapshot:
+    """A copy of a module's weights that can be restored.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training import WeightSnapshot
+    >>> layer = torch.nn.Linear(1, 1)
+    >>> snapshot = WeightSnapshot(layer)
+    >>> with torch.no_grad():
+    ...     _ = layer.weight.fill_(float("nan"))
+    >>> snapshot.restore()
+    >>> bool(layer.weight.isnan())
+    False
+    """
+
+    def __init__(self, module):
+        self._module = module
+        self._copies = {
+            name: parameter.detach().clone()
+            for name, parameter in module.named_parameters()
+        }
+        self._shapes = {name: copy.shape for name, copy in self._copies.items()}
+
+    @torch.no_grad()
+    def save(self):
+        """Copy the weights as they are now."""
+        for copy, weight in self._copies_and_weights():
+            copy.copy_(weight)
+
+    @torch.no_grad()
+    def restore(self):
+        """Give the module the weights that were saved last."""
+        for copy, weight in self._copies_and_weights():
+            weight.copy_(copy)
+
+    def _copies_and_weights(self):
+        """Return pairs, of equal shapes: copies between others would broadcast."""
+        weights = dict(self._module.named_parameters())
+        shapes = {name: weight.shape for name, weight in weights.items()}
+        if shapes != self._shapes:
+            changed = sorted(dict(shapes.items() ^ self._shapes.items()))
+            raise ValueError(
+                f"the weights {changed} no longer have the shapes that they had when "
+                "training began: a callback replaced them. Set the sizes of the "
+                "network by the parameters of the estimator, and let callbacks change "
+                "values only."
+            )
+        return [(copy, weights[name]) for name, copy in self._copies.items()]
