@@ -69,7 +69,26 @@ def network_weights(losses, weights, counts):
     better = np.maximum(np.minimum(losses[0], losses[-1]), TINY)
     with np.errstate(over="ignore"):
         penalised = losses / better + pull * (GRID[:, np.newaxis] - PRIOR) ** 2
-    return np.where(weights > 0, GRID[penalised.argmin(axis=0)], 0.0)
+    return np.where(weights > 0, _minimum(penalised), 0.0)
+
+
+def _minimum(losses):
+    """Return where losses on `GRID`, (n_grid, n_outputs), are lowest, between points.
+
+    A point of the grid alone would jump with the rounding of losses.
+    """
+    best = losses.argmin(axis=0)
+    inside = np.clip(best, 1, len(GRID) - 2)
+    below, at, above = (
+        np.take_along_axis(losses, (inside + k)[np.newaxis], axis=0)[0]
+        for k in (-1, 0, 1)
+    )
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        # Of the parabola through three points; losses may be infinite.
+        shift = (below - above) / (2 * (below - 2 * at + above))
+    is_vertex = (best == inside) & np.isfinite(shift)
+    step = GRID[1] - GRID[0]
+    return GRID[best] + np.where(is_vertex, shift, 0.0) * step
 
 
 def weighted_losses(loss, linear, network, weights):

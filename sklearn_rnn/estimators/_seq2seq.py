@@ -163,8 +163,10 @@ None, default="cosine"
     warm_start : bool, default=False
         Whether fit goes on from the weights and scaling of the last fit.
     callbacks : skorch callback or list of them, default=None
-        Copied, and called during training as by skorch, except those that
-        read data sets, such as ``EpochScoring``.
+        Copied, and called during training as by skorch. ``EpochScoring`` and
+        ``BatchScoring`` score the network alone, by class codes or standardised
+        targets; `validation_scores_` is the estimator's own score. Not of a
+        network trained by CTC.
     dtype : {"float32", "float64", "mixed"}, default="float32"
         Precision of the network. "mixed" is meant for GPUs: it trains in
         bfloat16, and keeps weights, gradients and predictions in float32.

@@ -157,8 +157,10 @@ None, default="cosine"
     warm_start : bool, default=False
         Whether fit goes on from the weights and scaling of the last fit.
     callbacks : skorch callback or list of them, default=None
-        Copied, and called during training as by skorch, except those that
-        read data sets, such as ``EpochScoring``.
+        Copied, and called during training as by skorch. ``EpochScoring`` and
+        ``BatchScoring`` score the network alone, by class codes or standardised
+        targets; `validation_scores_` is the estimator's own score. Not of a
+        network trained by CTC.
     dtype : {"auto", "float32", "float64", "mixed"}, default="auto"
         Precision of the network. "auto" is float64 up to 32 sequences, where
         `fit` treats a sample weight of two as two copies to rounding, else

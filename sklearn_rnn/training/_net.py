@@ -72,10 +72,6 @@ class SequenceNet(NeuralNet):
         Factor of the learning rate, given the fraction of updates made, from 0 to 1.
     score_validation : callable or None
         ``score_validation(net, validation)`` returns loss and score of an epoch.
-    decode_outputs : callable or None
-        ``decode_outputs(outputs, dataset)`` returns targets, predictions and
-        probabilities (or None) for ``EpochScoring``, in the units of the estimator and
-        with what it adds to the network. None scores the network alone.
     on_progress : callable or None
         Called before each update with the fraction of training that is done.
     shortest_first : bool, default=False
@@ -106,7 +102,6 @@ class SequenceNet(NeuralNet):
         bptt_steps=None,
         schedule=None,
         score_validation=None,
-        decode_outputs=None,
         on_progress=None,
         shortest_first=False,
         kernel="torch",
@@ -127,7 +122,6 @@ class SequenceNet(NeuralNet):
         self.bptt_steps = bptt_steps
         self.schedule = schedule
         self.score_validation = score_validation
-        self.decode_outputs = decode_outputs
         self.on_progress = on_progress
         self.shortest_first = shortest_first
         self.kernel = kernel

@@ -12,8 +12,8 @@ import torch
 from skorch.callbacks import BatchScoring
 from skorch.dataset import Dataset
 
-from sklearn_rnn.training._datasets import LazyBatch, SequenceDataset
-from sklearn_rnn.training._inference import evaluating, network_outputs
+from sklearn_rnn.training._datasets import LazyBatch
+from sklearn_rnn.training._inference import evaluating
 from sklearn_rnn.training._losses import WeightedLoss, has_target
 
 
@@ -31,12 +31,8 @@ class ScoringData:
 
 def scoring_dataset(net, dataset):
     """Return a dataset's predictions and targets as a skorch dataset."""
-    if net.decode_outputs is not None and isinstance(dataset, SequenceDataset):
-        outputs = network_outputs(net.module_, dataset.sequences, net.device)
-        data = ScoringData(*net.decode_outputs(outputs, dataset))
-    else:
-        batches = (_evaluate(net, batch) for batch in net.get_iterator(dataset))
-        data = _decode(net.criterion_, batches)
+    batches = (_evaluate(net, batch) for batch in net.get_iterator(dataset))
+    data = _decode(net.criterion_, batches)
     return Dataset(data, data.y, length=len(data))
 
 

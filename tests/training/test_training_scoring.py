@@ -173,18 +173,3 @@ def test_transcripts_cannot_be_scored_this_way():
     model = RNNTranscriber(**SMALL, callbacks=[EpochScoring("accuracy", on_train=True)])
     with pytest.raises(ValueError, match="valid_score in history_"):
         model.fit(X, ["a"] * 40)
-
-
-def test_an_estimator_may_say_what_outputs_predict():
-    scoring = EpochScoring("neg_mean_absolute_error", on_train=True, name="error")
-    model = RNNRegressor(**SMALL, callbacks=[scoring]).partial_fit(X, Y)
-    seen = []
-
-    def decode_outputs(outputs, dataset):
-        seen.append((tuple(outputs.shape), len(dataset)))
-        return Y, Y + 2.0, None
-
-    model.net_.decode_outputs = decode_outputs
-    model.partial_fit(X, Y)
-    assert model.history_[-1]["error"] == pytest.approx(-2.0)
-    assert seen == [((40, 1), 40)]
