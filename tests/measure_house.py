@@ -482,23 +482,23 @@ def longest_file():
 METHODS = {
     "RNNClassifier": Limit(106, 40),
     "RNNGenerator": Limit(51, 40),
-    "RNNRegressor": Limit(138, 40),
+    "RNNRegressor": Limit(143, 40),
     "RNNSeq2Seq": Limit(55, 40),
     "RNNTagger": Limit(106, 40),
     "RNNTranscriber": Limit(56, 40),
 }
 LIMITS = {
-    "positional arguments": Limit(12, 8),
-    "undeclared uses": Limit(296, 0),
-    "forbidden words": Limit(699, 0),
+    "positional arguments": Limit(9, 8),
+    "undeclared uses": Limit(297, 0),
+    "forbidden words": Limit(445, 0),
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
-    "fit": (Limit(202, 60), Limit(44, 15), Limit(85, 10)),
-    "fit, default": (Limit(227, 75), Limit(48, 18), Limit(93, 12)),
+    "fit": (Limit(201, 60), Limit(44, 15), Limit(87, 10)),
+    "fit, default": (Limit(226, 75), Limit(48, 18), Limit(95, 12)),
     "fit_transform": (Limit(73, 25), Limit(18, 6), Limit(18, 4)),
-    "forecast": (Limit(248, 60), Limit(46, 20), Limit(83, 12)),
-    "batch": (Limit(84, 12), Limit(17, 5), Limit(26, 5)),
+    "forecast": (Limit(245, 60), Limit(46, 20), Limit(79, 12)),
+    "batch": (Limit(85, 12), Limit(17, 5), Limit(26, 5)),
 }
 
 

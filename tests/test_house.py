@@ -240,6 +240,10 @@ OWN_WORDS = {
         "lr_schedule",  # there is no partial_fit
         "warm_start",  # nothing is scaled, but symbols are numbered
     },
+    "RNNRegressor": {
+        "cell",  # one may be chosen by the data
+        "hidden_size",
+    },
     "RNNSeq2Seq": {
         "hidden_size",  # of encoder and decoder
         "n_layers",

@@ -69,19 +69,13 @@ class NetMaker:
         mean[differencing.features] = 0.0
         return mean, scale
 
-    @property
-    def _cell(self):
-        return self.cell
-
-    @property
-    def _n_units(self):
-        return self.hidden_size
-
     def _spec(self, sequences):
+        n_units = self.hidden_size
+        n_units = self.hidden_size_ if n_units == "auto" else n_units
         return NetworkSpec(
-            cell=self._cell,
+            cell=self.cell_ if self.cell == "auto" else self.cell,
             n_features=sequences.n_features,
-            hidden_size=int(self._n_units),
+            hidden_size=int(n_units),
             n_outputs=self._n_outputs(),
             n_layers=int(self.n_layers),
             bidirectional=bool(self.bidirectional),

@@ -808,14 +808,6 @@ list of arrays or SequenceArray
                 "warm_start=False."
             )
 
-    @property
-    def _cell(self):
-        return self.cell_ if self.cell == "auto" else self.cell
-
-    @property
-    def _n_units(self):
-        return self.hidden_size_ if self.hidden_size == "auto" else self.hidden_size
-
     def __setstate__(self, state):
         super().__setstate__(state)
         if hasattr(self, "_network_spec") and not hasattr(self, "cell_"):  # version 0.6
