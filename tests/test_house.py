@@ -19,6 +19,7 @@ from measure_house import (
     WALKS,
     measure,
     methods_of,
+    python_files,
 )
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
@@ -100,8 +101,8 @@ def floor_of(path):
     return next(i for i, floor in enumerate(FLOORS) if part in floor), part
 
 
-def imports_of(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports_of(path, tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield node, node.module
@@ -111,8 +112,8 @@ def imports_of(path):
 
 def own_imports():
     """Yield (importing path, imported path) for every import inside the house."""
-    for path in ROOT.rglob("*.py"):
-        for _, module in imports_of(path):
+    for path, _, tree in python_files():
+        for _, module in imports_of(path, tree):
             if module.split(".")[0] == "sklearn_rnn":
                 if path == ROOT / "__init__.py" and module == "sklearn_rnn":
                     module = "sklearn_rnn.datasets"  # it shows these folders whole
@@ -159,17 +160,17 @@ def test_imports_have_no_cycle():
 
 def test_functions_import_only_optional_packages():
     optional = {"matplotlib", "sacrebleu", "soundfile", "tokenizers"}
-    for path in ROOT.rglob("*.py"):
-        top = set(ast.parse(path.read_text(encoding="utf-8")).body)
+    for path, _, tree in python_files():
+        top = set(tree.body)
         lines = {n.lineno for n in top if isinstance(n, (ast.Import, ast.ImportFrom))}
-        for node, module in imports_of(path):
+        for node, module in imports_of(path, tree):
             inside = node.lineno not in lines
             assert not inside or module.split(".")[0] in optional, f"{path}: {module}"
 
 
 def test_warnings_point_at_the_line_of_the_user():
-    for path in ROOT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, _, tree in python_files():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn":
                 levels = [k.value for k in node.keywords if k.arg == "stacklevel"]
                 found = [ast.unparse(level) for level in levels]

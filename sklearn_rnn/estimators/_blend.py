@@ -4,13 +4,36 @@ import numpy as np
 
 # Candidates of the network's weight.
 GRID = np.linspace(0.0, 1.0, 21)
-# The weight that it has as long as held-out data do not tell another; how strongly
-# others are penalised, relative to the loss of the better part: up to so many
-# sequences, of more it is less; and a further penalty below so few. Chosen on the
-# development half of the quality benchmark.
+# The weight that it has as long as held-out data do not tell another, and how strongly
+# it is pulled there (see `prior_pull`). Chosen on the development half of the quality
+# benchmark.
 PRIOR = 0.3
-PULL, PULLED_UP_TO, STRONGLY_BELOW = 1.0, 600, 30
+PULL, STRONGLY_BELOW = 1.0, 30
+# Of more sequences weights are pulled less.
+PULLED_UP_TO = 600
+# Losses are no smaller where they are divided by, or have logarithms.
 TINY = 1e-300
+
+
+def prior_pull(counts, strength, strongly_below):
+    """Return how strongly weights of an average are pulled towards prior ones.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_outputs,) or float
+        Number of held-out sequences.
+    strength : float
+        Penalty of a squared difference of 1, relative to the loss of the best part.
+    strongly_below : float
+        Number of sequences below which the penalty is much larger.
+
+    Returns
+    -------
+    ndarray of shape (n_outputs,) or float
+    """
+    counts = np.maximum(counts, 1)
+    pull = strength * np.minimum(1.0, PULLED_UP_TO / counts)
+    return pull + (strongly_below / counts) ** 2
 
 
 def elementwise_loss(name, y, predicted, scale=None, levels=None):
@@ -63,9 +86,7 @@ def network_weights(losses, weights, counts):
     ndarray of shape (n_outputs,)
         Between 0 (the linear part alone) and 1. 0 where there are no targets.
     """
-    counts = np.maximum(counts, 1)
-    pull = PULL * np.minimum(1.0, PULLED_UP_TO / counts)
-    pull += (STRONGLY_BELOW / counts) ** 2
+    pull = prior_pull(counts, PULL, STRONGLY_BELOW)
     better = np.maximum(np.minimum(losses[0], losses[-1]), TINY)
     with np.errstate(over="ignore"):
         penalised = losses / better + pull * (GRID[:, np.newaxis] - PRIOR) ** 2
@@ -101,7 +122,7 @@ def weighted_losses(loss, linear, network, weights):
         where there is no target.
     linear, network : ndarray of shape (n, n_outputs, ...)
         Predictions for held-out sequences.
-    weights : ndarray of shape (n,), or None
+    weights : ndarray of shape (n,)
         Their sample weights.
 
     Returns
@@ -111,7 +132,6 @@ def weighted_losses(loss, linear, network, weights):
     weights : ndarray of shape (n_outputs,)
         Of the sequences that have a target.
     """
-    weights = np.ones(len(linear)) if weights is None else weights
     losses = np.stack([loss(linear + w * (network - linear)) for w in GRID])
     weights = np.where(np.isnan(losses[0]), 0.0, weights[:, np.newaxis])
     losses = np.nan_to_num(losses, nan=0.0, posinf=np.inf)

@@ -26,7 +26,7 @@ class Member:
     penalties : ndarray of shape (n_outputs,)
         The penalty that was best for each output.
     factor : ndarray of shape (n_outputs,) or 1.0, default=1.0
-        Of forecasts by logarithms: they are medians, where means are wanted.
+        Of forecasts: other than 1 where those by logarithms, medians, are to be means.
     """
 
     name: str

@@ -6,6 +6,7 @@ from operator import add
 
 import numpy as np
 
+from sklearn_rnn.estimators._blend import TINY, prior_pull
 from sklearn_rnn.estimators._linear import (
     LinearPart,
     Member,
@@ -16,8 +17,8 @@ from sklearn_rnn.estimators._windows import (
     BEYOND,
     LOG,
     Layout,
-    are_long,
     read_windows,
+    weights_of_long,
 )
 from sklearn_rnn.sequences import mean_and_scale
 from sklearn_rnn.training import find_copies, validation_folds
@@ -33,10 +34,10 @@ MOST_WORK = 4e10
 N_FOLDS, N_FOLDS_OF_WIDE, WIDE = 5, 3, 512
 # Fewer sequences say nothing about a penalty.
 FEWEST_SEQUENCES = 8
-# Pull of the members' weights towards prior ones: up to so many sequences, of more it
-# is less; and a further pull below so few. These, and the choice of members, come from
-# the development half of the quality benchmark.
-SHRINKAGE, SHRUNK_UP_TO, STRONGLY_BELOW = 0.5, 600, 60
+# How strongly the members' weights are pulled towards prior ones (see `prior_pull`).
+# These, and the choice of members, come from the development half of the quality
+# benchmark.
+SHRINKAGE, STRONGLY_BELOW = 0.5, 60
 # Beside equal weights the naive forecast has the prior weight c² / (n² + c²).
 NAIVE_COUNT = 20
 # From so many sequences on, averages of more members, and choices between networks,
@@ -50,7 +51,6 @@ MOST_COMPARED = 20_000
 # Windows may be of different size if their mean sizes, of 98 %, differ by this factor;
 # they are, if that predicts windows of all sizes better.
 SAME_SIZE, N_SIZES = 30.0, 5
-TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,10 @@ class _Problem:
         cells = self._cells()
         members = tuple(self.fit_member(name, *cells) for name in names)
         weights, factors = self.average(members)
-        members = tuple(map(_with_factor, members, factors))
+        members = tuple(
+            replace(member, factor=factor)
+            for member, factor in zip(members, factors, strict=False)
+        )
         return CrossFit(LinearPart(self.layout, members, weights), self.folds)
 
     def with_logarithms(self, layout):
@@ -332,7 +335,7 @@ class _Problem:
     def use(self, layout):
         """Set the layout, and the sequences whose products are summed."""
         self.layout = layout
-        self.weights = np.where(are_long(layout, self.sequences), self.all_weights, 0.0)
+        self.weights = weights_of_long(layout, self.sequences, self.all_weights)
         at_most = int(max(1000, MOST_WORK // (layout.n_values + 1) ** 2))
         self.rows = evenly(len(self.y), at_most)
 
@@ -457,8 +460,7 @@ class _Problem:
 
 def _prior_weights(count, n_members, has_naive):
     """Return how strongly members' weights are pulled, by the windows, and to which."""
-    shrinkage = SHRINKAGE * min(1.0, SHRUNK_UP_TO / count)
-    shrinkage += (STRONGLY_BELOW / count) ** 2
+    shrinkage = prior_pull(count, SHRINKAGE, STRONGLY_BELOW)
     prior = np.full(n_members, 1 / n_members)
     if has_naive:
         naive = NAIVE_COUNT**2 / (count**2 + NAIVE_COUNT**2)
@@ -477,10 +479,6 @@ def _mean_factor(predicted, y, weights):
     if not total > 0:
         return 1.0
     return np.clip((weights * y / predicted).sum() / total, 1 / BEYOND, BEYOND)
-
-
-def _with_factor(member, factor):
-    return replace(member, factor=factor) if member.name.startswith(LOG) else member
 
 
 def _solve(sums, fold_of_cell, is_near):

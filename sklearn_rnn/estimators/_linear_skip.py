@@ -14,6 +14,7 @@ from sklearn_rnn._exceptions import (
     user_stacklevel,
 )
 from sklearn_rnn.estimators._blend import (
+    TINY,
     elementwise_loss,
     network_weights,
     weighted_losses,
@@ -29,7 +30,7 @@ from sklearn_rnn.estimators._linear_fit import (
 )
 from sklearn_rnn.estimators._quantiles import marginal_quantiles
 from sklearn_rnn.estimators._target_names import steps_ahead
-from sklearn_rnn.estimators._windows import are_long
+from sklearn_rnn.estimators._windows import weights_of_long
 from sklearn_rnn.training import find_copies, validation_folds
 
 # Sequences below which held-out ones would say nothing about the network.
@@ -52,7 +53,6 @@ MOST_CALLS = 200
 SMALL_GAIN = 0.01
 # Sequences from which the quantiles of the linear part's errors are read, at most.
 MOST_RESIDUALS = 20_000
-TINY = 1e-300
 
 
 class LinearSkip:
@@ -143,9 +143,8 @@ class LinearSkip:
             layout = part.layout
             self._target_spread = _target_spread(samples, part)
             # With validation data no network is trained but the one that predicts.
-            is_trial_free = self._is_stream or self._has_validation
-            n_distinct = _count(samples)
-            may_choose = FEWEST_TO_COMPARE <= n_distinct < FEW and not is_trial_free
+            may_choose = not (self._is_stream or self._has_validation)
+            may_choose = may_choose and FEWEST_TO_COMPARE <= _count(samples) < FEW
         elif self.scale_windows is True:
             layout = self._scaled_layout(samples)
         if layout is not None and layout.is_scaled and self.subtract_last is not False:
@@ -304,9 +303,7 @@ class LinearSkip:
         if network is None:
             return
         loss = self._loss_function(samples, self.linear_)
-        weights = (
-            np.ones(len(samples.y)) if samples.weights is None else samples.weights
-        )
+        weights = _sample_weights(samples)
         losses = weighted_losses(loss, linear, network, weights)
         self._stream_losses.append((*losses, _count_targets(samples, weights)))
         del self._stream_losses[:-MOST_CALLS]
@@ -484,6 +481,10 @@ def _count(samples):
     return len(find_copies(samples.sequences)[0])
 
 
+def _sample_weights(samples):
+    return np.ones(len(samples.y)) if samples.weights is None else samples.weights
+
+
 def _count_targets(samples, weights):
     """Return the number of sequences of positive weight that have each target."""
     first = find_copies(samples.sequences)[0]
@@ -493,15 +494,13 @@ def _count_targets(samples, weights):
 
 def _comparison_weights(samples, part):
     """Return weights of sequences, 0 of those that are too short to compare on."""
-    is_long = are_long(part.layout, samples.sequences).astype(float)
-    return is_long if samples.weights is None else is_long * samples.weights
+    return weights_of_long(part.layout, samples.sequences, _sample_weights(samples))
 
 
 def _target_spread(samples, part):
     """Return the standard deviation of targets in units of the windows, above 0."""
     y = samples.y / part.units(samples.sequences, of_errors=True)
-    weights = np.ones(len(y)) if samples.weights is None else samples.weights
-    weights = np.where(np.isnan(y), 0.0, weights[:, np.newaxis])
+    weights = np.where(np.isnan(y), 0.0, _sample_weights(samples)[:, np.newaxis])
     total = np.maximum(weights.sum(axis=0), TINY)
     y = np.nan_to_num(y)
     deviation = y - (weights * y).sum(axis=0) / total
@@ -551,7 +550,6 @@ def give_advice(estimator):
 def _mean_error(losses, weights, name):
     """Return the mean loss of each output, the root of a mean square."""
     known = ~np.isnan(losses)
-    weights = np.ones(len(losses)) if weights is None else weights
     weights = np.where(known, weights[:, np.newaxis], 0.0)
     mean = np.where(known, losses, 0.0) * weights
     mean = mean.sum(axis=0) / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)

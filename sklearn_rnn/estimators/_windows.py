@@ -264,10 +264,11 @@ class Windows:
         return table
 
 
-def are_long(layout, sequences):
-    """Return which sequences are long enough to fit and compare by.
+def weights_of_long(layout, sequences, weights):
+    """Return sample weights, 0 of sequences too short to fit and compare by.
 
     Most of a shorter window is its first step, repeated; its spread tells nothing.
+    Where most sequences are short, all count.
 
     Parameters
     ----------
@@ -275,14 +276,15 @@ def are_long(layout, sequences):
         How windows are cut.
     sequences : SequenceArray
         The sequences.
+    weights : ndarray of shape (n_sequences,)
+        Their weights.
 
     Returns
     -------
-    ndarray of bool of shape (n_sequences,)
-        True for all, if most are short.
+    ndarray of shape (n_sequences,)
     """
-    long = sequences.lengths >= LONG_ENOUGH * layout.n_lags
-    return long if long.mean() >= MOSTLY else np.ones(len(long), dtype=bool)
+    is_long = sequences.lengths >= LONG_ENOUGH * layout.n_lags
+    return np.where(is_long, weights, 0.0) if is_long.mean() >= MOSTLY else weights
 
 
 def window_units(layout, sequences):

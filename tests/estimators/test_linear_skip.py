@@ -77,6 +77,13 @@ def linear_part(
     )
 
 
+def only(part, name):
+    """Return a linear part in which one member has all the weight."""
+    weights = np.zeros_like(part.weights)
+    weights[list(part.member_weights_).index(name)] = 1.0
+    return replace(part, weights=weights)
+
+
 def rmse(predicted, y):
     return float(np.sqrt(np.mean((np.asarray(predicted) - np.asarray(y)) ** 2)))
 
@@ -320,14 +327,12 @@ def test_an_output_may_lack_all_targets_outside_of_a_block_of_time(loss):
 @pytest.mark.parametrize("name", ["log_level", "log_deviation", "log_change"])
 def test_coef_of_a_logarithmic_member_is_that_at_the_mean_values(name):
     X, Y = walks(n_steps=8)
-    part = linear_part(X, Y, [1, 0]).part
-    weights = np.zeros_like(part.weights)
-    weights[list(part.member_weights_).index(name)] = 1.0
+    part = only(linear_part(X, Y, [1, 0]).part, name)
     # Apart from the constant, which moves the forecast away from the mean.
     members = [replace(m, coef=m.coef.copy(), factor=1.0) for m in part.members]
     for member in members:
         member.coef[:, -1] = 0.0
-    part = replace(part, weights=weights, members=tuple(members))
+    part = replace(part, members=tuple(members))
     x = np.broadcast_to(np.exp(np.log(X).mean(axis=(0, 1))), (1, 8, 2)).copy()
     step = np.random.default_rng(1).normal(size=x.shape)
     before, after = (part.predict(check_sequences(x + 1e-6 * s)) for s in (0, step))
@@ -339,22 +344,14 @@ def test_logarithms_forecast_a_series_whose_changes_are_multiplicative():
     X, Y = windows_over(np.exp(autoregression()), 6)
     part = linear_part(X[:200], Y[:200], [0], is_mean=False).part
     errors = {}
-    for k, name in enumerate(part.member_weights_):
-        alone = replace(part, weights=np.eye(len(part.weights))[:, [k]])
-        found = np.maximum(alone.predict(X[200:]), 1e-3)
+    for name in part.member_weights_:
+        found = np.maximum(only(part, name).predict(X[200:]), 1e-3)
         errors[name] = rmse(np.log(found), np.log(Y[200:]))
     assert errors["log_level"] < 0.7 * errors["level"]
     assert errors["log_level"] < 0.9 * errors["change"]
     lower = SequenceArray(X.values - 1e5, X.starts, X.lengths)
     without = linear_part(lower, Y - 1e5, [0]).part
     assert "log_level" not in without.member_weights_
-
-
-def only(part, name):
-    """Return a linear part in which one member has all the weight."""
-    weights = np.zeros_like(part.weights)
-    weights[list(part.member_weights_).index(name)] = 1.0
-    return replace(part, weights=weights)
 
 
 @pytest.mark.parametrize("name", ["log_level", "log_deviation", "log_change"])
