@@ -2,7 +2,6 @@
 
 from sklearn_rnn.estimators._classifier import RNNClassifier
 from sklearn_rnn.estimators._generator import RNNGenerator
-from sklearn_rnn.estimators._quantiles import check_levels
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators._sampling import Sampling
 from sklearn_rnn.estimators._seq2seq import RNNSeq2Seq
@@ -19,6 +18,7 @@ from sklearn_rnn.estimators._trained import (
     windows_seen,
 )
 from sklearn_rnn.estimators._transcriber import RNNTranscriber
+from sklearn_rnn.estimators.tasks import check_levels
 
 __all__ = [
     "RNNClassifier",

@@ -1,42 +1,117 @@
-"""What the estimators of whole sequences share: reading, targets, training."""
+"""What estimators share: parameters, pickling, and a look into the network."""
 
-import math
-from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import LRScheduler
 
-from sklearn_rnn.estimators._categories import FROM_DTYPE, CategoryReader
-from sklearn_rnn.estimators._inspection import Inspector
-from sklearn_rnn.estimators._net_maker import NetMaker
-from sklearn_rnn.estimators._reading import SampleReader
-from sklearn_rnn.estimators._tokens import TokenReader
-from sklearn_rnn.estimators._trainer import Trainer
-from sklearn_rnn.sequences import COUNT
+from sklearn_rnn.estimators._access import shared
+from sklearn_rnn.estimators._network import (
+    check_outputs,
+    compute_outputs,
+    thread_context,
+)
+from sklearn_rnn.estimators._state import complete_state, pack_net, unpack_net
+from sklearn_rnn.estimators.tasks import DTYPES, Task, split_steps, wrap_vectors
+from sklearn_rnn.kernels import CELLS, KERNELS
+from sklearn_rnn.sequences import COUNT, SequencesLike
 from sklearn_rnn.training import (
-    check_monitors,
-    choose_batch_size,
-    n_epochs_for,
-    network_outputs,
-    new_random_state,
-    update_budget,
+    BLOCK_SIZE,
+    OPTIMIZERS,
+    SCHEDULES,
+    computing_batch,
+    step_outputs,
+    to_batch,
 )
 
+# Beyond all real parameters that make sense; Python has integers that no float holds.
+LARGEST = 1.7e308
+# The parameter that takes categorical features from the columns of X.
+FROM_DTYPE = "from_dtype"
 
-class BaseRNN(
-    Inspector, NetMaker, SampleReader, CategoryReader, TokenReader, Trainer, ABC
-):
-    """Base of the estimators that learn from whole sequences.
 
-    A subclass says how targets are read, what the network is to predict, and
-    how its outputs become predictions; the rest is here.
+class RNNEstimator(BaseEstimator):
+    """Base of all estimators: a task, and a network that is trained for it.
+
+    `fit` sets ``_task``, what was learned besides the network, ``net_`` and
+    ``module_``, the network in a net of skorch and alone, and the attributes that the
+    task has.
     """
 
     _parameter_constraints = {
-        **Trainer._parameter_constraints,
+        "cell": [StrOptions(set(CELLS))],
+        "hidden_size": [COUNT],
+        "n_layers": [COUNT],
+        "residual": ["boolean"],
+        "layer_norm": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "weight_drop": [Interval(Real, 0, 1, closed="left")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), type],
+        "learning_rate": [Interval(Real, 0, LARGEST, closed="right")],
+        "lr_schedule": [
+            StrOptions({*SCHEDULES, "plateau"}),
+            callable,
+            LRScheduler,
+            torch.optim.lr_scheduler.LRScheduler,  # refused, with what to do
+            None,
+        ],
+        "weight_decay": [Interval(Real, 0, LARGEST, closed="both")],
+        "clip_norm": [Interval(Real, 0, LARGEST, closed="right"), None],
+        "clip_value": [Interval(Real, 0, LARGEST, closed="right"), None],
+        "batch_size": [COUNT],
+        "max_epochs": [
+            COUNT,
+            StrOptions({"auto"}),
+        ],
+        "shuffle": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [COUNT],
+        "tol": [Interval(Real, 0, LARGEST, closed="left")],
+        "warm_start": ["boolean"],
+        "callbacks": [list, HasMethods("on_epoch_end"), None],
+        "dtype": [StrOptions({"auto", *DTYPES})],
+        "device": [str, torch.device],
+        "n_threads": [COUNT, None],
+        "kernel": [StrOptions({"auto", "numba", *KERNELS}, deprecated={"numba"})],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    # What a subclass learns, and what its fits have set.
+    _task_type: type[Task]
+    _task: Any = None
+    # Records at the end of ``history_`` that partial_fit made.
+    _n_streamed = 0
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "module_")
+
+    def _new_task(self, params):
+        return self._task_type(type(self).__name__, params)
+
+    @shared
+    def __getstate__(self):
+        return pack_net(self, dict(super().__getstate__()))
+
+    def __setstate__(self, state):
+        state, saved = complete_state(self, state)
+        super().__setstate__(state)
+        if saved is not None:
+            unpack_net(self, saved)
+
+
+class SequenceEstimator(RNNEstimator):
+    """Base of the estimators that learn from whole sequences with targets."""
+
+    _parameter_constraints = {
+        **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
         "categorical_features": [StrOptions({FROM_DTYPE}), "array-like", None],
         "embedding_dim": [COUNT, None],
@@ -48,210 +123,156 @@ class BaseRNN(
         "standardize": ["boolean"],
     }
 
-    # What a subclass says.
+    def get_params(self, deep=True):
+        """Get the parameters.
 
-    @property
-    def _pooling(self):
-        """How states become one vector; None has outputs for every step."""
-        return self.pooling
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return those of estimators among them as well.
 
-    def _decide(self):
-        """Fix what parameters decide about how X and y are read, at a new start."""
-        self._reads_tokens = self._embeds()
-
-    def _check_together(self, continuing):
-        """Refuse parameters that do not go together, or not with a former fit."""
-        if self.bptt_steps is not None and self.bidirectional:
-            raise ValueError(
-                f"bptt_steps={self.bptt_steps} does not go with bidirectional=True: a "
-                "piece hands its state on to the next, and the backward direction "
-                "begins in the last one. Set one of them to its default."
-            )
-        self._check_token_options()
-        self._check_callbacks()
-
-    def _learn_class_weights(self, samples):
-        """Fit what `class_weight` makes of the labels of steps."""
-
-    def _class_weights_of_steps(self):
-        """Return what a step counts by its class, or None."""
-        return None
-
-    def _fit_closed_form(self, samples):
-        """Fit what is added to the network's outputs, at a new start."""
-
-    def _check_trainable(self, samples):
-        """Refuse samples that nothing can be learned from."""
-
-    def _learn_targets(self, samples):
-        """Fit what turns targets into the network's targets."""
-
-    def _update_targets(self, samples):
-        """Fit again what targets until now did not tell."""
-
-    @abstractmethod
-    def _network_targets(self, samples):
-        """Return the array that the loss compares outputs with.
-
-        Where every step has a target: those of all steps in a row.
+        Returns
+        -------
+        dict
+            Value of each parameter. A mapping of `embeddings` is inside an object
+            that is neither written out nor copied, as a dict would be.
         """
-
-    @abstractmethod
-    def _initialize_head(self, network, samples):
-        """Let an untrained network predict what is known without the inputs."""
-
-    @abstractmethod
-    def _n_outputs(self):
-        """Return the number of outputs of the network."""
-
-    @abstractmethod
-    def _loss_name(self):
-        """Return the name of the loss."""
-
-    @abstractmethod
-    def _outputs_score(self, outputs, data):
-        """Return the score that ``score`` would give for these outputs."""
+        params = super().get_params(deep=deep)
+        params["embeddings"] = wrap_vectors(params["embeddings"])
+        return params
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
 
-    # Training.
+    @shared
+    def hidden_states(self, X: SequencesLike) -> np.ndarray:
+        """Compute the last layer's hidden state after every step.
 
-    @torch.inference_mode(False)
-    def _fit(self, X, y, sample_weight, X_val, y_val):
-        continuing = self.warm_start and self.__sklearn_is_fitted__()
-        self._check_together(continuing)
-        with self._all_or_nothing():
-            if not continuing:
-                self._decide()
-            samples = self._read_samples(X, y, sample_weight, reset=not continuing)
-            self._check_trainable(samples)
-            validation = self._read_validation(X_val, y_val)
-            random_state = self._random_state = new_random_state(self.random_state)
-            if validation is None and self.early_stopping:
-                samples, validation = self._hold_out(samples, random_state)
-            samples, validation = self._fit_categories(samples, validation)
-            samples = samples.with_mean_weight_one(self._may_miss)
-            if validation is not None:
-                validation = validation.with_mean_weight_one(self._may_miss)
-            self._choose_batch_size(samples)
-            self._has_validation = validation is not None
-            network = self._network(samples, random_state, continuing)
-            self._check_samples(network, samples, validation)
-            if not continuing:
-                self._fit_closed_form(samples)
-            self._make_net(network, self._find_schedule(validation))
-        with self._beside_network(samples, validation, continuing) as samples:
-            n_epochs = self.max_epochs
-            if n_epochs == "auto":
-                n_epochs = self._choose_n_epochs(samples.sequences)
-            held_out = None if validation is None else self._dataset(validation)
-            self._train(self._dataset(samples), held_out, n_epochs, random_state)
-        return self
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
 
-    @contextmanager
-    def _beside_network(self, samples, validation, continuing):
-        """Fit what predicts beside the network, around the training of the network.
-
-        Yields
-        ------
-        Samples
-            That the network is to be trained on.
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (length_i, hidden_size), or twice as wide
+            if bidirectional, forward states first; float64.
         """
-        yield samples
+        return _step_values(self, X, lambda states: states.transpose(0, 1))
 
-    def _judge(self, net, validation):
-        """Return loss and score of validation data."""
-        outputs = network_outputs(net.module_, validation.sequences, net.device)
-        loss = net.criterion_(outputs, validation.flat_targets()).item()
-        # Outputs may overflow on validation data far from those of training.
-        if not torch.isfinite(outputs).all():
-            return loss, math.nan
-        with np.errstate(over="ignore", invalid="ignore"):
-            return loss, self._outputs_score(outputs, validation)
+    @shared
+    def attention_weights(self, X: SequencesLike) -> np.ndarray:
+        """Compute how much each step counts in attention pooling.
 
-    def _choose_n_epochs(self, sequences):
-        updates_a_batch = 1
-        if self._per_step and self.bptt_steps is not None:
-            n_batches = -(-len(sequences) // self.batch_size_)
-            batches = np.array_split(np.sort(sequences.lengths), n_batches)
-            pieces = [-(-batch[-1] // self.bptt_steps) for batch in batches]
-            updates_a_batch = np.mean(pieces)
-        budget = update_budget(sequences.lengths)
-        return n_epochs_for(len(sequences), self.batch_size_, updates_a_batch, budget)
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
 
-    @torch.inference_mode(False)
-    def _partial_fit(self, X, y, sample_weight, **about_y):
-        self._check_together(self.__sklearn_is_fitted__())
-        if self.early_stopping:
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (length_i,) of weights that sum to 1,
+            float64.
+
+        Raises
+        ------
+        ValueError
+            If the network was not fitted with ``pooling="attention"``.
+        """
+        check_is_fitted(self)
+        if self._task.network_spec.pooling != "attention":
             raise ValueError(
-                "partial_fit does not support early_stopping=True: it makes one pass "
-                "over what it is given. Set early_stopping=False, or call fit."
+                f"this {type(self).__name__} has no attention: only a network that "
+                "makes one vector of all steps can, fitted with pooling='attention'."
             )
-        continuing = self.__sklearn_is_fitted__()
-        with self._all_or_nothing():
-            if not continuing:
-                self._decide()
-            samples = self._read_samples(
-                X, y, sample_weight, reset=not continuing, **about_y
-            )
-            samples, _ = self._fit_categories(samples)
-            if not continuing:
-                self._random_state = new_random_state(self.random_state)
-            self._choose_batch_size(samples)
-            network = self._network(
-                samples, self._random_state, continuing, is_stream=True
-            )
-            self._check_samples(network, samples)
-            check_monitors(self._given_callbacks(), has_validation=False)
-            if not continuing:
-                self._make_net(network)
-            self._refresh_net(samples)
-        self._learn_beside_network(samples, continuing)
-        self._train(self._dataset(samples), None, 1, self._random_state, streamed=True)
-        return self
+        pooling = self.module_.pooling
+        scores = _step_values(
+            self, X, lambda states: pooling.scores(states).transpose(0, 1)
+        )
+        for i, score in enumerate(scores):
+            weights = np.exp(score[:, 0] - score.max())
+            scores[i] = weights / weights.sum()
+        return scores
 
-    def _learn_beside_network(self, samples, continuing):
-        """Fit what predicts beside the network to more data, before the network."""
+    @shared
+    @torch.inference_mode(False)
+    def input_gradients(self, X: SequencesLike) -> np.ndarray:
+        """Compute how strongly the last output hangs on the input of each step.
 
-    def _choose_batch_size(self, samples):
-        """Set ``batch_size_``, of these samples."""
-        size = self.batch_size
-        self.batch_size_ = choose_batch_size(len(samples.y)) if size == "auto" else size
+        The output is that of the sequence or, where every step has one, that
+        of the last step: the sum of the predicted numbers, or how far the
+        logit of the predicted class stands above the mean of all logits. The
+        inputs are as the network reads them, standardised or embedded.
+        Gradients that vanish with the distance from the end tell of a network
+        that cannot learn from there. Memory grows with the length of the
+        longest sequence.
 
-    def _network(self, samples, random_state, continuing, is_stream=False):
-        """Return the network to train: that of the last fit, or a new one."""
-        if continuing:
-            # The vocabulary is that of the first fit; later tokens are unknown.
-            self._check_same_choice(samples.sequences)
-            spec = self._spec(samples.sequences)
-            self._refuse_another_network(spec, ignored=("n_tokens",))
-            self._update_targets(samples)
-            return self.module_
-        self.history_ = []
-        return self._build(samples, random_state, is_stream)
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences.
 
-    def _check_samples(self, network, samples, validation=None):
-        """Check that a network's inputs and targets stay finite in its dtype."""
-        for part in (samples, validation):
-            if part is not None and not self._reads_tokens:
-                self._check_range(self._as_seen(part.sequences), network)
-        self._check_target_range(samples)
+        Returns
+        -------
+        ndarray of object, of shape (n_sequences,)
+            Of each sequence an array (length_i,): the Euclidean norm of the
+            derivatives by the features of the step, float64.
 
-    def _check_target_range(self, samples):
-        """Check that the network's targets stay finite in its dtype."""
+        References
+        ----------
+        Bengio, Simard and Frasconi, "Learning long-term dependencies with
+        gradient descent is difficult", IEEE Transactions on Neural Networks 5,
+        1994.
+        """
+        sequences = _network_input(self, X)
+        norms = np.empty(len(sequences), dtype=object)
+        with thread_context(self):
+            for begin in range(0, len(sequences), BLOCK_SIZE):
+                rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
+                with computing_batch(len(rows), int(sequences.lengths[rows].max())):
+                    batch = to_batch(sequences, rows, self.net_.device)
+                    block = self.module_.input_gradients(
+                        **batch, of_classes=self._task.has_labels
+                    )
+                # In double: float32 squares underflow where gradients vanish.
+                block = block.double().norm(dim=2)  # (N, T)
+                for row, norm in zip(rows, block.cpu().numpy(), strict=True):
+                    norms[row] = norm[: sequences.lengths[row]].copy()
+        return norms
 
-    # Predicting.
 
-    def _outputs_of(self, sequences):
-        """Return the network's outputs for sequences, or for all their steps."""
-        sequences = self._as_seen(sequences)
-        if not self._reads_tokens:
-            self._check_range(sequences)
-        with self._computing():
-            outputs = network_outputs(self.module_, sequences, self.net_.device)
-        outputs = outputs.cpu().numpy().astype(np.float64)
-        self._check_outputs(outputs, sequences.lengths)
-        return outputs
+def predict(estimator, X, method):
+    """Predict from X by a method of the task, such as "decode"."""
+    check_is_fitted(estimator)
+    task = estimator._task
+    sequences, _ = task.read_X(estimator, X)
+    outputs = compute_outputs(estimator, sequences)
+    with thread_context(estimator):
+        return getattr(task, method)(sequences, outputs)
+
+
+def _network_input(estimator, X):
+    """Return sequences as the fitted network reads them."""
+    check_is_fitted(estimator)
+    task = estimator._task
+    sequences, _ = task.read_X(estimator, X)
+    sequences = task.as_network_input(sequences)
+    if not task.tokens.is_used:
+        task.check_inputs(estimator.module_, sequences)
+    return sequences
+
+
+def _step_values(estimator, X, of_states):
+    """Return what a function makes of the states of all steps, sequence by sequence."""
+    sequences = _network_input(estimator, X)
+    with thread_context(estimator):
+        values = step_outputs(
+            estimator.module_, sequences, estimator.net_.device, of_states
+        )
+    values = values.cpu().numpy().astype(np.float64)
+    check_outputs(estimator, values, sequences.lengths)
+    return split_steps(values, sequences.lengths, as_array=False)

@@ -1,44 +1,26 @@
 """RNNClassifier: a sequence becomes a label."""
 
-import copy
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
-from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._convolution_classifier import (
-    N_FEATURES,
-    ConvolutionClassifier,
+from sklearn_rnn.estimators._base import SequenceEstimator, predict
+from sklearn_rnn.estimators._fit import fit
+from sklearn_rnn.estimators.tasks import (
+    ClassificationTask,
+    check_labels,
+    check_partial_classes,
 )
-from sklearn_rnn.estimators._labels import (
-    LabelCoder,
-    check_one_kind,
-    describe_one_label,
-    log_softmax,
-)
-from sklearn_rnn.estimators._samples import flat_weights
-from sklearn_rnn.estimators._steps import refuse_ragged
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import (
-    COUNT,
-    SequencesLike,
-    check_weights,
-    explain_target_errors,
-    plain_arrays,
-)
-from sklearn_rnn.training import are_overlapping
+from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
 
 
-class RNNClassifier(ClassifierMixin, LabelCoder, BaseRNN):
+class RNNClassifier(ClassifierMixin, SequenceEstimator):
     """A recurrent network that reads a sequence and predicts its class.
 
     `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
@@ -299,8 +281,9 @@ None, default="cosine"
     (60, 2)
     """
 
+    _task_type = ClassificationTask
     _parameter_constraints = {
-        **BaseRNN._parameter_constraints,
+        **SequenceEstimator._parameter_constraints,
         "pooling": [StrOptions(set(POOLINGS))],
         "convolutions": [COUNT, StrOptions({"auto"}), None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -350,45 +333,43 @@ None, default="cosine"
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(
-            cell=cell,
-            hidden_size=hidden_size,
-            n_layers=n_layers,
-            bidirectional=bidirectional,
-            residual=residual,
-            layer_norm=layer_norm,
-            dropout=dropout,
-            input_dropout=input_dropout,
-            weight_drop=weight_drop,
-            categorical_features=categorical_features,
-            embedding_dim=embedding_dim,
-            token_dropout=token_dropout,
-            embeddings=embeddings,
-            train_embeddings=train_embeddings,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            bptt_steps=bptt_steps,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            standardize=standardize,
-            warm_start=warm_start,
-            callbacks=callbacks,
-            dtype=dtype,
-            device=device,
-            n_threads=n_threads,
-            kernel=kernel,
-            verbose=verbose,
-            random_state=random_state,
-        )
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.residual = residual
+        self.layer_norm = layer_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.weight_drop = weight_drop
+        self.categorical_features = categorical_features
+        self.embedding_dim = embedding_dim
+        self.token_dropout = token_dropout
+        self.embeddings = embeddings
+        self.train_embeddings = train_embeddings
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.bptt_steps = bptt_steps
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.standardize = standardize
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.device = device
+        self.n_threads = n_threads
+        self.kernel = kernel
+        self.verbose = verbose
+        self.random_state = random_state
         self.pooling = pooling
         self.convolutions = convolutions
         self.class_weight = class_weight
@@ -444,7 +425,7 @@ list of arrays or SequenceArray
         SklearnRNNWarning
             If hardly any category of a feature comes twice.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val)
+        return fit(self, X, y, sample_weight, X_val, y_val)
 
     @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
@@ -484,14 +465,15 @@ list of arrays or SequenceArray
             If a label is not one of the classes, `early_stopping` is on, or
             `convolutions` is a number and the estimator not fitted.
         """
-        classes = self._check_partial(classes)
-        if not self.__sklearn_is_fitted__() and not self._may_stream():
+        classes = check_partial_classes(self, classes)
+        may_be_none = self.convolutions in ("auto", None)
+        if not (may_be_none or self.__sklearn_is_fitted__()):
             raise ValueError(
                 f"convolutions={self.convolutions} needs all training data at once, "
                 "and partial_fit sees a part: set convolutions='auto' or None, or call "
                 "fit first."
             )
-        return self._partial_fit(X, y, sample_weight, classes=classes)
+        return fit(self, X, y, sample_weight, is_stream=True, classes=classes)
 
     @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
@@ -507,9 +489,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences,)
             Labels, of the type of `classes_`.
         """
-        check_is_fitted(self)
-        sequences = self._read_sequences(X, reset=False)
-        return self._predictions(sequences, self._outputs_of(sequences))
+        return predict(self, X, "decode")
 
     @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
@@ -525,9 +505,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_classes)
             Columns in the order of `classes_`; rows sum to 1.
         """
-        check_is_fitted(self)
-        sequences = self._read_sequences(X, reset=False)
-        return self._probabilities(sequences, self._outputs_of(sequences))
+        return predict(self, X, "probabilities")
 
     @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
@@ -543,9 +521,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_classes)
             Columns in the order of `classes_`.
         """
-        check_is_fitted(self)
-        sequences = self._read_sequences(X, reset=False)
-        return self._log_probabilities(sequences, self._outputs_of(sequences))
+        return predict(self, X, "log_probabilities")
 
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -566,116 +542,7 @@ list of arrays or SequenceArray
         float
             Accuracy, in [0, 1].
         """
-        y = self._check_labels(plain_arrays(y, estimator_name=type(self).__name__))
+        y = check_labels(plain_arrays(y, estimator_name=type(self).__name__))
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, y)
         return super().score(X, y, sample_weight)
-
-    def _predictions(self, sequences, outputs):
-        """Turn the network's outputs into what ``predict`` returns."""
-        return self.classes_[self._logits(sequences, outputs).argmax(axis=1)]
-
-    def _probabilities(self, sequences, outputs):
-        """Turn the network's outputs into what ``predict_proba`` returns."""
-        return np.exp(self._log_probabilities(sequences, outputs))
-
-    def _log_probabilities(self, sequences, outputs):
-        """Turn the network's outputs into what ``predict_log_proba`` returns."""
-        return log_softmax(self._logits(sequences, outputs))
-
-    def _logits(self, sequences, outputs):
-        """Add what the convolutions say to the network's outputs."""
-        if self._convolutions() is None:
-            return outputs
-        with self._computing():
-            return self.convolutions_.join(sequences, outputs)
-
-    def _convolutions(self):
-        # Pickles of version 0.6 have none.
-        return getattr(self, "convolutions_", None)
-
-    def _may_stream(self):
-        return self.convolutions in ("auto", None)
-
-    # What BaseRNN asks.
-
-    def _decide(self):
-        super()._decide()
-        self.convolutions_ = None
-        if self._reads_tokens and self.convolutions not in ("auto", None):
-            raise ValueError(
-                f"convolutions={self.convolutions} reads numbers, and X holds tokens: "
-                "set convolutions='auto' or None."
-            )
-
-    def _fit_closed_form(self, samples):
-        if self.convolutions is None or self._reads_tokens:
-            return
-        if len(samples.sequences.categories or ()) == samples.sequences.n_features:
-            return  # nothing but categories
-        n_features = self.convolutions
-        if n_features == "auto":
-            # A window that is left out is known from those that overlap it.
-            if are_overlapping(samples.sequences):
-                return
-            n_features = N_FEATURES
-        # A copy: the network is the same without this part.
-        random_state = copy.deepcopy(self._random_state)
-        self.convolutions_ = ConvolutionClassifier(int(n_features))
-        with self._computing():
-            self.convolutions_.fit(
-                samples.sequences,
-                samples.y,
-                len(self.classes_),
-                samples.weights,
-                random_state,
-            )
-
-    def _check_y(self, y, *, reset, classes=None):
-        y = plain_arrays(y, estimator_name=type(self).__name__)
-        refuse_ragged(y, "use RNNTagger")
-        check_one_kind(y)
-        y = self._check_labels(y)
-        with explain_target_errors("one label per sequence"):
-            try:
-                y = column_or_1d(y, warn=True)
-            except ValueError as error:
-                raise ValueError(f"{error} {describe_one_label(y)}") from error
-            y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-            check_classification_targets(y)
-            labels = np.unique(y)
-        return self._encode(y, labels, reset=reset, classes=classes)
-
-    def _class_weights(self, y, sample_weight, *, training):
-        if self.class_weight is None:
-            return None
-        # "balanced" counts the training data alone, so validation weighs alike.
-        if training:
-            self._weight_of_class = self._weigh_classes(y, sample_weight)
-        return self._weight_of_class[y]
-
-    def _check_trainable(self, samples):
-        self._check_enough_classes(self.classes_[np.unique(samples.y)])
-
-    def _network_targets(self, samples):
-        return samples.y.astype(np.int64)
-
-    def _initialize_head(self, network, samples):
-        self._start_from_priors(network, samples.y, samples.weights)
-
-    def _outputs_score(self, outputs, data):
-        codes, weights = data.targets.cpu().numpy(), flat_weights(data)
-        if weights is not None and self.class_weight is not None:
-            weights = weights / self._weight_of_class[codes]  # as `score` counts
-        outputs = outputs.cpu().numpy().astype(np.float64)
-        if self._convolutions() is not None:
-            outputs = self.convolutions_.add(self._closed_form_of(data), outputs)
-        predicted = outputs.argmax(axis=1)
-        return accuracy_score(codes, predicted, sample_weight=weights)
-
-    def _closed_form_of(self, data):
-        """Return what the convolutions say of a dataset, computed once."""
-        kept = vars(data)
-        if "closed_form" not in kept:
-            kept["closed_form"] = self.convolutions_.log_probabilities(data.sequences)
-        return kept["closed_form"]

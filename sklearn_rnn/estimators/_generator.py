@@ -12,11 +12,15 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared, shared_access
-from sklearn_rnn.estimators._generator_fit import GeneratorFit
+from sklearn_rnn.estimators._base import RNNEstimator
+from sklearn_rnn.estimators._fit import fit
+from sklearn_rnn.estimators._network import (
+    check_outputs,
+    overflow_error,
+    thread_context,
+)
 from sklearn_rnn.estimators._sampling import Sampling, check_count
-from sklearn_rnn.estimators._state import DTYPES
-from sklearn_rnn.estimators._steps import split_steps
-from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.estimators.tasks import DTYPES, GenerationTask, split_steps
 from sklearn_rnn.sequences import COUNT, END
 from sklearn_rnn.training import (
     NextStepDataset,
@@ -27,10 +31,10 @@ from sklearn_rnn.training import (
 )
 
 # Steps of a prompt that are read at a time.
-PROMPT_PIECE = 1024
+PROMPT_CHUNK = 1024
 
 
-class RNNGenerator(GeneratorFit):
+class RNNGenerator(RNNEstimator):
     """A recurrent network that learns how sequences go on, and writes more.
 
     It reads a sequence step by step and predicts the next one: characters of a
@@ -238,8 +242,9 @@ None, default="cosine"
     True
     """
 
+    _task_type = GenerationTask
     _parameter_constraints = {
-        **Trainer._parameter_constraints,
+        **RNNEstimator._parameter_constraints,
         "embedding_dim": [COUNT],
         "tie_embeddings": ["boolean"],
         "min_count": [COUNT],
@@ -286,42 +291,40 @@ None, default="cosine"
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(
-            cell=cell,
-            hidden_size=hidden_size,
-            n_layers=n_layers,
-            residual=residual,
-            layer_norm=layer_norm,
-            dropout=dropout,
-            input_dropout=input_dropout,
-            weight_drop=weight_drop,
-            embedding_dim=embedding_dim,
-            tie_embeddings=tie_embeddings,
-            min_count=min_count,
-            max_symbols=max_symbols,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            bptt_steps=bptt_steps,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            callbacks=callbacks,
-            dtype=dtype,
-            device=device,
-            n_threads=n_threads,
-            kernel=kernel,
-            verbose=verbose,
-            random_state=random_state,
-        )
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.residual = residual
+        self.layer_norm = layer_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.weight_drop = weight_drop
+        self.embedding_dim = embedding_dim
+        self.tie_embeddings = tie_embeddings
+        self.min_count = min_count
+        self.max_symbols = max_symbols
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.bptt_steps = bptt_steps
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.device = device
+        self.n_threads = n_threads
+        self.kernel = kernel
+        self.verbose = verbose
+        self.random_state = random_state
 
     @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
@@ -371,7 +374,7 @@ None, default="cosine"
             If symbols are numbers that look like measurements, or like sequences filled
             up with 0.
         """
-        return self._fit(X, sample_weight, X_val)
+        return fit(self, X, None, sample_weight, X_val)
 
     @shared
     def sample(
@@ -421,7 +424,8 @@ None, default="cosine"
         ValueError
             If an option is outside its range, or does not go with frames.
         """
-        rows = [[] for _ in range(check_count(n, "n") if n is not None else 1)]
+        n_rows = check_count(n, "n") if n is not None else 1
+        rows: list[list[Any]] = [[] for _ in range(n_rows)]
         for drawn, is_live in self._written(
             prompt,
             check_count(n_steps, "n_steps"),
@@ -431,7 +435,7 @@ None, default="cosine"
         ):
             for row in np.flatnonzero(is_live):
                 rows[row].append(drawn[row])
-        texts = [self._corpus.decode(row) for row in rows]
+        texts = [self._task.corpus.decode(row) for row in rows]
         return texts[0] if n is None else texts
 
     @shared
@@ -473,7 +477,7 @@ None, default="cosine"
             n_steps = check_count(n_steps, "n_steps")
         sampling = Sampling(temperature, top_k, top_p)
         written = self._written(prompt, n_steps, sampling, 1, random_state)
-        corpus = self._corpus  # another fit may begin meanwhile
+        corpus = self._task.corpus  # another fit may begin meanwhile
         return (corpus.decode([drawn[0]])[0] for drawn, _ in written)
 
     @shared
@@ -496,12 +500,12 @@ None, default="cosine"
             its own probability.
         """
         k = check_count(k, "k")
-        logits, _ = self._read_prompt(prompt)
-        if self._corpus.of_frames:
+        logits, _ = self._run_prompt(prompt)
+        if self._task.corpus.of_frames:
             chances = torch.sigmoid(logits[0].double()).numpy()
             return [(int(i), float(chances[i])) for i in _largest(chances, k)]
         chances = logits[0].double().softmax(dim=0).numpy()
-        symbols = self._corpus.vocabulary.symbols
+        symbols = self._task.corpus.vocabulary.symbols
         first = len(chances) - len(symbols)
         order = _largest(chances[first:], k)
         return [(symbols[i], float(chances[first + i])) for i in order]
@@ -609,14 +613,14 @@ None, default="cosine"
             Of each sequence an array (length_i, hidden_size), float64.
         """
         check_is_fitted(self)
-        read = self._corpus.encode_all(X)
-        if self._corpus.learns_ends:
+        read = self._task.corpus.encode_all(X)
+        if self._task.corpus.learns_ends:
             read = read.over(read.starts, read.lengths - 1)
         network, device = self.module_, self.net_.device
-        with self._computing():
+        with thread_context(self):
             states = step_outputs(network, read, device, lambda h: h.transpose(0, 1))
         states = states.cpu().numpy().astype(np.float64)
-        self._check_outputs(states, read.lengths)
+        check_outputs(self, states, read.lengths)
         # The first state is that after the begin.
         states = split_steps(states, read.lengths, as_array=False)
         for i, of_one in enumerate(states):
@@ -626,12 +630,12 @@ None, default="cosine"
     def _likelihoods(self, X):
         """Return the log-likelihood of all steps in a row, and the lengths."""
         check_is_fitted(self)
-        of_frames = self._corpus.of_frames
-        data = NextStepDataset(self._corpus.encode_all(X), of_frames=of_frames)
+        of_frames = self._task.corpus.of_frames
+        data = NextStepDataset(self._task.corpus.encode_all(X), of_frames=of_frames)
         network, criterion = self.module_, self.net_.criterion_
-        with self._computing():
+        with thread_context(self):
             steps = log_likelihoods(network, criterion, data, self.net_.device)
-        self._check_outputs(steps, data.lengths)
+        check_outputs(self, steps, data.lengths)
         return steps, data.lengths
 
     # Writing.
@@ -640,15 +644,15 @@ None, default="cosine"
         """Check everything now, and return what writes."""
         check_is_fitted(self)
         sampling.check()
-        if self._corpus.of_frames and sampling[1:] != (None, None):
+        if self._task.corpus.of_frames and sampling[1:] != (None, None):
             raise ValueError(
                 "top_k and top_p choose among symbols; the features of a frame are "
                 "drawn each by itself. Use temperature."
             )
-        begin = self._read_prompt(prompt)
+        begin = self._run_prompt(prompt)
         random_state = new_random_state(random_state)
-        # What goes on after a later fit is still what this one has learned.
-        network, corpus = self.module_, self._corpus
+        # What continues after a later fit is still what this one has learned.
+        network, corpus = self.module_, self._task.corpus
         return self._write(network, corpus, begin, n_steps, sampling, n, random_state)
 
     def _write(self, network, corpus, begin, n_steps, sampling, n, random_state):
@@ -672,25 +676,25 @@ None, default="cosine"
                 x = torch.from_numpy(drawn.reshape(n, 1, -1))
                 # Not around the yield: who stops reading would keep training out.
                 with shared_access(self):
-                    logits, state = self._read(network, x, state)
+                    logits, state = self._run(network, x, state)
 
-    def _read_prompt(self, prompt):
+    def _run_prompt(self, prompt):
         """Return the logits (1, n_outputs) after a prompt, and the state."""
         check_is_fitted(self)
-        steps = torch.from_numpy(self._corpus.encode_prompt(prompt))[None]
+        steps = torch.from_numpy(self._task.corpus.encode_prompt(prompt))[None]
         state = None
-        for x, _ in pieces_of(steps, None, PROMPT_PIECE):
-            logits, state = self._read(self.module_, x, state)
+        for x, _ in pieces_of(steps, None, PROMPT_CHUNK):
+            logits, state = self._run(self.module_, x, state)
         return logits, state
 
     @torch.inference_mode()
-    def _read(self, network, x, state):
+    def _run(self, network, x, state):
         """Return the logits (N, n_outputs) after some more steps, and the state."""
-        with self._computing():
+        with thread_context(self):
             states, state = network.run(x.to(network.center.device), None, state)
             logits = network.read(states[-1:])[:, 0].cpu()
         if not torch.isfinite(logits).all():
-            raise self._overflow_at("what it has read and written so far")
+            raise overflow_error(self, "what it has read and written so far")
         return logits, state
 
     def __sklearn_tags__(self):

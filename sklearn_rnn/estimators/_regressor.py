@@ -13,12 +13,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._linear_skip import LinearSkip
-from sklearn_rnn.estimators._numbers import NumberCoder
-from sklearn_rnn.estimators._quantiles import check_levels, point_forecast
-from sklearn_rnn.estimators._steps import score_steps, split_steps
-from sklearn_rnn.estimators._target_names import steps_ahead
+from sklearn_rnn.estimators._base import SequenceEstimator, predict
+from sklearn_rnn.estimators._fit import fit
+from sklearn_rnn.estimators._network import compute_outputs
+from sklearn_rnn.estimators.tasks import RegressionTask, score_steps
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
@@ -26,7 +24,7 @@ from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arr
 NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 
 
-class RNNRegressor(RegressorMixin, LinearSkip, NumberCoder, BaseRNN):
+class RNNRegressor(RegressorMixin, SequenceEstimator):
     """A recurrent network that reads a sequence and predicts numbers.
 
     One prediction a sequence, or with ``return_sequences=True`` one a step.
@@ -373,8 +371,9 @@ None, default="cosine"
     {0: array(['fair', 'none', 'sale'], dtype=object)}
     """
 
+    _task_type = RegressionTask
     _parameter_constraints = {
-        **BaseRNN._parameter_constraints,
+        **SequenceEstimator._parameter_constraints,
         "cell": [StrOptions({"auto", *CELLS})],
         "hidden_size": [COUNT, StrOptions({"auto"})],
         "return_sequences": ["boolean"],
@@ -440,45 +439,43 @@ None, default="cosine"
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(
-            cell=cell,
-            hidden_size=hidden_size,
-            n_layers=n_layers,
-            bidirectional=bidirectional,
-            residual=residual,
-            layer_norm=layer_norm,
-            dropout=dropout,
-            input_dropout=input_dropout,
-            weight_drop=weight_drop,
-            categorical_features=categorical_features,
-            embedding_dim=embedding_dim,
-            token_dropout=token_dropout,
-            embeddings=embeddings,
-            train_embeddings=train_embeddings,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            bptt_steps=bptt_steps,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            standardize=standardize,
-            warm_start=warm_start,
-            callbacks=callbacks,
-            dtype=dtype,
-            device=device,
-            n_threads=n_threads,
-            kernel=kernel,
-            verbose=verbose,
-            random_state=random_state,
-        )
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.residual = residual
+        self.layer_norm = layer_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.weight_drop = weight_drop
+        self.categorical_features = categorical_features
+        self.embedding_dim = embedding_dim
+        self.token_dropout = token_dropout
+        self.embeddings = embeddings
+        self.train_embeddings = train_embeddings
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.bptt_steps = bptt_steps
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.standardize = standardize
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.device = device
+        self.n_threads = n_threads
+        self.kernel = kernel
+        self.verbose = verbose
+        self.random_state = random_state
         self.return_sequences = return_sequences
         self.pooling = pooling
         self.target_feature = target_feature
@@ -544,7 +541,7 @@ list of arrays or SequenceArray
         TargetWarning
             If y holds -1 or -100 only at the ends of sequences, as padding does.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val)
+        return fit(self, X, y, sample_weight, X_val, y_val)
 
     @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
@@ -583,7 +580,7 @@ list of arrays or SequenceArray
         ValueError
             If `early_stopping` is on.
         """
-        return self._partial_fit(X, y, sample_weight)
+        return fit(self, X, y, sample_weight, is_stream=True)
 
     @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
@@ -603,9 +600,7 @@ list of arrays or SequenceArray
             a list, a 1-D object array of (length_i,) or (length_i, n_outputs)
             arrays.
         """
-        check_is_fitted(self)
-        sequences = self._read_sequences(X, reset=False)
-        return self._predictions(sequences, self._outputs_of(sequences))
+        return predict(self, X, "decode")
 
     @shared
     def predict_linear(self, X: SequencesLike) -> np.ndarray:
@@ -639,18 +634,15 @@ list of arrays or SequenceArray
         True
         """
         check_is_fitted(self)
-        if getattr(self, "linear_", None) is None:  # not in pickles of version 0.6
+        if self.linear_ is None:
             raise ValueError(
                 f"this {type(self).__name__} has no linear part: linear_skip='auto' "
                 "leaves it out where every step has a target, with tokens, in "
                 "partial_fit and for few sequences, and False always. Fit with "
                 "linear_skip=True."
             )
-        sequences = self._read_sequences(X, reset=False)
-        linear = self._linear_forecasts(sequences, self.linear_.predict(sequences))
-        if self._levels is not None:
-            linear = point_forecast(linear, self._levels)
-        return self._like_y(linear, sequences)
+        sequences, _ = self._task.read_X(self, X)
+        return self._task.linear_forecasts(sequences)
 
     @shared
     def predict_quantiles(self, X: SequencesLike) -> np.ndarray:
@@ -693,15 +685,14 @@ list of arrays or SequenceArray
         True
         """
         check_is_fitted(self)
-        if self._levels is None:
+        task = self._task
+        if task.levels is None:
             raise ValueError(
-                f"this {type(self).__name__} was fitted with loss={self._fitted_loss!r}"
+                f"this {type(self).__name__} was fitted with loss={task.loss_name!r}"
                 ", which predicts no quantiles: fit it with loss='quantile' and "
                 "quantiles=(0.1, 0.5, 0.9), or others."
             )
-        sequences = self._read_sequences(X, reset=False)
-        quantiles = self._quantiles_of(sequences, self._outputs_of(sequences))
-        return self._like_y(quantiles, sequences)
+        return predict(self, X, "quantiles")
 
     @shared
     def score(
@@ -725,111 +716,19 @@ list of arrays or SequenceArray
             At most 1, averaged over outputs.
         """
         check_is_fitted(self)
-        if not self._may_miss:
+        task = self._task
+        if not task.targets_may_be_missing:
             y = plain_arrays(y, estimator_name=type(self).__name__)
             if sample_weight is not None:
                 sample_weight = check_weights(sample_weight, y)
             return super().score(X, y, sample_weight)
-        samples = self._read_samples(X, y, sample_weight, reset=False)
-        outputs = self._outputs_of(samples.sequences)
-        predicted = self._point_forecasts(samples.sequences, outputs)
+        samples = task.read(self, X, y, sample_weight, reset=False)
+        outputs = compute_outputs(self, samples.sequences)
+        predicted = task.point_forecasts(samples.sequences, outputs)
         true, weights = samples.all_targets(), samples.target_weights()
         return score_steps(r2_score, true, predicted, weights)
-
-    # What BaseRNN asks.
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-    def _decide(self):
-        super()._decide()
-        # As it was at fit, whatever set_params may change before predict.
-        self._per_step = self.return_sequences
-        self._subtracts_last = self.subtract_last is True
-        self._fitted_loss = self.loss
-        self._levels = self._wanted_levels()
-        vars(self).pop("target_names_", None)
-
-    @property
-    def _ignores_missing(self):
-        return self.missing_targets == "ignore"
-
-    def _wanted_levels(self):
-        return check_levels(self.quantiles) if self.loss == "quantile" else None
-
-    @property
-    def _pooling(self):
-        return None if self.return_sequences else self.pooling
-
-    def _check_together(self, continuing):
-        super()._check_together(continuing)
-        self._check_linear()
-        if continuing and self.return_sequences != self._per_step:
-            raise ValueError(
-                f"return_sequences={self.return_sequences}, and the last fit, whose "
-                "network goes on training, had it the other way. Put that back, or fit "
-                "anew with warm_start=False."
-            )
-        self._check_subtraction(continuing)
-        levels = self._wanted_levels()
-        if continuing and not np.array_equal(levels, self._levels):
-            raise ValueError(
-                f"loss={self.loss!r} with quantiles={self.quantiles!r} is not what the "
-                "last fit had, whose network goes on training. Put that back, or fit "
-                "anew with warm_start=False."
-            )
-        if self.return_sequences and self.pooling != "last":
-            raise ValueError(
-                f"pooling={self.pooling!r} makes one vector of all steps, and "
-                "return_sequences=True predicts at every step: leave pooling at its "
-                "default."
-            )
-
-    def _check_subtraction(self, continuing):
-        subtracts = self.subtract_last is True
-        if subtracts and self.target_feature is None:
-            raise ValueError(
-                "subtract_last=True needs target_feature, whose last value it is that "
-                "is subtracted: name the input that holds the target's own past."
-            )
-        if subtracts and self.return_sequences:
-            raise ValueError(
-                "subtract_last=True would tell every step what the last one is, and "
-                "return_sequences=True predicts from the steps up to each: set one of "
-                "them to its default."
-            )
-        is_set = self.subtract_last != "auto"
-        if continuing and is_set and subtracts != self._subtracts_last:
-            raise ValueError(
-                f"subtract_last={self.subtract_last} is not what the last fit had, "
-                "whose network goes on training. Put that back, or fit anew with "
-                "warm_start=False."
-            )
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if hasattr(self, "_network_spec") and not hasattr(self, "cell_"):  # version 0.6
-            self.cell_ = self._network_spec.cell
-            self.hidden_size_ = self._network_spec.hidden_size
-
-    def _horizons(self):
-        """Return how many steps ahead each output lies, as far as names tell."""
-        steps = steps_ahead(getattr(self, "target_names_", None))
-        return steps or [self._n_targets] * self._n_targets
-
-    def _horizon(self):
-        return max(self._horizons())
-
-    def _predictions(self, sequences, outputs):
-        """Turn the network's outputs into what ``predict`` returns."""
-        return self._like_y(self._point_forecasts(sequences, outputs), sequences)
-
-    def _like_y(self, predictions, sequences):
-        """Bring predictions, (n, n_targets, ...), into the form of the y of fit."""
-        if self._y_is_1d:
-            predictions = predictions[:, 0]
-        if not self._per_step:
-            return predictions
-        return split_steps(predictions, sequences.lengths, as_array=self._y_from_array)

@@ -13,12 +13,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
+from sklearn_rnn.estimators._base import RNNEstimator
+from sklearn_rnn.estimators._fit import fit
+from sklearn_rnn.estimators._network import overflow_error, thread_context
 from sklearn_rnn.estimators._sampling import check_count
-from sklearn_rnn.estimators._seq2seq_fit import Seq2SeqFit
-from sklearn_rnn.estimators._sources import SOURCES, refuse_unequal
-from sklearn_rnn.estimators._state import DTYPES
-from sklearn_rnn.estimators._steps import object_array
-from sklearn_rnn.estimators._trainer import Trainer
+from sklearn_rnn.estimators.tasks import (
+    DTYPES,
+    SOURCES,
+    Seq2SeqTask,
+    check_same_number,
+    object_array,
+)
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import beam_search
 from sklearn_rnn.sequences import BEGIN, COUNT, END, PADDING, UNKNOWN
@@ -33,7 +38,7 @@ from sklearn_rnn.training import (
 SIDE_BY_SIDE, MAX_STEPS = 256, 65_536
 
 
-class RNNSeq2Seq(Seq2SeqFit):
+class RNNSeq2Seq(RNNEstimator):
     """A recurrent network that reads a sequence and writes another one.
 
     An encoder reads `X`, a decoder writes `y` symbol by symbol and looks back at
@@ -272,8 +277,9 @@ None, default="cosine"
     (3, 3)
     """
 
+    _task_type = Seq2SeqTask
     _parameter_constraints = {
-        **Trainer._parameter_constraints,
+        **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
         "attention_type": [
             StrOptions({"additive", "location", "multiplicative"}),
@@ -342,53 +348,51 @@ None, default="cosine"
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(
-            cell=cell,
-            hidden_size=hidden_size,
-            n_layers=n_layers,
-            bidirectional=bidirectional,
-            attention_type=attention_type,
-            source=source,
-            residual=residual,
-            layer_norm=layer_norm,
-            dropout=dropout,
-            input_dropout=input_dropout,
-            weight_drop=weight_drop,
-            embedding_dim=embedding_dim,
-            tie_embeddings=tie_embeddings,
-            min_count=min_count,
-            max_symbols=max_symbols,
-            copy_unknown=copy_unknown,
-            scheduled_sampling=scheduled_sampling,
-            label_smoothing=label_smoothing,
-            beam_width=beam_width,
-            length_penalty=length_penalty,
-            max_length=max_length,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            standardize=standardize,
-            warm_start=warm_start,
-            callbacks=callbacks,
-            dtype=dtype,
-            device=device,
-            n_threads=n_threads,
-            kernel=kernel,
-            verbose=verbose,
-            random_state=random_state,
-        )
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.attention_type = attention_type
+        self.source = source
+        self.residual = residual
+        self.layer_norm = layer_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.weight_drop = weight_drop
+        self.embedding_dim = embedding_dim
+        self.tie_embeddings = tie_embeddings
+        self.min_count = min_count
+        self.max_symbols = max_symbols
+        self.copy_unknown = copy_unknown
+        self.scheduled_sampling = scheduled_sampling
+        self.label_smoothing = label_smoothing
+        self.beam_width = beam_width
+        self.length_penalty = length_penalty
+        self.max_length = max_length
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.standardize = standardize
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.device = device
+        self.n_threads = n_threads
+        self.kernel = kernel
+        self.verbose = verbose
+        self.random_state = random_state
 
-    # Pieces of a pair cannot be learned one after the other.
+    # Chunks of a pair cannot be learned one after the other.
     bptt_steps = None
 
     @exclusive
@@ -444,7 +448,7 @@ None, default="cosine"
             If symbols are numbers that look like measurements, or like sequences filled
             up with 0.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val)
+        return fit(self, X, y, sample_weight, X_val, y_val)
 
     @shared
     def predict(self, X: Any) -> np.ndarray:
@@ -466,8 +470,9 @@ None, default="cosine"
             If `X` is not of the kind that fit was given.
         """
         found = self._search(X, 1, self.copy_unknown)
-        pairs = zip(found, self._rows(X, len(found)), strict=True)
-        return object_array([self._decode(best[0], row) for best, row in pairs])
+        task, copies = self._task, self.copy_unknown
+        pairs = zip(found, task.rows_read(X, len(found)), strict=True)
+        return object_array([task.decode(best[0], row, copies) for best, row in pairs])
 
     @shared
     def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[Any, float]]]:
@@ -496,11 +501,10 @@ None, default="cosine"
         """
         n = check_count(n, "n")
         found = self._search(X, n, self.copy_unknown)
+        task, copies = self._task, self.copy_unknown
         return [
-            _distinct(
-                (self._decode(hypothesis, row), hypothesis.score) for hypothesis in best
-            )
-            for best, row in zip(found, self._rows(X, len(found)), strict=True)
+            _distinct((task.decode(h, row, copies), h.score) for h in best)
+            for best, row in zip(found, task.rows_read(X, len(found)), strict=True)
         ]
 
     @shared
@@ -526,7 +530,7 @@ None, default="cosine"
             If the estimator was fitted without attention.
         """
         check_is_fitted(self)
-        if self._network_spec.attention is None:
+        if self._task.network_spec.attention is None:
             raise ValueError(
                 f"this {type(self).__name__} has no attention: it was fitted with "
                 "attention_type=None."
@@ -561,26 +565,21 @@ None, default="cosine"
         sklearn_rnn.metrics.symbol_error_rate : Edits per true symbol.
         """
         check_is_fitted(self)
-        true = self._target.rows(y, "y")
+        true = self._task.target.rows(y, "y")
         error = symbol_error_rate(true, self.predict(X), sample_weight=sample_weight)
         return 1.0 - error
 
     # Writing.
 
-    def _rows(self, X, n_sequences):
-        """Return the symbols read, or None for each where numbers are read."""
-        if self._source.reads != "symbols":
-            return [None] * n_sequences
-        return self._source.rows(X)
-
     def _search(self, X, n_best, keep_attention=False):
         """Return the best hypotheses for each sequence of X."""
         check_is_fitted(self)
         self._validate_params()  # those of writing may be set after fit
-        self._check_options()
-        sources = self._read_sources(X)
-        found = [None] * len(sources)
-        with self._computing():
+        task = self._task
+        task.check_options(self)
+        sources = task.read_sources(self, X)
+        found: list[Any] = [None] * len(sources)
+        with thread_context(self):
             width = max(self.beam_width, n_best)
             side_by_side, n_steps = max(1, SIDE_BY_SIDE // width), MAX_STEPS // width
             for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
@@ -588,7 +587,7 @@ None, default="cosine"
                     block = self._search_block(sources, rows, n_best, keep_attention)
                 for row, best in zip(rows, block, strict=True):
                     if not best or not math.isfinite(best[0].score):
-                        raise self._overflow_at(f"sequence {row}")
+                        raise overflow_error(self, f"sequence {row}")
                     found[row] = best
         return found
 
@@ -596,7 +595,7 @@ None, default="cosine"
     def _search_block(self, sources, rows, n_best, keep_attention):
         network, device = self.module_, self.net_.device
         memory = network.encode(**to_batch(sources, rows, device))
-        max_steps = torch.from_numpy(self._max_steps(sources.lengths[rows])).to(device)
+        max_steps = self._task.max_steps(sources.lengths[rows], self.max_length)
         return beam_search(
             network.step if keep_attention else partial(_step_blindly, network),
             memory,
@@ -605,30 +604,19 @@ None, default="cosine"
             end=END,
             forbidden=[PADDING, BEGIN] + [UNKNOWN] * (not self.copy_unknown),
             beam_width=max(self.beam_width, n_best),
-            max_steps=max_steps,
+            max_steps=torch.from_numpy(max_steps).to(device),
             length_penalty=self.length_penalty,
             n_best=n_best,
         )
 
-    def _decode(self, hypothesis, row):
-        """Write a hypothesis as what was given to fit; `row` is what was read."""
-        ids = hypothesis.symbols
-        symbols = self._target.vocabulary.decode(ids)
-        if self.copy_unknown and row:
-            looked_at = hypothesis.attention.argmax(axis=1)
-            for place in np.flatnonzero(ids == UNKNOWN):
-                symbols[place] = row[looked_at[place]]
-        elif self.copy_unknown:  # of an empty sequence nothing can be copied
-            symbols = self._target.vocabulary.decode(ids[ids != UNKNOWN])
-        return "".join(symbols) if self._target.are_text else symbols
-
     def _alignments(self, X, y):
-        sources, rows = self._read_sources(X), self._target.rows(y, "y")
-        refuse_unequal(len(sources), len(rows))
-        targets = self._target.vocabulary.encode_all(rows, bounded=True)
+        task = self._task
+        sources, rows = task.read_sources(self, X), task.target.rows(y, "y")
+        check_same_number(len(sources), len(rows))
+        targets = task.target.vocabulary.encode_all(rows, bounded=True)
         pairs = PairDataset(sources, targets)
-        found = [None] * len(rows)
-        with self._computing(), torch.inference_mode():
+        found: list[Any] = [None] * len(rows)
+        with thread_context(self), torch.inference_mode():
             for block in blocks_by_length(pairs.lengths, SIDE_BY_SIDE, MAX_STEPS):
                 inputs, _ = pairs.batch(block, self.net_.device)
                 for row, weights in zip(
@@ -637,7 +625,7 @@ None, default="cosine"
                     shape = len(rows[row]), sources.lengths[row]
                     found[row] = weights[: shape[0], : shape[1]].astype(np.float64)
                     if not np.isfinite(found[row]).all():
-                        raise self._overflow_at(f"sequence {row}")
+                        raise overflow_error(self, f"sequence {row}")
         return found
 
     def __sklearn_tags__(self):

@@ -1,11 +1,10 @@
-"""A trained net as plain NumPy, for pickles that load anywhere."""
+"""The state of an estimator in a pickle: plain NumPy, parameters and its task."""
 
 import numpy as np
 import torch
 
-from sklearn_rnn.estimators._access import shared
+from sklearn_rnn.estimators._network import make_net
 from sklearn_rnn.kernels import rename_kernel, usable_kernel
-from sklearn_rnn.modules import build_network
 from sklearn_rnn.training import (
     check_optimizer_state,
     get_optimizer_state,
@@ -21,85 +20,79 @@ BEFORE_0_7 = {
     "categorical_features": None,
 }
 
-# Of weights, gradients and outputs.
-DTYPES = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "mixed": torch.float32,
-}
 
-
-class PortableState:
-    """Pickling for estimators that hold a net: plain NumPy and parameters.
-
-    The net is built anew when the pickle is loaded, so it loads on a machine
-    without the device that it was trained on.
-    """
-
-    @shared
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            net = state.pop("net_")
-            del state["module_"]
-            self._check_loadable(net.module_)
-            state["_saved_net"] = {
-                "weights": to_numpy(net.module_.state_dict()),
-                "requires_grad": {
-                    name: parameter.requires_grad
-                    for name, parameter in net.module_.named_parameters()
-                },
-                "trained": net.trained_weights(),
-                "optimizer": to_numpy(get_optimizer_state(net.optimizer_)),
-                "optimizer_class": type(net.optimizer_).__name__,
-            }
+def pack_net(estimator, state):
+    """Return a state with the net as plain NumPy, for pickles that load anywhere."""
+    if "net_" not in state:
         return state
+    net = state.pop("net_")
+    del state["module_"]
+    _check_loadable(estimator, net.module_)
+    state["_saved_net"] = {
+        "weights": to_numpy(net.module_.state_dict()),
+        "requires_grad": {
+            name: parameter.requires_grad
+            for name, parameter in net.module_.named_parameters()
+        },
+        "trained": net.trained_weights(),
+        "optimizer": to_numpy(get_optimizer_state(net.optimizer_)),
+        "optimizer_class": type(net.optimizer_).__name__,
+    }
+    return state
 
-    def _check_loadable(self, network):
-        """Check that a copy's network could take over the weights of this one."""
-        shapes, found = (
-            {name: tuple(weight.shape) for name, weight in n.state_dict().items()}
-            for n in (self._empty_network(), network)
+
+def complete_state(estimator, state):
+    """Return the state of a pickle, and the net in it or None."""
+    state = dict(state)
+    saved = state.pop("_saved_net", None)
+    if saved is not None and "_task" not in state:
+        raise ValueError(
+            f"this {type(estimator).__name__} was pickled by a version before 0.7, "
+            "which kept what was fitted in another form. Fit it again, or load it with "
+            "the version that wrote it."
         )
-        changed = sorted(dict(shapes.items() ^ found.items()))
-        if changed:
-            first = changed[0]
-            raise ValueError(
-                f"{type(self).__name__} cannot be copied or pickled: its network was "
-                f"changed in {len(changed)} weights, such as {first!r}, of shape "
-                f"{found.get(first, 'none')} instead of {shapes.get(first, 'none')}. "
-                "Build the network by the parameters of the estimator, or save module_ "
-                "with torch.save."
-            )
+    # Pickles of version 0.5 have none, those of 0.6 another name.
+    state["kernel"] = rename_kernel(state.get("kernel", "auto"))
+    names = estimator._get_param_names()
+    missing = {k: v for k, v in BEFORE_0_7.items() if k in names and k not in state}
+    return state | missing, saved
 
-    def _empty_network(self):
-        """Return a network to load weights into."""
-        return build_network(self._network_spec, DTYPES[self._torch_dtype])
 
-    def __setstate__(self, state):
-        state = dict(state)
-        saved = state.pop("_saved_net", None)
-        # Pickles of version 0.5 have none, those of 0.6 another name.
-        state["kernel"] = rename_kernel(state.get("kernel", "auto"))
-        names = self._get_param_names()
-        missing = {k: v for k, v in BEFORE_0_7.items() if k in names and k not in state}
-        state.update(missing)
-        super().__setstate__(state)
-        if saved is None:
-            return
-        network = self._empty_network()
-        network.load_state_dict(to_torch(saved["weights"]))
-        weights = dict(network.named_parameters())
-        for name, is_trained in saved.get("requires_grad", {}).items():
-            weights[name].requires_grad_(is_trained)
-        device = usable_device(self.device)
-        # After set_params(kernel=...) it may be one that mixed precision refuses.
-        kernel = "auto" if self._torch_dtype == "mixed" else self.kernel
-        n_parameters = self.n_parameters_
-        self._make_net(network, device=device, kernel=usable_kernel(kernel))
-        self.n_parameters_ = n_parameters  # as fit counted, whatever was frozen since
-        self.module_.eval()
-        _load_optimizer(self.net_, saved)
+def unpack_net(estimator, saved):
+    """Build the net of a pickle: on this machine, whatever it was trained on."""
+    task = estimator._task
+    network = task.build(task.network_spec)
+    network.load_state_dict(to_torch(saved["weights"]))
+    weights = dict(network.named_parameters())
+    for name, is_trained in saved.get("requires_grad", {}).items():
+        weights[name].requires_grad_(is_trained)
+    # After set_params(kernel=...) it may be one that mixed precision refuses.
+    kernel = "auto" if task.dtype == "mixed" else estimator.kernel
+    n_parameters = estimator.n_parameters_
+    device = usable_device(estimator.device)
+    make_net(estimator, network, device=device, kernel=usable_kernel(kernel))
+    estimator.n_parameters_ = n_parameters  # as fit counted, whatever was frozen since
+    estimator.module_.eval()
+    _load_optimizer(estimator.net_, saved)
+
+
+def _check_loadable(estimator, network):
+    """Check that a copy's network could take over the weights of this one."""
+    task = estimator._task
+    shapes, found = (
+        {name: tuple(weight.shape) for name, weight in n.state_dict().items()}
+        for n in (task.build(task.network_spec), network)
+    )
+    changed = sorted(dict(shapes.items() ^ found.items()))
+    if changed:
+        first = changed[0]
+        raise ValueError(
+            f"{type(estimator).__name__} cannot be copied or pickled: its network was "
+            f"changed in {len(changed)} weights, such as {first!r}, of shape "
+            f"{found.get(first, 'none')} instead of {shapes.get(first, 'none')}. "
+            "Build the network by the parameters of the estimator, or save module_ "
+            "with torch.save."
+        )
 
 
 def _load_optimizer(net, saved):
@@ -132,18 +125,7 @@ def _is_of_same_shape(one, other):
 
 
 def to_numpy(tree):
-    """Replace every tensor in nested dicts and lists by an array.
-
-    Parameters
-    ----------
-    tree : dict, list, tuple, Tensor or object
-        Say, a state dict.
-
-    Returns
-    -------
-    object
-        Of the same shape; arrays are copies.
-    """
+    """Replace every tensor in nested dicts, lists and tuples by an array, a copy."""
     if isinstance(tree, torch.Tensor):
         return tree.detach().cpu().numpy().copy()
     if isinstance(tree, dict):
@@ -154,20 +136,7 @@ def to_numpy(tree):
 
 
 def to_torch(tree, device="cpu"):
-    """Replace every array in nested dicts and lists by a tensor.
-
-    Parameters
-    ----------
-    tree : object
-        As `to_numpy` made it.
-    device : torch.device or str, default="cpu"
-        Where tensors go.
-
-    Returns
-    -------
-    object
-        Of the same shape.
-    """
+    """Replace every array in nested dicts, lists and tuples by a tensor."""
     if isinstance(tree, np.ndarray):
         # A copy: a memory-mapped pickle is read-only, and tensors must not be.
         return torch.from_numpy(tree.copy()).to(device)

@@ -11,7 +11,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive_with_estimator
-from sklearn_rnn.estimators._base import BaseRNN
+from sklearn_rnn.estimators._base import SequenceEstimator
+from sklearn_rnn.estimators._network import check_outputs, thread_context
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.sequences import (
     SequenceArray,
@@ -92,13 +93,13 @@ class StatefulPredictor:
                 "network has learned windows, and begins each one afresh. Otherwise "
                 "give pipeline[-1], and steps as pipeline[:-1].transform makes them."
             )
-        if not isinstance(estimator, BaseRNN):
+        if not isinstance(estimator, SequenceEstimator):
             raise TypeError(
                 "StatefulPredictor takes a fitted RNNRegressor, RNNClassifier or "
                 f"RNNTagger, got {type(estimator).__name__}."
             )
         check_is_fitted(estimator)
-        _refuse_what_needs_the_end(estimator)
+        _check_causal(estimator)
         self.estimator = estimator
         self.reset()
 
@@ -161,7 +162,7 @@ class StatefulPredictor:
             If the number of streams is not that of the first call, or, in that
             call, an array of one column may be steps or streams.
         """
-        return self.estimator._predictions(*self._advance(X))
+        return self._predict(X, "decode")
 
     @available_if(_model_has("predict_proba"))
     @exclusive_with_estimator
@@ -178,7 +179,7 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict_proba`` returns.
         """
-        return self.estimator._probabilities(*self._advance(X))
+        return self._predict(X, "probabilities")
 
     @available_if(_model_has("predict_log_proba"))
     @exclusive_with_estimator
@@ -195,10 +196,14 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict_log_proba`` returns.
         """
-        return self.estimator._log_probabilities(*self._advance(X))
+        return self._predict(X, "log_probabilities")
 
     def __repr__(self):
         return f"StatefulPredictor({self.estimator!r})"
+
+    def _predict(self, X, method):
+        sequences, outputs = self._advance(X)
+        return getattr(self.estimator._task, method)(sequences, outputs)
 
     def _advance(self, X):
         """Read new steps; return them, and the network's outputs for them."""
@@ -207,7 +212,7 @@ class StatefulPredictor:
         if self.n_steps_ is None:
             _check_not_one_stream(X, estimator)
         X = _as_sequences(X, estimator)
-        sequences, padded = estimator._read_with_padding(X, reset=False)
+        sequences, padded = estimator._task.read_X(estimator, X)
         if (sequences.lengths != padded.lengths).any():
             raise ValueError(
                 "a new step is NaN in every feature, and a live signal has no padding: "
@@ -224,14 +229,14 @@ class StatefulPredictor:
                 f"the {type(estimator).__name__} was fitted anew since the last call, "
                 "and the state is of another network: reset()."
             )
-        _refuse_what_needs_the_end(estimator)
-        if not estimator._reads_tokens:
-            estimator._check_range(sequences)
+        _check_causal(estimator)
+        if not estimator._task.tokens.is_used:
+            estimator._task.check_inputs(estimator.module_, sequences)
         self._network = estimator.module_
-        with estimator._computing():
+        with thread_context(estimator):
             outputs = self._run(sequences)
         outputs = outputs.cpu().numpy().astype(np.float64)
-        estimator._check_outputs(outputs, sequences.lengths)
+        check_outputs(estimator, outputs, sequences.lengths)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
         return self._with_recent(sequences), outputs
@@ -275,8 +280,10 @@ class StatefulPredictor:
         return network.head(network.pooling.finish(summary))
 
 
-def _refuse_what_needs_the_end(estimator):
-    if estimator._subtracts_last:
+def _check_causal(estimator):
+    """Check that no prediction needs the last step of a sequence."""
+    baseline = getattr(estimator._task, "baseline", None)
+    if baseline is not None and baseline.subtracts_last:
         raise ValueError(
             f"this {type(estimator).__name__} reads sequences relative to their last "
             "value, and a live signal has none yet. Fit one with subtract_last=False."
@@ -299,7 +306,7 @@ def _check_not_one_stream(X, estimator):
     """Refuse an array of one column, which may be steps or streams."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype == object:
         return
-    is_one_feature = estimator._network_spec.n_features == 1
+    is_one_feature = estimator._task.network_spec.n_features == 1
     if is_one_feature and not estimator._fitted_on_columns and len(X) > 1 == X.shape[1]:
         raise ValueError(
             f"X has shape {X.shape}: {len(X)} steps of one stream, or one new step of "
@@ -332,6 +339,6 @@ def _as_sequences(X, estimator):
         if X.ndim == 1:
             return X[np.newaxis, np.newaxis]
         if X.ndim == 2:
-            one_stream = estimator._network_spec.n_features > 1
+            one_stream = estimator._task.network_spec.n_features > 1
             return X[np.newaxis] if one_stream else X[:, :, np.newaxis]
     return X

@@ -8,30 +8,22 @@ from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._base import BaseRNN
-from sklearn_rnn.estimators._labels import (
-    LabelCoder,
-    check_distinguishable,
-    check_size,
-    log_softmax,
+from sklearn_rnn.estimators._base import SequenceEstimator, predict
+from sklearn_rnn.estimators._fit import fit
+from sklearn_rnn.estimators._network import compute_outputs
+from sklearn_rnn.estimators.tasks import (
+    TaggingTask,
+    check_partial_classes,
+    of_one_type,
+    parse_weights,
 )
-from sklearn_rnn.estimators._samples import flat_weights, read_weights
-from sklearn_rnn.estimators._steps import split_steps
-from sklearn_rnn.sequences import (
-    SequencesLike,
-    check_step_targets,
-    explain_target_errors,
-    is_missing,
-    is_one_hot,
-)
-from sklearn_rnn.training import NO_CODE
+from sklearn_rnn.sequences import SequencesLike, check_step_targets
 
 
-class RNNTagger(LabelCoder, BaseRNN):
+class RNNTagger(SequenceEstimator):
     """A recurrent network that reads a sequence and labels each of its steps.
 
     `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
@@ -270,8 +262,9 @@ None, default="cosine"
     True
     """
 
+    _task_type = TaggingTask
     _parameter_constraints = {
-        **BaseRNN._parameter_constraints,
+        **SequenceEstimator._parameter_constraints,
         "missing_label": "no_validation",
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
@@ -319,45 +312,43 @@ None, default="cosine"
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(
-            cell=cell,
-            hidden_size=hidden_size,
-            n_layers=n_layers,
-            bidirectional=bidirectional,
-            residual=residual,
-            layer_norm=layer_norm,
-            dropout=dropout,
-            input_dropout=input_dropout,
-            weight_drop=weight_drop,
-            categorical_features=categorical_features,
-            embedding_dim=embedding_dim,
-            token_dropout=token_dropout,
-            embeddings=embeddings,
-            train_embeddings=train_embeddings,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            bptt_steps=bptt_steps,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            standardize=standardize,
-            warm_start=warm_start,
-            callbacks=callbacks,
-            dtype=dtype,
-            device=device,
-            n_threads=n_threads,
-            kernel=kernel,
-            verbose=verbose,
-            random_state=random_state,
-        )
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.residual = residual
+        self.layer_norm = layer_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.weight_drop = weight_drop
+        self.categorical_features = categorical_features
+        self.embedding_dim = embedding_dim
+        self.token_dropout = token_dropout
+        self.embeddings = embeddings
+        self.train_embeddings = train_embeddings
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.bptt_steps = bptt_steps
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.standardize = standardize
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.device = device
+        self.n_threads = n_threads
+        self.kernel = kernel
+        self.verbose = verbose
+        self.random_state = random_state
         self.missing_label = missing_label
         self.class_weight = class_weight
 
@@ -420,7 +411,7 @@ list of arrays or SequenceArray
             -100 among class codes; if strings of one length look like one label per
             sequence.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val)
+        return fit(self, X, y, sample_weight, X_val, y_val)
 
     @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
@@ -464,8 +455,8 @@ list of arrays or SequenceArray
         TargetWarning
             In the first call, as for `fit`, unless `classes` has such labels.
         """
-        classes = self._check_partial(classes)
-        return self._partial_fit(X, y, sample_weight, classes=classes)
+        classes = check_partial_classes(self, classes)
+        return fit(self, X, y, sample_weight, is_stream=True, classes=classes)
 
     @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
@@ -482,7 +473,7 @@ list of arrays or SequenceArray
             Labels, of the type of `classes_`; where lengths differ or fit was
             given a list, a 1-D object array of (length_i,) arrays.
         """
-        return self._predictions(*self._step_outputs(X))
+        return predict(self, X, "decode")
 
     @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
@@ -500,7 +491,7 @@ list of arrays or SequenceArray
             differ or fit was given a list, a 1-D object array of (length_i,
             n_classes) arrays.
         """
-        return self._probabilities(*self._step_outputs(X))
+        return predict(self, X, "probabilities")
 
     @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
@@ -516,7 +507,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_timesteps, n_classes), or of object
             As `predict_proba`.
         """
-        return self._log_probabilities(*self._step_outputs(X))
+        return predict(self, X, "log_probabilities")
 
     @shared
     def score(
@@ -539,7 +530,8 @@ list of arrays or SequenceArray
             Accuracy, in [0, 1].
         """
         check_is_fitted(self)
-        sequences, padded = self._read_with_padding(X, reset=False)
+        task = self._task
+        sequences, padded = task.read_X(self, X)
         steps = check_step_targets(
             y,
             sequences,
@@ -547,135 +539,11 @@ list of arrays or SequenceArray
             estimator_name=type(self).__name__,
             missing_label=self.missing_label,
         )
-        labels, exists = self._labels(steps)
+        labels, exists = task.parse_labels(steps, self.missing_label)
         weights = None
         if sample_weight is not None:
-            weights = read_weights(sample_weight, sequences)
+            weights = parse_weights(sample_weight, sequences)
             weights = np.repeat(weights, sequences.lengths)[exists]
-        predicted = self.classes_[self._outputs_of(sequences).argmax(axis=1)]
-        true = self._of_one_type(labels[exists])
+        predicted = self.classes_[compute_outputs(self, sequences).argmax(axis=1)]
+        true = of_one_type(labels[exists])
         return float(accuracy_score(true, predicted[exists], sample_weight=weights))
-
-    def _step_outputs(self, X):
-        check_is_fitted(self)
-        sequences = self._read_sequences(X, reset=False)
-        return sequences, self._outputs_of(sequences)
-
-    def _predictions(self, sequences, outputs):
-        """Turn the network's outputs into what ``predict`` returns."""
-        return self._as_given(self.classes_[outputs.argmax(axis=1)], sequences)
-
-    def _probabilities(self, sequences, outputs):
-        """Turn the network's outputs into what ``predict_proba`` returns."""
-        return self._as_given(np.exp(log_softmax(outputs)), sequences)
-
-    def _log_probabilities(self, sequences, outputs):
-        """Turn the network's outputs into what ``predict_log_proba`` returns."""
-        return self._as_given(log_softmax(outputs), sequences)
-
-    def _as_given(self, values, sequences):
-        return split_steps(values, sequences.lengths, as_array=self._y_from_array)
-
-    # What BaseRNN asks.
-
-    _per_step = True
-    _predicts_labels = True
-    _pooling = None
-
-    def _check_together(self, continuing):
-        super()._check_together(continuing)
-        if np.ndim(self.missing_label) != 0:
-            raise ValueError(
-                f"missing_label={self.missing_label!r} is not one label. Put None, "
-                "which is always missing, in the place of several."
-            )
-
-    def _labels(self, steps):
-        """Return the labels of all steps, and where there are any."""
-        labels = steps.values
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        if labels.ndim != 1:
-            remedy = "Fit one model for each."
-            if is_one_hot(labels):
-                remedy = (
-                    "One-hot labels are one label each: pass Y.argmax(axis=-1), or of "
-                    "a list [y.argmax(axis=-1) for y in Y]."
-                )
-            raise ValueError(
-                f"y has {labels.shape[1]} labels per step, and {type(self).__name__} "
-                f"predicts one. {remedy}"
-            )
-        missing = is_missing(labels, self.missing_label)
-        if missing.all():
-            raise ValueError("no step of y has a label: all are missing.")
-        check_distinguishable(labels[~missing])
-        if labels.dtype == object:
-            for row in np.flatnonzero(~missing):
-                check_size(labels[row], "y[{}], step {}".format(*steps.locate(row)))
-        if labels.dtype.kind == "f" and np.isinf(labels).any():
-            raise ValueError("Input y contains infinity, which is no label.")
-        return labels, ~missing
-
-    def _of_one_type(self, labels):
-        """Bring what stood beside missing labels to the type it has without them."""
-        if labels.dtype != object:
-            return labels
-        if len({isinstance(label, (str, bytes)) for label in labels}) > 1:
-            raise ValueError("y mixes text and numbers; make all labels of one type.")
-        return np.array(labels.tolist())
-
-    def _check_step_values(self, steps, *, reset, classes=None):
-        labels, exists = self._labels(steps)
-        found = self._of_one_type(labels[exists])
-        fractions = found[found % 1 != 0] if found.dtype.kind == "f" else ()
-        if len(fractions):
-            raise ValueError(
-                f"y holds continuous numbers, such as {fractions[0]}, which are no "
-                "labels; for numbers use RNNRegressor(return_sequences=True)."
-            )
-        with explain_target_errors("one label per step"):
-            check_classification_targets(found)
-            distinct = np.unique(found)
-        codes = np.full(len(labels), NO_CODE)
-        codes[exists] = self._encode(found, distinct, reset=reset, classes=classes)
-        return codes[:, np.newaxis]
-
-    def _check_trainable(self, samples):
-        codes = samples.all_targets()[:, 0]
-        codes = codes[codes != NO_CODE]
-        self._check_enough_classes(self.classes_[np.unique(codes)])
-
-    def _learn_targets(self, samples):
-        self._learn_class_weights(samples)
-
-    def _learn_class_weights(self, samples):
-        self._weight_of_class = None
-        if self.class_weight is None:
-            return
-        codes, of_steps = samples.all_targets()[:, 0], samples.target_weights()
-        exists = codes != NO_CODE
-        of_steps = None if of_steps is None else of_steps[exists]
-        weights = self._weigh_classes(codes[exists], of_steps)
-        # Of mean 1 over the labelled steps, times the weights of their sequences.
-        mean = np.average(weights[codes[exists]], weights=of_steps)
-        self._weight_of_class = weights / mean
-
-    def _class_weights_of_steps(self):
-        return self._weight_of_class
-
-    def _network_targets(self, samples):
-        return samples.all_targets()[:, 0]
-
-    def _initialize_head(self, network, samples):
-        codes, weights = samples.all_targets()[:, 0], samples.target_weights()
-        exists = codes != NO_CODE
-        weights = None if weights is None else weights[exists]
-        self._start_from_priors(network, codes[exists], weights)
-
-    def _outputs_score(self, outputs, data):
-        codes = data.targets.values.cpu().numpy()
-        exists = codes != NO_CODE
-        predicted, weights = outputs.argmax(1).cpu().numpy(), flat_weights(data)
-        weights = None if weights is None else weights[exists]
-        return accuracy_score(codes[exists], predicted[exists], sample_weight=weights)

@@ -11,7 +11,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._quantiles import point_forecast
+from sklearn_rnn.estimators._base import RNNEstimator
+from sklearn_rnn.estimators.tasks import point_forecast
 from sklearn_rnn.preprocessing import (
     CalendarFeatures,
     SequenceWindower,
@@ -322,7 +323,9 @@ def predict_rows(estimator, X, rows):
         predictions = _as_columns(estimator.predict(X)[rows])
     else:
         X = _safe_indexing(X, rows)
-        levels = getattr(estimator, "_levels", None)
+        levels = None
+        if isinstance(estimator, RNNEstimator):
+            levels = getattr(estimator._task, "levels", None)
         if levels is not None:
             quantiles = estimator.predict_quantiles(X)
             quantiles = quantiles.reshape(len(rows), -1, len(levels))
@@ -350,7 +353,7 @@ def _as_columns(predictions):
 def _layers(estimator):
     """Return a fitted estimator and those that it holds, outermost first."""
     check_is_fitted(estimator)
-    if hasattr(estimator, "history_"):
+    if isinstance(estimator, RNNEstimator):
         return [estimator]
     return [estimator, *_layers(_held_by(estimator))]
 

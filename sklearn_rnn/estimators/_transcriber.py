@@ -12,20 +12,27 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
+from sklearn_rnn.estimators._base import RNNEstimator
+from sklearn_rnn.estimators._fit import fit
+from sklearn_rnn.estimators._network import overflow_error, thread_context
 from sklearn_rnn.estimators._sampling import check_count
-from sklearn_rnn.estimators._state import DTYPES
-from sklearn_rnn.estimators._steps import object_array
-from sklearn_rnn.estimators._trainer import Trainer
-from sklearn_rnn.estimators._transcriber_fit import TranscriberFit
+from sklearn_rnn.estimators.tasks import DTYPES, TranscriptionTask, object_array
 from sklearn_rnn.metrics import symbol_error_rate
-from sklearn_rnn.modules import greedy_paths, prefix_beam_search
+from sklearn_rnn.modules import greedy_paths, n_joined, prefix_beam_search
 from sklearn_rnn.sequences import COUNT, SequencesLike
+from sklearn_rnn.training import blocks_by_length, computing_batch, to_batch
 
 # A wider beam would compare more pairs of hypotheses than memory holds.
 MAX_BEAM = 10_000
+# Sequences, and steps of them with their padding, that are read at a time.
+SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
+# Numbers that their posteriors may be, where there are many symbols.
+MAX_OUTPUTS = 16_000_000
+# Pairs of hypotheses that a search compares at a time, over all sequences.
+MAX_PAIRS = 8_000_000
 
 
-class RNNTranscriber(TranscriberFit):
+class RNNTranscriber(RNNEstimator):
     """A recurrent network that transcribes frames to symbols, by CTC.
 
     `X` holds sequences of frames, such as a `LogMelSpectrogram` makes of sound,
@@ -247,8 +254,9 @@ None, default="cosine"
     4
     """
 
+    _task_type = TranscriptionTask
     _parameter_constraints = {
-        **Trainer._parameter_constraints,
+        **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
         "subsampling": [COUNT],
         "beam_width": [Interval(Integral, 1, MAX_BEAM, closed="both")],
@@ -307,48 +315,46 @@ None, default="cosine"
         verbose: int = 0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        super().__init__(
-            cell=cell,
-            hidden_size=hidden_size,
-            n_layers=n_layers,
-            bidirectional=bidirectional,
-            subsampling=subsampling,
-            residual=residual,
-            layer_norm=layer_norm,
-            dropout=dropout,
-            input_dropout=input_dropout,
-            weight_drop=weight_drop,
-            beam_width=beam_width,
-            ngram_order=ngram_order,
-            ngram_text=ngram_text,
-            ngram_weight=ngram_weight,
-            word_list=word_list,
-            word_separator=word_separator,
-            insertion_bonus=insertion_bonus,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            lr_schedule=lr_schedule,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            shortest_first=shortest_first,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            standardize=standardize,
-            warm_start=warm_start,
-            callbacks=callbacks,
-            dtype=dtype,
-            device=device,
-            n_threads=n_threads,
-            kernel=kernel,
-            verbose=verbose,
-            random_state=random_state,
-        )
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.subsampling = subsampling
+        self.residual = residual
+        self.layer_norm = layer_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.weight_drop = weight_drop
+        self.beam_width = beam_width
+        self.ngram_order = ngram_order
+        self.ngram_text = ngram_text
+        self.ngram_weight = ngram_weight
+        self.word_list = word_list
+        self.word_separator = word_separator
+        self.insertion_bonus = insertion_bonus
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.shortest_first = shortest_first
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.standardize = standardize
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.dtype = dtype
+        self.device = device
+        self.n_threads = n_threads
+        self.kernel = kernel
+        self.verbose = verbose
+        self.random_state = random_state
 
     # Pieces of a sequence cannot be learned one after the other.
     bptt_steps = None
@@ -408,7 +414,7 @@ None, default="cosine"
             If symbols are numbers that look like measurements, or like sequences filled
             up with 0.
         """
-        return self._fit(X, y, sample_weight, X_val, y_val)
+        return fit(self, X, y, sample_weight, X_val, y_val)
 
     @shared
     def predict(self, X: SequencesLike) -> np.ndarray:
@@ -435,7 +441,7 @@ None, default="cosine"
         found = {}
         for rows, log_probabilities, n_frames in self._frames(X):
             paths = greedy_paths(log_probabilities, n_frames)
-            found.update(zip(rows, map(self._write, paths), strict=True))
+            found.update(zip(rows, map(self._task.decode, paths), strict=True))
         return object_array([found[i] for i in range(len(found))])
 
     @shared
@@ -527,40 +533,20 @@ None, default="cosine"
         sklearn_rnn.metrics.symbol_error_rate : Edits per true symbol.
         """
         check_is_fitted(self)
-        true = self._target.rows(y, "y")
+        true = self._task.target.rows(y, "y")
         error = symbol_error_rate(true, self.predict(X), sample_weight=sample_weight)
         return 1.0 - error
 
     def _check_search(self, n_best=1):
-        """Refuse to search with parameters that do not go together."""
+        """Check that parameters of the search go together."""
         check_is_fitted(self)
         self._validate_params()  # those of the search may be set after fit
-        self._check_options(n_best)
-
-    def _check_options(self, n_best=1):
-        if self.ngram_text is not None and self.ngram_order is None:
-            raise ValueError(
-                "ngram_text is what an n-gram model learns from, but ngram_order=None "
-                "asks for none. Set ngram_order=3, say."
-            )
-        choose = self.ngram_order, self.word_list, self.insertion_bonus or None
-        if max(self.beam_width, n_best) == 1 and any(c is not None for c in choose):
-            raise ValueError(
-                "ngram_order, word_list and insertion_bonus choose among the "
-                "hypotheses of a beam, but beam_width=1 follows a single one. Set "
-                "beam_width=10, say, or those to None and 0."
-            )
-        separator = self.word_separator
-        is_letter = isinstance(separator, str) and len(separator) == 1
-        if self._target.are_text and not (separator is None or is_letter):
-            raise ValueError(
-                f"word_separator={separator!r} is not a single character, as the "
-                "symbols of strings are, and not None."
-            )
+        self._task.check_options(self, n_best)
 
     def _n_best(self, X, n):
         self._check_search(n)
-        automata, width, found = self._automata(), max(self.beam_width, n), {}
+        automata, width = self._task.automata(self), max(self.beam_width, n)
+        found: dict[int, Any] = {}
         for rows, log_probabilities, n_frames in self._frames(X, width):
             best = prefix_beam_search(
                 log_probabilities,
@@ -572,14 +558,32 @@ None, default="cosine"
             )
             found.update(zip(rows, best, strict=True))
         return [
-            [(self._write(t.symbols), t.score) for t in found[i]]
+            [(self._task.decode(t.symbols), t.score) for t in found[i]]
             for i in range(len(found))
         ]
 
-    def _write(self, ids):
-        """Write symbols as what was given to fit."""
-        symbols = self.symbols_[ids].tolist()
-        return "".join(symbols) if self._target.are_text else symbols
+    def _frames(self, X, beam_width=1):
+        """Yield (rows, log-probabilities (N, T, 1 + n_symbols), frames of each)."""
+        task = self._task
+        sources = task.read_sources(self, X)
+        n_frames = n_joined(sources.lengths, task.network_spec.subsampling)
+        side_by_side = max(1, min(SIDE_BY_SIDE, MAX_PAIRS // beam_width**2))
+        n_steps = min(MAX_STEPS, MAX_OUTPUTS // task.network_spec.n_outputs)
+        for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
+            # Not around the yield: who reads may fail, and the threads stay limited.
+            n_padded = int(sources.lengths[rows].max())
+            with (
+                thread_context(self),
+                computing_batch(len(rows), n_padded),
+                torch.inference_mode(),
+            ):
+                batch = to_batch(sources, rows, self.net_.device)
+                outputs = self.module_(**batch).double().log_softmax(dim=2)
+                outputs = outputs.cpu().numpy()
+            overflowed = np.isnan(outputs).any(axis=(1, 2))
+            if overflowed.any():
+                raise overflow_error(self, f"sequence {rows[overflowed.argmax()]}")
+            yield rows, outputs, n_frames[rows]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sklearn_rnn import LossCurveDisplay, RNNClassifier, RNNRegressor, RNNTagger
-from sklearn_rnn.estimators import _trainer
+from sklearn_rnn.estimators import _fit
 
 X = np.random.default_rng(0).normal(size=(4, 3, 1))
 Y = X[:, :, 0].sum(axis=1)
@@ -19,7 +19,7 @@ SMALL = {"hidden_size": 2, "batch_size": 4, "random_state": 0}
 def few_records():
     """Bound streams sooner than after 1000 calls, which take seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_trainer, "STREAM_RECORDS", N_KEPT)
+        patch.setattr(_fit, "STREAM_RECORDS", N_KEPT)
         yield
 
 

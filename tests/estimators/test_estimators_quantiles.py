@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, SequenceScaler, StatefulPredictor
 from sklearn_rnn.estimators import predict_rows
-from sklearn_rnn.estimators._quantiles import (
+from sklearn_rnn.estimators.tasks._quantiles import (
     check_levels,
     marginal_quantiles,
     point_forecast,

@@ -22,8 +22,8 @@ from sklearn_rnn import (
     StatefulPredictor,
     make_forecast_frame,
 )
-from sklearn_rnn.estimators._linear_fit import fit_linear
-from sklearn_rnn.estimators._ridge import PENALTIES
+from sklearn_rnn.estimators.closed_form._linear_fit import fit_linear
+from sklearn_rnn.estimators.closed_form._ridge import PENALTIES
 from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import validation_folds
 

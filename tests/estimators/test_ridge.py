@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_rnn.estimators._ridge import Products, average_weights
+from sklearn_rnn.estimators.closed_form._ridge import Products, average_weights
 
 
 def make_data(n=40, n_features=3, n_outputs=2, seed=0):

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from sklearn_rnn.estimators._labels import log_softmax
+from sklearn_rnn.estimators.closed_form._probabilities import log_softmax
 from sklearn_rnn.modules import ConvolutionFeatures, RidgeScores
 
 # By default; 4032 took twice as long for the same accuracy.

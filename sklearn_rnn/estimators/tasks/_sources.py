@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.estimators._corpus import are_frames, refuse_another_kind
+from sklearn_rnn.estimators.tasks._corpus import are_frames, check_same_kind
 from sklearn_rnn.sequences import (
     SequenceArray,
     Vocabulary,
@@ -30,18 +30,10 @@ SOURCES = ("auto", "symbols", "sequences", "vectors")
 
 
 def kind_of_source(X):
-    """Tell what `X` is made of, where the user has not said it.
+    """Return the kind of source that X is: "symbols", "sequences" or "vectors".
 
-    Parameters
-    ----------
-    X : object
-        As given to fit.
-
-    Returns
-    -------
-    {"symbols", "sequences", "vectors"}
-        A 2-D array or frame of numbers is vectors; a 3-D array, a list of 2-D
-        arrays or of lists of floats is sequences; all else is symbols.
+    A 2-D array or frame of numbers is vectors; a 3-D array, a list of 2-D arrays or of
+    lists of floats is sequences; all else is symbols.
     """
     X = unpack(X)
     if isinstance(X, SequenceArray):
@@ -72,67 +64,48 @@ class SymbolSource(NamedTuple):
 
     Parameters
     ----------
-    owner : str
-        Who reads, for the messages.
+    estimator_name : str
+        For messages.
     vocabulary : Vocabulary
         The symbols.
     are_text : bool
         Whether sequences are strings.
     """
 
-    owner: str
+    estimator_name: str
     vocabulary: Vocabulary
     are_text: bool
 
-    reads = "symbols"
+    kind = "symbols"
 
     def rows(self, X, name="X"):
         """Return the sequences as strings or lists of symbols."""
-        rows, are_text = _symbols(X, self.owner, name)
-        refuse_another_kind(are_text, self, name)
+        rows, are_text = _symbols(X, self.estimator_name, name)
+        check_same_kind(are_text, self, name)
         return rows
 
-    def read(self, X, estimator, *, name="X", reset=False):
+    def parse(self, X, estimator, *, name="X", reset=False):
         """Return the sequences as ids; an empty one is one step of padding."""
         rows = self.rows(X, name)
         return sequences_of_ids([self.vocabulary.encode(row) for row in rows])
 
 
-def _symbols(X, owner, name):
-    return check_symbols(X, estimator_name=owner, name=name, allow_empty=True)
+def _symbols(X, estimator_name, name):
+    return check_symbols(X, estimator_name=estimator_name, name=name, allow_empty=True)
 
 
-def learn_symbols(X, *, owner, name, min_count, max_symbols, weights=None):
-    """Learn the vocabulary of what is read or written.
-
-    Parameters
-    ----------
-    X : list of str or list of list
-        The sequences; they may be empty.
-    owner, name : str
-        Who asks and what for, for the messages.
-    min_count : int
-        Symbols that are rarer stay unknown.
-    max_symbols : int or None
-        Most symbols to keep.
-    weights : ndarray of shape (n_sequences,), default=None
-        How often each sequence counts.
-
-    Returns
-    -------
-    SymbolSource
-        That reads such sequences.
-    """
-    rows, are_text = _symbols(X, owner, name)
+def fit_symbols(X, *, estimator_name, name, min_count, max_symbols, weights=None):
+    """Return a source with the vocabulary of sequences, weighted or not."""
+    rows, are_text = _symbols(X, estimator_name, name)
     if not are_text:
-        check_learnable(rows, estimator_name=owner, name=name)
+        check_learnable(rows, estimator_name=estimator_name, name=name)
     vocabulary = Vocabulary.from_sequences(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights
     )
     if not vocabulary.symbols:
         often = f" that comes min_count={min_count} times" if min_count > 1 else ""
         raise ValueError(f"{name} has no symbol{often}: there is nothing to learn.")
-    return SymbolSource(owner, vocabulary, are_text)
+    return SymbolSource(estimator_name, vocabulary, are_text)
 
 
 class NumberSource(NamedTuple):
@@ -140,37 +113,37 @@ class NumberSource(NamedTuple):
 
     Parameters
     ----------
-    owner : str
-        Who reads, for the messages.
-    reads : {"sequences", "vectors"}
+    estimator_name : str
+        For messages.
+    kind : {"sequences", "vectors"}
         Which of the two.
     """
 
-    owner: str
-    reads: str
+    estimator_name: str
+    kind: str
 
     vocabulary = None
     are_text = False
 
-    def read(self, X, estimator, *, name="X", reset=False):
+    def parse(self, X, estimator, *, name="X", reset=False):
         """Return the sequences; a vector is a sequence of one step.
 
         Number and names of features are set on `estimator`, or checked.
         """
-        X = convert_input(X, estimator_name=self.owner, name=name)
-        if self.reads == "sequences":
-            sequences = check_sequences(X, estimator_name=self.owner)
+        X = convert_input(X, estimator_name=self.estimator_name, name=name)
+        if self.kind == "sequences":
+            sequences = check_sequences(X, estimator_name=self.estimator_name)
             check_features(estimator, X, sequences, reset=reset)
             return sequences
-        rows = check_table(X, estimator_name=self.owner, name=name)
+        rows = check_table(X, estimator_name=self.estimator_name, name=name)
         named = X if hasattr(X, "columns") else rows
         check_columns(estimator, named, reset=reset)
         one_step = SequenceArray(rows, np.arange(len(rows)), np.ones(len(rows), int))
-        return check_sequences(one_step, estimator_name=self.owner)
+        return check_sequences(one_step, estimator_name=self.estimator_name)
 
 
-def refuse_unequal(n_read, n_written):
-    """Refuse X and y of different numbers of sequences."""
+def check_same_number(n_read, n_written):
+    """Check that X and y have the same number of sequences."""
     if n_read != n_written:
         raise InvalidSequenceError(
             "Found input variables with inconsistent numbers of samples: X has "

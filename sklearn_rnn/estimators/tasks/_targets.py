@@ -1,14 +1,17 @@
-"""What a regressor's network is asked to predict, and the way back."""
+"""What a regressor's network is to predict: residuals of a naive forecast."""
 
 from dataclasses import dataclass, replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators.closed_form import window_units
 from sklearn_rnn.preprocessing import parse_targets
+from sklearn_rnn.sequences import flat_rows
 
-# What a network may add to a baseline that is perfect already, as a share of the
+# What a network may add to a baseline that is perfect already, as a fraction of the
 # target's spread, or of its size if it is constant.
 SCALE_OF_PERFECT = 0.01
 
@@ -40,22 +43,9 @@ class TargetTransform:
     def fit(cls, y, weights=None, last=None, slope_is_one=False):
         """Fit intercept and slope by weighted least squares, output by output.
 
-        Parameters
-        ----------
-        y : ndarray of shape (n, n_outputs)
-            The training targets; NaN where there is none.
-        weights : ndarray of shape (n,), default=None
-            Their weights.
-        last : ndarray of shape (n, n_outputs), default=None
-            Last value of the feature that holds the target's past; None if
-            there is none.
-        slope_is_one : bool, default=False
-            Whether the last value counts as it is, whatever least squares say.
-
-        Returns
-        -------
-        TargetTransform
-            Fitted.
+        Targets `y` and last values `last` (None if there is no past) are of shape
+        (n, n_outputs), a missing target is NaN. With `slope_is_one` the last value
+        counts as it is, whatever least squares say.
         """
         missing = np.isnan(y)
         if missing.any():
@@ -103,18 +93,7 @@ class TargetTransform:
         return cls(unscaled.intercept, slope, scale, constant)
 
     def update(self, y, weights=None, last=None, slope_is_one=False):
-        """Fit outputs that were constant until now again, with more targets.
-
-        Parameters
-        ----------
-        y, weights, last, slope_is_one
-            As for `fit`; the new targets.
-
-        Returns
-        -------
-        TargetTransform
-            Itself, where no output was constant.
-        """
+        """Fit outputs that were constant until now again, with more targets."""
         if self.constant is None or not self.constant.any():
             return self
         if last is None:  # what was seen before counts as one target
@@ -129,79 +108,106 @@ class TargetTransform:
         return replace(self, **chosen)
 
     def baseline(self, last=None):
-        """Compute the naive forecast.
-
-        Parameters
-        ----------
-        last : ndarray of shape (n, n_outputs), default=None
-            As in fit.
-
-        Returns
-        -------
-        ndarray of shape (n, n_outputs) or (n_outputs,)
-            In the units of the targets.
-        """
+        """Return the naive forecast, in the units of the targets."""
         return self.intercept if last is None else self.intercept + self.slope * last
 
     def residual(self, y, last=None):
-        """Turn targets into what the network is to predict.
-
-        Parameters
-        ----------
-        y : ndarray of shape (n, n_outputs)
-            The targets.
-        last : ndarray of shape (n, n_outputs), default=None
-            As in fit.
-
-        Returns
-        -------
-        ndarray of shape (n, n_outputs)
-            In standard deviations; NaN where `y` is.
-        """
+        """Turn targets into what the network predicts, in standard deviations."""
         return (y - self.baseline(last)) / self.scale
 
     def restore(self, outputs, last=None):
-        """Turn the network's outputs into predictions.
-
-        Parameters
-        ----------
-        outputs : ndarray of shape (n, n_outputs)
-            Of the network.
-        last : ndarray of shape (n, n_outputs), default=None
-            As in fit.
-
-        Returns
-        -------
-        ndarray of shape (n, n_outputs)
-            In the units of the targets.
-        """
+        """Turn the network's outputs into predictions."""
         return self.baseline(last) + self.scale * outputs
 
 
-def target_columns(target_feature, sequences, n_outputs, names=None):
-    """Find the input features that hold the targets' past.
+@dataclass
+class Baseline:
+    """What targets are relative to: the last value of their past, and its unit.
 
     Parameters
     ----------
-    target_feature : int, str, list of these, "auto", or None
-        As the user gave it.
-    sequences : SequenceArray
-        The training inputs.
-    n_outputs : int
-        Columns of the target.
-    names : ndarray of str, default=None
-        Theirs.
+    per_step : bool
+        Whether every step has a target.
+    subtracts_last : bool
+        Whether the network reads the targets' past relative to its last value.
+    columns : ndarray of int of shape (n_outputs,) or None
+        The input feature that holds the past of each target.
+    unit_layout : Layout or None
+        How windows are cut whose spread is the unit of targets and their past; None
+        for one unit for all.
+    transform : TargetTransform
+        Fitted.
+    """
 
-    Returns
-    -------
-    ndarray of int of shape (n_outputs,) or None
-        Feature indices.
+    per_step: bool
+    subtracts_last: bool
+    columns: np.ndarray | None = None
+    unit_layout: Any = None
+    transform: Any = None
 
-    Raises
-    ------
-    InvalidSequenceError
-        If a feature does not exist, or their number is neither one nor one
-        an output.
+    def fit(self, samples):
+        """Fit intercept, slope and scale."""
+        self.transform = TargetTransform.fit(*self._targets(samples))
+
+    def update(self, samples):
+        """Fit outputs that were constant until now again."""
+        self.transform = self.transform.update(*self._targets(samples))
+
+    def _targets(self, samples):
+        targets, last = samples.all_targets(), self.last_values(samples.sequences)
+        units = self._units(samples.sequences)
+        return (
+            targets if units is None else targets / units,
+            samples.target_weights(),
+            last if units is None else last / units,
+            self.subtracts_last,
+        )
+
+    def as_network_input(self, sequences):
+        """Return sequences relative to the last value, if the network reads them so."""
+        if not self.subtracts_last:
+            return sequences
+        units = None
+        if self.unit_layout is not None:
+            units = window_units(self.unit_layout, sequences)
+        return sequences.difference(np.unique(self.columns), units)
+
+    def last_values(self, sequences):
+        """Return the newest value of each target's past, (n, n_outputs), or None."""
+        if self.columns is None:
+            return None
+        if self.per_step:
+            steps = sequences.read_rows(flat_rows(sequences.starts, sequences.lengths))
+        else:
+            steps = sequences.last_step()
+        return steps[:, self.columns].astype(np.float64)
+
+    def _units(self, sequences):
+        """Return the unit of each target, (n, n_outputs), or None for all alike."""
+        if self.unit_layout is None:
+            return None
+        units = window_units(self.unit_layout, sequences)
+        return units[:, self.unit_layout.place_in_past]
+
+    def residual(self, sequences, targets):
+        """Turn targets into what the network is to predict."""
+        last, units = self.last_values(sequences), self._units(sequences)
+        if units is None:
+            return self.transform.residual(targets, last)
+        return self.transform.residual(targets / units, last / units)
+
+    def restore(self, sequences, outputs):
+        """Turn the network's outputs into predictions."""
+        last, units = self.last_values(sequences), self._units(sequences)
+        if units is None:
+            return self.transform.restore(outputs, last)
+        return units * self.transform.restore(outputs, last / units)
+
+
+def target_columns(target_feature, sequences, n_outputs, names=None):
+    """Return the input feature that holds each target's past, or None.
+
+    `names` are those of the targets.
     """
     if target_feature is None:
         return None
@@ -242,16 +248,8 @@ SMALL_CHANGE = 0.3
 def find_past(samples):
     """Return the features that hold the targets' past, as far as the data tell.
 
-    Parameters
-    ----------
-    samples : Samples
-        Training data, a target per sequence and output.
-
-    Returns
-    -------
-    ndarray of int of shape (n_outputs,), or None
-        Zeros if X has a single feature, of whose values among the last 64 steps some
-        come near to each target, in 20 sequences or more.
+    Zeros if X has a single feature, of whose values among the last 64 steps some come
+    near to each target, in 20 sequences or more; else None.
     """
     sequences, y = samples.sequences, samples.y
     if sequences.n_features > 1 or sequences.categories or len(y) < FEWEST_WITH_PAST:
@@ -280,17 +278,7 @@ def find_past(samples):
 def are_changes_small(y, last, weights):
     """Return whether targets are close to their last values, beside their spread.
 
-    Parameters
-    ----------
-    y, last : ndarray of shape (n, n_outputs)
-        Targets, NaN where there is none, and the last values of their past.
-    weights : ndarray of shape (n,), or None
-        Sample weights.
-
-    Returns
-    -------
-    bool
-        For the geometric mean over outputs.
+    In the geometric mean over outputs, (n, n_outputs) both.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         weights = np.where(

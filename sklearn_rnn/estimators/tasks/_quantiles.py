@@ -30,7 +30,7 @@ def check_levels(quantiles):
 
     Examples
     --------
-    >>> from sklearn_rnn.estimators._quantiles import check_levels
+    >>> from sklearn_rnn.estimators.tasks._quantiles import check_levels
     >>> check_levels((0.1, 0.5, 0.9))
     array([0.1, 0.5, 0.9])
     """
@@ -70,7 +70,7 @@ def point_forecast(quantiles, levels):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_rnn.estimators._quantiles import point_forecast
+    >>> from sklearn_rnn.estimators.tasks._quantiles import point_forecast
     >>> point_forecast(np.array([[1.0, 3.0]]), np.array([0.25, 0.75]))
     array([2.])
     """
@@ -100,7 +100,7 @@ def marginal_quantiles(values, levels, weights=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_rnn.estimators._quantiles import marginal_quantiles
+    >>> from sklearn_rnn.estimators.tasks._quantiles import marginal_quantiles
     >>> marginal_quantiles(np.array([[3.0], [1.0], [2.0]]), np.array([0.5]))
     array([[2.]])
     """

@@ -24,142 +24,122 @@ FROM_DTYPE = "from_dtype"
 MANY_CATEGORIES = 50
 
 
-class CategoryReader:
-    """Part of an estimator that may read features of categories.
+class CategoricalInput:
+    """The features of X that hold categories, and the categories of each.
 
-    Which features do is fixed at a new start (``_categorical``), and their categories
-    (``_categories``) by the sequences that it then trains on.
+    Which features do is set where X is first read, and their categories by the
+    sequences that are then trained on.
     """
 
-    # As estimators that were pickled by release 0.6 have it.
-    categorical_features = FROM_DTYPE
-    _categorical = ()
-    # Of each of these features; None until they are known.
-    _categories = None
-    _warns_of_labels = True
-    # Which embedding each of them reads.
-    _embedding_of = {}
+    def __init__(self, estimator_name):
+        self.estimator_name = estimator_name
+        self.features = ()
+        # Of each of these features; None until they are fitted.
+        self.categories = None
+        # Which embedding each of them has.
+        self.embedding_of = {}
 
-    def _read_categories(self, sequences, *, reset):
-        """Return sequences that know the categories of all categorical features."""
-        owner = type(self).__name__
+    def apply(self, sequences, params, *, reset, has_tokens=False):
+        """Return sequences with the categories of all categorical features."""
+        name = self.estimator_name
         if reset:
-            chosen = _read_choice(self.categorical_features, sequences, owner)
-            self._categorical, self._categories = tuple(map(int, chosen)), None
-            self._check_goes_with_categories(sequences)
-        self._check_same_features(sequences)
-        sequences = with_categories(sequences, self._categorical, estimator_name=owner)
-        if self._categories is None:
+            chosen = _find_features(params.categorical_features, sequences, name)
+            self.features, self.categories = tuple(map(int, chosen)), None
+            self._check_goes_with_categories(sequences, has_tokens)
+        self._check_same_features(sequences, params)
+        sequences = with_categories(sequences, self.features, estimator_name=name)
+        if self.categories is None:
             return sequences
-        self._check_same_kinds(sequences)
-        return recode(sequences, self._categories)
+        self._check_same_types(sequences)
+        return recode(sequences, self.categories)
 
-    def _check_goes_with_categories(self, sequences):
-        """Refuse what reads all features as something else."""
-        if self._categorical and self._reads_tokens:
+    def recode(self, sequences):
+        """Return sequences with the codes of these categories."""
+        return recode(sequences, self.categories) if self.categories else sequences
+
+    def fit(self, sequences, *, warns=True):
+        """Set the categories, at the first fit."""
+        if self.categories is not None:
+            return
+        seen = categories_seen(sequences)
+        if warns:
+            _warn_of_labels(sequences, seen)
+        self.embedding_of = _embeddings(sequences)
+        self.categories = _join(seen, self.embedding_of)
+
+    def mask(self, n_features):
+        """Return whether each feature is categorical, None if none is."""
+        if not self.features:
+            return None
+        return np.isin(np.arange(n_features), self.features)
+
+    def spec(self):
+        """Return what the network's spec says about categories."""
+        if not self.categories:
+            return {}
+        counts = {
+            self.embedding_of[j]: len(categories)
+            for j, categories in self.categories.items()
+        }
+        return {
+            "n_categories": tuple(counts[which] for which in sorted(counts)),
+            "category_features": tuple(sorted(self.embedding_of.items())),
+        }
+
+    def check_same_choice(self, sequences, params):
+        """Check that the same features are categorical as in the last fit."""
+        wanted = params.categorical_features
+        chosen = _find_features(wanted, sequences, self.estimator_name)
+        if tuple(chosen) != self.features:
+            raise ValueError(
+                f"categorical_features={wanted!r} is not what the last fit had, whose "
+                "network continues to be trained. Restore it, or set warm_start=False."
+            )
+
+    def _check_goes_with_categories(self, sequences, has_tokens):
+        """Check that nothing reads all features as something else."""
+        if self.features and has_tokens:
             raise ValueError(
                 "categorical_features reads a feature among others as categories, and "
                 "embedding_dim or embeddings reads X as tokens, one per step. Set one "
                 "of them to its default."
             )
-        if self._categorical and sequences.augmentation is not None:
+        if self.features and sequences.augmentation is not None:
             raise ValueError(
                 "categorical_features does not go with augmented sequences, whose "
                 "features are numbers that change in training: set it to None."
             )
 
-    def _check_same_features(self, sequences):
-        """Refuse categories in a feature that is read as numbers."""
-        others = sorted(set(sequences.categories or ()) - set(self._categorical))
+    def _check_same_features(self, sequences, params):
+        """Check that no feature that is read as numbers holds categories."""
+        others = sorted(set(sequences.categories or ()) - set(self.features))
         if not others:
             return
-        name, found = type(self).__name__, describe_category(sequences, others[0])
-        if self._categories is not None:
+        name, found = self.estimator_name, describe_category(sequences, others[0])
+        if self.categories is not None:
             raise InvalidSequenceError(
                 f"{found}, and {name} was fitted on numbers there: give it columns of "
                 "the same types as in fit."
             )
         raise InvalidSequenceError(
-            f"{found}, and categorical_features={self.categorical_features!r} of "
+            f"{found}, and categorical_features={params.categorical_features!r} of "
             f"{name} does not name it. Add it, set categorical_features='from_dtype', "
             "or drop the column."
         )
 
-    def _recode(self, sequences):
-        """Return sequences with the codes of this estimator's network."""
-        return recode(sequences, self._categories) if self._categories else sequences
-
-    def _check_same_choice(self, sequences):
-        """Refuse to go on with a network that read other features as categories."""
-        owner = type(self).__name__
-        chosen = _read_choice(self.categorical_features, sequences, owner)
-        if tuple(chosen) != self._categorical:
-            raise ValueError(
-                f"categorical_features={self.categorical_features!r} is not what the "
-                "last fit had, whose network continues to be trained. Restore it, or "
-                "set warm_start=False."
-            )
-
-    def _check_same_kinds(self, sequences):
-        """Refuse numbers where there were names: all of them would be unknown."""
-        for j, categories in self._categories.items():
+    def _check_same_types(self, sequences):
+        """Check that names are names still: numbers would all be unknown."""
+        for j, categories in self.categories.items():
             kinds = [
                 {isinstance(value, str) for value in of_feature}
                 for of_feature in (categories, sequences.categories[j])
             ]
             if all(kinds) and kinds[0].isdisjoint(kinds[1]):
                 raise InvalidSequenceError(
-                    f"{describe_category(sequences, j)}, and {type(self).__name__} was "
+                    f"{describe_category(sequences, j)}, and {self.estimator_name} was "
                     f"fitted on categories such as {categories[0]!r}: give it the same "
                     "type as in fit."
                 )
-
-    def _fit_categories(self, samples, validation=None):
-        """Fix the categories, and bring samples to their codes."""
-        if self._categories is None:
-            seen = categories_seen(samples.sequences)
-            if self._warns_of_labels:
-                _warn_of_labels(samples.sequences, seen)
-            self._embedding_of = _embeddings(samples.sequences)
-            self._categories = _join(seen, self._embedding_of)
-            self.categories_ = self._categories
-            self.is_categorical_ = None
-            if self._categorical:
-                features = np.arange(samples.sequences.n_features)
-                self.is_categorical_ = np.isin(features, self._categorical)
-        parts = [
-            part and part._replace(sequences=recode(part.sequences, self._categories))
-            for part in (samples, validation)
-        ]
-        return tuple(parts)
-
-    def _check_target_features(self):
-        """Refuse a category as the target's own past."""
-        columns = getattr(self, "_target_columns", None)
-        if columns is None:
-            return
-        both = np.intersect1d(columns, self._categorical)
-        if len(both):
-            names = getattr(self, "feature_names_in_", None)
-            name = int(both[0]) if names is None else names[both[0]]
-            raise ValueError(
-                f"target_feature={self.target_feature!r} is feature {name!r}, which "
-                "holds categories, and the target's own past is numbers: name another "
-                "one."
-            )
-
-    def _category_spec(self):
-        """Return what a network's spec says about categories."""
-        if not self._categories:
-            return {}
-        counts = {
-            self._embedding_of[j]: len(categories)
-            for j, categories in self._categories.items()
-        }
-        return {
-            "n_categories": tuple(counts[which] for which in sorted(counts)),
-            "category_features": tuple(sorted(self._embedding_of.items())),
-        }
 
 
 def _warn_of_labels(sequences, seen):
@@ -171,7 +151,7 @@ def _warn_of_labels(sequences, seen):
     if len(seen[largest]) > n_steps / 2:
         warnings.warn(
             f"{describe_category(sequences, largest)}, {len(seen[largest])} of them in "
-            f"{n_steps} steps. What comes once teaches nothing about new data: drop "
+            f"{n_steps} steps. What comes once tells nothing about new data: drop "
             "the column if it holds names or texts, or merge rare categories.",
             SklearnRNNWarning,
             stacklevel=user_stacklevel(),
@@ -209,7 +189,7 @@ def _as_objects(values):
     return array
 
 
-def _read_choice(wanted, sequences, owner):
+def _find_features(wanted, sequences, estimator_name):
     """Return the positions of categorical features, by the parameter and by X."""
     if wanted is None:
         return []
@@ -224,10 +204,10 @@ def _read_choice(wanted, sequences, owner):
                 f"{n_features} features per step: give one for each."
             )
         return np.flatnonzero(given.astype(bool))
-    return sorted({_find_feature(one, sequences, owner) for one in given})
+    return sorted({_find_feature(one, sequences, estimator_name) for one in given})
 
 
-def _find_feature(wanted, sequences, owner):
+def _find_feature(wanted, sequences, estimator_name):
     """Return the position of a feature, given its name or position."""
     names, n_features = list(sequences.feature_names or ()), sequences.n_features
     if isinstance(wanted, str):
@@ -235,7 +215,7 @@ def _find_feature(wanted, sequences, owner):
             having = f"whose features are {names}" if names else "which has no names"
             raise ValueError(
                 f"categorical_features names {wanted!r}, which is no feature of the X "
-                f"that {owner} got, {having}."
+                f"that {estimator_name} got, {having}."
             )
         return names.index(wanted)
     if not isinstance(wanted, Integral) or isinstance(wanted, (bool, np.bool_)):

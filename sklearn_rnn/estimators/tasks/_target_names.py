@@ -18,7 +18,7 @@ def steps_ahead(names):
 
     Examples
     --------
-    >>> from sklearn_rnn.estimators._target_names import steps_ahead
+    >>> from sklearn_rnn.estimators.tasks._target_names import steps_ahead
     >>> steps_ahead(["temp+1", "temp+24"])
     [1, 24]
     """

@@ -22,49 +22,30 @@ from sklearn_rnn.sequences import (
 )
 
 
-def read_corpus(X, *, owner, min_count, max_symbols, weights=None):
-    """Find out what `X` is made of.
-
-    Parameters
-    ----------
-    X : str, list of str, list of list, or list of 2-D arrays
-        One text or several, sequences of symbols, or sequences of frames.
-    owner : str
-        Who asks, for the messages.
-    min_count : int
-        Symbols that are rarer stay unknown.
-    max_symbols : int or None
-        Most symbols to keep.
-    weights : ndarray of shape (n_sequences,), default=None
-        How often each sequence counts.
-
-    Returns
-    -------
-    SymbolCorpus or FrameCorpus
-        That reads and writes such sequences.
-    """
+def make_corpus(X, *, estimator_name, min_count, max_symbols, weights=None):
+    """Return a corpus that reads and writes sequences such as those of X."""
     if are_frames(X):
-        frames = _check_frames(X, owner, "X")
-        return FrameCorpus(owner, frames.n_features)
-    _refuse_one_table_of_bits(X, owner)
-    rows, are_text = _check_symbols(X, owner, "X")
+        frames = _check_frames(X, estimator_name, "X")
+        return FrameCorpus(estimator_name, frames.n_features)
+    _check_not_one_table_of_bits(X, estimator_name)
+    rows, are_text = _check_symbols(X, estimator_name, "X")
     if not are_text:
-        check_learnable(rows, estimator_name=owner, name="X")
+        check_learnable(rows, estimator_name=estimator_name, name="X")
     elif len(rows) > 1:
-        _refuse_single_characters(rows, owner)
+        _check_not_single_characters(rows, estimator_name)
     vocabulary = Vocabulary.from_sequences(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights
     )
     if not vocabulary.symbols:
         raise ValueError(
-            f"no symbol comes {min_count} times, which is the min_count of {owner}: "
-            "nothing is left to learn. Lower it."
+            f"no symbol comes {min_count} times, which is the min_count of "
+            f"{estimator_name}: nothing is left to learn. Lower it."
         )
-    return SymbolCorpus(owner, vocabulary, are_text, learns_ends=len(rows) > 1)
+    return SymbolCorpus(estimator_name, vocabulary, are_text, learns_ends=len(rows) > 1)
 
 
 def are_frames(X):
-    """Tell sequences of frames, 3-D or a list of 2-D arrays, from symbols."""
+    """Return whether X is sequences of frames, 3-D or a list of 2-D arrays."""
     if isinstance(X, str) or are_ids(X):
         return False
     if hasattr(X, "ndim"):
@@ -76,37 +57,37 @@ def _first_is_table(X):
     return len(X) > 0 and getattr(next(iter(X)), "ndim", 0) == 2
 
 
-def _check_symbols(X, owner, name):
+def _check_symbols(X, estimator_name, name):
     if isinstance(X, str):
         X = [X]
-    return check_symbols(X, estimator_name=owner, name=name)
+    return check_symbols(X, estimator_name=estimator_name, name=name)
 
 
-def _refuse_one_table_of_bits(X, owner):
-    """A 2-D array is a sequence of symbols a row; this looks like one of frames."""
+def _check_not_one_table_of_bits(X, estimator_name):
+    """Check that a 2-D array, a sequence of symbols per row, is not one of frames."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "buif":
         return
     if ((X == 0) | (X == 1)).all():
         raise InvalidSequenceError(
             f"X is a 2-D array of zeros and ones. If its {X.shape[0]} rows are the "
-            f"frames of one sequence, give {owner} X[np.newaxis]; if each row is a "
-            "sequence of the symbols 0 and 1, give X.tolist()."
+            f"frames of one sequence, give {estimator_name} X[np.newaxis]; if each row "
+            "is a sequence of the symbols 0 and 1, give X.tolist()."
         )
 
 
-def _refuse_single_characters(rows, owner):
-    """One text that was split as if it were a list, say by a cross-validation."""
+def _check_not_single_characters(rows, estimator_name):
+    """Check that X is not one text that was split like a list, by cross-validation."""
     if all(len(row) == 1 for row in rows):
         raise InvalidSequenceError(
             f"X is {len(rows)} texts of one character each: there is nothing to learn "
-            f"about how they go on. {owner} takes one text as a single str; to "
-            "cross-validate, cut it into a list of longer pieces."
+            f"about how they continue. {estimator_name} takes one text as a single "
+            "str; to cross-validate, cut it into a list of longer parts."
         )
 
 
-def _check_frames(X, owner, name):
+def _check_frames(X, estimator_name, name):
     try:
-        frames = check_sequences(X, estimator_name=owner)
+        frames = check_sequences(X, estimator_name=estimator_name)
     except InvalidSequenceError as error:
         if name == "X":
             raise
@@ -126,33 +107,18 @@ def _check_frames(X, owner, name):
     return frames
 
 
-def refuse_another_kind(are_text, fitted, name):
-    """Refuse strings where lists of symbols were learned, and the other way round.
-
-    Parameters
-    ----------
-    are_text : bool
-        Whether strings are given now.
-    fitted : SymbolCorpus or SymbolSource
-        What fit read.
-    name : str
-        What is read, for the message.
-
-    Raises
-    ------
-    TypeError
-        If it is not of the kind that fit read.
-    """
+def check_same_kind(are_text, fitted, name):
+    """Check that strings are given where fit had strings, lists where it had lists."""
     if are_text != fitted.are_text:
         kinds = ["lists of symbols", "strings"]
         raise TypeError(
-            f"{name} holds {kinds[are_text]}, but {fitted.owner} was fitted on "
-            f"{kinds[fitted.are_text]}."
+            f"{name} holds {kinds[are_text]}, but {fitted.estimator_name} was fitted "
+            f"on {kinds[fitted.are_text]}."
         )
 
 
 def _is_empty(prompt):
-    """Tell whether there is nothing to continue."""
+    """Return whether there is nothing to continue."""
     try:
         return prompt is None or len(prompt) == 0
     except TypeError:  # a number, say, which is refused later
@@ -183,8 +149,8 @@ class SymbolCorpus(NamedTuple):
 
     Parameters
     ----------
-    owner : str
-        Who reads, for the messages.
+    estimator_name : str
+        For messages.
     vocabulary : Vocabulary
         The symbols.
     are_text : bool
@@ -194,7 +160,7 @@ class SymbolCorpus(NamedTuple):
         was cut somewhere does not.
     """
 
-    owner: str
+    estimator_name: str
     vocabulary: Vocabulary
     are_text: bool
     learns_ends: bool
@@ -216,10 +182,10 @@ class SymbolCorpus(NamedTuple):
         """Read sequences, each with a begin in front; see the class for the end."""
         if are_frames(X):
             raise TypeError(
-                f"{name} holds frames, but {self.owner} was fitted on symbols."
+                f"{name} holds frames, but {self.estimator_name} was fitted on symbols."
             )
-        rows, are_text = _check_symbols(X, self.owner, name)
-        refuse_another_kind(are_text, self, name)
+        rows, are_text = _check_symbols(X, self.estimator_name, name)
+        check_same_kind(are_text, self, name)
         sequences = self.vocabulary.encode_all(rows, bounded=True)
         if self.learns_ends:
             return sequences
@@ -243,10 +209,12 @@ class SymbolCorpus(NamedTuple):
             if self.are_text:
                 kind, wanted = "strings", "a string"
             raise TypeError(
-                f"the prompt is {_describe(prompt)}, but {self.owner} was fitted on "
-                f"{kind}: give {wanted}."
+                f"the prompt is {_describe(prompt)}, but {self.estimator_name} was "
+                f"fitted on {kind}: give {wanted}."
             )
-        rows, _ = check_symbols([prompt], estimator_name=self.owner, name="prompt")
+        rows, _ = check_symbols(
+            [prompt], estimator_name=self.estimator_name, name="prompt"
+        )
         ids = self.vocabulary.encode(rows[0]).astype(np.int64)
         return np.concatenate([[BEGIN], ids])[:, np.newaxis]
 
@@ -261,13 +229,13 @@ class FrameCorpus(NamedTuple):
 
     Parameters
     ----------
-    owner : str
-        Who reads, for the messages.
+    estimator_name : str
+        For messages.
     n_features : int
         Width of a frame.
     """
 
-    owner: str
+    estimator_name: str
     n_features: int
 
     of_frames = True
@@ -282,10 +250,11 @@ class FrameCorpus(NamedTuple):
         """Read sequences, each with an empty frame in front."""
         if not are_frames(X):
             raise TypeError(
-                f"{name} holds no frames, but {self.owner} was fitted on sequences of "
-                f"them: give a list of 2-D arrays (n_steps, {self.n_features})."
+                f"{name} holds no frames, but {self.estimator_name} was fitted on "
+                f"sequences of them: give a list of 2-D arrays (n_steps, "
+                f"{self.n_features})."
             )
-        frames = _check_frames(X, self.owner, name)
+        frames = _check_frames(X, self.estimator_name, name)
         self._check_width(frames.n_features, name)
         empty = np.zeros((1, self.n_features), np.uint8)
         parts = [part for i in range(len(frames)) for part in (empty, frames[i])]
@@ -306,18 +275,18 @@ class FrameCorpus(NamedTuple):
             prompt = _as_table(prompt)
         if getattr(prompt, "ndim", 0) != 2:
             raise TypeError(
-                f"the prompt is {_describe(prompt)}, but {self.owner} was fitted on "
-                f"frames: give an array of shape (n_steps, {self.n_features})."
+                f"the prompt is {_describe(prompt)}, but {self.estimator_name} was "
+                f"fitted on frames: give an array of shape (n_steps, {self.n_features})."
             )
-        frames = _check_frames([np.asarray(prompt)], self.owner, "the prompt")
+        frames = _check_frames([np.asarray(prompt)], self.estimator_name, "the prompt")
         self._check_width(frames.n_features, "the prompt")
         return np.concatenate([empty, frames[0].astype(np.uint8)])
 
     def _check_width(self, n_features, name):
         if n_features != self.n_features:
             raise InvalidSequenceError(
-                f"{name} has frames of {n_features} features, but {self.owner} was "
-                f"fitted with {self.n_features}."
+                f"{name} has frames of {n_features} features, but "
+                f"{self.estimator_name} was fitted with {self.n_features}."
             )
 
     def decode(self, frames):

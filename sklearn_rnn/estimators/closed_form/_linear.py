@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sklearn_rnn.estimators._windows import Layout, read_windows
+from sklearn_rnn.estimators.closed_form._windows import Layout, read_windows
 
 # The member that repeats the value at the anchor.
 NAIVE = "naive"

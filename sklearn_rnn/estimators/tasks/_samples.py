@@ -32,76 +32,39 @@ or SequenceArray
     weights: np.ndarray | None = None
 
     def select(self, indices):
-        """Return some of the samples.
-
-        Parameters
-        ----------
-        indices : ndarray of int
-            Which.
-
-        Returns
-        -------
-        Samples
-            In the order of `indices`.
-        """
+        """Return the samples of these indices, in their order."""
         weights = None if self.weights is None else self.weights[indices]
         return Samples(self.sequences[indices], self.y[indices], weights)
 
     def all_targets(self):
-        """Return all targets: of steps, one sequence after the other.
-
-        Returns
-        -------
-        ndarray of shape (n_steps, n_outputs) or (n_sequences, n_outputs)
-            Class codes, or numbers in the user's units.
-        """
+        """Return all targets (n, n_outputs): of steps, one sequence after the other."""
         if not isinstance(self.y, SequenceArray):
             return self.y
         return self.y.read_rows(flat_rows(self.y.starts, self.y.lengths))
 
-    def sequences_with_target(self):
-        """Tell which sequences have a target, at any step and of any output.
-
-        Returns
-        -------
-        ndarray of bool of shape (n_sequences,)
-            Where targets may be missing.
-        """
+    def have_target(self):
+        """Return whether each sequence has a target, at any step and of any output."""
         return self._count_targets() > 0
 
     def target_weights(self):
-        """Return the weight of each of `all_targets`, that of its sequence.
-
-        Returns
-        -------
-        ndarray of shape (n_steps,) or (n_sequences,), or None
-            None without weights.
-        """
+        """Return the weight of each of `all_targets`, that of its sequence, or None."""
         if self.weights is None or not isinstance(self.y, SequenceArray):
             return self.weights
         return np.repeat(self.weights, self.sequences.lengths)
 
-    def with_mean_weight_one(self, may_miss=False):
-        """Return the same samples, weighted relative to one another.
+    def with_mean_weight_one(self, targets_may_be_missing=False):
+        """Return the samples with weights of mean 1; without, if they are all equal.
 
-        Parameters
-        ----------
-        may_miss : bool, default=False
-            Whether targets may be missing: the mean is over those that are not.
-
-        Returns
-        -------
-        Samples
-            Without weights if they were all equal.
+        Where targets may be missing the mean is over those that are not.
         """
         if self.weights is None or (self.weights == self.weights[0]).all():
             return self._replace(weights=None)
-        counts = self._count_targets() if may_miss else None
+        counts = self._count_targets() if targets_may_be_missing else None
         mean = np.average(self.weights, weights=counts)
         return self._replace(weights=self.weights / mean)
 
     def _count_targets(self):
-        """Count the numbers or labels that each sequence has as targets."""
+        """Return how many targets each sequence has."""
         targets = self.all_targets()
         there = ~np.isnan(targets) if targets.dtype.kind == "f" else targets >= 0
         there = there.sum(axis=1)
@@ -111,27 +74,8 @@ or SequenceArray
         return np.add.reduceat(there, np.cumsum(lengths) - lengths)
 
 
-def read_weights(sample_weight, X):
-    """Read the weights of sequences.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_sequences,)
-        As given to fit.
-    X : object
-        Has as many sequences.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences,)
-        Float64, not all zero.
-
-    Raises
-    ------
-    ValueError
-        If one is negative or not finite, all are zero, or there are not as many as
-        sequences.
-    """
+def parse_weights(sample_weight, X):
+    """Return the weights of the sequences X, as float64, not all zero."""
     with explain_target_errors("one number per sequence", "sample_weight"):
         weights = check_weights(sample_weight, X)
     if not weights.any():
@@ -140,40 +84,13 @@ def read_weights(sample_weight, X):
 
 
 def flat_weights(data):
-    """Return the weight of each target of a dataset, as metrics take them.
-
-    Parameters
-    ----------
-    data : SequenceDataset
-        With a target per sequence, or per step.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences,) or (n_steps,), or None
-        Float64; None without weights.
-    """
+    """Return the weight of each target of a dataset, as metrics take them, or None."""
     weights = data.flat_targets()[1]
     return None if weights is None else weights.double().cpu().numpy()
 
 
 def has_validation(X_val, y_val):
-    """Tell whether validation data were given, and refuse one without the other.
-
-    Parameters
-    ----------
-    X_val, y_val : object or None
-        As given to fit.
-
-    Returns
-    -------
-    bool
-        False if both are None.
-
-    Raises
-    ------
-    ValueError
-        If one alone is None.
-    """
+    """Return whether validation data were given; raise if one of the two was."""
     if (X_val is None) != (y_val is None):
         given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
         raise ValueError(f"{given} was given without {missing}: pass both.")

@@ -1,4 +1,4 @@
-"""Tokens in an estimator: what ids stand for, and the vectors they start with."""
+"""Ids of tokens as X: what they stand for, and their initial vectors."""
 
 from typing import NamedTuple
 
@@ -11,114 +11,106 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import UNKNOWN, check_tokens, covered_chunks, plain_arrays
 
 
-class TokenReader:
-    """Part of an estimator that may read ids of tokens.
+class TokenInput:
+    """The ids of tokens in X: what they stand for, and the width of their vectors.
 
-    The estimator fixes at a new start whether it does (``_reads_tokens``).
+    Parameters
+    ----------
+    estimator_name : str
+        For messages.
+    is_used : bool
+        Whether X holds ids.
     """
 
-    # What the ids stand for, if X says it; how many there are; width of a vector.
-    _tokens = _n_tokens = _token_width = None
+    def __init__(self, estimator_name, is_used):
+        self.estimator_name, self.is_used = estimator_name, is_used
+        # What the ids stand for, if X says it; how many there are; width of a vector.
+        self.symbols = self.n_tokens = self.width = None
 
-    def get_params(self, deep=True):
-        """Get the parameters.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether those of estimators among them are told as well.
-
-        Returns
-        -------
-        dict
-            Value of each parameter. A mapping of `embeddings` is inside an object
-            that is neither written out nor copied, as a dict would be.
-        """
-        params = super().get_params(deep=deep)
-        if _is_mapping(params["embeddings"]):
-            params["embeddings"] = SharedVectors(params["embeddings"])
-        return params
-
-    def _embeds(self):
-        """Tell whether X is to hold tokens, by the parameters."""
-        return self.embedding_dim is not None or self.embeddings is not None
-
-    def _check_token_options(self):
-        """Refuse options that would do nothing."""
-        if self.token_dropout > 0 and not self._embeds():
-            raise ValueError(
-                f"token_dropout={self.token_dropout} hides tokens, but without "
-                "embedding_dim X holds numbers. Set embedding_dim to embed tokens, or "
-                "take input_dropout."
-            )
-        if not self.train_embeddings and self.embeddings is None:
-            raise ValueError(
-                "train_embeddings=False keeps the vectors of embeddings as they are, "
-                "but embeddings=None gives none."
-            )
-
-    def _check_tokens(self, sequences, *, reset):
+    def check(self, sequences, *, reset):
         """Check ids, and that they mean what they meant in fit."""
-        owner = type(self).__name__
-        tokens = sequences.transforms.tokens if self._reads_tokens else None
-        if self._reads_tokens:
-            check_tokens(sequences, estimator_name=owner)
+        name = self.estimator_name
+        symbols = sequences.transforms.tokens if self.is_used else None
+        if self.is_used:
+            check_tokens(sequences, estimator_name=name)
         elif sequences.transforms.tokens is not None:
             raise InvalidSequenceError(
-                f"X holds ids of tokens, and {owner} would read them as numbers: set "
+                f"X holds ids of tokens, and {name} would read them as numbers: set "
                 "the width of their vectors, say embedding_dim=32."
             )
         if reset:
-            self._tokens = tokens
-        elif not _agree(tokens, self._tokens):
+            self.symbols = symbols
+        elif not _are_equal(symbols, self.symbols):
             raise InvalidSequenceError(
-                f"the ids in X stand for other tokens than those that {owner} was "
+                f"the ids in X stand for other tokens than those that {name} was "
                 "fitted on. Call transform of the SequenceTokenizer that made the X of "
-                "fit, and do not fit it anew; a pipeline does so."
+                "fit, and do not fit it again; a pipeline does so."
             )
 
-    def _learn_tokens(self, sequences):
-        """Fix the vocabulary and the width; return vectors to start with, or None."""
-        if not self._reads_tokens:
-            return None
+    def fit(self, sequences, params):
+        """Set number of tokens and width; return initial vectors, or None."""
         n_ids = check_tokens(sequences)
-        if self._tokens is not None:
-            n_ids = max(n_ids, len(self._tokens))
-        vectors, width = None, self.embedding_dim
-        if self.embeddings is not None:
-            vectors = read_vectors(self.embeddings, n_ids, self._tokens)
+        if self.symbols is not None:
+            n_ids = max(n_ids, len(self.symbols))
+        vectors, width = None, params.embedding_dim
+        if params.embeddings is not None:
+            vectors = parse_vectors(params.embeddings, n_ids, self.symbols)
             n_ids, width = vectors.numbers.shape
-            if self.embedding_dim not in (None, width):
+            if params.embedding_dim not in (None, width):
                 raise ValueError(
-                    f"embedding_dim={self.embedding_dim}, but embeddings has vectors "
+                    f"embedding_dim={params.embedding_dim}, but embeddings has vectors "
                     f"of {width} numbers. Leave embedding_dim=None."
                 )
-        self._n_tokens, self._token_width = n_ids, int(width)
+        self.n_tokens, self.width = n_ids, int(width)
         return vectors
 
-    def _token_spec(self):
-        """Return what a network's spec says about tokens."""
-        if not self._embeds():
+    def spec(self, params):
+        """Return what the network's spec says about tokens."""
+        if not embeds(params):
             return {}
-        width = self.embedding_dim
+        width = params.embedding_dim
         return {
-            "n_tokens": self._n_tokens,
-            "embedding_dim": self._token_width if width is None else int(width),
-            "token_dropout": float(self.token_dropout),
-            "unknown_token": None if self._tokens is None else UNKNOWN,
-            "train_embeddings": bool(self.train_embeddings),
+            "n_tokens": self.n_tokens,
+            "embedding_dim": self.width if width is None else int(width),
+            "token_dropout": float(params.token_dropout),
+            "unknown_token": None if self.symbols is None else UNKNOWN,
+            "train_embeddings": bool(params.train_embeddings),
         }
 
 
-def _agree(tokens, others):
+def embeds(params):
+    """Return whether X is to hold ids of tokens, by the parameters."""
+    return params.embedding_dim is not None or params.embeddings is not None
+
+
+def check_token_options(params):
+    """Check that no option about tokens would have no effect."""
+    if params.token_dropout > 0 and not embeds(params):
+        raise ValueError(
+            f"token_dropout={params.token_dropout} hides tokens, but without "
+            "embedding_dim X holds numbers. Set embedding_dim to embed tokens, or "
+            "take input_dropout."
+        )
+    if not params.train_embeddings and params.embeddings is None:
+        raise ValueError(
+            "train_embeddings=False keeps the vectors of embeddings as they are, "
+            "but embeddings=None gives none."
+        )
+
+
+def wrap_vectors(embeddings):
+    """Return a mapping inside `SharedVectors`, all else as it is."""
+    known = (str, np.ndarray, list, tuple, torch.Tensor, pd.DataFrame, SharedVectors)
+    is_mapping = hasattr(embeddings, "__contains__")
+    if is_mapping and not isinstance(embeddings, known):
+        return SharedVectors(embeddings)
+    return embeddings
+
+
+def _are_equal(tokens, others):
     if tokens is None or others is None or tokens is others:
         return True
     return np.array_equal(tokens, others)
-
-
-def _is_mapping(embeddings):
-    known = (str, np.ndarray, list, tuple, torch.Tensor, pd.DataFrame, SharedVectors)
-    return hasattr(embeddings, "__contains__") and not isinstance(embeddings, known)
 
 
 class SharedVectors:
@@ -135,7 +127,7 @@ class SharedVectors:
     Examples
     --------
     >>> from copy import deepcopy
-    >>> from sklearn_rnn.estimators._tokens import SharedVectors
+    >>> from sklearn_rnn.estimators.tasks._tokens import SharedVectors
     >>> shared = SharedVectors({"one": [1.0]})
     >>> shared, shared["one"], deepcopy(shared) is shared
     (<dict of 1 vectors>, [1.0], True)
@@ -176,31 +168,8 @@ class TokenVectors(NamedTuple):
     given: np.ndarray
 
 
-def read_vectors(embeddings, n_ids, tokens):
-    """Read the parameter `embeddings`.
-
-    Parameters
-    ----------
-    embeddings : array-like of shape (n_tokens, width) or mapping
-        A row an id, or a vector a token.
-    n_ids : int
-        Ids that must have a row.
-    tokens : ndarray of object or None
-        What the ids stand for, if that is known.
-
-    Returns
-    -------
-    TokenVectors
-        For all of the ids, and those beyond that an array has.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many rows as ids, no token has a vector, or vectors
-        are no finite numbers of one width.
-    TypeError
-        If they are neither an array nor a mapping.
-    """
+def parse_vectors(embeddings, n_ids, tokens):
+    """Read the parameter `embeddings`, for ids that stand for `tokens` (or None)."""
     if isinstance(embeddings, (str, pd.DataFrame)):
         raise TypeError(
             "embeddings is an array with one row an id, or a mapping from token to "
@@ -244,7 +213,7 @@ def _from_array(embeddings, n_ids, tokens):
 def _from_mapping(mapping, tokens):
     found = {}
     for i, token in enumerate(tokens):
-        vector = _vector_of(mapping, token)
+        vector = _find_vector(mapping, token)
         if vector is not None:
             found[i] = vector
     if not found:
@@ -265,7 +234,7 @@ def _from_mapping(mapping, tokens):
     return TokenVectors(numbers, given)
 
 
-def _vector_of(mapping, token):
+def _find_vector(mapping, token):
     """Return the vector of a token as finite numbers, or None if it has none."""
     try:
         if token not in mapping:
@@ -304,20 +273,11 @@ def _as_vector(vector, token):
 
 
 @torch.no_grad()
-def start_embedding(embedding, sequences, vectors=None):
-    """Let a new embedding start from what is known.
+def initialize_embedding(embedding, sequences, vectors=None):
+    """Set the initial vectors of an embedding.
 
-    Tokens that the data do not show would keep a random vector: they start as
-    unknown does, with 0. So do those that are to stay as they are.
-
-    Parameters
-    ----------
-    embedding : TokenEmbedding
-        With random vectors.
-    sequences : SequenceArray
-        Ids of the training data.
-    vectors : TokenVectors, default=None
-        What else is known.
+    Tokens that the data do not contain would keep a random vector: theirs is 0, as that
+    of unknown ones. So is that of those that are not trained.
     """
     shown = np.zeros(len(embedding.weight), dtype=bool)
     if embedding.weight.requires_grad:

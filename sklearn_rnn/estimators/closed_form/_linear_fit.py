@@ -6,14 +6,18 @@ from operator import add
 
 import numpy as np
 
-from sklearn_rnn.estimators._blend import TINY, prior_pull
-from sklearn_rnn.estimators._linear import (
+from sklearn_rnn.estimators.closed_form._blend import TINY, prior_pull
+from sklearn_rnn.estimators.closed_form._linear import (
     LinearPart,
     Member,
     predict_members,
 )
-from sklearn_rnn.estimators._ridge import PENALTIES, Products, average_weights
-from sklearn_rnn.estimators._windows import (
+from sklearn_rnn.estimators.closed_form._ridge import (
+    PENALTIES,
+    Products,
+    average_weights,
+)
+from sklearn_rnn.estimators.closed_form._windows import (
     BEYOND,
     LOG,
     Layout,

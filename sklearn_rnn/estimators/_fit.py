@@ -1,0 +1,286 @@
+"""fit: from data to a trained network, the same for every estimator."""
+
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from sklearn_rnn.estimators._network import (
+    compute_outputs,
+    given_callbacks,
+    make_net,
+    thread_context,
+    update_net,
+)
+from sklearn_rnn.estimators.tasks import FitContext
+from sklearn_rnn.kernels import CounterGenerator
+from sklearn_rnn.training import (
+    Patience,
+    any_lr_scheduler,
+    check_monitors,
+    find_schedule,
+    limit_threads,
+    new_random_state,
+)
+
+# Records that are kept of a stream of calls of partial_fit; of fit all are.
+STREAM_RECORDS = 1000
+
+
+@torch.inference_mode(False)
+def fit(
+    estimator,
+    X,
+    y=None,
+    sample_weight=None,
+    X_val=None,
+    y_val=None,
+    *,
+    is_stream=False,
+    is_trial=False,
+    **about_y,
+):
+    """Train an estimator's network: the whole of ``fit`` and ``partial_fit``.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Of this package.
+    X, y, sample_weight, X_val, y_val : object
+        As given to the method.
+    is_stream : bool, default=False
+        Whether this is ``partial_fit``: one pass, and more may follow.
+    is_trial : bool, default=False
+        Whether the network is trained for a comparison, without warnings about data.
+    **about_y : object
+        What else is known of y, such as `classes`.
+
+    Returns
+    -------
+    estimator instance
+        The same, fitted.
+    """
+    is_fitted = estimator.__sklearn_is_fitted__()
+    is_continued = is_fitted and (is_stream or estimator.warm_start)
+    last = estimator._task if is_continued else None
+    with unchanged_on_error(estimator):
+        params = estimator.get_params(deep=False)
+        task = last.continued(params) if last else estimator._new_task(params)
+        task.warns = not is_trial
+        task.check_params(last)
+        check_training(estimator, is_stream)
+        samples = task.read(
+            estimator, X, y, sample_weight, reset=last is None, **about_y
+        )
+        if not is_stream:
+            task.check_trainable(samples)
+        held_out = task.read_validation(estimator, X_val, y_val)
+        random_state = _choose_random_state(estimator, is_continued and is_stream)
+        if held_out is None and estimator.early_stopping:
+            samples, held_out = task.hold_out(samples, random_state)
+        context = FitContext(
+            random_state,
+            is_continued,
+            is_stream,
+            held_out is not None,
+            partial(compute_outputs, estimator),
+            partial(train_trial, estimator),
+        )
+        samples, held_out = task.prepare(samples, held_out, context)
+        if is_continued:
+            network = estimator.module_
+            task.check_same_network(task.make_spec(samples), last)
+            task.update(samples, context)
+        else:
+            network = build(task, samples, context)
+            estimator.history_ = []
+        for part in (samples, held_out):
+            if part is not None:
+                task.check_data(network, part)
+        estimator._task = task
+        if not is_continued:
+            with thread_context(estimator):
+                task.fit_beside(samples, context)
+        _prepare_net(estimator, network, held_out, context)
+        publish(estimator)
+    try:
+        net = estimator.net_
+        with task.around_training(net, samples, held_out, context) as samples:
+            train(estimator, samples, held_out, context)
+    finally:
+        publish(estimator)
+    return estimator
+
+
+def build(task, samples, context):
+    """Return an initialised network for samples."""
+    task.fit(samples, context)
+    task.network_spec = task.make_spec(samples)
+    seed = context.random_state.randint(2**31 - 1)
+    generator = torch.Generator().manual_seed(seed)
+    with limit_threads(1):
+        network = task.build(task.network_spec, generator)
+    task.initialize(network, samples)
+    return network
+
+
+def train(estimator, samples, held_out, context):
+    """Train ``net_`` and record what happened, whatever happens."""
+    net, task = estimator.net_, estimator._task
+    dataset = task.make_dataset(samples, net.device)
+    if held_out is not None:
+        held_out = task.make_dataset(held_out, net.device)
+    n_epochs = 1 if context.is_stream else estimator.max_epochs
+    if n_epochs == "auto":
+        n_epochs = task.choose_n_epochs(dataset)
+    net.random_state = np.random.RandomState(context.random_state.randint(2**31 - 1))
+    _seed_dropout(net, context.random_state.randint(2**31 - 1))
+    patience = None
+    if estimator.early_stopping:
+        patience = Patience(estimator.n_iter_no_change, estimator.tol)
+    first = len(net.history)
+    # Only while it trains: estimator and net would keep each other alive, and
+    # hundreds of fits their memory, until Python looks for cycles.
+    net.score_validation = task.score_validation
+    try:
+        with thread_context(estimator):
+            net.train(dataset, held_out, n_epochs, patience)
+    finally:
+        net.score_validation = None
+        _record(estimator, net.history[first:], patience, context.is_stream)
+        net.n_streamed = _bound_stream(
+            net.history,
+            net.n_streamed + len(net.history) - first,
+            context.is_stream,
+        )
+
+
+class Trial(NamedTuple):
+    """A network that was trained for a comparison.
+
+    task : Task
+    compute_outputs : callable, from sequences to outputs
+    """
+
+    task: Any
+    compute_outputs: Any
+
+
+def train_trial(estimator, changes, samples):
+    """Train a network like an estimator's, with changed parameters on other data."""
+    # Not a clone: that would copy callbacks, and copies may not be called.
+    params = estimator.get_params(deep=False) | changes
+    trial = type(estimator)(**params)
+    fit(trial, samples.sequences, samples.y, samples.weights, is_trial=True)
+    return Trial(trial._task, partial(compute_outputs, trial))
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Leave a fitted estimator as it was if its next fit fails to begin."""
+    before = dict(estimator.__dict__)
+    try:
+        yield
+    except BaseException:
+        # Parameters are never missing: other threads may clone the estimator.
+        for name in estimator.__dict__.keys() - before.keys():
+            del estimator.__dict__[name]
+        estimator.__dict__.update(before)
+        raise
+
+
+def publish(estimator):
+    """Set the fitted attributes that the task has."""
+    found = estimator._task.attributes()
+    for name in estimator._task.optional_attributes:
+        if name not in found:
+            vars(estimator).pop(name, None)
+    vars(estimator).update(found)
+
+
+def check_training(estimator, is_stream):
+    """Check that parameters of the training go together."""
+    schedule = estimator.lr_schedule
+    if schedule is not None and any_lr_scheduler(given_callbacks(estimator)):
+        raise ValueError(
+            f"callbacks has an LRScheduler, and lr_schedule={schedule!r} sets the "
+            "learning rate as well. Set lr_schedule=None."
+        )
+    if is_stream and estimator.early_stopping:
+        raise ValueError(
+            "partial_fit does not support early_stopping=True: it makes one pass "
+            "over what it is given. Set early_stopping=False, or call fit."
+        )
+
+
+def _choose_random_state(estimator, is_later_call):
+    """Return the random numbers of a fit; calls of partial_fit share them."""
+    if not is_later_call:
+        estimator._random_state = new_random_state(estimator.random_state)
+    return estimator._random_state
+
+
+def _prepare_net(estimator, network, held_out, context):
+    """Make a net, or let changed parameters count in that of ``partial_fit``."""
+    has_validation = held_out is not None
+    check_monitors(given_callbacks(estimator), has_validation)
+    if not context.is_stream:
+        schedule = find_schedule(
+            estimator.lr_schedule,
+            learning_rate=estimator.learning_rate,
+            monitor="valid_loss" if has_validation else "train_loss",
+            tol=estimator.tol,
+        )
+        make_net(estimator, network, schedule)
+    else:
+        if not context.is_continued:
+            make_net(estimator, network)
+        update_net(estimator)
+
+
+def _seed_dropout(net, seed):
+    """Let dropout masks depend on a seed: on the CPU on nothing else."""
+    device = torch.device(net.device)
+    if device.type == "cpu":
+        generator = CounterGenerator(seed)
+    else:
+        generator = torch.Generator(device).manual_seed(seed)
+    net.module_.seed_dropout(generator)
+
+
+def _record(estimator, rows, patience, is_stream):
+    """Set the attributes that tell how training went, from finished epochs."""
+    rows = [row for row in rows if "dur" in row]
+    history = estimator.history_
+    n_before = history[-1]["epoch"] if history else 0
+    for epoch, row in enumerate(rows, n_before + 1):
+        kept = {key: value for key, value in row.items() if key != "batches"}
+        history.append({**kept, "epoch": epoch})
+    estimator._n_streamed = _bound_stream(
+        history, estimator._n_streamed + len(rows), is_stream
+    )
+    estimator.n_iter_ = n_before + len(rows)
+    estimator.loss_curve_ = [row["train_loss"] for row in history]
+    scores = [row["valid_score"] for row in history if "valid_score" in row]
+    estimator.validation_scores_ = scores or None
+    if n_before and not rows:
+        return  # stopped at once: the weights are those from before
+    n_kept = len(rows) if patience is None else patience.best_epoch + 1
+    estimator.best_epoch_ = n_before + n_kept
+    best = [row for row in history if row["epoch"] == estimator.best_epoch_]
+    estimator.best_validation_score_ = best[0].get("valid_score") if best else None
+
+
+def _bound_stream(records, n_streamed, is_stream):
+    """Drop the oldest records of a stream beyond the bound; return how many are left.
+
+    They stand at the end of `records`; after ``fit`` there are none.
+    """
+    if not is_stream:
+        return 0
+    n_dropped = max(0, n_streamed - STREAM_RECORDS)
+    begin = len(records) - n_streamed
+    del records[begin : begin + n_dropped]
+    return n_streamed - n_dropped

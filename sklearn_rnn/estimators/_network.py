@@ -1,0 +1,157 @@
+"""The network of an estimator: its net of skorch, and what it computes."""
+
+import numpy as np
+import torch
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.kernels import choose_kernel, rename_kernel
+from sklearn_rnn.training import (
+    EpochLines,
+    ProgressBar,
+    SequenceNet,
+    check_device,
+    choose_n_threads,
+    computing,
+    copy_callbacks,
+    find_optimizer,
+    is_fusible,
+    max_threads,
+    network_outputs,
+    try_scheduler,
+)
+
+# The callback that `lr_schedule` asked for, among the others.
+SCHEDULER = "lr_schedule"
+
+
+def make_net(estimator, network, schedule=(None, None), device=None, kernel=None):
+    """Set ``net_`` and ``module_``: a net around a network, ready to train."""
+    device = device or check_device(estimator.device)
+    task = estimator._task
+    network.mixed = task.dtype == "mixed"
+    set_kernel(estimator, network, device, kernel)
+    schedule, scheduler = schedule
+    optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
+    net = SequenceNet(
+        network,
+        criterion=task.loss(),
+        optimizer=optimizer,
+        lr=estimator.learning_rate,
+        batch_size=task.batch_size or estimator.batch_size,
+        callbacks=_make_callbacks(estimator, scheduler),
+        device=device,
+        verbose=0,
+        shuffle=estimator.shuffle,
+        clip_norm=estimator.clip_norm,
+        clip_value=estimator.clip_value,
+        bptt_steps=estimator.bptt_steps,
+        schedule=schedule,
+        kernel=estimator.kernel_,
+        **options,
+    ).initialize()
+    if scheduler is not None:
+        try_scheduler(scheduler, net.optimizer_)
+    estimator.net_, estimator.module_ = net, net.module_
+    estimator.n_parameters_ = sum(
+        p.numel() for p in net.module_.parameters() if p.requires_grad
+    )
+
+
+def update_net(estimator):
+    """Let parameters set since the last call of ``partial_fit`` count."""
+    net, task = estimator.net_, estimator._task
+    net.set_params(schedule=None, lr=estimator.learning_rate)
+    # The rate is constant now, whatever fit had.
+    net.callbacks_ = [item for item in net.callbacks_ if item[0] != SCHEDULER]
+    net.batch_size = task.batch_size
+    for name in ("bptt_steps", "clip_norm", "clip_value", "shuffle"):
+        setattr(net, name, getattr(estimator, name))
+    optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
+    options = {"optimizer": optimizer, **options}
+    set_kernel(estimator, estimator.module_, net.device)
+    net.kernel = estimator.kernel_
+    if any(getattr(net, name, None) != value for name, value in options.items()):
+        for name in [name for name in vars(net) if name.startswith("optimizer__")]:
+            delattr(net, name)
+        for name, value in options.items():
+            setattr(net, name, value)
+        net.initialize_optimizer()
+    net.criterion_ = task.loss().to(net.device)
+
+
+def set_kernel(estimator, network, device, kernel=None):
+    """Set ``kernel_``, and let a network use it."""
+    spec = estimator._task.network_spec
+    estimator.kernel_ = choose_kernel(
+        kernel or rename_kernel(estimator.kernel),
+        spec.cell,
+        spec.hidden_size,
+        estimator._task.dtype,
+        device,
+        fused=is_fusible(network) and estimator.bptt_steps is None,
+    )
+    network.use_kernel(estimator.kernel_)
+
+
+def given_callbacks(estimator):
+    """Return the parameter `callbacks` as a list."""
+    given = estimator.callbacks
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
+
+
+def _make_callbacks(estimator, scheduler):
+    callbacks = copy_callbacks(given_callbacks(estimator))
+    if scheduler is not None:
+        callbacks += copy_callbacks([(SCHEDULER, scheduler)])
+    own = {0: [], 1: [ProgressBar]}.get(int(estimator.verbose), [EpochLines])
+    return callbacks + [callback(type(estimator).__name__) for callback in own]
+
+
+def thread_context(estimator):
+    """Return a context that computes with the estimator's threads."""
+    n_threads = estimator.n_threads
+    if n_threads is None:
+        task = estimator._task
+        batch_size = task.batch_size or estimator.batch_size
+        n_threads = choose_n_threads(batch_size, task.network_spec)
+    most = estimator.n_threads or min(max_threads(), torch.get_num_threads())
+    return computing(n_threads, most)
+
+
+def compute_outputs(estimator, sequences):
+    """Return the network's outputs for sequences, or for all their steps."""
+    task = estimator._task
+    sequences = task.as_network_input(sequences)
+    if not task.tokens.is_used:
+        task.check_inputs(estimator.module_, sequences)
+    with thread_context(estimator):
+        outputs = network_outputs(estimator.module_, sequences, estimator.net_.device)
+    outputs = outputs.cpu().numpy().astype(np.float64)
+    check_outputs(estimator, outputs, sequences.lengths)
+    return outputs
+
+
+def check_outputs(estimator, values, lengths):
+    """Check that no value overflowed; `values` are of sequences, or all steps."""
+    finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    if finite.all():
+        return
+    row = int(np.argmin(finite))
+    place = f"sequence {row}"
+    if len(values) != len(lengths):
+        ends = np.cumsum(lengths)
+        i = int(np.searchsorted(ends, row, side="right"))
+        place = f"sequence {i}, step {row - ends[i] + lengths[i]}"
+    raise overflow_error(estimator, place)
+
+
+def overflow_error(estimator, place):
+    """Return the error for values that overflowed, as states of ReLU units may."""
+    return InvalidSequenceError(
+        f"{type(estimator).__name__} with dtype={estimator._task.dtype!r} computes NaN "
+        f"or infinity for {place}: its values are too large, or it is too long, for "
+        "this network. Leave it out, bring X to another unit, or fit with another "
+        "cell than 'rnn_relu', or with dtype='float64'."
+    )

@@ -1,0 +1,43 @@
+"""Models that are fitted in closed form, beside the network."""
+
+from sklearn_rnn.estimators.closed_form._blend import (
+    TINY,
+    elementwise_loss,
+    network_weights,
+    weighted_losses,
+)
+from sklearn_rnn.estimators.closed_form._convolutions import (
+    N_FEATURES,
+    ConvolutionClassifier,
+)
+from sklearn_rnn.estimators.closed_form._linear_fit import (
+    FEW,
+    FEWEST_SEQUENCES,
+    MOST_VALUES,
+    LinearStream,
+    choose_scaled_layout,
+    evenly,
+    fit_linear,
+)
+from sklearn_rnn.estimators.closed_form._probabilities import log_priors, log_softmax
+from sklearn_rnn.estimators.closed_form._windows import weights_of_long, window_units
+
+__all__ = [
+    "ConvolutionClassifier",
+    "FEW",
+    "FEWEST_SEQUENCES",
+    "LinearStream",
+    "MOST_VALUES",
+    "N_FEATURES",
+    "TINY",
+    "choose_scaled_layout",
+    "elementwise_loss",
+    "evenly",
+    "fit_linear",
+    "log_priors",
+    "log_softmax",
+    "network_weights",
+    "weighted_losses",
+    "weights_of_long",
+    "window_units",
+]

@@ -1,0 +1,39 @@
+"""What each estimator learns, between the data of a user and a network."""
+
+from sklearn_rnn.estimators.tasks._classification import ClassificationTask
+from sklearn_rnn.estimators.tasks._generation import GenerationTask
+from sklearn_rnn.estimators.tasks._labels import check_labels, check_partial_classes
+from sklearn_rnn.estimators.tasks._quantiles import check_levels, point_forecast
+from sklearn_rnn.estimators.tasks._regression import RegressionTask
+from sklearn_rnn.estimators.tasks._samples import parse_weights
+from sklearn_rnn.estimators.tasks._seq2seq import Seq2SeqTask
+from sklearn_rnn.estimators.tasks._sources import SOURCES, check_same_number
+from sklearn_rnn.estimators.tasks._steps import object_array, score_steps, split_steps
+from sklearn_rnn.estimators.tasks._tagging import TaggingTask, of_one_type
+from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
+from sklearn_rnn.estimators.tasks._tokens import wrap_vectors
+from sklearn_rnn.estimators.tasks._transcription import TranscriptionTask
+
+__all__ = [
+    "ClassificationTask",
+    "DTYPES",
+    "FitContext",
+    "GenerationTask",
+    "RegressionTask",
+    "SOURCES",
+    "Seq2SeqTask",
+    "TaggingTask",
+    "Task",
+    "TranscriptionTask",
+    "check_labels",
+    "check_levels",
+    "check_partial_classes",
+    "check_same_number",
+    "object_array",
+    "of_one_type",
+    "parse_weights",
+    "point_forecast",
+    "score_steps",
+    "split_steps",
+    "wrap_vectors",
+]

@@ -1,0 +1,204 @@
+"""Generation: what comes next is learned, of symbols or of frames."""
+
+import math
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+from sklearn_rnn.estimators.closed_form import log_priors
+from sklearn_rnn.estimators.tasks._corpus import make_corpus
+from sklearn_rnn.estimators.tasks._samples import parse_weights
+from sklearn_rnn.estimators.tasks._steps import object_array
+from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
+from sklearn_rnn.modules import NetworkSpec
+from sklearn_rnn.sequences import SequenceArray, flat_rows
+from sklearn_rnn.training import (
+    NextStepDataset,
+    WeightedLoss,
+    cut_into_streams,
+    log_likelihoods,
+    n_epochs_for,
+    validation_split,
+)
+
+# "auto" trains for this many updates, but few epochs: a network that has seen a small
+# text often enough knows it by heart. Very little of it needs more epochs all the same.
+UPDATE_BUDGET, MAX_EPOCHS, MIN_UPDATES = 2000, 20, 300
+
+
+class WeightedSequences(NamedTuple):
+    """Sequences whose steps are to be predicted, and their weights or None."""
+
+    sequences: SequenceArray
+    weights: np.ndarray | None = None
+
+    def select(self, indices):
+        """Return the sequences of these indices."""
+        weights = None if self.weights is None else self.weights[indices]
+        return WeightedSequences(self.sequences[indices], weights)
+
+
+class GenerationTask(Task):
+    """Learn the next symbol, or the next frame, of a sequence."""
+
+    @property
+    def fixed_params(self):
+        return () if self.corpus.of_frames else ("min_count", "max_symbols")
+
+    # Data
+
+    def read(self, estimator, X, y, sample_weight, *, reset, name=""):
+        weights = None
+        if sample_weight is not None:
+            n_sequences = 1 if isinstance(X, str) else _num_samples(X)
+            weights = parse_weights(sample_weight, np.empty(n_sequences))
+            if not weights.all():
+                # Without weight is as if absent: not even its symbols are known.
+                kept = np.flatnonzero(weights)
+                X, weights = _safe_indexing(X, kept), weights[kept]
+        if reset:
+            self.corpus = make_corpus(
+                X,
+                estimator_name=self.estimator_name,
+                min_count=self.params.min_count,
+                max_symbols=self.params.max_symbols,
+                weights=weights,
+            )
+            vars(estimator).pop("n_features_in_", None)  # of the last fit
+        if weights is not None and (weights == weights[0]).all():
+            weights = None
+        return WeightedSequences(self.corpus.encode_all(X), weights)
+
+    def read_validation(self, estimator, X_val, y_val):
+        if X_val is None:
+            return None
+        return WeightedSequences(self.corpus.encode_all(X_val, name="X_val"))
+
+    def hold_out(self, data, random_state):
+        """Set sequences aside to validate on; of a single one its last part."""
+        sequences, fraction = data.sequences, self.params.validation_fraction
+        if len(sequences) > 1:
+            train, validation = validation_split(sequences, fraction, random_state)
+            return data.select(train), data.select(validation)
+        n_steps = int(sequences.lengths[0]) - 1
+        n_held_out = max(1, round(fraction * n_steps))
+        if n_held_out >= n_steps:
+            raise ValueError(
+                f"validation_fraction={fraction} of a sequence of {n_steps} steps "
+                "leaves none to train on. Give more data, or X_val."
+            )
+        start, n_kept = sequences.starts, n_steps - n_held_out
+        training = sequences.over(start, np.array([n_kept + 1]))
+        validation = sequences.over(start + n_kept, np.array([n_held_out + 1]))
+        return WeightedSequences(training), WeightedSequences(validation)
+
+    # Network
+
+    def fit(self, data, context: FitContext):
+        self.dtype = self.params.dtype
+
+    def make_spec(self, data):
+        params, corpus = self.params, self.corpus
+        return NetworkSpec(
+            cell=params.cell,
+            n_features=corpus.n_features,
+            hidden_size=int(params.hidden_size),
+            n_outputs=corpus.n_outputs,
+            n_layers=int(params.n_layers),
+            dropout=float(params.dropout),
+            input_dropout=float(params.input_dropout),
+            weight_drop=float(params.weight_drop),
+            residual=bool(params.residual),
+            layer_norm=bool(params.layer_norm),
+            pooling=None,
+            n_tokens=None if corpus.of_frames else corpus.n_outputs,
+            embedding_dim=None if corpus.of_frames else int(params.embedding_dim),
+            tied=bool(params.tie_embeddings) and not corpus.of_frames,
+        )
+
+    @torch.no_grad()
+    def initialize(self, network, data):
+        # An untrained network predicts how often each symbol comes.
+        sequences, weights = data
+        targets = sequences.over(sequences.starts + 1, sequences.lengths - 1)
+        values = targets.values[flat_rows(targets.starts, targets.lengths)]
+        if weights is not None:
+            weights = weights / np.average(weights, weights=targets.lengths)
+            weights = np.repeat(weights, targets.lengths)
+        if self.corpus.of_frames:
+            weights = np.ones(len(values)) if weights is None else weights
+            chances = log_priors(np.stack([weights @ values, weights @ (1 - values)]))
+            logits = chances[0] - chances[1]
+        else:
+            counts = np.bincount(values[:, 0], weights, self.corpus.n_outputs)
+            logits = log_priors(counts)
+            # Ids that never come are never learned about: they say nothing.
+            network.embedding.weight[:-1][counts == 0] = 0.0
+        network.head.bias.copy_(torch.from_numpy(logits))
+
+    # Training
+
+    def loss(self):
+        name = "bernoulli" if self.corpus.of_frames else "log_loss"
+        return WeightedLoss(name, may_miss=True)
+
+    @contextmanager
+    def around_training(self, net, data, validation, context: FitContext):
+        sequences = data.sequences
+        if not self.corpus.learns_ends and sequences.lengths.min() > 2:
+            data = data._replace(sequences=self.corpus.without_begin(sequences))
+        yield data
+
+    def make_dataset(self, data, device):
+        """Cut long sequences into parts that are read side by side."""
+        sequences, weights = data
+        bptt_steps = self.params.bptt_steps
+        shortest = bptt_steps or int(sequences.lengths.max())
+        n_steps = sequences.lengths - 1
+        n_parts = cut_into_streams(n_steps, self.params.batch_size, shortest)
+        whole = np.repeat(np.arange(len(sequences)), n_parts)
+        part = flat_rows(np.zeros(len(n_parts), int), n_parts)
+        begin = part * n_steps[whole] // n_parts[whole]
+        end = (part + 1) * n_steps[whole] // n_parts[whole]
+        # A part's last step is predicted, and the next part's first input.
+        parts = sequences.over(sequences.starts[whole] + begin, end - begin + 1)
+        if weights is not None:
+            mean = np.average(weights, weights=n_steps)
+            weights = torch.as_tensor(
+                weights[whole] / mean, dtype=DTYPES[self.dtype], device=device
+            )
+        return NextStepDataset(parts, weights, bptt_steps, self.corpus.of_frames)
+
+    def choose_n_epochs(self, dataset):
+        batch_size, bptt_steps = self.params.batch_size, self.params.bptt_steps
+        n_batches = -(-len(dataset) // batch_size)
+        batches = np.array_split(np.sort(dataset.lengths), n_batches)
+        size = bptt_steps or int(dataset.lengths.max())
+        n_chunks = np.mean([-(-batch[-1] // size) for batch in batches])
+        n_epochs = n_epochs_for(
+            len(dataset), batch_size, n_chunks, UPDATE_BUDGET, MAX_EPOCHS
+        )
+        return max(n_epochs, math.ceil(MIN_UPDATES / (n_batches * n_chunks)))
+
+    def score_validation(self, net, dataset):
+        """Return loss and score of validation data: nats a step."""
+        steps = log_likelihoods(net.module_, net.criterion_, dataset, net.device)
+        weights = None
+        if dataset.weights is not None:
+            weights = dataset.weights.double().cpu().numpy()
+            weights = np.repeat(weights, dataset.lengths)
+        score = float(np.average(steps, weights=weights))
+        return -score, score
+
+    optional_attributes = ("n_features_in_",)
+
+    def attributes(self):
+        if self.corpus.of_frames:
+            n_features = self.corpus.n_features
+            return {"symbols_": None, "n_symbols_": None, "n_features_in_": n_features}
+        symbols = self.corpus.vocabulary.symbols
+        return {"symbols_": object_array(symbols), "n_symbols_": len(symbols)}

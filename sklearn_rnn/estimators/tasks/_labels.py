@@ -1,0 +1,162 @@
+"""Labels as class codes: what classifiers of sequences and of steps share."""
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+
+from sklearn_rnn.estimators.closed_form import log_priors
+from sklearn_rnn.sequences import is_one_hot, plain_arrays
+
+# Whole numbers up to this one differ as floats too.
+LARGEST_EXACT = 2.0**53
+
+
+class Labels:
+    """The classes that labels are of, and the weight of each.
+
+    Parameters
+    ----------
+    estimator_name : str
+        For messages.
+    """
+
+    def __init__(self, estimator_name):
+        self.estimator_name = estimator_name
+        self.classes = None
+        # By `class_weight`; None if all count alike.
+        self.weights = None
+
+    def encode(self, labels, distinct, *, reset, classes=None):
+        """Return the codes of labels; `reset` sets the classes to those given."""
+        if reset:
+            self.classes = distinct if classes is None else classes
+            check_enough_classes(self.classes)
+        unknown = np.setdiff1d(distinct, self.classes)
+        if len(unknown):
+            raise ValueError(
+                f"y has labels that fit did not see, {unknown[:5].tolist()}. Leave "
+                "them out, fit again on samples of all classes, or give all classes in "
+                "the first call of partial_fit."
+            )
+        return np.searchsorted(self.classes, labels)
+
+    def check_trainable(self, codes):
+        """Check that there is more than one class among codes."""
+        check_enough_classes(self.classes[np.unique(codes)])
+
+    def compute_weights(self, class_weight, codes, sample_weight=None):
+        """Return the weight of each class, from `class_weight` and the codes."""
+        if isinstance(class_weight, dict):
+            try:
+                return compute_class_weight(
+                    class_weight, classes=self.classes, y=self.classes[codes]
+                )
+            except ValueError as error:
+                classes = self.classes.tolist()
+                unknown = [key for key in class_weight if key not in classes]
+                raise ValueError(
+                    f"class_weight names {unknown}, and the classes are {classes}: "
+                    "correct its keys."
+                ) from error
+        counts = np.bincount(codes, sample_weight, len(self.classes))
+        # Classes that these samples do not have are not there to be balanced.
+        there, weights = counts > 0, np.ones(len(counts))
+        weights[there] = counts.sum() / (there.sum() * counts[there])
+        return weights
+
+    def initialize_head(self, network, codes, weights):
+        """Let an untrained network predict the frequencies of the classes."""
+        counts = np.bincount(codes, weights=weights, minlength=len(self.classes))
+        with torch.no_grad():
+            network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
+
+
+def check_labels(labels, name="y"):
+    """Return labels; raise for missing ones and for numbers that floats cannot hold."""
+    array = np.asarray(labels)
+    missing = pd.isna(array) if array.dtype.kind in "fO" else np.array(False)
+    if missing.any():
+        place = int(np.argwhere(missing)[0][0])
+        remedy = " Leave out sequences without a label." if name == "y" else ""
+        raise ValueError(
+            f"Input {name} contains NaN: {name}[{place}] is missing.{remedy}"
+        )
+    check_distinguishable(array, name)
+    if array.dtype == object:
+        for i, label in enumerate(array.ravel()):
+            check_size(label, f"{name}[{i}]")
+    return labels
+
+
+def check_enough_classes(classes):
+    """Check that there are two classes."""
+    if len(classes) < 2:
+        raise ValueError(
+            "y needs at least two classes, but has only one class: "
+            f"{np.asarray(classes).tolist()}."
+        )
+
+
+def check_partial_classes(estimator, classes):
+    """Return the `classes` of partial_fit, sorted, after checking them."""
+    if estimator.class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' is not supported by partial_fit, which never "
+            "sees all labels: give a dict, or sample_weight."
+        )
+    if classes is None:
+        return None
+    classes = plain_arrays(
+        classes, estimator_name=type(estimator).__name__, name="classes"
+    )
+    classes = np.unique(check_labels(classes, "classes"))
+    fitted = getattr(estimator, "classes_", None)
+    if fitted is not None and not np.array_equal(classes, fitted):
+        raise ValueError(f"classes={classes.tolist()} are not those of the first call.")
+    return classes
+
+
+def check_size(label, place):
+    """Check that an array of integers can hold a label, if it is one."""
+    if isinstance(label, int) and label.bit_length() > 63:
+        raise ValueError(
+            f"{place} is an int of {label.bit_length()} bits, and labels that are "
+            "integers have at most 64. Make strings of such labels."
+        )
+
+
+def check_distinguishable(labels, name="y"):
+    """Check that no label is a float that stands for several integers."""
+    if labels.dtype.kind != "f" or not labels.size:
+        return
+    largest = np.abs(labels).max()
+    if LARGEST_EXACT < largest < np.inf:
+        raise ValueError(
+            f"{name} holds {largest:.17g}, a float, and above 2**53 a float stands for "
+            "several integers. Make strings of such labels."
+        )
+
+
+def check_one_kind(y):
+    """Check that a list has no numbers among text, which NumPy would write as text."""
+    if not isinstance(y, (list, tuple)):
+        return
+    are_text = [isinstance(label, (str, bytes)) for label in y]
+    if any(are_text) and not all(are_text):
+        place = are_text.index(False)
+        what = f"y[{place}] is {y[place]!r:.60}, but y[{are_text.index(True)}] is text"
+        if pd.api.types.is_scalar(y[place]) and pd.isna(y[place]):
+            raise ValueError(f"{what}. Leave missing labels out, and their sequences.")
+        raise ValueError(f"{what}: make all labels of one type.")
+
+
+def describe_one_label(y):
+    """Return advice on targets that are not one label per sequence."""
+    if is_one_hot(y):
+        remedy = "One-hot labels are one label each: pass Y.argmax(axis=-1)"
+        return remedy + (", or Y.idxmax(axis=1)." if hasattr(y, "idxmax") else ".")
+    return (
+        "A label per step is for RNNTagger; for several labels per sequence fit one "
+        "model for each."
+    )

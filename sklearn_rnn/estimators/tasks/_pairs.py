@@ -1,0 +1,166 @@
+"""Tasks on pairs: a sequence is read, and another one is written."""
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators.tasks._samples import parse_weights
+from sklearn_rnn.estimators.tasks._sources import check_same_number, fit_symbols
+from sklearn_rnn.estimators.tasks._steps import object_array
+from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
+from sklearn_rnn.sequences import check_range, mean_and_scale, unpack
+from sklearn_rnn.training import n_epochs_for, validation_split
+
+# "auto" trains for this many updates, and for more epochs than other estimators:
+# there are whole sequences to be learned to write.
+UPDATE_BUDGET, MAX_EPOCHS = 3000, 200
+
+
+class PairTask(Task):
+    """Learn to write a sequence of symbols for each sequence that is read.
+
+    A subclass says how X is read, what a dataset of pairs is, and which network there
+    is to be.
+    """
+
+    # How X is read, and the symbols of y: see `_sources`.
+    source = target = None
+
+    @property
+    def symbol_limits(self):
+        """Limits of the vocabulary of y."""
+        return {"min_count": 1, "max_symbols": None}
+
+    @abstractmethod
+    def choose_source(self, X, weights):
+        """Return how X is read."""
+
+    @abstractmethod
+    def make_pairs(self, sources, rows, weights, name, is_continued):
+        """Return a dataset of pairs."""
+
+    def check_options(self):
+        """Check that parameters go together with what was read."""
+
+    def initialize_output(self, network, pairs):
+        """Let an untrained network predict what is known without reading."""
+
+    # Data
+
+    def read(self, estimator, X, y, sample_weight, *, reset, name=""):
+        weights = None
+        if not name:
+            X, y, weights = self._with_weight(X, y, sample_weight)
+        if reset:
+            for attribute in ("n_features_in_", "feature_names_in_"):
+                vars(estimator).pop(attribute, None)  # of the last fit
+            self.fit_symbols(X, y, weights)
+        sources = self.source.parse(X, estimator, name=f"X{name}", reset=reset)
+        rows = self.target.rows(y, f"y{name}")
+        check_same_number(len(sources), len(rows))
+        is_continued = not (reset or name)
+        return self.make_pairs(sources, rows, weights, name, is_continued)
+
+    def _with_weight(self, X, y, sample_weight):
+        """Return the pairs that count, and their weights."""
+        estimator_name = self.estimator_name
+        if y is None:
+            raise ValueError(
+                f"{estimator_name} requires y to be passed, but the target y is None: "
+                "give what is to be written for each sequence of X."
+            )
+        if sample_weight is None:
+            return X, y, None
+        X, y = (
+            unpack(X, estimator_name=estimator_name),
+            unpack(y, estimator_name=estimator_name, name="y"),
+        )
+        check_same_number(_num_samples(X), _num_samples(y))
+        weights = parse_weights(sample_weight, X)
+        # A weight of zero means: as if it were not there, in the vocabulary, too.
+        rows = np.flatnonzero(weights)
+        return _safe_indexing(X, rows), _safe_indexing(y, rows), weights[rows]
+
+    def fit_symbols(self, X, y, weights):
+        """Set how X is read, and the vocabulary of what is written."""
+        self.source = self.choose_source(X, weights)
+        self.target = fit_symbols(
+            y,
+            estimator_name=self.estimator_name,
+            name="y",
+            weights=weights,
+            **self.symbol_limits,
+        )
+
+    def read_sources(self, estimator, X):
+        """Return what the fitted network of an estimator is to read."""
+        sources = self.source.parse(X, estimator)
+        self._check_range(estimator.module_, sources)
+        return sources
+
+    def read_validation(self, estimator, X_val, y_val):
+        try:
+            return super().read_validation(estimator, X_val, y_val)
+        except InvalidSequenceError:
+            raise
+        except ValueError as error:
+            if X_val is None or y_val is None:
+                raise
+            raise InvalidSequenceError(str(error)) from error
+
+    def hold_out(self, pairs, random_state):
+        train, validation = validation_split(
+            pairs.sources, self.params.validation_fraction, random_state
+        )
+        return pairs.select(train), pairs.select(validation)
+
+    # Network
+
+    def fit(self, pairs, context: FitContext):
+        self.dtype = self.params.dtype
+
+    def initialize(self, network, pairs):
+        if self.params.standardize and self.source.kind != "symbols":
+            mean, scale = mean_and_scale(pairs.sources, pairs.weights)
+            network.set_input_scaling(mean, 1 / scale)
+        self.initialize_output(network, pairs)
+
+    def check_data(self, network, pairs):
+        self._check_range(network, pairs.sources)
+        self.check_options()
+
+    def _check_range(self, network, sources):
+        if self.source.kind == "symbols":
+            return
+        check_range(
+            sources,
+            estimator_name=self.estimator_name,
+            center=network.center.cpu().numpy(),
+            factor=network.factor.cpu().numpy(),
+            dtype=self.dtype,
+        )
+
+    # Training
+
+    def make_dataset(self, pairs, device):
+        if pairs.weights is None:
+            return pairs
+        mean = np.average(pairs.weights, weights=pairs.n_targets)
+        weights = torch.as_tensor(
+            pairs.weights / mean, dtype=DTYPES[self.dtype], device=device
+        )
+        return pairs.with_weights(weights)
+
+    def choose_n_epochs(self, dataset):
+        return n_epochs_for(
+            len(dataset), self.params.batch_size, 1, UPDATE_BUDGET, MAX_EPOCHS
+        )
+
+
+def as_objects(vocabulary):
+    """Return the symbols of a vocabulary, most frequent first, or None."""
+    return None if vocabulary is None else object_array(vocabulary.symbols)

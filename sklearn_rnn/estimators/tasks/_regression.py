@@ -1,0 +1,669 @@
+"""Regression: a sequence, or each of its steps, has numbers as targets."""
+
+from contextlib import contextmanager
+from copy import deepcopy
+
+import numpy as np
+import torch
+from sklearn.metrics import r2_score
+
+from sklearn_rnn._exceptions import DivergenceError, InvalidSequenceError
+from sklearn_rnn.estimators.closed_form import (
+    FEW,
+    FEWEST_SEQUENCES,
+    MOST_VALUES,
+    choose_scaled_layout,
+    evenly,
+)
+from sklearn_rnn.estimators.tasks._linear_skip import (
+    FEWEST_TO_COMPARE,
+    LinearSkip,
+    count_distinct,
+)
+from sklearn_rnn.estimators.tasks._numbers import NumberTargets
+from sklearn_rnn.estimators.tasks._quantiles import (
+    check_levels,
+    marginal_quantiles,
+    point_forecast,
+)
+from sklearn_rnn.estimators.tasks._samples import flat_weights
+from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
+from sklearn_rnn.estimators.tasks._steps import score_steps, split_steps
+from sklearn_rnn.estimators.tasks._target_names import steps_ahead
+from sklearn_rnn.estimators.tasks._targets import (
+    Baseline,
+    are_changes_small,
+    find_past,
+    target_columns,
+)
+from sklearn_rnn.sequences import LARGEST_INPUT, locate
+from sklearn_rnn.training import validation_folds
+
+# Of the initial weights of the output layer.
+HEAD_SCALE = 0.1
+# Sequences that tell the scale of differences from the last step.
+SCALED_BY = 4096
+# Networks that are trained without a fold each to compare them with the linear part.
+N_FOLDS = 3
+# Sequences from which on only the network itself is trained, without one of so many
+# folds.
+TRAINED_ONCE, N_FOLDS_OF_MANY = 10_000, 10
+# Held-out sequences that the two are compared on, at most.
+MOST_COMPARED = 20_000
+# Units of hidden_size="auto", and of the plain RNN that cell="auto" may choose: below
+# FEW sequences two networks are compared in folds, a GRU that reads values as they are,
+# and a plain RNN that reads windows in their own units, which needs less data. Chosen
+# on the development half of the quality benchmark.
+UNITS, RNN_UNITS = 64, 128
+
+
+class RegressionTask(SequenceTask):
+    """Learn numbers: residuals of a naive forecast, beside a linear one."""
+
+    optional_attributes = ("target_names_",)
+
+    def __init__(self, estimator_name, params):
+        super().__init__(estimator_name, params)
+        params = self.params
+        # As at the first fit, whatever parameters are later.
+        self.per_step = params.return_sequences
+        self.loss_name = params.loss
+        self.levels = _levels(params)
+        self.baseline = Baseline(self.per_step, params.subtract_last is True)
+        self.numbers = NumberTargets(estimator_name, self.per_step)
+        self.n_distinct, self.advice = 0, None
+        self._use_cell("gru" if params.cell == "auto" else params.cell)
+
+    @property
+    def targets_may_be_missing(self):
+        return self.per_step or self.params.missing_targets == "ignore"
+
+    @property
+    def n_targets(self):
+        """The number of numbers that are predicted."""
+        return self.numbers.shape[0]
+
+    @property
+    def n_outputs(self):
+        return self.n_targets * (1 if self.levels is None else len(self.levels))
+
+    @property
+    def cell(self):
+        cell = self.params.cell
+        return self.chosen_cell if cell == "auto" else cell
+
+    @property
+    def hidden_size(self):
+        size = self.params.hidden_size
+        return self.chosen_size if size == "auto" else size
+
+    @property
+    def pooling(self):
+        return None if self.params.return_sequences else self.params.pooling
+
+    @property
+    def horizon(self):
+        # As far as names tell.
+        return max(steps_ahead(self.numbers.names) or [self.n_targets])
+
+    # Parameters
+
+    def check_params(self, last):
+        super().check_params(last)
+        self._check_linear()
+        params = self.params
+        is_continued = last is not None
+        if is_continued and params.return_sequences != self.per_step:
+            raise ValueError(
+                f"return_sequences={params.return_sequences}, and the last fit, whose "
+                "network continues to be trained, had it the other way. Restore it, or "
+                "set warm_start=False."
+            )
+        self._check_subtraction(is_continued)
+        if is_continued and not np.array_equal(_levels(params), self.levels):
+            raise ValueError(
+                f"loss={params.loss!r} with quantiles={params.quantiles!r} is not what "
+                "the last fit had, whose network continues to be trained. Restore it, "
+                "or set warm_start=False."
+            )
+        if params.return_sequences and params.pooling != "last":
+            raise ValueError(
+                f"pooling={params.pooling!r} makes one vector of all steps, and "
+                "return_sequences=True predicts at every step: leave pooling at its "
+                "default."
+            )
+
+    def _check_linear(self):
+        """Check that `linear_skip` goes with what the network reads and predicts."""
+        if self.params.linear_skip is not True:
+            return
+        if self.params.return_sequences:
+            raise ValueError(
+                "linear_skip=True predicts from the steps before the end of a "
+                "sequence, and return_sequences=True at every step. Set linear_skip "
+                "to 'auto' or False."
+            )
+        if self.tokens.is_used:
+            raise ValueError(
+                "linear_skip=True needs numbers, but embedding_dim is set: X holds "
+                "tokens. Set linear_skip to 'auto' or False."
+            )
+
+    def _check_subtraction(self, is_continued):
+        params = self.params
+        subtracts = params.subtract_last is True
+        if subtracts and params.target_feature is None:
+            raise ValueError(
+                "subtract_last=True needs target_feature, whose last value it is that "
+                "is subtracted: name the input that holds the target's own past."
+            )
+        if subtracts and params.return_sequences:
+            raise ValueError(
+                "subtract_last=True would tell every step what the last one is, and "
+                "return_sequences=True predicts from the steps up to each: set one of "
+                "them to its default."
+            )
+        is_set = params.subtract_last != "auto"
+        if is_continued and is_set and subtracts != self.baseline.subtracts_last:
+            raise ValueError(
+                f"subtract_last={params.subtract_last} is not what the last fit had, "
+                "whose network continues to be trained. Restore it, or set "
+                "warm_start=False."
+            )
+
+    def _check_scaling(self):
+        """Check that there is a past to be scaled."""
+        params = self.params
+        if params.scale_windows is not True:
+            return
+        if self.baseline.columns is None:
+            raise ValueError(
+                "scale_windows=True measures the past of the targets by its spread, "
+                "and there is none: name the input feature that holds it, "
+                "target_feature=, or set scale_windows to 'auto' or False."
+            )
+        if params.return_sequences or params.subtract_last is False:
+            raise ValueError(
+                "scale_windows=True reads the past of the targets relative to its last "
+                "value, in units of the window, which return_sequences=True and "
+                "subtract_last=False do not allow. Set scale_windows to 'auto' or "
+                "False."
+            )
+
+    def _check_not_categorical(self, feature_names):
+        """Check that no category is a target's own past."""
+        if self.baseline.columns is None:
+            return
+        both = np.intersect1d(self.baseline.columns, self.categories.features)
+        if len(both):
+            name = int(both[0])
+            name = name if feature_names is None else feature_names[name]
+            raise ValueError(
+                f"target_feature={self.params.target_feature!r} is feature {name!r}, "
+                "which holds categories, and the target's own past is numbers: name "
+                "another one."
+            )
+
+    # Data
+
+    def parse_targets(self, y, *, reset):
+        if self.per_step:
+            return self.numbers.parse_steps(y, reset=reset)
+        may_be_missing = self.params.missing_targets == "ignore"
+        return self.numbers.parse(y, reset=reset, may_be_missing=may_be_missing)
+
+    def as_network_input(self, sequences):
+        return self.baseline.as_network_input(sequences)
+
+    def network_targets(self, samples):
+        return self.baseline.residual(samples.sequences, samples.all_targets())
+
+    def check_data(self, network, samples):
+        super().check_data(network, samples)
+        targets = self.network_targets(samples)
+        limit = LARGEST_INPUT[self.dtype]
+        with np.errstate(invalid="ignore"):
+            outside = np.abs(targets) > limit
+        if not outside.any():
+            return
+        at, output = map(int, np.argwhere(outside)[0])
+        place = f"sequence {at}"
+        if self.per_step:
+            place = "sequence {}, step {}".format(*locate(samples.y, at))
+        raise DivergenceError(
+            f"y holds {samples.all_targets()[at, output]:.6g} at {place}, output "
+            f"{output}, more than {limit:.0e} standard deviations from the targets "
+            f"that {self.estimator_name} with dtype={self.dtype!r} was fitted on: the "
+            "loss would be infinite. Correct it, or leave it out."
+        )
+
+    # What the network is, and what it predicts
+
+    def fit(self, samples, context):
+        self._begin(samples, context)
+        baseline = self.baseline
+        baseline.columns = self._find_past(samples)
+        self._check_scaling()
+        baseline.fit(samples)  # of a size that fits, before time is spent on folds
+        self._choose_network(samples, context)
+        baseline.subtracts_last = self._subtracts_last(samples)
+        baseline.fit(samples)
+        self._check_not_categorical(samples.sequences.feature_names)
+        super().fit(samples, context)
+
+    def update(self, samples, context):
+        super().update(samples, context)
+        self._check_same_parts()
+        self._begin(samples, context)
+        self.baseline.update(samples)
+
+    def _begin(self, samples, context):
+        """Count the sequences, and set aside random numbers."""
+        # Of its own, so that the network is the one that there is without it.
+        self.random_state = deepcopy(context.random_state)
+        is_later_call = context.is_stream and context.is_continued
+        if is_later_call or not self._may_have_linear():
+            return
+        self.n_distinct = count_distinct(samples)
+        if self.params.linear_skip is True and self.n_distinct < FEWEST_SEQUENCES:
+            raise ValueError(
+                f"linear_skip=True needs at least {FEWEST_SEQUENCES} sequences to "
+                f"choose penalties by cross-validation, got {self.n_distinct}. Give "
+                "more, or set linear_skip to 'auto' or False."
+            )
+
+    def _check_same_parts(self):
+        """Check that a network that is trained on has its linear part and units."""
+        params, changed = self.params, []
+        if params.linear_skip is True and self.linear.part is None:
+            changed.append(f"linear_skip={params.linear_skip}")
+        if params.scale_windows != "auto":
+            is_scaled = self.baseline.unit_layout is not None
+            if params.scale_windows != is_scaled:
+                changed.append(f"scale_windows={params.scale_windows}")
+        if changed:
+            raise ValueError(
+                f"{' and '.join(changed)} is not what the last fit had, whose network "
+                "continues to be trained. Restore it, or set warm_start=False."
+            )
+
+    def _find_past(self, samples):
+        """Return the features that hold the targets' past, or None."""
+        wanted, names = self.params.target_feature, self.numbers.names
+        columns = target_columns(wanted, samples.sequences, self.n_targets, names)
+        is_auto = isinstance(wanted, str) and wanted == "auto" and names is None
+        if columns is None and is_auto and not (self.per_step or self.tokens.is_used):
+            columns = find_past(samples)
+        if columns is not None and self.tokens.is_used:
+            raise ValueError(
+                "target_feature needs numbers, but embedding_dim is set: X holds "
+                "tokens."
+            )
+        if self.baseline.subtracts_last and columns is None:
+            raise ValueError(
+                "subtract_last=True needs target_feature, whose last value it is that "
+                "is subtracted, and target_feature='auto' found none: name the input "
+                "that holds the target's own past."
+            )
+        return columns
+
+    def _subtracts_last(self, samples):
+        """Return whether the network reads differences from the last value."""
+        baseline = self.baseline
+        if self.params.subtract_last != "auto":
+            return baseline.subtracts_last
+        if baseline.columns is None or self.per_step:
+            return False
+        if baseline.unit_layout is not None:
+            return True  # in units of the window nothing but changes has a meaning
+        last = baseline.last_values(samples.sequences)
+        return are_changes_small(samples.y, last, samples.weights)
+
+    def _may_have_linear(self):
+        is_of_numbers = not (self.per_step or self.tokens.is_used)
+        return self.params.linear_skip is not False and is_of_numbers
+
+    def _has_linear(self, n_features):
+        """Return whether there is a linear part, by `linear_skip` and the data."""
+        if not self._may_have_linear():
+            return False
+        if self.params.linear_skip is True:
+            return True
+        if self.n_distinct < FEWEST_SEQUENCES or n_features > MOST_VALUES:
+            return False
+        return self.n_distinct >= FEWEST_TO_COMPARE or self.baseline.columns is not None
+
+    def _choose_network(self, samples, context):
+        """Fit the linear part; set cell, units, and the units of windows."""
+        self.linear = LinearSkip(self.n_targets, self.loss_name, self.levels)
+        self.cross_fit = self.fold_predictions = self.advice = None
+        params = self.params
+        is_stream = context.is_stream and params.linear_skip is not True
+        layout, may_choose = None, False
+        if self._has_linear(samples.sequences.n_features) and not is_stream:
+            self.cross_fit = self._fit_linear(samples, params.scale_windows)
+            layout = self.cross_fit.part.layout
+            self.linear.set_spread(samples, self.cross_fit.part)
+            # With validation data no network is trained but the one that predicts.
+            may_choose = not (context.is_stream or context.has_validation)
+            may_choose = may_choose and FEWEST_TO_COMPARE <= self.n_distinct < FEW
+        elif params.scale_windows is True:
+            layout = self._scaled_layout(samples)
+        if (
+            layout is not None
+            and layout.is_scaled
+            and params.subtract_last is not False
+        ):
+            self.baseline.unit_layout = layout
+        if may_choose:
+            self._compare_networks(samples, context)
+
+    def _use_cell(self, cell):
+        """Choose a cell, and the units of a layer with it."""
+        is_plain = self.params.cell == "auto" and cell == "rnn"
+        self.chosen_cell, self.chosen_size = cell, RNN_UNITS if is_plain else UNITS
+
+    def _scaled_layout(self, samples):
+        return choose_scaled_layout(
+            samples.sequences, samples.weights, self.baseline.columns
+        )
+
+    def _candidates(self, samples):
+        """Return cells and layouts of window units of the networks to choose from."""
+        cell, layout = self.chosen_cell, self.baseline.unit_layout
+        params, is_auto = self.params, self.params.cell == "auto"
+        candidates = [(cell, layout)]
+        if self.baseline.columns is None:
+            return candidates
+        if layout is not None:
+            return candidates + [("rnn", layout)] * is_auto
+        if params.scale_windows == "auto" and params.subtract_last is not False:
+            scaled = self._scaled_layout(samples)
+            candidates.append(("rnn" if is_auto else cell, scaled))
+        return candidates
+
+    def _compare_networks(self, samples, context):
+        """Choose cell and window units by networks that have not seen a fold each."""
+        folds, trials = self._draw_folds(samples), []
+        for cell, layout in self._candidates(samples):
+            self._use_cell(cell)
+            self.baseline.unit_layout = layout
+            self.baseline.subtracts_last = self._subtracts_last(samples)
+            predicted = self._predict_folds(samples, folds, context)
+            error = self.linear.fold_error(samples, self.cross_fit.part, predicted)
+            trials.append((error, cell, layout, predicted))
+        _, cell, layout, predicted = min(trials, key=lambda trial: trial[0])
+        self._use_cell(cell)
+        self.baseline.unit_layout, self.fold_predictions = layout, predicted
+
+    def _draw_folds(self, samples):
+        """Return the fold of each sequence, which are near to one, and seeds."""
+        folds, near = validation_folds(
+            samples.sequences, N_FOLDS, self.horizon, self.random_state
+        )
+        return folds, near, self.random_state.randint(2**31 - 1, size=N_FOLDS)
+
+    def _predict_folds(self, samples, folds_near_seeds, context):
+        """Predict each sequence by a network that has not seen its fold.
+
+        NaN where there is no target to learn from outside of a fold; None if training
+        diverges.
+        """
+        folds, near, seeds = folds_near_seeds
+        rows, n_epochs = np.arange(len(folds)), self.params.max_epochs
+        if n_epochs == "auto":
+            # As many as of all data, not as many updates: a third less work.
+            n_epochs = self.choose_n_epochs(samples)
+        depth = () if self.levels is None else (len(self.levels),)
+        predicted = np.full((*samples.y.shape, *depth), np.nan)
+        for fold in range(folds.max() + 1):
+            seen = samples.select(np.flatnonzero((folds != fold) & ~near(fold, rows)))
+            known = np.flatnonzero(~np.isnan(seen.y).all(axis=0))
+            if len(known) == 0:
+                continue
+            unseen = np.flatnonzero(folds == fold)
+            options = self._trial_params(known, n_epochs, int(seeds[fold]))
+            seen = seen._replace(y=seen.y[:, known])
+            try:
+                trial = context.train_trial(options, seen)
+                found = trial.task.forecast_alone(
+                    samples.sequences[unseen], trial.compute_outputs
+                )
+            except (DivergenceError, InvalidSequenceError):
+                return None
+            predicted[unseen[:, np.newaxis], known] = found
+        return predicted
+
+    def _trial_params(self, outputs, n_epochs, seed):
+        """Return parameters for a network that learns some outputs alone."""
+        columns, kernel = self.baseline.columns, self.params.kernel
+        return {
+            "linear_skip": False,
+            "target_feature": None if columns is None else columns[outputs].tolist(),
+            "cell": self.chosen_cell,
+            "hidden_size": self.hidden_size,
+            "subtract_last": bool(self.baseline.subtracts_last),
+            "scale_windows": self.baseline.unit_layout is not None,
+            "max_epochs": n_epochs,
+            "early_stopping": False,
+            "warm_start": False,
+            "callbacks": None,
+            "kernel": "compiled" if kernel == "numba" else kernel,
+            "verbose": 0,
+            "random_state": seed,
+        }
+
+    def _fit_linear(self, samples, is_scaled):
+        return self.linear.fit(
+            samples,
+            self.baseline.columns,
+            self.horizon,
+            is_scaled,
+            self.numbers.names,
+            self.random_state,
+        )
+
+    def input_scaling(self, samples):
+        mean, scale = super().input_scaling(samples)
+        seen = self.as_network_input(samples.sequences)
+        differencing = seen.transforms.differencing
+        if differencing is None:
+            return mean, scale
+        chosen = np.unique(np.linspace(0, len(seen) - 1, SCALED_BY).astype(int))
+        steps = seen.gather(chosen)[:, :, differencing.features].astype(np.float64)
+        weights = np.arange(len(steps))[:, np.newaxis] < seen.lengths[chosen]
+        if samples.weights is not None:
+            weights = weights * samples.weights[chosen]
+        squares = (steps**2 * weights[:, :, np.newaxis]).sum(axis=(0, 1))
+        spread = np.sqrt(squares / weights.sum())
+        # Rounding leaves a constant feature differences of a few ulps.
+        constant = spread <= 1e-9 * np.abs(mean[differencing.features])
+        scale[differencing.features] = np.where(constant, 1.0, spread)
+        # Not centred: the last value itself is 0.
+        mean[differencing.features] = 0.0
+        return mean, scale
+
+    @torch.no_grad()
+    def initialize_head(self, network, samples):
+        # Targets have mean 0: a nearly silent network predicts nearly just that.
+        # Not quite 0, or the first gradient of the bias is pure rounding, which
+        # Adam blows up to 1e-12.
+        network.head.weight.mul_(HEAD_SCALE)
+        if self.levels is not None:
+            targets, weights = self.network_targets(samples), samples.target_weights()
+            bias = marginal_quantiles(targets, self.levels, weights)
+            network.head.bias.copy_(torch.from_numpy(bias.ravel()))
+
+    # Training
+
+    @contextmanager
+    def around_training(self, net, samples, validation, context):
+        if context.is_stream:
+            self._fit_stream(samples, context)
+            yield samples
+            return
+        predicted, self.fold_predictions = self.fold_predictions, None
+        cross_fit, self.cross_fit = self.cross_fit, None
+        if context.is_continued:
+            self._refit_linear(samples)
+        if cross_fit is None:
+            yield samples
+            return
+        self.linear.use(samples, cross_fit, np.zeros(self.n_targets))
+        n_distinct = self.n_distinct
+        if validation is not None:
+            yield samples
+            unseen = validation.select(evenly(len(validation.y), MOST_COMPARED))
+            linear = self.linear.part.predict(unseen.sequences)
+            self._compare(unseen, linear, self._try_forecast(unseen, context))
+        elif n_distinct < FEWEST_TO_COMPARE:
+            yield samples
+        elif n_distinct >= TRAINED_ONCE:
+            train, held_out = self._last_fold(samples.sequences)
+            yield samples.select(train)
+            unseen = samples.select(held_out)
+            linear = cross_fit.predict(samples.sequences, held_out)
+            self._compare(unseen, linear, self._try_forecast(unseen, context))
+        else:
+            linear = cross_fit.predict(samples.sequences, np.arange(len(samples.y)))
+            if n_distinct >= FEW:
+                folds = self._draw_folds(samples)
+                predicted = self._predict_folds(samples, folds, context)
+            self._compare(samples, linear, predicted)
+            yield samples
+
+    def _refit_linear(self, samples):
+        """Fit the linear part to the data that the network is trained on further."""
+        enough = self.n_distinct >= FEWEST_SEQUENCES
+        if self.linear.part is None or self.params.linear_skip is False:
+            self.linear = LinearSkip(self.n_targets, self.loss_name, self.levels)
+        elif self._has_linear(samples.sequences.n_features) and enough:
+            # The network has seen its data: nothing to compare on.
+            cross_fit = self._fit_linear(samples, self.linear.part.layout.is_scaled)
+            self.linear.use(samples, cross_fit, self.linear.weight)
+
+    def _fit_stream(self, samples, context):
+        """Fit the linear part to one more call of partial_fit."""
+        linear = self.linear
+        if not context.is_continued:
+            if self.cross_fit is None:
+                return
+            linear.start_stream(samples, self.cross_fit)
+            self.cross_fit = None
+        elif linear.stream is None:
+            linear.warn_if_silent()
+            return
+        else:
+            linear.compare_stream(samples, self._try_forecast(samples, context))
+        linear.add_to_stream(samples)
+
+    def _last_fold(self, sequences):
+        """Return which sequences to train on, and which to compare on."""
+        folds, near = validation_folds(
+            sequences, N_FOLDS_OF_MANY, self.horizon, self.random_state
+        )
+        last, rows = folds.max(), np.arange(len(folds))
+        held_out = np.flatnonzero(folds == last)
+        held_out = held_out[evenly(len(held_out), MOST_COMPARED)]
+        return np.flatnonzero((folds != last) & ~near(last, rows)), held_out
+
+    def _try_forecast(self, samples, context):
+        """Return what the network alone predicts, None if it overflows."""
+        try:
+            return self.forecast_alone(samples.sequences, context.compute_outputs)
+        except InvalidSequenceError:
+            return None
+
+    def _compare(self, unseen, linear, network):
+        """Choose the network's weight by predictions for what was not seen."""
+        constant, names = self.baseline.transform.intercept, self.numbers.names
+        self.linear.compare(unseen, linear, network, constant, names)
+        self.advice = self.linear.give_advice(self.baseline.columns is not None)
+        if self.advice is not None and self.params.verbose:
+            print(f"{self.estimator_name}: {self.advice}")
+
+    def score(self, outputs, dataset):
+        targets, outputs = (
+            numbers.cpu().numpy().astype(np.float64)
+            for numbers in (dataset.flat_targets()[0], outputs)
+        )
+        y_true = self.baseline.restore(dataset.sequences, targets)
+        # Of the network alone: its weight beside the linear part comes afterwards.
+        y_pred = self.network_forecasts(dataset.sequences, outputs)
+        if self.levels is not None:
+            y_pred = point_forecast(y_pred, self.levels)
+        weights = flat_weights(dataset)
+        if self.targets_may_be_missing:
+            return score_steps(r2_score, y_true, y_pred, weights)
+        if len(y_true) < 2:
+            return np.nan
+        return r2_score(y_true, y_pred, sample_weight=weights)
+
+    # Predictions
+
+    def network_forecasts(self, sequences, outputs):
+        """Turn outputs into numbers, (n, n_targets), or quantiles of each."""
+        if self.levels is None:
+            return self.baseline.restore(sequences, outputs)
+        outputs = outputs.reshape(len(outputs), self.n_targets, len(self.levels))
+        quantiles = [
+            self.baseline.restore(sequences, outputs[:, :, i])
+            for i in range(len(self.levels))
+        ]
+        # Quantiles that were learned apart may cross; put in order they are never
+        # further from the truth (Chernozhukov, Fernández-Val and Galichon 2010).
+        return np.sort(np.stack(quantiles, axis=-1), axis=-1)
+
+    def forecast_alone(self, sequences, compute_outputs):
+        """Return what the network alone predicts."""
+        # A network without a fold has learned the categories of fewer sequences.
+        outputs = compute_outputs(self.categories.recode(sequences))
+        return self.network_forecasts(sequences, outputs)
+
+    def point_forecasts(self, sequences, outputs):
+        """Return the numbers that are predicted, (n, n_targets)."""
+        found = self.network_forecasts(sequences, outputs)
+        found = self.linear.add(sequences, found)
+        return found if self.levels is None else point_forecast(found, self.levels)
+
+    def decode(self, sequences, outputs):
+        return self.like_y(self.point_forecasts(sequences, outputs), sequences)
+
+    def quantiles(self, sequences, outputs):
+        """Turn outputs into what ``predict_quantiles`` returns."""
+        found = self.linear.add(sequences, self.network_forecasts(sequences, outputs))
+        return self.like_y(found, sequences)
+
+    def linear_forecasts(self, sequences):
+        """Return what ``predict_linear`` returns."""
+        found = self.linear.forecast(sequences)
+        if self.levels is not None:
+            found = point_forecast(found, self.levels)
+        return self.like_y(found, sequences)
+
+    def like_y(self, predictions, sequences):
+        """Bring predictions, (n, n_targets, ...), into the form of the y of fit."""
+        if self.numbers.is_1d:
+            predictions = predictions[:, 0]
+        if not self.per_step:
+            return predictions
+        return split_steps(predictions, sequences.lengths, as_array=self.y_was_array)
+
+    def attributes(self):
+        found = {
+            **super().attributes(),
+            "cell_": self.cell,
+            "hidden_size_": self.hidden_size,
+            "linear_": self.linear.part,
+            "network_weight_": self.linear.weight,
+            "validation_errors_": self.linear.errors,
+            "advice_": self.advice,
+        }
+        if self.numbers.names is not None:
+            found["target_names_"] = self.numbers.names
+        return found
+
+
+def _levels(params):
+    """Return the levels of quantiles that parameters ask for, or None."""
+    return check_levels(params.quantiles) if params.loss == "quantile" else None

@@ -1,0 +1,213 @@
+"""Sequence to sequence: what is read is encoded, and an answer decoded."""
+
+import math
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators.closed_form import log_priors
+from sklearn_rnn.estimators.tasks._pairs import PairTask, as_objects
+from sklearn_rnn.estimators.tasks._sources import (
+    NumberSource,
+    fit_symbols,
+    kind_of_source,
+)
+from sklearn_rnn.estimators.tasks._task import DTYPES
+from sklearn_rnn.estimators.tasks._tokens import initialize_embedding
+from sklearn_rnn.modules import Seq2SeqSpec, build_seq2seq
+from sklearn_rnn.sequences import UNKNOWN, flat_rows
+from sklearn_rnn.training import (
+    PairDataset,
+    WeightedLoss,
+    blocks_by_length,
+    has_target,
+)
+
+# How much longer than what the training pairs suggest a written sequence may get.
+LENGTH_FACTOR, LENGTH_MARGIN = 2, 10
+# And how much longer than the longest of them, whatever is read.
+LONGEST_FACTOR = 10
+# Weights that attention may keep for one training pair: 0.8 GB in float32.
+MAX_WEIGHTS = 200_000_000
+# Steps of validation pairs that are scored at a time, with their padding.
+MAX_STEPS = 32_768
+
+
+class Seq2SeqTask(PairTask):
+    """Learn to write a sequence of symbols for whatever is read."""
+
+    fixed_params = ("source", "min_count", "max_symbols")
+
+    @property
+    def symbol_limits(self):
+        return {
+            "min_count": self.params.min_count,
+            "max_symbols": self.params.max_symbols,
+        }
+
+    # Data
+
+    def choose_source(self, X, weights):
+        kind, name = self.params.source, self.estimator_name
+        if kind == "auto":
+            kind = kind_of_source(X)
+        if kind != "symbols":
+            return NumberSource(name, kind)
+        return fit_symbols(
+            X, estimator_name=name, name="X", weights=weights, **self.symbol_limits
+        )
+
+    def check_options(self, params=None):
+        """Check that symbols can be copied, and that someone looks at them."""
+        params = params or self.params
+        of_one_kind = self.source.are_text == self.target.are_text
+        is_symbols = self.source.kind == "symbols"
+        if params.copy_unknown and not (
+            is_symbols and of_one_kind and self.network_spec.attention
+        ):
+            raise ValueError(
+                "copy_unknown=True copies symbols of X into what is written, but X "
+                "and y are not made of symbols of one kind, or there is no attention "
+                "to tell which: set it to False."
+            )
+        if params.copy_unknown and params.min_count == 1 and params.max_symbols is None:
+            raise ValueError(
+                "copy_unknown=True copies in place of unknown symbols, but with "
+                "min_count=1 and max_symbols=None training shows none: set "
+                "min_count=2, so that symbols that come once are unknown."
+            )
+
+    def make_pairs(self, sources, rows, weights, name, is_continued):
+        targets = self.target.vocabulary.encode_all(rows, bounded=True)
+        n_weights = sources.lengths * targets.lengths
+        if self.params.attention_type is not None and n_weights.max() > MAX_WEIGHTS:
+            i = int(n_weights.argmax())
+            raise InvalidSequenceError(
+                f"X{name}[{i}] has {sources.lengths[i]} steps and y{name}[{i}] "
+                f"{len(rows[i])} symbols: attention would keep a weight for each pair "
+                f"of them, {4e-9 * n_weights[i]:.0f} GB. Cut them into shorter ones, "
+                "or set attention_type=None."
+            )
+        return PairDataset(sources, targets, weights)
+
+    # Network
+
+    def make_spec(self, pairs):
+        params, source = self.params, self.source.vocabulary
+        return Seq2SeqSpec(
+            cell=params.cell,
+            n_features=pairs.sources.n_features,
+            hidden_size=int(params.hidden_size),
+            n_outputs=len(self.target.vocabulary),
+            embedding_dim=int(params.embedding_dim),
+            reads=self.source.kind,
+            n_source_tokens=None if source is None else len(source),
+            n_layers=int(params.n_layers),
+            bidirectional=bool(params.bidirectional),
+            attention=params.attention_type,
+            dropout=float(params.dropout),
+            input_dropout=float(params.input_dropout),
+            weight_drop=float(params.weight_drop),
+            residual=bool(params.residual),
+            layer_norm=bool(params.layer_norm),
+            tied=bool(params.tie_embeddings),
+        )
+
+    def build(self, spec, generator=None):
+        return build_seq2seq(spec, DTYPES[self.dtype], generator)
+
+    @torch.no_grad()
+    def initialize_output(self, network, pairs):
+        self._set_lengths(pairs)
+        # An untrained network predicts how often each symbol comes.
+        rows = flat_rows(pairs.written.starts + 1, pairs.n_targets)
+        weights = pairs.weights
+        if weights is not None:
+            weights = np.repeat(weights, pairs.n_targets)
+        n_outputs = len(self.target.vocabulary)
+        counts = np.bincount(pairs.written.values[rows, 0], weights, n_outputs)
+        network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
+        if self.source.kind == "symbols":
+            initialize_embedding(network.embedding, pairs.sources)
+
+    def _set_lengths(self, pairs):
+        """Set how long sequences are written, to know when to stop."""
+        written = pairs.written.lengths - 2
+        self.longest_written = int(written.max())
+        weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
+        self.written_per_read = float(
+            weights @ written / (weights @ pairs.sources.lengths)
+        )
+
+    def max_steps(self, lengths, max_length):
+        """Return how many symbols may be written for sequences of some lengths."""
+        if max_length is not None:
+            return np.full(len(lengths), max_length)
+        usual = np.ceil(LENGTH_FACTOR * self.written_per_read * lengths)
+        longest = self.longest_written
+        most = np.clip(usual, longest, LONGEST_FACTOR * longest).astype(int)
+        return most + LENGTH_MARGIN
+
+    # Training
+
+    def loss(self):
+        smoothing = float(self.params.label_smoothing)
+        return WeightedLoss("log_loss", may_miss=True, label_smoothing=smoothing)
+
+    @contextmanager
+    def around_training(self, net, pairs, validation, context):
+        network, most = net.module_, float(self.params.scheduled_sampling)
+
+        def set_probability(progress):
+            network.own_share = most * progress
+
+        net.on_progress = set_probability
+        try:
+            yield pairs
+        finally:
+            net.on_progress, network.own_share = None, 0.0
+
+    @torch.inference_mode()
+    def score_validation(self, net, dataset):
+        """Return loss and score of pairs, each symbol predicted from the true ones."""
+        sums = np.zeros(3)  # of losses, of symbols predicted right, of symbols
+        network, size = net.module_.eval(), self.params.batch_size
+        for rows in blocks_by_length(dataset.lengths, size, MAX_STEPS):
+            inputs, (targets, weights) = dataset.batch(rows, net.device)
+            outputs = network(**inputs)
+            losses = net.criterion_.of_steps(outputs, targets)
+            is_right = (outputs.argmax(dim=2) == targets) & has_target(targets)
+            for i, steps in enumerate([losses, is_right, has_target(targets)]):
+                summed = steps.double().sum(dim=1)
+                summed = summed if weights is None else summed * weights
+                sums[i] += summed.sum().item()
+        loss, score = sums[:2] / sums[2]
+        return float(loss), float(score) if math.isfinite(loss) else math.nan
+
+    # Answers
+
+    def decode(self, hypothesis, row, copy_unknown):
+        """Return a hypothesis as what was given to fit; `row` is what was read."""
+        ids = hypothesis.symbols
+        symbols = self.target.vocabulary.decode(ids)
+        if copy_unknown and row:
+            looked_at = hypothesis.attention.argmax(axis=1)
+            for place in np.flatnonzero(ids == UNKNOWN):
+                symbols[place] = row[looked_at[place]]
+        elif copy_unknown:  # of an empty sequence nothing can be copied
+            symbols = self.target.vocabulary.decode(ids[ids != UNKNOWN])
+        return "".join(symbols) if self.target.are_text else symbols
+
+    def rows_read(self, X, n_sequences):
+        """Return the symbols of X, or None for each sequence of numbers."""
+        if self.source.kind != "symbols":
+            return [None] * n_sequences
+        return self.source.rows(X)
+
+    def attributes(self):
+        return {
+            "source_symbols_": as_objects(self.source.vocabulary),
+            "target_symbols_": as_objects(self.target.vocabulary),
+        }

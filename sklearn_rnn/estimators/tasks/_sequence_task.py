@@ -1,0 +1,378 @@
+"""Tasks on whole sequences, with one target each or one at every step."""
+
+import math
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from sklearn.utils import _safe_indexing, check_consistent_length
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators.tasks._categories import CategoricalInput
+from sklearn_rnn.estimators.tasks._samples import Samples, parse_weights
+from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
+from sklearn_rnn.estimators.tasks._tokens import (
+    TokenInput,
+    check_token_options,
+    embeds,
+    initialize_embedding,
+)
+from sklearn_rnn.modules import NetworkSpec
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    check_features,
+    check_no_padding,
+    check_no_words,
+    check_range,
+    check_step_targets,
+    check_with_padding,
+    convert_input,
+    mean_and_scale,
+    unpack,
+)
+from sklearn_rnn.training import (
+    SequenceDataset,
+    StepTargets,
+    WeightedLoss,
+    choose_batch_size,
+    choose_dtype,
+    n_epochs_for,
+    network_outputs,
+    update_budget,
+    validation_split,
+)
+
+
+class SequenceTask(Task):
+    """Learn from sequences with one target each, or one at every step.
+
+    A subclass parses targets, and says what the network is to predict and what its
+    outputs mean.
+    """
+
+    # The name of the loss.
+    loss_name: str
+    # Whether every step has a target, and targets are labels.
+    per_step = False
+    has_labels = False
+    # Levels of the quantiles that the network predicts.
+    levels = None
+    # Whether the y of fit was an array of steps, so that predictions are, too.
+    y_was_array = False
+    ignored_in_spec = ("n_tokens",)
+
+    def __init__(self, estimator_name, params):
+        super().__init__(estimator_name, params)
+        self.tokens = TokenInput(estimator_name, embeds(self.params))
+        self.categories = CategoricalInput(estimator_name)
+
+    # What a subclass says
+
+    @abstractmethod
+    def parse_targets(self, y, *, reset, **about_y):
+        """Return targets as an array, a row each."""
+
+    @abstractmethod
+    def network_targets(self, samples):
+        """Return the array that the loss compares outputs with, steps in a row."""
+
+    @abstractmethod
+    def initialize_head(self, network, samples):
+        """Let an untrained network predict what is known without the inputs."""
+
+    @property
+    @abstractmethod
+    def n_outputs(self):
+        """The number of outputs of the network."""
+
+    @abstractmethod
+    def score(self, outputs, dataset):
+        """Return the score that the estimator's ``score`` would give for outputs."""
+
+    @abstractmethod
+    def decode(self, sequences, outputs):
+        """Turn outputs of the network into what ``predict`` returns."""
+
+    def class_weights_of_samples(self, y, sample_weight, *, is_validation):
+        """Return a weight for every sample that its label gives it, or None."""
+        return None
+
+    def class_weights_of_steps(self):
+        """Return the weight of every class in the loss of steps, or None."""
+        return None
+
+    def as_network_input(self, sequences):
+        """Return sequences as the network reads them."""
+        return sequences
+
+    @property
+    def cell(self):
+        """The recurrent cell."""
+        return self.params.cell
+
+    @property
+    def hidden_size(self):
+        """Units of every layer and direction."""
+        return self.params.hidden_size
+
+    @property
+    def pooling(self):
+        """How states become one vector; None for outputs at every step."""
+        return self.params.pooling
+
+    @property
+    def horizon(self):
+        """How many steps a target may lie beyond the end of its window."""
+        return 1
+
+    # Data
+
+    def check_params(self, last):
+        if self.params.bptt_steps is not None and self.params.bidirectional:
+            raise ValueError(
+                f"bptt_steps={self.params.bptt_steps} does not go with "
+                "bidirectional=True: a chunk hands its state on to the next, and the "
+                "backward direction begins in the last one. Set one of them to its "
+                "default."
+            )
+        check_token_options(self.params)
+
+    def read_X(self, estimator, X, *, reset=False):
+        """Return X without padding, and as it was given."""
+        name = self.estimator_name
+        X = convert_input(X, estimator_name=name)
+        sequences, padded = check_with_padding(
+            X, estimator_name=name, allow_categories=True
+        )
+        self.tokens.check(sequences, reset=reset)
+        check_features(estimator, X, sequences, reset=reset)
+        if reset and self.per_step and estimator._fitted_on_columns:
+            _check_not_one_column(X, name)
+        sequences = self.categories.apply(
+            sequences, self.params, reset=reset, has_tokens=self.tokens.is_used
+        )
+        return sequences, padded
+
+    def read(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
+        if y is None:
+            raise ValueError(
+                f"{self.estimator_name} requires y to be passed, but the target y is "
+                "None."
+            )
+        sequences, padded = self.read_X(estimator, X, reset=reset)
+        weights = None
+        if sample_weight is not None:
+            weights = parse_weights(sample_weight, sequences)
+            if not weights.all():  # as if it were not there, nor its target
+                y = unpack(y, estimator_name=self.estimator_name, name="y")
+                check_consistent_length(sequences, y)
+                rows = np.flatnonzero(weights)
+                sequences, padded = sequences[rows], padded[rows]
+                y, weights = _safe_indexing(y, rows), weights[rows]
+        if self.per_step:
+            y = self._parse_steps(y, sequences, padded, reset=reset, **about_y)
+        else:
+            y = self.parse_targets(y, reset=reset, **about_y)
+        if len(y) != len(sequences):
+            raise ValueError(
+                "Found input variables with inconsistent numbers of samples: X has "
+                f"{len(sequences)} sequences, y has {len(y)} values. A y cut for the "
+                "rows of a table needs windows for all of its rows: see "
+                "make_forecast_frame and make_windows."
+            )
+        class_weights = self.class_weights_of_samples(
+            y, weights, is_validation=name == "_val"
+        )
+        if class_weights is not None:
+            weights = class_weights if weights is None else weights * class_weights
+        return self._samples_that_count(Samples(sequences, y, weights))
+
+    def _samples_that_count(self, samples):
+        """Leave out what nothing is learned from, not even the scaling.
+
+        That is a sequence whose weight is 0, as that of its class may be, and one
+        without any target.
+        """
+        weights = samples.weights
+        counts = np.ones(len(samples.y), bool) if weights is None else weights > 0
+        if self.targets_may_be_missing:
+            counts &= samples.have_target()
+            if not counts.any():
+                raise ValueError(
+                    "no sequence whose weight is not zero has a target: there is "
+                    "nothing to learn or to score."
+                )
+        return samples if counts.all() else samples.select(np.flatnonzero(counts))
+
+    def _parse_steps(self, y, sequences, padded, *, reset, **about_y):
+        """Return a target for every step, in a container of its own."""
+        about = {
+            "estimator_name": self.estimator_name,
+            "missing_label": getattr(self.params, "missing_label", None),
+            "are_labels": self.has_labels,
+        }
+        steps = check_step_targets(y, sequences, padded, **about)
+        values = self.parse_targets(steps, reset=reset, **about_y)
+        if reset:
+            classes = about_y.get("classes")
+            check_no_padding(steps, sequences, classes=classes, **about)
+            if classes is None:
+                check_no_words(y, estimator_name=self.estimator_name)
+            # Padding makes folds of one length and of several: all are lists then.
+            are_equal = (steps.lengths == padded.shape[1]).all()
+            self.y_was_array = steps.from_array and bool(are_equal)
+        return SequenceArray(values, steps.starts, steps.lengths)
+
+    def hold_out(self, samples, random_state):
+        train, validation = validation_split(
+            samples.sequences,
+            self.params.validation_fraction,
+            random_state,
+            labels=samples.y if self.has_labels and not self.per_step else None,
+            horizon=self.horizon,
+            per_step=self.per_step,
+        )
+        return samples.select(train), samples.select(validation)
+
+    def prepare(self, samples, validation, context):
+        self.categories.fit(samples.sequences, warns=self.warns)
+        size = self.params.batch_size
+        self.batch_size = choose_batch_size(len(samples.y)) if size == "auto" else size
+        # Weights of one call of partial_fit are relative to those of the others.
+        is_relative = not context.is_stream
+        return (
+            self._prepared(samples, is_relative),
+            validation and self._prepared(validation, is_relative),
+        )
+
+    def _prepared(self, samples, is_relative):
+        recoded = self.categories.recode(samples.sequences)
+        samples = samples._replace(sequences=recoded)
+        if not is_relative:
+            return samples
+        return samples.with_mean_weight_one(self.targets_may_be_missing)
+
+    # Network
+
+    def make_spec(self, samples):
+        params = self.params
+        return NetworkSpec(
+            cell=self.cell,
+            n_features=samples.sequences.n_features,
+            hidden_size=int(self.hidden_size),
+            n_outputs=self.n_outputs,
+            n_layers=int(params.n_layers),
+            bidirectional=bool(params.bidirectional),
+            dropout=float(params.dropout),
+            input_dropout=float(params.input_dropout),
+            weight_drop=float(params.weight_drop),
+            residual=bool(params.residual),
+            layer_norm=bool(params.layer_norm),
+            pooling=self.pooling,
+            **self.tokens.spec(params),
+            **self.categories.spec(),
+        )
+
+    def fit(self, samples, context: FitContext):
+        self.dtype = self.params.dtype
+        if self.dtype == "auto":
+            # A stream is longer than its first call.
+            n_sequences = len(samples.y)
+            self.dtype = "float32" if context.is_stream else choose_dtype(n_sequences)
+        if self.tokens.is_used:
+            self.initial_vectors = self.tokens.fit(samples.sequences, self.params)
+
+    def update(self, samples, context):
+        # The vocabulary is that of the first fit; later tokens are unknown.
+        self.categories.check_same_choice(samples.sequences, self.params)
+
+    def initialize(self, network, samples):
+        if self.tokens.is_used:
+            vectors = vars(self).pop("initial_vectors")
+            initialize_embedding(network.embedding, samples.sequences, vectors)
+        elif self.params.standardize:
+            mean, scale = self.input_scaling(samples)
+            network.set_input_scaling(mean, 1 / scale)
+        self.initialize_head(network, samples)
+
+    def input_scaling(self, samples):
+        """Return mean and scale of each feature."""
+        return mean_and_scale(samples.sequences, samples.weights)
+
+    def check_data(self, network, samples):
+        if not self.tokens.is_used:
+            self.check_inputs(network, self.as_network_input(samples.sequences))
+
+    def check_inputs(self, network, sequences):
+        """Check that sequences of numbers stay finite in the network's dtype."""
+        check_range(
+            sequences,
+            estimator_name=self.estimator_name,
+            center=network.center.cpu().numpy(),
+            factor=network.factor.cpu().numpy(),
+            dtype=self.dtype,
+        )
+
+    # Training
+
+    def loss(self):
+        dtype = DTYPES[self.dtype]
+        class_weights, levels = (
+            None if numbers is None else torch.as_tensor(numbers, dtype=dtype)
+            for numbers in (self.class_weights_of_steps(), self.levels)
+        )
+        return WeightedLoss(
+            self.loss_name, self.targets_may_be_missing, class_weights, levels
+        )
+
+    def make_dataset(self, samples, device):
+        dtype, weights = DTYPES[self.dtype], samples.weights
+        if weights is not None:
+            weights = torch.as_tensor(weights, dtype=dtype, device=device)
+        targets = torch.from_numpy(self.network_targets(samples))
+        if targets.is_floating_point():
+            targets = targets.to(dtype)
+        targets = targets.to(device)
+        if self.per_step:
+            lengths = torch.tensor(samples.sequences.lengths, device=device)
+            targets = StepTargets(targets, lengths)
+        sequences = self.as_network_input(samples.sequences)
+        return SequenceDataset(sequences, targets, weights)
+
+    def choose_n_epochs(self, dataset):
+        sequences, updates_a_batch = dataset.sequences, 1
+        if self.per_step and self.params.bptt_steps is not None:
+            n_batches = -(-len(sequences) // self.batch_size)
+            batches = np.array_split(np.sort(sequences.lengths), n_batches)
+            chunks = [-(-batch[-1] // self.params.bptt_steps) for batch in batches]
+            updates_a_batch = np.mean(chunks)
+        budget = update_budget(sequences.lengths)
+        return n_epochs_for(len(sequences), self.batch_size, updates_a_batch, budget)
+
+    def score_validation(self, net, dataset):
+        outputs = network_outputs(net.module_, dataset.sequences, net.device)
+        loss = net.criterion_(outputs, dataset.flat_targets()).item()
+        # Outputs may overflow on validation data far from those of training.
+        if not torch.isfinite(outputs).all():
+            return loss, math.nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            return loss, self.score(outputs, dataset)
+
+    def attributes(self):
+        found = {"batch_size_": self.batch_size}
+        categories = self.categories
+        if categories.categories is not None and self.network_spec is not None:
+            found["categories_"] = categories.categories
+            found["is_categorical_"] = categories.mask(self.network_spec.n_features)
+        return found
+
+
+def _check_not_one_column(X, estimator_name):
+    """Check that X is no column: of one step each, sequences would have no past."""
+    if len(X) > 1 == X.shape[1]:
+        raise InvalidSequenceError(
+            f"X is a 2-D array of shape {X.shape}, with 1 feature(s): {len(X)} "
+            f"sequences of one step, and {estimator_name} learns steps from those "
+            "before. If x is one sequence: pass [x], and [y]. If its rows are "
+            "sequences, pass the 3-D array X[:, :, np.newaxis]."
+        )

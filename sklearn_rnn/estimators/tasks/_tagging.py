@@ -1,0 +1,159 @@
+"""Tagging: every step of a sequence has a label."""
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_rnn.estimators.closed_form import log_softmax
+from sklearn_rnn.estimators.tasks._labels import (
+    Labels,
+    check_distinguishable,
+    check_size,
+)
+from sklearn_rnn.estimators.tasks._samples import flat_weights
+from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
+from sklearn_rnn.estimators.tasks._steps import split_steps
+from sklearn_rnn.sequences import explain_target_errors, is_missing, is_one_hot
+from sklearn_rnn.training import NO_CODE
+
+
+class TaggingTask(SequenceTask):
+    """Learn the label of every step."""
+
+    per_step = has_labels = targets_may_be_missing = True
+    loss_name = "log_loss"
+    pooling = None
+
+    def __init__(self, estimator_name, params):
+        super().__init__(estimator_name, params)
+        self.labels = Labels(estimator_name)
+
+    @property
+    def n_outputs(self):
+        return len(self.labels.classes)
+
+    def check_params(self, last):
+        super().check_params(last)
+        missing_label = self.params.missing_label
+        if np.ndim(missing_label) != 0:
+            raise ValueError(
+                f"missing_label={missing_label!r} is not one label. Put None, which is "
+                "always missing, in the place of several."
+            )
+
+    def parse_labels(self, steps, missing_label):
+        """Return the labels of all steps, and which of them exist."""
+        labels = steps.values
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        if labels.ndim != 1:
+            remedy = "Fit one model for each."
+            if is_one_hot(labels):
+                remedy = (
+                    "One-hot labels are one label each: pass Y.argmax(axis=-1), or of "
+                    "a list [y.argmax(axis=-1) for y in Y]."
+                )
+            raise ValueError(
+                f"y has {labels.shape[1]} labels per step, and {self.estimator_name} "
+                f"predicts one. {remedy}"
+            )
+        missing = is_missing(labels, missing_label)
+        if missing.all():
+            raise ValueError("no step of y has a label: all are missing.")
+        check_distinguishable(labels[~missing])
+        if labels.dtype == object:
+            for row in np.flatnonzero(~missing):
+                check_size(labels[row], "y[{}], step {}".format(*steps.locate(row)))
+        if labels.dtype.kind == "f" and np.isinf(labels).any():
+            raise ValueError("Input y contains infinity, which is no label.")
+        return labels, ~missing
+
+    def parse_targets(self, steps, *, reset, classes=None):
+        labels, exists = self.parse_labels(steps, self.params.missing_label)
+        found = of_one_type(labels[exists])
+        fractions = found[found % 1 != 0] if found.dtype.kind == "f" else ()
+        if len(fractions):
+            raise ValueError(
+                f"y holds continuous numbers, such as {fractions[0]}, which are no "
+                "labels; for numbers use RNNRegressor(return_sequences=True)."
+            )
+        with explain_target_errors("one label per step"):
+            check_classification_targets(found)
+            distinct = np.unique(found)
+        codes = np.full(len(labels), NO_CODE)
+        codes[exists] = self.labels.encode(
+            found, distinct, reset=reset, classes=classes
+        )
+        return codes[:, np.newaxis]
+
+    def check_trainable(self, samples):
+        codes = samples.all_targets()[:, 0]
+        self.labels.check_trainable(codes[codes != NO_CODE])
+
+    def fit(self, samples, context):
+        super().fit(samples, context)
+        self.fit_class_weights(samples)
+
+    def update(self, samples, context):
+        super().update(samples, context)
+        self.fit_class_weights(samples)
+
+    def fit_class_weights(self, samples):
+        """Set the weights of the classes, by `class_weight`."""
+        self.labels.weights = None
+        if self.params.class_weight is None:
+            return
+        codes, of_steps = self._codes_and_weights(samples)
+        weights = self.labels.compute_weights(self.params.class_weight, codes, of_steps)
+        # Of mean 1 over the labelled steps, times the weights of their sequences.
+        mean = np.average(weights[codes], weights=of_steps)
+        self.labels.weights = weights / mean
+
+    def class_weights_of_steps(self):
+        return self.labels.weights
+
+    def network_targets(self, samples):
+        return samples.all_targets()[:, 0]
+
+    def initialize_head(self, network, samples):
+        self.labels.initialize_head(network, *self._codes_and_weights(samples))
+
+    def _codes_and_weights(self, samples):
+        """Return the codes of labelled steps, and their weights or None."""
+        codes, weights = samples.all_targets()[:, 0], samples.target_weights()
+        exists = codes != NO_CODE
+        return codes[exists], None if weights is None else weights[exists]
+
+    def score(self, outputs, dataset):
+        codes = dataset.targets.values.cpu().numpy()
+        exists = codes != NO_CODE
+        predicted, weights = outputs.argmax(1).cpu().numpy(), flat_weights(dataset)
+        weights = None if weights is None else weights[exists]
+        return accuracy_score(codes[exists], predicted[exists], sample_weight=weights)
+
+    def decode(self, sequences, outputs):
+        labels = self.labels.classes[outputs.argmax(axis=1)]
+        return self._split(labels, sequences)
+
+    def probabilities(self, sequences, outputs):
+        """Turn outputs into what ``predict_proba`` returns."""
+        return self._split(np.exp(log_softmax(outputs)), sequences)
+
+    def log_probabilities(self, sequences, outputs):
+        """Turn outputs into what ``predict_log_proba`` returns."""
+        return self._split(log_softmax(outputs), sequences)
+
+    def _split(self, values, sequences):
+        return split_steps(values, sequences.lengths, as_array=self.y_was_array)
+
+    def attributes(self):
+        return {**super().attributes(), "classes_": self.labels.classes}
+
+
+def of_one_type(labels):
+    """Bring what stood beside missing labels to the type it has without them."""
+    if labels.dtype != object:
+        return labels
+    if len({isinstance(label, (str, bytes)) for label in labels}) > 1:
+        raise ValueError("y mixes text and numbers; make all labels of one type.")
+    return np.array(labels.tolist())

@@ -1,0 +1,217 @@
+"""Task: what an estimator is to learn, between the data of a user and a network."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import asdict
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators.tasks._samples import has_validation
+from sklearn_rnn.modules import build_network
+
+# Of weights, gradients and outputs.
+DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "mixed": torch.float32,
+}
+# What a parameter is called where it describes the network.
+SPEC_NAMES = {"tied": "tie_embeddings", "attention": "attention_type"}
+
+
+class FitContext(NamedTuple):
+    """What a fit has besides data.
+
+    random_state : RandomState
+    is_continued : bool, whether the network of the last fit is trained on with
+    is_stream : bool, whether the data are those of a call of ``partial_fit``
+    has_validation : bool, whether there are validation data
+    compute_outputs : callable, from sequences to outputs of the network that is trained
+    train_trial : callable, trains the same network on other data: see `fit`
+    """
+
+    random_state: np.random.RandomState
+    is_continued: bool
+    is_stream: bool
+    has_validation: bool
+    compute_outputs: Callable
+    train_trial: Callable
+
+
+class Task(ABC):
+    """What is to be learned: from data to outputs of a network, and back.
+
+    `fit` calls the methods in the order in which they stand here. What a fitted
+    estimator needs in order to predict is in its network and its task.
+
+    Parameters
+    ----------
+    estimator_name : str
+        For messages.
+    params : dict
+        The parameters of the estimator.
+    """
+
+    # Parameters that decide how data are read: a fit that continues needs the same.
+    fixed_params: tuple[str, ...] = ()
+    # Whether the loss is that of steps of which some may have no target.
+    targets_may_be_missing = False
+
+    network_spec: Any = None
+    dtype: str | None = None  # of DTYPES
+    batch_size: int | None = None
+
+    def __init__(self, estimator_name: str, params: dict[str, Any]) -> None:
+        self.estimator_name = estimator_name
+        self.params = SimpleNamespace(**params)
+        # Warnings about data are left to the fit that they were given to.
+        self.warns = True
+
+    def continued(self, params: dict[str, Any]) -> "Task":
+        """Return a copy to continue training with, which may have other parameters."""
+        task = copy(self)
+        for name, value in vars(self).items():
+            if type(value).__module__.startswith(__package__):
+                setattr(task, name, copy(value))
+        task.params = SimpleNamespace(**params)
+        return task
+
+    # Data
+
+    def check_params(self, last: "Task | None") -> None:
+        """Check that parameters go together, and with those of the last fit."""
+
+    @abstractmethod
+    def read(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
+        """Return what was given to fit, as data that the task is learned from.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            Its counts and names of features are set, or checked.
+        X, y, sample_weight : object
+            As given to ``fit``.
+        reset : bool
+            Whether X and y say what there is to be read and predicted.
+        name : {"", "_val"}
+            The end of the names of X and y, in messages.
+        """
+
+    def read_validation(self, estimator, X_val, y_val):
+        """Return validation data, None if none was given."""
+        if not has_validation(X_val, y_val):
+            return None
+        try:
+            return self.read(estimator, X_val, y_val, None, reset=False, name="_val")
+        except InvalidSequenceError as error:
+            raise InvalidSequenceError(_about_validation(error, "X_val")) from error
+        except ValueError as error:
+            raise ValueError(_about_validation(error, "X_val or y_val")) from error
+
+    @abstractmethod
+    def hold_out(self, data, random_state):
+        """Return the data to train on, and some set aside to validate on."""
+
+    def check_trainable(self, data) -> None:
+        """Check that something can be learned from data."""
+
+    def prepare(self, data, validation, context: FitContext):
+        """Return training and validation data as the network needs them."""
+        return data, validation
+
+    # Network
+
+    def fit(self, data, context: FitContext) -> None:
+        """Fit what outputs mean, before there is a network."""
+
+    def update(self, data, context: FitContext) -> None:
+        """Fit again what data until now could not tell."""
+
+    @abstractmethod
+    def make_spec(self, data):
+        """Return the spec of the network."""
+
+    def build(self, spec, generator=None):
+        """Return a network with random weights."""
+        return build_network(spec, DTYPES[self.dtype], generator)
+
+    @abstractmethod
+    def initialize(self, network, data):
+        """Let an untrained network predict what is known without its inputs."""
+
+    def fit_beside(self, data, context: FitContext) -> None:
+        """Fit what predicts beside the network, at the first fit."""
+
+    def check_data(self, network, data) -> None:
+        """Check that inputs and targets stay finite in the network's dtype."""
+
+    def check_same_network(self, spec, last: "Task") -> None:
+        """Check that the network of the last fit is the one to be trained now."""
+        before, now = asdict(last.network_spec), asdict(spec)
+        changed = [
+            SPEC_NAMES.get(k, k)
+            for k in now
+            if now[k] != before[k] and k not in self.ignored_in_spec
+        ]
+        changed += [
+            k
+            for k in self.fixed_params
+            if getattr(self.params, k) != getattr(last.params, k)
+        ]
+        if self.params.dtype not in ("auto", self.dtype):
+            changed.append("dtype")
+        if changed:
+            raise ValueError(
+                f"{self.estimator_name} continues to train the network of its last "
+                f"fit, which had another {' and '.join(changed)}. Restore it, or set "
+                "warm_start=False."
+            )
+
+    # Of the spec, what may be another one where training continues.
+    ignored_in_spec: tuple[str, ...] = ()
+
+    # Training
+
+    @abstractmethod
+    def loss(self):
+        """Return the criterion."""
+
+    @abstractmethod
+    def make_dataset(self, data, device):
+        """Return data as the training loop reads them."""
+
+    @abstractmethod
+    def choose_n_epochs(self, dataset):
+        """Return the number of epochs for ``max_epochs="auto"``."""
+
+    @abstractmethod
+    def score_validation(self, net, dataset):
+        """Return loss and score of validation data."""
+
+    @contextmanager
+    def around_training(self, net, data, validation, context: FitContext):
+        """Set up and finish the training of a net, and what depends on it.
+
+        Yields the data that the network is trained on.
+        """
+        yield data
+
+    # Attributes that a fitted estimator may lack.
+    optional_attributes: tuple[str, ...] = ()
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the fitted attributes of the estimator."""
+        return {}
+
+
+def _about_validation(error, names):
+    return (
+        f"{names}: {error} (A pipeline passes X_val on as it is, unless it was made "
+        "with Pipeline(..., transform_input=['X_val']).)"
+    )

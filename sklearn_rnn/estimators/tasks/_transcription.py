@@ -1,0 +1,266 @@
+"""Transcription: frames are read, and symbols in their order are written."""
+
+import math
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.estimators.closed_form import log_priors
+from sklearn_rnn.estimators.tasks._pairs import PairTask, as_objects
+from sklearn_rnn.estimators.tasks._sources import NumberSource
+from sklearn_rnn.metrics import symbol_error_rate
+from sklearn_rnn.modules import (
+    NetworkSpec,
+    greedy_paths,
+    learn_ngram,
+    n_joined,
+    word_list_automaton,
+)
+from sklearn_rnn.sequences import END
+from sklearn_rnn.training import (
+    BLANK,
+    CTCLoss,
+    TranscriptDataset,
+    blocks_by_length,
+    fewest_frames,
+)
+
+# Sequences, and steps of them with their padding, that are read at a time.
+SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
+
+
+class TranscriptionTask(PairTask):
+    """Learn to transcribe frames to fewer symbols, without knowing where they are."""
+
+    # Data
+
+    def choose_source(self, X, weights):
+        return NumberSource(self.estimator_name, "sequences")
+
+    def check_options(self, params=None, n_best=1):
+        """Check that parameters of the search go together."""
+        params = params or self.params
+        if params.ngram_text is not None and params.ngram_order is None:
+            raise ValueError(
+                "ngram_text is what an n-gram model learns from, but ngram_order=None "
+                "asks for none. Set ngram_order=3, say."
+            )
+        choose = params.ngram_order, params.word_list, params.insertion_bonus or None
+        if max(params.beam_width, n_best) == 1 and any(c is not None for c in choose):
+            raise ValueError(
+                "ngram_order, word_list and insertion_bonus choose among the "
+                "hypotheses of a beam, but beam_width=1 follows a single one. Set "
+                "beam_width=10, say, or those to None and 0."
+            )
+        separator = params.word_separator
+        is_letter = isinstance(separator, str) and len(separator) == 1
+        if self.target.are_text and not (separator is None or is_letter):
+            raise ValueError(
+                f"word_separator={separator!r} is not a single character, as the "
+                "symbols of strings are, and not None."
+            )
+
+    def classes_of(self, rows):
+        """Return the classes of symbols, from 1; symbols never seen are left out."""
+        ids = (self.target.vocabulary.encode(row).astype(np.int64) for row in rows)
+        return [row[row > END] - END for row in ids]
+
+    def make_pairs(self, sources, rows, weights, name, is_continued):
+        if is_continued:
+            self._check_no_new_symbols(rows)
+        classes = self.classes_of(rows)
+        n_frames = n_joined(sources.lengths, self.params.subsampling)
+        fewest = np.array([fewest_frames(row) for row in classes])
+        if (fewest > n_frames).any():
+            raise self._too_short_error(sources, classes, fewest > n_frames, name)
+        pairs = TranscriptDataset(
+            sources, classes, weights, int(self.params.subsampling)
+        )
+        if name and not pairs.n_symbols.any():
+            raise InvalidSequenceError(
+                f"y{name} has none of the symbols that y has: there is nothing to "
+                "score by."
+            )
+        return pairs
+
+    def _check_no_new_symbols(self, rows):
+        """Check that the network that is trained on has outputs for all symbols."""
+        vocabulary = self.target.vocabulary
+        for i, row in enumerate(rows):
+            new = [symbol for symbol in row if symbol not in vocabulary]
+            if new:
+                raise ValueError(
+                    f"y[{i}] holds the symbol {new[0]!r}, but {self.estimator_name} "
+                    "continues to train the network of its last fit, which has no "
+                    "output for it. Set warm_start=False."
+                )
+
+    def _too_short_error(self, sources, classes, too_short, name):
+        i = int(np.argmax(too_short))
+        joined, remedy = "", "Take shorter hops between frames"
+        subsampling = self.params.subsampling
+        if subsampling > 1:
+            n = n_joined(sources.lengths[i], subsampling)
+            joined = f", {n} with subsampling={subsampling}"
+            remedy = "Lower subsampling, take shorter hops between frames"
+        n_short = int(too_short.sum())
+        others = f" {n_short} clips are too short." if n_short > 1 else ""
+        return InvalidSequenceError(
+            f"X{name}[{i}] has {sources.lengths[i]} frames{joined}, too few for the "
+            f"{len(classes[i])} symbols of y{name}[{i}]: CTC needs a frame for each "
+            "symbol and one between equal neighbours, here "
+            f"{fewest_frames(classes[i])}.{others} {remedy}, or leave such clips out."
+        )
+
+    # Network
+
+    def fit(self, pairs, context):
+        super().fit(pairs, context)
+        self._set_written(pairs)
+
+    def update(self, pairs, context):
+        self._set_written(pairs)
+
+    def _set_written(self, pairs):
+        """Keep the transcripts, of which n-grams are counted."""
+        self.written, self.weights_of_written = pairs.rows, pairs.weights
+
+    @property
+    def n_symbols(self):
+        """The number of symbols, without the blank."""
+        return len(self.target.vocabulary.symbols)
+
+    def make_spec(self, pairs):
+        params = self.params
+        return NetworkSpec(
+            cell=params.cell,
+            n_features=pairs.sources.n_features,
+            hidden_size=int(params.hidden_size),
+            n_outputs=1 + self.n_symbols,
+            n_layers=int(params.n_layers),
+            bidirectional=bool(params.bidirectional),
+            dropout=float(params.dropout),
+            input_dropout=float(params.input_dropout),
+            weight_drop=float(params.weight_drop),
+            residual=bool(params.residual),
+            layer_norm=bool(params.layer_norm),
+            pooling=None,
+            subsampling=int(params.subsampling),
+        )
+
+    @torch.no_grad()
+    def initialize_output(self, network, pairs):
+        # An untrained network predicts no symbol as often as there is none. Without
+        # that, the first epoch unlearns to write one at every frame.
+        weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
+        counts = np.bincount(
+            np.concatenate(pairs.rows),
+            np.repeat(weights, pairs.n_symbols),
+            minlength=1 + self.n_symbols,
+        )
+        n_blanks = n_joined(pairs.lengths, self.params.subsampling) - pairs.n_symbols
+        counts[BLANK] = weights @ n_blanks
+        network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
+
+    # Training
+
+    def loss(self):
+        return CTCLoss()
+
+    @contextmanager
+    def around_training(self, net, pairs, validation, context):
+        is_first = not context.is_continued
+        net.shortest_first = self.params.shortest_first and is_first
+        yield pairs
+
+    @torch.inference_mode()
+    def score_validation(self, net, dataset):
+        """Return loss and score of clips that are not trained on."""
+        network = net.module_.eval()
+        sums, found = np.zeros(2), [None] * len(dataset)
+        for rows in blocks_by_length(dataset.lengths, SIDE_BY_SIDE, MAX_STEPS):
+            inputs, (transcripts, weights) = dataset.batch(rows, net.device)
+            outputs = network(**inputs)
+            losses = net.criterion_.of_sequences(outputs, transcripts).double()
+            counts = (transcripts.n_symbols + 1).double()
+            if weights is not None:
+                losses, counts = losses * weights, counts * weights
+            sums += losses.sum().item(), counts.sum().item()
+            paths = greedy_paths(
+                outputs.double().log_softmax(dim=2).cpu().numpy(),
+                transcripts.n_frames.cpu().numpy(),
+            )
+            for i, ids in zip(rows, paths, strict=True):
+                found[i] = (ids + 1).tolist()
+        loss = sums[0] / sums[1]
+        if not math.isfinite(loss) or not dataset.n_symbols.any():
+            return loss, math.nan
+        true, weights = [row.tolist() for row in dataset.rows], dataset.weights
+        if weights is not None:
+            weights = weights.cpu().numpy()
+        return loss, 1.0 - symbol_error_rate(true, found, sample_weight=weights)
+
+    # Answers
+
+    def decode(self, ids):
+        """Return symbols as what was given to fit."""
+        symbols = self.target.vocabulary.symbols
+        written = [symbols[i] for i in ids]
+        return "".join(written) if self.target.are_text else written
+
+    def automata(self, params):
+        """Return what the search is restricted to, with weights."""
+        automata = []
+        if params.ngram_order is not None:
+            rows, weights = [row - 1 for row in self.written], self.weights_of_written
+            if params.ngram_text is not None:
+                texts = self.target.rows(params.ngram_text, "ngram_text")
+                others = [row - 1 for row in self.classes_of(self._writable(texts))]
+                rows += others
+                if weights is not None:
+                    weights = np.append(weights, np.ones(len(others)))
+            ngram = learn_ngram(rows, self.n_symbols, params.ngram_order, weights)
+            automata.append((ngram, params.ngram_weight))
+        if params.word_list is not None:
+            automata.append((self._word_automaton(params), 1.0))
+        return automata
+
+    def _writable(self, texts):
+        """Return the texts that have no symbol without an output of the network."""
+        vocabulary = self.target.vocabulary
+        return [text for text in texts if all(s in vocabulary for s in text)]
+
+    def _word_automaton(self, params):
+        vocabulary, n_symbols = self.target.vocabulary, self.n_symbols
+        words, separator = params.word_list, params.word_separator
+        words = words if isinstance(words, str) else list(words)  # or a set
+        words = self.target.rows(words, "word_list")
+        known = self._writable(word for word in words if len(word))
+        if not known:
+            raise ValueError(
+                "word_list has no word that is made of the symbols of y, and not "
+                f"empty: {self.estimator_name} could write nothing."
+            )
+        ids = [row - 1 for row in self.classes_of(known)]
+        if separator is None:
+            return word_list_automaton(ids, n_symbols)
+        for word in known:
+            if any(symbol == separator for symbol in word):
+                raise ValueError(
+                    f"word_list holds {word!r}, in which word_separator={separator!r} "
+                    "comes: split it into words."
+                )
+        if separator in vocabulary:
+            place = vocabulary.id_of(separator) - END - 1
+            return word_list_automaton(ids, n_symbols, place)
+        # With a separator that is never written, a transcript is a single word.
+        automaton = word_list_automaton(ids, n_symbols + 1, separator=n_symbols)
+        return automaton._replace(
+            scores=automaton.scores[:, :n_symbols],
+            next_states=automaton.next_states[:, :n_symbols],
+        )
+
+    def attributes(self):
+        return {"symbols_": as_objects(self.target.vocabulary)}
