@@ -148,6 +148,7 @@ def _is_private_of_self(node):
         isinstance(node.value, ast.Name)
         and node.value.id == "self"
         and re.match("_[^_]", node.attr) is not None
+        and node.attr != "_replace"  # public: of named tuples
     )
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from sklearn_rnn.estimators import _base
+from sklearn_rnn.estimators.tasks import _sequence_task
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def test_the_code_in_the_readme_runs(monkeypatch):
     # One epoch each: here the code matters, not how well it forecasts.
-    monkeypatch.setattr(_base, "n_epochs_for", lambda *sizes: 1)
+    monkeypatch.setattr(_sequence_task, "n_epochs_for", lambda *sizes: 1)
     blocks = re.findall(
         r"^ *```python\n(.*?)^ *```", README.read_text(encoding="utf-8"), re.M | re.S
     )

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.estimators import find_trained_and_input, refuse_without
+from sklearn_rnn.estimators import check_has_method, find_trained_and_input
 
 
 class GradientFlowDisplay:
@@ -136,7 +136,7 @@ class GradientFlowDisplay:
         True
         """
         trained, X = find_trained_and_input(estimator, X)
-        refuse_without(trained, "input_gradients")
+        check_has_method(trained, "input_gradients")
         gradients = trained.input_gradients(X)
         return cls.from_gradients(gradients, name=name, ax=ax, **kwargs)
 

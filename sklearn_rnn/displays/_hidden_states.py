@@ -8,8 +8,8 @@ import numpy as np
 from sklearn_rnn.displays._labels import check_symbols, label_rows, label_steps
 from sklearn_rnn.displays._matplotlib import import_matplotlib
 from sklearn_rnn.estimators import (
+    check_has_method,
     find_trained_and_input,
-    refuse_without,
     windowers,
 )
 from sklearn_rnn.sequences import is_list_of_sequences
@@ -145,7 +145,7 @@ class HiddenStateDisplay:
         (8, 12)
         """
         trained, X = _find_one_sequence(estimator, x)
-        refuse_without(trained, "hidden_states")
+        check_has_method(trained, "hidden_states")
         [states] = trained.hidden_states(X)
         if symbols is not None:
             [symbols] = check_symbols(symbols, [len(states)])

@@ -19,7 +19,7 @@ from sklearn_rnn.displays._clip_panels import (
 )
 from sklearn_rnn.displays._labels import SMALLEST, fitting_style, printable
 from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.estimators import find_trained_and_input, refuse_without
+from sklearn_rnn.estimators import check_has_method, find_trained_and_input
 
 # Label of the lowest row; in brackets, to differ from symbols.
 BLANK = "<blank>"
@@ -177,7 +177,7 @@ class PosteriorDisplay:
         if front is not None and is_one_clip(X):
             X, y = [X], None if y is None else [y]
         trained, X = find_trained_and_input(estimator, X)
-        refuse_without(trained, "posteriors")
+        check_has_method(trained, "posteriors")
         return cls.from_predictions(
             trained.posteriors(X),
             trained.symbols_,

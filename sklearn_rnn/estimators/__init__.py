@@ -8,11 +8,11 @@ from sklearn_rnn.estimators._seq2seq import RNNSeq2Seq
 from sklearn_rnn.estimators._stateful import StatefulPredictor
 from sklearn_rnn.estimators._tagger import RNNTagger
 from sklearn_rnn.estimators._trained import (
+    check_has_method,
     find_trained,
     find_trained_and_input,
     lookback_of,
     predict_rows,
-    refuse_without,
     target_names_of,
     windowers,
     windows_seen,
@@ -34,7 +34,7 @@ __all__ = [
     "find_trained_and_input",
     "lookback_of",
     "predict_rows",
-    "refuse_without",
+    "check_has_method",
     "target_names_of",
     "windowers",
     "windows_seen",

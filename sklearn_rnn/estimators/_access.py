@@ -13,7 +13,7 @@ from collections import deque
 from contextlib import contextmanager
 from functools import wraps
 
-from sklearn_rnn.training import raise_explained
+from sklearn_rnn.training import raise_out_of_memory
 
 
 class AccessLock:
@@ -28,15 +28,15 @@ class AccessLock:
         self._changed = threading.Condition()
         self._waiting = deque()
         self._sharing = {}  # how often each thread has it
-        self._owner, self._depth = None, 0
+        self._holder, self._depth = None, 0
         self._left_training = None
 
     def acquire_shared(self, estimator):
         """Wait until no other thread trains, and let the network evaluate."""
         me = threading.get_ident()
         with self._changed:
-            if self._owner != me and me not in self._sharing:
-                self._wait_for(lambda: self._owner is None)
+            if self._holder != me and me not in self._sharing:
+                self._wait_for(lambda: self._holder is None)
             if not self._sharing:
                 self._start_evaluating(getattr(estimator, "module_", None))
             self._sharing[me] = self._sharing.get(me, 0) + 1
@@ -64,11 +64,11 @@ class AccessLock:
         """Wait until no other thread trains or predicts."""
         me = threading.get_ident()
         with self._changed:
-            if self._owner != me:
+            if self._holder != me:
                 self._wait_for(
-                    lambda: self._owner is None and not self._sharing.keys() - {me}
+                    lambda: self._holder is None and not self._sharing.keys() - {me}
                 )
-                self._owner = me
+                self._holder = me
             self._depth += 1
 
     def release(self):
@@ -76,7 +76,7 @@ class AccessLock:
         with self._changed:
             self._depth -= 1
             if not self._depth:
-                self._owner = None
+                self._holder = None
             self._changed.notify_all()
 
     def _wait_for(self, is_free):
@@ -231,7 +231,7 @@ def _explain(error, thing, method):
         to_lower = [key for key in SIZES if key in sizes or key == "bptt_steps"]
         to_lower = [key for key in to_lower if key in values]
         advice = IN_TRAINING.format(" or ".join(to_lower))
-    raise_explained(error, f"{type(thing).__name__}.{method}", sizes, advice)
+    raise_out_of_memory(error, f"{type(thing).__name__}.{method}", sizes, advice)
 
 
 def _guarded(method, access):

@@ -24,7 +24,7 @@ from sklearn_rnn.training import (
     BLOCK_SIZE,
     OPTIMIZERS,
     SCHEDULES,
-    computing_batch,
+    note_batch_size,
     step_outputs,
     to_batch,
 )
@@ -233,7 +233,7 @@ class SequenceEstimator(RNNEstimator):
         with thread_context(self):
             for begin in range(0, len(sequences), BLOCK_SIZE):
                 rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
-                with computing_batch(len(rows), int(sequences.lengths[rows].max())):
+                with note_batch_size(len(rows), int(sequences.lengths[rows].max())):
                     batch = to_batch(sequences, rows, self.net_.device)
                     block = self.module_.input_gradients(
                         **batch, of_classes=self._task.has_labels
@@ -249,7 +249,7 @@ def predict(estimator, X, method):
     """Predict from X by a method of the task, such as "decode"."""
     check_is_fitted(estimator)
     task = estimator._task
-    sequences, _ = task.read_X(estimator, X)
+    sequences, _ = task.parse_X(estimator, X)
     outputs = compute_outputs(estimator, sequences)
     with thread_context(estimator):
         return getattr(task, method)(sequences, outputs)
@@ -259,7 +259,7 @@ def _network_input(estimator, X):
     """Return sequences as the fitted network reads them."""
     check_is_fitted(estimator)
     task = estimator._task
-    sequences, _ = task.read_X(estimator, X)
+    sequences, _ = task.parse_X(estimator, X)
     sequences = task.as_network_input(sequences)
     if not task.tokens.is_used:
         task.check_inputs(estimator.module_, sequences)

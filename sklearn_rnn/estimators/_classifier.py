@@ -45,15 +45,15 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         Whether a layer's states are normalised over its units before the next
         layer, or the output layer, reads them.
     dropout : float, default=0.0
-        Share of the units hidden in training, between layers and before the
-        output layer, drawn anew for each sequence and hidden at all of its
+        Fraction of the units hidden in training, between layers and before the
+        output layer, drawn for each sequence and hidden at all of its
         steps (locked or variational dropout).
     input_dropout : float, default=0.2
         The same for the input features, or the dimensions of embedded tokens.
         A hidden feature is 0 at every step, which is its mean after
         `standardize`; a single feature is never hidden.
     weight_drop : float, default=0.0
-        Share of the recurrent weights set to zero in training, drawn anew for
+        Fraction of the recurrent weights set to zero in training, drawn for
         each batch.
     pooling : {"last", "mean", "max", "attention"}, default="max"
         How the hidden states of a sequence's steps become one vector: the
@@ -84,8 +84,8 @@ default="from_dtype"
         ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes
         them. Ids above the largest one of fit count as unknown.
     token_dropout : float, default=0.0
-        Share of the tokens of the vocabulary that are read as unknown in
-        training, drawn anew for each batch (word dropout by type).
+        Fraction of the tokens of the vocabulary that are read as unknown in
+        training, drawn for each batch (word dropout by type).
     embeddings : array of shape (n_tokens, width) or mapping, default=None
         Vectors that tokens start with, say such as were learned from much more
         text: a row for each id, or where `X` comes from a `SequenceTokenizer`
@@ -106,7 +106,7 @@ None, default="cosine"
         updates and down to zero along a cosine; up in the first 30 %
         ("one_cycle"); divided by 5 after 5 epochs in which the validation
         loss, or else the training loss, has not fallen by `tol` ("plateau");
-        by a function from the share of the updates made to a factor; by a
+        by a function from the fraction of updates made to a factor; by a
         scheduler class of torch or a ``functools.partial`` of one, stepped
         once an epoch; by skorch's ``LRScheduler``; or constant (None). Calls
         of partial_fit are constant.
@@ -119,8 +119,8 @@ None, default="cosine"
         Largest size of every single derivative; None does not clip it.
     bptt_steps : int, default=None
         Most steps that gradients flow back through (truncated backpropagation
-        through time). Longer sequences are learned piece by piece, the state
-        carried on; memory is then that of a piece. Pieces are counted from the
+        through time). Longer sequences are learned in chunks, the state
+        carried over; memory is then that of a chunk. Chunks are counted from the
         end of a sequence that has one target, and from its start, with an
         update each, where every step has one. None has no bound. Not for a
         bidirectional network.
@@ -142,7 +142,7 @@ None, default="cosine"
         Whether to set training sequences aside, stop when their loss no
         longer falls, and go back to the weights with the lowest one.
     validation_fraction : float, default=0.1
-        Share of the sequences set aside when `early_stopping` is on and no
+        Fraction of the sequences set aside when `early_stopping` is on and no
         ``X_val`` is given: the last block of a series cut into windows, less
         the training windows that overlap it; else a random choice,
         stratified by class.
@@ -154,7 +154,7 @@ None, default="cosine"
         Whether each input feature is brought to mean 0 and standard deviation
         1, by the steps of the training data.
     warm_start : bool, default=False
-        Whether fit goes on from the weights and scaling of the last fit.
+        Whether fit continues from the weights and scaling of the last fit.
     callbacks : skorch callback or list of them, default=None
         Copied, and called during training as by skorch. ``EpochScoring`` and
         ``BatchScoring`` score the network alone, by class codes or standardised
@@ -219,7 +219,7 @@ None, default="cosine"
     history_ : list of dict
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
-        ``largest_gradient_norm``), share of updates clipped
+        ``largest_gradient_norm``), fraction of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``). All
         epochs of ``fit``, and of the calls of ``partial_fit`` since then the
         last 1000; ``epoch`` continues to count after records
@@ -282,6 +282,7 @@ None, default="cosine"
     """
 
     _task_type = ClassificationTask
+    _task: ClassificationTask
     _parameter_constraints = {
         **SequenceEstimator._parameter_constraints,
         "pooling": [StrOptions(set(POOLINGS))],

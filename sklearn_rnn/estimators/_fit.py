@@ -18,9 +18,9 @@ from sklearn_rnn.estimators.tasks import FitContext
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.training import (
     Patience,
-    any_lr_scheduler,
     check_monitors,
     find_schedule,
+    has_lr_scheduler,
     limit_threads,
     new_random_state,
 )
@@ -71,12 +71,12 @@ def fit(
         task.warns = not is_trial
         task.check_params(last)
         check_training(estimator, is_stream)
-        samples = task.read(
+        samples = task.parse(
             estimator, X, y, sample_weight, reset=last is None, **about_y
         )
         if not is_stream:
             task.check_trainable(samples)
-        held_out = task.read_validation(estimator, X_val, y_val)
+        held_out = task.parse_validation(estimator, X_val, y_val)
         random_state = _choose_random_state(estimator, is_continued and is_stream)
         if held_out is None and estimator.early_stopping:
             samples, held_out = task.hold_out(samples, random_state)
@@ -203,7 +203,7 @@ def publish(estimator):
 def check_training(estimator, is_stream):
     """Check that parameters of the training go together."""
     schedule = estimator.lr_schedule
-    if schedule is not None and any_lr_scheduler(given_callbacks(estimator)):
+    if schedule is not None and has_lr_scheduler(given_callbacks(estimator)):
         raise ValueError(
             f"callbacks has an LRScheduler, and lr_schedule={schedule!r} sets the "
             "learning rate as well. Set lr_schedule=None."

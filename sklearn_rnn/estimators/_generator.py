@@ -1,4 +1,4 @@
-"""RNNGenerator: learns how sequences go on, and writes more of them."""
+"""RNNGenerator: learns how sequences continue, and writes more of them."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -26,7 +26,7 @@ from sklearn_rnn.training import (
     NextStepDataset,
     log_likelihoods,
     new_random_state,
-    pieces_of,
+    split_chunks,
     step_outputs,
 )
 
@@ -35,7 +35,7 @@ PROMPT_CHUNK = 1024
 
 
 class RNNGenerator(RNNEstimator):
-    """A recurrent network that learns how sequences go on, and writes more.
+    """A recurrent network that learns how sequences continue, and writes more.
 
     It reads a sequence step by step and predicts the next one: characters of a
     text, words, notes, chords. What `X` is decides what is learned:
@@ -52,7 +52,7 @@ class RNNGenerator(RNNEstimator):
     ===================================== =====================================
 
     Of several sequences of symbols their ends are learned, too, and what is written
-    ends by itself; a single one is taken for a piece out of an endless one, and so
+    ends by itself; a single one is taken for a part of an endless one, and so
     are frames.
 
     Parameters
@@ -70,15 +70,15 @@ class RNNGenerator(RNNEstimator):
         Whether a layer's states are normalised over its units before the next
         layer, or the output layer, reads them.
     dropout : float, default=0.1
-        Share of the units hidden in training, between layers and before the
-        output layer, drawn anew for each sequence and hidden at all of its
+        Fraction of the units hidden in training, between layers and before the
+        output layer, drawn for each sequence and hidden at all of its
         steps (locked or variational dropout).
     input_dropout : float, default=0.0
         The same for the dimensions of embedded symbols, or the features of
         frames. For frames 0 is best: what sounds now is most of what is known of
         the next frame.
     weight_drop : float, default=0.0
-        Share of the recurrent weights set to zero in training, drawn anew for
+        Fraction of the recurrent weights set to zero in training, drawn for
         each batch.
     embedding_dim : int, default=64
         Width of a learned vector for each symbol. Frames have none.
@@ -103,7 +103,7 @@ None, default="cosine"
         updates and down to zero along a cosine; up in the first 30 %
         ("one_cycle"); divided by 5 after 5 epochs in which the validation
         loss, or else the training loss, has not fallen by `tol` ("plateau");
-        by a function from the share of the updates made to a factor; by a
+        by a function from the fraction of updates made to a factor; by a
         scheduler class of torch or a ``functools.partial`` of one, stepped
         once an epoch; by skorch's ``LRScheduler``; or constant (None).
     weight_decay : float, default=0.0
@@ -115,8 +115,8 @@ None, default="cosine"
         Largest size of every single derivative; None does not clip it.
     bptt_steps : int, default=100
         Most steps that gradients flow back through (truncated backpropagation
-        through time). Longer sequences are learned piece by piece, with an update
-        each, the state carried on; memory is then that of a piece. None has no
+        through time). Longer sequences are learned in chunks, with an update
+        each, the state carried over; memory is then that of a chunk. None has no
         bound.
     batch_size : int, default=32
         Sequences an update, at most. A text that is long enough is cut into as
@@ -132,14 +132,14 @@ None, default="cosine"
         Whether to set training data aside, stop when their loss no longer
         falls, and go back to the weights with the lowest one.
     validation_fraction : float, default=0.1
-        Share of the sequences set aside when `early_stopping` is on and no
+        Fraction of the sequences set aside when `early_stopping` is on and no
         ``X_val`` is given, a random choice; of a single sequence its last part.
     n_iter_no_change : int, default=10
         Epochs without improvement before early stopping.
     tol : float, default=1e-4
         Least fall of the validation loss that counts as improvement.
     warm_start : bool, default=False
-        Whether fit goes on from the weights and symbols of the last fit.
+        Whether fit continues from the weights and symbols of the last fit.
     callbacks : skorch callback or list of them, default=None
         Copied, and called during training as by skorch. ``EpochScoring`` and
         ``BatchScoring`` score the network alone, by class codes or standardised
@@ -195,7 +195,7 @@ None, default="cosine"
     history_ : list of dict
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
-        ``largest_gradient_norm``), share of updates clipped
+        ``largest_gradient_norm``), fraction of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``).
     net_ : SequenceNet
         The skorch net.
@@ -243,6 +243,7 @@ None, default="cosine"
     """
 
     _task_type = GenerationTask
+    _task: GenerationTask
     _parameter_constraints = {
         **RNNEstimator._parameter_constraints,
         "embedding_dim": [COUNT],
@@ -335,7 +336,7 @@ None, default="cosine"
         sample_weight: ArrayLike | None = None,
         X_val: Any = None,
     ) -> Self:
-        """Learn how sequences go on.
+        """Learn how sequences continue.
 
         Parameters
         ----------
@@ -371,8 +372,8 @@ None, default="cosine"
         Warns
         -----
         TargetWarning
-            If symbols are numbers that look like measurements, or like sequences filled
-            up with 0.
+            If symbols are numbers that look like measurements, or like sequences padded
+            with 0.
         """
         return fit(self, X, None, sample_weight, X_val)
 
@@ -456,7 +457,7 @@ None, default="cosine"
         prompt : str, list of symbols or array of frames, default=None
             As for ``sample``.
         n_steps : int, default=None
-            Most symbols to write; None goes on until a sequence ends, if ends
+            Most symbols to write; None continues until a sequence ends, if ends
             were learned, and else for ever.
         temperature, top_k, top_p : float or int
             As for ``sample``.
@@ -614,7 +615,7 @@ None, default="cosine"
         """
         check_is_fitted(self)
         read = self._task.corpus.encode_all(X)
-        if self._task.corpus.learns_ends:
+        if self._task.corpus.has_ends:
             read = read.over(read.starts, read.lengths - 1)
         network, device = self.module_, self.net_.device
         with thread_context(self):
@@ -683,7 +684,7 @@ None, default="cosine"
         check_is_fitted(self)
         steps = torch.from_numpy(self._task.corpus.encode_prompt(prompt))[None]
         state = None
-        for x, _ in pieces_of(steps, None, PROMPT_CHUNK):
+        for x, _ in split_chunks(steps, None, PROMPT_CHUNK):
             logits, state = self._run(self.module_, x, state)
         return logits, state
 
@@ -713,5 +714,5 @@ def _draw(corpus, logits, sampling, random_state):
 
 
 def _largest(values, k):
-    """Return the places of the `k` largest, the largest first."""
+    """Return the indices of the `k` largest, the largest first."""
     return np.argsort(-values, kind="stable")[:k]

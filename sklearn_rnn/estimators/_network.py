@@ -10,6 +10,7 @@ from sklearn_rnn.training import (
     ProgressBar,
     SequenceNet,
     check_device,
+    check_scheduler,
     choose_n_threads,
     computing,
     copy_callbacks,
@@ -17,7 +18,6 @@ from sklearn_rnn.training import (
     is_fusible,
     max_threads,
     network_outputs,
-    try_scheduler,
 )
 
 # The callback that `lr_schedule` asked for, among the others.
@@ -50,7 +50,7 @@ def make_net(estimator, network, schedule=(None, None), device=None, kernel=None
         **options,
     ).initialize()
     if scheduler is not None:
-        try_scheduler(scheduler, net.optimizer_)
+        check_scheduler(scheduler, net.optimizer_)
     estimator.net_, estimator.module_ = net, net.module_
     estimator.n_parameters_ = sum(
         p.numel() for p in net.module_.parameters() if p.requires_grad

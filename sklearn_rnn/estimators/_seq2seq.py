@@ -30,7 +30,7 @@ from sklearn_rnn.sequences import BEGIN, COUNT, END, PADDING, UNKNOWN
 from sklearn_rnn.training import (
     PairDataset,
     blocks_by_length,
-    computing_batch,
+    note_batch_size,
     to_batch,
 )
 
@@ -81,14 +81,14 @@ default="multiplicative"
         Whether a layer's states are normalised over its units before the next
         layer, or the output layer, reads them.
     dropout : float, default=0.1
-        Share of the units hidden in training, between layers and before the
-        output layer, drawn anew for each sequence and hidden at all of its
+        Fraction of the units hidden in training, between layers and before the
+        output layer, drawn for each sequence and hidden at all of its
         steps (locked or variational dropout).
     input_dropout : float, default=0.0
         The same for what the encoder reads: input features, or the dimensions of
         embedded symbols.
     weight_drop : float, default=0.0
-        Share of the recurrent weights set to zero in training, drawn anew for
+        Fraction of the recurrent weights set to zero in training, drawn for
         each batch.
     embedding_dim : int, default=64
         Width of a learned vector for each symbol, of both sides.
@@ -107,11 +107,11 @@ default="multiplicative"
         one kind, and where training shows unknown symbols, by `min_count` or
         `max_symbols`.
     scheduled_sampling : float, default=0.0
-        Share of the symbols given to the decoder that are drawn from its own
+        Fraction of the symbols given to the decoder that are drawn from its own
         predictions at the end of training, instead of the true ones (teacher
         forcing); rises evenly from 0.
     label_smoothing : float, default=0.0
-        Share of each true symbol's probability that the training loss spreads
+        Fraction of each true symbol's probability that the training loss spreads
         over all symbols.
     beam_width : int, default=1
         Hypotheses that ``predict`` follows at a time; 1 is greedy. This and the
@@ -135,7 +135,7 @@ None, default="cosine"
         updates and down to zero along a cosine; up in the first 30 %
         ("one_cycle"); divided by 5 after 5 epochs in which the validation
         loss, or else the training loss, has not fallen by `tol` ("plateau");
-        by a function from the share of the updates made to a factor; by a
+        by a function from the fraction of updates made to a factor; by a
         scheduler class of torch or a ``functools.partial`` of one, stepped
         once an epoch; by skorch's ``LRScheduler``; or constant (None).
     weight_decay : float, default=0.0
@@ -156,7 +156,7 @@ None, default="cosine"
         Whether to set training sequences aside, stop when their loss no
         longer falls, and go back to the weights with the lowest one.
     validation_fraction : float, default=0.1
-        Share of the sequences set aside when `early_stopping` is on and no
+        Fraction of the sequences set aside when `early_stopping` is on and no
         ``X_val`` is given, a random choice.
     n_iter_no_change : int, default=10
         Epochs without improvement before early stopping.
@@ -166,7 +166,7 @@ None, default="cosine"
         Whether each input feature is brought to mean 0 and standard deviation
         1, by the steps of the training data.
     warm_start : bool, default=False
-        Whether fit goes on from the weights and scaling of the last fit.
+        Whether fit continues from the weights and scaling of the last fit.
     callbacks : skorch callback or list of them, default=None
         Copied, and called during training as by skorch. ``EpochScoring`` and
         ``BatchScoring`` score the network alone, by class codes or standardised
@@ -209,7 +209,7 @@ None, default="cosine"
     loss_curve_ : list of float
         Mean training loss of each epoch, in nats a symbol.
     validation_scores_ : list of float or None
-        Share of the validation symbols of each epoch that were told right from
+        Fraction of the validation symbols of each epoch that were told right from
         the true ones before them, if there was validation.
     best_epoch_ : int
         Epoch whose weights were kept, from 1: the last one, or with early
@@ -223,7 +223,7 @@ None, default="cosine"
     history_ : list of dict
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
-        ``largest_gradient_norm``), share of updates clipped
+        ``largest_gradient_norm``), fraction of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``).
     net_ : SequenceNet
         The skorch net.
@@ -278,6 +278,7 @@ None, default="cosine"
     """
 
     _task_type = Seq2SeqTask
+    _task: Seq2SeqTask
     _parameter_constraints = {
         **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
@@ -445,8 +446,8 @@ None, default="cosine"
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
         TargetWarning
-            If symbols are numbers that look like measurements, or like sequences filled
-            up with 0.
+            If symbols are numbers that look like measurements, or like sequences padded
+            with 0.
         """
         return fit(self, X, y, sample_weight, X_val, y_val)
 
@@ -471,7 +472,7 @@ None, default="cosine"
         """
         found = self._search(X, 1, self.copy_unknown)
         task, copies = self._task, self.copy_unknown
-        pairs = zip(found, task.rows_read(X, len(found)), strict=True)
+        pairs = zip(found, task.source_rows(X, len(found)), strict=True)
         return object_array([task.decode(best[0], row, copies) for best, row in pairs])
 
     @shared
@@ -504,7 +505,7 @@ None, default="cosine"
         task, copies = self._task, self.copy_unknown
         return [
             _distinct((task.decode(h, row, copies), h.score) for h in best)
-            for best, row in zip(found, task.rows_read(X, len(found)), strict=True)
+            for best, row in zip(found, task.source_rows(X, len(found)), strict=True)
         ]
 
     @shared
@@ -577,13 +578,13 @@ None, default="cosine"
         self._validate_params()  # those of writing may be set after fit
         task = self._task
         task.check_options(self)
-        sources = task.read_sources(self, X)
+        sources = task.parse_sources(self, X)
         found: list[Any] = [None] * len(sources)
         with thread_context(self):
             width = max(self.beam_width, n_best)
             side_by_side, n_steps = max(1, SIDE_BY_SIDE // width), MAX_STEPS // width
             for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
-                with computing_batch(len(rows), int(sources.lengths[rows].max())):
+                with note_batch_size(len(rows), int(sources.lengths[rows].max())):
                     block = self._search_block(sources, rows, n_best, keep_attention)
                 for row, best in zip(rows, block, strict=True):
                     if not best or not math.isfinite(best[0].score):
@@ -611,7 +612,7 @@ None, default="cosine"
 
     def _alignments(self, X, y):
         task = self._task
-        sources, rows = task.read_sources(self, X), task.target.rows(y, "y")
+        sources, rows = task.parse_sources(self, X), task.target.rows(y, "y")
         check_same_number(len(sources), len(rows))
         targets = task.target.vocabulary.encode_all(rows, bounded=True)
         pairs = PairDataset(sources, targets)

@@ -21,7 +21,7 @@ from sklearn_rnn.sequences import (
     check_item,
     convert_input,
 )
-from sklearn_rnn.training import run_to_own_ends, to_batch
+from sklearn_rnn.training import run_to_ends, to_batch
 
 
 def _model_has(method):
@@ -31,8 +31,8 @@ def _model_has(method):
 class StatefulPredictor:
     """Predict from a signal as it comes, remembering what came before.
 
-    Each call hands over the newest steps alone; the network goes on from the
-    state in which the last call left it. What comes out is what the estimator
+    Each call hands over the newest steps alone; the network continues from
+    the state in which the last call left it. What comes out is what the estimator
     would predict from everything handed over so far, at the cost of the new
     steps.
 
@@ -69,7 +69,7 @@ class StatefulPredictor:
     Every call has at least one new step of every stream; streams that come at
     times of their own want a predictor each. After more training with
     ``partial_fit`` the state is still that of the weights before: `reset`.
-    Pickled between two calls, a predictor goes on where it was.
+    Pickled between two calls, a predictor continues where it was.
 
     Examples
     --------
@@ -212,7 +212,7 @@ class StatefulPredictor:
         if self.n_steps_ is None:
             _check_not_one_stream(X, estimator)
         X = _as_sequences(X, estimator)
-        sequences, padded = estimator._task.read_X(estimator, X)
+        sequences, padded = estimator._task.parse_X(estimator, X)
         if (sequences.lengths != padded.lengths).any():
             raise ValueError(
                 "a new step is NaN in every feature, and a live signal has no padding: "
@@ -226,7 +226,7 @@ class StatefulPredictor:
             )
         if self._state is not None and self._network is not estimator.module_:
             raise ValueError(
-                f"the {type(estimator).__name__} was fitted anew since the last call, "
+                f"the {type(estimator).__name__} was fitted again since the last call, "
                 "and the state is of another network: reset()."
             )
         _check_causal(estimator)
@@ -268,7 +268,7 @@ class StatefulPredictor:
         everyone = np.arange(len(sequences))
         batch = to_batch(sequences, everyone, self.estimator.net_.device)
         lengths = torch.tensor(sequences.lengths, device=batch["x"].device)
-        states, self._state = run_to_own_ends(network, batch["x"], lengths, self._state)
+        states, self._state = run_to_ends(network, batch["x"], lengths, self._state)
         if network.pooling is None:
             steps = network.read(states)  # (N, T, n_outputs)
             own = [s[:n] for s, n in zip(steps, sequences.lengths, strict=True)]

@@ -129,7 +129,7 @@ RNNTranscriber
     return layers[-1], X
 
 
-def refuse_without(trained, method):
+def check_has_method(trained, method):
     """Refuse an estimator that cannot be looked into this way.
 
     Parameters
@@ -199,7 +199,7 @@ def lookback_of(estimator):
     Returns
     -------
     int or None
-        None where nobody knows: without a windower, or behind steps that may
+        None where it is not known: without a windower, or behind steps that may
         look at earlier rows themselves.
     """
     if isinstance(estimator, SequenceWindower):
@@ -340,9 +340,9 @@ def _transform_back(estimator, found):
     predictions = _as_columns(back(found.predictions))
     quantiles = found.quantiles
     if len(found.levels):
-        each = [back(quantiles[:, :, i]) for i in range(len(found.levels))]
-        # A transformation that falls turns their order round.
-        quantiles = np.sort(np.stack([_as_columns(one) for one in each], axis=-1))
+        restored = [back(quantiles[:, :, i]) for i in range(len(found.levels))]
+        # A decreasing transformation reverses their order.
+        quantiles = np.sort(np.stack([_as_columns(one) for one in restored], axis=-1))
     return RowPredictions(predictions, found.levels, quantiles)
 
 

@@ -20,7 +20,7 @@ from sklearn_rnn.estimators.tasks import DTYPES, TranscriptionTask, object_array
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import greedy_paths, n_joined, prefix_beam_search
 from sklearn_rnn.sequences import COUNT, SequencesLike
-from sklearn_rnn.training import blocks_by_length, computing_batch, to_batch
+from sklearn_rnn.training import blocks_by_length, note_batch_size, to_batch
 
 # A wider beam would compare more pairs of hypotheses than memory holds.
 MAX_BEAM = 10_000
@@ -37,8 +37,8 @@ class RNNTranscriber(RNNEstimator):
 
     `X` holds sequences of frames, such as a `LogMelSpectrogram` makes of sound,
     and `y` what is said in each: a string, or a list of symbols of any hashable
-    kind. Nobody needs to know at which frame a symbol comes: training sums over
-    all places (connectionist temporal classification). A transcript has at most
+    kind. At which frame a symbol comes need not be known: training sums over
+    all alignments (connectionist temporal classification). A transcript has at most
     as many symbols as there are frames. What is predicted are strings or lists.
 
     Parameters
@@ -62,15 +62,15 @@ class RNNTranscriber(RNNEstimator):
         Whether a layer's states are normalised over its units before the next
         layer, or the output layer, reads them.
     dropout : float, default=0.1
-        Share of the units hidden in training, between layers and before the
-        output layer, drawn anew for each sequence and hidden at all of its
+        Fraction of the units hidden in training, between layers and before the
+        output layer, drawn for each sequence and hidden at all of its
         steps (locked or variational dropout).
     input_dropout : float, default=0.0
         The same for the input features, or the dimensions of embedded tokens.
         A hidden feature is 0 at every step, which is its mean after
         `standardize`; a single feature is never hidden.
     weight_drop : float, default=0.0
-        Share of the recurrent weights set to zero in training, drawn anew for
+        Fraction of the recurrent weights set to zero in training, drawn for
         each batch.
     beam_width : int, default=1
         Beginnings of a transcript that ``predict`` follows at a time, each with
@@ -109,7 +109,7 @@ None, default="cosine"
         updates and down to zero along a cosine; up in the first 30 %
         ("one_cycle"); divided by 5 after 5 epochs in which the validation
         loss, or else the training loss, has not fallen by `tol` ("plateau");
-        by a function from the share of the updates made to a factor; by a
+        by a function from the fraction of updates made to a factor; by a
         scheduler class of torch or a ``functools.partial`` of one, stepped
         once an epoch; by skorch's ``LRScheduler``; or constant (None).
     weight_decay : float, default=0.0
@@ -133,7 +133,7 @@ None, default="cosine"
         Whether to set training sequences aside, stop when their loss no
         longer falls, and go back to the weights with the lowest one.
     validation_fraction : float, default=0.1
-        Share of the sequences set aside when `early_stopping` is on and no
+        Fraction of the sequences set aside when `early_stopping` is on and no
         ``X_val`` is given, a random choice.
     n_iter_no_change : int, default=10
         Epochs without improvement before early stopping.
@@ -143,7 +143,7 @@ None, default="cosine"
         Whether each input feature is brought to mean 0 and standard deviation
         1, by the steps of the training data.
     warm_start : bool, default=False
-        Whether fit goes on from the weights and scaling of the last fit.
+        Whether fit continues from the weights and scaling of the last fit.
     callbacks : skorch callback or list of them, default=None
         Copied, and called during training as by skorch. ``EpochScoring`` and
         ``BatchScoring`` score the network alone, by class codes or standardised
@@ -200,7 +200,7 @@ None, default="cosine"
     history_ : list of dict
         One an epoch: losses, validation score, seconds (``dur``); mean and
         largest norm of the gradient before clipping (``gradient_norm``,
-        ``largest_gradient_norm``), share of updates clipped
+        ``largest_gradient_norm``), fraction of updates clipped
         (``clipped_share``), and the last step size (``learning_rate``).
     net_ : SequenceNet
         The skorch net.
@@ -220,7 +220,7 @@ None, default="cosine"
     -----
     The loss is torch's own, summed over a batch and divided by its number of
     symbols. Sequences with fewer frames than their transcript takes are refused.
-    The output layer's bias starts at the log of the shares of frames that say each
+    The output layer's bias starts at the log of the fractions of frames of each
     symbol, or nothing: from zero, a network spends its first epochs on unlearning
     to speak at every frame.
     Without a beam the most probable class of each frame is taken; repeats are one,
@@ -255,6 +255,7 @@ None, default="cosine"
     """
 
     _task_type = TranscriptionTask
+    _task: TranscriptionTask
     _parameter_constraints = {
         **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
@@ -356,7 +357,7 @@ None, default="cosine"
         self.verbose = verbose
         self.random_state = random_state
 
-    # Pieces of a sequence cannot be learned one after the other.
+    # Chunks of a sequence cannot be learned one after the other.
     bptt_steps = None
 
     @exclusive
@@ -411,8 +412,8 @@ None, default="cosine"
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
         TargetWarning
-            If symbols are numbers that look like measurements, or like sequences filled
-            up with 0.
+            If symbols are numbers that look like measurements, or like sequences padded
+            with 0.
         """
         return fit(self, X, y, sample_weight, X_val, y_val)
 
@@ -565,7 +566,7 @@ None, default="cosine"
     def _frames(self, X, beam_width=1):
         """Yield (rows, log-probabilities (N, T, 1 + n_symbols), frames of each)."""
         task = self._task
-        sources = task.read_sources(self, X)
+        sources = task.parse_sources(self, X)
         n_frames = n_joined(sources.lengths, task.network_spec.subsampling)
         side_by_side = max(1, min(SIDE_BY_SIDE, MAX_PAIRS // beam_width**2))
         n_steps = min(MAX_STEPS, MAX_OUTPUTS // task.network_spec.n_outputs)
@@ -574,7 +575,7 @@ None, default="cosine"
             n_padded = int(sources.lengths[rows].max())
             with (
                 thread_context(self),
-                computing_batch(len(rows), n_padded),
+                note_batch_size(len(rows), n_padded),
                 torch.inference_mode(),
             ):
                 batch = to_batch(sources, rows, self.net_.device)

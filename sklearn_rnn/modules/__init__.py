@@ -3,7 +3,7 @@
 from sklearn_rnn.modules._attention import Attention
 from sklearn_rnn.modules._automata import (
     Automaton,
-    learn_ngram,
+    fit_ngram,
     word_list_automaton,
 )
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
@@ -99,7 +99,7 @@ __all__ = [
     "initialize",
     "is_plain_embedding",
     "join_steps",
-    "learn_ngram",
+    "fit_ngram",
     "linear",
     "n_joined",
     "prefix_beam_search",

@@ -47,7 +47,7 @@ class _Contexts(NamedTuple):
     suffixes: np.ndarray  # (K,), the contexts without their first symbol
 
 
-def learn_ngram(rows, n_symbols, order, weights=None):
+def fit_ngram(rows, n_symbols, order, weights=None):
     """Fit an n-gram model with interpolated Witten-Bell smoothing.
 
     A context h that was seen n times with k different continuations weighs its own
@@ -86,8 +86,8 @@ def learn_ngram(rows, n_symbols, order, weights=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_rnn.modules import learn_ngram
-    >>> automaton = learn_ngram([[0, 1], [0]], n_symbols=2, order=2)
+    >>> from sklearn_rnn.modules import fit_ngram
+    >>> automaton = fit_ngram([[0, 1], [0]], n_symbols=2, order=2)
     >>> np.exp(automaton.scores[0]).round(3)  # at the start of a row
     array([0.792, 0.083])
     >>> after = automaton.next_states[0, 0]

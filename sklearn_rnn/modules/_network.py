@@ -50,7 +50,7 @@ class NetworkSpec:
         Size of a token's embedding.
     token_dropout : float, default=0.0
         Fraction of the tokens replaced by the unknown one in training.
-    tied : bool, default=False
+    tie_embeddings : bool, default=False
         Whether the head uses the weights of the token embedding (weight tying).
     unknown_token : int, default=None
         Id of the unknown token, besides ids beyond the vocabulary.
@@ -79,7 +79,7 @@ class NetworkSpec:
     n_tokens: int | None = None
     embedding_dim: int | None = None
     token_dropout: float = 0.0
-    tied: bool = False
+    tie_embeddings: bool = False
     unknown_token: int | None = None
     train_embeddings: bool = True
     subsampling: int = 1
@@ -149,7 +149,7 @@ class SequenceNetwork(WholeNetwork):
             self.pooling = pooling(self.core.output_size, spec.bidirectional)
         self.dropout = LockedDropout(spec.dropout)
         self.head: Linear | TiedHead
-        if spec.tied:
+        if spec.tie_embeddings:
             self.head = TiedHead(self.embedding, self.core.output_size)
         else:
             self.head = Linear(self.core.output_size, spec.n_outputs)

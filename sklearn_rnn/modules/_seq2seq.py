@@ -32,7 +32,7 @@ class Seq2SeqSpec:
         Size of the target vocabulary, with begin, end and padding symbols.
     embedding_dim : int
         Size of a symbol's embedding, on both sides.
-    reads : {"symbols", "sequences", "vectors"}, default="symbols"
+    source : {"symbols", "sequences", "vectors"}, default="symbols"
         The source: sequences of integers, numeric sequences, or one vector per row.
     n_source_tokens : int, default=None
         Size of the source vocabulary; None for numeric features.
@@ -54,7 +54,7 @@ default="multiplicative"
         Whether layers from the second on add their input to their output.
     layer_norm : bool, default=False
         Whether the states of each layer are normalised.
-    tied : bool, default=False
+    tie_embeddings : bool, default=False
         Whether the output layer uses the target embedding's weights (weight tying).
     """
 
@@ -63,7 +63,7 @@ default="multiplicative"
     hidden_size: int
     n_outputs: int
     embedding_dim: int
-    reads: str = "symbols"
+    source: str = "symbols"
     n_source_tokens: int | None = None
     n_layers: int = 1
     bidirectional: bool = False
@@ -73,7 +73,7 @@ default="multiplicative"
     weight_drop: float = 0.0
     residual: bool = False
     layer_norm: bool = False
-    tied: bool = False
+    tie_embeddings: bool = False
 
 
 class Memory(NamedTuple):
@@ -145,7 +145,7 @@ class Seq2SeqNetwork(WholeNetwork):
         Over the previous symbols.
     attention : Attention or None
         From the decoder's states and the memory to contexts.
-    own_share : float
+    sampling_probability : float
         Probability with which, in training, an input symbol of the decoder is sampled
         from its own predictions (scheduled sampling). Set from outside.
     generator : torch.Generator or None
@@ -166,7 +166,7 @@ class Seq2SeqNetwork(WholeNetwork):
     >>> from sklearn_rnn.modules import Seq2SeqNetwork, Seq2SeqSpec
     >>> spec = Seq2SeqSpec(
     ...     "gru", n_features=3, hidden_size=8, n_outputs=5, embedding_dim=4,
-    ...     reads="sequences",
+    ...     source="sequences",
     ... )
     >>> network = Seq2SeqNetwork(spec)
     >>> x, y = torch.zeros(2, 7, 3), torch.tensor([[1, 2, 4, 3], [1, 4, 0, 0]])
@@ -176,7 +176,7 @@ class Seq2SeqNetwork(WholeNetwork):
 
     def __init__(self, spec):
         super().__init__(spec)
-        self.own_share, self.generator = 0.0, None
+        self.sampling_probability, self.generator = 0.0, None
         H = spec.hidden_size
         self._build_encoder()
         width = self.encoder.output_size
@@ -193,7 +193,7 @@ class Seq2SeqNetwork(WholeNetwork):
         self.combine = Linear(H + context_size, H)
         self.dropout = LockedDropout(spec.dropout)
         self.head: Linear | TiedHead
-        if spec.tied:
+        if spec.tie_embeddings:
             self.head = TiedHead(self.target_embedding, H)
         else:
             self.head = Linear(H, spec.n_outputs)
@@ -214,12 +214,12 @@ class Seq2SeqNetwork(WholeNetwork):
 
     def _build_encoder(self):
         spec, width = self.spec, self.spec.n_features
-        if spec.reads == "symbols":
+        if spec.source == "symbols":
             width = spec.embedding_dim
             self.embedding = TokenEmbedding(spec.n_source_tokens, width)
-        hide = LockedDropout if spec.reads == "symbols" else InputDropout
+        hide = LockedDropout if spec.source == "symbols" else InputDropout
         self.input_dropout = hide(spec.input_dropout)
-        if spec.reads == "vectors":
+        if spec.source == "vectors":
             self.encoder = VectorEncoder(width, spec.hidden_size)
         else:
             self.encoder = self._core(width, spec.bidirectional)
@@ -248,7 +248,7 @@ class Seq2SeqNetwork(WholeNetwork):
             Meaningless at padding of `y`.
         """
         memory = self.encode(x, lengths)
-        if self.training and self.own_share > 0.0 and y.shape[1] > 1:
+        if self.training and self.sampling_probability > 0.0 and y.shape[1] > 1:
             y = self._with_own_symbols(y, memory)
         return self._decode(y, memory)[0]
 
@@ -272,7 +272,7 @@ class Seq2SeqNetwork(WholeNetwork):
     def _inputs(self, x):
         """Return the encoder's inputs, time first."""
         x = x.transpose(0, 1)
-        if self.spec.reads == "symbols":
+        if self.spec.source == "symbols":
             return self.embedding(x.squeeze(-1).long())
         # Centred in double: a large offset would cost digits in float32.
         return ((x - self.center) * self.factor).to(self.combine.weight.dtype)
@@ -338,7 +338,7 @@ class Seq2SeqNetwork(WholeNetwork):
             logits.softmax(2).flatten(0, 1), 1, generator=self.generator
         ).view(len(y), -1)
         drawn = torch.rand(own.shape, generator=self.generator, device=own.device)
-        given = torch.where(drawn < self.own_share, own, y[:, 1:])
+        given = torch.where(drawn < self.sampling_probability, own, y[:, 1:])
         return torch.cat([y[:, :1], given], dim=1)
 
     def seed_dropout(self, generator):

@@ -2,14 +2,14 @@
 
 from sklearn_rnn.training._batches import BatchIterator, blocks_by_length
 from sklearn_rnn.training._callbacks import (
-    any_lr_scheduler,
     check_monitors,
     copy_callbacks,
+    has_lr_scheduler,
 )
 from sklearn_rnn.training._chunks import (
     chunks_from_end,
-    pieces_of,
-    run_to_own_ends,
+    run_to_ends,
+    split_chunks,
 )
 from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._datasets import (
@@ -19,8 +19,8 @@ from sklearn_rnn.training._datasets import (
     StepTargets,
     TranscriptDataset,
     Transcripts,
-    cut_into_streams,
-    fewest_frames,
+    count_segments,
+    min_frames,
     to_batch,
 )
 from sklearn_rnn.training._device import check_device, usable_device
@@ -40,9 +40,9 @@ from sklearn_rnn.training._losses import (
     has_target,
 )
 from sklearn_rnn.training._memory import (
-    computing_batch,
     is_out_of_memory,
-    raise_explained,
+    note_batch_size,
+    raise_out_of_memory,
 )
 from sklearn_rnn.training._net import SequenceNet
 from sklearn_rnn.training._optimizers import (
@@ -59,18 +59,18 @@ from sklearn_rnn.training._random import new_random_state
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (
     SCHEDULES,
+    check_scheduler,
     choose_batch_size,
     choose_dtype,
     find_schedule,
     n_epochs_for,
     one_cycle,
-    try_scheduler,
     update_budget,
     warm_up_cosine,
 )
 from sklearn_rnn.training._split import (
-    are_overlapping,
     find_copies,
+    has_overlaps,
     validation_folds,
     validation_split,
     window_times,
@@ -106,8 +106,8 @@ __all__ = [
     "Transcripts",
     "WeightSnapshot",
     "WeightedLoss",
-    "any_lr_scheduler",
-    "are_overlapping",
+    "has_lr_scheduler",
+    "has_overlaps",
     "batch_gradients",
     "blocks_by_length",
     "check_device",
@@ -119,10 +119,10 @@ __all__ = [
     "chunks_from_end",
     "clip_gradients",
     "computing",
-    "computing_batch",
+    "note_batch_size",
     "copy_callbacks",
-    "cut_into_streams",
-    "fewest_frames",
+    "count_segments",
+    "min_frames",
     "find_copies",
     "find_optimizer",
     "find_row_wise",
@@ -140,13 +140,13 @@ __all__ = [
     "network_outputs",
     "new_random_state",
     "one_cycle",
-    "pieces_of",
-    "raise_explained",
-    "run_to_own_ends",
+    "split_chunks",
+    "raise_out_of_memory",
+    "run_to_ends",
     "step_outputs",
     "store_steps",
     "to_batch",
-    "try_scheduler",
+    "check_scheduler",
     "update_budget",
     "usable_device",
     "validation_folds",

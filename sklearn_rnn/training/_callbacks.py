@@ -31,7 +31,7 @@ def copy_callbacks(callbacks):
     ]
 
 
-def any_lr_scheduler(callbacks):
+def has_lr_scheduler(callbacks):
     """Return whether there is an ``LRScheduler`` among callbacks, named or not."""
     return any(isinstance(_callback(item), LRScheduler) for item in callbacks)
 

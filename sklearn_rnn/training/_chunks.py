@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 
 
-def pieces_of(x, lengths, size):
+def split_chunks(x, lengths, size):
     """Split a batch into chunks of `size` steps; None leaves it whole.
 
     Yields views (N, at most size, n_features), and lengths (N,), 0 where a sequence
@@ -14,9 +14,9 @@ def pieces_of(x, lengths, size):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_rnn.training import pieces_of
+    >>> from sklearn_rnn.training import split_chunks
     >>> x, lengths = torch.zeros(2, 5, 1), torch.tensor([5, 2])
-    >>> [(chunk.shape[1], n.tolist()) for chunk, n in pieces_of(x, lengths, 3)]
+    >>> [(chunk.shape[1], n.tolist()) for chunk, n in split_chunks(x, lengths, 3)]
     [(3, [3, 2]), (2, [2, 0])]
     """
     size = size or x.shape[1]
@@ -56,7 +56,7 @@ def chunks_from_end(x, lengths, size):
         yield x[torch.arange(len(x), device=x.device)[:, None], steps], inside
 
 
-def run_to_own_ends(network, x, lengths, state=None):
+def run_to_ends(network, x, lengths, state=None):
     """Run a network, and keep the state after each sequence's own last step.
 
     Parameters

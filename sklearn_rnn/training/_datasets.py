@@ -421,7 +421,7 @@ class TranscriptDataset(Dataset):
         return Transcripts(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def fewest_frames(classes):
+def min_frames(classes):
     """Return how many frames a transcript needs at least.
 
     One per symbol, one more per blank between equal neighbours, and at least one.
@@ -429,8 +429,8 @@ def fewest_frames(classes):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_rnn.training import fewest_frames
-    >>> fewest_frames(np.array([5, 5, 2]))
+    >>> from sklearn_rnn.training import min_frames
+    >>> min_frames(np.array([5, 5, 2]))
     4
     """
     return max(1, len(classes) + int((classes[1:] == classes[:-1]).sum()))
@@ -462,7 +462,7 @@ def to_batch(sequences, indices, device, random_state=None, storage=None):
     return {"x": x.transpose(0, 1), "lengths": lengths}
 
 
-def cut_into_streams(lengths, n_streams, shortest):
+def count_segments(lengths, n_streams, shortest):
     """Choose how many segments each sequence is cut into, to be read side by side.
 
     One long text is learned from many positions at once; within each segment the
@@ -472,8 +472,8 @@ def cut_into_streams(lengths, n_streams, shortest):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_rnn.training import cut_into_streams
-    >>> cut_into_streams(np.array([900, 90, 10]), n_streams=10, shortest=50)
+    >>> from sklearn_rnn.training import count_segments
+    >>> count_segments(np.array([900, 90, 10]), n_streams=10, shortest=50)
     array([9, 1, 1])
     """
     n_steps = max(1, int(lengths.sum()))

@@ -9,8 +9,8 @@ import torch
 from sklearn_rnn.training._chunks import (
     chunks_from_end,
     detach_state,
-    pieces_of,
-    run_to_own_ends,
+    run_to_ends,
+    split_chunks,
 )
 from sklearn_rnn.training._device import is_on_cpu
 
@@ -148,7 +148,7 @@ def _chunk_gradients(network, criterion, batch, size, targets_per_update):
     inputs, (targets, weights) = batch
     n_timesteps = targets.shape[1]
     state, begin = None, 0
-    for x, lengths in pieces_of(**inputs, size=size):
+    for x, lengths in split_chunks(**inputs, size=size):
         end = begin + x.shape[1]
         targets_and_weights = targets[:, begin:end], weights
         chunk = _Chunk(x, lengths, targets_and_weights, state, begin == 0)
@@ -176,7 +176,7 @@ def _pooled_gradient(network, criterion, batch, size):
         for x, lengths in chunks_from_end(**inputs, size=size):
             chunks.append((x, lengths))
             states_before.append(state)
-            states, state = run_to_own_ends(network, x, lengths, state)
+            states, state = run_to_ends(network, x, lengths, state)
             summaries.append(pooling.summarize(states, lengths))
         until = list(accumulate(summaries, pooling.join))
     pooled = pooling.finish(until[-1]).requires_grad_()

@@ -8,7 +8,7 @@ import torch
 
 from sklearn_rnn.training._fused import FusedNetwork
 from sklearn_rnn.training._fused_support import supports_fused
-from sklearn_rnn.training._memory import computing_batch
+from sklearn_rnn.training._memory import note_batch_size
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE, block_rows
 from sklearn_rnn.training._storage import store_steps
 
@@ -69,7 +69,7 @@ def network_outputs(network, sequences, device):
 
 def _computing_block(sequences):
     """Note the size of the largest block on out-of-memory errors."""
-    return computing_batch(BLOCK_SIZE, int(sequences.lengths.max()))
+    return note_batch_size(BLOCK_SIZE, int(sequences.lengths.max()))
 
 
 def _split_by_length(network, sequences, is_long, device):
@@ -229,7 +229,7 @@ def log_likelihoods(network, criterion, data, device):
     with evaluating(network):
         for begin in range(0, len(order), SIDE_BY_SIDE):
             rows = order[begin : begin + SIDE_BY_SIDE]
-            with computing_batch(len(rows), int(data.lengths[rows].max())):
+            with note_batch_size(len(rows), int(data.lengths[rows].max())):
                 for steps, losses in _step_losses(
                     network, criterion, data, rows, device
                 ):

@@ -29,7 +29,7 @@ def is_out_of_memory(error):
 
 
 @contextmanager
-def computing_batch(n_sequences, n_steps):
+def note_batch_size(n_sequences, n_steps):
     """Note the size of the batch, with padding, on out-of-memory errors."""
     try:
         yield
@@ -44,7 +44,7 @@ def note_batch(error, n_sequences, n_steps):
         error.batch_size_and_steps = n_sequences, n_steps
 
 
-def raise_explained(error, name, sizes, advice):
+def raise_out_of_memory(error, name, sizes, advice):
     """Raise an out-of-memory error again as a MemoryError with advice.
 
     Parameters

@@ -152,7 +152,7 @@ def find_schedule(lr_schedule, *, learning_rate, monitor, tol):
     return lr_schedule, None
 
 
-def try_scheduler(callback, optimizer):
+def check_scheduler(callback, optimizer):
     """Check that skorch's callback can make its scheduler, on a copy of the optimizer.
 
     Otherwise training would fail after it began.

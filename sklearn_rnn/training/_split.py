@@ -104,16 +104,16 @@ def window_times(sequences):
     return None if end.min() == end.max() else (begin, end)
 
 
-def are_overlapping(sequences):
+def has_overlaps(sequences):
     """Return whether sequences share steps with others, as rows or as arrays.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_rnn.sequences import check_sequences
-    >>> from sklearn_rnn.training import are_overlapping
+    >>> from sklearn_rnn.training import has_overlaps
     >>> X = np.lib.stride_tricks.sliding_window_view(np.sin(np.arange(12.0)), 3)
-    >>> are_overlapping(check_sequences(X)), are_overlapping(check_sequences(X[::3]))
+    >>> has_overlaps(check_sequences(X)), has_overlaps(check_sequences(X[::3]))
     (True, False)
     """
     return shares_rows(sequences) or _stride(sequences) is not None

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from sklearn_rnn.estimators.closed_form._blend import GRID, network_weights, weighted_losses
+from sklearn_rnn.estimators.closed_form._blend import (
+    GRID,
+    network_weights,
+    weighted_losses,
+)
 
 MANY = 10**9  # sequences, of which no prior is left
 

@@ -6,7 +6,6 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 from sklearn_rnn import RNNClassifier, SequenceWindower, StatefulPredictor
-from sklearn_rnn.estimators.closed_form import _convolutions
 from sklearn_rnn.estimators.closed_form._convolutions import merge_copies
 from sklearn_rnn.sequences import check_sequences
 
@@ -138,7 +137,7 @@ def test_validation_scores_are_those_of_score():
 
 
 def test_of_many_sequences_some_are_drawn(monkeypatch):
-    monkeypatch.setattr(_convolution_classifier, "MOST_SEQUENCES", 40)
+    monkeypatch.setattr(_convolutions, "MOST_SEQUENCES", 40)
     (X, y), (X_test, y_test) = make_bumps(100), make_bumps(100, seed=1)
     one, other = (make_classifier().fit(X, y) for _ in range(2))
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))

@@ -474,7 +474,7 @@ def test_a_new_fit_in_between_is_noticed():
     live = StatefulPredictor(model)
     live.predict(X[:, :4])
     model.set_params(random_state=7).fit(X, y)
-    with pytest.raises(ValueError, match=r"fitted anew.*reset\(\)"):
+    with pytest.raises(ValueError, match=r"fitted again.*reset\(\)"):
         live.predict(X[:, 4:])
     live.reset().predict(X[:, :4])
     np.testing.assert_allclose(live.predict(X[:, 4:]), model.predict(X))
@@ -570,7 +570,7 @@ def test_a_copy_still_notices_a_new_fit():
     live.predict(X[:, :4])
     twin = pickle.loads(pickle.dumps(live))
     twin.estimator.fit(X, y)
-    with pytest.raises(ValueError, match="fitted anew"):
+    with pytest.raises(ValueError, match="fitted again"):
         twin.predict(X[:, 4:])
     live.predict(X[:, 4:])
 
@@ -581,7 +581,7 @@ def test_a_copy_of_what_a_new_fit_has_overtaken_notices_it_too():
     live.predict(X[:, :4])
     live.estimator.set_params(random_state=7).fit(X, y)
     twin = pickle.loads(pickle.dumps(live))
-    with pytest.raises(ValueError, match="fitted anew"):
+    with pytest.raises(ValueError, match="fitted again"):
         twin.predict(X[:, 4:])
     twin.reset().predict(X)
 

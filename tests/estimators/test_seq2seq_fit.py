@@ -79,7 +79,7 @@ def test_vectors_are_described():
     model = small(max_epochs=60, learning_rate=0.01).fit(X, y)
     assert model.score(X, y) > 0.95
     assert model.n_features_in_ == 2
-    assert model.module_.spec.reads == "vectors"
+    assert model.module_.spec.source == "vectors"
 
 
 def test_standardize_is_what_makes_numbers_of_any_unit_readable():
@@ -98,14 +98,14 @@ def test_sequences_of_numbers_are_read_at_unequal_lengths_in_a_pipeline():
     network = small(max_epochs=60, learning_rate=0.01)
     model = make_pipeline(SequenceScaler(), network).fit(X, y)
     assert model.score(X, y) > 0.9
-    assert network.module_.spec.reads == "sequences"
+    assert network.module_.spec.source == "sequences"
 
 
 def test_source_says_what_auto_would_read_otherwise():
     X = np.array([[0, 1, 2], [2, 1, 0], [1, 1, 1]] * 10)
     y = ["".join("abc"[i] for i in row) for row in X]
     reads = {
-        source: small(source=source, max_epochs=1).fit(X, y).module_.spec.reads
+        source: small(source=source, max_epochs=1).fit(X, y).module_.spec.source
         for source in ("auto", "symbols", "sequences", "vectors")
     }
     assert reads.pop("auto") == "vectors"
@@ -166,7 +166,7 @@ def test_a_seed_fixes_the_model_and_leaves_the_callers_randomness_alone():
 def test_scheduled_sampling_ends_with_training():
     X, y = reversed_strings(40)
     model = small(max_epochs=2, scheduled_sampling=1.0).fit(X, y)
-    assert model.module_.own_share == 0.0
+    assert model.module_.sampling_probability == 0.0
 
 
 def test_scheduled_sampling_rises_evenly(monkeypatch):
@@ -177,7 +177,7 @@ def test_scheduled_sampling_rises_evenly(monkeypatch):
 
     def spy(self, progress):
         tell(self, progress)
-        shares.append(self.module_.own_share)
+        shares.append(self.module_.sampling_probability)
 
     monkeypatch.setattr(type(model), "_on_progress", spy)
     model.fit(X, y)

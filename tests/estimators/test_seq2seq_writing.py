@@ -267,7 +267,7 @@ def test_answers_may_be_ids_of_a_tokenizer():
 
 def test_one_float_makes_numbers():
     X = [[0, 0.5, 1], [1, 0]] * 5
-    assert small(max_epochs=1).fit(X, Y).module_.spec.reads == "sequences"
+    assert small(max_epochs=1).fit(X, Y).module_.spec.source == "sequences"
 
 
 def test_numbers_of_features_are_those_of_the_last_fit():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sklearn_rnn import InvalidSequenceError, RNNTranscriber, SequenceArray
-from sklearn_rnn.modules import learn_ngram
+from sklearn_rnn.modules import fit_ngram
 
 
 def speak(texts, letters="abc", noise=0.4, seed=0):
@@ -80,7 +80,7 @@ def test_an_ngram_model_and_a_bonus_count_as_they_say(model):
     rows = [row - 1 for row in model._written] + [
         [order[s] for s in text] for text in texts
     ]
-    ngram = learn_ngram(rows, 3, 2)
+    ngram = fit_ngram(rows, 3, 2)
     model.set_params(beam_width=400, ngram_order=2, ngram_text=texts)
     model.set_params(ngram_weight=0.7, insertion_bonus=0.3)
     for text, score in model.predict_n_best([x], n=10)[0]:

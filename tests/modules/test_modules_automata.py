@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sklearn_rnn.modules import Automaton, learn_ngram, word_list_automaton
+from sklearn_rnn.modules import Automaton, fit_ngram, word_list_automaton
 
 
 def random_rows(seed, n_rows=30, n_symbols=4, longest=8):
@@ -55,7 +55,7 @@ def test_ngrams_are_those_of_a_naive_implementation(order):
     rng = np.random.default_rng(0)
     for seed in range(4):
         rows = random_rows(seed)
-        automaton = learn_ngram(rows, 5, order)  # symbol 4 is never seen
+        automaton = fit_ngram(rows, 5, order)  # symbol 4 is never seen
         naive = NaiveNgram(rows, 5, order)
         for row in [*rows, *rng.integers(0, 5, (40, 9)).tolist()]:
             scores, ends = naive.follow(row)
@@ -67,7 +67,7 @@ def test_ngrams_are_those_of_a_naive_implementation(order):
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 @pytest.mark.parametrize("rows", [[], [[]], [[0]], [[], [2, 2, 2]], random_rows(7)])
 def test_probabilities_and_the_end_sum_to_one_in_every_state(rows, order):
-    automaton = learn_ngram(rows, 4, order)
+    automaton = fit_ngram(rows, 4, order)
     total = np.exp(automaton.scores).sum(1) + np.exp(automaton.ends)
     np.testing.assert_allclose(total, 1.0, rtol=1e-12)
     assert automaton.scores.dtype == automaton.ends.dtype == np.float64
@@ -82,7 +82,7 @@ def test_a_bigram_worked_by_hand():
     1/3 from the uniform, 3/8, 2/8 and 3/8. At the beginning 0 twice: n = 2,
     k = 1. After 0 one 1 and one end: n = 2, k = 2. After 1 one end: n = k = 1.
     """
-    automaton = learn_ngram([[0, 1], [0]], 2, 2)
+    automaton = fit_ngram([[0, 1], [0]], 2, 2)
     scores, ends = automaton.follow([0, 1])
     np.testing.assert_allclose(np.exp(scores), [(2 + 3 / 8) / 3, (1 + 2 * 2 / 8) / 4])
     expected = [(3 / 8) / 3, (1 + 2 * 3 / 8) / 4, (1 + 3 / 8) / 2]
@@ -90,7 +90,7 @@ def test_a_bigram_worked_by_hand():
 
 
 def test_an_order_of_one_is_the_unigram():
-    automaton = learn_ngram([[0, 1], [0]], 2, 1)
+    automaton = fit_ngram([[0, 1], [0]], 2, 1)
     np.testing.assert_allclose(np.exp(automaton.scores), [[3 / 8, 2 / 8]])
     np.testing.assert_allclose(np.exp(automaton.ends), [3 / 8])
     assert (automaton.next_states == 0).all()
@@ -98,19 +98,19 @@ def test_an_order_of_one_is_the_unigram():
 
 def test_without_rows_all_is_equally_likely():
     for order in (1, 3):
-        automaton = learn_ngram([], 3, order)
+        automaton = fit_ngram([], 3, order)
         np.testing.assert_allclose(np.exp(automaton.scores), [[0.25] * 3])
 
 
 def test_a_first_symbol_is_told_from_a_later_one():
-    automaton = learn_ngram([[0, 1, 1]] * 50, 2, 2)
+    automaton = fit_ngram([[0, 1, 1]] * 50, 2, 2)
     scores, _ = automaton.follow([0, 0])
     assert scores[0] > np.log(0.98)
     assert scores[1] < np.log(0.02)
 
 
 def test_a_state_is_the_longest_context_seen():
-    automaton = learn_ngram([[0, 1, 2], [1, 1]], 3, 3)
+    automaton = fit_ngram([[0, 1, 2], [1, 1]], 3, 3)
     # Contexts: none; ^ 0 1 2; ^0 01 12 ^1 11.
     assert len(automaton.ends) == 1 + 4 + 5
     after_2 = automaton.next_states[0, 2]  # ^2 was not seen, 2 was
@@ -120,15 +120,13 @@ def test_a_state_is_the_longest_context_seen():
 def test_rows_may_be_arrays():
     rows = random_rows(3)
     arrays = [np.array(row, dtype=np.int32) for row in rows]
-    for one, two in zip(
-        learn_ngram(rows, 4, 3), learn_ngram(arrays, 4, 3), strict=True
-    ):
+    for one, two in zip(fit_ngram(rows, 4, 3), fit_ngram(arrays, 4, 3), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
 def test_tables_that_fill_the_memory_are_refused():
     with pytest.raises(ValueError, match="order 2 has 3 contexts.*smaller order"):
-        learn_ngram([[0]], 20_000_000, 2)
+        fit_ngram([[0]], 20_000_000, 2)
     with pytest.raises(ValueError, match="list of 1 words.*fewer words"):
         word_list_automaton([[0]], 60_000_000)
 

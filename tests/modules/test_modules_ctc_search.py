@@ -6,8 +6,8 @@ import torch
 
 from sklearn_rnn.modules import (
     ctc_log_probability,
+    fit_ngram,
     greedy_paths,
-    learn_ngram,
     prefix_beam_search,
     word_list_automaton,
 )
@@ -47,7 +47,7 @@ def brute_force(clip, automata=(), insertion_bonus=0.0):
 def make_automata(name, n_symbols):
     rng = np.random.default_rng(5)
     rows = [rng.integers(0, n_symbols, rng.integers(0, 5)) for _ in range(12)]
-    ngram = learn_ngram(rows, n_symbols, 3)
+    ngram = fit_ngram(rows, n_symbols, 3)
     words = [[0], [0, 0, 0], [n_symbols - 1, 0]]
     separator = 1 if n_symbols == 3 else None
     word_list = word_list_automaton(words, n_symbols, separator)
@@ -297,7 +297,7 @@ def test_the_bonus_makes_transcripts_longer_and_the_ngram_changes_them():
 
     plain = mean_length()
     assert mean_length(insertion_bonus=2.0) > plain > mean_length(insertion_bonus=-2.0)
-    only_0 = learn_ngram([[0, 0, 0, 0]] * 100, 3, 2)
+    only_0 = fit_ngram([[0, 0, 0, 0]] * 100, 3, 2)
     for (best,) in prefix_beam_search(frames, lengths, 50, ((only_0, 5.0),)):
         assert set(best.symbols) <= {0}
 

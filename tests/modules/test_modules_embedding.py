@@ -29,7 +29,7 @@ def tied_network(embedding_dim, hidden_size=6):
         pooling=None,
         n_tokens=9,
         embedding_dim=embedding_dim,
-        tied=True,
+        tie_embeddings=True,
     )
     return build_network(spec, torch.float64, seeded())
 

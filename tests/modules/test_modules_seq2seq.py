@@ -22,21 +22,21 @@ ATTENTIONS = ["additive", "location", "multiplicative", None]
 CLOSE = {"rtol": 1e-12, "atol": 1e-14}
 
 
-def make_spec(cell="gru", reads="symbols", **changes):
+def make_spec(cell="gru", source="symbols", **changes):
     spec = Seq2SeqSpec(
         cell,
-        n_features=1 if reads == "symbols" else 2,
+        n_features=1 if source == "symbols" else 2,
         hidden_size=4,
         n_outputs=6,
         embedding_dim=3,
-        reads=reads,
-        n_source_tokens=7 if reads == "symbols" else None,
+        source=source,
+        n_source_tokens=7 if source == "symbols" else None,
     )
     return dataclasses.replace(spec, **changes)
 
 
-def make_network(cell="gru", reads="symbols", seed=0, dtype=torch.double, **changes):
-    spec = make_spec(cell, reads, **changes)
+def make_network(cell="gru", source="symbols", seed=0, dtype=torch.double, **changes):
+    spec = make_spec(cell, source, **changes)
     generator = torch.Generator().manual_seed(seed)
     network = build_seq2seq(spec, dtype, generator)
     # Of order 1, biases too: nothing should hide behind small weights.
@@ -45,15 +45,15 @@ def make_network(cell="gru", reads="symbols", seed=0, dtype=torch.double, **chan
     return network
 
 
-def make_batch(reads="symbols", seed=1):
+def make_batch(source="symbols", seed=1):
     generator = torch.Generator().manual_seed(seed)
     y = torch.randint(2, 6, (3, 4), generator=generator)
     y[:, 0] = BEGIN
-    if reads == "symbols":
+    if source == "symbols":
         return torch.randint(0, 7, (3, 5, 1), generator=generator), LENGTHS, y
-    shape = (3, 1 if reads == "vectors" else 5, 2)
+    shape = (3, 1 if source == "vectors" else 5, 2)
     x = torch.randn(shape, generator=generator, dtype=torch.double)
-    return x, None if reads == "vectors" else LENGTHS, y
+    return x, None if source == "vectors" else LENGTHS, y
 
 
 def step_by_step(network, x, lengths, y):
@@ -72,20 +72,20 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("cell, reads, attention, n_layers, bidirectional", SHAPES)
+@pytest.mark.parametrize("cell, source, attention, n_layers, bidirectional", SHAPES)
 def test_all_steps_at_once_are_the_steps_one_by_one(
-    cell, reads, attention, n_layers, bidirectional
+    cell, source, attention, n_layers, bidirectional
 ):
     network = make_network(
         cell,
-        reads,
+        source,
         attention=attention,
         n_layers=n_layers,
         bidirectional=bidirectional,
         residual=True,
         layer_norm=n_layers == 2,
     )
-    x, lengths, y = make_batch(reads)
+    x, lengths, y = make_batch(source)
     log_probabilities, weights = step_by_step(network, x, lengths, y)
     logits = network(x, lengths, y)
     torch.testing.assert_close(logits.log_softmax(2), log_probabilities, **CLOSE)
@@ -95,13 +95,13 @@ def test_all_steps_at_once_are_the_steps_one_by_one(
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("reads", ["symbols", "sequences"])
+@pytest.mark.parametrize("source", ["symbols", "sequences"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_padding_of_the_source_changes_nothing(cell, reads, bidirectional, attention):
+def test_padding_of_the_source_changes_nothing(cell, source, bidirectional, attention):
     network = make_network(
-        cell, reads, bidirectional=bidirectional, attention=attention, n_layers=2
+        cell, source, bidirectional=bidirectional, attention=attention, n_layers=2
     )
-    x, lengths, y = make_batch(reads)
+    x, lengths, y = make_batch(source)
     padded = x.clone()
     padded[torch.arange(5) >= lengths[:, None]] = 3
     logits = network(x, lengths, y)
@@ -125,7 +125,7 @@ def test_padding_of_the_target_does_not_change_earlier_logits():
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_logits_are_the_written_equations(cell):
-    network = make_network(cell, reads="sequences", bidirectional=True)
+    network = make_network(cell, source="sequences", bidirectional=True)
     x, lengths, y = make_batch("sequences")
     memory = network.encoder(x.transpose(0, 1), lengths)
     summary = LastPooling(8, True)(memory, lengths)
@@ -165,16 +165,21 @@ def test_without_attention_the_summary_is_all_that_is_seen():
     assert not torch.allclose(first, second)
 
 
-@pytest.mark.parametrize("reads", READS)
+@pytest.mark.parametrize("source", READS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("tied", [False, True])
-def test_gradients_reach_every_parameter(reads, attention, tied):
+def test_gradients_reach_every_parameter(source, attention, tied):
     network = make_network(
-        "lstm", reads, attention=attention, tied=tied, n_layers=2, layer_norm=True
+        "lstm",
+        source,
+        attention=attention,
+        tie_embeddings=tied,
+        n_layers=2,
+        layer_norm=True,
     )
-    network(*make_batch(reads)).square().sum().backward()
+    network(*make_batch(source)).square().sum().backward()
     # From a memory of one step, attention takes all whatever its scores.
-    pointless = "attention" if reads == "vectors" else None
+    pointless = "attention" if source == "vectors" else None
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         if name.split(".")[0] != pointless:
@@ -192,7 +197,7 @@ def test_gradients_are_right(attention):
 def test_tied_outputs_use_the_target_embedding():
     x, lengths, y = make_batch()
     for hidden_size in (4, 3):
-        network = make_network(tied=True, hidden_size=hidden_size)
+        network = make_network(tie_embeddings=True, hidden_size=hidden_size)
         pointer = network.target_embedding.weight.data_ptr()
         assert network.head.weight.data_ptr() == pointer
         before = network(x, lengths, y)
@@ -203,16 +208,17 @@ def test_tied_outputs_use_the_target_embedding():
         assert torch.equal(after, same)
         assert (before[:, 0, 5] != after[:, 0, 5]).all()
         assert torch.equal(before[:, 0, :5], after[:, 0, :5])
-    untied = make_network(tied=False, embedding_dim=4)
+    untied = make_network(tie_embeddings=False, embedding_dim=4)
     n_tied = sum(
-        p.numel() for p in make_network(tied=True, embedding_dim=4).parameters()
+        p.numel()
+        for p in make_network(tie_embeddings=True, embedding_dim=4).parameters()
     )
     assert sum(p.numel() for p in untied.parameters()) == n_tied + 6 * 4
 
 
 def test_initial_logits_are_small_tied_or_not():
     for tied in (False, True):
-        spec = make_spec(hidden_size=64, embedding_dim=64, tied=tied)
+        spec = make_spec(hidden_size=64, embedding_dim=64, tie_embeddings=tied)
         network = build_seq2seq(spec, torch.double, torch.Generator().manual_seed(0))
         assert 0.0 < network(*make_batch()).std() < 1.0
 
@@ -229,24 +235,24 @@ def test_unknown_source_symbols_share_one_embedding():
     assert network.embedding.num_embeddings == 8
 
 
-@pytest.mark.parametrize("reads", ["sequences", "vectors"])
-def test_numbers_enter_centred_and_scaled(reads):
-    network = make_network(reads=reads)
-    x, lengths, y = make_batch(reads)
+@pytest.mark.parametrize("source", ["sequences", "vectors"])
+def test_numbers_enter_centred_and_scaled(source):
+    network = make_network(source=source)
+    x, lengths, y = make_batch(source)
     scaled = (x - torch.tensor([1.0, -2.0])) * torch.tensor([0.5, 4.0])
     expected = network(scaled, lengths, y)
     network.set_input_scaling([1.0, -2.0], [0.5, 4.0])
     torch.testing.assert_close(network(x, lengths, y), expected, **CLOSE)
-    twin = make_network(reads=reads, seed=1)
+    twin = make_network(source=source, seed=1)
     twin.load_state_dict(network.state_dict())
     assert torch.equal(twin(x, lengths, y), network(x, lengths, y))
 
 
 @pytest.mark.parametrize("option", ["dropout", "input_dropout", "weight_drop"])
-@pytest.mark.parametrize("reads", READS)
-def test_dropout_acts_in_training_only(option, reads):
-    network = make_network(reads=reads, **{option: 0.5})
-    batch = make_batch(reads)
+@pytest.mark.parametrize("source", READS)
+def test_dropout_acts_in_training_only(option, source):
+    network = make_network(source=source, **{option: 0.5})
+    batch = make_batch(source)
 
     def outputs(seed):
         network.seed_dropout(torch.Generator().manual_seed(seed))
@@ -256,7 +262,7 @@ def test_dropout_acts_in_training_only(option, reads):
     assert torch.equal(outputs(0), outputs(0))
     assert not torch.allclose(outputs(0), outputs(1))
     network.eval()
-    assert torch.equal(outputs(0), make_network(reads=reads)(*batch))
+    assert torch.equal(outputs(0), make_network(source=source)(*batch))
 
 
 def record_decoder_inputs(network):
@@ -271,12 +277,12 @@ def test_own_symbols_replace_given_ones_in_training_only():
     network, batch = make_network(), make_batch()
     network.seed_dropout(torch.Generator().manual_seed(0))
     given = network(*batch)
-    network.own_share = 1.0
+    network.sampling_probability = 1.0
     assert not torch.allclose(network(*batch), given)
     network.eval()
     assert torch.equal(network(*batch), given)
     network.train()
-    network.own_share = 0.0
+    network.sampling_probability = 0.0
     assert torch.equal(network(*batch), given)
 
 
@@ -284,7 +290,7 @@ def test_a_probability_of_one_samples_from_own_predictions_everywhere():
     network, (x, lengths, y) = make_network(), make_batch()
     # Certain of one symbol: all draws are this one.
     network.head.bias.data[5] = 1e4
-    network.own_share = 1.0
+    network.sampling_probability = 1.0
     seen = record_decoder_inputs(network)
     network(x, lengths, torch.where(y == 5, 4, y))
     assert len(seen) == 2
@@ -295,14 +301,14 @@ def test_a_probability_of_one_samples_from_own_predictions_everywhere():
 def test_the_begin_symbol_alone_is_never_replaced():
     network, (x, lengths, y) = make_network(), make_batch()
     given = network(x, lengths, y[:, :1])
-    network.own_share = 1.0
+    network.sampling_probability = 1.0
     assert torch.equal(network(x, lengths, y[:, :1]), given)
 
 
 def test_own_symbols_are_a_fraction_of_all_and_come_from_their_step():
     network = make_network()
     network.head.bias.data[5] = 1e4
-    network.own_share = 0.3
+    network.sampling_probability = 0.3
     network.seed_dropout(torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(1)
     x = torch.randint(0, 7, (200, 5, 1), generator=generator)
@@ -317,7 +323,7 @@ def test_own_symbols_are_a_fraction_of_all_and_come_from_their_step():
 
 def test_own_symbols_follow_the_predicted_probabilities():
     network = make_network()
-    network.own_share = 1.0
+    network.sampling_probability = 1.0
     network.seed_dropout(torch.Generator().manual_seed(0))
     x, y = torch.ones(1, 5, 1).long(), torch.tensor([[BEGIN, 2]])
     expected = network.eval()(x, None, y)[0, 0].softmax(0)
@@ -330,7 +336,7 @@ def test_own_symbols_follow_the_predicted_probabilities():
 
 def test_own_symbols_come_from_the_networks_generator():
     network, batch = make_network(), make_batch()
-    network.own_share = 0.5
+    network.sampling_probability = 0.5
 
     def outputs(seed):
         network.seed_dropout(torch.Generator().manual_seed(seed))
@@ -345,11 +351,11 @@ def test_own_symbols_come_from_the_networks_generator():
 def test_no_gradient_goes_through_the_draws():
     network, batch = make_network(), make_batch()
     network.head.bias.data[5] = 1e4
-    network.own_share = 1.0
+    network.sampling_probability = 1.0
     network(*batch).sum().backward()
     own = copy.deepcopy([p.grad for p in network.parameters()])
     network.zero_grad()
-    network.own_share = 0.0
+    network.sampling_probability = 0.0
     y = batch[2].clone()
     y[:, 1:] = 5
     network(*batch[:2], y).sum().backward()
@@ -388,11 +394,13 @@ def test_a_memory_without_lengths_can_be_selected_from():
     assert memory.select(torch.tensor([1])).lengths is None
 
 
-@pytest.mark.parametrize("reads", READS)
+@pytest.mark.parametrize("source", READS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("tied", [False, True])
-def test_building_is_reproducible_and_leaves_the_global_state(reads, attention, tied):
-    spec = make_spec("lstm", reads, attention=attention, tied=tied, layer_norm=True)
+def test_building_is_reproducible_and_leaves_the_global_state(source, attention, tied):
+    spec = make_spec(
+        "lstm", source, attention=attention, tie_embeddings=tied, layer_norm=True
+    )
 
     def build(seed):
         network = build_seq2seq(
@@ -411,7 +419,7 @@ def test_building_is_reproducible_and_leaves_the_global_state(reads, attention, 
 
 
 def test_a_network_for_loading_needs_no_generator():
-    network = make_network(reads="sequences", dtype=torch.float32, tied=True)
+    network = make_network(source="sequences", dtype=torch.float32, tie_embeddings=True)
     twin = build_seq2seq(network.spec, torch.float32)
     assert torch.equal(twin.factor, torch.ones(2, dtype=torch.double))
     twin.load_state_dict(network.state_dict())
@@ -422,7 +430,7 @@ def test_a_network_for_loading_needs_no_generator():
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_copies_have_weights_of_their_own(tied):
-    network, batch = make_network(tied=tied), make_batch()
+    network, batch = make_network(tie_embeddings=tied), make_batch()
     expected = network(*batch)
     copies = copy.deepcopy(network), pickle.loads(pickle.dumps(network))
     network.target_embedding.weight.data.zero_()

@@ -132,7 +132,7 @@ def test_a_traced_encoder_decoder_is_true_at_other_sizes(
 
 def test_a_step_of_location_attention_is_true_at_other_sizes():
     spec = Seq2SeqSpec(
-        "gru", 3, 6, 7, 4, reads="sequences", attention="location", bidirectional=True
+        "gru", 3, 6, 7, 4, source="sequences", attention="location", bidirectional=True
     )
     built = build_seq2seq(spec, DTYPE, torch.Generator().manual_seed(0)).eval()
     x, lengths = batch(4, 5, built, with_lengths=True)

@@ -17,8 +17,8 @@ from sklearn_rnn.training import (
     batch_gradients,
     chunks_from_end,
     find_optimizer,
-    pieces_of,
-    run_to_own_ends,
+    run_to_ends,
+    split_chunks,
 )
 
 LENGTHS = torch.tensor([9, 2, 10, 4])
@@ -63,7 +63,7 @@ def gradients(network):
 def states_cut_by_hand(network, inputs, size):
     """All states with their graph, which has no path from chunk to chunk."""
     state, chunks = None, []
-    for x, lengths in pieces_of(**inputs, size=size):
+    for x, lengths in split_chunks(**inputs, size=size):
         states, after = network.run(x, lengths, state, new_masks=not chunks)
         state = [[part.detach() for part in layer] for layer in after]
         chunks.append(states)
@@ -99,7 +99,7 @@ def test_a_run_to_own_ends_leaves_each_sequence_after_its_own_last_step(cell):
     network = make_network("last", cell, n_layers=2).eval()
     inputs, _ = make_batch(per_step=False)
     lengths = torch.tensor([9, 0, 10, 4])
-    _, state = run_to_own_ends(network, inputs["x"], lengths)
+    _, state = run_to_ends(network, inputs["x"], lengths)
     for i, length in enumerate(lengths):
         if length == 0:
             expected = [

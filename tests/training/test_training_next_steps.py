@@ -9,7 +9,7 @@ from sklearn_rnn.sequences import SequenceArray
 from sklearn_rnn.training import (
     NextStepDataset,
     WeightedLoss,
-    cut_into_streams,
+    count_segments,
     log_likelihoods,
 )
 from sklearn_rnn.training import _inference as inference
@@ -219,7 +219,7 @@ def test_streams_are_cut_where_sequences_are_long_enough(seed):
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 10 ** rng.integers(1, 6), size=rng.integers(1, 30))
     n_streams, shortest = rng.integers(1, 100, size=2)
-    n_parts = cut_into_streams(lengths, n_streams, shortest)
+    n_parts = count_segments(lengths, n_streams, shortest)
     assert n_parts.shape == lengths.shape
     assert (n_parts >= 1).all()
     cut = n_parts > 1
@@ -231,4 +231,4 @@ def test_streams_are_cut_where_sequences_are_long_enough(seed):
 
 def test_one_text_is_cut_into_as_many_streams_as_fit():
     for n_steps, expected in [(6400, 64), (6399, 63), (100, 1), (199, 1), (10**9, 64)]:
-        assert cut_into_streams(np.array([n_steps]), 64, 100).tolist() == [expected]
+        assert count_segments(np.array([n_steps]), 64, 100).tolist() == [expected]

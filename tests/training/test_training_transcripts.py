@@ -12,7 +12,7 @@ from sklearn_rnn.training import (
     CTCLoss,
     TranscriptDataset,
     Transcripts,
-    fewest_frames,
+    min_frames,
 )
 
 
@@ -92,7 +92,7 @@ def test_gradients_of_long_clips_are_those_of_double_precision():
 )
 def test_fewest_frames_are_enough_and_one_less_is_not(row, n):
     row = np.array(row, dtype=np.int64)
-    assert fewest_frames(row) == n
+    assert min_frames(row) == n
     for n_frames in range(1, n + 1):
         paths = product(range(3), repeat=n_frames)
         assert any(collapsed(p) == row.tolist() for p in paths) == (n_frames == n)

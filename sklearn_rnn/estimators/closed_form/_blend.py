@@ -25,7 +25,7 @@ def prior_pull(counts, strength, strongly_below):
     strength : float
         Penalty of a squared difference of 1, relative to the loss of the best part.
     strongly_below : float
-        Number of sequences below which the penalty is much larger.
+        Number of sequences left which the penalty is much larger.
 
     Returns
     -------
@@ -100,13 +100,13 @@ def _minimum(losses):
     """
     best = losses.argmin(axis=0)
     inside = np.clip(best, 1, len(GRID) - 2)
-    below, at, above = (
+    left, at, right = (
         np.take_along_axis(losses, (inside + k)[np.newaxis], axis=0)[0]
         for k in (-1, 0, 1)
     )
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         # Of the parabola through three points; losses may be infinite.
-        shift = (below - above) / (2 * (below - 2 * at + above))
+        shift = (left - right) / (2 * (left - 2 * at + right))
     is_vertex = (best == inside) & np.isfinite(shift)
     step = GRID[1] - GRID[0]
     return GRID[best] + np.where(is_vertex, shift, 0.0) * step

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sklearn_rnn.estimators.closed_form._windows import Layout, read_windows
+from sklearn_rnn.estimators.closed_form._windows import Layout, iterate_windows
 
 # The member that repeats the value at the anchor.
 NAIVE = "naive"
@@ -136,7 +136,7 @@ class LinearPart:
         if self.layout.columns is None:
             return None
         rows = np.arange(len(sequences))
-        blocks = read_windows(self.layout, sequences, rows)
+        blocks = iterate_windows(self.layout, sequences, rows)
         return np.concatenate([w.anchor_values() + w.level() for _, w in blocks])
 
     def units(self, sequences, of_errors=False):
@@ -160,13 +160,13 @@ class LinearPart:
         return np.concatenate(
             [
                 windows.error_units() if of_errors else windows.units()
-                for _, windows in read_windows(self.layout, sequences, rows)
+                for _, windows in iterate_windows(self.layout, sequences, rows)
             ]
         )
 
     def predict_rows(self, sequences, rows, fold=-1):
         """Predict the targets of some sequences, by the fit without a fold."""
-        blocks = read_windows(self.layout, sequences, rows)
+        blocks = iterate_windows(self.layout, sequences, rows)
         return np.concatenate([self._average(windows, fold) for _, windows in blocks])
 
     def _average(self, windows, fold):

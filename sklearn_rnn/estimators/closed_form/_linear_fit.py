@@ -21,7 +21,7 @@ from sklearn_rnn.estimators.closed_form._windows import (
     BEYOND,
     LOG,
     Layout,
-    read_windows,
+    iterate_windows,
     weights_of_long,
 )
 from sklearn_rnn.sequences import mean_and_scale
@@ -35,7 +35,7 @@ MOST_INDICATORS = 512
 # Rows times squared values that are summed at most; beyond it every k-th sequence is
 # read, which changes such well-determined coefficients little.
 MOST_WORK = 4e10
-N_FOLDS, N_FOLDS_OF_WIDE, WIDE = 5, 3, 512
+N_FOLDS, N_FOLDS_OF_MANY_VALUES, MANY_VALUES = 5, 3, 512
 # Fewer sequences say nothing about a penalty.
 FEWEST_SEQUENCES = 8
 # How strongly the members' weights are pulled towards prior ones (see `prior_pull`).
@@ -125,8 +125,8 @@ def fit_linear(
     # As a weight of two is a repetition, copies count once.
     n_distinct = len(find_copies(sequences)[0])
     layout, spread, level = _choose_layout(sequences, n_distinct, weights, columns)
-    wide = layout.n_values > WIDE
-    n_folds = min(N_FOLDS_OF_WIDE if wide else N_FOLDS, n_distinct // 4)
+    has_many = layout.n_values > MANY_VALUES
+    n_folds = min(N_FOLDS_OF_MANY_VALUES if has_many else N_FOLDS, n_distinct // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
     problem = _Problem(
         sequences, y, weights, folds, near, n_distinct, steps_ahead, is_mean
@@ -198,8 +198,8 @@ def _choose_layout(sequences, n_distinct, weights, columns):
         return layout, None, None
     rows = evenly(len(sequences), MOST_COMPARED)
     spread, level = np.empty((2, len(rows), len(layout.past)))
-    for places, windows in read_windows(layout, sequences, rows):
-        spread[places], level[places] = windows.spread(), windows.size()
+    for positions, windows in iterate_windows(layout, sequences, rows):
+        spread[positions], level[positions] = windows.spread(), windows.size()
     return layout, spread, level
 
 
@@ -289,7 +289,7 @@ class _Problem:
         rows, past = evenly(len(self.y), MOST_COMPARED), layout.past
         weights = self.all_weights[rows, np.newaxis]
         lowest, highest, mean = np.full(len(past), np.inf), 0.0, np.zeros(len(past))
-        for positions, windows in read_windows(layout, self.sequences, rows):
+        for positions, windows in iterate_windows(layout, self.sequences, rows):
             values = windows.past() + layout.center[past]
             lowest = np.minimum(lowest, values.min(axis=(0, 1)))
             highest = np.maximum(highest, values.max(axis=(0, 1)))
@@ -304,7 +304,7 @@ class _Problem:
             layout, center=center, typical_spread=None, bounds=np.log([low, high])
         )
         spread, both = np.zeros(len(past)), replace(layout, log=log)
-        for positions, windows in read_windows(both, self.sequences, rows):
+        for positions, windows in iterate_windows(both, self.sequences, rows):
             spread += (weights[positions] * windows.logarithms.spread()).sum(axis=0)
         spread /= weights.sum()
         log = replace(log, typical_spread=np.where(spread > 0, spread, 1.0))
@@ -317,7 +317,7 @@ class _Problem:
         of few windows, each alone would take what chance makes the nearest.
         """
         errors = np.zeros((layout.n_lags, len(layout.columns)))
-        for positions, windows in read_windows(layout, self.sequences, rows):
+        for positions, windows in iterate_windows(layout, self.sequences, rows):
             block = rows[positions]
             target = self.y[block] - windows.level()
             past = windows.values[:, ::-1, layout.columns]
@@ -404,8 +404,8 @@ class _Problem:
         """Sum products over some sequences, one `Products` per group of outputs."""
         n_values = self.layout.n_values
         sums = [Products.zero(n_values, len(outputs)) for outputs, _ in self.groups]
-        for places, windows in read_windows(self.layout, self.sequences, rows):
-            block = rows[places]
+        for positions, windows in iterate_windows(self.layout, self.sequences, rows):
+            block = rows[positions]
             seen, how = windows.view(name)
             offset, unit = seen.offset(how)
             targets = (seen.transform_targets(self.y[block]) - offset) / unit
@@ -432,7 +432,7 @@ class _Problem:
         found, units = [], []
         for fold in range(self.folds.max() + 1):
             chosen = rows[self.folds[rows] == fold]
-            for _, windows in read_windows(self.layout, self.sequences, chosen):
+            for _, windows in iterate_windows(self.layout, self.sequences, chosen):
                 found.append(predict_members(members, windows, fold))
                 units.append(windows.error_units())
         order = np.argsort(self.folds[rows], kind="stable")

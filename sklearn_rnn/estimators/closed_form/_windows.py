@@ -303,12 +303,14 @@ def window_units(layout, sequences):
         Standard deviations, in the units of the steps.
     """
     units = np.empty((len(sequences), len(layout.past)))
-    for places, windows in read_windows(layout, sequences, np.arange(len(sequences))):
-        units[places] = windows.spread()
+    for positions, windows in iterate_windows(
+        layout, sequences, np.arange(len(sequences))
+    ):
+        units[positions] = windows.spread()
     return units
 
 
-def read_windows(layout, sequences, rows):
+def iterate_windows(layout, sequences, rows):
     """Yield windows of some sequences, block by block.
 
     Parameters
@@ -322,7 +324,7 @@ def read_windows(layout, sequences, rows):
 
     Yields
     ------
-    places : slice
+    positions : slice
         Of `rows`.
     windows : Windows
         Where a sequence is shorter, its first step is repeated before it.

@@ -22,7 +22,7 @@ from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
 from sklearn_rnn.estimators.tasks._steps import check_not_ragged
 from sklearn_rnn.sequences import explain_target_errors, plain_arrays
-from sklearn_rnn.training import are_overlapping
+from sklearn_rnn.training import has_overlaps
 
 
 class ClassificationTask(SequenceTask):
@@ -94,7 +94,7 @@ class ClassificationTask(SequenceTask):
             return  # nothing but categories
         if n_features == "auto":
             # A window that is left out is known from those that overlap it.
-            if are_overlapping(sequences):
+            if has_overlaps(sequences):
                 return
             n_features = N_FEATURES
         convolutions = ConvolutionClassifier(int(n_features))

@@ -41,7 +41,7 @@ def make_corpus(X, *, estimator_name, min_count, max_symbols, weights=None):
             f"no symbol comes {min_count} times, which is the min_count of "
             f"{estimator_name}: nothing is left to learn. Lower it."
         )
-    return SymbolCorpus(estimator_name, vocabulary, are_text, learns_ends=len(rows) > 1)
+    return SymbolCorpus(estimator_name, vocabulary, are_text, has_ends=len(rows) > 1)
 
 
 def are_frames(X):
@@ -155,7 +155,7 @@ class SymbolCorpus(NamedTuple):
         The symbols.
     are_text : bool
         Whether sequences are strings.
-    learns_ends : bool
+    has_ends : bool
         Whether sequences end with an end symbol: several do, a single text that
         was cut somewhere does not.
     """
@@ -163,7 +163,7 @@ class SymbolCorpus(NamedTuple):
     estimator_name: str
     vocabulary: Vocabulary
     are_text: bool
-    learns_ends: bool
+    has_ends: bool
 
     n_features = 1
     of_frames = False
@@ -176,7 +176,7 @@ class SymbolCorpus(NamedTuple):
     @property
     def never_written(self):
         """Ids that no sequence is continued with."""
-        return [PADDING, UNKNOWN, BEGIN] + [END] * (not self.learns_ends)
+        return [PADDING, UNKNOWN, BEGIN] + [END] * (not self.has_ends)
 
     def encode_all(self, X, name="X"):
         """Read sequences, each with a begin in front; see the class for the end."""
@@ -187,7 +187,7 @@ class SymbolCorpus(NamedTuple):
         rows, are_text = _check_symbols(X, self.estimator_name, name)
         check_same_kind(are_text, self, name)
         sequences = self.vocabulary.encode_all(rows, bounded=True)
-        if self.learns_ends:
+        if self.has_ends:
             return sequences
         return sequences.over(sequences.starts, sequences.lengths - 1)
 
@@ -239,7 +239,7 @@ class FrameCorpus(NamedTuple):
     n_features: int
 
     of_frames = True
-    learns_ends = False
+    has_ends = False
 
     @property
     def n_outputs(self):
@@ -276,7 +276,8 @@ class FrameCorpus(NamedTuple):
         if getattr(prompt, "ndim", 0) != 2:
             raise TypeError(
                 f"the prompt is {_describe(prompt)}, but {self.estimator_name} was "
-                f"fitted on frames: give an array of shape (n_steps, {self.n_features})."
+                "fitted on frames: give an array of shape (n_steps, "
+                f"{self.n_features})."
             )
         frames = _check_frames([np.asarray(prompt)], self.estimator_name, "the prompt")
         self._check_width(frames.n_features, "the prompt")

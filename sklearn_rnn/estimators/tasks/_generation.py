@@ -19,7 +19,7 @@ from sklearn_rnn.sequences import SequenceArray, flat_rows
 from sklearn_rnn.training import (
     NextStepDataset,
     WeightedLoss,
-    cut_into_streams,
+    count_segments,
     log_likelihoods,
     n_epochs_for,
     validation_split,
@@ -51,7 +51,7 @@ class GenerationTask(Task):
 
     # Data
 
-    def read(self, estimator, X, y, sample_weight, *, reset, name=""):
+    def parse(self, estimator, X, y, sample_weight, *, reset, name=""):
         weights = None
         if sample_weight is not None:
             n_sequences = 1 if isinstance(X, str) else _num_samples(X)
@@ -73,7 +73,7 @@ class GenerationTask(Task):
             weights = None
         return WeightedSequences(self.corpus.encode_all(X), weights)
 
-    def read_validation(self, estimator, X_val, y_val):
+    def parse_validation(self, estimator, X_val, y_val):
         if X_val is None:
             return None
         return WeightedSequences(self.corpus.encode_all(X_val, name="X_val"))
@@ -117,7 +117,7 @@ class GenerationTask(Task):
             pooling=None,
             n_tokens=None if corpus.of_frames else corpus.n_outputs,
             embedding_dim=None if corpus.of_frames else int(params.embedding_dim),
-            tied=bool(params.tie_embeddings) and not corpus.of_frames,
+            tie_embeddings=bool(params.tie_embeddings) and not corpus.of_frames,
         )
 
     @torch.no_grad()
@@ -149,7 +149,7 @@ class GenerationTask(Task):
     @contextmanager
     def around_training(self, net, data, validation, context: FitContext):
         sequences = data.sequences
-        if not self.corpus.learns_ends and sequences.lengths.min() > 2:
+        if not self.corpus.has_ends and sequences.lengths.min() > 2:
             data = data._replace(sequences=self.corpus.without_begin(sequences))
         yield data
 
@@ -159,7 +159,7 @@ class GenerationTask(Task):
         bptt_steps = self.params.bptt_steps
         shortest = bptt_steps or int(sequences.lengths.max())
         n_steps = sequences.lengths - 1
-        n_parts = cut_into_streams(n_steps, self.params.batch_size, shortest)
+        n_parts = count_segments(n_steps, self.params.batch_size, shortest)
         whole = np.repeat(np.arange(len(sequences)), n_parts)
         part = flat_rows(np.zeros(len(n_parts), int), n_parts)
         begin = part * n_steps[whole] // n_parts[whole]

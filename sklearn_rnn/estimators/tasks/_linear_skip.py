@@ -121,9 +121,9 @@ class LinearSkip:
         y, levels = samples.y / unit, self.levels
 
         def loss(predicted):
-            wide = unit if levels is None else unit[:, :, np.newaxis]
+            shaped = unit if levels is None else unit[:, :, np.newaxis]
             return elementwise_loss(
-                self.loss_name, y, predicted / wide, self.spread, levels
+                self.loss_name, y, predicted / shaped, self.spread, levels
             )
 
         return loss

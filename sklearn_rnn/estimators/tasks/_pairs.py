@@ -51,7 +51,7 @@ class PairTask(Task):
 
     # Data
 
-    def read(self, estimator, X, y, sample_weight, *, reset, name=""):
+    def parse(self, estimator, X, y, sample_weight, *, reset, name=""):
         weights = None
         if not name:
             X, y, weights = self._with_weight(X, y, sample_weight)
@@ -96,15 +96,15 @@ class PairTask(Task):
             **self.symbol_limits,
         )
 
-    def read_sources(self, estimator, X):
+    def parse_sources(self, estimator, X):
         """Return what the fitted network of an estimator is to read."""
         sources = self.source.parse(X, estimator)
         self._check_range(estimator.module_, sources)
         return sources
 
-    def read_validation(self, estimator, X_val, y_val):
+    def parse_validation(self, estimator, X_val, y_val):
         try:
-            return super().read_validation(estimator, X_val, y_val)
+            return super().parse_validation(estimator, X_val, y_val)
         except InvalidSequenceError:
             raise
         except ValueError as error:

@@ -75,9 +75,9 @@ def point_forecast(quantiles, levels):
     array([2.])
     """
     place = np.interp(MEDIAN, levels, np.arange(len(levels)))
-    below, share = int(place), place % 1
-    above = min(below + 1, len(levels) - 1)
-    return (1 - share) * quantiles[..., below] + share * quantiles[..., above]
+    lower, fraction = int(place), place % 1
+    upper = min(lower + 1, len(levels) - 1)
+    return (1 - fraction) * quantiles[..., lower] + fraction * quantiles[..., upper]
 
 
 def marginal_quantiles(values, levels, weights=None):
@@ -108,8 +108,8 @@ def marginal_quantiles(values, levels, weights=None):
     result = []
     for column in values.T:
         order = np.argsort(column)[: np.count_nonzero(~np.isnan(column))]
-        share = np.cumsum(weights[order])
-        # Half an ulp of slack, or rounding decides where a share meets a level.
-        places = np.searchsorted(share, levels * share[-1] * (1 - 1e-12))
-        result.append(column[order][np.minimum(places, len(order) - 1)])
+        total = np.cumsum(weights[order])
+        # Half an ulp of slack, or rounding decides where a total meets a level.
+        positions = np.searchsorted(total, levels * total[-1] * (1 - 1e-12))
+        result.append(column[order][np.minimum(positions, len(order) - 1)])
     return np.array(result)

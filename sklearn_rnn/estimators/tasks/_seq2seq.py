@@ -102,7 +102,7 @@ class Seq2SeqTask(PairTask):
             hidden_size=int(params.hidden_size),
             n_outputs=len(self.target.vocabulary),
             embedding_dim=int(params.embedding_dim),
-            reads=self.source.kind,
+            source=self.source.kind,
             n_source_tokens=None if source is None else len(source),
             n_layers=int(params.n_layers),
             bidirectional=bool(params.bidirectional),
@@ -112,7 +112,7 @@ class Seq2SeqTask(PairTask):
             weight_drop=float(params.weight_drop),
             residual=bool(params.residual),
             layer_norm=bool(params.layer_norm),
-            tied=bool(params.tie_embeddings),
+            tie_embeddings=bool(params.tie_embeddings),
         )
 
     def build(self, spec, generator=None):
@@ -161,13 +161,13 @@ class Seq2SeqTask(PairTask):
         network, most = net.module_, float(self.params.scheduled_sampling)
 
         def set_probability(progress):
-            network.own_share = most * progress
+            network.sampling_probability = most * progress
 
         net.on_progress = set_probability
         try:
             yield pairs
         finally:
-            net.on_progress, network.own_share = None, 0.0
+            net.on_progress, network.sampling_probability = None, 0.0
 
     @torch.inference_mode()
     def score_validation(self, net, dataset):
@@ -200,7 +200,7 @@ class Seq2SeqTask(PairTask):
             symbols = self.target.vocabulary.decode(ids[ids != UNKNOWN])
         return "".join(symbols) if self.target.are_text else symbols
 
-    def rows_read(self, X, n_sequences):
+    def source_rows(self, X, n_sequences):
         """Return the symbols of X, or None for each sequence of numbers."""
         if self.source.kind != "symbols":
             return [None] * n_sequences

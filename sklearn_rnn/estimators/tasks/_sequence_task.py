@@ -137,7 +137,7 @@ class SequenceTask(Task):
             )
         check_token_options(self.params)
 
-    def read_X(self, estimator, X, *, reset=False):
+    def parse_X(self, estimator, X, *, reset=False):
         """Return X without padding, and as it was given."""
         name = self.estimator_name
         X = convert_input(X, estimator_name=name)
@@ -153,13 +153,13 @@ class SequenceTask(Task):
         )
         return sequences, padded
 
-    def read(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
+    def parse(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
         if y is None:
             raise ValueError(
                 f"{self.estimator_name} requires y to be passed, but the target y is "
                 "None."
             )
-        sequences, padded = self.read_X(estimator, X, reset=reset)
+        sequences, padded = self.parse_X(estimator, X, reset=reset)
         weights = None
         if sample_weight is not None:
             weights = parse_weights(sample_weight, sequences)

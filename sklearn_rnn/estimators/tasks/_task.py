@@ -22,7 +22,7 @@ DTYPES = {
     "mixed": torch.float32,
 }
 # What a parameter is called where it describes the network.
-SPEC_NAMES = {"tied": "tie_embeddings", "attention": "attention_type"}
+SPEC_NAMES = {"attention": "attention_type"}
 
 
 class FitContext(NamedTuple):
@@ -88,7 +88,7 @@ class Task(ABC):
         """Check that parameters go together, and with those of the last fit."""
 
     @abstractmethod
-    def read(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
+    def parse(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
         """Return what was given to fit, as data that the task is learned from.
 
         Parameters
@@ -103,12 +103,12 @@ class Task(ABC):
             The end of the names of X and y, in messages.
         """
 
-    def read_validation(self, estimator, X_val, y_val):
+    def parse_validation(self, estimator, X_val, y_val):
         """Return validation data, None if none was given."""
         if not has_validation(X_val, y_val):
             return None
         try:
-            return self.read(estimator, X_val, y_val, None, reset=False, name="_val")
+            return self.parse(estimator, X_val, y_val, None, reset=False, name="_val")
         except InvalidSequenceError as error:
             raise InvalidSequenceError(_about_validation(error, "X_val")) from error
         except ValueError as error:

@@ -13,8 +13,8 @@ from sklearn_rnn.estimators.tasks._sources import NumberSource
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import (
     NetworkSpec,
+    fit_ngram,
     greedy_paths,
-    learn_ngram,
     n_joined,
     word_list_automaton,
 )
@@ -24,7 +24,7 @@ from sklearn_rnn.training import (
     CTCLoss,
     TranscriptDataset,
     blocks_by_length,
-    fewest_frames,
+    min_frames,
 )
 
 # Sequences, and steps of them with their padding, that are read at a time.
@@ -72,7 +72,7 @@ class TranscriptionTask(PairTask):
             self._check_no_new_symbols(rows)
         classes = self.classes_of(rows)
         n_frames = n_joined(sources.lengths, self.params.subsampling)
-        fewest = np.array([fewest_frames(row) for row in classes])
+        fewest = np.array([min_frames(row) for row in classes])
         if (fewest > n_frames).any():
             raise self._too_short_error(sources, classes, fewest > n_frames, name)
         pairs = TranscriptDataset(
@@ -111,7 +111,7 @@ class TranscriptionTask(PairTask):
             f"X{name}[{i}] has {sources.lengths[i]} frames{joined}, too few for the "
             f"{len(classes[i])} symbols of y{name}[{i}]: CTC needs a frame for each "
             "symbol and one between equal neighbours, here "
-            f"{fewest_frames(classes[i])}.{others} {remedy}, or leave such clips out."
+            f"{min_frames(classes[i])}.{others} {remedy}, or leave such clips out."
         )
 
     # Network
@@ -221,7 +221,7 @@ class TranscriptionTask(PairTask):
                 rows += others
                 if weights is not None:
                     weights = np.append(weights, np.ones(len(others)))
-            ngram = learn_ngram(rows, self.n_symbols, params.ngram_order, weights)
+            ngram = fit_ngram(rows, self.n_symbols, params.ngram_order, weights)
             automata.append((ngram, params.ngram_weight))
         if params.word_list is not None:
             automata.append((self._word_automaton(params), 1.0))
