@@ -168,7 +168,7 @@ def forecast(
         future = future if ahead else None
     else:
         times = _extrapolate_times(grid, origins, n_steps)
-    X = _add_known(newest, future, ahead, options, grid, times)
+    X = _add_known(newest, future, ahead, options=options, grid=grid, times=times)
     rows = np.sort(grid.series.rows(positions))
     last_rows = np.searchsorted(rows, grid.series.rows(last))
     X = take_rows(X, rows)
@@ -350,7 +350,7 @@ def _known_ahead(model, newest, options):
     }
 
 
-def _add_known(newest, future, ahead, options, grid, times):
+def _add_known(newest, future, ahead, *, options, grid, times):
     """Add the columns of the values known in advance."""
     if not ahead:
         if future is not None:
@@ -364,7 +364,9 @@ def _add_known(newest, future, ahead, options, grid, times):
     # A missing category is a category of its own.
     needed = [name for name in names if not has_categories(newest, name)]
     times = [of_series[:n_ahead] for of_series in times]
-    future, future_rows = _check_future(future, names, needed, options, grid, times)
+    future, future_rows = _check_future(
+        future, names, needed, options=options, grid=grid, times=times
+    )
     # Row indices per series in newest and future, one after the other.
     bounds = pairwise(grid.series.bounds)
     indices = [
@@ -387,7 +389,7 @@ def _add_known(newest, future, ahead, options, grid, times):
     return add_columns(newest, columns)
 
 
-def _check_future(future, names, needed, options, grid, times):
+def _check_future(future, names, needed, *, options, grid, times):
     """Return `future` as a table, and its rows at the times of each series.
 
     The columns `needed` must have a value in each of these rows.
