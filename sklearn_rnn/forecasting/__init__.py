@@ -1,4 +1,4 @@
-"""Forecasts as tables: made, tried out on the past, scored, calibrated."""
+"""Forecasts as tables: made, backtested, scored and calibrated."""
 
 from sklearn_rnn.forecasting._backtest import backtest
 from sklearn_rnn.forecasting._conformal import ConformalCalibrator

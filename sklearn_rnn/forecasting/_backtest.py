@@ -1,4 +1,4 @@
-"""backtest: forecasts of the past, made as they would have been made then."""
+"""backtest: forecasts of the past from a rolling origin."""
 
 import warnings
 from collections.abc import Sequence
@@ -22,7 +22,10 @@ from sklearn_rnn.forecasting._frames import (
     predicted_columns,
     quantile_columns,
 )
-from sklearn_rnn.forecasting._lookback import ignore_unknown_times, places_needed
+from sklearn_rnn.forecasting._lookback import (
+    ignore_unknown_times,
+    required_positions,
+)
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import (
     describe_step,
@@ -31,10 +34,8 @@ from sklearn_rnn.preprocessing import (
     take_rows,
 )
 
-OWNER = "backtest"
-
-# Rows that a season has, by the unit of the step between rows; a step shorter than
-# a day has seasons of a day. A year has none but itself.
+# Rows per season by the unit of the step between rows; the season of steps shorter than
+# a day is a day. Years have no season.
 SEASONS = {
     "D": 7,
     "B": 5,
@@ -45,11 +46,11 @@ SEASONS = {
     **dict.fromkeys(["Q", "QS", "QE", "BQS", "BQE"], 4),
     **dict.fromkeys(["Y", "YS", "YE", "BYS", "BYE"], 1),
 }
-# What a pd.DateOffset of one keyword is, in seasons.
+# Keywords of pd.DateOffset with an equivalent offset or Timedelta.
 OFFSETS = {"months": pd.offsets.MonthBegin, "years": pd.offsets.YearBegin}
-SPANS = ("weeks", "days", "hours", "minutes", "seconds")
+TIMEDELTA_UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 
-# How many blocks and series a warning names.
+# Maximum number of blocks and series that a warning names.
 SHOWN = 3
 
 
@@ -70,19 +71,19 @@ def backtest(
     group_by: str | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Forecast the past from what was known then, beside what came.
+    """Forecast the past from data known at the time, next to the true values.
 
-    Block after block of time, the model is fitted on what came before and
-    forecasts from every row of the block (rolling origin). No training target
-    lies after the first row of a block, whatever the splitter does: rows whose
-    targets reach further are left out.
+    For each block of time, the model is fitted on earlier rows and forecasts from
+    every row of the block (rolling origin). No training target is later than the
+    first row of a block, whatever the splitter does: rows with later targets are
+    left out.
 
     Parameters
     ----------
     model : estimator instance
         A pipeline that begins with a `SequenceWindower`, a search over one, or
-        any other regressor of rows. A copy is fitted. To try out one that is
-        fitted already, on rows that it has not seen, wrap it in
+        any other regressor of rows. A clone is fitted. To evaluate a model that is
+        already fitted, on rows that it was not fitted on, wrap it in
         ``sklearn.frozen.FrozenEstimator``.
     data : DataFrame or Series
         The table, as for `make_forecast_frame`.
@@ -92,68 +93,69 @@ def backtest(
     horizon : int or list of int, default=1
         How many rows ahead, at least 1: all steps up to it, or those of a list.
     cv : int, splitter or iterable, default=5
-        Where blocks begin and end. An int is that many blocks of
-        `TimeBlockSplit`; a splitter, such as ``TimeSeriesSplit``, gets the rows
-        of `make_forecast_frame`. An iterable gives pairs of training and test
-        rows, as numbers or masks of the rows of its ``X``. Each test block
-        comes after its training rows.
+        Splits the data into blocks. An int is the number of blocks of
+        `TimeBlockSplit`; a splitter, such as ``TimeSeriesSplit``, splits the rows
+        of `make_forecast_frame`. An iterable yields pairs of training and test
+        rows, as indices or masks of the rows of its ``X``. Each test block must
+        be later than its training rows.
     refit : bool, default=True
-        Whether to fit anew for every block; False fits for the first alone.
+        Whether to refit the model for every block; False fits it on the first
+        block only.
     stride : int, default=1
-        Forecast from every so many times of a block: 24 is once a day in an
-        hourly table.
+        Number of times between the origins of a block: 24 is one forecast per day
+        in an hourly table.
     known : str or list of str, default=None
         Columns that are known in advance, as for `make_forecast_frame`.
     missing : {"raise", "mask"}, default="raise"
-        What to do about missing rows and values, as for `make_forecast_frame`.
+        How to handle missing rows and values, as for `make_forecast_frame`.
     season : int, default=None
-        Rows a season has, for the seasonal naive forecast. None goes by the
+        Rows per season, for the seasonal naive forecast. None infers it from the
         time between rows: a day of hours or minutes, 7 days, 5 business days,
         52 weeks, 12 months, 4 quarters, 1 year. Without dates, or with another
-        step, it is 1, the last value, and a warning says so.
+        step, it is 1 (the last value), with a warning.
     freq : str, offset, Timedelta or number, default=None
-        The time between rows, as for `make_forecast_frame`; None finds it.
+        The time between rows, as for `make_forecast_frame`; None infers it.
     time : str, default=None
-        Column that holds the times; None uses the index.
+        Column of the times; None uses the index.
     group_by : str, default=None
-        Column that tells several series in one table apart.
+        Column that identifies the series, if the table has several.
     n_jobs : int, default=None
-        Blocks at a time, as in scikit-learn.
+        Number of blocks computed in parallel, as in scikit-learn.
 
     Returns
     -------
     DataFrame
-        A row a forecast. Columns: `group_by` if given, `target` if there are
-        several, `fold` (which block, from 0), `origin` (the last time known),
-        `time` (what the forecast is for), `horizon` (steps ahead), `truth`,
-        `prediction`, `naive` (seasonal naive forecast), `scale` (mean absolute
-        error of the seasonal naive forecast in the training rows, for MASE),
-        and a column a quantile, such as ``q0.9``, if the model predicts them.
+        One row per forecast. Columns: `group_by` if given, `target` if there are
+        several, `fold` (index of the block, from 0), `origin` (the last known
+        time), `time` (time of the forecast value), `horizon` (steps ahead),
+        `truth`, `prediction`, `naive` (seasonal naive forecast), `scale` (mean
+        absolute error of the seasonal naive forecast in the training rows, for
+        MASE), and one column per quantile, such as ``q0.9``, if the model
+        predicts them.
 
     Raises
     ------
     ValueError
-        If a training row of a splitter comes after its test rows, no training
-        row is left, or a row that a splitter names has no targets.
+        If a training row of a splitter is later than its test rows, no training
+        row is left, or a row of a splitter has no targets.
 
     Warns
     -----
     SklearnRNNWarning
-        If `season` is None and not known, so that 1 is taken; or if a season is
-        longer than what is known before a block, so that there is no naive
-        forecast to compare with.
+        If `season` is None and cannot be inferred, so that it is 1; or if a
+        season is longer than the data known before a block, so that there is no
+        naive forecast to compare with.
 
     See Also
     --------
-    score_forecasts : Errors of such forecasts, by horizon.
-    ConformalCalibrator : Quantiles that cover what they should.
+    score_forecasts : Errors of forecasts, by horizon.
+    ConformalCalibrator : Calibrated quantiles of forecasts.
     TimeBlockSplit : Blocks of time, across several series.
 
     Notes
     -----
-    Every forecast is made with the whole history before it, of which the rows
-    just before a block may lie in the gap. Predictions are those of
-    ``model.predict`` for the same rows.
+    Every forecast uses the whole history before it, including rows in the gap
+    before a block. Predictions are those of ``model.predict`` for the same rows.
 
     Examples
     --------
@@ -180,77 +182,51 @@ def backtest(
         freq=freq,
         time=time,
         group_by=group_by,
-        owner=OWNER,
+        owner="backtest",
     )
     if group_by is not None and pairs.grid.times is None:
         raise ValueError(
-            "several series need times, or nobody knows which of their rows came "
-            "first: name their column in time=, or make it the index."
+            "several series need times, which define the order of rows between "
+            "series: name their column in time=, or make it the index."
         )
-    season = _read_season(season, pairs.grid)
-    folds = _read_folds(cv, pairs, stride)
+    season = _resolve_season(season, pairs.grid)
+    folds = _make_folds(cv, pairs, stride)
     _warn_of_long_season(season, folds, pairs)
-    season = min(season, len(pairs.data))  # beyond, nothing overflows
+    season = min(season, len(pairs.data))  # so that no index overflows
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
     with ignore_unknown_times():
         frames = Parallel(n_jobs=n_jobs)(
-            delayed(_forecast_fold)(of_fold, pairs, fold, season, refit)
-            for of_fold, fold in zip(models, folds, strict=True)
+            delayed(_forecast_fold)(fold_model, pairs, fold, season, refit)
+            for fold_model, fold in zip(models, folds, strict=True)
         )
     frames = pd.concat(frames, keys=range(len(folds)), names=["fold"])
-    return _in_order(frames.reset_index("fold").reset_index(drop=True), group_by)
+    return _arrange_columns(frames.reset_index("fold").reset_index(drop=True), group_by)
 
 
 def _check_options(refit, stride, season):
     for name, value in (("stride", stride), ("season", season)):
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if (value is not None or name == "stride") and not (whole and value >= 1):
+        is_int = isinstance(value, Integral) and not isinstance(value, bool)
+        if (value is not None or name == "stride") and not (is_int and value >= 1):
             raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
     if not isinstance(refit, (bool, np.bool_)):
         raise ValueError(f"refit must be True or False, got {refit!r}.")
 
 
 class Fold(NamedTuple):
-    """A block of time.
+    """A block of time."""
 
-    train : ndarray of int, rows of X to fit on
-    test : ndarray of int, rows of X to forecast from
-    is_known : ndarray of bool, places whose values are known to the training
-    """
-
-    train: np.ndarray
-    test: np.ndarray
-    is_known: np.ndarray
+    train: np.ndarray  # rows of X to fit on
+    test: np.ndarray  # rows of X to forecast from
+    is_known: np.ndarray  # bool, by position: values that the training may use
 
 
-def season_of(grid):
-    """Tell how many rows a season has, by the step between rows.
-
-    Parameters
-    ----------
-    grid : Grid
-        Of a table.
-
-    Returns
-    -------
-    int or None
-        None where no dates are known, or the step has no season that is known.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_rnn.forecasting._backtest import season_of
-    >>> from sklearn_rnn.preprocessing import read_grid
-    >>> index = pd.date_range("2024-01-01", periods=5, freq="30min")
-    >>> table = pd.DataFrame({"load": 1.0}, index=index)
-    >>> season_of(read_grid(table, freq=None, time=None, group_by=None, owner=""))
-    48
-    """
+def infer_season(grid: Any) -> int | None:
+    """Return the rows per season of a grid, or None if its step has no known season."""
     step = _step_of(grid)
     if type(step) is pd.DateOffset:
-        step = _named_step(step)
+        step = _simplify_offset(step)
     if isinstance(step, pd.offsets.Day):
         step = pd.Timedelta(days=step.n)
     if isinstance(step, (pd.Timedelta, pd.offsets.Tick)):
@@ -274,38 +250,38 @@ def season_of(grid):
     return season // n if season and season % n == 0 else None
 
 
-def _named_step(offset):
-    """Return a pd.DateOffset as a span or offset of the same season, if it has one."""
+def _simplify_offset(offset):
+    """Return a pd.DateOffset as an offset or Timedelta of the same season, or None."""
     [(keyword, n), *others] = offset.kwds.items() or [(None, 1)]
-    if others or keyword not in (*OFFSETS, *SPANS):
+    if others or keyword not in (*OFFSETS, *TIMEDELTA_UNITS):
         return None
     n *= offset.n
     return OFFSETS[keyword](n) if keyword in OFFSETS else pd.Timedelta(**{keyword: n})
 
 
 def _step_of(grid):
-    """Return the step; where rows are the steps, the one that nearly all keep."""
+    """Return the step between rows; with freq="rows", that of nearly all rows."""
     return freq_of(getattr(grid.rule, "spacing", grid.rule), grid.times)
 
 
-def _read_season(season, grid):
-    """Return the rows of a season; say so if it is a guess."""
+def _resolve_season(season, grid):
+    """Return the rows per season; warn if it cannot be inferred."""
     if season is None:
-        season = season_of(grid)
+        season = infer_season(grid)
     if season is not None:
         return int(season)
-    because = "data has no dates, so the length of a season is not known"
+    reason = "data has no dates, so the length of a season is not known"
     if grid.times is not None and grid.times.kind != "numbers":
         step = _step_of(grid)
-        because = "the rows keep no step, so the length of a season is not known"
+        reason = "the rows have no fixed step, so the length of a season is not known"
         if step is not None:
             step = describe_step(step)
-            because = f"rows that are {step} apart have no season that is known"
+            reason = f"rows that are {step} apart have no known season"
     warnings.warn(
-        f"{because}: 'naive' is the last value (season=1), and the mase, naive_mae, "
-        "naive_rmse and skill of score_forecasts go by it. Give the number of rows "
-        "that a season has, for example season=24 for hours of a day; or season=1 if "
-        "you mean the last value.",
+        f"{reason}: 'naive' is the last value (season=1), which the mase, naive_mae, "
+        "naive_rmse and skill of score_forecasts compare with. Pass the number of "
+        "rows per season, for example season=24 for hours of a day; or season=1 for "
+        "the last value.",
         SklearnRNNWarning,
         stacklevel=user_stacklevel(),
     )
@@ -313,26 +289,26 @@ def _read_season(season, grid):
 
 
 def _warn_of_long_season(season, folds, pairs):
-    """Warn if there is no season before some blocks to compare with."""
+    """Warn if the data before some blocks are not longer than a season."""
     series = pairs.grid.series
-    lacking = {}
+    short_series = {}
     for i, fold in enumerate(folds):
         n_known = np.add.reduceat(fold.is_known.astype(int), series.bounds[:-1])
-        which = np.unique(np.cumsum(series.first)[pairs.places[fold.test]] - 1)
-        short = which[n_known[which] <= season]
+        tested = np.unique(np.cumsum(series.first)[pairs.places[fold.test]] - 1)
+        short = tested[n_known[tested] <= season]
         if len(short):
-            lacking[i] = short
-    if not lacking:
+            short_series[i] = short
+    if not short_series:
         return
-    where = f"block(s) {_abbreviate(lacking)} of {len(folds)}"
+    where = f"block(s) {_abbreviate(short_series)} of {len(folds)}"
     if series.labels is not None:
-        short = np.unique(np.concatenate(list(lacking.values())))
+        short = np.unique(np.concatenate(list(short_series.values())))
         where += f" in the series {_abbreviate(map(repr, series.labels[short]))}"
     warnings.warn(
-        f"what is known before {where} is no longer than a season of {season} rows: "
-        "'scale', and 'naive' where it looks further back, are NaN there, and "
+        f"the data known before {where} are no longer than a season of {season} rows: "
+        "'scale', and 'naive' where it needs earlier rows, are NaN there, and "
         "score_forecasts leaves these forecasts out of mase, naive_mae, naive_rmse "
-        "and skill. Give a shorter season=, more data or fewer blocks.",
+        "and skill. Use a shorter season=, more data or fewer blocks.",
         SklearnRNNWarning,
         stacklevel=user_stacklevel(),
     )
@@ -343,39 +319,40 @@ def _abbreviate(names):
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
-def _read_folds(cv, pairs, stride):
-    """Let a splitter choose blocks, less training rows that know too much."""
-    moments = np.asarray(pairs.grid.series.moments())
-    furthest = max(k for _, k in pairs.outputs)
-    now, reach = moments[pairs.places], moments[pairs.places + furthest]
+def _make_folds(cv, pairs, stride):
+    """Return the blocks of a splitter, without training rows with later targets."""
+    time_index = np.asarray(pairs.grid.series.moments())
+    max_horizon = max(k for _, k in pairs.outputs)
+    now, target_time = time_index[pairs.places], time_index[pairs.places + max_horizon]
     folds = []
-    for i, (train, test) in enumerate(_splits(cv, pairs, now, furthest)):
-        train = _read_rows(train, "training", i, pairs)
-        test = _read_rows(test, "test", i, pairs)
+    for i, (train, test) in enumerate(_split(cv, pairs, now, max_horizon)):
+        train = _check_rows(train, "training", i, pairs)
+        test = _check_rows(test, "test", i, pairs)
         begin = now[test].min()
         if now[train].max() >= begin:
             raise ValueError(
                 f"block {i} of cv has training rows that do not come before its "
-                "test rows in time, so forecasts would know what came: use "
-                "TimeBlockSplit (or, for one series, TimeSeriesSplit)."
+                "test rows in time, so that later values would leak into forecasts: "
+                "use TimeBlockSplit (or, for one series, TimeSeriesSplit)."
             )
-        train = train[reach[train] <= begin]
+        train = train[target_time[train] <= begin]
         if len(train) == 0:
             raise ValueError(
                 f"block {i} of cv leaves no row to fit on whose targets, "
-                f"{furthest} steps ahead, are known at its first row: use fewer "
+                f"{max_horizon} steps ahead, are known at its first row: use fewer "
                 "blocks, or more data."
             )
-        chosen = np.isin(now[test], np.unique(now[test])[::stride])
-        folds.append(Fold(train, test[chosen], moments <= reach[train].max()))
+        is_origin = np.isin(now[test], np.unique(now[test])[::stride])
+        is_known = time_index <= target_time[train].max()
+        folds.append(Fold(train, test[is_origin], is_known))
     return folds
 
 
-def _splits(cv, pairs, now, furthest):
-    """Return the pairs of training and test rows that a splitter chooses."""
-    splits = cv
-    if isinstance(cv, Integral):
-        splits = TimeBlockSplit(cv, gap=furthest - 1).split(pairs.X, groups=now)
+def _split(cv, pairs, now, max_horizon):
+    """Return the pairs of training and test rows of a splitter."""
+    splits, is_number = cv, isinstance(cv, Integral)
+    if is_number:
+        splits = TimeBlockSplit(cv, gap=max_horizon - 1).split(pairs.X, groups=now)
     elif isinstance(cv, (type, str)) or not (hasattr(cv, "split") or is_list_like(cv)):
         raise ValueError(
             f"cv must be an int, a splitter, or pairs of training and test rows, got "
@@ -395,37 +372,37 @@ def _splits(cv, pairs, now, furthest):
     return splits
 
 
-def _read_rows(rows, what, block, pairs):
-    """Return rows of X that a splitter chose, in order."""
+def _check_rows(rows, kind, block, pairs):
+    """Return valid rows of X, sorted, from those of a splitter."""
     rows, n_rows = np.asarray(rows), len(pairs.X)
-    where = f"the {what} rows of block {block} of cv"
+    where = f"the {kind} rows of block {block} of cv"
     if rows.dtype == bool and rows.shape == (n_rows,):
         rows = np.flatnonzero(rows)
     if rows.ndim == 1 and len(rows) == 0:
-        raise ValueError(f"{where} are none: give at least one.")
+        raise ValueError(f"{where} are empty: pass at least one.")
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
         raise ValueError(
-            f"{where} are {rows.dtype} of shape {rows.shape}: give row numbers, or a "
+            f"{where} are {rows.dtype} of shape {rows.shape}: pass row indices, or a "
             f"mask of {n_rows} bools."
         )
     rows = np.sort(rows)
     outside = rows[(rows < 0) | (rows >= n_rows)]
     if len(outside):
         raise ValueError(
-            f"{where} include {len(outside)} that are none of the {n_rows} rows with a "
-            f"target, which count from 0: {outside[0]} to {outside[-1]}. The table has "
+            f"{where} include {len(outside)} outside of the {n_rows} rows with a "
+            f"target, counted from 0: {outside[0]} to {outside[-1]}. The table has "
             f"{len(pairs.data)} rows, and the last {pairs.outputs[-1][1]} of a series "
             "have no target yet. Pass the splitter itself as cv, or split the X of "
             "make_forecast_frame."
         )
-    twice = rows[1:][rows[1:] == rows[:-1]]
-    if len(twice):
-        raise ValueError(f"{where} name row {twice[0]} twice: name each once.")
+    duplicates = rows[1:][rows[1:] == rows[:-1]]
+    if len(duplicates):
+        raise ValueError(f"{where} contain row {duplicates[0]} twice: drop one.")
     return rows.astype(np.intp)
 
 
 def _training_rows(pairs, rows):
-    """Return rows of X, and their targets: one alone as scikit-learn wants it."""
+    """Return rows of X and their targets; a single target is one-dimensional."""
     X, Y = take_rows(pairs.X, rows), take_rows(pairs.Y, rows)
     return X, Y if len(pairs.outputs) > 1 else Y[next(iter(Y.columns))]
 
@@ -433,82 +410,84 @@ def _training_rows(pairs, rows):
 def _forecast_fold(model, pairs, fold, season, refit):
     if refit:
         model = clone(model).fit(*_training_rows(pairs, fold.train))
-    rows, places = _with_history(pairs, fold.test, model)
+    rows, origins = _with_history(pairs, fold.test, model)
     X = take_rows(pairs.X, rows)
     with warnings.catch_warnings():
-        # Between the rows that are forecast from, those that none looks at are left
-        # out, which is no gap in the table.
+        # Rows that no window contains are left out of X, which is no gap in the table.
         warnings.simplefilter("ignore", WindowHistoryWarning)
-        predicted = predicted_columns(model, X, places, len(pairs.outputs))
+        predicted = predicted_columns(model, X, origins, len(pairs.outputs))
     return pd.DataFrame({**_known_columns(pairs, fold, season), **predicted})
 
 
 def _with_history(pairs, test, model):
-    """Return rows of X with those that their windows need, and where they are."""
-    needed = places_needed(pairs.data, pairs.grid.series, pairs.places[test], model)
+    """Return the rows of X in the windows of test rows, and the test rows in them."""
+    positions = required_positions(
+        pairs.data, pairs.grid.series, pairs.places[test], model
+    )
     row_at = np.full(len(pairs.data), -1)
     row_at[pairs.places] = np.arange(len(pairs.places))
-    rows = np.sort(row_at[needed])
+    rows = np.sort(row_at[positions])
     return rows, np.searchsorted(rows, test)
 
 
 def _known_columns(pairs, fold, season):
-    """Write down what each forecast is of, what came, and the naive forecast."""
+    """Return all columns but the predictions, one row per forecast."""
     series, n_outputs = pairs.grid.series, len(pairs.outputs)
-    places = pairs.places[fold.test]
-    which = np.cumsum(series.first)[places] - 1
+    positions = pairs.places[fold.test]
+    series_index = np.cumsum(series.first)[positions] - 1
     names, steps = (np.array(part) for part in zip(*pairs.outputs, strict=True))
     columns = {}
     if series.labels is not None:
-        columns["series"] = series.labels[which].repeat(n_outputs).infer_objects()
-    columns["target"] = np.tile(names, len(places))
-    origins = series.rows(places)
+        labels = series.labels[series_index]
+        columns["series"] = labels.repeat(n_outputs).infer_objects()
+    columns["target"] = np.tile(names, len(positions))
+    origins = series.rows(positions)
     columns["origin"] = pairs.grid.labels_of(origins).repeat(n_outputs)
-    ahead = series.rows((places[:, np.newaxis] + steps).ravel())
+    ahead = series.rows((positions[:, np.newaxis] + steps).ravel())
     columns["time"] = pairs.grid.labels_of(ahead)
-    columns["horizon"] = np.tile(steps, len(places))
-    columns.update(_truths(pairs, fold, places, which, season))
+    columns["horizon"] = np.tile(steps, len(positions))
+    columns.update(_true_values(pairs, fold, positions, series_index, season))
     return columns
 
 
-def _truths(pairs, fold, places, which, season):
-    """Return what came, the naive forecast and its scale, output by output."""
+def _true_values(pairs, fold, positions, series_index, season):
+    """Return the columns of true values, naive forecasts and their scales."""
     series = pairs.grid.series
-    by_place = series.rows(np.arange(len(series.first)))
+    rows = series.rows(np.arange(len(series.first)))
     values, scales = {}, {}
     for name in dict.fromkeys(name for name, _ in pairs.outputs):
-        values[name] = np.asarray(pairs.data[name], dtype=np.float64)[by_place]
+        values[name] = np.asarray(pairs.data[name], dtype=np.float64)[rows]
         known = np.where(fold.is_known, values[name], np.nan)
-        scales[name] = _scales(known, series, season)[which]
-    begins = series.bounds[which]
-    shape = (len(places), len(pairs.outputs))
+        scales[name] = _scales(known, series, season)[series_index]
+    begins = series.bounds[series_index]
+    shape = (len(positions), len(pairs.outputs))
     truth, naive, scale = np.empty(shape), np.empty(shape), np.empty(shape)
     for i, (name, k) in enumerate(pairs.outputs):
-        truth[:, i] = values[name][places + k]
-        naive[:, i] = _seasonal_naive(values[name], places, begins, k, season)
+        truth[:, i] = values[name][positions + k]
+        naive[:, i] = _seasonal_naive(values[name], positions, begins, k, season)
         scale[:, i] = scales[name]
     return {"truth": truth.ravel(), "naive": naive.ravel(), "scale": scale.ravel()}
 
 
-def _seasonal_naive(values, places, begins, step, season):
-    """Return the value of the same place in the last season known, or NaN."""
-    source = places + step - season * -(-step // season)
+def _seasonal_naive(values, positions, begins, step, season):
+    """Return the values at the same point of the last known season, or NaN."""
+    source = positions + step - season * -(-step // season)
     return np.where(source >= begins, values[np.maximum(source, 0)], np.nan)
 
 
 def _scales(values, series, season):
-    """Compute the naive forecast's mean absolute error in each series, or NaN."""
+    """Return the mean absolute error of the naive forecast per series, or NaN."""
     scales = []
     for begin, end in pairwise(series.bounds):
-        of_series = values[begin:end]
-        errors = np.abs(of_series[season:] - of_series[:-season])
+        series_values = values[begin:end]
+        errors = np.abs(series_values[season:] - series_values[:-season])
         errors = errors[~np.isnan(errors)]
         scales.append(errors.mean() if len(errors) else np.nan)
     return np.array(scales)
 
 
-def _in_order(frame, group_by):
-    """Name the columns as the user knows them, without those that say nothing."""
+def _arrange_columns(frame, group_by):
+    """Order the columns and rename that of the series; drop a constant target."""
     columns = ["target", "fold", "origin", "time", "horizon", "truth", "prediction"]
     columns += ["naive", "scale", *quantile_columns(frame.columns).values()]
     if frame["target"].nunique() == 1:

@@ -1,8 +1,8 @@
-"""ConformalCalibrator: quantiles that cover what they say."""
+"""ConformalCalibrator: quantiles with the stated coverage."""
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -12,61 +12,64 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators import check_levels
 from sklearn_rnn.forecasting._frames import (
-    check_frame,
-    check_order,
+    check_comparable,
+    check_forecasts,
+    check_keys,
     quantile_column,
     quantile_columns,
-    read_keys,
 )
+
+MEDIAN = 0.5
 
 
 class ConformalCalibrator(BaseEstimator):
-    """Move the quantiles of forecasts so that they cover what they should.
+    """Calibrate the quantiles of forecasts to their stated coverage.
 
-    It learns from forecasts of a past that the model did not see how far the
-    truth lay from each quantile, for every horizon on its own, and moves the
-    quantiles of other forecasts by as much. Around a model without quantiles it
-    puts some.
+    From forecasts of times that the model was not fitted on, it estimates how far
+    the true values are from each quantile, for each horizon separately, and shifts
+    the quantiles of other forecasts by that offset. For a model without quantiles
+    it makes quantiles around the prediction.
 
     Parameters
     ----------
     quantiles : sequence of float, default=None
-        The quantiles to make around the prediction of a model that has none,
-        increasing. None takes those of the forecasts.
+        Increasing levels of the quantiles to make around the prediction of a model
+        that predicts no quantiles. None calibrates those of the forecasts.
     method : {"split", "adaptive"}, default="adaptive"
-        "split" moves quantiles by what was learned in `fit`, for good.
-        "adaptive" goes on from there: whenever a truth becomes known, each
-        quantile goes up a little if it was below and down a little if not, so
-        that coverage holds however the series drifts.
+        "split" shifts quantiles by the constant offsets estimated in `fit`.
+        "adaptive" starts from these and updates them: whenever a true value
+        becomes known, each quantile increases a little if the value exceeds it,
+        and decreases a little otherwise, so that coverage holds even if the
+        series drifts.
     by : str or list of str, default="horizon"
-        Columns that tell apart what is calibrated on its own; several targets
+        Columns that define the groups to calibrate separately; several targets
         always are. ``["station", "horizon"]`` calibrates each series.
     learning_rate : float, default=0.01
-        For "adaptive": how far a quantile moves for one truth, as a share of
-        the spread of the errors in `fit` (between their 10 % and 90 %
-        quantiles).
+        For "adaptive": step of a quantile per true value, as a fraction of the
+        spread of the errors in `fit` (between their 10 % and 90 % quantiles).
 
     Attributes
     ----------
     quantiles_ : ndarray of shape (n_quantiles,)
-        Their levels.
+        Levels of the quantiles.
     offsets_ : DataFrame of shape (n_groups, n_quantiles)
-        How far each quantile is moved, in the units of the target, by group.
+        Offset of each quantile, in the units of the target, by group.
 
     See Also
     --------
-    backtest : Makes the forecasts to learn from.
-    score_forecasts : Tells how much intervals cover.
+    backtest : Makes the forecasts to fit on.
+    score_forecasts : Coverage of intervals, among other scores.
 
     Notes
     -----
     "split" is one-sided conformalised quantile regression [1]_: the quantile q
-    at the level a moves by the quantile of (truth - q) at that level, with the
-    correction for a finite sample. If errors to come are like those in `fit`, it
-    covers as it says. "adaptive" is the quantile tracker [2]_, gradient descent
-    on the pinball loss, which needs no such thing. A forecast h steps ahead
-    learns h steps late, as in life. The median stays where it is, unless
-    another quantile moves past it and takes it along.
+    at the level a is shifted by the quantile of (truth - q) at that level, with
+    the correction for a finite sample. Its coverage is exact if later errors are
+    exchangeable with those in `fit`. "adaptive" is the quantile tracker [2]_,
+    gradient descent on the pinball loss, which does not need that assumption. A
+    forecast h steps ahead is used for updates h steps later, as in production.
+    The median is not shifted, unless another quantile crosses it: then it becomes
+    equal to that one.
 
     References
     ----------
@@ -99,6 +102,8 @@ class ConformalCalibrator(BaseEstimator):
         "by": [str, list, tuple],
         "learning_rate": [Interval(Real, 0, None, closed="left")],
     }
+    quantiles_: np.ndarray
+    offsets_: pd.DataFrame
 
     def __init__(
         self,
@@ -115,12 +120,12 @@ class ConformalCalibrator(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, forecasts: pd.DataFrame, y: None = None) -> Self:
-        """Learn how far truths lay from the quantiles.
+        """Estimate the offsets of the quantiles.
 
         Parameters
         ----------
         forecasts : DataFrame
-            As `backtest` returns it, of times that the model was not fitted
+            Forecasts of `backtest`, of times that the model was not fitted
             on. Rows whose truth is NaN are left out.
         y : None
             Not used.
@@ -133,65 +138,65 @@ class ConformalCalibrator(BaseEstimator):
         Raises
         ------
         ValueError
-            If there are too few forecasts for such quantiles, or none to move.
+            If there are too few forecasts for the quantiles, or no quantiles.
         """
-        before = dict(vars(self))
+        previous = dict(self.__dict__)
         try:
             return self._fit(forecasts)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(previous)
             raise
 
     def partial_fit(self, forecasts: pd.DataFrame, y: None = None) -> Self:
-        """Go on learning from forecasts whose truths have become known.
+        """Update the offsets with forecasts whose true values have become known.
 
         Parameters
         ----------
         forecasts : DataFrame
-            As `backtest` returns it, not yet transformed; `time` tells when
-            each truth was known.
+            Forecasts of `backtest`, not transformed; a truth counts as known
+            from its `time` on.
         y : None
             Not used.
 
         Returns
         -------
         ConformalCalibrator
-            Itself, with `offsets_` moved on.
+            The calibrator with updated `offsets_`.
 
         Raises
         ------
         ValueError
-            If the method is "split", which does not move on.
+            If the method is "split", whose offsets are constant.
         """
         check_is_fitted(self)
         if self.method != "adaptive":
             raise ValueError(
-                f"method={self.method!r} is calibrated once and for all: fit it on all "
-                "forecasts, or set method='adaptive'."
+                f"partial_fit needs method='adaptive', got method={self.method!r}, "
+                "whose offsets are constant: fit it on all forecasts, or set "
+                "method='adaptive'."
             )
-        forecasts = check_frame(forecasts, ["truth", "prediction", "origin"], OWNER)
-        _, offsets = self._follow(self._with_levels(forecasts))
+        _, offsets = self._track(self._to_arrays(self._check(forecasts)))
         self.offsets_ = self.offsets_.copy()
         self.offsets_[:] = offsets
         return self
 
     def transform(self, forecasts: pd.DataFrame) -> pd.DataFrame:
-        """Move the quantiles of forecasts.
+        """Calibrate the quantiles of forecasts.
 
-        With "adaptive", truths in the forecasts themselves count for later
-        origins, from the moment at which they were known. What is learned so
-        is not kept: `partial_fit` does that.
+        With "adaptive", true values in these forecasts update the offsets of later
+        origins, as soon as they were known. The updated offsets are not stored:
+        `partial_fit` does that.
 
         Parameters
         ----------
         forecasts : DataFrame
-            As `forecast` or `backtest` returns it.
+            Forecasts of `forecast` or `backtest`.
 
         Returns
         -------
         DataFrame
-            The same with other quantiles, which do not cross.
+            The forecasts with calibrated quantiles, which do not cross.
 
         Raises
         ------
@@ -199,45 +204,44 @@ class ConformalCalibrator(BaseEstimator):
             If there is a horizon, or another group, that `fit` did not see.
         """
         check_is_fitted(self)
-        read = check_frame(forecasts, ["prediction", "origin"], OWNER)
-        moved = self._with_levels(read)
-        if self.method == "adaptive" and moved.truth is not None:
-            quantiles, _ = self._follow(moved)
+        arrays = self._to_arrays(self._check(forecasts, needs_truth=False))
+        if self.method == "adaptive" and arrays.truth is not None:
+            quantiles, _ = self._track(arrays)
         else:
-            quantiles = moved.quantiles + self._offsets_of_rows(moved)
+            quantiles = arrays.quantiles + self.offsets_.to_numpy()[self._rows(arrays)]
         columns = [quantile_column(level) for level in self.quantiles_]
         drop = list(quantile_columns(forecasts.columns).values())
         result = forecasts.drop(columns=drop)
-        result[columns] = self._in_order(quantiles)
+        result[columns] = self._sort_quantiles(quantiles)
         return result
 
-    def _in_order(self, quantiles):
-        """Put quantiles in order; the median gives way to the calibrated ones."""
+    def _sort_quantiles(self, quantiles):
+        """Sort quantiles per row; clip the median to its calibrated neighbours."""
         is_median = self.quantiles_ == MEDIAN
         calibrated = np.sort(quantiles[:, ~is_median], axis=1)
         if not is_median.any():
             return calibrated
-        place = int(is_median.argmax())
-        outside = np.full((len(quantiles), 1), np.inf)
-        bounds = np.hstack([-outside, calibrated, outside])
-        median = np.clip(quantiles[:, place], bounds[:, place], bounds[:, place + 1])
-        return np.insert(calibrated, place, median, axis=1)
+        column = int(is_median.argmax())
+        infinity = np.full((len(quantiles), 1), np.inf)
+        bounds = np.hstack([-infinity, calibrated, infinity])
+        median = np.clip(quantiles[:, column], bounds[:, column], bounds[:, column + 1])
+        return np.insert(calibrated, column, median, axis=1)
 
     def _fit(self, forecasts):
-        forecasts = check_frame(forecasts, ["truth", "prediction", "origin"], OWNER)
-        self._keys = read_keys(self.by, forecasts, OWNER)
+        forecasts = self._check(forecasts)
+        self._keys = check_keys(self.by, forecasts, type(self).__name__)
         if not self._keys:
             raise ValueError("by=[] names no column: give one, such as 'horizon'.")
         self._has_targets = "target" in forecasts.columns
         self._moves_quantiles = bool(quantile_columns(forecasts.columns))
-        self.quantiles_ = self._read_levels(forecasts)
-        moved = self._with_levels(forecasts)
-        scores = moved.truth[:, np.newaxis] - moved.quantiles
-        known = ~np.isnan(moved.truth)
+        self.quantiles_ = self._choose_levels(forecasts)
+        arrays = self._to_arrays(forecasts)
+        scores = arrays.truth[:, np.newaxis] - arrays.quantiles
+        known = ~np.isnan(arrays.truth)
         groups = {}
-        for key, rows in moved.groups.items():
+        for key, rows in arrays.groups.items():
             groups[key] = scores[rows[known[rows]]]
-            self._refuse_few(key, len(groups[key]))
+            self._check_enough(key, len(groups[key]))
         index = pd.MultiIndex.from_tuples(groups, names=self._keys)
         offsets = [_conformal_quantiles(s, self.quantiles_) for s in groups.values()]
         spreads = [
@@ -248,14 +252,16 @@ class ConformalCalibrator(BaseEstimator):
         self._spreads = np.array(spreads)
         return self
 
-    # Reading forecasts.
+    def _check(self, forecasts, needs_truth=True):
+        required = ["truth"] * needs_truth + ["prediction", "origin"]
+        return check_forecasts(forecasts, required, type(self).__name__)
 
-    def _read_levels(self, forecasts):
+    def _choose_levels(self, forecasts):
         given = quantile_columns(forecasts.columns)
         if self.quantiles is None and not given:
             raise ValueError(
-                "the forecasts have no quantiles, and quantiles=None makes none: say "
-                "which to make, such as quantiles=[0.1, 0.9]."
+                "the forecasts have no quantiles, and quantiles=None makes none: pass "
+                "the levels to make, such as quantiles=[0.1, 0.9]."
             )
         if self.quantiles is None:
             return np.array(list(given))
@@ -267,18 +273,18 @@ class ConformalCalibrator(BaseEstimator):
             )
         return levels
 
-    def _with_levels(self, forecasts):
-        """Return the quantiles to move, and to which group each row belongs."""
+    def _to_arrays(self, forecasts):
+        """Return the quantiles to shift, the groups of rows, and when truths follow."""
         given = quantile_columns(forecasts.columns)
         if not self._moves_quantiles and given:
             raise ValueError(
-                "the forecasts have quantiles, and the calibrator was fitted on some "
-                "that had none: fit it on forecasts of the same model."
+                "the forecasts have quantiles, and the calibrator was fitted on "
+                "forecasts without: fit it on forecasts of the same model."
             )
-        lacking = [level for level in self.quantiles_ if level not in given]
-        if self._moves_quantiles and lacking:
+        missing = [level for level in self.quantiles_ if level not in given]
+        if self._moves_quantiles and missing:
             raise ValueError(
-                f"the forecasts have no quantile {lacking[0]:g}, which was calibrated; "
+                f"the forecasts have no quantile {missing[0]:g}, which was calibrated; "
                 f"they have {list(given)}."
             )
         columns = [given.get(level, "prediction") for level in self.quantiles_]
@@ -287,13 +293,13 @@ class ConformalCalibrator(BaseEstimator):
                 "the forecasts are of several targets, and the calibrator was fitted "
                 "on one: fit it on forecasts of the same model."
             )
-        read_keys(self._keys, forecasts, OWNER)
+        check_keys(self._keys, forecasts, type(self).__name__)
         groups = forecasts.groupby(self._keys, sort=True, observed=True).indices
         groups = {k if isinstance(k, tuple) else (k,): v for k, v in groups.items()}
         truth = forecasts.get("truth")
         origin, time = pd.Index(forecasts["origin"]), pd.Index(forecasts["time"])
-        check_order(origin, time, OWNER)
-        return _Moved(
+        check_comparable(origin, time, type(self).__name__)
+        return _ForecastArrays(
             quantiles=forecasts[columns].to_numpy(dtype=float),
             truth=None if truth is None else truth.to_numpy(dtype=float),
             origin=origin,
@@ -301,7 +307,7 @@ class ConformalCalibrator(BaseEstimator):
             groups=groups,
         )
 
-    def _refuse_few(self, key, n):
+    def _check_enough(self, key, n):
         tail = min(self.quantiles_.min(), 1 - self.quantiles_.max())
         needed = int(np.ceil(round(1 / tail, 6))) - 1
         if n < needed:
@@ -309,84 +315,68 @@ class ConformalCalibrator(BaseEstimator):
             raise ValueError(
                 f"{n} forecasts at {'/'.join(self._keys)} {where} are too few for the "
                 f"quantile {max(self.quantiles_.max(), 1 - self.quantiles_.min()):g}, "
-                f"which needs {needed}: use a longer backtest, quantiles further "
-                "inside, or fewer groups in by=."
+                f"which needs {needed}: use a longer backtest, quantiles closer to "
+                "0.5, or fewer groups in by=."
             )
 
-    # Moving quantiles.
-
-    def _rows_of_offsets(self, moved):
-        """Return for every row the row of `offsets_` that is its group's."""
-        known = {key: i for i, key in enumerate(self.offsets_.index)}
-        of_row = np.empty(len(moved.quantiles), dtype=int)
-        for key, rows in moved.groups.items():
-            if key not in known:
+    def _rows(self, arrays):
+        """Return the row of `offsets_` per forecast."""
+        row_of_group = {key: i for i, key in enumerate(self.offsets_.index)}
+        result = np.empty(len(arrays.quantiles), dtype=int)
+        for key, rows in arrays.groups.items():
+            if key not in row_of_group:
                 raise ValueError(
                     f"{'/'.join(self._keys)} {', '.join(map(str, key))} was not among "
                     "the forecasts that the calibrator was fitted on."
                 )
-            of_row[rows] = known[key]
-        return of_row
+            result[rows] = row_of_group[key]
+        return result
 
-    def _offsets_of_rows(self, moved):
-        return self.offsets_.to_numpy()[self._rows_of_offsets(moved)]
-
-    def _follow(self, moved):
-        """Go through origins in order, and learn from truths once they are known."""
-        group = self._rows_of_offsets(moved)
+    def _track(self, arrays):
+        """Update the offsets in the order of time; return quantiles and offsets."""
+        group = self._rows(arrays)
         offsets = self.offsets_.to_numpy().copy()
         step = self.learning_rate * self._spreads
         step[:, self.quantiles_ == MEDIAN] = 0.0
-        # What happens at each moment: truths become known, then forecasts are made.
-        moments = moved.origin.append(moved.time).unique().sort_values()
-        known = ~np.isnan(moved.truth)
-        made_at = _rows_by(moments.get_indexer(moved.origin), len(moments))
-        known_at = np.where(known, moments.get_indexer(moved.time), -1)
-        quantiles = moved.quantiles.copy()
-        for rows, learned in zip(
-            made_at, _rows_by(known_at, len(moments)), strict=True
-        ):
-            if len(learned):
-                # Of several series in a group, each moves it by its share.
-                share = 1 / np.bincount(group[learned])[group[learned], np.newaxis]
-                below = moved.truth[learned, np.newaxis] > quantiles[learned]
-                change = step[group[learned]] * (below - (1 - self.quantiles_))
-                np.add.at(offsets, group[learned], share * change)
-            quantiles[rows] = moved.quantiles[rows] + offsets[group[rows]]
+        # At each time the true values become known first, then forecasts are made.
+        times = arrays.origin.append(arrays.time).unique().sort_values()
+        known = ~np.isnan(arrays.truth)
+        made = _rows_by_index(times.get_indexer(arrays.origin), len(times))
+        known_from = np.where(known, times.get_indexer(arrays.time), -1)
+        observed = _rows_by_index(known_from, len(times))
+        quantiles = arrays.quantiles.copy()
+        for new, old in zip(made, observed, strict=True):
+            if len(old):
+                # The series of a group have equal weights, which sum to 1.
+                weight = 1 / np.bincount(group[old])[group[old], np.newaxis]
+                exceeds = arrays.truth[old, np.newaxis] > quantiles[old]
+                change = step[group[old]] * (exceeds - (1 - self.quantiles_))
+                np.add.at(offsets, group[old], weight * change)
+            quantiles[new] = arrays.quantiles[new] + offsets[group[new]]
         return quantiles, offsets
 
 
-OWNER = "ConformalCalibrator"
-MEDIAN = 0.5
+class _ForecastArrays(NamedTuple):
+    """Forecasts as arrays, one row per forecast."""
 
-
-class _Moved(NamedTuple):
-    """Forecasts, as arrays of a row each.
-
-    quantiles : of shape (n, n_quantiles), as they were
-    truth : of shape (n,), NaN where it is not known; None if none is
-    origin, time : Index of length n
-    groups : dict of tuple to ndarray of int, rows of each group
-    """
-
-    quantiles: np.ndarray
-    truth: np.ndarray | None
+    quantiles: np.ndarray  # (n, n_quantiles), not calibrated
+    truth: np.ndarray | None  # (n,), NaN where not known; None if the column is missing
     origin: pd.Index
     time: pd.Index
-    groups: dict
+    groups: dict[tuple[Any, ...], np.ndarray]  # rows by group
 
 
-def _rows_by(places, n_places):
-    """Return the rows at each place; rows at other places are left out."""
-    order = np.argsort(places, kind="stable")
-    bounds = np.searchsorted(places[order], np.arange(n_places + 1))
-    return [order[bounds[i] : bounds[i + 1]] for i in range(n_places)]
+def _rows_by_index(indices, n):
+    """Return the rows with each index in range(n); rows with others are left out."""
+    order = np.argsort(indices, kind="stable")
+    bounds = np.searchsorted(indices[order], np.arange(n + 1))
+    return [order[bounds[i] : bounds[i + 1]] for i in range(n)]
 
 
 def _conformal_quantiles(scores, levels):
-    """Return the quantile of each column at its level, corrected for its number."""
+    """Return each column's quantile at its level, corrected for the sample size."""
     n = len(scores)
-    # Rounded, or 100 * 0.29 would be just below 29.
+    # Rounded, as 100 * 0.29 is slightly less than 29.
     ranks = np.round((n + 1) * levels, 6)
     ranks = np.where(levels < MEDIAN, np.floor(ranks), np.ceil(ranks))
     ranks = np.clip(ranks, 1, n).astype(int) - 1

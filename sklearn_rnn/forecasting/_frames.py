@@ -1,6 +1,8 @@
 """Forecast frames: forecasts as rows of a long table."""
 
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from sklearn_rnn.preprocessing import check_column_key
 
 QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
 
-# What a forecast frame has besides the names of series and quantiles.
+# Columns of a forecast frame besides those of series and quantiles.
 COLUMNS = {
     "target",
     "fold",
@@ -24,43 +26,17 @@ COLUMNS = {
 }
 
 
-def quantile_column(level):
-    """Name the column of a quantile.
-
-    Parameters
-    ----------
-    level : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from sklearn_rnn.forecasting._frames import quantile_column
-    >>> quantile_column(0.975)
-    'q0.975'
-    """
+def quantile_column(level: float) -> str:
+    """Return the column name of a quantile, such as "q0.975"."""
     return f"q{level:.10g}"
 
 
-def quantile_columns(columns):
-    """Find the columns of quantiles.
-
-    Parameters
-    ----------
-    columns : iterable of object
-        The columns of a forecast frame.
-
-    Returns
-    -------
-    dict of float to str
-        Columns by level, increasing.
+def quantile_columns(columns: Iterable[Any]) -> dict[float, str]:
+    """Return the columns of quantiles by level, in increasing order.
 
     Examples
     --------
-    >>> from sklearn_rnn.forecasting._frames import quantile_columns
+    >>> from sklearn_rnn.forecasting import quantile_columns
     >>> quantile_columns(["prediction", "q0.9", "q0.1", "quality"])
     {0.1: 'q0.1', 0.9: 'q0.9'}
     """
@@ -71,22 +47,12 @@ def quantile_columns(columns):
     return dict(sorted(found.items()))
 
 
-def symmetric_levels(levels):
-    """Pair the levels that are as far from the median as one another.
-
-    Parameters
-    ----------
-    levels : iterable of float
-        Increasing.
-
-    Returns
-    -------
-    list of tuple (float, float)
-        The widest interval first.
+def symmetric_levels(levels: Iterable[float]) -> list[tuple[float, float]]:
+    """Return the pairs of increasing levels that sum to 1, the widest interval first.
 
     Examples
     --------
-    >>> from sklearn_rnn.forecasting._frames import symmetric_levels
+    >>> from sklearn_rnn.forecasting import symmetric_levels
     >>> symmetric_levels([0.1, 0.5, 0.9, 0.99])
     [(0.1, 0.9)]
     """
@@ -100,100 +66,53 @@ def symmetric_levels(levels):
     ]
 
 
-def check_reserved(group_by, data):
-    """Refuse a column of series that has the name of another column here.
-
-    Parameters
-    ----------
-    group_by : object
-        As the user gave it.
-    data : object
-        The table that has the column.
-
-    Raises
-    ------
-    ValueError
-        If it names several columns, or a forecast frame would have two of that
-        name.
-    """
+def check_reserved(group_by: Any, data: Any) -> None:
+    """Check that `group_by` names one column, and none that a forecast frame has."""
     check_column_key(group_by, "group_by", data)
     if group_by in COLUMNS or quantile_columns([group_by]):
         raise ValueError(
-            f"group_by={group_by!r} is a column of its own in a table of forecasts: "
-            "rename it in the data."
+            f"group_by={group_by!r} is the name of another column in a table of "
+            "forecasts: rename it in the data."
         )
 
 
-def check_frame(forecasts, wanted, owner):
-    """Refuse what is no forecast frame, or lacks columns.
-
-    Parameters
-    ----------
-    forecasts : object
-        As the user gave it.
-    wanted : sequence of str
-        Columns that are needed.
-    owner : str
-        Who needs them, for the message.
-
-    Returns
-    -------
-    DataFrame
-        With the times in a column; those of an index are put there.
-
-    Raises
-    ------
-    TypeError
-        If it is no frame.
-    ValueError
-        If it is empty or lacks a column.
-    """
+def check_forecasts(
+    forecasts: Any, required: Sequence[str], caller_name: str
+) -> pd.DataFrame:
+    """Check a forecast frame; move times from the index to the column "time"."""
     if not isinstance(forecasts, pd.DataFrame):
         raise TypeError(
-            f"{owner} needs a DataFrame of forecasts, as forecast and backtest "
+            f"{caller_name} needs a DataFrame of forecasts, as forecast and backtest "
             f"return, got {type(forecasts).__name__}."
         )
-    _require_columns(forecasts, wanted, owner)
+    _check_columns(forecasts, required, caller_name)
     if len(forecasts) == 0:
-        raise ValueError(f"{owner} got forecasts without a row.")
-    _refuse_what_is_not_finite(forecasts, owner)
+        raise ValueError(f"{caller_name} got forecasts without a row.")
+    _check_finite(forecasts, caller_name)
     if "time" not in forecasts.columns:
         counted = isinstance(forecasts.index, pd.RangeIndex) and "origin" in forecasts
         if counted and not pd.api.types.is_numeric_dtype(forecasts["origin"]):
             raise ValueError(
-                f"{owner} needs the times of the forecasts, in a column 'time' or as "
-                "the index, and the index only numbers the rows."
+                f"{caller_name} needs the times of the forecasts, in a column 'time' "
+                "or as the index, and the index only numbers the rows."
             )
         times = forecasts.index
         forecasts = forecasts.reset_index(drop=True).assign(time=times)
     return forecasts
 
 
-def check_order(origin, time, owner):
-    """Check that origins and times can be put in one order.
-
-    Parameters
-    ----------
-    origin, time : Index
-        Of a forecast frame.
-    owner : str
-        Who compares them, for the message.
-
-    Raises
-    ------
-    ValueError
-        If they are of two kinds, or text.
-    """
+def check_comparable(origin: pd.Index, time: pd.Index, caller_name: str) -> None:
+    """Check that origins and times are of one kind that can be sorted."""
     kinds = [_kind_of_times(times) for times in (origin, time)]
     if kinds[0] != kinds[1]:
         raise ValueError(
             f"the column 'origin' of the forecasts holds {kinds[0]}, and their times "
-            f"are {kinds[1]}: {owner} compares them, bring both to one kind."
+            f"are {kinds[1]}: {caller_name} compares them, convert both to one kind."
         )
     if kinds[0] == "text":
         raise ValueError(
-            f"the times of the forecasts are text, which {owner} cannot put in order: "
-            "turn 'origin' and 'time' into dates with pd.to_datetime."
+            f"the times of the forecasts are text, which {caller_name} cannot sort: "
+            "convert 'origin' and 'time' to dates with pd.to_datetime."
         )
 
 
@@ -208,18 +127,18 @@ def _kind_of_times(index):
     return {**kinds, "f": "numbers"}.get(getattr(index.dtype, "kind", "O"), "text")
 
 
-def _require_columns(forecasts, wanted, owner):
-    lacking = [name for name in wanted if name not in forecasts.columns]
-    if lacking:
+def _check_columns(forecasts, required, caller_name):
+    missing = [name for name in required if name not in forecasts.columns]
+    if missing:
         raise ValueError(
-            f"{owner} needs a column {lacking[0]!r}, and the forecasts have "
+            f"{caller_name} needs a column {missing[0]!r}, and the forecasts have "
             f"{list(forecasts.columns)}. The frames of forecast and backtest have "
-            "what is needed; only those of backtest have a truth."
+            "all columns; only those of backtest have a truth."
         )
 
 
-def _refuse_what_is_not_finite(forecasts, owner):
-    """Refuse NaN and infinity, but for truths that are not known."""
+def _check_finite(forecasts, caller_name):
+    """Raise for NaN and infinity, except for NaN in the truth."""
     for name in ["prediction", *quantile_columns(forecasts.columns).values(), "truth"]:
         if name not in forecasts.columns:
             continue
@@ -228,92 +147,46 @@ def _refuse_what_is_not_finite(forecasts, owner):
         if bad.any():
             raise ValueError(
                 f"column {name!r} of the forecasts is not finite in {bad.sum()} of "
-                f"{len(bad)} rows, the first {int(bad.argmax())}: {owner} cannot use "
-                "such rows, leave them out."
+                f"{len(bad)} rows, the first {int(bad.argmax())}: {caller_name} cannot "
+                "use such rows, leave them out."
             )
 
 
-def read_keys(by, forecasts, owner):
-    """Read which columns tell forecasts apart; several targets always do.
-
-    Parameters
-    ----------
-    by : str, list of str or None
-        As the user gave it.
-    forecasts : DataFrame
-        A forecast frame.
-    owner : str
-        Who asks, for the messages.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ValueError
-        If there is no such column, it is named twice or has missing values.
-    """
+def check_keys(by: Any, forecasts: pd.DataFrame, caller_name: str) -> list[str]:
+    """Return the columns to group by, which include that of several targets."""
     keys = list(by) if isinstance(by, (list, tuple)) else [by]
     keys = [] if by is None else keys
     if "target" in forecasts.columns and "target" not in keys:
         keys = ["target", *keys]
     if len(set(keys)) < len(keys):
         raise ValueError(f"by={by!r} names a column twice.")
-    _require_columns(forecasts, keys, owner)
+    _check_columns(forecasts, keys, caller_name)
     for name in keys:
         if forecasts[name].isna().any():
             raise ValueError(f"column {name!r} of the forecasts has missing values.")
     return keys
 
 
-def series_columns(forecasts):
-    """Return the columns that tell the series of a forecast frame apart.
-
-    Parameters
-    ----------
-    forecasts : DataFrame
-        A forecast frame.
-
-    Returns
-    -------
-    list of str
-        Those that are neither known names nor quantiles.
-    """
+def series_columns(forecasts: pd.DataFrame) -> list[str]:
+    """Return the columns that identify series: all others have reserved names."""
     known = COLUMNS | set(quantile_columns(forecasts.columns).values())
     return [name for name in forecasts.columns if name not in known]
 
 
-def predicted_columns(model, X, rows, n_outputs):
-    """Predict, and write predictions and quantiles as columns.
+def predicted_columns(
+    model: Any, X: Any, rows: np.ndarray, n_outputs: int
+) -> dict[str, np.ndarray]:
+    """Return predictions and quantiles of some rows of X as columns.
 
-    Parameters
-    ----------
-    model : estimator instance
-        Fitted.
-    X : DataFrame
-        What it predicts from.
-    rows : ndarray of int of shape (n,)
-        Rows of `X` whose predictions are wanted.
-    n_outputs : int
-        Numbers that it should predict a row.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n * n_outputs,)
-        All outputs of the first row, then those of the second, ...
-
-    Raises
-    ------
-    ValueError
-        If it predicts more or fewer.
+    Each has shape (n_rows * n_outputs,): all outputs of the first row, then those of
+    the second, and so on.
     """
     found = predict_rows(model, X, rows)
     n_predicted = found.predictions.shape[1]
     if n_predicted != n_outputs:
         raise ValueError(
-            f"the model predicts {n_predicted} numbers a row, and target and horizon "
-            f"name {n_outputs}: give those that it was fitted on."
+            f"the model predicts {n_predicted} values per row, but target and horizon "
+            f"name {n_outputs}: pass those that it was fitted with."
         )
     columns = {"prediction": found.predictions.ravel()}
     for i, level in enumerate(found.levels):

@@ -1,4 +1,4 @@
-"""forecast: from a fitted model and the newest rows to the times to come."""
+"""forecast: the times after the newest rows, by a fitted model."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from sklearn_rnn.forecasting._frames import check_reserved, predicted_columns
 from sklearn_rnn.forecasting._lookback import (
     add_untargeted,
     ignore_unknown_times,
-    places_needed,
+    required_positions,
     warn_of_short_windows,
 )
 from sklearn_rnn.preprocessing import (
@@ -42,9 +42,6 @@ from sklearn_rnn.preprocessing import (
     times_of_frame,
 )
 
-OWNER = "forecast"
-FEATURES = "feature_names_in_"
-
 
 def forecast(
     model: Any,
@@ -66,62 +63,62 @@ def forecast(
         pipeline that begins with a `SequenceWindower`, a search over one, or
         any other regressor of such rows, which needs `target` and `horizon`.
     newest : DataFrame or Series
-        The newest rows, those of every series down to the last one known. As
-        many as a window holds give the model its whole history; fewer do if
-        they follow the table without a break that `make_forecast_frame` was
-        given, and the model was fitted on the `X` that it made.
+        The newest rows of every series, up to the last known one. Pass as many
+        as a window of the model has. Fewer are enough if they follow the table
+        that was passed to `make_forecast_frame` without a gap, and the model was
+        fitted on the `X` that it returned.
     future : DataFrame or Index of times, default=None
-        What is known in advance of the steps to come: a row a step (and
-        series), with the times, the columns named ``known=`` in
-        `make_forecast_frame`, and `group_by`. With ``freq="rows"`` it may
-        tell the times alone, such as the next days of an exchange.
+        Data known in advance of future steps: one row per step (and series),
+        with the times, the columns named ``known=`` in `make_forecast_frame`,
+        and `group_by`. With ``freq="rows"`` it may contain the times only, such
+        as the next days of an exchange.
     target : str or list of str, default=None
-        What the model forecasts. None takes it from the names of y's columns
-        in fit.
+        Targets of the model. None takes them from the names of y's columns in
+        fit.
     horizon : int or list of int, default=None
-        Which steps ahead the model forecasts, as in `make_forecast_frame`.
-        None takes them from the names of y's columns in fit.
+        Steps ahead that the model forecasts, as in `make_forecast_frame`. None
+        takes them from the names of y's columns in fit.
     freq : str, offset, Timedelta or number, default=None
         The time between rows; None takes that of the windower in the model,
-        or finds it in `newest`. With "rows" the steps to come are dated by
-        `future`; without, by the step of days that at least nine tenths of
-        the rows keep, whatever holidays lie ahead.
+        or infers it from `newest`. With "rows" the times of future steps are
+        those of `future`; without `future`, they follow the step of days that at
+        least nine tenths of the rows have, regardless of holidays.
     time : str, default=None
-        Column that holds the times; None takes that of the windower in the
-        model, or the index.
+        Column of the times; None takes that of the windower in the model, or
+        the index.
     group_by : str, default=None
-        Column that tells series apart; None takes that of the windower.
+        Column that identifies the series; None takes that of the windower.
 
     Returns
     -------
     DataFrame
-        A row a series, target and step, indexed by the times to come. Columns:
+        One row per series, target and step, indexed by the future times. Columns:
         `group_by` if there are several series, `target` if there are several,
-        `origin` (the last time known), `horizon` (steps ahead), `prediction`,
-        and a column a quantile, such as ``q0.9``, if the model predicts them.
-        Where no times are known, they are row numbers.
+        `origin` (the last known time), `horizon` (steps ahead), `prediction`,
+        and one column per quantile, such as ``q0.9``, if the model predicts
+        them. Without times, the index counts rows.
 
     Raises
     ------
     InvalidSequenceError
-        If the newest rows have breaks, steps to come are missing in `future`,
-        or rows are steps and nothing tells when those to come will be.
+        If the newest rows have gaps, future steps are missing in `future`, or
+        ``freq="rows"`` and the times of future steps cannot be inferred.
     ValueError
-        If target or horizon are needed, or are not those of the model.
+        If target or horizon are needed, or differ from those of the model.
 
     Warns
     -----
     SklearnRNNWarning
-        If values are masked, and a target has none in the newest row.
+        If values are masked, and a target is missing in the newest row.
     WindowHistoryWarning
-        If a forecast goes by fewer steps than a window holds, though there are
-        earlier rows: it says how many rows to pass.
+        If a forecast uses fewer steps than a window of the model has, although
+        there are earlier rows; the message says how many rows to pass.
 
     See Also
     --------
     make_forecast_frame : The rows and targets to fit a model on.
-    backtest : Forecasts of times that are known.
-    ForecastDisplay : Their picture.
+    backtest : Forecasts of known times.
+    ForecastDisplay : Plot of forecasts.
 
     Examples
     --------
@@ -149,106 +146,90 @@ def forecast(
         time = found[0].time if time is None else time
         group_by = found[0].group_by if group_by is None else group_by
         freq = getattr(found[0], "freq_", None) if freq is None else freq
-    if isinstance(future, pd.Index):  # dates alone
+    if isinstance(future, pd.Index):  # times only
         future = pd.DataFrame(index=future)
     check_column_key(time, "time", newest)
     check_reserved(group_by, newest)
-    task = Task(time, group_by, freq, read_outputs(model, target, horizon))
+    outputs = resolve_outputs(model, target, horizon)
+    options = TableOptions(time, group_by, freq, outputs)
     masks = any(windower.missing == "mask" for windower in found)
-    newest, grid = _read_newest(as_frame(newest, OWNER), model, task, masks)
+    newest, grid = _complete_newest(as_frame(newest, "forecast"), model, options, masks)
     last = grid.series.bounds[1:] - 1
-    needed = places_needed(newest, grid.series, last, model)
+    positions = required_positions(newest, grid.series, last, model)
     if masks:
-        _warn_of_missing(newest, grid, task)
+        _warn_of_missing(newest, grid, options)
     else:
-        refuse_breaks(grid, needed)
-    ahead = _known_ahead(model, newest, task)
-    n_steps = max(step for _, step in [*task.outputs, *ahead.values()])
+        refuse_breaks(grid, positions)
+    ahead = _known_ahead(model, newest, options)
+    n_steps = max(step for _, step in [*options.outputs, *ahead.values()])
     origins = grid.labels_of(grid.series.rows(last))
     if isinstance(grid.rule, RowStep) and future is not None:
-        times = _times_of_future(future, task, grid, origins, n_steps)
+        times = _get_future_times(future, options, grid, origins, n_steps)
         future = future if ahead else None
     else:
-        times = _times_to_come(grid, origins, n_steps)
-    X = _with_known(newest, future, ahead, task, grid, times)
-    rows = np.sort(grid.series.rows(needed))
-    wanted = np.searchsorted(rows, grid.series.rows(last))
+        times = _extrapolate_times(grid, origins, n_steps)
+    X = _add_known(newest, future, ahead, options=options, grid=grid, times=times)
+    rows = np.sort(grid.series.rows(positions))
+    last_rows = np.searchsorted(rows, grid.series.rows(last))
     X = take_rows(X, rows)
     with ignore_unknown_times():
-        columns = predicted_columns(model, X, wanted, len(task.outputs))
-    warn_of_short_windows(model, X, wanted, grid, needed, task.group_by)
-    return _frame(grid, origins, times, task, columns)
+        columns = predicted_columns(model, X, last_rows, len(options.outputs))
+    warn_of_short_windows(
+        model,
+        X,
+        last_rows,
+        grid=grid,
+        positions=positions,
+        group_by=options.group_by,
+    )
+    return _make_frame(grid, origins, times, options, columns)
 
 
-def _read_newest(newest, model, task, masks):
-    """Read the newest rows, behind those that the model was fitted just before."""
-    reading = task.reading()
-    grid = _read_grid(newest, model, reading)
-    whole = add_untargeted(newest, grid, model, task)
-    if whole is not newest and task.freq is None:
-        reading["freq"] = freq_of(grid.rule, grid.times)  # the index declared it
+def _complete_newest(newest, model, options, masks):
+    """Return the newest rows after those that the model keeps from fit, and the grid.
+
+    With `masks`, missing rows are inserted.
+    """
+    grid_options = options.for_grid()
+    grid = _make_grid(newest, model, grid_options)
+    whole = add_untargeted(newest, grid, model, options)
+    if whole is not newest and options.freq is None:
+        # The index of the whole does not declare a step; that of newest may.
+        grid_options["freq"] = freq_of(grid.rule, grid.times)
     if masks:
-        whole = fill_grid(whole, **reading)
-    return whole, grid if whole is newest else _read_grid(whole, model, reading)
+        whole = fill_grid(whole, **grid_options)
+    return whole, grid if whole is newest else _make_grid(whole, model, grid_options)
 
 
-def _read_grid(newest, model, reading):
-    grid = read_grid(newest, **reading)
+def _make_grid(newest, model, grid_options):
+    grid = read_grid(newest, **grid_options)
     found = windowers(model)
     if isinstance(grid.rule, RowStep) and found:
-        # A few new rows tell less of the calendar than those of fit.
+        # The rows of fit show more of the calendar than a few new ones.
         grid = grid._replace(rule=row_step_of(found[0], grid.times) or grid.rule)
     return grid
 
 
-class Task(NamedTuple):
-    """What is to be forecast, and how the table is read.
-
-    Parameters
-    ----------
-    time, group_by : str or None
-        Columns.
-    freq : str, offset, Timedelta, number or None
-        The time between rows.
-    outputs : list of tuple (str, int)
-        Target and steps ahead of each output.
-    """
+class TableOptions(NamedTuple):
+    """Columns and step of the table, and the outputs of the model."""
 
     time: str | None
     group_by: str | None
     freq: Any
-    outputs: list
+    outputs: list[tuple[str, int]]  # target and steps ahead
 
-    def reading(self):
-        """Return how the rows of a table stand in time, for `read_grid`."""
+    def for_grid(self) -> dict[str, Any]:
+        """Return the keywords of `read_grid`."""
         return {
             "freq": self.freq,
             "time": self.time,
             "group_by": self.group_by,
-            "owner": OWNER,
+            "owner": "forecast",
         }
 
 
-def read_outputs(model, target, horizon):
-    """Find out which targets a fitted model forecasts, how many steps ahead.
-
-    Parameters
-    ----------
-    model : estimator instance
-        Fitted.
-    target, horizon
-        As given to `forecast`.
-
-    Returns
-    -------
-    list of tuple (str, int)
-        Of each output.
-
-    Raises
-    ------
-    ValueError
-        If neither the parameters nor the model say it.
-    """
+def resolve_outputs(model: Any, target: Any, horizon: Any) -> list[tuple[str, int]]:
+    """Return target and steps ahead per output, from the parameters or the model."""
     names = target_names_of(model)
     outputs = parse_targets(names)
     if target is not None and horizon is not None:
@@ -262,79 +243,80 @@ def read_outputs(model, target, horizon):
         return wanted
     if target is not None or horizon is not None:
         raise ValueError(
-            f"target={target!r} and horizon={horizon!r} go together: give both, or "
+            f"target={target!r} and horizon={horizon!r} go together: pass both, or "
             "neither to take them from the names of y's columns in fit."
         )
     if not outputs:
         known = "has no names" if names is None else f"is {list(names)}"
         raise ValueError(
-            "what the model forecasts cannot be told from the y that it was fitted on, "
-            f"which {known}: give target= and horizon=, as in make_forecast_frame, or "
-            "fit it on the Y that comes from there."
+            "target and horizon cannot be inferred from the y that the model was "
+            f"fitted on, which {known}: pass target= and horizon=, as in "
+            "make_forecast_frame, or fit it on the Y that it returns."
         )
     return outputs
 
 
-def _warn_of_missing(newest, grid, task):
-    """Tell that a forecast starts from an older value than its origin says."""
+def _warn_of_missing(newest, grid, options):
+    """Warn if a forecast starts from an older value than that of its origin."""
     last = grid.series.rows(grid.series.bounds[1:] - 1)
-    for name in dict.fromkeys(name for name, _ in task.outputs):
+    for name in dict.fromkeys(name for name, _ in options.outputs):
         if name not in list(newest.columns):
             continue
         missing = np.asarray(pd.isna(np.asarray(newest[name])))[last]
         if missing.any():
             of_series = ""
-            if task.group_by is not None:
-                of_series = _of_series(grid.series.labels[missing][0], task)
+            if options.group_by is not None:
+                of_series = _of_series(grid.series.labels[missing][0], options)
             warnings.warn(
                 f"{name!r} has no value in the newest row{of_series}: the forecast "
-                "goes on from the last one seen. Leave out the rows at the end that "
-                "have none, and it starts where that was.",
+                "continues from the last known value. Leave out the last rows without "
+                "a value to forecast from the time of that value.",
                 SklearnRNNWarning,
                 stacklevel=user_stacklevel(),
             )
 
 
-def _times_to_come(grid, origins, n_steps):
-    """Return the times of the next steps, an Index a series."""
+def _extrapolate_times(grid, origins, n_steps):
+    """Return the times of the next steps, one Index per series."""
     if grid.times is None:
         return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in origins]
     if grid.rule is None:
         raise InvalidSequenceError(
-            "newest has one row a series, and its times declare no step: give the time "
-            "between rows in freq=, or more rows."
+            "newest has one row per series, and its times declare no step: pass the "
+            "time between rows in freq=, or more rows."
         )
     return [times_ahead(grid.rule, grid.times, label, n_steps) for label in origins]
 
 
-def _times_of_future(future, task, grid, origins, n_steps):
-    """Return the times of the next steps where rows are steps, as future has them."""
+def _get_future_times(future, options, grid, origins, n_steps):
+    """Return the times of the next steps in `future`, one Index per series."""
     future = as_frame(future, "future=")
-    known, groups, labels = _read_keys(future, task, grid)
+    known, groups, labels = _check_future_times(future, options, grid)
     found = []
     for label, origin in zip(labels, origins, strict=True):
         times = known.labels[groups == label]
-        to_come = times[times > origin][:n_steps]
-        if len(to_come) < n_steps:
+        next_times = times[times > origin][:n_steps]
+        if len(next_times) < n_steps:
             raise InvalidSequenceError(
-                f"future has {len(to_come)} rows{_of_series(label, task)} after "
-                f"{origin}, and the model forecasts {n_steps} steps, a row each."
+                f"future has {len(next_times)} rows{_of_series(label, options)} after "
+                f"{origin}, but the model forecasts {n_steps} steps: pass one row per "
+                "step."
             )
-        if not (to_come.is_monotonic_increasing and to_come.is_unique):
+        if not (next_times.is_monotonic_increasing and next_times.is_unique):
             raise InvalidSequenceError(
-                f"the rows of future{_of_series(label, task)} are not sorted by time, "
-                "or have one twice: sort them, and drop duplicates."
+                f"the times of future{_of_series(label, options)} are not sorted, or "
+                "one is repeated: sort the rows by time, and drop duplicates."
             )
-        found.append(to_come)
+        found.append(next_times)
     return found
 
 
-def _read_keys(future, task, grid):
-    """Read the times and series of future's rows, and the labels of all series."""
-    known_times = times_of_frame(future, task.time, "future")
+def _check_future_times(future, options, grid):
+    """Return times and series of the rows of `future`, and the labels of all series."""
+    known_times = times_of_frame(future, options.time, "future")
     kind = "no times" if known_times is None else known_times.kind
     if grid.times is None:
-        # Numbers only count the rows, as those of newest do.
+        # Numbers only count the rows, as in newest.
         same = kind in ("no times", "numbers")
         known_times = None
     else:
@@ -342,51 +324,54 @@ def _read_keys(future, task, grid):
     if not same:
         of_newest = "no times" if grid.times is None else grid.times.kind
         raise InvalidSequenceError(
-            f"the times of future are {kind}, and those of newest {of_newest}: give "
-            "both tables the same."
+            f"the times of future are {kind}, and those of newest {of_newest}: use "
+            "the same kind in both tables."
         )
     groups = np.zeros(len(future), dtype=int)
     labels = [0]
-    if task.group_by is not None:
-        groups = np.asarray(frame_column(future, task.group_by, "group_by"), object)
+    if options.group_by is not None:
+        groups = np.asarray(frame_column(future, options.group_by, "group_by"), object)
         labels = grid.series.labels
     return known_times, groups, labels
 
 
-def _known_ahead(model, newest, task):
-    """Find the features that hold what is known in advance: column and step."""
-    have = set(newest.columns)
-    # What is forecast is not known: "temp+1" is a column of its own, that newest lacks.
-    sources = have - {name for name, _ in task.outputs}
-    parsed = {name: parse_ahead(name) for name in getattr(model, FEATURES, [])}
+def _known_ahead(model, newest, options):
+    """Return column and step of the features known in advance, by feature name."""
+    columns = set(newest.columns)
+    # Targets are not known in advance: "temp+1" is then another column, which is
+    # missing in newest.
+    sources = columns - {name for name, _ in options.outputs}
+    features = getattr(model, "feature_names_in_", [])
+    parsed = {name: parse_ahead(name) for name in features}
     return {
         name: found
         for name, found in parsed.items()
-        if name not in have and found is not None and found[0] in sources
+        if name not in columns and found is not None and found[0] in sources
     }
 
 
-def _with_known(newest, future, ahead, task, grid, times):
-    """Add the columns that tell what is known of the steps to come."""
+def _add_known(newest, future, ahead, *, options, grid, times):
+    """Add the columns of the values known in advance."""
     if not ahead:
         if future is not None:
             raise ValueError(
-                "future is given, and the model was fitted with nothing known in "
-                "advance: name the columns in known= of make_forecast_frame."
+                "future is given, but the model was fitted without columns known in "
+                "advance: name them in known= of make_forecast_frame."
             )
         return newest
     names = list(dict.fromkeys(name for name, _ in ahead.values()))
     n_ahead = max(step for _, step in ahead.values())
     # A missing category is a category of its own.
     needed = [name for name in names if not has_categories(newest, name)]
-    future, rows_to_come = _read_future(
-        future, names, needed, task, grid, [t[:n_ahead] for t in times]
+    times = [of_series[:n_ahead] for of_series in times]
+    future, future_rows = _check_future(
+        future, names, needed, options=options, grid=grid, times=times
     )
-    # Of each series, its rows and then those to come, which are numbered on.
+    # Row indices per series in newest and future, one after the other.
     bounds = pairwise(grid.series.bounds)
-    numbers = [
-        np.append(grid.series.rows(np.arange(*ends)), len(newest) + to_come)
-        for ends, to_come in zip(bounds, rows_to_come, strict=True)
+    indices = [
+        np.append(grid.series.rows(np.arange(*ends)), len(newest) + rows)
+        for ends, rows in zip(bounds, future_rows, strict=True)
     ]
     whole = {
         name: pd.concat(
@@ -397,87 +382,87 @@ def _with_known(newest, future, ahead, task, grid, times):
     columns = {}
     for name, (source, step) in ahead.items():
         moved = np.empty(len(newest), dtype=int)
-        for of_series in numbers:
+        for of_series in indices:
             here = of_series[:-n_ahead]
             moved[here] = of_series[step : step + len(here)]
         columns[name] = whole[source].take(moved)
     return add_columns(newest, columns)
 
 
-def _read_future(future, names, needed, task, grid, times):
-    """Read what is known of the steps to come: the table, and rows of each series.
+def _check_future(future, names, needed, *, options, grid, times):
+    """Return `future` as a table, and its rows at the times of each series.
 
-    Of the columns, those `needed` must have a value in each of these rows.
+    The columns `needed` must have a value in each of these rows.
     """
     if future is None:
         raise InvalidSequenceError(
-            f"the model was fitted with {names[0]!r} known in advance: pass what it "
-            "will be at the steps to come in future=, a row a step."
+            f"the model was fitted with {names[0]!r} known in advance: pass its future "
+            "values in future=, one row per step."
         )
     future = as_frame(future, "future=")
     for name in names:
         if name not in list(future.columns):
             raise InvalidSequenceError(
-                f"future has no column {name!r}, which the model was fitted to know in "
-                f"advance; its columns are {list(future.columns)}."
+                f"future has no column {name!r}, which was known in advance in fit; "
+                f"its columns are {list(future.columns)}."
             )
-    known_times, groups, labels = _read_keys(future, task, grid)
+    known_times, groups, labels = _check_future_times(future, options, grid)
     found = []
     for label, of_series in zip(labels, times, strict=True):
         rows = np.flatnonzero(groups == label)
-        rows = rows[_find_times(known_times, rows, of_series, label, task)]
+        rows = rows[_find_times(known_times, rows, of_series, label, options)]
         found.append(rows)
         for name in needed:
             missing = np.asarray(pd.isna(np.asarray(future[name])))[rows]
             if missing.any():
                 raise InvalidSequenceError(
                     f"future has no value of {name!r} at "
-                    f"{of_series[int(missing.argmax())]}{_of_series(label, task)}, "
+                    f"{of_series[int(missing.argmax())]}{_of_series(label, options)}, "
                     "and the model needs it."
                 )
     return future, found
 
 
-def _find_times(known_times, rows, wanted, label, task):
-    """Find the rows of some times; without times, rows stand in their order."""
+def _find_times(known_times, rows, wanted, label, options):
+    """Return the indices of some times in `rows`; without times, use their order."""
     if known_times is None:
         if len(rows) > len(wanted):
             raise InvalidSequenceError(
-                f"future has {len(rows)} rows{_of_series(label, task)}, the model "
-                f"needs those of the {len(wanted)} steps to come, and without times "
-                f"it cannot tell which these are: pass {len(wanted)} rows."
+                f"future has {len(rows)} rows{_of_series(label, options)}, the model "
+                f"needs those of the next {len(wanted)} steps, which cannot be "
+                f"identified without times: pass {len(wanted)} rows."
             )
-        places = np.arange(len(wanted))
-        places[len(rows) :] = -1
+        indices = np.arange(len(wanted))
+        indices[len(rows) :] = -1
     else:
         labels = known_times.labels[rows]
         if not labels.is_unique:
             raise InvalidSequenceError(
                 f"future has the time {labels[labels.duplicated()][0]} twice"
-                f"{_of_series(label, task)}: drop one."
+                f"{_of_series(label, options)}: drop one."
             )
-        places = labels.get_indexer(wanted)
-    if (places < 0).any():
+        indices = labels.get_indexer(wanted)
+    if (indices < 0).any():
         raise InvalidSequenceError(
-            f"future has no row for {wanted[int(np.argmax(places < 0))]}"
-            f"{_of_series(label, task)}: the model needs the {len(wanted)} steps from "
-            f"{wanted[0]} to {wanted[-1]}."
+            f"future has no row for {wanted[int(np.argmax(indices < 0))]}"
+            f"{_of_series(label, options)}: the model needs the {len(wanted)} steps "
+            f"from {wanted[0]} to {wanted[-1]}."
         )
-    return places
+    return indices
 
 
-def _of_series(label, task):
-    return "" if task.group_by is None else f" of {task.group_by} {label!r}"
+def _of_series(label, options):
+    return "" if options.group_by is None else f" of {options.group_by} {label!r}"
 
 
-def _frame(grid, origins, times, task, predicted):
-    """Write forecasts into rows: series by series, target by target."""
-    n_series, n_outputs = len(times), len(task.outputs)
-    names, steps = zip(*task.outputs, strict=True)
+def _make_frame(grid, origins, times, options, predicted):
+    """Return forecasts as rows, series by series and output by output."""
+    n_series, n_outputs = len(times), len(options.outputs)
+    names, steps = zip(*options.outputs, strict=True)
     columns = {}
-    if task.group_by is not None:
+    if options.group_by is not None:
         labels = grid.series.labels.infer_objects()
-        columns[task.group_by] = labels.repeat(n_outputs)
+        columns[options.group_by] = labels.repeat(n_outputs)
     if len(set(names)) > 1:
         columns["target"] = np.tile(names, n_series)
     columns["origin"] = origins.repeat(n_outputs)
@@ -485,5 +470,5 @@ def _frame(grid, origins, times, task, predicted):
     index = times[0][:0]
     for of_series in times:
         index = index.append(of_series[np.array(steps) - 1])
-    index = index.rename(index.name or task.time)
+    index = index.rename(index.name or options.time)
     return pd.DataFrame({**columns, **predicted}).set_axis(index)

@@ -1,7 +1,9 @@
-"""Which rows of a table the windows at some of its rows look back on."""
+"""The rows of a table that the windows of a model contain."""
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,111 +25,82 @@ from sklearn_rnn.preprocessing import (
     times_of_frame,
 )
 
-# How many series a warning names.
+# Maximum number of series that a warning names.
 SHOWN = 3
 
 
-def places_needed(data, series, places, model):
-    """Find the places that a model looks at to predict at some of them.
+def required_positions(
+    data: Any, series: Any, positions: np.ndarray, model: Any
+) -> np.ndarray:
+    """Return the positions that a fitted model needs to predict at some of them.
 
-    Parameters
-    ----------
-    data : DataFrame
-        Of pandas or polars.
-    series : SeriesRows
-        Its rows, series by series.
-    places : ndarray of int
-        Where predictions are wanted.
-    model : estimator instance
-        Fitted. With a windower in front it looks back as far as that does, and
-        with ``missing="mask"`` to the last value seen before; without, nobody
-        knows how far.
-
-    Returns
-    -------
-    ndarray of int
-        Places, increasing.
+    Positions count the rows of a pandas or polars table in the order of `series`
+    (SeriesRows). With a windower in front a model needs those of its windows, and
+    with ``missing="mask"`` the last value before; otherwise the whole series.
     """
     first = series.first
     begins = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
-    from_here = begins[places]
+    starts = begins[positions]
     lookback = lookback_of(model)
     if lookback is not None:
-        from_here = np.maximum(places - lookback, from_here)
+        starts = np.maximum(positions - lookback, starts)
         if any(windower.missing == "mask" for windower in windowers(model)):
-            from_here = _last_seen(data, series, begins)[from_here]
-    # One up where a stretch begins, one down after its end: above 0 inside of any.
+            starts = _last_seen(data, series, begins)[starts]
+    # +1 at the start of an interval and -1 after its end: the cumulative sum is
+    # positive inside of any.
     change = np.zeros(len(first) + 1, dtype=int)
-    np.add.at(change, from_here, 1)
-    np.add.at(change, places + 1, -1)
+    np.add.at(change, starts, 1)
+    np.add.at(change, positions + 1, -1)
     return np.flatnonzero(np.cumsum(change)[:-1] > 0)
 
 
 def _last_seen(data, series, begins):
-    """Find the place from which on every column has had a value."""
-    everyone = np.arange(len(begins))
-    rows = series.rows(everyone)
-    seen_all = everyone
+    """Return by position that of the oldest among the columns' last values."""
+    positions = np.arange(len(begins))
+    rows = series.rows(positions)
+    oldest = positions
     for name in data.columns:
         missing = np.asarray(pd.isna(np.asarray(data[name])))[rows]
-        seen = np.maximum.accumulate(np.where(missing, -1, everyone))
-        seen_all = np.minimum(seen_all, np.maximum(seen, begins))
-    return seen_all
+        seen = np.maximum.accumulate(np.where(missing, -1, positions))
+        oldest = np.minimum(oldest, np.maximum(seen, begins))
+    return oldest
 
 
 @contextmanager
-def ignore_unknown_times():
-    """Ignore the warning of a windower that knows no times.
-
-    For tables with all the rows that a window needs, wherever there are such.
-    """
+def ignore_unknown_times() -> Iterator[None]:
+    """Ignore UnknownTimesWarning, for tables with all available rows of a window."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownTimesWarning)
         yield
 
 
-def add_untargeted(newest, grid, model, task):
-    """Put the rows that had no targets in fit in front of newer ones.
+def add_untargeted(newest: Any, grid: Any, model: Any, options: Any) -> Any:
+    """Prepend the rows without targets that a fitted model keeps from fit.
 
-    Parameters
-    ----------
-    newest : DataFrame
-        The newest rows.
-    grid : Grid
-        Theirs.
-    model : estimator instance
-        Fitted.
-    task : Task
-        How tables are read.
-
-    Returns
-    -------
-    DataFrame
-        `newest` itself, unless the model remembers rows that lead up to it, series
-        by series, without a break.
+    Returns `newest` itself unless these rows precede those of a series without a gap.
     """
     remembered = _untargeted_rows(model, newest)
     if remembered is None or grid.rule is None:
         return newest
-    times = times_of_frame(remembered, task.time, "forecast")
+    times = times_of_frame(remembered, options.time, "forecast")
     if times is None or (times.kind, times.time_zone) != (
         grid.times.kind,
         grid.times.time_zone,
     ):
         return newest
     groups = None
-    if task.group_by is not None:
-        groups = frame_column(remembered, task.group_by, "group_by")
+    if options.group_by is not None:
+        groups = frame_column(remembered, options.group_by, "group_by")
     series = read_series(len(remembered), times, groups)
     found = []
-    for label, place in enumerate(grid.series.bounds[:-1]):
+    for label, position in enumerate(grid.series.bounds[:-1]):
         old = label
         if series.labels is not None:
             old = series.labels.get_indexer(grid.series.labels[[label]])[0]
         if old < 0:
             continue
         begin, end = series.bounds[old : old + 2]
-        tick = grid.series.ticks[place : place + 1]
+        tick = grid.series.ticks[position : position + 1]
         end = begin + np.searchsorted(series.ticks[begin:end], tick[0])
         if end > begin and grid.rule.adjacent(series.ticks[end - 1 : end], tick)[0]:
             found.append(series.rows(np.arange(begin, end)))
@@ -138,7 +111,7 @@ def add_untargeted(newest, grid, model, task):
 
 
 def _untargeted_rows(model, newest):
-    """Return what a model remembers of a table like the newest one, or None."""
+    """Return the rows that a model keeps of a table like the newest one, or None."""
     if is_polars(newest):
         return None
     for windower in windowers(model):
@@ -153,31 +126,27 @@ def _untargeted_rows(model, newest):
     return None
 
 
-def warn_of_short_windows(model, X, rows, grid, needed, group_by):
-    """Warn if forecasts go by fewer steps than a window holds.
+def warn_of_short_windows(
+    model: Any,
+    X: Any,
+    rows: np.ndarray,
+    *,
+    grid: Any,
+    positions: np.ndarray,
+    group_by: str | None,
+) -> None:
+    """Warn if forecasts use fewer steps than a window of the model has.
 
-    Parameters
-    ----------
-    model : estimator instance
-        Fitted.
-    X : DataFrame
-        The rows that it forecasts from.
-    rows : ndarray of int of shape (n_series,)
-        The newest row of each series in it.
-    grid : Grid
-        Of the table that `X` is part of.
-    needed : ndarray of int
-        Places of the grid that `X` has.
-    group_by : str or None
-        Column of the series.
+    `rows` are those of X with the newest row of each series, `positions` those of the
+    rows of X in the grid of the whole table.
     """
     series = grid.series
-    # Of each series, its rows in X, and the time of the first.
-    places = np.searchsorted(needed, series.bounds[:-1])
-    own = np.diff(np.append(places, len(needed)))
-    begins = None if series.ticks is None else series.ticks[needed[places]]
+    # By series, the number of its rows in X, and the time of the first.
+    first_rows = np.searchsorted(positions, series.bounds[:-1])
+    own = np.diff(np.append(first_rows, len(positions)))
+    begins = None if series.ticks is None else series.ticks[positions[first_rows]]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SklearnRNNWarning)  # predict says the same
+        warnings.simplefilter("ignore", SklearnRNNWarning)  # predict repeats them
         found = windows_seen(model, X, rows)
     for windower, n_steps, seen in found:
         short = seen < n_steps
@@ -185,13 +154,12 @@ def warn_of_short_windows(model, X, rows, grid, needed, group_by):
         if short.any():
             labels = series.labels
             forecasts = _short_forecasts(seen, short, labels)
-            of_each = "" if labels is None else f" of each {group_by}"
-            reason = _missing_rows(windower, n_steps, of_each)
+            per_series = "" if labels is None else f" of each {group_by}"
+            reason = _missing_rows(windower, n_steps, per_series)
             if (seen < own)[short].all():
-                reason = _cut_by_steps(windower, grid)
+                reason = _other_freq(windower, grid)
             warnings.warn(
-                f"{forecasts} the {n_steps} steps that a window of the model holds: "
-                f"{reason}",
+                f"{forecasts} the {n_steps} steps of a window of the model: {reason}",
                 WindowHistoryWarning,
                 stacklevel=user_stacklevel(),
             )
@@ -199,37 +167,38 @@ def warn_of_short_windows(model, X, rows, grid, needed, group_by):
 
 
 def _short_forecasts(seen, short, labels):
-    """Say how many steps forecasts saw."""
+    """Describe how many steps forecasts used."""
     if labels is None:
-        return f"the forecast goes by {seen[0]} of"
-    places = np.flatnonzero(short)
-    shown = ", ".join(f"{labels[i]!r} by {seen[i]}" for i in places[:SHOWN])
-    more = ", ..." if len(places) > SHOWN else ""
+        return f"the forecast uses {seen[0]} of"
+    indices = np.flatnonzero(short)
+    shown = ", ".join(f"{labels[i]!r}: {seen[i]}" for i in indices[:SHOWN])
+    more = ", ..." if len(indices) > SHOWN else ""
     return (
-        f"the forecasts of {len(places)} of {len(seen)} series go by fewer "
+        f"the forecasts of {len(indices)} of {len(seen)} series use fewer "
         f"({shown}{more}) than"
     )
 
 
-def _missing_rows(windower, n_steps, of_each):
-    """Say that rows are missing, and how many to pass."""
+def _missing_rows(windower, n_steps, per_series):
+    """Explain that rows are missing, and how many to pass."""
     forced = ""
     if windower.history == "train" and windower._rule is not None:
-        forced = " history='train' fills windows up with training rows all the same."
+        forced = " history='train' completes windows with training rows nevertheless."
     return (
-        "newest has no more, and no rows that the model keeps from fit lead up to them "
-        f"without a gap.{forced} Pass the last {n_steps} rows{of_each}. (Rows without "
-        "a target are remembered if the X of make_forecast_frame is fitted unaltered.)"
+        "newest has no more, and no rows that the model keeps from fit precede them "
+        f"without a gap.{forced} Pass the last {n_steps} rows{per_series}. (Rows "
+        "without a target are kept if the X of make_forecast_frame is fitted "
+        "unaltered.)"
     )
 
 
-def _cut_by_steps(windower, grid):
-    """Say that the windower takes fewer rows as neighbours than forecast does."""
+def _other_freq(windower, grid):
+    """Explain that the windower has a shorter step between rows than forecast."""
     step = "at most as far apart as in fit"
     if windower.freq_ is not None:
         step = f"{describe_step(windower.freq_)} apart"
     freq = describe_step(freq_of(grid.rule, grid.times))
     return (
         f"its SequenceWindower cuts windows where rows are not {step}, and forecast "
-        f"goes by freq={freq!r}. Fit the model with that freq=, or give forecast none."
+        f"uses freq={freq!r}. Fit the model with that freq=, or pass none to forecast."
     )

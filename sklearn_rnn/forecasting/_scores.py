@@ -1,4 +1,4 @@
-"""score_forecasts: errors of forecasts, by horizon or any other column."""
+"""score_forecasts: errors of forecasts by horizon, or by other columns."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from sklearn_rnn.forecasting._frames import (
-    check_frame,
+    check_forecasts,
+    check_keys,
     quantile_columns,
-    read_keys,
     symmetric_levels,
 )
 from sklearn_rnn.metrics import (
@@ -24,33 +24,33 @@ from sklearn_rnn.metrics import (
 def score_forecasts(
     forecasts: pd.DataFrame, by: str | Sequence[str] | None = "horizon"
 ) -> pd.DataFrame:
-    """Measure forecasts against what came, and against the seasonal naive one.
+    """Score forecasts, and compare them with the seasonal naive forecast.
 
     Parameters
     ----------
     forecasts : DataFrame
-        As `backtest` returns it. Rows whose truth is NaN are left out.
+        Forecasts of `backtest`. Rows whose truth is NaN are left out.
     by : str, list of str or None, default="horizon"
-        Columns of `forecasts` to tell apart, such as ``["station", "horizon"]``;
-        several targets always are. None takes all rows together.
+        Columns of `forecasts` to group by, such as ``["station", "horizon"]``;
+        several targets are always separate. None scores all rows together.
 
     Returns
     -------
     DataFrame
-        A row a group, with the columns
+        One row per group, with the columns
 
-        n : forecasts measured.
-        mae, rmse : mean absolute, and root mean squared, error in the units of
-            the target.
-        mase : mean absolute error over that of the seasonal naive forecast in
-            the training rows, where those are longer than a season.
+        n : number of forecasts.
+        mae, rmse : mean absolute error and root mean squared error, in the units
+            of the target.
+        mase : mean absolute error divided by that of the seasonal naive forecast
+            in the training rows, where those are longer than a season.
         smape : symmetric mean absolute percentage error, in percent.
         naive_mae, naive_rmse : errors of the seasonal naive forecast, where
             there is one.
-        skill : ``1 - rmse / naive_rmse`` over the rows where there is one.
+        skill : ``1 - rmse / naive_rmse`` over the rows with a naive forecast.
         quantile_loss : pinball loss, averaged over the quantiles.
         crps : continuous ranked probability score, from the quantiles.
-        coverage_80 and so on : share of the truths inside of the interval
+        coverage_80 and so on : fraction of the true values inside the interval
             between two quantiles, here ``q0.1`` and ``q0.9``.
 
         The last three only if there are quantiles.
@@ -58,11 +58,11 @@ def score_forecasts(
     Raises
     ------
     ValueError
-        If a column is missing or has missing values, or no truth is known.
+        If a column is missing or has missing values, or every truth is NaN.
 
     See Also
     --------
-    backtest : Makes such forecasts.
+    backtest : Makes forecasts to score.
 
     References
     ----------
@@ -84,12 +84,12 @@ def score_forecasts(
     2    7.0
     Name: naive_mae, dtype: float64
     """
-    wanted = ["truth", "prediction", "naive", "scale"]
-    forecasts = check_frame(forecasts, wanted, "score_forecasts")
-    keys = read_keys(by, forecasts, "score_forecasts")
+    required = ["truth", "prediction", "naive", "scale"]
+    forecasts = check_forecasts(forecasts, required, "score_forecasts")
+    keys = check_keys(by, forecasts, "score_forecasts")
     known = forecasts[forecasts["truth"].notna()]
     if len(known) == 0:
-        raise ValueError("no forecast has a truth: there is nothing to measure.")
+        raise ValueError("no forecast has a truth: there is nothing to score.")
     quantiles = quantile_columns(known.columns)
     if not keys:
         return pd.DataFrame([_scores(known, quantiles)])
@@ -119,18 +119,19 @@ def _scores(frame, quantiles):
         scores["mase"] = mean_absolute_scaled_error(
             truth[scaled], prediction[scaled], scale=scale[scaled]
         )
-    there = ~np.isnan(naive)
-    if there.any():
-        truth, prediction, naive = truth[there], prediction[there], naive[there]
+    has_naive = ~np.isnan(naive)
+    if has_naive.any():
+        truth, prediction = truth[has_naive], prediction[has_naive]
+        naive = naive[has_naive]
         scores["naive_mae"] = mean_absolute_error(truth, naive)
         scores["naive_rmse"] = root_mean_squared_error(truth, naive)
         if scores["naive_rmse"] > 0:
             ratio = root_mean_squared_error(truth, prediction) / scores["naive_rmse"]
             scores["skill"] = 1 - ratio
-    return {**scores, **_scores_of_quantiles(frame, quantiles)}
+    return {**scores, **_quantile_scores(frame, quantiles)}
 
 
-def _scores_of_quantiles(frame, quantiles):
+def _quantile_scores(frame, quantiles):
     if not quantiles:
         return {}
     levels, columns = list(quantiles), frame[list(quantiles.values())].to_numpy()
@@ -140,6 +141,6 @@ def _scores_of_quantiles(frame, quantiles):
     }
     for low, high in symmetric_levels(levels):
         interval = frame[quantiles[low]], frame[quantiles[high]]
-        share = interval_coverage(frame["truth"], *interval)
-        scores[f"coverage_{100 * (1 - 2 * low):g}"] = share
+        coverage = interval_coverage(frame["truth"], *interval)
+        scores[f"coverage_{100 * (1 - 2 * low):g}"] = coverage
     return scores

@@ -1,9 +1,9 @@
 """Matrix products whose rows are the same to the last bit wherever they stand.
 
-What computes a product on a CPU takes rows together as registers hold them, and
-handles what is left of a row beyond a multiple of a few elements in ways that depend
-on where the row stands and on how many there are. Filled up with zeros, nothing is
-left, and nothing else changes.
+The libraries that compute products on a CPU process as many rows at once as registers
+hold, and handle the elements of a row beyond a multiple of a few in ways that depend on
+the position of the row and on the number of rows. Padding with zeros avoids such
+remainders and changes no result otherwise.
 """
 
 import torch
@@ -14,18 +14,10 @@ from torch.nn.functional import pad
 MULTIPLE = 4
 
 
-def n_missing(size):
-    """Return how many elements fill a size up to what products are the same for.
+def n_missing(size: int) -> int:
+    """Return by how many elements to pad the dimension that a product sums over.
 
-    Parameters
-    ----------
-    size : int
-        Of the dimension that a product sums over.
-
-    Returns
-    -------
-    int
-        0 outside of inference mode: in training only speed counts.
+    It is 0 outside of inference mode: in training only speed counts.
 
     Examples
     --------
@@ -40,31 +32,20 @@ def n_missing(size):
     return -size % MULTIPLE
 
 
-def fill_units(weights, n_units):
-    """Fill the weights of a layer up with units and features that stay zero.
+def pad_units(weights: list[torch.Tensor], n_units: int) -> list[torch.Tensor]:
+    """Pad ``weight_ih, weight_hh, bias_ih, bias_hh`` with zero units and features.
 
-    Parameters
-    ----------
-    weights : list of Tensor
-        ``weight_ih, weight_hh, bias_ih, bias_hh`` in torch's layout.
-    n_units : int
-        Units of the layer.
-
-    Returns
-    -------
-    list of Tensor
-        Of units and features in whole multiples; in every cell a unit without weights
-        and without bias keeps the state 0 in which it begins.
+    In every cell a unit with zero weights and biases keeps its initial state of zero.
     """
     units, columns = n_missing(n_units), n_missing(weights[0].shape[1])
     if not units:
         return [pad(weights[0], (0, columns)), *weights[1:]]
-    filled = []
+    padded = []
     for weight in weights:
         by_gate = weight.unflatten(0, (-1, n_units))  # (G, H) or (G, H, F)
         if weight.ndim == 1:
-            filled.append(pad(by_gate, (0, units)).flatten())
+            padded.append(pad(by_gate, (0, units)).flatten())
         else:
             columns = n_missing(weight.shape[1])
-            filled.append(pad(by_gate, (0, columns, 0, units)).flatten(0, 1))
-    return filled
+            padded.append(pad(by_gate, (0, columns, 0, units)).flatten(0, 1))
+    return padded

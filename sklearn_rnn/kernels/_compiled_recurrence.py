@@ -1,6 +1,8 @@
 """One layer in one direction by the compiled kernels, forward and backward."""
 
-from typing import NamedTuple
+import ctypes
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,19 +12,19 @@ from sklearn_rnn.kernels._interface import CELL_CODES, check_array, make_struct
 from sklearn_rnn.kernels._library import round_up, run_kernel
 
 N_GATES = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
-# Sums that are kept for each unit: the GRU's candidate has two.
+# Sums kept per unit for the backward pass: the candidate of the GRU has two.
 N_KEPT = {"rnn": 1, "rnn_relu": 1, "gru": 4, "lstm": 4}
-# Multiply-adds of a pass from which its blocks of rows are shared by several threads.
-WORK_OF_THREADS = 2e7
+# Multiply-adds of a pass from which several threads compute its blocks of rows.
+MIN_WORK_FOR_THREADS = 2e7
 GRADIENTS = ("grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh")
 
 
-class _Pass(NamedTuple):
-    """A forward pass, and what the backward pass needs; padded to whole vectors."""
+class ForwardPass(NamedTuple):
+    """A forward pass with what the backward pass needs, padded to whole vectors."""
 
     cell: str
     reverse: bool
-    order: torch.Tensor | None  # rows by length, the longest first; None: all are equal
+    order: torch.Tensor | None  # rows by length, longest first; None: equal lengths
     lengths: torch.Tensor | None  # in that order
     x: torch.Tensor  # (T, N, F)
     w_ih: torch.Tensor
@@ -33,8 +35,8 @@ class _Pass(NamedTuple):
     c: torch.Tensor | None
     gates: torch.Tensor
 
-    def struct(self, inference, **fields):
-        """Return the struct of this pass."""
+    def struct(self, inference: bool, **fields: Any) -> ctypes.Structure:
+        """Return the argument of the kernels for this pass."""
         n_steps, n_rows, n_inputs = self.x.shape
         n_units, active = self.w_hh.shape[1], None
         if self.lengths is not None:
@@ -51,7 +53,7 @@ class _Pass(NamedTuple):
             n_units=n_units,
             padded=self.h.shape[2],
             reverse=self.reverse,
-            n_threads=torch.get_num_threads() if work >= WORK_OF_THREADS else 1,
+            n_threads=torch.get_num_threads() if work >= MIN_WORK_FOR_THREADS else 1,
             inference=inference,
             active=active,
             **{name: getattr(self, name) for name in ("x", "h", "c", "gates")},
@@ -59,43 +61,47 @@ class _Pass(NamedTuple):
             **fields,
         )
 
-    def outputs(self):
-        """Return the states after each step (T, N, H), and the last of each row."""
+    def outputs(self) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Return the states after each step (T, N, H), and the last state per row."""
         n_units = self.w_hh.shape[1]
         outputs = (self.h[:-1] if self.reverse else self.h[1:])[:, :, :n_units]
-        end = 0 if self.reverse else len(self.x)
+        end: int | torch.Tensor = 0 if self.reverse else len(self.x)
         if self.lengths is not None and not self.reverse:
             end = self.lengths
         parts = [self.h] if self.c is None else [self.h, self.c]
         rows = torch.arange(self.h.shape[1])
         last = [part[end, rows][None, :, :n_units] for part in parts]
         if self.order is not None:
-            back = torch.argsort(self.order)
-            outputs, last = outputs[:, back], [part[:, back] for part in last]
+            inverse = torch.argsort(self.order)
+            outputs, last = outputs[:, inverse], [part[:, inverse] for part in last]
         return outputs, tuple(last)
 
 
-def run_forward(cell, x, weights, state=None, lengths=None, reverse=False, keep=True):
-    """Run one layer in one direction.
+def run_forward(
+    cell: str,
+    x: torch.Tensor,
+    weights: Sequence[torch.Tensor],
+    state: Sequence[torch.Tensor] | None,
+    lengths: torch.Tensor | None,
+    *,
+    reverse: bool,
+    keep: bool,
+) -> ForwardPass:
+    """Run one layer in one direction; `keep` what the backward pass needs.
 
-    Parameters
-    ----------
-    cell, x, weights, state, lengths, reverse
-        As `recurrence` takes them.
-    keep : bool, default=True
-        Whether to keep what the backward pass needs.
-
-    Returns
-    -------
-    _Pass
+    The other parameters are those of `recurrence`.
     """
     n_steps, n_rows, n_inputs = x.shape
     n_sums, n_units = weights[1].shape
     dtype = x.dtype
-    shapes = [(n_sums, n_inputs), (N_GATES[cell] * n_units, n_units), n_sums, n_sums]
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    for name, weight, shape in zip(names, weights, shapes, strict=True):
-        check_array(weight, name, dtype, np.atleast_1d(shape))
+    shapes: dict[str, tuple[int, ...]] = {
+        "weight_ih": (n_sums, n_inputs),
+        "weight_hh": (N_GATES[cell] * n_units, n_units),
+        "bias_ih": (n_sums,),
+        "bias_hh": (n_sums,),
+    }
+    for weight, (name, shape) in zip(weights, shapes.items(), strict=True):
+        check_array(weight, name, dtype, shape)
     for part in state or ():
         check_array(part, "the state", dtype, (1, n_rows, n_units))
     order = None
@@ -104,38 +110,54 @@ def run_forward(cell, x, weights, state=None, lengths=None, reverse=False, keep=
         order = torch.argsort(lengths, descending=True, stable=True)
         x, lengths = x[:, order], lengths[order]
     padded = round_up(n_units, x.itemsize)
-    # What stands after a sequence's end is meaningless, but has to be finite.
+    # Values after the end of a sequence are undefined, but have to be finite.
     allocate = x.new_empty if lengths is None else x.new_zeros
     parts = [allocate(n_steps + 1, n_rows, padded) for _ in range(1 + (cell == "lstm"))]
-    for part, given in zip(parts, state or [None] * len(parts), strict=True):
-        first = torch.full((n_rows,), n_steps) if reverse and lengths is None else 0
-        if reverse and lengths is not None:
-            first = lengths
-        given = 0 if given is None else pad(given[0], (0, padded - n_units))
-        if order is not None and state is not None:
-            given = given[order]
-        part[first, torch.arange(n_rows)] = given
-    kept_steps = n_steps if keep else 1
-    gates = x.new_empty(kept_steps, n_rows, N_KEPT[cell] * padded)
-    weights = [weight.detach().contiguous() for weight in weights]
-    parts = [*parts, None][:2]
-    run = _Pass(cell, reverse, order, lengths, x.contiguous(), *weights, *parts, gates)
-    run_kernel("recurrence_forward", run.struct(not keep))
-    return run
+    begin: int | torch.Tensor = 0
+    if reverse:
+        begin = torch.full((n_rows,), n_steps) if lengths is None else lengths
+    rows = torch.arange(n_rows)
+    if not state:
+        for part in parts:
+            part[begin, rows] = 0
+    else:
+        for part, initial in zip(parts, state, strict=True):
+            initial = pad(initial[0], (0, padded - n_units))
+            part[begin, rows] = initial if order is None else initial[order]
+    n_kept_steps = n_steps if keep else 1
+    w_ih, w_hh, b_ih, b_hh = (weight.detach().contiguous() for weight in weights)
+    forward_pass = ForwardPass(
+        cell=cell,
+        reverse=reverse,
+        order=order,
+        lengths=lengths,
+        x=x.contiguous(),
+        w_ih=w_ih,
+        w_hh=w_hh,
+        b_ih=b_ih,
+        b_hh=b_hh,
+        h=parts[0],
+        c=parts[1] if cell == "lstm" else None,
+        gates=x.new_empty(n_kept_steps, n_rows, N_KEPT[cell] * padded),
+    )
+    run_kernel("recurrence_forward", forward_pass.struct(not keep))
+    return forward_pass
 
 
 class CompiledRecurrence(torch.autograd.Function):
-    """The compiled kernels as a function that torch differentiates.
+    """The compiled kernels as a differentiable function of torch.
 
     ``apply(cell, lengths, reverse, x, w_ih, w_hh, b_ih, b_hh, *state)`` returns the
-    states after each step, and those after the last step.
+    states after each step, and the last state.
     """
 
     @staticmethod
     def forward(ctx, cell, lengths, reverse, x, *weights_and_state):
-        """Run forward."""
+        """Run the forward pass."""
         weights, state = weights_and_state[:4], weights_and_state[4:]
-        run = run_forward(cell, x, weights, state or None, lengths, reverse)
+        run = run_forward(
+            cell, x, weights, state or None, lengths, reverse=reverse, keep=True
+        )
         is_kept = [isinstance(part, torch.Tensor) for part in run]
         ctx.save_for_backward(
             *(p for p, kept in zip(run, is_kept, strict=True) if kept)
@@ -149,10 +171,10 @@ class CompiledRecurrence(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_outputs, *grad_last):
-        """Run backward."""
+        """Run the backward pass."""
         saved = iter(ctx.saved_tensors)
         parts = zip(ctx.rest, ctx.is_kept, strict=True)
-        run = _Pass(*(next(saved) if kept else part for part, kept in parts))
+        run = ForwardPass(*(next(saved) if kept else part for part, kept in parts))
         n_steps, n_rows, n_inputs = run.x.shape
         n_units, missing = run.w_hh.shape[1], run.h.shape[2] - run.w_hh.shape[1]
 
@@ -171,8 +193,8 @@ class CompiledRecurrence(torch.autograd.Function):
             grad_x = (run.x.new_empty if run.lengths is None else run.x.new_zeros)(size)
         weights = run.w_ih, run.w_hh, run.b_ih, run.b_hh
         gradients = [torch.zeros_like(weight) for weight in weights]
-        # Gradients of sums take the place of the gates: a second backward pass, of a
-        # graph that torch was told to retain, computes them again.
+        # Gradients of sums overwrite the gates: a second backward pass, with
+        # retain_graph=True, has to compute the gates again.
         if ctx.gates_are_used:
             run_kernel("recurrence_forward", run.struct(False))
         ctx.gates_are_used = True
@@ -185,9 +207,9 @@ class CompiledRecurrence(torch.autograd.Function):
             **dict(zip(GRADIENTS, gradients, strict=True)),
         )
         run_kernel("recurrence_backward", struct)
-        back = slice(None) if run.order is None else torch.argsort(run.order)
+        inverse = slice(None) if run.order is None else torch.argsort(run.order)
         if grad_x is not None:
-            grad_x = grad_x[:, back, :n_inputs]
+            grad_x = grad_x[:, inverse, :n_inputs]
         n_state = len(ctx.needs_input_grad) - 8
-        states = [carry[:, back, :n_units] for carry in carries[:n_state]]
-        return None, None, None, grad_x, *gradients, *states
+        grad_state = [carry[:, inverse, :n_units] for carry in carries[:n_state]]
+        return None, None, None, grad_x, *gradients, *grad_state

@@ -1,22 +1,22 @@
-"""Sequences of unequal length, read backwards."""
+"""Sequences of unequal length in reverse order of time."""
 
 import torch
 
 
-def reverse_steps(x, lengths=None):
-    """Reverse each sequence within its own length; padding stays behind.
+def reverse_steps(x: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    """Reverse each sequence within its own length; padding stays at the end.
 
     Parameters
     ----------
     x : Tensor of shape (T, N, F)
         A batch, time first.
     lengths : LongTensor of shape (N,), default=None
-        Steps of each sequence; None when all have T.
+        Steps per sequence; None if all have T.
 
     Returns
     -------
     Tensor of shape (T, N, F)
-        Its own inverse on valid steps.
+        The reversed sequences.
 
     Examples
     --------

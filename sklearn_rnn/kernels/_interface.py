@@ -1,12 +1,14 @@
 """The arguments of the compiled kernels: structs of named fields, checked arrays.
 
-The fields are read from ``src/interface.hpp``, so that both sides cannot drift apart.
+The fields are parsed from ``src/interface.hpp``, so that both sides always agree.
 """
 
 import ctypes
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +21,8 @@ C_TYPES = {
     "uint8_t": ctypes.c_uint8,
     "double": ctypes.c_double,
 }
-# What an array of such elements may have; ``void`` stands for any, which `check_array`
-# looks at.
+# Valid dtypes of an array of such elements. Those of ``void`` are not listed:
+# `check_array` checks them.
 DTYPES = {
     "int32_t": ("int32",),
     "int64_t": ("int64",),
@@ -41,35 +43,31 @@ VALUES_TYPES = (
 
 
 @cache
-def _struct(name):
+def _struct(name: str) -> type[ctypes.Structure]:
     """Return the ctypes class of a struct of the C interface."""
     text = re.sub(r"//.*", "", HEADER.read_text())
-    body = re.search(rf"struct {name} \{{(.*?)\}};", text, re.S).group(1)
-    fields, elements = [], {}
+    [body] = re.findall(rf"struct {name} \{{(.*?)\}};", text, re.S)
+    fields: list[tuple[str, type]] = []
+    elements: dict[str, str] = {}
     for declaration in filter(str.strip, body.split(";")):
         base = declaration.replace("const", "").split()[0]
         for part in declaration.split(","):
-            c_type = ctypes.c_void_p if "*" in part else C_TYPES[base]
+            c_type: type = ctypes.c_void_p if "*" in part else C_TYPES[base]
             fields.append((re.findall(r"\w+", part)[-1], c_type))
             elements[fields[-1][0]] = base
     return type(name, (ctypes.Structure,), {"_fields_": fields, "elements": elements})
 
 
-def make_struct(name, **fields):
-    """Return a struct of the C interface.
+def make_struct(name: str, **fields: Any) -> ctypes.Structure:
+    """Return a struct of the C interface, an argument of `run_kernel`.
 
     Parameters
     ----------
     name : str
-        Of the struct.
+        Name of the struct in ``src/interface.hpp``.
     **fields : int, float, Tensor, ndarray, ctypes.Structure, list or None
         Arrays and structs are passed by address, and kept alive by the struct; a list
-        becomes an array of addresses. Fields that are left out are 0.
-
-    Returns
-    -------
-    ctypes.Structure
-        To be passed to a kernel by `run_kernel`.
+        becomes an array of addresses. Missing fields are 0.
     """
     struct = _struct(name)()
     struct.kept = []
@@ -79,34 +77,23 @@ def make_struct(name, **fields):
     return struct
 
 
-def make_structs(name, items):
-    """Return an array of structs of the C interface.
-
-    Parameters
-    ----------
-    name : str
-        Of the struct.
-    items : list of dict
-        The fields of each, as `make_struct` takes them.
-
-    Returns
-    -------
-    ctypes.Array
-        The value of a field of `make_struct`.
-    """
+def make_structs(name: str, items: Sequence[dict[str, Any]]) -> ctypes.Array:
+    """Return an array of structs, with the fields of each as in `make_struct`."""
     structs = [make_struct(name, **fields) for fields in items]
-    array = (_struct(name) * len(structs))(*structs)
+    array: Any = (_struct(name) * len(structs))(*structs)
     array.kept = structs
     return array
 
 
-def set_field(struct, field, value):
+def set_field(struct: Any, field: str, value: Any) -> None:
     """Set a field of a struct that `make_struct` returned."""
     if isinstance(value, (int, float)):  # bool, too
         setattr(struct, field, value)
         if getattr(struct, field) != value and value == value:
             # ctypes cuts off what a C integer does not hold.
-            raise OverflowError(f"{field} is {value}, which the kernels cannot hold.")
+            raise OverflowError(
+                f"{field}={value} is outside of the range of its C integer."
+            )
         return
     struct.kept.append(value)
     if isinstance(value, (torch.Tensor, np.ndarray)):
@@ -114,21 +101,22 @@ def set_field(struct, field, value):
         dtype = str(value.dtype).removeprefix("torch.")
         if expected is not None and dtype not in expected:
             raise ValueError(f"{field} must be of {expected[0]}, got {dtype}.")
-    setattr(struct, field, _argument(value, field, struct.kept))
+    setattr(struct, field, _address_of(value, field, struct.kept))
 
 
-def _argument(value, name, kept):
+def _address_of(value: Any, name: str, kept: list) -> Any:
+    """Return the address of a checked value, for a list that of its addresses."""
     if isinstance(value, torch.Tensor):
         if value.device.type != "cpu" or not value.is_contiguous():
             raise ValueError(
-                f"compiled kernels need contiguous arrays on the CPU, and {name} has "
+                f"compiled kernels need contiguous arrays on the CPU, got {name} with "
                 f"strides {value.stride()} on {value.device}."
             )
         return value.data_ptr()
     if isinstance(value, np.ndarray):
         if not value.flags.c_contiguous:
             raise ValueError(
-                f"compiled kernels need contiguous arrays, and {name} has strides "
+                f"compiled kernels need contiguous arrays, got {name} with strides "
                 f"{value.strides}."
             )
         return value.ctypes.data
@@ -136,21 +124,17 @@ def _argument(value, name, kept):
         return ctypes.addressof(value)
     if isinstance(value, list):
         addresses = (ctypes.c_void_p * len(value))(
-            *(_argument(item, name, kept) for item in value)
+            *(_address_of(item, name, kept) for item in value)
         )
         kept.append(addresses)
         return ctypes.addressof(addresses)
     return value
 
 
-def check_array(array, name, dtype, shape):
-    """Check type and shape of an array or tensor that a kernel is to read or write.
-
-    Raises
-    ------
-    ValueError
-        If another one was given: a kernel would read past its end.
-    """
+def check_array(
+    array: torch.Tensor | np.ndarray, name: str, dtype: Any, shape: Sequence[int]
+) -> None:
+    """Check dtype and shape of an array: a kernel would read or write past its end."""
     if array.dtype != dtype or tuple(array.shape) != tuple(shape):
         raise ValueError(
             f"{name} must be of shape {tuple(shape)} and {dtype}, got "

@@ -1,20 +1,22 @@
-"""Imports that Ctrl-C cannot split."""
+"""Imports that Ctrl-C cannot interrupt halfway."""
 
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from types import ModuleType
 
 
 @contextmanager
-def deferred_interrupts():
-    """Hold Ctrl-C back, and let it through at the end.
+def deferred_interrupts() -> Iterator[None]:
+    """Defer Ctrl-C until the end of the block.
 
     A package of many modules that is interrupted while it is imported stays half
-    imported: those that were finished are kept, the others are not run again in the
+    imported: modules that were finished are kept, the others are not run again in the
     order that they need, and every later import fails. Only the main thread receives
-    signals; in other threads nothing is to be done.
+    signals; other threads need no protection.
 
     Examples
     --------
@@ -44,25 +46,8 @@ def deferred_interrupts():
             handler(signal.SIGINT, sys._getframe())
 
 
-def import_whole(*names):
-    """Import modules that are large and not yet needed, whatever Ctrl-C says.
-
-    Parameters
-    ----------
-    *names : str
-        Of modules.
-
-    Returns
-    -------
-    list of module
-        In the order of the names.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.kernels import import_whole
-    >>> import_whole("math")[0].__name__
-    'math'
-    """
+def import_whole(*names: str) -> list[ModuleType]:
+    """Import large modules completely before Ctrl-C is handled."""
     if not all(name in sys.modules for name in names):
         with deferred_interrupts():
             return [import_module(name) for name in names]

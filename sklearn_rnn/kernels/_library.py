@@ -1,4 +1,4 @@
-"""The compiled kernels as a shared library, loaded when it is first asked for."""
+"""The compiled kernels as a shared library, loaded at its first use."""
 
 import ctypes
 import os
@@ -20,19 +20,19 @@ from sklearn_rnn.kernels._build import (
 )
 
 VARIABLE = "SKLEARN_RNN_INSTRUCTION_SET"
-# Names a library of the kernels that was built elsewhere, as for tests with sanitizers.
+# Path of a library that was built elsewhere, for example for tests with sanitizers.
 LIBRARY_VARIABLE = "SKLEARN_RNN_LIBRARY"
 HOW_TO_INSTALL = (
     "torch computes instead. For the kernels, install a C++ compiler (g++, clang++, or "
     "by pip install ziglang; CXX names another one), and then this package again: pip "
     "install --force-reinstall --no-deps --no-cache-dir sklearn-rnn, or . in a clone."
 )
-# What installation writes where no compiler succeeded.
+# Message that the installation writes if no compiler succeeded.
 FAILURE = FOLDER / "_kernels.txt"
 
 
 class _Loaded(NamedTuple):
-    """A library, or why there is none; and a warning that is still to be given."""
+    """A library, or why there is none; and a warning that has not been issued yet."""
 
     library: ctypes.CDLL | None
     error: str | None = None
@@ -40,93 +40,53 @@ class _Loaded(NamedTuple):
 
 
 _lock = threading.Lock()
-_loaded = None
+_loaded: _Loaded | None = None
 
 
-def library():
-    """Return the library of the compiled kernels.
+def library() -> ctypes.CDLL | None:
+    """Return the library of the compiled kernels, or None; `library_error` says why.
 
-    It is loaded at the first call. Where the sources lie beside it, as in an editable
-    installation, it is compiled again if they have changed. The environment variable
-    ``SKLEARN_RNN_LIBRARY`` names another file, which is loaded as it is. Functions
-    called through the library release Python's lock.
-
-    Returns
-    -------
-    ctypes.CDLL or None
-        None if there is none; `library_error` says why.
+    It is loaded at the first call. If the sources are beside it, as in an editable
+    installation, it is compiled again after changes of theirs. The environment variable
+    ``SKLEARN_RNN_LIBRARY`` names another file, which is loaded without changes.
+    Functions called through the library release the GIL.
 
     Raises
     ------
     ValueError
         If ``SKLEARN_RNN_INSTRUCTION_SET`` names no instruction set.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.kernels import library
-    >>> library() is library()
-    True
     """
     return _load().library
 
 
-def library_error():
-    """Return why there are no compiled kernels.
-
-    Returns
-    -------
-    str or None
-        None if there are.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.kernels import library, library_error
-    >>> (library() is None) == (library_error() is not None)
-    True
-    """
+def library_error() -> str | None:
+    """Return why there are no compiled kernels, or None if there are."""
     return _load().error
 
 
-def instruction_set():
-    """Return the instruction set that the compiled kernels use.
-
-    Returns
-    -------
-    str or None
-        One of `instruction_sets`; None if there are no compiled kernels.
-    """
+def instruction_set() -> str | None:
+    """Return the one of `instruction_sets` in use, or None without a library."""
     found = library()
-    return found and found.instruction_set().decode()
+    return None if found is None else found.instruction_set().decode()
 
 
-def instruction_sets():
-    """Return the instruction sets that the library has and this processor can run.
-
-    Returns
-    -------
-    list of str
-        The widest first; empty if there are no compiled kernels.
-    """
+def instruction_sets() -> list[str]:
+    """Return those that the library has and this processor supports, widest first."""
     found = library()
     return found.instruction_sets().decode().split(",") if found else []
 
 
-def set_instruction_set(name):
-    """Let the compiled kernels use another instruction set, in the whole process.
+def set_instruction_set(name: str) -> None:
+    """Switch the compiled kernels to one of `instruction_sets`, in the whole process.
 
-    No kernel may run meanwhile, and buffers that were made for another one no longer
-    fit. The environment variable ``SKLEARN_RNN_INSTRUCTION_SET`` chooses from the
-    beginning.
-
-    Parameters
-    ----------
-    name : str
-        One of `instruction_sets`.
+    No kernel may run meanwhile, and buffers allocated for another one have the wrong
+    size afterwards. The environment variable ``SKLEARN_RNN_INSTRUCTION_SET`` sets it
+    from the beginning.
 
     Raises
     ------
     ValueError
-        If it is none of them.
+        If `name` is not one of them.
     ImportError
         If there are no compiled kernels.
     """
@@ -140,68 +100,45 @@ def set_instruction_set(name):
         )
 
 
-def library_compiler():
-    """Return the compiler of the kernels.
-
-    Returns
-    -------
-    str or None
-        Its name and version; None if there are no compiled kernels.
-    """
+def library_compiler() -> str | None:
+    """Return name and version of the compiler, or None without a library."""
     found = library()
-    return found and found.compiler().decode()
+    return None if found is None else found.compiler().decode()
 
 
-def run_kernel(name, struct):
-    """Call a kernel, without the GIL.
+def run_kernel(name: str, struct: ctypes.Structure) -> None:
+    """Call a kernel with a struct of `make_struct`, without the GIL.
 
     Until it returns, no other thread may write to the arrays of the struct.
-
-    Parameters
-    ----------
-    name : str
-        Of the function.
-    struct : ctypes.Structure
-        What it reads and writes.
 
     Raises
     ------
     MemoryError
         If there is not enough memory for its buffers.
     RuntimeError
-        If it failed otherwise, as after `set_instruction_set`.
+        If it failed otherwise, for example after `set_instruction_set`.
     """
     status = getattr(library(), name)(ctypes.byref(struct))
     if status == 1:
         raise MemoryError(f"out of memory in the compiled kernel {name!r}")
     if status:
         raise RuntimeError(
-            f"the compiled kernel {name!r} refused its arguments or failed: they were "
+            f"the compiled kernel {name!r} rejected its arguments or failed: they were "
             "made for another instruction set, or no thread could be started."
         )
 
 
-def round_up(size, itemsize):
-    """Return a size padded to whole vectors of the instruction set in use.
-
-    Parameters
-    ----------
-    size : int
-        Elements.
-    itemsize : int
-        Bytes per element.
-
-    Returns
-    -------
-    int
-        At least `size`.
-    """
-    n_lanes = library().vector_bytes() // itemsize
+def round_up(size: int, itemsize: int) -> int:
+    """Round a number of elements up to whole vectors of the instruction set in use."""
+    found = library()
+    if found is None:
+        raise ImportError(f"There are no compiled kernels. {library_error()}")
+    n_lanes = found.vector_bytes() // itemsize
     return -(-size // n_lanes) * n_lanes
 
 
-def _load():
-    """Return what was loaded; the first call loads, and gives the warning."""
+def _load() -> _Loaded:
+    """Return what was loaded; the first call loads, and issues the warning."""
     global _loaded
     if _loaded is not None:
         return _loaded
@@ -216,7 +153,7 @@ def _load():
     return _loaded
 
 
-def _open():
+def _open() -> _Loaded:
     given = os.environ.get(LIBRARY_VARIABLE)
     path = Path(given).resolve() if given else find_library()
     if not given and (SOURCES / "library.cpp").exists():
@@ -228,10 +165,10 @@ def _open():
             text = f"{error}\n{HOW_TO_INSTALL}"
             return _Loaded(None, text, text if was_there else None)
         except BuildError as error:
-            text = f"{error}\nUntil they can be, torch computes."
+            text = f"{error}\nUntil it succeeds, torch computes."
             return _Loaded(None, text, text)
         except OSError as error:
-            text = f"No compiled kernels can be put into {FOLDER}: {error}."
+            text = f"The compiled kernels cannot be written to {FOLDER}: {error}."
             return _Loaded(None, text, text)
     elif given and not path.exists():
         text = f"{LIBRARY_VARIABLE}={given!r} does not exist. torch computes instead."
@@ -239,7 +176,7 @@ def _open():
     elif not path.exists():
         return _Loaded(
             None,
-            f"This installation has no compiled kernels. {_read_failure()}\n"
+            f"This installation has no compiled kernels. {_load_failure()}\n"
             f"{HOW_TO_INSTALL}",
         )
     try:
@@ -259,15 +196,15 @@ def _open():
     return _Loaded(found)
 
 
-def _read_failure():
-    """Return what installation wrote about compiling."""
+def _load_failure() -> str:
+    """Return the message of the installation about compiling."""
     try:
         return FAILURE.read_text(encoding="utf-8")
     except OSError:
         return "They were not compiled when it was made."
 
 
-def _choose_set(loaded):
+def _choose_set(loaded: _Loaded) -> _Loaded:
     """Apply ``SKLEARN_RNN_INSTRUCTION_SET``."""
     name = os.environ.get(VARIABLE, "").lower()
     if not name or loaded.library is None:
@@ -284,5 +221,5 @@ def _choose_set(loaded):
     in_use = loaded.library.instruction_set().decode()
     return loaded._replace(
         warning=f"{VARIABLE}={name!r} cannot be used: the compiled kernels and this "
-        f"processor have in common: {usable}. They use {in_use}."
+        f"processor both support: {usable}. They use {in_use}."
     )

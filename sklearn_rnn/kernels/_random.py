@@ -1,4 +1,4 @@
-"""Random masks that depend on where they are used, not on what was drawn before."""
+"""Random masks that depend on their use, not on previous draws."""
 
 import math
 
@@ -7,10 +7,10 @@ import numpy as np
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio, odd
 FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 MASK = 2**64 - 1
-# Elements that are computed at once: few calls of NumPy, intermediates in the cache.
+# Elements computed at once: few calls of NumPy, intermediates stay in the cache.
 BLOCK = 8192
 COUNTERS = np.arange(1, BLOCK + 1, dtype=np.uint64) * np.uint64(GOLDEN)
-# Draws of one site within an update are so many sites apart.
+# Distance between the site numbers of successive draws of one site within an update.
 SITES = 2**32
 
 
@@ -19,7 +19,7 @@ class CounterGenerator:
 
     Each bit is a hash of the seed, the update, the site and the position in the mask,
     so masks do not depend on the order or the thread in which they are drawn, and
-    compiled kernels compute any part of one on their own. With unsigned integers of 64
+    compiled kernels can compute any part of one. With unsigned integers of 64
     bits that wrap around, ``mix`` the finalizer of SplitMix64, and ``GOLDEN =
     0x9E3779B97F4A7C15``::
 
@@ -27,8 +27,9 @@ class CounterGenerator:
         bits = mix(stream + GOLDEN * (i + 1)) >> 40
         dropped = bits < floor(p * 2**24 + 0.5)
 
-    for element ``i`` in row-major order. A second mask of the same site within one
-    update, as of a second pass, has ``site + 2**32`` in place of ``site``, and so on.
+    for element ``i`` in row-major order. The second mask of the same site within one
+    update, for example of a second pass, has ``site + 2**32`` in place of ``site``, and
+    so on.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class CounterGenerator:
     Attributes
     ----------
     update : int
-        Updates so far, which chooses the masks.
+        Number of updates so far, which selects the masks.
 
     References
     ----------
@@ -54,49 +55,38 @@ class CounterGenerator:
            [False,  True, False,  True]])
     """
 
-    def __init__(self, seed):
+    def __init__(self, seed: int) -> None:
         self.seed = seed
         self.update = 0
-        self._n_draws = {}  # by site, within this update
+        self._n_draws: dict[int, int] = {}  # by site, within this update
 
-    def advance(self, n_updates=1):
-        """Continue with the masks of a later update.
-
-        Parameters
-        ----------
-        n_updates : int, default=1
-            Updates from this one to that.
-        """
+    def advance(self, n_updates: int = 1) -> None:
+        """Continue with the masks of the update `n_updates` later."""
         self.update += n_updates
         self._n_draws.clear()
 
-    def stream(self, site, draw=0):
-        """Return where the counter of a mask starts.
+    def stream(self, site: int, draw: int = 0) -> int:
+        """Return the start of a mask's counter, in [0, 2**64).
 
         Parameters
         ----------
         site : int
-            Which dropout of the network, from 0.
+            Index of the dropout in the network, from 0.
         draw : int, default=0
-            Which mask of that site within this update, from 0.
-
-        Returns
-        -------
-        int
-            In [0, 2**64).
+            Index of the mask of that site within this update, from 0.
         """
         of_update = _mix(self.seed + GOLDEN * (self.update + 1))
         return _mix(of_update + GOLDEN * (site + SITES * draw + 1))
 
-    def draw_mask(self, shape, site, p):
+    def draw_mask(self, shape: tuple[int, ...], site: int, p: float) -> np.ndarray:
         """Draw the next mask of a site within this update.
 
         Parameters
         ----------
         shape : tuple of int
-            Of the mask. One with more rows begins with the same rows.
+            Shape of the mask. One with more rows begins with the same rows.
         site : int
-            Which dropout of the network, from 0.
+            Index of the dropout in the network, from 0.
         p : float
             Probability that an element is dropped, in [0, 1].
 
@@ -113,12 +103,13 @@ class CounterGenerator:
         bits = np.empty((2, min(BLOCK, flat.size)), dtype=np.uint64)
         for begin in range(0, flat.size, BLOCK):
             part = flat[begin : begin + BLOCK]
+            z, shifted = bits[:, : part.size]
             start = (stream + GOLDEN * begin) & MASK
-            _fill(part, *bits[:, : part.size], start, threshold)
+            _fill(part, z, shifted, start, threshold)
         return mask
 
 
-def _mix(z):
+def _mix(z: int) -> int:
     """Return the SplitMix64 finalizer of a Python integer."""
     z &= MASK
     z = (z ^ z >> 30) * FACTORS[0] & MASK

@@ -49,8 +49,8 @@ class HeldDropout(nn.Module):
     def draw_dropped(self, shape, device):
         """Return a boolean mask that is True where values are dropped."""
         if isinstance(self.generator, CounterGenerator):
-            mask = self.generator.draw_mask(tuple(shape), self.site, self.p)
-            return torch.from_numpy(mask).to(device)
+            dropped = self.generator.draw_mask(tuple(shape), self.site, self.p)
+            return torch.from_numpy(dropped).to(device)
         mask = torch.empty(shape, device=device)
         return mask.bernoulli_(self.p, generator=self.generator).bool()
 

@@ -32,7 +32,7 @@ from sklearn_rnn import (
     make_forecast_frame,
     score_forecasts,
 )
-from sklearn_rnn.forecasting._backtest import season_of
+from sklearn_rnn.forecasting._backtest import infer_season
 from sklearn_rnn.preprocessing import read_grid
 
 HOURS = pd.date_range("2024-01-01", periods=120, freq="h")
@@ -68,7 +68,7 @@ def make_model(n_steps=5, windower=None, **options):
 def long_seasons():
     """Allow seasons that are longer than what is known before a block."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "what is known before", SklearnRNNWarning)
+        warnings.filterwarnings("ignore", "the data known before", SklearnRNNWarning)
         yield
 
 
@@ -415,7 +415,7 @@ def test_naive_and_scale_are_those_worked_by_hand(season):
 def test_the_season_goes_by_the_step(index, season):
     table = make_table(index)
     columns = {"freq": None, "time": None, "group_by": None, "owner": ""}
-    assert season_of(read_grid(table, **columns)) == season
+    assert infer_season(read_grid(table, **columns)) == season
     options = {"target": "temp", "horizon": 2, "cv": 2}
     with pytest.warns(SklearnRNNWarning) if season is None else long_seasons():
         found = backtest(Ridge(), table, **options)
@@ -740,16 +740,19 @@ def test_rows_past_the_last_target_are_named(splitter):
         ([(ROWS[:60], [2**63])], "include 1"),
         ([(ROWS[:60], [10**30])], "are object of shape"),
         ([(mask(0, 60, 120), mask(60, 120, 120))], "a mask of 118 bools"),
-        ([(ROWS[:60], [])], "test rows of block 0 of cv are none"),
-        ([(ROWS[:60], ROWS[60:]), ([], ROWS[60:])], "training rows of block 1 .* none"),
+        ([(ROWS[:60], [])], "test rows of block 0 of cv are empty"),
+        (
+            [(ROWS[:60], ROWS[60:]), ([], ROWS[60:])],
+            "training rows of block 1 .* empty",
+        ),
         ([(ROWS[:60] / 1, ROWS[60:])], "are float64"),
-        ([(ROWS[:60], [60, 60, 61])], "name row 60 twice"),
-        ([([1, 1, 2], [60])], "name row 1 twice"),
+        ([(ROWS[:60], [60, 60, 61])], "contain row 60 twice"),
+        ([([1, 1, 2], [60])], "contain row 1 twice"),
         ([(ROWS[:60].reshape(2, 30), ROWS[60:])], r"shape \(2, 30\)"),
         ([(HOURS[:60], HOURS[60:90])], "are datetime64"),
         ([(slice(60), slice(60, 90))], "are object of shape"),
-        ([(None, ROWS[60:])], "give row numbers"),
-        ([("a", "b")], "give row numbers"),
+        ([(None, ROWS[60:])], "pass row indices"),
+        ([("a", "b")], "pass row indices"),
         ([1, 2, 3], "one of them is 1"),
         ([(ROWS[:9], ROWS[9:20], ROWS[20:])], "one of them is"),
         ((ROWS[:60], ROWS[60:]), "one of them is"),
@@ -772,7 +775,7 @@ def test_a_huge_season_does_not_overflow(season):
     assert frame[["naive", "scale"]].isna().all(axis=None)
 
 
-def test_a_season_of_a_small_type_does_not_overflow():
+def test_a_infer_season_a_small_type_does_not_overflow():
     options = {"target": "temp", "horizon": 2, "cv": 2}
     found = backtest(Ridge(), make_table(), season=np.uint8(3), **options)
     expected = backtest(Ridge(), make_table(), season=3, **options)

@@ -243,7 +243,7 @@ def test_rows_that_had_no_target_yet_are_remembered(kind):
             found = forecast(model, newest, **task)
             pd.testing.assert_frame_equal(found, expected)
         else:
-            with short_windows(match=f"by {len(newest)} of the 10 .* last 10 rows"):
+            with short_windows(match=f"uses {len(newest)} of the 10 .* last 10 rows"):
                 forecast(model, newest, **task)
     frozen = forecast(FrozenEstimator(model), table[48:54], **task)
     pd.testing.assert_frame_equal(frozen, expected)
@@ -298,7 +298,7 @@ def test_rows_are_remembered_only_for_the_frame_as_it_was_made(change):
     X = change(X)
     model = make_model(10).fit(X, Y.reindex(X.index).ffill().bfill())
     newest = table[48:54].reindex(columns=X.columns, fill_value=0.0)
-    with short_windows(match="by 6 of the 10 steps"):
+    with short_windows(match="uses 6 of the 10 steps"):
         found = forecast(model, newest)
     np.testing.assert_allclose(found["prediction"], model.predict(newest)[-1])
 
@@ -358,7 +358,7 @@ def test_a_gap_after_training_is_told_of(history, gap):
     model = fit(make_model(10, {"history": history}), table[:48], horizon=6)
     newest = table[48 + gap : 54 + gap]
     whole = gap == 0 and history is not None
-    with short_windows(not whole, "by 6 of the 10 steps .* Pass the last 10 rows"):
+    with short_windows(not whole, "uses 6 of the 10 steps .* Pass the last 10 rows"):
         forecast(model, newest)
     forecast(model, table[44 + gap : 54 + gap])
 
@@ -367,7 +367,7 @@ def test_a_gap_after_training_is_told_of(history, gap):
 def test_short_windows_without_times_are_told_of(history):
     table = make_table().set_axis([f"row {i}" for i in range(60)])
     model = fit(make_model(10, {"history": history}), table[:48])
-    with short_windows(history != "train", "by 6 of the 10 steps"):
+    with short_windows(history != "train", "uses 6 of the 10 steps"):
         forecast(model, table[48:54])
     forecast(model, table[44:54])
 
@@ -379,9 +379,9 @@ def test_short_series_are_named():
     forecast(model, late)
     late = late.assign(time=late["time"] + pd.Timedelta("9h"))
     new = late[late["station"] == "south"].assign(station="west")[-3:]
-    with short_windows(match=r"1 of 3 series go by fewer \('west' by 3\) than the 10"):
+    with short_windows(match=r"1 of 3 series use fewer \('west': 3\) than the 10"):
         forecast(model, pd.concat([late, new]))
-    with short_windows(match="'south' by 4, 'west' by 3.*last 10 rows of each station"):
+    with short_windows(match="'south': 4, 'west': 3.*last 10 rows of each station"):
         late = late[
             (late["station"] != "south")
             | (late["time"] >= HOURS[59] + pd.Timedelta("6h"))
@@ -398,7 +398,7 @@ def test_a_series_that_was_always_short_is_no_reason_to_warn():
     forecast(model, table[table["time"] >= HOURS[58]])
     later = table[table["time"] >= HOURS[50]]
     later = later.assign(time=later["time"] + pd.Timedelta("90h"))
-    with short_windows(match=r"1 of 3 series .*'west' by 8"):
+    with short_windows(match=r"1 of 3 series .*'west': 8"):
         forecast(model, later)
 
 
@@ -408,7 +408,7 @@ def test_models_beside_one_another_are_told_of_too():
     both = [("short", make_model(3)), ("long", make_model(10))]
     model = VotingRegressor(both).fit(X, Y["temp+1"])
     forecast(model, table[:54], target="temp", horizon=1)
-    with short_windows(match="by 6 of the 10 steps"):
+    with short_windows(match="uses 6 of the 10 steps"):
         forecast(model, table[48:54], target="temp", horizon=1)
 
 
@@ -574,7 +574,7 @@ def test_target_and_horizon_may_be_given_for_targets_without_names():
     model = make_model().fit(X, Y.to_numpy())
     frame = forecast(model, table, target="temp", horizon=[2, 4])
     assert frame["horizon"].tolist() == [2, 4]
-    with pytest.raises(ValueError, match="has no names: give target= and horizon="):
+    with pytest.raises(ValueError, match="has no names: pass target= and horizon="):
         forecast(model, table)
 
 
@@ -582,7 +582,7 @@ def test_names_that_tell_no_horizon_are_refused():
     table = make_table()
     X, Y = make_forecast_frame(table, "temp", 2)
     model = make_model().fit(X, Y.set_axis(["a", "b"], axis=1))
-    with pytest.raises(ValueError, match=r"is \['a', 'b'\]: give target= and horizon="):
+    with pytest.raises(ValueError, match=r"is \['a', 'b'\]: pass target= and horizon="):
         forecast(model, table)
 
 
@@ -611,7 +611,7 @@ def test_another_task_than_that_of_the_model_is_refused(options):
 
 def test_more_or_fewer_outputs_than_named_are_refused():
     model = fit(Ridge(), make_table())
-    with pytest.raises(ValueError, match="predicts 2 numbers a row"):
+    with pytest.raises(ValueError, match="predicts 2 values per row"):
         forecast(model, make_table(), target="temp", horizon=3)
 
 

@@ -74,7 +74,7 @@ def test_what_is_to_come_is_dated_by_future():
     np.testing.assert_array_equal(frame["prediction"], plain["prediction"])
     with pytest.raises(InvalidSequenceError, match="future has 2 rows after"):
         forecast(network, data[:-6], future=future[:5])
-    with pytest.raises(InvalidSequenceError, match="not sorted by time"):
+    with pytest.raises(InvalidSequenceError, match="are not sorted"):
         forecast(network, data[:-6], future=future[::-1])
     with pytest.raises(InvalidSequenceError, match="times of future are numbers"):
         forecast(network, data[:-6], future=future.reset_index(drop=True))
@@ -101,7 +101,7 @@ def test_several_series_and_what_is_known_ahead_are_forecast():
     frame = forecast(network, data, future=future)
     assert frame.index.tolist() == days * 2
     assert frame["item"].tolist() == ["a", "a", "b", "b"]
-    with pytest.raises(InvalidSequenceError, match="2 steps, a row each"):
+    with pytest.raises(InvalidSequenceError, match="2 steps: pass one row"):
         forecast(network, data, future=future[:3])
 
 
@@ -110,7 +110,7 @@ def test_backtests_go_by_rows_with_seasons_of_a_week():
     assert (frame["truth"] - frame["naive"] == 5).all()
     places = DAYS.get_indexer(frame["time"]) - DAYS.get_indexer(frame["origin"])
     assert (places == frame["horizon"]).all()
-    with pytest.warns(SklearnRNNWarning, match="keep no step.*is the last value"):
+    with pytest.warns(SklearnRNNWarning, match="have no fixed step.*is the last value"):
         frame = backtest(model(), prices(SESSIONS), "price", 2, freq="rows", cv=2)
     assert (frame["truth"] - frame["naive"] == frame["horizon"]).all()
 
@@ -176,7 +176,7 @@ def test_rows_further_apart_than_any_in_fit_do_not_follow():
     data = prices(DAYS)
     network = fitted(data[:-5])
     late = data[-3:].set_axis(DAYS[-3:] + pd.Timedelta("40D"))
-    with pytest.warns(WindowHistoryWarning, match="goes by 3 of the 10 steps.*last 10"):
+    with pytest.warns(WindowHistoryWarning, match="uses 3 of the 10 steps.*last 10"):
         forecast(network, late)
 
 
@@ -200,7 +200,7 @@ def test_a_windower_that_cuts_what_forecast_takes_as_steps_is_told_of():
         forecast(network, newest, freq="rows")
     cut, short = (str(one.message) for one in caught)
     assert "windows are shorter than n_steps=10 because of 1 gap(s)" in cut
-    assert "goes by 4 of the 10 steps" in short
+    assert "uses 4 of the 10 steps" in short
     assert "cuts windows where rows are not D apart" in short
     assert "freq='rows'. Fit the model with that freq=" in short
 
@@ -213,5 +213,5 @@ def test_rows_as_steps_without_times_are_as_long_as_they_are(history):
     if history == "train":
         forecast(network, data[40:43])
         return
-    with pytest.warns(WindowHistoryWarning, match="goes by 3 of the 10 steps"):
+    with pytest.warns(WindowHistoryWarning, match="uses 3 of the 10 steps"):
         forecast(network, data[40:43])

@@ -29,7 +29,7 @@ from sklearn_rnn.kernels._build import (
     build_if_changed,
     find_library,
     hash_sources,
-    read_hash,
+    load_hash,
 )
 
 PACKAGE = Path(sklearn_rnn.__file__).parent
@@ -142,7 +142,7 @@ def test_a_build_has_all_instruction_sets_and_the_hash(compiler, sources, tmp_pa
     loaded = ctypes.CDLL(str(built.library))
     loaded.instruction_sets.restype = ctypes.c_char_p
     assert loaded.instruction_sets().decode().split(",") == list(built.instruction_sets)
-    assert read_hash(built.library) == hash_sources(sources)
+    assert load_hash(built.library) == hash_sources(sources)
     assert os.listdir(tmp_path) == [built.library.name]
 
 
@@ -161,7 +161,7 @@ def test_only_changed_sources_are_compiled_again(compiler, sources, tmp_path):
     path = sources / "interface.hpp"
     path.write_text(path.read_text() + "// more\n")
     assert build_if_changed(tmp_path, sources) is not None
-    assert read_hash(find_library(tmp_path)) == hash_sources(sources)
+    assert load_hash(find_library(tmp_path)) == hash_sources(sources)
 
 
 def test_a_set_that_the_compiler_cannot_do_is_left_out(compiler, sources, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sklearn_rnn.kernels import CELLS, recurrence
-from sklearn_rnn.kernels._recurrence import _precision, pack_weights
+from sklearn_rnn.kernels._recurrence import _autocast_dtype, pack_weights
 
 N_GATES = {"rnn": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 KERNELS = ("torch", "compiled")
@@ -193,8 +193,8 @@ def test_packed_weights_lie_as_cudnn_reads_them_and_learn_the_same(cell):
 def test_a_cudnn_without_bfloat16_computes_in_float32(monkeypatch, version, expected):
     monkeypatch.setattr(torch, "get_autocast_dtype", lambda device: torch.bfloat16)
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: version)
-    assert _precision("cuda") == expected
-    assert _precision("cpu") == torch.bfloat16
+    assert _autocast_dtype("cuda") == expected
+    assert _autocast_dtype("cpu") == torch.bfloat16
 
 
 @pytest.mark.parametrize("cell", CELLS)

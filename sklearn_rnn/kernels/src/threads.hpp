@@ -109,7 +109,7 @@ class Workers {
   }
 };
 
-// Arrays side by side in one piece of memory, which grows and stays. In a build with
+// Arrays side by side in one allocation, which grows and stays. In a build with
 // SEPARATE_ARRAYS each array is an allocation of its own, for the address sanitizer, and
 // begins as NaN, so that results tell of elements that are read before they are written.
 class Arena {
@@ -126,7 +126,7 @@ class Arena {
     return allocations.back();
   }
   void release() {
-    for (char *piece : allocations) ::operator delete(piece, ALIGNMENT);
+    for (char *array : allocations) ::operator delete(array, ALIGNMENT);
     allocations.clear();
     size = 0;
   }
