@@ -26,8 +26,8 @@ class AccessLock:
 
     def __init__(self):
         self._changed = threading.Condition()
-        self._waiting = deque()
-        self._sharing = {}  # how often each thread has it
+        self._waiting: deque[object] = deque()
+        self._sharing: dict[int, int] = {}  # how often each thread has it
         self._holder, self._depth = None, 0
         self._left_training = None
 

@@ -43,7 +43,7 @@ class RNNEstimator(BaseEstimator):
     task has.
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         "cell": [StrOptions(set(CELLS))],
         "hidden_size": [COUNT],
         "n_layers": [COUNT],
@@ -110,7 +110,7 @@ class RNNEstimator(BaseEstimator):
 class SequenceEstimator(RNNEstimator):
     """Base of the estimators that learn from whole sequences with targets."""
 
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
         "categorical_features": [StrOptions({FROM_DTYPE}), "array-like", None],

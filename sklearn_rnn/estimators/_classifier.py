@@ -283,7 +283,7 @@ None, default="cosine"
 
     _task_type = ClassificationTask
     _task: ClassificationTask
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         **SequenceEstimator._parameter_constraints,
         "pooling": [StrOptions(set(POOLINGS))],
         "convolutions": [COUNT, StrOptions({"auto"}), None],

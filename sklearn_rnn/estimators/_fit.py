@@ -243,9 +243,8 @@ def _prepare_net(estimator, network, held_out, context):
 def _seed_dropout(net, seed):
     """Let dropout masks depend on a seed: on the CPU on nothing else."""
     device = torch.device(net.device)
-    if device.type == "cpu":
-        generator = CounterGenerator(seed)
-    else:
+    generator: Any = CounterGenerator(seed)
+    if device.type != "cpu":
         generator = torch.Generator(device).manual_seed(seed)
     net.module_.seed_dropout(generator)
 

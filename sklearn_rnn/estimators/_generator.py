@@ -244,7 +244,7 @@ None, default="cosine"
 
     _task_type = GenerationTask
     _task: GenerationTask
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
         "embedding_dim": [COUNT],
         "tie_embeddings": ["boolean"],

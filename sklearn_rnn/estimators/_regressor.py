@@ -373,7 +373,7 @@ None, default="cosine"
 
     _task_type = RegressionTask
     _task: RegressionTask
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         **SequenceEstimator._parameter_constraints,
         "cell": [StrOptions({"auto", *CELLS})],
         "hidden_size": [COUNT, StrOptions({"auto"})],

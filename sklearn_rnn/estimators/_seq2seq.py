@@ -279,7 +279,7 @@ None, default="cosine"
 
     _task_type = Seq2SeqTask
     _task: Seq2SeqTask
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
         "attention_type": [
@@ -640,7 +640,7 @@ None, default="cosine"
 
 def _distinct(answers):
     """Leave out answers that copying has made equal to a better one."""
-    kept = []
+    kept: list[tuple[Any, float]] = []
     for written, score in answers:
         if all(written != other for other, _ in kept):
             kept.append((written, score))

@@ -113,10 +113,10 @@ class StatefulPredictor:
             Itself.
         """
         self.n_steps_ = None
-        self._network = None
+        self._network: Any = None
         self._state = None
         self._summary = None
-        self._recent = None
+        self._recent: Any = None
         return self
 
     @exclusive_with_estimator

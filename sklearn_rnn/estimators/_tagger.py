@@ -264,7 +264,7 @@ None, default="cosine"
 
     _task_type = TaggingTask
     _task: TaggingTask
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         **SequenceEstimator._parameter_constraints,
         "missing_label": "no_validation",
         "class_weight": [dict, StrOptions({"balanced"}), None],

@@ -1,6 +1,6 @@
 """Finding the recurrent network inside a fitted estimator."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
@@ -79,7 +79,9 @@ def target_names_of(estimator):
     try:
         return getattr(find_trained(estimator), "target_names_", None)
     except TypeError:
-        known = [getattr(w, "_target_names", None) for w in windowers(estimator)]
+        known: list[Any] = [
+            getattr(w, "_target_names", None) for w in windowers(estimator)
+        ]
     if not known or any(names is None for names in known):
         return None
     same = all(np.array_equal(names, known[0]) for names in known)

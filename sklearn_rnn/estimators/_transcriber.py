@@ -256,7 +256,7 @@ None, default="cosine"
 
     _task_type = TranscriptionTask
     _task: TranscriptionTask
-    _parameter_constraints = {
+    _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
         "subsampling": [COUNT],
@@ -439,7 +439,7 @@ None, default="cosine"
         self._check_search()
         if self.beam_width > 1:
             return object_array([best[0][0] for best in self._n_best(X, 1)])
-        found = {}
+        found: dict[int, Any] = {}
         for rows, log_probabilities, n_frames in self._frames(X):
             paths = greedy_paths(log_probabilities, n_frames)
             found.update(zip(rows, map(self._task.decode, paths), strict=True))
@@ -502,7 +502,7 @@ None, default="cosine"
             If `X` cannot be read as sequences, or has other features.
         """
         check_is_fitted(self)
-        found = {}
+        found: dict[int, Any] = {}
         for rows, log_probabilities, n_frames in self._frames(X):
             for i, frames, n in zip(rows, log_probabilities, n_frames, strict=True):
                 found[i] = np.exp(frames[:n])

@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 from sklearn_rnn import RNNClassifier, SequenceWindower, StatefulPredictor
+from sklearn_rnn.estimators.closed_form import _convolutions
 from sklearn_rnn.estimators.closed_form._convolutions import merge_copies
 from sklearn_rnn.sequences import check_sequences
 

@@ -190,7 +190,8 @@ def merge_copies(sequences, targets):
     targets : ndarray of shape (n_distinct, n_classes)
         Summed over copies.
     """
-    rows, sums = {}, {}
+    rows: dict = {}
+    sums: dict = {}
     for row, target in enumerate(targets):
         values = sequences.gather(np.array([row]), dtype=">f8") + 0.0  # -0 is 0
         values = values.astype(">f8").tobytes()

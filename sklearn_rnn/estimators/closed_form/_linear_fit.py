@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 
@@ -288,7 +289,8 @@ class _Problem:
             return layout
         rows, past = evenly(len(self.y), MOST_COMPARED), layout.past
         weights = self.all_weights[rows, np.newaxis]
-        lowest, highest, mean = np.full(len(past), np.inf), 0.0, np.zeros(len(past))
+        lowest = np.full(len(past), np.inf)
+        highest, mean = np.zeros((2, len(past)))
         for positions, windows in iterate_windows(layout, self.sequences, rows):
             values = windows.past() + layout.center[past]
             lowest = np.minimum(lowest, values.min(axis=(0, 1)))
@@ -429,16 +431,16 @@ class _Problem:
         factors : ndarray of shape (n_members, n_outputs)
         """
         rows = evenly(len(self.y), MOST_COMPARED)
-        found, units = [], []
+        blocks, units = [], []
         for fold in range(self.folds.max() + 1):
             chosen = rows[self.folds[rows] == fold]
             for _, windows in iterate_windows(self.layout, self.sequences, chosen):
-                found.append(predict_members(members, windows, fold))
+                blocks.append(predict_members(members, windows, fold))
                 units.append(windows.error_units())
         order = np.argsort(self.folds[rows], kind="stable")
-        rows, found = rows[order], np.concatenate(found)
-        unit = np.concatenate(units)
-        target, found = self.y[rows] / unit, found / unit[:, np.newaxis]
+        rows, unit = rows[order], np.concatenate(units)
+        target = self.y[rows] / unit
+        found = np.concatenate(blocks) / unit[:, np.newaxis]
         weights = np.empty(found.shape[1:])
         factors = np.ones_like(weights)
         has_naive = self.layout.columns is not None
@@ -503,7 +505,8 @@ def _solve(sums, fold_of_cell, is_near):
         The best ones.
     """
     total = _add(sums)
-    paths, errors = [], 0.0
+    paths: list[Any] = []
+    errors: Any = 0.0
     for fold in range(is_near.shape[1]):
         is_own = fold_of_cell == fold
         rest = _add(sums, ~is_own & ~is_near[:, fold])
@@ -539,7 +542,7 @@ class LinearStream:
 
     def __init__(self, part):
         self.part = part
-        self.sums = [None] * len(part.members)
+        self.sums: list[Any] = [None] * len(part.members)
 
     def add(self, sequences, y, weights):
         """Add sequences.

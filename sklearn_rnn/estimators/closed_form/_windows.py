@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -56,15 +57,15 @@ class Layout:
 
     n_lags: int
     center: np.ndarray
-    columns: np.ndarray | None = None
-    anchors: np.ndarray | None = None
-    typical_spread: np.ndarray | None = None
-    typical_ratio: np.ndarray | None = None
+    columns: Any = None
+    anchors: Any = None
+    typical_spread: Any = None
+    typical_ratio: Any = None
     is_scaled: bool = False
     n_indicators: int = 0
     has_level: bool = True
-    log: "Layout | None" = None
-    bounds: np.ndarray | None = None
+    log: Any = None
+    bounds: Any = None
 
     @property
     def n_values(self):

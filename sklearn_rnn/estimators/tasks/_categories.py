@@ -1,7 +1,7 @@
 """Features that hold categories: which they are, and what their codes stand for."""
 
 import warnings
-from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -33,11 +33,11 @@ class CategoricalInput:
 
     def __init__(self, estimator_name):
         self.estimator_name = estimator_name
-        self.features = ()
+        self.features: tuple[int, ...] = ()
         # Of each of these features; None until they are fitted.
-        self.categories = None
+        self.categories: Any = None
         # Which embedding each of them has.
-        self.embedding_of = {}
+        self.embedding_of: dict[int, int] = {}
 
     def apply(self, sequences, params, *, reset, has_tokens=False):
         """Return sequences with the categories of all categorical features."""
@@ -163,7 +163,8 @@ def _embeddings(sequences):
 
     What is known of a column in advance, "plan+1", reads that of the column itself.
     """
-    names, found, of_source = sequences.feature_names, {}, {}
+    names, found = sequences.feature_names, {}
+    of_source: dict = {}
     for j in sorted(sequences.categories or ()):
         name = j if names is None else names[j]
         ahead = None if names is None else parse_ahead(name)
@@ -174,7 +175,7 @@ def _embeddings(sequences):
 
 def _join(categories, embedding_of):
     """Give features that share an embedding the categories of all of them."""
-    joined = {}
+    joined: dict = {}
     for j, of_feature in categories.items():
         known = joined.get(embedding_of[j], [])
         # As keys of a dict, which keeps their order.
@@ -218,7 +219,7 @@ def _find_feature(wanted, sequences, estimator_name):
                 f"that {estimator_name} got, {having}."
             )
         return names.index(wanted)
-    if not isinstance(wanted, Integral) or isinstance(wanted, (bool, np.bool_)):
+    if not isinstance(wanted, (int, np.integer)) or isinstance(wanted, bool):
         raise ValueError(
             "categorical_features must be 'from_dtype', None, or names, positions or a "
             f"mask of features, and contains {wanted!r}."

@@ -35,7 +35,7 @@ class ClassificationTask(SequenceTask):
         super().__init__(estimator_name, params)
         self.labels = Labels(estimator_name)
         # What the outputs are added to, a ConvolutionClassifier.
-        self.convolutions = None
+        self.convolutions: ConvolutionClassifier | None = None
 
     @property
     def n_outputs(self):
@@ -50,7 +50,7 @@ class ClassificationTask(SequenceTask):
                 "tokens: set convolutions='auto' or None."
             )
 
-    def parse_targets(self, y, *, reset, classes=None):
+    def parse_targets(self, y, *, reset, classes=None, **about_y):
         y = plain_arrays(y, estimator_name=self.estimator_name)
         check_not_ragged(y, "use RNNTagger")
         check_one_kind(y)

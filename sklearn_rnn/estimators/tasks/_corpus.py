@@ -1,6 +1,7 @@
 """What a generator learns from: symbols with their ids, or frames."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -144,7 +145,8 @@ def _describe(prompt):
     return f"of type {type(prompt).__name__}"
 
 
-class SymbolCorpus(NamedTuple):
+@dataclass(frozen=True)
+class SymbolCorpus:
     """Sequences of symbols, as ids.
 
     Parameters
@@ -165,8 +167,8 @@ class SymbolCorpus(NamedTuple):
     are_text: bool
     has_ends: bool
 
-    n_features = 1
-    of_frames = False
+    n_features: ClassVar[int] = 1
+    of_frames: ClassVar[bool] = False
 
     @property
     def n_outputs(self):
@@ -224,7 +226,8 @@ class SymbolCorpus(NamedTuple):
         return "".join(symbols) if self.are_text else symbols
 
 
-class FrameCorpus(NamedTuple):
+@dataclass(frozen=True)
+class FrameCorpus:
     """Sequences of frames, vectors of zeros and ones.
 
     Parameters
@@ -238,8 +241,8 @@ class FrameCorpus(NamedTuple):
     estimator_name: str
     n_features: int
 
-    of_frames = True
-    has_ends = False
+    of_frames: ClassVar[bool] = True
+    has_ends: ClassVar[bool] = False
 
     @property
     def n_outputs(self):

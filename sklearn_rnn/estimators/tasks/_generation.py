@@ -51,7 +51,7 @@ class GenerationTask(Task):
 
     # Data
 
-    def parse(self, estimator, X, y, sample_weight, *, reset, name=""):
+    def parse(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
         weights = None
         if sample_weight is not None:
             n_sequences = 1 if isinstance(X, str) else _num_samples(X)

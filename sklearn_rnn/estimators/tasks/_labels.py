@@ -1,5 +1,7 @@
 """Labels as class codes: what classifiers of sequences and of steps share."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -23,9 +25,9 @@ class Labels:
 
     def __init__(self, estimator_name):
         self.estimator_name = estimator_name
-        self.classes = None
+        self.classes: Any = None
         # By `class_weight`; None if all count alike.
-        self.weights = None
+        self.weights: Any = None
 
     def encode(self, labels, distinct, *, reset, classes=None):
         """Return the codes of labels; `reset` sets the classes to those given."""

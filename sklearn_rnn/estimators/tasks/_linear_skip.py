@@ -1,6 +1,7 @@
 """The linear part beside a regressor's network, and the weight of each."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,10 @@ class LinearSkip:
 
     def __init__(self, n_targets, loss_name, levels):
         self.loss_name, self.levels = loss_name, levels
-        self.part = self.errors = self.stream = self.quantiles = None
+        self.part: Any = None
+        self.errors: pd.DataFrame | None = None
+        self.stream: Any = None
+        self.quantiles: Any = None
         self.weight = np.ones(n_targets)
 
     def fit(self, samples, columns, horizon, is_scaled, names, random_state):
@@ -152,8 +156,9 @@ class LinearSkip:
         network = np.where(np.isnan(network), linear, network)
         loss = self.loss_function(unseen, self.part)
         weights = _comparison_weights(unseen, self.part)
-        losses = weighted_losses(loss, linear, network, weights)
-        self.weight = network_weights(*losses, count_targets(unseen, weights))
+        losses, totals = weighted_losses(loss, linear, network, weights)
+        counts = count_targets(unseen, weights)
+        self.weight = network_weights(losses, totals, counts)
         naive = self.part.predict_naive(unseen.sequences)
         if naive is None:
             naive = np.broadcast_to(constant, unseen.y.shape)

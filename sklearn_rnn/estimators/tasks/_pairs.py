@@ -1,6 +1,7 @@
 """Tasks on pairs: a sequence is read, and another one is written."""
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ class PairTask(Task):
     """
 
     # How X is read, and the symbols of y: see `_sources`.
-    source = target = None
+    source: Any = None
+    target: Any = None
 
     @property
     def symbol_limits(self):
@@ -51,7 +53,7 @@ class PairTask(Task):
 
     # Data
 
-    def parse(self, estimator, X, y, sample_weight, *, reset, name=""):
+    def parse(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
         weights = None
         if not name:
             X, y, weights = self._with_weight(X, y, sample_weight)

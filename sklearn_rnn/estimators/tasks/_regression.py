@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,6 +73,9 @@ class RegressionTask(SequenceTask):
         self.baseline = Baseline(self.per_step, params.subtract_last is True)
         self.numbers = NumberTargets(estimator_name, self.per_step)
         self.n_distinct, self.advice = 0, None
+        # Between `fit` and the end of training alone.
+        self.cross_fit: Any = None
+        self.fold_predictions: Any = None
         self._use_cell("gru" if params.cell == "auto" else params.cell)
 
     @property
@@ -120,7 +124,7 @@ class RegressionTask(SequenceTask):
                 "set warm_start=False."
             )
         self._check_subtraction(is_continued)
-        if is_continued and not np.array_equal(_levels(params), self.levels):
+        if is_continued and not _are_equal(_levels(params), self.levels):
             raise ValueError(
                 f"loss={params.loss!r} with quantiles={params.quantiles!r} is not what "
                 "the last fit had, whose network continues to be trained. Restore it, "
@@ -206,7 +210,7 @@ class RegressionTask(SequenceTask):
 
     # Data
 
-    def parse_targets(self, y, *, reset):
+    def parse_targets(self, y, *, reset, **about_y):
         if self.per_step:
             return self.numbers.parse_steps(y, reset=reset)
         may_be_missing = self.params.missing_targets == "ignore"
@@ -667,3 +671,7 @@ class RegressionTask(SequenceTask):
 def _levels(params):
     """Return the levels of quantiles that parameters ask for, or None."""
     return check_levels(params.quantiles) if params.loss == "quantile" else None
+
+
+def _are_equal(levels: Any, others: Any) -> bool:
+    return np.array_equal(levels, others)

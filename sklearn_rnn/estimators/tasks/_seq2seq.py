@@ -38,7 +38,9 @@ MAX_STEPS = 32_768
 class Seq2SeqTask(PairTask):
     """Learn to write a sequence of symbols for whatever is read."""
 
-    fixed_params = ("source", "min_count", "max_symbols")
+    @property
+    def fixed_params(self):
+        return "source", "min_count", "max_symbols"
 
     @property
     def symbol_limits(self):

@@ -56,7 +56,7 @@ class SequenceTask(Task):
     per_step = False
     has_labels = False
     # Levels of the quantiles that the network predicts.
-    levels = None
+    levels: np.ndarray | None = None
     # Whether the y of fit was an array of steps, so that predictions are, too.
     y_was_array = False
     ignored_in_spec = ("n_tokens",)
@@ -104,6 +104,11 @@ class SequenceTask(Task):
     def as_network_input(self, sequences):
         """Return sequences as the network reads them."""
         return sequences
+
+    @property
+    def targets_may_be_missing(self):
+        """Whether a sequence, or a step, may have no target."""
+        return self.per_step
 
     @property
     def cell(self):
@@ -333,11 +338,11 @@ class SequenceTask(Task):
         if targets.is_floating_point():
             targets = targets.to(dtype)
         targets = targets.to(device)
-        if self.per_step:
-            lengths = torch.tensor(samples.sequences.lengths, device=device)
-            targets = StepTargets(targets, lengths)
         sequences = self.as_network_input(samples.sequences)
-        return SequenceDataset(sequences, targets, weights)
+        if not self.per_step:
+            return SequenceDataset(sequences, targets, weights)
+        lengths = torch.tensor(sequences.lengths, device=device)
+        return SequenceDataset(sequences, StepTargets(targets, lengths), weights)
 
     def choose_n_epochs(self, dataset):
         sequences, updates_a_batch = dataset.sequences, 1

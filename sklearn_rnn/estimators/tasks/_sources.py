@@ -1,7 +1,8 @@
 """What an encoder reads: symbols, sequences of numbers, or plain vectors."""
 
+from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,8 @@ def kind_of_source(X):
     return "symbols"
 
 
-class SymbolSource(NamedTuple):
+@dataclass(frozen=True)
+class SymbolSource:
     """Sequences of symbols, read as ids.
 
     Parameters
@@ -76,7 +78,7 @@ class SymbolSource(NamedTuple):
     vocabulary: Vocabulary
     are_text: bool
 
-    kind = "symbols"
+    kind: ClassVar[str] = "symbols"
 
     def rows(self, X, name="X"):
         """Return the sequences as strings or lists of symbols."""
@@ -108,7 +110,8 @@ def fit_symbols(X, *, estimator_name, name, min_count, max_symbols, weights=None
     return SymbolSource(estimator_name, vocabulary, are_text)
 
 
-class NumberSource(NamedTuple):
+@dataclass(frozen=True)
+class NumberSource:
     """Sequences of numbers, or one vector each.
 
     Parameters
@@ -122,8 +125,8 @@ class NumberSource(NamedTuple):
     estimator_name: str
     kind: str
 
-    vocabulary = None
-    are_text = False
+    vocabulary: ClassVar[None] = None
+    are_text: ClassVar[bool] = False
 
     def parse(self, X, estimator, *, name="X", reset=False):
         """Return the sequences; a vector is a sequence of one step.

@@ -20,7 +20,7 @@ from sklearn_rnn.training import NO_CODE
 class TaggingTask(SequenceTask):
     """Learn the label of every step."""
 
-    per_step = has_labels = targets_may_be_missing = True
+    per_step = has_labels = True
     loss_name = "log_loss"
     pooling = None
 
@@ -68,10 +68,10 @@ class TaggingTask(SequenceTask):
             raise ValueError("Input y contains infinity, which is no label.")
         return labels, ~missing
 
-    def parse_targets(self, steps, *, reset, classes=None):
-        labels, exists = self.parse_labels(steps, self.params.missing_label)
+    def parse_targets(self, y, *, reset, classes=None, **about_y):
+        labels, exists = self.parse_labels(y, self.params.missing_label)
         found = of_one_type(labels[exists])
-        fractions = found[found % 1 != 0] if found.dtype.kind == "f" else ()
+        fractions = found[found % 1 != 0] if found.dtype.kind == "f" else found[:0]
         if len(fractions):
             raise ValueError(
                 f"y holds continuous numbers, such as {fractions[0]}, which are no "

@@ -63,7 +63,7 @@ class TargetTransform:
     @classmethod
     def _fit(cls, y, weights, last, slope_is_one):
         mean_y = np.average(y, axis=0, weights=weights)
-        slope, mean_last = np.zeros_like(mean_y), 0.0
+        slope, mean_last = np.zeros_like(mean_y), np.zeros(1)
         if last is not None:
             mean_last = np.average(last, axis=0, weights=weights)
             spread = np.average((last - mean_last) ** 2, axis=0, weights=weights)
@@ -141,7 +141,7 @@ class Baseline:
 
     per_step: bool
     subtracts_last: bool
-    columns: np.ndarray | None = None
+    columns: Any = None
     unit_layout: Any = None
     transform: Any = None
 

@@ -58,14 +58,14 @@ class Task(ABC):
         The parameters of the estimator.
     """
 
-    # Parameters that decide how data are read: a fit that continues needs the same.
-    fixed_params: tuple[str, ...] = ()
-    # Whether the loss is that of steps of which some may have no target.
-    targets_may_be_missing = False
+    @property
+    def fixed_params(self) -> tuple[str, ...]:
+        """Parameters that decide how data are read: they stay where a fit continues."""
+        return ()
 
     network_spec: Any = None
-    dtype: str | None = None  # of DTYPES
-    batch_size: int | None = None
+    dtype: Any = None  # a name in DTYPES
+    batch_size: Any = None  # int where the parameter may be "auto"
 
     def __init__(self, estimator_name: str, params: dict[str, Any]) -> None:
         self.estimator_name = estimator_name

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -179,7 +180,8 @@ class TranscriptionTask(PairTask):
     def score_validation(self, net, dataset):
         """Return loss and score of clips that are not trained on."""
         network = net.module_.eval()
-        sums, found = np.zeros(2), [None] * len(dataset)
+        sums = np.zeros(2)
+        found: list[Any] = [None] * len(dataset)
         for rows in blocks_by_length(dataset.lengths, SIDE_BY_SIDE, MAX_STEPS):
             inputs, (transcripts, weights) = dataset.batch(rows, net.device)
             outputs = network(**inputs)
