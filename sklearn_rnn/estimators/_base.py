@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import LRScheduler
 
 from sklearn_rnn.estimators._access import shared
+from sklearn_rnn.estimators._attributes import TaskAttribute
 from sklearn_rnn.estimators._network import (
     check_outputs,
     compute_outputs,
@@ -122,6 +123,10 @@ class SequenceEstimator(RNNEstimator):
         "bptt_steps": [COUNT, None],
         "standardize": ["boolean"],
     }
+
+    batch_size_ = TaskAttribute("batch_size")
+    categories_ = TaskAttribute("categories.categories")
+    is_categorical_ = TaskAttribute("categories.mask")
 
     def get_params(self, deep=True):
         """Get the parameters.
@@ -261,8 +266,7 @@ def _network_input(estimator, X):
     task = estimator._task
     sequences, _ = task.parse_X(estimator, X)
     sequences = task.as_network_input(sequences)
-    if not task.tokens.is_used:
-        task.check_inputs(estimator.module_, sequences)
+    task.check_values(estimator.module_, sequences)
     return sequences
 
 

@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_rnn.estimators._access import exclusive, shared
+from sklearn_rnn.estimators._attributes import TaskAttribute
 from sklearn_rnn.estimators._base import SequenceEstimator, predict
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators.tasks import (
@@ -283,6 +284,8 @@ None, default="cosine"
 
     _task_type = ClassificationTask
     _task: ClassificationTask
+    classes_ = TaskAttribute("labels.classes")
+    convolutions_ = TaskAttribute("convolutions")
     _parameter_constraints: dict[str, Any] = {
         **SequenceEstimator._parameter_constraints,
         "pooling": [StrOptions(set(POOLINGS))],

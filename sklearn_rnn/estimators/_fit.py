@@ -98,19 +98,16 @@ def fit(
             estimator.history_ = []
         for part in (samples, held_out):
             if part is not None:
-                task.check_data(network, part)
+                task.check_inputs(network, part)
+        task.check_targets(samples)
         estimator._task = task
         if not is_continued:
             with thread_context(estimator):
                 task.fit_beside(samples, context)
         _prepare_net(estimator, network, held_out, context)
-        publish(estimator)
-    try:
-        net = estimator.net_
-        with task.around_training(net, samples, held_out, context) as samples:
-            train(estimator, samples, held_out, context)
-    finally:
-        publish(estimator)
+    net = estimator.net_
+    with task.around_training(net, samples, held_out, context) as samples:
+        train(estimator, samples, held_out, context)
     return estimator
 
 
@@ -189,15 +186,6 @@ def unchanged_on_error(estimator):
             del estimator.__dict__[name]
         estimator.__dict__.update(before)
         raise
-
-
-def publish(estimator):
-    """Set the fitted attributes that the task has."""
-    found = estimator._task.attributes()
-    for name in estimator._task.optional_attributes:
-        if name not in found:
-            vars(estimator).pop(name, None)
-    vars(estimator).update(found)
 
 
 def check_training(estimator, is_stream):

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared, shared_access
+from sklearn_rnn.estimators._attributes import TaskAttribute
 from sklearn_rnn.estimators._base import RNNEstimator
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import (
@@ -244,6 +245,8 @@ None, default="cosine"
 
     _task_type = GenerationTask
     _task: GenerationTask
+    symbols_ = TaskAttribute("symbols")
+    n_symbols_ = TaskAttribute("n_symbols")
     _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
         "embedding_dim": [COUNT],

@@ -124,8 +124,7 @@ def compute_outputs(estimator, sequences):
     """Return the network's outputs for sequences, or for all their steps."""
     task = estimator._task
     sequences = task.as_network_input(sequences)
-    if not task.tokens.is_used:
-        task.check_inputs(estimator.module_, sequences)
+    task.check_values(estimator.module_, sequences)
     with thread_context(estimator):
         outputs = network_outputs(estimator.module_, sequences, estimator.net_.device)
     outputs = outputs.cpu().numpy().astype(np.float64)

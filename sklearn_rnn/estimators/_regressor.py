@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
+from sklearn_rnn.estimators._attributes import TaskAttribute
 from sklearn_rnn.estimators._base import SequenceEstimator, predict
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import compute_outputs
@@ -373,6 +374,13 @@ None, default="cosine"
 
     _task_type = RegressionTask
     _task: RegressionTask
+    cell_ = TaskAttribute("cell")
+    hidden_size_ = TaskAttribute("hidden_size")
+    linear_ = TaskAttribute("linear.part")
+    network_weight_ = TaskAttribute("linear.weight")
+    validation_errors_ = TaskAttribute("linear.errors")
+    advice_ = TaskAttribute("advice")
+    target_names_ = TaskAttribute("numbers.names", is_optional=True)
     _parameter_constraints: dict[str, Any] = {
         **SequenceEstimator._parameter_constraints,
         "cell": [StrOptions({"auto", *CELLS})],

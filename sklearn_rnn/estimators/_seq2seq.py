@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
+from sklearn_rnn.estimators._attributes import TaskAttribute
 from sklearn_rnn.estimators._base import RNNEstimator
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import overflow_error, thread_context
@@ -279,6 +280,8 @@ None, default="cosine"
 
     _task_type = Seq2SeqTask
     _task: Seq2SeqTask
+    source_symbols_ = TaskAttribute("source_symbols")
+    target_symbols_ = TaskAttribute("target_symbols")
     _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],

@@ -230,8 +230,7 @@ class StatefulPredictor:
                 "and the state is of another network: reset()."
             )
         _check_causal(estimator)
-        if not estimator._task.tokens.is_used:
-            estimator._task.check_inputs(estimator.module_, sequences)
+        estimator._task.check_values(estimator.module_, sequences)
         self._network = estimator.module_
         with thread_context(estimator):
             outputs = self._run(sequences)

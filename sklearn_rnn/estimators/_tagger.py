@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
+from sklearn_rnn.estimators._attributes import TaskAttribute
 from sklearn_rnn.estimators._base import SequenceEstimator, predict
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import compute_outputs
@@ -264,6 +265,7 @@ None, default="cosine"
 
     _task_type = TaggingTask
     _task: TaggingTask
+    classes_ = TaskAttribute("labels.classes")
     _parameter_constraints: dict[str, Any] = {
         **SequenceEstimator._parameter_constraints,
         "missing_label": "no_validation",

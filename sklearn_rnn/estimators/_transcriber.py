@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
+from sklearn_rnn.estimators._attributes import TaskAttribute
 from sklearn_rnn.estimators._base import RNNEstimator
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import overflow_error, thread_context
@@ -256,6 +257,7 @@ None, default="cosine"
 
     _task_type = TranscriptionTask
     _task: TranscriptionTask
+    symbols_ = TaskAttribute("target_symbols")
     _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from skorch.callbacks import Callback, LRScheduler
 
 from sklearn_rnn import DivergenceError, RNNGenerator
+from sklearn_rnn.estimators.tasks._generation import WeightedSequences
 from sklearn_rnn.sequences import BEGIN, END
 from sklearn_rnn.training import NextStepDataset
 from sklearn_rnn.training import _inference as inference
@@ -38,6 +39,12 @@ KINDS = {
     "words": WORDS,
     "frames": np.random.default_rng(0).integers(0, 2, size=(6, 9, 4)),
 }
+
+
+def make_dataset(model, sequences, weights=None):
+    """Return what a generator is trained on, by its present parameters."""
+    task = model._task.continued(model.get_params())
+    return task.make_dataset(WeightedSequences(sequences, weights), "cpu")
 
 
 def generator(**options):
@@ -289,8 +296,8 @@ def test_streams_cover_every_step_exactly_once(seed, several):
     model = generator(max_epochs=1).fit(TEXTS if several else TEXT)
     bptt_steps = [None, *rng.integers(1, 60, size=3)][seed % 4]
     model.set_params(bptt_steps=bptt_steps, batch_size=int(rng.integers(1, 40)))
-    sequences = model._corpus.encode_all(texts)
-    streams = model._streams(sequences, None).sequences
+    sequences = model._task.corpus.encode_all(texts)
+    streams = make_dataset(model, sequences).sequences
     covered = np.concatenate(
         [np.arange(b + 1, e) for b, e in zip(streams.starts, streams.ends, strict=True)]
     )
@@ -311,8 +318,8 @@ def test_streams_cover_every_step_exactly_once(seed, several):
 
 def test_weights_of_a_long_text_are_those_of_all_its_streams():
     model = generator(bptt_steps=5).fit(TEXTS)
-    sequences = model._corpus.encode_all(["ab", "abc" * 60])
-    data = model._streams(sequences, np.array([3.0, 1.0]))
+    sequences = model._task.corpus.encode_all(["ab", "abc" * 60])
+    data = make_dataset(model, sequences, np.array([3.0, 1.0]))
     assert len(data) > 2
     short, *parts = data.weights.tolist()
     assert short == pytest.approx(3 * parts[0])
@@ -961,15 +968,18 @@ def test_parameters_are_kept_and_a_clone_is_unfitted():
 
 
 def test_fitted_attributes_are_set_by_fit_alone():
+    def fitted_attributes(model):
+        names = [n for n in dir(model) if n.endswith("_") and not n.startswith("_")]
+        return {name for name in names if hasattr(model, name)}
+
     model = generator()
-    assert not [name for name in vars(model) if name.endswith("_")]
+    assert not fitted_attributes(model)
     documented = {
         "symbols_", "n_symbols_", "n_iter_", "loss_curve_", "validation_scores_",
         "best_epoch_", "best_validation_score_", "n_parameters_", "history_", "net_",
         "module_", "kernel_",
     }  # fmt: skip
-    found = {name for name in vars(model.fit(TEXT)) if name.endswith("_")}
-    assert found == documented
+    assert fitted_attributes(model.fit(TEXT)) == documented
     assert model.n_parameters_ == weights_of(model).numel()
 
 

@@ -449,7 +449,7 @@ def test_prompts_are_read_from_every_kind_of_list(models):
 def test_a_prompt_longer_than_a_piece_is_read_whole(models):
     model = models["text"]
     prompt = (TEXT * 20)[:3000]
-    encoded = torch.from_numpy(model._corpus.encode_prompt(prompt))[None]
+    encoded = torch.from_numpy(model._task.corpus.encode_prompt(prompt))[None]
     with torch.inference_mode():
         states, _ = model.module_.run(encoded)
         expected = model.module_.read(states[-1:])[0, 0].double().softmax(dim=0)

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
 
 from sklearn_rnn import RNNSeq2Seq, SequenceScaler
 from sklearn_rnn.metrics import sequence_accuracy
@@ -169,19 +170,18 @@ def test_scheduled_sampling_ends_with_training():
     assert model.module_.sampling_probability == 0.0
 
 
-def test_scheduled_sampling_rises_evenly(monkeypatch):
+def test_scheduled_sampling_rises_evenly():
     X, y = reversed_strings(40)
     model = small(max_epochs=4, scheduled_sampling=0.8, batch_size=20)
-    shares = []
-    tell = type(model)._on_progress
+    probabilities = []
 
-    def spy(self, progress):
-        tell(self, progress)
-        shares.append(self.module_.sampling_probability)
+    class Watch(Callback):
+        def on_batch_end(self, net, training, **kwargs):
+            probabilities.append(net.module_.sampling_probability)
 
-    monkeypatch.setattr(type(model), "_on_progress", spy)
-    model.fit(X, y)
-    assert shares == pytest.approx(0.8 * np.arange(8) / 8)
+    model.set_params(callbacks=[Watch()]).fit(X, y)
+    assert probabilities == pytest.approx(0.8 * np.arange(8) / 8)
+    assert model.module_.sampling_probability == 0
 
 
 def test_an_untrained_network_writes_by_how_often_symbols_come():

@@ -77,7 +77,7 @@ def test_an_ngram_model_and_a_bonus_count_as_they_say(model):
     expected = all_transcripts(model, x)
     texts = ["bb", "bba", "bb"]
     order = {s: i for i, s in enumerate(model.symbols_)}
-    rows = [row - 1 for row in model._written] + [
+    rows = [row - 1 for row in model._task.written] + [
         [order[s] for s in text] for text in texts
     ]
     ngram = fit_ngram(rows, 3, 2)

@@ -38,6 +38,8 @@ class CategoricalInput:
         self.categories: Any = None
         # Which embedding each of them has.
         self.embedding_of: dict[int, int] = {}
+        # Whether each feature is one of them, None if none is.
+        self.mask: np.ndarray | None = None
 
     def apply(self, sequences, params, *, reset, has_tokens=False):
         """Return sequences with the categories of all categorical features."""
@@ -66,12 +68,8 @@ class CategoricalInput:
             _warn_of_labels(sequences, seen)
         self.embedding_of = _embeddings(sequences)
         self.categories = _join(seen, self.embedding_of)
-
-    def mask(self, n_features):
-        """Return whether each feature is categorical, None if none is."""
-        if not self.features:
-            return None
-        return np.isin(np.arange(n_features), self.features)
+        if self.features:
+            self.mask = np.isin(np.arange(sequences.n_features), self.features)
 
     def spec(self):
         """Return what the network's spec says about categories."""

@@ -138,10 +138,3 @@ class ClassificationTask(SequenceTask):
         if self.convolutions is None:
             return outputs
         return self.convolutions.join(sequences, outputs)
-
-    def attributes(self):
-        return {
-            **super().attributes(),
-            "classes_": self.labels.classes,
-            "convolutions_": self.convolutions,
-        }

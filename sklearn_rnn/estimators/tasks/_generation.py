@@ -68,10 +68,19 @@ class GenerationTask(Task):
                 max_symbols=self.params.max_symbols,
                 weights=weights,
             )
-            vars(estimator).pop("n_features_in_", None)  # of the last fit
+            self._set_symbols(estimator)
         if weights is not None and (weights == weights[0]).all():
             weights = None
         return WeightedSequences(self.corpus.encode_all(X), weights)
+
+    def _set_symbols(self, estimator):
+        vars(estimator).pop("n_features_in_", None)  # of the last fit
+        if self.corpus.of_frames:
+            self.symbols, self.n_symbols = None, None
+            estimator.n_features_in_ = self.corpus.n_features
+        else:
+            symbols = self.corpus.vocabulary.symbols
+            self.symbols, self.n_symbols = object_array(symbols), len(symbols)
 
     def parse_validation(self, estimator, X_val, y_val):
         if X_val is None:
@@ -193,12 +202,3 @@ class GenerationTask(Task):
             weights = np.repeat(weights, dataset.lengths)
         score = float(np.average(steps, weights=weights))
         return -score, score
-
-    optional_attributes = ("n_features_in_",)
-
-    def attributes(self):
-        if self.corpus.of_frames:
-            n_features = self.corpus.n_features
-            return {"symbols_": None, "n_symbols_": None, "n_features_in_": n_features}
-        symbols = self.corpus.vocabulary.symbols
-        return {"symbols_": object_array(symbols), "n_symbols_": len(symbols)}

@@ -97,6 +97,8 @@ class PairTask(Task):
             weights=weights,
             **self.symbol_limits,
         )
+        self.source_symbols = as_objects(self.source.vocabulary)
+        self.target_symbols = as_objects(self.target.vocabulary)
 
     def parse_sources(self, estimator, X):
         """Return what the fitted network of an estimator is to read."""
@@ -131,8 +133,10 @@ class PairTask(Task):
             network.set_input_scaling(mean, 1 / scale)
         self.initialize_output(network, pairs)
 
-    def check_data(self, network, pairs):
+    def check_inputs(self, network, pairs):
         self._check_range(network, pairs.sources)
+
+    def check_targets(self, pairs):
         self.check_options()
 
     def _check_range(self, network, sources):

@@ -61,8 +61,6 @@ UNITS, RNN_UNITS = 64, 128
 class RegressionTask(SequenceTask):
     """Learn numbers: residuals of a naive forecast, beside a linear one."""
 
-    optional_attributes = ("target_names_",)
-
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
         params = self.params
@@ -222,8 +220,7 @@ class RegressionTask(SequenceTask):
     def network_targets(self, samples):
         return self.baseline.residual(samples.sequences, samples.all_targets())
 
-    def check_data(self, network, samples):
-        super().check_data(network, samples)
+    def check_targets(self, samples):
         targets = self.network_targets(samples)
         limit = LARGEST_INPUT[self.dtype]
         with np.errstate(invalid="ignore"):
@@ -652,20 +649,6 @@ class RegressionTask(SequenceTask):
         if not self.per_step:
             return predictions
         return split_steps(predictions, sequences.lengths, as_array=self.y_was_array)
-
-    def attributes(self):
-        found = {
-            **super().attributes(),
-            "cell_": self.cell,
-            "hidden_size_": self.hidden_size,
-            "linear_": self.linear.part,
-            "network_weight_": self.linear.weight,
-            "validation_errors_": self.linear.errors,
-            "advice_": self.advice,
-        }
-        if self.numbers.names is not None:
-            found["target_names_"] = self.numbers.names
-        return found
 
 
 def _levels(params):

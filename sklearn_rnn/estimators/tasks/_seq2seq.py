@@ -8,7 +8,7 @@ import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators.closed_form import log_priors
-from sklearn_rnn.estimators.tasks._pairs import PairTask, as_objects
+from sklearn_rnn.estimators.tasks._pairs import PairTask
 from sklearn_rnn.estimators.tasks._sources import (
     NumberSource,
     fit_symbols,
@@ -207,9 +207,3 @@ class Seq2SeqTask(PairTask):
         if self.source.kind != "symbols":
             return [None] * n_sequences
         return self.source.rows(X)
-
-    def attributes(self):
-        return {
-            "source_symbols_": as_objects(self.source.vocabulary),
-            "target_symbols_": as_objects(self.target.vocabulary),
-        }

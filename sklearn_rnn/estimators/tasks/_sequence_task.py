@@ -304,12 +304,13 @@ class SequenceTask(Task):
         """Return mean and scale of each feature."""
         return mean_and_scale(samples.sequences, samples.weights)
 
-    def check_data(self, network, samples):
-        if not self.tokens.is_used:
-            self.check_inputs(network, self.as_network_input(samples.sequences))
+    def check_inputs(self, network, samples):
+        self.check_values(network, self.as_network_input(samples.sequences))
 
-    def check_inputs(self, network, sequences):
-        """Check that sequences of numbers stay finite in the network's dtype."""
+    def check_values(self, network, sequences):
+        """Check that sequences stay finite in the network's dtype."""
+        if self.tokens.is_used:
+            return
         check_range(
             sequences,
             estimator_name=self.estimator_name,
@@ -362,14 +363,6 @@ class SequenceTask(Task):
             return loss, math.nan
         with np.errstate(over="ignore", invalid="ignore"):
             return loss, self.score(outputs, dataset)
-
-    def attributes(self):
-        found = {"batch_size_": self.batch_size}
-        categories = self.categories
-        if categories.categories is not None and self.network_spec is not None:
-            found["categories_"] = categories.categories
-            found["is_categorical_"] = categories.mask(self.network_spec.n_features)
-        return found
 
 
 def _check_not_one_column(X, estimator_name):

@@ -146,9 +146,6 @@ class TaggingTask(SequenceTask):
     def _split(self, values, sequences):
         return split_steps(values, sequences.lengths, as_array=self.y_was_array)
 
-    def attributes(self):
-        return {**super().attributes(), "classes_": self.labels.classes}
-
 
 def of_one_type(labels):
     """Bring what stood beside missing labels to the type it has without them."""

@@ -148,8 +148,11 @@ class Task(ABC):
     def fit_beside(self, data, context: FitContext) -> None:
         """Fit what predicts beside the network, at the first fit."""
 
-    def check_data(self, network, data) -> None:
-        """Check that inputs and targets stay finite in the network's dtype."""
+    def check_inputs(self, network, data) -> None:
+        """Check that inputs stay finite in the network's dtype."""
+
+    def check_targets(self, data) -> None:
+        """Check that the network can be trained on the targets."""
 
     def check_same_network(self, spec, last: "Task") -> None:
         """Check that the network of the last fit is the one to be trained now."""
@@ -201,13 +204,6 @@ class Task(ABC):
         Yields the data that the network is trained on.
         """
         yield data
-
-    # Attributes that a fitted estimator may lack.
-    optional_attributes: tuple[str, ...] = ()
-
-    def attributes(self) -> dict[str, Any]:
-        """Return the fitted attributes of the estimator."""
-        return {}
 
 
 def _about_validation(error, names):

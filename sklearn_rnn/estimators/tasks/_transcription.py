@@ -9,7 +9,7 @@ import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators.closed_form import log_priors
-from sklearn_rnn.estimators.tasks._pairs import PairTask, as_objects
+from sklearn_rnn.estimators.tasks._pairs import PairTask
 from sklearn_rnn.estimators.tasks._sources import NumberSource
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import (
@@ -263,6 +263,3 @@ class TranscriptionTask(PairTask):
             scores=automaton.scores[:, :n_symbols],
             next_states=automaton.next_states[:, :n_symbols],
         )
-
-    def attributes(self):
-        return {"symbols_": as_objects(self.target.vocabulary)}
