@@ -1,6 +1,7 @@
 """What estimators share: parameters, pickling, and a look into the network."""
 
 from numbers import Real
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import LRScheduler
 
 from sklearn_rnn.estimators._access import shared
-from sklearn_rnn.estimators._attributes import TaskAttribute
 from sklearn_rnn.estimators._network import (
     check_outputs,
-    compute_outputs,
+    run_network,
     thread_context,
 )
 from sklearn_rnn.estimators._state import complete_state, pack_net, unpack_net
@@ -34,6 +34,50 @@ from sklearn_rnn.training import (
 LARGEST = 1.7e308
 # The parameter that takes categorical features from the columns of X.
 FROM_DTYPE = "from_dtype"
+
+
+class TaskAttribute:
+    """A fitted attribute of an estimator, which is one of its task.
+
+    There is none before the first fit. To set it changes what is predicted, as it does
+    with ``coef_`` of a linear model.
+
+    Parameters
+    ----------
+    path : str
+        Where the task has it, such as "labels.classes".
+    is_optional : bool, default=False
+        Whether there is no such attribute where the task has None.
+    """
+
+    def __init__(self, path, *, is_optional=False):
+        *holders, self.last = path.split(".")
+        self.holders, self.is_optional = holders, is_optional
+
+    def __set_name__(self, estimator_type, name):
+        self.name = name
+
+    def __get__(self, estimator, estimator_type=None):
+        if estimator is None:
+            return self
+        if estimator._task is None:
+            raise AttributeError(self._message(estimator))
+        value = getattr(self._find_holder(estimator), self.last)
+        if value is None and self.is_optional:
+            raise AttributeError(self._message(estimator))
+        return value
+
+    def __set__(self, estimator, value):
+        if estimator._task is None:
+            raise AttributeError(self._message(estimator))
+        setattr(self._find_holder(estimator), self.last, value)
+
+    def _find_holder(self, estimator):
+        holder = estimator._task
+        return attrgetter(".".join(self.holders))(holder) if self.holders else holder
+
+    def _message(self, estimator):
+        return f"{type(estimator).__name__!r} object has no attribute {self.name!r}"
 
 
 class RNNEstimator(BaseEstimator):
@@ -93,9 +137,6 @@ class RNNEstimator(BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "module_")
-
-    def _new_task(self, params):
-        return self._task_type(type(self).__name__, params)
 
     @shared
     def __getstate__(self):
@@ -250,13 +291,18 @@ class SequenceEstimator(RNNEstimator):
         return norms
 
 
+def check_params(estimator):
+    """Check each parameter by its constraints, as ``fit`` does."""
+    estimator._validate_params()
+
+
 def predict(estimator, X, method):
     """Predict from X by a method of the task, such as "decode"."""
     check_is_fitted(estimator)
     task = estimator._task
     sequences, _ = task.parse_X(estimator, X)
-    outputs = compute_outputs(estimator, sequences)
     with thread_context(estimator):
+        outputs = run_network(estimator, sequences)
         return getattr(task, method)(sequences, outputs)
 
 

@@ -9,8 +9,11 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._attributes import TaskAttribute
-from sklearn_rnn.estimators._base import SequenceEstimator, predict
+from sklearn_rnn.estimators._base import (
+    SequenceEstimator,
+    TaskAttribute,
+    predict,
+)
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators.tasks import (
     ClassificationTask,

@@ -67,7 +67,8 @@ def fit(
     last = estimator._task if is_continued else None
     with unchanged_on_error(estimator):
         params = estimator.get_params(deep=False)
-        task = last.continued(params) if last else estimator._new_task(params)
+        name = type(estimator).__name__
+        task = last.continued(params) if last else estimator._task_type(name, params)
         task.warns = not is_trial
         task.check_params(last)
         check_training(estimator, is_stream)

@@ -12,8 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared, shared_access
-from sklearn_rnn.estimators._attributes import TaskAttribute
-from sklearn_rnn.estimators._base import RNNEstimator
+from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import (
     check_outputs,

@@ -122,11 +122,16 @@ def thread_context(estimator):
 
 def compute_outputs(estimator, sequences):
     """Return the network's outputs for sequences, or for all their steps."""
+    with thread_context(estimator):
+        return run_network(estimator, sequences)
+
+
+def run_network(estimator, sequences):
+    """Return the outputs as `compute_outputs` does, with the threads that there are."""
     task = estimator._task
     sequences = task.as_network_input(sequences)
     task.check_values(estimator.module_, sequences)
-    with thread_context(estimator):
-        outputs = network_outputs(estimator.module_, sequences, estimator.net_.device)
+    outputs = network_outputs(estimator.module_, sequences, estimator.net_.device)
     outputs = outputs.cpu().numpy().astype(np.float64)
     check_outputs(estimator, outputs, sequences.lengths)
     return outputs

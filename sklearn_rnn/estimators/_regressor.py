@@ -13,8 +13,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._attributes import TaskAttribute
-from sklearn_rnn.estimators._base import SequenceEstimator, predict
+from sklearn_rnn.estimators._base import (
+    SequenceEstimator,
+    TaskAttribute,
+    predict,
+)
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import compute_outputs
 from sklearn_rnn.estimators.tasks import RegressionTask, score_steps

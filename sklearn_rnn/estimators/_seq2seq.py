@@ -13,8 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._attributes import TaskAttribute
-from sklearn_rnn.estimators._base import RNNEstimator
+from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute, check_params
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import overflow_error, thread_context
 from sklearn_rnn.estimators._sampling import check_count
@@ -578,7 +577,7 @@ None, default="cosine"
     def _search(self, X, n_best, keep_attention=False):
         """Return the best hypotheses for each sequence of X."""
         check_is_fitted(self)
-        self._validate_params()  # those of writing may be set after fit
+        check_params(self)  # those of writing may be set after fit
         task = self._task
         task.check_options(self)
         sources = task.parse_sources(self, X)

@@ -12,8 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._attributes import TaskAttribute
-from sklearn_rnn.estimators._base import RNNEstimator
+from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute, check_params
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import overflow_error, thread_context
 from sklearn_rnn.estimators._sampling import check_count
@@ -543,7 +542,7 @@ None, default="cosine"
     def _check_search(self, n_best=1):
         """Check that parameters of the search go together."""
         check_is_fitted(self)
-        self._validate_params()  # those of the search may be set after fit
+        check_params(self)  # those of the search may be set after fit
         self._task.check_options(self, n_best)
 
     def _n_best(self, X, n):

@@ -76,7 +76,7 @@ from sklearn_rnn.sequences._symbols import (
     check_learnable,
     check_symbols,
 )
-from sklearn_rnn.sequences._target_arrays import explain_target_errors
+from sklearn_rnn.sequences._target_arrays import check_not_ragged, explain_target_errors
 from sklearn_rnn.sequences._times import (
     Times,
     as_typed_index,
@@ -141,6 +141,7 @@ __all__ = [
     "check_learnable",
     "check_no_padding",
     "check_no_words",
+    "check_not_ragged",
     "check_range",
     "check_sequences",
     "check_step_targets",

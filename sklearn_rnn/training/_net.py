@@ -360,7 +360,8 @@ class SequenceNet(NeuralNet):
         training, prefix, step_fn, **fit_params
             As in skorch; it is called for training epochs only.
         """
-        self._set_training(True)
+        self.module_.train()
+        self.criterion_.train()
         self._norms, self._n_clipped = [], 0
         # Only callbacks can change the network after the first epoch.
         if self.callbacks_ or not self._is_prepared:

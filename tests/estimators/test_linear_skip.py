@@ -70,10 +70,10 @@ def linear_part(
         check_sequences(X),
         Y,
         weights,
-        columns,
-        horizon,
-        is_scaled,
-        np.random.RandomState(seed),
+        columns=columns,
+        horizon=horizon,
+        is_scaled=is_scaled,
+        random_state=np.random.RandomState(seed),
         **options,
     )
 

@@ -86,6 +86,7 @@ def fit_linear(
     sequences,
     y,
     weights,
+    *,
     columns,
     horizon,
     is_scaled,
@@ -130,7 +131,14 @@ def fit_linear(
     n_folds = min(N_FOLDS_OF_MANY_VALUES if has_many else N_FOLDS, n_distinct // 4)
     folds, near = validation_folds(sequences, n_folds, horizon, random_state)
     problem = _Problem(
-        sequences, y, weights, folds, near, n_distinct, steps_ahead, is_mean
+        sequences,
+        y,
+        weights,
+        folds,
+        near,
+        n_distinct,
+        steps_ahead=steps_ahead,
+        is_mean=is_mean,
     )
     if columns is None:
         return problem.solve(layout)
@@ -241,7 +249,7 @@ class _Problem:
     """The regressions that members are fitted by: sums over folds of windows."""
 
     def __init__(
-        self, sequences, y, weights, folds, near, n_distinct, steps_ahead, is_mean
+        self, sequences, y, weights, folds, near, n_distinct, *, steps_ahead, is_mean
     ):
         self.sequences, self.y, self.n_distinct = sequences, y, n_distinct
         self.steps_ahead, self.is_mean = np.array(steps_ahead), is_mean
@@ -553,7 +561,9 @@ class LinearStream:
             Fitted to all so far.
         """
         whole = ~np.isnan(y).any(axis=1)
-        problem = _Problem(sequences, y, weights, None, None, len(y), (), False)
+        problem = _Problem(
+            sequences, y, weights, None, None, len(y), steps_ahead=(), is_mean=False
+        )
         problem.use(self.part.layout)
         problem.rows = problem.rows[whole[problem.rows]]
         problem.groups = [(np.arange(y.shape[1]), whole)]

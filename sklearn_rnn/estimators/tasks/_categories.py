@@ -47,7 +47,10 @@ class CategoricalInput:
         if reset:
             chosen = _find_features(params.categorical_features, sequences, name)
             self.features, self.categories = tuple(map(int, chosen)), None
-            self._check_goes_with_categories(sequences, has_tokens)
+            if self.features:
+                self._check_goes_with_categories(sequences, has_tokens)
+        if not (self.features or sequences.categories):
+            return sequences
         self._check_same_features(sequences, params)
         sequences = with_categories(sequences, self.features, estimator_name=name)
         if self.categories is None:
@@ -63,13 +66,15 @@ class CategoricalInput:
         """Set the categories, at the first fit."""
         if self.categories is not None:
             return
+        if not self.features:
+            self.categories = {}
+            return
         seen = categories_seen(sequences)
         if warns:
             _warn_of_labels(sequences, seen)
         self.embedding_of = _embeddings(sequences)
         self.categories = _join(seen, self.embedding_of)
-        if self.features:
-            self.mask = np.isin(np.arange(sequences.n_features), self.features)
+        self.mask = np.isin(np.arange(sequences.n_features), self.features)
 
     def spec(self):
         """Return what the network's spec says about categories."""
@@ -96,13 +101,13 @@ class CategoricalInput:
 
     def _check_goes_with_categories(self, sequences, has_tokens):
         """Check that nothing reads all features as something else."""
-        if self.features and has_tokens:
+        if has_tokens:
             raise ValueError(
                 "categorical_features reads a feature among others as categories, and "
                 "embedding_dim or embeddings reads X as tokens, one per step. Set one "
                 "of them to its default."
             )
-        if self.features and sequences.augmentation is not None:
+        if sequences.augmentation is not None:
             raise ValueError(
                 "categorical_features does not go with augmented sequences, whose "
                 "features are numbers that change in training: set it to None."

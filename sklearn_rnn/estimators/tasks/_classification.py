@@ -20,8 +20,11 @@ from sklearn_rnn.estimators.tasks._labels import (
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
-from sklearn_rnn.estimators.tasks._steps import check_not_ragged
-from sklearn_rnn.sequences import explain_target_errors, plain_arrays
+from sklearn_rnn.sequences import (
+    check_not_ragged,
+    explain_target_errors,
+    plain_arrays,
+)
 from sklearn_rnn.training import has_overlaps
 
 

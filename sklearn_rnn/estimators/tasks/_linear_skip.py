@@ -63,18 +63,17 @@ class LinearSkip:
 
     def fit(self, samples, columns, horizon, is_scaled, names, random_state):
         """Fit a linear part to all sequences, and without each fold of them."""
-        cross_fit = fit_linear(
+        return fit_linear(
             samples.sequences,
             samples.y,
             samples.weights,
-            columns,
-            horizon,
-            is_scaled,
-            np.random.RandomState(random_state.randint(2**31 - 1)),
-            steps_ahead(names),
+            columns=columns,
+            horizon=horizon,
+            is_scaled=is_scaled,
+            random_state=np.random.RandomState(random_state.randint(2**31 - 1)),
+            steps_ahead=steps_ahead(names),
             is_mean=self.loss_name == "squared_error",
         )
-        return cross_fit
 
     def set_spread(self, samples, part):
         """Set the spread of the targets, from which on "huber" is linear."""

@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.utils import check_array
 
-from sklearn_rnn.estimators.tasks._steps import check_not_ragged
 from sklearn_rnn.preprocessing import read_target_names
 from sklearn_rnn.sequences import (
+    check_not_ragged,
     explain_target_errors,
     is_missing,
     plain_arrays,

@@ -87,11 +87,3 @@ def flat_weights(data):
     """Return the weight of each target of a dataset, as metrics take them, or None."""
     weights = data.flat_targets()[1]
     return None if weights is None else weights.double().cpu().numpy()
-
-
-def has_validation(X_val, y_val):
-    """Return whether validation data were given; raise if one of the two was."""
-    if (X_val is None) != (y_val is None):
-        given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
-        raise ValueError(f"{given} was given without {missing}: pass both.")
-    return X_val is not None

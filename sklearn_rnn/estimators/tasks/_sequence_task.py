@@ -241,8 +241,16 @@ class SequenceTask(Task):
 
     def prepare(self, samples, validation, context):
         self.categories.fit(samples.sequences, warns=self.warns)
-        size = self.params.batch_size
-        self.batch_size = choose_batch_size(len(samples.y)) if size == "auto" else size
+        params, n_sequences = self.params, len(samples.y)
+        self.batch_size = params.batch_size
+        if params.batch_size == "auto":
+            self.batch_size = choose_batch_size(n_sequences)
+        if not context.is_continued:
+            self.dtype = params.dtype
+            if params.dtype == "auto":
+                # A stream is longer than its first call.
+                is_long = context.is_stream
+                self.dtype = "float32" if is_long else choose_dtype(n_sequences)
         # Weights of one call of partial_fit are relative to those of the others.
         is_relative = not context.is_stream
         return (
@@ -279,11 +287,6 @@ class SequenceTask(Task):
         )
 
     def fit(self, samples, context: FitContext):
-        self.dtype = self.params.dtype
-        if self.dtype == "auto":
-            # A stream is longer than its first call.
-            n_sequences = len(samples.y)
-            self.dtype = "float32" if context.is_stream else choose_dtype(n_sequences)
         if self.tokens.is_used:
             self.initial_vectors = self.tokens.fit(samples.sequences, self.params)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_rnn.sequences import is_list_of_sequences, is_missing
+from sklearn_rnn.sequences import is_missing
 
 
 def split_steps(values, lengths, *, as_array):
@@ -38,21 +38,3 @@ def score_steps(metric, y_true, y_pred, weights=None):
         sample_weight = None if weights is None else weights[here]
         scores.append(metric(true[here], predicted[here], sample_weight=sample_weight))
     return float(np.mean(scores)) if scores else np.nan
-
-
-def _length(one):
-    try:
-        return len(one)
-    except TypeError:  # a scalar, of whatever library
-        return None
-
-
-def check_not_ragged(y, remedy):
-    """Check that no sequence has several targets, as steps would."""
-    if not is_list_of_sequences(y):
-        return
-    if len({_length(one) for one in y}) > 1:
-        raise ValueError(
-            "y has several values for each sequence, and here each has one target. For "
-            f"a target at every step, {remedy}."
-        )

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.estimators.tasks._samples import has_validation
 from sklearn_rnn.modules import build_network
 
 # Of weights, gradients and outputs.
@@ -105,8 +104,11 @@ class Task(ABC):
 
     def parse_validation(self, estimator, X_val, y_val):
         """Return validation data, None if none was given."""
-        if not has_validation(X_val, y_val):
+        if X_val is None and y_val is None:
             return None
+        if X_val is None or y_val is None:
+            given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
+            raise ValueError(f"{given} was given without {missing}: pass both.")
         try:
             return self.parse(estimator, X_val, y_val, None, reset=False, name="_val")
         except InvalidSequenceError as error:
