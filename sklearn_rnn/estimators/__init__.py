@@ -2,6 +2,7 @@
 
 from sklearn_rnn.estimators._classifier import RNNClassifier
 from sklearn_rnn.estimators._generator import RNNGenerator
+from sklearn_rnn.estimators._migrate import register_old_modules
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators._sampling import Sampling
 from sklearn_rnn.estimators._seq2seq import RNNSeq2Seq
@@ -39,3 +40,5 @@ __all__ = [
     "windowers",
     "windows_seen",
 ]
+
+register_old_modules(__name__)

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from sklearn_rnn.estimators._migrate import migrate, missing_params
 from sklearn_rnn.estimators._network import make_net
 from sklearn_rnn.kernels import rename_kernel, usable_kernel
 from sklearn_rnn.training import (
@@ -11,14 +12,6 @@ from sklearn_rnn.training import (
     load_optimizer_state,
     usable_device,
 )
-
-# Values of parameters that models had before version 0.7, which has them.
-BEFORE_0_7 = {
-    "linear_skip": False,
-    "scale_windows": False,
-    "convolutions": None,
-    "categorical_features": None,
-}
 
 
 def pack_net(estimator, state):
@@ -45,17 +38,11 @@ def complete_state(estimator, state):
     """Return the state of a pickle, and the net in it or None."""
     state = dict(state)
     saved = state.pop("_saved_net", None)
-    if saved is not None and "_task" not in state:
-        raise ValueError(
-            f"this {type(estimator).__name__} was pickled by a version before 0.7, "
-            "which kept what was fitted in another form. Fit it again, or load it with "
-            "the version that wrote it."
-        )
     # Pickles of version 0.5 have none, those of 0.6 another name.
     state["kernel"] = rename_kernel(state.get("kernel", "auto"))
-    names = estimator._get_param_names()
-    missing = {k: v for k, v in BEFORE_0_7.items() if k in names and k not in state}
-    return state | missing, saved
+    if saved is not None and "_task" not in state:
+        state = migrate(estimator, state)
+    return state | missing_params(estimator, state), saved
 
 
 def unpack_net(estimator, saved):

@@ -1,15 +1,24 @@
 """What each estimator learns, between the data of a user and a network."""
 
 from sklearn_rnn.estimators.tasks._classification import ClassificationTask
+from sklearn_rnn.estimators.tasks._corpus import FrameCorpus, SymbolCorpus
 from sklearn_rnn.estimators.tasks._generation import GenerationTask
 from sklearn_rnn.estimators.tasks._labels import check_labels, check_partial_classes
+from sklearn_rnn.estimators.tasks._linear_skip import LinearSkip
 from sklearn_rnn.estimators.tasks._quantiles import check_levels, point_forecast
 from sklearn_rnn.estimators.tasks._regression import RegressionTask
 from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._seq2seq import Seq2SeqTask
-from sklearn_rnn.estimators.tasks._sources import SOURCES, check_same_number
+from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
+from sklearn_rnn.estimators.tasks._sources import (
+    SOURCES,
+    NumberSource,
+    SymbolSource,
+    check_same_number,
+)
 from sklearn_rnn.estimators.tasks._steps import object_array, score_steps, split_steps
 from sklearn_rnn.estimators.tasks._tagging import TaggingTask, of_one_type
+from sklearn_rnn.estimators.tasks._targets import TargetTransform
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
 from sklearn_rnn.estimators.tasks._tokens import wrap_vectors
 from sklearn_rnn.estimators.tasks._transcription import TranscriptionTask
@@ -18,11 +27,18 @@ __all__ = [
     "ClassificationTask",
     "DTYPES",
     "FitContext",
+    "FrameCorpus",
     "GenerationTask",
+    "LinearSkip",
+    "NumberSource",
     "RegressionTask",
     "SOURCES",
     "Seq2SeqTask",
+    "SequenceTask",
+    "SymbolCorpus",
+    "SymbolSource",
     "TaggingTask",
+    "TargetTransform",
     "Task",
     "TranscriptionTask",
     "check_labels",

@@ -35,6 +35,10 @@ SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
 class TranscriptionTask(PairTask):
     """Learn to transcribe frames to fewer symbols, without knowing where they are."""
 
+    # The transcripts that n-grams are counted in, and their weights or None.
+    written: Any = None
+    weights_of_written: Any = None
+
     # Data
 
     def choose_source(self, X, weights):
