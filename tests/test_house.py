@@ -122,6 +122,24 @@ def own_imports():
                 yield path, target.with_suffix(".py")
 
 
+# Inside of estimators/, from the top down.
+ESTIMATOR_FLOORS = ["", "tasks", "closed_form"]
+
+
+def test_estimators_import_downwards():
+    for path, target in own_imports():
+        floors = [
+            ESTIMATOR_FLOORS.index(parts[1] if len(parts) > 2 else "")
+            for parts in (p.relative_to(ROOT).parts for p in (path, target))
+            if parts[0] == "estimators"
+        ]
+        if len(floors) == 2:
+            importing, imported = floors
+            assert importing <= imported, f"{path} imports {target}"
+            is_private = target.name.startswith("_") and target.stem != "__init__"
+            assert importing == imported or not is_private, f"{path}: {target}"
+
+
 def test_imports_run_downwards_only():
     for path, target in own_imports():
         (here, folder), (there, below) = floor_of(path), floor_of(target)
