@@ -23,6 +23,7 @@ from sklearn_rnn.preprocessing._ahead import (
     shift_times,
 )
 from sklearn_rnn.preprocessing._names import check_names, name_ahead
+from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
     is_polars,
@@ -63,7 +64,7 @@ CYCLES = {
 }
 
 
-class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
     """Add columns made from the calendar to a table.
 
     The hour, the day of the week and the season of each row's time, and on
@@ -277,25 +278,6 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         names = _check_feature_names_in(self, input_features)
         added = self._names(*self._read_parameters())
         return np.array([*names, *added], dtype=object)
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Accept scikit-learn's choice of output, and stay with the input's kind.
-
-        A frame of pandas gives one of pandas, with its index, and a frame of
-        polars one of polars; the method is here so that a pipeline's
-        ``set_output`` reaches its other steps.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            Has no effect.
-
-        Returns
-        -------
-        CalendarFeatures
-            The same transformer.
-        """
-        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

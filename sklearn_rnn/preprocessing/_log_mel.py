@@ -22,7 +22,7 @@ from sklearn_rnn.preprocessing._mel import (
     mel_edges,
     mel_filters,
 )
-from sklearn_rnn.preprocessing._output import SequenceOutput
+from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._waveforms import (
     MAX_RATE,
     are_apart,
@@ -39,9 +39,7 @@ MAX_SAMPLES = 2**17
 MAX_DB, MAX_MASKS, MAX_SHIFT = 200, 1000, 2**30
 
 
-class LogMelSpectrogram(
-    SequenceOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):
+class LogMelSpectrogram(FixedOutput, TransformerMixin, BaseEstimator):
     """Turn sound into sequences of log-mel frames, or of MFCC.
 
     A frame is the power of a short window of the sound in mel bands, in dB:

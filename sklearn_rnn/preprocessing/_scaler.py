@@ -13,7 +13,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._output import SequenceOutput
+from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
@@ -27,11 +27,10 @@ from sklearn_rnn.sequences import (
 
 
 class SequenceScaler(
-    SequenceOutput,
+    FixedOutput,
     OneToOneFeatureMixin,
     TransformerMixin,
     BaseEstimator,
-    auto_wrap_output_keys=None,
 ):
     """Standardise each feature over all steps of all sequences.
 

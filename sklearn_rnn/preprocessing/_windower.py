@@ -29,7 +29,7 @@ from sklearn_rnn.preprocessing._history import (
 )
 from sklearn_rnn.preprocessing._missing import fill_table, learn_fill
 from sklearn_rnn.preprocessing._names import read_target_names
-from sklearn_rnn.preprocessing._output import SequenceOutput
+from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._series import read_series
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
@@ -69,9 +69,7 @@ class UnknownTimesWarning(WindowHistoryWarning):
     """A windower knows no times; forecasts ignore it where no history is needed."""
 
 
-class SequenceWindower(
-    SequenceOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):
+class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
     """Turn a table of time steps into one window a row.
 
     Window i ends at row i of the table and holds the `n_steps` rows up to and
