@@ -16,7 +16,7 @@ from sklearn_rnn.estimators._targets import (
     target_columns,
 )
 from sklearn_rnn.estimators._windows import window_units
-from sklearn_rnn.preprocessing import read_target_names
+from sklearn_rnn.preprocessing import get_target_names
 from sklearn_rnn.sequences import (
     LARGEST_INPUT,
     explain_target_errors,
@@ -35,7 +35,7 @@ class NumberCoder:
     """Part of an estimator that predicts numbers: a sequence's, or a step's."""
 
     def _check_y(self, y, *, reset):
-        names = read_target_names(y)
+        names = get_target_names(y)
         y = plain_arrays(y, estimator_name=type(self).__name__)
         refuse_ragged(y, "set return_sequences=True")
         wanted = "one number per sequence and output"

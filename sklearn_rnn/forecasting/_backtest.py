@@ -28,7 +28,7 @@ from sklearn_rnn.preprocessing import (
     describe_step,
     freq_of,
     pair_with_future,
-    take_rows,
+    select_rows,
 )
 
 OWNER = "backtest"
@@ -180,7 +180,7 @@ def backtest(
         freq=freq,
         time=time,
         group_by=group_by,
-        owner=OWNER,
+        estimator_name=OWNER,
     )
     if group_by is not None and pairs.grid.times is None:
         raise ValueError(
@@ -242,10 +242,11 @@ def season_of(grid):
     --------
     >>> import pandas as pd
     >>> from sklearn_rnn.forecasting._backtest import season_of
-    >>> from sklearn_rnn.preprocessing import read_grid
+    >>> from sklearn_rnn.preprocessing import find_grid
     >>> index = pd.date_range("2024-01-01", periods=5, freq="30min")
     >>> table = pd.DataFrame({"load": 1.0}, index=index)
-    >>> season_of(read_grid(table, freq=None, time=None, group_by=None, owner=""))
+    >>> columns = {"freq": None, "time": None, "group_by": None}
+    >>> season_of(find_grid(table, **columns, estimator_name=""))
     48
     """
     step = _step_of(grid)
@@ -318,7 +319,7 @@ def _warn_of_long_season(season, folds, pairs):
     lacking = {}
     for i, fold in enumerate(folds):
         n_known = np.add.reduceat(fold.is_known.astype(int), series.bounds[:-1])
-        which = np.unique(np.cumsum(series.first)[pairs.places[fold.test]] - 1)
+        which = np.unique(np.cumsum(series.is_start)[pairs.positions[fold.test]] - 1)
         short = which[n_known[which] <= season]
         if len(short):
             lacking[i] = short
@@ -345,9 +346,9 @@ def _abbreviate(names):
 
 def _read_folds(cv, pairs, stride):
     """Let a splitter choose blocks, less training rows that know too much."""
-    moments = np.asarray(pairs.grid.series.moments())
+    moments = np.asarray(pairs.grid.series.time_index())
     furthest = max(k for _, k in pairs.outputs)
-    now, reach = moments[pairs.places], moments[pairs.places + furthest]
+    now, reach = moments[pairs.positions], moments[pairs.positions + furthest]
     folds = []
     for i, (train, test) in enumerate(_splits(cv, pairs, now, furthest)):
         train = _read_rows(train, "training", i, pairs)
@@ -426,7 +427,7 @@ def _read_rows(rows, what, block, pairs):
 
 def _training_rows(pairs, rows):
     """Return rows of X, and their targets: one alone as scikit-learn wants it."""
-    X, Y = take_rows(pairs.X, rows), take_rows(pairs.Y, rows)
+    X, Y = select_rows(pairs.X, rows), select_rows(pairs.Y, rows)
     return X, Y if len(pairs.outputs) > 1 else Y[next(iter(Y.columns))]
 
 
@@ -434,7 +435,7 @@ def _forecast_fold(model, pairs, fold, season, refit):
     if refit:
         model = clone(model).fit(*_training_rows(pairs, fold.train))
     rows, places = _with_history(pairs, fold.test, model)
-    X = take_rows(pairs.X, rows)
+    X = select_rows(pairs.X, rows)
     with warnings.catch_warnings():
         # Between the rows that are forecast from, those that none looks at are left
         # out, which is no gap in the table.
@@ -445,9 +446,9 @@ def _forecast_fold(model, pairs, fold, season, refit):
 
 def _with_history(pairs, test, model):
     """Return rows of X with those that their windows need, and where they are."""
-    needed = places_needed(pairs.data, pairs.grid.series, pairs.places[test], model)
+    needed = places_needed(pairs.data, pairs.grid.series, pairs.positions[test], model)
     row_at = np.full(len(pairs.data), -1)
-    row_at[pairs.places] = np.arange(len(pairs.places))
+    row_at[pairs.positions] = np.arange(len(pairs.positions))
     rows = np.sort(row_at[needed])
     return rows, np.searchsorted(rows, test)
 
@@ -455,8 +456,8 @@ def _with_history(pairs, test, model):
 def _known_columns(pairs, fold, season):
     """Write down what each forecast is of, what came, and the naive forecast."""
     series, n_outputs = pairs.grid.series, len(pairs.outputs)
-    places = pairs.places[fold.test]
-    which = np.cumsum(series.first)[places] - 1
+    places = pairs.positions[fold.test]
+    which = np.cumsum(series.is_start)[places] - 1
     names, steps = (np.array(part) for part in zip(*pairs.outputs, strict=True))
     columns = {}
     if series.labels is not None:
@@ -474,7 +475,7 @@ def _known_columns(pairs, fold, season):
 def _truths(pairs, fold, places, which, season):
     """Return what came, the naive forecast and its scale, output by output."""
     series = pairs.grid.series
-    by_place = series.rows(np.arange(len(series.first)))
+    by_place = series.rows(np.arange(len(series.is_start)))
     values, scales = {}, {}
     for name in dict.fromkeys(name for name, _ in pairs.outputs):
         values[name] = np.asarray(pairs.data[name], dtype=np.float64)[by_place]

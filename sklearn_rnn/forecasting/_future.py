@@ -27,17 +27,17 @@ from sklearn_rnn.preprocessing import (
     add_columns,
     as_frame,
     check_column_key,
+    check_horizon,
+    check_no_gaps,
     fill_grid,
+    find_grid,
     frame_column,
     freq_of,
     has_categories,
     parse_ahead,
     parse_targets,
-    read_grid,
-    read_steps,
-    refuse_breaks,
     row_step_of,
-    take_rows,
+    select_rows,
     times_ahead,
     times_of_frame,
 )
@@ -161,7 +161,7 @@ def forecast(
     if masks:
         _warn_of_missing(newest, grid, task)
     else:
-        refuse_breaks(grid, needed)
+        check_no_gaps(grid, needed)
     ahead = _known_ahead(model, newest, task)
     n_steps = max(step for _, step in [*task.outputs, *ahead.values()])
     origins = grid.labels_of(grid.series.rows(last))
@@ -173,7 +173,7 @@ def forecast(
     X = _with_known(newest, future, ahead, task, grid, times)
     rows = np.sort(grid.series.rows(needed))
     wanted = np.searchsorted(rows, grid.series.rows(last))
-    X = take_rows(X, rows)
+    X = select_rows(X, rows)
     with ignore_unknown_times():
         columns = predicted_columns(model, X, wanted, len(task.outputs))
     warn_of_short_windows(model, X, wanted, grid, needed, task.group_by)
@@ -193,7 +193,7 @@ def _read_newest(newest, model, task, masks):
 
 
 def _read_grid(newest, model, reading):
-    grid = read_grid(newest, **reading)
+    grid = find_grid(newest, **reading)
     found = windowers(model)
     if isinstance(grid.rule, RowStep) and found:
         # A few new rows tell less of the calendar than those of fit.
@@ -220,12 +220,12 @@ class Task(NamedTuple):
     outputs: list
 
     def reading(self):
-        """Return how the rows of a table stand in time, for `read_grid`."""
+        """Return how the rows of a table stand in time, for `find_grid`."""
         return {
             "freq": self.freq,
             "time": self.time,
             "group_by": self.group_by,
-            "owner": OWNER,
+            "estimator_name": OWNER,
         }
 
 
@@ -253,7 +253,7 @@ def read_outputs(model, target, horizon):
     outputs = parse_targets(names)
     if target is not None and horizon is not None:
         targets = list(target) if isinstance(target, (list, tuple)) else [target]
-        wanted = [(name, k) for name in targets for k in read_steps(horizon)]
+        wanted = [(name, k) for name in targets for k in check_horizon(horizon)]
         if outputs and outputs != wanted:
             raise ValueError(
                 f"the model was fitted to forecast {list(names)}, not "

@@ -14,12 +14,12 @@ from sklearn_rnn._exceptions import (
 from sklearn_rnn.estimators import lookback_of, windowers, windows_seen
 from sklearn_rnn.preprocessing import (
     UnknownTimesWarning,
+    cover_series_start,
     describe_step,
     frame_column,
     freq_of,
+    group_rows,
     is_polars,
-    reach_the_start,
-    read_series,
     times_of_frame,
 )
 
@@ -48,7 +48,7 @@ def places_needed(data, series, places, model):
     ndarray of int
         Places, increasing.
     """
-    first = series.first
+    first = series.is_start
     begins = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
     from_here = begins[places]
     lookback = lookback_of(model)
@@ -118,7 +118,7 @@ def add_untargeted(newest, grid, model, task):
     groups = None
     if task.group_by is not None:
         groups = frame_column(remembered, task.group_by, "group_by")
-    series = read_series(len(remembered), times, groups)
+    series = group_rows(len(remembered), times, groups)
     found = []
     for label, place in enumerate(grid.series.bounds[:-1]):
         old = label
@@ -127,9 +127,12 @@ def add_untargeted(newest, grid, model, task):
         if old < 0:
             continue
         begin, end = series.bounds[old : old + 2]
-        tick = grid.series.ticks[place : place + 1]
-        end = begin + np.searchsorted(series.ticks[begin:end], tick[0])
-        if end > begin and grid.rule.adjacent(series.ticks[end - 1 : end], tick)[0]:
+        tick = grid.series.timestamps[place : place + 1]
+        end = begin + np.searchsorted(series.timestamps[begin:end], tick[0])
+        if (
+            end > begin
+            and grid.rule.adjacent(series.timestamps[end - 1 : end], tick)[0]
+        ):
             found.append(series.rows(np.arange(begin, end)))
     if not found:
         return newest
@@ -175,13 +178,13 @@ def warn_of_short_windows(model, X, rows, grid, needed, group_by):
     # Of each series, its rows in X, and the time of the first.
     places = np.searchsorted(needed, series.bounds[:-1])
     own = np.diff(np.append(places, len(needed)))
-    begins = None if series.ticks is None else series.ticks[needed[places]]
+    begins = None if series.timestamps is None else series.timestamps[needed[places]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SklearnRNNWarning)  # predict says the same
         found = windows_seen(model, X, rows)
     for windower, n_steps, seen in found:
         short = seen < n_steps
-        short &= ~reach_the_start(windower, series.labels, seen, own, begins)
+        short &= ~cover_series_start(windower, series.labels, seen, own, begins)
         if short.any():
             labels = series.labels
             forecasts = _short_forecasts(seen, short, labels)
