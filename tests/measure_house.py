@@ -217,7 +217,9 @@ WHOLE_NAMES = [
     "with_x",
 ]
 # Words that a file may keep, such as public names that leave with the next release.
-ALLOWED: dict[str, set[str]] = {}
+ALLOWED: dict[str, set[str]] = {
+    "preprocessing/_augmentation.py": {"variation"},  # a name in pickles of 0.6
+}
 _PROSE = re.compile(
     r"\b(?:{})\b".format("|".join(WORDS).replace(" ", r"[\s_#]+")), re.IGNORECASE
 )
@@ -489,8 +491,8 @@ METHODS = {
 }
 LIMITS = {
     "positional arguments": Limit(9, 8),
-    "undeclared uses": Limit(297, 0),
-    "forbidden words": Limit(445, 0),
+    "undeclared uses": Limit(296, 0),
+    "forbidden words": Limit(312, 0),
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
