@@ -73,10 +73,10 @@ class WindowHistoryWarning(SklearnRNNWarning):
     """
 
 
-def missing_package(owner, package, extra, remark=""):
+def missing_package(name, package, extra, remark=""):
     """Return the error for an optional package that is not installed."""
     return ImportError(
-        f"{owner} needs the package {package}, which is not installed. It comes with "
+        f"{name} needs the package {package}, which is not installed. It comes with "
         f'the extra "{extra}": pip install -e ".[{extra}]" in a clone of the '
         f"repository. By itself: pip install {package}.{remark}"
     )

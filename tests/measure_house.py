@@ -218,7 +218,15 @@ WHOLE_NAMES = [
     "with_x",
 ]
 # Words that a file may keep, such as public names that leave with the next release.
-ALLOWED: dict[str, set[str]] = {}
+ALLOWED: dict[str, set[str]] = {
+    "datasets/_text.py": {"piece"},  # a sentence of the data
+    # Public in version 0.6, or in its pickles.
+    "preprocessing/_augmentation.py": {"variation"},
+    "sequences/_container.py": {"read_"},
+    "sequences/_neighbours.py": {"reach"},
+    "sequences/_renamed.py": {"anchored", "variation"},
+    "sequences/_windows.py": {"each"},
+}
 _PROSE = re.compile(
     r"\b(?:{})\b".format("|".join(WORDS).replace(" ", r"[\s_#]+")), re.IGNORECASE
 )
@@ -481,24 +489,24 @@ def longest_file():
 # The limits: lower `now` when a measure falls.
 
 METHODS = {
-    "RNNClassifier": Limit(106, 40),
-    "RNNGenerator": Limit(51, 40),
-    "RNNRegressor": Limit(143, 40),
-    "RNNSeq2Seq": Limit(55, 40),
-    "RNNTagger": Limit(106, 40),
-    "RNNTranscriber": Limit(56, 40),
+    "RNNClassifier": Limit(15, 40),
+    "RNNGenerator": Limit(20, 40),
+    "RNNRegressor": Limit(15, 40),
+    "RNNSeq2Seq": Limit(13, 40),
+    "RNNTagger": Limit(15, 40),
+    "RNNTranscriber": Limit(13, 40),
 }
 LIMITS = {
-    "positional arguments": Limit(9, 8),
-    "undeclared uses": Limit(297, 0),
-    "forbidden words": Limit(379, 0),
+    "positional arguments": Limit(7, 8),
+    "undeclared uses": Limit(0, 0),
+    "forbidden words": Limit(0, 0),
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
-    "fit": (Limit(201, 60), Limit(44, 15), Limit(87, 10)),
-    "fit, default": (Limit(226, 75), Limit(48, 18), Limit(95, 12)),
+    "fit": (Limit(201, 60), Limit(44, 15), Limit(86, 10)),
+    "fit, default": (Limit(226, 75), Limit(48, 18), Limit(93, 12)),
     "fit_transform": (Limit(73, 25), Limit(18, 6), Limit(18, 4)),
-    "forecast": (Limit(245, 60), Limit(46, 20), Limit(79, 12)),
+    "forecast": (Limit(243, 60), Limit(46, 20), Limit(78, 12)),
     "batch": (Limit(85, 12), Limit(17, 5), Limit(26, 5)),
 }
 

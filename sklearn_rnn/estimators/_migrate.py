@@ -15,7 +15,7 @@ from sklearn_rnn.estimators.tasks import (
 )
 
 # Modules that such pickles name, and the classes that these had.
-OLD_MODULES = {
+OLD_MODULES: dict[str, list[type]] = {
     "_corpus": [SymbolCorpus, FrameCorpus],
     "_sources": [SymbolSource, NumberSource],
     "_targets": [TargetTransform],

@@ -31,7 +31,7 @@ from sklearn_rnn.preprocessing import (
     describe_step,
     freq_of,
     pair_with_future,
-    take_rows,
+    select_rows,
 )
 
 # Rows per season by the unit of the step between rows; the season of steps shorter than
@@ -182,7 +182,7 @@ def backtest(
         freq=freq,
         time=time,
         group_by=group_by,
-        owner="backtest",
+        estimator_name="backtest",
     )
     if group_by is not None and pairs.grid.times is None:
         raise ValueError(
@@ -294,7 +294,7 @@ def _warn_of_long_season(season, folds, pairs):
     short_series = {}
     for i, fold in enumerate(folds):
         n_known = np.add.reduceat(fold.is_known.astype(int), series.bounds[:-1])
-        tested = np.unique(np.cumsum(series.first)[pairs.places[fold.test]] - 1)
+        tested = np.unique(np.cumsum(series.is_start)[pairs.positions[fold.test]] - 1)
         short = tested[n_known[tested] <= season]
         if len(short):
             short_series[i] = short
@@ -321,9 +321,12 @@ def _abbreviate(names):
 
 def _make_folds(cv, pairs, stride):
     """Return the blocks of a splitter, without training rows with later targets."""
-    time_index = np.asarray(pairs.grid.series.moments())
+    time_index = np.asarray(pairs.grid.series.time_index())
     max_horizon = max(k for _, k in pairs.outputs)
-    now, target_time = time_index[pairs.places], time_index[pairs.places + max_horizon]
+    now, target_time = (
+        time_index[pairs.positions],
+        time_index[pairs.positions + max_horizon],
+    )
     folds = []
     for i, (train, test) in enumerate(_split(cv, pairs, now, max_horizon)):
         train = _check_rows(train, "training", i, pairs)
@@ -403,7 +406,7 @@ def _check_rows(rows, kind, block, pairs):
 
 def _training_rows(pairs, rows):
     """Return rows of X and their targets; a single target is one-dimensional."""
-    X, Y = take_rows(pairs.X, rows), take_rows(pairs.Y, rows)
+    X, Y = select_rows(pairs.X, rows), select_rows(pairs.Y, rows)
     return X, Y if len(pairs.outputs) > 1 else Y[next(iter(Y.columns))]
 
 
@@ -411,7 +414,7 @@ def _forecast_fold(model, pairs, fold, season, refit):
     if refit:
         model = clone(model).fit(*_training_rows(pairs, fold.train))
     rows, origins = _with_history(pairs, fold.test, model)
-    X = take_rows(pairs.X, rows)
+    X = select_rows(pairs.X, rows)
     with warnings.catch_warnings():
         # Rows that no window contains are left out of X, which is no gap in the table.
         warnings.simplefilter("ignore", WindowHistoryWarning)
@@ -422,10 +425,10 @@ def _forecast_fold(model, pairs, fold, season, refit):
 def _with_history(pairs, test, model):
     """Return the rows of X in the windows of test rows, and the test rows in them."""
     positions = required_positions(
-        pairs.data, pairs.grid.series, pairs.places[test], model
+        pairs.data, pairs.grid.series, pairs.positions[test], model
     )
     row_at = np.full(len(pairs.data), -1)
-    row_at[pairs.places] = np.arange(len(pairs.places))
+    row_at[pairs.positions] = np.arange(len(pairs.positions))
     rows = np.sort(row_at[positions])
     return rows, np.searchsorted(rows, test)
 
@@ -433,8 +436,8 @@ def _with_history(pairs, test, model):
 def _known_columns(pairs, fold, season):
     """Return all columns but the predictions, one row per forecast."""
     series, n_outputs = pairs.grid.series, len(pairs.outputs)
-    positions = pairs.places[fold.test]
-    series_index = np.cumsum(series.first)[positions] - 1
+    positions = pairs.positions[fold.test]
+    series_index = np.cumsum(series.is_start)[positions] - 1
     names, steps = (np.array(part) for part in zip(*pairs.outputs, strict=True))
     columns = {}
     if series.labels is not None:
@@ -453,7 +456,7 @@ def _known_columns(pairs, fold, season):
 def _true_values(pairs, fold, positions, series_index, season):
     """Return the columns of true values, naive forecasts and their scales."""
     series = pairs.grid.series
-    rows = series.rows(np.arange(len(series.first)))
+    rows = series.rows(np.arange(len(series.is_start)))
     values, scales = {}, {}
     for name in dict.fromkeys(name for name, _ in pairs.outputs):
         values[name] = np.asarray(pairs.data[name], dtype=np.float64)[rows]

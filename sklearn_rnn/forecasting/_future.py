@@ -27,17 +27,17 @@ from sklearn_rnn.preprocessing import (
     add_columns,
     as_frame,
     check_column_key,
+    check_horizon,
+    check_no_gaps,
     fill_grid,
+    find_grid,
     frame_column,
     freq_of,
     has_categories,
     parse_ahead,
     parse_targets,
-    read_grid,
-    read_steps,
-    refuse_breaks,
     row_step_of,
-    take_rows,
+    select_rows,
     times_ahead,
     times_of_frame,
 )
@@ -159,7 +159,7 @@ def forecast(
     if masks:
         _warn_of_missing(newest, grid, options)
     else:
-        refuse_breaks(grid, positions)
+        check_no_gaps(grid, positions)
     ahead = _known_ahead(model, newest, options)
     n_steps = max(step for _, step in [*options.outputs, *ahead.values()])
     origins = grid.labels_of(grid.series.rows(last))
@@ -171,7 +171,7 @@ def forecast(
     X = _add_known(newest, future, ahead, options=options, grid=grid, times=times)
     rows = np.sort(grid.series.rows(positions))
     last_rows = np.searchsorted(rows, grid.series.rows(last))
-    X = take_rows(X, rows)
+    X = select_rows(X, rows)
     with ignore_unknown_times():
         columns = predicted_columns(model, X, last_rows, len(options.outputs))
     warn_of_short_windows(
@@ -202,7 +202,7 @@ def _complete_newest(newest, model, options, masks):
 
 
 def _make_grid(newest, model, grid_options):
-    grid = read_grid(newest, **grid_options)
+    grid = find_grid(newest, **grid_options)
     found = windowers(model)
     if isinstance(grid.rule, RowStep) and found:
         # The rows of fit show more of the calendar than a few new ones.
@@ -219,12 +219,12 @@ class TableOptions(NamedTuple):
     outputs: list[tuple[str, int]]  # target and steps ahead
 
     def for_grid(self) -> dict[str, Any]:
-        """Return the keywords of `read_grid`."""
+        """Return the keywords of `find_grid`."""
         return {
             "freq": self.freq,
             "time": self.time,
             "group_by": self.group_by,
-            "owner": "forecast",
+            "estimator_name": "forecast",
         }
 
 
@@ -234,7 +234,7 @@ def resolve_outputs(model: Any, target: Any, horizon: Any) -> list[tuple[str, in
     outputs = parse_targets(names)
     if target is not None and horizon is not None:
         targets = list(target) if isinstance(target, (list, tuple)) else [target]
-        wanted = [(name, k) for name in targets for k in read_steps(horizon)]
+        wanted = [(name, k) for name in targets for k in check_horizon(horizon)]
         if outputs and outputs != wanted:
             raise ValueError(
                 f"the model was fitted to forecast {list(names)}, not "

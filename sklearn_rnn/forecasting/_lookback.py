@@ -16,12 +16,12 @@ from sklearn_rnn._exceptions import (
 from sklearn_rnn.estimators import lookback_of, windowers, windows_seen
 from sklearn_rnn.preprocessing import (
     UnknownTimesWarning,
+    cover_series_start,
     describe_step,
     frame_column,
     freq_of,
+    group_rows,
     is_polars,
-    reach_the_start,
-    read_series,
     times_of_frame,
 )
 
@@ -38,7 +38,7 @@ def required_positions(
     (SeriesRows). With a windower in front a model needs those of its windows, and
     with ``missing="mask"`` the last value before; otherwise the whole series.
     """
-    first = series.first
+    first = series.is_start
     begins = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
     starts = begins[positions]
     lookback = lookback_of(model)
@@ -91,7 +91,8 @@ def add_untargeted(newest: Any, grid: Any, model: Any, options: Any) -> Any:
     groups = None
     if options.group_by is not None:
         groups = frame_column(remembered, options.group_by, "group_by")
-    series = read_series(len(remembered), times, groups)
+    series = group_rows(len(remembered), times, groups)
+    times_of_old: Any = series.timestamps
     found = []
     for label, position in enumerate(grid.series.bounds[:-1]):
         old = label
@@ -100,9 +101,10 @@ def add_untargeted(newest: Any, grid: Any, model: Any, options: Any) -> Any:
         if old < 0:
             continue
         begin, end = series.bounds[old : old + 2]
-        tick = grid.series.ticks[position : position + 1]
-        end = begin + np.searchsorted(series.ticks[begin:end], tick[0])
-        if end > begin and grid.rule.adjacent(series.ticks[end - 1 : end], tick)[0]:
+        begin_of_new = grid.series.timestamps[position : position + 1]
+        end = begin + np.searchsorted(times_of_old[begin:end], begin_of_new[0])
+        last_of_old = times_of_old[end - 1 : end]
+        if end > begin and grid.rule.adjacent(last_of_old, begin_of_new)[0]:
             found.append(series.rows(np.arange(begin, end)))
     if not found:
         return newest
@@ -144,13 +146,15 @@ def warn_of_short_windows(
     # By series, the number of its rows in X, and the time of the first.
     first_rows = np.searchsorted(positions, series.bounds[:-1])
     own = np.diff(np.append(first_rows, len(positions)))
-    begins = None if series.ticks is None else series.ticks[positions[first_rows]]
+    begins = (
+        None if series.timestamps is None else series.timestamps[positions[first_rows]]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SklearnRNNWarning)  # predict repeats them
         found = windows_seen(model, X, rows)
     for windower, n_steps, seen in found:
         short = seen < n_steps
-        short &= ~reach_the_start(windower, series.labels, seen, own, begins)
+        short &= ~cover_series_start(windower, series.labels, seen, own, begins)
         if short.any():
             labels = series.labels
             forecasts = _short_forecasts(seen, short, labels)

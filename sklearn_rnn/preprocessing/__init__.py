@@ -6,23 +6,23 @@ from sklearn_rnn.preprocessing._flattener import SequenceFlattener
 from sklearn_rnn.preprocessing._forecast import (
     add_columns,
     as_frame,
+    check_horizon,
+    get_column_names,
     make_forecast_frame,
     pair_with_future,
-    read_columns,
-    read_steps,
-    take_rows,
+    select_rows,
 )
-from sklearn_rnn.preprocessing._grid import fill_grid, read_grid, refuse_breaks
+from sklearn_rnn.preprocessing._grid import check_no_gaps, fill_grid, find_grid
 from sklearn_rnn.preprocessing._log_mel import LogMelSpectrogram
 from sklearn_rnn.preprocessing._names import (
+    get_target_names,
     name_ahead,
     parse_ahead,
     parse_targets,
-    read_target_names,
 )
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
-from sklearn_rnn.preprocessing._seen import reach_the_start, window_lengths
-from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.preprocessing._seen import cover_series_start, window_lengths
+from sklearn_rnn.preprocessing._series import group_rows
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
     column_at,
@@ -52,12 +52,19 @@ __all__ = [
     "add_columns",
     "as_frame",
     "check_column_key",
+    "check_horizon",
+    "check_no_gaps",
     "column_at",
+    "cover_series_start",
     "describe_step",
     "fill_grid",
+    "find_grid",
     "first_date_column",
     "frame_column",
     "freq_of",
+    "get_column_names",
+    "get_target_names",
+    "group_rows",
     "has_categories",
     "is_polars",
     "make_forecast_frame",
@@ -65,15 +72,8 @@ __all__ = [
     "pair_with_future",
     "parse_ahead",
     "parse_targets",
-    "reach_the_start",
-    "read_columns",
-    "read_grid",
-    "read_series",
-    "read_steps",
-    "read_target_names",
-    "refuse_breaks",
     "row_step_of",
-    "take_rows",
+    "select_rows",
     "times_ahead",
     "times_of_frame",
     "window_lengths",

@@ -1,4 +1,6 @@
-"""Ahead: the times that come some steps after those of a table."""
+"""Times some steps after those of a table."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,8 +8,10 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import (
     CalendarStep,
+    FixedStep,
     MaxGap,
     RowStep,
+    Times,
     add_offset,
     describe_step,
     freq_of,
@@ -15,29 +19,21 @@ from sklearn_rnn.sequences import (
     to_times,
 )
 
-# Steps ahead in a list, at most: more would take gigabytes.
+# What a step of time is.
+Rule = FixedStep | CalendarStep | MaxGap | RowStep
+
+# Most steps ahead in a list: more would take gigabytes.
 MAX_STEPS = 1_000_000
 
-# A calendar is walked step by step: these take seconds.
+# Calendar offsets are added one by one: so many take seconds.
 MAX_CALENDAR_STEPS = 10_000
 
-# Python's dates, by which pandas reads calendars and time zones, end here.
+# Calendars and time zones of pandas are computed with Python's dates, which end here.
 LAST_DATE = pd.Timestamp("9999-12-31 23:59:59").as_unit("s")
 
 
-def list_steps(steps):
-    """List steps ahead, one more than there may be if they are too many.
-
-    Parameters
-    ----------
-    steps : object
-        As the user gave them.
-
-    Returns
-    -------
-    list
-        Of whatever they are; of `steps` itself if that is no list.
-    """
+def list_steps(steps: Any) -> list:
+    """List the steps ahead that a user gave, at most MAX_STEPS + 1 of a range."""
     if isinstance(steps, range):
         return list(steps[: MAX_STEPS + 1])
     if isinstance(steps, (list, tuple, set, frozenset)) or np.ndim(steps) == 1:
@@ -45,126 +41,59 @@ def list_steps(steps):
     return [steps]
 
 
-def times_ahead(rule, times, last, n_steps):
-    """Continue the times of a table after one of them.
+def times_ahead(rule: Rule, times: Times, last: Any, n_steps: int) -> pd.Index:
+    """Return the n_steps times that follow `last`, one of the labels of `times`.
 
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, MaxGap or RowStep
-        What a step is. Days and coarser steps go along the wall clock of a
-        time zone, shorter ones are elapsed time.
-    times : Times
-        Of the table.
-    last : Timestamp, Period, Timedelta or number
-        The time to continue after, one of ``times.labels``.
-    n_steps : int
-        How many times to give.
-
-    Returns
-    -------
-    labels : Index of n_steps times
-        Of the kind, time zone and name of ``times.labels``; whole numbers are
-        int64, others float64.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If the rule knows no regular step.
+    The index has the type, time zone and name of ``times.labels``. Days and longer
+    steps keep the local time of a time zone; shorter ones are elapsed time.
     """
     newest = to_times(pd.Index([last], dtype=times.labels.dtype))
     steps = np.arange(1, n_steps + 1)
     return _move(rule, times, np.repeat(newest.timestamps, n_steps), steps)
 
 
-def shift_times(rule, times, k):
-    """Move every time of a table some steps ahead.
-
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, MaxGap or RowStep
-        What a step is, as for `times_ahead`.
-    times : Times
-        Of the table.
-    k : int
-        How many steps, at least 0.
-
-    Returns
-    -------
-    labels : Index of len(times.labels) times
-        As `times_ahead` gives them; ``times.labels`` for 0 steps.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If the rule knows no regular step, and `k` is not 0.
-    """
+def shift_times(rule: Rule | None, times: Times, k: int) -> pd.Index:
+    """Return the labels of all times, moved `k` steps ahead."""
     if k == 0:
         return times.labels
     return _move(rule, times, times.timestamps, np.full(len(times.timestamps), k))
 
 
-def refuse_irregular(rule):
-    """Refuse times without a step that could be continued.
-
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, MaxGap or RowStep
-        Theirs.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If it is a MaxGap, or a RowStep of rows that keep no step of days.
-    """
+def check_regular(rule: Rule | None) -> None:
+    """Check that times have a step by which they can be continued."""
     if isinstance(rule, RowStep) and rule.spacing is None:
         raise InvalidSequenceError(
             "each row is one step (freq='rows'), and the times between rows differ too "
-            "much to tell when the steps to come will be: give their times in future=, "
-            "in a table with a row per step."
+            "much to infer the times of future steps: give these times in future=, in "
+            "a table with one row per step."
         )
     if isinstance(rule, MaxGap):
         raise InvalidSequenceError(
-            "the rows of X are not a regular step apart, so the times of the steps to "
-            "come are not known: give the time between rows in freq=, for example "
-            "freq='h'."
+            "the rows of X are not a regular step apart, so the times of future steps "
+            "are not known: give the time between rows in freq=, for example freq='h'."
         )
 
 
-def _move(rule, times, ticks, steps):
-    """Move each tick by its number of steps, and label it."""
-    refuse_irregular(rule)
+def _move(rule, times, timestamps, steps):
+    """Move each timestamp by its number of steps, and label it."""
+    check_regular(rule)
     if isinstance(rule, RowStep):
         rule = rule.spacing
-    clock = local_time(ticks, rule.time_zone)
-    if len(clock) == 0 or len(steps) == 0:
+    local = local_time(timestamps, rule.time_zone)
+    if len(local) == 0 or len(steps) == 0:
         return times.labels[:0]
-    check_reach(rule, times, clock.max(), int(max(steps)))
+    check_time_range(rule, times, local.max(), int(max(steps)))
     if isinstance(rule, CalendarStep):
-        moved = _move_dates(clock, rule.offset, steps)
+        moved = _move_dates(local, rule.offset, steps)
     else:
-        moved = clock + steps * rule.step
+        moved = local + steps * rule.step
     return _label(moved, rule, times).rename(times.labels.name)
 
 
-def check_reach(rule, times, last, n_steps):
-    """Check that times some steps ahead are times that there are.
-
-    Parameters
-    ----------
-    rule : FixedStep or CalendarStep
-        What a step is.
-    times : Times
-        Of the table.
-    last : scalar
-        The latest tick, on the rule's wall clock.
-    n_steps : int
-        Steps ahead of it.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the last time that there is.
-    """
+def check_time_range(
+    rule: FixedStep | CalendarStep, times: Times, last: Any, n_steps: int
+) -> None:
+    """Check that pandas can represent the time `n_steps` after `last`, local time."""
     bound = None
     if isinstance(rule, CalendarStep):
         bound = _bound_of_calendar(rule.offset, last, n_steps)
@@ -180,25 +109,25 @@ def check_reach(rule, times, last, n_steps):
         if isinstance(times.labels, pd.PeriodIndex):
             last = pd.Period(ordinal=int(last), freq=times.labels.freq)
         raise InvalidSequenceError(
-            f"{n_steps} steps of {step} after {last} reach past {bound}, the last time "
-            "that there is: ask for fewer steps ahead, or check freq=."
+            f"{n_steps} steps of {step} after {last} are later than {bound}, the last "
+            "possible time: ask for fewer steps ahead, or check freq=."
         )
 
 
 def _bound_of_numbers(step, last, n_steps):
     if isinstance(last, np.floating) or isinstance(step, float):
-        largest = np.finfo(np.float64).max
-        # As Python numbers, which overflow with an error or to infinity, not round.
-        return None if abs(float(last) + n_steps * float(step)) <= largest else largest
+        maximum = float(np.finfo(np.float64).max)
+        # Python numbers overflow with an error or to infinity; NumPy's wrap around.
+        return None if abs(float(last) + n_steps * float(step)) <= maximum else maximum
     largest = np.iinfo(np.int64).max
     return None if int(last) + n_steps * int(step) <= largest else largest
 
 
 def _bound_of_span(step, last, n_steps):
-    """Return the last date or duration, if a span leads past it."""
+    """Return the last date or duration if the steps pass it, else None."""
     kind = pd.Timestamp if last.dtype.kind == "M" else pd.Timedelta
     last, step = kind(last), pd.Timedelta(step)
-    # As numpy does, pandas adds in the finer of two units, but overflows with an error.
+    # pandas adds in the finer of two units, as NumPy does, but overflows with an error.
     unit = (pd.Timedelta(0).as_unit(last.unit) + step).unit
     end = kind(0).as_unit(unit).max
     if kind is pd.Timestamp:
@@ -210,7 +139,7 @@ def _bound_of_span(step, last, n_steps):
 
 
 def _bound_of_calendar(offset, last, n_steps):
-    """Return the last date, if steps of a calendar are sure to lead past it."""
+    """Return the last date if calendar steps are sure to pass it, else None."""
     last = pd.Timestamp(last)
     end = min(LAST_DATE, pd.Timestamp.max) if last.unit == "ns" else LAST_DATE
     try:
@@ -226,42 +155,42 @@ def _bound_of_calendar(offset, last, n_steps):
     return None
 
 
-def _move_dates(clock, offset, steps):
-    dates, places = np.unique(clock, return_inverse=True)
+def _move_dates(local, offset, steps):
+    dates, indices = np.unique(local, return_inverse=True)
     most = max(steps, default=0)
-    dates, following = _chain(pd.DatetimeIndex(dates), offset, most)
+    dates, successors = _chain(pd.DatetimeIndex(dates), offset, most)
     # Step by step: two months after 31 January may not be one month twice.
     for step in range(most):
         moving = steps > step
-        places[moving] = following[places[moving]]
-    return dates.to_numpy()[places]
+        indices[moving] = successors[indices[moving]]
+    return dates.to_numpy()[indices]
 
 
 def _chain(dates, offset, n_steps):
-    """List the dates up to some steps after those given, and what follows each.
+    """List the dates up to `n_steps` after those given, and the successor of each.
 
-    On a grid nearly every date follows another one, so few are added.
+    On a regular grid nearly every date succeeds another one, so few are added.
     """
-    following = np.empty(0, dtype=np.int64)
+    successors = np.empty(0, dtype=np.int64)
     for _ in range(n_steps):
-        later = _add(dates[len(following) :], offset)
+        later = _add(dates[len(successors) :], offset)
         dates = dates.append(later.difference(dates))
-        following = np.append(following, dates.get_indexer(later))
-    return dates, following
+        successors = np.append(successors, dates.get_indexer(later))
+    return dates, successors
 
 
 def _add(dates, offset):
     later = add_offset(dates, offset)
     if later.hasnans or later.max() > LAST_DATE:
         raise InvalidSequenceError(
-            f"{offset.freqstr} after {dates.max()} is past {LAST_DATE}, the last time "
-            "that there is: ask for fewer steps ahead, or check freq=."
+            f"{offset.freqstr} after {dates.max()} is later than {LAST_DATE}, the last "
+            "possible time: ask for fewer steps ahead, or check freq=."
         )
     return later
 
 
 def _label(moved, rule, times):
-    """Turn moved ticks, on the rule's wall clock, into labels of the times' kind."""
+    """Turn moved timestamps, in local time, into labels of the type of `times`."""
     if isinstance(times.labels, pd.PeriodIndex):
         return pd.PeriodIndex.from_ordinals(moved, freq=times.labels.freq)
     if moved.dtype.kind not in "mM":
@@ -277,6 +206,7 @@ def _label(moved, rule, times):
 def _localize(dates, time_zone):
     if time_zone is None:
         return dates.tz_localize("UTC")
+    # Of an hour that occurs twice in autumn, the first.
     first_of_two = np.ones(len(dates), dtype=bool)
     return dates.tz_localize(
         time_zone, ambiguous=first_of_two, nonexistent="shift_forward"

@@ -1,30 +1,21 @@
-"""Clips drawn anew at random: noise, loudness, place in time, masks."""
+"""Augmentation of clips: noise, loudness, shifts in time, masks."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_rnn.preprocessing._mel import extract
+from sklearn_rnn.preprocessing._mel import MelSettings, extract
 from sklearn_rnn.sequences import flat_rows
 
 
 class Augmentation(NamedTuple):
-    """What is drawn for a clip, in samples, frames, bands and dB.
+    """Limits of what is sampled for a clip, in samples, frames, mel bands and dB.
 
-    Parameters
-    ----------
-    noise_snr : tuple of float or None
-        Lowest and highest signal-to-noise ratio, in dB; None adds no noise.
-    gain : float
-        Largest change of loudness, in dB.
-    shift : int
-        Largest shift, in samples.
-    time_mask : int
-        Most frames of a mask.
-    frequency_mask : int
-        Most mel bands of a mask.
-    n_masks : int
-        Masks of each kind.
+    noise_snr : lowest and highest signal-to-noise ratio, dB; None adds no noise
+    gain : largest change of loudness, dB
+    shift : largest shift, samples
+    time_mask, frequency_mask : most frames, and most mel bands, of a mask
+    n_masks : masks of each kind
     """
 
     noise_snr: tuple[float, float] | None
@@ -35,40 +26,28 @@ class Augmentation(NamedTuple):
     n_masks: int
 
     @property
-    def is_off(self):
+    def is_off(self) -> bool:
         """Whether clips always stay as they are."""
         return self.noise_snr is None and not any(self[1:5])
 
 
-class ClipVariation:
-    """Draws the features of clips anew, as a network trains on them.
+class ClipAugmenter:
+    """Samples augmented features of clips, as a network trains on them.
 
-    Parameters
-    ----------
-    waveforms : list of ndarray of shape (n_samples_i,), float
-        The clips, mono, at the rate of `settings`.
-    settings : MelSettings
-        How features are made of them.
-    augmentation : Augmentation
-        What is drawn.
+    The waveforms, float of shape (n_samples_i,), are mono at the rate of `settings`.
 
     References
     ----------
     Park et al., "SpecAugment: a simple data augmentation method for automatic
     speech recognition", Interspeech 2019 (masks).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn import LogMelSpectrogram
-    >>> tone = np.sin(np.arange(1600))
-    >>> X = LogMelSpectrogram(gain=6.0).fit_transform([tone, tone])
-    >>> drawn = X.augmentation.draw(X.starts, X.lengths, np.random.RandomState(0))
-    >>> drawn.shape == X.values.shape
-    True
     """
 
-    def __init__(self, waveforms, settings, augmentation):
+    def __init__(
+        self,
+        waveforms: list[np.ndarray],
+        settings: MelSettings,
+        augmentation: Augmentation,
+    ) -> None:
         self.settings = settings
         self.augmentation = augmentation
         n_samples = np.array([len(waveform) for waveform in waveforms], dtype=np.int64)
@@ -77,36 +56,29 @@ class ClipVariation:
         n_frames = settings.count_frames(n_samples)
         self.first_rows = np.cumsum(n_frames) - n_frames
 
-    def draw(self, starts, lengths, random_state):
-        """Draw stretches of clips.
+    def draw(
+        self,
+        starts: np.ndarray,
+        lengths: np.ndarray,
+        random_state: np.random.RandomState,
+    ) -> np.ndarray:
+        """Return augmented features of segments of clips, float32 (n_rows, n_features).
 
-        Parameters
-        ----------
-        starts, lengths : ndarray of int of shape (n_stretches,)
-            First row and number of rows of each, as of the clips' frames, one
-            clip after the other. None reaches across clips.
-        random_state : numpy.random.RandomState
-            Source of randomness.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_features), float32
-            The rows of one stretch after the other. Stretches of one clip see
-            it varied in one way.
+        `starts` and `lengths` count frames, those of one clip after another; no segment
+        spans clips. Segments of one clip are augmented in the same way.
         """
         clips = np.searchsorted(self.first_rows, starts, side="right") - 1
-        clips, place = np.unique(clips, return_inverse=True)
+        clips, indices = np.unique(clips, return_inverse=True)
         waveforms = self._draw_waveforms(clips, random_state)
         masks = _Masks(self.augmentation, random_state)
         rows, n_frames = extract(waveforms, self.settings, change=masks.cover)
         offsets = np.cumsum(n_frames) - n_frames - self.first_rows[clips]
-        return rows[flat_rows(starts + offsets[place], lengths)]
+        return rows[flat_rows(starts + offsets[indices], lengths)]
 
     def _draw_waveforms(self, clips, random_state):
         to = self.augmentation
         n = len(clips)
-        # Numbers of a kind at once; seeded noise, as RandomState's takes 4 times as
-        # long.
+        # Noise comes from a Generator: RandomState takes 4 times as long.
         gains = 10 ** (random_state.uniform(-to.gain, to.gain, size=n) / 20)
         shifts = random_state.randint(-to.shift, to.shift + 1, size=n)
         ratios = random_state.uniform(*(to.noise_snr or (0.0, 0.0)), size=n)
@@ -124,8 +96,12 @@ class ClipVariation:
         return waveforms
 
 
+# The name in pickles of version 0.6.
+ClipVariation = ClipAugmenter
+
+
 class _Masks:
-    """Covers stretches of time and of bands with the mean of the clip."""
+    """Covers random segments of time and frequency with the mean of the clip."""
 
     def __init__(self, augmentation, random_state):
         self.augmentation = augmentation
@@ -154,27 +130,7 @@ class _Masks:
 
 
 def shift_samples(samples, by):
-    """Move a waveform in time; zeros move in.
-
-    Parameters
-    ----------
-    samples : ndarray of shape (n_samples,)
-        The waveform.
-    by : int
-        Samples later, or if negative earlier.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        A copy.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.preprocessing._augmentation import shift_samples
-    >>> shift_samples(np.array([1, 2, 3]), 1), shift_samples(np.array([1, 2, 3]), -1)
-    (array([0, 1, 2]), array([2, 3, 0]))
-    """
+    """Return a waveform moved `by` samples later (or earlier), zero-padded."""
     moved = np.zeros_like(samples)
     if by >= 0:
         moved[by:] = samples[: len(samples) - by] if by < len(samples) else 0

@@ -1,4 +1,4 @@
-"""CalendarFeatures: the hour, the weekday, the season, as columns of a table."""
+"""CalendarFeatures: hour, day of the week and season as columns of a table."""
 
 from collections.abc import Sequence
 from datetime import timedelta, tzinfo
@@ -18,11 +18,12 @@ from sklearn.utils.validation import (
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import (
     MAX_STEPS,
+    check_regular,
     list_steps,
-    refuse_irregular,
     shift_times,
 )
 from sklearn_rnn.preprocessing._names import check_names, name_ahead
+from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
     is_polars,
@@ -37,7 +38,7 @@ from sklearn_rnn.sequences import (
     parse_rule,
 )
 
-# Each feature as a number.
+# Ordinal encoding of each feature.
 NUMBERS = {
     "minute": lambda dates: dates.minute,
     "hour": lambda dates: dates.hour,
@@ -50,7 +51,7 @@ NUMBERS = {
     "weekend": lambda dates: dates.day_of_week >= 5,
 }
 
-# How far a date is through the cycle of a feature: 0 at its start, below 1.
+# Fraction of the cycle of a feature that has passed: 0 at its start, below 1.
 CYCLES = {
     "minute": lambda dates: (dates.minute + dates.second / 60) / 60,
     "hour": lambda dates: (dates.hour + dates.minute / 60) / 24,
@@ -63,11 +64,11 @@ CYCLES = {
 }
 
 
-class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
     """Add columns made from the calendar to a table.
 
     The hour, the day of the week and the season of each row's time, and on
-    request of the times to come, which are known in advance. The rows, their
+    request of future times, which are known in advance. The rows, their
     index and the other columns stay as they are; the new columns come last.
 
     Parameters
@@ -78,7 +79,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         "dayofyear", and "weekend": 1 on Saturday and Sunday, else 0.
     encoding : {"cyclic", "ordinal"}, default="cyclic"
         "cyclic" makes two columns of a feature, "hour_sin" and "hour_cos", in
-        which 23 h is next to 0 h: the sine and cosine of 2π times the part of
+        which 23 h is next to 0 h: the sine and cosine of 2π times the fraction of
         the cycle that has passed. "ordinal" makes one column, the number as
         pandas gives it. "weekend" is one column of 0 and 1 in both.
     ahead : int or sequence of int, default=0
@@ -107,18 +108,18 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
     See Also
     --------
     SequenceWindower : Makes windows of the table, a next step of a pipeline.
-    make_forecast_frame : Pairs the table with its targets; columns of it that
-        are known in advance it can put ahead, too.
+    make_forecast_frame : Pairs the table with its targets; it shifts columns that
+        are known in advance, too.
 
     Notes
     -----
     A cycle has its true length: a year 365 or 366 days, an ISO year 52 or 53
     weeks, a month its own days. It starts at sine 0 and cosine 1. The hour
-    counts its minutes, and the minute its seconds; the other features go from
-    one whole number to the next.
+    counts its minutes, and the minute its seconds; the other features are whole
+    numbers.
 
-    Steps ahead follow the clock of the table's own time zone, whatever
-    `time_zone` is, as the rows to come will. Each row's steps are counted
+    Steps ahead follow the local time of the table's own time zone, whatever
+    `time_zone` is, as future rows will. Each row's steps are counted
     from its own time, so gaps do not matter, and the last rows have their
     columns too. Several series in one table do not either, if they share a
     clock; where some are observed on the hour and others at half past, give
@@ -192,17 +193,17 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         ------
         InvalidSequenceError
             If the rows have no times, one is missing, or their step is asked
-            for and there is none; or a column's name is no string.
+            for and there is none; or a column's name is not a string.
         TypeError
-            If X is no frame.
+            If X is not a frame.
         ValueError
             If a feature or the time zone is unknown, or a column is asked for
             twice or in X already.
         """
-        features, steps = self._read_parameters()
-        self._refuse_taken(X, features, steps)
-        times = self._read_times(X)
-        self._to_dates(times.labels[:0])  # An unknown time zone shows here.
+        features, steps = self._check_parameters()
+        self._check_new_names(X, features, steps)
+        times = self._get_times(X)
+        self._to_dates(times.labels[:0])  # raises for an unknown time zone
         check_columns(self, X, reset=True)
         self._kind = times.kind
         self._rule = None
@@ -230,16 +231,16 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         InvalidSequenceError
             If the rows have no times, or of another kind than in `fit`.
         TypeError
-            If X is no frame.
+            If X is not a frame.
         ValueError
             If the columns are not those of `fit`, or `ahead` was changed
             since from 0.
         """
         check_is_fitted(self)
-        features, steps = self._read_parameters()
-        self._refuse_taken(X, features, steps)
+        features, steps = self._check_parameters()
+        self._check_new_names(X, features, steps)
         check_columns(self, X, reset=False)
-        times = self._read_times(X)
+        times = self._get_times(X)
         if times.kind != self._kind:
             raise InvalidSequenceError(
                 f"the times of X are {times.kind}, but CalendarFeatures was fitted on "
@@ -275,31 +276,12 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
-        added = self._names(*self._read_parameters())
+        added = self._names(*self._check_parameters())
         return np.array([*names, *added], dtype=object)
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Accept scikit-learn's choice of output, and stay with the input's kind.
-
-        A frame of pandas gives one of pandas, with its index, and a frame of
-        polars one of polars; the method is here so that a pipeline's
-        ``set_output`` reaches its other steps.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            Has no effect.
-
-        Returns
-        -------
-        CalendarFeatures
-            The same transformer.
-        """
-        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        # Frames alone: an array has no times.
+        # Only frames: an array has no times.
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
         tags.input_tags.categorical = True
@@ -307,12 +289,12 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         return tags
 
     def _validate_params(self):
-        # First, as scikit-learn would only name the types that it allows.
+        # First, as scikit-learn's error would only list the allowed types.
         check_column_key(self.time, "time")
         super()._validate_params()
 
-    def _read_parameters(self):
-        """Check features and steps one by one, which scikit-learn does not."""
+    def _check_parameters(self):
+        """Return features and steps, checked one by one, as scikit-learn does not."""
         if self.encoding not in ("cyclic", "ordinal"):
             raise ValueError(
                 f"encoding must be 'cyclic' or 'ordinal', got {self.encoding!r}."
@@ -321,7 +303,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         for feature in features:
             if not isinstance(feature, str) or feature not in NUMBERS:
                 raise ValueError(
-                    f"features names {feature!r}, which is none; there are "
+                    f"features contains {feature!r}, but must be any of "
                     f"{', '.join(NUMBERS)}."
                 )
         ahead = self.ahead
@@ -334,7 +316,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
             )
         for name, values in {"features": features, "ahead": steps}.items():
             if len(set(values)) < len(values):
-                raise ValueError(f"{name} names something twice: {values}.")
+                raise ValueError(f"{name} has duplicates: {values}.")
         return features, [int(k) for k in steps]
 
     def _names(self, features, steps):
@@ -345,18 +327,18 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
             for name in _column_names(feature, self.encoding)
         ]
 
-    def _refuse_taken(self, X, features, steps):
+    def _check_new_names(self, X, features, steps):
         _require_frame(X)
         present = list(X.columns)
         taken = [name for name in self._names(features, steps) if name in present]
         if taken:
             raise ValueError(
-                f"X has a column {taken[0]!r} already, which CalendarFeatures is to "
-                "make: rename or drop it, or leave it out of features=."
+                f"X already has a column {taken[0]!r}, which CalendarFeatures adds: "
+                "rename or drop it, or leave it out of features=."
             )
 
-    def _read_times(self, X):
-        """Read the times of a table, and see that a calendar knows them."""
+    def _get_times(self, X):
+        """Return the times of a table, which must be dates."""
         times = times_of_frame(X, self.time, "CalendarFeatures")
         if times is None:
             raise InvalidSequenceError(
@@ -370,14 +352,14 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
             )
         if self.time_zone is not None and times.time_zone is None:
             raise InvalidSequenceError(
-                f"time_zone={self.time_zone!r} is given, but the times of X name no "
-                "time zone to convert from: say which it is with "
-                "df.tz_localize('UTC'), or leave time_zone out if they are local."
+                f"time_zone={self.time_zone!r} is given, but the times of X have no "
+                "time zone to convert from: set it with df.tz_localize('UTC'), or "
+                "leave time_zone out if they are local."
             )
         return times
 
     def _to_dates(self, labels):
-        """Return the dates to read the calendar of."""
+        """Return dates whose calendar fields are the features."""
         if isinstance(labels, pd.PeriodIndex):
             return labels.start_time
         if self.time_zone is None:
@@ -386,7 +368,7 @@ class CalendarFeatures(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
             return labels.tz_convert(self.time_zone)
         except (KeyError, ValueError) as error:
             raise ValueError(
-                f"time_zone={self.time_zone!r} is no time zone: {error}"
+                f"time_zone={self.time_zone!r} is not a time zone: {error}"
             ) from error
 
 
@@ -402,24 +384,24 @@ def _require_frame(X):
 
 
 def _find_rule(freq, times):
-    """Find the step between the moments of a table, whatever series share them."""
+    """Find the step between the times of a table, which several series may share."""
     if is_rows(freq):
         raise InvalidSequenceError(
-            "freq='rows' tells nothing of the time of the steps to come, which "
-            "CalendarFeatures(ahead=...) reads: give the time between rows, for "
-            "example freq='B'; or have make_forecast_frame(freq='rows', known=...) put "
-            "the calendar's columns of later rows ahead."
+            "freq='rows' does not determine the times of future steps, which "
+            "CalendarFeatures(ahead=...) needs: give the time between rows, for "
+            "example freq='B'; or let make_forecast_frame(freq='rows', known=...) "
+            "shift the columns of the calendar."
         )
     if freq is not None:
         return parse_rule(freq, times)
     if not times.labels.is_monotonic_increasing:
         # An index that runs backwards declares a step backwards.
         times = times._replace(declared_step=None)
-    moments = np.unique(times.timestamps)
-    first = np.zeros(len(moments), dtype=bool)
-    first[:1] = True
-    rule = infer_rule(times, moments, first)
-    refuse_irregular(rule)
+    timestamps = np.unique(times.timestamps)
+    is_start = np.zeros(len(timestamps), dtype=bool)
+    is_start[:1] = True
+    rule = infer_rule(times, timestamps, is_start)
+    check_regular(rule)
     return rule
 
 
@@ -430,7 +412,7 @@ def _column_names(feature, encoding):
 
 
 def _encode(feature, dates, encoding):
-    """Make the columns of one feature, by name."""
+    """Return the columns of one feature, by name."""
     names = _column_names(feature, encoding)
     if len(names) == 1:
         return {feature: np.asarray(NUMBERS[feature](dates), dtype=np.int64)}
@@ -443,15 +425,15 @@ def _iso(dates, unit):
 
 
 def _weeks_in_year(dates):
-    """Count the weeks, 52 or 53, of the ISO year that each date is in."""
-    years, places = np.unique(_iso(dates, "year"), return_inverse=True)
+    """Count the weeks, 52 or 53, of the ISO year of each date."""
+    years, indices = np.unique(_iso(dates, "year"), return_inverse=True)
     # 28 December is always in the last week.
     ends = pd.DatetimeIndex([f"{year:04d}-12-28" for year in years])
-    return _iso(ends, "week")[places]
+    return _iso(ends, "week")[indices]
 
 
 def _append(X, columns):
-    """Put columns behind those of a frame."""
+    """Append columns to a frame."""
     if is_polars(X):
         return X.hstack(type(X)(columns)) if columns else X.clone()
     result = pd.concat([X, pd.DataFrame(columns, index=X.index)], axis=1)

@@ -1,4 +1,4 @@
-"""SequenceFlattener: sequences as rows of lags, for estimators of plain tables."""
+"""SequenceFlattener: sequences as rows of lags, for estimators of tables."""
 
 from numbers import Real
 from typing import Any, Literal, Self
@@ -24,7 +24,7 @@ BLOCK_VALUES = 2**17
 class SequenceFlattener(TransformerMixin, BaseEstimator):
     """Flatten each sequence into one row of lags, with a column per step and feature.
 
-    Puts any regressor or classifier of plain tables behind a `SequenceWindower`:
+    Puts any regressor or classifier of tables behind a `SequenceWindower`:
     ridge regression or boosted trees on the same windows that a recurrent network
     reads. Lags are counted from the end of a sequence, so that a column means the
     same in sequences of different length.
@@ -51,7 +51,7 @@ class SequenceFlattener(TransformerMixin, BaseEstimator):
     See Also
     --------
     SequenceWindower : Makes windows of a table.
-    backtest : Compares a pipeline's forecasts with what came.
+    backtest : Compares a pipeline's forecasts with the true values.
 
     Notes
     -----
@@ -92,6 +92,8 @@ class SequenceFlattener(TransformerMixin, BaseEstimator):
         "fill": [StrOptions({"first", "nan"}), Real],
     }
 
+    _fitted_on_columns: bool  # set by check_features: fitted on a 2-D array
+
     def __init__(
         self,
         n_steps: int | None = None,
@@ -128,7 +130,7 @@ class SequenceFlattener(TransformerMixin, BaseEstimator):
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
         """
-        sequences = self._read(X, reset=True)
+        sequences = self._check_input(X, reset=True)
         longest = int(sequences.lengths.max())
         self.n_steps_ = longest if self.n_steps is None else self.n_steps
         return self
@@ -154,7 +156,7 @@ class SequenceFlattener(TransformerMixin, BaseEstimator):
             If the data cannot be read as sequences, or have other features.
         """
         check_is_fitted(self)
-        sequences = self._read(X, reset=False)
+        sequences = self._check_input(X, reset=False)
         lengths = np.minimum(sequences.lengths, self.n_steps_)
         sequences = sequences.over(sequences.ends - lengths, lengths)
         dtype = np.float32 if sequences.dtype == np.float32 else np.float64
@@ -195,7 +197,7 @@ class SequenceFlattener(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _read(self, X, reset):
+    def _check_input(self, X, reset):
         X = convert_input(X, estimator_name=type(self).__name__)
         sequences = check_sequences(X, estimator_name=type(self).__name__)
         check_features(self, X, sequences, reset=reset)

@@ -1,6 +1,6 @@
-"""make_forecast_frame: a table, and the values of its targets in later rows."""
+"""make_forecast_frame: a table paired with the later values of its targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,10 +10,10 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import MAX_STEPS, list_steps
 from sklearn_rnn.preprocessing._grid import (
     Grid,
+    check_no_gaps,
+    check_no_missing,
     fill_grid,
-    read_grid,
-    refuse_breaks,
-    refuse_missing,
+    find_grid,
 )
 from sklearn_rnn.preprocessing._names import (
     check_names,
@@ -39,7 +39,7 @@ def make_forecast_frame(
     time: str | None = None,
     group_by: str | None = None,
 ) -> tuple[Any, Any]:
-    """Pair each row of a table with its targets in the rows to come.
+    """Pair each row of a table with the targets of later rows.
 
     Row i of the targets holds the target 1, 2, ... `horizon` rows after row i
     of the table, so a model of them forecasts all steps directly. The last
@@ -57,14 +57,14 @@ def make_forecast_frame(
         How many rows ahead, at least 1: all steps up to it, or those of a list.
     known : str or list of str, default=None
         Columns that are known in advance, such as a plan or a calendar. What
-        they are at each step to come goes into `X`, in columns "plan+1",
+        they are at each future step is added to `X`, in columns "plan+1",
         "plan+2" and so on; the columns themselves stay. They may hold
         categories, such as a kind of promotion, of which some may be missing.
     missing : {"raise", "mask"}, default="raise"
-        What to do about rows that the grid of times lacks, and about numbers
-        that targets or known columns lack. "raise" refuses them and names the
-        places. "mask" puts rows of NaN where there are none, and leaves NaN in
-        `X` and `Y`, for ``SequenceWindower(missing="mask")`` and
+        What to do about rows that the grid of times lacks, and about missing
+        values in targets or numeric known columns. "raise" raises an error that
+        lists them. "mask" adds rows of NaN where there are none, and leaves NaN
+        in `X` and `Y`, for ``SequenceWindower(missing="mask")`` and
         ``RNNRegressor(missing_targets="ignore")``.
     freq : str, offset, Timedelta or number, default=None
         The time between rows, as for `SequenceWindower`; None finds it. With
@@ -73,14 +73,14 @@ def make_forecast_frame(
         Column that holds the times; None uses the index of a pandas frame,
         unless that holds names, when nothing is checked.
     group_by : str, default=None
-        Column that tells several series in one table apart.
+        Column that identifies the series in a table of several.
 
     Returns
     -------
     X : DataFrame of n rows
         The rows of `data` that have all their targets, with all columns, and
-        those of `known` ahead. Where ``missing="mask"`` put rows in, they are
-        numbered anew if `time` names a column.
+        those of `known` ahead. Where ``missing="mask"`` added rows, they are
+        renumbered if `time` names a column.
     Y : DataFrame of shape (n, n_targets * n_steps)
         The targets, with the index of `X`. Columns "temp+1", "temp+2" and so
         on for a target "temp"; of several targets, one after the other.
@@ -88,10 +88,10 @@ def make_forecast_frame(
     Raises
     ------
     InvalidSequenceError
-        If times are missing, out of order or twice the same, a target has no
-        value, or the table has no more rows than `horizon`.
+        If times are missing, out of order or duplicated, a target has no value,
+        or the table has no more rows than `horizon`.
     ValueError
-        If there is no such column, a column's name is no string or stands there
+        If there is no such column, a column's name is not a string or occurs
         twice, or `horizon` is less than 1.
     TypeError
         If `data` is neither a frame nor a Series.
@@ -99,15 +99,15 @@ def make_forecast_frame(
     See Also
     --------
     SequenceWindower : Gives each row of `X` the rows before it.
-    forecast : From a fitted model to the times to come.
+    forecast : Forecasts of a fitted model for future times.
     backtest : How good such forecasts would have been.
-    make_windows : The same for arrays, in one go.
+    make_windows : The same for arrays, in one call.
 
     Notes
     -----
-    A pandas `X` remembers the rows that are left out, in ``X.attrs``. They have
-    no targets to learn from, but `forecast` needs them: a pipeline fitted on
-    `X` as it is puts them between its training data and newer rows.
+    A pandas `X` keeps the rows that are left out in ``X.attrs``. They have no
+    targets to learn from, but `forecast` needs them: a pipeline fitted on an
+    unaltered `X` puts them between its training data and newer rows.
 
     Examples
     --------
@@ -134,10 +134,10 @@ def make_forecast_frame(
         freq=freq,
         time=time,
         group_by=group_by,
-        owner="make_forecast_frame",
+        estimator_name="make_forecast_frame",
     )
     has_targets = np.zeros(len(pairs.data), dtype=bool)
-    has_targets[pairs.grid.series.rows(pairs.places)] = True
+    has_targets[pairs.grid.series.rows(pairs.positions)] = True
     remember_untargeted(pairs.X, pairs.data, np.flatnonzero(~has_targets))
     return pairs.X, pairs.Y
 
@@ -145,139 +145,99 @@ def make_forecast_frame(
 class FuturePairs(NamedTuple):
     """Rows of a table and their targets, and where both come from.
 
-    Parameters
-    ----------
-    X, Y : DataFrame
-        As `make_forecast_frame` returns them.
-    data : DataFrame
-        The table, with the rows that were put in.
-    grid : Grid
-        How its rows stand in time.
-    places : ndarray of int of shape (n,)
-        Of the rows of `X`, in the order of the series.
-    outputs : list of tuple (str, int)
-        Target and steps ahead of each column of `Y`.
+    X, Y : frames, as `make_forecast_frame` returns them
+    data : the table, with the rows that were added
+    grid : Grid, how its rows are ordered in time
+    positions : ndarray of int of shape (n,), those of the rows of X in grid.series
+    outputs : list of (target, steps ahead), one per column of Y
     """
 
     X: Any
     Y: Any
     data: Any
     grid: Grid
-    places: np.ndarray
-    outputs: list
+    positions: np.ndarray
+    outputs: list[tuple[str, int]]
 
 
 def pair_with_future(
-    data, target, horizon, *, known, missing, freq, time, group_by, owner
-):
-    """Pair each row of a table with its targets in the rows to come.
+    data: Any,
+    target: str | Sequence[str] | None,
+    horizon: int | Sequence[int],
+    *,
+    known: str | Sequence[str] | None,
+    missing: str,
+    freq: Any,
+    time: str | None,
+    group_by: str | None,
+    estimator_name: str,
+) -> FuturePairs:
+    """Pair each row of a table with its future targets, for `make_forecast_frame`.
 
-    Parameters
-    ----------
-    data, target, horizon, known, missing, freq, time, group_by
-        As for `make_forecast_frame`.
-    owner : str
-        Who asks, for the messages.
-
-    Returns
-    -------
-    FuturePairs
+    `estimator_name` is the name of the calling function, for error messages.
     """
-    data = as_frame(data, owner)
+    data = as_frame(data, estimator_name)
     check_column_key(time, "time", data)
     check_column_key(group_by, "group_by", data)
-    targets = read_columns(data, target, "target")
+    targets = get_column_names(data, target, "target")
     if known is None or (isinstance(known, (list, tuple)) and not known):
         known = []
     else:
-        known = read_columns(data, known, "known")
-    _refuse_mixing(targets, known, time, group_by)
-    steps = read_steps(horizon)
-    columns = {"freq": freq, "time": time, "group_by": group_by, "owner": owner}
+        known = get_column_names(data, known, "known")
+    _check_roles(targets, known, time, group_by)
+    steps = check_horizon(horizon)
+    columns = {
+        "freq": freq,
+        "time": time,
+        "group_by": group_by,
+        "estimator_name": estimator_name,
+    }
     if missing == "mask":
         data = fill_grid(data, **columns)
     elif missing != "raise":
         raise ValueError(f"missing must be 'raise' or 'mask', got {missing!r}.")
-    _refuse_few_rows(len(data), steps)
-    grid = read_grid(data, **columns)
-    refuse_breaks(grid)
+    _check_enough_rows(len(data), steps)
+    grid = find_grid(data, **columns)
+    check_no_gaps(grid)
     if missing == "raise":
         # A missing category is a category of its own.
         numbers = [name for name in known if not has_categories(data, name)]
-        refuse_missing(data, [*targets, *numbers], grid)
-    places = _places_with_targets(grid.series, steps[-1])
+        check_no_missing(data, [*targets, *numbers], grid)
+    positions = _positions_with_targets(grid.series, steps[-1])
     # In the table's order, as X has it.
-    places = places[np.argsort(grid.series.rows(places))]
-    ahead = {k: grid.series.rows(places + k) for k in steps}
-    X = take_rows(data, grid.series.rows(places))
+    positions = positions[np.argsort(grid.series.rows(positions))]
+    ahead = {k: grid.series.rows(positions + k) for k in steps}
+    X = select_rows(data, grid.series.rows(positions))
     X = add_columns(X, columns_ahead(data, known, ahead))
     Y = frame_like(X, columns_ahead(data, targets, ahead))
     outputs = [(name, k) for name in targets for k in steps]
-    return FuturePairs(X, Y, data, grid, places, outputs)
+    return FuturePairs(X, Y, data, grid, positions, outputs)
 
 
-def as_frame(data, owner, *, any_names=False):
-    """Return a frame for a frame or a Series.
+def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
+    """Return the frame of a frame or Series of pandas or polars, its names checked.
 
-    Parameters
-    ----------
-    data : object
-        As the user gave it.
-    owner : str
-        Who asks, for the message.
-    any_names : bool, default=False
-        Whether columns may have names that are no strings.
-
-    Returns
-    -------
-    DataFrame
-        Of pandas or polars.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If two columns have one name, or a name is no string.
-    TypeError
-        If it is something else.
+    With `any_names`, columns may have names other than strings.
     """
     if isinstance(data, pd.Series) or (is_polars(data) and len(data.shape) == 1):
         name = "value" if data.name in (None, "") else data.name
-        return as_frame(data.to_frame(name), owner, any_names=any_names)
+        return as_frame(data.to_frame(name), estimator_name, any_names=any_names)
     if isinstance(data, pd.DataFrame) or is_polars(data):
         check_unique_names(data)
         if not any_names:
-            check_names(data, owner)
+            check_names(data, estimator_name)
         return data
     if type(data).__module__.partition(".")[0] in ("pyarrow", "polars"):
-        converted = convert_input(data, estimator_name=owner, name="data")
-        return as_frame(converted, owner, any_names=any_names)
+        converted = convert_input(data, estimator_name=estimator_name, name="data")
+        return as_frame(converted, estimator_name, any_names=any_names)
     raise TypeError(
-        f"{owner} needs a pandas or polars DataFrame or Series, got "
+        f"{estimator_name} needs a pandas or polars DataFrame or Series, got "
         f"{type(data).__name__}. For arrays there is make_windows."
     )
 
 
-def read_columns(data, wanted, parameter):
-    """Read the names of some columns of a frame.
-
-    Parameters
-    ----------
-    data : DataFrame
-        The table.
-    wanted : str, list of str or None
-        As the user gave it; None is the only column.
-    parameter : str
-        Whose value it is, for the message.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ValueError
-        If there is no such column.
-    """
+def get_column_names(data: Any, wanted: Any, parameter: str) -> list[str]:
+    """Return the columns, checked, that a parameter names; of None the only one."""
     names = list(data.columns)
     if wanted is None and len(names) == 1:
         return names
@@ -296,25 +256,8 @@ def read_columns(data, wanted, parameter):
     return wanted_names
 
 
-def read_steps(horizon):
-    """Read which steps ahead are wanted.
-
-    Parameters
-    ----------
-    horizon : int or list of int
-        As the user gave it.
-
-    Returns
-    -------
-    list of int
-        Increasing.
-
-    Raises
-    ------
-    ValueError
-        If they are not whole numbers from 1, each once and in order, or one is
-        above a million.
-    """
+def check_horizon(horizon: int | Sequence[int]) -> list[int]:
+    """Return the steps ahead of an int or a list of int, checked and increasing."""
     steps = horizon
     if isinstance(horizon, (int, np.integer)) and not isinstance(horizon, bool):
         steps = range(1, int(horizon) + 1)
@@ -330,29 +273,29 @@ def read_steps(horizon):
         )
     if steps[-1] > MAX_STEPS:
         raise ValueError(
-            f"horizon={horizon!r} reaches more than {MAX_STEPS} steps ahead, which is "
-            "the most: make the steps longer, for example with df.resample()."
+            f"horizon={horizon!r} is more than the maximum of {MAX_STEPS} steps: make "
+            "the steps longer, for example with df.resample()."
         )
     return [int(k) for k in steps]
 
 
-def _refuse_mixing(targets, known, time, group_by):
-    """Refuse a column in two roles that exclude one another."""
+def _check_roles(targets, known, time, group_by):
+    """Check that no column has two roles that exclude one another."""
     for name in targets:
         if name in known:
             raise ValueError(
-                f"{name!r} is a target and in known=: what is to be forecast is not "
-                "known in advance."
+                f"{name!r} is a target and in known=, but a target is not known in "
+                "advance: remove it from one of them."
             )
     for parameter, key in (("time", time), ("group_by", group_by)):
         if key is not None and key in [*targets, *known]:
             raise ValueError(
                 f"{key!r} is given as {parameter}= and as a target or known column: "
-                "it can be one of them."
+                "it can only be one of them."
             )
 
 
-def _refuse_few_rows(n_rows, steps):
+def _check_enough_rows(n_rows, steps):
     if n_rows <= steps[-1]:
         raise InvalidSequenceError(
             f"the table has {n_rows} rows, too few for horizon={steps[-1]}: no row has "
@@ -360,7 +303,7 @@ def _refuse_few_rows(n_rows, steps):
         )
 
 
-def _places_with_targets(series, horizon):
+def _positions_with_targets(series, horizon):
     bounds = series.bounds
     sizes = np.diff(bounds)
     if sizes.max() <= horizon:
@@ -369,101 +312,46 @@ def _places_with_targets(series, horizon):
             f"horizon={horizon}: no row has {horizon} rows after it."
         )
     end_of_series = np.repeat(bounds[1:], sizes)
-    places = np.arange(len(series.first))
-    return places[places + horizon < end_of_series]
+    positions = np.arange(len(series.is_start))
+    return positions[positions + horizon < end_of_series]
 
 
-def take_rows(data, rows):
-    """Return some rows of a frame.
-
-    Parameters
-    ----------
-    data : DataFrame
-        Of pandas or polars.
-    rows : ndarray of int
-        Which.
-
-    Returns
-    -------
-    DataFrame
-        Of the same kind.
-    """
+def select_rows(data: Any, rows: np.ndarray) -> Any:
+    """Return some rows of a frame of pandas or polars."""
     if is_polars(data):
         return data[rows]
-    unbroken = len(rows) > 0 and len(rows) == rows[-1] - rows[0] + 1
+    is_slice = len(rows) > 0 and len(rows) == rows[-1] - rows[0] + 1
     # A slice keeps the step that an index declares.
-    return data.iloc[slice(rows[0], rows[-1] + 1) if unbroken else rows]
+    return data.iloc[slice(rows[0], rows[-1] + 1) if is_slice else rows]
 
 
-def columns_ahead(data, names, ahead):
-    """Read columns in other rows, under the names of the steps ahead.
-
-    Parameters
-    ----------
-    data : DataFrame
-        Of pandas or polars.
-    names : list of str
-        The columns.
-    ahead : dict of int to ndarray of int
-        Of each step, the rows to read.
-
-    Returns
-    -------
-    dict of str to Series
-    """
-    take = "gather" if is_polars(data) else "take"
+def columns_ahead(
+    data: Any, names: list[str], ahead: Mapping[int, np.ndarray]
+) -> dict[str, Any]:
+    """Return columns at other rows, `ahead` by step, under the names of the steps."""
+    method = "gather" if is_polars(data) else "take"
     return {
-        name_ahead(name, k): getattr(data[name], take)(rows)
+        name_ahead(name, k): getattr(data[name], method)(rows)
         for name in names
         for k, rows in ahead.items()
     }
 
 
-def frame_like(X, columns):
-    """Make a frame of the kind of another, and with its index.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Of pandas or polars.
-    columns : dict of str to Series
-        One value a row of `X`.
-
-    Returns
-    -------
-    DataFrame
-    """
+def frame_like(X: Any, columns: Mapping[str, Any]) -> Any:
+    """Return a frame of the type and with the index of X, from columns by name."""
     if is_polars(X):
         return type(X)(columns)
     columns = {name: column.set_axis(X.index) for name, column in columns.items()}
     return pd.DataFrame(columns, index=X.index)
 
 
-def add_columns(X, columns):
-    """Put columns behind those of a frame.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Of pandas or polars.
-    columns : dict of str to Series
-        One value a row of `X`.
-
-    Returns
-    -------
-    DataFrame
-        A new one.
-
-    Raises
-    ------
-    ValueError
-        If a column has such a name already.
-    """
+def add_columns(X: Any, columns: Mapping[str, Any]) -> Any:
+    """Return a frame with columns appended, which must be new."""
     taken = [name for name in columns if name in list(X.columns)]
     if taken:
         raise ValueError(
-            f"the table already has a column {taken[0]!r}, which known= is to make: "
-            "rename it."
+            f"the table already has a column {taken[0]!r}, which known= adds: rename "
+            "it."
         )
     if not columns:
         return X

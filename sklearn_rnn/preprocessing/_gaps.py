@@ -1,4 +1,4 @@
-"""Gaps: what they do to the windows of a table, and what to do about them."""
+"""Gaps: how they shorten the windows of a table, and what to do about them."""
 
 import warnings
 
@@ -12,70 +12,45 @@ from sklearn_rnn._exceptions import (
 )
 from sklearn_rnn.sequences import MaxGap, describe_step, fill_call, find_rule, freq_of
 
-# The least fraction of windows cut short by gaps that is worth a warning: more than
-# folds of a table with a few gaps have.
+# Least fraction of windows shortened by gaps that is worth a warning: more than folds
+# of a table with a few gaps have.
 NOTICEABLE = 0.2
 
 NO_STEP = (
     "the times of X follow no step: no more than half of the rows are the same step "
-    "after the row before, so rows are taken as neighbours up to the largest "
+    "after the previous row, so rows are taken as neighbours up to the largest "
     "difference in fit, {largest}. If each row is one step, whatever the time "
-    "between, set freq='rows'; if there is a step, give it in freq=; else bring the "
-    "rows on a grid, for example with df.resample('h').mean()."
+    "between, set freq='rows'; if there is a step, give it in freq=; else resample "
+    "the rows to a grid, for example with df.resample('h').mean()."
 )
 
 
 class WindowGaps:
-    """The gaps of a table, seen from its windows.
+    """The gaps of a table, and how they shorten its windows."""
 
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, MaxGap or RowStep
-        Which rows are neighbours.
-    times : Times
-        Of the table.
-    series : SeriesRows
-        Its rows, series by series.
-    first : ndarray of bool
-        Which of them have no neighbour before them.
-    lead_ins : list of LeadIn
-        The rows of fit that stand in front of some of them.
-    """
-
-    def __init__(self, rule, times, series, first, lead_ins=()):
+    def __init__(self, rule, times, series, is_segment_start, prefixes=()):
         self._rule = rule
         self._times = times
         self._series = series
-        self._first = first
-        self._gaps = np.flatnonzero(first & ~series.first)
-        self._led = {each.place: each.end - each.begin for each in lead_ins}
+        self._is_segment_start = is_segment_start
+        self._gaps = np.flatnonzero(is_segment_start & ~series.is_start)
+        # Rows of history in front of a segment, by the position of its start.
+        self._n_history = {p.position: p.end - p.begin for p in prefixes}
 
-    def check_neighbours(self, n_steps, found_in):
-        """Refuse a table of which no two rows are neighbours.
+    def check_neighbours(self, n_steps: int, found_in: str) -> None:
+        """Check that some rows of a table are neighbours.
 
-        Rows of a fold drawn at random may all stand alone; what leads up to them
-        is among the rows of fit then. Nor do a few series with a gap say that the
-        step is wrong, where most have a single row.
-
-        Parameters
-        ----------
-        n_steps : int
-            Rows of a whole window.
-        found_in : str
-            Where the step comes from, for the message.
-
-        Raises
-        ------
-        InvalidSequenceError
-            That names the step and that of the table.
+        Rows of a random fold may all stand alone; their predecessors are then among the
+        rows of fit. Nor do a few series with a gap say that the step is wrong, where
+        most have a single row. `found_in` says where the step comes from.
         """
         n_gaps = len(self._gaps)
-        n_pairs = len(self._first) - np.count_nonzero(self._series.first)
+        n_pairs = len(self._is_segment_start) - np.count_nonzero(self._series.is_start)
         if n_steps == 1 or n_gaps == 0 or n_gaps < n_pairs:
             return
-        if n_gaps < len(self._first) / 2:
+        if n_gaps < len(self._is_segment_start) / 2:
             return
-        n_alone = sum(place not in self._led for place in self._gaps)
+        n_alone = sum(position not in self._n_history for position in self._gaps)
         if n_alone < n_gaps and n_alone <= max(1, NOTICEABLE * n_gaps):
             return
         raise InvalidSequenceError(
@@ -85,18 +60,10 @@ class WindowGaps:
             "if each row is one step whatever the time between."
         )
 
-    def warn_if_short(self, n_steps, found_in):
-        """Warn if gaps cut a noticeable part of the windows short.
-
-        Parameters
-        ----------
-        n_steps : int
-            Rows of a whole window.
-        found_in : str
-            Where the step comes from, for the message.
-        """
+    def warn_if_short(self, n_steps: int, found_in: str) -> None:
+        """Warn if gaps shorten a noticeable fraction of the windows."""
         n_short = self._count_short(n_steps)
-        n_windows = len(self._first)
+        n_windows = len(self._is_segment_start)
         if n_short == 0 or n_short < NOTICEABLE * n_windows:
             return
         warnings.warn(
@@ -111,10 +78,11 @@ class WindowGaps:
         """Count the windows that would be longer without gaps."""
         if len(self._gaps) == 0:
             return 0
-        begins = np.append(np.flatnonzero(self._first), len(self._first))
+        n_rows = len(self._is_segment_start)
+        begins = np.append(np.flatnonzero(self._is_segment_start), n_rows)
         ends = begins[np.searchsorted(begins, self._gaps) + 1]
-        in_front = np.array([self._led.get(place, 0) for place in self._gaps])
-        lacking = np.maximum(n_steps - 1 - in_front, 0)
+        n_history = np.array([self._n_history.get(gap, 0) for gap in self._gaps])
+        lacking = np.maximum(n_steps - 1 - n_history, 0)
         return int(np.minimum(ends - self._gaps, lacking).sum())
 
     def _describe_rule(self, found_in):
@@ -126,11 +94,11 @@ class WindowGaps:
 
     def _describe_own(self):
         series = self._series
-        own = find_rule(None, self._times, series.ticks, series.first)
+        own = find_rule(None, self._times, series.timestamps, series.is_start)
         if not isinstance(own, MaxGap):
             step = describe_step(freq_of(own, self._times))
             return f"the rows of X are mostly {step} apart"
-        passed = np.diff(series.ticks)[~series.first[1:]]
+        passed = np.diff(series.timestamps)[~series.is_start[1:]]
         smallest, largest = _describe_span(passed.min()), _describe_span(passed.max())
         return f"the rows of X are {smallest} to {largest} apart"
 
@@ -145,15 +113,7 @@ class WindowGaps:
 
 
 def warn_without_step(rule, n_steps):
-    """Warn of times without a step, where windows hold several rows.
-
-    Parameters
-    ----------
-    rule : FixedStep, CalendarStep, MaxGap, RowStep or None
-        That of the table.
-    n_steps : int
-        Rows of a whole window.
-    """
+    """Warn of times without a step, where windows hold several rows."""
     if isinstance(rule, MaxGap) and n_steps > 1:
         message = NO_STEP.format(largest=_describe_span(rule.largest))
         warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())

@@ -1,14 +1,14 @@
-"""The grid of times that a table's rows stand on, and what is missing on it."""
+"""The regular grid of times of a table, and the rows that it lacks."""
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import check_reach, times_ahead
-from sklearn_rnn.preprocessing._series import SeriesRows, read_series
+from sklearn_rnn.preprocessing._ahead import check_time_range, times_ahead
+from sklearn_rnn.preprocessing._series import SeriesRows, group_rows
 from sklearn_rnn.preprocessing._tables import (
     first_date_column,
     frame_column,
@@ -28,162 +28,119 @@ from sklearn_rnn.sequences import (
     segment_starts,
 )
 
-# How many places an error lists.
+# How many gaps or rows an error lists.
 SHOWN = 3
 
-# Rows of a grid for every row that is there, at most: more is a mistyped date.
+# Most rows of a grid per row of the table: more is a mistyped date.
 MAX_FILLED = 1000
 
 IRREGULAR = (
-    "the rows of the table are not a regular step apart, so 'rows ahead' is no time "
-    "ahead. Bring them on a grid, for example with df.resample('h').mean()"
-    ".interpolate(), or give the step in freq=; or, if a row is the step that you "
-    "mean, set freq='rows'."
+    "the rows of the table are not a regular step apart, so a number of rows ahead is "
+    "not a time ahead. Resample them to a grid, for example with "
+    "df.resample('h').mean().interpolate(), or give the step in freq=; or set "
+    "freq='rows' if each row is one step."
 )
 
 
 class Grid(NamedTuple):
-    """How the rows of a table stand in time.
+    """How the rows of a table are ordered in time; `times` and `rule` None if unknown.
 
-    Parameters
-    ----------
-    times : Times or None
-        One a row; None where none are known.
-    series : SeriesRows
-        The rows, series by series.
-    rule : FixedStep, CalendarStep, RowStep or None
-        One step of time; None where no times are known.
+    The rule is one step of time, never a MaxGap.
     """
 
     times: Times | None
     series: SeriesRows
     rule: FixedStep | CalendarStep | RowStep | None
 
-    def labels_of(self, rows):
-        """Return the times of rows, or their numbers where no times are known."""
+    def labels_of(self, rows: np.ndarray) -> pd.Index:
+        """Return the times of rows, or the row numbers where no times are known."""
         return pd.Index(rows) if self.times is None else self.times.labels[rows]
 
 
-def read_grid(data, *, freq, time, group_by, owner):
-    """Read the times of a table, and the step between them.
-
-    Parameters
-    ----------
-    data : DataFrame
-        Of pandas or polars.
-    freq : str, offset, Timedelta, number or None
-        The step; None finds it, "rows" makes each row one.
-    time, group_by : str, int or None
-        Columns that hold the times, and tell series apart.
-    owner : str
-        Who asks, for the messages.
-
-    Returns
-    -------
-    Grid
-
-    Raises
-    ------
-    InvalidSequenceError
-        If times are missing, out of order, twice the same or not a regular
-        step apart.
-    """
+def find_grid(
+    data: Any,
+    *,
+    freq: Any,
+    time: str | int | None,
+    group_by: str | int | None,
+    estimator_name: str,
+) -> Grid:
+    """Return the Grid of a frame, its step given by `freq` or inferred."""
     if time is None:
-        _refuse_forgotten_times(data, owner)
+        _check_index_of_times(data, estimator_name)
     groups = None if group_by is None else frame_column(data, group_by, "group_by")
-    times = times_of_frame(data, time, owner)
-    series = read_series(len(data), times, groups)
+    times = times_of_frame(data, time, estimator_name)
+    series = group_rows(len(data), times, groups)
     if times is None:
         return Grid(None, series, None)
-    declared = times.declared_step is not None and len(series.first) == 1
-    if freq is None and series.first.all() and not declared:
-        return Grid(times, series, None)  # nothing but first rows: no step to see
-    rule = find_rule(freq, times, series.ticks, series.first)
+    declared = times.declared_step is not None and len(series.is_start) == 1
+    if freq is None and series.is_start.all() and not declared:
+        return Grid(times, series, None)  # one row per series: no step
+    rule = find_rule(freq, times, series.timestamps, series.is_start)
     if isinstance(rule, MaxGap):
         raise InvalidSequenceError(IRREGULAR)
     return Grid(times, series, rule)
 
 
-def _refuse_forgotten_times(data, owner):
-    """Refuse an index that only numbers the rows of a table that has dates."""
+def _check_index_of_times(data, estimator_name):
+    """Check that a RangeIndex does not hide a column of dates."""
     if is_polars(data) or data.index.dtype.kind not in "iu":
         return
     name = first_date_column(data)
     if name is not None:
         raise InvalidSequenceError(
             "the index of the table only numbers its rows, and its column "
-            f"{name!r} has dates: {owner} needs time={name!r}. If the index is the "
-            "time, drop that column."
+            f"{name!r} has dates: {estimator_name} needs time={name!r}. If the index "
+            "is the time, drop that column."
         )
 
 
-def refuse_breaks(grid, needed=None):
-    """Refuse a table on whose grid rows are missing.
-
-    Parameters
-    ----------
-    grid : Grid
-        Of the table.
-    needed : ndarray of int, default=None
-        Places between which a break matters; None minds them all.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the first breaks.
-    """
-    if grid.rule is None:
+def check_no_gaps(grid: Grid, needed: np.ndarray | None = None) -> None:
+    """Check that the grid of a table lacks no row; only between `needed` positions."""
+    if grid.rule is None or grid.times is None:
         return
     series, rule = grid.series, grid.rule
-    breaks = np.flatnonzero(
-        segment_starts(rule, series.ticks, series.first) & ~series.first
+    gaps = np.flatnonzero(
+        segment_starts(rule, series.timestamps, series.is_start) & ~series.is_start
     )
     if needed is not None:
-        breaks = breaks[np.isin(breaks, needed) & np.isin(breaks - 1, needed)]
-    if len(breaks) == 0:
+        gaps = gaps[np.isin(gaps, needed) & np.isin(gaps - 1, needed)]
+    if len(gaps) == 0:
         return
-    shown = ", ".join(_describe_break(grid, place) for place in breaks[:SHOWN])
-    more = ", ..." if len(breaks) > SHOWN else ""
+    shown = ", ".join(_describe_gap(grid, position) for position in gaps[:SHOWN])
+    more = ", ..." if len(gaps) > SHOWN else ""
     raise InvalidSequenceError(
-        f"the table has {len(breaks)} break(s) in time, steps other than "
+        f"the table has {len(gaps)} gap(s) in time, steps other than "
         f"{describe_step(freq_of(rule, grid.times))}: {shown}{more}. Fill the grid, "
         f"series by series, for example with {fill_call(rule, grid.times)}"
-        ".interpolate(), or pass missing='mask' to learn from what is there; or, if a "
-        "row is the step that you mean, set freq='rows'."
+        ".interpolate(), or pass missing='mask' to learn from the rows that exist; or "
+        "set freq='rows' if each row is one step."
     )
 
 
-def _describe_break(grid, place):
-    before, row = grid.series.rows(np.array([place - 1, place]))
+def _describe_gap(grid, position):
+    before, row = grid.series.rows(np.array([position - 1, position]))
     labels = grid.times.labels
     return f"row {before} at {labels[before]} to row {row} at {labels[row]}"
 
 
-def fill_grid(data, *, freq, time, group_by, owner):
-    """Put rows of NaN into a table wherever its grid has none.
+def fill_grid(
+    data: Any,
+    *,
+    freq: Any,
+    time: str | int | None,
+    group_by: str | int | None,
+    estimator_name: str,
+) -> Any:
+    """Add rows of NaN to a pandas frame wherever its grid has none.
 
-    Parameters
-    ----------
-    data : DataFrame
-        Of pandas.
-    freq, time, group_by, owner
-        As for `read_grid`.
-
-    Returns
-    -------
-    DataFrame
-        With the columns of `data`, sorted by time if that was, else series below
-        one another. Bools become floats where rows are put in.
-
-    Raises
-    ------
-    InvalidSequenceError
-        As `read_grid` does, and if a row stands between two times of the grid.
-    TypeError
-        If rows have to be put in and `data` is not of pandas.
+    The result is sorted by time if the frame was, else it holds series after series.
+    Bools become floats where rows are added.
     """
-    grid = read_grid(data, freq=freq, time=time, group_by=group_by, owner=owner)
-    if grid.rule is None or isinstance(grid.rule, RowStep):
+    grid = find_grid(
+        data, freq=freq, time=time, group_by=group_by, estimator_name=estimator_name
+    )
+    if grid.times is None or grid.rule is None or isinstance(grid.rule, RowStep):
         return data
     rows = [grid.series.rows(np.arange(*ends)) for ends in pairwise(grid.series.bounds)]
     whole = [_grid_of_series(grid, of_series) for of_series in rows]
@@ -191,7 +148,7 @@ def fill_grid(data, *, freq, time, group_by, owner):
         return data
     if is_polars(data):
         raise TypeError(
-            "missing='mask' puts rows into the table, which needs pandas: pass "
+            "missing='mask' adds rows to the table, which needs pandas: pass "
             "df.to_pandas()."
         )
     levels = list(data.index.names) if isinstance(data.index, pd.MultiIndex) else None
@@ -221,10 +178,10 @@ def fill_grid(data, *, freq, time, group_by, owner):
 def _grid_of_series(grid, rows):
     """Return all times from the first row of a series to its last, on its grid."""
     labels = grid.times.labels[rows]
-    _refuse_endless(grid, labels)
+    _check_grid_size(labels)
     rule = grid.rule
     if isinstance(rule, CalendarStep):
-        check_reach(rule, grid.times, labels[0].tz_localize(None), 1)
+        check_time_range(rule, grid.times, labels[0].tz_localize(None), 1)
     if labels.dtype.kind == "f":
         whole = _grid_of_floats(labels, float(rule.step))
     elif isinstance(rule, CalendarStep) and rule.offset.is_on_offset(labels[0]):
@@ -235,24 +192,25 @@ def _grid_of_series(grid, rows):
             to_come = times_ahead(grid.rule, grid.times, labels[0], n_steps)
             whole, n_steps = labels[:1].append(to_come), 2 * n_steps
         whole = whole[whole <= labels[-1]].rename(labels.name)
-    places = whole.get_indexer(labels)
-    if (places < 0).any():
-        off = int(np.argmax(places < 0))
+    positions = whole.get_indexer(labels)
+    if (positions < 0).any():
+        off = int(np.argmax(positions < 0))
         step = freq_of(grid.rule, grid.times)
         raise InvalidSequenceError(
-            f"row {rows[off]} at {labels[off]} does not stand on the table's grid, "
+            f"row {rows[off]} at {labels[off]} is not on the grid of the table, "
             f"steps of {step} from {labels[0]}: move it, or drop it."
         )
     return whole
 
 
-def _refuse_endless(grid, labels):
-    """Refuse a date that was mistyped, before millions of rows are put in."""
-    ticks = labels.asi8 if isinstance(labels, pd.PeriodIndex) else labels.to_numpy()
-    steps = np.diff(ticks)
+def _check_grid_size(labels):
+    """Check for a mistyped date, before millions of rows are added."""
+    is_periods = isinstance(labels, pd.PeriodIndex)
+    timestamps = labels.asi8 if is_periods else labels.to_numpy()
+    steps = np.diff(timestamps)
     if len(steps) == 0:
         return
-    n_steps = (ticks[-1] - ticks[0]) / np.median(steps)
+    n_steps = (timestamps[-1] - timestamps[0]) / np.median(steps)
     if n_steps > MAX_FILLED * len(labels):
         jump = int(np.argmax(steps))
         raise InvalidSequenceError(
@@ -263,32 +221,17 @@ def _refuse_endless(grid, labels):
 
 
 def _grid_of_floats(labels, step):
-    """Return the grid of times such as 0.1 * k, with the rounding that they have."""
-    places = np.rint((labels.to_numpy() - labels[0]) / step).astype(int)
-    whole = labels[0] + step * np.arange(places[-1] + 1)
+    """Return the grid of times such as 0.1 * k, with their rounding errors."""
+    positions = np.rint((labels.to_numpy() - labels[0]) / step).astype(int)
+    whole = labels[0] + step * np.arange(positions[-1] + 1)
     rounding = 1e-9 if labels.dtype == np.float64 else 4 * np.finfo(np.float32).eps
-    near = np.isclose(whole[places], labels, rtol=rounding, atol=1e-6 * step)
-    whole[places[near]] = labels[near]
+    near = np.isclose(whole[positions], labels, rtol=rounding, atol=1e-6 * step)
+    whole[positions[near]] = labels[near]
     return pd.Index(whole.astype(labels.dtype), name=labels.name)
 
 
-def refuse_missing(data, names, grid):
-    """Refuse columns in which values are missing.
-
-    Parameters
-    ----------
-    data : DataFrame
-        Of pandas or polars.
-    names : list
-        The columns.
-    grid : Grid
-        Of the table.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That names the column and its first rows without a value.
-    """
+def check_no_missing(data: Any, names: list[str], grid: Grid) -> None:
+    """Check that no value of some columns is missing."""
     for name in names:
         column = data[name]
         missing = np.asarray(pd.isna(column.to_numpy()))
@@ -300,7 +243,7 @@ def refuse_missing(data, names, grid):
         raise InvalidSequenceError(
             f"column {name!r} has no value in {len(rows)} of {len(data)} rows: "
             f"{where}{more}. Fill it, for example with df.interpolate(), series by "
-            "series; or pass missing='mask' to learn from what is there."
+            "series; or pass missing='mask' to learn from the values that exist."
         )
 
 

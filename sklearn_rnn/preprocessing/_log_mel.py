@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
-from sklearn_rnn.preprocessing._augmentation import Augmentation, ClipVariation
+from sklearn_rnn.preprocessing._augmentation import Augmentation, ClipAugmenter
 from sklearn_rnn.preprocessing._mel import (
     MelSettings,
     extract,
@@ -22,26 +22,24 @@ from sklearn_rnn.preprocessing._mel import (
     mel_edges,
     mel_filters,
 )
-from sklearn_rnn.preprocessing._output import SequenceOutput
+from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._waveforms import (
     MAX_RATE,
     are_apart,
     list_clips,
+    load_waveforms,
     loudest_of,
-    read_waveforms,
 )
 from sklearn_rnn.sequences import COUNT, SequenceArray, Transforms, shares_rows
 
-# Longer windows and hops, if given in seconds, were likelier meant in samples or
+# Longer windows and hops given in seconds are more likely meant in samples or
 # milliseconds: 8 seconds at 16 kHz.
 MAX_SAMPLES = 2**17
-# Augmentation beyond these is a mistake: no sound has such a range, or is as long.
+# Augmentation beyond these is a mistake: no sound has such a range or length.
 MAX_DB, MAX_MASKS, MAX_SHIFT = 200, 1000, 2**30
 
 
-class LogMelSpectrogram(
-    SequenceOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):
+class LogMelSpectrogram(FixedOutput, TransformerMixin, BaseEstimator):
     """Turn sound into sequences of log-mel frames, or of MFCC.
 
     A frame is the power of a short window of the sound in mel bands, in dB:
@@ -50,22 +48,22 @@ class LogMelSpectrogram(
     zeros. A clip of n samples has ``1 + n // hop`` frames.
 
     With augmentation, an estimator that trains on what `fit_transform`
-    returns sees each clip varied anew in every epoch: first its waveform
-    (`shift`, `noise_snr`, `gain`), then its log-mel values (masks). What
-    `transform` returns is never varied.
+    returns sees each clip augmented differently in every epoch: first its
+    waveform (`shift`, `noise_snr`, `gain`), then its log-mel values (masks).
+    What `transform` returns is never augmented.
 
     Parameters
     ----------
     sample_rate : int, default=16000
-        Samples a second (Hz) of the sound that spectra are made of. Files and
+        Samples per second (Hz) of the sound that spectra are computed of. Files and
         pairs of another rate are resampled; plain arrays are taken to have it.
     win_length : float or int, default=0.025
         Length of a window: seconds if a float, samples if an int.
     hop_length : float or int, default=0.01
         From one frame to the next: seconds if a float, samples if an int.
     n_fft : int, default=None
-        Samples that a spectrum is computed of, the window's filled up with
-        zeros. None takes the power of two that holds a window.
+        Samples that a spectrum is computed of: those of the window, padded with
+        zeros. None takes the smallest power of two that holds a window.
     n_mels : int, default=40
         Number of mel bands.
     fmin : float, default=0.0
@@ -73,39 +71,38 @@ class LogMelSpectrogram(
     fmax : float, default=None
         Where the highest band ends, in Hz. None is half the sample rate.
     floor : float, default=1e-10
-        Power below which the logarithm is cut: -100 dB.
+        Power below which the logarithm is clipped: -100 dB.
     top_db : float, default=80.0
-        How far below the loudest value of its clip a value is cut, in dB. None
-        cuts at `floor` alone.
+        How far below the loudest value of its clip a value is clipped, in dB.
+        None clips at `floor` alone.
     n_mfcc : int, default=None
-        Number of mel-frequency cepstral coefficients to give instead of the
-        bands. None gives the bands.
+        Number of mel-frequency cepstral coefficients to return instead of the
+        bands. None returns the bands.
     deltas : {0, 1, 2}, default=0
         Differences that are appended: 1 the first, 2 the second too.
     normalize : {"mean", "standard"} or None, default=None
-        What is done to each feature of each clip by itself: "mean" subtracts
-        its mean over the clip, "standard" divides by its standard deviation
-        too.
+        Normalisation of each feature of each clip: "mean" subtracts its mean
+        over the clip, "standard" also divides by its standard deviation.
     resample : bool, default=True
-        Whether other rates are brought to `sample_rate`. False refuses them.
+        Whether other rates are resampled to `sample_rate`. False raises an error.
     noise_snr : tuple of float, default=None
         Augmentation: lowest and highest signal-to-noise ratio, in dB, of white
-        noise that is added. The ratio is drawn evenly between them, against
-        the power of the clip itself. None adds no noise.
+        noise that is added. The ratio is drawn uniformly between them, relative
+        to the power of the clip itself. None adds no noise.
     gain : float, default=0.0
         Augmentation: most dB that a clip is made louder or softer, drawn
-        evenly.
+        uniformly.
     shift : float or int, default=0.0
-        Augmentation: most that a clip is moved to earlier or later, drawn
-        evenly: seconds if a float, samples if an int. Zeros move in. Targets of
-        steps stay where they are: not for `RNNTagger`.
+        Augmentation: most that a clip is shifted to earlier or later, drawn
+        uniformly: seconds if a float, samples if an int. Padded with zeros.
+        Targets per step are not shifted: not for `RNNTagger`.
     time_mask : float or int, default=0.0
-        Augmentation: longest stretch that is masked, its length drawn evenly
+        Augmentation: longest segment that is masked, its length drawn uniformly
         from 0: seconds if a float, frames if an int. Masked values become the
         mean of the log-mel values of their clip.
     frequency_mask : int, default=0
         Augmentation: most neighbouring mel bands that are masked, their number
-        drawn evenly from 0.
+        drawn uniformly from 0.
     n_masks : int, default=1
         Augmentation: number of masks of each of the two kinds.
 
@@ -116,7 +113,7 @@ class LogMelSpectrogram(
     mel_frequencies_ : ndarray of shape (n_mels,), float64
         Centres of the mel bands, in Hz.
     n_features_in_ : int
-        1: a waveform is one number a step.
+        1: a waveform has one value per step.
 
     See Also
     --------
@@ -247,16 +244,16 @@ class LogMelSpectrogram(
         Raises
         ------
         InvalidSequenceError
-            If the first clip cannot be read.
+            If the first clip cannot be loaded.
         TypeError
             If `X` or the first clip is of a type that holds no sound.
         ValueError
-            If parameters contradict each other.
+            If parameters are inconsistent.
         """
         settings = self._make_settings()
         self._make_augmentation(settings)
         first = list_clips(X, type(self).__name__)[:1]
-        self._keep(settings, self._read(first, settings)[1])
+        self._set_fitted(settings, self._load(first, settings)[1])
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -275,26 +272,26 @@ class LogMelSpectrogram(
         Returns
         -------
         sequences : SequenceArray
-            As from ``transform``; with augmentation, estimators see it varied
+            As from ``transform``; with augmentation, estimators see it augmented
             while they train on it.
 
         Raises
         ------
         InvalidSequenceError
-            If a clip cannot be read.
+            If a clip cannot be loaded.
         TypeError
             If `X` or a clip is of a type that holds no sound.
         ValueError
-            If parameters contradict each other.
+            If parameters are inconsistent.
         """
         settings = self._make_settings()
         augmentation = self._make_augmentation(settings)
         clips = list_clips(X, type(self).__name__)
-        waveforms, loudest = self._read(clips, settings)
-        self._keep(settings, loudest)
+        waveforms, loudest = self._load(clips, settings)
+        self._set_fitted(settings, loudest)
         sampler = None
         if not augmentation.is_off:
-            sampler = ClipVariation(waveforms, settings, augmentation)
+            sampler = ClipAugmenter(waveforms, settings, augmentation)
         return self._frames(waveforms, X, sampler)
 
     def transform(self, X: Sequence | pd.Series | ArrayLike) -> SequenceArray:
@@ -309,23 +306,23 @@ class LogMelSpectrogram(
         Returns
         -------
         sequences : SequenceArray
-            One a clip, float32; bands in dB.
+            One per clip, float32; bands in dB.
 
         Raises
         ------
         InvalidSequenceError
-            If a clip cannot be read.
+            If a clip cannot be loaded.
         TypeError
             If `X` or a clip is of a type that holds no sound.
         """
         check_is_fitted(self)
         clips = list_clips(X, type(self).__name__)
-        waveforms, loudest = self._read(clips, self._settings)
+        waveforms, loudest = self._load(clips, self._settings)
         if are_apart(loudest, self._loudest):
             warnings.warn(
                 f"the largest sample of X is {loudest:.3g}, but that of the clips in "
-                f"fit was {self._loudest:.3g}: they seem to be on two scales. Floats "
-                "that were samples of 16 bits are to be divided by 32768.",
+                f"fit was {self._loudest:.3g}: they seem to be on two scales. Divide "
+                "floats that were samples of 16 bits by 32768.",
                 SklearnRNNWarning,
                 stacklevel=user_stacklevel(),
             )
@@ -360,24 +357,26 @@ class LogMelSpectrogram(
         tags.input_tags.three_d_array = True
         return tags
 
-    def _keep(self, settings, loudest):
+    def _set_fitted(self, settings, loudest):
         self._settings, self._loudest = settings, loudest
         self.hop_seconds_ = settings.hop / settings.sample_rate
         self.mel_frequencies_ = self._edges()[1:-1]
         self.n_features_in_ = 1
 
-    def _read(self, clips, settings):
-        """Return the waveforms, and the size of their largest sample."""
-        owner = type(self).__name__
-        waveforms = read_waveforms(clips, settings.sample_rate, self.resample, owner)
+    def _load(self, clips, settings):
+        """Return the waveforms, and the absolute value of their largest sample."""
+        estimator_name = type(self).__name__
+        waveforms = load_waveforms(
+            clips, settings.sample_rate, self.resample, estimator_name
+        )
         peaks = [loudest_of(samples) for samples in waveforms]
         quietest = min((peak for peak in peaks if peak > 0), default=0.0)
         if are_apart(quietest, max(peaks)):
             soft, loud = peaks.index(quietest), peaks.index(max(peaks))
             warnings.warn(
                 f"X[{soft}] has samples up to {quietest:.3g}, and X[{loud}] up to "
-                f"{max(peaks):.3g}: they seem to be on two scales. Floats that were "
-                "samples of 16 bits are to be divided by 32768.",
+                f"{max(peaks):.3g}: they seem to be on two scales. Divide floats that "
+                "were samples of 16 bits by 32768.",
                 SklearnRNNWarning,
                 stacklevel=user_stacklevel(),
             )
@@ -398,7 +397,7 @@ class LogMelSpectrogram(
             time_index=time_index,
         )
 
-    # Parameters, in samples, frames and Hz.
+    # Parameters, converted to samples, frames and Hz.
 
     def _make_settings(self):
         n_window = self._samples("win_length")
@@ -430,7 +429,7 @@ class LogMelSpectrogram(
         )
 
     def _samples(self, name, largest=MAX_SAMPLES):
-        """Return a parameter that is seconds or samples as samples."""
+        """Return a parameter in seconds or samples as samples."""
         length = getattr(self, name)
         if isinstance(length, Integral):
             return int(length)
@@ -468,7 +467,7 @@ class LogMelSpectrogram(
         filters = mel_filters(edges, n_fft, self.sample_rate)
         empty = ~filters.any(axis=0)
         if empty.any():
-            # A band is wide enough for a value if wider than from one to the next.
+            # A band has a value if it is wider than the distance between values.
             narrowest = (edges[2:] - edges[:-2]).min()
             enough = 1 << int(np.ceil(np.log2(self.sample_rate / narrowest)))
             band = int(np.argmax(empty))
@@ -526,9 +525,9 @@ class LogMelSpectrogram(
 
 
 def _times_of_frames(windows, n_frames, hop):
-    """Tell when each frame was, by the rows of the series that windows were cut of.
+    """Return the time index of frames, from the rows of the series that windows cover.
 
-    Whoever holds out the last block of time then knows which windows overlap.
+    A split by time then knows which windows overlap.
     """
     clips = np.repeat(np.arange(len(windows)), n_frames)
     first = np.cumsum(n_frames) - n_frames

@@ -4,8 +4,9 @@ Frequencies in Hz on the mel scale of Slaney's Auditory Toolbox (1998): linear
 below 1 kHz, logarithmic above.
 """
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,47 +16,35 @@ from scipy.signal import savgol_coeffs
 from scipy.signal.windows import hann
 from scipy.sparse import csr_array
 
-# Slaney's mel scale: 200/3 Hz a mel up to 1 kHz, which is mel 15; from there 27
-# mel for each factor of 6.4.
-HZ_A_MEL = 200 / 3
+# Slaney's mel scale: 200/3 Hz per mel up to 1 kHz, which is mel 15; from there 27
+# mel per factor of 6.4.
+HZ_PER_MEL = 200 / 3
 KNEE_HZ = 1000.0
-KNEE_MEL = KNEE_HZ / HZ_A_MEL
+KNEE_MEL = KNEE_HZ / HZ_PER_MEL
 LOG_STEP = np.log(6.4) / 27
-# Samples of all frames in work at a time: 1 MB, which a core's cache holds.
+# Samples of all frames processed at a time: 1 MB, which fits into a core's cache.
 CHUNK_SAMPLES = 2**17
-# Frames that are finished together: many short clips, or one long one.
+# Frames processed together: many short clips, or one long one.
 GROUP_FRAMES = 4096
 # Frames that a difference is estimated from.
 DELTA_WIDTH = 9
-# dB; a smaller spread is that of rounding, and the feature constant.
+# A standard deviation below this, in dB, comes from rounding: the feature is constant.
 NO_SPREAD = 1e-6
 
 
 class MelSettings(NamedTuple):
-    """How frames are made, in samples and Hz.
+    """How frames are computed, in samples and Hz.
 
-    Parameters
-    ----------
-    sample_rate : int
-        Samples a second.
-    window : ndarray of shape (win_length,), float64
-        What frames are multiplied with.
-    hop : int
-        Samples from one frame to the next.
-    n_fft : int
-        Samples of a spectrum, at least those of the window.
-    filters : csr_array of shape (n_mels, n_fft // 2 + 1), float64
-        Weight of each frequency in each band.
-    floor : float
-        Power below which the logarithm is cut.
-    top_db : float or None
-        How far below the loudest value of a clip others are cut, in dB.
-    n_mfcc : int or None
-        Number of cepstral coefficients; None keeps the bands.
-    deltas : int
-        How many orders of differences are appended.
-    normalize : {"mean", "standard"} or None
-        What is done to each feature of a clip.
+    sample_rate : samples per second
+    window : ndarray of shape (win_length,), float64, that frames are multiplied by
+    hop : samples from one frame to the next
+    n_fft : samples per spectrum, at least those of the window
+    filters : csr_array of shape (n_mels, n_fft // 2 + 1), weights of the bands
+    floor : power below which the logarithm is clipped
+    top_db : dB below the loudest value of a clip at which others are clipped, or None
+    n_mfcc : number of cepstral coefficients; None keeps the bands
+    deltas : how many orders of differences are appended
+    normalize : "mean", "standard" or None, per feature of a clip
     """
 
     sample_rate: int
@@ -70,122 +59,38 @@ class MelSettings(NamedTuple):
     normalize: str | None
 
     @property
-    def n_features(self):
-        """Numbers a frame."""
+    def n_features(self) -> int:
+        """Features per frame."""
         kept = self.filters.shape[0] if self.n_mfcc is None else self.n_mfcc
         return kept * (1 + self.deltas)
 
-    def count_frames(self, n_samples):
-        """Tell how many frames so many samples have.
-
-        Parameters
-        ----------
-        n_samples : int or ndarray of int
-            Of a clip.
-
-        Returns
-        -------
-        int or ndarray of int
-            Frame i is centred on sample ``i * hop``.
-        """
+    def count_frames(self, n_samples: Any) -> Any:
+        """Return the number of frames of clips; frame i is centred on i * hop."""
         return 1 + n_samples // self.hop
 
 
-def hz_to_mel(hz):
-    """Place frequencies on the mel scale.
-
-    Parameters
-    ----------
-    hz : float
-        Frequency in Hz, at least 0.
-
-    Returns
-    -------
-    float
-        Its place in mel.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.preprocessing._mel import hz_to_mel
-    >>> round(hz_to_mel(500.0), 6), round(float(hz_to_mel(6400.0)), 6)
-    (7.5, 42.0)
-    """
+def hz_to_mel(hz: float) -> float:
+    """Convert a frequency in Hz to mel."""
     if hz < KNEE_HZ:
-        return hz / HZ_A_MEL
+        return hz / HZ_PER_MEL
     return KNEE_MEL + np.log(hz / KNEE_HZ) / LOG_STEP
 
 
-def mel_to_hz(mel):
-    """Turn places on the mel scale back into frequencies.
-
-    Parameters
-    ----------
-    mel : ndarray
-        Places in mel.
-
-    Returns
-    -------
-    ndarray
-        Frequencies in Hz.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.preprocessing._mel import mel_to_hz
-    >>> mel_to_hz(np.array([7.5, 42.0])).round(6)
-    array([ 500., 6400.])
-    """
-    above = KNEE_HZ * np.exp(LOG_STEP * (mel - KNEE_MEL))
-    return np.where(mel < KNEE_MEL, mel * HZ_A_MEL, above)
+def mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    """Convert an array of mel to frequencies in Hz."""
+    logarithmic = KNEE_HZ * np.exp(LOG_STEP * (mel - KNEE_MEL))
+    return np.where(mel < KNEE_MEL, mel * HZ_PER_MEL, logarithmic)
 
 
-def mel_edges(n_mels, fmin, fmax):
-    """Return the corners of bands that lie evenly on the mel scale.
-
-    Parameters
-    ----------
-    n_mels : int
-        Number of bands.
-    fmin, fmax : float
-        Lowest and highest frequency, in Hz.
-
-    Returns
-    -------
-    ndarray of shape (n_mels + 2,)
-        In Hz; band m rises from corner m to m + 1 and falls to m + 2.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.preprocessing._mel import mel_edges
-    >>> mel_edges(2, 0.0, 900.0)
-    array([  0., 300., 600., 900.])
-    """
+def mel_edges(n_mels: int, fmin: float, fmax: float) -> np.ndarray:
+    """Return the n_mels + 2 corners, in Hz, of bands spaced evenly on the mel scale."""
     return mel_to_hz(np.linspace(hz_to_mel(fmin), hz_to_mel(fmax), n_mels + 2))
 
 
-def mel_filters(edges, n_fft, sample_rate):
-    """Return triangular mel bands of equal area.
+def mel_filters(edges: np.ndarray, n_fft: int, sample_rate: int) -> np.ndarray:
+    """Return triangular mel bands of equal area, (n_fft // 2 + 1, n_mels).
 
-    Parameters
-    ----------
-    edges : ndarray of shape (n_mels + 2,)
-        Their corners, in Hz.
-    n_fft : int
-        Samples of a spectrum.
-    sample_rate : int
-        Samples a second.
-
-    Returns
-    -------
-    ndarray of shape (n_fft // 2 + 1, n_mels), float64
-        Weight of each frequency in each band.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.preprocessing._mel import mel_filters
-    >>> mel_filters(np.array([0.0, 2.0, 4.0]), n_fft=8, sample_rate=8).ravel()
-    array([0.  , 0.25, 0.5 , 0.25, 0.  ])
+    Band m rises from corner m of `edges` (Hz) to m + 1 and falls to m + 2.
     """
     hz = np.arange(n_fft // 2 + 1)[:, np.newaxis] * (sample_rate / n_fft)
     low, peak, high = edges[:-2], edges[1:-1], edges[2:]
@@ -193,41 +98,32 @@ def mel_filters(edges, n_fft, sample_rate):
     return np.maximum(0, np.minimum(rising, falling)) * (2 / (high - low))
 
 
-def hann_window(n_samples):
-    """Return the periodic Hann window.
-
-    Parameters
-    ----------
-    n_samples : int
-        Its length.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), float64
-        From 0 up to 1 and back.
-    """
+def hann_window(n_samples: int) -> np.ndarray:
+    """Return the periodic Hann window, float64."""
     return hann(n_samples, sym=False)
 
 
-def extract(waveforms, settings, change=None):
-    """Compute the features of clips.
+def extract(
+    waveforms: Sequence[np.ndarray],
+    settings: MelSettings,
+    change: Callable[[np.ndarray, np.ndarray], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the features of mono clips of at least one sample each.
 
     Parameters
     ----------
     waveforms : list of ndarray of shape (n_samples_i,), float
-        Mono, at least one sample each.
     settings : MelSettings
-        How.
     change : callable, default=None
-        Called with the log-mel values in dB (n_frames, n_mels) and the number of
-        frames of each of some clips, in order, to change them in place.
+        Called with the log-mel values in dB (n_frames, n_mels) and the number of frames
+        per clip of some clips, in order, to change them in place.
 
     Returns
     -------
     features : ndarray of shape (n_frames, n_features), float32
-        Of one clip after the other.
+        Of one clip after another.
     lengths : ndarray of int64 of shape (n_clips,)
-        Frames of each.
+        Frames per clip.
     """
     n_samples = np.array([len(waveform) for waveform in waveforms], dtype=np.int64)
     lengths = settings.count_frames(n_samples)
@@ -243,7 +139,7 @@ def extract(waveforms, settings, change=None):
 
 
 def _groups(lengths):
-    """Yield slices of neighbouring clips of some thousand frames together."""
+    """Yield slices of neighbouring clips that have some thousand frames together."""
     number = (np.cumsum(lengths) - 1) // GROUP_FRAMES
     bounds = np.flatnonzero(np.diff(number, prepend=-1, append=number[-1] + 1))
     for begin, end in pairwise(bounds):
@@ -259,8 +155,8 @@ def _log_mel(waveforms, lengths, settings):
         squares = spectra.real**2
         squares += spectra.imag**2
         begin, end = end, end + len(frames)
-        # Sparse: a tenth of the products, and none of BLAS's threads, which get in
-        # each other's way over arrays this small.
+        # Sparse: a tenth of the products, and no BLAS threads, which only contend for
+        # arrays this small.
         power[begin:end] = (settings.filters @ squares.T).T
     levels = np.maximum(power, settings.floor, out=power)
     np.log10(levels, out=levels)
@@ -274,10 +170,10 @@ def _log_mel(waveforms, lengths, settings):
 
 
 def _windowed_frames(waveforms, settings):
-    """Yield arrays (n, n_fft) of some frames, windowed and filled up with zeros.
+    """Yield arrays (n, n_fft) of some frames, windowed and zero-padded.
 
-    The same memory serves again and again. A window shorter than the spectrum
-    stands at the front, not in the middle: a shift changes no power.
+    All share one buffer. A window shorter than the spectrum is at its front, not in the
+    middle: a shift changes no power.
     """
     window, hop, n_fft = settings.window, settings.hop, settings.n_fft
     most = max(1, CHUNK_SAMPLES // n_fft)
@@ -288,9 +184,9 @@ def _windowed_frames(waveforms, settings):
         while last < end:
             first, last = last, min(end, last + most - filled)
             samples = _cut(waveform, first, last, settings)
-            into = frames[filled : filled + last - first, : len(window)]
+            out = frames[filled : filled + last - first, : len(window)]
             np.multiply(
-                sliding_window_view(samples, len(window))[::hop], window, out=into
+                sliding_window_view(samples, len(window))[::hop], window, out=out
             )
             filled += last - first
             if filled == most:
@@ -303,8 +199,8 @@ def _windowed_frames(waveforms, settings):
 def _cut(waveform, first, last, settings):
     """Return the samples of frames `first` to `last`, zeros beyond the clip."""
     n_window, n_fft = len(settings.window), settings.n_fft
-    # Windows stand in the middle of the spectrum's samples, and those around the
-    # frame's moment.
+    # A window is centred in the samples of the spectrum, and these around the time
+    # of the frame.
     ahead = n_fft // 2 - (n_fft - n_window) // 2
     begin = first * settings.hop - ahead
     end = (last - 1) * settings.hop - ahead + n_window
@@ -318,7 +214,7 @@ def _cut(waveform, first, last, settings):
 
 
 def _finish(levels, lengths, settings):
-    """Make features of log-mel values: MFCC, differences, normalisation."""
+    """Compute features of log-mel values: MFCC, differences, normalisation."""
     if settings.n_mfcc is not None:
         levels = dct(levels, axis=1, norm="ortho")[:, : settings.n_mfcc]
     kept = levels.shape[1]
@@ -330,49 +226,30 @@ def _finish(levels, lengths, settings):
     for begin, end in zip(ends - lengths, ends, strict=True):
         clip = features[begin:end]
         for order in range(1, settings.deltas + 1):
-            into = clip[:, order * kept : (order + 1) * kept]
-            differences(levels[begin:end], order, into)
+            out = clip[:, order * kept : (order + 1) * kept]
+            differences(levels[begin:end], order, out)
         if settings.normalize is not None:
             _normalize(clip, scale=settings.normalize == "standard")
     return features
 
 
-def differences(frames, order, into):
-    """Estimate how the features of a clip change from frame to frame.
+def differences(frames: np.ndarray, order: int, out: np.ndarray) -> None:
+    """Estimate the derivative of the features of a clip by frames, into `out`.
 
-    Beyond the ends of the clip its first and last frame go on.
-
-    Parameters
-    ----------
-    frames : ndarray of shape (n_frames, n_features)
-        Of one clip.
-    order : {1, 2}
-        Of the derivative, by frames; of the polynomial that is laid through 9
-        of them as well.
-    into : ndarray of shape (n_frames, n_features)
-        Where the derivatives go.
+    A polynomial of degree `order` is fitted to 9 frames; the first and last frame of
+    the clip are repeated beyond its ends.
 
     References
     ----------
-    Savitzky and Golay, "Smoothing and differentiation of data by simplified
-    least squares procedures", Analytical Chemistry 36, 1964.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.preprocessing._mel import differences
-    >>> ramp = 3.0 * np.arange(20)[:, np.newaxis]
-    >>> changes = np.empty_like(ramp)
-    >>> differences(ramp, order=1, into=changes)
-    >>> changes[4:8].ravel().round(6)
-    array([3., 3., 3., 3.])
+    Savitzky and Golay, "Smoothing and differentiation of data by simplified least
+    squares procedures", Analytical Chemistry 36, 1964.
     """
     weights = savgol_coeffs(DELTA_WIDTH, order, deriv=order, use="dot")
-    correlate1d(frames, weights, axis=0, output=into, mode="nearest")
+    correlate1d(frames, weights, axis=0, output=out, mode="nearest")
 
 
 def _normalize(clip, scale):
-    """Centre each feature of a clip, in place, and bring it to a spread of 1."""
+    """Centre each feature of a clip in place, with `scale` to unit variance too."""
     clip -= clip.mean(axis=0)
     if scale:
         spread = np.sqrt(np.einsum("ij,ij->j", clip, clip) / len(clip))

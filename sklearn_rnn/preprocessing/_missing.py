@@ -1,68 +1,53 @@
-"""Missing values of a table: the last one seen stands in, and a flag says so."""
+"""Missing values of a table: filled with the last one seen, and flagged."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._tables import Table
 
 # As scikit-learn's imputers name such columns.
 INDICATOR = "missingindicator_"
 
 
 class Fill(NamedTuple):
-    """What fit saw of missing values.
+    """What fit found out about missing values.
 
-    means : ndarray of shape (n_features,), where nothing was seen before
+    means : ndarray of shape (n_features,), the fill where no value was seen before
     flagged : ndarray of int, the features that had missing values
     """
 
     means: np.ndarray
     flagged: np.ndarray
 
-    def names(self, feature_names):
-        """Name the flags, for the names of all features."""
+    def names(self, feature_names: Sequence[str]) -> list[str]:
+        """Return the names of the flags, from those of all features."""
         return [f"{INDICATOR}{feature_names[j]}" for j in self.flagged]
 
 
-def learn_fill(table, owner):
-    """See which features of a table have missing values, and their means.
-
-    Parameters
-    ----------
-    table : Table
-        The training table.
-    owner : str
-        Who asks, for the message.
-
-    Returns
-    -------
-    Fill
-
-    Raises
-    ------
-    InvalidSequenceError
-        If a feature has no value at all, or the name of a flag.
-    """
+def fit_fill(table: Table, estimator_name: str) -> Fill:
+    """Return the Fill of a training table: its means, and which columns have NaN."""
     missing = [np.isnan(column) for column in table.columns]
     for j, column in enumerate(missing):
         if column.all():
             name = j if table.feature_names is None else table.feature_names[j]
             raise InvalidSequenceError(
-                f"column {name!r} of X has no value in any row, so {owner} has "
-                "nothing to put in: drop it."
+                f"column {name!r} of X has no value in any row, so {estimator_name} "
+                "cannot fill it: drop it."
             )
     names = table.feature_names or []
     for name in names:
         if f"{INDICATOR}{name}" in names:
             raise InvalidSequenceError(
-                f"X has a column '{INDICATOR}{name}', as {owner} names what was "
-                f"missing in {name!r}: rename it, or set missing=None."
+                f"X has a column '{INDICATOR}{name}', the name that {estimator_name} "
+                f"gives to the flag of {name!r}: rename it, or set missing=None."
             )
     with np.errstate(over="ignore", invalid="ignore"):
         means = [
-            column[~gone].mean(dtype=np.float64)
-            for column, gone in zip(table.columns, missing, strict=True)
+            column[~is_nan].mean(dtype=np.float64)
+            for column, is_nan in zip(table.columns, missing, strict=True)
         ]
     if not np.isfinite(means).all():
         j = int(np.argmin(np.isfinite(means)))
@@ -70,42 +55,25 @@ def learn_fill(table, owner):
         name = j if table.feature_names is None else table.feature_names[j]
         raise InvalidSequenceError(
             f"column {name!r} of X holds {table.columns[j][row]:.6g} in row {row}, and "
-            f"{owner} puts the mean of a column where nothing is known yet, which is "
-            "then not finite. Correct it, or make it NaN."
+            f"{estimator_name} fills with the mean of the column before the first "
+            "value, which is then not finite. Correct it, or make it NaN."
         )
-    return Fill(np.array(means), np.flatnonzero([gone.any() for gone in missing]))
+    return Fill(np.array(means), np.flatnonzero([is_nan.any() for is_nan in missing]))
 
 
-def fill_table(table, fill, series, first, lead_ins=(), history=None):
-    """Put the last value seen where one is missing, and flag it.
+def fill_table(table, fill, series, is_segment_start, prefixes=(), history=None):
+    """Fill NaN with the last value seen in the segment, and append flags of 0 and 1.
 
-    Parameters
-    ----------
-    table : Table
-        With NaN.
-    fill : Fill
-        From fit.
-    series : SeriesRows
-        The rows, series by series.
-    first : ndarray of bool
-        Which of them begin a run; nothing is carried over into it.
-    lead_ins : list of LeadIn, default=()
-        Kept rows that go in front of some runs, which are carried over.
-    history : History, default=None
-        The kept rows, filled.
-
-    Returns
-    -------
-    Table
-        Without NaN; the flags, 0 or 1, stand behind the features.
+    Values are carried over from the history (filled, too) into the segments that it
+    precedes, but not from segment to segment.
     """
-    begins = np.flatnonzero(first)
+    begins = np.flatnonzero(is_segment_start)
     carried = np.tile(fill.means, (len(begins), 1))
-    for lead_in in lead_ins:
-        run = np.searchsorted(begins, lead_in.place)
-        carried[run] = history.values[lead_in.end - 1, : len(fill.means)]
+    for prefix in prefixes:
+        segment = np.searchsorted(begins, prefix.position)
+        carried[segment] = history.values[prefix.end - 1, : len(fill.means)]
     columns = [
-        _fill_column(column, series, first, before)
+        _fill_column(column, series, is_segment_start, before)
         for column, before in zip(table.columns, carried.T, strict=True)
     ]
     flags = [np.isnan(table.columns[j]).astype(table.dtype) for j in fill.flagged]
@@ -115,16 +83,16 @@ def fill_table(table, fill, series, first, lead_ins=(), history=None):
     return table._replace(columns=columns + flags, feature_names=names, block=None)
 
 
-def _fill_column(column, series, first, before):
+def _fill_column(column, series, is_segment_start, before):
     missing = np.isnan(column)
     if not missing.any():
         return column
-    places = np.arange(len(column))
-    order = places if series.order is None else series.order
-    run_begin = np.maximum.accumulate(np.where(first, places, 0))
-    seen = np.maximum.accumulate(np.where(missing[order], -1, places))
-    nothing_yet = seen < run_begin
+    positions = np.arange(len(column))
+    order = positions if series.order is None else series.order
+    segment_begin = np.maximum.accumulate(np.where(is_segment_start, positions, 0))
+    seen = np.maximum.accumulate(np.where(missing[order], -1, positions))
+    nothing_yet = seen < segment_begin
     filled = column.copy()
     filled[order] = column[order][seen]
-    filled[order[nothing_yet]] = before[np.cumsum(first) - 1][nothing_yet]
+    filled[order[nothing_yet]] = before[np.cumsum(is_segment_start) - 1][nothing_yet]
     return filled

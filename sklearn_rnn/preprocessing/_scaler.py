@@ -1,5 +1,6 @@
 """SequenceScaler: standardised features, with nothing copied."""
 
+from collections.abc import Set
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._output import SequenceOutput
+from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
@@ -27,11 +28,10 @@ from sklearn_rnn.sequences import (
 
 
 class SequenceScaler(
-    SequenceOutput,
+    FixedOutput,
     OneToOneFeatureMixin,
     TransformerMixin,
     BaseEstimator,
-    auto_wrap_output_keys=None,
 ):
     """Standardise each feature over all steps of all sequences.
 
@@ -56,7 +56,7 @@ class SequenceScaler(
     scale_ : ndarray of shape (n_step_features,), float64
         What is divided by, in each feature's own unit: 1 without `with_std`.
     n_features_in_ : int
-        Features a step; for a 2-D array, its columns, each a step of one
+        Features per step; for a 2-D array, its columns, each a step of one
         feature.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
         Their names, where they have names.
@@ -87,8 +87,8 @@ class SequenceScaler(
         "with_std": ["boolean"],
     }
 
-    # Of scalers that were pickled by release 0.6.
-    _categorical = frozenset()
+    # For scalers pickled by version 0.6.
+    _categorical: Set[int] = frozenset()
 
     def __init__(self, *, with_mean: bool = True, with_std: bool = True) -> None:
         self.with_mean = with_mean
@@ -107,7 +107,7 @@ class SequenceScaler(
         y : None
             Not used.
         sample_weight : array-like of shape (n_sequences,), default=None
-            One weight a sequence, at least 0; None counts each as 1.
+            One weight per sequence, at least 0; None counts each as 1.
 
         Returns
         -------
@@ -125,12 +125,13 @@ class SequenceScaler(
             If steps and features of an array or a list of arrays look exchanged,
             as in the order (n_sequences, n_channels, n_timesteps).
         """
-        sequences = self._read(X, reset=True)
+        sequences = self._check_input(X, reset=True)
+        weights = None
         if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, sequences)
-            if not sample_weight.any():
+            weights = check_weights(sample_weight, sequences)
+            if not weights.any():
                 raise InvalidSequenceError("sample_weight is 0 for every sequence.")
-        mean, scale = mean_and_scale(sequences, sample_weight)
+        mean, scale = mean_and_scale(sequences, weights)
         self.mean_ = mean if self.with_mean else np.zeros_like(mean)
         self.scale_ = scale if self.with_std else np.ones_like(scale)
         return self
@@ -175,7 +176,7 @@ class SequenceScaler(
             If the data cannot be read as sequences, or have other features.
         """
         check_is_fitted(self)
-        with np.errstate(over="ignore"):  # an infinite center is refused
+        with np.errstate(over="ignore"):  # an infinite center raises an error later
             center = -self.mean_ / self.scale_
         return self._map(X, center, self.scale_)
 
@@ -185,7 +186,7 @@ class SequenceScaler(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _read(self, X, reset):
+    def _check_input(self, X, reset):
         X = convert_input(X, estimator_name=type(self).__name__)
         sequences = check_sequences(
             X, estimator_name=type(self).__name__, allow_categories=True
@@ -201,9 +202,9 @@ class SequenceScaler(
         return sequences
 
     def _map(self, X, center, factor):
-        sequences = self._read(X, reset=False)
-        # Else a float64 map would make float64 of float32 steps. It has to where
-        # float32 cannot hold it.
+        sequences = self._check_input(X, reset=False)
+        # A float64 map would make float32 steps float64, so it is cast to float32
+        # unless that overflows.
         dtype = np.result_type(sequences.dtype, np.float32)
         if not _fits(center, dtype) or not _fits(factor, dtype):
             dtype = np.dtype(np.float64)
@@ -212,8 +213,8 @@ class SequenceScaler(
         return scaled
 
 
-def _fits(numbers, dtype):
-    """Return whether numbers stay finite, and other than 0, in a float type."""
+def _fits(values, dtype):
+    """Return whether values stay finite, and nonzero, in a float type."""
     limits = np.finfo(dtype)
-    sizes = np.abs(numbers[numbers != 0])
+    sizes = np.abs(values[values != 0])
     return bool(((limits.tiny <= sizes) & (sizes <= limits.max)).all())

@@ -1,85 +1,66 @@
-"""Series: the rows of a table, series by series, and where each run begins."""
+"""The rows of a table, series by series."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import check_increasing
+from sklearn_rnn.sequences import Times, check_increasing
 
 
 class SeriesRows(NamedTuple):
-    """A table's rows in the order of its series, and of time inside each.
+    """The rows of a table, sorted by series and by time inside each.
 
-    order : ndarray of int, row of the table at each place; None if the same
-    first : ndarray of bool, places that begin a series
-    labels : Index of one group label a series, or None without groups
-    ticks : ndarray of the times at each place, or None without times
+    order : ndarray of int, row of the table at each position; None if the same
+    is_start : ndarray of bool, positions that begin a series
+    labels : Index of one group label per series, or None without groups
+    timestamps : ndarray of the times at each position, or None without times
     """
 
     order: np.ndarray | None
-    first: np.ndarray
+    is_start: np.ndarray
     labels: pd.Index | None
-    ticks: np.ndarray | None
+    timestamps: np.ndarray | None
 
     @property
-    def bounds(self):
-        """Places where each series begins, and one past the last."""
-        return np.append(np.flatnonzero(self.first), len(self.first))
+    def bounds(self) -> np.ndarray:
+        """Position where each series begins, and one past the last."""
+        return np.append(np.flatnonzero(self.is_start), len(self.is_start))
 
-    def moments(self):
-        """Number the moments of the places: equal times alike, later ones higher."""
-        if self.ticks is None or self.first.sum() == 1:
-            return range(len(self.first)) if self.order is None else self.order
-        return np.unique(self.ticks, return_inverse=True)[1]
+    def time_index(self) -> np.ndarray | range:
+        """Return one int per position: equal for equal times, larger for later ones."""
+        if self.timestamps is None or self.is_start.sum() == 1:
+            return range(len(self.is_start)) if self.order is None else self.order
+        return np.unique(self.timestamps, return_inverse=True)[1]
 
-    def rows(self, places):
-        """Translate places into rows of the table."""
-        return places if self.order is None else self.order[places]
+    def rows(self, positions: np.ndarray) -> np.ndarray:
+        """Return the rows of the table at some positions."""
+        return positions if self.order is None else self.order[positions]
 
 
-def read_series(n_rows, times, groups):
-    """Put the rows of a table in the order of its series.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows of the table.
-    times : Times or None
-        Theirs.
-    groups : array-like of shape (n_rows,) or None
-        One label a row.
-
-    Returns
-    -------
-    SeriesRows
-
-    Raises
-    ------
-    InvalidSequenceError
-        If a label is missing, or the times of a series do not increase.
-    """
+def group_rows(n_rows: int, times: Times | None, groups: Any) -> SeriesRows:
+    """Sort the rows of a table by series, told apart by one label per row if at all."""
     order, labels = None, None
-    first = np.zeros(n_rows, dtype=bool)
-    first[:1] = True
+    is_start = np.zeros(n_rows, dtype=bool)
+    is_start[:1] = True
     if groups is not None:
         codes, labels = pd.factorize(groups, use_na_sentinel=True)
         # As objects, labels match whatever type a library gave their column.
         labels = pd.Index(labels, dtype=object)
-        _refuse_missing(codes)
+        _check_labels(codes)
         if (codes[1:] < codes[:-1]).any():
             order = np.argsort(codes, kind="stable")
             codes = codes[order]
-        first[1:] = codes[1:] != codes[:-1]
+        is_start[1:] = codes[1:] != codes[:-1]
     if times is None:
-        return SeriesRows(order, first, labels, None)
-    check_increasing(times, order, first)
-    ticks = times.timestamps if order is None else times.timestamps[order]
-    return SeriesRows(order, first, labels, ticks)
+        return SeriesRows(order, is_start, labels, None)
+    check_increasing(times, order, is_start)
+    timestamps = times.timestamps if order is None else times.timestamps[order]
+    return SeriesRows(order, is_start, labels, timestamps)
 
 
-def _refuse_missing(codes):
+def _check_labels(codes):
     if (codes < 0).any():
         raise InvalidSequenceError(
             f"the group_by column has no label in row {int(np.argmax(codes < 0))}: "

@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -10,83 +11,55 @@ from sklearn_rnn._exceptions import InvalidSequenceError, missing_package
 
 # Frames (samples of all channels) read at a time, before channels are mixed.
 BLOCK_FRAMES = 2**20
-# Sizes this large are what a program writes that does not know them yet, as when
-# it writes to a pipe.
+# Sizes this large are placeholders of programs that do not know the size yet, such as
+# when they write to a pipe.
 UNKNOWN_SIZE = 0x7FFF0000
-# What libsndfile notes about data that stop too early, for wav, aiff, au, caf and
-# w64; and for rf64.
+# What libsndfile notes about truncated data, for wav, aiff, au, caf and w64; and for
+# rf64.
 SIZES = re.compile(
     r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
 )
 COUNTS = re.compile(r"Calculated frame count (\d+) does not match .* of (\d+)\.")
-# Samples that an mp3 may have fewer than it says: a frame of its own.
+# An mp3 may have fewer samples than its header says, by up to one frame of this size.
 MP3_FRAME = 1152
 # The longest page of an ogg file: a header, 255 lengths, and so many bytes each.
 LONGEST_PAGE = 27 + 255 + 255 * 255
 OGG_LAST = 4  # flag of the page that ends a stream
 
 
-def read_file(path, place, max_channels):
-    """Read a sound file as mono.
+def load_file(
+    path: str | os.PathLike, name: str, max_channels: int
+) -> tuple[np.ndarray, int]:
+    """Load a sound file as mono: float32 samples, and their rate in Hz.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        Where it is.
-    place : str
-        What to call it in messages.
-    max_channels : int
-        Most channels.
-
-    Returns
-    -------
-    waveform : ndarray of shape (n_samples,), float32
-        The mean of the channels, from -1 to 1; float files as they are.
-    rate : int
-        Samples a second.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If there is no such file, it is no sound, or stops too early.
-    ImportError
-        If soundfile is not installed.
+    Samples are from -1 to 1, those of float files as they are. `name` names the
+    file in messages.
     """
     soundfile = import_soundfile()
-    _refuse_no_file(path, place)
+    _check_exists(path, name)
     try:
         with soundfile.SoundFile(path) as file:
             if file.channels > max_channels:
                 raise InvalidSequenceError(
-                    f"{place} has {file.channels} channels, and at most "
+                    f"{name} has {file.channels} channels, and at most "
                     f"{max_channels} are mixed down to one. Choose some: "
                     "samples, rate = soundfile.read(path), then pass the pair "
                     "(samples[:, 0], rate)."
                 )
             waveform = _mix(file)
-            _refuse_truncated(file, waveform, path, place)
+            _check_complete(file, waveform, path, name)
             return waveform, file.samplerate
     except soundfile.LibsndfileError as error:
         raise InvalidSequenceError(
-            f"{place} cannot be read as sound: {error.error_string} The file is "
-            "damaged, cut off, or no wav, flac, ogg or other sound that libsndfile "
-            "reads. Convert it, say with ffmpeg -i in.m4a out.wav, or leave it out."
+            f"{name} cannot be read as sound: {error.error_string} The file is "
+            "damaged, truncated, or not a wav, flac, ogg or other sound that "
+            "libsndfile reads. Convert it, say with ffmpeg -i in.m4a out.wav, or "
+            "leave it out."
         ) from error
 
 
-def import_soundfile():
-    """Import soundfile, or say how to get it.
-
-    Returns
-    -------
-    module
-        ``soundfile``.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed.
-    """
+def import_soundfile() -> ModuleType:
+    """Import soundfile, or raise an error that says how to install it."""
     try:
         import soundfile
     except ImportError as error:
@@ -99,21 +72,21 @@ def import_soundfile():
     return soundfile
 
 
-def _refuse_no_file(path, place):
+def _check_exists(path, name):
     path = Path(path)
     if path.is_dir():
         raise InvalidSequenceError(
-            f"{place} is a folder. Pass the files in it: sorted(Path(...).glob("
+            f"{name} is a folder. Pass the files in it: sorted(Path(...).glob("
             "'*.wav'))."
         )
     if not path.exists():
         raise InvalidSequenceError(
-            f"{place} is not there: no such file, seen from the folder {os.getcwd()}."
+            f"{name} does not exist, seen from the folder {os.getcwd()}."
         )
 
 
 def _mix(file):
-    """Read a file block by block, so that its channels never stand in memory."""
+    """Load a file block by block, so that its channels are never all in memory."""
     blocks = []
     while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
         # A copy: a view of one channel would keep the whole block.
@@ -121,8 +94,8 @@ def _mix(file):
     return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
 
-def _refuse_truncated(file, waveform, path, place):
-    """Refuse what libsndfile reads without a word as far as it goes."""
+def _check_complete(file, waveform, path, name):
+    """Check for truncated files, which libsndfile reads without an error."""
     cut = len(waveform) < file.frames - MP3_FRAME
     for match in SIZES.finditer(file.extra_info):
         said, found = map(int, match.groups())
@@ -134,15 +107,15 @@ def _refuse_truncated(file, waveform, path, place):
         cut |= _ogg_is_cut(path)
     if cut:
         raise InvalidSequenceError(
-            f"{place} is cut off: it says that it holds more sound than the "
-            f"{len(waveform)} samples that are there, as after a broken download. "
-            "Fetch it again; or, to take what is there, read it with "
-            "soundfile.read(path) and pass that pair."
+            f"{name} is truncated: its header promises more sound than the "
+            f"{len(waveform)} samples in it, as after a broken download. Download it "
+            "again; or, to use what is there, read it with soundfile.read(path) and "
+            "pass that pair."
         )
 
 
 def _ogg_is_cut(path):
-    """Tell whether the last page of a file is not whole, or not a last one."""
+    """Return whether a file ends without a complete last page of its stream."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - LONGEST_PAGE))

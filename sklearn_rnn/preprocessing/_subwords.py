@@ -1,9 +1,12 @@
-"""Subwords: pieces of words, and the one place that imports tokenizers."""
+"""Subword tokens, and the one place that imports tokenizers."""
 
 import json
 import os
+from collections.abc import Iterable
 from contextlib import contextmanager
 from functools import lru_cache
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -21,23 +24,14 @@ BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {
 
 
 class Subwords:
-    """Pieces of words and their ids, by byte-level byte pair encoding.
+    """Subword tokens and their ids, by byte-level byte pair encoding.
 
-    The pieces that most often stand side by side are joined, again and again,
-    beginning with single bytes. A blank belongs to the word behind it.
+    The pair of tokens that is most frequent is merged into a new one, again and again,
+    beginning with single bytes. A blank belongs to the next word.
 
-    Parameters
-    ----------
-    state : str
-        What was learned, as JSON.
-    n_specials : int, default=2
-        Ids in front of the pieces'.
-
-    Attributes
-    ----------
-    symbols : list of str
-        The pieces in the order of their ids; those that are no whole
-        characters by their bytes, such as ``"<0xe2><0x80>"``.
+    `state` is the trained tokenizer as JSON, `n_specials` the number of ids before
+    those of the tokens. `symbols` are the tokens in the order of their ids; those that
+    are not whole characters by their bytes, such as ``"<0xe2><0x80>"``.
 
     References
     ----------
@@ -46,33 +40,23 @@ class Subwords:
     multitask learners", 2019 (bytes).
     """
 
-    def __init__(self, state, n_specials=2):
+    def __init__(self, state: str, n_specials: int = 2) -> None:
         self.state = state
         self.n_specials = n_specials
         ids = json.loads(state)["model"]["vocab"]
         names = sorted(ids, key=ids.get)
-        self._pieces = [bytes(BYTE_OF[c] for c in name) for name in names]
-        self.symbols = [_readable(piece) for piece in self._pieces]
+        self._tokens = [bytes(BYTE_OF[c] for c in name) for name in names]
+        self.symbols = [_readable(token) for token in self._tokens]
         n_ids = n_specials + len(self.symbols)
-        self._dtype = np.int16 if n_ids <= 2**15 else np.int32
+        self._dtype = np.dtype(np.int16 if n_ids <= 2**15 else np.int32)
 
     @classmethod
-    def learn(cls, texts, *, max_symbols, min_count=1):
-        """Learn which pieces texts are made of.
+    def train(
+        cls, texts: list[str], *, max_symbols: int, min_count: int = 1
+    ) -> "Subwords":
+        """Train on a list of texts; deterministic.
 
-        Parameters
-        ----------
-        texts : list of str
-            What to learn from.
-        max_symbols : int
-            Most pieces, at least 256.
-        min_count : int, default=1
-            Pieces are joined if they meet so often, and at least twice.
-
-        Returns
-        -------
-        Subwords
-            The same for the same texts.
+        Tokens are merged only if the pair occurs `min_count` times, and at least twice.
         """
         library = import_tokenizers()
         byte_level = library.pre_tokenizers.ByteLevel
@@ -89,108 +73,60 @@ class Subwords:
             tokenizer.train_from_iterator(texts, trainer)
         return cls(tokenizer.to_str())
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {"state": self.state, "n_specials": self.n_specials}
 
-    def __setstate__(self, kept):
-        self.__init__(**kept)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Subwords.__init__(self, **state)
 
-    def encode(self, text):
-        """Turn a text into ids.
-
-        Parameters
-        ----------
-        text : str
-            Without lone surrogates.
-
-        Returns
-        -------
-        ndarray of int16 or int32 of shape (n_pieces,)
-            At least `n_specials`.
-        """
+    def encode(self, text: str) -> np.ndarray:
+        """Return the ids, int16 or int32, of a text without lone surrogates."""
         ids = _load(self.state).encode(text, add_special_tokens=False).ids
-        return np.array(ids, dtype=self._dtype) + self._dtype(self.n_specials)
+        return np.array(ids, dtype=self._dtype) + self._dtype.type(self.n_specials)
 
-    def decode(self, ids, unknown="\ufffd"):
-        """Turn ids into a text.
-
-        Parameters
-        ----------
-        ids : iterable of int
-            Of pieces; of special ids, 1 is unknown and others are left out.
-        unknown : str, default="\\ufffd"
-            What stands for unknown, and for broken characters.
-
-        Returns
-        -------
-        str
-            The pieces, joined.
-        """
+    def decode(self, ids: Iterable[int], unknown: str = "\ufffd") -> str:
+        """Return the text of ids, without special ids except 1, the unknown token."""
         first = self.n_specials
-        pieces = (
-            self._pieces[i - first] if i >= first else unknown.encode()
+        tokens = (
+            self._tokens[i - first] if i >= first else unknown.encode()
             for i in ids
             if i >= first or i == 1
         )
-        return b"".join(pieces).decode(errors="replace")
+        return b"".join(tokens).decode(errors="replace")
 
 
-def _readable(piece):
+def _readable(token):
     try:
-        return piece.decode()
+        return token.decode()
     except UnicodeDecodeError:
-        return "".join(f"<0x{byte:02x}>" for byte in piece)
+        return "".join(f"<0x{byte:02x}>" for byte in token)
 
 
-def check_encodable(texts, name="X"):
-    """Refuse texts that have no bytes.
-
-    Parameters
-    ----------
-    texts : list of str
-        The texts.
-    name : str, default="X"
-        What they are, for the message.
-
-    Raises
-    ------
-    InvalidSequenceError
-        If one holds half of a surrogate pair.
-    """
+def check_encodable(texts: Iterable[str], name: str = "X") -> None:
+    """Check that texts have bytes, thus no half of a surrogate pair."""
     for i, text in enumerate(texts):
         try:
             text.encode()
         except UnicodeEncodeError as error:
             raise InvalidSequenceError(
-                f"{name}[{i}] holds {text[error.start]!r} at place {error.start}: half "
-                "of a surrogate pair, which is no character and has no bytes. Replace "
+                f"{name}[{i}] holds {text[error.start]!r} at position {error.start}: "
+                "half of a surrogate pair, which has no encoding in UTF-8. Replace "
                 "it, say with text.encode('utf-16', 'surrogatepass').decode('utf-16', "
                 "'replace')."
             ) from error
 
 
-def import_tokenizers():
-    """Import tokenizers, or say how to get it.
-
-    Returns
-    -------
-    module
-        ``tokenizers``.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed.
-    """
+def import_tokenizers() -> ModuleType:
+    """Import tokenizers, or raise an error that says how to install it."""
     try:
         import tokenizers
     except ImportError as error:
-        owner = "SequenceTokenizer(level='subword')"
-        raise missing_package(owner, "tokenizers", "text") from error
+        estimator_name = "SequenceTokenizer(level='subword')"
+        raise missing_package(estimator_name, "tokenizers", "text") from error
     return tokenizers
 
 
-# The library's object is made of the JSON once, and not pickled.
+# Cached, as parsing the JSON is slow; the library's object is not pickled.
 @lru_cache(maxsize=4)
 def _load(state):
     return import_tokenizers().Tokenizer.from_str(state)
@@ -198,7 +134,7 @@ def _load(state):
 
 @contextmanager
 def _one_thread():
-    """Keep the library from starting threads, which a later fork would trip over."""
+    """Keep the library from starting threads, which a later fork could deadlock on."""
     name = "TOKENIZERS_PARALLELISM"
     before = os.environ.get(name)
     os.environ[name] = "false"

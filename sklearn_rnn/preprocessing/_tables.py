@@ -1,9 +1,9 @@
-"""Tables: features, times and groups read from an array or a frame."""
+"""Tables: features, times and groups of an array or a frame."""
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,28 +23,27 @@ from sklearn_rnn.sequences import (
     to_times,
 )
 
-# Columns that together tell series apart, at most: more are labels.
+# Most names in `time` or `group_by` that are taken for columns: more are labels.
 MAX_KEYS = 6
 
-# Letters of a wrong parameter that an error shows.
+# Characters of a wrong parameter that an error shows.
 MAX_SHOWN = 60
 
 # Rows copied at a time.
-ROWS_A_BLOCK = 8192
+ROWS_PER_BLOCK = 8192
 
 
 class Table(NamedTuple):
-    """A table, read but not copied.
+    """The columns of a table, not copied.
 
     columns : list of ndarray of shape (n_rows,), the features
-    positions : list of int, where in the input each feature stood
+    positions : list of int, position of each feature among the input's columns
     n_columns : int, columns of the input, those of times and groups included
     feature_names : list of str or None
     block : C-contiguous ndarray of the same features, or None
     times : Times or None
-    groups : Series or ndarray of one label a row, or None
-    categories : dict of int to ndarray of object, those of the features whose columns
-        are codes
+    groups : Series or ndarray of one label per row, or None
+    categories : dict of int to ndarray of object, of the features that are codes
     """
 
     columns: list
@@ -53,48 +52,39 @@ class Table(NamedTuple):
     feature_names: list | None
     block: np.ndarray | None
     times: Times | None
-    groups: object
+    groups: Any
     categories: dict
 
     @property
-    def n_rows(self):
+    def n_rows(self) -> int:
         return len(self.columns[0])
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         return np.result_type(*(column.dtype for column in self.columns))
 
-    def read_rows(self, rows):
+    def copy_rows(self, rows: np.ndarray) -> np.ndarray:
         """Copy some rows into one array of shape (len(rows), n_features)."""
         values = np.empty((len(rows), len(self.columns)), dtype=self.dtype)
         for j, column in enumerate(self.columns):
             values[:, j] = column[rows]
         return values
 
-    def read_all(self):
+    def copy_all(self) -> np.ndarray:
         """Copy all rows into one array of shape (n_rows, n_features)."""
         values = np.empty((self.n_rows, len(self.columns)), dtype=self.dtype)
-        # In blocks, so that a row's memory is still at hand for its next column.
-        for begin in range(0, self.n_rows, ROWS_A_BLOCK):
-            block = values[begin : begin + ROWS_A_BLOCK]
+        # In blocks, so that a row is still in the cache for its next column.
+        for begin in range(0, self.n_rows, ROWS_PER_BLOCK):
+            block = values[begin : begin + ROWS_PER_BLOCK]
             for j, column in enumerate(self.columns):
-                block[:, j] = column[begin : begin + ROWS_A_BLOCK]
+                block[:, j] = column[begin : begin + ROWS_PER_BLOCK]
         return values
 
 
-def is_table(X):
-    """Tell whether `X` is one table of rows rather than many sequences.
+def is_table(X: Any) -> bool:
+    """Return whether `X` is one table of rows rather than many sequences.
 
     A list is sequences only if its elements are 2-D or of unequal length.
-
-    Parameters
-    ----------
-    X : object
-        Anything given as ``X``.
-
-    Returns
-    -------
-    bool
     """
     if isinstance(X, SequenceArray) or getattr(X, "ndim", 2) == 3:
         return False
@@ -105,82 +95,69 @@ def is_table(X):
     return len({len(x) for x in X}) == 1
 
 
-def is_polars(X):
-    """Tell whether `X` is a polars frame or series, without importing polars."""
+def is_polars(X: Any) -> bool:
+    """Return whether `X` is a polars frame or series, without importing polars."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(X, (polars.DataFrame, polars.Series))
 
 
-def read_table(X, *, time, group_by, owner, categories=None):
-    """Read a 2-D array, list of rows, pandas or polars frame.
+def make_table(
+    X: Any,
+    *,
+    time: str | int | None,
+    group_by: str | int | None,
+    estimator_name: str,
+    categories: Mapping[Any, np.ndarray] | None = None,
+) -> Table:
+    """Return the Table of a 2-D array, list of rows, pandas or polars frame.
 
-    Parameters
-    ----------
-    X : ndarray, list or DataFrame
-        The table.
-    time, group_by : str, int or None
-        Column (of an array: position) that holds the times or the labels of
-        the series; taken out of the features.
-    owner : str
-        Who asks, for the messages.
-    categories : dict of str to ndarray of object, default=None
-        Of a frame's columns, those that an earlier table had; their codes stay.
-
-    Returns
-    -------
-    Table
-
-    Raises
-    ------
-    InvalidSequenceError
-        If there is no such column, or the times cannot be read.
-    ValueError, TypeError
-        If a feature holds neither numbers nor categories.
+    The columns `time` and `group_by` (of an array: positions) are no features.
+    `categories`, by name of the column, are those of fit, whose codes stay.
     """
     check_column_key(time, "time", X)
     check_column_key(group_by, "group_by", X)
     if not (isinstance(X, pd.DataFrame) or is_polars(X)):
-        return _read_array(X, time, group_by, owner)
+        return _convert_array(X, time, group_by, estimator_name)
     if X.shape[0] == 0:
         raise InvalidSequenceError(
             f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
-            f"required by {owner}."
+            f"required by {estimator_name}."
         )
     names = list(X.columns)
     taken = {key for key in (time, group_by) if key is not None and key in names}
     positions = [j for j, name in enumerate(names) if name not in taken]
-    _require_features(positions, X.shape, owner)
+    _require_features(positions, X.shape, estimator_name)
     all_strings = all(isinstance(name, str) for name in names)
-    columns, found = _read_columns(X, positions, categories or {}, owner)
+    columns, found = _convert_columns(X, positions, categories or {}, estimator_name)
     return Table(
         columns=columns,
         positions=positions,
         n_columns=len(names),
         feature_names=[names[j] for j in positions] if all_strings else None,
         block=None,
-        times=times_of_frame(X, time, owner),
+        times=times_of_frame(X, time, estimator_name),
         groups=None if group_by is None else frame_column(X, group_by, "group_by"),
         categories=found,
     )
 
 
-def _read_columns(X, positions, known, owner):
+def _convert_columns(X, positions, categories_of_fit, estimator_name):
     """Return columns of a frame as numbers or codes, and the categories of codes."""
     names, columns, categories = list(X.columns), [], {}
     for feature, j in enumerate(positions):
-        column, of_before = column_at(X, j), known.get(names[j])
-        if of_before is None and not is_categorical(column):
-            columns.append(_numeric_column(column, names[j], owner))
+        column, previous = column_at(X, j), categories_of_fit.get(names[j])
+        if previous is None and not is_categorical(column):
+            columns.append(_numeric_column(column, names[j], estimator_name))
             continue
-        if of_before is not None:
-            _check_same_kind(column, of_before, names[j])
-        codes, categories[feature] = encode_categories(column, of_before)
+        if previous is not None:
+            _check_same_kind(column, previous, names[j])
+        codes, categories[feature] = encode_categories(column, previous)
         columns.append(codes)
     return columns, categories
 
 
 def _check_same_kind(column, categories, name):
-    """Refuse numbers where there were names: all of them would be unknown."""
+    """Check for numbers in place of strings: all would be unknown categories."""
     are_numbers = pd.api.types.is_numeric_dtype(column.dtype) and column.notna().any()
     if are_numbers and len(categories) and isinstance(categories[0], str):
         raise InvalidSequenceError(
@@ -189,45 +166,16 @@ def _check_same_kind(column, categories, name):
         )
 
 
-def times_of_frame(X, time, owner):
-    """Read the times of a frame, from its column `time` or its index.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Of pandas or polars.
-    time : str, int or None
-        The column; None reads the index, if it is one of times.
-    owner : str
-        Who asks, for the messages.
-
-    Returns
-    -------
-    Times or None
-    """
+def times_of_frame(X: Any, time: str | int | None, estimator_name: str) -> Times | None:
+    """Return the Times in a frame's column `time` or its index; None if it has none."""
     if time is not None:
         times = to_index(frame_column(X, time, "time"), f"time={time!r}")
         return to_times(times, name=time)
-    return None if is_polars(X) else times_from_index(X.index, owner)
+    return None if is_polars(X) else times_from_index(X.index, estimator_name)
 
 
-def check_column_key(key, parameter, X=None):
-    """Refuse what names no single column: several of them, or what they hold.
-
-    Parameters
-    ----------
-    key : object
-        As the user gave it.
-    parameter : {"time", "group_by"}
-        Whose value it is.
-    X : object, default=None
-        The table, whose columns may have tuples and other labels as names.
-
-    Raises
-    ------
-    InvalidSequenceError
-        That tells what to do instead.
-    """
+def check_column_key(key: Any, parameter: str, X: Any = None) -> None:
+    """Check that `time` or `group_by` names one column, by any label that X has."""
     if key is None or isinstance(key, (str, Integral)):
         return
     is_label = isinstance(key, Hashable) and not isinstance(key, (pd.Series, pd.Index))
@@ -237,7 +185,7 @@ def check_column_key(key, parameter, X=None):
     if not names:
         raise InvalidSequenceError(
             f"{parameter} takes the name of a column, or for an array its position, "
-            f"and got {_abridged(key)}. If these are the values, make them a column: "
+            f"but got {_abridged(key)}. If these are the values, make them a column: "
             f"df.assign(key=values) and {parameter}='key'."
         )
     if len(names) == 1:
@@ -246,7 +194,7 @@ def check_column_key(key, parameter, X=None):
             f"{parameter}={names[0]!r}."
         )
     raise InvalidSequenceError(
-        f"{parameter} takes one column, and got {len(names)}: {_abridged(names)}. "
+        f"{parameter} takes one column, but got {len(names)}: {_abridged(names)}. "
         f"Combine them into one, {_combine(parameter, names)}. Levels of an index "
         "become columns with df.reset_index()."
     )
@@ -257,7 +205,7 @@ def _column_names_in(key, parameter):
     if not isinstance(key, (list, tuple, set, pd.Index, np.ndarray)):
         return []
     names = list(key)
-    # Positions tell series apart as names do; numbers that are times are values.
+    # Integers may be positions of columns of labels; as times they are values.
     kinds = (str, Integral) if parameter == "group_by" else str
     if len(names) > MAX_KEYS or not all(isinstance(name, kinds) for name in names):
         return []
@@ -278,8 +226,8 @@ def _abridged(key):
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
-def column_at(X, j):
-    """Return column number `j` of a pandas or polars frame as a pandas Series."""
+def column_at(X: Any, j: int) -> pd.Series:
+    """Return column j of a pandas or polars frame as a pandas Series."""
     if not is_polars(X):
         return X.iloc[:, j]
     column = X.to_series(j)
@@ -290,22 +238,8 @@ def column_at(X, j):
     return values.dt.tz_localize("UTC").dt.tz_convert(time_zone)
 
 
-def frame_column(X, key, parameter):
-    """Return the column, or level of the index, that a parameter names.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Of pandas or polars.
-    key : str or int
-        The name.
-    parameter : str
-        Whose value `key` is, for the message.
-
-    Returns
-    -------
-    Series or Index
-    """
+def frame_column(X: Any, key: str | int, parameter: str) -> pd.Series | pd.Index:
+    """Return the column, or level of the index, that a parameter names."""
     check_column_key(key, parameter, X)
     names = list(X.columns)
     if key in names:
@@ -317,20 +251,8 @@ def frame_column(X, key, parameter):
     )
 
 
-def has_categories(X, name):
-    """Return whether a column of a frame holds categories.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Of pandas or polars.
-    name : str
-        Of the column.
-
-    Returns
-    -------
-    bool
-    """
+def has_categories(X: Any, name: str) -> bool:
+    """Return whether a column of a frame holds categories."""
     return is_categorical(column_at(X, list(X.columns).index(name)))
 
 
@@ -340,7 +262,7 @@ def _holds_arrays(x):
     return len(x) > 0 and hasattr(x[0], "__len__") and not isinstance(x[0], str)
 
 
-def _read_array(X, time, group_by, owner):
+def _convert_array(X, time, group_by, estimator_name):
     keys = {"time": time, "group_by": group_by}
     keys = {parameter: key for parameter, key in keys.items() if key is not None}
     taken, positions = {}, None
@@ -350,9 +272,9 @@ def _read_array(X, time, group_by, owner):
         n_columns = X.shape[1]
         dropped = {key % n_columns for key in keys.values()}
         positions = [j for j in range(n_columns) if j not in dropped]
-        _require_features(positions, X.shape, owner)
+        _require_features(positions, X.shape, estimator_name)
         X = X[:, positions]
-    X = check_table(X, estimator_name=owner)
+    X = check_table(X, estimator_name=estimator_name)
     times = None
     if time is not None:
         times = to_times(to_index(taken["time"], f"time={time!r}"), name=time)
@@ -382,18 +304,8 @@ def _array_column(X, key, parameter):
     return X[:, key]
 
 
-def first_date_column(X):
-    """Return the name of the first column that holds dates or periods, or None.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Of pandas.
-
-    Returns
-    -------
-    object or None
-    """
+def first_date_column(X: pd.DataFrame) -> Any:
+    """Return the name of the first column of dates or periods, or None."""
     for j, (name, dtype) in enumerate(X.dtypes.items()):
         kind = getattr(dtype, "kind", "O")
         is_plain = isinstance(dtype, np.dtype) and kind != "O"
@@ -402,21 +314,22 @@ def first_date_column(X):
     return None
 
 
-def first_value(column):
+def first_value(column: pd.Series) -> Any:
     """Return the first value of a Series that is not missing, or None."""
     return next(iter(column.dropna()), None)
 
 
-def _require_features(positions, shape, owner):
+def _require_features(positions, shape, estimator_name):
     if not positions:
         raise InvalidSequenceError(
             f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is "
-            f"required by {owner}, not counting the columns of time and group_by."
+            f"required by {estimator_name}, not counting the columns of time and "
+            "group_by."
         )
 
 
-def _numeric_column(column, name, owner):
-    """Return a Series of numbers as an array, without a copy where it can be."""
+def _numeric_column(column, name, estimator_name):
+    """Return a numeric Series as an array, without a copy if possible."""
     dtype = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in "fiu":
         return column.to_numpy()
@@ -428,24 +341,24 @@ def _numeric_column(column, name, owner):
         try:
             return to_numbers(
                 column.to_numpy(),
-                estimator_name=owner,
+                estimator_name=estimator_name,
                 describe=lambda row: (
                     f"column {name!r} at row {row[0]}" if row else name
                 ),
             )
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
-            raise kind(_not_numeric(name, column, owner, error)) from error
-    raise InvalidSequenceError(_not_numeric(name, column, owner))
+            raise kind(_not_numeric(name, column, estimator_name, error)) from error
+    raise InvalidSequenceError(_not_numeric(name, column, estimator_name))
 
 
-def _not_numeric(name, column, owner, reason=""):
+def _not_numeric(name, column, estimator_name, reason=""):
     dtype = column.dtype
-    remedy = "encode it as numbers, or name it in group_by= if it tells series apart"
+    remedy = "encode it as numbers, or name it in group_by= if it labels series"
     if isinstance(first_value(column), str):
         remedy = (
-            "turn numbers that are written out into numbers with pd.to_numeric, or "
-            "names into categories with astype('category')"
+            "convert numbers written as strings with pd.to_numeric, or names with "
+            "astype('category')"
         )
     if holds_dates(column):
         remedy = "name it in time=, or make it the index"
@@ -453,6 +366,6 @@ def _not_numeric(name, column, owner, reason=""):
             remedy = f"turn it into dates with pd.to_datetime, and {remedy}"
     because = f" ({reason})" if reason else ""
     return (
-        f"column {name!r} of X holds {dtype}, not numbers{because}. {owner} needs "
-        f"numeric features: {remedy}, or drop it."
+        f"column {name!r} of X holds {dtype}, not numbers{because}. {estimator_name} "
+        f"needs numeric features: {remedy}, or drop it."
     )

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._output import SequenceOutput
+from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._subwords import N_BYTES, Subwords, check_encodable
 from sklearn_rnn.sequences import (
     COUNT,
@@ -35,24 +35,22 @@ SPECIALS = ("<pad>", "<unk>")
 N_SUBWORDS = 8000
 
 
-class SequenceTokenizer(
-    SequenceOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):
+class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
     """Turn texts into sequences of ids: of words, characters or subwords.
 
     Id 0 is padding, 1 an unknown token; then the tokens of the training data
     follow, the most frequent first (subwords in the order in which they were
-    joined). What comes out goes into an estimator that has its `embedding_dim`
-    set. A text without any token becomes one step of padding, so that there is
-    a sequence for every text.
+    merged). The output is for an estimator with `embedding_dim` set. A text
+    without any token becomes one step of padding, so that there is a sequence
+    for every text.
 
     Parameters
     ----------
     level : {"char", "word", "subword"}, default="word"
         What a token of a string is: a character; a word or mark of
-        punctuation; or a piece of a word, learned from the data by byte pair
-        encoding, with nothing ever unknown (needs the package tokenizers).
-        Lists of tokens are taken as they are.
+        punctuation; or a subword, learned from the data by byte pair encoding,
+        of which none is ever unknown (needs the package tokenizers). Lists of
+        tokens are taken as they are.
     lowercase : bool, default=True
         Whether strings are made lower-case first.
     token_pattern : str or None, default=r"\\w+(?:['’]\\w+)*|[^\\w\\s]"
@@ -63,13 +61,13 @@ class SequenceTokenizer(
         Most tokens kept, the most frequent ones (`max_features` in
         ``CountVectorizer``). None keeps all, and 8000 subwords.
     min_count : int, default=1
-        Tokens that come less often in the training data are unknown. Subwords
-        are joined only if they meet so often, and at least twice.
+        Tokens that occur less often in the training data are unknown. Subwords
+        are merged only if the pair occurs so often, and at least twice.
     max_length : int, default=None
-        Tokens of a sequence, at most: the rest of a longer text is cut off.
+        Most tokens per sequence: longer texts are truncated.
     vocabulary : iterable of str or mapping, default=None
-        Tokens that have an id even if the training data do not show them, such as
-        the words that there are vectors for. Not for subwords. Unlike that of
+        Tokens that have an id even if they do not occur in the training data, such
+        as the words of pretrained vectors. Not for subwords. Unlike that of
         ``CountVectorizer`` it is added to what is learned.
 
     Attributes
@@ -88,8 +86,8 @@ class SequenceTokenizer(
     Notes
     -----
     Characters are those of Python strings, Unicode's code points. The default
-    pattern splits words of scripts that write vowels as marks of their own, such
-    as Devanagari; take subwords there, or another pattern.
+    pattern splits words of scripts that write vowels as separate marks, such as
+    Devanagari; use subwords there, or another pattern.
 
     Examples
     --------
@@ -139,7 +137,7 @@ class SequenceTokenizer(
         Parameters
         ----------
         X : list, Series or 1-D array of str, or of lists of tokens
-            The texts. Tokens of lists may be of any hashable kind.
+            The texts. Tokens of lists may be of any hashable type.
         y : None
             Not used.
 
@@ -183,12 +181,12 @@ class SequenceTokenizer(
         TypeError
             If `X` is a single string or a table.
         """
-        rows, are_text = self._read(X)
+        rows, are_text = self._check_texts(X)
         rows = self._split(rows)
-        self._coder, self._are_text = self._learn(rows), are_text
+        self._coder, self._are_text = self._fit_coder(rows), are_text
         tokens = [*SPECIALS, *self._coder.symbols]
         self.tokens_ = np.fromiter(tokens, dtype=object, count=len(tokens))
-        self.vocabulary_ = {token: i for i, token in enumerate(tokens)}
+        self.vocabulary_: dict[Any, int] = {token: i for i, token in enumerate(tokens)}
         self.n_tokens_ = len(tokens)
         return self._encode(rows)
 
@@ -214,7 +212,7 @@ class SequenceTokenizer(
             If `X` is a single string or a table.
         """
         check_is_fitted(self)
-        rows, are_text = self._read(X)
+        rows, are_text = self._check_texts(X)
         if are_text != self._are_text:
             kinds = ("lists of tokens", "strings")
             raise InvalidSequenceError(
@@ -254,7 +252,7 @@ class SequenceTokenizer(
         sequences = check_sequences(X, estimator_name=type(self).__name__)
         if sequences.n_features != 1:
             raise InvalidSequenceError(
-                f"X has {sequences.n_features} features a step, but an id is one."
+                f"X has {sequences.n_features} features per step, but ids are one."
             )
         texts = np.empty(len(sequences), dtype=object)
         for i, ids in enumerate(sequences):
@@ -262,7 +260,7 @@ class SequenceTokenizer(
         return texts
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the name of the one feature a step.
+        """Return the name of the one feature per step.
 
         Parameters
         ----------
@@ -283,15 +281,15 @@ class SequenceTokenizer(
         tags.input_tags.two_d_array = False
         return tags
 
-    def _read(self, X):
+    def _check_texts(self, X):
         rows, are_text = check_symbols(
             X, estimator_name=type(self).__name__, allow_empty=True
         )
         if self.level == "subword":
             if not are_text:
                 raise InvalidSequenceError(
-                    f"{type(self).__name__}(level='subword') cuts strings into pieces, "
-                    "but X holds lists of tokens. Pass strings, or set level='word' to "
+                    f"{type(self).__name__}(level='subword') splits strings, but X "
+                    "holds lists of tokens. Pass strings, or set level='word' to "
                     "take the tokens as they are."
                 )
             check_encodable(rows)
@@ -307,7 +305,7 @@ class SequenceTokenizer(
                 rows = [split(row) for row in rows]
         if self.level == "subword":
             return rows
-        # Before the tokens are counted: what is cut off is never seen.
+        # Before the tokens are counted, as truncated tokens never occur.
         return [row[: self.max_length] for row in rows]
 
     def _splitter(self):
@@ -317,7 +315,7 @@ class SequenceTokenizer(
             pattern = re.compile(self.token_pattern)
         except re.error as error:
             raise ValueError(
-                f"token_pattern={self.token_pattern!r} is no regular expression: "
+                f"token_pattern={self.token_pattern!r} is not a regular expression: "
                 f"{error}."
             ) from error
         if pattern.groups > 1:
@@ -327,20 +325,22 @@ class SequenceTokenizer(
             )
         return lambda text: [token for token in pattern.findall(text) if token]
 
-    def _learn(self, rows):
+    def _fit_coder(self, rows):
         if self.level == "subword":
             if self.vocabulary is not None:
                 raise ValueError(
-                    "vocabulary does not go with level='subword', which knows every "
-                    "text. Set it to None."
+                    "vocabulary cannot be used with level='subword', which encodes "
+                    "every text. Set it to None."
                 )
-            n_pieces = N_SUBWORDS if self.max_tokens is None else self.max_tokens
-            if n_pieces < N_BYTES:
+            n_subwords = N_SUBWORDS if self.max_tokens is None else self.max_tokens
+            if n_subwords < N_BYTES:
                 raise ValueError(
-                    f"max_tokens={n_pieces} is too few for level='subword': each of "
-                    f"the {N_BYTES} bytes is a token, or some texts would have none."
+                    f"max_tokens={n_subwords} is too few for level='subword': each of "
+                    f"the {N_BYTES} bytes is a token. Set at least {N_BYTES}."
                 )
-            return Subwords.learn(rows, max_symbols=n_pieces, min_count=self.min_count)
+            return Subwords.train(
+                rows, max_symbols=n_subwords, min_count=self.min_count
+            )
         vocabulary = Vocabulary.from_sequences(
             rows,
             n_specials=len(SPECIALS),
@@ -349,12 +349,12 @@ class SequenceTokenizer(
         )
         if not vocabulary.symbols:
             raise InvalidSequenceError(
-                f"X holds no token that comes min_count={self.min_count} times: there "
-                "is nothing to learn from."
+                f"X holds no token that occurs min_count={self.min_count} times: lower "
+                "min_count, or give more texts."
             )
-        symbols = dict.fromkeys([*vocabulary.symbols, *self._given_tokens()])
-        # Tokens that others call so already mean what they mean here.
-        symbols = [symbol for symbol in symbols if symbol not in SPECIALS]
+        tokens = dict.fromkeys([*vocabulary.symbols, *self._given_tokens()])
+        # Special tokens in the data keep their special ids.
+        symbols = [token for token in tokens if token not in SPECIALS]
         return Vocabulary(symbols, n_specials=len(SPECIALS))
 
     def _given_tokens(self):
@@ -377,13 +377,13 @@ class SequenceTokenizer(
             ids[[token == SPECIALS[PADDING] for token in row]] = PADDING
         return ids
 
-    def _check_ids(self, ids, place):
+    def _check_ids(self, ids, index):
         ids = ids.ravel()
         bad = (ids < 0) | (ids >= self.n_tokens_) | (ids != np.floor(ids))
         if bad.any():
             step = int(np.argmax(bad))
             raise InvalidSequenceError(
-                f"X[{place}] holds {ids[step]} at step {step}, but the ids of this "
+                f"X[{index}] holds {ids[step]} at step {step}, but the ids of this "
                 f"{type(self).__name__} are whole numbers from 0 to "
                 f"{self.n_tokens_ - 1}."
             )

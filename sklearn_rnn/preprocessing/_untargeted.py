@@ -1,4 +1,4 @@
-"""Untargeted rows: the end of a table, whose targets have not come yet."""
+"""Untargeted rows: the end of a table, whose targets are not known yet."""
 
 import hashlib
 from typing import Any
@@ -14,15 +14,9 @@ KEY = "sklearn_rnn"
 class UntargetedRows(dict):
     """The rows that `make_forecast_frame` left out of X, kept in ``X.attrs``.
 
-    An empty dict to everyone else: pandas writes ``attrs`` into Parquet files as
-    JSON, copies it with every slice and compares it in ``pd.concat``.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        With the columns of the table. Never changed.
-    checksums : dict of object to str
-        Of X's columns, by name, and of its index, under None.
+    An empty dict to everyone else: pandas writes ``attrs`` into Parquet files as JSON,
+    copies it with every slice and compares it in ``pd.concat``. `checksums` are those
+    of X's columns by name, and of its index under None.
     """
 
     def __init__(self, rows: pd.DataFrame, checksums: dict[Any, str]) -> None:
@@ -50,18 +44,10 @@ class UntargetedRows(dict):
         return UntargetedRows, (self.rows, self.checksums)
 
 
-def remember_untargeted(X, data, rows):
-    """Keep in a frame the rows of its table that come after it.
+def remember_untargeted(X: Any, data: Any, rows: np.ndarray) -> None:
+    """Keep the rows of a table that have no targets in the ``attrs`` of the others.
 
-    Parameters
-    ----------
-    X : DataFrame
-        The rows that have targets; its ``attrs`` are changed. Nothing is kept
-        if it is of polars, or holds what pandas cannot hash.
-    data : DataFrame
-        The whole table.
-    rows : ndarray of int
-        Those without targets.
+    Nothing is kept if `X` is of polars, or holds what pandas cannot hash.
     """
     if is_polars(X):
         return
@@ -76,20 +62,11 @@ def remember_untargeted(X, data, rows):
     X.attrs[KEY] = UntargetedRows(left_out, checksums)
 
 
-def untargeted_rows_of(X):
-    """Return the rows that come after those of a frame, if it is as it was made.
+def untargeted_rows_of(X: Any) -> pd.DataFrame | None:
+    """Return the untargeted rows of a frame, with its columns; None if there are none.
 
-    Parameters
-    ----------
-    X : object
-        As given to fit.
-
-    Returns
-    -------
-    DataFrame or None
-        With the columns that `X` still has. None if nothing is remembered, or
-        rows of `X` are left out, or a value of it was changed: scaled columns, say,
-        do not continue in the rows that were left out.
+    None too if rows of `X` are left out or a value was changed: scaled columns, for
+    example, do not continue in the rows that were left out.
     """
     kept = getattr(X, "attrs", {}).get(KEY)
     if not isinstance(kept, UntargetedRows):
@@ -106,14 +83,8 @@ def untargeted_rows_of(X):
     return kept.rows[names] if same else None
 
 
-def keep_untargeted(X, result):
-    """Hand on what a frame remembers to one with more columns.
-
-    Parameters
-    ----------
-    X, result : DataFrame
-        The same rows; the ``attrs`` of `result` are changed.
-    """
+def keep_untargeted(X: pd.DataFrame, result: pd.DataFrame) -> None:
+    """Pass the untargeted rows of a frame on to one with more columns."""
     kept = getattr(X, "attrs", {}).get(KEY)
     if kept is not None:
         result.attrs[KEY] = kept
@@ -121,7 +92,7 @@ def keep_untargeted(X, result):
 
 def _checksum(values):
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biufmM":
-        contents = np.ascontiguousarray(values.to_numpy())  # as bytes: 5 times as fast
+        contents = np.ascontiguousarray(values.to_numpy())  # 5 times as fast as hashes
     else:
         contents = pd.util.hash_pandas_object(values, index=False).to_numpy()
-    return hashlib.blake2b(contents.view(np.uint8), digest_size=16).hexdigest()
+    return hashlib.blake2b(contents.view(np.uint8).data, digest_size=16).hexdigest()

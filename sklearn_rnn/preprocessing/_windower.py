@@ -1,6 +1,7 @@
-"""SequenceWindower: one window a row, as a step of a pipeline."""
+"""SequenceWindower: one window per row, as a step of a pipeline."""
 
 import warnings
+from collections.abc import Mapping
 from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any, Literal, Self
@@ -23,18 +24,18 @@ from sklearn_rnn._exceptions import (
 from sklearn_rnn.preprocessing._gaps import WindowGaps, warn_without_step
 from sklearn_rnn.preprocessing._history import (
     join,
-    keep_tails,
-    lead_ins_by_force,
-    lead_ins_by_time,
+    keep_segment_ends,
+    prefixes_by_force,
+    prefixes_by_time,
 )
-from sklearn_rnn.preprocessing._missing import fill_table, learn_fill
-from sklearn_rnn.preprocessing._names import read_target_names
-from sklearn_rnn.preprocessing._output import SequenceOutput
-from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.preprocessing._missing import fill_table, fit_fill
+from sklearn_rnn.preprocessing._names import get_target_names
+from sklearn_rnn.preprocessing._output import FixedOutput
+from sklearn_rnn.preprocessing._series import group_rows
 from sklearn_rnn.preprocessing._tables import (
     check_column_key,
     is_table,
-    read_table,
+    make_table,
 )
 from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
@@ -44,6 +45,7 @@ from sklearn_rnn.sequences import (
     RowStep,
     SequenceArray,
     SequencesLike,
+    Times,
     Transforms,
     check_columns,
     check_features,
@@ -58,21 +60,19 @@ from sklearn_rnn.sequences import (
 )
 
 NO_TIME = (
-    "SequenceWindower knows no times for the rows of X, so it cannot tell whether they "
-    "follow the training data, and their windows start afresh. Give X a time index "
-    "or name a column of times in time=; or set history='train' if X always follows "
-    "the training data; or history=None to start afresh without this warning."
+    "X has no times, so SequenceWindower cannot check whether its rows follow the "
+    "training data, and their windows start without history. Give X a time index or "
+    "name a column of times in time=; or set history='train' if X always follows the "
+    "training data; or history=None for windows without history and no warning."
 )
 
 
 class UnknownTimesWarning(WindowHistoryWarning):
-    """A windower knows no times; forecasts ignore it where no history is needed."""
+    """A table has no times; forecasts ignore it where no history is needed."""
 
 
-class SequenceWindower(
-    SequenceOutput, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):
-    """Turn a table of time steps into one window a row.
+class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
+    """Turn a table of time steps into one window per row.
 
     Window i ends at row i of the table and holds the `n_steps` rows up to and
     including it. There are as many windows as rows, so ``y`` stays as it is,
@@ -80,8 +80,8 @@ class SequenceWindower(
     with less history behind them get shorter windows; nothing is made up, and
     no window looks ahead.
 
-    A window is cut at the first break: rows are neighbours only if they are
-    one time step apart. `fit` keeps the last rows before every break, so that
+    A window is cut at the first gap: rows are neighbours only if they are
+    one time step apart. `fit` keeps the last rows before every gap, so that
     `transform` can give rows that follow the training data their true
     history.
 
@@ -91,17 +91,17 @@ class SequenceWindower(
         Rows in a whole window, the window's own row included.
     history : {"auto", "train"} or None, default="auto"
         What `transform` does with the rows kept in `fit`. "auto" puts them in
-        front of new rows that they lead up to without a break; this needs
-        times. "train" puts the end of the training data in front of the new
-        rows whatever their times: of the training rows themselves too, so use
-        it only for rows that follow. None leaves them out. `fit_transform`
-        never uses them.
+        front of new rows that follow them without a gap; this needs times.
+        "train" puts the end of the training data in front of the new rows
+        whatever their times: of the training rows themselves too, so use it
+        only for rows that follow. None leaves them out. `fit_transform` never
+        uses them.
     freq : str, offset, Timedelta or number, default=None
         The time between neighbouring rows: a pandas offset such as "h" or
         "MS", a span of time, or for numeric times a number. "D" and coarser
-        offsets are calendar days on the wall clock of a time zone, a
+        offsets are calendar days in the local time of a time zone, a
         Timedelta is elapsed time. "rows" makes each row one step after the
-        row before it in its series, whatever the time between, as for the
+        previous row of its series, whatever the time between, as for the
         days of an exchange; times still have to increase, and new rows follow
         the training data if they come within the largest difference seen in
         `fit`. None finds it in `fit`: the step that the index declares, or
@@ -112,24 +112,24 @@ class SequenceWindower(
         Column that holds the times: dates, periods, durations or numbers.
         For an array, its position. It is taken out of the features. None uses
         the index of a pandas frame, unless that holds names. Dates as objects
-        or categories are read as dates; dates written as strings are refused.
+        or categories are converted; dates written as strings raise an error.
     group_by : str or int, default=None
-        Column that tells several series in one table apart; for an array, its
+        Column that identifies the series in a table of several; for an array, its
         position. It is taken out of the features. Windows and history stay
         inside one series; the order of the rows stays as it is. To let a model know
         which series it reads, put the same labels into a second column.
     missing : "mask" or None, default=None
         What to do about NaN in a table. "mask" puts the last value seen of
         that series there, or the mean of the column in `fit` where none was
-        seen since the last break, and adds a column of 0 and 1 for every
-        column that had NaN in `fit`, which tells the network. None leaves NaN
-        as it is, which the estimators refuse.
+        seen since the last gap, and adds a column of 0 and 1 for every column
+        that had NaN in `fit`, as an input of the network. None leaves NaN as it
+        is, for which the estimators raise an error.
 
     Attributes
     ----------
     n_features_in_ : int
         Columns of the table, those of `time` and `group_by` included; features
-        a step if `fit` was given sequences.
+        per step if `fit` was given sequences.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
         Their names, where they have names.
     freq_ : offset, Timedelta, number, "rows" or None
@@ -147,13 +147,13 @@ class SequenceWindower(
     The windows are a view: `SequenceArray` holds each row of the table once,
     however many windows cover it.
 
-    A column of strings, or of the type `category`, holds categories: in the windows
-    stand codes, whose meaning the `SequenceArray` carries (``categories``). The
+    A column of strings, or of the type `category`, holds categories: the windows
+    hold codes, whose meaning the `SequenceArray` carries (``categories``). The
     estimators learn a vector for each (see their `categorical_features`). A missing
     value is a category of its own, with ``missing="mask"`` too. Bools are numbers.
 
     With ``freq="rows"`` a series has no gaps, so `fit` keeps the last rows of each
-    series alone: new rows from the middle of the training data start afresh.
+    series alone: new rows from the middle of the training data start without history.
 
     Given sequences instead of a table, such as windows cut beforehand, it
     keeps the last `n_steps` steps of each. A list counts as sequences only if
@@ -188,8 +188,8 @@ class SequenceWindower(
         "missing": [StrOptions({"mask"}), None],
     }
 
-    # Of windowers that were pickled by release 0.6.
-    _categories = {}
+    # For windowers pickled by version 0.6.
+    _categories: Mapping[str, np.ndarray] = {}
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class SequenceWindower(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: SequencesLike, y: Any = None) -> Self:
-        """Learn the time step, and keep the rows before every break.
+        """Learn the time step, and keep the rows before every gap.
 
         Parameters
         ----------
@@ -230,22 +230,22 @@ class SequenceWindower(
         Raises
         ------
         InvalidSequenceError
-            If times are missing, out of order or twice the same, no two rows
-            are as far apart as `freq` says, a column is not there, or a
-            feature holds neither numbers nor categories.
+            If times are missing, out of order or duplicated, no two rows are
+            as far apart as `freq` says, a column does not exist, or a feature
+            holds neither numbers nor categories.
 
         Warns
         -----
         WindowHistoryWarning
-            If the times follow no step, or gaps cut a fifth of the windows or
-            more short.
+            If the times follow no step, or gaps shorten a fifth of the windows
+            or more.
         SklearnRNNWarning
             If `y` has an index of other dates than `X`.
         """
         X = self._convert(X)
-        self._target_names = read_target_names(y)
+        self._target_names = get_target_names(y)
         if is_table(X):
-            table, *_ = self._learn(X)
+            table, *_ = self._fit_table(X)
             warn_of_other_times(table.times and table.times.labels, y)
         else:
             self._trim(X, reset=True)
@@ -253,7 +253,7 @@ class SequenceWindower(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: SequencesLike, y: Any = None) -> SequenceArray:
-        """Fit to a table, and cut it into windows by itself.
+        """Fit to a table, and cut it into windows without history.
 
         Parameters
         ----------
@@ -278,12 +278,12 @@ class SequenceWindower(
             As `fit` does.
         """
         X = self._convert(X)
-        self._target_names = read_target_names(y)
+        self._target_names = get_target_names(y)
         if not is_table(X):
             return self._trim(X, reset=True)
-        table, series, first = self._learn(X)
+        table, series, is_segment_start = self._fit_table(X)
         warn_of_other_times(table.times and table.times.labels, y)
-        return self._window(table, series, first, lead_ins=[])
+        return self._window(table, series, is_segment_start, prefixes=[])
 
     def transform(self, X: SequencesLike) -> SequenceArray:
         """Cut a table into windows, with history from the training data.
@@ -310,7 +310,7 @@ class SequenceWindower(
         -----
         WindowHistoryWarning
             With ``history="auto"``, if the times of the rows are not known;
-            and if gaps cut a fifth of the windows or more short.
+            and if gaps shorten a fifth of the windows or more.
         """
         check_is_fitted(self)
         X = self._convert(X)
@@ -318,24 +318,28 @@ class SequenceWindower(
         is_list = self._history is None and isinstance(X, (list, tuple))
         if is_list or not is_table(X):
             return self._trim(X, reset=False)
-        table, series = self._read(X, reset=False)
+        table, series = self._check_table(X, reset=False)
         if self.n_steps != self._fitted_n_steps:
             raise ValueError(
-                f"n_steps is {self.n_steps} now and was {self._fitted_n_steps} in fit, "
-                "which kept history for that many: fit again."
+                f"n_steps={self.n_steps}, but it was {self._fitted_n_steps} in fit, "
+                "which kept history for that many steps: fit again."
             )
         if self._rule is None or table.times is None:
-            series = series._replace(ticks=None)
+            series = series._replace(timestamps=None)
         elif table.times.kind != self._history.kind:
             raise InvalidSequenceError(
                 f"the times of X are {table.times.kind}, but {type(self).__name__} was "
                 f"fitted on {self._history.kind}: give both tables the same."
             )
-        first = segment_starts(self._rule, series.ticks, series.first)
-        lead_ins = self._lead_ins(series, first)
-        if self._rule is not None and series.ticks is not None:
-            led_by_time = lead_ins if self.history == "auto" else []
-            gaps = WindowGaps(self._rule, table.times, series, first, led_by_time)
+        is_segment_start = segment_starts(
+            self._rule, series.timestamps, series.is_start
+        )
+        prefixes = self._find_prefixes(series, is_segment_start)
+        if self._rule is not None and series.timestamps is not None:
+            by_time = prefixes if self.history == "auto" else []
+            gaps = WindowGaps(
+                self._rule, table.times, series, is_segment_start, by_time
+            )
             found_in = "as found in fit"
             if self.freq is not None:
                 found_in = f"as freq={self.freq!r} says"
@@ -343,9 +347,9 @@ class SequenceWindower(
             gaps.warn_if_short(self.n_steps, found_in)
         if self._fill is not None:
             table = fill_table(
-                table, self._fill, series, first, lead_ins, self._history
+                table, self._fill, series, is_segment_start, prefixes, self._history
             )
-        return self._window(table, series, first, lead_ins)
+        return self._window(table, series, is_segment_start, prefixes)
 
     def get_feature_names_out(
         self, input_features: ArrayLike | None = None
@@ -362,8 +366,8 @@ class SequenceWindower(
         -------
         names : ndarray of str
             Without the columns of `time` and `group_by`; with
-            ``missing="mask"``, those that tell what was missing at the end,
-            named "missingindicator_temp" for a column "temp".
+            ``missing="mask"``, followed by the flags of missing values, named
+            "missingindicator_temp" for a column "temp".
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)[self._feature_positions]
@@ -378,14 +382,14 @@ class SequenceWindower(
         return tags
 
     def _validate_params(self):
-        # First, as scikit-learn would only name the types that it allows.
+        # First, as scikit-learn's error would only list the allowed types.
         check_column_key(self.time, "time")
         check_column_key(self.group_by, "group_by")
         super()._validate_params()
 
-    def _learn(self, X):
-        """Find the step of a table, and keep the end of each of its runs."""
-        table, series = self._read(X, reset=True)
+    def _fit_table(self, X):
+        """Find the step of a table, and keep the end of each of its segments."""
+        table, series = self._check_table(X, reset=True)
         times = table.times
         if times is None and self.freq is not None and not is_rows(self.freq):
             raise InvalidSequenceError(
@@ -395,40 +399,42 @@ class SequenceWindower(
         self._rule = None
         self.freq_ = ROWS if is_rows(self.freq) else None
         if times is not None:
-            self._rule = find_rule(self.freq, times, series.ticks, series.first)
+            self._rule = find_rule(self.freq, times, series.timestamps, series.is_start)
             self.freq_ = freq_of(self._rule, times)
-        first = segment_starts(self._rule, series.ticks, series.first)
+        is_segment_start = segment_starts(
+            self._rule, series.timestamps, series.is_start
+        )
         if times is not None:
             found_in = "which most rows keep"
             if self.freq is not None:
                 found_in = f"as freq={self.freq!r} says"
             warn_without_step(self._rule, self.n_steps)
-            gaps = WindowGaps(self._rule, times, series, first)
+            gaps = WindowGaps(self._rule, times, series, is_segment_start)
             gaps.check_neighbours(self.n_steps, found_in)
             gaps.warn_if_short(self.n_steps, found_in)
         self._fill = None
         if self.missing is not None:
-            self._fill = learn_fill(table, type(self).__name__)
-            table = fill_table(table, self._fill, series, first)
+            self._fill = fit_fill(table, type(self).__name__)
+            table = fill_table(table, self._fill, series, is_segment_start)
         n_kept = self.n_steps - 1 if self._fill is None else max(1, self.n_steps - 1)
-        self._history = keep_tails(table, series, first, n_kept)
+        self._history = keep_segment_ends(table, series, is_segment_start, n_kept)
         self._fitted_n_steps = self.n_steps
         self._untargeted_rows = untargeted_rows_of(X)
-        return table, series, first
+        return table, series, is_segment_start
 
-    def _read(self, X, reset):
-        """Read a table, and check its columns against those of fit."""
-        owner = type(self).__name__
+    def _check_table(self, X, reset):
+        """Return a Table and its SeriesRows, its columns checked against fit."""
+        estimator_name = type(self).__name__
         if not reset and self._history is None:
             raise InvalidSequenceError(
-                f"X is a table, but {owner} was fitted on sequences: give it "
-                "sequences, or fit it on a table. If x is one sequence: pass [x]."
+                f"X is a table, but {estimator_name} was fitted on sequences: give it "
+                "sequences, or fit it on a table. If x is one sequence, pass [x]."
             )
-        table = read_table(
+        table = make_table(
             X,
             time=self.time,
             group_by=self.group_by,
-            owner=owner,
+            estimator_name=estimator_name,
             categories=None if reset else self._categories,
         )
         seen = X if hasattr(X, "columns") else np.empty((0, table.n_columns))
@@ -442,10 +448,10 @@ class SequenceWindower(
             self._categories = found
         else:
             self._check_categories(found)
-        return table, read_series(table.n_rows, table.times, table.groups)
+        return table, group_rows(table.n_rows, table.times, table.groups)
 
     def _check_categories(self, found):
-        """Refuse categories where fit saw numbers."""
+        """Check that no column holds categories where it held numbers in fit."""
         new = [name for name in found if name not in self._categories]
         if new:
             raise InvalidSequenceError(
@@ -454,7 +460,7 @@ class SequenceWindower(
             )
 
     def _check_rows(self, n_columns):
-        """Refuse sequences that were taken for the rows of a table."""
+        """Check that sequences are not taken for the rows of a table."""
         if n_columns != self.n_features_in_:
             raise InvalidSequenceError(
                 f"X is a list of rows of {n_columns} values, but {type(self).__name__} "
@@ -467,7 +473,7 @@ class SequenceWindower(
         return convert_input(X, estimator_name=type(self).__name__)
 
     def _trim(self, X, reset):
-        """Keep the last n_steps of sequences that are cut already."""
+        """Keep the last n_steps of sequences."""
         if self.missing is not None:
             raise InvalidSequenceError(
                 f"missing={self.missing!r} fills a table, and X is sequences: cut them "
@@ -495,23 +501,25 @@ class SequenceWindower(
                 f"expecting {expected} features as input, in sequences."
             )
 
-    def _lead_ins(self, series, first):
+    def _find_prefixes(self, series, is_segment_start):
         if self.history is None or (self.n_steps == 1 and self._fill is None):
             return []
         if self.history == "train":
-            return lead_ins_by_force(self._history, series)
-        if series.ticks is None:
+            return prefixes_by_force(self._history, series)
+        if series.timestamps is None:
             warnings.warn(NO_TIME, UnknownTimesWarning, stacklevel=user_stacklevel())
             return []
-        return lead_ins_by_time(self._history, series, first, self._rule)
+        return prefixes_by_time(self._history, series, is_segment_start, self._rule)
 
-    def _window(self, table, series, first, lead_ins):
-        values, first, places = join(table, series, first, self._history, lead_ins)
-        starts, lengths = trailing_windows(first, self.n_steps)
-        if places is not None:
-            starts, lengths = starts[places], lengths[places]
-        # With history in front, the order of the rows: nobody trains on those.
-        time_index = range(len(values)) if lead_ins else series.moments()
+    def _window(self, table, series, is_segment_start, prefixes):
+        values, is_segment_start, positions = join(
+            table, series, is_segment_start, self._history, prefixes
+        )
+        starts, lengths = trailing_windows(is_segment_start, self.n_steps)
+        if positions is not None:
+            starts, lengths = starts[positions], lengths[positions]
+        # Windows with history are only predicted on: the order of rows is enough.
+        time_index = range(len(values)) if prefixes else series.time_index()
         return SequenceArray(
             values,
             starts,
@@ -522,20 +530,10 @@ class SequenceWindower(
         )
 
 
-def row_step_of(windower, times):
-    """Return rows as steps, dated by what a windower knows of them from `fit`.
+def row_step_of(windower: Any, times: Times | None) -> RowStep | None:
+    """Return rows as steps, dated by the step that a windower found in `fit`.
 
-    Parameters
-    ----------
-    windower : SequenceWindower
-        Fitted or not.
-    times : Times or None
-        Of the rows that it is to be used for.
-
-    Returns
-    -------
-    RowStep or None
-        None if it knows no step, or was fitted on times of another kind.
+    None if it found no step, or was fitted on times of another kind.
     """
     rule = getattr(windower, "_rule", None)
     if rule is None or times is None or windower._history.kind != times.kind:

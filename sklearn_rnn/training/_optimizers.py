@@ -23,7 +23,7 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9, "nesterov": True}),
     "rmsprop": (torch.optim.RMSprop, {}),
 }
-# What torch's wrappers import; in one piece, or Ctrl-C would leave half of it.
+# What torch's wrappers import; at once, or Ctrl-C would leave half of it.
 COMPILER = "torch.fx.experimental.symbolic_shapes", "torch._dynamo"
 # Where torch defines the wrappers. Other wrappers are kept.
 WRAPPED_BY = {"torch._compile", "torch.optim.optimizer"}

@@ -33,7 +33,7 @@ from sklearn_rnn import (
     score_forecasts,
 )
 from sklearn_rnn.forecasting._backtest import infer_season
-from sklearn_rnn.preprocessing import read_grid
+from sklearn_rnn.preprocessing import find_grid
 
 HOURS = pd.date_range("2024-01-01", periods=120, freq="h")
 
@@ -414,8 +414,8 @@ def test_naive_and_scale_are_those_worked_by_hand(season):
 )
 def test_the_season_goes_by_the_step(index, season):
     table = make_table(index)
-    columns = {"freq": None, "time": None, "group_by": None, "owner": ""}
-    assert infer_season(read_grid(table, **columns)) == season
+    columns = {"freq": None, "time": None, "group_by": None, "estimator_name": ""}
+    assert infer_season(find_grid(table, **columns)) == season
     options = {"target": "temp", "horizon": 2, "cv": 2}
     with pytest.warns(SklearnRNNWarning) if season is None else long_seasons():
         found = backtest(Ridge(), table, **options)
@@ -633,7 +633,7 @@ def test_features_may_have_the_names_of_the_result():
         ({"missing": "x"}, "missing must be 'raise' or 'mask'"),
         ({"time": "snow"}, "time='snow' names no column"),
         ({"group_by": "snow"}, "group_by='snow' names no column"),
-        ({"freq": "D"}, "break"),
+        ({"freq": "D"}, "gap"),
         ({"cv": 1000}, "n_splits=1000"),
     ],
     ids=str,

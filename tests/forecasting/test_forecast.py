@@ -814,7 +814,7 @@ def test_a_sensor_that_is_gone_for_longer_than_the_window(n_steps, n_fitted):
 def test_breaks_in_the_newest_rows_are_refused_without_a_mask():
     table = make_table()
     model = fit(make_model(), table)
-    with pytest.raises(InvalidSequenceError, match=r"1 break\(s\) in time"):
+    with pytest.raises(InvalidSequenceError, match=r"1 gap\(s\) in time"):
         forecast(model, table.drop(table.index[57]))
 
 
@@ -934,5 +934,5 @@ def test_a_shop_that_is_closed_on_sundays_has_a_step():
     network = RNNRegressor(hidden_size=4, max_epochs=1, target_feature="auto")
     model = make_pipeline(SequenceWindower(6), network).fit(X, Y)
     assert not (forecast(model, table).index.day_of_week == 6).any()
-    with pytest.raises(InvalidSequenceError, match="break"):
+    with pytest.raises(InvalidSequenceError, match="gap"):
         make_forecast_frame(table.drop(index=days[50]), "sales")

@@ -106,7 +106,7 @@ def test_what_is_wrong_with_them_is_seen_everywhere(name):
                 act(wrong)
         with pytest.raises(InvalidSequenceError, match=message):
             make_forecast_frame(by_column, "a", time="when")
-    with pytest.raises(InvalidSequenceError, match="break"):
+    with pytest.raises(InvalidSequenceError, match="gap"):
         make_forecast_frame(table(index).drop(index=index[4]), "a")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import shift_times, times_ahead
-from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.preprocessing._series import group_rows
 from sklearn_rnn.sequences._neighbours import MaxGap, infer_rule, parse_rule
 from sklearn_rnn.sequences._times import to_times
 
@@ -36,8 +36,8 @@ REGULAR = {
 
 def read(index):
     times = to_times(index)
-    series = read_series(len(index), times, None)
-    return times, infer_rule(times, series.ticks, series.first)
+    series = group_rows(len(index), times, None)
+    return times, infer_rule(times, series.timestamps, series.is_start)
 
 
 def undeclared(index):

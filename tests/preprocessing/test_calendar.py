@@ -155,7 +155,7 @@ def test_a_time_zone_for_times_without_one_is_refused():
 
 
 def test_an_unknown_time_zone_is_refused():
-    with pytest.raises(ValueError, match="time_zone='Mars/Base' is no time zone"):
+    with pytest.raises(ValueError, match="time_zone='Mars/Base' is not a time zone"):
         CalendarFeatures(time_zone="Mars/Base").fit(three_days(tz="UTC"))
 
 
@@ -343,10 +343,10 @@ def test_an_array_is_refused_and_the_way_out_named():
 
 def test_a_column_of_that_name_is_refused():
     table = three_days().assign(hour_sin=0.0)
-    with pytest.raises(ValueError, match="column 'hour_sin' already"):
+    with pytest.raises(ValueError, match="already has a column 'hour_sin'"):
         CalendarFeatures().fit(table)
     ordinal("hour").fit(table)
-    with pytest.raises(ValueError, match="column 'hour_sin\\+3' already"):
+    with pytest.raises(ValueError, match="already has a column 'hour_sin\\+3'"):
         CalendarFeatures(ahead=3).fit(table.rename(columns={"hour_sin": "hour_sin+3"}))
 
 
@@ -355,10 +355,10 @@ def test_a_column_of_that_name_is_refused():
     [
         ({"features": ["hours"]}, "'hours'.*hour, dayofweek"),
         ({"features": "hour"}, "features"),
-        ({"features": ["hour", "hour"]}, "twice"),
+        ({"features": ["hour", "hour"]}, "duplicates"),
         ({"ahead": -1}, "ahead"),
         ({"ahead": [0, 1.5]}, "ahead must be"),
-        ({"ahead": [1, 1]}, "twice"),
+        ({"ahead": [1, 1]}, "duplicates"),
         ({"ahead": np.array(5)}, "ahead must be"),
         ({"ahead": np.array([[1]])}, "ahead must be"),
         ({"encoding": "onehot"}, "encoding"),
@@ -494,7 +494,7 @@ def test_steps_past_the_last_time_are_refused(index, ahead):
     calendar = CalendarFeatures(["hour", "week"], ahead=ahead, time_zone=zone)
     if ahead == 10**8 and str(index.dtype).startswith("datetime64[us, E"):
         calendar.set_params(ahead=10**9)  # hours
-    with pytest.raises(InvalidSequenceError, match="the last time that there is"):
+    with pytest.raises(InvalidSequenceError, match="the last possible time"):
         calendar.fit(table).transform(table)
 
 
@@ -504,13 +504,15 @@ def test_the_bound_is_that_of_the_unit_of_the_times():
     far = calendar.fit_transform(table)["dayofweek+100000"]
     assert far.iloc[0] == (DAYS[0].day_of_week + 100_000) % 7
     short = table.set_axis(DAYS.as_unit("ns"))
-    with pytest.raises(InvalidSequenceError, match="reach past 2262-04-11"):
+    with pytest.raises(InvalidSequenceError, match="are later than 2262-04-11"):
         calendar.fit(short).transform(short)
 
 
 def test_periods_past_the_last_time_are_named():
     table = pd.DataFrame({"a": 1.0}, index=pd.period_range("2000", "2004", freq="Y"))
-    with pytest.raises(InvalidSequenceError, match="steps of YE-DEC after 2004 reach"):
+    with pytest.raises(
+        InvalidSequenceError, match="steps of YE-DEC after 2004 are later"
+    ):
         CalendarFeatures(ahead=9000).fit(table).transform(table)
 
 
@@ -528,7 +530,9 @@ def test_periods_past_the_last_time_are_named():
 def test_a_huge_freq_is_refused(freq):
     table = pd.DataFrame({"a": 1.0}, index=DAYS)
     calendar = CalendarFeatures(["hour"], ahead=[1, 100], freq=freq)
-    with pytest.raises(InvalidSequenceError, match="that there is|time between rows"):
+    with pytest.raises(
+        InvalidSequenceError, match="last possible time|time between rows"
+    ):
         calendar.fit(table).transform(table)
 
 

@@ -119,7 +119,7 @@ def test_rounding_is_no_gap_in_short_and_long_floats(dtype):
     assert (windower.transform(X[400:]).lengths == 9).all()
     holed = X.drop(index=[30, 31, 250])
     assert len(make_forecast_frame(holed, "a", time="t", missing="mask")[0]) == 499
-    with pytest.raises(InvalidSequenceError, match=r"2 break\(s\)"):
+    with pytest.raises(InvalidSequenceError, match=r"2 gap\(s\)"):
         make_forecast_frame(holed, "a", time="t")
 
 

@@ -346,13 +346,15 @@ def test_a_forecast_frame_has_rows_as_steps():
     holed.iloc[7] = np.nan
     masked = make_forecast_frame(holed, "a", 2, freq="rows", missing="mask")
     assert len(masked[0]) == 58
-    with pytest.raises(InvalidSequenceError, match=r"break\(s\).*freq='rows'"):
+    with pytest.raises(InvalidSequenceError, match=r"gap\(s\).*freq='rows'"):
         make_forecast_frame(table(trading_days(60)), "a", 2)
 
 
 def test_calendar_features_of_steps_ahead_need_a_step_of_time():
     X = table(trading_days(60))
-    with pytest.raises(InvalidSequenceError, match="freq='rows' tells nothing.*'B'"):
+    with pytest.raises(
+        InvalidSequenceError, match="freq='rows' does not determine.*'B'"
+    ):
         CalendarFeatures(ahead=1, freq="rows").fit(X)
     CalendarFeatures(freq="rows").fit(X)
 

@@ -406,7 +406,7 @@ def test_rows_between_two_times_of_the_grid_are_refused():
     times = table.index.to_list()
     times[20] += pd.Timedelta("7min")
     table = table.set_axis(pd.DatetimeIndex(times))
-    message = "row 20 at 2024-01-01 20:07:00 does not stand on the table's grid"
+    message = "row 20 at 2024-01-01 20:07:00 is not on the grid of the table"
     with pytest.raises(InvalidSequenceError, match=message):
         make_forecast_frame(table, "temp", missing="mask", freq="h")
 
@@ -433,7 +433,7 @@ def test_other_words_are_refused(missing):
 
 def test_holes_and_gaps_are_refused_by_default_with_the_way_out():
     table = hourly(np.arange(30.0))
-    with pytest.raises(InvalidSequenceError, match=r"1 break.*missing='mask'"):
+    with pytest.raises(InvalidSequenceError, match=r"1 gap.*missing='mask'"):
         make_forecast_frame(table.drop(table.index[4]), "temp")
     table.iloc[4] = NAN
     with pytest.raises(InvalidSequenceError, match=r"'temp'.*missing='mask'"):

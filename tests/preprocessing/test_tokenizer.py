@@ -194,7 +194,7 @@ def test_ids_come_back_from_any_form_of_them():
         ([[2], [-1]], r"X\[1\] holds -1 at step 0"),
         ([[2.5]], r"X\[0\] holds 2.5"),
         ([2, 3], "Expected 2D array"),
-        (np.zeros((1, 2, 2)), "X has 2 features a step, but an id is one"),
+        (np.zeros((1, 2, 2)), "X has 2 features per step, but ids are one"),
     ],
 )
 def test_what_are_no_ids_is_refused(X, message):
@@ -264,10 +264,10 @@ def test_a_cut_through_a_character_comes_back_with_a_sign_for_it(subwords):
 
 def test_subwords_refuse_what_has_no_bytes_and_lists(subwords):
     with pytest.raises(
-        InvalidSequenceError, match=r"X\[1\] holds '\\ud800' at place 1"
+        InvalidSequenceError, match=r"X\[1\] holds '\\ud800' at position 1"
     ):
         subwords.fit(["a", "b\ud800"])
-    with pytest.raises(InvalidSequenceError, match="cuts strings .* level='word'"):
+    with pytest.raises(InvalidSequenceError, match="splits strings.* level='word'"):
         subwords.fit([["a"]])
 
 
@@ -347,7 +347,7 @@ def test_without_tokenizers_the_way_to_it_is_named(monkeypatch):
         ([], InvalidSequenceError, "X is empty"),
         (["a", None], InvalidSequenceError, r"X\[1\] is None, a missing value"),
         (pd.Series(["a", np.nan]), InvalidSequenceError, r"X\[1\] is nan, a missing"),
-        (["", " "], InvalidSequenceError, "no token that comes min_count=1 times"),
+        (["", " "], InvalidSequenceError, "no token that occurs min_count=1 times"),
         ([[], []], InvalidSequenceError, "no token"),
         (np.array([["a b"], ["c"]]), InvalidSequenceError, r"pass X\[:, 0\]"),
         ([["a", ["b"]]], TypeError, "cannot be hashed"),
@@ -361,14 +361,14 @@ def test_what_are_no_texts_is_refused(X, error, message):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"token_pattern": "("}, r"token_pattern='\(' is no regular expression"),
+        ({"token_pattern": "("}, r"token_pattern='\(' is not a regular expression"),
         ({"token_pattern": "(a)|(b)"}, r"has 2 groups, .* as \(\?:\.\.\.\)"),
         ({"level": "sentence"}, "'level' parameter"),
         ({"max_tokens": 0}, "'max_tokens' parameter"),
         ({"min_count": 0}, "'min_count' parameter"),
         ({"max_length": 0}, "'max_length' parameter"),
         ({"lowercase": "yes"}, "'lowercase' parameter"),
-        ({"min_count": 3}, "no token that comes min_count=3 times"),
+        ({"min_count": 3}, "no token that occurs min_count=3 times"),
     ],
 )
 def test_impossible_parameters_are_refused(options, message):

@@ -14,7 +14,7 @@ import soundfile
 from sklearn_rnn import InvalidSequenceError, LogMelSpectrogram, make_windows
 from sklearn_rnn.preprocessing._waveforms import (
     list_clips,
-    read_waveforms,
+    load_waveforms,
     resample_to,
 )
 
@@ -22,7 +22,7 @@ RATE = 16_000
 
 
 def read(X, sample_rate=RATE, resample=True):
-    return read_waveforms(list_clips(X, "it"), sample_rate, resample, "it")
+    return load_waveforms(list_clips(X, "it"), sample_rate, resample, "it")
 
 
 def tone(hz, rate=RATE, seconds=0.5):
@@ -135,7 +135,7 @@ def test_other_rates_are_refused_if_asked_to(write):
     path = write("a.wav", tone(440, 96_000), 96_000)
     with pytest.raises(InvalidSequenceError, match=r"a\.wav.* has 96000 .*=16000\."):
         read([path], resample=False)
-    message = r"X\[1\] has 8000 samples a second, .* sample_rate=8000 if all"
+    message = r"X\[1\] has 8000 samples per second, .* sample_rate=8000 if all"
     with pytest.raises(InvalidSequenceError, match=message):
         read([(tone(440), RATE), (tone(440), 8000)], resample=False)
 
@@ -196,7 +196,7 @@ def test_a_file_that_stops_early_is_refused(write, name, kept):
     path = write(name, tone(440), subtype="PCM_16")
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(InvalidSequenceError, match=re.escape(name) + ".* is cut off"):
+    with pytest.raises(InvalidSequenceError, match=re.escape(name) + ".* is truncated"):
         read([path])
 
 
@@ -206,7 +206,7 @@ def test_a_compressed_file_that_stops_early_is_refused(write, name, subtype, kep
     path = write(name, tone(440, seconds=20), subtype=subtype)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(InvalidSequenceError, match=r"X\[0\] .*cut off"):
+    with pytest.raises(InvalidSequenceError, match=r"X\[0\] .*truncated"):
         read([path])
 
 
@@ -217,7 +217,7 @@ def test_an_ogg_that_stops_early_is_refused_wherever_it_stops(write):
     last_page = content.rfind(b"OggS")
     for size in (last_page, last_page + 10, last_page + 40, len(content) - 1):
         path.write_bytes(content[:size])
-        with pytest.raises(InvalidSequenceError, match="cut off"):
+        with pytest.raises(InvalidSequenceError, match="truncated"):
             read([path])
 
 
@@ -240,7 +240,7 @@ def test_what_is_no_sound_file_is_refused(tmp_path):
     (tmp_path / "text.wav").write_text("no sound at all")
     (tmp_path / "empty.wav").write_bytes(b"")
     for name, message in [
-        ("none.wav", r"X\[1\] \(.*none\.wav'\) is not there: .* folder /"),
+        ("none.wav", r"X\[1\] \(.*none\.wav'\) does not exist.* folder /"),
         ("", r"X\[1\] .* is a folder\. Pass the files in it"),
         ("text.wav", r"X\[1\] \(.*text\.wav'\) cannot be read as sound: Format not"),
         ("empty.wav", r"X\[1\] .* cannot be read as sound"),
@@ -303,7 +303,7 @@ def test_without_soundfile_the_way_to_it_is_named(monkeypatch):
         (
             make_windows(np.zeros((20, 3)), n_steps=5),
             InvalidSequenceError,
-            "one feature a step",
+            "one feature per step",
         ),
     ],
 )
@@ -325,7 +325,11 @@ def test_what_is_no_list_of_clips_is_refused(X, error, message):
         (np.array(["a", "b"]), TypeError, r"X\[1\] holds values of type <U1"),
         (np.array([1, None]), TypeError, r"X\[1\] holds values of type object"),
         (np.zeros(5, dtype=bool), TypeError, r"X\[1\] holds values of type bool"),
-        ([[1.0], [1.0, 2.0]], InvalidSequenceError, r"X\[1\] is no array of samples"),
+        (
+            [[1.0], [1.0, 2.0]],
+            InvalidSequenceError,
+            r"X\[1\] is not an array of samples",
+        ),
         (np.zeros((20, 9)), InvalidSequenceError, r"X\[1\] has shape \(20, 9\): .* 8"),
         (np.zeros((9, 20)), InvalidSequenceError, r"X\[1\] has shape \(9, 20\)"),
         (np.zeros((2, 2, 2)), InvalidSequenceError, r"X\[1\] has shape \(2, 2, 2\)"),

@@ -303,7 +303,7 @@ def test_a_fitted_windower_pickles_small_and_works_the_same():
     )
 
 
-# Neighbours: what counts as a break.
+# Neighbours: what counts as a gap.
 
 
 def test_windows_are_cut_at_gaps():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_rnn.preprocessing._series import read_series
+from sklearn_rnn.preprocessing._series import group_rows
 from sklearn_rnn.sequences._neighbours import (
     CalendarStep,
     FixedStep,
@@ -18,9 +18,11 @@ from sklearn_rnn.sequences._times import to_times
 
 def rule_and_runs(index, groups=None):
     times = to_times(index)
-    rows = read_series(len(index), times, groups)
-    rule = infer_rule(times, rows.ticks, rows.first)
-    return rule, np.flatnonzero(segment_starts(rule, rows.ticks, rows.first)).tolist()
+    rows = group_rows(len(index), times, groups)
+    rule = infer_rule(times, rows.timestamps, rows.is_start)
+    return rule, np.flatnonzero(
+        segment_starts(rule, rows.timestamps, rows.is_start)
+    ).tolist()
 
 
 def without_freq(index):

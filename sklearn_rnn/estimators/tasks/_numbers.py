@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
-from sklearn_rnn.preprocessing import read_target_names
+from sklearn_rnn.preprocessing import get_target_names
 from sklearn_rnn.sequences import (
     check_not_ragged,
     explain_target_errors,
@@ -31,7 +31,7 @@ class NumberTargets:
 
     def parse(self, y, *, reset, may_be_missing):
         """Return the targets of sequences, (n_sequences, n_outputs) in float64."""
-        names = read_target_names(y)
+        names = get_target_names(y)
         y = plain_arrays(y, estimator_name=self.estimator_name)
         check_not_ragged(y, "set return_sequences=True")
         wanted = "one number per sequence and output"
