@@ -15,8 +15,9 @@ from sklearn_rnn.training._storage import store_steps
 # Longer sequences are read in blocks of exactly this many, and in chunks of LONG steps,
 # so that memory does not grow with length.
 LONG, LONG_BLOCK_SIZE = 1024, 8
-# State values, with padding, of a larger block of others: they fit into the caches.
-MAX_STATES = 1 << 21
+# Values of states and inputs, with padding, of a larger block of others: they fit into
+# the caches. Inputs are there twice, as they are read and scaled.
+MAX_VALUES = 1 << 21
 # The last chunk of a long sequence is padded to at least this many steps: few rows are
 # multiplied by another kernel than many.
 MIN_CHUNK = 16
@@ -145,7 +146,8 @@ def _blocks(network, sequences, device):
     n_short = int(np.searchsorted(lengths, LONG, side="right", sorter=order))
     with evaluating(network):
         if n_short:
-            sizes = *block_rows(network, device), network.core.output_size
+            n_values = network.core.output_size + 2 * sequences.n_features
+            sizes = *block_rows(network, device), n_values
             for rows in _blocks_of_short(lengths, order[:n_short], *sizes):
                 x, block_lengths = storage.gather(sequences, rows)
                 x = x.transpose(0, 1)
@@ -155,12 +157,12 @@ def _blocks(network, sequences, device):
             yield rows, _chunks_of_long(network, sequences[rows], storage)
 
 
-def _blocks_of_short(lengths, order, multiple, at_most, n_units):
+def _blocks_of_short(lengths, order, multiple, at_most, n_values):
     """Yield the rows of blocks, whose number is a multiple of `multiple`."""
     begin = 0
     while begin < len(order):
         rows = order[begin : begin + at_most]
-        size = MAX_STATES // int(lengths[rows[-1]] * n_units)
+        size = MAX_VALUES // int(lengths[rows[-1]] * n_values)
         rows = rows[: max(BLOCK_SIZE, size // multiple * multiple)]
         begin += len(rows)
         yield _pad_rows(rows, multiple)
