@@ -18,9 +18,16 @@ from sklearn_rnn.estimators._network import (
     thread_context,
 )
 from sklearn_rnn.estimators._state import complete_state, pack_net, unpack_net
-from sklearn_rnn.estimators.tasks import DTYPES, Task, split_steps, wrap_vectors
+from sklearn_rnn.estimators.tasks import (
+    DTYPES,
+    FROM_DTYPE,
+    Task,
+    check_labels,
+    split_steps,
+    wrap_vectors,
+)
 from sklearn_rnn.kernels import CELLS, KERNELS
-from sklearn_rnn.sequences import COUNT, SequencesLike
+from sklearn_rnn.sequences import COUNT, SequencesLike, plain_arrays
 from sklearn_rnn.training import (
     BLOCK_SIZE,
     OPTIMIZERS,
@@ -32,8 +39,6 @@ from sklearn_rnn.training import (
 
 # Beyond all real parameters that make sense; Python has integers that no float holds.
 LARGEST = 1.7e308
-# The parameter that takes categorical features from the columns of X.
-FROM_DTYPE = "from_dtype"
 
 
 class TaskAttribute:
@@ -61,23 +66,28 @@ class TaskAttribute:
         if estimator is None:
             return self
         if estimator._task is None:
-            raise AttributeError(self._message(estimator))
-        value = getattr(self._find_holder(estimator), self.last)
-        if value is None and self.is_optional:
-            raise AttributeError(self._message(estimator))
+            # A subclass may set what it knows before `fit` does.
+            value = vars(estimator).get(self.name)
+        else:
+            value = getattr(self._find_holder(estimator), self.last)
+        if value is None and (self.is_optional or estimator._task is None):
+            raise AttributeError(
+                f"{type(estimator).__name__!r} object has no attribute {self.name!r}"
+            )
         return value
 
     def __set__(self, estimator, value):
         if estimator._task is None:
-            raise AttributeError(self._message(estimator))
-        setattr(self._find_holder(estimator), self.last, value)
+            vars(estimator)[self.name] = value
+        else:
+            setattr(self._find_holder(estimator), self.last, value)
+
+    def __delete__(self, estimator):
+        raise AttributeError(f"{self.name!r} is set by fit, and cannot be deleted")
 
     def _find_holder(self, estimator):
         holder = estimator._task
         return attrgetter(".".join(self.holders))(holder) if self.holders else holder
-
-    def _message(self, estimator):
-        return f"{type(estimator).__name__!r} object has no attribute {self.name!r}"
 
 
 class RNNEstimator(BaseEstimator):
@@ -146,6 +156,8 @@ class RNNEstimator(BaseEstimator):
         state, saved = complete_state(self, state)
         super().__setstate__(state)
         if saved is not None:
+            # A shallow copy may change its own.
+            self._task = self._task.continued(vars(self._task.params))
             unpack_net(self, saved)
 
 
@@ -184,7 +196,8 @@ class SequenceEstimator(RNNEstimator):
             that is neither written out nor copied, as a dict would be.
         """
         params = super().get_params(deep=deep)
-        params["embeddings"] = wrap_vectors(params["embeddings"])
+        if "embeddings" in params:  # not in those of every subclass
+            params["embeddings"] = wrap_vectors(params["embeddings"])
         return params
 
     def __sklearn_tags__(self):
@@ -291,19 +304,38 @@ class SequenceEstimator(RNNEstimator):
         return norms
 
 
+def check_partial_classes(estimator, classes):
+    """Return the `classes` of partial_fit, sorted, after checking them."""
+    if estimator.class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' is not supported by partial_fit, which never "
+            "sees all labels: give a dict, or sample_weight."
+        )
+    if classes is None:
+        return None
+    classes = plain_arrays(
+        classes, estimator_name=type(estimator).__name__, name="classes"
+    )
+    classes = np.unique(check_labels(classes, "classes"))
+    fitted = getattr(estimator, "classes_", None)
+    if fitted is not None and not np.array_equal(classes, fitted):
+        raise ValueError(f"classes={classes.tolist()} are not those of the first call.")
+    return classes
+
+
 def check_params(estimator):
     """Check each parameter by its constraints, as ``fit`` does."""
     estimator._validate_params()
 
 
-def predict(estimator, X, method):
-    """Predict from X by a method of the task, such as "decode"."""
+def predict(estimator, X, decode):
+    """Predict from X: `decode` is the method of the task's class for its outputs."""
     check_is_fitted(estimator)
     task = estimator._task
     sequences, _ = task.parse_X(estimator, X)
     with thread_context(estimator):
         outputs = run_network(estimator, sequences)
-        return getattr(task, method)(sequences, outputs)
+        return decode(task, sequences, outputs)
 
 
 def _network_input(estimator, X):

@@ -12,13 +12,13 @@ from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import (
     SequenceEstimator,
     TaskAttribute,
+    check_partial_classes,
     predict,
 )
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators.tasks import (
     ClassificationTask,
     check_labels,
-    check_partial_classes,
 )
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
@@ -496,7 +496,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences,)
             Labels, of the type of `classes_`.
         """
-        return predict(self, X, "decode")
+        return predict(self, X, ClassificationTask.decode)
 
     @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
@@ -512,7 +512,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_classes)
             Columns in the order of `classes_`; rows sum to 1.
         """
-        return predict(self, X, "probabilities")
+        return predict(self, X, ClassificationTask.probabilities)
 
     @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
@@ -528,7 +528,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_classes)
             Columns in the order of `classes_`.
         """
-        return predict(self, X, "log_probabilities")
+        return predict(self, X, ClassificationTask.log_probabilities)
 
     def score(
         self, X: SequencesLike, y: ArrayLike, sample_weight: ArrayLike | None = None

@@ -25,6 +25,32 @@ from sklearn_rnn.training import (
     new_random_state,
 )
 
+# Parameters of the training, which tasks do not have.
+TRAINING_PARAMS = {
+    "callbacks",
+    "clip_norm",
+    "clip_value",
+    "device",
+    "early_stopping",
+    "kernel",
+    "learning_rate",
+    "lr_schedule",
+    "n_iter_no_change",
+    "n_threads",
+    "optimizer",
+    "random_state",
+    "shuffle",
+    "tol",
+    "warm_start",
+    "weight_decay",
+}
+# How networks are trained for a comparison.
+TRIAL_PARAMS = {
+    "callbacks": None,
+    "early_stopping": False,
+    "verbose": 0,
+    "warm_start": False,
+}
 # Records that are kept of a stream of calls of partial_fit; of fit all are.
 STREAM_RECORDS = 1000
 
@@ -66,8 +92,7 @@ def fit(
     is_continued = is_fitted and (is_stream or estimator.warm_start)
     last = estimator._task if is_continued else None
     with unchanged_on_error(estimator):
-        params = estimator.get_params(deep=False)
-        name = type(estimator).__name__
+        params, name = task_params(estimator), type(estimator).__name__
         task = last.continued(params) if last else estimator._task_type(name, params)
         task.warns = not is_trial
         task.check_params(last)
@@ -82,20 +107,20 @@ def fit(
         if held_out is None and estimator.early_stopping:
             samples, held_out = task.hold_out(samples, random_state)
         context = FitContext(
-            random_state,
-            is_continued,
-            is_stream,
-            held_out is not None,
-            partial(compute_outputs, estimator),
-            partial(train_trial, estimator),
+            random_state=random_state,
+            is_continued=is_continued,
+            is_stream=is_stream,
+            has_validation=held_out is not None,
+            compute_outputs=partial(compute_outputs, estimator),
+            train_trial=partial(train_trial, estimator),
         )
         samples, held_out = task.prepare(samples, held_out, context)
         if is_continued:
             network = estimator.module_
             task.check_same_network(task.make_spec(samples), last)
-            task.update(samples, context)
+            task.update_parts(samples, context)
         else:
-            network = build(task, samples, context)
+            network = build_network(task, samples, context)
             estimator.history_ = []
         for part in (samples, held_out):
             if part is not None:
@@ -104,17 +129,20 @@ def fit(
         estimator._task = task
         if not is_continued:
             with thread_context(estimator):
-                task.fit_beside(samples, context)
-        _prepare_net(estimator, network, held_out, context)
-    net = estimator.net_
-    with task.around_training(net, samples, held_out, context) as samples:
-        train(estimator, samples, held_out, context)
+                task.fit_closed_form(samples, context)
+        set_net(estimator, network, held_out, context)
+    try:
+        net = estimator.net_
+        with task.around_training(net, samples, held_out, context) as samples:
+            train(estimator, samples, held_out, context)
+    finally:
+        task.finish()
     return estimator
 
 
-def build(task, samples, context):
+def build_network(task, samples, context):
     """Return an initialised network for samples."""
-    task.fit(samples, context)
+    task.fit_parts(samples, context)
     task.network_spec = task.make_spec(samples)
     seed = context.random_state.randint(2**31 - 1)
     generator = torch.Generator().manual_seed(seed)
@@ -139,8 +167,7 @@ def train(estimator, samples, held_out, context):
     if estimator.early_stopping:
         patience = Patience(estimator.n_iter_no_change, estimator.tol)
     first = len(net.history)
-    # Only while it trains: estimator and net would keep each other alive, and
-    # hundreds of fits their memory, until Python looks for cycles.
+    # Only while it trains: what keeps the net, or pickles it, need not keep the task.
     net.score_validation = task.score_validation
     try:
         with thread_context(estimator):
@@ -167,12 +194,24 @@ class Trial(NamedTuple):
 
 
 def train_trial(estimator, changes, samples):
-    """Train a network like an estimator's, with changed parameters on other data."""
-    # Not a clone: that would copy callbacks, and copies may not be called.
-    params = estimator.get_params(deep=False) | changes
-    trial = type(estimator)(**params)
+    """Train a network like an estimator's, with changed parameters on other data.
+
+    By this module's `fit` alone: what a subclass does in its own is done already.
+    """
+    names = estimator._parameter_constraints
+    params = {k: getattr(estimator, k) for k in names if hasattr(estimator, k)}
+    trial: Any = object.__new__(type(estimator))
+    vars(trial).update(params | TRIAL_PARAMS | changes)
+    if trial.kernel == "numba":  # which warns, and has
+        trial.kernel = "compiled"
     fit(trial, samples.sequences, samples.y, samples.weights, is_trial=True)
     return Trial(trial._task, partial(compute_outputs, trial))
+
+
+def task_params(estimator):
+    """Return the parameters of an estimator that its task has."""
+    names = estimator._parameter_constraints.keys() - TRAINING_PARAMS
+    return {name: getattr(estimator, name) for name in names}
 
 
 @contextmanager
@@ -211,8 +250,8 @@ def _choose_random_state(estimator, is_later_call):
     return estimator._random_state
 
 
-def _prepare_net(estimator, network, held_out, context):
-    """Make a net, or let changed parameters count in that of ``partial_fit``."""
+def set_net(estimator, network, held_out, context):
+    """Set the net around a network, or update that of ``partial_fit``."""
     has_validation = held_out is not None
     check_monitors(given_callbacks(estimator), has_validation)
     if not context.is_stream:

@@ -9,6 +9,7 @@ from sklearn_rnn.estimators.tasks import (
     NumberSource,
     RegressionTask,
     SequenceTask,
+    SharedVectors,
     SymbolCorpus,
     SymbolSource,
     TargetTransform,
@@ -19,6 +20,7 @@ OLD_MODULES: dict[str, list[type]] = {
     "_corpus": [SymbolCorpus, FrameCorpus],
     "_sources": [SymbolSource, NumberSource],
     "_targets": [TargetTransform],
+    "_tokens": [SharedVectors],
 }
 # Parameters of estimators that are new in version 0.7, with what models had before.
 BEFORE_0_7 = {

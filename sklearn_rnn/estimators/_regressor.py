@@ -18,7 +18,7 @@ from sklearn_rnn.estimators._base import (
     TaskAttribute,
     predict,
 )
-from sklearn_rnn.estimators._fit import fit
+from sklearn_rnn.estimators._fit import fit, task_params
 from sklearn_rnn.estimators._network import compute_outputs
 from sklearn_rnn.estimators.tasks import RegressionTask, score_steps
 from sklearn_rnn.kernels import CELLS
@@ -377,8 +377,8 @@ None, default="cosine"
 
     _task_type = RegressionTask
     _task: RegressionTask
-    cell_ = TaskAttribute("cell")
-    hidden_size_ = TaskAttribute("hidden_size")
+    cell_ = TaskAttribute("network_spec.cell")
+    hidden_size_ = TaskAttribute("network_spec.hidden_size")
     linear_ = TaskAttribute("linear.part")
     network_weight_ = TaskAttribute("linear.weight")
     validation_errors_ = TaskAttribute("linear.errors")
@@ -612,7 +612,7 @@ list of arrays or SequenceArray
             a list, a 1-D object array of (length_i,) or (length_i, n_outputs)
             arrays.
         """
-        return predict(self, X, "decode")
+        return predict(self, X, RegressionTask.decode)
 
     @shared
     def predict_linear(self, X: SequencesLike) -> np.ndarray:
@@ -704,7 +704,7 @@ list of arrays or SequenceArray
                 ", which predicts no quantiles: fit it with loss='quantile' and "
                 "quantiles=(0.1, 0.5, 0.9), or others."
             )
-        return predict(self, X, "quantiles")
+        return predict(self, X, RegressionTask.quantiles)
 
     @shared
     def score(
@@ -728,7 +728,7 @@ list of arrays or SequenceArray
             At most 1, averaged over outputs.
         """
         check_is_fitted(self)
-        task = self._task
+        task = self._task.continued(task_params(self))
         if not task.targets_may_be_missing:
             y = plain_arrays(y, estimator_name=type(self).__name__)
             if sample_weight is not None:

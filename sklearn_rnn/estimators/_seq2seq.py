@@ -475,7 +475,7 @@ None, default="cosine"
         found = self._search(X, 1, self.copy_unknown)
         task, copies = self._task, self.copy_unknown
         pairs = zip(found, task.source_rows(X, len(found)), strict=True)
-        return object_array([task.decode(best[0], row, copies) for best, row in pairs])
+        return object_array([task.write(best[0], row, copies) for best, row in pairs])
 
     @shared
     def predict_n_best(self, X: Any, n: int = 5) -> list[list[tuple[Any, float]]]:
@@ -506,7 +506,7 @@ None, default="cosine"
         found = self._search(X, n, self.copy_unknown)
         task, copies = self._task, self.copy_unknown
         return [
-            _distinct((task.decode(h, row, copies), h.score) for h in best)
+            _distinct((task.write(h, row, copies), h.score) for h in best)
             for best, row in zip(found, task.source_rows(X, len(found)), strict=True)
         ]
 

@@ -14,6 +14,7 @@ from sklearn_rnn.estimators._access import exclusive_with_estimator
 from sklearn_rnn.estimators._base import SequenceEstimator
 from sklearn_rnn.estimators._network import check_outputs, thread_context
 from sklearn_rnn.estimators._state import to_numpy, to_torch
+from sklearn_rnn.estimators.tasks import RegressionTask
 from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
@@ -162,7 +163,8 @@ class StatefulPredictor:
             If the number of streams is not that of the first call, or, in that
             call, an array of one column may be steps or streams.
         """
-        return self._predict(X, "decode")
+        sequences, outputs = self._advance(X)
+        return self.estimator._task.decode(sequences, outputs)
 
     @available_if(_model_has("predict_proba"))
     @exclusive_with_estimator
@@ -179,7 +181,8 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict_proba`` returns.
         """
-        return self._predict(X, "probabilities")
+        sequences, outputs = self._advance(X)
+        return self.estimator._task.probabilities(sequences, outputs)
 
     @available_if(_model_has("predict_log_proba"))
     @exclusive_with_estimator
@@ -196,14 +199,11 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict_log_proba`` returns.
         """
-        return self._predict(X, "log_probabilities")
+        sequences, outputs = self._advance(X)
+        return self.estimator._task.log_probabilities(sequences, outputs)
 
     def __repr__(self):
         return f"StatefulPredictor({self.estimator!r})"
-
-    def _predict(self, X, method):
-        sequences, outputs = self._advance(X)
-        return getattr(self.estimator._task, method)(sequences, outputs)
 
     def _advance(self, X):
         """Read new steps; return them, and the network's outputs for them."""
@@ -281,8 +281,8 @@ class StatefulPredictor:
 
 def _check_causal(estimator):
     """Check that no prediction needs the last step of a sequence."""
-    baseline = getattr(estimator._task, "baseline", None)
-    if baseline is not None and baseline.subtracts_last:
+    task = estimator._task
+    if isinstance(task, RegressionTask) and task.baseline.subtracts_last:
         raise ValueError(
             f"this {type(estimator).__name__} reads sequences relative to their last "
             "value, and a live signal has none yet. Fit one with subtract_last=False."

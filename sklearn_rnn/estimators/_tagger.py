@@ -14,13 +14,13 @@ from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import (
     SequenceEstimator,
     TaskAttribute,
+    check_partial_classes,
     predict,
 )
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import compute_outputs
 from sklearn_rnn.estimators.tasks import (
     TaggingTask,
-    check_partial_classes,
     of_one_type,
     parse_weights,
 )
@@ -479,7 +479,7 @@ list of arrays or SequenceArray
             Labels, of the type of `classes_`; where lengths differ or fit was
             given a list, a 1-D object array of (length_i,) arrays.
         """
-        return predict(self, X, "decode")
+        return predict(self, X, TaggingTask.decode)
 
     @shared
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
@@ -497,7 +497,7 @@ list of arrays or SequenceArray
             differ or fit was given a list, a 1-D object array of (length_i,
             n_classes) arrays.
         """
-        return predict(self, X, "probabilities")
+        return predict(self, X, TaggingTask.probabilities)
 
     @shared
     def predict_log_proba(self, X: SequencesLike) -> np.ndarray:
@@ -513,7 +513,7 @@ list of arrays or SequenceArray
         ndarray of shape (n_sequences, n_timesteps, n_classes), or of object
             As `predict_proba`.
         """
-        return predict(self, X, "log_probabilities")
+        return predict(self, X, TaggingTask.log_probabilities)
 
     @shared
     def score(

@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import RNNEstimator
+from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators.tasks import point_forecast
 from sklearn_rnn.preprocessing import (
     CalendarFeatures,
@@ -325,9 +326,8 @@ def predict_rows(estimator, X, rows):
         predictions = _as_columns(estimator.predict(X)[rows])
     else:
         X = _safe_indexing(X, rows)
-        levels = None
-        if isinstance(estimator, RNNEstimator):
-            levels = getattr(estimator._task, "levels", None)
+        is_regressor = isinstance(estimator, RNNRegressor)
+        levels = estimator._task.levels if is_regressor else None
         if levels is not None:
             quantiles = estimator.predict_quantiles(X)
             quantiles = quantiles.reshape(len(rows), -1, len(levels))

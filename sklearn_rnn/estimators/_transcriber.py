@@ -443,7 +443,7 @@ None, default="cosine"
         found: dict[int, Any] = {}
         for rows, log_probabilities, n_frames in self._frames(X):
             paths = greedy_paths(log_probabilities, n_frames)
-            found.update(zip(rows, map(self._task.decode, paths), strict=True))
+            found.update(zip(rows, map(self._task.write, paths), strict=True))
         return object_array([found[i] for i in range(len(found))])
 
     @shared
@@ -560,7 +560,7 @@ None, default="cosine"
             )
             found.update(zip(rows, best, strict=True))
         return [
-            [(self._task.decode(t.symbols), t.score) for t in found[i]]
+            [(self._task.write(t.symbols), t.score) for t in found[i]]
             for i in range(len(found))
         ]
 

@@ -295,6 +295,9 @@ CASES = {
     "regressor, defaults": regressor(
         walks, linear_skip="auto", hidden_size=8, max_epochs=3
     ),
+    "regressor, epochs": regressor(
+        walks, linear_skip="auto", hidden_size=4, max_epochs="auto"
+    ),
     "embedding": regressor(tokens, embedding_dim=3, token_dropout=0.2),
     "categories": regressor(coded, categorical_features=[2]),
     "early_stopping": regressor(early_stopping=True, n_iter_no_change=1, max_epochs=6),

@@ -39,7 +39,7 @@ def predict(name, model, data):
         return [frames[:4] for frames in model.posteriors(data)]
     if name in ("seq2seq", "vectors"):
         return [score for row in model.predict_n_best(data, 2) for _, score in row]
-    if name in ("classifier", "tagger", "text"):
+    if name in ("classifier", "tagger", "text", "mapping"):
         return model.predict_proba(data)
     return model.predict(data)
 

@@ -567,13 +567,14 @@ class LinearStream:
         problem.use(self.part.layout)
         problem.rows = problem.rows[whole[problem.rows]]
         problem.groups = [(np.arange(y.shape[1]), whole)]
-        members = []
-        for k, member in enumerate(self.part.members):
+        members, totals = [], []
+        for member, before in zip(self.part.members, self.sums, strict=True):
             sums = problem.sums(member.name, problem.rows)[0]
-            self.sums[k] = sums if self.sums[k] is None else self.sums[k] + sums
+            totals.append(sums if before is None else before + sums)
             coef = member.coef
-            if self.sums[k].total > 0:
-                coef = self.sums[k].solve_at(member.penalties)[np.newaxis]
+            if totals[-1].total > 0:
+                coef = totals[-1].solve_at(member.penalties)[np.newaxis]
             members.append(replace(member, coef=coef))
+        self.sums = totals
         self.part = replace(self.part, members=tuple(members))
         return self.part

@@ -1,9 +1,10 @@
 """What each estimator learns, between the data of a user and a network."""
 
+from sklearn_rnn.estimators.tasks._categories import FROM_DTYPE
 from sklearn_rnn.estimators.tasks._classification import ClassificationTask
 from sklearn_rnn.estimators.tasks._corpus import FrameCorpus, SymbolCorpus
 from sklearn_rnn.estimators.tasks._generation import GenerationTask
-from sklearn_rnn.estimators.tasks._labels import check_labels, check_partial_classes
+from sklearn_rnn.estimators.tasks._labels import check_labels
 from sklearn_rnn.estimators.tasks._linear_skip import LinearSkip
 from sklearn_rnn.estimators.tasks._quantiles import check_levels, point_forecast
 from sklearn_rnn.estimators.tasks._regression import RegressionTask
@@ -20,12 +21,13 @@ from sklearn_rnn.estimators.tasks._steps import object_array, score_steps, split
 from sklearn_rnn.estimators.tasks._tagging import TaggingTask, of_one_type
 from sklearn_rnn.estimators.tasks._targets import TargetTransform
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
-from sklearn_rnn.estimators.tasks._tokens import wrap_vectors
+from sklearn_rnn.estimators.tasks._tokens import SharedVectors, wrap_vectors
 from sklearn_rnn.estimators.tasks._transcription import TranscriptionTask
 
 __all__ = [
     "ClassificationTask",
     "DTYPES",
+    "FROM_DTYPE",
     "FitContext",
     "FrameCorpus",
     "GenerationTask",
@@ -35,6 +37,7 @@ __all__ = [
     "SOURCES",
     "Seq2SeqTask",
     "SequenceTask",
+    "SharedVectors",
     "SymbolCorpus",
     "SymbolSource",
     "TaggingTask",
@@ -43,7 +46,6 @@ __all__ = [
     "TranscriptionTask",
     "check_labels",
     "check_levels",
-    "check_partial_classes",
     "check_same_number",
     "object_array",
     "of_one_type",

@@ -32,11 +32,12 @@ class ClassificationTask(SequenceTask):
     """Learn which class a sequence is of."""
 
     has_labels = True
+    parts = (*SequenceTask.parts, "labels")
     loss_name = "log_loss"
 
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
-        self.labels = Labels(estimator_name)
+        self.labels = Labels()
         # What the outputs are added to, a ConvolutionClassifier.
         self.convolutions: ConvolutionClassifier | None = None
 
@@ -88,8 +89,7 @@ class ClassificationTask(SequenceTask):
     def initialize_head(self, network, samples):
         self.labels.initialize_head(network, samples.y, samples.weights)
 
-    def fit_beside(self, samples, context):
-        """Fit the convolutions, whose outputs the network's are added to."""
+    def fit_closed_form(self, samples, context):
         sequences, n_features = samples.sequences, self.params.convolutions
         if n_features is None or self.tokens.is_used or context.is_stream:
             return

@@ -51,7 +51,9 @@ class GenerationTask(Task):
 
     # Data
 
-    def parse(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
+    def parse(
+        self, estimator, X, y, sample_weight, *, reset, is_validation=False, **about_y
+    ):
         weights = None
         if sample_weight is not None:
             n_sequences = 1 if isinstance(X, str) else _num_samples(X)
@@ -107,7 +109,7 @@ class GenerationTask(Task):
 
     # Network
 
-    def fit(self, data, context: FitContext):
+    def fit_parts(self, data, context: FitContext):
         self.dtype = self.params.dtype
 
     def make_spec(self, data):

@@ -8,23 +8,16 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_rnn.estimators.closed_form import log_priors
-from sklearn_rnn.sequences import is_one_hot, plain_arrays
+from sklearn_rnn.sequences import is_one_hot
 
 # Whole numbers up to this one differ as floats too.
 LARGEST_EXACT = 2.0**53
 
 
 class Labels:
-    """The classes that labels are of, and the weight of each.
+    """The classes that labels are of, and the weight of each."""
 
-    Parameters
-    ----------
-    estimator_name : str
-        For messages.
-    """
-
-    def __init__(self, estimator_name):
-        self.estimator_name = estimator_name
+    def __init__(self):
         self.classes: Any = None
         # By `class_weight`; None if all count alike.
         self.weights: Any = None
@@ -98,25 +91,6 @@ def check_enough_classes(classes):
             "y needs at least two classes, but has only one class: "
             f"{np.asarray(classes).tolist()}."
         )
-
-
-def check_partial_classes(estimator, classes):
-    """Return the `classes` of partial_fit, sorted, after checking them."""
-    if estimator.class_weight == "balanced":
-        raise ValueError(
-            "class_weight='balanced' is not supported by partial_fit, which never "
-            "sees all labels: give a dict, or sample_weight."
-        )
-    if classes is None:
-        return None
-    classes = plain_arrays(
-        classes, estimator_name=type(estimator).__name__, name="classes"
-    )
-    classes = np.unique(check_labels(classes, "classes"))
-    fitted = getattr(estimator, "classes_", None)
-    if fitted is not None and not np.array_equal(classes, fitted):
-        raise ValueError(f"classes={classes.tolist()} are not those of the first call.")
-    return classes
 
 
 def check_size(label, place):

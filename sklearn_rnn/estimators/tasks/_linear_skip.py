@@ -1,6 +1,7 @@
 """The linear part beside a regressor's network, and the weight of each."""
 
 import warnings
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,9 @@ class LinearSkip:
         self.errors: pd.DataFrame | None = None
         self.stream: Any = None
         self.quantiles: Any = None
+        # Of the targets, in units of the windows: from there on "huber" is linear.
+        self.spread: Any = None
+        self.stream_losses: list[Any] = []
         self.weight = np.ones(n_targets)
 
     def fit(self, samples, columns, horizon, is_scaled, names, random_state):
@@ -76,7 +80,7 @@ class LinearSkip:
         )
 
     def set_spread(self, samples, part):
-        """Set the spread of the targets, from which on "huber" is linear."""
+        """Set the spread of the targets in units of the windows."""
         self.spread = _target_spread(samples, part)
 
     def use(self, samples, cross_fit, weight):
@@ -229,6 +233,7 @@ class LinearSkip:
 
     def add_to_stream(self, samples):
         """Fit the linear part to the sequences of one more call."""
+        self.stream = copy(self.stream)  # copies of the estimator keep theirs
         self.part = self.stream.add(samples.sequences, samples.y, samples.weights)
 
     def warn_if_silent(self):

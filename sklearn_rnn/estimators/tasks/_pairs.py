@@ -8,7 +8,6 @@ import torch
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._sources import check_same_number, fit_symbols
 from sklearn_rnn.estimators.tasks._steps import object_array
@@ -42,20 +41,25 @@ class PairTask(Task):
         """Return how X is read."""
 
     @abstractmethod
-    def make_pairs(self, sources, rows, weights, name, is_continued):
-        """Return a dataset of pairs."""
+    def make_pairs(self, sources, rows, weights, name):
+        """Return a dataset of pairs; `name` ends the names of X and y in messages."""
 
-    def check_options(self):
-        """Check that parameters go together with what was read."""
+    def check_symbols(self, rows):
+        """Check that a network that is trained further can write symbols."""
+
+    def check_options(self, params, n_best=1):
+        """Check that parameters go together, and with what was read."""
 
     def initialize_output(self, network, pairs):
         """Let an untrained network predict what is known without reading."""
 
     # Data
 
-    def parse(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
-        weights = None
-        if not name:
+    def parse(
+        self, estimator, X, y, sample_weight, *, reset, is_validation=False, **about_y
+    ):
+        name, weights = "_val" if is_validation else "", None
+        if not is_validation:
             X, y, weights = self._with_weight(X, y, sample_weight)
         if reset:
             for attribute in ("n_features_in_", "feature_names_in_"):
@@ -64,8 +68,9 @@ class PairTask(Task):
         sources = self.source.parse(X, estimator, name=f"X{name}", reset=reset)
         rows = self.target.rows(y, f"y{name}")
         check_same_number(len(sources), len(rows))
-        is_continued = not (reset or name)
-        return self.make_pairs(sources, rows, weights, name, is_continued)
+        if not (reset or is_validation):
+            self.check_symbols(rows)
+        return self.make_pairs(sources, rows, weights, name)
 
     def _with_weight(self, X, y, sample_weight):
         """Return the pairs that count, and their weights."""
@@ -106,15 +111,7 @@ class PairTask(Task):
         self._check_range(estimator.module_, sources)
         return sources
 
-    def parse_validation(self, estimator, X_val, y_val):
-        try:
-            return super().parse_validation(estimator, X_val, y_val)
-        except InvalidSequenceError:
-            raise
-        except ValueError as error:
-            if X_val is None or y_val is None:
-                raise
-            raise InvalidSequenceError(str(error)) from error
+    suspects_of_validation = "X_val or y_val"
 
     def hold_out(self, pairs, random_state):
         train, validation = validation_split(
@@ -124,7 +121,7 @@ class PairTask(Task):
 
     # Network
 
-    def fit(self, pairs, context: FitContext):
+    def fit_parts(self, pairs, context: FitContext):
         self.dtype = self.params.dtype
 
     def initialize(self, network, pairs):
@@ -137,7 +134,7 @@ class PairTask(Task):
         self._check_range(network, pairs.sources)
 
     def check_targets(self, pairs):
-        self.check_options()
+        self.check_options(self.params)
 
     def _check_range(self, network, sources):
         if self.source.kind == "symbols":

@@ -37,20 +37,21 @@ from sklearn_rnn.estimators.tasks._targets import (
     find_past,
     target_columns,
 )
+from sklearn_rnn.estimators.tasks._trials import (
+    MOST_COMPARED,
+    compare_networks,
+    draw_folds,
+    last_fold,
+    predict_folds,
+)
 from sklearn_rnn.sequences import LARGEST_INPUT, locate
-from sklearn_rnn.training import validation_folds
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
 # Sequences that tell the scale of differences from the last step.
 SCALED_BY = 4096
-# Networks that are trained without a fold each to compare them with the linear part.
-N_FOLDS = 3
-# Sequences from which on only the network itself is trained, without one of so many
-# folds.
-TRAINED_ONCE, N_FOLDS_OF_MANY = 10_000, 10
-# Held-out sequences that the two are compared on, at most.
-MOST_COMPARED = 20_000
+# Sequences from which on only the network itself is trained, without one of many folds.
+TRAINED_ONCE = 10_000
 # Units of hidden_size="auto", and of the plain RNN that cell="auto" may choose: below
 # FEW sequences two networks are compared in folds, a GRU that reads values as they are,
 # and a plain RNN that reads windows in their own units, which needs less data. Chosen
@@ -61,6 +62,13 @@ UNITS, RNN_UNITS = 64, 128
 class RegressionTask(SequenceTask):
     """Learn numbers: residuals of a naive forecast, beside a linear one."""
 
+    parts = (*SequenceTask.parts, "baseline", "numbers", "linear")
+    # During a fit alone: the linear part with its folds, what networks without a fold
+    # predict for it, and random numbers for both.
+    cross_fit: Any = None
+    fold_predictions: Any = None
+    random_state: Any = None
+
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
         params = self.params
@@ -70,10 +78,8 @@ class RegressionTask(SequenceTask):
         self.levels = _levels(params)
         self.baseline = Baseline(self.per_step, params.subtract_last is True)
         self.numbers = NumberTargets(estimator_name, self.per_step)
+        self.linear = LinearSkip(1, self.loss_name, self.levels)
         self.n_distinct, self.advice = 0, None
-        # Between `fit` and the end of training alone.
-        self.cross_fit: Any = None
-        self.fold_predictions: Any = None
         self._use_cell("gru" if params.cell == "auto" else params.cell)
 
     @property
@@ -112,16 +118,22 @@ class RegressionTask(SequenceTask):
 
     def check_params(self, last):
         super().check_params(last)
-        self._check_linear()
-        params = self.params
-        is_continued = last is not None
+        params, is_continued = self.params, last is not None
+        _check_linear(params, self.tokens.is_used)
+        _check_subtraction(params)
         if is_continued and params.return_sequences != self.per_step:
             raise ValueError(
                 f"return_sequences={params.return_sequences}, and the last fit, whose "
                 "network continues to be trained, had it the other way. Restore it, or "
                 "set warm_start=False."
             )
-        self._check_subtraction(is_continued)
+        subtracts = self.baseline.subtracts_last
+        if is_continued and params.subtract_last not in ("auto", bool(subtracts)):
+            raise ValueError(
+                f"subtract_last={params.subtract_last} is not what the last fit had, "
+                "whose network continues to be trained. Restore it, or set "
+                "warm_start=False."
+            )
         if is_continued and not _are_equal(_levels(params), self.levels):
             raise ValueError(
                 f"loss={params.loss!r} with quantiles={params.quantiles!r} is not what "
@@ -133,63 +145,6 @@ class RegressionTask(SequenceTask):
                 f"pooling={params.pooling!r} makes one vector of all steps, and "
                 "return_sequences=True predicts at every step: leave pooling at its "
                 "default."
-            )
-
-    def _check_linear(self):
-        """Check that `linear_skip` goes with what the network reads and predicts."""
-        if self.params.linear_skip is not True:
-            return
-        if self.params.return_sequences:
-            raise ValueError(
-                "linear_skip=True predicts from the steps before the end of a "
-                "sequence, and return_sequences=True at every step. Set linear_skip "
-                "to 'auto' or False."
-            )
-        if self.tokens.is_used:
-            raise ValueError(
-                "linear_skip=True needs numbers, but embedding_dim is set: X holds "
-                "tokens. Set linear_skip to 'auto' or False."
-            )
-
-    def _check_subtraction(self, is_continued):
-        params = self.params
-        subtracts = params.subtract_last is True
-        if subtracts and params.target_feature is None:
-            raise ValueError(
-                "subtract_last=True needs target_feature, whose last value it is that "
-                "is subtracted: name the input that holds the target's own past."
-            )
-        if subtracts and params.return_sequences:
-            raise ValueError(
-                "subtract_last=True would tell every step what the last one is, and "
-                "return_sequences=True predicts from the steps up to each: set one of "
-                "them to its default."
-            )
-        is_set = params.subtract_last != "auto"
-        if is_continued and is_set and subtracts != self.baseline.subtracts_last:
-            raise ValueError(
-                f"subtract_last={params.subtract_last} is not what the last fit had, "
-                "whose network continues to be trained. Restore it, or set "
-                "warm_start=False."
-            )
-
-    def _check_scaling(self):
-        """Check that there is a past to be scaled."""
-        params = self.params
-        if params.scale_windows is not True:
-            return
-        if self.baseline.columns is None:
-            raise ValueError(
-                "scale_windows=True measures the past of the targets by its spread, "
-                "and there is none: name the input feature that holds it, "
-                "target_feature=, or set scale_windows to 'auto' or False."
-            )
-        if params.return_sequences or params.subtract_last is False:
-            raise ValueError(
-                "scale_windows=True reads the past of the targets relative to its last "
-                "value, in units of the window, which return_sequences=True and "
-                "subtract_last=False do not allow. Set scale_windows to 'auto' or "
-                "False."
             )
 
     def _check_not_categorical(self, feature_names):
@@ -240,20 +195,20 @@ class RegressionTask(SequenceTask):
 
     # What the network is, and what it predicts
 
-    def fit(self, samples, context):
+    def fit_parts(self, samples, context):
         self._begin(samples, context)
         baseline = self.baseline
         baseline.columns = self._find_past(samples)
-        self._check_scaling()
+        _check_scaling(self.params, baseline.columns is not None)
         baseline.fit(samples)  # of a size that fits, before time is spent on folds
         self._choose_network(samples, context)
         baseline.subtracts_last = self._subtracts_last(samples)
         baseline.fit(samples)
         self._check_not_categorical(samples.sequences.feature_names)
-        super().fit(samples, context)
+        super().fit_parts(samples, context)
 
-    def update(self, samples, context):
-        super().update(samples, context)
+    def update_parts(self, samples, context):
+        super().update_parts(samples, context)
         self._check_same_parts()
         self._begin(samples, context)
         self.baseline.update(samples)
@@ -349,7 +304,8 @@ class RegressionTask(SequenceTask):
             may_choose = not (context.is_stream or context.has_validation)
             may_choose = may_choose and FEWEST_TO_COMPARE <= self.n_distinct < FEW
         elif params.scale_windows is True:
-            layout = self._scaled_layout(samples)
+            columns = self.baseline.columns
+            layout = choose_scaled_layout(samples.sequences, samples.weights, columns)
         if (
             layout is not None
             and layout.is_scaled
@@ -357,87 +313,22 @@ class RegressionTask(SequenceTask):
         ):
             self.baseline.unit_layout = layout
         if may_choose:
-            self._compare_networks(samples, context)
+            part = self.cross_fit.part
+            self.fold_predictions = compare_networks(self, samples, context, part)
 
     def _use_cell(self, cell):
-        """Choose a cell, and the units of a layer with it."""
         is_plain = self.params.cell == "auto" and cell == "rnn"
         self.chosen_cell, self.chosen_size = cell, RNN_UNITS if is_plain else UNITS
 
-    def _scaled_layout(self, samples):
-        return choose_scaled_layout(
-            samples.sequences, samples.weights, self.baseline.columns
-        )
-
-    def _candidates(self, samples):
-        """Return cells and layouts of window units of the networks to choose from."""
-        cell, layout = self.chosen_cell, self.baseline.unit_layout
-        params, is_auto = self.params, self.params.cell == "auto"
-        candidates = [(cell, layout)]
-        if self.baseline.columns is None:
-            return candidates
-        if layout is not None:
-            return candidates + [("rnn", layout)] * is_auto
-        if params.scale_windows == "auto" and params.subtract_last is not False:
-            scaled = self._scaled_layout(samples)
-            candidates.append(("rnn" if is_auto else cell, scaled))
-        return candidates
-
-    def _compare_networks(self, samples, context):
-        """Choose cell and window units by networks that have not seen a fold each."""
-        folds, trials = self._draw_folds(samples), []
-        for cell, layout in self._candidates(samples):
-            self._use_cell(cell)
-            self.baseline.unit_layout = layout
-            self.baseline.subtracts_last = self._subtracts_last(samples)
-            predicted = self._predict_folds(samples, folds, context)
-            error = self.linear.fold_error(samples, self.cross_fit.part, predicted)
-            trials.append((error, cell, layout, predicted))
-        _, cell, layout, predicted = min(trials, key=lambda trial: trial[0])
+    def use_network(self, cell, layout, samples):
+        """Choose cell, units, the units of windows, and whether changes are read."""
         self._use_cell(cell)
-        self.baseline.unit_layout, self.fold_predictions = layout, predicted
+        self.baseline.unit_layout = layout
+        self.baseline.subtracts_last = self._subtracts_last(samples)
 
-    def _draw_folds(self, samples):
-        """Return the fold of each sequence, which are near to one, and seeds."""
-        folds, near = validation_folds(
-            samples.sequences, N_FOLDS, self.horizon, self.random_state
-        )
-        return folds, near, self.random_state.randint(2**31 - 1, size=N_FOLDS)
-
-    def _predict_folds(self, samples, folds_near_seeds, context):
-        """Predict each sequence by a network that has not seen its fold.
-
-        NaN where there is no target to learn from outside of a fold; None if training
-        diverges.
-        """
-        folds, near, seeds = folds_near_seeds
-        rows, n_epochs = np.arange(len(folds)), self.params.max_epochs
-        if n_epochs == "auto":
-            # As many as of all data, not as many updates: a third less work.
-            n_epochs = self.choose_n_epochs(samples)
-        depth = () if self.levels is None else (len(self.levels),)
-        predicted = np.full((*samples.y.shape, *depth), np.nan)
-        for fold in range(folds.max() + 1):
-            seen = samples.select(np.flatnonzero((folds != fold) & ~near(fold, rows)))
-            known = np.flatnonzero(~np.isnan(seen.y).all(axis=0))
-            if len(known) == 0:
-                continue
-            unseen = np.flatnonzero(folds == fold)
-            options = self._trial_params(known, n_epochs, int(seeds[fold]))
-            seen = seen._replace(y=seen.y[:, known])
-            try:
-                trial = context.train_trial(options, seen)
-                found = trial.task.forecast_alone(
-                    samples.sequences[unseen], trial.compute_outputs
-                )
-            except (DivergenceError, InvalidSequenceError):
-                return None
-            predicted[unseen[:, np.newaxis], known] = found
-        return predicted
-
-    def _trial_params(self, outputs, n_epochs, seed):
+    def trial_params(self, outputs):
         """Return parameters for a network that learns some outputs alone."""
-        columns, kernel = self.baseline.columns, self.params.kernel
+        columns = self.baseline.columns
         return {
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
@@ -445,13 +336,6 @@ class RegressionTask(SequenceTask):
             "hidden_size": self.hidden_size,
             "subtract_last": bool(self.baseline.subtracts_last),
             "scale_windows": self.baseline.unit_layout is not None,
-            "max_epochs": n_epochs,
-            "early_stopping": False,
-            "warm_start": False,
-            "callbacks": None,
-            "kernel": "compiled" if kernel == "numba" else kernel,
-            "verbose": 0,
-            "random_state": seed,
         }
 
     def _fit_linear(self, samples, is_scaled):
@@ -520,7 +404,9 @@ class RegressionTask(SequenceTask):
         elif n_distinct < FEWEST_TO_COMPARE:
             yield samples
         elif n_distinct >= TRAINED_ONCE:
-            train, held_out = self._last_fold(samples.sequences)
+            train, held_out = last_fold(
+                samples.sequences, self.horizon, self.random_state
+            )
             yield samples.select(train)
             unseen = samples.select(held_out)
             linear = cross_fit.predict(samples.sequences, held_out)
@@ -528,8 +414,8 @@ class RegressionTask(SequenceTask):
         else:
             linear = cross_fit.predict(samples.sequences, np.arange(len(samples.y)))
             if n_distinct >= FEW:
-                folds = self._draw_folds(samples)
-                predicted = self._predict_folds(samples, folds, context)
+                folds = draw_folds(samples.sequences, self.horizon, self.random_state)
+                predicted = predict_folds(self, samples, folds, context)
             self._compare(samples, linear, predicted)
             yield samples
 
@@ -537,6 +423,7 @@ class RegressionTask(SequenceTask):
         """Fit the linear part to the data that the network is trained on further."""
         enough = self.n_distinct >= FEWEST_SEQUENCES
         if self.linear.part is None or self.params.linear_skip is False:
+            self.advice = None
             self.linear = LinearSkip(self.n_targets, self.loss_name, self.levels)
         elif self._has_linear(samples.sequences.n_features) and enough:
             # The network has seen its data: nothing to compare on.
@@ -557,16 +444,6 @@ class RegressionTask(SequenceTask):
         else:
             linear.compare_stream(samples, self._try_forecast(samples, context))
         linear.add_to_stream(samples)
-
-    def _last_fold(self, sequences):
-        """Return which sequences to train on, and which to compare on."""
-        folds, near = validation_folds(
-            sequences, N_FOLDS_OF_MANY, self.horizon, self.random_state
-        )
-        last, rows = folds.max(), np.arange(len(folds))
-        held_out = np.flatnonzero(folds == last)
-        held_out = held_out[evenly(len(held_out), MOST_COMPARED)]
-        return np.flatnonzero((folds != last) & ~near(last, rows)), held_out
 
     def _try_forecast(self, samples, context):
         """Return what the network alone predicts, None if it overflows."""
@@ -649,6 +526,63 @@ class RegressionTask(SequenceTask):
         if not self.per_step:
             return predictions
         return split_steps(predictions, sequences.lengths, as_array=self.y_was_array)
+
+    def finish(self):
+        super().finish()
+        self.cross_fit = self.fold_predictions = self.random_state = None
+
+
+def _check_linear(params, has_tokens):
+    """Check that `linear_skip` goes with what the network reads and predicts."""
+    if params.linear_skip is not True:
+        return
+    if params.return_sequences:
+        raise ValueError(
+            "linear_skip=True predicts from the steps before the end of a "
+            "sequence, and return_sequences=True at every step. Set linear_skip "
+            "to 'auto' or False."
+        )
+    if has_tokens:
+        raise ValueError(
+            "linear_skip=True needs numbers, but embedding_dim is set: X holds "
+            "tokens. Set linear_skip to 'auto' or False."
+        )
+
+
+def _check_subtraction(params):
+    """Check that `subtract_last` goes with what is predicted, and from what."""
+    if params.subtract_last is not True:
+        return
+    if params.target_feature is None:
+        raise ValueError(
+            "subtract_last=True needs target_feature, whose last value it is that "
+            "is subtracted: name the input that holds the target's own past."
+        )
+    if params.return_sequences:
+        raise ValueError(
+            "subtract_last=True would tell every step what the last one is, and "
+            "return_sequences=True predicts from the steps up to each: set one of "
+            "them to its default."
+        )
+
+
+def _check_scaling(params, has_past):
+    """Check that there is a past to be scaled."""
+    if params.scale_windows is not True:
+        return
+    if not has_past:
+        raise ValueError(
+            "scale_windows=True measures the past of the targets by its spread, "
+            "and there is none: name the input feature that holds it, "
+            "target_feature=, or set scale_windows to 'auto' or False."
+        )
+    if params.return_sequences or params.subtract_last is False:
+        raise ValueError(
+            "scale_windows=True reads the past of the targets relative to its last "
+            "value, in units of the window, which return_sequences=True and "
+            "subtract_last=False do not allow. Set scale_windows to 'auto' or "
+            "False."
+        )
 
 
 def _levels(params):

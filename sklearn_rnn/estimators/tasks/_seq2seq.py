@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -61,9 +62,7 @@ class Seq2SeqTask(PairTask):
             X, estimator_name=name, name="X", weights=weights, **self.symbol_limits
         )
 
-    def check_options(self, params=None):
-        """Check that symbols can be copied, and that someone looks at them."""
-        params = params or self.params
+    def check_options(self, params, n_best=1):
         of_one_kind = self.source.are_text == self.target.are_text
         is_symbols = self.source.kind == "symbols"
         if params.copy_unknown and not (
@@ -81,7 +80,7 @@ class Seq2SeqTask(PairTask):
                 "min_count=2, so that symbols that come once are unknown."
             )
 
-    def make_pairs(self, sources, rows, weights, name, is_continued):
+    def make_pairs(self, sources, rows, weights, name):
         targets = self.target.vocabulary.encode_all(rows, bounded=True)
         n_weights = sources.lengths * targets.lengths
         if self.params.attention_type is not None and n_weights.max() > MAX_WEIGHTS:
@@ -161,11 +160,7 @@ class Seq2SeqTask(PairTask):
     @contextmanager
     def around_training(self, net, pairs, validation, context):
         network, most = net.module_, float(self.params.scheduled_sampling)
-
-        def set_probability(progress):
-            network.sampling_probability = most * progress
-
-        net.on_progress = set_probability
+        net.on_progress = partial(_set_probability, network, most)
         try:
             yield pairs
         finally:
@@ -190,7 +185,7 @@ class Seq2SeqTask(PairTask):
 
     # Answers
 
-    def decode(self, hypothesis, row, copy_unknown):
+    def write(self, hypothesis, row, copy_unknown):
         """Return a hypothesis as what was given to fit; `row` is what was read."""
         ids = hypothesis.symbols
         symbols = self.target.vocabulary.decode(ids)
@@ -207,3 +202,7 @@ class Seq2SeqTask(PairTask):
         if self.source.kind != "symbols":
             return [None] * n_sequences
         return self.source.rows(X)
+
+
+def _set_probability(network, most, progress):
+    network.sampling_probability = most * progress

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,6 +61,9 @@ class SequenceTask(Task):
     # Whether the y of fit was an array of steps, so that predictions are, too.
     y_was_array = False
     ignored_in_spec = ("n_tokens",)
+    parts: tuple[str, ...] = ("tokens", "categories")
+    # Of an embedding, between `fit_parts` and `initialize`.
+    initial_vectors: Any = None
 
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
@@ -158,7 +162,9 @@ class SequenceTask(Task):
         )
         return sequences, padded
 
-    def parse(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
+    def parse(
+        self, estimator, X, y, sample_weight, *, reset, is_validation=False, **about_y
+    ):
         if y is None:
             raise ValueError(
                 f"{self.estimator_name} requires y to be passed, but the target y is "
@@ -186,7 +192,7 @@ class SequenceTask(Task):
                 "make_forecast_frame and make_windows."
             )
         class_weights = self.class_weights_of_samples(
-            y, weights, is_validation=name == "_val"
+            y, weights, is_validation=is_validation
         )
         if class_weights is not None:
             weights = class_weights if weights is None else weights * class_weights
@@ -286,17 +292,17 @@ class SequenceTask(Task):
             **self.categories.spec(),
         )
 
-    def fit(self, samples, context: FitContext):
+    def fit_parts(self, samples, context: FitContext):
         if self.tokens.is_used:
             self.initial_vectors = self.tokens.fit(samples.sequences, self.params)
 
-    def update(self, samples, context):
+    def update_parts(self, samples, context):
         # The vocabulary is that of the first fit; later tokens are unknown.
         self.categories.check_same_choice(samples.sequences, self.params)
 
     def initialize(self, network, samples):
         if self.tokens.is_used:
-            vectors = vars(self).pop("initial_vectors")
+            vectors = self.initial_vectors
             initialize_embedding(network.embedding, samples.sequences, vectors)
         elif self.params.standardize:
             mean, scale = self.input_scaling(samples)
@@ -366,6 +372,9 @@ class SequenceTask(Task):
             return loss, math.nan
         with np.errstate(over="ignore", invalid="ignore"):
             return loss, self.score(outputs, dataset)
+
+    def finish(self):
+        self.initial_vectors = self.params.embeddings = None
 
 
 def _check_not_one_column(X, estimator_name):

@@ -21,12 +21,13 @@ class TaggingTask(SequenceTask):
     """Learn the label of every step."""
 
     per_step = has_labels = True
+    parts = (*SequenceTask.parts, "labels")
     loss_name = "log_loss"
     pooling = None
 
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
-        self.labels = Labels(estimator_name)
+        self.labels = Labels()
 
     @property
     def n_outputs(self):
@@ -90,12 +91,12 @@ class TaggingTask(SequenceTask):
         codes = samples.all_targets()[:, 0]
         self.labels.check_trainable(codes[codes != NO_CODE])
 
-    def fit(self, samples, context):
-        super().fit(samples, context)
+    def fit_parts(self, samples, context):
+        super().fit_parts(samples, context)
         self.fit_class_weights(samples)
 
-    def update(self, samples, context):
-        super().update(samples, context)
+    def update_parts(self, samples, context):
+        super().update_parts(samples, context)
         self.fit_class_weights(samples)
 
     def fit_class_weights(self, samples):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -28,11 +28,11 @@ class FitContext(NamedTuple):
     """What a fit has besides data.
 
     random_state : RandomState
-    is_continued : bool, whether the network of the last fit is trained on with
+    is_continued : bool, whether the network of the last fit is trained further
     is_stream : bool, whether the data are those of a call of ``partial_fit``
     has_validation : bool, whether there are validation data
     compute_outputs : callable, from sequences to outputs of the network that is trained
-    train_trial : callable, trains the same network on other data: see `fit`
+    train_trial : callable, trains a network like it on other data
     """
 
     random_state: np.random.RandomState
@@ -46,21 +46,21 @@ class FitContext(NamedTuple):
 class Task(ABC):
     """What is to be learned: from data to outputs of a network, and back.
 
-    `fit` calls the methods in the order in which they stand here. What a fitted
-    estimator needs in order to predict is in its network and its task.
+    `estimators._fit.fit` calls the methods, in the order in which they stand here. What
+    a fitted estimator needs in order to predict is in its network and its task. Of the
+    parameters a task has those that decide what is learned, as they were when the last
+    fit began; those of the training are read from the estimator.
 
     Parameters
     ----------
     estimator_name : str
         For messages.
     params : dict
-        The parameters of the estimator.
+        Parameters of the estimator.
     """
 
-    @property
-    def fixed_params(self) -> tuple[str, ...]:
-        """Parameters that decide how data are read: they stay where a fit continues."""
-        return ()
+    # Attributes that a fit changes: a fit that continues has copies of them.
+    parts: tuple[str, ...] = ()
 
     network_spec: Any = None
     dtype: Any = None  # a name in DTYPES
@@ -72,12 +72,11 @@ class Task(ABC):
         # Warnings about data are left to the fit that they were given to.
         self.warns = True
 
-    def continued(self, params: dict[str, Any]) -> "Task":
+    def continued(self, params: dict[str, Any]) -> Self:
         """Return a copy to continue training with, which may have other parameters."""
         task = copy(self)
-        for name, value in vars(self).items():
-            if type(value).__module__.startswith(__package__):
-                setattr(task, name, copy(value))
+        for name in self.parts:
+            setattr(task, name, copy(getattr(self, name)))
         task.params = SimpleNamespace(**params)
         return task
 
@@ -87,20 +86,29 @@ class Task(ABC):
         """Check that parameters go together, and with those of the last fit."""
 
     @abstractmethod
-    def parse(self, estimator, X, y, sample_weight, *, reset, name="", **about_y):
+    def parse(
+        self, estimator, X, y, sample_weight, *, reset, is_validation=False, **about_y
+    ):
         """Return what was given to fit, as data that the task is learned from.
+
+        Counts and names of features are set on the estimator, or checked.
 
         Parameters
         ----------
         estimator : estimator instance
-            Its counts and names of features are set, or checked.
+            That was given the data.
         X, y, sample_weight : object
             As given to ``fit``.
         reset : bool
             Whether X and y say what there is to be read and predicted.
-        name : {"", "_val"}
-            The end of the names of X and y, in messages.
+        is_validation : bool, default=False
+            Whether they are X_val and y_val.
+        **about_y : object
+            What else is known of y, such as `classes`.
         """
+
+    def check_trainable(self, data) -> None:
+        """Check that something can be learned from data."""
 
     def parse_validation(self, estimator, X_val, y_val):
         """Return validation data, None if none was given."""
@@ -109,31 +117,34 @@ class Task(ABC):
         if X_val is None or y_val is None:
             given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
             raise ValueError(f"{given} was given without {missing}: pass both.")
+        data = X_val, y_val, None
         try:
-            return self.parse(estimator, X_val, y_val, None, reset=False, name="_val")
+            return self.parse(estimator, *data, reset=False, is_validation=True)
         except InvalidSequenceError as error:
-            raise InvalidSequenceError(_about_validation(error, "X_val")) from error
+            raise InvalidSequenceError(
+                f"{self.suspects_of_validation}: {error} (A pipeline passes X_val on "
+                "as it is, unless it was made with "
+                "Pipeline(..., transform_input=['X_val']).)"
+            ) from error
         except ValueError as error:
-            raise ValueError(_about_validation(error, "X_val or y_val")) from error
+            raise ValueError(f"X_val or y_val: {error}") from error
+
+    # What an error about the form of validation data is about.
+    suspects_of_validation = "X_val"
 
     @abstractmethod
     def hold_out(self, data, random_state):
         """Return the data to train on, and some set aside to validate on."""
 
-    def check_trainable(self, data) -> None:
-        """Check that something can be learned from data."""
-
     def prepare(self, data, validation, context: FitContext):
         """Return training and validation data as the network needs them."""
         return data, validation
 
-    # Network
+    # Network: a new one, or that of the last fit
 
-    def fit(self, data, context: FitContext) -> None:
-        """Fit what outputs mean, before there is a network."""
-
-    def update(self, data, context: FitContext) -> None:
-        """Fit again what data until now could not tell."""
+    @abstractmethod
+    def fit_parts(self, data, context: FitContext) -> None:
+        """Fit what inputs and outputs of a new network mean."""
 
     @abstractmethod
     def make_spec(self, data):
@@ -147,14 +158,13 @@ class Task(ABC):
     def initialize(self, network, data):
         """Let an untrained network predict what is known without its inputs."""
 
-    def fit_beside(self, data, context: FitContext) -> None:
-        """Fit what predicts beside the network, at the first fit."""
+    @property
+    def fixed_params(self) -> tuple[str, ...]:
+        """Parameters that decide how data are read: they stay where a fit continues."""
+        return ()
 
-    def check_inputs(self, network, data) -> None:
-        """Check that inputs stay finite in the network's dtype."""
-
-    def check_targets(self, data) -> None:
-        """Check that the network can be trained on the targets."""
+    # Of the spec, what may be another one where training continues.
+    ignored_in_spec: tuple[str, ...] = ()
 
     def check_same_network(self, spec, last: "Task") -> None:
         """Check that the network of the last fit is the one to be trained now."""
@@ -178,14 +188,31 @@ class Task(ABC):
                 "warm_start=False."
             )
 
-    # Of the spec, what may be another one where training continues.
-    ignored_in_spec: tuple[str, ...] = ()
+    def update_parts(self, data, context: FitContext) -> None:
+        """Fit again what data until now could not tell."""
+
+    def check_inputs(self, network, data) -> None:
+        """Check that inputs stay finite in the network's dtype."""
+
+    def check_targets(self, data) -> None:
+        """Check that the network can be trained on the targets."""
+
+    def fit_closed_form(self, data, context: FitContext) -> None:
+        """Fit what is added to the network's outputs, at the first fit."""
 
     # Training
 
     @abstractmethod
     def loss(self):
         """Return the criterion."""
+
+    @contextmanager
+    def around_training(self, net, data, validation, context: FitContext):
+        """Set up and finish the training of a net, and what depends on it.
+
+        Yields the data that the network is trained on.
+        """
+        yield data
 
     @abstractmethod
     def make_dataset(self, data, device):
@@ -199,17 +226,5 @@ class Task(ABC):
     def score_validation(self, net, dataset):
         """Return loss and score of validation data."""
 
-    @contextmanager
-    def around_training(self, net, data, validation, context: FitContext):
-        """Set up and finish the training of a net, and what depends on it.
-
-        Yields the data that the network is trained on.
-        """
-        yield data
-
-
-def _about_validation(error, names):
-    return (
-        f"{names}: {error} (A pipeline passes X_val on as it is, unless it was made "
-        "with Pipeline(..., transform_input=['X_val']).)"
-    )
+    def finish(self) -> None:
+        """Drop what is needed during a fit alone."""

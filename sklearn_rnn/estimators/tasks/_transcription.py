@@ -44,9 +44,7 @@ class TranscriptionTask(PairTask):
     def choose_source(self, X, weights):
         return NumberSource(self.estimator_name, "sequences")
 
-    def check_options(self, params=None, n_best=1):
-        """Check that parameters of the search go together."""
-        params = params or self.params
+    def check_options(self, params, n_best=1):
         if params.ngram_text is not None and params.ngram_order is None:
             raise ValueError(
                 "ngram_text is what an n-gram model learns from, but ngram_order=None "
@@ -72,9 +70,7 @@ class TranscriptionTask(PairTask):
         ids = (self.target.vocabulary.encode(row).astype(np.int64) for row in rows)
         return [row[row > END] - END for row in ids]
 
-    def make_pairs(self, sources, rows, weights, name, is_continued):
-        if is_continued:
-            self._check_no_new_symbols(rows)
+    def make_pairs(self, sources, rows, weights, name):
         classes = self.classes_of(rows)
         n_frames = n_joined(sources.lengths, self.params.subsampling)
         fewest = np.array([min_frames(row) for row in classes])
@@ -90,8 +86,7 @@ class TranscriptionTask(PairTask):
             )
         return pairs
 
-    def _check_no_new_symbols(self, rows):
-        """Check that the network that is trained on has outputs for all symbols."""
+    def check_symbols(self, rows):
         vocabulary = self.target.vocabulary
         for i, row in enumerate(rows):
             new = [symbol for symbol in row if symbol not in vocabulary]
@@ -121,11 +116,11 @@ class TranscriptionTask(PairTask):
 
     # Network
 
-    def fit(self, pairs, context):
-        super().fit(pairs, context)
+    def fit_parts(self, pairs, context):
+        super().fit_parts(pairs, context)
         self._set_written(pairs)
 
-    def update(self, pairs, context):
+    def update_parts(self, pairs, context):
         self._set_written(pairs)
 
     def _set_written(self, pairs):
@@ -210,7 +205,7 @@ class TranscriptionTask(PairTask):
 
     # Answers
 
-    def decode(self, ids):
+    def write(self, ids):
         """Return symbols as what was given to fit."""
         symbols = self.target.vocabulary.symbols
         written = [symbols[i] for i in ids]
