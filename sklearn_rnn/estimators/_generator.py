@@ -179,7 +179,7 @@ None, default="cosine"
     n_iter_ : int
         Epochs trained, over all calls since the weights were drawn.
     loss_curve_ : list of float
-        Mean training loss of each epoch, in nats a step.
+        Mean training loss of each epoch, in nats per step.
     validation_scores_ : list of float or None
         Validation score of each epoch (mean log-likelihood of a step, in
         parts of long sequences), if there was validation.

@@ -31,11 +31,11 @@ NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 class RNNRegressor(RegressorMixin, SequenceEstimator):
     """A recurrent network that reads a sequence and predicts numbers.
 
-    One prediction a sequence, or with ``return_sequences=True`` one a step.
+    One prediction per sequence, or with ``return_sequences=True`` one per step.
 
     `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
     array of (length_i, n_features) arrays, a `SequenceArray`, or, for one
-    feature a step, a 2-D array (n_sequences, n_timesteps). Sequences may differ
+    feature per step, a 2-D array (n_sequences, n_timesteps). Sequences may differ
     in length; steps that are NaN in every feature at either end are padding.
 
     Parameters
@@ -91,7 +91,7 @@ default="from_dtype"
         known in advance, such as "promotion+1", share the vectors of "promotion".
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
-        ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes
+        ids, whole numbers from 0, one per step, as a `SequenceTokenizer` makes
         them. Ids above the largest one of fit count as unknown.
     token_dropout : float, default=0.0
         Fraction of the tokens of the vocabulary that are read as unknown in

@@ -39,7 +39,7 @@ class Sampling(NamedTuple):
     top_p: float | None = None
 
     def check(self):
-        """Refuse values that mean nothing.
+        """Check that the values have a meaning.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class Sampling(NamedTuple):
         logits : ndarray of shape (n, n_symbols)
             Unnormalised log-probabilities.
         random_state : numpy.random.RandomState
-            Gives one number a row.
+            Gives one number per row.
         never : list of int, default=()
             Symbols that are not drawn.
 
@@ -131,7 +131,7 @@ class Sampling(NamedTuple):
         logits : ndarray of shape (n, n_features)
             Of a one.
         random_state : numpy.random.RandomState
-            Gives one number a feature.
+            Gives one number per feature.
 
         Returns
         -------
@@ -148,7 +148,7 @@ class Sampling(NamedTuple):
 
 
 def check_count(number, name):
-    """Refuse a count that is no whole number from 1; return it as an int.
+    """Return a count as an int; raise if it is no whole number from 1.
 
     Parameters
     ----------

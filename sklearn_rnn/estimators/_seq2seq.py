@@ -45,7 +45,7 @@ class RNNSeq2Seq(RNNEstimator):
     what was read by attention: translation, spelling to pronunciation, captions.
     `X` is a list of strings (sequences of characters), a list of lists of
     symbols of any hashable kind, sequences of numbers as `RNNClassifier` takes
-    them, or a 2-D array of vectors, one a row; see `source`. `y` is a list of
+    them, or a 2-D array of vectors, one per row; see `source`. `y` is a list of
     strings or of lists of symbols; what is predicted is of that kind.
 
     Parameters
@@ -72,7 +72,7 @@ default="multiplicative"
         is one step: there attention has nothing to choose from.
     source : {"auto", "symbols", "sequences", "vectors"}, default="auto"
         What `X` holds. "auto" takes a 2-D array or frame of numbers for one
-        vector a row, a 3-D array, a list of 2-D arrays or of lists of floats for
+        vector per row, a 3-D array, a list of 2-D arrays or of lists of floats for
         sequences of numbers, and all else for sequences of symbols.
     residual : bool, default=False
         Whether layers from the second on add their input to their output

@@ -91,7 +91,7 @@ class StatefulPredictor:
             raise TypeError(
                 "StatefulPredictor takes the network's estimator alone. After a "
                 "SequenceWindower, call pipeline.predict on the last rows instead: the "
-                "network has learned windows, and begins each one afresh. Otherwise "
+                "network has learned windows, and begins each one again. Otherwise "
                 "give pipeline[-1], and steps as pipeline[:-1].transform makes them."
             )
         if not isinstance(estimator, SequenceEstimator):
@@ -302,7 +302,7 @@ def _check_causal(estimator):
 
 
 def _check_not_one_stream(X, estimator):
-    """Refuse an array of one column, which may be steps or streams."""
+    """Check that X is no array of one column, which may be steps or streams."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype == object:
         return
     is_one_feature = estimator._task.network_spec.n_features == 1

@@ -32,7 +32,7 @@ class RNNTagger(SequenceEstimator):
 
     `X` is a 3-D array (n_sequences, n_timesteps, n_features), a list or object
     array of (length_i, n_features) arrays, a `SequenceArray`, or, for one
-    feature a step, a 2-D array (n_sequences, n_timesteps). `y` has as many
+    feature per step, a 2-D array (n_sequences, n_timesteps). `y` has as many
     labels as `X` has steps. The label of a step is predicted from the steps up
     to it, or, if bidirectional, from all.
 
@@ -76,7 +76,7 @@ default="from_dtype"
         known in advance, such as "promotion+1", share the vectors of "promotion".
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
-        ids, whole numbers from 0, one a step, as a `SequenceTokenizer` makes
+        ids, whole numbers from 0, one per step, as a `SequenceTokenizer` makes
         them. Ids above the largest one of fit count as unknown.
     token_dropout : float, default=0.0
         Fraction of the tokens of the vocabulary that are read as unknown in
@@ -229,8 +229,8 @@ None, default="cosine"
 
     See Also
     --------
-    RNNClassifier : Predicts one label a sequence.
-    RNNRegressor : With ``return_sequences=True``, predicts numbers a step.
+    RNNClassifier : Predicts one label per sequence.
+    RNNRegressor : With ``return_sequences=True``, predicts numbers per step.
 
     Notes
     -----

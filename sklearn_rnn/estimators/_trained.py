@@ -133,7 +133,7 @@ RNNTranscriber
 
 
 def check_has_method(trained, method):
-    """Refuse an estimator that cannot be looked into this way.
+    """Check that a fitted estimator has a method that a display needs.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _parts(estimator):
 
 
 def lookback_of(estimator):
-    """Tell how many rows before a row its prediction depends on.
+    """Return how many rows before a row its prediction depends on.
 
     Parameters
     ----------

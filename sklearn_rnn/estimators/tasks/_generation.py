@@ -196,7 +196,7 @@ class GenerationTask(Task):
         return max(n_epochs, math.ceil(MIN_UPDATES / (n_batches * n_chunks)))
 
     def score_validation(self, net, dataset):
-        """Return loss and score of validation data: nats a step."""
+        """Return loss and score of validation data: nats per step."""
         steps = log_likelihoods(net.module_, net.criterion_, dataset, net.device)
         weights = None
         if dataset.weights is not None:

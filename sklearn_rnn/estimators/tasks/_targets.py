@@ -20,7 +20,7 @@ SCALE_OF_PERFECT = 0.01
 class TargetTransform:
     """Targets as ``intercept + slope * last value + scale * network output``.
 
-    The last value is that of one input feature an output, the target's own
+    The last value is that of one input feature per output, the target's own
     past; without one the slope is 0 and the intercept the mean. The network
     sees residuals of mean 0 and standard deviation 1, so that an untrained
     one that outputs 0 is already the naive forecast.
@@ -221,7 +221,7 @@ def target_columns(target_feature, sequences, n_outputs, names=None):
     if len(wanted) not in (1, n_outputs):
         raise InvalidSequenceError(
             f"target_feature names {len(wanted)} features for {n_outputs} outputs: "
-            "give one, or one an output."
+            "give one, or one per output."
         )
     for feature in wanted:
         if isinstance(feature, bool) or not isinstance(feature, (str, Integral)):
@@ -312,6 +312,6 @@ def _column(feature, sequences):
     if not -sequences.n_features <= feature < sequences.n_features:
         raise InvalidSequenceError(
             f"target_feature={feature} is out of range: X has {sequences.n_features} "
-            "features a step, counted from 0."
+            "features per step, counted from 0."
         )
     return int(feature) % sequences.n_features

@@ -159,7 +159,7 @@ class TokenVectors(NamedTuple):
     Parameters
     ----------
     numbers : ndarray of shape (n_tokens, width)
-        One row an id.
+        One row per id.
     given : ndarray of bool of shape (n_tokens,)
         Which rows say anything.
     """
@@ -172,7 +172,7 @@ def parse_vectors(embeddings, n_ids, tokens):
     """Read the parameter `embeddings`, for ids that stand for `tokens` (or None)."""
     if isinstance(embeddings, (str, pd.DataFrame)):
         raise TypeError(
-            "embeddings is an array with one row an id, or a mapping from token to "
+            "embeddings is an array with one row per id, or a mapping from token to "
             f"vector, got {type(embeddings).__name__}. Of a table with tokens as its "
             "index make dict(zip(table.index, table.to_numpy()))."
         )
@@ -185,7 +185,7 @@ def parse_vectors(embeddings, n_ids, tokens):
         raise ValueError(
             "embeddings maps tokens to vectors, but nothing says which token an id in "
             "X stands for. Put a SequenceTokenizer in front, or pass an array with one "
-            "row an id."
+            "row per id."
         )
     return _from_mapping(embeddings, tokens)
 
@@ -197,7 +197,7 @@ def _from_array(embeddings, n_ids, tokens):
         )
     except (ValueError, TypeError) as error:
         raise ValueError(
-            "embeddings cannot be read as an array of finite numbers, one row an id: "
+            "embeddings cannot be read as an array of finite numbers, one row per id: "
             f"{error}"
         ) from error
     if len(vectors) < n_ids or (tokens is not None and len(vectors) != n_ids):
