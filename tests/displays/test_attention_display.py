@@ -4,7 +4,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -21,6 +20,7 @@ from sklearn_rnn import (
     SequenceWindower,
 )
 from sklearn_rnn.displays import AttentionDisplay
+from sklearn_rnn.estimators._base import RNNEstimator
 
 WEIGHTS = [[0.1, 0.2, 0.7], [0.4, 0.6]]
 SYMBOLS = [["the", "old", "cat"], ["a", "dog"]]
@@ -326,7 +326,7 @@ def alignment(n_outputs, n_inputs):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-class Seq2Seq(BaseEstimator):
+class Seq2Seq(RNNEstimator):
     """Predicts its input backwards, and looks at it in that order."""
 
     def __init__(self, by_words=False, has_end=True):
@@ -334,7 +334,7 @@ class Seq2Seq(BaseEstimator):
         self.has_end = has_end
 
     def fit(self, X, y):
-        self.history_ = []
+        self.module_ = None
         return self
 
     def _read(self, X):

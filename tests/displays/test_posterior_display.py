@@ -4,7 +4,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -12,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import LogMelSpectrogram, RNNRegressor, RNNTranscriber
 from sklearn_rnn.displays import PosteriorDisplay
+from sklearn_rnn.estimators._base import RNNEstimator
 
 SYMBOLS = list("abcd")
 # "b" peaks first, then "a", of which "c" might be the reading; "d" is nowhere.
@@ -43,14 +43,14 @@ def titles(display):
     return [ax.get_title(loc="left") for ax in display.axes_]
 
 
-class StubTranscriber(BaseEstimator):
+class StubTranscriber(RNNEstimator):
     """Reads a sequence's only column as the symbols of its frames, 0 as none."""
 
     def __init__(self, subsampling=1):
         self.subsampling = subsampling
 
     def fit(self, X, y=None):
-        self.history_ = []
+        self.module_ = None
         self.symbols_ = np.array(SYMBOLS, dtype=object)
         return self
 

@@ -310,7 +310,7 @@ def test_given_vectors_make_an_estimator_read_tokens():
 @pytest.mark.parametrize(
     "embeddings, error, message",
     [
-        ("glove.6B", TypeError, "one row an id, .* got str"),
+        ("glove.6B", TypeError, "one row per id, .* got str"),
         (pd.DataFrame(make_vectors()).T, TypeError, "got DataFrame.* make dict"),
         ({"other": [1.0]}, ValueError, "none of the .* tokens of X, such as"),
         ({}, ValueError, "none of the"),
@@ -325,8 +325,8 @@ def test_given_vectors_make_an_estimator_read_tokens():
         (np.eye(5), ValueError, "embeddings has 5 rows, but the ids in X need 31"),
         (np.eye(99), ValueError, "embeddings has 99 rows, but the ids in X need 31"),
         (np.full((31, 2), np.inf), ValueError, "embeddings contains infinity"),
-        ([["a", "b"]] * 31, ValueError, "array of finite numbers, one row an id"),
-        (np.zeros(31), ValueError, "one row an id: Expected 2D array"),
+        ([["a", "b"]] * 31, ValueError, "array of finite numbers, one row per id"),
+        (np.zeros(31), ValueError, "one row per id: Expected 2D array"),
         (7, ValueError, "'embeddings' parameter"),
     ],
 )

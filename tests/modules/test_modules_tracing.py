@@ -90,7 +90,7 @@ OPTIONS = {
     "categories": {"n_categories": (4,), "category_features": ((1, 0),)},
     "tied": {
         **{"n_features": 1, "n_tokens": N_TOKENS, "embedding_dim": 4},
-        **{"tied": True, "pooling": None, "n_outputs": N_TOKENS},
+        **{"tie_embeddings": True, "pooling": None, "n_outputs": N_TOKENS},
     },
 }
 
@@ -106,16 +106,16 @@ def test_a_traced_network_of_any_kind_is_true_at_other_sizes(
 
 
 @pytest.mark.parametrize("attention", ["multiplicative", "additive", None])
-@pytest.mark.parametrize("reads", ["symbols", "sequences"])
+@pytest.mark.parametrize("source", ["symbols", "sequences"])
 @pytest.mark.parametrize("with_lengths", [False, True])
 def test_a_traced_encoder_decoder_is_true_at_other_sizes(
-    attention, reads, with_lengths
+    attention, source, with_lengths
 ):
     of_symbols = {"n_features": 1, "n_source_tokens": N_TOKENS}
     spec = Seq2SeqSpec(
         **{"cell": "gru", "hidden_size": 6, "n_outputs": 7, "embedding_dim": 4},
-        **(of_symbols if reads == "symbols" else {"n_features": 3}),
-        **{"reads": reads, "attention": attention, "bidirectional": True},
+        **(of_symbols if source == "symbols" else {"n_features": 3}),
+        **{"source": source, "attention": attention, "bidirectional": True},
     )
     built = build_seq2seq(spec, DTYPE, torch.Generator().manual_seed(0)).eval()
 

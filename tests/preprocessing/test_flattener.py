@@ -217,7 +217,7 @@ def test_boosted_trees_take_lags_that_are_missing():
 def test_forecasts_need_target_and_horizon_where_y_had_no_names():
     X, Y = make_forecast_frame(SALES, "sales", horizon=2)
     model = ridge().fit(X, Y.to_numpy())
-    with pytest.raises(ValueError, match="give target= and horizon="):
+    with pytest.raises(ValueError, match="pass target= and horizon="):
         forecast(model, SALES)
     frame = forecast(model, SALES, target="sales", horizon=2)
     np.testing.assert_allclose(frame["prediction"], [60, 61], atol=1e-3)

@@ -373,9 +373,11 @@ def test_codes_beyond_the_outputs_are_refused(code):
         FusedNetwork(network, criterion).gradient(x, lengths, (targets, None))
 
 
-@pytest.mark.parametrize("options", [{"pooling": "attention"}, {**TOKENS, "tied": 1}])
+@pytest.mark.parametrize(
+    "options", [{"pooling": "attention"}, {**TOKENS, "tie_embeddings": 1}]
+)
 def test_other_networks_are_left_to_torch(options):
-    if "tied" in options:
+    if "tie_embeddings" in options:
         options = {**options, "n_outputs": N_TOKENS, "pooling": None}
     network = make_network("gru", **options)
     assert not supports_fused(network)
