@@ -94,7 +94,7 @@ def fit(
     with unchanged_on_error(estimator):
         params, name = task_params(estimator), type(estimator).__name__
         task = last.continued(params) if last else estimator._task_type(name, params)
-        task.warns = not is_trial
+        task.is_trial = is_trial
         task.check_params(last)
         check_training(estimator, is_stream)
         samples = task.parse(
@@ -103,7 +103,9 @@ def fit(
         if not is_stream:
             task.check_trainable(samples)
         held_out = task.parse_validation(estimator, X_val, y_val)
-        random_state = _choose_random_state(estimator, is_continued and is_stream)
+        if not (is_continued and is_stream):  # calls of partial_fit share theirs
+            estimator._random_state = new_random_state(estimator.random_state)
+        random_state = estimator._random_state
         if held_out is None and estimator.early_stopping:
             samples, held_out = task.hold_out(samples, random_state)
         context = FitContext(
@@ -241,13 +243,6 @@ def check_training(estimator, is_stream):
             "partial_fit does not support early_stopping=True: it makes one pass "
             "over what it is given. Set early_stopping=False, or call fit."
         )
-
-
-def _choose_random_state(estimator, is_later_call):
-    """Return the random numbers of a fit; calls of partial_fit share them."""
-    if not is_later_call:
-        estimator._random_state = new_random_state(estimator.random_state)
-    return estimator._random_state
 
 
 def set_net(estimator, network, held_out, context):

@@ -20,12 +20,11 @@ from sklearn_rnn.estimators._base import (
 )
 from sklearn_rnn.estimators._fit import fit, task_params
 from sklearn_rnn.estimators._network import compute_outputs
+from sklearn_rnn.estimators.closed_form import ELEMENTWISE_LOSSES
 from sklearn_rnn.estimators.tasks import RegressionTask, score_steps
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
-
-NUMBER_LOSSES = ("squared_error", "absolute_error", "huber")
 
 
 class RNNRegressor(RegressorMixin, SequenceEstimator):
@@ -395,7 +394,7 @@ None, default="cosine"
         "scale_windows": ["boolean", StrOptions({"auto"})],
         "linear_skip": ["boolean", StrOptions({"auto"})],
         "missing_targets": [StrOptions({"raise", "ignore"})],
-        "loss": [StrOptions({*NUMBER_LOSSES, "quantile"})],
+        "loss": [StrOptions({*ELEMENTWISE_LOSSES, "quantile"})],
         "quantiles": ["array-like", Real],
     }
 

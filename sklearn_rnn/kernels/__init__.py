@@ -1,6 +1,7 @@
 """The recurrence itself: one layer, one direction."""
 
 from sklearn_rnn.kernels._aligned import n_missing
+from sklearn_rnn.kernels._cells import CELLS, N_GATES
 from sklearn_rnn.kernels._choice import (
     KERNELS,
     choose_kernel,
@@ -10,8 +11,8 @@ from sklearn_rnn.kernels._choice import (
 )
 from sklearn_rnn.kernels._directions import reverse_steps
 from sklearn_rnn.kernels._interface import (
-    CELL_CODES,
-    LOSS_CODES,
+    COMPILED_CELLS,
+    COMPILED_LOSSES,
     POOLING_CODES,
     VALUES_TYPES,
     check_array,
@@ -30,14 +31,15 @@ from sklearn_rnn.kernels._library import (
     set_instruction_set,
 )
 from sklearn_rnn.kernels._random import CounterGenerator
-from sklearn_rnn.kernels._recurrence import CELLS, is_traced, recurrence
+from sklearn_rnn.kernels._recurrence import is_traced, recurrence
 
 __all__ = [
     "CELLS",
-    "CELL_CODES",
+    "COMPILED_CELLS",
     "CounterGenerator",
     "KERNELS",
-    "LOSS_CODES",
+    "N_GATES",
+    "COMPILED_LOSSES",
     "POOLING_CODES",
     "VALUES_TYPES",
     "check_array",

@@ -5,14 +5,15 @@ import warnings
 import torch
 
 from sklearn_rnn._exceptions import user_stacklevel
+from sklearn_rnn.kernels._interface import COMPILED_CELLS
 from sklearn_rnn.kernels._library import instruction_set, library, library_error
 
 KERNELS = ("compiled", "torch")
 # Largest number of units per layer and direction for which the compiled kernels are
 # faster, in training and in prediction, with batches of 1 to 256, AVX-512 and AVX2
-# (tests/benchmarks/bench_kernels.py). torch hands an LSTM in float32, and no other
-# cell, to oneDNN as a whole, which is faster from fewer units on where recurrences are
-# not part of a fused network.
+# (tests/benchmarks/bench_kernels.py). A cell without a row is left to torch. It hands an
+# LSTM in float32, and no other cell, to oneDNN as a whole, which is faster from fewer
+# units on where recurrences are not part of a fused network.
 MAX_UNITS = {
     "rnn": {"float32": 512, "float64": 512},
     "rnn_relu": {"float32": 512, "float64": 512},
@@ -90,12 +91,19 @@ def choose_kernel(
     on_cpu = torch.device(device).type == "cpu"
     if kernel == "auto":
         table = MAX_UNITS if fused else MAX_UNITS_OF_RECURRENCES
+        if cell not in table:
+            return "torch"
         max_units = table[cell].get(dtype, 0)
         if dtype == "float64" and fused and instruction_set() == "avx512":
             max_units = MAX_UNITS_IN_FLOAT64_WITH_AVX512
         is_faster = on_cpu and n_units <= max_units and compiled_kernels_available()
         return "compiled" if is_faster else "torch"
     if kernel == "compiled":
+        if cell not in COMPILED_CELLS:
+            raise ValueError(
+                f'kernel="compiled" has no cell={cell!r}, only {COMPILED_CELLS}. Set '
+                'kernel="auto".'
+            )
         if dtype == "mixed":
             raise ValueError(
                 'kernel="compiled" computes in one precision, and dtype="mixed" needs '

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from sklearn_rnn.kernels._interface import CELL_CODES, check_array, make_struct
+from sklearn_rnn.kernels._cells import N_GATES
+from sklearn_rnn.kernels._interface import COMPILED_CELLS, check_array, make_struct
 from sklearn_rnn.kernels._library import round_up, run_kernel
 
-N_GATES = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 # Sums kept per unit for the backward pass: the candidate of the GRU has two.
 N_KEPT = {"rnn": 1, "rnn_relu": 1, "gru": 4, "lstm": 4}
 # Multiply-adds of a pass from which several threads compute its blocks of rows.
@@ -46,7 +46,7 @@ class ForwardPass(NamedTuple):
         return make_struct(
             "Recurrence",
             itemsize=self.x.itemsize,
-            cell=CELL_CODES.index(self.cell),
+            cell=COMPILED_CELLS.index(self.cell),
             n_steps=n_steps,
             n_rows=n_rows,
             n_inputs=n_inputs,

@@ -29,10 +29,10 @@ DTYPES = {
     "uint8_t": ("uint8", "bool"),
     "double": ("float64",),
 }
-# Codes of the C++ side, in the order of its enums.
-CELL_CODES = ("rnn", "rnn_relu", "gru", "lstm")
+# In the order of the enums of the C++ side. What is not here is left to torch.
+COMPILED_CELLS = ("rnn", "rnn_relu", "gru", "lstm")
 POOLING_CODES = ("last", "mean", "max", None)
-LOSS_CODES = (
+COMPILED_LOSSES = (
     *("squared_error", "absolute_error", "huber", "quantile"),
     *("log_loss", "bernoulli"),
 )

@@ -1,32 +1,19 @@
 """The recurrence of one layer in one direction."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch.nn.functional import pad
 
 from sklearn_rnn.kernels._aligned import n_missing, pad_units
+from sklearn_rnn.kernels._cells import TORCH_FUNCTIONS
 from sklearn_rnn.kernels._compiled_recurrence import CompiledRecurrence, run_forward
 from sklearn_rnn.kernels._directions import reverse_steps
+from sklearn_rnn.kernels._interface import COMPILED_CELLS
 
-# torch's module of each cell, which has the same parameters.
-CELLS: dict[str, Callable[..., torch.nn.RNNBase]] = {
-    "rnn": torch.nn.RNN,
-    "rnn_relu": partial(torch.nn.RNN, nonlinearity="relu"),
-    "lstm": torch.nn.LSTM,
-    "gru": torch.nn.GRU,
-}
 COMPILED_DTYPES = torch.float32, torch.float64
 # The first cuDNN whose recurrence supports bfloat16: 9.13.
 CUDNN_WITH_BFLOAT16 = 91300
-TORCH_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "rnn": torch.rnn_tanh,
-    "rnn_relu": torch.rnn_relu,
-    "lstm": torch.lstm,
-    "gru": torch.gru,
-}
 
 
 def recurrence(
@@ -82,7 +69,7 @@ def recurrence(
     (tensor([0.0000, 0.7616]), tensor([0.7616]))
     """
     # Tracing would record the results of compiled kernels as constants.
-    is_compiled = kernel == "compiled" and not is_traced(x)
+    is_compiled = kernel == "compiled" and cell in COMPILED_CELLS and not is_traced(x)
     if is_compiled and x.dtype in COMPILED_DTYPES and x.device.type == "cpu":
         return _run_compiled(cell, x, weights, state, lengths, reverse)
     if state is None:

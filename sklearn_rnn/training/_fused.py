@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from sklearn_rnn.kernels import (
-    CELL_CODES,
-    LOSS_CODES,
+    COMPILED_CELLS,
+    COMPILED_LOSSES,
     POOLING_CODES,
     VALUES_TYPES,
     check_array,
@@ -63,7 +63,7 @@ class FusedNetwork:
         return make_struct(
             "Network",
             itemsize=self._dtype.itemsize,
-            cell=CELL_CODES.index(core.cell),
+            cell=COMPILED_CELLS.index(core.cell),
             n_layers=core.n_layers,
             n_directions=1 + core.rnn.bidirectional,
             n_units=core.rnn.hidden_size,
@@ -133,7 +133,7 @@ class FusedNetwork:
         return {
             "gradients": [weight.grad for weight in weights],
             "train_embedding": int(has_tokens and weights[-1].requires_grad),
-            "loss": LOSS_CODES.index(criterion.name),
+            "loss": COMPILED_LOSSES.index(criterion.name),
             "label_smoothing": criterion.label_smoothing,
             "n_levels": 1 if levels is None else len(levels),
             "targets_may_be_missing": int(criterion.may_miss),

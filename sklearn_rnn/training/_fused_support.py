@@ -10,7 +10,12 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from sklearn_rnn.kernels import CounterGenerator
+from sklearn_rnn.kernels import (
+    COMPILED_CELLS,
+    COMPILED_LOSSES,
+    N_GATES,
+    CounterGenerator,
+)
 from sklearn_rnn.modules import (
     CategoryEmbedding,
     InputDropout,
@@ -79,6 +84,7 @@ def is_fusible(network):
     """
     return (
         type(network) is SequenceNetwork
+        and network.core.cell in COMPILED_CELLS
         and type(network.pooling) in POOLING_NAMES
         and type(network.head) is Linear
     )
@@ -160,7 +166,7 @@ def weights_and_shapes(network):
     """Return the weights in the order of the kernels, and their expected shapes."""
     core, spec = network.core, network.spec
     n_units, n_directions = core.rnn.hidden_size, 1 + core.rnn.bidirectional
-    n_gates = {"gru": 3, "lstm": 4}.get(core.cell, 1) * n_units
+    n_gates = N_GATES[core.cell] * n_units
     output_size = n_units * n_directions
     n_inputs = spec.embedding_dim if spec.n_tokens is not None else spec.n_features
     if spec.category_features:
@@ -239,7 +245,7 @@ def _global_hooks():
 
 def _supports_loss(network, criterion):
     """Return whether the kernels have a loss."""
-    if type(criterion) is not WeightedLoss:
+    if type(criterion) is not WeightedLoss or criterion.name not in COMPILED_LOSSES:
         return False
     n_outputs, class_weights = network.spec.n_outputs, criterion.class_weights
     if class_weights is not None and (

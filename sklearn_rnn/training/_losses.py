@@ -41,6 +41,9 @@ def bernoulli_loss(outputs, targets, reduction="none"):
     return losses.mean() if reduction == "mean" else losses
 
 
+# By name, the function of (outputs, targets, reduction="none"). A loss for regressors
+# is in ELEMENTWISE_LOSSES of estimators/closed_form, too, in NumPy, to weigh forecasts
+# by; one that compiled kernels have is in COMPILED_LOSSES of kernels.
 LOSSES: dict[str, Callable] = {
     "log_loss": F.cross_entropy,
     "bernoulli": bernoulli_loss,

@@ -12,7 +12,7 @@ from math import gcd
 import torch
 from torch import nn
 
-from sklearn_rnn.kernels import recurrence
+from sklearn_rnn.kernels import N_GATES, recurrence
 from sklearn_rnn.modules import AttentionPooling, MeanPooling, RecurrentCore, linear
 
 # Whole groups on every processor seen so far.
@@ -71,7 +71,7 @@ def _layer_rows(cell, n_inputs, n_outputs, dtype, kernel="torch"):
             return linear(rows, *weights)
 
     else:
-        n_gates = {"gru": 3, "lstm": 4}.get(cell, 1) * n_outputs
+        n_gates = N_GATES[cell] * n_outputs
         sizes = [(n_gates, n_inputs), (n_gates, n_outputs), (n_gates,), (n_gates,)]
         weights = [draw(*size) for size in sizes]
 

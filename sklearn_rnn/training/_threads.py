@@ -9,6 +9,8 @@ import joblib
 import torch
 from joblib.parallel import get_active_backend
 
+from sklearn_rnn.kernels import N_GATES
+
 # Multiply-adds of one recurrent step of one batch for every thread. Below twice
 # this, handing work to a second thread cost up to twice what it saved; above, two
 # were 1.2 to 1.9 times as fast as one (tests/benchmarks/bench_threads.py).
@@ -31,8 +33,7 @@ def choose_n_threads(batch_size, spec):
     """
     if _in_worker():
         return 1
-    gates = {"rnn": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}[spec.cell]
-    work = batch_size * gates * spec.hidden_size**2
+    work = batch_size * N_GATES[spec.cell] * spec.hidden_size**2
     return int(min(max(1, work // MIN_WORK_PER_THREAD), max_threads()))
 
 

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sklearn_rnn.estimators.closed_form._blend import (
+    ELEMENTWISE_LOSSES,
     GRID,
+    elementwise_loss,
     network_weights,
     weighted_losses,
 )
+from sklearn_rnn.training._losses import LOSSES
 
 MANY = 10**9  # sequences, of which no prior is left
 
@@ -74,3 +78,17 @@ def test_overflow_and_perfect_parts_have_a_weight():
         found = network_weights(losses, np.ones(1), np.array([50]))
         assert found == pytest.approx(expected, abs=1e-9)
     assert network_weights(nothing, np.zeros(1), np.array([0])) == 0.0
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE_LOSSES)
+def test_a_loss_is_that_of_the_training(name):
+    y, predicted = np.random.default_rng(0).normal(0, 2, size=(2, 50, 3))
+    expected = LOSSES[name](
+        torch.from_numpy(predicted), torch.from_numpy(y), reduction="none"
+    )
+    found = elementwise_loss(name, y, predicted, scale=np.ones(3))
+    # Up to a factor, which weighs nothing.
+    ratio = found / expected.numpy()
+    np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-12)
+    with pytest.raises(KeyError):
+        elementwise_loss("hinge", y, predicted)

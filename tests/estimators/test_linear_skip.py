@@ -23,6 +23,7 @@ from sklearn_rnn import (
     make_forecast_frame,
 )
 from sklearn_rnn.estimators import _fit
+from sklearn_rnn.estimators.closed_form import ELEMENTWISE_LOSSES
 from sklearn_rnn.estimators.closed_form._linear_fit import fit_linear
 from sklearn_rnn.estimators.closed_form._ridge import PENALTIES
 from sklearn_rnn.sequences import check_sequences
@@ -984,7 +985,7 @@ def test_a_network_that_overflows_on_unseen_data_gets_no_weight(with_validation)
     assert np.isfinite(model.predict_linear(X)).all()
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+@pytest.mark.parametrize("loss", ELEMENTWISE_LOSSES)
 def test_the_networks_weight_goes_by_the_loss(loss):
     """A mean is what linear parts predict; other losses want another constant."""
     X, y = np.zeros((60, 3, 1)), np.zeros(60)

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.utils._param_validation import StrOptions
+from torch import nn
 
-from sklearn_rnn.kernels import CELLS, recurrence
+from sklearn_rnn import RNNRegressor
+from sklearn_rnn.kernels import CELLS, N_GATES, recurrence
+from sklearn_rnn.kernels._cells import TORCH_FUNCTIONS
 from sklearn_rnn.kernels._recurrence import _autocast_dtype, pack_weights
 
-N_GATES = {"rnn": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 KERNELS = ("torch", "compiled")
 
 
@@ -211,3 +214,19 @@ def test_under_autocast_every_cell_computes_in_bfloat16_and_returns_float32(
         assert values.dtype == torch.float32
         assert torch.equal(values, values.bfloat16().float())
     torch.testing.assert_close(states, expected, rtol=0.05, atol=0.05)
+
+
+def test_a_cell_without_compiled_kernels_is_left_to_torch(monkeypatch):
+    for table, of_gru in ((CELLS, nn.GRU), (N_GATES, 3), (TORCH_FUNCTIONS, torch.gru)):
+        monkeypatch.setitem(table, "twin", of_gru)
+    constraint = [StrOptions({"gru", "twin"})]
+    monkeypatch.setitem(RNNRegressor._parameter_constraints, "cell", constraint)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 7, 2))
+    options = {"hidden_size": 5, "max_epochs": 2, "random_state": 0, "n_layers": 2}
+    expected = RNNRegressor("gru", **options, kernel="torch").fit(X, X[:, 0, 0])
+    model = RNNRegressor("twin", **options).fit(X, X[:, 0, 0])
+    assert model.kernel_ == "torch"
+    np.testing.assert_allclose(model.predict(X), expected.predict(X), rtol=1e-5)
+    with pytest.raises(ValueError, match="has no cell='twin'"):
+        model.set_params(kernel="compiled").fit(X, X[:, 0, 0])

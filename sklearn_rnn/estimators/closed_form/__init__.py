@@ -1,6 +1,7 @@
 """Models that are fitted in closed form, beside the network."""
 
 from sklearn_rnn.estimators.closed_form._blend import (
+    ELEMENTWISE_LOSSES,
     TINY,
     elementwise_loss,
     network_weights,
@@ -24,6 +25,7 @@ from sklearn_rnn.estimators.closed_form._windows import weights_of_long, window_
 
 __all__ = [
     "ConvolutionClassifier",
+    "ELEMENTWISE_LOSSES",
     "FEW",
     "FEWEST_SEQUENCES",
     "LinearStream",

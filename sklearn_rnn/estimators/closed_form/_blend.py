@@ -60,13 +60,20 @@ def elementwise_loss(name, y, predicted, scale=None, levels=None):
     if name == "quantile":
         error = y[:, :, np.newaxis] - predicted
         return np.maximum(levels * error, (levels - 1) * error).mean(axis=2)
-    error = np.abs(y - predicted)
-    if name == "absolute_error":
-        return error
-    if name == "huber":
-        small = np.minimum(error, scale)
-        return small * (error - small / 2)
-    return error**2
+    return ELEMENTWISE_LOSSES[name](np.abs(y - predicted), scale)
+
+
+def _huber_loss(error, scale):
+    small = np.minimum(error, scale)
+    return small * (error - small / 2)
+
+
+# Of absolute errors, which are NaN without a target, and a scale.
+ELEMENTWISE_LOSSES = {
+    "squared_error": lambda error, scale: error**2,
+    "absolute_error": lambda error, scale: error,
+    "huber": _huber_loss,
+}
 
 
 def network_weights(losses, weights, counts):

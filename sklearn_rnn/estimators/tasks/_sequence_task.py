@@ -74,7 +74,10 @@ class SequenceTask(Task):
 
     @abstractmethod
     def parse_targets(self, y, *, reset, **about_y):
-        """Return targets as an array, a row each."""
+        """Return targets as an array (n, n_outputs), or (n,) of class codes.
+
+        Of numbers, what was parsed may be parsed again: see `is_trial`.
+        """
 
     @abstractmethod
     def network_targets(self, samples):
@@ -246,7 +249,7 @@ class SequenceTask(Task):
         return samples.select(train), samples.select(validation)
 
     def prepare(self, samples, validation, context):
-        self.categories.fit(samples.sequences, warns=self.warns)
+        self.categories.fit(samples.sequences, warns=not self.is_trial)
         params, n_sequences = self.params, len(samples.y)
         self.batch_size = params.batch_size
         if params.batch_size == "auto":

@@ -69,8 +69,9 @@ class Task(ABC):
     def __init__(self, estimator_name: str, params: dict[str, Any]) -> None:
         self.estimator_name = estimator_name
         self.params = SimpleNamespace(**params)
-        # Warnings about data are left to the fit that they were given to.
-        self.warns = True
+        # Whether it is learned for a comparison. Then X and y are samples of the fit
+        # that compares, parsed already, and warnings about them were given.
+        self.is_trial = False
 
     def continued(self, params: dict[str, Any]) -> Self:
         """Return a copy to continue training with, which may have other parameters."""
