@@ -11,9 +11,9 @@ from sklearn_rnn.kernels._library import instruction_set, library, library_error
 KERNELS = ("compiled", "torch")
 # Largest number of units per layer and direction for which the compiled kernels are
 # faster, in training and in prediction, with batches of 1 to 256, AVX-512 and AVX2
-# (tests/benchmarks/bench_kernels.py). A cell without a row is left to torch. It hands an
-# LSTM in float32, and no other cell, to oneDNN as a whole, which is faster from fewer
-# units on where recurrences are not part of a fused network.
+# (tests/benchmarks/bench_kernels.py). A cell without a row is left to torch. An LSTM in
+# float32, and no other cell, is handed to oneDNN by torch as a whole, which is faster
+# from fewer units on where recurrences are not part of a fused network.
 MAX_UNITS = {
     "rnn": {"float32": 512, "float64": 512},
     "rnn_relu": {"float32": 512, "float64": 512},

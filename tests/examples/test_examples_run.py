@@ -103,6 +103,7 @@ def test_the_bass_of_chorales_is_found_better_than_from_single_pitches():
     assert results["both ways"]["RNNTagger"] > max(windows) - 0.01
 
 
+@pytest.mark.slow
 def test_grid_search_ranks_every_combination(monkeypatch):
     example = load("grid_search")
     grid = {**example.GRID, "rnnregressor__cell": ["rnn", "lstm"]}
@@ -119,6 +120,7 @@ def test_grid_search_ranks_every_combination(monkeypatch):
     assert_is_picture("grid_search.png")
 
 
+@pytest.mark.slow
 def test_temperature_forecast_of_two_months_beats_the_last_value(monkeypatch):
     example = load("temperature_forecast")
     whole = example.load_nyc_weather
@@ -136,6 +138,7 @@ def test_temperature_forecast_beats_last_value_and_trees():
     assert errors["RNNRegressor"] < errors["trees"] < errors["last value"]
 
 
+@pytest.mark.slow
 def test_one_network_remembers_the_letter_and_the_other_looks_back(capsys):
     results = load("what_the_network_remembers").main([])
     assert list(results) == ["last", "attention"]
@@ -315,6 +318,7 @@ def test_tomorrows_temperature_is_forecast_better_without_the_season():
     assert network["hour, no season"] < 6.34  # ridge on 48 hours of lags
 
 
+@pytest.mark.slow
 def test_the_stations_are_forecast_from_a_few_weeks_with_holes(capsys):
     example = load("station_forecasts")
     table = example.load_table(n_days=50)
@@ -365,6 +369,7 @@ def test_calibrated_intervals_of_the_stations_cover_what_they_say():
     assert (errors["one model"] < 1.05 * errors["three models"]).all()
 
 
+@pytest.mark.slow
 def test_a_week_of_promotions_is_forecast_as_the_kind_of_shop_lets_it(capsys):
     errors, plans = load("shop_promotions").main([]).values()
     assert list(errors.index) == list(range(1, 8))
@@ -490,6 +495,7 @@ def test_the_next_word_is_suggested(capsys):
     assert_is_picture("next_word.png")
 
 
+@pytest.mark.slow
 def test_words_are_spelled_out(capsys):
     arguments = ["--words", "2000", "--epochs", "6", "--test-words", "200"]
     results = load("pronunciation").main(arguments)
@@ -558,6 +564,7 @@ def test_longest_copy_counts_equal_notes_in_a_row():
     assert longest_copy("abc", ["xyz"]) == 0
 
 
+@pytest.mark.slow
 def test_melodies_are_written(capsys):
     example = load("melody_generator")
     results = example.main(["--max-epochs", "4", "--metre", "3/4, upbeat 0"])
