@@ -36,6 +36,7 @@ from sklearn_rnn import (
     forecast,
     make_forecast_frame,
 )
+from sklearn_rnn.estimators import tasks
 
 ROOT = Path(sklearn_rnn.__file__).parent
 ESTIMATORS = [
@@ -83,9 +84,9 @@ def short(path):
 
 
 def methods_of(name):
-    """Return the methods and properties of an estimator over our bases, by file."""
+    """Return methods and properties of an estimator, or a task, over our bases."""
     found = {}
-    for base in getattr(sklearn_rnn, name).__mro__:
+    for base in (getattr(sklearn_rnn, name, None) or getattr(tasks, name)).__mro__:
         if base.__module__.split(".")[0] != "sklearn_rnn":
             continue
         for method, value in vars(base).items():
@@ -495,6 +496,13 @@ METHODS = {
     "RNNSeq2Seq": Limit(13, 40),
     "RNNTagger": Limit(15, 40),
     "RNNTranscriber": Limit(13, 40),
+    # And of what they learn.
+    "ClassificationTask": Limit(47, 40),
+    "GenerationTask": Limit(25, 40),
+    "RegressionTask": Limit(67, 40),
+    "Seq2SeqTask": Limit(38, 40),
+    "TaggingTask": Limit(50, 40),
+    "TranscriptionTask": Limit(42, 40),
 }
 LIMITS = {
     "positional arguments": Limit(7, 8),

@@ -315,7 +315,7 @@ def test_docstrings_state_the_true_defaults(name):
         assert ast.literal_eval(stated) == default, parameter.name
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", METHODS)
 def test_estimators_have_few_methods(name):
     assert len(methods_of(name)) <= METHODS[name].now
 
