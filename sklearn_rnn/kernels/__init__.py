@@ -36,10 +36,10 @@ from sklearn_rnn.kernels._recurrence import is_traced, recurrence
 __all__ = [
     "CELLS",
     "COMPILED_CELLS",
+    "COMPILED_LOSSES",
     "CounterGenerator",
     "KERNELS",
     "N_GATES",
-    "COMPILED_LOSSES",
     "POOLING_CODES",
     "VALUES_TYPES",
     "check_array",

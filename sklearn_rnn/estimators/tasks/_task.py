@@ -121,14 +121,14 @@ class Task(ABC):
         data = X_val, y_val, None
         try:
             return self.parse(estimator, *data, reset=False, is_validation=True)
-        except InvalidSequenceError as error:
-            raise InvalidSequenceError(
-                f"{self.suspects_of_validation}: {error} (A pipeline passes X_val on "
-                "as it is, unless it was made with "
-                "Pipeline(..., transform_input=['X_val']).)"
-            ) from error
         except ValueError as error:
-            raise ValueError(f"X_val or y_val: {error}") from error
+            names = "X_val or y_val"
+            if isinstance(error, InvalidSequenceError):
+                names = self.suspects_of_validation
+            raise InvalidSequenceError(
+                f"{names}: {error} (A pipeline passes X_val on as it is, unless it was "
+                "made with Pipeline(..., transform_input=['X_val']).)"
+            ) from error
 
     # What an error about the form of validation data is about.
     suspects_of_validation = "X_val"
