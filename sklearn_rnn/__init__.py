@@ -8,8 +8,8 @@ one, never wait for one another.
 
 On a CPU, what `RNNClassifier`, `RNNRegressor` and `RNNTagger` predict for a sequence is
 bitwise the same whatever other sequences, order and padding it is passed with (tested
-on x86-64). With ``kernel="torch"``, on Intel processors on which MKL multiplies few rows
-by other instructions than many, it is the same to rounding only. For `RNNSeq2Seq`,
+on x86-64). With ``kernel="torch"``, on Intel processors on which MKL multiplies few
+rows by other instructions than many, it is the same to rounding only. For `RNNSeq2Seq`,
 `RNNTranscriber` and `RNNGenerator`, which compute batches of any size, and for
 ``input_gradients`` it is the same to rounding: 1e-5 of a value in float32, 1e-13 in
 float64.
