@@ -59,6 +59,7 @@ from sklearn_rnn.preprocessing import (
     SequenceScaler,
     SequenceTokenizer,
     SequenceWindower,
+    WordFeatures,
     make_forecast_frame,
 )
 from sklearn_rnn.sequences import SequenceArray, join_windows, make_windows
@@ -97,6 +98,7 @@ __all__ = [
     "TargetWarning",
     "TimeBlockSplit",
     "WindowHistoryWarning",
+    "WordFeatures",
     "backtest",
     "datasets",
     "forecast",

@@ -38,6 +38,7 @@ from sklearn_rnn.preprocessing._windower import (
     UnknownTimesWarning,
     row_step_of,
 )
+from sklearn_rnn.preprocessing._word_features import WordFeatures
 from sklearn_rnn.sequences import RowStep, describe_step, freq_of
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "SequenceTokenizer",
     "SequenceWindower",
     "UnknownTimesWarning",
+    "WordFeatures",
     "add_columns",
     "as_frame",
     "check_column_key",

@@ -36,6 +36,11 @@ from sklearn_rnn.sequences._coverage import (
     shares_rows,
     value_range,
 )
+from sklearn_rnn.sequences._dicts import (
+    holds_dicts,
+    sequences_of_columns,
+    sequences_of_dicts,
+)
 from sklearn_rnn.sequences._features import (
     check_columns,
     check_features,
@@ -166,6 +171,7 @@ __all__ = [
     "flat_rows",
     "freq_of",
     "holds_dates",
+    "holds_dicts",
     "infer_rule",
     "is_categorical",
     "is_list_of_sequences",
@@ -183,6 +189,8 @@ __all__ = [
     "plain_arrays",
     "recode",
     "segment_starts",
+    "sequences_of_columns",
+    "sequences_of_dicts",
     "sequences_of_ids",
     "shares_rows",
     "times_from_index",

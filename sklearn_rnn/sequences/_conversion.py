@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import to_numbers, unmask
 from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._dicts import holds_dicts, sequences_of_dicts
 from sklearn_rnn.sequences._text import check_no_text
 
 
@@ -42,6 +43,8 @@ def convert_input(X, *, estimator_name="the estimator", name="X"):
             return converted
     _check_container(X, estimator_name, name)
     if isinstance(X, (list, tuple)):
+        if holds_dicts(X):
+            return sequences_of_dicts(X, estimator_name=estimator_name)
         return X
     if any(hasattr(X, way) for way in ("__array__", "__array_interface__")):
         return convert_input(

@@ -28,7 +28,9 @@ from sklearn_rnn.sequences import (
     check_step_targets,
     check_with_padding,
     convert_input,
+    holds_dicts,
     mean_and_scale,
+    sequences_of_dicts,
     unpack,
 )
 from sklearn_rnn.training import (
@@ -152,6 +154,8 @@ class SequenceTask(Task):
     def parse_X(self, estimator, X, *, reset=False):
         """Return X without padding, and as it was given."""
         name = self.estimator_name
+        if not reset and isinstance(X, (list, tuple)) and holds_dicts(X):
+            X = _parse_dicts(X, estimator, self.categories.features)
         X = convert_input(X, estimator_name=name)
         sequences, padded = check_with_padding(
             X, estimator_name=name, allow_categories=True
@@ -389,3 +393,13 @@ def _check_not_one_column(X, estimator_name):
             "before. If x is one sequence: pass [x], and [y]. If its rows are "
             "sequences, pass the 3-D array X[:, :, np.newaxis]."
         )
+
+
+def _parse_dicts(X, estimator, categorical):
+    """Return sequences of dicts with the features of fit, whichever keys X has."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return X
+    texts = [names[j] for j in categorical]
+    name = type(estimator).__name__
+    return sequences_of_dicts(X, estimator_name=name, names=names, texts=texts)
