@@ -15,6 +15,7 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     check_symbols,
     convert_input,
+    holds_dicts,
     sequences_of_columns,
 )
 
@@ -175,12 +176,23 @@ class WordFeatures(FixedOutput, TransformerMixin, BaseEstimator):
 
     def _check_words(self, X):
         name = type(self).__name__
+        if isinstance(X, str):
+            raise InvalidSequenceError(
+                f"X is a text, and {name} takes lists of words: pass [X.split()]."
+            )
+        if isinstance(X, (list, tuple)) and holds_dicts(X):
+            raise InvalidSequenceError(
+                f"X holds dicts of features already: leave {name} out."
+            )
         X = convert_input(X, estimator_name=name)
         rows, are_text = check_symbols(X, estimator_name=name)
         if are_text:
+            remedy = "split them, say [text.split() for text in X]"
+            if not any(len(row.split()) > 1 for row in rows):
+                remedy = "if they are the words of one sequence, pass [X]"
             raise InvalidSequenceError(
-                f"{name} takes lists of words, and X holds texts: split them, say "
-                "[text.split() for text in X]."
+                f"{name} takes lists of words, and the items of X are strings: "
+                f"{remedy}."
             )
         for i, row in enumerate(rows):
             for k, word in enumerate(row):

@@ -515,6 +515,11 @@ def _remedy(X, name):
     if isinstance(X, Iterator):
         return f"It can be read only once: pass list({name})."
     if isinstance(X, Mapping):
+        if name != "X" and not any(map(is_cell, X.values())):
+            return (
+                "If it is the features of a step, and X is one sequence: pass [X]. "
+                "Steps are dicts in a list per sequence, [[{...}, {...}], [{...}]]."
+            )
         return (
             f"If its values are sequences, pass list({name}.values()); if they are the "
             f"columns of a table, pandas.DataFrame({name})."

@@ -1,11 +1,17 @@
 """Sequences of dicts: one dict of features per step, as DictVectorizer takes them."""
 
+import warnings
 from collections.abc import Mapping
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.sequences._arrays import to_numbers
 from sklearn_rnn.sequences._categories import encode_categories
 from sklearn_rnn.sequences._container import SequenceArray
@@ -42,12 +48,7 @@ def sequences_of_dicts(X, *, estimator_name="the estimator", names=None, texts=(
     found = list(dict.fromkeys(key for step in steps for key in step))
     _check_names(found, estimator_name)
     names = found if names is None else list(names)
-    new = [name for name in found if name not in names]
-    if new:
-        raise InvalidSequenceError(
-            f"the dicts in X have the key {new[0]!r}, and {estimator_name} was fitted "
-            f"on {names}: give it the keys of fit."
-        )
+    _check_known(found, names, estimator_name)
     columns = {name: [step.get(name, ABSENT) for step in steps] for name in names}
     return sequences_of_columns(
         columns, lengths, estimator_name=estimator_name, texts=texts
@@ -56,6 +57,7 @@ def sequences_of_dicts(X, *, estimator_name="the estimator", names=None, texts=(
 
 # In the place of a key that a step lacks.
 ABSENT = object()
+NUMBERS = (Real, np.bool_, np.number)
 
 
 def sequences_of_columns(columns, lengths, *, estimator_name="the estimator", texts=()):
@@ -74,20 +76,29 @@ def sequences_of_columns(columns, lengths, *, estimator_name="the estimator", te
     starts = np.cumsum(lengths) - lengths
     arrays, categories = [], {}
     for j, (name, values) in enumerate(columns.items()):
-        present = [value for value in values if value is not ABSENT]
+        # None has no type of its own: a missing text, or a number that is refused.
+        present = [v for v in values if v is not ABSENT and v is not None]
         is_text = [isinstance(value, str) for value in present]
         if all(is_text) and (present or name in texts):
-            strings = [None if value is ABSENT else value for value in values]
+            strings = [None if v is ABSENT else v for v in values]
             codes, categories[j] = encode_categories(pd.Series(strings, dtype=object))
             arrays.append(codes)
             continue
         if any(is_text):
             step = next(k for k, v in enumerate(values) if isinstance(v, str))
             raise InvalidSequenceError(
-                f"the feature {name!r} is text {_place(step, starts)}, and a number "
+                f"the feature {name!r} is text {_place(step, starts)}, and not "
                 f"elsewhere: {estimator_name} needs one type per feature. Make all of "
                 "them strings, or numbers."
             )
+        for step, value in enumerate(values):
+            if not isinstance(value, NUMBERS) and value is not ABSENT:
+                raise InvalidSequenceError(
+                    f"the feature {name!r} is {value!r:.40}, of type "
+                    f"{type(value).__name__}, {_place(step, starts)}. Features are "
+                    "numbers, bools or strings: leave the key out where there is none, "
+                    "and give several values as several keys."
+                )
         numbers = np.empty(len(values), dtype=object)
         numbers[:] = [0 if value is ABSENT else value for value in values]
 
@@ -117,7 +128,7 @@ def _check_sequence(sequence, i, estimator_name):
         found = "is empty" if hasattr(sequence, "__len__") else f"is {sequence!r:.40}"
         raise InvalidSequenceError(
             f"X[{i}] {found}, and {estimator_name} needs a list of dicts with at least "
-            "one step, like X[0]."
+            "one step, like X[0]. Leave such a sequence out."
         )
     for k, step in enumerate(sequence):
         if not isinstance(step, Mapping):
@@ -125,6 +136,23 @@ def _check_sequence(sequence, i, estimator_name):
                 f"X[{i}][{k}] is {step!r:.40}, of type {type(step).__name__}, and "
                 "X[0][0] is a dict: give a dict for every step."
             )
+
+
+def _check_known(found, names, estimator_name):
+    """Warn of keys that fit did not have; raise if there are no others."""
+    new = [name for name in found if name not in names]
+    if len(new) == len(found):
+        raise InvalidSequenceError(
+            f"no dict in X has a key that {estimator_name} was fitted on, such as "
+            f"{names[0]!r}; they have {new[0]!r}. Give it the features of fit."
+        )
+    if new:
+        warnings.warn(
+            f"X has {len(new)} keys that {estimator_name} was not fitted on, such as "
+            f"{new[0]!r}. They are left out, as nothing is known of them.",
+            SklearnRNNWarning,
+            stacklevel=user_stacklevel(),
+        )
 
 
 def _check_names(names, estimator_name):

@@ -93,6 +93,12 @@ def _remedy(value, estimator_name):
         "Put a SequenceTokenizer in front: make_pipeline(SequenceTokenizer(), "
         f"{estimator_name}(embedding_dim=32))."
     )
+    if estimator_name == "RNNTagger":
+        remedy = (
+            "For words put WordFeatures in front: make_pipeline(WordFeatures(), "
+            "RNNTagger(bidirectional=True)). For other symbols put a SequenceTokenizer "
+            "in front, and set embedding_dim=32."
+        )
     if _is_number(value):
         remedy += " If it is numbers as text, convert them with float()."
     return remedy

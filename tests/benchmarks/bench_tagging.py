@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from machine import print_machine, use_one_core
 from sklearn.feature_extraction import DictVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 
 from sklearn_rnn import RNNTagger, SequenceTokenizer, WordFeatures
 
@@ -64,22 +64,33 @@ def windows(sentence):
     return rows
 
 
+def with_small_indices(table):
+    """Return a sparse table with the indices that LIBLINEAR takes."""
+    table.indices, table.indptr = (
+        a.astype(np.int32) for a in (table.indices, table.indptr)
+    )
+    return table
+
+
 class LinearTagger:
-    """Logistic regression on affixes and a window of words."""
+    """A linear support vector machine on affixes and a window of words.
+
+    Of C=0.1 and 0.3, of logistic regressions with C=3, 10 and 30, and of affixes of one
+    or two neighbours, this was best on the development half.
+    """
 
     def fit(self, X, y):
         """Fit to words and tags."""
         rows = [row for sentence in X for row in windows(sentence)]
         self.vectorizer = DictVectorizer()
-        table = self.vectorizer.fit_transform(rows)
-        self.model = LogisticRegression(C=10, max_iter=500)
-        self.model.fit(table, np.concatenate(y))
+        table = with_small_indices(self.vectorizer.fit_transform(rows))
+        self.model = LinearSVC(C=0.3).fit(table, np.concatenate(y))
         return self
 
     def predict(self, X):
         """Return the tags of all words in a row."""
         rows = [row for sentence in X for row in windows(sentence)]
-        return [self.model.predict(self.vectorizer.transform(rows))]
+        return [self.model.predict(with_small_indices(self.vectorizer.transform(rows)))]
 
 
 def crfsuite():

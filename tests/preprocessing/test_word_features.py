@@ -13,6 +13,7 @@ from sklearn_rnn import (
     RNNClassifier,
     RNNRegressor,
     RNNTagger,
+    SklearnRNNWarning,
     WordFeatures,
 )
 from sklearn_rnn.sequences import convert_input
@@ -62,6 +63,9 @@ def test_its_options_choose_the_features():
         ({"prefixes": (1.5,)}, [["a"]], ValueError, "prefixes holds 1.5"),
         ({"suffixes": (2, 2)}, [["a"]], ValueError, "a length twice"),
         ({}, ["a text"], InvalidSequenceError, "split them"),
+        ({}, ["one", "text"], InvalidSequenceError, r"pass \[X\]"),
+        ({}, "one text", InvalidSequenceError, r"pass \[X.split\(\)\]"),
+        ({}, [[{"word": "a"}]], InvalidSequenceError, "leave WordFeatures out"),
         ({}, [["a", 3]], InvalidSequenceError, r"X\[0\]\[1\] is 3"),
         ({}, [], InvalidSequenceError, "empty"),
     ],
@@ -143,7 +147,8 @@ def test_a_text_of_digits_is_a_category_like_others():
         ([[{"a": 1}], [3]], r"X\[1\]\[0\] is 3"),
         ([[{"a": 1}], 3], r"X\[1\] is 3"),
         ([[{"a": 1}, {"a": "b"}]], r"'a' is text in X\[0\]\[1\]"),
-        ([[{"a": [1]}]], "'a'"),
+        ([[{"a": [1]}]], "several keys"),
+        ([[{"a": 1.0}, {"a": None}]], r"'a' is None, of type NoneType, in X\[0\]\[1\]"),
         ([[{"a": np.nan}]], "NaN"),
         ([[{1: 2}]], "the key 1"),
         ([[{}]], "no key"),
@@ -154,10 +159,30 @@ def test_dicts_that_cannot_be_read_are_named(X, message):
         RNNRegressor(max_epochs=1).fit(X, np.zeros(len(X)))
 
 
-def test_other_keys_than_in_fit_are_refused():
+def test_of_other_keys_than_in_fit_there_is_a_warning():
     model = RNNRegressor(**SMALL, max_epochs=1).fit(STEPS, [0.0, 1.0])
-    with pytest.raises(InvalidSequenceError, match="the key 'last'"):
-        model.predict([[{"word": "the", "is_title": True, "n": 3, "last": True}]])
+    steps = [{"word": "the", "is_title": True, "n": 3}]
+    with pytest.warns(SklearnRNNWarning, match="1 keys .* such as 'last'"):
+        found = model.predict([[steps[0] | {"last": True}]])
+    np.testing.assert_array_equal(found, model.predict([steps]))
+    with pytest.raises(InvalidSequenceError, match="such as 'word'"):
+        model.predict([[{"token": "the"}]])
+
+
+def test_none_is_a_missing_text():
+    found = convert_input([[{"a": "x", "b": None}, {"a": None, "b": "y"}]])
+    np.testing.assert_array_equal(found[0], [[1, 0], [0, 1]])
+
+
+def test_one_sequence_of_dicts_is_asked_for_in_a_list():
+    model = RNNRegressor(**SMALL, max_epochs=1).fit(STEPS, [0.0, 1.0])
+    with pytest.raises((TypeError, InvalidSequenceError), match=r"pass \[X\]"):
+        model.predict(STEPS[0])
+
+
+def test_words_without_features_are_told_of_them():
+    with pytest.raises(InvalidSequenceError, match="WordFeatures in front"):
+        RNNTagger().fit([["a", "b"], ["c"]], [["x", "y"], ["x"]])
 
 
 def test_keys_that_no_step_has_are_absent_in_predictions_too():
