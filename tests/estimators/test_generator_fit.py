@@ -977,7 +977,7 @@ def test_fitted_attributes_are_set_by_fit_alone():
     documented = {
         "symbols_", "n_symbols_", "n_iter_", "loss_curve_", "validation_scores_",
         "best_epoch_", "best_validation_score_", "n_parameters_", "history_", "net_",
-        "module_", "kernel_",
+        "module_", "kernel_", "ngram_order_", "ngram_weight_",
     }  # fmt: skip
     assert fitted_attributes(model.fit(TEXT)) == documented
     assert model.n_parameters_ == weights_of(model).numel()
