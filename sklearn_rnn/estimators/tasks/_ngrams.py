@@ -6,8 +6,9 @@ import numpy as np
 # a fraction of the steps; of a small text more of them, of a large one fewer.
 UNSEEN_FRACTION, MOST_UNSEEN = 0.03, 20_000
 UNSEEN_FRACTION_OF_FEW, FEW_UNSEEN = 0.1, 300
-# Whole sequences are held out if they are so many, and none of them is so long.
-FEWEST_SEQUENCES, LARGEST_FRACTION = 50, 0.1
+# Whole sequences are held out if they are so many, and the chosen ones neither so short
+# nor so long that they have much less or more than that part.
+FEWEST_SEQUENCES, SMALLEST_RATIO, LARGEST_RATIO = 50, 0.5, 2.0
 # Steps below which held-out ones would say nothing, and both parts count alike.
 FEWEST_STEPS = 300
 # By "auto": steps below which there are no n-grams; symbols up to which longer ones are
@@ -54,7 +55,8 @@ def hold_out_steps(sequences):
         n_chosen = max(1, round(len(sequences) * n_unseen / n_steps))
         chosen = np.linspace(0, len(sequences), n_chosen, endpoint=False, dtype=int)
         chosen += len(sequences) // (2 * n_chosen)
-        if (lengths[chosen] - 1).sum() <= LARGEST_FRACTION * n_steps:
+        ratio = (lengths[chosen] - 1).sum() / n_unseen
+        if SMALLEST_RATIO <= ratio <= LARGEST_RATIO:
             others = np.setdiff1d(np.arange(len(sequences)), chosen)
             return (others, sequences[others]), (chosen, sequences[chosen])
     # The end of the longest: of one text, that of the text.
