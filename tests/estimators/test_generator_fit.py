@@ -354,7 +354,8 @@ def test_one_huge_text_among_many_short_ones_takes_no_more_memory(monkeypatch):
 
     monkeypatch.setattr(LazyBatch, "__getitem__", watch)
     texts = [*TEXTS * 5, "abc" * 7000]
-    model = generator(max_epochs=1, bptt_steps=50, hidden_size=2).fit(texts)
+    options = {"bptt_steps": 50, "hidden_size": 2, "ngram_order": None}
+    model = generator(max_epochs=1, **options).fit(texts)
     assert max(gathered) <= 8 * 50
     gathered.clear()
     model.score(texts)
