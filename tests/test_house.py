@@ -259,6 +259,7 @@ OWN_WORDS = {
         "dtype",  # "auto" would tell by a number of sequences, often one
         "lr_schedule",  # there is no partial_fit
         "warm_start",  # nothing is scaled, but symbols are numbered
+        "ngram_order",  # beside the network, not of a beam search
     },
     "RNNRegressor": {
         "cell",  # one may be chosen by the data

@@ -28,6 +28,7 @@ BEFORE_0_7 = {
     "scale_windows": False,
     "convolutions": None,
     "categorical_features": None,
+    "ngram_order": None,
 }
 # Where a task has what was an attribute of the estimator.
 PATHS = {

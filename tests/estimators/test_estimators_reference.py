@@ -329,6 +329,8 @@ CASES = {
     "generator, tied": generator(tie_embeddings=True, cell="lstm", dropout=0.2),
     "generator, several texts": generator(lambda: (words(),), early_stopping=True),
     "generator, frames": generator(lambda: (frames(),)),
+    "generator, n-grams": generator(ngram_order=3),
+    "generator, n-grams by themselves": generator(lambda: (text() * 3,)),
     "seq2seq": seq2seq(),
     "seq2seq, additive": seq2seq(attention_type="additive", cell="lstm"),
     "seq2seq, location": seq2seq(attention_type="location", bidirectional=False),

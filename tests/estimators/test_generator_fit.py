@@ -354,7 +354,8 @@ def test_one_huge_text_among_many_short_ones_takes_no_more_memory(monkeypatch):
 
     monkeypatch.setattr(LazyBatch, "__getitem__", watch)
     texts = [*TEXTS * 5, "abc" * 7000]
-    model = generator(max_epochs=1, bptt_steps=50, hidden_size=2).fit(texts)
+    options = {"bptt_steps": 50, "hidden_size": 2, "ngram_order": None}
+    model = generator(max_epochs=1, **options).fit(texts)
     assert max(gathered) <= 8 * 50
     gathered.clear()
     model.score(texts)
@@ -977,7 +978,7 @@ def test_fitted_attributes_are_set_by_fit_alone():
     documented = {
         "symbols_", "n_symbols_", "n_iter_", "loss_curve_", "validation_scores_",
         "best_epoch_", "best_validation_score_", "n_parameters_", "history_", "net_",
-        "module_", "kernel_",
+        "module_", "kernel_", "ngram_order_", "ngram_weight_",
     }  # fmt: skip
     assert fitted_attributes(model.fit(TEXT)) == documented
     assert model.n_parameters_ == weights_of(model).numel()

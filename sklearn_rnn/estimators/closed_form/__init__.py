@@ -20,6 +20,7 @@ from sklearn_rnn.estimators.closed_form._linear_fit import (
     evenly,
     fit_linear,
 )
+from sklearn_rnn.estimators.closed_form._ngrams import NGrams
 from sklearn_rnn.estimators.closed_form._probabilities import log_priors, log_softmax
 from sklearn_rnn.estimators.closed_form._windows import weights_of_long, window_units
 
@@ -30,6 +31,7 @@ __all__ = [
     "FEWEST_SEQUENCES",
     "LinearStream",
     "MOST_VALUES",
+    "NGrams",
     "N_FEATURES",
     "TINY",
     "choose_scaled_layout",

@@ -9,13 +9,19 @@ import torch
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from sklearn_rnn.estimators.closed_form import log_priors
+from sklearn_rnn.estimators.closed_form import NGrams, log_priors, log_softmax
 from sklearn_rnn.estimators.tasks._corpus import make_corpus
+from sklearn_rnn.estimators.tasks._ngrams import (
+    average_logs,
+    fit_weight,
+    hold_out_steps,
+    longest_order,
+)
 from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._steps import object_array
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
 from sklearn_rnn.modules import NetworkSpec
-from sklearn_rnn.sequences import SequenceArray, flat_rows
+from sklearn_rnn.sequences import UNKNOWN, SequenceArray, flat_rows
 from sklearn_rnn.training import (
     NextStepDataset,
     WeightedLoss,
@@ -44,6 +50,11 @@ class WeightedSequences(NamedTuple):
 
 class GenerationTask(Task):
     """Learn the next symbol, or the next frame, of a sequence."""
+
+    # As in models of before there were n-grams.
+    ngrams: NGrams | None = None
+    ngram_order: int | None = None
+    ngram_weight = 0.0
 
     @property
     def fixed_params(self):
@@ -159,10 +170,77 @@ class GenerationTask(Task):
 
     @contextmanager
     def around_training(self, net, data, validation, context: FitContext):
+        data = self._without_begin(data)
+        self.ngrams, self.ngram_order, self.ngram_weight = None, None, 0.0
+        order = None
+        if not self.corpus.of_frames:
+            n_steps, n_symbols = data.sequences.lengths.sum(), self.corpus.n_outputs
+            order = longest_order(self.params.ngram_order, n_steps, n_symbols)
+        if order is None:
+            yield data
+            return
+        # Validation data are not trained on, and tell the weight as well.
+        seen, unseen = data, validation
+        if validation is None:
+            seen, unseen = _hold_out_for_weight(data)
+        models = self._fit_ngrams(seen, order)
+        # What predicts meanwhile, or after Ctrl-C, has an average of equal parts.
+        self.ngrams, self.ngram_order, self.ngram_weight = models[-1], order, 0.5
+        yield seen
+        if unseen is not None:
+            self._choose_ngrams(net, models, unseen)
+        if seen is not data:
+            self.ngrams = self._fit_ngrams(data, self.ngram_order)[-1]
+
+    def _without_begin(self, data):
+        """Return training data without what is not to be learned of a single text."""
         sequences = data.sequences
         if not self.corpus.has_ends and sequences.lengths.min() > 2:
             data = data._replace(sequences=self.corpus.without_begin(sequences))
-        yield data
+        return data
+
+    def _fit_ngrams(self, data, order):
+        """Return models of n-grams up to each length."""
+        corpus = self.corpus
+        # An unknown symbol is never written, but may have to be read.
+        never = [i for i in corpus.never_written if i != UNKNOWN]
+        sequences, weights = data
+        return NGrams.fit_orders(sequences, corpus.n_outputs, order, never, weights)
+
+    def _choose_ngrams(self, net, models, unseen):
+        """Set the n-grams' weight, and length, by data that neither part has seen."""
+        data = NextStepDataset(unseen.sequences)
+        of_network = log_likelihoods(net.module_, net.criterion_, data, net.device)
+        weights = unseen.weights
+        if weights is not None:
+            weights = np.repeat(weights / weights.mean(), data.lengths)
+        if self.params.ngram_order != "auto":
+            models = models[-1:]
+        fits = []
+        for model in models:
+            of_ngrams = np.log(model.score_steps(unseen.sequences))
+            fits.append(fit_weight(of_network, of_ngrams, weights))
+        best = int(np.argmax([likelihood for _, likelihood in fits]))
+        self.ngrams, self.ngram_weight = models[best], fits[best][0]
+        self.ngram_order = models[best].order
+
+    # Averages of network and n-grams
+
+    def average_steps(self, of_network, sequences):
+        """Return log-likelihoods of steps by network and n-grams together."""
+        if self.ngrams is None:
+            return of_network
+        of_ngrams = np.log(self.ngrams.score_steps(sequences))
+        return average_logs(of_network, of_ngrams, self.ngram_weight)
+
+    def average_logits(self, logits, contexts):
+        """Return the network's logits, or logs of averages with the n-grams' (n, k)."""
+        if self.ngrams is None:
+            return logits
+        with np.errstate(divide="ignore"):  # of ids that never come
+            of_ngrams = np.log(self.ngrams.distributions(contexts))
+        of_network = log_softmax(logits.astype(np.float64))
+        return average_logs(of_network, of_ngrams, self.ngram_weight)
 
     def make_dataset(self, data, device):
         """Cut long sequences into parts that are read side by side."""
@@ -204,3 +282,16 @@ class GenerationTask(Task):
             weights = np.repeat(weights, dataset.lengths)
         score = float(np.average(steps, weights=weights))
         return -score, score
+
+
+def _hold_out_for_weight(data):
+    """Return data to learn from, and data to fit the n-grams' weight to, or None."""
+    parts = hold_out_steps(data.sequences)
+    if parts is None:
+        return data, None
+    return [
+        WeightedSequences(
+            sequences, None if data.weights is None else data.weights[indices]
+        )
+        for indices, sequences in parts
+    ]

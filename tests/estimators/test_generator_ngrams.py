@@ -1,0 +1,328 @@
+"""The n-grams beside a generator's network: everything is by the average of both."""
+
+import pickle
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from sklearn_rnn import RNNGenerator
+from sklearn_rnn.datasets import load_moby_dick
+from sklearn_rnn.estimators.tasks._ngrams import (
+    average_logs,
+    fit_weight,
+    hold_out_steps,
+)
+from sklearn_rnn.sequences import SequenceArray
+
+SMALL = {
+    "hidden_size": 8,
+    "embedding_dim": 4,
+    "max_epochs": 2,
+    "bptt_steps": 50,
+    "batch_size": 8,
+    "random_state": 0,
+}
+
+
+def generator(**options):
+    return RNNGenerator(**{**SMALL, **options})
+
+
+@pytest.fixture(scope="module")
+def book():
+    return load_moby_dick(subset="train")[:12_000]
+
+
+@pytest.fixture(scope="module")
+def kinds(book):
+    lines = [line for line in book.split("\n") if line]
+    return {
+        "text": (book[:9000], book[9000:]),
+        "texts": (lines[:120], lines[120:]),
+        "words": [
+            [line.split() for line in part] for part in (lines[:120], lines[120:])
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def models(kinds):
+    return {kind: generator().fit(X) for kind, (X, _) in kinds.items()}
+
+
+KINDS = ["text", "texts", "words"]
+
+
+def parts_of(model, score):
+    """Return a score by the network alone, the n-grams alone, and both."""
+    weight, found = model.ngram_weight_, []
+    for w in (0.0, 1.0, weight):
+        model.ngram_weight_ = w
+        found.append(score(model))
+    return found
+
+
+# What it is for.
+
+
+@pytest.mark.parametrize("kind", ["text", "texts"])
+def test_the_average_predicts_better_than_either_part(models, kinds, kind):
+    network, ngrams, both = parts_of(models[kind], lambda m: m.score(kinds[kind][1]))
+    # The held-out text is small: the best weight of other text is a little another.
+    assert both > max(network, ngrams) - 0.03
+    assert both > min(network, ngrams) + 0.1
+
+
+def test_without_n_grams_nothing_is_held_out(book):
+    alone = generator(ngram_order=None).fit(book[:3000])
+    assert alone.ngram_order_ is None
+    assert alone.ngram_weight_ == 0
+    beside = generator(ngram_order=3).fit(book[:3000])
+    assert beside.ngram_order_ == 3
+    assert 0 < beside.ngram_weight_ < 1
+    # The network has not read the last 300 characters.
+    shorter = generator(ngram_order=None).fit(book[:2700])
+    assert beside.loss_curve_ != alone.loss_curve_
+    assert len(shorter.symbols_) < len(beside.symbols_) or (
+        beside.loss_curve_ == pytest.approx(shorter.loss_curve_, rel=0.05)
+    )
+
+
+@pytest.mark.parametrize(("n_steps", "has"), [(900, False), (1100, True)])
+def test_auto_leaves_small_texts_alone(book, n_steps, has):
+    model = generator(max_epochs=1).fit(book[:n_steps])
+    assert (model.ngram_order_ is not None) == has
+    assert (model.ngram_weight_ > 0) == has
+
+
+@pytest.mark.parametrize("lag", [2, 4])
+def test_auto_chooses_the_length_by_held_out_text(lag):
+    # A symbol depends on the one `lag` before it, and on no other.
+    rng = np.random.default_rng(0)
+    row = rng.integers(4, size=6000)
+    for i in range(lag, len(row)):
+        row[i] = (row[i - lag] + rng.choice(3, p=[0.1, 0.2, 0.7])) % 4
+    model = generator(learning_rate=1e-30).fit([row.tolist()])
+    assert model.ngram_order_ == lag + 1
+
+
+def test_frames_have_none():
+    frames = np.random.default_rng(0).integers(0, 2, size=(20, 80, 3))
+    model = generator(ngram_order=3).fit(frames)
+    assert model.ngram_order_ is None
+    assert model.sample(n_steps=3).shape == (3, 3)
+
+
+# All methods agree.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_agree_with_next_symbols(models, kinds, kind):
+    model, row = models[kind], kinds[kind][0][0 if kind != "text" else slice(0, 9)]
+    steps = model.score_steps([row] if kind != "text" else row)[0]
+    known = set(model.symbols_)
+    for i, symbol in enumerate(row[:12]):
+        chances = dict(model.next_symbols(row[:i], k=10_000))
+        assert symbol in known
+        assert np.log(chances[symbol]) == pytest.approx(steps[i], abs=1e-5)
+        assert sum(chances.values()) < 1 + 1e-6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_scores_are_of_the_same_steps(models, kinds, kind):
+    model, X = models[kind], kinds[kind][1]
+    steps = model.score_steps(X)
+    np.testing.assert_allclose(model.score_samples(X), [s.sum() for s in steps])
+    mean = np.concatenate(steps).mean()
+    assert model.score(X) == pytest.approx(mean)
+    assert model.perplexity(X) == pytest.approx(np.exp(-mean))
+    assert model.bits_per_symbol(X) == pytest.approx(-mean / np.log(2))
+
+
+def test_several_texts_are_scored_as_each_alone(models, kinds):
+    X = kinds["texts"][1][:5]
+    together = models["texts"].score_steps(X)
+    for text, steps in zip(X, together, strict=True):
+        alone = models["texts"].score_steps([text])[0]
+        np.testing.assert_allclose(alone, steps, rtol=1e-4)
+
+
+def test_unknown_symbols_are_unlikely_and_never_written(models):
+    model = models["words"]
+    scores = model.score_steps([["the", "never-seen-word", "sea"]])[0]
+    assert np.isfinite(scores).all()
+    assert scores[1] < scores[0]
+    written = model.sample(["never-seen-word"], 50, n=10, random_state=0)
+    assert set().union(*written) <= set(model.symbols_)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prompt", [True, False])
+def test_a_stream_writes_what_sample_writes(models, kinds, kind, prompt):
+    model, row = models[kind], kinds[kind][0][0]
+    prompt = row if prompt else None
+    written = model.sample(prompt, 30, random_state=3)
+    streamed = list(islice(model.stream(prompt, 30, random_state=3), 30))
+    assert list(written) == streamed
+
+
+def test_what_is_written_follows_the_average(book):
+    # Greedily, each symbol is the likeliest after all before it.
+    model = generator(ngram_order=3).fit(book[:3000])
+    text = model.sample("The ", 20, temperature=0)
+    for i in range(len(text)):
+        assert text[i] == model.next_symbols("The " + text[:i], k=1)[0][0]
+    n_grams = parts_of(model, lambda m: m.sample("The ", 20, temperature=0))[1]
+    network = parts_of(model, lambda m: m.sample("The ", 20, temperature=0))[0]
+    assert n_grams != network
+
+
+def test_rows_of_a_sample_are_drawn_from_their_own_contexts(models):
+    rows = models["texts"].sample("I", 40, n=4, random_state=1, temperature=1e-9)
+    assert len(set(rows)) == 1
+    rows = models["texts"].sample("I", 40, n=4, random_state=1)
+    assert len(set(rows)) == 4
+
+
+# The weight.
+
+
+def test_the_weight_is_the_likeliest_one():
+    rng = np.random.default_rng(0)
+    network, ngrams = np.log(rng.uniform(0.01, 1, size=(2, 4000)))
+    weight, likelihood = fit_weight(network, ngrams)
+    grid = np.linspace(0.01, 0.99, 99)
+    means = [average_logs(network, ngrams, w).mean() for w in grid]
+    assert weight == pytest.approx(grid[int(np.argmax(means))], abs=0.011)
+    assert likelihood == pytest.approx(max(means), abs=1e-4)
+
+
+def test_the_weight_goes_to_the_part_that_predicts():
+    good, bad = np.full(5000, -0.1), np.full(5000, -3.0)
+    assert fit_weight(good, bad)[0] < 0.01
+    assert fit_weight(bad, good)[0] > 0.99
+    # Of few steps not all of it.
+    assert 0.2 < fit_weight(good[:5], bad[:5])[0] < 0.5
+
+
+def test_steps_count_by_their_weights():
+    network, ngrams = np.log([[0.9, 0.1] * 500, [0.1, 0.9] * 500])
+    assert fit_weight(network, ngrams)[0] == pytest.approx(0.5, abs=1e-6)
+    assert fit_weight(network, ngrams, np.array([3.0, 1.0] * 500))[0] < 0.3
+
+
+def lengths_to_sequences(lengths):
+    lengths = np.array(lengths)
+    values = np.arange(lengths.sum(), dtype=np.int64)[:, np.newaxis]
+    return SequenceArray(values, np.cumsum(lengths) - lengths, lengths)
+
+
+def steps_of(sequences):
+    """Return the ids of all steps that are predicted."""
+    return np.concatenate([row[1:, 0] for row in sequences])
+
+
+@pytest.mark.parametrize(
+    "lengths", [[5001], [3000, 2000], [51] * 200, [11] * 100 + [30_000], [10_000] * 60]
+)
+def test_held_out_steps_are_not_learned_from(lengths):
+    sequences = lengths_to_sequences(lengths)
+    (indices, seen), (held_out, unseen) = hold_out_steps(sequences)
+    both = np.concatenate([steps_of(seen), steps_of(unseen)])
+    np.testing.assert_array_equal(np.sort(both), np.sort(steps_of(sequences)))
+    fraction = len(steps_of(unseen)) / len(both)
+    assert 0.02 < fraction < 0.11
+    assert len(indices) == len(seen)
+    assert len(held_out) == len(unseen)
+    # Where each came from, for weights.
+    for i, row in zip(held_out, unseen, strict=True):
+        assert sequences.starts[i] <= row[0, 0] < sequences.ends[i]
+
+
+def test_too_few_steps_are_not_held_out(book):
+    assert hold_out_steps(lengths_to_sequences([200])) is None
+    model = generator(ngram_order=3).fit(book[:250])
+    assert model.ngram_weight_ == 0.5
+    alone = generator(ngram_order=None).fit(book[:250])
+    assert model.loss_curve_ == alone.loss_curve_
+
+
+def test_validation_data_tell_the_weight_and_nothing_else_is_held_out(book):
+    text, other = book[:5000], book[5000:7000]
+    model = generator(ngram_order=3).fit(text, X_val=other)
+    alone = generator(ngram_order=None).fit(text, X_val=other)
+    assert model.loss_curve_ == alone.loss_curve_
+    # During training validation is of the network alone.
+    assert model.validation_scores_ == alone.validation_scores_
+    network, ngrams, _ = parts_of(model, lambda m: m.score_steps(other)[0])
+    weight, _ = fit_weight(network, ngrams)
+    # In a single text the begin is read too; in validation it is the same.
+    assert model.ngram_weight_ == pytest.approx(weight, abs=1e-3)
+
+
+def test_early_stopping_holds_out_once(book):
+    options = {"early_stopping": True, "ngram_order": 3}
+    model = generator(**options).fit(book[:5000])
+    alone = generator(**{**options, "ngram_order": None}).fit(book[:5000])
+    assert model.loss_curve_ == alone.loss_curve_
+    assert 0 < model.ngram_weight_ < 1
+
+
+# Around it.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pickles_keep_them(models, kinds, kind):
+    model = models[kind]
+    copy = pickle.loads(pickle.dumps(model))
+    assert copy.ngram_order_ == model.ngram_order_
+    assert copy.ngram_weight_ == model.ngram_weight_
+    assert copy.score(kinds[kind][1]) == model.score(kinds[kind][1])
+
+
+def test_warm_start_counts_the_new_text_and_fits_the_weight_again(book):
+    model = generator(warm_start=True, ngram_order=4, max_epochs=1).fit(book[:4000])
+    first = model.ngram_weight_
+    stream = model.stream("The ", 20, random_state=0)
+    before = model.sample("The ", 20, random_state=0)
+    for _ in range(3):
+        model.set_params(max_epochs=10).fit(book[:4000])
+    # The network has become better, and has still not seen the held-out part.
+    assert model.ngram_weight_ < first
+    n_grams = parts_of(model, lambda m: m.score(book[4000:]))[1]
+    assert len(before) == 20
+    assert len("".join(stream)) == 20
+    model.fit(book[4000:])
+    assert parts_of(model, lambda m: m.score(book[4000:]))[1] > n_grams
+    model.set_params(ngram_order=None).fit(book[:4000])
+    assert model.ngram_order_ is None
+    assert model.ngram_weight_ == 0
+
+
+def test_sample_weights_count(book):
+    halves = [book[:2000], book[2000:4000]] * 30
+    texts = [text[i * 30 : i * 30 + 60] for i, text in enumerate(halves)]
+    is_first = np.arange(60) % 2 == 0
+    scores = []
+    for weights in (np.where(is_first, 9.0, 1.0), np.where(is_first, 1.0, 9.0)):
+        model = generator(ngram_order=4, max_epochs=1).fit(texts, None, weights)
+        model.ngram_weight_ = 1.0
+        scores.append(model.score(texts[:10:2]))
+    assert scores[0] > scores[1]
+
+
+def test_rare_symbols_are_unknown_to_them_too(book):
+    model = generator(max_symbols=10).fit(book[:3000])
+    assert model.n_symbols_ == 10
+    chances = model.next_symbols("The whale", k=20)
+    assert len(chances) == 10
+    unknown = 1 - sum(p for _, p in chances)
+    assert 0.1 < unknown < 1
+    assert set(model.sample("The", 50, random_state=0)) <= set(model.symbols_)
+
+
+@pytest.mark.parametrize("order", [0, -1, 2.5, "long"])
+def test_an_order_that_is_none_is_refused(book, order):
+    with pytest.raises(ValueError, match="ngram_order"):
+        generator(ngram_order=order).fit(book[:100])
