@@ -27,6 +27,7 @@ BEFORE_0_7 = {
     "linear_skip": False,
     "scale_windows": False,
     "convolutions": None,
+    "bag_of_words": False,
     "categorical_features": None,
 }
 # Where a task has what was an attribute of the estimator.

@@ -1,0 +1,324 @@
+"""The linear part of a classifier of tokens: counts, then logistic regression."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.sparse import csr_array
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+
+from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
+from sklearn_rnn.estimators.closed_form._linear_fit import evenly
+from sklearn_rnn.estimators.closed_form._probabilities import (
+    UNSEEN_PROBABILITY,
+    log_softmax,
+)
+from sklearn_rnn.sequences import flat_rows
+from sklearn_rnn.training import validation_folds
+
+# Texts that a pair of neighbours must occur in, to be counted. On the development half
+# of two corpora it is worth 0.01 to 0.04 nats, and a third of the time.
+LEAST_TEXTS = 2
+# Inverse of the penalty. With the temperature fitted, 3 and 30 came within 0.005 nats.
+INVERSE_PENALTY = 10.0
+# Coefficients at most: the most frequent tokens and pairs have them.
+MOST_COEFFICIENTS = 5_000_000
+# Folds that are left out in turn; of texts that are many, the last of ten alone.
+N_FOLDS, N_FOLDS_OF_MANY = 3, 10
+MANY_TEXTS = 1000
+# Left-out texts that are compared on, at most.
+MOST_COMPARED = 20_000
+# The network's weight where too few texts are there to fit it to.
+UNFITTED_WEIGHT = 1 / 4
+# The factor of the scores may change so much when the network joins.
+LARGEST_CHANGE = 4.0
+
+
+class Split(NamedTuple):
+    """Rows of texts to fit on and of others to compare on; seed of a network."""
+
+    train: np.ndarray
+    held_out: np.ndarray
+    seed: int
+
+
+class BagOfWordsClassifier(CalibratedClassifier):
+    """Classify sequences of tokens by how often tokens and pairs of them occur.
+
+    Counts are weighed as by ``TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)``;
+    their classifier is a ``LogisticRegression``.
+
+    Attributes
+    ----------
+    columns_ : TokenColumns
+        Which tokens and pairs are counted.
+    tfidf_ : TfidfTransformer
+        From counts to the table.
+    model_ : LogisticRegression
+        From the table to logits.
+    n_texts_ : int
+        Distinct sequences.
+    splits_ : list of Split
+        How texts were left out; dropped after training.
+    left_out_scores_ : list of ndarray of shape (n_held_out, n_classes)
+        Scores of the held-out texts of each split; dropped after training.
+    """
+
+    def fit(self, sequences, codes, n_classes, weights, random_state):
+        """Fit to labelled sequences.
+
+        Copies of a text stay together when it is left out, and an integer weight is as
+        many copies.
+
+        Parameters
+        ----------
+        sequences : SequenceArray
+            Training sequences of ids.
+        codes : ndarray of int of shape (n_sequences,)
+            Their classes, two at least.
+        n_classes : int
+            More than `codes` may show.
+        weights : ndarray of shape (n_sequences,) or None
+            Positive.
+        random_state : numpy.random.RandomState
+            Source of the folds.
+
+        Returns
+        -------
+        BagOfWordsClassifier
+            Itself.
+        """
+        first, copy_of = group_copies(sequences)
+        self.n_classes, self.n_texts_ = n_classes, len(first)
+        weights = np.ones(len(codes)) if weights is None else weights
+        # Of mean 1 per distinct text, so that the penalty is the same for copies.
+        weights = weights * (len(first) / weights.sum())
+        n_outputs = 1 if n_classes == 2 else n_classes
+        self.columns_ = TokenColumns()
+        counts = self.columns_.fit(sequences[first], MOST_COEFFICIENTS // n_outputs)
+        self.tfidf_ = TfidfTransformer(sublinear_tf=True).fit(counts)
+        table = self.tfidf_.transform(counts)[copy_of]
+        self.model_ = fit_logits(table, codes, weights)
+        fractions = np.bincount(codes, weights, n_classes) / weights.sum()
+        self.set_priors(fractions)
+        self._leave_out(
+            split_texts(sequences[first], copy_of, random_state), table, codes, weights
+        )
+        return self
+
+    def _leave_out(self, splits, table, codes, weights):
+        """Fit the temperature to texts that are left out."""
+        self.splits_, self.left_out_scores_ = [], []
+        for train, held_out, seed in splits:
+            # A class that is not in the training part cannot be predicted.
+            held_out = held_out[np.isin(codes[held_out], codes[train])]
+            if len(np.unique(codes[train])) < 2 or len(held_out) == 0:
+                continue
+            model = fit_logits(table[train], codes[train], weights[train])
+            self.splits_.append(Split(train, held_out, seed))
+            self.left_out_scores_.append(self._scores(model, table[held_out]))
+        self.temperature_, self.network_weight_ = 1.0, UNFITTED_WEIGHT
+        self.left_out_loss_ = self.left_out_score_ = np.nan
+        if not self.splits_:
+            return
+        rows = np.concatenate([split.held_out for split in self.splits_])
+        scores, codes = np.concatenate(self.left_out_scores_), codes[rows]
+        weights = weights[rows] / weights[rows].sum()
+        (self.temperature_,), self.left_out_loss_ = fit_factors(
+            [scores], codes, weights, [1.0], [(0.0, 100.0)]
+        )
+        self.left_out_score_ = float(weights @ (scores.argmax(axis=1) == codes))
+
+    def fit_network_weight(self, scores, outputs, codes, weights):
+        """Fit the weight of a network, and the temperature, to texts neither has seen.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_sequences, n_classes)
+            Of models that have not seen the texts.
+        outputs : ndarray of shape (n_sequences, n_classes)
+            Logits of networks that have not seen them.
+        codes : ndarray of int of shape (n_sequences,)
+            Classes of the texts.
+        weights : ndarray of shape (n_sequences,) or None
+            Of the texts.
+        """
+        weights = np.ones(len(codes)) if weights is None else weights
+        learned = log_softmax(outputs) - self.log_priors_
+        largest = LARGEST_CHANGE * self.temperature_
+        factors, _ = fit_factors(
+            [scores, learned],
+            codes,
+            weights / weights.sum(),
+            [self.temperature_, UNFITTED_WEIGHT],
+            [(0.0, largest), (0.0, 1.0)],
+        )
+        self.temperature_, self.network_weight_ = factors
+
+    def finish(self):
+        """Drop what is as long as the training data."""
+        self.splits_, self.left_out_scores_ = [], []
+
+    def scores(self, sequences):
+        counts = self.columns_.transform(sequences)
+        return self._scores(self.model_, self.tfidf_.transform(counts))
+
+    def _scores(self, model, table):
+        """Return log probabilities, before calibration."""
+        logits = model.decision_function(table)
+        if logits.ndim == 1:
+            logits = np.column_stack([np.zeros_like(logits), logits])
+        scores = np.full((len(logits), self.n_classes), np.log(UNSEEN_PROBABILITY))
+        scores[:, model.classes_] = log_softmax(logits)
+        return scores
+
+
+class TokenColumns:
+    """The columns of a table of counts: tokens, then pairs of neighbours.
+
+    Attributes
+    ----------
+    n_ids : int
+        One more than the largest id of fit. Larger ids are unknown.
+    keys : ndarray of int64 of shape (n_columns,)
+        Sorted: of a token its id, of a pair (a, b) ``(a + 1) * n_ids + b``.
+    """
+
+    def fit(self, sequences, most):
+        """Choose at most so many columns; return the counts of the sequences."""
+        tokens, lengths = flat_tokens(sequences)
+        self.n_ids = int(tokens.max()) + 1
+        rows, keys = self._occurrences(tokens, lengths)
+        self.keys, columns = np.unique(keys, return_inverse=True)
+        counts = _count(rows, columns, (len(sequences), len(self.keys)))
+        n_texts = np.bincount(counts.indices, minlength=len(self.keys))
+        kept = np.flatnonzero((self.keys < self.n_ids) | (n_texts >= LEAST_TEXTS))
+        if len(kept) > most:
+            frequent = np.argsort(-n_texts[kept], kind="stable")[:most]
+            kept = kept[np.sort(frequent)]
+        self.keys = self.keys[kept]
+        return counts[:, kept]
+
+    def transform(self, sequences):
+        """Return the counts of sequences (n_sequences, n_columns), sparse."""
+        rows, keys = self._occurrences(*flat_tokens(sequences))
+        columns = np.searchsorted(self.keys, keys)
+        columns = np.minimum(columns, len(self.keys) - 1)
+        is_kept = self.keys[columns] == keys
+        shape = len(sequences), len(self.keys)
+        return _count(rows[is_kept], columns[is_kept], shape)
+
+    def _occurrences(self, tokens, lengths):
+        """Return sequence and key of each token and each pair, but of unknown ones."""
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        is_known = tokens < self.n_ids
+        is_pair = (rows[1:] == rows[:-1]) & is_known[1:] & is_known[:-1]
+        pairs = (tokens[:-1] + 1) * self.n_ids + tokens[1:]
+        return (
+            np.concatenate([rows[is_known], rows[1:][is_pair]]),
+            np.concatenate([tokens[is_known], pairs[is_pair]]),
+        )
+
+
+def _count(rows, columns, shape):
+    """Return how often each column occurs in each row."""
+    table = csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
+    table.sum_duplicates()
+    return table
+
+
+def flat_tokens(sequences):
+    """Return the ids of all sequences in a row, int64, and the sequences' lengths."""
+    lengths = sequences.lengths
+    rows = flat_rows(sequences.starts, lengths)
+    return sequences.read_rows(rows)[:, 0].astype(np.int64), lengths
+
+
+def group_copies(sequences):
+    """Find sequences of the same ids.
+
+    Returns
+    -------
+    first : ndarray of int of shape (n_distinct,)
+        Index of the first copy of each, in an order that depends on the ids alone.
+    copy_of : ndarray of int of shape (n_sequences,)
+        Position in `first` for each sequence.
+    """
+    tokens, lengths = flat_tokens(sequences)
+    ends = np.cumsum(lengths)
+    texts = [
+        tokens[end - length : end].tobytes()
+        for end, length in zip(ends, lengths, strict=True)
+    ]
+    positions = {text: k for k, text in enumerate(sorted(set(texts)))}
+    copy_of = np.array([positions[text] for text in texts])
+    _, first = np.unique(copy_of, return_index=True)
+    return first, copy_of
+
+
+def split_texts(distinct, copy_of, random_state):
+    """Yield rows to train on and rows to leave out; copies of a text stay together."""
+    n_texts = len(distinct)
+    is_many = n_texts >= MANY_TEXTS
+    n_folds = N_FOLDS_OF_MANY if is_many else N_FOLDS
+    folds, near = validation_folds(distinct, n_folds, 1, random_state)
+    last = folds.max()
+    for k in [last] if is_many else range(last + 1):
+        is_seen = (folds != k) & ~near(k, np.arange(n_texts))
+        held_out = np.flatnonzero((folds == k)[copy_of])
+        held_out = held_out[evenly(len(held_out), MOST_COMPARED)]
+        seed = random_state.randint(2**31 - 1)
+        yield Split(np.flatnonzero(is_seen[copy_of]), held_out, seed)
+
+
+def fit_logits(table, codes, weights):
+    """Return a logistic regression; its classes are those of the codes."""
+    # Conjugate gradients take a seventh of the time of L-BFGS for four classes.
+    model = LogisticRegression(C=INVERSE_PENALTY, solver="newton-cg")
+    with warnings.catch_warnings():
+        # What is fitted so far is calibrated like any other.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(table, codes, sample_weight=weights)
+
+
+def fit_factors(parts, codes, weights, start, bounds):
+    """Fit factors of logits that are added up.
+
+    Parameters
+    ----------
+    parts : list of ndarray of shape (n_sequences, n_classes)
+        The logits.
+    codes : ndarray of int of shape (n_sequences,)
+        Classes.
+    weights : ndarray of shape (n_sequences,)
+        Of sum 1.
+    start : list of float
+        A factor of each part.
+    bounds : list of (float, float)
+        Least and largest factor.
+
+    Returns
+    -------
+    factors : list of float
+        Those of the least cross-entropy; it is convex.
+    loss : float
+        The cross-entropy, in nats.
+    """
+    rows = np.arange(len(codes))
+
+    def loss_and_gradient(factors):
+        logs = log_softmax(sum(f * part for f, part in zip(factors, parts, strict=True)))
+        probabilities = np.exp(logs)
+        gradient = [
+            weights @ ((probabilities * part).sum(axis=1) - part[rows, codes])
+            for part in parts
+        ]
+        return -weights @ logs[rows, codes], np.array(gradient)
+
+    found = minimize(
+        loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds
+    )
+    return [float(f) for f in found.x], float(found.fun)
