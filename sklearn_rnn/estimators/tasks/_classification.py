@@ -68,7 +68,11 @@ class ClassificationTask(SequenceTask):
                 "tokens: set convolutions='auto' or None."
             )
 
-        if last is None and self.params.bag_of_words is True and not self.tokens.is_used:
+        if (
+            last is None
+            and self.params.bag_of_words is True
+            and not self.tokens.is_used
+        ):
             raise ValueError(
                 "bag_of_words=True counts tokens, and X holds numbers: set the width "
                 "of their vectors, say embedding_dim=32, or bag_of_words='auto'."
