@@ -41,9 +41,9 @@ class StatefulPredictor:
     ----------
     estimator : RNNRegressor, RNNClassifier or RNNTagger
         Fitted, and not bidirectional; a classifier with ``convolutions=None``, or
-        ``bag_of_words=False`` if it reads tokens, a regressor without `subtract_last`, which "auto" may have chosen. Before as many
-        steps have come as its linear part reads, the first one counts as repeated, as
-        in ``predict``.
+        ``bag_of_words=False`` if it reads tokens; a regressor without `subtract_last`,
+        which "auto" may have chosen. Before as many steps have come as its linear part
+        reads, the first one counts as repeated, as in ``predict``.
 
     Attributes
     ----------

@@ -29,8 +29,8 @@ LENGTH_OF_PAIRS = 0.5
 INVERSE_PENALTY = 10.0
 # Coefficients at most: the most frequent tokens and pairs have them.
 MOST_COEFFICIENTS = 5_000_000
-# Of more classes stochastic gradients (SAG) are as good in a quarter of the time; of two
-# to four, conjugate gradients take a seventh of that of L-BFGS.
+# Of more classes stochastic gradients (SAG) are as good in a quarter of the time; of
+# two to four, conjugate gradients take a seventh of that of L-BFGS.
 MANY_CLASSES = 10
 # Folds that are left out in turn; of texts that are many, the last of ten alone.
 N_FOLDS, N_FOLDS_OF_MANY = 3, 10

@@ -32,7 +32,6 @@ from sklearn_rnn.sequences import (
 )
 from sklearn_rnn.training import has_overlaps
 
-
 # Distinct texts that a bag of words is worth fitting to, by default.
 FEWEST_TEXTS = 40
 
@@ -163,13 +162,13 @@ class ClassificationTask(SequenceTask):
             self.is_weighed_by_validation = True
             yield samples
             scores = bag.scores(validation.sequences)
-            self._weigh_network(validation, scores, context)
+            _weigh_network(bag, validation, scores, context)
         elif bag.n_texts_ < FEWEST_TEXTS or not bag.splits_:
             yield samples
         elif len(bag.splits_) == 1:
             (split,), (scores,) = bag.splits_, bag.left_out_scores_
             yield samples.select(split.train)
-            self._weigh_network(samples.select(split.held_out), scores, context)
+            _weigh_network(bag, samples.select(split.held_out), scores, context)
         else:
             rows, outputs = classify_held_out(self, samples, bag.splits_, context)
             if outputs is not None:
@@ -177,14 +176,6 @@ class ClassificationTask(SequenceTask):
                 unseen = samples.select(rows)
                 bag.fit_network_weight(scores, outputs, unseen.y, unseen.weights)
             yield samples
-
-    def _weigh_network(self, unseen, scores, context):
-        """Weigh the network that was trained by texts that it has not seen."""
-        try:
-            outputs = context.compute_outputs(unseen.sequences)
-        except InvalidSequenceError:  # it overflows
-            return
-        self.bag_of_words.fit_network_weight(scores, outputs, unseen.y, unseen.weights)
 
     def finish(self):
         super().finish()
@@ -202,7 +193,7 @@ class ClassificationTask(SequenceTask):
             if "auxiliary_scores" not in kept:
                 kept["auxiliary_scores"] = self.auxiliary.scores(dataset.sequences)
             scores = kept["auxiliary_scores"]
-            if self.is_weighed_by_validation:
+            if self.bag_of_words is not None and self.is_weighed_by_validation:
                 counted = flat_weights(dataset)
                 self.bag_of_words.fit_network_weight(scores, outputs, codes, counted)
             outputs = self.auxiliary.add(scores, outputs)
@@ -224,3 +215,12 @@ class ClassificationTask(SequenceTask):
         if self.auxiliary is None:
             return outputs
         return self.auxiliary.join(sequences, outputs)
+
+
+def _weigh_network(bag, unseen, scores, context):
+    """Weigh the network that was trained by texts that it has not seen."""
+    try:
+        outputs = context.compute_outputs(unseen.sequences)
+    except InvalidSequenceError:  # it overflows
+        return
+    bag.fit_network_weight(scores, outputs, unseen.y, unseen.weights)
