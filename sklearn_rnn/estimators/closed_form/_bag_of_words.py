@@ -17,7 +17,7 @@ from sklearn_rnn.estimators.closed_form._probabilities import (
     log_softmax,
 )
 from sklearn_rnn.sequences import flat_rows
-from sklearn_rnn.training import validation_folds
+from sklearn_rnn.training import has_overlaps, validation_folds
 
 # Texts that a pair of neighbours must occur in, to be counted: as accurate as with all
 # pairs, with a third of the columns.
@@ -107,7 +107,7 @@ class BagOfWordsClassifier(CalibratedClassifier):
         self.model_ = fit_logits(table, codes, weights)
         fractions = np.bincount(codes, weights, n_classes) / weights.sum()
         self.set_priors(fractions)
-        splits = split_texts(distinct, copy_of, random_state)
+        splits = split_texts(distinct, copy_of, codes[first], random_state)
         self._leave_out(splits, table, codes, weights)
         return self
 
@@ -281,15 +281,23 @@ def group_copies(sequences):
     return first, copy_of
 
 
-def split_texts(distinct, copy_of, random_state):
+def split_texts(distinct, copy_of, codes, random_state):
     """Yield rows to train on and rows to leave out; copies of a text stay together."""
     n_texts = len(distinct)
     is_many = n_texts >= MANY_TEXTS
     n_folds = N_FOLDS_OF_MANY if is_many else N_FOLDS
-    folds, near = validation_folds(distinct, n_folds, 1, random_state)
+    near = None
+    if has_overlaps(distinct):
+        folds, near = validation_folds(distinct, n_folds, 1, random_state)
+    else:
+        folds = np.empty(n_texts, dtype=int)
+        by_class = np.lexsort((random_state.permutation(n_texts), codes))
+        folds[by_class] = np.arange(n_texts) % n_folds
     last = folds.max()
     for k in [last] if is_many else range(last + 1):
-        is_seen = (folds != k) & ~near(k, np.arange(n_texts))
+        is_seen = folds != k
+        if near is not None:
+            is_seen &= ~near(k, np.arange(n_texts))
         held_out = np.flatnonzero((folds == k)[copy_of])
         held_out = held_out[evenly(len(held_out), MOST_COMPARED)]
         seed = random_state.randint(2**31 - 1)
