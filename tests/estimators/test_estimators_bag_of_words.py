@@ -314,9 +314,7 @@ def test_numbers_have_none():
     X, y = np.random.default_rng(0).normal(size=(60, 5, 1)), np.arange(60) % 2
     model = make_classifier(embedding_dim=None)
     assert model.fit(X, y).bag_of_words_ is None
-    with pytest.raises(
-        ValueError, match="counts tokens, and X holds numbers"
-    ):
+    with pytest.raises(ValueError, match="counts tokens, and X holds numbers"):
         model.set_params(bag_of_words=True).fit(X, y)
 
 

@@ -106,7 +106,8 @@ class BagOfWordsClassifier(CalibratedClassifier):
         table = table[copy_of]
         self.model_ = fit_logits(table, codes, weights)
         fractions = np.bincount(codes, weights, n_classes) / weights.sum()
-        self.set_priors(fractions)
+        self.log_priors_ = np.zeros(n_classes)
+        np.log(fractions, where=fractions > 0, out=self.log_priors_)
         splits = split_texts(distinct, copy_of, codes[first], random_state)
         self._leave_out(splits, table, codes, weights)
         return self

@@ -32,11 +32,6 @@ class CalibratedClassifier(ABC):
     def scores(self, sequences):
         """Return the scores of the classes (n_sequences, n_classes), as float64."""
 
-    def set_priors(self, fractions):
-        """Set the logarithms of the classes' fractions."""
-        self.log_priors_ = np.zeros(len(fractions))
-        np.log(fractions, where=fractions > 0, out=self.log_priors_)
-
     def log_probabilities(self, sequences):
         """Compute the log probabilities of the classes.
 

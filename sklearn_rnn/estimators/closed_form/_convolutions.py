@@ -98,7 +98,8 @@ class ConvolutionClassifier(CalibratedClassifier):
             weights @ targets[np.arange(len(targets)), predicted]
         )
         fractions = weights @ targets
-        self.set_priors(fractions)
+        self.log_priors_ = np.zeros(len(fractions))
+        np.log(fractions, where=fractions > 0, out=self.log_priors_)
         entropy = -fractions @ self.log_priors_
         open_fraction = self.left_out_loss_ / max(entropy, np.finfo(float).tiny)
         weight = min(max(open_fraction**2, LEAST_NETWORK_WEIGHT), 1.0)

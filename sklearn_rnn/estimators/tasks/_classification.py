@@ -122,10 +122,9 @@ class ClassificationTask(SequenceTask):
             return
         # A copy: the network is the same without this part.
         random_state = copy.deepcopy(context.random_state)
-        fit = self._fit_bag if self.tokens.is_used else self._fit_convolutions
-        fit(samples, random_state)
-
-    def _fit_convolutions(self, samples, random_state):
+        if self.tokens.is_used:
+            self._fit_bag(samples, random_state)
+            return
         sequences, n_features = samples.sequences, self.params.convolutions
         if n_features is None:
             return
@@ -158,30 +157,25 @@ class ClassificationTask(SequenceTask):
         if bag is None or context.is_continued or context.is_stream:
             yield samples
             return
-        if validation is not None:
-            self.is_weighed_by_validation = True
-            yield samples
-            scores = bag.scores(validation.sequences)
-            _weigh_network(bag, validation, scores, context)
-        elif bag.n_texts_ < FEWEST_TEXTS or not bag.splits_:
-            yield samples
-        elif len(bag.splits_) == 1:
-            (split,), (scores,) = bag.splits_, bag.left_out_scores_
-            yield samples.select(split.train)
-            _weigh_network(bag, samples.select(split.held_out), scores, context)
-        else:
-            rows, outputs = classify_held_out(self, samples, bag.splits_, context)
-            if outputs is not None:
-                scores = np.concatenate(bag.left_out_scores_)
-                unseen = samples.select(rows)
-                bag.fit_network_weight(scores, outputs, unseen.y, unseen.weights)
-            yield samples
-
-    def finish(self):
-        super().finish()
-        self.is_weighed_by_validation = False
-        if self.bag_of_words is not None:
-            self.bag_of_words.finish()
+        try:
+            if validation is not None:
+                self.is_weighed_by_validation = True
+                yield samples
+                scores = bag.scores(validation.sequences)
+                _weigh_network(bag, validation, scores, context)
+            elif bag.n_texts_ < FEWEST_TEXTS or not bag.splits_:
+                yield samples
+            elif len(bag.splits_) == 1:
+                (split,), (scores,) = bag.splits_, bag.left_out_scores_
+                yield samples.select(split.train)
+                unseen = samples.select(split.held_out)
+                _weigh_network(bag, unseen, scores, context)
+            else:
+                _weigh_by_folds(self, bag, samples, context)
+                yield samples
+        finally:
+            self.is_weighed_by_validation = False
+            bag.finish()
 
     def score(self, outputs, dataset):
         codes, weights = dataset.targets.cpu().numpy(), flat_weights(dataset)
@@ -223,4 +217,13 @@ def _weigh_network(bag, unseen, scores, context):
         outputs = context.compute_outputs(unseen.sequences)
     except InvalidSequenceError:  # it overflows
         return
+    bag.fit_network_weight(scores, outputs, unseen.y, unseen.weights)
+
+
+def _weigh_by_folds(task, bag, samples, context):
+    """Weigh the network by others like it, which have not seen a fold each."""
+    rows, outputs = classify_held_out(task, samples, bag.splits_, context)
+    if outputs is None:
+        return
+    scores, unseen = np.concatenate(bag.left_out_scores_), samples.select(rows)
     bag.fit_network_weight(scores, outputs, unseen.y, unseen.weights)
