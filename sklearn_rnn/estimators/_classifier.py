@@ -504,7 +504,10 @@ list of arrays or SequenceArray
                 "and partial_fit sees a part: set convolutions='auto' or None, or call "
                 "fit first."
             )
-        if self.bag_of_words is True and not self.__sklearn_is_fitted__():
+        if (
+            self.bag_of_words not in ("auto", False)
+            and not self.__sklearn_is_fitted__()
+        ):
             raise ValueError(
                 "bag_of_words=True needs all training data at once, and partial_fit "
                 "sees a part: set bag_of_words='auto' or False, or call fit first."

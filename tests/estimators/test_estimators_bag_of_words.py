@@ -310,6 +310,13 @@ def test_a_stream_has_none_unless_fit_made_it():
         make_classifier(bag_of_words=True).partial_fit(X, y)
 
 
+def test_booleans_of_numpy_are_booleans():
+    X, y = make_texts(20)
+    for choice in np.array([True, False]):
+        model = make_classifier(bag_of_words=choice).fit(X, y)
+        assert (model.bag_of_words_ is not None) == choice
+
+
 def test_numbers_have_none():
     X, y = np.random.default_rng(0).normal(size=(60, 5, 1)), np.arange(60) % 2
     model = make_classifier(embedding_dim=None)

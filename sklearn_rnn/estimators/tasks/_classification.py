@@ -66,12 +66,8 @@ class ClassificationTask(SequenceTask):
                 f"convolutions={self.params.convolutions} reads numbers, and X holds "
                 "tokens: set convolutions='auto' or None."
             )
-
-        if (
-            last is None
-            and self.params.bag_of_words is True
-            and not self.tokens.is_used
-        ):
+        is_asked_for = self.params.bag_of_words not in ("auto", False)
+        if last is None and is_asked_for and not self.tokens.is_used:
             raise ValueError(
                 "bag_of_words=True counts tokens, and X holds numbers: set the width "
                 "of their vectors, say embedding_dim=32, or bag_of_words='auto'."
@@ -141,7 +137,7 @@ class ClassificationTask(SequenceTask):
 
     def _fit_bag(self, samples, random_state):
         sequences, choice = samples.sequences, self.params.bag_of_words
-        if choice is False or len(np.unique(samples.y)) < 2:
+        if not choice or len(np.unique(samples.y)) < 2:
             return
         is_auto = choice == "auto"
         if is_auto and (len(sequences) < FEWEST_TEXTS or has_overlaps(sequences)):
