@@ -226,6 +226,13 @@ def test_two_texts_and_texts_that_say_nothing_can_be_learned():
     assert single.predict([[1], [2]]).tolist() == [0, 1]
 
 
+def test_few_texts_that_are_told_apart_are_no_certainty():
+    model = make_classifier(max_epochs=40, learning_rate=0.05)
+    X = [[label + 5, *text] for label in (0, 1) for text in np.ndindex(5, 5)]
+    chances = model.fit(X, np.repeat([0, 1], 25)).predict_proba(X)
+    assert 0.9 < chances.max() < 1 - 1e-4
+
+
 def test_unknown_and_empty_texts_get_what_is_frequent():
     X, y = make_texts(90)
     y = (y * (np.arange(90) % 3 > 0)).astype(int)

@@ -38,7 +38,7 @@ MANY_TEXTS = 1000
 MOST_COMPARED = 20_000
 # The network's weight where too few texts are there to fit it to.
 UNFITTED_WEIGHT = 1 / 4
-# Of the scores. Where all left-out texts are classified right, the more the better.
+# Of the scores.
 LARGEST_TEMPERATURE = 5.0
 
 
@@ -130,7 +130,7 @@ class BagOfWordsClassifier(CalibratedClassifier):
         scores, codes = np.concatenate(self.left_out_scores_), codes[rows]
         weights = weights[rows] / weights[rows].sum()
         (self.temperature_,), self.left_out_loss_ = fit_factors(
-            [scores], codes, weights, [1.0], [(0.0, LARGEST_TEMPERATURE)]
+            [scores], codes, weights, self.n_texts_, [1.0], [LARGEST_TEMPERATURE]
         )
         self.left_out_score_ = float(weights @ (scores.argmax(axis=1) == codes))
 
@@ -154,8 +154,9 @@ class BagOfWordsClassifier(CalibratedClassifier):
             [scores, learned],
             codes,
             weights / weights.sum(),
+            self.n_texts_,
             [self.temperature_, UNFITTED_WEIGHT],
-            [(0.0, LARGEST_TEMPERATURE), (0.0, 1.0)],
+            [LARGEST_TEMPERATURE, 1.0],
         )
         self.temperature_, self.network_weight_ = factors
 
@@ -315,8 +316,8 @@ def fit_logits(table, codes, weights):
         return model.fit(table, codes, sample_weight=weights)
 
 
-def fit_factors(parts, codes, weights, start, bounds):
-    """Fit factors of logits that are added up.
+def fit_factors(parts, codes, weights, n_texts, start, largest):
+    """Fit factors of logits that are added up, within 0 and the largest allowed.
 
     Parameters
     ----------
@@ -326,10 +327,11 @@ def fit_factors(parts, codes, weights, start, bounds):
         Classes.
     weights : ndarray of shape (n_sequences,)
         Of sum 1.
-    start : list of float
-        A factor of each part.
-    bounds : list of (float, float)
-        Least and largest factor.
+    n_texts : int
+        The fewer, the less sure may the probabilities be: as by Platt's scaling, a
+        class counts as (n + 1) / (n + 2) certain.
+    start, largest : list of float
+        Of each factor.
 
     Returns
     -------
@@ -338,20 +340,31 @@ def fit_factors(parts, codes, weights, start, bounds):
     loss : float
         The cross-entropy, in nats.
     """
-    rows = np.arange(len(codes))
+    rows, doubt = np.arange(len(codes)), 1 / (n_texts + 2)
+    expected = [
+        (1 - doubt) * part[rows, codes] + doubt * part.mean(axis=1) for part in parts
+    ]
+
+    def log_probabilities(factors):
+        pairs = zip(factors, parts, strict=True)
+        return log_softmax(sum(factor * part for factor, part in pairs))
 
     def loss_and_gradient(factors):
-        logs = log_softmax(
-            sum(f * part for f, part in zip(factors, parts, strict=True))
-        )
+        logs = log_probabilities(factors)
         probabilities = np.exp(logs)
+        own = (1 - doubt) * logs[rows, codes] + doubt * logs.mean(axis=1)
         gradient = [
-            weights @ ((probabilities * part).sum(axis=1) - part[rows, codes])
-            for part in parts
+            weights @ ((probabilities * part).sum(axis=1) - target)
+            for part, target in zip(parts, expected, strict=True)
         ]
-        return -weights @ logs[rows, codes], np.array(gradient)
+        return -weights @ own, np.array(gradient)
 
     found = minimize(
-        loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds
+        loss_and_gradient,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, bound) for bound in largest],
     )
-    return [float(f) for f in found.x], float(found.fun)
+    loss = -weights @ log_probabilities(found.x)[rows, codes]
+    return [float(f) for f in found.x], float(loss)
