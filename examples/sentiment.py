@@ -11,11 +11,13 @@ scores the first of the five folds, in about a minute; ``--folds 5`` all of them
 Options: ``--search`` for a grid search over the tokenizer and the network,
 ``--picture FILE``.
 
-The three networks are alike. The second counts a sentence by how sure people were of
-it, the size of its rating. In the third the first number of each word's vector also
-starts from how much more often the word stands in kind sentences of the training fold
-(log-odds, as in naive Bayes), through ``embeddings``, a mapping from words to vectors.
-Vectors that were learned on large texts elsewhere go in the same way.
+The three networks are alike; beside each a logistic regression on counts of words and
+pairs predicts as well (``bag_of_words``), weighed by sentences that neither has seen.
+The second counts a sentence by how sure people were of it, the size of its rating. In
+the third the first number of each word's vector also starts from how much more often
+the word stands in kind sentences of the training fold (log-odds, as in naive Bayes),
+through ``embeddings``, a mapping from words to vectors. Vectors that were learned on
+large texts elsewhere go in the same way.
 
 The picture shows how much each word of some test sentences counts, for a network with
 attention pooling.

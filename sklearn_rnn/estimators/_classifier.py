@@ -83,6 +83,13 @@ default="from_dtype"
         which leave-one-out errors say little, or in `partial_fit`. Categorical
         features are left to the network. None leaves
         the network alone, as a `StatefulPredictor` needs it.
+    bag_of_words : {"auto", True, False}, default="auto"
+        Whether a logistic regression on counts of tokens and of neighbouring pairs
+        (TF-IDF with sublinear counts) predicts beside a network that reads tokens;
+        the prediction is from the weighted sum of both logits. It knows what a word
+        says after few texts. "auto" means from 40 distinct sequences on, but not of
+        windows that overlap, or in `partial_fit`. False leaves the network alone, as a
+        `StatefulPredictor` needs it.
     embedding_dim : int, default=None
         Width of a learned vector for each token. Set it when `X` holds token
         ids, whole numbers from 0, one per step, as a `SequenceTokenizer` makes
@@ -233,6 +240,11 @@ None, default="cosine"
         ``left_out_score_``, its accuracy on training sequences by fits without
         them; ``left_out_loss_``, their cross-entropy; and ``network_weight_``, by
         which the network's logits are multiplied.
+    bag_of_words_ : object or None
+        The logistic regression on counts, of the last `fit` that did not continue:
+        ``left_out_score_`` is its accuracy on training sequences by fits without
+        them; ``left_out_loss_`` their cross-entropy, in nats; ``temperature_`` the
+        factor of its logits; ``network_weight_`` that of the network's.
     net_ : SequenceNet
         The skorch net.
     module_ : SequenceNetwork
@@ -250,11 +262,17 @@ None, default="cosine"
     and leaves the weights of the last finished epoch (with early stopping:
     the best), ready to predict.
 
-    The closed-form part has its penalty and the scale of its logits from
+    The convolutions have their penalty and the scale of its logits from
     leave-one-out predictions. The less of the classes' entropy these leave open,
     the less the network's logits count, but at least a quarter. What is read off
     the network (``hidden_states``, ``input_gradients``, ``module_``) is without
     that part.
+
+    With a bag of words the factors of both logits are those of the least
+    cross-entropy of texts that neither part has seen: validation data if there are any;
+    else of less than 1000 distinct sequences all, by three networks that are trained
+    without a third each; else a tenth, which the network is not trained on (the bag
+    of words, in the end, is).
 
     Where embeddings are trained, an update changes only the vectors of the tokens
     that its batch reads. As the others have no momentum in between, a gradient of a
@@ -289,10 +307,12 @@ None, default="cosine"
     _task: ClassificationTask
     classes_ = TaskAttribute("labels.classes")
     convolutions_ = TaskAttribute("convolutions")
+    bag_of_words_ = TaskAttribute("bag_of_words")
     _parameter_constraints: dict[str, Any] = {
         **SequenceEstimator._parameter_constraints,
         "pooling": [StrOptions(set(POOLINGS))],
         "convolutions": [COUNT, StrOptions({"auto"}), None],
+        "bag_of_words": ["boolean", StrOptions({"auto"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -311,6 +331,7 @@ None, default="cosine"
         pooling: Literal["last", "mean", "max", "attention"] = "max",
         categorical_features: ArrayLike | str | None = "from_dtype",
         convolutions: int | Literal["auto"] | None = "auto",
+        bag_of_words: Literal["auto"] | bool = "auto",
         embedding_dim: int | None = None,
         token_dropout: float = 0.0,
         embeddings: Any = None,
@@ -379,6 +400,7 @@ None, default="cosine"
         self.random_state = random_state
         self.pooling = pooling
         self.convolutions = convolutions
+        self.bag_of_words = bag_of_words
         self.class_weight = class_weight
 
     @exclusive
@@ -445,8 +467,9 @@ list of arrays or SequenceArray
     ) -> Self:
         """Make one pass over some more data.
 
-        The first call fixes categories, and the scaling of the inputs. `convolutions`
-        stay as ``fit`` made them; without a call of it before, there are none.
+        The first call fixes categories, and the scaling of the inputs. Convolutions
+        and a bag of words stay as ``fit`` made them; without a call of it before, there
+        are none.
 
         Parameters
         ----------
@@ -470,7 +493,8 @@ list of arrays or SequenceArray
         ------
         ValueError
             If a label is not one of the classes, `early_stopping` is on, or
-            `convolutions` is a number and the estimator not fitted.
+            `convolutions` is a number, or `bag_of_words` True, and the estimator not
+            fitted.
         """
         classes = check_partial_classes(self, classes)
         may_be_none = self.convolutions in ("auto", None)
@@ -479,6 +503,14 @@ list of arrays or SequenceArray
                 f"convolutions={self.convolutions} needs all training data at once, "
                 "and partial_fit sees a part: set convolutions='auto' or None, or call "
                 "fit first."
+            )
+        if (
+            self.bag_of_words not in ("auto", False)
+            and not self.__sklearn_is_fitted__()
+        ):
+            raise ValueError(
+                "bag_of_words=True needs all training data at once, and partial_fit "
+                "sees a part: set bag_of_words='auto' or False, or call fit first."
             )
         return fit(self, X, y, sample_weight, is_stream=True, classes=classes)
 

@@ -27,6 +27,7 @@ BEFORE_0_7 = {
     "linear_skip": False,
     "scale_windows": False,
     "convolutions": None,
+    "bag_of_words": False,
     "categorical_features": None,
     "ngram_order": None,
 }

@@ -40,10 +40,10 @@ class StatefulPredictor:
     Parameters
     ----------
     estimator : RNNRegressor, RNNClassifier or RNNTagger
-        Fitted, and not bidirectional; a classifier with ``convolutions=None``, a
-        regressor without `subtract_last`, which "auto" may have chosen. Before as many
-        steps have come as its linear part reads, the first one counts as repeated, as
-        in ``predict``.
+        Fitted, and not bidirectional; a classifier with ``convolutions=None``, or
+        ``bag_of_words=False`` if it reads tokens; a regressor without `subtract_last`,
+        which "auto" may have chosen. Before as many steps have come as its linear part
+        reads, the first one counts as repeated, as in ``predict``.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class StatefulPredictor:
     ValueError
         If it is bidirectional: the backward direction starts at the last step,
         which a live signal does not have. If it has convolutions beside its
-        network: these read whole sequences.
+        network, or a bag of words: these read whole sequences.
     NotFittedError
         If it is not fitted.
 
@@ -298,6 +298,12 @@ def _check_causal(estimator):
             f"this {type(estimator).__name__} has convolutions beside its network, and "
             "these read whole sequences, which a live signal has not yet. Fit one with "
             "convolutions=None."
+        )
+    if getattr(estimator, "bag_of_words_", None) is not None:
+        raise ValueError(
+            f"this {type(estimator).__name__} has a bag of words beside its network, "
+            "which counts the tokens of whole sequences, and a live signal has not all "
+            "of them yet. Fit one with bag_of_words=False."
         )
 
 

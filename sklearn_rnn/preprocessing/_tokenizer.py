@@ -52,7 +52,9 @@ class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
         of which none is ever unknown (needs the package tokenizers). Lists of
         tokens are taken as they are.
     lowercase : bool, default=True
-        Whether strings are made lower-case first.
+        Whether strings are made lower-case first. The tokens of lists never are, as
+        some are names in which case counts: lower words yourself, by
+        ``[[word.lower() for word in text] for text in X]``.
     token_pattern : str or None, default=r"\\w+(?:['’]\\w+)*|[^\\w\\s]"
         Regular expression of a word: its group where it has one, else all of
         it. The default finds words with their apostrophes, and every mark of

@@ -4,6 +4,7 @@
     python tests/benchmarks/bench_quality.py --data FOLDER       # everything
     python tests/benchmarks/bench_quality.py --cases a10 gas --seeds 3
     python tests/benchmarks/bench_quality.py --task forecast --set early_stopping=True
+    python tests/benchmarks/bench_quality.py --task text --seeds 3 --data FOLDER
     python tests/benchmarks/bench_quality.py --segment-rows 84 --data FOLDER
 
 Forecasts: one model per table forecasts three horizons, from windows of all columns;
@@ -11,9 +12,10 @@ the last 30 % of the times are the test block. Rivals see the same windows, flat
 Printed are the mean absolute error, and its ratio, and that of the RMSE, to the best
 of ridge, boosted trees, last value and seasonal naive. Errors of several series or
 targets are divided by each one's mean change from row to row in training, so that
-all count alike. Classifications: accuracy, on published splits or in folds. The cases,
-and which half each is in, are listed in quality_cases.py; ``--cache FILE`` keeps what
-the rivals reached.
+all count alike. Classifications: accuracy, on published splits or in folds. Texts: the
+README's recipe, with as many epochs as by default, beside TF-IDF and logistic
+regression. The cases, and which half each is in, are listed in quality_cases.py and
+quality_sets.py; ``--cache FILE`` keeps what the rivals reached.
 """
 
 import argparse
@@ -31,20 +33,23 @@ from quality_rivals import (
     CLASSIFY_RIVALS,
     COMPARED,
     FORECAST_RIVALS,
+    TEXT_RIVALS,
     Cache,
     compile_rivals,
     suits_ets,
     version_of,
 )
-from quality_sets import CLASSIFY_CASES
+from quality_sets import CLASSIFY_CASES, TEXT_CASES
+from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn import RNNClassifier, RNNRegressor, SequenceTokenizer
 
 # What a user gets who gives nothing else, and what the README recommends.
 DEFAULT = {}
 README = {"target_feature": "auto", "subtract_last": True}
 README_SMALL = README | {"max_epochs": 300}  # for tables of fewer than 300 rows
 SMALL_TABLE = 300
+README_TEXT = {"embedding_dim": 32, "bidirectional": True}
 
 
 @dataclass
@@ -235,10 +240,10 @@ def run_forecasts(options, cache):
 # Classifications.
 
 
-def run_classify_rivals(case, sequences, cache):
+def run_classify_rivals(case, sequences, rivals, cache):
     """Return the results of the rivals by name."""
     results = {}
-    for name, (classify, package) in CLASSIFY_RIVALS.items():
+    for name, (classify, package) in rivals.items():
         compute = partial(classify_folds, classify, *sequences)
         key = f"{case.name} | {name}"
         results[name] = stored_or_run(cache, key, package, compute)
@@ -271,13 +276,13 @@ def classify_folds(classify, X, y, folds):
 CLASSIFY_COLUMNS = ["default", *CLASSIFY_RIVALS]
 
 
-def print_classify_row(case, results, spread, n_train):
+def print_classify_row(case, results, columns, spread, n_train):
     cells = []
-    for name in CLASSIFY_COLUMNS:
+    for name in columns:
         r = results.get(name)
         known = r is not None and np.isfinite(r.accuracy)
         cells.append(f"{r.accuracy:.3f} ({r.seconds:.1f} s)" if known else "")
-    cells[0] = f"{results['default'].accuracy:.3f} ± {spread:.3f}" + cells[0][5:]
+    cells[0] = f"{results[columns[0]].accuracy:.3f} ± {spread:.3f}" + cells[0][5:]
     print_row([case.name, n_train, *cells])
 
 
@@ -311,17 +316,59 @@ def run_classifications(options, cache):
     all_results = []
     for case in cases:
         sequences = case.read(options.data)
-        results = run_classify_rivals(case, sequences, cache) if options.rivals else {}
+        results = {}
+        if options.rivals:
+            results = run_classify_rivals(case, sequences, CLASSIFY_RIVALS, cache)
         seeds = [
             classify_folds(make_ours(seed, options.params), *sequences)
             for seed in range(options.seeds)
         ]
         results["default"] = mean_result(seeds)
         spread = np.std([r.accuracy for r in seeds])
-        print_classify_row(case, results, spread, len(sequences[-1][0][0]))
+        n_train = len(sequences[-1][0][0])
+        print_classify_row(case, results, CLASSIFY_COLUMNS, spread, n_train)
         all_results.append((case, results))
     if options.rivals:
         print_classify_summary(all_results)
+
+
+# Texts.
+
+
+def make_text_classifier(seed, params):
+    params = README_TEXT | known_to(RNNClassifier, params)
+
+    def classify(X_train, y_train, X_test):
+        network = RNNClassifier(random_state=seed, **params)
+        model = make_pipeline(SequenceTokenizer(), network)
+        return model.fit(X_train, y_train).predict(X_test)
+
+    return classify
+
+
+TEXT_COLUMNS = ["README", *TEXT_RIVALS]
+
+
+def run_texts(options, cache):
+    cases = selected(TEXT_CASES, options)
+    if not cases:
+        return
+    print("\n## Texts: accuracy (seconds per fold, training and test)\n")
+    print_row(["case", "n", *TEXT_COLUMNS])
+    print_row(["---"] * (len(TEXT_COLUMNS) + 2))
+    for case in cases:
+        texts = case.read(options.data)
+        results = {}
+        if options.rivals:
+            results = run_classify_rivals(case, texts, TEXT_RIVALS, cache)
+        seeds = [
+            classify_folds(make_text_classifier(seed, options.params), *texts)
+            for seed in range(options.seeds)
+        ]
+        results["README"] = mean_result(seeds)
+        spread = np.std([r.accuracy for r in seeds])
+        n_train = len(texts[-1][0][0])
+        print_classify_row(case, results, TEXT_COLUMNS, spread, n_train)
 
 
 # The command.
@@ -364,7 +411,7 @@ def parse_options():
     halves = ["development", "held-out", "all"]
     parser.add_argument("--half", choices=halves, default="all")
     parser.add_argument(
-        "--task", choices=["forecast", "classify", "all"], default="all"
+        "--task", choices=["forecast", "classify", "text", "all"], default="all"
     )
     parser.add_argument("--cases", nargs="+", metavar="NAME")
     parser.add_argument(
@@ -381,7 +428,7 @@ def parse_options():
     for name in options.params:
         if not any(known_to(e, {name: None}) for e in (RNNRegressor, RNNClassifier)):
             parser.error(f"neither RNNRegressor nor RNNClassifier has {name!r}")
-    known = {case.name for case in [*FORECAST_CASES, *CLASSIFY_CASES]}
+    known = {case.name for case in [*FORECAST_CASES, *CLASSIFY_CASES, *TEXT_CASES]}
     unknown = set(options.cases or []) - known
     if unknown:
         parser.error(f"no case {sorted(unknown)}; the cases are {sorted(known)}")
@@ -397,10 +444,14 @@ def main():
     shown = ", ".join(options.set) or "the defaults"
     print(f"{shown}; seeds 0 to {options.seeds - 1}")
     cache = Cache(options.cache)
-    if options.task != "classify":
-        run_forecasts(options, cache)
-    if options.task != "forecast":
-        run_classifications(options, cache)
+    tasks = {
+        "forecast": run_forecasts,
+        "classify": run_classifications,
+        "text": run_texts,
+    }
+    for name, run in tasks.items():
+        if options.task in (name, "all"):
+            run(options, cache)
 
 
 if __name__ == "__main__":

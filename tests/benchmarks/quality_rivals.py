@@ -2,7 +2,8 @@
 
 Forecasts: every function takes a `ForecastCase` and its `ForecastData` and returns
 predictions of the shape of ``Y_test``. Classifications: a function takes the training
-sequences, their labels and the test sequences, and returns labels.
+sequences, their labels and the test sequences, and returns labels; texts are classified
+by functions of the same form.
 """
 
 import json
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
-from sklearn.linear_model import RidgeCV
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -174,6 +176,28 @@ CLASSIFY_RIVALS = {
     "MiniRocket": (classify_by_minirocket, "aeon"),
     "DTW": (classify_by_dtw, "aeon"),
     "forest": (classify_by_forest, "scikit-learn"),
+}
+
+
+# Texts: what one tries first.
+
+
+def make_tfidf_classifier(**options):
+    """Return a function that classifies texts by TF-IDF and logistic regression."""
+
+    def classify(X_train, y_train, X_test):
+        table = TfidfVectorizer(sublinear_tf=True, **options)
+        model = make_pipeline(table, LogisticRegression(C=10, max_iter=1000))
+        return model.fit(X_train, y_train).predict(X_test)
+
+    return classify
+
+
+WORDS = {"token_pattern": r"\w+|[^\w\s]", "ngram_range": (1, 2)}
+CHARACTERS = {"analyzer": "char_wb", "ngram_range": (2, 5)}
+TEXT_RIVALS = {
+    "TF-IDF of words": (make_tfidf_classifier(**WORDS), "scikit-learn"),
+    "TF-IDF of characters": (make_tfidf_classifier(**CHARACTERS), "scikit-learn"),
 }
 
 

@@ -1,5 +1,7 @@
 """The sequences that bench_quality.py classifies; quality_cases.py has the halves."""
 
+import csv
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +9,18 @@ from pathlib import Path
 import numpy as np
 from quality_cases import DEV, HELD_OUT
 from sklearn.datasets import load_digits
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    LeaveOneGroupOut,
+    StratifiedKFold,
+    train_test_split,
+)
 
 from sklearn_rnn import LogMelSpectrogram
 from sklearn_rnn.datasets import (
     load_drum_hits,
     load_japanese_vowels,
+    load_movie_sentences,
     load_spoken_words,
 )
 
@@ -127,4 +135,45 @@ CLASSIFY_CASES = [
     ClassifyCase("unittest", HELD_OUT, read_published("unittest")),
     ClassifyCase("digits_pixels", HELD_OUT, read_digits(64), ships=True),
     ClassifyCase("spoken_words", HELD_OUT, read_words, ships=True),
+]
+
+
+# Texts: a fifth is the test part; half of the others is the development half, in folds.
+
+
+def load_movies(folder):
+    return load_movie_sentences(return_X_y=True)
+
+
+def load_topics(folder):
+    path = Path(folder, "topics", "ag_news_7600.csv.gz")
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    texts = np.array([f"{title} {text}" for _, title, text in rows], dtype=object)
+    return texts, np.array([topic for topic, _, _ in rows])
+
+
+def read_texts(load, half):
+    """Return a reader of texts, their labels, and the splits of a half."""
+
+    def split(rows, y, size):
+        return train_test_split(rows, test_size=size, random_state=0, stratify=y[rows])
+
+    def read(folder):
+        texts, y = load(folder)
+        train, test = split(np.arange(len(y)), y, 0.2)
+        if half == HELD_OUT:
+            return texts, y, [(train, test)]
+        rows, _ = split(train, y, 0.5)
+        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0)
+        return texts[rows], y[rows], list(folds.split(rows, y[rows]))
+
+    return read
+
+
+TEXT_CASES = [
+    ClassifyCase("movies_half", DEV, read_texts(load_movies, DEV), ships=True),
+    ClassifyCase("topics_half", DEV, read_texts(load_topics, DEV)),
+    ClassifyCase("movies", HELD_OUT, read_texts(load_movies, HELD_OUT), ships=True),
+    ClassifyCase("topics", HELD_OUT, read_texts(load_topics, HELD_OUT)),
 ]

@@ -245,7 +245,7 @@ def regressor(data=numbers, run=fitted, **options):
 
 
 def classifier(data=lambda: labelled(numbers()), run=fitted, **options):
-    options = {"convolutions": None, **SMALL, **options}
+    options = {"convolutions": None, "bag_of_words": False, **SMALL, **options}
     return case(RNNClassifier(**options), data, run)
 
 
@@ -321,6 +321,15 @@ CASES = {
     "classifier, weights": classifier(run=weighted, convolutions=84),
     "classifier, early_stopping": classifier(early_stopping=True, pooling="last"),
     "classifier, embedding": classifier(lambda: labelled(tokens()), embedding_dim=3),
+    "bag of words": classifier(
+        lambda: labelled(tokens()), embedding_dim=3, bag_of_words=True
+    ),
+    "bag of words, weights": classifier(
+        lambda: labelled(tokens()), run=weighted, embedding_dim=3, bag_of_words=True
+    ),
+    "bag of words, validation": classifier(
+        lambda: labelled(tokens()), run=validated, embedding_dim=3, bag_of_words=True
+    ),
     "tagger": tagger(),
     "tagger, class_weight": tagger(class_weight="balanced", bidirectional=True),
     "tagger, stateful": tagger(lambda: tagged(numbers()), run=stepwise),

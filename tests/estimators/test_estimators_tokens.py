@@ -116,6 +116,7 @@ def test_token_dropout_keeps_unknown_words_from_deciding():
             X, y = make_sentences(80, seed=seed)
             options = {"hidden_size": 8, "max_epochs": 40, "learning_rate": 0.02}
             options |= {"embedding_dim": 8, "random_state": seed, "input_dropout": 0.0}
+            options |= {"bag_of_words": False}
             network = RNNClassifier(token_dropout=p, **options)
             model = make_pipeline(SequenceTokenizer(), network).fit(X, y)
             assert model.score(X, y) > 0.95

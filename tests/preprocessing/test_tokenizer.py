@@ -75,6 +75,11 @@ def test_case_is_kept_if_asked_to():
     assert words(["Aa"], level="char", lowercase=False)[0] == ["A", "a"]
 
 
+def test_the_case_of_listed_tokens_counts():
+    for lowercase in (True, False):
+        assert words([["The", "the"]], lowercase=lowercase)[0] == ["The", "the"]
+
+
 def test_lists_of_tokens_are_taken_as_they_are():
     X = [["The", "cat!"], ["The"], [(60, 64), None]]
     tokenizer = SequenceTokenizer(min_count=1)

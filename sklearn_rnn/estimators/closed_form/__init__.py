@@ -1,5 +1,6 @@
-"""Models that are fitted in closed form, beside the network."""
+"""Models beside the network, which are fitted without it."""
 
+from sklearn_rnn.estimators.closed_form._bag_of_words import BagOfWordsClassifier
 from sklearn_rnn.estimators.closed_form._blend import (
     ELEMENTWISE_LOSSES,
     TINY,
@@ -7,6 +8,7 @@ from sklearn_rnn.estimators.closed_form._blend import (
     network_weights,
     weighted_losses,
 )
+from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
 from sklearn_rnn.estimators.closed_form._convolutions import (
     N_FEATURES,
     ConvolutionClassifier,
@@ -21,10 +23,16 @@ from sklearn_rnn.estimators.closed_form._linear_fit import (
     fit_linear,
 )
 from sklearn_rnn.estimators.closed_form._ngrams import NGrams
-from sklearn_rnn.estimators.closed_form._probabilities import log_priors, log_softmax
+from sklearn_rnn.estimators.closed_form._probabilities import (
+    UNSEEN_PROBABILITY,
+    log_priors,
+    log_softmax,
+)
 from sklearn_rnn.estimators.closed_form._windows import weights_of_long, window_units
 
 __all__ = [
+    "BagOfWordsClassifier",
+    "CalibratedClassifier",
     "ConvolutionClassifier",
     "ELEMENTWISE_LOSSES",
     "FEW",
@@ -34,6 +42,7 @@ __all__ = [
     "NGrams",
     "N_FEATURES",
     "TINY",
+    "UNSEEN_PROBABILITY",
     "choose_scaled_layout",
     "elementwise_loss",
     "evenly",

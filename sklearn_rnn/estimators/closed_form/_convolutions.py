@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
 from sklearn_rnn.estimators.closed_form._probabilities import log_softmax
 from sklearn_rnn.modules import ConvolutionFeatures, RidgeScores
 
@@ -21,7 +22,7 @@ LEAST_NETWORK_WEIGHT = 1 / 4
 N_SORTED_BYTES = 256
 
 
-class ConvolutionClassifier:
+class ConvolutionClassifier(CalibratedClassifier):
     """Classify sequences in closed form, and say how much that leaves open.
 
     Parameters
@@ -35,14 +36,6 @@ class ConvolutionClassifier:
         From sequences to a table.
     ridge_ : RidgeScores
         From the table to scores of the classes.
-    temperature_ : float
-        Factor from scores to logits that suits the left-out sequences best.
-    left_out_loss_ : float
-        Cross-entropy of the left-out sequences, in nats.
-    left_out_score_ : float
-        Fraction of the left-out sequences that are classified right.
-    log_priors_ : ndarray of shape (n_classes,)
-        Logarithms of the fractions of the classes; 0 of a class without sequences.
     network_weight_ : float
         What the network's logits count beside these: the squared fraction of the
         entropy of the classes that the left-out loss is, within 1/4 and 1.
@@ -114,63 +107,14 @@ class ConvolutionClassifier:
         # As long as the training data, and needed no more.
         del self.ridge_.left_out_scores_
 
-    def log_probabilities(self, sequences):
-        """Compute the log probabilities of the classes.
-
-        Parameters
-        ----------
-        sequences : SequenceArray
-            Of as many features per step as in fit.
-
-        Returns
-        -------
-        ndarray of shape (n_sequences, n_classes)
-            Float64.
-        """
+    def scores(self, sequences):
         scores = np.empty((len(sequences), len(self.ridge_.intercept_)))
         # Of a few at a time: the table is larger than most sequences.
         for begin in range(0, len(sequences), 1024):
             block = sequences[begin : begin + 1024]
             table = self.features_.transform(block)
             scores[begin : begin + 1024] = self.ridge_.scores(table)
-        return log_softmax(scores * self.temperature_)
-
-    def join(self, sequences, outputs):
-        """Add a network's logits to those of the convolutions.
-
-        Both know how frequent the classes are, which is to count once.
-
-        Parameters
-        ----------
-        sequences : SequenceArray
-            What the network has read.
-        outputs : ndarray of shape (n_sequences, n_classes)
-            Its logits.
-
-        Returns
-        -------
-        ndarray of shape (n_sequences, n_classes)
-            Logits.
-        """
-        return self.add(self.log_probabilities(sequences), outputs)
-
-    def add(self, log_probabilities, outputs):
-        """Add a network's logits to log probabilities that are known.
-
-        Parameters
-        ----------
-        log_probabilities : ndarray of shape (n_sequences, n_classes)
-            Of the convolutions.
-        outputs : ndarray of shape (n_sequences, n_classes)
-            The network's logits.
-
-        Returns
-        -------
-        ndarray of shape (n_sequences, n_classes)
-            Logits.
-        """
-        learned = log_softmax(outputs) - self.log_priors_
-        return log_probabilities + self.network_weight_ * learned
+        return scores
 
 
 def merge_copies(sequences, targets):

@@ -1,14 +1,18 @@
 """Classification: a sequence has a label."""
 
 import copy
+from contextlib import contextmanager
 
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators.closed_form import (
     N_FEATURES,
+    BagOfWordsClassifier,
+    CalibratedClassifier,
     ConvolutionClassifier,
     log_softmax,
 )
@@ -20,12 +24,16 @@ from sklearn_rnn.estimators.tasks._labels import (
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
+from sklearn_rnn.estimators.tasks._trials import classify_held_out
 from sklearn_rnn.sequences import (
     check_not_ragged,
     explain_target_errors,
     plain_arrays,
 )
 from sklearn_rnn.training import has_overlaps
+
+# Distinct texts that a bag of words is worth fitting to, by default.
+FEWEST_TEXTS = 40
 
 
 class ClassificationTask(SequenceTask):
@@ -34,12 +42,17 @@ class ClassificationTask(SequenceTask):
     has_labels = True
     parts = (*SequenceTask.parts, "labels")
     loss_name = "log_loss"
+    # Of tasks that were pickled before there was one.
+    bag_of_words: BagOfWordsClassifier | None = None
+    # While the bag's weights are fitted to the validation data of each epoch.
+    is_weighed_by_validation = False
 
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
         self.labels = Labels()
-        # What the outputs are added to, a ConvolutionClassifier.
+        # What the outputs are added to, of numbers and of tokens.
         self.convolutions: ConvolutionClassifier | None = None
+        self.bag_of_words = None
 
     @property
     def n_outputs(self):
@@ -53,6 +66,17 @@ class ClassificationTask(SequenceTask):
                 f"convolutions={self.params.convolutions} reads numbers, and X holds "
                 "tokens: set convolutions='auto' or None."
             )
+        is_asked_for = self.params.bag_of_words not in ("auto", False)
+        if last is None and is_asked_for and not self.tokens.is_used:
+            raise ValueError(
+                "bag_of_words=True counts tokens, and X holds numbers: set the width "
+                "of their vectors, say embedding_dim=32, or bag_of_words='auto'."
+            )
+
+    @property
+    def auxiliary(self) -> CalibratedClassifier | None:
+        """The classifier beside the network."""
+        return self.convolutions or self.bag_of_words
 
     def parse_targets(self, y, *, reset, classes=None, **about_y):
         y = plain_arrays(y, estimator_name=self.estimator_name)
@@ -90,8 +114,15 @@ class ClassificationTask(SequenceTask):
         self.labels.initialize_head(network, samples.y, samples.weights)
 
     def fit_closed_form(self, samples, context):
+        if context.is_stream:
+            return
+        # A copy: the network is the same without this part.
+        random_state = copy.deepcopy(context.random_state)
+        if self.tokens.is_used:
+            self._fit_bag(samples, random_state)
+            return
         sequences, n_features = samples.sequences, self.params.convolutions
-        if n_features is None or self.tokens.is_used or context.is_stream:
+        if n_features is None:
             return
         if len(sequences.categories or ()) == sequences.n_features:
             return  # nothing but categories
@@ -101,28 +132,61 @@ class ClassificationTask(SequenceTask):
                 return
             n_features = N_FEATURES
         convolutions = ConvolutionClassifier(int(n_features))
-        convolutions.fit(
-            sequences,
-            samples.y,
-            self.n_outputs,
-            samples.weights,
-            # A copy: the network is the same without this part.
-            copy.deepcopy(context.random_state),
-        )
-        self.convolutions = convolutions
+        about = samples.y, self.n_outputs, samples.weights
+        self.convolutions = convolutions.fit(sequences, *about, random_state)
+
+    def _fit_bag(self, samples, random_state):
+        sequences, choice = samples.sequences, self.params.bag_of_words
+        if not choice or len(np.unique(samples.y)) < 2:
+            return
+        is_auto = choice == "auto"
+        if is_auto and (len(sequences) < FEWEST_TEXTS or has_overlaps(sequences)):
+            return
+        about = samples.y, self.n_outputs, samples.weights
+        bag = BagOfWordsClassifier().fit(sequences, *about, random_state)
+        if not is_auto or bag.n_texts_ >= FEWEST_TEXTS:
+            self.bag_of_words = bag
+
+    @contextmanager
+    def around_training(self, net, samples, validation, context):
+        bag = self.bag_of_words
+        if bag is None or context.is_continued or context.is_stream:
+            yield samples
+            return
+        try:
+            if validation is not None:
+                self.is_weighed_by_validation = True
+                yield samples
+                scores = bag.scores(validation.sequences)
+                _weigh_network(bag, validation, scores, context)
+            elif bag.n_texts_ < FEWEST_TEXTS or not bag.splits_:
+                yield samples
+            elif len(bag.splits_) == 1:
+                (split,), (scores,) = bag.splits_, bag.left_out_scores_
+                yield samples.select(split.train)
+                unseen = samples.select(split.held_out)
+                _weigh_network(bag, unseen, scores, context)
+            else:
+                _weigh_by_folds(self, bag, samples, context)
+                yield samples
+        finally:
+            self.is_weighed_by_validation = False
+            bag.finish()
 
     def score(self, outputs, dataset):
         codes, weights = dataset.targets.cpu().numpy(), flat_weights(dataset)
         if weights is not None and self.params.class_weight is not None:
             weights = weights / self.labels.weights[codes]  # as `score` counts
         outputs = outputs.cpu().numpy().astype(np.float64)
-        if self.convolutions is not None:
+        if self.auxiliary is not None:
             kept = vars(dataset)  # they say the same of it in every epoch
-            if "of_convolutions" not in kept:
-                kept["of_convolutions"] = self.convolutions.log_probabilities(
-                    dataset.sequences
-                )
-            outputs = self.convolutions.add(kept["of_convolutions"], outputs)
+            if "auxiliary_scores" not in kept:
+                kept["auxiliary_scores"] = self.auxiliary.scores(dataset.sequences)
+            scores = kept["auxiliary_scores"]
+            if self.bag_of_words is not None and self.is_weighed_by_validation:
+                counted = flat_weights(dataset)
+                self.bag_of_words.fit_network_weight(scores, outputs, codes, counted)
+            outputs = self.auxiliary.add(scores, outputs)
         predicted = outputs.argmax(axis=1)
         return accuracy_score(codes, predicted, sample_weight=weights)
 
@@ -138,6 +202,24 @@ class ClassificationTask(SequenceTask):
         return np.exp(self.log_probabilities(sequences, outputs))
 
     def _logits(self, sequences, outputs):
-        if self.convolutions is None:
+        if self.auxiliary is None:
             return outputs
-        return self.convolutions.join(sequences, outputs)
+        return self.auxiliary.join(sequences, outputs)
+
+
+def _weigh_network(bag, unseen, scores, context):
+    """Weigh the network that was trained by texts that it has not seen."""
+    try:
+        outputs = context.compute_outputs(unseen.sequences)
+    except InvalidSequenceError:  # it overflows
+        return
+    bag.fit_network_weight(scores, outputs, unseen.y, unseen.weights)
+
+
+def _weigh_by_folds(task, bag, samples, context):
+    """Weigh the network by others like it, which have not seen a fold each."""
+    rows, outputs = classify_held_out(task, samples, bag.splits_, context)
+    if outputs is None:
+        return
+    scores, unseen = np.concatenate(bag.left_out_scores_), samples.select(rows)
+    bag.fit_network_weight(scores, outputs, unseen.y, unseen.weights)

@@ -5,7 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklearn_rnn._exceptions import DivergenceError, InvalidSequenceError
-from sklearn_rnn.estimators.closed_form import choose_scaled_layout, evenly
+from sklearn_rnn.estimators.closed_form import (
+    UNSEEN_PROBABILITY,
+    choose_scaled_layout,
+    evenly,
+    log_softmax,
+)
 from sklearn_rnn.training import validation_folds
 
 N_FOLDS = 3
@@ -74,6 +79,35 @@ def predict_folds(task, samples, folds, context):
             return None
         predicted[unseen[:, np.newaxis], known] = found
     return predicted
+
+
+def classify_held_out(task, samples, splits, context):
+    """Return the held-out rows of splits, and logits of networks without them.
+
+    The logits are None if training diverges.
+    """
+    n_epochs = task.params.max_epochs
+    if n_epochs == "auto":
+        n_epochs = task.choose_n_epochs(samples)
+    rows = np.concatenate([split.held_out for split in splits])
+    found = []
+    for split in splits:
+        seen = samples.select(split.train)
+        params = {
+            "bag_of_words": False,
+            "class_weight": None,  # it is in the samples' weights
+            "max_epochs": n_epochs,
+            "random_state": split.seed,
+        }
+        try:
+            trial = context.train_trial(params, seen)
+            outputs = trial.compute_outputs(samples.sequences[split.held_out])
+        except (DivergenceError, InvalidSequenceError):
+            return rows, None
+        logits = np.full((len(outputs), task.n_outputs), np.log(UNSEEN_PROBABILITY))
+        logits[:, trial.task.labels.classes] = log_softmax(outputs)
+        found.append(logits)
+    return rows, np.concatenate(found)
 
 
 def candidate_networks(task, samples):
