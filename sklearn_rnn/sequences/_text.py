@@ -97,7 +97,7 @@ def _remedy(value, estimator_name):
         remedy = (
             "For words put WordFeatures in front: make_pipeline(WordFeatures(), "
             "RNNTagger(bidirectional=True)). For other symbols put a SequenceTokenizer "
-            "in front, and set embedding_dim=32."
+            "in front: make_pipeline(SequenceTokenizer(), RNNTagger(embedding_dim=32))."
         )
     if _is_number(value):
         remedy += " If it is numbers as text, convert them with float()."

@@ -70,6 +70,7 @@ def big_predictions(n_jobs):
     return Parallel(n_jobs=n_jobs)([fit(), fit()])
 
 
+@pytest.mark.slow
 def test_a_large_model_is_the_same_in_worker_processes():
     np.testing.assert_array_equal(big_predictions(1), big_predictions(2))
 

@@ -285,6 +285,7 @@ def test_clones_and_pickles(reverser):
     assert loaded.predict_n_best(X, 2) == reverser.predict_n_best(X, 2)
 
 
+@pytest.mark.slow
 def test_it_is_searched_over_with_metrics_of_sequences():
     X, y = reversed_strings(90, longest=2)
     grid = {"hidden_size": [1, 24]}

@@ -402,6 +402,7 @@ def test_captions_say_what_can_be_measured_of_an_image():
     assert example.write(words)[1] == "an eight leaning right".split()
 
 
+@pytest.mark.slow
 def test_captions_of_new_digits_are_written(monkeypatch, capsys):
     example = load("image_captions")
     rivals = {"LogisticRegression": example.LogisticRegression(max_iter=2000)}
@@ -436,6 +437,7 @@ def test_pairs_to_translate_are_clean_and_no_sentence_comes_twice():
     assert not any(re.search(r"[A-Z<>{}\s’]", word) for word in words)
 
 
+@pytest.mark.slow
 def test_short_messages_are_translated_better_than_not_at_all(monkeypatch, capsys):
     pytest.importorskip("jupyterlab_language_pack_fr_FR")
     pytest.importorskip("sacrebleu")
@@ -604,6 +606,7 @@ def test_melodies_are_foreseen_better_than_by_pairs_of_notes():
     assert nats["pairs of notes"] < nats["single notes"]
 
 
+@pytest.mark.slow
 def test_chorales_are_written_in_four_voices(monkeypatch, capsys):
     example = load_chorale_generator(monkeypatch)
     small = {"hidden_size": 32, "batch_size": 4, "learning_rate": 2e-2}
@@ -702,6 +705,7 @@ def test_chorales_are_foreseen_better_than_by_plain_guesses(monkeypatch):
     assert rules["all written"] > rules["Bach, training"] - 0.1
 
 
+@pytest.mark.slow
 def test_drums_of_unknown_kits_are_told_apart(monkeypatch, capsys):
     example = load("drum_sounds")
     make, models = example.make_network, example.make_models
@@ -733,6 +737,7 @@ def test_drums_are_told_better_with_settings_that_other_kits_chose():
     assert hits["one network"] > rivals.max() + 0.05
 
 
+@pytest.mark.slow
 def test_spoken_words_are_found_in_a_recording(monkeypatch, capsys):
     example = load("spoken_words")
     voice, rate = example.load_voice()
@@ -764,6 +769,7 @@ def test_most_spoken_words_are_found_where_they_are():
     assert results["found"]["false alarms"] < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["digits", "letters"])
 def test_spoken_strings_are_transcribed(kind, monkeypatch, capsys):
     example = load("spoken_digits")

@@ -78,6 +78,7 @@ def test_cross_val_score_of_a_table(weather):
     assert (scores > 0).all()
 
 
+@pytest.mark.slow
 def test_grid_search_is_the_same_in_two_processes_as_in_one(weather):
     grid = {
         "sequencewindower__n_steps": [3, 6],

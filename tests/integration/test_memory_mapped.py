@@ -104,7 +104,13 @@ def test_no_large_part_of_a_file_is_copied(shape, tmp_path):
     assert peak < 0.8 * mapped.nbytes
 
 
-@pytest.mark.parametrize("options", [{}, {"loss": "quantile", "target_feature": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"loss": "quantile", "target_feature": 0}, marks=pytest.mark.slow),
+    ],
+)
 def test_the_linear_part_writes_no_windows_out(options, tmp_path):
     path = tmp_path / "series.npy"
     write(path, (3_000_000, 4))

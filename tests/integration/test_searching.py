@@ -191,6 +191,7 @@ def test_read_only_data_fit_the_same_model(model, y, dtype):
 # Halving.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "y"), TASKS, ids=NAMES)
 def test_each_rung_of_a_halving_search_fits_anew_for_its_epochs(model, y):
     grid = {"hidden_size": [2, 3, 4, 5]}

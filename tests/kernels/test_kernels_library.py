@@ -323,6 +323,7 @@ np.testing.assert_allclose(predicted, np.load("expected.npy"), rtol=1e-5)
 """
 
 
+@pytest.mark.slow
 @needs_library
 def test_pickles_of_compiled_kernels_load_without_them(whole_package, tmp_path):
     X = np.random.default_rng(0).normal(size=(6, 3))
@@ -398,6 +399,7 @@ def test_show_versions_tells_of_system_packages_kernels_and_threads(capsys):
         assert f"compiler: {library_compiler()}\n" in text
 
 
+@pytest.mark.slow
 def test_show_versions_says_why_there_are_no_kernels(whole_package):
     script = "import sklearn_rnn; sklearn_rnn.show_versions()"
     done = run(whole_package, script, CXX="no-such-compiler")
@@ -405,6 +407,7 @@ def test_show_versions_says_why_there_are_no_kernels(whole_package):
     assert "no-such-compiler: not found" in done.stdout
 
 
+@pytest.mark.slow
 def test_show_versions_prints_a_wrong_instruction_set(whole_package):
     script = "import sklearn_rnn; sklearn_rnn.show_versions()"
     variables = {"SKLEARN_RNN_INSTRUCTION_SET": "mmx"}
