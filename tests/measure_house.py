@@ -497,12 +497,12 @@ METHODS = {
     "RNNTagger": Limit(15, 40),
     "RNNTranscriber": Limit(13, 40),
     # And of what they learn.
-    "ClassificationTask": Limit(49, 40),
-    "GenerationTask": Limit(30, 40),
-    "RegressionTask": Limit(67, 40),
-    "Seq2SeqTask": Limit(38, 40),
-    "TaggingTask": Limit(50, 40),
-    "TranscriptionTask": Limit(42, 40),
+    "ClassificationTask": Limit(50, 40),
+    "GenerationTask": Limit(32, 40),
+    "RegressionTask": Limit(68, 40),
+    "Seq2SeqTask": Limit(39, 40),
+    "TaggingTask": Limit(51, 40),
+    "TranscriptionTask": Limit(43, 40),
 }
 LIMITS = {
     "positional arguments": Limit(7, 8),
@@ -511,10 +511,10 @@ LIMITS = {
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
-    "fit": (Limit(201, 60), Limit(44, 15), Limit(85, 10)),
-    "fit, default": (Limit(226, 75), Limit(48, 18), Limit(92, 12)),
+    "fit": (Limit(201, 60), Limit(44, 15), Limit(87, 10)),
+    "fit, default": (Limit(226, 75), Limit(48, 18), Limit(94, 12)),
     "fit_transform": (Limit(73, 25), Limit(18, 6), Limit(18, 4)),
-    "forecast": (Limit(243, 60), Limit(46, 20), Limit(78, 12)),
+    "forecast": (Limit(243, 60), Limit(47, 20), Limit(78, 12)),
     "batch": (Limit(85, 12), Limit(17, 5), Limit(26, 5)),
 }
 

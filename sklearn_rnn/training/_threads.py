@@ -81,27 +81,18 @@ def computing(n_threads, kernel_threads=1):
     >>> bool(tiny * 0.1 == 0)
     False
     """
-    smallest_normal = sys.float_info.min
-    flushes_already = smallest_normal / 2 == 0
-    with limit_threads(n_threads), _kernels_using(kernel_threads):
+    before = n_kernel_threads()
+    flushes_already = sys.float_info.min / 2 == 0
+    with limit_threads(n_threads):
         _start_pool(n_threads)
-        if flushes_already or not torch.set_flush_denormal(True):
-            yield
-            return
+        flushes = not flushes_already and torch.set_flush_denormal(True)
+        _OF_KERNELS.count = kernel_threads
         try:
             yield
         finally:
-            torch.set_flush_denormal(False)
-
-
-@contextmanager
-def _kernels_using(n_threads):
-    before = n_kernel_threads()
-    _OF_KERNELS.count = n_threads
-    try:
-        yield
-    finally:
-        _OF_KERNELS.count = before
+            _OF_KERNELS.count = before
+            if flushes:
+                torch.set_flush_denormal(False)
 
 
 def _start_pool(n_threads):

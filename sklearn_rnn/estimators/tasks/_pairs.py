@@ -12,7 +12,7 @@ from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._sources import check_same_number, fit_symbols
 from sklearn_rnn.estimators.tasks._steps import object_array
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
-from sklearn_rnn.sequences import check_range, mean_and_scale, unpack
+from sklearn_rnn.sequences import mean_and_scale, unpack
 from sklearn_rnn.training import n_epochs_for, validation_split
 
 # "auto" trains for this many updates, and for more epochs than other estimators:
@@ -30,6 +30,10 @@ class PairTask(Task):
     # How X is read, and the symbols of y: see `_sources`.
     source: Any = None
     target: Any = None
+
+    @property
+    def reads_symbols(self):
+        return self.source.kind == "symbols"
 
     @property
     def symbol_limits(self):
@@ -108,7 +112,7 @@ class PairTask(Task):
     def parse_sources(self, estimator, X):
         """Return what the fitted network of an estimator is to read."""
         sources = self.source.parse(X, estimator)
-        self._check_range(estimator.module_, sources)
+        self.check_values(estimator.module_, sources)
         return sources
 
     suspects_of_validation = "X_val or y_val"
@@ -125,27 +129,16 @@ class PairTask(Task):
         self.dtype = self.params.dtype
 
     def initialize(self, network, pairs):
-        if self.params.standardize and self.source.kind != "symbols":
+        if self.params.standardize and not self.reads_symbols:
             mean, scale = mean_and_scale(pairs.sources, pairs.weights)
             network.set_input_scaling(mean, 1 / scale)
         self.initialize_output(network, pairs)
 
     def check_inputs(self, network, pairs):
-        self._check_range(network, pairs.sources)
+        self.check_values(network, pairs.sources)
 
     def check_targets(self, pairs):
         self.check_options(self.params)
-
-    def _check_range(self, network, sources):
-        if self.source.kind == "symbols":
-            return
-        check_range(
-            sources,
-            estimator_name=self.estimator_name,
-            center=network.center.cpu().numpy(),
-            factor=network.factor.cpu().numpy(),
-            dtype=self.dtype,
-        )
 
     # Training
 

@@ -13,6 +13,7 @@ import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.modules import build_network
+from sklearn_rnn.sequences import check_range
 
 # Of weights, gradients and outputs.
 DTYPES = {
@@ -194,6 +195,22 @@ class Task(ABC):
 
     def check_inputs(self, network, data) -> None:
         """Check that inputs stay finite in the network's dtype."""
+
+    def check_values(self, network, sequences) -> None:
+        """Check that sequences of numbers stay finite in the network's dtype."""
+        if not self.reads_symbols:
+            check_range(
+                sequences,
+                estimator_name=self.estimator_name,
+                center=network.center.cpu().numpy(),
+                factor=network.factor.cpu().numpy(),
+                dtype=self.dtype,
+            )
+
+    @property
+    def reads_symbols(self) -> bool:
+        """Whether the network reads symbols, not numbers."""
+        return False
 
     def check_targets(self, data) -> None:
         """Check that the network can be trained on the targets."""
