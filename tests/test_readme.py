@@ -1,4 +1,4 @@
-"""The README's code runs, from top to bottom, as it stands."""
+"""The code of the README and of the guide runs, from top to bottom, as it stands."""
 
 import re
 from pathlib import Path
@@ -8,24 +8,79 @@ import pytest
 
 from sklearn_rnn.estimators.tasks import _sequence_task
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+GUIDE = ROOT / "examples" / "guide"
+PAGES = [README, *sorted(GUIDE.glob("*.md"))]
+WRITTEN = [*PAGES, ROOT / "examples" / "README.md", ROOT / "tests" / "README.md"]
 
 
-def test_the_code_in_the_readme_runs(monkeypatch):
-    # One epoch each: here the code matters, not how well it forecasts.
-    monkeypatch.setattr(_sequence_task, "n_epochs_for", lambda *sizes: 1)
-    blocks = re.findall(
-        r"^ *```python\n(.*?)^ *```", README.read_text(encoding="utf-8"), re.M | re.S
-    )
-    assert len(blocks) > 8
+def code_blocks(page):
+    """Return the Python code of a page, block by block, without indentation."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```python\n(.*?)^ *```", text, re.M | re.S)
+    return [re.sub(f"^{re.match(' *', b)[0]}", "", b, flags=re.M) for b in blocks]
+
+
+def anchors(page):
+    """Return what the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+def run(page):
+    """Run the code of a page; return its names."""
     names = {}
     plt.close("all")  # matplotlib warns of more than twenty
-    for block in blocks:
-        indent = re.match(" *", block)[0]
-        code = re.sub(f"^{indent}", "", block, flags=re.M)
+    for code in code_blocks(page):
         try:
-            exec(compile(code, "README.md", "exec"), names)
+            exec(compile(code, page.name, "exec"), names)
         except Exception as error:
-            pytest.fail(f"{error!r} in this code of the README:\n{code}")
-    assert names["tomorrow"]["q0.1"].between(0, 100).all()
+            pytest.fail(f"{error!r} in this code of {page.name}:\n{code}")
     plt.close("all")
+    return names
+
+
+@pytest.fixture
+def one_epoch(monkeypatch):
+    # Here the code matters, not how well it forecasts.
+    monkeypatch.setattr(_sequence_task, "n_epochs_for", lambda *sizes: 1)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if code_blocks(page)], ids=lambda page: page.stem
+)
+def test_the_code_of_a_page_runs(page, one_epoch):
+    names = run(page)
+    if page.stem == "forecasting":
+        assert names["tomorrow"]["q0.1"].between(0, 100).all()
+
+
+def test_the_guide_has_code():
+    assert sum(bool(code_blocks(page)) for page in PAGES) >= 9
+
+
+@pytest.mark.parametrize(
+    "page", WRITTEN, ids=lambda page: f"{page.parent.name}/{page.stem}"
+)
+def test_links_between_pages_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    for link in links:
+        path, _, anchor = link.partition("#")
+        if path.startswith("http"):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_the_index_names_every_page():
+    index = (GUIDE / "README.md").read_text(encoding="utf-8")
+    for page in GUIDE.glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 250
