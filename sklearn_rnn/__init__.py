@@ -27,14 +27,12 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
 )
 from sklearn_rnn._show_versions import show_versions
+from sklearn_rnn.audio import LogMelSpectrogram, PosteriorDisplay, SpectrogramDisplay
 from sklearn_rnn.displays import (
     AttentionDisplay,
-    ForecastDisplay,
     GradientFlowDisplay,
     HiddenStateDisplay,
     LossCurveDisplay,
-    PosteriorDisplay,
-    SpectrogramDisplay,
 )
 from sklearn_rnn.estimators import (
     RNNClassifier,
@@ -46,21 +44,21 @@ from sklearn_rnn.estimators import (
     StatefulPredictor,
 )
 from sklearn_rnn.forecasting import (
+    CalendarFeatures,
     ConformalCalibrator,
+    ForecastDisplay,
     backtest,
     forecast,
+    make_forecast_frame,
     score_forecasts,
 )
 from sklearn_rnn.model_selection import TimeBlockSplit, make_step_scorer
 from sklearn_rnn.preprocessing import (
-    CalendarFeatures,
-    LogMelSpectrogram,
     SequenceFlattener,
     SequenceScaler,
     SequenceTokenizer,
     SequenceWindower,
     WordFeatures,
-    make_forecast_frame,
 )
 from sklearn_rnn.sequences import SequenceArray, join_windows, make_windows
 

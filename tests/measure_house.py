@@ -222,7 +222,7 @@ WHOLE_NAMES = [
 ALLOWED: dict[str, set[str]] = {
     "datasets/_text.py": {"piece"},  # a sentence of the data
     # Public in version 0.6, or in its pickles.
-    "preprocessing/_augmentation.py": {"variation"},
+    "audio/_augmentation.py": {"variation"},
     "sequences/_container.py": {"read_"},
     "sequences/_neighbours.py": {"reach"},
     "sequences/_renamed.py": {"anchored", "variation"},

@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import pickle
 import pkgutil
 import re
 import tomllib
@@ -31,15 +32,19 @@ ROOT = Path(sklearn_rnn.__file__).parent
 # From the top down; a file imports only from lower floors or its own folder.
 FLOORS = [
     {"__init__"},
-    {"displays", "export", "_show_versions"},
-    {"forecasting"},
+    {"export", "_show_versions"},
+    {"forecasting", "audio"},
+    {"displays"},
     {"model_selection"},
     {"estimators"},
     {"training"},
     {"preprocessing", "modules"},
     {"sequences", "kernels", "metrics", "datasets"},
+    {"_moved"},
     {"_exceptions"},
 ]
+# Wings, which only the door to everything and what is above them may import.
+WINGS = {"forecasting", "audio"}
 MODULES = [
     "sklearn_rnn",
     *(m.name for m in pkgutil.walk_packages(sklearn_rnn.__path__, "sklearn_rnn.")),
@@ -145,6 +150,44 @@ def test_imports_run_downwards_only():
     for path, target in own_imports():
         (here, folder), (there, below) = floor_of(path), floor_of(target)
         assert folder == below or here < there, f"{path} imports {target}"
+
+
+def test_no_floor_below_the_wings_imports_them():
+    below_the_wings = next(i for i, floor in enumerate(FLOORS) if floor & WINGS)
+    for path, target in own_imports():
+        (here, folder), (_, below) = floor_of(path), floor_of(target)
+        is_inside = folder == below
+        assert below not in WINGS or is_inside or here < below_the_wings, path
+
+
+def test_what_moved_is_found_in_its_old_place_with_a_warning():
+    by_old_folder = {
+        "sklearn_rnn.displays": ["ForecastDisplay", "SpectrogramDisplay"],
+        "sklearn_rnn.preprocessing": ["CalendarFeatures", "LogMelSpectrogram"],
+    }
+    for folder, names in by_old_folder.items():
+        module = importlib.import_module(folder)
+        for name in names:
+            with pytest.warns(FutureWarning, match=f"use sklearn_rnn.{name}"):
+                assert getattr(module, name) is getattr(sklearn_rnn, name)
+        with pytest.raises(AttributeError, match="no attribute 'Unknown'"):
+            _ = module.Unknown
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "displays._forecast.ForecastDisplay",
+        "preprocessing._augmentation.ClipVariation",
+        "preprocessing._calendar.CalendarFeatures",
+        "preprocessing._log_mel.LogMelSpectrogram",
+        "preprocessing._mel.MelSettings",
+    ],
+)
+def test_pickles_of_version_0_6_find_classes_that_moved(path):
+    module, name = path.rsplit(".", 1)
+    pickled = f"csklearn_rnn.{module}\n{name}\n.".encode()
+    assert isinstance(pickle.loads(pickled), type)
 
 
 def test_folders_import_from_the_doors_of_others():

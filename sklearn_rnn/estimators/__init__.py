@@ -9,19 +9,20 @@ from sklearn_rnn.estimators._seq2seq import RNNSeq2Seq
 from sklearn_rnn.estimators._stateful import StatefulPredictor
 from sklearn_rnn.estimators._tagger import RNNTagger
 from sklearn_rnn.estimators._trained import (
+    FITTED_INSIDE,
     check_has_method,
     find_trained,
     find_trained_and_input,
-    lookback_of,
+    parts_of,
     predict_rows,
     target_names_of,
     windowers,
-    windows_seen,
 )
 from sklearn_rnn.estimators._transcriber import RNNTranscriber
 from sklearn_rnn.estimators.tasks import check_levels
 
 __all__ = [
+    "FITTED_INSIDE",
     "RNNClassifier",
     "RNNGenerator",
     "RNNRegressor",
@@ -34,11 +35,10 @@ __all__ = [
     "check_levels",
     "find_trained",
     "find_trained_and_input",
-    "lookback_of",
+    "parts_of",
     "predict_rows",
     "target_names_of",
     "windowers",
-    "windows_seen",
 ]
 
 register_old_modules(__name__)

@@ -4,9 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.frozen import FrozenEstimator
-from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
@@ -14,20 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._base import RNNEstimator
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators.tasks import point_forecast
-from sklearn_rnn.preprocessing import (
-    CalendarFeatures,
-    SequenceWindower,
-    window_lengths,
-)
-
-# Steps of a pipeline that do nothing.
-SKIPPED = (None, "passthrough")
+from sklearn_rnn.preprocessing import SequenceWindower
 
 # Where a meta-estimator keeps the one that it fitted last.
 FITTED_INSIDE = ("best_estimator_", "regressor_")
-
-# Meta-estimators whose parts get X as it is.
-SEE_THE_WHOLE = (MultiOutputRegressor, StackingRegressor, VotingRegressor)
 
 
 def find_trained(estimator):
@@ -169,12 +157,23 @@ def windowers(estimator):
     """
     if isinstance(estimator, SequenceWindower):
         return [estimator]
-    found = [windower for part in _parts(estimator) for windower in windowers(part)]
+    found = [windower for part in parts_of(estimator) for windower in windowers(part)]
     return list({id(windower): windower for windower in found}.values())
 
 
-def _parts(estimator):
-    """Return the estimators that one is made of, fitted ones where there are."""
+def parts_of(estimator):
+    """Return the estimators that one is made of, fitted ones where there are.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Of any kind.
+
+    Returns
+    -------
+    list of estimator instances
+        Steps of a pipeline, members of an ensemble, or parameters.
+    """
     if isinstance(estimator, Pipeline):
         return [step for _, step in estimator.steps]
     if isinstance(estimator, FrozenEstimator):
@@ -189,84 +188,6 @@ def _parts(estimator):
         return []
     parameters = estimator.get_params(deep=False).values()
     return [part for part in parameters if hasattr(part, "get_params")]
-
-
-def lookback_of(estimator):
-    """Return how many rows before a row its prediction depends on.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        Fitted or not.
-
-    Returns
-    -------
-    int or None
-        None where it is not known: without a windower, or behind steps that may
-        look at earlier rows themselves.
-    """
-    if isinstance(estimator, SequenceWindower):
-        return estimator.n_steps - 1
-    if isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps if step not in SKIPPED]
-        steps = [step for step in steps if not isinstance(step, CalendarFeatures)]
-        return lookback_of(steps[0]) if steps else None
-    inside = _parts(estimator)
-    return lookback_of(inside[0]) if len(inside) == 1 else None
-
-
-class WindowsSeen(NamedTuple):
-    """The windows of some rows, as one of an estimator's networks reads them.
-
-    windower : SequenceWindower, that cuts the table
-    n_steps : int, those of a whole window
-    lengths : ndarray of int of shape (n,), those that there are
-    """
-
-    windower: SequenceWindower
-    n_steps: int
-    lengths: np.ndarray
-
-
-def windows_seen(estimator, X, rows):
-    """Measure the windows that an estimator cuts at some rows of a table.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        Fitted, of any kind.
-    X : DataFrame
-        The table.
-    rows : ndarray of int of shape (n,)
-        Rows of it.
-
-    Returns
-    -------
-    list of WindowsSeen
-        One per windower that cuts the table.
-    """
-    if not isinstance(estimator, Pipeline):
-        whole = isinstance(estimator, (FrozenEstimator, *SEE_THE_WHOLE))
-        if not whole and not any(hasattr(estimator, name) for name in FITTED_INSIDE):
-            return []
-        parts = _parts(estimator)
-        return [seen for part in parts for seen in windows_seen(part, X, rows)]
-    steps = [step for _, step in estimator.steps if step not in SKIPPED]
-    cutting = [isinstance(step, SequenceWindower) for step in steps]
-    if not any(cutting):
-        return windows_seen(steps[-1], _transform(steps[:-1], X), rows)
-    place = cutting.index(True)
-    windower = steps[place]
-    lengths = window_lengths(windower, _transform(steps[:place], X), rows)
-    # What comes behind it can only cut windows shorter.
-    n_steps = min(step.n_steps for step in steps if isinstance(step, SequenceWindower))
-    return [WindowsSeen(windower, n_steps, np.minimum(lengths, n_steps))]
-
-
-def _transform(steps, X):
-    for step in steps:
-        X = step.transform(X)
-    return X
 
 
 class RowPredictions(NamedTuple):

@@ -17,22 +17,15 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.forecasting._frames import (
+from sklearn_rnn.forecasting._columns import (
     check_reserved,
     predicted_columns,
     quantile_columns,
 )
-from sklearn_rnn.forecasting._lookback import (
-    ignore_unknown_times,
-    required_positions,
-)
+from sklearn_rnn.forecasting._forecast_frame import pair_with_future, select_rows
+from sklearn_rnn.forecasting._lookback import ignore_unknown_times, required_positions
 from sklearn_rnn.model_selection import TimeBlockSplit
-from sklearn_rnn.preprocessing import (
-    describe_step,
-    freq_of,
-    pair_with_future,
-    select_rows,
-)
+from sklearn_rnn.preprocessing import describe_step, freq_of
 
 # Rows per season by the unit of the step between rows; the season of steps shorter than
 # a day is a day. Years have no season.

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators import check_levels
-from sklearn_rnn.forecasting._frames import (
+from sklearn_rnn.forecasting._columns import (
     check_comparable,
     check_forecasts,
     check_keys,

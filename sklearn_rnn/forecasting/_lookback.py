@@ -13,10 +13,14 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.estimators import lookback_of, windowers, windows_seen
+from sklearn_rnn.estimators import windowers
+from sklearn_rnn.forecasting._windows_seen import (
+    cover_series_start,
+    lookback_of,
+    windows_seen,
+)
 from sklearn_rnn.preprocessing import (
     UnknownTimesWarning,
-    cover_series_start,
     describe_step,
     frame_column,
     freq_of,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from sklearn_rnn.forecasting._frames import (
+from sklearn_rnn.forecasting._columns import (
     check_forecasts,
     check_keys,
     quantile_columns,

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from sklearn_rnn import InvalidSequenceError, LogMelSpectrogram, make_windows
-from sklearn_rnn.preprocessing._waveforms import (
+from sklearn_rnn.audio._waveforms import (
     list_clips,
     load_waveforms,
     resample_to,
@@ -185,7 +185,7 @@ def test_channels_of_files_are_mixed(write):
 
 
 def test_long_files_are_read_in_pieces_that_join(write, monkeypatch):
-    monkeypatch.setattr("sklearn_rnn.preprocessing._sound_files.BLOCK_FRAMES", 999)
+    monkeypatch.setattr("sklearn_rnn.audio._sound_files.BLOCK_FRAMES", 999)
     (waveform,) = read([write("a.wav", tone(440), subtype="FLOAT")])
     np.testing.assert_allclose(waveform, tone(440), atol=1e-7)
 

@@ -5,7 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.displays._time_axis import (
+from sklearn_rnn.displays import MAX_PANELS
+from sklearn_rnn.forecasting._columns import quantile_columns, series_columns
+from sklearn_rnn.forecasting._forecast_frame import as_frame
+from sklearn_rnn.forecasting._time_axis import (
     NUMBERS,
     TimeAxis,
     as_index,
@@ -13,11 +16,8 @@ from sklearn_rnn.displays._time_axis import (
     is_dated,
     is_time,
 )
-from sklearn_rnn.forecasting import quantile_columns, series_columns
-from sklearn_rnn.preprocessing import as_frame, check_column_key, frame_column
+from sklearn_rnn.preprocessing import check_column_key, frame_column
 
-# More panels would be too small to read.
-MAX_PANELS = 12
 # Maximum number of names in an error.
 SHOWN_NAMES = 8
 

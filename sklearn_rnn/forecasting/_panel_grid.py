@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_rnn.displays._forecast_artists import band_patches
-from sklearn_rnn.displays._matplotlib import import_matplotlib
+from sklearn_rnn.displays import WIDTHS, import_matplotlib
+from sklearn_rnn.forecasting._display_artists import band_patches
 
-# Inches: width of a figure by its columns, height of one panel and of one row
-# of several, and height of the legend.
-WIDTHS = {1: 8.0, 2: 10.5, 3: 13.0}
+# Inches: height of one panel, of one row of several, and of the legend.
 HEIGHT, ROW_HEIGHT, LEGEND_HEIGHT = 3.4, 2.1, 0.5
 # Maximum number of intervals between labelled values, in one panel and in one of
 # several.
@@ -63,19 +61,6 @@ def label_panel(ax, panel, time_axis, ylabel):
         ylabel = str(panel.target)
     if ylabel is not None:
         ax.set_ylabel(ylabel)
-
-
-def tidy_grid(axes):
-    """Label the lowest panels alone, and those on the left if all labels are equal."""
-    n_cols = axes[0].get_gridspec().ncols
-    has_one_label = len({ax.get_ylabel() for ax in axes}) == 1
-    for i, ax in enumerate(axes):
-        ax.yaxis.get_label().set_visible(i % n_cols == 0 or not has_one_label)
-        is_lowest = i + n_cols >= len(axes)
-        ax.tick_params(labelbottom=is_lowest)
-        ax.xaxis.get_offset_text().set_visible(is_lowest)
-        ax.xaxis.get_label().set_visible(is_lowest)
-    axes[0].figure.align_ylabels(axes)
 
 
 def add_legend(axes, artists, *, is_outside):

@@ -11,10 +11,10 @@ from sklearn_rnn import (
     SequenceWindower,
     backtest,
     forecast,
+    make_forecast_frame,
 )
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.datasets import load_nyc_weather
-from sklearn_rnn.preprocessing import make_forecast_frame
 
 
 def hourly(n_rows=6):

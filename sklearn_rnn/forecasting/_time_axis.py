@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.displays._matplotlib import import_matplotlib
+from sklearn_rnn.displays import import_matplotlib
 from sklearn_rnn.sequences import as_typed_index, to_index
 
 DATES, ZONED_DATES, DURATIONS, NUMBERS = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_rnn import LogMelSpectrogram, RNNClassifier, make_windows
-from sklearn_rnn.preprocessing._augmentation import shift_samples
+from sklearn_rnn.audio._augmentation import shift_samples
 
 RATE = 16_000
 EVERYTHING = {

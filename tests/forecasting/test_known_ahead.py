@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from sklearn_rnn import make_forecast_frame
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing import make_forecast_frame
 
 
 def hourly(n_rows=6):

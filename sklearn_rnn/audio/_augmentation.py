@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_rnn.preprocessing._mel import MelSettings, extract
+from sklearn_rnn.audio._mel import MelSettings, extract
 from sklearn_rnn.sequences import flat_rows
 
 

@@ -7,24 +7,21 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import MAX_STEPS, list_steps
-from sklearn_rnn.preprocessing._grid import (
+from sklearn_rnn.preprocessing import (
+    MAX_STEPS,
     Grid,
+    check_column_key,
+    check_names,
     check_no_gaps,
     check_no_missing,
     fill_grid,
     find_grid,
-)
-from sklearn_rnn.preprocessing._names import (
-    check_names,
-    name_ahead,
-)
-from sklearn_rnn.preprocessing._tables import (
-    check_column_key,
     has_categories,
     is_polars,
+    list_steps,
+    name_ahead,
+    remember_untargeted,
 )
-from sklearn_rnn.preprocessing._untargeted import remember_untargeted
 from sklearn_rnn.sequences import check_unique_names, convert_input
 
 

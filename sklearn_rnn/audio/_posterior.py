@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_rnn.displays._clip_panels import (
+from sklearn_rnn.audio._clip_panels import (
     TimeScale,
     check_one_per_clip,
     check_tables,
@@ -17,8 +17,7 @@ from sklearn_rnn.displays._clip_panels import (
     row_heights,
     sharpen,
 )
-from sklearn_rnn.displays._labels import SMALLEST, fitting_style, printable
-from sklearn_rnn.displays._matplotlib import import_matplotlib
+from sklearn_rnn.displays import SMALLEST, fitting_style, import_matplotlib, printable
 from sklearn_rnn.estimators import check_has_method, find_trained_and_input
 
 # Label of the lowest row; in brackets, to differ from symbols.

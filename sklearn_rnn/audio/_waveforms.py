@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.signal import firwin, resample_poly
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._sound_files import load_file
+from sklearn_rnn.audio._sound_files import load_file
 from sklearn_rnn.sequences import SequenceArray, plain_arrays
 
 MAX_CHANNELS = 8

@@ -6,19 +6,18 @@ from typing import Any, Self
 
 import pandas as pd
 
-from sklearn_rnn.displays._forecast_artists import draw_views
-from sklearn_rnn.displays._forecast_panels import make_panels
-from sklearn_rnn.displays._forecast_view import view_panel
-from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.displays._panel_grid import (
+from sklearn_rnn.displays import import_matplotlib, tidy_grid
+from sklearn_rnn.estimators import target_names_of, windowers
+from sklearn_rnn.forecasting._display_artists import draw_views
+from sklearn_rnn.forecasting._display_panels import make_panels
+from sklearn_rnn.forecasting._display_view import view_panel
+from sklearn_rnn.forecasting._forecast import forecast
+from sklearn_rnn.forecasting._panel_grid import (
     add_legend,
     check_axes,
     label_panel,
     make_axes,
-    tidy_grid,
 )
-from sklearn_rnn.estimators import target_names_of, windowers
-from sklearn_rnn.forecasting import forecast
 from sklearn_rnn.preprocessing import parse_targets
 
 

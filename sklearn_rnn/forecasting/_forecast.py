@@ -15,7 +15,13 @@ from sklearn_rnn._exceptions import (
     user_stacklevel,
 )
 from sklearn_rnn.estimators import target_names_of, windowers
-from sklearn_rnn.forecasting._frames import check_reserved, predicted_columns
+from sklearn_rnn.forecasting._columns import check_reserved, predicted_columns
+from sklearn_rnn.forecasting._forecast_frame import (
+    add_columns,
+    as_frame,
+    check_horizon,
+    select_rows,
+)
 from sklearn_rnn.forecasting._lookback import (
     add_untargeted,
     ignore_unknown_times,
@@ -24,10 +30,7 @@ from sklearn_rnn.forecasting._lookback import (
 )
 from sklearn_rnn.preprocessing import (
     RowStep,
-    add_columns,
-    as_frame,
     check_column_key,
-    check_horizon,
     check_no_gaps,
     fill_grid,
     find_grid,
@@ -37,7 +40,6 @@ from sklearn_rnn.preprocessing import (
     parse_ahead,
     parse_targets,
     row_step_of,
-    select_rows,
     times_ahead,
     times_of_frame,
 )

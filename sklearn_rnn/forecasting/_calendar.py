@@ -16,20 +16,19 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import (
+from sklearn_rnn.preprocessing import (
     MAX_STEPS,
-    check_regular,
-    list_steps,
-    shift_times,
-)
-from sklearn_rnn.preprocessing._names import check_names, name_ahead
-from sklearn_rnn.preprocessing._output import FixedOutput
-from sklearn_rnn.preprocessing._tables import (
+    FixedOutput,
     check_column_key,
+    check_names,
+    check_regular,
     is_polars,
+    keep_untargeted,
+    list_steps,
+    name_ahead,
+    shift_times,
     times_of_frame,
 )
-from sklearn_rnn.preprocessing._untargeted import keep_untargeted
 from sklearn_rnn.sequences import (
     check_columns,
     freq_of,

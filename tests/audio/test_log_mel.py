@@ -24,7 +24,7 @@ from sklearn_rnn import (
     SklearnRNNWarning,
     make_windows,
 )
-from sklearn_rnn.preprocessing import _mel
+from sklearn_rnn.audio import _mel
 
 RATE = 16_000
 

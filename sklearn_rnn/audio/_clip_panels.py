@@ -6,9 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from sklearn_rnn.displays._forecast_panels import MAX_PANELS
-from sklearn_rnn.displays._matplotlib import import_matplotlib
-from sklearn_rnn.displays._panel_grid import WIDTHS, tidy_grid
+from sklearn_rnn.displays import MAX_PANELS, WIDTHS, import_matplotlib, tidy_grid
 
 # Inches above the panels of one row for their title and, below the lowest, the axis.
 AROUND, AXIS = 0.45, 0.35

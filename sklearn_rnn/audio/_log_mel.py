@@ -14,22 +14,22 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
-from sklearn_rnn.preprocessing._augmentation import Augmentation, ClipAugmenter
-from sklearn_rnn.preprocessing._mel import (
+from sklearn_rnn.audio._augmentation import Augmentation, ClipAugmenter
+from sklearn_rnn.audio._mel import (
     MelSettings,
     extract,
     hann_window,
     mel_edges,
     mel_filters,
 )
-from sklearn_rnn.preprocessing._output import FixedOutput
-from sklearn_rnn.preprocessing._waveforms import (
+from sklearn_rnn.audio._waveforms import (
     MAX_RATE,
     are_apart,
     list_clips,
     load_waveforms,
     loudest_of,
 )
+from sklearn_rnn.preprocessing import FixedOutput
 from sklearn_rnn.sequences import COUNT, SequenceArray, Transforms, shares_rows
 
 # Longer windows and hops given in seconds are more likely meant in samples or

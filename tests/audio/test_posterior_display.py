@@ -9,8 +9,12 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import LogMelSpectrogram, RNNRegressor, RNNTranscriber
-from sklearn_rnn.displays import PosteriorDisplay
+from sklearn_rnn import (
+    LogMelSpectrogram,
+    PosteriorDisplay,
+    RNNRegressor,
+    RNNTranscriber,
+)
 from sklearn_rnn.estimators._base import RNNEstimator
 
 SYMBOLS = list("abcd")

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.displays._bands import pair_quantiles
-from sklearn_rnn.displays._forecast_view import lone_points
-from sklearn_rnn.displays._matplotlib import import_matplotlib
+from sklearn_rnn.displays import import_matplotlib
+from sklearn_rnn.forecasting._bands import pair_quantiles
+from sklearn_rnn.forecasting._display_view import lone_points
 
 # Opacity of each band; bands overlap.
 BAND_ALPHA = 0.2

@@ -15,8 +15,8 @@ from sklearn.utils import get_tags
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.datasets import load_nyc_weather
 from sklearn_rnn.estimators import RNNRegressor
+from sklearn_rnn.forecasting._calendar import NUMBERS, CalendarFeatures
 from sklearn_rnn.preprocessing import SequenceWindower
-from sklearn_rnn.preprocessing._calendar import NUMBERS, CalendarFeatures
 
 NEW_YORK = "America/New_York"
 # What pandas calls each feature of a Series of dates.

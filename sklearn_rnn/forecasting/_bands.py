@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sklearn_rnn.forecasting import quantile_columns, symmetric_levels
+from sklearn_rnn.forecasting._columns import quantile_columns, symmetric_levels
 
 
 class Band(NamedTuple):

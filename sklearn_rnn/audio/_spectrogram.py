@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.displays._clip_panels import (
+from sklearn_rnn.audio._clip_panels import (
     TimeScale,
     check_one_per_clip,
     check_tables,

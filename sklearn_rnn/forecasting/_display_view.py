@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.forecasting import quantile_columns
+from sklearn_rnn.forecasting._columns import quantile_columns
 
 # Rows of history before the first forecast: a multiple of its steps, and the minimum.
 HISTORY_TIMES, HISTORY_LEAST = 4, 30

@@ -10,8 +10,12 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import LogMelSpectrogram, RNNClassifier, SequenceScaler
-from sklearn_rnn.displays import SpectrogramDisplay
+from sklearn_rnn import (
+    LogMelSpectrogram,
+    RNNClassifier,
+    SequenceScaler,
+    SpectrogramDisplay,
+)
 
 RATE = 8000
 BANDS = np.linspace(100, 3900, 20)
