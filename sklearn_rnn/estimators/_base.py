@@ -40,6 +40,29 @@ from sklearn_rnn.training import (
 # Beyond all real parameters that make sense; Python has integers that no float holds.
 LARGEST = 1.7e308
 
+# Parameters as scikit-learn's multilayer perceptrons, Keras, skorch or torch call them.
+NAMES_ELSEWHERE = {
+    "activation": "cell: 'rnn' has tanh, 'rnn_relu' a rectifier",
+    "alpha": "weight_decay",
+    "dropout_rate": "dropout",
+    "epochs": "max_epochs",
+    "hidden_dim": "hidden_size",
+    "hidden_layer_sizes": "hidden_size, for units per layer, and n_layers",
+    "hidden_units": "hidden_size",
+    "learning_rate_init": "learning_rate",
+    "lr": "learning_rate",
+    "max_iter": "max_epochs",
+    "n_epochs": "max_epochs",
+    "n_hidden": "hidden_size",
+    "num_layers": "n_layers",
+    "patience": "n_iter_no_change",
+    "rnn_type": "cell",
+    "seed": "random_state",
+    "solver": "optimizer",
+    "units": "hidden_size",
+    "validation_split": "validation_fraction",
+}
+
 
 class TaskAttribute:
     """A fitted attribute of an estimator, which is one of its task.
@@ -138,6 +161,15 @@ class RNNEstimator(BaseEstimator):
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+
+    def __new__(cls, *args, **kwargs):
+        for name in kwargs:
+            if name in NAMES_ELSEWHERE and name not in cls._get_param_names():
+                raise TypeError(
+                    f"{cls.__name__} has no parameter {name!r}. Here it is called "
+                    f"{NAMES_ELSEWHERE[name]}."
+                )
+        return super().__new__(cls)
 
     # What a subclass learns, and what its fits have set.
     _task_type: type[Task]

@@ -1,0 +1,33 @@
+"""Names of parameters: those of other packages are answered with ours."""
+
+import pytest
+from sklearn.base import clone
+
+from sklearn_rnn import RNNClassifier, RNNGenerator, RNNRegressor
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("hidden_layer_sizes", "hidden_size"),
+        ("solver", "optimizer"),
+        ("alpha", "weight_decay"),
+        ("max_iter", "max_epochs"),
+        ("units", "hidden_size"),
+    ],
+)
+@pytest.mark.parametrize("estimator_type", [RNNRegressor, RNNClassifier, RNNGenerator])
+def test_names_of_other_packages_are_answered_with_ours(estimator_type, name, here):
+    with pytest.raises(TypeError, match=f"no parameter '{name}'.*called {here}"):
+        estimator_type(**{name: 1})
+
+
+def test_a_subclass_may_have_a_parameter_of_such_a_name():
+    class Penalised(RNNRegressor):
+        def __init__(self, alpha=0.0):
+            super().__init__()
+            self.alpha = alpha
+
+    assert clone(Penalised(alpha=0.5)).alpha == 0.5
+    with pytest.raises(TypeError, match="unexpected keyword argument 'beta'"):
+        Penalised(beta=1)
