@@ -78,7 +78,9 @@ class CounterGenerator:
         of_update = _mix(self.seed + GOLDEN * (self.update + 1))
         return _mix(of_update + GOLDEN * (site + SITES * draw + 1))
 
-    def draw_mask(self, shape: tuple[int, ...], site: int, p: float) -> np.ndarray:
+    def draw_mask(
+        self, shape: tuple[int, ...], site: int, p: float | np.ndarray
+    ) -> np.ndarray:
         """Draw the next mask of a site within this update.
 
         Parameters
@@ -87,7 +89,7 @@ class CounterGenerator:
             Shape of the mask. One with more rows begins with the same rows.
         site : int
             Index of the dropout in the network, from 0.
-        p : float
+        p : float or ndarray of shape `shape`
             Probability that an element is dropped, in [0, 1].
 
         Returns
@@ -97,7 +99,9 @@ class CounterGenerator:
         """
         draw = self._n_draws.get(site, 0)
         self._n_draws[site] = draw + 1
-        stream, threshold = self.stream(site, draw), math.floor(p * 2**24 + 0.5)
+        stream = self.stream(site, draw)
+        thresholds = np.floor(np.asarray(p) * 2**24 + 0.5).astype(np.uint64)
+        thresholds = np.broadcast_to(thresholds.reshape(-1), math.prod(shape))
         mask = np.empty(shape, dtype=bool)
         flat = mask.reshape(-1)
         bits = np.empty((2, min(BLOCK, flat.size)), dtype=np.uint64)
@@ -105,7 +109,7 @@ class CounterGenerator:
             part = flat[begin : begin + BLOCK]
             z, shifted = bits[:, : part.size]
             start = (stream + GOLDEN * begin) & MASK
-            _fill(part, z, shifted, start, threshold)
+            _fill(part, z, shifted, start, thresholds[begin : begin + BLOCK])
         return mask
 
 
@@ -117,7 +121,7 @@ def _mix(z: int) -> int:
     return z ^ z >> 31
 
 
-def _fill(mask, z, shifted, start, threshold):
+def _fill(mask, z, shifted, start, thresholds):
     """Fill a block of a mask; `z` and `shifted` are workspace of its size."""
     np.add(COUNTERS[: z.size], np.uint64(start), out=z)
     for shift, factor in zip((30, 27), FACTORS, strict=True):
@@ -125,4 +129,4 @@ def _fill(mask, z, shifted, start, threshold):
         z *= np.uint64(factor)
     z ^= np.right_shift(z, np.uint64(31), out=shifted)
     z >>= np.uint64(40)
-    np.less(z, np.uint64(threshold), out=mask)
+    np.less(z, thresholds, out=mask)

@@ -46,13 +46,18 @@ class HeldDropout(nn.Module):
         mask = torch.empty(shape, dtype=x.dtype, device=x.device)
         return mask.bernoulli_(1 - self.p, generator=self.generator)
 
-    def draw_dropped(self, shape, device):
-        """Return a boolean mask that is True where values are dropped."""
+    def draw_dropped(self, shape, device, p=None):
+        """Return a boolean mask that is True where values are dropped.
+
+        The probability is `p`, a number or a tensor of the shape, or the module's own.
+        """
+        p = self.p if p is None else p
         if isinstance(self.generator, CounterGenerator):
-            dropped = self.generator.draw_mask(tuple(shape), self.site, self.p)
+            p = p.numpy() if isinstance(p, torch.Tensor) else p
+            dropped = self.generator.draw_mask(tuple(shape), self.site, p)
             return torch.from_numpy(dropped).to(device)
         mask = torch.empty(shape, device=device)
-        return mask.bernoulli_(self.p, generator=self.generator).bool()
+        return mask.bernoulli_(p, generator=self.generator).bool()
 
 
 class LockedDropout(HeldDropout):

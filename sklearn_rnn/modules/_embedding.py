@@ -14,25 +14,57 @@ EMBEDDING_SCALE = 0.1
 
 
 class TokenDropout(HeldDropout):
-    """Replace a random part of the vocabulary by the unknown token.
+    """Replace some tokens of the vocabulary by the unknown token, rather rare ones.
 
-    The same tokens are dropped in the whole batch, so that the network does not depend
-    on single words, and learns a vector for unknown ones.
+    What the unknown token means is learned from those that it replaces. Words that
+    training does not show are most like those that it shows once, so a token that it
+    shows n times is dropped with probability ``p / (p + n)``, at all positions of a
+    batch.
+
+    Parameters
+    ----------
+    p : float
+        At least 0.
+
+    Attributes
+    ----------
+    counts : Tensor of double of shape (n_tokens + 1,), or None
+        How often training shows each token; those of 0 are never dropped. None drops
+        all tokens with probability `p`.
 
     References
     ----------
-    Gal and Ghahramani, "A theoretically grounded application of dropout in
-    recurrent neural networks", NeurIPS 2016 (dropping word types). Iyyer et
-    al., "Deep unordered composition rivals syntactic methods for text
-    classification", ACL 2015 (word dropout).
+    Kiperwasser and Goldberg, "Simple and accurate dependency parsing using
+    bidirectional LSTM feature representations", TACL 2016 (by rarity). Gal and
+    Ghahramani, "A theoretically grounded application of dropout in recurrent neural
+    networks", NeurIPS 2016 (the same tokens in a batch).
     """
+
+    counts: torch.Tensor | None
+
+    def __init__(self, p):
+        super().__init__(p)
+        # Not in the state: a task has them as well.
+        self.register_buffer("counts", None, persistent=False)
+
+    def set_counts(self, counts):
+        """Drop tokens by how often training shows them, (n_tokens + 1,)."""
+        self.counts = torch.as_tensor(counts, dtype=torch.double)
+
+    def probabilities(self):
+        """Return with which probability each token is dropped."""
+        if self.counts is None:
+            return self.p
+        p = self.p / (self.p + self.counts)
+        return p.masked_fill(self.counts == 0, 0.0)
 
     def forward(self, tokens, unknown, new_mask=True):
         """Drop tokens in training; `unknown` is the largest id."""
         if not self.training or self.p == 0.0:
             return tokens
         if new_mask or self._mask is None:
-            self._mask = self.draw_dropped((unknown + 1,), tokens.device)
+            p = self.probabilities()
+            self._mask = self.draw_dropped((unknown + 1,), tokens.device, p)
         return tokens.masked_fill(self._mask[tokens], unknown)
 
 
@@ -82,7 +114,8 @@ class TokenEmbedding(nn.Embedding):
     embedding_dim : int
         Size of a vector.
     token_dropout : float, default=0.0
-        Fraction of the tokens replaced by the unknown one in training.
+        How often tokens are replaced by the unknown one in training: see
+        `TokenDropout`.
     unknown_token : int, default=None
         Id of the unknown token, besides ids beyond the vocabulary.
 

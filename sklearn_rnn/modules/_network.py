@@ -49,7 +49,8 @@ class NetworkSpec:
     embedding_dim : int, default=None
         Size of a token's embedding.
     token_dropout : float, default=0.0
-        Fraction of the tokens replaced by the unknown one in training.
+        How often tokens are replaced by the unknown one in training: see
+        `TokenDropout`.
     tie_embeddings : bool, default=False
         Whether the head uses the weights of the token embedding (weight tying).
     unknown_token : int, default=None

@@ -108,6 +108,7 @@ class FusedNetwork:
             "embedding_dim": spec.embedding_dim,
             "unknown_token": -1 if unknown is None else unknown,
             "token_dropout": embedding.token_dropout.p,
+            "token_counts": embedding.token_dropout.counts,
             "token_site": embedding.token_dropout.site,
         }
 

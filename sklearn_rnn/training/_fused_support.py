@@ -123,13 +123,26 @@ def _has_known_dropouts(network):
     input_dropout: type[nn.Module] = InputDropout
     if network.spec.n_tokens is not None:
         input_dropout = LockedDropout
-        if type(network.embedding.token_dropout) is not TokenDropout:
+        if not _has_known_token_dropout(network):
             return False
     locked, weight_drops = [*core.dropout, network.dropout], core.weight_drop.values()
     return (
         type(network.input_dropout) is input_dropout
         and all(type(part) is LockedDropout for part in locked)
         and all(type(part) is WeightDrop for part in weight_drops)
+    )
+
+
+def _has_known_token_dropout(network):
+    dropout = network.embedding.token_dropout
+    if type(dropout) is not TokenDropout:
+        return False
+    counts = dropout.counts
+    return counts is None or (
+        tuple(counts.shape) == (network.spec.n_tokens + 1,)
+        and counts.dtype == torch.float64
+        and counts.device.type == "cpu"
+        and counts.is_contiguous()
     )
 
 

@@ -78,6 +78,16 @@ def test_nothing_is_dropped_at_0_and_all_at_1():
     assert CounterGenerator(0).draw_mask((0, 3), 0, 0.5).shape == (0, 3)
 
 
+def test_elements_may_have_probabilities_of_their_own():
+    p = np.linspace(0, 1, 20_001)
+    mask = CounterGenerator(0).draw_mask(p.shape, 0, p)
+    for value in (0.25, 0.5, 0.75):
+        at = slice(int(20_000 * value), int(20_000 * value) + 1)
+        same = CounterGenerator(0).draw_mask(p.shape, 0, value)
+        assert (mask[at] == same[at]).all()
+    assert (mask.reshape(3, -1).mean(axis=1).round(1) == [0.2, 0.5, 0.8]).all()
+
+
 def test_masks_of_seeds_updates_sites_rows_and_columns_are_independent():
     """Any two agree on half of their elements, as fair coins do."""
     shape = (100, 100)

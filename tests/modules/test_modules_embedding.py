@@ -48,6 +48,17 @@ def test_a_hidden_token_is_unknown_at_every_place_of_the_batch():
     assert 10 < hidden[0].sum() < 40
 
 
+def test_tokens_are_hidden_the_more_often_the_rarer_they_are():
+    embedding = make_embedding(token_dropout=1.0, n_tokens=4)
+    embedding.token_dropout.set_counts([0, 1, 9, 10**9, 5])
+    tokens = torch.arange(4)
+    hidden = [embedding(tokens) == embedding.weight[-1] for _ in range(2000)]
+    fractions = torch.stack(hidden).all(dim=-1).double().mean(dim=0)
+    torch.testing.assert_close(fractions[1:3].numpy(), [0.5, 0.1], atol=0.04, rtol=0)
+    assert fractions[0] == 0  # nothing is known of those that training does not show
+    assert fractions[3] == 0
+
+
 def test_hidden_tokens_are_sampled_again_and_held_for_more_steps_of_the_same_batch():
     embedding = make_embedding(token_dropout=0.5)
     tokens = torch.arange(50)

@@ -53,6 +53,7 @@ NETWORKS = {
     "subsampling per step": {"subsampling": 3, "pooling": None, **DROPPED},
     "tokens": TOKENS,
     "fixed tokens": {**TOKENS, "train_embeddings": False, "token_dropout": 0.3},
+    "rare tokens": {**TOKENS, "token_dropout": 2.5, "token_counts": True},
     "unknown token": {**TOKENS, "unknown_token": 2, "n_layers": 2},
     "tokens, dropout": {**TOKENS, **DROPPED, "token_dropout": 0.3, "unknown_token": 1},
     "tokens, all": {
@@ -93,7 +94,9 @@ NETWORKS = {
 }
 
 
-def make_network(cell="gru", dtype=torch.float64, seed=0, **options):
+def make_network(
+    cell="gru", dtype=torch.float64, seed=0, token_counts=False, **options
+):
     spec = NetworkSpec(
         cell,
         n_features=1 if "n_tokens" in options else N_FEATURES,
@@ -111,6 +114,8 @@ def make_network(cell="gru", dtype=torch.float64, seed=0, **options):
         center = np.where(np.isin(np.arange(len(scale)), codes), 0.0, scale / 10)
         scale[codes] = 1.0
         network.set_input_scaling(center, 1 / scale)
+    if token_counts:
+        network.embedding.token_dropout.set_counts(np.arange(spec.n_tokens + 1) % 4)
     network.use_kernel("compiled")
     network.seed_dropout(CounterGenerator(seed=7))
     network.advance_dropout(3)
@@ -327,6 +332,7 @@ def test_random_networks(seed):
             n_tokens=N_TOKENS,
             embedding_dim=int(rng.integers(1, 20)),
             token_dropout=choose(0.0, 0.3),
+            token_counts=choose(False, True),
             unknown_token=choose(None, 3),
             train_embeddings=choose(True, True, False),
         )

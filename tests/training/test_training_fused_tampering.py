@@ -239,6 +239,14 @@ TAMPERINGS = {
         ON_TOKENS,
         set_at("embedding.token_dropout.p", constant(0.5)),
     ),
+    "other counts": (
+        ON_TOKENS,
+        set_at("embedding.token_dropout.counts", lambda n: n + 1),
+    ),
+    "fewer counts": (
+        ON_TOKENS,
+        set_at("embedding.token_dropout.counts", lambda n: n[:3]),
+    ),
     "embedding.forward": (ON_TOKENS, patch("embedding.forward")),
     "frozen vectors": (
         ON_TOKENS,

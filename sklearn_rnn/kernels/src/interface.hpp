@@ -41,6 +41,7 @@ struct Network {
   // Dropout: probabilities, and the sites of the counter-based generator.
   int32_t token_site, input_site, layer_site, weight_site, head_site;
   double token_dropout, input_dropout, dropout, weight_drop, label_smoothing;
+  const double *token_counts;  // by id: the rarer, the more often hidden; null: alike
   const double *center, *factor;  // inputs enter as (x - center) * factor
   const void *levels, *class_weights;
   // By layer and direction w_ih, w_hh, b_ih, b_hh; by layer the norm's weight and bias

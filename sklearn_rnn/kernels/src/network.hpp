@@ -321,9 +321,14 @@ template <class T> struct Block {
                                   : read_value(data, at);
     const int unknown = p.net.n_tokens;
     if (!(id >= 0 && id < unknown) || (int)id == p.net.unknown_token) return unknown;
-    return dropout.training && p.net.token_dropout > 0 && mask.drops((uint64_t)id)
-               ? unknown
-               : (int)id;
+    return dropout.training && hides(mask, (int)id) ? unknown : (int)id;
+  }
+
+  bool hides(const Mask &mask, int id) const {
+    const double a = p.net.token_dropout, *counts = p.net.token_counts;
+    if (a == 0) return false;
+    if (!counts) return mask.drops((uint64_t)id);
+    return counts[id] > 0 && mask.drops((uint64_t)id, a / (a + counts[id]));
   }
 
   // Read a feature as the network does: relative to the last step, and scaled. `units`
@@ -361,7 +366,9 @@ template <class T> struct Block {
   void gather() {
     const Network &net = p.net;
     const T *embedding = p.embeds ? (const T *)net.weights[p.embedding_at()] : nullptr;
-    const Mask mask(dropout.seed, dropout.update, net.token_site, net.token_dropout);
+    // Above 1 it is no probability, but how strongly tokens are hidden by their counts.
+    const double p_token = std::min(1.0, net.token_dropout);
+    const Mask mask(dropout.seed, dropout.update, net.token_site, p_token);
     const int size = net.subsampling;
     draw_input_mask();
     for (int r = 0; r < n_rows; r++) {

@@ -18,10 +18,18 @@ struct Mask {
 
   Mask(uint64_t seed, uint64_t update, int site, double p)
       : stream(mix(mix(seed + GOLDEN * (update + 1)) + GOLDEN * ((uint64_t)site + 1))),
-        threshold((uint64_t)(p * 16777216.0 + 0.5)) {}
+        threshold(round(p)) {}
 
-  bool drops(uint64_t i) const {
-    return (mix(stream + GOLDEN * (i + 1)) >> 40) < threshold;
+  bool drops(uint64_t i) const { return is_below(i, threshold); }
+
+  // With another probability than that of the others.
+  bool drops(uint64_t i, double p) const { return is_below(i, round(p)); }
+
+ private:
+  static uint64_t round(double p) { return (uint64_t)(p * 16777216.0 + 0.5); }
+
+  bool is_below(uint64_t i, uint64_t bound) const {
+    return (mix(stream + GOLDEN * (i + 1)) >> 40) < bound;
   }
 };
 
