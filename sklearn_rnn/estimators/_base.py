@@ -201,7 +201,7 @@ class SequenceEstimator(RNNEstimator):
         "bidirectional": ["boolean"],
         "categorical_features": [StrOptions({FROM_DTYPE}), "array-like", None],
         "embedding_dim": [COUNT, None],
-        "token_dropout": [Interval(Real, 0, 1, closed="left")],
+        "token_dropout": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "embeddings": ["array-like", HasMethods(["__getitem__", "__contains__"]), None],
         "train_embeddings": ["boolean"],
         "batch_size": [COUNT, StrOptions({"auto"})],

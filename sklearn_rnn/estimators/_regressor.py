@@ -92,9 +92,11 @@ default="from_dtype"
         Width of a learned vector for each token. Set it when `X` holds token
         ids, whole numbers from 0, one per step, as a `SequenceTokenizer` makes
         them. Ids above the largest one of fit count as unknown.
-    token_dropout : float, default=0.0
-        Fraction of the tokens of the vocabulary that are read as unknown in
-        training, drawn for each batch (word dropout by type).
+    token_dropout : float or "auto", default="auto"
+        How often tokens are read as unknown in training, so that it is learned what
+        unknown ones mean: a token that the training data show n times is hidden with
+        probability ``token_dropout / (token_dropout + n)``, drawn for each batch.
+        "auto" is 0.25, and in a first `partial_fit`, which cannot tell what is rare, 0.
     embeddings : array of shape (n_tokens, width) or mapping, default=None
         Vectors that tokens start with, say such as were learned from much more
         text: a row for each id, or where `X` comes from a `SequenceTokenizer`
@@ -414,7 +416,7 @@ None, default="cosine"
         pooling: Literal["last", "mean", "max", "attention"] = "last",
         categorical_features: ArrayLike | str | None = "from_dtype",
         embedding_dim: int | None = None,
-        token_dropout: float = 0.0,
+        token_dropout: float | Literal["auto"] = "auto",
         embeddings: Any = None,
         train_embeddings: bool = True,
         target_feature: int | str | Sequence[int | str] | None = "auto",

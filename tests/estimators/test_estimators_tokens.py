@@ -86,8 +86,8 @@ def test_token_dropout_hides_words_in_training_and_the_seed_says_which(estimator
 
 
 def test_what_unknown_means_is_learned_from_hidden_words():
-    assert (weight_of(fit(embedding_dim=3))[-1] == 0).all()
-    assert (weight_of(fit(embedding_dim=3, token_dropout=0.3))[-1] != 0).all()
+    assert (weight_of(fit(embedding_dim=3, token_dropout=0))[-1] == 0).all()
+    assert (weight_of(fit(embedding_dim=3))[-1] != 0).all()
 
 
 def test_nothing_is_hidden_when_predicting():
@@ -108,9 +108,44 @@ def test_unknown_words_read_as_what_hidden_words_taught():
     np.testing.assert_array_equal(probabilities[0], probabilities[1])
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_rare_words_are_hidden_more_often_than_frequent_ones(estimator):
+    X, y = make_tokens()
+    model = fit(estimator, X, y, embedding_dim=3, token_dropout=2.0)
+    dropout = model.module_.embedding.token_dropout
+    counts = np.bincount(np.concatenate(list(X)).ravel(), minlength=len(X.tokens) + 1)
+    expected = np.where(counts > 0, 2 / (2 + counts), 0)
+    np.testing.assert_allclose(dropout.probabilities(), expected)
+    auto = fit(estimator, X, y, embedding_dim=3)
+    explicit = fit(estimator, X, y, embedding_dim=3, token_dropout=0.25)
+    assert (weight_of(auto) == weight_of(explicit)).all()
+
+
+def test_a_stream_does_not_hide_words_unless_asked_to():
+    X, y = make_tokens()
+    auto, without, asked = (
+        weight_of(RNNClassifier(**options, **QUICK).partial_fit(X, y))
+        for options in (
+            {"embedding_dim": 3},
+            {"embedding_dim": 3, "token_dropout": 0},
+            {"embedding_dim": 3, "token_dropout": 0.5},
+        )
+    )
+    assert (auto == without).all()
+    assert (auto != asked).any()
+
+
+def test_a_pickle_keeps_how_rare_words_are():
+    X, y = make_tokens()
+    model = fit(X=X, y=y, embedding_dim=3, token_dropout=1.0, warm_start=True)
+    again = pickle.loads(pickle.dumps(model))
+    assert (weight_of(again.fit(X, y)) == weight_of(model.fit(X, y))).all()
+    model.partial_fit(X, y)  # with the same "auto" as in fit
+
+
 def test_token_dropout_keeps_unknown_words_from_deciding():
     unknown = ["the film is neverseen", "unseen a film", "is strange", "the other"]
-    distances = {0.0: [], 0.4: []}
+    distances = {0.0: [], 2.0: []}
     for p, of_seeds in distances.items():
         for seed in range(3):
             X, y = make_sentences(80, seed=seed)
@@ -122,7 +157,7 @@ def test_token_dropout_keeps_unknown_words_from_deciding():
             assert model.score(X, y) > 0.95
             # Half of all such sentences are good.
             of_seeds.append(np.abs(model.predict_proba(unknown) - 0.5).mean())
-    assert np.mean(distances[0.4]) < 0.7 * np.mean(distances[0.0])
+    assert np.mean(distances[2.0]) < 0.7 * np.mean(distances[0.0])
 
 
 # Rows that nothing is known of.
@@ -146,7 +181,7 @@ def test_ids_that_come_later_are_learned_later():
 def test_the_vocabulary_is_that_of_the_tokenizer():
     X, y = make_tokens()
     seen = X[:5]
-    model = fit(X=seen, y=y[:5], embedding_dim=3)
+    model = fit(X=seen, y=y[:5], embedding_dim=3, token_dropout=0)
     assert len(weight_of(model)) == len(X.tokens) + 1
     shown = np.unique(np.concatenate(list(seen)))
     assert (weight_of(model)[shown] != 0).all()
@@ -177,6 +212,7 @@ def test_training_starts_from_given_vectors_and_changes_them(estimator, dtype):
     X, y = make_tokens()
     vectors = make_vectors()
     options = {"embeddings": vectors, "dtype": dtype, "max_epochs": 1}
+    options["token_dropout"] = 0
     barely = fit(estimator, X, y, learning_rate=1e-9, **options)
     rows = np.array([vectors[token] for token in X.tokens[2:]])
     np.testing.assert_allclose(weight_of(barely)[2:-1], rows, atol=1e-6)
@@ -417,7 +453,7 @@ def test_options_that_would_do_nothing_are_refused(estimator):
     with pytest.raises(ValueError, match="train_embeddings=False .* embeddings=None"):
         estimator(embedding_dim=2, train_embeddings=False).fit(X, y)
     with pytest.raises(ValueError, match="'token_dropout' parameter"):
-        estimator(embedding_dim=2, token_dropout=1.0).fit(X, y)
+        estimator(embedding_dim=2, token_dropout=-0.1).fit(X, y)
     with pytest.raises(ValueError, match="'train_embeddings' parameter"):
         estimator(train_embeddings="no").fit(X, y)
 

@@ -10,6 +10,9 @@ from sklearn.utils import check_array
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import UNKNOWN, check_tokens, covered_chunks, plain_arrays
 
+# For token_dropout="auto".
+TOKEN_DROPOUT = 0.25
+
 
 class TokenInput:
     """The ids of tokens in X: what they stand for, and the width of their vectors.
@@ -26,6 +29,8 @@ class TokenInput:
         self.estimator_name, self.is_used = estimator_name, is_used
         # What the ids stand for, if X says it; how many there are; width of a vector.
         self.symbols = self.n_tokens = self.width = None
+        # How strongly tokens are hidden, and how often the first fit shows each.
+        self.dropout, self.counts = 0.0, None
 
     def check(self, sequences, *, reset):
         """Check ids, and that they mean what they meant in fit."""
@@ -47,8 +52,8 @@ class TokenInput:
                 "fit, and do not fit it again; a pipeline does so."
             )
 
-    def fit(self, sequences, params):
-        """Set number of tokens and width; return initial vectors, or None."""
+    def fit(self, sequences, params, is_stream=False):
+        """Set number of tokens, width and dropout; return initial vectors, or None."""
         n_ids = check_tokens(sequences)
         if self.symbols is not None:
             n_ids = max(n_ids, len(self.symbols))
@@ -62,17 +67,20 @@ class TokenInput:
                     f"of {width} numbers. Leave embedding_dim=None."
                 )
         self.n_tokens, self.width = n_ids, int(width)
+        self.counts = count_tokens(sequences, n_ids)
+        # The first call of a stream does not tell which tokens are rare.
+        self.dropout = 0.0 if is_stream else TOKEN_DROPOUT
         return vectors
 
     def spec(self, params):
         """Return what the network's spec says about tokens."""
         if not embeds(params):
             return {}
-        width = params.embedding_dim
+        width, dropout = params.embedding_dim, params.token_dropout
         return {
             "n_tokens": self.n_tokens,
             "embedding_dim": self.width if width is None else int(width),
-            "token_dropout": float(params.token_dropout),
+            "token_dropout": float(self.dropout if dropout == "auto" else dropout),
             "unknown_token": None if self.symbols is None else UNKNOWN,
             "train_embeddings": bool(params.train_embeddings),
         }
@@ -85,7 +93,8 @@ def embeds(params):
 
 def check_token_options(params):
     """Check that no option about tokens would have no effect."""
-    if params.token_dropout > 0 and not embeds(params):
+    is_asked_for = params.token_dropout not in ("auto", 0)
+    if is_asked_for and not embeds(params):
         raise ValueError(
             f"token_dropout={params.token_dropout} hides tokens, but without "
             "embedding_dim X holds numbers. Set embedding_dim to embed tokens, or "
@@ -96,6 +105,15 @@ def check_token_options(params):
             "train_embeddings=False keeps the vectors of embeddings as they are, "
             "but embeddings=None gives none."
         )
+
+
+def count_tokens(sequences, n_tokens):
+    """Return how often each id occurs, the last entry for all larger ones."""
+    counts = np.zeros(n_tokens + 1, dtype=np.int64)
+    for rows, _ in covered_chunks(sequences):
+        ids = sequences.read_rows(rows)[:, 0].astype(np.int64)
+        counts += np.bincount(np.minimum(ids, n_tokens), minlength=n_tokens + 1)
+    return counts
 
 
 def wrap_vectors(embeddings):
@@ -281,8 +299,7 @@ def initialize_embedding(embedding, sequences, vectors=None):
     """
     shown = np.zeros(len(embedding.weight), dtype=bool)
     if embedding.weight.requires_grad:
-        for rows, _ in covered_chunks(sequences):
-            shown[sequences.read_rows(rows)[:, 0].astype(np.intp)] = True
+        shown = count_tokens(sequences, embedding.n_tokens) > 0
     embedding.weight[torch.from_numpy(~shown)] = 0.0
     if vectors is None:
         return
