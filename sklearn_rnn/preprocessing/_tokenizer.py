@@ -51,10 +51,10 @@ class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
         punctuation; or a subword, learned from the data by byte pair encoding,
         of which none is ever unknown (needs the package tokenizers). Lists of
         tokens are taken as they are.
-    lowercase : bool, default=True
-        Whether strings are made lower-case first. The tokens of lists never are, as
-        some are names in which case counts: lower words yourself, by
-        ``[[word.lower() for word in text] for text in X]``.
+    lowercase : "auto" or bool, default="auto"
+        Whether texts, or the strings among the tokens of lists, are made lower-case
+        first. "auto" does so with texts, but takes the tokens of lists as they are, as
+        case may count in names and symbols.
     token_pattern : str or None, default=r"\\w+(?:['’]\\w+)*|[^\\w\\s]"
         Regular expression of a word: its group where it has one, else all of
         it. The default finds words with their apostrophes, and every mark of
@@ -106,7 +106,7 @@ class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {
         "level": [StrOptions({"char", "word", "subword"})],
-        "lowercase": ["boolean"],
+        "lowercase": ["boolean", StrOptions({"auto"})],
         "token_pattern": [str, None],
         "max_tokens": [COUNT, None],
         "min_count": [COUNT],
@@ -118,7 +118,7 @@ class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
         self,
         level: Literal["char", "word", "subword"] = "word",
         *,
-        lowercase: bool = True,
+        lowercase: bool | Literal["auto"] = "auto",
         token_pattern: str | None = r"\w+(?:['’]\w+)*|[^\w\s]",
         max_tokens: int | None = None,
         min_count: int = 1,
@@ -184,8 +184,10 @@ class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
             If `X` is a single string or a table.
         """
         rows, are_text = self._check_texts(X)
-        rows = self._split(rows)
+        lowers = are_text if self.lowercase == "auto" else bool(self.lowercase)
+        rows = self._split(rows, lowers)
         self._coder, self._are_text = self._fit_coder(rows), are_text
+        self._lowers = lowers
         tokens = [*SPECIALS, *self._coder.symbols]
         self.tokens_ = np.fromiter(tokens, dtype=object, count=len(tokens))
         self.vocabulary_: dict[Any, int] = {token: i for i, token in enumerate(tokens)}
@@ -221,7 +223,9 @@ class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
                 f"X holds {kinds[are_text]}, but {type(self).__name__} was fitted on "
                 f"{kinds[self._are_text]}."
             )
-        return self._encode(self._split(rows))
+        # Version 0.6 has no such attribute, and lowered texts alone.
+        lowers = getattr(self, "_lowers", self.lowercase and are_text)
+        return self._encode(self._split(rows, lowers))
 
     def inverse_transform(self, X: SequencesLike) -> np.ndarray:
         """Turn ids back into texts.
@@ -297,14 +301,16 @@ class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
             check_encodable(rows)
         return rows, are_text
 
-    def _split(self, rows):
+    def _split(self, rows, lowers):
         """Return rows of tokens; of subwords the strings, which are cut later."""
         if isinstance(rows[0], str):
-            if self.lowercase:
+            if lowers:
                 rows = [row.lower() for row in rows]
             if self.level == "word":
                 split = self._splitter()
                 rows = [split(row) for row in rows]
+        elif lowers:
+            rows = [_lower_tokens(row) for row in rows]
         if self.level == "subword":
             return rows
         # Before the tokens are counted, as truncated tokens never occur.
@@ -399,3 +405,8 @@ class SequenceTokenizer(FixedOutput, TransformerMixin, BaseEstimator):
         if self.level == "char":
             return "".join(self._coder.decode(ids, unknown=REPLACEMENT))
         return " ".join(self._coder.decode(ids, unknown=SPECIALS[1]))
+
+
+def _lower_tokens(row):
+    """Return tokens with the strings among them in lower case."""
+    return [token.lower() if isinstance(token, str) else token for token in row]

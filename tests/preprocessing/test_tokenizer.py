@@ -75,9 +75,22 @@ def test_case_is_kept_if_asked_to():
     assert words(["Aa"], level="char", lowercase=False)[0] == ["A", "a"]
 
 
-def test_the_case_of_listed_tokens_counts():
-    for lowercase in (True, False):
+def test_the_case_of_listed_tokens_counts_unless_asked_otherwise():
+    for lowercase in ("auto", False):
         assert words([["The", "the"]], lowercase=lowercase)[0] == ["The", "the"]
+    mixed = [["The", 7, None, "the"]]
+    assert words(mixed, lowercase=True)[0] == ["the", 7, None, "the"]
+    tokenizer = SequenceTokenizer(lowercase=True).fit(mixed)
+    assert ids_of(tokenizer.transform([["THE", 7]])) == [[2, 3]]
+
+
+def test_a_tokenizer_of_version_0_6_takes_lists_as_they_were():
+    tokenizer = SequenceTokenizer(lowercase=False).fit([["The", "the"]])
+    state = tokenizer.__getstate__() | {"lowercase": True}
+    del state["_lowers"]
+    old = SequenceTokenizer.__new__(SequenceTokenizer)
+    old.__setstate__(state)
+    assert ids_of(old.transform([["The", "the"]])) == [[2, 3]]
 
 
 def test_lists_of_tokens_are_taken_as_they_are():
