@@ -7,7 +7,7 @@
     └── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
     StopTraining(Exception)                a callback's request to end training
     SklearnRNNWarning(UserWarning)
-    ├── SequenceLayoutWarning              steps and features look exchanged
+    ├── SequenceLayoutWarning              steps and features look exchanged, or sound
     ├── TargetWarning                      targets look like something else
     └── WindowHistoryWarning               windows lack rows, or hold others than meant
 """
@@ -52,10 +52,11 @@ class SklearnRNNWarning(UserWarning):
 
 
 class SequenceLayoutWarning(SklearnRNNWarning):
-    """Steps and features of an array look exchanged.
+    """Sequences were read as given, but may be meant otherwise.
 
-    Sequences are read as (n_sequences, n_timesteps, n_features); aeon and sktime
-    have the order (n_sequences, n_channels, n_timesteps).
+    Steps and features of an array look exchanged: sequences are read as (n_sequences,
+    n_timesteps, n_features); aeon and sktime have the order (n_sequences, n_channels,
+    n_timesteps). Or sequences look like sound of which no spectra were computed.
     """
 
 

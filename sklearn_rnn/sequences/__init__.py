@@ -103,6 +103,7 @@ from sklearn_rnn.sequences._vocabulary import (
     Vocabulary,
     sequences_of_ids,
 )
+from sklearn_rnn.sequences._waveforms import warn_of_waveforms
 from sklearn_rnn.sequences._weights import check_weights
 from sklearn_rnn.sequences._windows import (
     join_windows,
@@ -202,5 +203,6 @@ __all__ = [
     "unpack",
     "value_range",
     "warn_of_other_times",
+    "warn_of_waveforms",
     "with_categories",
 ]

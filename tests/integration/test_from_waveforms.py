@@ -10,9 +10,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn_rnn import (
     LogMelSpectrogram,
     RNNClassifier,
+    RNNRegressor,
     RNNSeq2Seq,
     RNNTagger,
     RNNTranscriber,
+    SequenceLayoutWarning,
     SequenceScaler,
     SequenceWindower,
     join_windows,
@@ -215,3 +217,48 @@ def test_pairs_are_validated_on_clips_as_they_are(make):
         losses.append((model.loss_curve_[0], model.history_[0]["valid_loss"]))
     assert losses[0][0] != pytest.approx(losses[1][0], rel=1e-4)
     assert losses[0][1] == pytest.approx(losses[1][1], rel=1e-5)
+
+
+# Waveforms that no spectra were made of. Each is barely learned from: it is slow.
+
+BARELY = {"hidden_size": 2, "max_epochs": 1, "batch_size": 4}
+
+
+def raw_waveforms(n_samples, dtype):
+    rng = np.random.default_rng(0)
+    sounds = [0.3 * rng.normal(size=n_samples).clip(-3, 3) for _ in range(4)]
+    scale = 32767 if dtype == "int16" else 1
+    return [(scale * sound).astype(dtype) for sound in sounds]
+
+
+@pytest.mark.parametrize("dtype, n_samples", [("int16", 1000), ("float32", 4000)])
+def test_raw_waveforms_are_sent_to_the_spectrogram(dtype, n_samples):
+    X = raw_waveforms(n_samples, dtype)
+    for estimator, y in (
+        (RNNClassifier(convolutions=None, **BARELY), [0, 1, 0, 1]),
+        (RNNRegressor(linear_skip=False, **BARELY), [0, 1, 0, 1]),
+        (RNNTranscriber(subsampling=9, **BARELY), ["a", "b", "a", "b"]),
+    ):
+        with pytest.warns(SequenceLayoutWarning, match="Put a LogMelSpectrogram in"):
+            estimator.fit(X, y)
+        estimator.predict(X)  # once is enough
+
+
+@pytest.mark.parametrize(
+    "X",
+    {
+        "shorter": raw_waveforms(999, "int16"),
+        "shorter, floats": raw_waveforms(3999, "float32"),
+        "a sensor in its own units": [4 * x for x in raw_waveforms(4000, "float32")],
+        "of one sign": [np.abs(x) for x in raw_waveforms(4000, "float32")],
+        "counts": [x.astype(np.int32) for x in raw_waveforms(1000, "int16")],
+        "two features": [np.column_stack([x, x]) for x in raw_waveforms(1000, "int16")],
+    }.values(),
+)
+def test_long_signals_that_are_no_sound_are_read_without_a_warning(X):
+    RNNClassifier(convolutions=None, **BARELY).fit(X, [0, 1, 0, 1])
+
+
+def test_a_label_for_each_sample_is_asked_for_on_purpose():
+    X = raw_waveforms(1000, "int16")
+    RNNTagger(**BARELY).fit(X, [x > 0 for x in X])

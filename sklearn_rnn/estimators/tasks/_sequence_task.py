@@ -31,6 +31,7 @@ from sklearn_rnn.sequences import (
     mean_and_scale,
     sequences_of_dicts,
     unpack,
+    warn_of_waveforms,
 )
 from sklearn_rnn.training import (
     SequenceDataset,
@@ -167,6 +168,9 @@ class SequenceTask(Task):
         check_features(estimator, X, sequences, reset=reset)
         if reset and self.per_step and estimator._fitted_on_columns:
             _check_not_one_column(X, name)
+        # A target for each sample is no sound to be classified.
+        if reset and not (self.per_step or self.tokens.is_used or self.is_trial):
+            warn_of_waveforms(sequences)
         sequences = self.categories.apply(
             sequences, self.params, reset=reset, has_tokens=self.tokens.is_used
         )
@@ -304,11 +308,19 @@ class SequenceTask(Task):
 
     def fit_parts(self, samples, context: FitContext):
         if self.tokens.is_used:
-            self.initial_vectors = self.tokens.fit(samples.sequences, self.params)
+            self.initial_vectors = self.tokens.fit(
+                samples.sequences, self.params, context.is_stream
+            )
 
     def update_parts(self, samples, context):
         # The vocabulary is that of the first fit; later tokens are unknown.
         self.categories.check_same_choice(samples.sequences, self.params)
+
+    def build(self, spec, generator=None):
+        network = super().build(spec, generator)
+        if self.tokens.counts is not None:
+            network.embedding.token_dropout.set_counts(self.tokens.counts)
+        return network
 
     def initialize(self, network, samples):
         if self.tokens.is_used:

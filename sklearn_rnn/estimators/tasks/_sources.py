@@ -23,6 +23,7 @@ from sklearn_rnn.sequences import (
     nested_columns,
     sequences_of_ids,
     unpack,
+    warn_of_waveforms,
 )
 
 # Values that tell numbers from symbols: a float among them is a number.
@@ -137,6 +138,8 @@ class NumberSource:
         if self.kind == "sequences":
             sequences = check_sequences(X, estimator_name=self.estimator_name)
             check_features(estimator, X, sequences, reset=reset)
+            if reset:
+                warn_of_waveforms(sequences)
             return sequences
         rows = check_table(X, estimator_name=self.estimator_name, name=name)
         named = X if hasattr(X, "columns") else rows
