@@ -5,6 +5,7 @@
     python tests/benchmarks/bench_quality.py --cases a10 gas --seeds 3
     python tests/benchmarks/bench_quality.py --task forecast --set early_stopping=True
     python tests/benchmarks/bench_quality.py --task text --seeds 3 --data FOLDER
+    python tests/benchmarks/bench_quality.py --task sound --half development
     python tests/benchmarks/bench_quality.py --segment-rows 84 --data FOLDER
 
 Forecasts: one model per table forecasts three horizons, from windows of all columns;
@@ -14,8 +15,10 @@ of ridge, boosted trees, last value and seasonal naive. Errors of several series
 targets are divided by each one's mean change from row to row in training, so that
 all count alike. Classifications: accuracy, on published splits or in folds. Texts: the
 README's recipe, with as many epochs as by default, beside TF-IDF and logistic
-regression. The cases, and which half each is in, are listed in quality_cases.py and
-quality_sets.py; ``--cache FILE`` keeps what the rivals reached.
+regression. Sounds: an estimator with default parameters on 20 MFCC, and the README's
+recipe, as it is and with ``normalize="mean"`` and ``"standard"``, beside classifiers of
+mean and deviation of librosa's MFCC. The cases, and which half each is in, are listed
+in quality_cases.py and quality_sets.py; ``--cache FILE`` keeps what the rivals reached.
 """
 
 import argparse
@@ -33,16 +36,24 @@ from quality_rivals import (
     CLASSIFY_RIVALS,
     COMPARED,
     FORECAST_RIVALS,
+    SOUND_RIVALS,
     TEXT_RIVALS,
     Cache,
     compile_rivals,
+    make_sound_rivals,
     suits_ets,
     version_of,
 )
-from quality_sets import CLASSIFY_CASES, TEXT_CASES
+from quality_sets import CLASSIFY_CASES, SOUND_CASES, TEXT_CASES
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, SequenceTokenizer
+from sklearn_rnn import (
+    LogMelSpectrogram,
+    RNNClassifier,
+    RNNRegressor,
+    SequenceScaler,
+    SequenceTokenizer,
+)
 
 # What a user gets who gives nothing else, and what the README recommends.
 DEFAULT = {}
@@ -50,6 +61,11 @@ README = {"target_feature": "auto", "subtract_last": True}
 README_SMALL = README | {"max_epochs": 300}  # for tables of fewer than 300 rows
 SMALL_TABLE = 300
 README_TEXT = {"embedding_dim": 32, "bidirectional": True}
+README_SOUND = {
+    "bidirectional": True,
+    "pooling": "attention",
+    "class_weight": "balanced",
+}
 
 
 @dataclass
@@ -371,6 +387,57 @@ def run_texts(options, cache):
         print_classify_row(case, results, TEXT_COLUMNS, spread, n_train)
 
 
+# Sounds.
+
+
+def make_sound_classifier(rate, seed, params, **settings):
+    params = settings | known_to(RNNClassifier, params)
+    spectra = {"sample_rate": rate, "n_mfcc": 20}
+    spectra["normalize"] = params.pop("normalize", None)
+
+    def classify(X_train, y_train, X_test):
+        network = RNNClassifier(random_state=seed, **params)
+        model = make_pipeline(LogMelSpectrogram(**spectra), SequenceScaler(), network)
+        return model.fit(X_train, y_train).predict(X_test)
+
+    return classify
+
+
+SOUND_SETTINGS = {
+    "default": {},
+    "README": README_SOUND,
+    "README, mean": README_SOUND | {"normalize": "mean"},
+    "README, standard": README_SOUND | {"normalize": "standard"},
+}
+SOUND_COLUMNS = [*SOUND_SETTINGS, *SOUND_RIVALS]
+
+
+def run_sounds(options, cache):
+    cases = selected(SOUND_CASES, options)
+    if not cases:
+        return
+    print("\n## Sounds: accuracy (seconds per fold, training and test)\n")
+    print_row(["case", "n", *SOUND_COLUMNS])
+    print_row(["---"] * (len(SOUND_COLUMNS) + 2))
+    for case in cases:
+        sounds = case.read(options.data)
+        results = {}
+        if options.rivals:
+            rivals = make_sound_rivals(case.rate)
+            results = run_classify_rivals(case, sounds, rivals, cache)
+        for name, settings in SOUND_SETTINGS.items():
+            make = partial(make_sound_classifier, case.rate, params=options.params)
+            seeds = [
+                classify_folds(make(seed, **settings), *sounds)
+                for seed in range(options.seeds)
+            ]
+            results[name] = mean_result(seeds)
+            if name == "default":
+                spread = np.std([r.accuracy for r in seeds])
+        n_train = len(sounds[-1][0][0])
+        print_classify_row(case, results, SOUND_COLUMNS, spread, n_train)
+
+
 # The command.
 
 
@@ -411,7 +478,9 @@ def parse_options():
     halves = ["development", "held-out", "all"]
     parser.add_argument("--half", choices=halves, default="all")
     parser.add_argument(
-        "--task", choices=["forecast", "classify", "text", "all"], default="all"
+        "--task",
+        choices=["forecast", "classify", "text", "sound", "all"],
+        default="all",
     )
     parser.add_argument("--cases", nargs="+", metavar="NAME")
     parser.add_argument(
@@ -428,7 +497,8 @@ def parse_options():
     for name in options.params:
         if not any(known_to(e, {name: None}) for e in (RNNRegressor, RNNClassifier)):
             parser.error(f"neither RNNRegressor nor RNNClassifier has {name!r}")
-    known = {case.name for case in [*FORECAST_CASES, *CLASSIFY_CASES, *TEXT_CASES]}
+    cases = [*FORECAST_CASES, *CLASSIFY_CASES, *TEXT_CASES, *SOUND_CASES]
+    known = {case.name for case in cases}
     unknown = set(options.cases or []) - known
     if unknown:
         parser.error(f"no case {sorted(unknown)}; the cases are {sorted(known)}")
@@ -448,6 +518,7 @@ def main():
         "forecast": run_forecasts,
         "classify": run_classifications,
         "text": run_texts,
+        "sound": run_sounds,
     }
     for name, run in tasks.items():
         if options.task in (name, "all"):

@@ -2,8 +2,8 @@
 
 Forecasts: every function takes a `ForecastCase` and its `ForecastData` and returns
 predictions of the shape of ``Y_test``. Classifications: a function takes the training
-sequences, their labels and the test sequences, and returns labels; texts are classified
-by functions of the same form.
+sequences, their labels and the test sequences, and returns labels; texts and sounds are
+classified by functions of the same form.
 """
 
 import json
@@ -13,12 +13,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 PENALTIES = np.logspace(-3, 4, 15)
 MOST_DTW_CELLS = 3e9  # pairs of sequences times steps squared: about a minute
@@ -199,6 +201,50 @@ TEXT_RIVALS = {
     "TF-IDF of words": (make_tfidf_classifier(**WORDS), "scikit-learn"),
     "TF-IDF of characters": (make_tfidf_classifier(**CHARACTERS), "scikit-learn"),
 }
+
+
+# Sounds: what one tries first.
+
+
+def mfcc_statistics(waveforms, rate):
+    """Return mean and deviation of each coefficient, of windows as ours."""
+    import librosa
+
+    n_fft = 2 ** int(np.ceil(np.log2(0.025 * rate)))
+    windows = {"n_fft": n_fft, "win_length": int(0.025 * rate)}
+    windows["hop_length"] = int(0.01 * rate)
+    rows = []
+    for x in waveforms:
+        mfcc = librosa.feature.mfcc(
+            y=np.asarray(x, dtype=np.float32), sr=rate, n_mfcc=20, n_mels=40, **windows
+        )
+        rows.append([*mfcc.mean(axis=1), *mfcc.std(axis=1)])
+    return np.array(rows)
+
+
+def make_mfcc_classifier(model, rate):
+    """Return a function that classifies waveforms by statistics of their MFCC."""
+
+    def classify(X_train, y_train, X_test):
+        classifier = make_pipeline(StandardScaler(), clone(model))
+        classifier.fit(mfcc_statistics(X_train, rate), y_train)
+        return classifier.predict(mfcc_statistics(X_test, rate))
+
+    return classify
+
+
+SOUND_RIVALS = {
+    "MFCC, logistic regression": LogisticRegression(max_iter=1000),
+    "MFCC, support vector machine": SVC(C=10),
+}
+
+
+def make_sound_rivals(rate):
+    """Return classifiers of waveforms, and the package that each needs."""
+    return {
+        name: (make_mfcc_classifier(model, rate), "librosa")
+        for name, model in SOUND_RIVALS.items()
+    }
 
 
 # The file of results.

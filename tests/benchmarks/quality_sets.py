@@ -25,6 +25,7 @@ from sklearn_rnn.datasets import (
 )
 
 N_FOLDS = 5
+WORDS_RATE, DRUMS_RATE = 8_000, 16_000  # samples per second
 
 
 @dataclass(frozen=True)
@@ -105,21 +106,29 @@ def vary(waveform, rng):
     return (word + rng.normal(0, noise, len(word))).astype(np.float32)
 
 
-def read_words(folder, n_variants=8):
-    """Read the digits and the radio alphabet: each said once, so varied."""
-    rng = np.random.default_rng(0)
-    parts = [load_spoken_words(kind=kind) for kind in ("digits", "phonetic")]
+def read_recordings(*kinds):
+    """Return spoken words, each recorded once, and what they are."""
+    parts = [load_spoken_words(kind=kind) for kind in kinds]
     waveforms = [w / 32768 for words in parts for w in words.data]
-    names = np.concatenate([words.target for words in parts]).astype(str)
+    return waveforms, np.concatenate([words.target for words in parts]).astype(str)
+
+
+def vary_words(*kinds, n_variants=8):
+    """Return variants of spoken words to train on, and others to test on."""
+    rng = np.random.default_rng(0)
+    waveforms, names = read_recordings(*kinds)
     sets = [
-        spectra(
-            [vary(w, rng) for w in waveforms for _ in range(n_variants)],
-            parts[0].sample_rate,
-        )
+        [vary(w, rng) for w in waveforms for _ in range(n_variants)]
         for _ in ("train", "test")
     ]
     y = np.repeat(names, n_variants)
     return join(sets[0], y, sets[1], y)
+
+
+def read_words(folder):
+    """Read spectra of the digits and the radio alphabet."""
+    waveforms, y, folds = vary_words("digits", "phonetic")
+    return spectra(waveforms, WORDS_RATE), y, folds
 
 
 CLASSIFY_CASES = [
@@ -135,6 +144,64 @@ CLASSIFY_CASES = [
     ClassifyCase("unittest", HELD_OUT, read_published("unittest")),
     ClassifyCase("digits_pixels", HELD_OUT, read_digits(64), ships=True),
     ClassifyCase("spoken_words", HELD_OUT, read_words, ships=True),
+]
+
+
+# Sounds: waveforms, of which each method makes its own features.
+
+
+@dataclass(frozen=True)
+class SoundCase(ClassifyCase):
+    """Labelled waveforms; `rate` is their samples per second."""
+
+    rate: int = WORDS_RATE
+
+
+def read_drum_waveforms(folder):
+    drums = load_drum_hits()
+    waveforms = [w / 32768 for w in drums.data]
+    folds = LeaveOneGroupOut().split(waveforms, drums.target, drums.kit)
+    return waveforms, drums.target, list(folds)
+
+
+def record(waveform, response):
+    """Return a sound as a device records it that has such a frequency response (dB)."""
+    spectrum = np.fft.rfft(waveform)
+    positions = np.linspace(0, len(response) - 1, len(spectrum))
+    spectrum *= 10 ** (np.interp(positions, np.arange(len(response)), response) / 20)
+    return np.fft.irfft(spectrum, len(waveform)).astype(np.float32)
+
+
+def read_devices(*kinds, n_devices=4, n_variants=8):
+    """Return a reader of words over four devices; folds test on an unknown one."""
+
+    def read(folder):
+        rng = np.random.default_rng(0)
+        responses = rng.normal(0, 6, size=(n_devices, 9))
+        waveforms, names = read_recordings(*kinds)
+        n = len(waveforms) * n_variants
+        device = np.arange(n) % n_devices
+        X = [
+            record(vary(waveforms[i // n_variants], rng), responses[device[i]])
+            for i in range(n)
+        ]
+        y = np.repeat(names, n_variants)
+        return X, y, list(LeaveOneGroupOut().split(X, y, device))
+
+    return read
+
+
+SOUND_CASES = [
+    SoundCase("drums_kits", DEV, read_drum_waveforms, ships=True, rate=DRUMS_RATE),
+    SoundCase("letters", DEV, lambda folder: vary_words("letters"), ships=True),
+    SoundCase("letters_devices", DEV, read_devices("letters"), ships=True),
+    SoundCase("digits", HELD_OUT, lambda folder: vary_words("digits"), ships=True),
+    SoundCase(
+        "words", HELD_OUT, lambda folder: vary_words("digits", "phonetic"), ships=True
+    ),
+    SoundCase(
+        "words_devices", HELD_OUT, read_devices("digits", "phonetic"), ships=True
+    ),
 ]
 
 
