@@ -4,8 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
@@ -272,7 +274,7 @@ def test_validation_scores_are_those_of_score():
 
 
 def test_early_stopping_weighs_by_what_is_set_aside():
-    X, y = make_texts(200)
+    X, y = make_texts(300)
     model = make_classifier(early_stopping=True, validation_fraction=0.3).fit(X, y)
     assert model.bag_of_words_.network_weight_ != 0.25
     assert max(model.validation_scores_) > 0.7
@@ -393,6 +395,23 @@ def test_the_table_is_tf_idf():
         assert columns.shape == expected.shape
         # Columns in another order: the products of texts are the same.
         np.testing.assert_allclose(columns @ columns.T, expected @ expected.T)
+
+
+def test_words_that_tell_classes_apart_are_penalised_less():
+    # Of 10 texts each: word 0 tells the first class, word 1 nothing, 2 is in all.
+    y = np.repeat([0, 1], 10)
+    table = np.zeros((20, 3))
+    table[:5, 0] = table[::4, 1] = table[:, 2] = 1.0
+    table = csr_array(table)
+    ratios = _bag_of_words.log_ratios(table, y, np.ones(20))
+    np.testing.assert_allclose(ratios[0], -ratios[1])
+    # Texts of each class with the word, and one more, over their sums.
+    own, others = np.array([6, 4, 11]), np.array([1, 3, 11])
+    expected = np.log(own / own.sum()) - np.log(others / others.sum())
+    np.testing.assert_allclose(ratios[0], expected)
+    model = _bag_of_words.fit_logits(table, y, np.ones(20))
+    plain = LogisticRegression(C=_bag_of_words.INVERSE_PENALTY).fit(table, y)
+    assert np.abs(model.coef_[0, 0]) > 1.5 * np.abs(plain.coef_[0, 0])
 
 
 def test_the_same_ids_of_another_type_count_alike():
