@@ -52,11 +52,10 @@ def make_network(**options):
     network = RNNClassifier(
         hidden_size=32,
         bidirectional=True,
-        token_dropout=0.3,
         random_state=0,
         **{"embedding_dim": WIDTH, **options},
     )
-    return make_pipeline(SequenceTokenizer(min_count=2), network)
+    return make_pipeline(SequenceTokenizer(), network)
 
 
 def vectors_from_odds(sentences, labels, weights):

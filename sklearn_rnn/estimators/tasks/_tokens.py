@@ -10,8 +10,9 @@ from sklearn.utils import check_array
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences import UNKNOWN, check_tokens, covered_chunks, plain_arrays
 
-# For token_dropout="auto".
-TOKEN_DROPOUT = 0.25
+# For token_dropout="auto". Of 0, 0.25, 1, 3, 5, 10 and 30 the networks of the movie
+# sentences and of topics were best with 3 and 10, tags of Swedish words with 3 and 5.
+TOKEN_DROPOUT = 5.0
 
 
 class TokenInput:
