@@ -131,7 +131,8 @@ class LossCurveDisplay:
         """
         trained = find_trained(estimator)
         rows = trained.history_
-        kept_epoch = trained.best_epoch_ if trained.early_stopping else None
+        stops_early = trained.early_stopping and trained.validation_scores_
+        kept_epoch = trained.best_epoch_ if stops_early else None
         return cls.from_history(rows, kept_epoch=kept_epoch, ax=ax, name=name, **kwargs)
 
     @classmethod

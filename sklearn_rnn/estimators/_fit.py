@@ -106,13 +106,15 @@ def fit(
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
         random_state = estimator._random_state
-        if held_out is None and estimator.early_stopping:
+        stops_early = task.stops_early(estimator, samples)
+        if held_out is None and stops_early:
             samples, held_out = task.hold_out(samples, random_state)
         context = FitContext(
             random_state=random_state,
             is_continued=is_continued,
             is_stream=is_stream,
             has_validation=held_out is not None,
+            stops_early=stops_early,
             compute_outputs=partial(compute_outputs, estimator),
             train_trial=partial(train_trial, estimator),
         )
@@ -166,8 +168,9 @@ def train(estimator, samples, held_out, context):
     net.random_state = np.random.RandomState(context.random_state.randint(2**31 - 1))
     _seed_dropout(net, context.random_state.randint(2**31 - 1))
     patience = None
-    if estimator.early_stopping:
-        patience = Patience(estimator.n_iter_no_change, estimator.tol)
+    if context.stops_early:
+        cool_down = None if net.schedule is None else task.cool_down
+        patience = Patience(estimator.n_iter_no_change, estimator.tol, cool_down)
     first = len(net.history)
     # Only while it trains: what keeps the net, or pickles it, need not keep the task.
     net.score_validation = task.score_validation

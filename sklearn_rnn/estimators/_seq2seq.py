@@ -149,12 +149,17 @@ None, default="cosine"
         Sequences an update, at most; pairs of like length go together.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" aims at 3000 updates, in at least 5 and at most 200 epochs.
+        "auto" aims at 3000 updates, in at least 5 and at most 200 epochs, or fewer
+        as `early_stopping` has it.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
-    early_stopping : bool, default=False
+    early_stopping : bool or "auto", default="auto"
         Whether to set training sequences aside, stop when their loss no
-        longer falls, and go back to the weights with the lowest one.
+        longer falls, and go back to the weights with the lowest one. Where
+        `lr_schedule` is a function or the name of one, a cool-down follows: from the
+        best weights so far, half as many epochs as they took, in which the step size
+        falls to zero. "auto" does so where ``max_epochs="auto"`` is more than 20
+        epochs, in batches of 64 up to 9,536 pairs, of at least 200 pairs.
     validation_fraction : float, default=0.1
         Fraction of the sequences set aside when `early_stopping` is on and no
         ``X_val`` is given, a random choice.
@@ -299,6 +304,7 @@ None, default="cosine"
         "beam_width": [COUNT],
         "length_penalty": [Interval(Real, -100, 100, closed="both")],
         "max_length": [COUNT, None],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
         "standardize": ["boolean"],
         "dtype": [StrOptions(set(DTYPES))],
     }
@@ -337,7 +343,7 @@ None, default="cosine"
         batch_size: int = 64,
         max_epochs: int | Literal["auto"] = "auto",
         shuffle: bool = True,
-        early_stopping: bool = False,
+        early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,

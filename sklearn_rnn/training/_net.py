@@ -217,7 +217,9 @@ class SequenceNet(NeuralNet):
         n_epochs : int
             Passes over the data.
         patience : Patience, default=None
-            When to stop early and restore the best weights; None never does.
+            When to stop early and restore the best weights; None never does. Before a
+            cool-down the best weights are restored, and during it the learning rate
+            falls evenly from its value to zero.
 
         Raises
         ------
@@ -265,6 +267,7 @@ class SequenceNet(NeuralNet):
         self._is_prepared = False
         self._n_batches = n_batches
         self._n_batches_done = 0
+        self._cool_down: tuple[int, int] | None = None  # batches before it and in it
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train for a number of epochs, ``max_epochs`` by default.
@@ -315,6 +318,9 @@ class SequenceNet(NeuralNet):
         finished.save()
         if best is not None and self.patience is not None and self.patience.improved:
             best.save()
+        if self.patience is not None and self.patience.n_cool_down > 0:
+            best.restore()
+            self._begin_cool_down(self.patience.n_cool_down)
         try:
             self.notify("on_epoch_end", **data)
         except StopTraining:
@@ -442,12 +448,26 @@ class SequenceNet(NeuralNet):
         last = float(losses[-1]), int(sizes[-1])
         self._record_losses(prefix, mean, len(losses), *last)
 
+    def _begin_cool_down(self, n_epochs):
+        """Let the learning rate fall to zero in `n_epochs`, or before the last one."""
+        n_left = self._n_batches - self._n_batches_done
+        n_batches = n_epochs * self._n_batches // self.max_epochs
+        self._cool_down = self._n_batches_done, min(n_batches, n_left)
+
+    def _learning_rate(self, n_done):
+        """Return the learning rate after a number of batches, maybe a fraction."""
+        if self._cool_down is None:
+            return self.lr * self.schedule(n_done / self._n_batches)
+        n_before, n_batches = self._cool_down
+        left = 1 - (n_done - n_before) / n_batches
+        return left * self.lr * self.schedule(n_before / self._n_batches)
+
     def _learning_rates(self, n_batches):
         """Return the learning rate of each of the next batches."""
         if self.schedule is None:
             return [float(self.optimizer_.param_groups[0]["lr"])] * n_batches
         done = self._n_batches_done + np.arange(n_batches)
-        return [self.lr * self.schedule(k / self._n_batches) for k in done.tolist()]
+        return [self._learning_rate(k) for k in done.tolist()]
 
     def _train_by_batch(self, iterator, prefix):
         """Update the weights batch by batch, and record losses."""
@@ -544,14 +564,14 @@ class SequenceNet(NeuralNet):
 
     def _report_progress(self, batch_progress):
         """Call `on_progress` and set the learning rate, given the batch's progress."""
-        progress = (self._n_batches_done + batch_progress) / self._n_batches
+        n_done = self._n_batches_done + batch_progress
         if self.on_progress is not None:
-            self.on_progress(progress)
+            self.on_progress(n_done / self._n_batches)
         if self.schedule is None:
             return
-        factor = self.schedule(progress)
+        rate = self._learning_rate(n_done)
         for group in self.optimizer_.param_groups:
-            group["lr"] = self.lr * factor
+            group["lr"] = rate
 
     def _check_finite(self, loss):
         """Return a loss that is finite; end training for one that is not."""

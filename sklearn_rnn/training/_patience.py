@@ -2,6 +2,9 @@
 
 import math
 
+# Fewest epochs of a cool-down.
+SHORTEST_COOL_DOWN = 3
+
 
 class Patience:
     """Watch a validation loss, and stop when it no longer improves.
@@ -12,6 +15,9 @@ class Patience:
         Epochs without improvement after which training stops.
     tol : float
         Minimum decrease of the loss that counts as improvement.
+    cool_down : float, default=None
+        Length of the cool-down that then follows, as a fraction of the epochs up to
+        the lowest loss; None has no cool-down.
 
     Attributes
     ----------
@@ -20,6 +26,8 @@ class Patience:
     best_epoch : int
         Index of the epoch with the lowest loss, counted from 0; -1 before
         the first.
+    n_cool_down : int
+        Epochs of the cool-down that follows the last epoch; 0 if none does.
 
     Examples
     --------
@@ -29,19 +37,23 @@ class Patience:
     [False, False, False, True, True]
     """
 
-    def __init__(self, n_iter_no_change, tol):
+    def __init__(self, n_iter_no_change, tol, cool_down=None):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.cool_down = cool_down
+        self.n_cool_down = 0
         self.improved = False
         self.best_epoch = -1
         self._epoch = -1
         self._lowest = math.inf
         self._to_beat = math.inf
         self._n_no_change = 0
+        self._last_epoch: int | None = None  # of the cool-down
 
     def exhausted(self, loss):
         """Record an epoch's loss; return whether to stop."""
         self._epoch += 1
+        self.n_cool_down = 0
         # The first epoch counts, whatever its loss: better than untrained weights.
         self.improved = loss < self._lowest or self._epoch == 0
         if self.improved:
@@ -51,4 +63,11 @@ class Patience:
             self._to_beat, self._n_no_change = loss, 0
         else:
             self._n_no_change += 1
-        return self._n_no_change >= self.n_iter_no_change
+        if self._last_epoch is not None:
+            return self._epoch >= self._last_epoch
+        if self._n_no_change < self.n_iter_no_change or self.cool_down is None:
+            return self._n_no_change >= self.n_iter_no_change
+        n_epochs = math.ceil(self.cool_down * (self.best_epoch + 1))
+        self.n_cool_down = max(SHORTEST_COOL_DOWN, n_epochs)
+        self._last_epoch = self._epoch + self.n_cool_down
+        return False

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
 
-from sklearn_rnn import RNNSeq2Seq, SequenceScaler
+from sklearn_rnn import RNNSeq2Seq, SequenceScaler, StopTraining
 from sklearn_rnn.metrics import sequence_accuracy
 from sklearn_rnn.sequences import UNKNOWN
 
@@ -26,6 +26,11 @@ def reversed_strings(n=200, letters="abc", longest=4, seed=0):
 def small(**options):
     options = {"hidden_size": 16, "embedding_dim": 8, "random_state": 0, **options}
     return RNNSeq2Seq(**options)
+
+
+class StopAtOnce(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        raise StopTraining
 
 
 def weights_of(model):
@@ -220,6 +225,57 @@ def test_early_stopping_goes_back_to_the_best_weights():
     assert model.best_epoch_ == 1 + int(np.argmin(losses))
     scores = model.validation_scores_
     assert model.best_validation_score_ == scores[model.best_epoch_ - 1]
+
+
+def test_early_stopping_lets_the_learning_rate_fall_first():
+    # No fall of the loss counts, so that it is over after three epochs.
+    X, y = reversed_strings(100)
+    options = {"early_stopping": True, "tol": 100.0, "n_iter_no_change": 2}
+    model = small(max_epochs=50, batch_size=10, **options).fit(X, y)
+    rates = np.array([row["learning_rate"] for row in model.history_])
+    assert model.n_iter_ == 6
+    # Of nine updates an epoch the last begins when eight are made.
+    assert rates[3:] / 4e-3 == pytest.approx((1 - (np.arange(3) + 8 / 9) / 3), rel=0.02)
+    constant = small(max_epochs=50, lr_schedule=None, **options).fit(X, y)
+    assert constant.n_iter_ == 3
+
+
+def test_a_cool_down_begins_from_the_best_weights_and_ends_with_training():
+    X, y = reversed_strings(100)
+    model = small(early_stopping=True, tol=100.0, n_iter_no_change=5, max_epochs=8)
+    model.set_params(learning_rate=0.2, clip_norm=None, optimizer="sgd").fit(X, y)
+    losses = [row["valid_loss"] for row in model.history_]
+    assert model.n_iter_ == 8
+    assert model.history_[-1]["learning_rate"] < 0.1
+    assert model.best_epoch_ == 1 + int(np.argmin(losses))
+
+
+def test_auto_stops_where_nothing_more_is_learned():
+    rng = np.random.default_rng(0)
+    X, _ = reversed_strings(300, letters="abcdefgh")
+    y = ["".join(rng.choice(list("pqrs"), 3)) for _ in X]
+    model = small().fit(X, y)
+    assert model.n_iter_ < 60  # of 200
+    assert model.best_epoch_ < model.n_iter_
+    assert model.module_.training is False
+
+
+@pytest.mark.parametrize(
+    "n_pairs, options",
+    [
+        (199, {"batch_size": 3}),  # few pairs
+        (300, {"batch_size": 2}),  # few epochs
+        (300, {"max_epochs": 30}),
+        (300, {"early_stopping": False}),
+    ],
+)
+def test_auto_holds_nothing_out_of(n_pairs, options):
+    X, y = reversed_strings(n_pairs)
+    model = small(hidden_size=2, callbacks=StopAtOnce(), **options).fit(X, y)
+    assert model.n_iter_ == 1
+    assert model.validation_scores_ is None
+    held_out = small(hidden_size=2, callbacks=StopAtOnce()).fit(*reversed_strings(300))
+    assert len(held_out.validation_scores_) == 1
 
 
 def test_validation_data_of_ones_own_are_judged_each_epoch():

@@ -70,6 +70,25 @@ def test_patience_counts_epochs_without_enough_improvement():
     assert [patience.exhausted(loss) for loss in losses] == [False] * 6 + [True]
 
 
+def test_a_cool_down_follows_for_half_as_many_epochs_as_the_best_took():
+    patience = Patience(n_iter_no_change=2, tol=0.0, cool_down=0.5)
+    losses = [1.0 - epoch / 100 for epoch in range(8)] + [2.0] * 6
+    stops, lengths = [], []
+    for loss in losses:
+        stops.append(patience.exhausted(loss))
+        lengths.append(patience.n_cool_down)
+    assert lengths == [0] * 9 + [4] + [0] * 4
+    assert stops == [False] * 13 + [True]
+    assert patience.best_epoch == 7
+
+
+def test_an_early_cool_down_has_three_epochs_and_may_find_better_ones():
+    patience = Patience(n_iter_no_change=1, tol=0.0, cool_down=0.5)
+    losses = [1.0, 1.1, 0.9, 0.8, 0.7]
+    assert [patience.exhausted(loss) for loss in losses] == [False] * 4 + [True]
+    assert patience.best_epoch == 4
+
+
 def test_small_improvements_add_up():
     patience = Patience(n_iter_no_change=2, tol=0.1)
     # Each step is below tol, but every second one passes it since the last.

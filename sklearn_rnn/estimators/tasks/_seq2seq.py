@@ -30,6 +30,8 @@ from sklearn_rnn.training import (
 LENGTH_FACTOR, LENGTH_MARGIN = 2, 10
 # And how much longer than the longest of them, whatever is read.
 LONGEST_FACTOR = 10
+# "auto" stops by validation where it would make more epochs than this, of so many pairs.
+BLIND_EPOCHS, FEWEST_PAIRS = 20, 200
 # Weights that attention may keep for one training pair: 0.8 GB in float32.
 MAX_WEIGHTS = 200_000_000
 # Steps of validation pairs that are scored at a time, with their padding.
@@ -38,6 +40,8 @@ MAX_STEPS = 32_768
 
 class Seq2SeqTask(PairTask):
     """Learn to write a sequence of symbols for whatever is read."""
+
+    cool_down = 0.5
 
     @property
     def fixed_params(self):
@@ -92,6 +96,15 @@ class Seq2SeqTask(PairTask):
                 "or set attention_type=None."
             )
         return PairDataset(sources, targets, weights)
+
+    def stops_early(self, estimator, pairs):
+        if estimator.early_stopping != "auto":
+            return estimator.early_stopping
+        has_many_epochs = (
+            estimator.max_epochs == "auto"
+            and self.choose_n_epochs(pairs) > BLIND_EPOCHS
+        )
+        return has_many_epochs and len(pairs) >= FEWEST_PAIRS
 
     # Network
 

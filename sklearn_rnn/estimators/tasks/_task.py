@@ -32,6 +32,7 @@ class FitContext(NamedTuple):
     is_continued : bool, whether the network of the last fit is trained further
     is_stream : bool, whether the data are those of a call of ``partial_fit``
     has_validation : bool, whether there are validation data
+    stops_early : bool, whether they say when training ends
     compute_outputs : callable, from sequences to outputs of the network that is trained
     train_trial : callable, trains a network like it on other data
     """
@@ -40,6 +41,7 @@ class FitContext(NamedTuple):
     is_continued: bool
     is_stream: bool
     has_validation: bool
+    stops_early: bool
     compute_outputs: Callable
     train_trial: Callable
 
@@ -66,6 +68,8 @@ class Task(ABC):
     network_spec: Any = None
     dtype: Any = None  # a name in DTYPES
     batch_size: Any = None  # int where the parameter may be "auto"
+    # Length of the cool-down of early stopping, as `Patience` has it.
+    cool_down: float | None = None
 
     def __init__(self, estimator_name: str, params: dict[str, Any]) -> None:
         self.estimator_name = estimator_name
@@ -133,6 +137,10 @@ class Task(ABC):
 
     # What an error about the form of validation data is about.
     suspects_of_validation = "X_val"
+
+    def stops_early(self, estimator, data) -> bool:
+        """Return whether validation says when the training of an estimator ends."""
+        return estimator.early_stopping
 
     @abstractmethod
     def hold_out(self, data, random_state):
