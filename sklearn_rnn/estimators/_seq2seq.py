@@ -113,7 +113,7 @@ default="multiplicative"
     label_smoothing : float, default=0.0
         Fraction of each true symbol's probability that the training loss spreads
         over all symbols.
-    beam_width : int, default=1
+    beam_width : int, default=5
         Hypotheses that ``predict`` follows at a time; 1 is greedy. This and the
         next two count when predicting: set them after fit as well.
     length_penalty : float, default=0.0
@@ -331,7 +331,7 @@ None, default="cosine"
         copy_unknown: bool = False,
         scheduled_sampling: float = 0.0,
         label_smoothing: float = 0.0,
-        beam_width: int = 1,
+        beam_width: int = 5,
         length_penalty: float = 0.0,
         max_length: int | None = None,
         optimizer: str | type[torch.optim.Optimizer] = "adam",
