@@ -432,6 +432,11 @@ def test_pairs_to_translate_are_clean_and_no_sentence_comes_twice():
     letters = [tuple(w for w in x if re.search(r"\w", w)) for x in X]
     assert len(set(letters)) == len(letters)
     assert max(map(len, X)) == example.LONGEST
+    longer, _ = example.load_longer_pairs()
+    assert len(longer) > 300
+    assert example.LONGEST < max(map(len, longer)) <= example.LONGEST_LEARNED
+    read = {tuple(re.findall(r"\w+", " ".join(x))) for x in X}
+    assert not read & {tuple(re.findall(r"\w+", " ".join(x))) for x in longer}
     words = {word for sentence in X + y for word in sentence}
     assert {"%1", "l'", "noyau", "kernel"} < words
     assert not any(re.search(r"[A-Z<>{}\s’]", word) for word in words)
@@ -445,6 +450,7 @@ def test_short_messages_are_translated_better_than_not_at_all(monkeypatch, capsy
     pairs = zip(*example.load_pairs(), strict=True)
     short = [pair for pair in pairs if len(pair[0]) <= 4][:600]
     monkeypatch.setattr(example, "load_pairs", lambda: zip(*short, strict=True))
+    monkeypatch.setattr(example, "load_longer_pairs", lambda: ([], []))
     results = example.main(["--epochs", "8"])
     figures = results["figures"]
     assert (figures.iloc[2:]["chrF"] > figures.loc["the English", "chrF"] + 10).all()
