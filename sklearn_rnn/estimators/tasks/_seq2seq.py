@@ -30,7 +30,8 @@ from sklearn_rnn.training import (
 LENGTH_FACTOR, LENGTH_MARGIN = 2, 10
 # And how much longer than the longest of them, whatever is read.
 LONGEST_FACTOR = 10
-# "auto" stops by validation where it would make more epochs than this, of so many pairs.
+# "auto" stops by validation where it would make more epochs than this, of so many pairs
+# or more.
 BLIND_EPOCHS, FEWEST_PAIRS = 20, 200
 # Weights that attention may keep for one training pair: 0.8 GB in float32.
 MAX_WEIGHTS = 200_000_000
