@@ -1,5 +1,6 @@
 """Torch modules: one concept a file."""
 
+from sklearn_rnn.modules._adaptive import AdaptiveSoftmax, choose_cutoffs
 from sklearn_rnn.modules._attention import Attention
 from sklearn_rnn.modules._automata import (
     Automaton,
@@ -61,6 +62,7 @@ from sklearn_rnn.modules._seq2seq import (
 )
 
 __all__ = [
+    "AdaptiveSoftmax",
     "Attention",
     "AttentionPooling",
     "Automaton",
@@ -92,6 +94,7 @@ __all__ = [
     "beam_search",
     "build_network",
     "build_seq2seq",
+    "choose_cutoffs",
     "ctc_log_probability",
     "embedding_size",
     "fit_ngram",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_rnn.modules._adaptive import AdaptiveSoftmax
 from sklearn_rnn.modules._categories import CategoryEmbedding
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
@@ -63,6 +64,9 @@ class NetworkSpec:
         Number of categories of each embedding of categorical features.
     category_features : tuple of (int, int), default=()
         Position of each categorical feature, in order, and the index of its embedding.
+    cutoffs : tuple of int, default=()
+        Where clusters of rare outputs begin, for an adaptive softmax; () for a plain
+        linear head.
     """
 
     cell: str
@@ -86,6 +90,7 @@ class NetworkSpec:
     subsampling: int = 1
     n_categories: tuple[int, ...] = ()
     category_features: tuple[tuple[int, int], ...] = ()
+    cutoffs: tuple[int, ...] = ()
 
 
 class SequenceNetwork(WholeNetwork):
@@ -97,7 +102,7 @@ class SequenceNetwork(WholeNetwork):
         The recurrent layers.
     pooling : Pooling or None
         From states to one vector per sequence; None with outputs at every step.
-    head : torch.nn.Linear or TiedHead
+    head : Linear, TiedHead or AdaptiveSoftmax
         From that vector, or from the state of every step, to the outputs.
     categories : CategoryEmbedding or None
         Vectors of categorical features.
@@ -149,9 +154,12 @@ class SequenceNetwork(WholeNetwork):
             pooling = POOLINGS[spec.pooling]
             self.pooling = pooling(self.core.output_size, spec.bidirectional)
         self.dropout = LockedDropout(spec.dropout)
-        self.head: Linear | TiedHead
+        self.head: Linear | TiedHead | AdaptiveSoftmax
         if spec.tie_embeddings:
             self.head = TiedHead(self.embedding, self.core.output_size)
+        elif spec.cutoffs:
+            size = self.core.output_size
+            self.head = AdaptiveSoftmax(size, spec.n_outputs, spec.cutoffs)
         else:
             self.head = Linear(self.core.output_size, spec.n_outputs)
 
@@ -170,8 +178,9 @@ class SequenceNetwork(WholeNetwork):
         Returns
         -------
         Tensor of shape (N, n_outputs), or (N, T, n_outputs) without pooling
-            Logits of a classifier, standardised targets of a regressor. With
-            subsampling T is ``ceil(T / subsampling)``.
+            Logits of a classifier, log-probabilities where the head is an adaptive
+            softmax, standardised targets of a regressor. With subsampling T is
+            ``ceil(T / subsampling)``.
         """
         states, _ = self.run(x, lengths)
         lengths = self.n_read(lengths)
@@ -217,6 +226,24 @@ class SequenceNetwork(WholeNetwork):
     def read(self, states, new_masks=True):
         """Return the outputs (N, T, n_outputs) of states (T, N, width) from `run`."""
         return self.head(self.dropout(states, new_masks)).transpose(0, 1)
+
+    def forward_for_loss(self, **inputs):
+        """Return what a loss reads of a batch; see `loss_inputs`."""
+        if not isinstance(self.head, AdaptiveSoftmax):
+            return super().forward_for_loss(**inputs)
+        states, _ = self.run(**inputs)
+        return self.loss_inputs(states)
+
+    def loss_inputs(self, states, new_masks=True):
+        """Return what a loss reads of states (T, N, width), and the head or None.
+
+        These are the outputs (N, T, n_outputs); or, if the head computes losses without
+        the outputs of all classes, what it reads, (N, T, width), and the head.
+        """
+        if not isinstance(self.head, AdaptiveSoftmax):
+            return self.read(states, new_masks), None
+        states = self.dropout(states, new_masks).transpose(0, 1)
+        return states.to(self.head.bias.dtype), self.head
 
     def input_gradients(self, x, lengths=None, of_classes=False):
         """Return gradients with respect to the inputs of every step.

@@ -34,7 +34,13 @@ class Gradient(NamedTuple):
 
 
 def batch_gradients(
-    network, criterion, batch, bptt_steps, targets_per_update=None, fused=None
+    network,
+    criterion,
+    batch,
+    bptt_steps,
+    targets_per_update=None,
+    fused=None,
+    keeps_outputs=True,
 ):
     """Yield the gradients of a batch, one per update.
 
@@ -64,6 +70,9 @@ def batch_gradients(
     fused : FusedNetwork, default=None
         What computes gradients through all steps, if kernels compute the network as a
         whole.
+    keeps_outputs : bool, default=True
+        Whether a `Gradient` has the outputs, which take much memory, and of an adaptive
+        softmax much time, where there are many classes. `fused` has its own option.
 
     Yields
     ------
@@ -79,23 +88,55 @@ def batch_gradients(
     training of recurrent network trajectories", Neural Computation 2, 1990.
     """
     n_timesteps = batch[0]["x"].shape[1]
+    model = _Model(network, criterion, targets_per_update, keeps_outputs)
     if bptt_steps is not None and n_timesteps > bptt_steps:
         if network.pooling is None:
-            yield from _chunk_gradients(
-                network, criterion, batch, bptt_steps, targets_per_update
-            )
+            yield from _chunk_gradients(model, batch, bptt_steps)
         else:
-            yield 0.0, partial(_pooled_gradient, network, criterion, batch, bptt_steps)
+            model = model._replace(targets_per_update=None)
+            yield 0.0, partial(_pooled_gradient, model, batch, bptt_steps)
     elif criterion.count(batch[1][0]):
-        compute = _full_gradient if fused is None else _fused_gradient
-        model = network if fused is None else fused
-        yield 0.0, partial(compute, model, criterion, batch, targets_per_update)
+        if fused is None:
+            yield 0.0, partial(_full_gradient, model, batch)
+        else:
+            compute = partial(_fused_gradient, fused, criterion, batch)
+            yield 0.0, partial(compute, targets_per_update)
 
 
-def _full_gradient(network, criterion, batch, targets_per_update):
+class _Model(NamedTuple):
+    """A network in training, and how it is trained; see `batch_gradients`."""
+
+    network: Any
+    criterion: Any
+    targets_per_update: float | None
+    keeps_outputs: bool
+
+    def backpropagate(self, outputs, targets_and_weights, head=None):
+        """Compute the loss of outputs, and let its gradient flow back.
+
+        With a head, outputs are what it computes the loss of.
+        """
+        args = () if head is None else (head,)
+        loss = self.criterion(outputs, targets_and_weights, *args)
+        n_targets = self.criterion.count(targets_and_weights[0])
+        scaled = loss
+        if self.targets_per_update is not None:
+            scaled = loss * (n_targets / self.targets_per_update)
+        scaled.backward()
+        loss = loss.item() if is_on_cpu(loss) else loss.detach().double()
+        return Gradient(loss, n_targets, self._outputs(outputs, head))
+
+    @torch.no_grad()
+    def _outputs(self, outputs, head):
+        if not self.keeps_outputs:
+            return None
+        return outputs.detach() if head is None else head(outputs)
+
+
+def _full_gradient(model, batch):
     inputs, targets_and_weights = batch
-    outputs = network(**inputs)
-    return _backpropagate(criterion, outputs, targets_and_weights, targets_per_update)
+    outputs, head = model.network.forward_for_loss(**inputs)
+    return model.backpropagate(outputs, targets_and_weights, head)
 
 
 def _fused_gradient(fused, criterion, batch, targets_per_update):
@@ -107,18 +148,6 @@ def _fused_gradient(fused, criterion, batch, targets_per_update):
         targets_per_update=targets_per_update,
     )
     return Gradient(loss, n_targets, outputs)
-
-
-def _backpropagate(criterion, outputs, targets_and_weights, targets_per_update):
-    """Compute the loss of outputs, and let its gradient flow back."""
-    loss = criterion(outputs, targets_and_weights)
-    n_targets = criterion.count(targets_and_weights[0])
-    scaled = loss
-    if targets_per_update is not None:
-        scaled = loss * (n_targets / targets_per_update)
-    scaled.backward()
-    loss = loss.item() if is_on_cpu(loss) else loss.detach().double()
-    return Gradient(loss, n_targets, outputs.detach())
 
 
 class _Chunk:
@@ -135,16 +164,14 @@ class _Chunk:
     def run(self, network):
         states, state = network.run(self.x, self.lengths, self.state, self.is_first)
         self.next_state = detach_state(state)
-        return network.read(states, self.is_first)
+        return network.loss_inputs(states, self.is_first)
 
-    def gradient(self, network, criterion, targets_per_update):
-        outputs = self.run(network)
-        return _backpropagate(
-            criterion, outputs, self.targets_and_weights, targets_per_update
-        )
+    def gradient(self, model):
+        outputs, head = self.run(model.network)
+        return model.backpropagate(outputs, self.targets_and_weights, head)
 
 
-def _chunk_gradients(network, criterion, batch, size, targets_per_update):
+def _chunk_gradients(model, batch, size):
     inputs, (targets, weights) = batch
     n_timesteps = targets.shape[1]
     state, begin = None, 0
@@ -152,16 +179,15 @@ def _chunk_gradients(network, criterion, batch, size, targets_per_update):
         end = begin + x.shape[1]
         targets_and_weights = targets[:, begin:end], weights
         chunk = _Chunk(x, lengths, targets_and_weights, state, begin == 0)
-        if criterion.count(targets_and_weights[0]):
-            compute = partial(chunk.gradient, network, criterion, targets_per_update)
-            yield begin / n_timesteps, compute
+        if model.criterion.count(targets_and_weights[0]):
+            yield begin / n_timesteps, partial(chunk.gradient, model)
         else:  # nothing to learn here, but the state is carried on
             with torch.no_grad():
-                chunk.run(network)
+                chunk.run(model.network)
         state, begin = chunk.next_state, end
 
 
-def _pooled_gradient(network, criterion, batch, size):
+def _pooled_gradient(model, batch, size):
     """Add up the gradients of all chunks of sequences that have one output.
 
     The loss depends on the pooling of all chunks, so a first pass without gradients
@@ -169,7 +195,7 @@ def _pooled_gradient(network, criterion, batch, size):
     and the gradient flows back through its part of the pooled vector.
     """
     inputs, targets_and_weights = batch
-    pooling = network.pooling
+    network, pooling = model.network, model.network.pooling
     chunks, states_before, summaries = [], [], []
     state: Any = None
     with torch.no_grad():
@@ -181,7 +207,7 @@ def _pooled_gradient(network, criterion, batch, size):
         until = list(accumulate(summaries, pooling.join))
     pooled = pooling.finish(until[-1]).requires_grad_()
     outputs = network.head(network.dropout(pooled))
-    gradient = _backpropagate(criterion, outputs, targets_and_weights, None)
+    gradient = model.backpropagate(outputs, targets_and_weights)
     later = None
     for i in reversed(range(len(chunks))):
         if later is not None and pooling.forgets_before(later):

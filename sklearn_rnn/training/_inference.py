@@ -256,7 +256,8 @@ def _step_losses(network, criterion, data, rows, device):
         x, targets = data.gather(rows[n_ended:], device)
         chunk = slice(begin, begin + size)
         states, state = network.run(x[:, chunk], None, state)
-        found = criterion.of_steps(network.read(states), targets[:, chunk])
+        outputs, head = network.loss_inputs(states)
+        found = criterion.of_steps(outputs, targets[:, chunk], head)
         losses = np.zeros((len(rows), found.shape[1]))
         losses[n_ended:] = found.double().cpu().numpy()
         yield begin + np.arange(losses.shape[1]), losses

@@ -112,7 +112,7 @@ class WeightedLoss(nn.Module):
         self.register_buffer("class_weights", class_weights)
         self.register_buffer("levels", levels)
 
-    def forward(self, outputs, targets_and_weights):
+    def forward(self, outputs, targets_and_weights, head=None):
         """Compute the weighted mean loss.
 
         Parameters
@@ -122,6 +122,8 @@ class WeightedLoss(nn.Module):
         targets_and_weights : tuple of Tensor
             Targets, and weights of shape (N,) or None. Weights have mean 1
             over the training data, not over the batch.
+        head : AdaptiveSoftmax, default=None
+            Computes ``log_loss`` of what the network has in place of outputs.
 
         Returns
         -------
@@ -133,23 +135,23 @@ class WeightedLoss(nn.Module):
             outputs = outputs.unflatten(-1, (-1, len(self.levels)))
         if self.may_miss:
             outputs, targets, weights = self._drop_missing(outputs, targets, weights)
+        loss = self.loss if head is None else head.loss
         if weights is None:
-            return self.loss(outputs, targets, reduction="mean")
-        losses = self.loss(outputs, targets, reduction="none")
+            return loss(outputs, targets, reduction="mean")
+        losses = loss(outputs, targets, reduction="none")
         if losses.ndim > 1:
             losses = losses.mean(dim=1)
         return torch.dot(losses, weights) / len(weights)
 
-    def of_steps(self, outputs, targets):
+    def of_steps(self, outputs, targets, head=None):
         """Compute the loss of each step (N, T), without weights and label smoothing.
 
         0 where the target, a class code or a frame, is missing.
         """
         exists = self.exists(targets)
         losses = outputs.new_zeros(exists.shape)
-        losses[exists] = self.unsmoothed_loss(
-            outputs[exists], targets[exists], reduction="none"
-        )
+        loss = self.unsmoothed_loss if head is None else head.loss
+        losses[exists] = loss(outputs[exists], targets[exists], reduction="none")
         return losses
 
     def exists(self, targets):
