@@ -477,7 +477,7 @@ class SequenceNet(NeuralNet):
                 if self._has_batch_callbacks:
                     loss, size = self._step_with_callbacks(batch, prefix)
                 else:
-                    loss, size, _ = self._update(batch)
+                    loss, size, _ = self._update(batch, keeps_outputs=False)
                 total, n_seen = total + loss * size, n_seen + size
         except (MemoryError, RuntimeError) as error:
             if batch is not None:
@@ -523,7 +523,7 @@ class SequenceNet(NeuralNet):
             "y_pred": y_pred,
         }
 
-    def _update(self, batch):
+    def _update(self, batch, keeps_outputs=True):
         """Update the weights; return mean loss, targets, and outputs per update."""
         total, n_targets, outputs = 0.0, 0, []
         for progress, compute in batch_gradients(
@@ -533,6 +533,7 @@ class SequenceNet(NeuralNet):
             self.bptt_steps,
             self._targets_per_update,
             self._fused,
+            keeps_outputs,
         ):
             self._report_progress(progress)
             gradient = self._weights.step(
