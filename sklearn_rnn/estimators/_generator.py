@@ -86,6 +86,12 @@ class RNNGenerator(RNNEstimator):
         Whether the output layer scores a symbol by the vector that it has as an
         input, through a linear layer where the widths differ: fewer weights to
         learn where the vocabulary is large.
+    softmax : {"full", "adaptive", "auto"}, default="auto"
+        What turns states into probabilities of the symbols. "full" computes a score for
+        each; "adaptive" only of the frequent ones, and of clusters of rare ones where
+        training needs them, which takes a fraction of the time. Predictions have exact
+        probabilities of all symbols with both. "auto" is adaptive from 2000 symbols on,
+        unless embeddings are tied. Frames have none.
     min_count : int, default=1
         Symbols that come more rarely in `fit` are learned as one unknown symbol,
         which is never written.
@@ -275,6 +281,7 @@ None, default="cosine"
         **RNNEstimator._parameter_constraints,
         "embedding_dim": [COUNT],
         "tie_embeddings": ["boolean"],
+        "softmax": [StrOptions({"full", "adaptive", "auto"})],
         "min_count": [COUNT],
         "max_symbols": [COUNT, None],
         "ngram_order": [COUNT, StrOptions({"auto"}), None],
@@ -295,6 +302,7 @@ None, default="cosine"
         weight_drop: float = 0.0,
         embedding_dim: int = 64,
         tie_embeddings: bool = False,
+        softmax: Literal["full", "adaptive", "auto"] = "auto",
         min_count: int = 1,
         max_symbols: int | None = None,
         ngram_order: int | Literal["auto"] | None = "auto",
@@ -331,6 +339,7 @@ None, default="cosine"
         self.weight_drop = weight_drop
         self.embedding_dim = embedding_dim
         self.tie_embeddings = tie_embeddings
+        self.softmax = softmax
         self.min_count = min_count
         self.max_symbols = max_symbols
         self.ngram_order = ngram_order

@@ -30,6 +30,7 @@ BEFORE_0_7 = {
     "bag_of_words": False,
     "categorical_features": None,
     "ngram_order": None,
+    "softmax": "full",
 }
 # Where a task has what was an attribute of the estimator.
 PATHS = {

@@ -20,7 +20,7 @@ from sklearn_rnn.estimators.tasks._ngrams import (
 from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._steps import object_array
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
-from sklearn_rnn.modules import NetworkSpec
+from sklearn_rnn.modules import AdaptiveSoftmax, NetworkSpec, choose_cutoffs
 from sklearn_rnn.sequences import UNKNOWN, SequenceArray, flat_rows
 from sklearn_rnn.training import (
     NextStepDataset,
@@ -34,6 +34,8 @@ from sklearn_rnn.training import (
 # "auto" trains for this many updates, but few epochs: a network that has seen a small
 # text often enough knows it by heart. Very little of it needs more epochs all the same.
 UPDATE_BUDGET, MAX_EPOCHS, MIN_UPDATES = 2000, 20, 300
+# From this many symbols on the softmax is adaptive by default.
+MANY_SYMBOLS = 2000
 
 
 class WeightedSequences(NamedTuple):
@@ -62,6 +64,14 @@ class GenerationTask(Task):
 
     # Data
 
+    def check_params(self, last):
+        if self.params.softmax == "adaptive" and self.params.tie_embeddings:
+            raise ValueError(
+                'softmax="adaptive" has narrower vectors for rare symbols, but with '
+                "tie_embeddings=True the output layer has the input vectors of all. "
+                'Set softmax="full", or tie_embeddings=False.'
+            )
+
     def parse(
         self, estimator, X, y, sample_weight, *, reset, is_validation=False, **about_y
     ):
@@ -82,6 +92,11 @@ class GenerationTask(Task):
                 weights=weights,
             )
             self._set_symbols(estimator)
+        if self.corpus.of_frames and self.params.softmax == "adaptive":
+            raise ValueError(
+                'softmax="adaptive" needs symbols, but X holds frames of zeros and '
+                'ones, whose features are predicted each by itself. Set softmax="auto".'
+            )
         if weights is not None and (weights == weights[0]).all():
             weights = None
         return WeightedSequences(self.corpus.encode_all(X), weights)
@@ -140,6 +155,7 @@ class GenerationTask(Task):
             n_tokens=None if corpus.of_frames else corpus.n_outputs,
             embedding_dim=None if corpus.of_frames else int(params.embedding_dim),
             tie_embeddings=bool(params.tie_embeddings) and not corpus.of_frames,
+            cutoffs=() if corpus.of_frames else _cutoffs(params, corpus.n_outputs),
         )
 
     @torch.no_grad()
@@ -160,7 +176,11 @@ class GenerationTask(Task):
             logits = log_priors(counts)
             # Ids that never come are never learned about: they say nothing.
             network.embedding.weight[:-1][counts == 0] = 0.0
-        network.head.bias.copy_(torch.from_numpy(logits))
+        logits = torch.from_numpy(logits)
+        if isinstance(network.head, AdaptiveSoftmax):
+            network.head.set_log_priors(logits)
+        else:
+            network.head.bias.copy_(logits)
 
     # Training
 
@@ -282,6 +302,14 @@ class GenerationTask(Task):
             weights = np.repeat(weights, dataset.lengths)
         score = float(np.average(steps, weights=weights))
         return -score, score
+
+
+def _cutoffs(params, n_symbols):
+    """Return where clusters of rare symbols begin, () for a full softmax."""
+    is_adaptive = params.softmax == "adaptive"
+    if params.softmax == "auto":
+        is_adaptive = n_symbols >= MANY_SYMBOLS and not params.tie_embeddings
+    return choose_cutoffs(n_symbols) if is_adaptive else ()
 
 
 def _hold_out_for_weight(data):

@@ -22,7 +22,7 @@ DTYPES = {
     "mixed": torch.float32,
 }
 # What a parameter is called where it describes the network.
-SPEC_NAMES = {"attention": "attention_type"}
+SPEC_NAMES = {"attention": "attention_type", "cutoffs": "softmax"}
 
 
 class FitContext(NamedTuple):
