@@ -84,6 +84,7 @@ PUBLIC = [
     "WordFeatures",
     "backtest",
     "datasets",
+    "fill_gaps",
     "forecast",
     "join_windows",
     "make_forecast_frame",

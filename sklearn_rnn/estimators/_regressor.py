@@ -148,10 +148,12 @@ default="from_dtype"
         linear part out where every step has a target, with tokens, in
         `partial_fit`, with more than 1024 features, and below 8 sequences, or
         40 without `target_feature`.
-    missing_targets : {"raise", "ignore"}, default="raise"
+    missing_targets : {"auto", "raise", "ignore"}, default="auto"
         What NaN in `y` means: an error, or a target that is not known. The
-        loss and the score are then of those that are. With `return_sequences`
-        NaN always is a step without a target.
+        loss and the score are then of those that are. "auto" ignores them in the
+        targets of ``make_forecast_frame(missing="mask")``, and raises an error
+        for any others. With `return_sequences` NaN always is a step without a
+        target.
     loss : {"squared_error", "absolute_error", "huber", "quantile"}, \
 default="squared_error"
         What training minimises; "huber" is linear from one standard deviation
@@ -395,7 +397,7 @@ None, default="cosine"
         "subtract_last": ["boolean", StrOptions({"auto"})],
         "scale_windows": ["boolean", StrOptions({"auto"})],
         "linear_skip": ["boolean", StrOptions({"auto"})],
-        "missing_targets": [StrOptions({"raise", "ignore"})],
+        "missing_targets": [StrOptions({"auto", "raise", "ignore"})],
         "loss": [StrOptions({*ELEMENTWISE_LOSSES, "quantile"})],
         "quantiles": ["array-like", Real],
     }
@@ -423,7 +425,7 @@ None, default="cosine"
         subtract_last: bool | Literal["auto"] = "auto",
         scale_windows: bool | Literal["auto"] = "auto",
         linear_skip: bool | Literal["auto"] = "auto",
-        missing_targets: Literal["raise", "ignore"] = "raise",
+        missing_targets: Literal["auto", "raise", "ignore"] = "auto",
         loss: Literal[
             "squared_error", "absolute_error", "huber", "quantile"
         ] = "squared_error",

@@ -9,6 +9,7 @@ from sklearn_rnn.forecasting._columns import (
     symmetric_levels,
 )
 from sklearn_rnn.forecasting._conformal import ConformalCalibrator
+from sklearn_rnn.forecasting._fill_gaps import fill_gaps
 from sklearn_rnn.forecasting._forecast import forecast
 from sklearn_rnn.forecasting._forecast_display import ForecastDisplay
 from sklearn_rnn.forecasting._forecast_frame import make_forecast_frame
@@ -19,6 +20,7 @@ __all__ = [
     "ConformalCalibrator",
     "ForecastDisplay",
     "backtest",
+    "fill_gaps",
     "forecast",
     "make_forecast_frame",
     "quantile_columns",

@@ -25,7 +25,7 @@ from sklearn_rnn.forecasting._columns import (
 from sklearn_rnn.forecasting._forecast_frame import pair_with_future, select_rows
 from sklearn_rnn.forecasting._lookback import ignore_unknown_times, required_positions
 from sklearn_rnn.model_selection import TimeBlockSplit
-from sklearn_rnn.preprocessing import describe_step, freq_of
+from sklearn_rnn.preprocessing import TimeTable, describe_step, find_keys
 
 # Rows per season by the unit of the step between rows; the season of steps shorter than
 # a day is a day. Years have no season.
@@ -57,11 +57,11 @@ def backtest(
     refit: bool = True,
     stride: int = 1,
     known: str | Sequence[str] | None = None,
-    missing: Literal["raise", "mask"] = "raise",
+    missing: Literal["raise", "mask"] | None = None,
     season: int | None = None,
     freq: Any = None,
     time: str | None = None,
-    group_by: str | None = None,
+    group_by: str | Sequence[str] | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Forecast the past from data known at the time, next to the true values.
@@ -99,7 +99,7 @@ def backtest(
         in an hourly table.
     known : str or list of str, default=None
         Columns that are known in advance, as for `make_forecast_frame`.
-    missing : {"raise", "mask"}, default="raise"
+    missing : {"raise", "mask"}, default=None
         How to handle missing rows and values, as for `make_forecast_frame`.
     season : int, default=None
         Rows per season, for the seasonal naive forecast. None infers it from the
@@ -109,16 +109,18 @@ def backtest(
     freq : str, offset, Timedelta or number, default=None
         The time between rows, as for `make_forecast_frame`; None infers it.
     time : str, default=None
-        Column of the times; None uses the index.
-    group_by : str, default=None
-        Column that identifies the series, if the table has several.
+        Column of the times; None takes what the table says of itself, as for
+        `make_forecast_frame`, or else the index.
+    group_by : str or list of str, default=None
+        Column or columns that identify the series, if the table has several; None
+        takes what the table says of itself.
     n_jobs : int, default=None
         Number of blocks computed in parallel, as in scikit-learn.
 
     Returns
     -------
     DataFrame
-        One row per forecast. Columns: `group_by` if given, `target` if there are
+        One row per forecast. Columns: those of `group_by`, `target` if there are
         several, `fold` (index of the block, from 0), `origin` (the last known
         time), `time` (time of the forecast value), `horizon` (steps ahead),
         `truth`, `prediction`, `naive` (seasonal naive forecast), `scale` (mean
@@ -164,8 +166,8 @@ def backtest(
     0 2024-01-11 2024-01-12        1   11.0        11.0    4.0
     1 2024-01-11 2024-01-13        2   12.0        12.0    5.0
     """
-    check_reserved(group_by, data)
     _check_options(refit, stride, season)
+    check_reserved(find_keys(data, time, group_by))
     pairs = pair_with_future(
         data,
         target,
@@ -177,15 +179,16 @@ def backtest(
         group_by=group_by,
         estimator_name="backtest",
     )
-    if group_by is not None and pairs.grid.times is None:
+    table = pairs.table
+    if table.labels is not None and table.times is None:
         raise ValueError(
             "several series need times, which define the order of rows between "
             "series: name their column in time=, or make it the index."
         )
-    season = _resolve_season(season, pairs.grid)
+    season = _resolve_season(season, table)
     folds = _make_folds(cv, pairs, stride)
     _warn_of_long_season(season, folds, pairs)
-    season = min(season, len(pairs.data))  # so that no index overflows
+    season = min(season, table.n_rows)  # so that no index overflows
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
@@ -195,7 +198,8 @@ def backtest(
             for fold_model, fold in zip(models, folds, strict=True)
         )
     frames = pd.concat(frames, keys=range(len(folds)), names=["fold"])
-    return _arrange_columns(frames.reset_index("fold").reset_index(drop=True), group_by)
+    frames = frames.reset_index("fold").reset_index(drop=True)
+    return _arrange_columns(frames, list(table.keys.groups))
 
 
 def _check_options(refit, stride, season):
@@ -215,9 +219,9 @@ class Fold(NamedTuple):
     is_known: np.ndarray  # bool, by position: values that the training may use
 
 
-def infer_season(grid: Any) -> int | None:
-    """Return the rows per season of a grid, or None if its step has no known season."""
-    step = _step_of(grid)
+def infer_season(table: TimeTable) -> int | None:
+    """Return the rows per season, or None if the step of the table has none known."""
+    step = _step_of(table)
     if type(step) is pd.DateOffset:
         step = _simplify_offset(step)
     if isinstance(step, pd.offsets.Day):
@@ -252,20 +256,20 @@ def _simplify_offset(offset):
     return OFFSETS[keyword](n) if keyword in OFFSETS else pd.Timedelta(**{keyword: n})
 
 
-def _step_of(grid):
+def _step_of(table):
     """Return the step between rows; with freq="rows", that of nearly all rows."""
-    return freq_of(getattr(grid.rule, "spacing", grid.rule), grid.times)
+    return table.with_rule(getattr(table.rule, "spacing", table.rule)).freq
 
 
-def _resolve_season(season, grid):
+def _resolve_season(season, table):
     """Return the rows per season; warn if it cannot be inferred."""
     if season is None:
-        season = infer_season(grid)
+        season = infer_season(table)
     if season is not None:
         return int(season)
     reason = "data has no dates, so the length of a season is not known"
-    if grid.times is not None and grid.times.kind != "numbers":
-        step = _step_of(grid)
+    if table.times is not None and table.times.kind != "numbers":
+        step = _step_of(table)
         reason = "the rows have no fixed step, so the length of a season is not known"
         if step is not None:
             step = describe_step(step)
@@ -283,20 +287,20 @@ def _resolve_season(season, grid):
 
 def _warn_of_long_season(season, folds, pairs):
     """Warn if the data before some blocks are not longer than a season."""
-    series = pairs.grid.series
+    table = pairs.table
     short_series = {}
     for i, fold in enumerate(folds):
-        n_known = np.add.reduceat(fold.is_known.astype(int), series.bounds[:-1])
-        tested = np.unique(np.cumsum(series.is_start)[pairs.positions[fold.test]] - 1)
+        n_known = np.add.reduceat(fold.is_known.astype(int), table.series_bounds[:-1])
+        tested = np.unique(table.series_of(pairs.positions[fold.test]))
         short = tested[n_known[tested] <= season]
         if len(short):
             short_series[i] = short
     if not short_series:
         return
     where = f"block(s) {_abbreviate(short_series)} of {len(folds)}"
-    if series.labels is not None:
+    if table.labels is not None:
         short = np.unique(np.concatenate(list(short_series.values())))
-        where += f" in the series {_abbreviate(map(repr, series.labels[short]))}"
+        where += f" in the series {_abbreviate(map(repr, table.labels[short]))}"
     warnings.warn(
         f"the data known before {where} are no longer than a season of {season} rows: "
         "'scale', and 'naive' where it needs earlier rows, are NaN there, and "
@@ -314,7 +318,7 @@ def _abbreviate(names):
 
 def _make_folds(cv, pairs, stride):
     """Return the blocks of a splitter, without training rows with later targets."""
-    time_index = np.asarray(pairs.grid.series.time_index())
+    time_index = np.asarray(pairs.table.time_index())
     max_horizon = max(k for _, k in pairs.outputs)
     now, target_time = (
         time_index[pairs.positions],
@@ -387,9 +391,9 @@ def _check_rows(rows, kind, block, pairs):
         raise ValueError(
             f"{where} include {len(outside)} outside of the {n_rows} rows with a "
             f"target, counted from 0: {outside[0]} to {outside[-1]}. The table has "
-            f"{len(pairs.data)} rows, and the last {pairs.outputs[-1][1]} of a series "
-            "have no target yet. Pass the splitter itself as cv, or split the X of "
-            "make_forecast_frame."
+            f"{pairs.table.n_rows} rows, and the last {pairs.outputs[-1][1]} of a "
+            "series have no target yet. Pass the splitter itself as cv, or split the X "
+            "of make_forecast_frame."
         )
     duplicates = rows[1:][rows[1:] == rows[:-1]]
     if len(duplicates):
@@ -417,10 +421,8 @@ def _forecast_fold(model, pairs, fold, season, refit):
 
 def _with_history(pairs, test, model):
     """Return the rows of X in the windows of test rows, and the test rows in them."""
-    positions = required_positions(
-        pairs.data, pairs.grid.series, pairs.positions[test], model
-    )
-    row_at = np.full(len(pairs.data), -1)
+    positions = required_positions(pairs.table, pairs.positions[test], model)
+    row_at = np.full(pairs.table.n_rows, -1)
     row_at[pairs.positions] = np.arange(len(pairs.positions))
     rows = np.sort(row_at[positions])
     return rows, np.searchsorted(rows, test)
@@ -428,19 +430,19 @@ def _with_history(pairs, test, model):
 
 def _known_columns(pairs, fold, season):
     """Return all columns but the predictions, one row per forecast."""
-    series, n_outputs = pairs.grid.series, len(pairs.outputs)
+    table, n_outputs = pairs.table, len(pairs.outputs)
     positions = pairs.positions[fold.test]
-    series_index = np.cumsum(series.is_start)[positions] - 1
+    series_index = table.series_of(positions)
     names, steps = (np.array(part) for part in zip(*pairs.outputs, strict=True))
-    columns = {}
-    if series.labels is not None:
-        labels = series.labels[series_index]
-        columns["series"] = labels.repeat(n_outputs).infer_objects()
+    columns = {
+        name: labels[series_index].repeat(n_outputs)
+        for name, labels in table.label_columns().items()
+    }
     columns["target"] = np.tile(names, len(positions))
-    origins = series.rows(positions)
-    columns["origin"] = pairs.grid.labels_of(origins).repeat(n_outputs)
-    ahead = series.rows((positions[:, np.newaxis] + steps).ravel())
-    columns["time"] = pairs.grid.labels_of(ahead)
+    origins = table.rows(positions)
+    columns["origin"] = table.labels_of(origins).repeat(n_outputs)
+    ahead = table.rows((positions[:, np.newaxis] + steps).ravel())
+    columns["time"] = table.labels_of(ahead)
     columns["horizon"] = np.tile(steps, len(positions))
     columns.update(_true_values(pairs, fold, positions, series_index, season))
     return columns
@@ -448,14 +450,14 @@ def _known_columns(pairs, fold, season):
 
 def _true_values(pairs, fold, positions, series_index, season):
     """Return the columns of true values, naive forecasts and their scales."""
-    series = pairs.grid.series
-    rows = series.rows(np.arange(len(series.is_start)))
+    table = pairs.table
+    rows = table.rows(np.arange(table.n_rows))
     values, scales = {}, {}
     for name in dict.fromkeys(name for name, _ in pairs.outputs):
-        values[name] = np.asarray(pairs.data[name], dtype=np.float64)[rows]
+        values[name] = np.asarray(table.data[name], dtype=np.float64)[rows]
         known = np.where(fold.is_known, values[name], np.nan)
-        scales[name] = _scales(known, series, season)[series_index]
-    begins = series.bounds[series_index]
+        scales[name] = _scales(known, table.series_bounds, season)[series_index]
+    begins = table.series_bounds[series_index]
     shape = (len(positions), len(pairs.outputs))
     truth, naive, scale = np.empty(shape), np.empty(shape), np.empty(shape)
     for i, (name, k) in enumerate(pairs.outputs):
@@ -471,10 +473,10 @@ def _seasonal_naive(values, positions, begins, step, season):
     return np.where(source >= begins, values[np.maximum(source, 0)], np.nan)
 
 
-def _scales(values, series, season):
+def _scales(values, series_bounds, season):
     """Return the mean absolute error of the naive forecast per series, or NaN."""
     scales = []
-    for begin, end in pairwise(series.bounds):
+    for begin, end in pairwise(series_bounds):
         series_values = values[begin:end]
         errors = np.abs(series_values[season:] - series_values[:-season])
         errors = errors[~np.isnan(errors)]
@@ -482,12 +484,10 @@ def _scales(values, series, season):
     return np.array(scales)
 
 
-def _arrange_columns(frame, group_by):
-    """Order the columns and rename that of the series; drop a constant target."""
+def _arrange_columns(frame, groups):
+    """Order the columns, those of the series first; drop a constant target."""
     columns = ["target", "fold", "origin", "time", "horizon", "truth", "prediction"]
     columns += ["naive", "scale", *quantile_columns(frame.columns).values()]
     if frame["target"].nunique() == 1:
         columns.remove("target")
-    if group_by is not None:
-        columns.insert(0, "series")
-    return frame[columns].rename(columns={"series": group_by})
+    return frame[[*groups, *columns]]

@@ -22,6 +22,8 @@ from sklearn_rnn.preprocessing import (
     check_column_key,
     check_names,
     check_regular,
+    check_same_kind,
+    find_keys,
     is_polars,
     keep_untargeted,
     list_steps,
@@ -90,7 +92,8 @@ class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
         finds it in `fit`. Used only for steps ahead.
     time : str or int, default=None
         Column that holds the times: dates or periods, which count from their
-        start. It stays in the table. None uses the index of a pandas frame.
+        start. It stays in the table. None takes what the table says of itself, as
+        for `SequenceWindower`, or else the index of a pandas frame.
     time_zone : str or tzinfo, default=None
         Whose clock and calendar to read, such as "America/New_York". None
         takes the times as they are written.
@@ -99,6 +102,8 @@ class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
     ----------
     freq_ : offset, Timedelta or None
         Time between neighbouring rows. None without steps ahead.
+    time_ : str, int or None
+        Column or level of the index that holds the times; None for the index.
     n_features_in_ : int
         Columns of the table.
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
@@ -201,7 +206,8 @@ class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
         """
         features, steps = self._check_parameters()
         self._check_new_names(X, features, steps)
-        times = self._get_times(X)
+        self.time_ = find_keys(X, self.time).time
+        times = self._get_times(X, self.time_)
         self._to_dates(times.labels[:0])  # raises for an unknown time zone
         check_columns(self, X, reset=True)
         self._kind = times.kind
@@ -239,12 +245,9 @@ class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
         features, steps = self._check_parameters()
         self._check_new_names(X, features, steps)
         check_columns(self, X, reset=False)
-        times = self._get_times(X)
-        if times.kind != self._kind:
-            raise InvalidSequenceError(
-                f"the times of X are {times.kind}, but CalendarFeatures was fitted on "
-                f"{self._kind}: give both tables the same."
-            )
+        # Models of version 0.6 have no time_.
+        times = self._get_times(X, getattr(self, "time_", self.time))
+        check_same_kind(times.kind, self._kind, "CalendarFeatures")
         if any(steps) and self._rule is None:
             raise ValueError(
                 f"ahead is {self.ahead!r} now and was 0 in fit, which did not look "
@@ -336,9 +339,9 @@ class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
                 "rename or drop it, or leave it out of features=."
             )
 
-    def _get_times(self, X):
+    def _get_times(self, X, time):
         """Return the times of a table, which must be dates."""
-        times = times_of_frame(X, self.time, "CalendarFeatures")
+        times = times_of_frame(X, time, "CalendarFeatures")
         if times is None:
             raise InvalidSequenceError(
                 "the rows of X have no times, so CalendarFeatures cannot date them: "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn.estimators import predict_rows
-from sklearn_rnn.preprocessing import check_column_key
+from sklearn_rnn.preprocessing import TableKeys
 
 QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
 
@@ -66,14 +66,14 @@ def symmetric_levels(levels: Iterable[float]) -> list[tuple[float, float]]:
     ]
 
 
-def check_reserved(group_by: Any, data: Any) -> None:
-    """Check that `group_by` names one column, and none that a forecast frame has."""
-    check_column_key(group_by, "group_by", data)
-    if group_by in COLUMNS or quantile_columns([group_by]):
-        raise ValueError(
-            f"group_by={group_by!r} is the name of another column in a table of "
-            "forecasts: rename it in the data."
-        )
+def check_reserved(keys: TableKeys) -> None:
+    """Check that no column of the series has a name that a forecast frame uses."""
+    for name in keys.groups:
+        if name in COLUMNS or quantile_columns([name]):
+            raise ValueError(
+                f"group_by={keys.group_by!r} has the name of another column in a table "
+                f"of forecasts, {name!r}: rename it in the data."
+            )
 
 
 def check_forecasts(

@@ -1,5 +1,6 @@
 """Panels: the forecasts of each series and target, with the observed values."""
 
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,13 @@ from sklearn_rnn.forecasting._time_axis import (
     is_dated,
     is_time,
 )
-from sklearn_rnn.preprocessing import check_column_key, frame_column
+from sklearn_rnn.preprocessing import (
+    check_column_key,
+    encode_groups,
+    find_keys,
+    frame_column,
+    list_keys,
+)
 
 # Maximum number of names in an error.
 SHOWN_NAMES = 8
@@ -39,11 +46,11 @@ class ForecastTable(NamedTuple):
     """The validated forecasts of all panels.
 
     `frame` is as in `Panel`, with columns series and target if there are several;
-    `group_by` is the column of the series, or None if there is one.
+    `groups` are the columns of the series, none if there is one.
     """
 
     frame: pd.DataFrame
-    group_by: Any
+    groups: list
     axis: TimeAxis
 
     def labels(self, column):
@@ -59,9 +66,13 @@ def make_panels(forecasts, history, *, time, group_by, target, series):
     """
     check_column_key(time, "time", forecasts)
     check_column_key(group_by, "group_by", forecasts)
+    if isinstance(history, pd.DataFrame):
+        keys = find_keys(history, time, group_by)
+        time, group_by = keys.time, keys.group_by
     if time is None:
         time = _shared_time(forecasts, history)
-    table = _check_forecasts(forecasts, time, group_by)
+    groups = list_keys(group_by)
+    table = _check_forecasts(forecasts, time, groups)
     target = list(target) if isinstance(target, tuple) else target
     targets = _choose(table.labels("target"), target, "target")
     if targets == [None]:
@@ -73,7 +84,7 @@ def make_panels(forecasts, history, *, time, group_by, target, series):
             "name the column that identifies several in group_by=."
         )
     _check_panel_count(chosen, targets)
-    observed = _find_observed(history, table, targets, time, group_by)
+    observed = _find_observed(history, table, targets, time, groups)
     panels = []
     for label in chosen:
         for name in targets:
@@ -96,11 +107,16 @@ def _shared_time(forecasts, history):
 def _rows_of(frame, **labels):
     for column, label in labels.items():
         if column in frame:
-            frame = frame[(frame[column] == label).to_numpy(dtype=bool)]
+            frame = frame[_are(label, frame[column])]
     return frame
 
 
-def _check_forecasts(forecasts, time, group_by):
+def _are(label, values):
+    """Return which values are a label, which may be a tuple."""
+    return np.array([value == label for value in values], dtype=bool)
+
+
+def _check_forecasts(forecasts, time, groups):
     _check_frame(forecasts)
     times, name = _times_of_forecasts(forecasts, time)
     origins = as_index(forecasts["origin"]) if "origin" in forecasts else None
@@ -111,16 +127,16 @@ def _check_forecasts(forecasts, time, group_by):
     columns = {"time": axis.positions(times, "the forecasts")}
     if origins is not None:
         columns["origin"] = axis.positions(origins, "the column 'origin'")
-    group = _find_group(forecasts, group_by, name)
-    if group is not None:
-        columns["series"] = _column(forecasts, group).to_numpy(dtype=object)
+    groups = _find_groups(forecasts, groups, name)
+    if groups:
+        columns["series"] = _labels([_column(forecasts, key) for key in groups])
     values = ["target", "horizon", "truth", "prediction"]
     for column in [*values, *quantile_columns(forecasts.columns).values()]:
         if column in forecasts:
             columns[column] = forecasts[column].to_numpy()
     frame = pd.DataFrame(columns)
     order = ["origin", "time"] if "origin" in frame else ["time"]
-    return ForecastTable(frame.sort_values(order, kind="stable"), group, axis)
+    return ForecastTable(frame.sort_values(order, kind="stable"), groups, axis)
 
 
 def _check_frame(forecasts):
@@ -147,12 +163,22 @@ def _times_of_forecasts(forecasts, time):
     return as_index(forecasts.index), None
 
 
-def _find_group(forecasts, group_by, time):
-    """Return the column of the series' labels: the first one, unless given."""
-    if group_by is not None:
-        return group_by if _has_column(forecasts, group_by) else None
+def _find_groups(forecasts, groups, time):
+    """Return the columns of the series' labels: the first ones, unless given."""
+    if groups:
+        are_known = all(_has_column(forecasts, key) for key in groups)
+        return groups if are_known else []
     names = [name for name in forecasts.columns if name != time]
-    return names[0] if names[0] in series_columns(forecasts) else None
+    known = series_columns(forecasts)
+    return list(takewhile(known.__contains__, names))
+
+
+def _labels(columns):
+    """Return one label per row: of several columns a tuple."""
+    if len(columns) == 1:
+        return np.asarray(columns[0], dtype=object)
+    codes, labels = encode_groups(columns)
+    return labels.to_numpy()[codes]
 
 
 def _column(frame, name):
@@ -202,36 +228,37 @@ def _check_panel_count(series, targets):
     )
 
 
-def _find_observed(history, table, targets, time, group_by):
+def _find_observed(history, table, targets, time, groups):
     """Return a function from series, target and forecasts to the observed values."""
     if history is None:
         return lambda label, target, own: _truth(own)
     frame, times = _check_history(history, table.axis, targets, time)
-    group = table.group_by if group_by is None else group_by
-    labels = _labels_of_rows(frame, group, table)
+    groups = groups or table.groups
+    labels = _labels_of_rows(frame, groups, table)
 
     def observed(label, target, own):
-        rows = slice(None) if labels is None else labels == label
-        column = _target_column(frame, target, (time, group, "time"))
+        rows = slice(None) if labels is None else _are(label, labels)
+        column = _target_column(frame, target, (time, *groups, "time"))
         values = pd.Series(_history_column(frame, column, "target")).astype(float)
         values = pd.Series(values.to_numpy()[rows], index=times[rows], name=column)
         if len(values) == 0:
             raise ValueError(
-                f"the history has no rows of series {label!r}; its column {group!r} "
-                f"holds {_listed(pd.unique(labels))}."
+                f"the history has no rows of series {label!r}; its column "
+                f"{' and '.join(map(repr, groups))} holds {_listed(pd.unique(labels))}."
             )
         return _sort_by_time(values, label)
 
     return observed
 
 
-def _labels_of_rows(history, group, table):
+def _labels_of_rows(history, groups, table):
     """Return the label of each row's series; None if there is one."""
-    if table.group_by is None:
+    if not table.groups:
         return None
-    if len(table.labels("series")) == 1 and not _has_column(history, group):
+    are_known = all(_has_column(history, key) for key in groups)
+    if len(table.labels("series")) == 1 and not are_known:
         return None  # it holds the rows of that series alone
-    return np.asarray(_history_column(history, group, "group_by"), dtype=object)
+    return _labels([_history_column(history, key, "group_by") for key in groups])
 
 
 def _truth(forecasts):

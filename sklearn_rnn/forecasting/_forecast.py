@@ -2,26 +2,23 @@
 
 import warnings
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn._exceptions import (
-    InvalidSequenceError,
-    SklearnRNNWarning,
-    user_stacklevel,
-)
+from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
 from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._columns import check_reserved, predicted_columns
 from sklearn_rnn.forecasting._forecast_frame import (
     add_columns,
     as_frame,
     check_horizon,
+    fill_table,
     select_rows,
 )
+from sklearn_rnn.forecasting._future_rows import FutureRows
 from sklearn_rnn.forecasting._lookback import (
     add_untargeted,
     ignore_unknown_times,
@@ -30,18 +27,13 @@ from sklearn_rnn.forecasting._lookback import (
 )
 from sklearn_rnn.preprocessing import (
     RowStep,
-    check_column_key,
-    check_no_gaps,
-    fill_grid,
-    find_grid,
-    frame_column,
-    freq_of,
-    has_categories,
+    TableKeys,
+    TimeTable,
+    find_keys,
+    keys_of_windower,
     parse_ahead,
     parse_targets,
     row_step_of,
-    times_ahead,
-    times_of_frame,
 )
 
 
@@ -54,7 +46,7 @@ def forecast(
     horizon: int | Sequence[int] | None = None,
     freq: Any = None,
     time: str | None = None,
-    group_by: str | None = None,
+    group_by: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Forecast the times after the newest rows of a table.
 
@@ -87,9 +79,10 @@ def forecast(
         least nine tenths of the rows have, regardless of holidays.
     time : str, default=None
         Column of the times; None takes that of the windower in the model, or
-        the index.
-    group_by : str, default=None
-        Column that identifies the series; None takes that of the windower.
+        what the table says of itself, or the index.
+    group_by : str or list of str, default=None
+        Column or columns that identify the series; None takes those of the windower
+        in the model, or what the table says of itself.
 
     Returns
     -------
@@ -144,90 +137,64 @@ def forecast(
     """
     check_is_fitted(model)
     found = windowers(model)
-    if found:
-        time = found[0].time if time is None else time
-        group_by = found[0].group_by if group_by is None else group_by
-        freq = getattr(found[0], "freq_", None) if freq is None else freq
+    keys = keys_of_model(found, newest, time, group_by, freq)
     if isinstance(future, pd.Index):  # times only
         future = pd.DataFrame(index=future)
-    check_column_key(time, "time", newest)
-    check_reserved(group_by, newest)
+    check_reserved(keys)
     outputs = resolve_outputs(model, target, horizon)
-    options = TableOptions(time, group_by, freq, outputs)
-    masks = any(windower.missing == "mask" for windower in found)
-    newest, grid = _complete_newest(as_frame(newest, "forecast"), model, options, masks)
-    last = grid.series.bounds[1:] - 1
-    positions = required_positions(newest, grid.series, last, model)
-    if masks:
-        _warn_of_missing(newest, grid, options)
+    table = TimeTable.read(as_frame(newest, "forecast"), keys, "forecast")
+    table = _complete(_dated_by(found, table.on_grid("forecast")), model)
+    positions = required_positions(table, table.latest, model)
+    if keys.missing:
+        _warn_of_missing(table, outputs)
     else:
-        check_no_gaps(grid, positions)
-    ahead = _known_ahead(model, newest, options)
-    n_steps = max(step for _, step in [*options.outputs, *ahead.values()])
-    origins = grid.labels_of(grid.series.rows(last))
-    if isinstance(grid.rule, RowStep) and future is not None:
-        times = _get_future_times(future, options, grid, origins, n_steps)
+        table.check_no_gaps(positions)
+    ahead = _known_ahead(model, table.data, outputs)
+    n_steps = max(step for _, step in [*outputs, *ahead.values()])
+    if isinstance(table.rule, RowStep) and future is not None:
+        times = FutureRows.read(future, table).next_times(n_steps)
         future = future if ahead else None
     else:
-        times = _extrapolate_times(grid, origins, n_steps)
-    X = _add_known(newest, future, ahead, options=options, grid=grid, times=times)
-    rows = np.sort(grid.series.rows(positions))
-    last_rows = np.searchsorted(rows, grid.series.rows(last))
+        times = table.next_times(n_steps)
+    X = _add_known(table, future, ahead, times)
+    rows = np.sort(table.rows(positions))
+    last_rows = np.searchsorted(rows, table.rows(table.latest))
     X = select_rows(X, rows)
     with ignore_unknown_times():
-        columns = predicted_columns(model, X, last_rows, len(options.outputs))
-    warn_of_short_windows(
-        model,
-        X,
-        last_rows,
-        grid=grid,
-        positions=positions,
-        group_by=options.group_by,
-    )
-    return _make_frame(grid, origins, times, options, columns)
+        columns = predicted_columns(model, X, last_rows, len(outputs))
+    warn_of_short_windows(model, X, last_rows, table, positions)
+    return _make_frame(table, times, outputs, columns)
 
 
-def _complete_newest(newest, model, options, masks):
-    """Return the newest rows after those that the model keeps from fit, and the grid.
-
-    With `masks`, missing rows are inserted.
-    """
-    grid_options = options.for_grid()
-    grid = _make_grid(newest, model, grid_options)
-    whole = add_untargeted(newest, grid, model, options)
-    if whole is not newest and options.freq is None:
-        # The index of the whole does not declare a step; that of newest may.
-        grid_options["freq"] = freq_of(grid.rule, grid.times)
-    if masks:
-        whole = fill_grid(whole, **grid_options)
-    return whole, grid if whole is newest else _make_grid(whole, model, grid_options)
+def keys_of_model(
+    windowers: list, data: Any, time: Any = None, group_by: Any = None, freq: Any = None
+) -> TableKeys:
+    """Return the keys of a table: as given, as its model was fitted, or its own."""
+    known = [keys_of_windower(windower) for windower in windowers]
+    if known:
+        time = known[0].time if time is None else time
+        group_by = known[0].group_by if group_by is None else group_by
+        freq = known[0].freq if freq is None else freq
+    masks = any(keys.missing for keys in known)
+    keys = find_keys(data, time, group_by, freq)
+    return keys._replace(missing="mask" if masks else None)
 
 
-def _make_grid(newest, model, grid_options):
-    grid = find_grid(newest, **grid_options)
-    found = windowers(model)
-    if isinstance(grid.rule, RowStep) and found:
-        # The rows of fit show more of the calendar than a few new ones.
-        grid = grid._replace(rule=row_step_of(found[0], grid.times) or grid.rule)
-    return grid
+def _complete(table, model):
+    """Return the newest rows after those that the model keeps from fit, on one grid."""
+    whole = add_untargeted(table, model)
+    if whole is not table:
+        # The index of the whole does not declare a step; that of the newest may.
+        whole = TimeTable.read(whole, table.keys, "forecast").with_rule(table.rule)
+    return fill_table(whole, (), "forecast") if table.keys.missing else whole
 
 
-class TableOptions(NamedTuple):
-    """Columns and step of the table, and the outputs of the model."""
-
-    time: str | None
-    group_by: str | None
-    freq: Any
-    outputs: list[tuple[str, int]]  # target and steps ahead
-
-    def for_grid(self) -> dict[str, Any]:
-        """Return the keywords of `find_grid`."""
-        return {
-            "freq": self.freq,
-            "time": self.time,
-            "group_by": self.group_by,
-            "estimator_name": "forecast",
-        }
+def _dated_by(windowers, table):
+    """Return a table of rows as steps, dated by what fit shows of the calendar."""
+    if isinstance(table.rule, RowStep) and windowers:
+        rule = row_step_of(windowers[0], table.times) or table.rule
+        return table.with_rule(rule)
+    return table
 
 
 def resolve_outputs(model: Any, target: Any, horizon: Any) -> list[tuple[str, int]]:
@@ -258,19 +225,18 @@ def resolve_outputs(model: Any, target: Any, horizon: Any) -> list[tuple[str, in
     return outputs
 
 
-def _warn_of_missing(newest, grid, options):
+def _warn_of_missing(table, outputs):
     """Warn if a forecast starts from an older value than that of its origin."""
-    last = grid.series.rows(grid.series.bounds[1:] - 1)
-    for name in dict.fromkeys(name for name, _ in options.outputs):
-        if name not in list(newest.columns):
+    last = table.rows(table.latest)
+    for name in dict.fromkeys(name for name, _ in outputs):
+        if name not in list(table.data.columns):
             continue
-        missing = np.asarray(pd.isna(np.asarray(newest[name])))[last]
+        missing = np.isin(last, table.missing_values(name))
         if missing.any():
-            of_series = ""
-            if options.group_by is not None:
-                of_series = _of_series(grid.series.labels[missing][0], options)
+            labels = [None] if table.labels is None else table.labels[missing]
             warnings.warn(
-                f"{name!r} has no value in the newest row{of_series}: the forecast "
+                f"{name!r} has no value in the newest row"
+                f"{table.describe_series(labels[0])}: the forecast "
                 "continues from the last known value. Leave out the last rows without "
                 "a value to forecast from the time of that value.",
                 SklearnRNNWarning,
@@ -278,71 +244,12 @@ def _warn_of_missing(newest, grid, options):
             )
 
 
-def _extrapolate_times(grid, origins, n_steps):
-    """Return the times of the next steps, one Index per series."""
-    if grid.times is None:
-        return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in origins]
-    if grid.rule is None:
-        raise InvalidSequenceError(
-            "newest has one row per series, and its times declare no step: pass the "
-            "time between rows in freq=, or more rows."
-        )
-    return [times_ahead(grid.rule, grid.times, label, n_steps) for label in origins]
-
-
-def _get_future_times(future, options, grid, origins, n_steps):
-    """Return the times of the next steps in `future`, one Index per series."""
-    future = as_frame(future, "future=")
-    known, groups, labels = _check_future_times(future, options, grid)
-    found = []
-    for label, origin in zip(labels, origins, strict=True):
-        times = known.labels[groups == label]
-        next_times = times[times > origin][:n_steps]
-        if len(next_times) < n_steps:
-            raise InvalidSequenceError(
-                f"future has {len(next_times)} rows{_of_series(label, options)} after "
-                f"{origin}, but the model forecasts {n_steps} steps: pass one row per "
-                "step."
-            )
-        if not (next_times.is_monotonic_increasing and next_times.is_unique):
-            raise InvalidSequenceError(
-                f"the times of future{_of_series(label, options)} are not sorted, or "
-                "one is repeated: sort the rows by time, and drop duplicates."
-            )
-        found.append(next_times)
-    return found
-
-
-def _check_future_times(future, options, grid):
-    """Return times and series of the rows of `future`, and the labels of all series."""
-    known_times = times_of_frame(future, options.time, "future")
-    kind = "no times" if known_times is None else known_times.kind
-    if grid.times is None:
-        # Numbers only count the rows, as in newest.
-        same = kind in ("no times", "numbers")
-        known_times = None
-    else:
-        same = kind == grid.times.kind
-    if not same:
-        of_newest = "no times" if grid.times is None else grid.times.kind
-        raise InvalidSequenceError(
-            f"the times of future are {kind}, and those of newest {of_newest}: use "
-            "the same kind in both tables."
-        )
-    groups = np.zeros(len(future), dtype=int)
-    labels = [0]
-    if options.group_by is not None:
-        groups = np.asarray(frame_column(future, options.group_by, "group_by"), object)
-        labels = grid.series.labels
-    return known_times, groups, labels
-
-
-def _known_ahead(model, newest, options):
+def _known_ahead(model, newest, outputs):
     """Return column and step of the features known in advance, by feature name."""
     columns = set(newest.columns)
     # Targets are not known in advance: "temp+1" is then another column, which is
     # missing in newest.
-    sources = columns - {name for name, _ in options.outputs}
+    sources = columns - {name for name, _ in outputs}
     features = getattr(model, "feature_names_in_", [])
     parsed = {name: parse_ahead(name) for name in features}
     return {
@@ -352,8 +259,9 @@ def _known_ahead(model, newest, options):
     }
 
 
-def _add_known(newest, future, ahead, *, options, grid, times):
-    """Add the columns of the values known in advance."""
+def _add_known(table, future, ahead, times):
+    """Return the frame of a table with the columns of the values known in advance."""
+    newest = table.data
     if not ahead:
         if future is not None:
             raise ValueError(
@@ -363,21 +271,18 @@ def _add_known(newest, future, ahead, *, options, grid, times):
         return newest
     names = list(dict.fromkeys(name for name, _ in ahead.values()))
     n_ahead = max(step for _, step in ahead.values())
-    # A missing category is a category of its own.
-    needed = [name for name in names if not has_categories(newest, name)]
     times = [of_series[:n_ahead] for of_series in times]
-    future, future_rows = _check_future(
-        future, names, needed, options=options, grid=grid, times=times
-    )
+    plan = FutureRows.read(future, table, names)
     # Row indices per series in newest and future, one after the other.
-    bounds = pairwise(grid.series.bounds)
     indices = [
-        np.append(grid.series.rows(np.arange(*ends)), len(newest) + rows)
-        for ends, rows in zip(bounds, future_rows, strict=True)
+        np.append(rows, len(newest) + future_rows)
+        for rows, future_rows in zip(
+            table.rows_of_series(), plan.rows_at(times, names), strict=True
+        )
     ]
     whole = {
         name: pd.concat(
-            [pd.Series(table[name]) for table in (newest, future)], ignore_index=True
+            [pd.Series(frame[name]) for frame in (newest, plan.data)], ignore_index=True
         )
         for name in names
     }
@@ -391,86 +296,20 @@ def _add_known(newest, future, ahead, *, options, grid, times):
     return add_columns(newest, columns)
 
 
-def _check_future(future, names, needed, *, options, grid, times):
-    """Return `future` as a table, and its rows at the times of each series.
-
-    The columns `needed` must have a value in each of these rows.
-    """
-    if future is None:
-        raise InvalidSequenceError(
-            f"the model was fitted with {names[0]!r} known in advance: pass its future "
-            "values in future=, one row per step."
-        )
-    future = as_frame(future, "future=")
-    for name in names:
-        if name not in list(future.columns):
-            raise InvalidSequenceError(
-                f"future has no column {name!r}, which was known in advance in fit; "
-                f"its columns are {list(future.columns)}."
-            )
-    known_times, groups, labels = _check_future_times(future, options, grid)
-    found = []
-    for label, of_series in zip(labels, times, strict=True):
-        rows = np.flatnonzero(groups == label)
-        rows = rows[_find_times(known_times, rows, of_series, label, options)]
-        found.append(rows)
-        for name in needed:
-            missing = np.asarray(pd.isna(np.asarray(future[name])))[rows]
-            if missing.any():
-                raise InvalidSequenceError(
-                    f"future has no value of {name!r} at "
-                    f"{of_series[int(missing.argmax())]}{_of_series(label, options)}, "
-                    "and the model needs it."
-                )
-    return future, found
-
-
-def _find_times(known_times, rows, wanted, label, options):
-    """Return the indices of some times in `rows`; without times, use their order."""
-    if known_times is None:
-        if len(rows) > len(wanted):
-            raise InvalidSequenceError(
-                f"future has {len(rows)} rows{_of_series(label, options)}, the model "
-                f"needs those of the next {len(wanted)} steps, which cannot be "
-                f"identified without times: pass {len(wanted)} rows."
-            )
-        indices = np.arange(len(wanted))
-        indices[len(rows) :] = -1
-    else:
-        labels = known_times.labels[rows]
-        if not labels.is_unique:
-            raise InvalidSequenceError(
-                f"future has the time {labels[labels.duplicated()][0]} twice"
-                f"{_of_series(label, options)}: drop one."
-            )
-        indices = labels.get_indexer(wanted)
-    if (indices < 0).any():
-        raise InvalidSequenceError(
-            f"future has no row for {wanted[int(np.argmax(indices < 0))]}"
-            f"{_of_series(label, options)}: the model needs the {len(wanted)} steps "
-            f"from {wanted[0]} to {wanted[-1]}."
-        )
-    return indices
-
-
-def _of_series(label, options):
-    return "" if options.group_by is None else f" of {options.group_by} {label!r}"
-
-
-def _make_frame(grid, origins, times, options, predicted):
+def _make_frame(table, times, outputs, predicted):
     """Return forecasts as rows, series by series and output by output."""
-    n_series, n_outputs = len(times), len(options.outputs)
-    names, steps = zip(*options.outputs, strict=True)
-    columns = {}
-    if options.group_by is not None:
-        labels = grid.series.labels.infer_objects()
-        columns[options.group_by] = labels.repeat(n_outputs)
+    names, steps = zip(*outputs, strict=True)
+    origins = table.labels_of(table.rows(table.latest))
+    columns = {
+        name: labels.repeat(len(outputs))
+        for name, labels in table.label_columns().items()
+    }
     if len(set(names)) > 1:
-        columns["target"] = np.tile(names, n_series)
-    columns["origin"] = origins.repeat(n_outputs)
-    columns["horizon"] = np.tile(steps, n_series)
+        columns["target"] = np.tile(names, len(times))
+    columns["origin"] = origins.repeat(len(outputs))
+    columns["horizon"] = np.tile(steps, len(times))
     index = times[0][:0]
     for of_series in times:
         index = index.append(of_series[np.array(steps) - 1])
-    index = index.rename(index.name or options.time)
+    index = index.rename(index.name or table.keys.time)
     return pd.DataFrame({**columns, **predicted}).set_axis(index)

@@ -11,7 +11,7 @@ from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._display_artists import draw_views
 from sklearn_rnn.forecasting._display_panels import make_panels
 from sklearn_rnn.forecasting._display_view import view_panel
-from sklearn_rnn.forecasting._forecast import forecast
+from sklearn_rnn.forecasting._forecast import forecast, keys_of_model
 from sklearn_rnn.forecasting._panel_grid import (
     add_legend,
     check_axes,
@@ -46,9 +46,9 @@ class ForecastDisplay:
     time : str, default=None
         Column that holds the times; None takes the column ``time`` of the
         forecasts, or the index.
-    group_by : str, default=None
-        Column that identifies several series, in both tables; None takes the
-        one of `forecast` and `backtest`.
+    group_by : str or list of str, default=None
+        Column or columns that identify several series, in both tables; None takes
+        those of `forecast` and `backtest`.
     target : str or list of str, default=None
         Targets to draw, None for all; where the forecasts are of one, the
         column of `history` with its observed values.
@@ -113,7 +113,7 @@ class ForecastDisplay:
         history: Any = None,
         *,
         time: str | None = None,
-        group_by: str | None = None,
+        group_by: str | Sequence[str] | None = None,
         target: str | Sequence[str] | None = None,
         name: str | None = None,
     ) -> None:
@@ -135,7 +135,7 @@ class ForecastDisplay:
         horizon: int | Sequence[int] | None = None,
         freq: Any = None,
         time: str | None = None,
-        group_by: str | None = None,
+        group_by: str | Sequence[str] | None = None,
         series: Any = None,
         n_history: int | None = None,
         ylabel: str | dict[str, str] | None = None,
@@ -165,10 +165,11 @@ class ForecastDisplay:
         time : str, default=None
             Column that holds the times; None takes that of the windower in
             the model, or the index.
-        group_by : str, default=None
-            Column that identifies series; None takes that of the windower.
+        group_by : str or list of str, default=None
+            Column or columns that identify series; None takes those of the windower.
         series : label or list of labels, default=None
-            Series to draw, in this order; None draws all.
+            Series to draw, in this order; None draws all. Of several columns a label
+            is a tuple.
         n_history : int, default=None
             Rows of `newest` to draw, of each series, at least 1; None draws 4
             times the steps of a forecast, but at least 30.
@@ -215,10 +216,8 @@ class ForecastDisplay:
         >>> display.lines_[0].get_ydata()
         array([30., 31.])
         """
-        found = windowers(model)
-        if found:
-            time = found[0].time if time is None else time
-            group_by = found[0].group_by if group_by is None else group_by
+        keys = keys_of_model(windowers(model), newest, time, group_by, freq)
+        time, group_by = keys.time, keys.group_by
         forecasts = forecast(
             model,
             newest,
@@ -244,7 +243,7 @@ class ForecastDisplay:
         history: Any = None,
         *,
         time: str | None = None,
-        group_by: str | None = None,
+        group_by: str | Sequence[str] | None = None,
         target: str | Sequence[str] | None = None,
         series: Any = None,
         n_history: int | None = None,
@@ -267,14 +266,15 @@ class ForecastDisplay:
         time : str, default=None
             Column that holds the times; None takes the column ``time`` of the
             forecasts, or the index.
-        group_by : str, default=None
-            Column that identifies several series, in both tables; None takes
-            the one of `forecast` and `backtest`.
+        group_by : str or list of str, default=None
+            Column or columns that identify several series, in both tables; None
+            takes those of `forecast` and `backtest`.
         target : str or list of str, default=None
             Which targets to draw, None for all; where the forecasts are of
             one, the column of `history` with its true values.
         series : label or list of labels, default=None
-            Series to draw, in this order; None draws all.
+            Series to draw, in this order; None draws all. Of several columns a label
+            is a tuple.
         n_history : int, default=None
             Rows of `history` to draw before the first forecast, of each
             series, at least 1; None draws 4 times the steps of a forecast,
@@ -360,7 +360,8 @@ class ForecastDisplay:
         ax : matplotlib.axes.Axes or array of them, default=None
             Axes to draw in, one per panel; None creates a figure.
         series : label or list of labels, default=None
-            Series to draw, in this order; None draws all.
+            Series to draw, in this order; None draws all. Of several columns a label
+            is a tuple.
         n_history : int, default=None
             Rows of `history` to draw before the first forecast, of each
             series, at least 1; None draws 4 times the steps of a forecast,

@@ -8,14 +8,13 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing import (
+    ATTRS_KEY,
     MAX_STEPS,
-    Grid,
-    check_column_key,
+    TimeTable,
     check_names,
-    check_no_gaps,
     check_no_missing,
-    fill_grid,
-    find_grid,
+    fill_rows,
+    find_keys,
     has_categories,
     is_polars,
     list_steps,
@@ -31,10 +30,10 @@ def make_forecast_frame(
     horizon: int | Sequence[int] = 1,
     *,
     known: str | Sequence[str] | None = None,
-    missing: Literal["raise", "mask"] = "raise",
+    missing: Literal["raise", "mask"] | None = None,
     freq: Any = None,
     time: str | None = None,
-    group_by: str | None = None,
+    group_by: str | Sequence[str] | None = None,
 ) -> tuple[Any, Any]:
     """Pair each row of a table with the targets of later rows.
 
@@ -57,20 +56,24 @@ def make_forecast_frame(
         they are at each future step is added to `X`, in columns "plan+1",
         "plan+2" and so on; the columns themselves stay. They may hold
         categories, such as a kind of promotion, of which some may be missing.
-    missing : {"raise", "mask"}, default="raise"
+    missing : {"raise", "mask"}, default=None
         What to do about rows that the grid of times lacks, and about missing
         values in targets or numeric known columns. "raise" raises an error that
         lists them. "mask" adds rows of NaN where there are none, and leaves NaN
-        in `X` and `Y`, for ``SequenceWindower(missing="mask")`` and
-        ``RNNRegressor(missing_targets="ignore")``.
+        in `X` and `Y`; a `SequenceWindower` and a `RNNRegressor` fitted on them then
+        mask as well. Known columns keep their value in added rows, where all other
+        rows of the series, or all other series at that time, have the same one. None
+        takes what the table says of itself, or else "raise".
     freq : str, offset, Timedelta or number, default=None
         The time between rows, as for `SequenceWindower`; None finds it. With
         "rows" no row is missing, whatever the time between two.
     time : str, default=None
-        Column that holds the times; None uses the index of a pandas frame,
-        unless that holds names, when nothing is checked.
-    group_by : str, default=None
-        Column that identifies the series in a table of several.
+        Column that holds the times; None takes what the table says of itself (see
+        Notes), or else the index of a pandas frame, unless that holds names, when
+        nothing is checked.
+    group_by : str or list of str, default=None
+        Column that identifies the series in a table of several, or columns that do
+        together. None takes what the table says of itself.
 
     Returns
     -------
@@ -104,7 +107,11 @@ def make_forecast_frame(
     -----
     A pandas `X` keeps the rows that are left out in ``X.attrs``. They have no
     targets to learn from, but `forecast` needs them: a pipeline fitted on an
-    unaltered `X` puts them between its training data and newer rows.
+    unaltered `X` puts them between its training data and newer rows. There too are
+    `time`, `group_by`, `freq` and `missing`, which `SequenceWindower`,
+    `CalendarFeatures` and `TimeBlockSplit` then take from `X`. Any pandas table may
+    say so itself, as ``df.attrs["sklearn_rnn"] = {"time": "day", "group_by": "shop"}``
+    or by an index of several levels of which one holds dates.
 
     Examples
     --------
@@ -133,9 +140,11 @@ def make_forecast_frame(
         group_by=group_by,
         estimator_name="make_forecast_frame",
     )
-    has_targets = np.zeros(len(pairs.data), dtype=bool)
-    has_targets[pairs.grid.series.rows(pairs.positions)] = True
-    remember_untargeted(pairs.X, pairs.data, np.flatnonzero(~has_targets))
+    has_targets = np.zeros(len(pairs.table.data), dtype=bool)
+    has_targets[pairs.table.rows(pairs.positions)] = True
+    remember_untargeted(
+        pairs.X, pairs.table.data, np.flatnonzero(~has_targets), pairs.table.keys
+    )
     return pairs.X, pairs.Y
 
 
@@ -143,16 +152,14 @@ class FuturePairs(NamedTuple):
     """Rows of a table and their targets, and where both come from.
 
     X, Y : frames, as `make_forecast_frame` returns them
-    data : the table, with the rows that were added
-    grid : Grid, how its rows are ordered in time
-    positions : ndarray of int of shape (n,), those of the rows of X in grid.series
+    table : TimeTable, with the rows that were added
+    positions : ndarray of int of shape (n,), those of the rows of X in the table
     outputs : list of (target, steps ahead), one per column of Y
     """
 
     X: Any
     Y: Any
-    data: Any
-    grid: Grid
+    table: TimeTable
     positions: np.ndarray
     outputs: list[tuple[str, int]]
 
@@ -163,10 +170,10 @@ def pair_with_future(
     horizon: int | Sequence[int],
     *,
     known: str | Sequence[str] | None,
-    missing: str,
+    missing: str | None,
     freq: Any,
     time: str | None,
-    group_by: str | None,
+    group_by: str | Sequence[str] | None,
     estimator_name: str,
 ) -> FuturePairs:
     """Pair each row of a table with its future targets, for `make_forecast_frame`.
@@ -174,41 +181,48 @@ def pair_with_future(
     `estimator_name` is the name of the calling function, for error messages.
     """
     data = as_frame(data, estimator_name)
-    check_column_key(time, "time", data)
-    check_column_key(group_by, "group_by", data)
+    keys = find_keys(data, time, group_by, freq)
+    missing = keys.missing or "raise" if missing is None else missing
+    if missing not in ("raise", "mask"):
+        raise ValueError(f"missing must be 'raise' or 'mask', got {missing!r}.")
+    keys = keys._replace(missing="mask" if missing == "mask" else None)
     targets = get_column_names(data, target, "target")
     if known is None or (isinstance(known, (list, tuple)) and not known):
         known = []
     else:
         known = get_column_names(data, known, "known")
-    _check_roles(targets, known, time, group_by)
+    _check_roles(targets, known, keys)
     steps = check_horizon(horizon)
-    columns = {
-        "freq": freq,
-        "time": time,
-        "group_by": group_by,
-        "estimator_name": estimator_name,
-    }
+    table = TimeTable.read(data, keys, estimator_name).on_grid(estimator_name)
     if missing == "mask":
-        data = fill_grid(data, **columns)
-    elif missing != "raise":
-        raise ValueError(f"missing must be 'raise' or 'mask', got {missing!r}.")
-    _check_enough_rows(len(data), steps)
-    grid = find_grid(data, **columns)
-    check_no_gaps(grid)
+        table = fill_table(table, known, estimator_name)
+    _check_enough_rows(table.n_rows, steps)
+    table.check_no_gaps()
     if missing == "raise":
         # A missing category is a category of its own.
         numbers = [name for name in known if not has_categories(data, name)]
-        check_no_missing(data, [*targets, *numbers], grid)
-    positions = _positions_with_targets(grid.series, steps[-1])
+        check_no_missing(table, [*targets, *numbers])
+    positions = _positions_with_targets(table, steps[-1])
     # In the table's order, as X has it.
-    positions = positions[np.argsort(grid.series.rows(positions))]
-    ahead = {k: grid.series.rows(positions + k) for k in steps}
-    X = select_rows(data, grid.series.rows(positions))
-    X = add_columns(X, columns_ahead(data, known, ahead))
-    Y = frame_like(X, columns_ahead(data, targets, ahead))
+    positions = positions[np.argsort(table.rows(positions))]
+    ahead = {k: table.rows(positions + k) for k in steps}
+    X = select_rows(table.data, table.rows(positions))
+    X = add_columns(X, columns_ahead(table.data, known, ahead))
+    Y = frame_like(X, columns_ahead(table.data, targets, ahead))
+    if not is_polars(X):
+        X.attrs[ATTRS_KEY], Y.attrs[ATTRS_KEY] = keys.to_attrs(), {"missing": missing}
     outputs = [(name, k) for name in targets for k in steps]
-    return FuturePairs(X, Y, data, grid, positions, outputs)
+    return FuturePairs(X, Y, table, positions, outputs)
+
+
+def fill_table(table: TimeTable, known: Sequence[Any], caller: str) -> TimeTable:
+    """Return a table with rows of NaN wherever its grid has none."""
+    filled = fill_rows(table, known)
+    if filled is table.data:
+        return table
+    # The index of the filled table declares no step.
+    whole = TimeTable.read(filled, table.keys, caller)
+    return whole.with_rule(table.rule)
 
 
 def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
@@ -276,7 +290,7 @@ def check_horizon(horizon: int | Sequence[int]) -> list[int]:
     return [int(k) for k in steps]
 
 
-def _check_roles(targets, known, time, group_by):
+def _check_roles(targets, known, keys):
     """Check that no column has two roles that exclude one another."""
     for name in targets:
         if name in known:
@@ -284,7 +298,8 @@ def _check_roles(targets, known, time, group_by):
                 f"{name!r} is a target and in known=, but a target is not known in "
                 "advance: remove it from one of them."
             )
-    for parameter, key in (("time", time), ("group_by", group_by)):
+    named = [("time", keys.time), *(("group_by", name) for name in keys.groups)]
+    for parameter, key in named:
         if key is not None and key in [*targets, *known]:
             raise ValueError(
                 f"{key!r} is given as {parameter}= and as a target or known column: "
@@ -300,8 +315,8 @@ def _check_enough_rows(n_rows, steps):
         )
 
 
-def _positions_with_targets(series, horizon):
-    bounds = series.bounds
+def _positions_with_targets(table, horizon):
+    bounds = table.series_bounds
     sizes = np.diff(bounds)
     if sizes.max() <= horizon:
         raise InvalidSequenceError(
@@ -309,7 +324,7 @@ def _positions_with_targets(series, horizon):
             f"horizon={horizon}: no row has {horizon} rows after it."
         )
     end_of_series = np.repeat(bounds[1:], sizes)
-    positions = np.arange(len(series.is_start))
+    positions = np.arange(table.n_rows)
     return positions[positions + horizon < end_of_series]
 
 

@@ -20,36 +20,31 @@ from sklearn_rnn.forecasting._windows_seen import (
     windows_seen,
 )
 from sklearn_rnn.preprocessing import (
+    TimeTable,
     UnknownTimesWarning,
     describe_step,
-    frame_column,
-    freq_of,
-    group_rows,
     is_polars,
-    times_of_frame,
+    keys_of_windower,
 )
 
 # Maximum number of series that a warning names.
 SHOWN = 3
 
 
-def required_positions(
-    data: Any, series: Any, positions: np.ndarray, model: Any
-) -> np.ndarray:
+def required_positions(table: Any, positions: np.ndarray, model: Any) -> np.ndarray:
     """Return the positions that a fitted model needs to predict at some of them.
 
-    Positions count the rows of a pandas or polars table in the order of `series`
-    (SeriesRows). With a windower in front a model needs those of its windows, and
-    with ``missing="mask"`` the last value before; otherwise the whole series.
+    With a windower in front a model needs those of its windows, and if that fills
+    missing values the last value before; otherwise the whole series.
     """
-    first = series.is_start
+    first = table.is_series_start
     begins = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
     starts = begins[positions]
     lookback = lookback_of(model)
     if lookback is not None:
         starts = np.maximum(positions - lookback, starts)
-        if any(windower.missing == "mask" for windower in windowers(model)):
-            starts = _last_seen(data, series, begins)[starts]
+        if any(keys_of_windower(windower).missing for windower in windowers(model)):
+            starts = _last_seen(table, begins)[starts]
     # +1 at the start of an interval and -1 after its end: the cumulative sum is
     # positive inside of any.
     change = np.zeros(len(first) + 1, dtype=int)
@@ -58,13 +53,14 @@ def required_positions(
     return np.flatnonzero(np.cumsum(change)[:-1] > 0)
 
 
-def _last_seen(data, series, begins):
+def _last_seen(table, begins):
     """Return by position that of the oldest among the columns' last values."""
     positions = np.arange(len(begins))
-    rows = series.rows(positions)
-    oldest = positions
-    for name in data.columns:
-        missing = np.asarray(pd.isna(np.asarray(data[name])))[rows]
+    oldest, is_missing = positions, np.zeros(len(begins), dtype=bool)
+    for name in table.data.columns:
+        is_missing[:] = False
+        is_missing[table.missing_values(name)] = True
+        missing = is_missing[table.rows(positions)]
         seen = np.maximum.accumulate(np.where(missing, -1, positions))
         oldest = np.minimum(oldest, np.maximum(seen, begins))
     return oldest
@@ -78,42 +74,39 @@ def ignore_unknown_times() -> Iterator[None]:
         yield
 
 
-def add_untargeted(newest: Any, grid: Any, model: Any, options: Any) -> Any:
+def add_untargeted(newest: Any, model: Any) -> Any:
     """Prepend the rows without targets that a fitted model keeps from fit.
 
-    Returns `newest` itself unless these rows precede those of a series without a gap.
+    Returns the frame of both; `newest` itself, a TimeTable, unless these rows precede
+    those of a series without a gap.
     """
-    remembered = _untargeted_rows(model, newest)
-    if remembered is None or grid.rule is None:
+    remembered = _untargeted_rows(model, newest.data)
+    if remembered is None or newest.rule is None:
         return newest
-    times = times_of_frame(remembered, options.time, "forecast")
-    if times is None or (times.kind, times.time_zone) != (
-        grid.times.kind,
-        grid.times.time_zone,
+    old = TimeTable.read(remembered, newest.keys, "forecast")
+    times_of_old: Any = old.timestamps
+    if old.times is None or (old.times.kind, old.times.time_zone) != (
+        newest.times.kind,
+        newest.times.time_zone,
     ):
         return newest
-    groups = None
-    if options.group_by is not None:
-        groups = frame_column(remembered, options.group_by, "group_by")
-    series = group_rows(len(remembered), times, groups)
-    times_of_old: Any = series.timestamps
     found = []
-    for label, position in enumerate(grid.series.bounds[:-1]):
-        old = label
-        if series.labels is not None:
-            old = series.labels.get_indexer(grid.series.labels[[label]])[0]
-        if old < 0:
+    for label, position in enumerate(newest.series_bounds[:-1]):
+        k = label
+        if old.labels is not None:
+            k = old.labels.get_indexer(newest.labels[[label]])[0]
+        if k < 0:
             continue
-        begin, end = series.bounds[old : old + 2]
-        begin_of_new = grid.series.timestamps[position : position + 1]
+        begin, end = old.series_bounds[k : k + 2]
+        begin_of_new = newest.timestamps[position : position + 1]
         end = begin + np.searchsorted(times_of_old[begin:end], begin_of_new[0])
         last_of_old = times_of_old[end - 1 : end]
-        if end > begin and grid.rule.adjacent(last_of_old, begin_of_new)[0]:
-            found.append(series.rows(np.arange(begin, end)))
+        if end > begin and newest.rule.adjacent(last_of_old, begin_of_new)[0]:
+            found.append(old.rows(np.arange(begin, end)))
     if not found:
         return newest
     earlier = remembered.iloc[np.concatenate(found)]
-    return pd.concat([earlier.rename_axis(newest.index.names), newest])
+    return pd.concat([earlier.rename_axis(newest.data.index.names), newest.data])
 
 
 def _untargeted_rows(model, newest):
@@ -133,39 +126,32 @@ def _untargeted_rows(model, newest):
 
 
 def warn_of_short_windows(
-    model: Any,
-    X: Any,
-    rows: np.ndarray,
-    *,
-    grid: Any,
-    positions: np.ndarray,
-    group_by: str | None,
+    model: Any, X: Any, rows: np.ndarray, table: Any, positions: np.ndarray
 ) -> None:
     """Warn if forecasts use fewer steps than a window of the model has.
 
     `rows` are those of X with the newest row of each series, `positions` those of the
-    rows of X in the grid of the whole table.
+    rows of X in the whole table.
     """
-    series = grid.series
     # By series, the number of its rows in X, and the time of the first.
-    first_rows = np.searchsorted(positions, series.bounds[:-1])
+    first_rows = np.searchsorted(positions, table.series_bounds[:-1])
     own = np.diff(np.append(first_rows, len(positions)))
-    begins = (
-        None if series.timestamps is None else series.timestamps[positions[first_rows]]
-    )
+    begins = None
+    if table.timestamps is not None:
+        begins = table.timestamps[positions[first_rows]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SklearnRNNWarning)  # predict repeats them
         found = windows_seen(model, X, rows)
     for windower, n_steps, seen in found:
         short = seen < n_steps
-        short &= ~cover_series_start(windower, series.labels, seen, own, begins)
+        short &= ~cover_series_start(windower, table.labels, seen, own, begins)
         if short.any():
-            labels = series.labels
-            forecasts = _short_forecasts(seen, short, labels)
-            per_series = "" if labels is None else f" of each {group_by}"
+            forecasts = _short_forecasts(seen, short, table.labels)
+            names = " and ".join(map(str, table.keys.groups))
+            per_series = "" if table.labels is None else f" of each {names}"
             reason = _missing_rows(windower, n_steps, per_series)
             if (seen < own)[short].all():
-                reason = _other_freq(windower, grid)
+                reason = _other_freq(windower, table.freq)
             warnings.warn(
                 f"{forecasts} the {n_steps} steps of a window of the model: {reason}",
                 WindowHistoryWarning,
@@ -200,13 +186,13 @@ def _missing_rows(windower, n_steps, per_series):
     )
 
 
-def _other_freq(windower, grid):
+def _other_freq(windower, freq):
     """Explain that the windower has a shorter step between rows than forecast."""
     step = "at most as far apart as in fit"
     if windower.freq_ is not None:
         step = f"{describe_step(windower.freq_)} apart"
-    freq = describe_step(freq_of(grid.rule, grid.times))
     return (
         f"its SequenceWindower cuts windows where rows are not {step}, and forecast "
-        f"uses freq={freq!r}. Fit the model with that freq=, or pass none to forecast."
+        f"uses freq={describe_step(freq)!r}. Fit the model with that freq=, or pass "
+        "none to forecast."
     )

@@ -54,7 +54,9 @@ def label_panel(ax, panel, time_axis, ylabel):
     time_axis.label(ax)
     ax.spines[["top", "right"]].set_visible(False)
     if panel.series is not None:
-        ax.set_title(str(panel.series), loc="left", parse_math=False)
+        labels = panel.series if isinstance(panel.series, tuple) else (panel.series,)
+        title = ", ".join(map(str, labels))
+        ax.set_title(title, loc="left", parse_math=False)
     if isinstance(ylabel, dict):
         ylabel = ylabel.get(panel.target)
     if ylabel is None and panel.target is not None:

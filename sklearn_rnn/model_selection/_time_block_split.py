@@ -14,6 +14,7 @@ from sklearn_rnn.model_selection._spans import check_size, check_size_fits, is_i
 from sklearn_rnn.preprocessing import (
     check_column_key,
     column_at,
+    find_keys,
     first_date_column,
     is_polars,
     times_of_frame,
@@ -63,7 +64,8 @@ class TimeBlockSplit(BaseCrossValidator):
         `gap` leaves. None takes all.
     time : str or int, default=None
         Column that holds the times, or level of a MultiIndex; for an array,
-        the column's position. None uses the index of a pandas frame.
+        the column's position. None takes what the table says of itself, as for
+        `SequenceWindower`, or else the index of a pandas frame.
 
     Raises
     ------
@@ -213,9 +215,10 @@ class TimeBlockSplit(BaseCrossValidator):
         if isinstance(X, pd.Series):
             X = X.to_frame()
         if isinstance(X, pd.DataFrame) or is_polars(X):
-            if self.time is None:
+            time = find_keys(X, self.time).time
+            if time is None:
                 _check_times_are_named(X)
-            times = times_of_frame(X, self.time, NAME)
+            times = times_of_frame(X, time, NAME)
             if times is not None:
                 return Timeline.of(times)
         if isinstance(X, SequenceArray):

@@ -6,15 +6,15 @@ from sklearn_rnn.preprocessing._ahead import (
     check_regular,
     list_steps,
     shift_times,
-    times_ahead,
 )
 from sklearn_rnn.preprocessing._flattener import SequenceFlattener
-from sklearn_rnn.preprocessing._grid import (
-    Grid,
-    check_no_gaps,
-    check_no_missing,
-    fill_grid,
-    find_grid,
+from sklearn_rnn.preprocessing._keys import (
+    ATTRS_KEY,
+    TableKeys,
+    attrs_of,
+    check_column_key,
+    find_keys,
+    list_keys,
 )
 from sklearn_rnn.preprocessing._names import (
     check_names,
@@ -24,55 +24,65 @@ from sklearn_rnn.preprocessing._names import (
     parse_targets,
 )
 from sklearn_rnn.preprocessing._output import FixedOutput
+from sklearn_rnn.preprocessing._regular import fill_rows
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
-from sklearn_rnn.preprocessing._series import group_rows
 from sklearn_rnn.preprocessing._tables import (
-    check_column_key,
+    array_column,
     column_at,
     first_date_column,
     frame_column,
     has_categories,
+    is_frame,
     is_polars,
     times_of_frame,
 )
+from sklearn_rnn.preprocessing._time_errors import check_no_missing, check_same_kind
+from sklearn_rnn.preprocessing._time_table import TimeTable, encode_groups
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
 from sklearn_rnn.preprocessing._untargeted import keep_untargeted, remember_untargeted
 from sklearn_rnn.preprocessing._windower import (
     SequenceWindower,
     UnknownTimesWarning,
+    keys_of_windower,
     row_step_of,
 )
 from sklearn_rnn.preprocessing._word_features import WordFeatures
-from sklearn_rnn.sequences import RowStep, describe_step, freq_of
+from sklearn_rnn.sequences import RowStep, describe_step
 
 __all__ = [
+    "ATTRS_KEY",
     "FixedOutput",
-    "Grid",
     "MAX_STEPS",
     "RowStep",
     "SequenceFlattener",
     "SequenceScaler",
     "SequenceTokenizer",
     "SequenceWindower",
+    "TableKeys",
+    "TimeTable",
     "UnknownTimesWarning",
     "WordFeatures",
+    "array_column",
+    "attrs_of",
     "check_column_key",
     "check_names",
-    "check_no_gaps",
     "check_no_missing",
     "check_regular",
+    "check_same_kind",
     "column_at",
     "describe_step",
-    "fill_grid",
-    "find_grid",
+    "encode_groups",
+    "fill_rows",
+    "find_keys",
     "first_date_column",
     "frame_column",
-    "freq_of",
     "get_target_names",
-    "group_rows",
     "has_categories",
+    "is_frame",
     "is_polars",
     "keep_untargeted",
+    "keys_of_windower",
+    "list_keys",
     "list_steps",
     "name_ahead",
     "parse_ahead",
@@ -80,7 +90,6 @@ __all__ = [
     "remember_untargeted",
     "row_step_of",
     "shift_times",
-    "times_ahead",
     "times_of_frame",
 ]
 

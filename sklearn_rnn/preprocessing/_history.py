@@ -34,36 +34,31 @@ class HistoryPrefix(NamedTuple):
     end: int
 
 
-def keep_segment_ends(table, series, is_segment_start, n_kept):
+def keep_segment_ends(features, table, n_kept):
     """Return the last rows, at most `n_kept`, of every segment of a table."""
-    segment_starts = np.flatnonzero(is_segment_start)
-    segment_ends = np.append(segment_starts[1:], len(is_segment_start))
-    lengths = np.minimum(segment_ends - segment_starts, n_kept)
+    positions, lengths = table.history(n_kept)
     ends = np.cumsum(lengths)
-    begins = ends - lengths
-    positions = np.repeat(segment_ends - ends, lengths) + np.arange(lengths.sum())
-    series_starts = np.flatnonzero(series.is_start)
     return History(
-        values=table.copy_rows(series.rows(positions)),
-        timestamps=None if series.timestamps is None else series.timestamps[positions],
+        values=features.copy_rows(table.rows(positions)),
+        timestamps=None if table.timestamps is None else table.timestamps[positions],
         kind=None if table.times is None else table.times.kind,
-        begins=begins,
+        begins=ends - lengths,
         ends=ends,
-        series=np.searchsorted(series_starts, segment_starts, "right") - 1,
-        labels=series.labels,
+        series=table.series_of(table.segments[:-1]),
+        labels=table.labels,
     )
 
 
-def prefixes_by_time(history, series, is_segment_start, rule):
+def prefixes_by_time(history, table):
     """Find the kept rows that precede segments of new rows without a gap."""
     found = []
-    for (begin, end), segments in _matching_series(history, series):
+    for (begin, end), segments in _matching_series(history, table):
         kept = slice(history.begins[segments[0]], history.ends[segments[-1]])
         timestamps = history.timestamps[kept]
-        positions = begin + np.flatnonzero(is_segment_start[begin:end])
-        before = np.searchsorted(timestamps, series.timestamps[positions]) - 1
+        positions = begin + np.flatnonzero(table.is_segment_start[begin:end])
+        before = np.searchsorted(timestamps, table.timestamps[positions]) - 1
         positions, before = positions[before >= 0], before[before >= 0]
-        near = rule.adjacent(timestamps[before], series.timestamps[positions])
+        near = table.rule.adjacent(timestamps[before], table.timestamps[positions])
         for position, last in zip(
             positions[near], kept.start + before[near], strict=True
         ):
@@ -74,20 +69,20 @@ def prefixes_by_time(history, series, is_segment_start, rule):
     return found
 
 
-def prefixes_by_force(history, series):
+def prefixes_by_force(history, table):
     """Put the end of each training series in front of its new rows."""
     return [
         HistoryPrefix(begin, history.begins[segments[-1]], history.ends[segments[-1]])
-        for (begin, _), segments in _matching_series(history, series)
+        for (begin, _), segments in _matching_series(history, table)
     ]
 
 
-def _matching_series(history, series):
+def _matching_series(history, table):
     """Yield bounds of each new series that was in fit, and its kept segments."""
-    bounds = series.bounds
+    bounds = table.series_bounds
     in_fit = np.zeros(1, dtype=int)
-    if series.labels is not None:
-        in_fit = history.labels.get_indexer(series.labels)
+    if table.labels is not None:
+        in_fit = history.labels.get_indexer(table.labels)
     segment_bounds = np.searchsorted(history.series, np.arange(history.series[-1] + 2))
     for k, old in enumerate(in_fit):
         if old >= 0:
@@ -95,49 +90,55 @@ def _matching_series(history, series):
             yield (bounds[k], bounds[k + 1]), segments
 
 
-def join(table, series, is_segment_start, history, prefixes):
-    """Copy history and new rows into one table of steps.
+class Steps(NamedTuple):
+    """History and new rows in one table of steps.
 
-    Returns
-    -------
     values : ndarray of shape (n_history + n_rows, n_features)
-        C-contiguous; the input itself where nothing has to move.
+        C-contiguous; that of the features where nothing has to move.
     is_segment_start : ndarray of bool of shape (n_history + n_rows,)
         Which rows of `values` begin a segment.
     positions : ndarray of int of shape (n_rows,), or None
         Row of `values` that holds each row of the table; None if they are the same.
     """
-    if not prefixes and series.order is None:
-        values = table.block if table.block is not None else table.copy_all()
-        return values, is_segment_start, None
+
+    values: np.ndarray
+    is_segment_start: np.ndarray
+    positions: np.ndarray | None
+
+
+def join(features, table, history, prefixes):
+    """Copy history and new rows into one table of steps."""
+    if not prefixes and table.order is None:
+        values = features.block if features.block is not None else features.copy_all()
+        return Steps(values, table.is_segment_start, None)
     shift = np.zeros(table.n_rows, dtype=np.int64)
     for prefix in prefixes:
         shift[prefix.position] = prefix.end - prefix.begin
     np.cumsum(shift, out=shift)
     shift += np.arange(table.n_rows)  # position behind all history
     positions = shift
-    if series.order is not None:
+    if table.order is not None:
         positions = np.empty_like(shift)
-        positions[series.order] = shift
+        positions[table.order] = shift
     if not prefixes:
-        return _write(table, positions), is_segment_start, positions
+        return Steps(_write(features, positions), table.is_segment_start, positions)
     n_history = sum(end - begin for _, begin, end in prefixes)
-    values = _write(table, positions, n_history, history.values.dtype)
+    values = _write(features, positions, n_history, history.values.dtype)
     joined_starts = np.zeros(len(values), dtype=bool)
-    joined_starts[shift] = is_segment_start
+    joined_starts[shift] = table.is_segment_start
     for position, begin, end in prefixes:
         rows = slice(shift[position] - (end - begin), shift[position])
         values[rows] = history.values[begin:end]
         # The segment now starts with its history.
         joined_starts[shift[position]] = False
         joined_starts[rows.start] = True
-    return values, joined_starts, positions
+    return Steps(values, joined_starts, positions)
 
 
-def _write(table, positions, n_history=0, dtype=np.bool_):
+def _write(features, positions, n_history=0, dtype=np.bool_):
     """Copy the rows of a table to `positions`, and leave `n_history` rows unset."""
-    shape = (table.n_rows + n_history, len(table.columns))
-    values = np.empty(shape, dtype=np.result_type(table.dtype, dtype))
-    for j, column in enumerate(table.columns):
+    shape = (features.n_rows + n_history, len(features.columns))
+    values = np.empty(shape, dtype=np.result_type(features.dtype, dtype))
+    for j, column in enumerate(features.columns):
         values[positions, j] = column
     return values

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._tables import Table
+from sklearn_rnn.preprocessing._tables import Features
 
 # As scikit-learn's imputers name such columns.
 INDICATOR = "missingindicator_"
@@ -27,17 +27,17 @@ class Fill(NamedTuple):
         return [f"{INDICATOR}{feature_names[j]}" for j in self.flagged]
 
 
-def fit_fill(table: Table, estimator_name: str) -> Fill:
+def fit_fill(features: Features, estimator_name: str) -> Fill:
     """Return the Fill of a training table: its means, and which columns have NaN."""
-    missing = [np.isnan(column) for column in table.columns]
+    missing = [np.isnan(column) for column in features.columns]
     for j, column in enumerate(missing):
         if column.all():
-            name = j if table.feature_names is None else table.feature_names[j]
+            name = j if features.names is None else features.names[j]
             raise InvalidSequenceError(
                 f"column {name!r} of X has no value in any row, so {estimator_name} "
                 "cannot fill it: drop it."
             )
-    names = table.feature_names or []
+    names = features.names or []
     for name in names:
         if f"{INDICATOR}{name}" in names:
             raise InvalidSequenceError(
@@ -47,52 +47,56 @@ def fit_fill(table: Table, estimator_name: str) -> Fill:
     with np.errstate(over="ignore", invalid="ignore"):
         means = [
             column[~is_nan].mean(dtype=np.float64)
-            for column, is_nan in zip(table.columns, missing, strict=True)
+            for column, is_nan in zip(features.columns, missing, strict=True)
         ]
     if not np.isfinite(means).all():
         j = int(np.argmin(np.isfinite(means)))
-        row = int(np.nanargmax(np.abs(table.columns[j].astype(np.float64))))
-        name = j if table.feature_names is None else table.feature_names[j]
+        row = int(np.nanargmax(np.abs(features.columns[j].astype(np.float64))))
+        name = j if features.names is None else features.names[j]
+        value = features.columns[j][row]
         raise InvalidSequenceError(
-            f"column {name!r} of X holds {table.columns[j][row]:.6g} in row {row}, and "
+            f"column {name!r} of X holds {value:.6g} in row {row}, and "
             f"{estimator_name} fills with the mean of the column before the first "
             "value, which is then not finite. Correct it, or make it NaN."
         )
     return Fill(np.array(means), np.flatnonzero([is_nan.any() for is_nan in missing]))
 
 
-def fill_table(table, fill, series, is_segment_start, prefixes=(), history=None):
+def fill_features(features, fill, table, prefixes=(), history=None):
     """Fill NaN with the last value seen in the segment, and append flags of 0 and 1.
 
     Values are carried over from the history (filled, too) into the segments that it
     precedes, but not from segment to segment.
     """
-    begins = np.flatnonzero(is_segment_start)
+    begins = table.segments[:-1]
     carried = np.tile(fill.means, (len(begins), 1))
     for prefix in prefixes:
         segment = np.searchsorted(begins, prefix.position)
         carried[segment] = history.values[prefix.end - 1, : len(fill.means)]
     columns = [
-        _fill_column(column, series, is_segment_start, before)
-        for column, before in zip(table.columns, carried.T, strict=True)
+        _fill_column(column, table, before)
+        for column, before in zip(features.columns, carried.T, strict=True)
     ]
-    flags = [np.isnan(table.columns[j]).astype(table.dtype) for j in fill.flagged]
-    names = table.feature_names
+    flags = [np.isnan(features.columns[j]).astype(features.dtype) for j in fill.flagged]
+    names = features.names
     if names is not None:
         names = [*names, *fill.names(names)]
-    return table._replace(columns=columns + flags, feature_names=names, block=None)
+    return features._replace(columns=columns + flags, names=names, block=None)
 
 
-def _fill_column(column, series, is_segment_start, before):
+def _fill_column(column, table, before):
     missing = np.isnan(column)
     if not missing.any():
         return column
     positions = np.arange(len(column))
-    order = positions if series.order is None else series.order
-    segment_begin = np.maximum.accumulate(np.where(is_segment_start, positions, 0))
+    order = table.rows(positions)
+    segment_begin = np.maximum.accumulate(
+        np.where(table.is_segment_start, positions, 0)
+    )
     seen = np.maximum.accumulate(np.where(missing[order], -1, positions))
     nothing_yet = seen < segment_begin
+    segment = np.cumsum(table.is_segment_start) - 1
     filled = column.copy()
     filled[order] = column[order][seen]
-    filled[order[nothing_yet]] = before[np.cumsum(is_segment_start) - 1][nothing_yet]
+    filled[order[nothing_yet]] = before[segment][nothing_yet]
     return filled

@@ -1,14 +1,14 @@
-"""Tables: features, times and groups of an array or a frame."""
+"""Columns of an array or a frame: features, times and groups."""
 
 import sys
-from collections.abc import Hashable, Mapping
-from numbers import Integral
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.preprocessing._keys import TableKeys, check_column_key
 from sklearn_rnn.sequences import (
     SequenceArray,
     Times,
@@ -23,36 +23,26 @@ from sklearn_rnn.sequences import (
     to_times,
 )
 
-# Most names in `time` or `group_by` that are taken for columns: more are labels.
-MAX_KEYS = 6
-
-# Characters of a wrong parameter that an error shows.
-MAX_SHOWN = 60
-
 # Rows copied at a time.
 ROWS_PER_BLOCK = 8192
 
 
-class Table(NamedTuple):
-    """The columns of a table, not copied.
+class Features(NamedTuple):
+    """The columns of a table that are features, not copied.
 
-    columns : list of ndarray of shape (n_rows,), the features
+    columns : list of ndarray of shape (n_rows,)
     positions : list of int, position of each feature among the input's columns
     n_columns : int, columns of the input, those of times and groups included
-    feature_names : list of str or None
+    names : list of str or None
     block : C-contiguous ndarray of the same features, or None
-    times : Times or None
-    groups : Series or ndarray of one label per row, or None
     categories : dict of int to ndarray of object, of the features that are codes
     """
 
     columns: list
     positions: list
     n_columns: int
-    feature_names: list | None
+    names: list | None
     block: np.ndarray | None
-    times: Times | None
-    groups: Any
     categories: dict
 
     @property
@@ -95,48 +85,46 @@ def is_table(X: Any) -> bool:
     return len({len(x) for x in X}) == 1
 
 
+def is_frame(X: Any) -> bool:
+    """Return whether `X` is a frame of pandas or polars."""
+    return isinstance(X, pd.DataFrame) or (is_polars(X) and len(X.shape) == 2)
+
+
 def is_polars(X: Any) -> bool:
     """Return whether `X` is a polars frame or series, without importing polars."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(X, (polars.DataFrame, polars.Series))
 
 
-def make_table(
+def read_features(
     X: Any,
-    *,
-    time: str | int | None,
-    group_by: str | int | None,
+    keys: TableKeys,
     estimator_name: str,
     categories: Mapping[Any, np.ndarray] | None = None,
-) -> Table:
-    """Return the Table of a 2-D array, list of rows, pandas or polars frame.
+) -> Features:
+    """Return the features of a 2-D array, list of rows, pandas or polars frame.
 
-    The columns `time` and `group_by` (of an array: positions) are no features.
-    `categories`, by name of the column, are those of fit, whose codes stay.
+    The columns of `keys` (of an array: positions) are no features. `categories`, by
+    name of the column, are those of fit, whose codes stay.
     """
-    check_column_key(time, "time", X)
-    check_column_key(group_by, "group_by", X)
-    if not (isinstance(X, pd.DataFrame) or is_polars(X)):
-        return _convert_array(X, time, group_by, estimator_name)
+    if not is_frame(X):
+        return _features_of_array(X, keys, estimator_name)
     if X.shape[0] == 0:
         raise InvalidSequenceError(
             f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
             f"required by {estimator_name}."
         )
     names = list(X.columns)
-    taken = {key for key in (time, group_by) if key is not None and key in names}
-    positions = [j for j, name in enumerate(names) if name not in taken]
+    positions = [j for j, name in enumerate(names) if name not in keys.columns]
     _require_features(positions, X.shape, estimator_name)
     all_strings = all(isinstance(name, str) for name in names)
     columns, found = _convert_columns(X, positions, categories or {}, estimator_name)
-    return Table(
+    return Features(
         columns=columns,
         positions=positions,
         n_columns=len(names),
-        feature_names=[names[j] for j in positions] if all_strings else None,
+        names=[names[j] for j in positions] if all_strings else None,
         block=None,
-        times=times_of_frame(X, time, estimator_name),
-        groups=None if group_by is None else frame_column(X, group_by, "group_by"),
         categories=found,
     )
 
@@ -166,64 +154,28 @@ def _check_same_kind(column, categories, name):
         )
 
 
-def times_of_frame(X: Any, time: str | int | None, estimator_name: str) -> Times | None:
+def times_and_groups(
+    X: Any, keys: TableKeys, estimator_name: str
+) -> tuple[Times | None, list]:
+    """Return the Times of an array or frame, or None, and the columns of its series."""
+    if is_frame(X):
+        groups = [frame_column(X, name, "group_by") for name in keys.groups]
+        return times_of_frame(X, keys.time, estimator_name), groups
+    if not keys.columns:
+        return None, []
+    X, times = np.asarray(X), None
+    if keys.time is not None:
+        column = array_column(X, keys.time, "time")
+        times = to_times(to_index(column, f"time={keys.time!r}"), name=keys.time)
+    return times, [array_column(X, key, "group_by") for key in keys.groups]
+
+
+def times_of_frame(X: Any, time: Any, estimator_name: str) -> Times | None:
     """Return the Times in a frame's column `time` or its index; None if it has none."""
     if time is not None:
         times = to_index(frame_column(X, time, "time"), f"time={time!r}")
         return to_times(times, name=time)
     return None if is_polars(X) else times_from_index(X.index, estimator_name)
-
-
-def check_column_key(key: Any, parameter: str, X: Any = None) -> None:
-    """Check that `time` or `group_by` names one column, by any label that X has."""
-    if key is None or isinstance(key, (str, Integral)):
-        return
-    is_label = isinstance(key, Hashable) and not isinstance(key, (pd.Series, pd.Index))
-    if is_label and (key in list(getattr(X, "columns", ())) or np.ndim(key) == 0):
-        return
-    names = _column_names_in(key, parameter)
-    if not names:
-        raise InvalidSequenceError(
-            f"{parameter} takes the name of a column, or for an array its position, "
-            f"but got {_abridged(key)}. If these are the values, make them a column: "
-            f"df.assign(key=values) and {parameter}='key'."
-        )
-    if len(names) == 1:
-        raise InvalidSequenceError(
-            f"{parameter}={names!r} should be the name itself: "
-            f"{parameter}={names[0]!r}."
-        )
-    raise InvalidSequenceError(
-        f"{parameter} takes one column, but got {len(names)}: {_abridged(names)}. "
-        f"Combine them into one, {_combine(parameter, names)}. Levels of an index "
-        "become columns with df.reset_index()."
-    )
-
-
-def _column_names_in(key, parameter):
-    """Return what seem to be the names of several columns; none if it is values."""
-    if not isinstance(key, (list, tuple, set, pd.Index, np.ndarray)):
-        return []
-    names = list(key)
-    # Integers may be positions of columns of labels; as times they are values.
-    kinds = (str, Integral) if parameter == "group_by" else str
-    if len(names) > MAX_KEYS or not all(isinstance(name, kinds) for name in names):
-        return []
-    names = [str(name) if isinstance(name, str) else int(name) for name in names]
-    return names if len(set(names)) == len(names) else []
-
-
-def _combine(parameter, names):
-    if parameter == "time":
-        parts = " + ' ' + ".join(f"df[{name!r}].astype(str)" for name in names)
-        return f"for example df.assign(when=pd.to_datetime({parts})) and time='when'"
-    parts = " + '/' + ".join(f"df[{name!r}].astype(str)" for name in names)
-    return f"for example df.assign(series={parts}) and group_by='series'"
-
-
-def _abridged(key):
-    text = " ".join(repr(key).split())
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def column_at(X: Any, j: int) -> pd.Series:
@@ -262,35 +214,38 @@ def _holds_arrays(x):
     return len(x) > 0 and hasattr(x[0], "__len__") and not isinstance(x[0], str)
 
 
-def _convert_array(X, time, group_by, estimator_name):
-    keys = {"time": time, "group_by": group_by}
-    keys = {parameter: key for parameter, key in keys.items() if key is not None}
-    taken, positions = {}, None
-    if keys:
+def _features_of_array(X, keys, estimator_name):
+    positions = None
+    if keys.columns:
         X = np.asarray(X)
-        taken = {name: _array_column(X, key, name) for name, key in keys.items()}
+        dropped = {_array_position(X, *key) for key in _named_keys(keys)}
         n_columns = X.shape[1]
-        dropped = {key % n_columns for key in keys.values()}
         positions = [j for j in range(n_columns) if j not in dropped]
         _require_features(positions, X.shape, estimator_name)
         X = X[:, positions]
     X = check_table(X, estimator_name=estimator_name)
-    times = None
-    if time is not None:
-        times = to_times(to_index(taken["time"], f"time={time!r}"), name=time)
-    return Table(
+    return Features(
         columns=list(X.T),
         positions=positions or list(range(X.shape[1])),
-        n_columns=X.shape[1] + len(keys),
-        feature_names=None,
+        n_columns=X.shape[1] if positions is None else n_columns,
+        names=None,
         block=X,
-        times=times,
-        groups=taken.get("group_by"),
         categories={},
     )
 
 
-def _array_column(X, key, parameter):
+def _named_keys(keys):
+    """Return the columns of `keys`, each with the parameter that names it."""
+    times = [] if keys.time is None else [(keys.time, "time")]
+    return times + [(key, "group_by") for key in keys.groups]
+
+
+def array_column(X: np.ndarray, key: Any, parameter: str) -> np.ndarray:
+    """Return the column of a 2-D array at the position that a parameter names."""
+    return X[:, _array_position(X, key, parameter)]
+
+
+def _array_position(X, key, parameter):
     if X.ndim != 2:
         raise InvalidSequenceError(
             f"{parameter}={key!r} names a column, but X has shape {X.shape}: give a "
@@ -301,7 +256,7 @@ def _array_column(X, key, parameter):
             f"{parameter}={key!r} names no column of X, an array of {X.shape[1]} "
             "columns without names: give a position, or a DataFrame."
         )
-    return X[:, key]
+    return key % X.shape[1]
 
 
 def first_date_column(X: pd.DataFrame) -> Any:

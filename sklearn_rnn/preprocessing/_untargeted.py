@@ -6,28 +6,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sklearn_rnn.preprocessing._keys import ATTRS_KEY, TableKeys
 from sklearn_rnn.preprocessing._tables import is_polars
-
-KEY = "sklearn_rnn"
 
 
 class UntargetedRows(dict):
     """The rows that `make_forecast_frame` left out of X, kept in ``X.attrs``.
 
-    An empty dict to everyone else: pandas writes ``attrs`` into Parquet files as JSON,
-    copies it with every slice and compares it in ``pd.concat``. `checksums` are those
-    of X's columns by name, and of its index under None.
+    A dict of the table's keys to everyone else: pandas writes ``attrs`` into Parquet
+    files as JSON, copies it with every slice and compares it in ``pd.concat``.
+    `checksums` are those of X's columns by name, and of its index under None.
     """
 
-    def __init__(self, rows: pd.DataFrame, checksums: dict[Any, str]) -> None:
-        super().__init__()
+    def __init__(
+        self, rows: pd.DataFrame, checksums: dict[Any, str], keys: Any = ()
+    ) -> None:
+        super().__init__(keys)
         self.rows = rows
         self.checksums = checksums
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UntargetedRows):
             return False
-        return self.checksums == other.checksums and self.rows.equals(other.rows)
+        same = dict(self) == dict(other) and self.checksums == other.checksums
+        return same and self.rows.equals(other.rows)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -41,17 +43,18 @@ class UntargetedRows(dict):
         return self
 
     def __reduce__(self) -> tuple:
-        return UntargetedRows, (self.rows, self.checksums)
+        return UntargetedRows, (self.rows, self.checksums, dict(self))
 
 
-def remember_untargeted(X: Any, data: Any, rows: np.ndarray) -> None:
-    """Keep the rows of a table that have no targets in the ``attrs`` of the others.
+def remember_untargeted(X: Any, data: Any, rows: np.ndarray, keys: TableKeys) -> None:
+    """Keep the keys of a table, and its rows without targets, in the ``attrs`` of X.
 
-    Nothing is kept if `X` is of polars, or holds what pandas cannot hash.
+    Nothing is kept of polars, which has no ``attrs``, and the keys alone if `X` holds
+    what pandas cannot hash.
     """
     if is_polars(X):
         return
-    X.attrs.pop(KEY, None)
+    X.attrs[ATTRS_KEY] = keys.to_attrs()
     try:
         checksums = {name: _checksum(X[name]) for name in data.columns}
         checksums[None] = _checksum(X.index)
@@ -59,7 +62,7 @@ def remember_untargeted(X: Any, data: Any, rows: np.ndarray) -> None:
         return
     left_out = data.iloc[rows].copy()
     left_out.attrs = {}
-    X.attrs[KEY] = UntargetedRows(left_out, checksums)
+    X.attrs[ATTRS_KEY] = UntargetedRows(left_out, checksums, keys.to_attrs())
 
 
 def untargeted_rows_of(X: Any) -> pd.DataFrame | None:
@@ -68,7 +71,7 @@ def untargeted_rows_of(X: Any) -> pd.DataFrame | None:
     None too if rows of `X` are left out or a value was changed: scaled columns, for
     example, do not continue in the rows that were left out.
     """
-    kept = getattr(X, "attrs", {}).get(KEY)
+    kept = getattr(X, "attrs", {}).get(ATTRS_KEY)
     if not isinstance(kept, UntargetedRows):
         return None
     names = [name for name in kept.rows.columns if name in X.columns]
@@ -85,9 +88,9 @@ def untargeted_rows_of(X: Any) -> pd.DataFrame | None:
 
 def keep_untargeted(X: pd.DataFrame, result: pd.DataFrame) -> None:
     """Pass the untargeted rows of a frame on to one with more columns."""
-    kept = getattr(X, "attrs", {}).get(KEY)
+    kept = getattr(X, "attrs", {}).get(ATTRS_KEY)
     if kept is not None:
-        result.attrs[KEY] = kept
+        result.attrs[ATTRS_KEY] = kept
 
 
 def _checksum(values):

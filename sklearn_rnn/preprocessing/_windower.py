@@ -21,22 +21,27 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.preprocessing._gaps import WindowGaps, warn_without_step
 from sklearn_rnn.preprocessing._history import (
     join,
     keep_segment_ends,
     prefixes_by_force,
     prefixes_by_time,
 )
-from sklearn_rnn.preprocessing._missing import fill_table, fit_fill
+from sklearn_rnn.preprocessing._keys import (
+    TableKeys,
+    check_column_key,
+    find_keys,
+)
+from sklearn_rnn.preprocessing._missing import fill_features, fit_fill
 from sklearn_rnn.preprocessing._names import get_target_names
 from sklearn_rnn.preprocessing._output import FixedOutput
-from sklearn_rnn.preprocessing._series import group_rows
-from sklearn_rnn.preprocessing._tables import (
-    check_column_key,
-    is_table,
-    make_table,
+from sklearn_rnn.preprocessing._tables import is_table, read_features
+from sklearn_rnn.preprocessing._time_errors import (
+    check_gaps,
+    check_same_kind,
+    warn_without_step,
 )
+from sklearn_rnn.preprocessing._time_table import TimeTable
 from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
@@ -51,10 +56,7 @@ from sklearn_rnn.sequences import (
     check_features,
     check_sequences,
     convert_input,
-    find_rule,
-    freq_of,
     is_rows,
-    segment_starts,
     trailing_windows,
     warn_of_other_times,
 )
@@ -110,20 +112,23 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         difference seen in `fit`, with a warning.
     time : str or int, default=None
         Column that holds the times: dates, periods, durations or numbers.
-        For an array, its position. It is taken out of the features. None uses
-        the index of a pandas frame, unless that holds names. Dates as objects
-        or categories are converted; dates written as strings raise an error.
-    group_by : str or int, default=None
-        Column that identifies the series in a table of several; for an array, its
-        position. It is taken out of the features. Windows and history stay
-        inside one series; the order of the rows stays as it is. To let a model know
+        For an array, its position. It is taken out of the features. None takes
+        what the table says of itself (see Notes), or else the index of a pandas
+        frame, unless that holds names. Dates as objects or categories are
+        converted; dates written as strings raise an error.
+    group_by : str or int, or list of these, default=None
+        Column that identifies the series in a table of several, or columns that do
+        together; for an array, positions. They are taken out of the features.
+        Windows and history stay inside one series; the order of the rows stays as
+        it is. None takes what the table says of itself. To let a model know
         which series it reads, put the same labels into a second column.
-    missing : "mask" or None, default=None
+    missing : {"auto", "mask"} or None, default="auto"
         What to do about NaN in a table. "mask" puts the last value seen of
         that series there, or the mean of the column in `fit` where none was
         seen since the last gap, and adds a column of 0 and 1 for every column
         that had NaN in `fit`, as an input of the network. None leaves NaN as it
-        is, for which the estimators raise an error.
+        is, for which the estimators raise an error. "auto" masks where the table
+        says so, as that of ``make_forecast_frame(missing="mask")`` does.
 
     Attributes
     ----------
@@ -135,6 +140,10 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
     freq_ : offset, Timedelta, number, "rows" or None
         Time between neighbouring rows; "rows" as given in `freq`. None
         without times, or if they are irregular.
+    time_ : str, int or None
+        Column or level of the index that holds the times; None for the index.
+    group_by_ : str, int, list of these, or None
+        What identifies the series.
 
     See Also
     --------
@@ -146,6 +155,12 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
     -----
     The windows are a view: `SequenceArray` holds each row of the table once,
     however many windows cover it.
+
+    A pandas table may say itself which columns are its times and series: by an index
+    of several levels of which one holds dates, and the others then are the series; or
+    in ``df.attrs["sklearn_rnn"]``, a dict with any of the keys "time", "group_by",
+    "freq" (a string or number) and "missing". The `X` of `make_forecast_frame` says
+    all that was passed there. pandas keeps ``attrs`` when rows are selected.
 
     A column of strings, or of the type `category`, holds categories: the windows
     hold codes, whose meaning the `SequenceArray` carries (``categories``). The
@@ -184,8 +199,8 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         "history": [StrOptions({"auto", "train"}), None],
         "freq": [str, Real, timedelta, np.timedelta64, pd.offsets.BaseOffset, None],
         "time": [str, Integral, None],
-        "group_by": [str, Integral, None],
-        "missing": [StrOptions({"mask"}), None],
+        "group_by": [str, Integral, list, tuple, None],
+        "missing": [StrOptions({"auto", "mask"}), None],
     }
 
     # For windowers pickled by version 0.6.
@@ -198,8 +213,8 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         history: Literal["auto", "train"] | None = "auto",
         freq: Any = None,
         time: str | int | None = None,
-        group_by: str | int | None = None,
-        missing: Literal["mask"] | None = None,
+        group_by: str | int | list | None = None,
+        missing: Literal["auto", "mask"] | None = "auto",
     ) -> None:
         self.n_steps = n_steps
         self.history = history
@@ -245,8 +260,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         X = self._convert(X)
         self._target_names = get_target_names(y)
         if is_table(X):
-            table, *_ = self._fit_table(X)
-            warn_of_other_times(table.times and table.times.labels, y)
+            self._fit_table(X, y)
         else:
             self._trim(X, reset=True)
         return self
@@ -281,9 +295,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         self._target_names = get_target_names(y)
         if not is_table(X):
             return self._trim(X, reset=True)
-        table, series, is_segment_start = self._fit_table(X)
-        warn_of_other_times(table.times and table.times.labels, y)
-        return self._window(table, series, is_segment_start, prefixes=[])
+        return self._window(*self._fit_table(X, y))
 
     def transform(self, X: SequencesLike) -> SequenceArray:
         """Cut a table into windows, with history from the training data.
@@ -318,38 +330,26 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         is_list = self._history is None and isinstance(X, (list, tuple))
         if is_list or not is_table(X):
             return self._trim(X, reset=False)
-        table, series = self._check_table(X, reset=False)
+        features, table = self._read(X, keys_of_windower(self), reset=False)
         if self.n_steps != self._fitted_n_steps:
             raise ValueError(
                 f"n_steps={self.n_steps}, but it was {self._fitted_n_steps} in fit, "
                 "which kept history for that many steps: fit again."
             )
         if self._rule is None or table.times is None:
-            series = series._replace(timestamps=None)
-        elif table.times.kind != self._history.kind:
-            raise InvalidSequenceError(
-                f"the times of X are {table.times.kind}, but {type(self).__name__} was "
-                f"fitted on {self._history.kind}: give both tables the same."
-            )
-        is_segment_start = segment_starts(
-            self._rule, series.timestamps, series.is_start
-        )
-        prefixes = self._find_prefixes(series, is_segment_start)
-        if self._rule is not None and series.timestamps is not None:
+            table = table.without_times()
+        else:
+            check_same_kind(table.times.kind, self._history.kind, type(self).__name__)
+            table = table.with_rule(self._rule)
+        prefixes = self._find_prefixes(table)
+        if table.timestamps is not None:
             by_time = prefixes if self.history == "auto" else []
-            gaps = WindowGaps(
-                self._rule, table.times, series, is_segment_start, by_time
-            )
-            found_in = "as found in fit"
-            if self.freq is not None:
-                found_in = f"as freq={self.freq!r} says"
-            gaps.check_neighbours(self.n_steps, found_in)
-            gaps.warn_if_short(self.n_steps, found_in)
+            check_gaps(table, self.n_steps, self._found_in("as found in fit"), by_time)
         if self._fill is not None:
-            table = fill_table(
-                table, self._fill, series, is_segment_start, prefixes, self._history
+            features = fill_features(
+                features, self._fill, table, prefixes, self._history
             )
-        return self._window(table, series, is_segment_start, prefixes)
+        return self._window(features, table, prefixes)
 
     def get_feature_names_out(
         self, input_features: ArrayLike | None = None
@@ -387,68 +387,57 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         check_column_key(self.group_by, "group_by")
         super()._validate_params()
 
-    def _fit_table(self, X):
+    def _fit_table(self, X, y):
         """Find the step of a table, and keep the end of each of its segments."""
-        table, series = self._check_table(X, reset=True)
-        times = table.times
-        if times is None and self.freq is not None and not is_rows(self.freq):
-            raise InvalidSequenceError(
-                f"freq={self.freq!r} is given, but X has no times: give it a time "
-                "index, or name a column of times in time=."
-            )
-        self._rule = None
-        self.freq_ = ROWS if is_rows(self.freq) else None
-        if times is not None:
-            self._rule = find_rule(self.freq, times, series.timestamps, series.is_start)
-            self.freq_ = freq_of(self._rule, times)
-        is_segment_start = segment_starts(
-            self._rule, series.timestamps, series.is_start
-        )
-        if times is not None:
-            found_in = "which most rows keep"
-            if self.freq is not None:
-                found_in = f"as freq={self.freq!r} says"
-            warn_without_step(self._rule, self.n_steps)
-            gaps = WindowGaps(self._rule, times, series, is_segment_start)
-            gaps.check_neighbours(self.n_steps, found_in)
-            gaps.warn_if_short(self.n_steps, found_in)
+        keys = find_keys(X, self.time, self.group_by, self.freq)
+        self.time_, self.group_by_ = keys.time, keys.group_by
+        features, table = self._read(X, keys, reset=True)
+        table = table.with_step(keys.freq)
+        self._rule, self.freq_ = table.rule, table.freq
+        if table.times is None:
+            self.freq_ = ROWS if is_rows(keys.freq) else None
+        else:
+            warn_without_step(table.rule, self.n_steps)
+            check_gaps(table, self.n_steps, self._found_in("which most rows keep"))
+            warn_of_other_times(table.times.labels, y)
         self._fill = None
-        if self.missing is not None:
-            self._fill = fit_fill(table, type(self).__name__)
-            table = fill_table(table, self._fill, series, is_segment_start)
+        if keys.missing == "mask" if self.missing == "auto" else self.missing:
+            self._fill = fit_fill(features, type(self).__name__)
+            features = fill_features(features, self._fill, table)
         n_kept = self.n_steps - 1 if self._fill is None else max(1, self.n_steps - 1)
-        self._history = keep_segment_ends(table, series, is_segment_start, n_kept)
+        self._history = keep_segment_ends(features, table, n_kept)
         self._fitted_n_steps = self.n_steps
         self._untargeted_rows = untargeted_rows_of(X)
-        return table, series, is_segment_start
+        return features, table
 
-    def _check_table(self, X, reset):
-        """Return a Table and its SeriesRows, its columns checked against fit."""
+    def _found_in(self, otherwise):
+        """Return where the step comes from, for messages."""
+        return otherwise if self.freq is None else f"as freq={self.freq!r} says"
+
+    def _read(self, X, keys, reset):
+        """Return features and TimeTable of a table, its columns checked against fit."""
         estimator_name = type(self).__name__
         if not reset and self._history is None:
             raise InvalidSequenceError(
                 f"X is a table, but {estimator_name} was fitted on sequences: give it "
                 "sequences, or fit it on a table. If x is one sequence, pass [x]."
             )
-        table = make_table(
-            X,
-            time=self.time,
-            group_by=self.group_by,
-            estimator_name=estimator_name,
-            categories=None if reset else self._categories,
-        )
-        seen = X if hasattr(X, "columns") else np.empty((0, table.n_columns))
+        categories = None if reset else self._categories
+        features = read_features(X, keys, estimator_name, categories)
+        table = TimeTable.read(X, keys, estimator_name)
+        seen = X if hasattr(X, "columns") else np.empty((0, features.n_columns))
         if not reset and isinstance(X, (list, tuple)):
-            self._check_rows(table.n_columns)
+            self._check_rows(features.n_columns)
         check_columns(self, seen, reset=reset)
         names = list(getattr(X, "columns", ()))
-        found = {names[table.positions[j]]: c for j, c in table.categories.items()}
+        positions = features.positions
+        found = {names[positions[j]]: c for j, c in features.categories.items()}
         if reset:
-            self._feature_positions = np.array(table.positions)
+            self._feature_positions = np.array(positions)
             self._categories = found
         else:
             self._check_categories(found)
-        return table, group_rows(table.n_rows, table.times, table.groups)
+        return features, table
 
     def _check_categories(self, found):
         """Check that no column holds categories where it held numbers in fit."""
@@ -474,7 +463,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
 
     def _trim(self, X, reset):
         """Keep the last n_steps of sequences."""
-        if self.missing is not None:
+        if self.missing == "mask":
             raise InvalidSequenceError(
                 f"missing={self.missing!r} fills a table, and X is sequences: cut them "
                 "from the table with SequenceWindower(missing='mask')."
@@ -490,6 +479,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
             self._feature_positions = np.arange(sequences.n_features)
             self._history = self._rule = self.freq_ = self._fill = None
             self._untargeted_rows, self._categories = None, {}
+            self.time_ = self.group_by_ = None
         lengths = np.minimum(sequences.lengths, self.n_steps)
         return sequences.over(sequences.ends - lengths, lengths)
 
@@ -501,33 +491,46 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
                 f"expecting {expected} features as input, in sequences."
             )
 
-    def _find_prefixes(self, series, is_segment_start):
+    def _find_prefixes(self, table):
         if self.history is None or (self.n_steps == 1 and self._fill is None):
             return []
         if self.history == "train":
-            return prefixes_by_force(self._history, series)
-        if series.timestamps is None:
+            return prefixes_by_force(self._history, table)
+        if table.timestamps is None:
             warnings.warn(NO_TIME, UnknownTimesWarning, stacklevel=user_stacklevel())
             return []
-        return prefixes_by_time(self._history, series, is_segment_start, self._rule)
+        return prefixes_by_time(self._history, table)
 
-    def _window(self, table, series, is_segment_start, prefixes):
+    def _window(self, features, table, prefixes=()):
         values, is_segment_start, positions = join(
-            table, series, is_segment_start, self._history, prefixes
+            features, table, self._history, prefixes
         )
         starts, lengths = trailing_windows(is_segment_start, self.n_steps)
         if positions is not None:
             starts, lengths = starts[positions], lengths[positions]
         # Windows with history are only predicted on: the order of rows is enough.
-        time_index = range(len(values)) if prefixes else series.time_index()
+        time_index = range(len(values)) if prefixes else table.time_index()
         return SequenceArray(
             values,
             starts,
             lengths,
-            table.feature_names,
-            transforms=Transforms(categories=table.categories),
+            features.names,
+            transforms=Transforms(categories=features.categories),
             time_index=time_index,
         )
+
+
+def keys_of_windower(windower: Any) -> TableKeys:
+    """Return the keys of the table that a windower was fitted on.
+
+    As given before a fit, and in a windower of version 0.6.
+    """
+    return TableKeys(
+        time=getattr(windower, "time_", windower.time),
+        group_by=getattr(windower, "group_by_", windower.group_by),
+        freq=getattr(windower, "freq_", None),
+        missing=None if getattr(windower, "_fill", None) is None else "mask",
+    )
 
 
 def row_step_of(windower: Any, times: Times | None) -> RowStep | None:

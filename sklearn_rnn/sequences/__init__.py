@@ -83,6 +83,7 @@ from sklearn_rnn.sequences._symbols import (
 )
 from sklearn_rnn.sequences._target_arrays import check_not_ragged, explain_target_errors
 from sklearn_rnn.sequences._times import (
+    DATED,
     Times,
     as_typed_index,
     check_increasing,
@@ -115,6 +116,7 @@ __all__ = [
     "BEGIN",
     "COUNT",
     "CalendarStep",
+    "DATED",
     "Differencing",
     "END",
     "Extents",

@@ -33,7 +33,7 @@ from sklearn_rnn import (
     score_forecasts,
 )
 from sklearn_rnn.forecasting._backtest import infer_season
-from sklearn_rnn.preprocessing import find_grid
+from sklearn_rnn.preprocessing import TableKeys, TimeTable
 
 HOURS = pd.date_range("2024-01-01", periods=120, freq="h")
 
@@ -414,8 +414,7 @@ def test_naive_and_scale_are_those_worked_by_hand(season):
 )
 def test_the_season_goes_by_the_step(index, season):
     table = make_table(index)
-    columns = {"freq": None, "time": None, "group_by": None, "estimator_name": ""}
-    assert infer_season(find_grid(table, **columns)) == season
+    assert infer_season(TimeTable.read(table, TableKeys(), "").on_grid("")) == season
     options = {"target": "temp", "horizon": 2, "cv": 2}
     with pytest.warns(SklearnRNNWarning) if season is None else long_seasons():
         found = backtest(Ridge(), table, **options)
@@ -662,7 +661,7 @@ def test_what_is_no_model_is_refused(model):
         (lambda table: table[:0], "the table has 0 rows"),
         (lambda table: table[::-1], "not sorted by time"),
         (lambda table: pd.concat([table, table[-1:]]), "twice"),
-        (lambda table: pd.concat({"a": table}, names=["s", "t"]), "2 levels"),
+        (lambda table: pd.concat({"a": table}), "2 levels"),
         (lambda table: table.set_axis(["temp", "temp"], axis=1), "'temp'"),
     ],
 )

@@ -4,7 +4,6 @@ import pytest
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import shift_times, times_ahead
-from sklearn_rnn.preprocessing._series import group_rows
 from sklearn_rnn.sequences._neighbours import MaxGap, infer_rule, parse_rule
 from sklearn_rnn.sequences._times import to_times
 
@@ -36,8 +35,8 @@ REGULAR = {
 
 def read(index):
     times = to_times(index)
-    series = group_rows(len(index), times, None)
-    return times, infer_rule(times, series.timestamps, series.is_start)
+    is_start = np.arange(len(index)) == 0
+    return times, infer_rule(times, times.timestamps, is_start)
 
 
 def undeclared(index):

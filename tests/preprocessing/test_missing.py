@@ -424,7 +424,7 @@ def test_polars_is_refused_with_mask():
         make_forecast_frame(frame, "temp", time="when", missing="mask")
 
 
-@pytest.mark.parametrize("missing", [None, "ignore", True])
+@pytest.mark.parametrize("missing", ["auto", "ignore", True])
 def test_other_words_are_refused(missing):
     with pytest.raises(ValueError, match="missing must be 'raise' or 'mask'"):
         make_forecast_frame(hourly([1, 2, 3]), "temp", missing=missing)

@@ -475,8 +475,13 @@ def test_levels_of_the_index_name_times_and_series():
 
 def test_an_index_of_several_levels_is_refused_where_none_is_named():
     table = two_series().set_index(["station", "time"])
-    with pytest.raises(InvalidSequenceError, match="name one level in time="):
-        SequenceWindower(3).fit(table)
+    hours = table.index.get_level_values("time").hour
+    for unclear in (
+        table.set_index(pd.MultiIndex.from_arrays([table.index.codes[0], hours])),
+        table.rename_axis(["station", None]),
+    ):
+        with pytest.raises(InvalidSequenceError, match="name one level in time="):
+            SequenceWindower(3).fit(unclear)
 
 
 def test_series_in_an_object_array_are_named_by_position():

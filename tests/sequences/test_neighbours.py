@@ -4,25 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_rnn.preprocessing._series import group_rows
+from sklearn_rnn.preprocessing import TableKeys, TimeTable
 from sklearn_rnn.sequences._neighbours import (
     CalendarStep,
     FixedStep,
     MaxGap,
     add_offset,
-    infer_rule,
-    segment_starts,
 )
 from sklearn_rnn.sequences._times import to_times
 
 
 def rule_and_runs(index, groups=None):
     times = to_times(index)
-    rows = group_rows(len(index), times, groups)
-    rule = infer_rule(times, rows.timestamps, rows.is_start)
-    return rule, np.flatnonzero(
-        segment_starts(rule, rows.timestamps, rows.is_start)
-    ).tolist()
+    groups = [] if groups is None else [groups]
+    table = TimeTable.of(index, TableKeys(), times, groups).with_step(None)
+    return table.rule, table.segments[:-1].tolist()
 
 
 def without_freq(index):

@@ -44,6 +44,7 @@ from sklearn_rnn.estimators.tasks._trials import (
     last_fold,
     predict_folds,
 )
+from sklearn_rnn.preprocessing import attrs_of
 from sklearn_rnn.sequences import LARGEST_INPUT, locate
 
 # Of the initial weights of the output layer.
@@ -68,6 +69,8 @@ class RegressionTask(SequenceTask):
     cross_fit: Any = None
     fold_predictions: Any = None
     random_state: Any = None
+    # Whether the y of fit says that its missing targets are masked.
+    y_is_masked = False
 
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
@@ -84,7 +87,9 @@ class RegressionTask(SequenceTask):
 
     @property
     def targets_may_be_missing(self):
-        return self.per_step or self.params.missing_targets == "ignore"
+        chosen = self.params.missing_targets
+        ignored = self.y_is_masked if chosen == "auto" else chosen == "ignore"
+        return self.per_step or ignored
 
     @property
     def n_targets(self):
@@ -166,7 +171,9 @@ class RegressionTask(SequenceTask):
     def parse_targets(self, y, *, reset, **about_y):
         if self.per_step:
             return self.numbers.parse_steps(y, reset=reset)
-        may_be_missing = self.params.missing_targets == "ignore"
+        if reset:
+            self.y_is_masked = attrs_of(y).get("missing") == "mask"
+        may_be_missing = self.targets_may_be_missing
         return self.numbers.parse(y, reset=reset, may_be_missing=may_be_missing)
 
     def as_network_input(self, sequences):
@@ -336,6 +343,7 @@ class RegressionTask(SequenceTask):
             "hidden_size": self.hidden_size,
             "subtract_last": bool(self.baseline.subtracts_last),
             "scale_windows": self.baseline.unit_layout is not None,
+            "missing_targets": "ignore" if self.targets_may_be_missing else "raise",
         }
 
     def _fit_linear(self, samples, is_scaled):

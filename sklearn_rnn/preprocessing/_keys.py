@@ -1,0 +1,174 @@
+"""Keys of a table: which columns hold its times and name its series."""
+
+from collections.abc import Hashable, Mapping
+from numbers import Integral, Number
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences import DATED, as_typed_index
+
+# Where ``attrs`` of a pandas object hold them.
+ATTRS_KEY = "sklearn_rnn"
+
+# Most names in `time` or `group_by` that are taken for columns: more are labels.
+MAX_KEYS = 6
+
+# Characters of a wrong parameter that an error shows.
+MAX_SHOWN = 60
+
+
+class TableKeys(NamedTuple):
+    """What is known of a table besides its values.
+
+    time : column of the times, or level of the index; None for the whole index
+    group_by : column of the series, or a list of several; None for one series
+    freq : the time between rows; None if it is to be inferred
+    missing : "mask" for a table whose missing rows and values are masked, or None
+    """
+
+    time: Any = None
+    group_by: Any = None
+    freq: Any = None
+    missing: str | None = None
+
+    @property
+    def columns(self) -> list:
+        """The columns of times and series that are given by name or position."""
+        return [*([] if self.time is None else [self.time]), *self.groups]
+
+    @property
+    def groups(self) -> list:
+        """The columns of the series, a list of any length."""
+        return list_keys(self.group_by)
+
+    def to_attrs(self) -> dict[str, Any]:
+        """Return what JSON can hold of them, as Parquet files store ``attrs``."""
+        known = {name: value for name, value in self._asdict().items() if value}
+        if not isinstance(self.freq, str | Number) or isinstance(
+            self.freq, np.timedelta64
+        ):
+            known.pop("freq", None)
+        return known
+
+
+def list_keys(group_by: Any) -> list:
+    """Return one column or several as a list."""
+    if group_by is None:
+        return []
+    return list(group_by) if isinstance(group_by, (list, tuple)) else [group_by]
+
+
+def find_keys(
+    data: Any, time: Any = None, group_by: Any = None, freq: Any = None
+) -> TableKeys:
+    """Return the keys of a table: as given, or as the table itself says.
+
+    A table says so in ``attrs["sklearn_rnn"]``, or by an index of several levels of
+    which exactly one holds dates: the others then identify its series.
+    """
+    check_column_key(time, "time", data)
+    check_column_key(group_by, "group_by", data)
+    stated = attrs_of(data)
+    known = [*getattr(data, "columns", ()), *index_names(data)]
+    of_index = TableKeys()
+    if time is None and group_by is None:
+        of_index = _keys_of_levels(data)
+    if time is None:
+        stated_time = stated.get("time")
+        time = stated_time if stated_time in known else of_index.time
+    if group_by is None:
+        stated_groups = list_keys(stated.get("group_by"))
+        are_known = stated_groups and all(name in known for name in stated_groups)
+        group_by = stated["group_by"] if are_known else of_index.group_by
+    freq = stated.get("freq") if freq is None else freq
+    if isinstance(group_by, tuple):  # which may be a label of columns of levels
+        group_by = [group_by] if group_by in known else list(group_by)
+    return TableKeys(time, group_by, freq, stated.get("missing"))
+
+
+def attrs_of(data: Any) -> Mapping[str, Any]:
+    """Return what a pandas object says of itself in its ``attrs``."""
+    stated = getattr(data, "attrs", {}).get(ATTRS_KEY)
+    return stated if isinstance(stated, Mapping) else {}
+
+
+def index_names(data: Any) -> list:
+    """Return the names of the levels of a frame's index, None where it has none."""
+    index = getattr(data, "index", None)
+    return list(index.names) if isinstance(index, pd.Index) else []
+
+
+def _keys_of_levels(data):
+    index = getattr(data, "index", None)
+    if not isinstance(index, pd.MultiIndex) or not isinstance(data, pd.DataFrame):
+        return TableKeys()
+    names = list(index.names)
+    levels = zip(names, index.levels, strict=True)
+    dated = [name for name, level in levels if _is_dated(level)]
+    if len(dated) != 1 or None in names or len(set(names)) < len(names):
+        return TableKeys()
+    groups = [name for name in names if name not in dated]
+    return TableKeys(dated[0], groups[0] if len(groups) == 1 else groups)
+
+
+def _is_dated(level):
+    try:
+        return isinstance(as_typed_index(level, "the index of X"), DATED)
+    except InvalidSequenceError:
+        return False
+
+
+def check_column_key(key: Any, parameter: str, X: Any = None) -> None:
+    """Check that `time` names one column, or `group_by` one or several."""
+    if key is None or isinstance(key, (str, Integral)):
+        return
+    is_label = isinstance(key, Hashable) and not isinstance(key, (pd.Series, pd.Index))
+    if is_label and (key in list(getattr(X, "columns", ())) or np.ndim(key) == 0):
+        return
+    names = _column_names_in(key, parameter)
+    if not names:
+        several = ", or a list of such," if parameter == "group_by" else ","
+        raise InvalidSequenceError(
+            f"{parameter} takes the name of a column, or for an array its position"
+            f"{several} but got {_abridged(key)}. If these are the values, make them a "
+            f"column: df.assign(key=values) and {parameter}='key'."
+        )
+    if parameter == "group_by" and isinstance(key, (list, tuple)):
+        return
+    if len(names) == 1:
+        raise InvalidSequenceError(
+            f"{parameter}={names!r} should be the name itself: "
+            f"{parameter}={names[0]!r}."
+        )
+    if parameter == "group_by":
+        raise InvalidSequenceError(
+            f"group_by takes several columns as a list, but got a "
+            f"{type(key).__name__}: group_by={names!r}."
+        )
+    parts = " + ' ' + ".join(f"df[{name!r}].astype(str)" for name in names)
+    raise InvalidSequenceError(
+        f"time takes one column, but got {len(names)}: {_abridged(names)}. Combine "
+        f"them into one, for example df.assign(when=pd.to_datetime({parts})) and "
+        "time='when'."
+    )
+
+
+def _column_names_in(key, parameter):
+    """Return what seem to be the names of several columns; none if it is values."""
+    if not isinstance(key, (list, tuple, set, pd.Index, np.ndarray)):
+        return []
+    names = list(key)
+    # Integers may be positions of columns of labels; as times they are values.
+    kinds = (str, Integral) if parameter == "group_by" else str
+    if len(names) > MAX_KEYS or not all(isinstance(name, kinds) for name in names):
+        return []
+    names = [str(name) if isinstance(name, str) else int(name) for name in names]
+    return names if len(set(names)) == len(names) else []
+
+
+def _abridged(key):
+    text = " ".join(repr(key).split())
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -1,0 +1,263 @@
+"""TimeTable: a table of time steps, read once."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from sklearn_rnn.preprocessing._ahead import Rule, times_ahead
+from sklearn_rnn.preprocessing._keys import TableKeys
+from sklearn_rnn.preprocessing._tables import times_and_groups
+from sklearn_rnn.preprocessing._time_errors import (
+    check_freq_has_times,
+    check_has_step,
+    check_index_of_times,
+    check_labels,
+    check_one_step,
+    raise_gaps,
+)
+from sklearn_rnn.sequences import (
+    Times,
+    check_increasing,
+    find_rule,
+    freq_of,
+    segment_starts,
+    trailing_windows,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TimeTable:
+    """A table of time steps: its series, times, step and gaps.
+
+    *Rows* count as the table has them, *positions* count the same rows series by
+    series, in the order of time inside each.
+
+    data : the frame or array
+    keys : which columns hold the times and name the series
+    times : Times of the rows, or None if they are not known
+    order : ndarray of int, row at each position; None if the same
+    is_series_start : ndarray of bool, positions that begin a series
+    labels : Index of one label per series, a tuple of several columns; None for one
+    timestamps : ndarray of the time at each position, or None
+    rule : what makes rows neighbours; None if unknown, or not asked for
+    """
+
+    data: Any
+    keys: TableKeys
+    times: Times | None
+    order: np.ndarray | None
+    is_series_start: np.ndarray
+    labels: pd.Index | None
+    timestamps: np.ndarray | None
+    rule: Rule | None = None
+
+    @classmethod
+    def read(cls, data: Any, keys: TableKeys, caller: str) -> Self:
+        """Return the table of an array, or of a pandas or polars frame."""
+        return cls.of(data, keys, *times_and_groups(data, keys, caller))
+
+    @classmethod
+    def of(cls, data: Any, keys: TableKeys, times: Times | None, groups: list) -> Self:
+        """Sort rows by series, told apart by the columns `groups` if there are any."""
+        n_rows = len(data)
+        order, labels = None, None
+        is_start = np.zeros(n_rows, dtype=bool)
+        is_start[:1] = True
+        if groups:
+            codes, labels = encode_groups(groups)
+            check_labels(codes)
+            if (codes[1:] < codes[:-1]).any():
+                order = np.argsort(codes, kind="stable")
+                codes = codes[order]
+            is_start[1:] = codes[1:] != codes[:-1]
+        timestamps = None
+        if times is not None:
+            check_increasing(times, order, is_start)
+            timestamps = times.timestamps if order is None else times.timestamps[order]
+        return cls(data, keys, times, order, is_start, labels, timestamps)
+
+    # Steps
+
+    def with_step(self, freq: Any) -> Self:
+        """Return the table with the step `freq`, or inferred; a MaxGap without one."""
+        if self.times is None:
+            check_freq_has_times(freq)
+            return self
+        start = self.is_series_start
+        return self.with_rule(find_rule(freq, self.times, self.timestamps, start))
+
+    def on_grid(self, caller: str) -> Self:
+        """Return the table with the step of its keys, or inferred, which it must have.
+
+        None is the rule of a table with one row per series.
+        """
+        if self.keys.time is None:
+            check_index_of_times(self.data, caller)
+        if self.times is None:
+            return self
+        freq, start = self.keys.freq, self.is_series_start
+        is_declared = self.times.declared_step is not None and len(start) == 1
+        if freq is None and start.all() and not is_declared:
+            return self
+        rule = find_rule(freq, self.times, self.timestamps, start)
+        check_one_step(rule)
+        return self.with_rule(rule)
+
+    def with_rule(self, rule: Rule | None) -> Self:
+        """Return the table with another rule for neighbours."""
+        return replace(self, rule=rule)
+
+    def without_times(self) -> Self:
+        """Return the table with neighbours told by their order alone."""
+        return replace(self, timestamps=None, rule=None)
+
+    @property
+    def freq(self) -> Any:
+        """The step as a user would give it, or None."""
+        return freq_of(self.rule, self.times)
+
+    # Rows and positions
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.is_series_start)
+
+    def rows(self, positions: np.ndarray) -> np.ndarray:
+        """Return the rows at some positions."""
+        return positions if self.order is None else self.order[positions]
+
+    def labels_of(self, rows: np.ndarray) -> pd.Index:
+        """Return the times of rows, or the row numbers where no times are known."""
+        return pd.Index(rows) if self.times is None else self.times.labels[rows]
+
+    @cached_property
+    def series_bounds(self) -> np.ndarray:
+        """Position where each series begins, and one past the last."""
+        return np.append(np.flatnonzero(self.is_series_start), self.n_rows)
+
+    @property
+    def latest(self) -> np.ndarray:
+        """Position of the newest row of each series."""
+        return self.series_bounds[1:] - 1
+
+    def series_of(self, positions: np.ndarray) -> np.ndarray:
+        """Return the number of the series at some positions."""
+        return np.searchsorted(self.series_bounds, positions, side="right") - 1
+
+    def rows_of_series(self) -> list[np.ndarray]:
+        """Return the rows of each series, in the order of time."""
+        bounds = pairwise(self.series_bounds)
+        return [self.rows(np.arange(*ends)) for ends in bounds]
+
+    def time_index(self) -> np.ndarray | range:
+        """Return one int per position: equal for equal times, larger for later ones."""
+        if self.timestamps is None or len(self.series_bounds) == 2:
+            return range(self.n_rows) if self.order is None else self.order
+        return np.unique(self.timestamps, return_inverse=True)[1]
+
+    # Segments: rows that are neighbours, one step apart
+
+    @cached_property
+    def is_segment_start(self) -> np.ndarray:
+        """Positions whose row has no neighbour before it, as bools."""
+        return segment_starts(self.rule, self.timestamps, self.is_series_start)
+
+    @property
+    def segments(self) -> np.ndarray:
+        """Position where each segment begins, and one past the last."""
+        return np.append(np.flatnonzero(self.is_segment_start), self.n_rows)
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """Positions that begin a segment and no series."""
+        return np.flatnonzero(self.is_segment_start & ~self.is_series_start)
+
+    def history(self, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions of the last rows of every segment, and their numbers."""
+        begins, ends = self.segments[:-1], self.segments[1:]
+        lengths = np.minimum(ends - begins, n_rows)
+        so_far = np.cumsum(lengths)
+        positions = np.repeat(ends - so_far, lengths) + np.arange(lengths.sum())
+        return positions, lengths
+
+    def windows(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return start and length of the window that ends at each position."""
+        return trailing_windows(self.is_segment_start, n_steps)
+
+    def next_times(self, n_steps: int) -> list[pd.Index]:
+        """Return the times of the next steps, one Index per series."""
+        origins = self.labels_of(self.rows(self.latest))
+        if self.times is None:
+            return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in origins]
+        rule = check_has_step(self.rule)
+        # Most series of a panel end at the same time.
+        found = {
+            origin: times_ahead(rule, self.times, origin, n_steps)
+            for origin in origins.unique()
+        }
+        return [found[origin] for origin in origins]
+
+    def check_no_gaps(self, needed: np.ndarray | None = None) -> None:
+        """Check that no row is missing, or none between `needed` positions."""
+        if self.rule is None or self.times is None:
+            return
+        gaps = self.gaps
+        if needed is not None:
+            gaps = gaps[np.isin(gaps, needed) & np.isin(gaps - 1, needed)]
+        if len(gaps):
+            raise_gaps(self, gaps)
+
+    # Values
+
+    def missing_values(self, name: Any) -> np.ndarray:
+        """Return the rows in which a column has no value."""
+        return np.flatnonzero(np.asarray(pd.isna(np.asarray(self.data[name]))))
+
+    def describe_series(self, label: Any) -> str:
+        """Return " of shop 'east'" for messages; nothing for a single series."""
+        names = self.keys.groups
+        if not names:
+            return ""
+        labels = label if len(names) > 1 else [label]
+        parts = [f"{name} {part!r}" for name, part in zip(names, labels, strict=True)]
+        return f" of {', '.join(parts)}"
+
+    def label_columns(self) -> dict[Any, pd.Index]:
+        """Return the labels of the series as columns, one row per series."""
+        names = self.keys.groups
+        if self.labels is None:
+            return {}
+        if len(names) == 1:
+            return {names[0]: self.labels.infer_objects()}
+        parts = zip(*self.labels, strict=True)
+        return {
+            name: pd.Index(list(part), dtype=object).infer_objects()
+            for name, part in zip(names, parts, strict=True)
+        }
+
+
+def encode_groups(groups: list) -> tuple[np.ndarray, pd.Index]:
+    """Return one code per row, and the labels by code: of several columns tuples.
+
+    Codes count labels in the order of their first rows; -1 is a missing label.
+    """
+    if len(groups) == 1:
+        codes, labels = pd.factorize(groups[0], use_na_sentinel=True)
+        # As objects, labels match whatever type a library gave their column.
+        return codes, pd.Index(labels, dtype=object)
+    coded = [encode_groups([column]) for column in groups]
+    codes = np.zeros(len(groups[0]), dtype=np.int64)
+    is_missing = np.zeros(len(codes), dtype=bool)
+    for column_codes, labels in coded:
+        codes = codes * len(labels) + column_codes
+        is_missing |= column_codes < 0
+    codes, _ = pd.factorize(codes)
+    first_rows = np.unique(codes, return_index=True)[1]
+    parts = [labels.take(column_codes[first_rows]) for column_codes, labels in coded]
+    tuples = list(zip(*parts, strict=True))
+    codes[is_missing] = -1
+    return codes, pd.Index(tuples, dtype=object, tupleize_cols=False)
