@@ -513,8 +513,8 @@ LIMITS = {
 WALK_LIMITS = {
     "fit": (Limit(201, 60), Limit(44, 15), Limit(87, 10)),
     "fit, default": (Limit(226, 75), Limit(48, 18), Limit(94, 12)),
-    "fit_transform": (Limit(73, 25), Limit(18, 6), Limit(18, 4)),
-    "forecast": (Limit(243, 60), Limit(47, 20), Limit(78, 12)),
+    "fit_transform": (Limit(57, 25), Limit(15, 6), Limit(18, 4)),
+    "forecast": (Limit(233, 60), Limit(45, 20), Limit(75, 12)),
     "batch": (Limit(85, 12), Limit(17, 5), Limit(26, 5)),
 }
 

@@ -22,12 +22,12 @@ from sklearn_rnn.preprocessing import (
     check_column_key,
     check_names,
     check_regular,
-    check_same_kind,
     find_keys,
     is_polars,
     keep_untargeted,
     list_steps,
     name_ahead,
+    raise_other_kind,
     shift_times,
     times_of_frame,
 )
@@ -247,7 +247,8 @@ class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
         check_columns(self, X, reset=False)
         # Models of version 0.6 have no time_.
         times = self._get_times(X, getattr(self, "time_", self.time))
-        check_same_kind(times.kind, self._kind, "CalendarFeatures")
+        if times.kind != self._kind:
+            raise_other_kind(times.kind, self._kind, "CalendarFeatures")
         if any(steps) and self._rule is None:
             raise ValueError(
                 f"ahead is {self.ahead!r} now and was 0 in fit, which did not look "

@@ -36,7 +36,7 @@ from sklearn_rnn.preprocessing._tables import (
     is_polars,
     times_of_frame,
 )
-from sklearn_rnn.preprocessing._time_errors import check_no_missing, check_same_kind
+from sklearn_rnn.preprocessing._time_errors import check_no_missing, raise_other_kind
 from sklearn_rnn.preprocessing._time_table import TimeTable, encode_groups
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
 from sklearn_rnn.preprocessing._untargeted import keep_untargeted, remember_untargeted
@@ -68,7 +68,6 @@ __all__ = [
     "check_names",
     "check_no_missing",
     "check_regular",
-    "check_same_kind",
     "column_at",
     "describe_step",
     "encode_groups",
@@ -87,6 +86,7 @@ __all__ = [
     "name_ahead",
     "parse_ahead",
     "parse_targets",
+    "raise_other_kind",
     "remember_untargeted",
     "row_step_of",
     "shift_times",

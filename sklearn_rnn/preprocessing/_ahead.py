@@ -79,7 +79,9 @@ def _move(rule, times, timestamps, steps):
     check_regular(rule)
     if isinstance(rule, RowStep):
         rule = rule.spacing
-    local = local_time(timestamps, rule.time_zone)
+    local = timestamps
+    if rule.time_zone is not None:
+        local = local_time(timestamps, rule.time_zone)
     if len(local) == 0 or len(steps) == 0:
         return times.labels[:0]
     check_time_range(rule, times, local.max(), int(max(steps)))

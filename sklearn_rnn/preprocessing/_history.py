@@ -37,14 +37,15 @@ class HistoryPrefix(NamedTuple):
 def keep_segment_ends(features, table, n_kept):
     """Return the last rows, at most `n_kept`, of every segment of a table."""
     positions, lengths = table.history(n_kept)
-    ends = np.cumsum(lengths)
+    ends, rows = np.cumsum(lengths), table.rows(positions)
+    series = table.series_of(positions[ends - lengths])
     return History(
-        values=features.copy_rows(table.rows(positions)),
+        values=features.copy_rows(rows),
         timestamps=None if table.timestamps is None else table.timestamps[positions],
         kind=None if table.times is None else table.times.kind,
         begins=ends - lengths,
         ends=ends,
-        series=table.series_of(table.segments[:-1]),
+        series=series,
         labels=table.labels,
     )
 
@@ -111,11 +112,11 @@ def join(features, table, history, prefixes):
     if not prefixes and table.order is None:
         values = features.block if features.block is not None else features.copy_all()
         return Steps(values, table.is_segment_start, None)
-    shift = np.zeros(table.n_rows, dtype=np.int64)
+    shift = np.zeros(len(table.is_series_start), dtype=np.int64)
     for prefix in prefixes:
         shift[prefix.position] = prefix.end - prefix.begin
     np.cumsum(shift, out=shift)
-    shift += np.arange(table.n_rows)  # position behind all history
+    shift += np.arange(len(shift))  # position behind all history
     positions = shift
     if table.order is not None:
         positions = np.empty_like(shift)
@@ -137,7 +138,7 @@ def join(features, table, history, prefixes):
 
 def _write(features, positions, n_history=0, dtype=np.bool_):
     """Copy the rows of a table to `positions`, and leave `n_history` rows unset."""
-    shape = (features.n_rows + n_history, len(features.columns))
+    shape = (len(features.columns[0]) + n_history, len(features.columns))
     values = np.empty(shape, dtype=np.result_type(features.dtype, dtype))
     for j, column in enumerate(features.columns):
         values[positions, j] = column

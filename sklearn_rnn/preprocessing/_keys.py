@@ -35,14 +35,11 @@ class TableKeys(NamedTuple):
     missing: str | None = None
 
     @property
-    def columns(self) -> list:
-        """The columns of times and series that are given by name or position."""
-        return [*([] if self.time is None else [self.time]), *self.groups]
-
-    @property
     def groups(self) -> list:
         """The columns of the series, a list of any length."""
-        return list_keys(self.group_by)
+        if self.group_by is None or isinstance(self.group_by, list):
+            return self.group_by or []
+        return [self.group_by]
 
     def to_attrs(self) -> dict[str, Any]:
         """Return what JSON can hold of them, as Parquet files store ``attrs``."""
@@ -69,23 +66,26 @@ def find_keys(
     A table says so in ``attrs["sklearn_rnn"]``, or by an index of several levels of
     which exactly one holds dates: the others then identify its series.
     """
-    check_column_key(time, "time", data)
-    check_column_key(group_by, "group_by", data)
+    if time is not None:
+        check_column_key(time, "time", data)
+    if group_by is not None:
+        check_column_key(group_by, "group_by", data)
+    index = data.index if isinstance(data, pd.DataFrame) else None
     stated = attrs_of(data)
-    known = [*getattr(data, "columns", ()), *index_names(data)]
-    of_index = TableKeys()
-    if time is None and group_by is None:
-        of_index = _keys_of_levels(data)
-    if time is None:
-        stated_time = stated.get("time")
-        time = stated_time if stated_time in known else of_index.time
-    if group_by is None:
-        stated_groups = list_keys(stated.get("group_by"))
-        are_known = stated_groups and all(name in known for name in stated_groups)
-        group_by = stated["group_by"] if are_known else of_index.group_by
-    freq = stated.get("freq") if freq is None else freq
     if isinstance(group_by, tuple):  # which may be a label of columns of levels
-        group_by = [group_by] if group_by in known else list(group_by)
+        is_label = group_by in list(getattr(data, "columns", ()))
+        group_by = [group_by] if is_label else list(group_by)
+    if not stated and not isinstance(index, pd.MultiIndex):
+        return TableKeys(time, group_by, freq)
+    if time is None and group_by is None:
+        time, group_by = _keys_of_levels(index)
+    known = [] if index is None else [*data.columns, *index.names]
+    if time is None and stated.get("time") in known:
+        time = stated["time"]
+    groups = list_keys(stated.get("group_by"))
+    if group_by is None and groups and all(name in known for name in groups):
+        group_by = stated["group_by"]
+    freq = stated.get("freq") if freq is None else freq
     return TableKeys(time, group_by, freq, stated.get("missing"))
 
 
@@ -95,23 +95,17 @@ def attrs_of(data: Any) -> Mapping[str, Any]:
     return stated if isinstance(stated, Mapping) else {}
 
 
-def index_names(data: Any) -> list:
-    """Return the names of the levels of a frame's index, None where it has none."""
-    index = getattr(data, "index", None)
-    return list(index.names) if isinstance(index, pd.Index) else []
-
-
-def _keys_of_levels(data):
-    index = getattr(data, "index", None)
-    if not isinstance(index, pd.MultiIndex) or not isinstance(data, pd.DataFrame):
-        return TableKeys()
+def _keys_of_levels(index):
+    """Return the level of dates and the others, if exactly one holds dates."""
+    if not isinstance(index, pd.MultiIndex):
+        return None, None
     names = list(index.names)
     levels = zip(names, index.levels, strict=True)
     dated = [name for name, level in levels if _is_dated(level)]
     if len(dated) != 1 or None in names or len(set(names)) < len(names):
-        return TableKeys()
+        return None, None
     groups = [name for name in names if name not in dated]
-    return TableKeys(dated[0], groups[0] if len(groups) == 1 else groups)
+    return dated[0], groups[0] if len(groups) == 1 else groups
 
 
 def _is_dated(level):

@@ -46,10 +46,6 @@ class Features(NamedTuple):
     categories: dict
 
     @property
-    def n_rows(self) -> int:
-        return len(self.columns[0])
-
-    @property
     def dtype(self) -> np.dtype:
         return np.result_type(*(column.dtype for column in self.columns))
 
@@ -62,9 +58,9 @@ class Features(NamedTuple):
 
     def copy_all(self) -> np.ndarray:
         """Copy all rows into one array of shape (n_rows, n_features)."""
-        values = np.empty((self.n_rows, len(self.columns)), dtype=self.dtype)
+        values = np.empty((len(self.columns[0]), len(self.columns)), dtype=self.dtype)
         # In blocks, so that a row is still in the cache for its next column.
-        for begin in range(0, self.n_rows, ROWS_PER_BLOCK):
+        for begin in range(0, len(self.columns[0]), ROWS_PER_BLOCK):
             block = values[begin : begin + ROWS_PER_BLOCK]
             for j, column in enumerate(self.columns):
                 block[:, j] = column[begin : begin + ROWS_PER_BLOCK]
@@ -76,6 +72,8 @@ def is_table(X: Any) -> bool:
 
     A list is sequences only if its elements are 2-D or of unequal length.
     """
+    if hasattr(X, "columns"):
+        return True
     if isinstance(X, SequenceArray) or getattr(X, "ndim", 2) == 3:
         return False
     if not is_list_of_sequences(X):
@@ -107,7 +105,7 @@ def read_features(
     The columns of `keys` (of an array: positions) are no features. `categories`, by
     name of the column, are those of fit, whose codes stay.
     """
-    if not is_frame(X):
+    if not hasattr(X, "columns"):
         return _features_of_array(X, keys, estimator_name)
     if X.shape[0] == 0:
         raise InvalidSequenceError(
@@ -115,8 +113,10 @@ def read_features(
             f"required by {estimator_name}."
         )
     names = list(X.columns)
-    positions = [j for j, name in enumerate(names) if name not in keys.columns]
-    _require_features(positions, X.shape, estimator_name)
+    taken = [keys.time, *keys.groups]
+    positions = [j for j, name in enumerate(names) if name is None or name not in taken]
+    if not positions:
+        _raise_no_features(X.shape, estimator_name)
     all_strings = all(isinstance(name, str) for name in names)
     columns, found = _convert_columns(X, positions, categories or {}, estimator_name)
     return Features(
@@ -132,8 +132,13 @@ def read_features(
 def _convert_columns(X, positions, categories_of_fit, estimator_name):
     """Return columns of a frame as numbers or codes, and the categories of codes."""
     names, columns, categories = list(X.columns), [], {}
+    is_pandas = isinstance(X, pd.DataFrame)
     for feature, j in enumerate(positions):
-        column, previous = column_at(X, j), categories_of_fit.get(names[j])
+        column = X.iloc[:, j] if is_pandas else column_at(X, j)
+        previous, dtype = categories_of_fit.get(names[j]), column.dtype
+        if previous is None and isinstance(dtype, np.dtype) and dtype.kind in "fiu":
+            columns.append(column.to_numpy())  # not copied
+            continue
         if previous is None and not is_categorical(column):
             columns.append(_numeric_column(column, names[j], estimator_name))
             continue
@@ -154,14 +159,9 @@ def _check_same_kind(column, categories, name):
         )
 
 
-def times_and_groups(
-    X: Any, keys: TableKeys, estimator_name: str
-) -> tuple[Times | None, list]:
-    """Return the Times of an array or frame, or None, and the columns of its series."""
-    if is_frame(X):
-        groups = [frame_column(X, name, "group_by") for name in keys.groups]
-        return times_of_frame(X, keys.time, estimator_name), groups
-    if not keys.columns:
+def times_and_groups_of_array(X: Any, keys: TableKeys) -> tuple[Times | None, list]:
+    """Return the Times of an array, or None, and the columns of its series."""
+    if not _named_keys(keys):
         return None, []
     X, times = np.asarray(X), None
     if keys.time is not None:
@@ -175,7 +175,8 @@ def times_of_frame(X: Any, time: Any, estimator_name: str) -> Times | None:
     if time is not None:
         times = to_index(frame_column(X, time, "time"), f"time={time!r}")
         return to_times(times, name=time)
-    return None if is_polars(X) else times_from_index(X.index, estimator_name)
+    index = getattr(X, "index", None)  # polars has none
+    return None if index is None else times_from_index(index, estimator_name)
 
 
 def column_at(X: Any, j: int) -> pd.Series:
@@ -216,12 +217,13 @@ def _holds_arrays(x):
 
 def _features_of_array(X, keys, estimator_name):
     positions = None
-    if keys.columns:
+    if _named_keys(keys):
         X = np.asarray(X)
         dropped = {_array_position(X, *key) for key in _named_keys(keys)}
         n_columns = X.shape[1]
         positions = [j for j in range(n_columns) if j not in dropped]
-        _require_features(positions, X.shape, estimator_name)
+        if not positions:
+            _raise_no_features(X.shape, estimator_name)
         X = X[:, positions]
     X = check_table(X, estimator_name=estimator_name)
     return Features(
@@ -274,20 +276,17 @@ def first_value(column: pd.Series) -> Any:
     return next(iter(column.dropna()), None)
 
 
-def _require_features(positions, shape, estimator_name):
-    if not positions:
-        raise InvalidSequenceError(
-            f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is "
-            f"required by {estimator_name}, not counting the columns of time and "
-            "group_by."
-        )
+def _raise_no_features(shape, estimator_name):
+    raise InvalidSequenceError(
+        f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is "
+        f"required by {estimator_name}, not counting the columns of time and "
+        "group_by."
+    )
 
 
 def _numeric_column(column, name, estimator_name):
-    """Return a numeric Series as an array, without a copy if possible."""
+    """Return a numeric Series as an array."""
     dtype = column.dtype
-    if isinstance(dtype, np.dtype) and dtype.kind in "fiu":
-        return column.to_numpy()
     if dtype.kind == "c":
         raise ValueError(f"Complex data not supported: column {name!r} of X.")
     if pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "b":

@@ -58,9 +58,7 @@ def check_freq_has_times(freq: Any) -> None:
 
 
 def check_index_of_times(data: Any, caller: str) -> None:
-    """Check that a RangeIndex does not hide a column of dates."""
-    if is_polars(data) or data.index.dtype.kind not in "iu":
-        return
+    """Check that an index of numbers does not hide a column of dates."""
     name = first_date_column(data)
     if name is not None:
         raise InvalidSequenceError(
@@ -70,29 +68,25 @@ def check_index_of_times(data: Any, caller: str) -> None:
         )
 
 
-def check_one_step(rule: Any) -> None:
-    """Check that a table has one step of time."""
-    if isinstance(rule, MaxGap):
-        raise InvalidSequenceError(IRREGULAR)
+def raise_irregular() -> None:
+    """Raise the error of a table without one step of time."""
+    raise InvalidSequenceError(IRREGULAR)
 
 
-def check_has_step(rule: Any) -> Any:
-    """Return the step by which the times of the newest rows continue."""
-    if rule is None:
-        raise InvalidSequenceError(
-            "newest has one row per series, and its times declare no step: pass the "
-            "time between rows in freq=, or more rows."
-        )
-    return rule
+def no_step() -> InvalidSequenceError:
+    """Return the error of newest rows without a step by which their times continue."""
+    return InvalidSequenceError(
+        "newest has one row per series, and its times declare no step: pass the "
+        "time between rows in freq=, or more rows."
+    )
 
 
-def check_same_kind(kind: str, kind_in_fit: str, estimator_name: str) -> None:
-    """Check that times are of the kind that they had in fit."""
-    if kind != kind_in_fit:
-        raise InvalidSequenceError(
-            f"the times of X are {kind}, but {estimator_name} was fitted on "
-            f"{kind_in_fit}: give both tables the same."
-        )
+def raise_other_kind(kind: str, kind_in_fit: str, estimator_name: str) -> None:
+    """Raise the error of times that are of another kind than in fit."""
+    raise InvalidSequenceError(
+        f"the times of X are {kind}, but {estimator_name} was fitted on "
+        f"{kind_in_fit}: give both tables the same."
+    )
 
 
 def check_can_add_rows(data: Any) -> None:
@@ -174,10 +168,9 @@ def check_gaps(table: Any, n_steps: int, found_in: str, prefixes: Any = ()) -> N
 
     `found_in` says where the step comes from; `prefixes` is the history of segments.
     """
-    if len(table.gaps):
-        gaps = _WindowGaps(table, found_in, prefixes)
-        gaps.check_neighbours(n_steps)
-        gaps.warn_if_short(n_steps)
+    gaps = _WindowGaps(table, found_in, prefixes)
+    gaps.check_neighbours(n_steps)
+    gaps.warn_if_short(n_steps)
 
 
 class _WindowGaps:
@@ -258,11 +251,10 @@ class _WindowGaps:
         )
 
 
-def warn_without_step(rule, n_steps):
-    """Warn of times without a step, where windows hold several rows."""
-    if isinstance(rule, MaxGap) and n_steps > 1:
-        message = NO_STEP.format(largest=_describe_span(rule.largest))
-        warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())
+def warn_without_step(rule):
+    """Warn of times without a step."""
+    message = NO_STEP.format(largest=_describe_span(rule.largest))
+    warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())
 
 
 def _describe_span(span):

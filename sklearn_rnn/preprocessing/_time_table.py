@@ -10,16 +10,21 @@ import pandas as pd
 
 from sklearn_rnn.preprocessing._ahead import Rule, times_ahead
 from sklearn_rnn.preprocessing._keys import TableKeys
-from sklearn_rnn.preprocessing._tables import times_and_groups
+from sklearn_rnn.preprocessing._tables import (
+    frame_column,
+    times_and_groups_of_array,
+    times_of_frame,
+)
 from sklearn_rnn.preprocessing._time_errors import (
     check_freq_has_times,
-    check_has_step,
     check_index_of_times,
     check_labels,
-    check_one_step,
+    no_step,
     raise_gaps,
+    raise_irregular,
 )
 from sklearn_rnn.sequences import (
+    MaxGap,
     Times,
     check_increasing,
     find_rule,
@@ -43,7 +48,10 @@ class TimeTable:
     is_series_start : ndarray of bool, positions that begin a series
     labels : Index of one label per series, a tuple of several columns; None for one
     timestamps : ndarray of the time at each position, or None
+    series_bounds : ndarray of int, where each series begins, and one past the last
+    is_segment_start : ndarray of bool, positions whose row has no neighbour before it
     rule : what makes rows neighbours; None if unknown, or not asked for
+    freq : the step of the rule as a user would give it, or None
     """
 
     data: Any
@@ -53,12 +61,18 @@ class TimeTable:
     is_series_start: np.ndarray
     labels: pd.Index | None
     timestamps: np.ndarray | None
+    series_bounds: np.ndarray
+    is_segment_start: np.ndarray
     rule: Rule | None = None
+    freq: Any = None
 
     @classmethod
     def read(cls, data: Any, keys: TableKeys, caller: str) -> Self:
         """Return the table of an array, or of a pandas or polars frame."""
-        return cls.of(data, keys, *times_and_groups(data, keys, caller))
+        if not hasattr(data, "columns"):
+            return cls.of(data, keys, *times_and_groups_of_array(data, keys))
+        groups = [frame_column(data, name, "group_by") for name in keys.groups]
+        return cls.of(data, keys, times_of_frame(data, keys.time, caller), groups)
 
     @classmethod
     def of(cls, data: Any, keys: TableKeys, times: Times | None, groups: list) -> Self:
@@ -76,9 +90,16 @@ class TimeTable:
             is_start[1:] = codes[1:] != codes[:-1]
         timestamps = None
         if times is not None:
-            check_increasing(times, order, is_start)
+            # pandas knows it of an index, as of one series.
+            is_one = order is None and np.count_nonzero(is_start) == 1
+            rows = times.labels
+            if not (is_one and rows.is_monotonic_increasing and rows.is_unique):
+                check_increasing(times, order, is_start)
             timestamps = times.timestamps if order is None else times.timestamps[order]
-        return cls(data, keys, times, order, is_start, labels, timestamps)
+        bounds = np.append(np.flatnonzero(is_start), n_rows)
+        return cls(
+            data, keys, times, order, is_start, labels, timestamps, bounds, is_start
+        )
 
     # Steps
 
@@ -88,42 +109,47 @@ class TimeTable:
             check_freq_has_times(freq)
             return self
         start = self.is_series_start
-        return self.with_rule(find_rule(freq, self.times, self.timestamps, start))
+        rule = find_rule(freq, self.times, self.timestamps, start)
+        start = segment_starts(rule, self.timestamps, start)
+        freq = freq_of(rule, self.times)
+        return replace(self, rule=rule, freq=freq, is_segment_start=start)
 
     def on_grid(self, caller: str) -> Self:
         """Return the table with the step of its keys, or inferred, which it must have.
 
         None is the rule of a table with one row per series.
         """
-        if self.keys.time is None:
-            check_index_of_times(self.data, caller)
         if self.times is None:
             return self
-        freq, start = self.keys.freq, self.is_series_start
-        is_declared = self.times.declared_step is not None and len(start) == 1
-        if freq is None and start.all() and not is_declared:
+        times = self.times
+        counts = times.kind == "numbers" and times.timestamps.dtype.kind == "i"
+        if self.keys.time is None and counts:
+            check_index_of_times(self.data, caller)
+        start = self.is_series_start
+        is_declared = times.declared_step is not None and len(start) == 1
+        if self.keys.freq is None and start.all() and not is_declared:
             return self
-        rule = find_rule(freq, self.times, self.timestamps, start)
-        check_one_step(rule)
-        return self.with_rule(rule)
+        table = self.with_step(self.keys.freq)
+        if isinstance(table.rule, MaxGap):
+            raise_irregular()
+        return table
 
     def with_rule(self, rule: Rule | None) -> Self:
-        """Return the table with another rule for neighbours."""
-        return replace(self, rule=rule)
+        """Return the table with a rule for neighbours that is known."""
+        start = segment_starts(rule, self.timestamps, self.is_series_start)
+        freq = freq_of(rule, self.times)
+        return replace(self, rule=rule, freq=freq, is_segment_start=start)
 
     def without_times(self) -> Self:
         """Return the table with neighbours told by their order alone."""
-        return replace(self, timestamps=None, rule=None)
-
-    @property
-    def freq(self) -> Any:
-        """The step as a user would give it, or None."""
-        return freq_of(self.rule, self.times)
+        start = self.is_series_start
+        return replace(self, timestamps=None, rule=None, is_segment_start=start)
 
     # Rows and positions
 
     @property
     def n_rows(self) -> int:
+        """Rows of the table."""
         return len(self.is_series_start)
 
     def rows(self, positions: np.ndarray) -> np.ndarray:
@@ -133,11 +159,6 @@ class TimeTable:
     def labels_of(self, rows: np.ndarray) -> pd.Index:
         """Return the times of rows, or the row numbers where no times are known."""
         return pd.Index(rows) if self.times is None else self.times.labels[rows]
-
-    @cached_property
-    def series_bounds(self) -> np.ndarray:
-        """Position where each series begins, and one past the last."""
-        return np.append(np.flatnonzero(self.is_series_start), self.n_rows)
 
     @property
     def latest(self) -> np.ndarray:
@@ -156,20 +177,17 @@ class TimeTable:
     def time_index(self) -> np.ndarray | range:
         """Return one int per position: equal for equal times, larger for later ones."""
         if self.timestamps is None or len(self.series_bounds) == 2:
-            return range(self.n_rows) if self.order is None else self.order
+            n_rows = len(self.is_series_start)
+            return range(n_rows) if self.order is None else self.order
         return np.unique(self.timestamps, return_inverse=True)[1]
 
     # Segments: rows that are neighbours, one step apart
 
-    @cached_property
-    def is_segment_start(self) -> np.ndarray:
-        """Positions whose row has no neighbour before it, as bools."""
-        return segment_starts(self.rule, self.timestamps, self.is_series_start)
-
     @property
     def segments(self) -> np.ndarray:
         """Position where each segment begins, and one past the last."""
-        return np.append(np.flatnonzero(self.is_segment_start), self.n_rows)
+        begins = np.flatnonzero(self.is_segment_start)
+        return np.append(begins, len(self.is_segment_start))
 
     @cached_property
     def gaps(self) -> np.ndarray:
@@ -178,7 +196,8 @@ class TimeTable:
 
     def history(self, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of the last rows of every segment, and their numbers."""
-        begins, ends = self.segments[:-1], self.segments[1:]
+        bounds = self.segments
+        begins, ends = bounds[:-1], bounds[1:]
         lengths = np.minimum(ends - begins, n_rows)
         so_far = np.cumsum(lengths)
         positions = np.repeat(ends - so_far, lengths) + np.arange(lengths.sum())
@@ -193,7 +212,9 @@ class TimeTable:
         origins = self.labels_of(self.rows(self.latest))
         if self.times is None:
             return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in origins]
-        rule = check_has_step(self.rule)
+        rule = self.rule
+        if rule is None:
+            raise no_step()
         # Most series of a panel end at the same time.
         found = {
             origin: times_ahead(rule, self.times, origin, n_steps)

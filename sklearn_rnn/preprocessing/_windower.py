@@ -38,7 +38,7 @@ from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._tables import is_table, read_features
 from sklearn_rnn.preprocessing._time_errors import (
     check_gaps,
-    check_same_kind,
+    raise_other_kind,
     warn_without_step,
 )
 from sklearn_rnn.preprocessing._time_table import TimeTable
@@ -257,7 +257,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         SklearnRNNWarning
             If `y` has an index of other dates than `X`.
         """
-        X = self._convert(X)
+        X = convert_input(X, estimator_name=type(self).__name__)
         self._target_names = get_target_names(y)
         if is_table(X):
             self._fit_table(X, y)
@@ -291,7 +291,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         WindowHistoryWarning, SklearnRNNWarning
             As `fit` does.
         """
-        X = self._convert(X)
+        X = convert_input(X, estimator_name=type(self).__name__)
         self._target_names = get_target_names(y)
         if not is_table(X):
             return self._trim(X, reset=True)
@@ -325,7 +325,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
             and if gaps shorten a fifth of the windows or more.
         """
         check_is_fitted(self)
-        X = self._convert(X)
+        X = convert_input(X, estimator_name=type(self).__name__)
         # After a fit on sequences a list is sequences, of one length too.
         is_list = self._history is None and isinstance(X, (list, tuple))
         if is_list or not is_table(X):
@@ -338,11 +338,12 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
             )
         if self._rule is None or table.times is None:
             table = table.without_times()
+        elif table.times.kind != self._history.kind:
+            raise_other_kind(table.times.kind, self._history.kind, type(self).__name__)
         else:
-            check_same_kind(table.times.kind, self._history.kind, type(self).__name__)
             table = table.with_rule(self._rule)
         prefixes = self._find_prefixes(table)
-        if table.timestamps is not None:
+        if len(table.gaps):
             by_time = prefixes if self.history == "auto" else []
             check_gaps(table, self.n_steps, self._found_in("as found in fit"), by_time)
         if self._fill is not None:
@@ -383,8 +384,9 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
 
     def _validate_params(self):
         # First, as scikit-learn's error would only list the allowed types.
-        check_column_key(self.time, "time")
-        check_column_key(self.group_by, "group_by")
+        if self.time is not None or self.group_by is not None:
+            check_column_key(self.time, "time")
+            check_column_key(self.group_by, "group_by")
         super()._validate_params()
 
     def _fit_table(self, X, y):
@@ -397,9 +399,14 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         if table.times is None:
             self.freq_ = ROWS if is_rows(keys.freq) else None
         else:
-            warn_without_step(table.rule, self.n_steps)
-            check_gaps(table, self.n_steps, self._found_in("which most rows keep"))
-            warn_of_other_times(table.times.labels, y)
+            if isinstance(table.rule, MaxGap) and self.n_steps > 1:
+                warn_without_step(table.rule)
+            if len(table.gaps):
+                check_gaps(table, self.n_steps, self._found_in("which most rows keep"))
+            index = getattr(y, "index", None)
+            # The frames of `make_forecast_frame` share one.
+            if isinstance(index, pd.Index) and not index.is_(table.times.labels):
+                warn_of_other_times(table.times.labels, y)
         self._fill = None
         if keys.missing == "mask" if self.missing == "auto" else self.missing:
             self._fill = fit_fill(features, type(self).__name__)
@@ -424,7 +431,6 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
             )
         categories = None if reset else self._categories
         features = read_features(X, keys, estimator_name, categories)
-        table = TimeTable.read(X, keys, estimator_name)
         seen = X if hasattr(X, "columns") else np.empty((0, features.n_columns))
         if not reset and isinstance(X, (list, tuple)):
             self._check_rows(features.n_columns)
@@ -437,7 +443,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
             self._categories = found
         else:
             self._check_categories(found)
-        return features, table
+        return features, TimeTable.read(X, keys, estimator_name)
 
     def _check_categories(self, found):
         """Check that no column holds categories where it held numbers in fit."""
@@ -457,9 +463,6 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
                 "vectors of one length is read as a table. If they are sequences: pass "
                 "[np.reshape(x, (-1, 1)) for x in X], in fit as well."
             )
-
-    def _convert(self, X):
-        return convert_input(X, estimator_name=type(self).__name__)
 
     def _trim(self, X, reset):
         """Keep the last n_steps of sequences."""
@@ -502,21 +505,21 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
         return prefixes_by_time(self._history, table)
 
     def _window(self, features, table, prefixes=()):
+        # Windows with history are only predicted on: the order of rows is enough.
+        time_index = None if prefixes else table.time_index()
         values, is_segment_start, positions = join(
             features, table, self._history, prefixes
         )
         starts, lengths = trailing_windows(is_segment_start, self.n_steps)
         if positions is not None:
             starts, lengths = starts[positions], lengths[positions]
-        # Windows with history are only predicted on: the order of rows is enough.
-        time_index = range(len(values)) if prefixes else table.time_index()
         return SequenceArray(
             values,
             starts,
             lengths,
             features.names,
             transforms=Transforms(categories=features.categories),
-            time_index=time_index,
+            time_index=range(len(values)) if time_index is None else time_index,
         )
 
 

@@ -48,7 +48,10 @@ class FixedStep(NamedTuple):
 
     def adjacent(self, earlier, later):
         """Return whether each pair of times are neighbours."""
-        passed = local_time(later, self.time_zone) - local_time(earlier, self.time_zone)
+        if self.time_zone is not None:
+            earlier = local_time(earlier, self.time_zone)
+            later = local_time(later, self.time_zone)
+        passed = later - earlier
         if passed.dtype.kind != "f":
             return passed == self.step
         # Times such as 0.1 * k have rounding errors relative to their size, which are
@@ -262,7 +265,7 @@ def freq_of(rule, times):
     """Return the step of a rule as a user would give it, or None without one."""
     if rule is None:
         return None
-    if _is_periods(times) and isinstance(rule, FixedStep):
+    if isinstance(rule, FixedStep) and isinstance(times.labels, pd.PeriodIndex):
         # Ordinals count the base unit, of which a period may span several.
         return times.labels.freq.base * rule.step
     return rule.freq

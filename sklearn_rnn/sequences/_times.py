@@ -72,6 +72,8 @@ def times_from_index(index, estimator_name):
 
     Dates, periods, durations and numbers are times, as objects and categories too.
     """
+    if isinstance(index, DATED):
+        return to_times(index)
     if isinstance(index, pd.MultiIndex):
         names = list(index.names)
         raise InvalidSequenceError(
@@ -93,9 +95,10 @@ def times_from_index(index, estimator_name):
 
 def to_times(index, name=None):
     """Return an index, or the column `name` turned into one, as Times."""
-    where = "the index of X" if name is None else f"time={name!r}"
-    index = as_typed_index(index, where)
-    if not _is_time(index):
+    if not isinstance(index, DATED):
+        where = "the index of X" if name is None else f"time={name!r}"
+        index = as_typed_index(index, where)
+    if not (isinstance(index, DATED) or _is_time(index)):
         raise InvalidSequenceError(
             f"time={name!r} names a column of {index.dtype}, which are not times: "
             "turn it into dates with pd.to_datetime, or into numbers."

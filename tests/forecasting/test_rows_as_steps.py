@@ -118,8 +118,11 @@ def test_backtests_go_by_rows_with_seasons_of_a_week():
 def test_a_backtest_tells_of_windows_that_its_model_cuts_short():
     options = {"freq": "rows", "cv": 1, "season": 13}
     with pytest.warns(WindowHistoryWarning, match="windows are shorter"):
-        backtest(model(freq="D"), prices(SESSIONS), "price", **options)
-    # Without a step of its own, a model takes that of the backtest.
+        backtest(model(freq="30min"), prices(SESSIONS), "price", **options)
+
+
+def test_a_model_without_a_step_takes_that_of_the_backtest():
+    options = {"freq": "rows", "cv": 1, "season": 13}
     frame = backtest(model(freq=None), prices(SESSIONS), "price", **options)
     expected = backtest(model(), prices(SESSIONS), "price", **options)
     pd.testing.assert_frame_equal(frame, expected)
