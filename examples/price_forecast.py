@@ -57,11 +57,10 @@ def load_table(trading_days=False):
 def forecast_the_past(table, n_blocks, freq=None):
     """Forecast block by block, each from what was known before it."""
     model = make_pipeline(
-        SequenceWindower(n_steps=MONTH, missing="mask", freq=freq),
+        SequenceWindower(n_steps=MONTH),
         RNNRegressor(
             hidden_size=16,
             target_feature="auto",
-            missing_targets="ignore",
             loss="quantile",
             max_epochs=5,
             random_state=0,

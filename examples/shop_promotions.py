@@ -82,14 +82,14 @@ def draw_shops(seed=0):
 def make_model(max_epochs):
     """Return a pipeline that reads three weeks, categories and all."""
     return make_pipeline(
-        SequenceWindower(N_STEPS, **NAMES),
+        SequenceWindower(N_STEPS),
         RNNRegressor(target_feature="auto", max_epochs=max_epochs, random_state=0),
     )
 
 
 def compare(model, table):
     """Return mean absolute errors by days ahead, a column per way to forecast."""
-    cv = TimeBlockSplit(1, test_size=N_TEST, gap=HORIZON - 1, time="date")
+    cv = TimeBlockSplit(1, test_size=N_TEST, gap=HORIZON - 1)
     numbers = table.drop(columns=["promotion", "kind", "name"])
     without = score_forecasts(backtest(model, numbers, cv=cv, season=7, **TASK))
     frame = backtest(model, table, known="promotion", cv=cv, season=7, **TASK)

@@ -52,7 +52,8 @@ HORIZON = 24  # hours ahead
 SHOWN = [1, 6, 24]
 QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)  # the ends of 95 % and 80 %, the median
 BY = ["station", "horizon"]
-NAMES = {"time": "time", "group_by": "station"}
+# What every function below takes from the table itself.
+NAMES = {"time": "time", "group_by": "station", "missing": "mask"}
 
 
 def load_table(n_days):
@@ -61,17 +62,18 @@ def load_table(n_days):
     # No storm has 1048 mph; as a missing value it does no harm.
     weather["wind_speed"] = weather["wind_speed"].where(weather["wind_speed"] < 200)
     begin = weather["time"].max() - pd.Timedelta(days=n_days)
-    return weather[weather["time"] > begin].join(AIRPORTS, on="station")
+    table = weather[weather["time"] > begin].join(AIRPORTS, on="station")
+    table.attrs["sklearn_rnn"] = NAMES
+    return table
 
 
 def make_model(max_epochs):
     """Return a pipeline that bears missing values, and knows the local hour."""
     return make_pipeline(
-        CalendarFeatures(("hour",), time="time", time_zone="America/New_York"),
-        SequenceWindower(N_STEPS, missing="mask", **NAMES),
+        CalendarFeatures(("hour",), time_zone="America/New_York"),
+        SequenceWindower(N_STEPS),
         RNNRegressor(
             target_feature="auto",
-            missing_targets="ignore",
             loss="quantile",
             quantiles=QUANTILES,
             max_epochs=max_epochs,
@@ -82,9 +84,8 @@ def make_model(max_epochs):
 
 def forecast_the_past(model, table, n_blocks, block):
     """Forecast from each hour of some blocks of time, fitted on what came before."""
-    cv = TimeBlockSplit(n_blocks, test_size=block, gap=HORIZON - 1, time="time")
-    task = {"target": "temp", "horizon": HORIZON, "missing": "mask", **NAMES}
-    return backtest(model, table, cv=cv, **task)
+    cv = TimeBlockSplit(n_blocks, test_size=block, gap=HORIZON - 1)
+    return backtest(model, table, "temp", HORIZON, cv=cv)
 
 
 def forecast_each_alone(model, table, block):
@@ -119,7 +120,7 @@ def measure_coverage(before, after):
 
 def forecast_tomorrow(model, table, calibrator):
     """Fit on the whole table, and forecast the hours that follow its last."""
-    X, Y = make_forecast_frame(table, "temp", HORIZON, missing="mask", **NAMES)
+    X, Y = make_forecast_frame(table, "temp", HORIZON)
     return calibrator.transform(forecast(model.fit(X, Y), table))
 
 
@@ -129,7 +130,7 @@ def draw(tomorrow, table, path):
 
     matplotlib.use("Agg")
     display = ForecastDisplay.from_predictions(
-        tomorrow, table, **NAMES, target="temp", ylabel="temperature (°F)"
+        tomorrow, table, target="temp", ylabel="temperature (°F)"
     )
     display.axes_[-1].set_xlabel("time (UTC)")
     display.figure_.savefig(path, dpi=120)
