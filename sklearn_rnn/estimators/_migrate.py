@@ -26,6 +26,7 @@ OLD_MODULES: dict[str, list[type]] = {
 BEFORE_0_7 = {
     "linear_skip": False,
     "scale_windows": False,
+    "season": None,
     "convolutions": None,
     "bag_of_words": False,
     "categorical_features": None,

@@ -114,6 +114,14 @@ default="from_dtype"
         finds it by the names of y's columns, as `make_forecast_frame` makes
         them, or, if y has no names and X a single feature, where its values
         come close to the targets; otherwise there is none.
+    season : int, default=None
+        Steps per season, such as 7 for days of a week: a forecast then starts from
+        the value that `target_feature` had a season before the time that is
+        forecast (the same weekday last week), instead of the last value. How many
+        steps ahead each target is follows from the names of y's columns, as
+        `make_forecast_frame` makes them; without such names, outputs are 1, 2, ...
+        steps ahead. Sequences too short for it start from their last value. None:
+        the last value. The linear part compares both by itself.
     subtract_last : bool or "auto", default="auto"
         Whether nothing in the network depends on the level of
         `target_feature`: it reads it as differences from its last value in the
@@ -394,6 +402,7 @@ None, default="cosine"
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "target_feature": [Integral, str, "array-like", None],
+        "season": [COUNT, None],
         "subtract_last": ["boolean", StrOptions({"auto"})],
         "scale_windows": ["boolean", StrOptions({"auto"})],
         "linear_skip": ["boolean", StrOptions({"auto"})],
@@ -422,6 +431,7 @@ None, default="cosine"
         embeddings: Any = None,
         train_embeddings: bool = True,
         target_feature: int | str | Sequence[int | str] | None = "auto",
+        season: int | None = None,
         subtract_last: bool | Literal["auto"] = "auto",
         scale_windows: bool | Literal["auto"] = "auto",
         linear_skip: bool | Literal["auto"] = "auto",
@@ -494,6 +504,7 @@ None, default="cosine"
         self.return_sequences = return_sequences
         self.pooling = pooling
         self.target_feature = target_feature
+        self.season = season
         self.subtract_last = subtract_last
         self.scale_windows = scale_windows
         self.linear_skip = linear_skip

@@ -282,6 +282,12 @@ class StatefulPredictor:
 def _check_causal(estimator):
     """Check that no prediction needs the last step of a sequence."""
     task = estimator._task
+    if isinstance(task, RegressionTask) and task.baseline.lags is not None:
+        raise ValueError(
+            f"{type(estimator).__name__}(season=...) predicts relative to an earlier "
+            "step, and StatefulPredictor reads one step at a time: fit it with "
+            "season=None."
+        )
     if isinstance(task, RegressionTask) and task.baseline.subtracts_last:
         raise ValueError(
             f"this {type(estimator).__name__} reads sequences relative to their last "

@@ -137,6 +137,9 @@ class Baseline:
         for one unit for all.
     transform : TargetTransform
         Fitted.
+    lags : ndarray of int of shape (n_outputs,) or None
+        How many steps before the last one the value stands that counts as the last,
+        such as that of a season ago; None for the last one itself.
     """
 
     per_step: bool
@@ -144,6 +147,7 @@ class Baseline:
     columns: Any = None
     unit_layout: Any = None
     transform: Any = None
+    lags: Any = None
 
     def fit(self, samples):
         """Fit intercept, slope and scale."""
@@ -173,14 +177,27 @@ class Baseline:
         return sequences.difference(np.unique(self.columns), units)
 
     def last_values(self, sequences):
-        """Return the newest value of each target's past, (n, n_outputs), or None."""
+        """Return the value that each target is relative to, (n, n_outputs), or None.
+
+        A sequence that is too short for it has its newest value.
+        """
         if self.columns is None:
             return None
+        if self.lags is not None:
+            return self._values_at_lags(sequences)
         if self.per_step:
             steps = sequences.read_rows(flat_rows(sequences.starts, sequences.lengths))
         else:
             steps = sequences.last_step()
         return steps[:, self.columns].astype(np.float64)
+
+    def _values_at_lags(self, sequences):
+        values = np.empty((len(sequences), len(self.lags)))
+        for lag in np.unique(self.lags):
+            rows = sequences.ends - 1 - np.where(sequences.lengths > lag, lag, 0)
+            outputs = self.lags == lag
+            values[:, outputs] = sequences.read_rows(rows)[:, self.columns[outputs]]
+        return values
 
     def _units(self, sequences):
         """Return the unit of each target, (n, n_outputs), or None for all alike."""
