@@ -79,12 +79,12 @@ def find_keys(
         return TableKeys(time, group_by, freq)
     if time is None and group_by is None:
         time, group_by = _keys_of_levels(index)
-    known = [] if index is None else [*data.columns, *index.names]
+    known = {None} if index is None else {None, *data.columns, *index.names}
+    stated_groups = list_keys(stated.get("group_by"))
     if time is None and stated.get("time") in known:
-        time = stated["time"]
-    groups = list_keys(stated.get("group_by"))
-    if group_by is None and groups and all(name in known for name in groups):
-        group_by = stated["group_by"]
+        time = stated.get("time")
+    if group_by is None and known.issuperset(stated_groups):
+        group_by = stated.get("group_by")
     freq = stated.get("freq") if freq is None else freq
     return TableKeys(time, group_by, freq, stated.get("missing"))
 

@@ -127,6 +127,8 @@ def test_attrs_name_columns_as_long_as_there_are_such():
     assert find_keys(said) == TableKeys("day", "shop", "D")
     assert find_keys(said, group_by="sales", freq="h") == TableKeys("day", "sales", "h")
     assert find_keys(said.drop(columns="shop")) == TableKeys("day", None, "D")
+    said.attrs["sklearn_rnn"] = {"missing": "mask"}
+    assert find_keys(said) == TableKeys(missing="mask")
     said.attrs["sklearn_rnn"] = "day"
     assert find_keys(said) == TableKeys()
 
