@@ -38,7 +38,7 @@ def keep_segment_ends(features, table, n_kept):
     """Return the last rows, at most `n_kept`, of every segment of a table."""
     positions, lengths = table.history(n_kept)
     ends, rows = np.cumsum(lengths), table.rows(positions)
-    series = table.series_of(positions[ends - lengths])
+    series = table.series_of(table.segments[:-1])
     return History(
         values=features.copy_rows(rows),
         timestamps=None if table.timestamps is None else table.timestamps[positions],

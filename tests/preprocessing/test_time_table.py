@@ -142,3 +142,9 @@ def test_keys_fit_into_json():
     }
     for freq in (pd.Timedelta("1D"), pd.offsets.Day(), np.timedelta64(1, "D"), None):
         assert TableKeys(freq=freq).to_attrs() == {}
+
+
+def test_a_history_of_no_rows_is_empty():
+    positions, lengths = read().history(0)
+    assert len(positions) == 0
+    assert lengths.tolist() == [0, 0, 0]
