@@ -63,6 +63,7 @@ def backtest(
     time: str | None = None,
     group_by: str | Sequence[str] | None = None,
     n_jobs: int | None = None,
+    verbose: bool = False,
 ) -> pd.DataFrame:
     """Forecast the past from data known at the time, next to the true values.
 
@@ -116,6 +117,10 @@ def backtest(
         takes what the table says of itself.
     n_jobs : int, default=None
         Number of blocks computed in parallel, as in scikit-learn.
+    verbose : bool, default=False
+        Whether to print a line per block, as soon as it is done: its number, its
+        first and last origin, how many rows it was fitted on, and its mean absolute
+        error over all targets and horizons.
 
     Returns
     -------
@@ -192,14 +197,28 @@ def backtest(
     models = [model] * len(folds)
     if not refit:
         models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
+    frames = []
     with ignore_unknown_times():
-        frames = Parallel(n_jobs=n_jobs)(
+        found = Parallel(n_jobs=n_jobs, return_as="generator")(
             delayed(_forecast_fold)(fold_model, pairs, fold, season, refit)
             for fold_model, fold in zip(models, folds, strict=True)
         )
+        for frame, fold in zip(found, folds, strict=True):
+            frames.append(frame)
+            if verbose:
+                print(_describe_block(len(frames), len(folds), frame, fold), flush=True)
     frames = pd.concat(frames, keys=range(len(folds)), names=["fold"])
     frames = frames.reset_index("fold").reset_index(drop=True)
     return _arrange_columns(frames, list(table.keys.groups))
+
+
+def _describe_block(number, n_blocks, frame, fold):
+    """Return the line that is printed for a block that is done."""
+    error = (frame["prediction"] - frame["truth"]).abs().mean()
+    return (
+        f"block {number} of {n_blocks}: {frame['origin'].min()} to "
+        f"{frame['origin'].max()}, {len(fold.train)} rows to fit on, MAE {error:.4g}"
+    )
 
 
 def _check_options(refit, stride, season):

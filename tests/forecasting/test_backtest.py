@@ -779,3 +779,19 @@ def test_a_infer_season_a_small_type_does_not_overflow():
     found = backtest(Ridge(), make_table(), season=np.uint8(3), **options)
     expected = backtest(Ridge(), make_table(), season=3, **options)
     pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_verbose_backtest_prints_a_line_per_block(n_jobs, capsys):
+    options = {"target": "temp", "horizon": 2, "cv": 3, "season": 3}
+    silent = backtest(Ridge(), make_table(), **options)
+    assert capsys.readouterr().out == ""
+    found = backtest(Ridge(), make_table(), n_jobs=n_jobs, verbose=True, **options)
+    pd.testing.assert_frame_equal(found, silent)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    for number, (_, block) in enumerate(silent.groupby("fold"), start=1):
+        error = (block["prediction"] - block["truth"]).abs().mean()
+        assert lines[number - 1].startswith(f"block {number} of 3: ")
+        assert str(block["origin"].max()) in lines[number - 1]
+        assert lines[number - 1].endswith(f"MAE {error:.4g}")
