@@ -41,6 +41,7 @@ from sklearn_rnn.estimators import (
     RNNSeq2Seq,
     RNNTagger,
     RNNTranscriber,
+    Sampling,
     StatefulPredictor,
 )
 from sklearn_rnn.forecasting import (
@@ -83,6 +84,7 @@ __all__ = [
     "RNNSeq2Seq",
     "RNNTagger",
     "RNNTranscriber",
+    "Sampling",
     "SequenceArray",
     "SequenceFlattener",
     "SequenceLayoutWarning",

@@ -67,6 +67,7 @@ PUBLIC = [
     "RNNSeq2Seq",
     "RNNTagger",
     "RNNTranscriber",
+    "Sampling",
     "SequenceArray",
     "SequenceFlattener",
     "SequenceLayoutWarning",

@@ -1,7 +1,6 @@
 """RNNGenerator: learns how sequences continue, and writes more of them."""
 
 from collections.abc import Iterator
-from itertools import count
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,27 +10,20 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._access import exclusive, shared, shared_access
+from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute
 from sklearn_rnn.estimators._fit import fit
-from sklearn_rnn.estimators._network import (
-    check_outputs,
-    overflow_error,
-    thread_context,
-)
+from sklearn_rnn.estimators._network import check_outputs, thread_context
 from sklearn_rnn.estimators._sampling import Sampling, check_count
+from sklearn_rnn.estimators._writing import Writer
 from sklearn_rnn.estimators.tasks import DTYPES, GenerationTask, split_steps
-from sklearn_rnn.sequences import COUNT, END
+from sklearn_rnn.sequences import COUNT
 from sklearn_rnn.training import (
     NextStepDataset,
     log_likelihoods,
     new_random_state,
-    split_chunks,
     step_outputs,
 )
-
-# Steps of a prompt that are read at a time.
-PROMPT_CHUNK = 1024
 
 
 class RNNGenerator(RNNEstimator):
@@ -425,7 +417,9 @@ None, default="cosine"
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
+        sampling: Sampling | None = None,
         n: int | None = None,
+        include_prompt: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> Any:
         """Write a continuation.
@@ -433,8 +427,8 @@ None, default="cosine"
         Parameters
         ----------
         prompt : str, list of symbols or array of frames, default=None
-            What to continue; None or an empty one begins a new sequence. Symbols
-            that fit has not seen are read as unknown.
+            What to continue; None or an empty one begins a new sequence. Or a list of
+            them: strings, lists or 1-D arrays of symbols, 2-D arrays of frames.
         n_steps : int, default=200
             Most symbols, or frames, to write. Where several sequences of symbols
             were learned, their ends were, too, and a continuation may end before.
@@ -446,37 +440,64 @@ None, default="cosine"
         top_p : float, default=None
             Draw only from the fewest likeliest symbols that have this
             probability together (nucleus sampling), after `top_k`.
+        sampling : Sampling, default=None
+            These three and further options in one object, instead of them: `min_p`,
+            `typical_p`, `repetition_penalty`, `forbidden`, `forced`, `min_steps`.
         n : int, default=None
-            How many continuations to write; None writes one.
+            How many continuations to write of each prompt; None writes one.
+        include_prompt : bool, default=False
+            Whether what is returned begins with the prompt.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws; None draws otherwise each time.
 
         Returns
         -------
         str, list of symbols or array of shape (n_written, n_features)
-            What was written, without the prompt, of the kind that fit was given;
-            with `n` a list of them.
+            What was written, of the kind that fit was given, without the prompt unless
+            `include_prompt` is set; with `n` a list of them. Of a list of prompts a
+            list of all this.
 
         Raises
         ------
         TypeError
             If the prompt is not of the kind that fit was given.
+        InvalidSequenceError
+            If the prompt has symbols that fit has not seen, and no unknown symbol was
+            learned (see `min_count`).
         ValueError
             If an option is outside its range, or does not go with frames.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNGenerator, Sampling
+        >>> names = ["anna", "hanna", "nina", "ann"] * 25
+        >>> writer = RNNGenerator(hidden_size=16, random_state=0).fit(names)
+        >>> writer.sample(["an", "ni"], temperature=0, include_prompt=True)
+        ['anna', 'nina']
+        >>> rules = Sampling(min_steps=1, forbidden="h")
+        >>> all(writer.sample(n=9, sampling=rules, random_state=0))
+        True
         """
         n_rows = check_count(n, "n") if n is not None else 1
-        rows: list[list[Any]] = [[] for _ in range(n_rows)]
-        for drawn, is_live in self._written(
-            prompt,
+        writer = Writer(
+            self._fitted(),
+            _choose_sampling(sampling, temperature, top_k, top_p),
             check_count(n_steps, "n_steps"),
-            Sampling(temperature, top_k, top_p),
-            len(rows),
-            random_state,
-        ):
+        )
+        is_list = writer.corpus.are_prompts(prompt)
+        prompts = list(prompt) if is_list else [prompt]
+        past = writer.read(prompts).select(np.repeat(np.arange(len(prompts)), n_rows))
+        rows: list[list[Any]] = [[] for _ in past.logits]
+        for drawn, is_live in writer.draw(past, new_random_state(random_state)):
             for row in np.flatnonzero(is_live):
                 rows[row].append(drawn[row])
-        texts = [self._task.corpus.decode(row) for row in rows]
-        return texts[0] if n is None else texts
+        texts = [writer.corpus.decode(row) for row in rows]
+        if include_prompt:
+            pairs = zip(np.repeat(np.arange(len(prompts)), n_rows), texts, strict=True)
+            texts = [writer.corpus.join(prompts[i], text) for i, text in pairs]
+        if n is not None:
+            texts = [texts[i : i + n_rows] for i in range(0, len(texts), n_rows)]
+        return texts if is_list else texts[0]
 
     @shared
     def stream(
@@ -487,6 +508,7 @@ None, default="cosine"
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
+        sampling: Sampling | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> Iterator[Any]:
         """Write a continuation, and hand over each symbol as it comes.
@@ -494,11 +516,13 @@ None, default="cosine"
         Parameters
         ----------
         prompt : str, list of symbols or array of frames, default=None
-            As for ``sample``.
+            As for ``sample``, but one alone. It is not handed over.
         n_steps : int, default=None
             Most symbols to write; None continues until a sequence ends, if ends
             were learned, and else for ever.
         temperature, top_k, top_p : float or int
+            As for ``sample``.
+        sampling : Sampling, default=None
             As for ``sample``.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws; the same as in ``sample`` writes the same.
@@ -515,10 +539,73 @@ None, default="cosine"
         """
         if n_steps is not None:
             n_steps = check_count(n_steps, "n_steps")
-        sampling = Sampling(temperature, top_k, top_p)
-        written = self._written(prompt, n_steps, sampling, 1, random_state)
-        corpus = self._task.corpus  # another fit may begin meanwhile
-        return (corpus.decode([drawn[0]])[0] for drawn, _ in written)
+        sampling = _choose_sampling(sampling, temperature, top_k, top_p)
+        writer = Writer(self._fitted(), sampling, n_steps)
+        written = writer.draw(writer.read([prompt]), new_random_state(random_state))
+        return (writer.corpus.decode([drawn[0]])[0] for drawn, _ in written)
+
+    @shared
+    def best_continuations(
+        self,
+        prompt: Any = None,
+        n_steps: int = 20,
+        n: int = 5,
+        *,
+        beam_width: int = 10,
+        sampling: Sampling | None = None,
+    ) -> list[Any]:
+        """Search for the likeliest continuations, by a beam search.
+
+        Parameters
+        ----------
+        prompt : str or list of symbols, default=None
+            As for ``sample``; a list of prompts, too.
+        n_steps : int, default=20
+            Most symbols to write. Shorter continuations are those that end, where ends
+            were learned.
+        n : int, default=5
+            How many to return of each prompt.
+        beam_width : int, default=10
+            Beginnings that are followed at a time; at least `n` of them.
+        sampling : Sampling, default=None
+            Its rules alone: `forbidden`, `forced` and `min_steps`.
+
+        Returns
+        -------
+        list of tuple of (str or list, float)
+            Continuations without the prompt, all different, and their log-probabilities
+            (natural logarithm, of the end too where one was written), the likeliest
+            first; fewer than `n` where no more can be written. Of a list of prompts a
+            list of such lists. A search may miss likelier ones; a wider beam misses
+            fewer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``sample`` does; also for frames, and for options that draw.
+
+        Examples
+        --------
+        >>> from sklearn_rnn import RNNGenerator, Sampling
+        >>> names = ["anna", "hanna", "nina", "ann"] * 25
+        >>> writer = RNNGenerator(hidden_size=16, random_state=0).fit(names)
+        >>> [name for name, _ in writer.best_continuations(n_steps=9, n=4)]
+        ['ann', 'hanna', 'anna', 'nina']
+        >>> rules = Sampling(forbidden="h", forced={2: "n"})
+        >>> [name for name, _ in writer.best_continuations(n=3, sampling=rules)]
+        ['ann', 'anna', 'nina']
+        """
+        n, beam_width = check_count(n, "n"), check_count(beam_width, "beam_width")
+        n_steps = check_count(n_steps, "n_steps")
+        writer = Writer(self._fitted(), sampling or Sampling(), n_steps)
+        writer.check_search()
+        is_list = writer.corpus.are_prompts(prompt)
+        past = writer.read(prompt if is_list else [prompt])
+        found = [
+            [(writer.corpus.decode(h.symbols), h.log_probability) for h in best]
+            for best in writer.search(past, n, beam_width)
+        ]
+        return found if is_list else found[0]
 
     @shared
     def next_symbols(self, prompt: Any = None, k: int = 5) -> list[tuple[Any, float]]:
@@ -540,7 +627,8 @@ None, default="cosine"
             its own probability.
         """
         k = check_count(k, "k")
-        logits = torch.from_numpy(self._run_prompt(prompt)[0]).double()
+        writer = Writer(self._fitted(), Sampling(), n_steps=1)
+        logits = torch.from_numpy(writer.read([prompt]).logits).double()
         if self._task.corpus.of_frames:
             chances = torch.sigmoid(logits[0]).numpy()
             return [(int(i), float(chances[i])) for i in _largest(chances, k)]
@@ -678,74 +766,9 @@ None, default="cosine"
         check_outputs(self, steps, data.lengths)
         return self._task.average_steps(steps, data.sequences), data.lengths
 
-    # Writing.
-
-    def _written(self, prompt, n_steps, sampling, n, random_state):
-        """Check everything now, and return what writes."""
+    def _fitted(self):
         check_is_fitted(self)
-        sampling.check()
-        if self._task.corpus.of_frames and sampling[1:] != (None, None):
-            raise ValueError(
-                "top_k and top_p choose among symbols; the features of a frame are "
-                "drawn each by itself. Use temperature."
-            )
-        begin = self._run_prompt(prompt)
-        random_state = new_random_state(random_state)
-        # What continues after a later fit is still what this one has learned.
-        network, task = self.module_, self._task
-        return self._write(network, task, begin, n_steps, sampling, n, random_state)
-
-    def _write(self, network, task, begin, n_steps, sampling, n, random_state):
-        """Yield what is drawn at each step, and which sequences are still going."""
-        logits, state, contexts = begin
-        logits, corpus = logits.repeat(n, axis=0), task.corpus
-        if contexts is not None:
-            contexts = contexts.repeat(n, axis=0)
-        state = tuple(
-            tuple(part.expand(-1, n, -1).contiguous() for part in layer)
-            for layer in state
-        )
-        is_live = np.ones(n, dtype=bool)
-        steps = count() if n_steps is None else range(n_steps)
-        for step in steps:
-            drawn = _draw(corpus, logits, sampling, random_state)
-            if not corpus.of_frames:
-                is_live = is_live & (drawn != END)
-            if not is_live.any():
-                return
-            yield drawn, is_live
-            if step + 1 != n_steps:
-                x = torch.from_numpy(drawn.reshape(n, 1, -1))
-                # Not around the yield: who stops reading would keep training out.
-                with shared_access(self):
-                    logits, state = self._run(network, x, state)
-                if contexts is not None:
-                    contexts = task.ngrams.advance(contexts, drawn)
-                logits = task.average_logits(logits.numpy(), contexts)
-
-    def _run_prompt(self, prompt):
-        """Return what is known after a prompt.
-
-        These are the logits (1, n_outputs), the network's state, and the n-grams'
-        contexts, None without n-grams.
-        """
-        check_is_fitted(self)
-        task, state = self._task, None
-        ids = task.corpus.encode_prompt(prompt)
-        for x, _ in split_chunks(torch.from_numpy(ids)[None], None, PROMPT_CHUNK):
-            logits, state = self._run(self.module_, x, state)
-        contexts = None if task.ngrams is None else task.ngrams.read(ids[:, 0])
-        return task.average_logits(logits.numpy(), contexts), state, contexts
-
-    @torch.inference_mode()
-    def _run(self, network, x, state):
-        """Return the logits (N, n_outputs) after some more steps, and the state."""
-        with thread_context(self):
-            states, state = network.run(x.to(network.center.device), None, state)
-            logits = network.read(states[-1:])[:, 0].cpu()
-        if not torch.isfinite(logits).all():
-            raise overflow_error(self, "what it has read and written so far")
-        return logits, state
+        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -755,11 +778,22 @@ None, default="cosine"
         return tags
 
 
-def _draw(corpus, logits, sampling, random_state):
-    """Draw symbols or frames from logits (N, n_outputs), an array."""
-    if corpus.of_frames:
-        return sampling.draw_frames(logits, random_state)
-    return sampling.draw(logits, random_state, corpus.never_written)
+def _choose_sampling(sampling, temperature, top_k, top_p):
+    """Return how to draw, by one object or by the options that have a name each."""
+    given = Sampling(temperature, top_k, top_p)
+    if sampling is None:
+        return given
+    if not isinstance(sampling, Sampling):
+        raise TypeError(
+            f"sampling={sampling!r} must be a Sampling, such as "
+            "Sampling(temperature=0.7, min_p=0.05)."
+        )
+    if given.changed():
+        raise ValueError(
+            f"{' and '.join(given.changed())} and sampling are both given: set all "
+            "options in the Sampling."
+        )
+    return sampling
 
 
 def _largest(values, k):

@@ -1,70 +1,161 @@
 """How the next symbol is drawn from a network's scores."""
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
+# Probabilities are sums of many: the symbol that reaches a sum is the last one that
+# counts, and rounding must not add another.
+ROUNDING = 1e-12
 
-class Sampling(NamedTuple):
-    """How to draw: sharper, flatter, or from fewer symbols.
+
+@dataclass(frozen=True)
+class Sampling:
+    """How continuations are drawn: sharper, from fewer symbols, or within rules.
+
+    Passed as `sampling` to the methods of `RNNGenerator` that write. Temperature and
+    penalty come first; of what is left are kept the symbols that pass `top_k`, of these
+    those that pass `top_p`, and so on, in the order below.
 
     Parameters
     ----------
     temperature : float, default=1.0
-        Divides the logits; 0 takes the likeliest.
+        Divides the logits: below 1 the likely becomes likelier, above 1 the unlikely.
+        0 always takes the likeliest.
     top_k : int, default=None
-        Draw only from this many of the likeliest.
+        Draw only from this many of the likeliest symbols.
     top_p : float, default=None
-        Draw only from the fewest likeliest that have this probability together.
+        Draw only from the fewest likeliest symbols that have this probability together
+        (nucleus sampling).
+    min_p : float, default=None
+        Draw only from symbols at least this fraction as likely as the likeliest one:
+        few where the continuation is clear, many where it is open.
+    typical_p : float, default=None
+        Draw only from the symbols that have this probability together and whose
+        surprise is the nearest to the expected one (locally typical sampling). The
+        likeliest may not be among them.
+    repetition_penalty : float, default=1.0
+        Multiplies the log-probabilities of symbols that came lately: above 1 they
+        become less likely. Meant for words; of characters nearly all come again soon.
+    repetition_window : int, default=64
+        How many of the last symbols, prompt included, the penalty is for.
+    forbidden : str or list of symbols, default=()
+        Symbols that are not written. Of frames: indices of features that stay 0.
+    forced : dict, default=None
+        Symbols, or frames, by the step at which they are written instead of one that is
+        drawn, counted from 0 after the prompt: ``{0: "T", 3: "e"}``. No continuation
+        ends before the last of them.
+    min_steps : int, default=0
+        Fewest symbols to write, where sequences end by themselves; 1 excludes empty
+        continuations.
+
+    Raises
+    ------
+    ValueError
+        If a value is not a number, or outside its range.
 
     References
     ----------
     Fan, Lewis and Dauphin, "Hierarchical neural story generation", ACL 2018
     (top-k). Holtzman et al., "The curious case of neural text degeneration",
-    ICLR 2020 (top-p, nucleus sampling).
+    ICLR 2020 (top-p, nucleus sampling). Minh et al., "Turning up the heat: min-p
+    sampling for creative and coherent LLM outputs", ICLR 2025 (min-p). Meister et al.,
+    "Locally typical sampling", TACL 2023. Keskar et al., "CTRL: a conditional
+    transformer language model for controllable generation", 2019 (repetition penalty).
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_rnn.estimators import Sampling
+    >>> from sklearn_rnn import RNNGenerator, Sampling
     >>> logits = np.log([[0.5, 0.3, 0.15, 0.05]])
     >>> Sampling(top_p=0.7).probabilities(logits)
     array([[0.625, 0.375, 0.   , 0.   ]])
+    >>> Sampling(min_p=0.2).probabilities(logits).round(3)
+    array([[0.526, 0.316, 0.158, 0.   ]])
+    >>> writer = RNNGenerator(hidden_size=16, random_state=0).fit("abcabcabd" * 50)
+    >>> rules = Sampling(temperature=0, forbidden="d", forced={1: "a"})
+    >>> writer.sample("abc", 7, sampling=rules)
+    'aabcabc'
     """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repetition_penalty: float = 1.0
+    repetition_window: int = 64
+    forbidden: Iterable[Any] = ()
+    forced: Mapping[int, Any] | None = None
+    min_steps: int = 0
 
-    def check(self):
-        """Check that the values have a meaning.
-
-        Raises
-        ------
-        ValueError
-            If one is not a number, or outside its range.
-        """
+    def __post_init__(self):
         if not _is_real(self.temperature) or not 0 <= self.temperature < np.inf:
             raise ValueError(
                 f"temperature={self.temperature!r} must be a number from 0 (always the "
                 "likeliest) up; 1 draws from what was learned."
             )
-        if self.top_k is not None and (
-            not isinstance(self.top_k, Integral)
-            or isinstance(self.top_k, bool)
-            or self.top_k < 1
-        ):
+        if self.top_k is not None and not _is_count(self.top_k):
             raise ValueError(
                 f"top_k={self.top_k!r} must be a whole number from 1, or None for all."
             )
-        if self.top_p is not None and (
-            not _is_real(self.top_p) or not 0 < self.top_p <= 1
-        ):
+        for name in ("top_p", "min_p", "typical_p"):
+            value = getattr(self, name)
+            if value is not None and (not _is_real(value) or not 0 < value <= 1):
+                raise ValueError(
+                    f"{name}={value!r} must be a number in (0, 1], or None for all."
+                )
+        penalty = self.repetition_penalty
+        if not _is_real(penalty) or not 0 < penalty < np.inf:
             raise ValueError(
-                f"top_p={self.top_p!r} must be a number in (0, 1], or None for all."
+                f"repetition_penalty={penalty!r} must be a number above 0; 1 is none."
             )
+        check_count(self.repetition_window, "repetition_window")
+        check_count(self.min_steps, "min_steps", minimum=0)
+        if self.forced is not None:
+            _check_forced(self.forced)
+
+    def changed(self):
+        """Return the names of the options that are not at their default.
+
+        Returns
+        -------
+        list of str
+            In the order of the parameters.
+        """
+        return [
+            field.name
+            for field in fields(self)
+            if field.name not in ("forbidden", "forced")
+            and getattr(self, field.name) != field.default
+        ]
+
+    def penalize(self, logits, recent):
+        """Multiply the log-probabilities of symbols that came lately by the penalty.
+
+        Parameters
+        ----------
+        logits : ndarray of shape (n, n_symbols)
+            Unnormalised log-probabilities.
+        recent : ndarray of int of shape (n, n_recent)
+            The last symbols of each row; they may repeat.
+
+        Returns
+        -------
+        ndarray of shape (n, n_symbols)
+            Unnormalised log-probabilities.
+        """
+        if self.repetition_penalty == 1:
+            return logits
+        logits = torch.from_numpy(np.array(logits, dtype=np.float64))
+        logits = logits.log_softmax(dim=1).numpy()
+        # Indexed once: a symbol that came twice is not punished twice.
+        logits[np.arange(len(logits))[:, np.newaxis], recent] *= self.repetition_penalty
+        return logits
 
     def probabilities(self, logits, never=()):
         """Compute what to draw from.
@@ -91,14 +182,14 @@ class Sampling(NamedTuple):
             relative /= self.temperature
         shares = torch.from_numpy(relative).softmax(dim=1).numpy()
         if self.top_k is not None and self.top_k < shares.shape[1]:
-            shares = _keep(shares, np.arange(shares.shape[1]) < self.top_k)
+            shares = _keep(shares, -shares, _first(self.top_k))
         if self.top_p is not None and self.top_p < 1:
-            falling = -np.sort(-shares, axis=1)
-            before = np.cumsum(falling, axis=1) - falling
-            # The one that reaches top_p is in; rounding must not add another.
-            kept = before < self.top_p - 1e-12
-            kept[:, 0] = True
-            shares = _keep(shares, kept)
+            shares = _keep(shares, -shares, _until(self.top_p))
+        if self.min_p is not None:
+            least = self.min_p * shares.max(axis=1, keepdims=True)
+            shares = _normalize(np.where(shares >= least, shares, 0.0))
+        if self.typical_p is not None and self.typical_p < 1:
+            shares = _keep(shares, _atypicality(shares), _until(self.typical_p))
         return shares
 
     def draw(self, logits, random_state, never=()):
@@ -123,7 +214,7 @@ class Sampling(NamedTuple):
         # Scaled, as the last sum may be short of 1 by rounding.
         return (drawn * until[:, -1:] >= until).sum(axis=1)
 
-    def draw_frames(self, logits, random_state):
+    def draw_frames(self, logits, random_state, never=()):
         """Draw a frame for each row, every feature by itself.
 
         Parameters
@@ -132,13 +223,16 @@ class Sampling(NamedTuple):
             Of a one.
         random_state : numpy.random.RandomState
             Gives one number per feature.
+        never : list of int, default=()
+            Features that stay 0.
 
         Returns
         -------
         ndarray of uint8 of shape (n, n_features)
             Zeros and ones.
         """
-        logits = np.asarray(logits, dtype=np.float64)
+        logits = np.array(logits, dtype=np.float64)
+        logits[:, list(never)] = -np.inf
         if self.temperature == 0:
             return (logits > 0).astype(np.uint8)
         drawn = random_state.random_sample(logits.shape)
@@ -147,8 +241,8 @@ class Sampling(NamedTuple):
         return (drawn < chances).astype(np.uint8)
 
 
-def check_count(number, name):
-    """Return a count as an int; raise if it is no whole number from 1.
+def check_count(number, name, minimum=1):
+    """Return a count as an int; raise if it is no whole number from `minimum`.
 
     Parameters
     ----------
@@ -156,14 +250,16 @@ def check_count(number, name):
         As given by the user.
     name : str
         What it is called, for the message.
+    minimum : int, default=1
+        The smallest that is allowed.
 
     Returns
     -------
     int
         The same.
     """
-    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
-        raise ValueError(f"{name}={number!r} must be a whole number from 1.")
+    if not _is_count(number, minimum):
+        raise ValueError(f"{name}={number!r} must be a whole number from {minimum}.")
     return int(number)
 
 
@@ -171,10 +267,56 @@ def _is_real(number):
     return isinstance(number, Real) and not isinstance(number, bool)
 
 
-def _keep(shares, which_in_order):
-    """Keep the shares that a mask names, from the largest down; renormalise."""
-    order = np.argsort(-shares, axis=1, kind="stable")
+def _is_count(number, minimum=1):
+    is_integer = isinstance(number, Integral) and not isinstance(number, bool)
+    return is_integer and number >= minimum
+
+
+def _check_forced(forced):
+    if not isinstance(forced, Mapping):
+        raise ValueError(
+            f"forced={forced!r} must be a dict from steps, counted from 0, to what is "
+            'written there, such as {0: "T"}.'
+        )
+    for step in forced:
+        check_count(step, "a step of forced", minimum=0)
+
+
+def _atypicality(shares):
+    """Return how far each symbol's surprise is from the expected one."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        surprise = -np.log(shares)
+        expected = np.where(shares > 0, shares * surprise, 0.0).sum(axis=1)
+    return np.abs(surprise - expected[:, np.newaxis])
+
+
+def _first(k: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that keeps the first `k` of ordered shares."""
+    return lambda ordered: np.broadcast_to(
+        np.arange(ordered.shape[1]) < k, ordered.shape
+    )
+
+
+def _until(p: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that keeps the first ordered shares that are `p` together."""
+
+    def keep(ordered):
+        before = np.cumsum(ordered, axis=1) - ordered
+        kept = before < p - ROUNDING  # the one that reaches p is in
+        kept[:, 0] = True
+        return kept
+
+    return keep
+
+
+def _keep(shares, ranks, choose):
+    """Keep the shares that are chosen in the order of `ranks`; normalise them."""
+    order = np.argsort(ranks, axis=1, kind="stable")
     mask = np.zeros(shares.shape, dtype=bool)
-    np.put_along_axis(mask, order, np.broadcast_to(which_in_order, order.shape), 1)
-    kept = np.where(mask, shares, 0.0)
-    return kept / kept.sum(axis=1, keepdims=True)
+    kept = choose(np.take_along_axis(shares, order, axis=1))
+    np.put_along_axis(mask, order, kept, axis=1)
+    return _normalize(np.where(mask, shares, 0.0))
+
+
+def _normalize(shares):
+    return shares / shares.sum(axis=1, keepdims=True)

@@ -8,8 +8,7 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from sklearn_rnn import RNNGenerator
-from sklearn_rnn.estimators import Sampling
+from sklearn_rnn import InvalidSequenceError, RNNGenerator, Sampling
 
 SHARES = np.array([0.05, 0.4, 0.1, 0.25, 0.2])
 TEXT = "the cat sat on the mat, the rat sat on the hat. " * 6
@@ -254,10 +253,25 @@ def test_numpys_numbers_are_numbers(models):
     assert [len(text) for text in found] == [5, 5]
 
 
-def test_top_k_and_top_p_are_refused_for_frames(models):
-    for options in ({"top_k": 1}, {"top_p": 1.0}):
-        with pytest.raises(ValueError, match="top_k and top_p choose among symbols"):
-            models["frames"].sample(**options)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"top_k": 1},
+        {"top_p": 1.0},
+        {"min_p": 0.1},
+        {"typical_p": 0.9},
+        {"repetition_penalty": 1.2},
+        {"repetition_window": 3},
+    ],
+)
+def test_options_that_choose_among_symbols_are_refused_for_frames(models, options):
+    name, model = next(iter(options)), models["frames"]
+    for write in (model.sample, model.stream):
+        with pytest.raises(ValueError, match=f"frames do not go with {name}, which"):
+            write(sampling=Sampling(**options))
+    both = Sampling(top_k=2, min_p=0.1)
+    with pytest.raises(ValueError, match="go with top_k and min_p, which choose"):
+        model.sample(sampling=both)
 
 
 # What is written.
@@ -421,11 +435,41 @@ def test_only_symbols_are_written_even_where_all_is_likely():
     assert set(written) == set("abc")
 
 
-def test_unknown_symbols_in_a_prompt_are_read_as_unknown(models):
-    model = models["text"]
+def test_unknown_symbols_in_a_prompt_are_read_as_the_unknown_one_that_was_learned():
+    model = generator(min_count=2).fit(TEXT + "!?")
     assert model.sample("#", 9, random_state=0) == model.sample("@", 9, random_state=0)
-    found = models["words"].next_symbols(["a", 17.5, ("cat",)], k=3)
-    assert found == models["words"].next_symbols(["a", "whale", "song"], k=3)
+    model = generator(max_symbols=4).fit(WORDS)
+    found = model.next_symbols(["a", 17.5, ("cat",)], k=3)
+    assert found == model.next_symbols(["a", "whale", "song"], k=3)
+
+
+def test_a_prompt_with_symbols_never_seen_is_refused_and_they_are_named(models):
+    for kind, prompt, said in [
+        ("text", "the #cat@#", "the prompt holds '#', '@', which the data that RNNGen"),
+        (
+            "words",
+            ["the", 17.5, ("cat",)],
+            r"holds 17.5, \('cat',\), which .* not have",
+        ),
+        ("text", "0123456789", "holds '0', '1', '2', '3', '4' and 5 others, which"),
+        ("texts", "ab#", "fit with min_count=2 or max_symbols"),
+    ]:
+        model = models[kind]
+        for read in (model.sample, model.stream, model.next_symbols):
+            with pytest.raises(InvalidSequenceError, match=said):
+                read(prompt)
+        with pytest.raises(InvalidSequenceError, match=said):
+            model.best_continuations(prompt)
+    # min_count alone teaches nothing about unknown symbols where all are frequent.
+    with pytest.raises(InvalidSequenceError, match="'#'"):
+        generator(min_count=2).fit(TEXT).sample("#")
+
+
+def test_a_later_fit_on_new_symbols_teaches_what_is_unknown():
+    model = generator(warm_start=True).fit(TEXT)
+    with pytest.raises(InvalidSequenceError, match="'#'"):
+        model.sample("#")
+    assert len(model.fit("## " + TEXT).sample("#", 5)) == 5
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -478,14 +522,14 @@ def test_prompts_of_the_wrong_kind_are_refused(models, kind, prompt):
 @pytest.mark.parametrize(
     "kind, prompt, wanted",
     [
-        ("text", ["t", "h"], "give a string"),
+        ("text", ["t", 5], "give a string"),
         ("text", frames()[0], "give a string"),
         ("words", "the cat", "give a list of symbols"),
         ("words", frames()[0], "give a list of symbols"),
         ("frames", "the", r"give an array of shape \(n_steps, 4\)"),
         ("frames", [0, 1, 1, 0], r"shape \(n_steps, 4\)"),
         ("frames", [[0, 1], [1]], r"shape \(n_steps, 4\)"),
-        ("frames", frames(), r"3-D.*shape \(n_steps, 4\)"),
+        ("frames", frames()[np.newaxis], r"4-D.*shape \(n_steps, 4\)"),
     ],
 )
 def test_a_prompt_of_another_kind_is_told_the_right_one(models, kind, prompt, wanted):
@@ -504,7 +548,7 @@ def test_prompts_that_cannot_be_read_are_told_why(models):
     with pytest.raises(ValueError, match="NaN, which is no symbol"):
         models["words"].sample(["the", np.nan])
     with pytest.raises(TypeError, match="cannot be hashed"):
-        models["words"].sample([["the"]])
+        models["words"].sample([["the"], "cat"])
 
 
 # What may come next.

@@ -1,6 +1,7 @@
 """What a generator learns from: symbols with their ids, or frames."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +23,9 @@ from sklearn_rnn.sequences import (
     locate,
 )
 
+# Unknown symbols that a message names.
+MOST_NAMED = 5
+
 
 def make_corpus(X, *, estimator_name, min_count, max_symbols, weights=None):
     """Return a corpus that reads and writes sequences such as those of X."""
@@ -42,7 +46,13 @@ def make_corpus(X, *, estimator_name, min_count, max_symbols, weights=None):
             f"no symbol comes {min_count} times, which is the min_count of "
             f"{estimator_name}: nothing is left to learn. Lower it."
         )
-    return SymbolCorpus(estimator_name, vocabulary, are_text, has_ends=len(rows) > 1)
+    return SymbolCorpus(
+        estimator_name,
+        vocabulary,
+        are_text,
+        has_ends=len(rows) > 1,
+        has_unknown=False,
+    )
 
 
 def are_frames(X):
@@ -130,6 +140,18 @@ def _is_list_of_symbols(prompt):
     return isinstance(prompt, (list, tuple)) or getattr(prompt, "ndim", 0) == 1
 
 
+def _are_all(rows, is_one):
+    """Return whether rows is a non-empty list whose elements are all of a kind."""
+    if not isinstance(rows, (list, tuple)) and getattr(rows, "ndim", 0) != 1:
+        return False
+    return len(rows) > 0 and all(map(is_one, rows))
+
+
+def _is_row(value):
+    """Return whether a value is a sequence of symbols, and cannot be a symbol."""
+    return isinstance(value, list) or getattr(value, "ndim", 0) == 1
+
+
 def _as_table(rows):
     """Make an array of a list of frames, if they are of one width."""
     try:
@@ -160,12 +182,16 @@ class SymbolCorpus:
     has_ends : bool
         Whether sequences end with an end symbol: several do, a single text that
         was cut somewhere does not.
+    has_unknown : bool, default=True
+        Whether an unknown symbol was learned, as rare ones were: always in models of
+        before this was known.
     """
 
     estimator_name: str
     vocabulary: Vocabulary
     are_text: bool
     has_ends: bool
+    has_unknown: bool = True
 
     n_features: ClassVar[int] = 1
     of_frames: ClassVar[bool] = False
@@ -217,13 +243,73 @@ class SymbolCorpus:
         rows, _ = check_symbols(
             [prompt], estimator_name=self.estimator_name, name="prompt"
         )
+        if not self.has_unknown:
+            self._check_known(rows[0], "the prompt")
         ids = self.vocabulary.encode(rows[0]).astype(np.int64)
         return np.concatenate([[BEGIN], ids])[:, np.newaxis]
+
+    def are_prompts(self, prompt):
+        """Return whether this is a list of prompts, and not one."""
+        is_one = (lambda p: isinstance(p, str)) if self.are_text else _is_row
+        return _are_all(prompt, is_one)
+
+    def encode_forbidden(self, symbols):
+        """Return the ids of symbols that are not to be written."""
+        if isinstance(symbols, str) and not self.are_text:
+            raise TypeError(
+                f"forbidden={symbols!r} is a string, but {self.estimator_name} was "
+                "fitted on lists of symbols: give a list of them."
+            )
+        symbols = list(symbols)
+        if self.are_text:
+            self._check_characters(symbols, "forbidden")
+        # What was never learned is never written.
+        ids = [self.vocabulary.id_of(s) for s in symbols if s in self.vocabulary]
+        if len(set(ids)) == len(self.vocabulary.symbols):
+            raise ValueError(
+                "forbidden holds every symbol that fit has seen: none is left to "
+                "write. Leave some out."
+            )
+        return ids
+
+    def encode_forced(self, symbol):
+        """Return the id of a symbol that is to be written."""
+        if self.are_text:
+            self._check_characters([symbol], "forced")
+        self._check_known([symbol], "forced")
+        return np.array(self.vocabulary.id_of(symbol))
+
+    def _check_characters(self, symbols, name):
+        for symbol in symbols:
+            if not isinstance(symbol, str) or len(symbol) != 1:
+                raise ValueError(
+                    f"{name} holds {symbol!r}, but {self.estimator_name} was fitted on "
+                    "strings: symbols are single characters."
+                )
+
+    def _check_known(self, symbols, name):
+        unknown = list(dict.fromkeys(s for s in symbols if s not in self.vocabulary))
+        if unknown:
+            n_others = len(unknown) - MOST_NAMED
+            others = f" and {n_others} others" if n_others > 0 else ""
+            raise InvalidSequenceError(
+                f"{name} holds {', '.join(map(repr, unknown[:MOST_NAMED]))}{others}, "
+                f"which the data that {self.estimator_name} was fitted on do not have. "
+                "Leave them out of what is written and continued, or fit with "
+                "min_count=2 or max_symbols: rare symbols are then learned as one "
+                "unknown symbol, as which a prompt may have others."
+            )
 
     def decode(self, ids):
         """Write ids as what was given to fit, one sequence."""
         symbols = self.vocabulary.decode(ids, REPLACEMENT if self.are_text else None)
         return "".join(symbols) if self.are_text else symbols
+
+    def join(self, prompt, continuation):
+        """Return a prompt and what was written after it as one sequence."""
+        if _is_empty(prompt):
+            return continuation
+        return prompt + continuation if self.are_text else [*prompt, *continuation]
 
 
 @dataclass(frozen=True)
@@ -248,6 +334,11 @@ class FrameCorpus:
     def n_outputs(self):
         """Scores that a network gives for the next step."""
         return self.n_features
+
+    @property
+    def never_written(self):
+        """Features that are never 1: all may be."""
+        return []
 
     def encode_all(self, X, name="X"):
         """Read sequences, each with an empty frame in front."""
@@ -286,6 +377,32 @@ class FrameCorpus:
         self._check_width(frames.n_features, "the prompt")
         return np.concatenate([empty, frames[0].astype(np.uint8)])
 
+    def are_prompts(self, prompt):
+        """Return whether this is a list of prompts, and not one."""
+        return are_frames(prompt) or _are_all(prompt, lambda p: np.ndim(p) == 2)
+
+    def encode_forbidden(self, features):
+        """Return the indices of features that stay 0."""
+        features = list(features)
+        for i in features:
+            if isinstance(i, bool) or not isinstance(i, Integral):
+                raise TypeError(
+                    f"forbidden holds {i!r}, but of frames it has indices of features, "
+                    "whole numbers."
+                )
+            if not 0 <= int(i) < self.n_features:
+                raise ValueError(
+                    f"forbidden holds {i}, but frames have the features 0 to "
+                    f"{self.n_features - 1}."
+                )
+        return features
+
+    def encode_forced(self, frame):
+        """Return a frame that is to be written."""
+        frames = _check_frames([np.atleast_2d(frame)], self.estimator_name, "forced")
+        self._check_width(frames.n_features, "forced")
+        return frames[0][0].astype(np.uint8)
+
     def _check_width(self, n_features, name):
         if n_features != self.n_features:
             raise InvalidSequenceError(
@@ -296,3 +413,9 @@ class FrameCorpus:
     def decode(self, frames):
         """Return frames as an array."""
         return np.array(frames, dtype=np.uint8).reshape(-1, self.n_features)
+
+    def join(self, prompt, continuation):
+        """Return a prompt and what was written after it as one sequence."""
+        if _is_empty(prompt):
+            return continuation
+        return np.concatenate([np.asarray(prompt).astype(np.uint8), continuation])

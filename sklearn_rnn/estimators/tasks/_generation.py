@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -99,7 +100,10 @@ class GenerationTask(Task):
             )
         if weights is not None and (weights == weights[0]).all():
             weights = None
-        return WeightedSequences(self.corpus.encode_all(X), weights)
+        sequences = self.corpus.encode_all(X)
+        if not self.corpus.of_frames and (sequences.values == UNKNOWN).any():
+            self.corpus = replace(self.corpus, has_unknown=True)
+        return WeightedSequences(sequences, weights)
 
     def _set_symbols(self, estimator):
         vars(estimator).pop("n_features_in_", None)  # of the last fit
