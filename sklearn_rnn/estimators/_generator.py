@@ -20,7 +20,6 @@ from sklearn_rnn.estimators.tasks import DTYPES, GenerationTask, split_steps
 from sklearn_rnn.sequences import COUNT
 from sklearn_rnn.training import (
     NextStepDataset,
-    log_likelihoods,
     new_random_state,
     step_outputs,
 )
@@ -762,9 +761,9 @@ None, default="cosine"
         data = NextStepDataset(self._task.corpus.encode_all(X), of_frames=of_frames)
         network, criterion = self.module_, self.net_.criterion_
         with thread_context(self):
-            steps = log_likelihoods(network, criterion, data, self.net_.device)
+            steps = self._task.score_steps(network, criterion, data, self.net_.device)
         check_outputs(self, steps, data.lengths)
-        return self._task.average_steps(steps, data.sequences), data.lengths
+        return steps, data.lengths
 
     def _fitted(self):
         check_is_fitted(self)

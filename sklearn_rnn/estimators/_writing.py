@@ -133,7 +133,7 @@ class Writer:
             # Padding is never drawn, so that its penalty has no effect.
             recent = np.full((1, self.sampling.repetition_window), PADDING)
             recent = self._forget(np.hstack([recent, ids[ids != BEGIN][np.newaxis]]))
-        return Past(task.average_logits(logits, contexts), state, contexts, recent)
+        return Past(task.mean_logits(logits, contexts), state, contexts, recent)
 
     def advance(self, past, drawn):
         """Return the past after a further symbol or frame of each row."""
@@ -144,7 +144,7 @@ class Writer:
             contexts = task.ngrams.advance(contexts, drawn)
         if recent is not None:
             recent = self._forget(np.hstack([recent, drawn[:, np.newaxis]]))
-        return Past(task.average_logits(logits, contexts), state, contexts, recent)
+        return Past(task.mean_logits(logits, contexts), state, contexts, recent)
 
     def _forget(self, recent):
         return recent[:, -self.sampling.repetition_window :]

@@ -31,6 +31,7 @@ from sklearn_rnn.training._inference import (
     log_likelihoods,
     network_outputs,
     step_outputs,
+    step_values,
 )
 from sklearn_rnn.training._losses import (
     BLANK,
@@ -145,6 +146,7 @@ __all__ = [
     "run_to_ends",
     "split_chunks",
     "step_outputs",
+    "step_values",
     "store_steps",
     "to_batch",
     "update_budget",

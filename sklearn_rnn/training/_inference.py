@@ -204,7 +204,6 @@ def _pool(network, chunks):
     )
 
 
-@torch.inference_mode()
 def log_likelihoods(network, criterion, data, device):
     """Compute the log-likelihood of every step of all sequences.
 
@@ -225,6 +224,35 @@ def log_likelihoods(network, criterion, data, device):
     ndarray of shape (n_steps,)
         In nats, float64; all steps of the first sequence, then of the second, ...
     """
+
+    def read(states, targets, positions):
+        outputs, head = network.loss_inputs(states)
+        return -criterion.of_steps(outputs, targets, head)
+
+    return step_values(network, data, device, read)
+
+
+@torch.inference_mode()
+def step_values(network, data, device, read):
+    """Compute a number for every step of all sequences, from its state and target.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        Is put into evaluation mode, and restored to the mode that it was in.
+    data : NextStepDataset
+        The sequences.
+    device : torch.device or str
+        Where the network is.
+    read : callable
+        From states (T, N, width), targets (N, T) and the steps' indices among all,
+        an ndarray (N, T) with -1 after a sequence's end, to a tensor (N, T).
+
+    Returns
+    -------
+    ndarray of shape (n_steps,)
+        Float64; all steps of the first sequence, then of the second, ...
+    """
     found = np.empty(data.lengths.sum())
     starts = np.cumsum(data.lengths) - data.lengths
     order = np.argsort(data.lengths, kind="stable")
@@ -232,19 +260,21 @@ def log_likelihoods(network, criterion, data, device):
         for begin in range(0, len(order), SIDE_BY_SIDE):
             rows = order[begin : begin + SIDE_BY_SIDE]
             with note_batch_size(len(rows), int(data.lengths[rows].max())):
-                for steps, losses in _step_losses(
-                    network, criterion, data, rows, device
+                for live, steps, states, targets in _step_states(
+                    network, data, rows, device
                 ):
-                    inside = steps < data.lengths[rows, np.newaxis]
-                    positions = starts[rows, np.newaxis] + steps
-                    found[positions[inside]] = -losses[inside]
+                    inside = steps < data.lengths[live, np.newaxis]
+                    positions = np.where(inside, starts[live, np.newaxis] + steps, -1)
+                    values = read(states, targets, positions)
+                    values = values.double().cpu().numpy()
+                    found[positions[inside]] = values[inside]
     return found
 
 
-def _step_losses(network, criterion, data, rows, device):
-    """Yield steps, and losses (N, steps), of sequences sorted by length, in chunks.
+def _step_states(network, data, rows, device):
+    """Yield rows, steps, states and targets of sequences sorted by length, in chunks.
 
-    Losses after a sequence's end mean nothing.
+    Those after a sequence's end mean nothing.
     """
     lengths = data.lengths[rows]
     size = MAX_OUTPUTS // (len(rows) * network.spec.n_outputs)
@@ -256,11 +286,7 @@ def _step_losses(network, criterion, data, rows, device):
         x, targets = data.gather(rows[n_ended:], device)
         chunk = slice(begin, begin + size)
         states, state = network.run(x[:, chunk], None, state)
-        outputs, head = network.loss_inputs(states)
-        found = criterion.of_steps(outputs, targets[:, chunk], head)
-        losses = np.zeros((len(rows), found.shape[1]))
-        losses[n_ended:] = found.double().cpu().numpy()
-        yield begin + np.arange(losses.shape[1]), losses
+        yield rows[n_ended:], begin + np.arange(len(states)), states, targets[:, chunk]
 
 
 def _drop_finished(state, n):

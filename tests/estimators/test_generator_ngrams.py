@@ -1,6 +1,7 @@
 """The n-grams beside a generator's network: everything is by the average of both."""
 
 import pickle
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 
 from sklearn_rnn import RNNGenerator
 from sklearn_rnn.datasets import load_moby_dick
+from sklearn_rnn.estimators.closed_form import log_softmax
 from sklearn_rnn.estimators.tasks._ngrams import (
     average_logs,
+    fit_geometric_weight,
     fit_weight,
+    geometric_mean,
     hold_out_steps,
 )
 from sklearn_rnn.sequences import SequenceArray
@@ -153,7 +157,7 @@ def test_unknown_symbols_are_unlikely_and_never_written(models):
     scores = model.score_steps([["the", "never-seen-word", "sea"]])[0]
     assert np.isfinite(scores).all()
     assert scores[1] < scores[0]
-    written = model.sample(["never-seen-word"], 50, n=10, random_state=0)
+    written = model.sample(["the"], 50, n=10, random_state=0)
     assert set().union(*written) <= set(model.symbols_)
 
 
@@ -196,6 +200,66 @@ def test_the_weight_is_the_likeliest_one():
     means = [average_logs(network, ngrams, w).mean() for w in grid]
     assert weight == pytest.approx(grid[int(np.argmax(means))], abs=0.011)
     assert likelihood == pytest.approx(max(means), abs=1e-4)
+
+
+def test_the_weight_of_a_geometric_mean_is_the_likeliest_one():
+    rng = np.random.default_rng(0)
+    truth = rng.dirichlet(np.ones(6), size=3000)
+    targets = np.array([rng.choice(6, p=p) for p in truth])
+    # Two readings of the truth with independent errors.
+    network, ngrams = np.log(truth) + rng.normal(size=(2, 3000, 6)) * [[[0.5]], [[1]]]
+    network, ngrams = log_softmax(network), log_softmax(ngrams)
+
+    def likelihood(weight, rows=slice(None)):
+        mean = log_softmax(geometric_mean(network, ngrams, weight)[rows])
+        return mean[np.arange(len(mean)), targets[rows]].mean()
+
+    weight = fit_geometric_weight(network, ngrams, targets)
+    grid = np.linspace(0.01, 0.99, 99)
+    scores = [likelihood(w) for w in grid]
+    assert weight == pytest.approx(grid[int(np.argmax(scores))], abs=0.015)
+    assert likelihood(weight) > max(likelihood(0), likelihood(1)) + 0.01
+    # A step of weight zero is as if it were not there, and of few steps it stays near
+    # a half.
+    half = np.repeat([2.0, 0.0], 1500)
+    parts = network[:1500], ngrams[:1500], targets[:1500]
+    alone = fit_geometric_weight(*parts)
+    assert fit_geometric_weight(network, ngrams, targets, half) == pytest.approx(
+        alone, abs=0.01
+    )
+    assert 0.4 < fit_geometric_weight(*(p[:3] for p in parts)) < 0.6
+
+
+def test_a_geometric_mean_leaves_out_what_one_part_excludes():
+    network = np.log([[0.5, 0.4, 0.1]])
+    with np.errstate(divide="ignore"):
+        ngrams = np.log([[0.0, 0.5, 0.5]])
+    mean = np.exp(log_softmax(geometric_mean(network, ngrams, 0.5)))
+    np.testing.assert_allclose(mean, [[0, 2 / 3, 1 / 3]])
+    assert geometric_mean(network, ngrams, 0.0) is network
+    assert geometric_mean(network, ngrams, 1.0) is ngrams
+    weight = fit_geometric_weight(network, ngrams, np.array([1]))
+    assert 0 < weight < 1
+
+
+def score_first(model, X):
+    return model.score_steps(X)[0]
+
+
+def test_few_symbols_are_averaged_by_a_geometric_mean_and_many_are_not(book):
+    words = [f"w{i}" for i in np.random.default_rng(0).zipf(1.3, size=4000) % 700]
+    for model, X in [
+        (generator(ngram_order=2).fit(book[:4000]), book[4000:4200]),
+        (generator(ngram_order=2).fit([words]), [words[:200]]),
+    ]:
+        network, ngrams, both = parts_of(model, partial(score_first, X=X))
+        arithmetic = average_logs(network, ngrams, model.ngram_weight_)
+        is_arithmetic = np.allclose(both, arithmetic, atol=1e-4)
+        assert is_arithmetic == (model.n_symbols_ > 500)
+        if not is_arithmetic:
+            # Before it is normalised, which only adds.
+            w = model.ngram_weight_
+            assert (both >= (1 - w) * network + w * ngrams - 1e-6).all()
 
 
 def test_the_weight_goes_to_the_part_that_predicts():
@@ -255,10 +319,20 @@ def test_validation_data_tell_the_weight_and_nothing_else_is_held_out(book):
     assert model.loss_curve_ == alone.loss_curve_
     # During training validation is of the network alone.
     assert model.validation_scores_ == alone.validation_scores_
-    network, ngrams, _ = parts_of(model, lambda m: m.score_steps(other)[0])
-    weight, _ = fit_weight(network, ngrams)
-    # In a single text the begin is read too; in validation it is the same.
-    assert model.ngram_weight_ == pytest.approx(weight, abs=1e-3)
+    # The prior moves it a little towards a half.
+    assert model.ngram_weight_ == pytest.approx(
+        best_weight(model, other[:500]), abs=0.1
+    )
+
+
+def best_weight(model, X):
+    """Return the weight by which X is the likeliest."""
+    weight, grid = model.ngram_weight_, np.linspace(0.02, 0.98, 49)
+    scores = []
+    for model.ngram_weight_ in grid:
+        scores.append(model.score(X))
+    model.ngram_weight_ = weight
+    return grid[int(np.argmax(scores))]
 
 
 def test_early_stopping_holds_out_once(book):

@@ -161,3 +161,21 @@ def test_n_grams_longer_than_every_sequence_change_nothing():
     np.testing.assert_allclose(found.score_steps(as_sequences(rows)), expected)
     contexts = found.read(np.array([BEGIN, 2]))
     assert found.distributions(contexts).sum() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_contexts_of_all_steps_are_those_met_one_by_one(order):
+    rows = draw_rows(seed=1)
+    model = fit(draw_rows(), order)
+    sequences = as_sequences(rows)
+    expected = []
+    for row in rows:
+        contexts = np.full((1, order - 1), -1)
+        for symbol in row[:-1]:
+            contexts = model.advance(contexts, np.array([symbol]))
+            expected.append(contexts[0])
+    found = model.contexts(sequences)
+    np.testing.assert_array_equal(found, expected)
+    targets = np.concatenate([row[1:] for row in rows])
+    chances = model.distributions(found)[np.arange(len(targets)), targets]
+    np.testing.assert_allclose(chances, model.score_steps(sequences), rtol=1e-6)

@@ -157,7 +157,24 @@ class NGrams:
             contexts = before[known]
         return probabilities
 
-    # Probabilities of all symbols, while sequences are written
+    # Probabilities of all symbols
+
+    def contexts(self, sequences):
+        """Return the contexts of every step but the first of each sequence.
+
+        Returns
+        -------
+        ndarray of shape (n_steps, order - 1)
+            As of `advance`; all steps of the first sequence, then of the second, ...
+        """
+        stream, depth = _flatten_steps(sequences)
+        inputs = np.flatnonzero(depth >= 1) - 1
+        columns, nodes = [], stream
+        for _ in range(self.order - 1):
+            columns.append(nodes[inputs])
+            shorter = np.concatenate([[-1], nodes[:-1]])
+            nodes = self.find(np.where(depth == 0, -1, shorter), stream)
+        return np.array(columns, dtype=np.int64).reshape(-1, len(inputs)).T
 
     def read(self, ids):
         """Return the contexts (1, order - 1) after some ids, for `distributions`."""

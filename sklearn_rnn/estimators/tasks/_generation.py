@@ -13,8 +13,11 @@ from sklearn.utils.validation import _num_samples
 from sklearn_rnn.estimators.closed_form import NGrams, log_priors, log_softmax
 from sklearn_rnn.estimators.tasks._corpus import make_corpus
 from sklearn_rnn.estimators.tasks._ngrams import (
+    FEW_SYMBOLS,
     average_logs,
+    fit_geometric_weight,
     fit_weight,
+    geometric_mean,
     hold_out_steps,
     longest_order,
 )
@@ -29,6 +32,8 @@ from sklearn_rnn.training import (
     count_segments,
     log_likelihoods,
     n_epochs_for,
+    step_outputs,
+    step_values,
     validation_split,
 )
 
@@ -247,24 +252,58 @@ class GenerationTask(Task):
         best = int(np.argmax([likelihood for _, likelihood in fits]))
         self.ngrams, self.ngram_weight = models[best], fits[best][0]
         self.ngram_order = models[best].order
+        if self._is_geometric:
+            self._fit_geometric_weight(net, self.ngrams, data, weights)
 
-    # Averages of network and n-grams
+    # Means of network and n-grams
 
-    def average_steps(self, of_network, sequences):
+    @property
+    def _is_geometric(self):
+        return self.corpus.n_outputs <= FEW_SYMBOLS
+
+    def _fit_geometric_weight(self, net, ngrams, data, weights):
+        """Set the n-grams' weight by the probabilities of all symbols."""
+        sequences = data.sequences
+        read = sequences.over(sequences.starts, sequences.lengths - 1)
+        outputs = step_outputs(net.module_, read, net.device, net.module_.read)
+        of_network = log_softmax(outputs.double().cpu().numpy())
+        of_ngrams = _log_distributions(ngrams, ngrams.contexts(sequences))
+        rows = flat_rows(sequences.starts + 1, sequences.lengths - 1)
+        self.ngram_weight = fit_geometric_weight(
+            of_network, of_ngrams, sequences.values[rows, 0], weights
+        )
+
+    def score_steps(self, network, criterion, data, device):
         """Return log-likelihoods of steps by network and n-grams together."""
-        if self.ngrams is None:
-            return of_network
-        of_ngrams = np.log(self.ngrams.score_steps(sequences))
-        return average_logs(of_network, of_ngrams, self.ngram_weight)
+        if self.ngrams is None or not self._is_geometric:
+            of_network = log_likelihoods(network, criterion, data, device)
+            if self.ngrams is None:
+                return of_network
+            of_ngrams = np.log(self.ngrams.score_steps(data.sequences))
+            return average_logs(of_network, of_ngrams, self.ngram_weight)
+        contexts = self.ngrams.contexts(data.sequences)
 
-    def average_logits(self, logits, contexts):
-        """Return the network's logits, or logs of averages with the n-grams' (n, k)."""
+        def read(states, targets, positions):
+            logits = network.read(states).cpu()
+            found = torch.empty(targets.shape, dtype=torch.float64)
+            # Row by row, so that memory is that of one.
+            for row, at in enumerate(positions):
+                mean = self.mean_logits(logits[row].numpy(), contexts[at])
+                came = targets[row].cpu().clamp(min=0)  # -1 after the end
+                mean = torch.from_numpy(log_softmax(mean))
+                found[row] = mean.gather(1, came[:, np.newaxis].long())[:, 0]
+            return found
+
+        return step_values(network, data, device, read)
+
+    def mean_logits(self, logits, contexts):
+        """Return the network's logits, or logits of means with the n-grams' (n, k)."""
         if self.ngrams is None:
             return logits
-        with np.errstate(divide="ignore"):  # of ids that never come
-            of_ngrams = np.log(self.ngrams.distributions(contexts))
         of_network = log_softmax(logits.astype(np.float64))
-        return average_logs(of_network, of_ngrams, self.ngram_weight)
+        of_ngrams = _log_distributions(self.ngrams, contexts)
+        mean = geometric_mean if self._is_geometric else average_logs
+        return mean(of_network, of_ngrams, self.ngram_weight)
 
     def make_dataset(self, data, device):
         """Cut long sequences into parts that are read side by side."""
@@ -314,6 +353,11 @@ def _cutoffs(params, n_symbols):
     if params.softmax == "auto":
         is_adaptive = n_symbols >= MANY_SYMBOLS and not params.tie_embeddings
     return choose_cutoffs(n_symbols) if is_adaptive else ()
+
+
+def _log_distributions(ngrams, contexts):
+    with np.errstate(divide="ignore"):  # of ids that never come
+        return np.log(ngrams.distributions(contexts))
 
 
 def _hold_out_for_weight(data):

@@ -1,6 +1,7 @@
 """The n-grams beside a generator's network: what they learn from, and their weight."""
 
 import numpy as np
+import torch
 
 # Part of a text that neither network nor n-grams see until the weight is fitted to it:
 # a fraction of the steps; of a small text more of them, of a large one fewer.
@@ -11,12 +12,16 @@ UNSEEN_FRACTION_OF_FEW, FEW_UNSEEN = 0.1, 300
 FEWEST_SEQUENCES, SMALLEST_RATIO, LARGEST_RATIO = 50, 0.5, 2.0
 # Steps below which held-out ones would say nothing, and both parts count alike.
 FEWEST_STEPS = 300
-# By "auto": steps below which there are no n-grams; symbols up to which longer ones are
-# tried, and how long they and others are.
-FEWEST_FOR_AUTO, FEW_SYMBOLS, LONG, SHORT = 1000, 500, 7, 4
+# Symbols up to which the mean is geometric, as that of all of them has to be known, and
+# up to which longer n-grams are tried.
+FEW_SYMBOLS = 500
+# By "auto": steps below which there are no n-grams, and how long they are.
+FEWEST_FOR_AUTO, LONG, SHORT = 1000, 7, 4
 # The weight is fitted as if so many held-out steps had been equally likely by each
 # part alone: it stays between 0 and 1, and near a half if there are few others.
 PRIOR_STEPS = 10
+# Logs of probabilities that count as zero.
+LOWEST = -100.0
 
 
 def longest_order(order, n_steps, n_symbols):
@@ -98,6 +103,48 @@ def fit_weight(of_network, of_ngrams, weights=None):
         low, high = (weight, high) if gain + prior > 0 else (low, weight)
     steps = average_logs(of_network, of_ngrams, weight)
     return weight, float(np.average(steps, weights=weights))
+
+
+def fit_geometric_weight(of_network, of_ngrams, targets, weights=None):
+    """Return the weight of the n-grams in a geometric mean, as `fit_weight` does.
+
+    Parameters
+    ----------
+    of_network, of_ngrams : ndarray of shape (n_steps, n_symbols)
+        Log-probabilities of all symbols.
+    targets : ndarray of int of shape (n_steps,)
+        The symbols that came.
+    weights : ndarray of shape (n_steps,), default=None
+        How often each step counts.
+
+    Returns
+    -------
+    float
+        In (0, 1).
+    """
+    # The likelihood is concave here too. Its derivative is how much more the n-grams
+    # than the network say of what came, less how much more of what was expected.
+    ratios = np.maximum(of_ngrams, LOWEST) - np.maximum(of_network, LOWEST)
+    came = ratios[np.arange(len(targets)), targets]
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        weight = (low + high) / 2
+        mixed = torch.from_numpy(geometric_mean(of_network, of_ngrams, weight))
+        expected = (mixed.softmax(dim=1).numpy() * ratios).sum(axis=1)
+        gain = np.average(came - expected, weights=weights) * len(targets)
+        prior = PRIOR_STEPS / 2 * (1 / weight - 1 / (1 - weight))
+        low, high = (weight, high) if gain + prior > 0 else (low, weight)
+    return weight
+
+
+def geometric_mean(of_network, of_ngrams, weight):
+    """Return logits whose softmax is the weighted geometric mean, normalised.
+
+    `weight` is that of the n-grams, in [0, 1].
+    """
+    if weight in (0, 1):  # which would multiply minus infinity by zero
+        return of_ngrams if weight else of_network
+    return (1 - weight) * of_network + weight * of_ngrams
 
 
 def average_logs(of_network, of_ngrams, weight):
