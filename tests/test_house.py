@@ -294,6 +294,7 @@ def test_docstrings_are_whole(name):
 # Parameters with words of their own, as they mean something else there.
 OWN_WORDS = {
     "RNNGenerator": {
+        "hidden_size",  # "auto" goes by the number of steps
         "input_dropout",  # of symbols or frames, which are not standardised
         "embedding_dim",  # symbols always have vectors, and are numbered by fit
         "bptt_steps",  # every step has a target, and no network reads backwards

@@ -160,17 +160,20 @@ def train(estimator, samples, held_out, context):
     """Train ``net_`` and record what happened, whatever happens."""
     net, task = estimator.net_, estimator._task
     dataset = task.make_dataset(samples, net.device)
-    if held_out is not None:
-        held_out = task.make_dataset(held_out, net.device)
     n_epochs = 1 if context.is_stream else estimator.max_epochs
-    if n_epochs == "auto":
-        n_epochs = task.choose_n_epochs(dataset)
-    net.random_state = np.random.RandomState(context.random_state.randint(2**31 - 1))
-    _seed_dropout(net, context.random_state.randint(2**31 - 1))
     patience = None
     if context.stops_early:
         cool_down = None if net.schedule is None else task.cool_down
         patience = Patience(estimator.n_iter_no_change, estimator.tol, cool_down)
+    if n_epochs == "auto":
+        n_epochs = task.choose_n_epochs(dataset)
+        if held_out is None and task.held_back is not None:
+            held_out = task.held_back
+            patience = task.make_patience(n_epochs, estimator.tol)
+    if held_out is not None:
+        held_out = task.make_dataset(held_out, net.device)
+    net.random_state = np.random.RandomState(context.random_state.randint(2**31 - 1))
+    _seed_dropout(net, context.random_state.randint(2**31 - 1))
     first = len(net.history)
     # Only while it trains: what keeps the net, or pickles it, need not keep the task.
     net.score_validation = task.score_validation

@@ -50,8 +50,9 @@ class RNNGenerator(RNNEstimator):
     ----------
     cell : {"rnn", "rnn_relu", "lstm", "gru"}, default="gru"
         Recurrent cell: plain RNN with tanh or ReLU, LSTM or GRU.
-    hidden_size : int, default=128
-        Units of each layer and direction.
+    hidden_size : int or "auto", default="auto"
+        Units of each layer and direction. "auto" takes 128, or 256 from 300,000 steps
+        on.
     n_layers : int, default=1
         Recurrent layers, each reading the states of the one below.
     residual : bool, default=False
@@ -60,7 +61,7 @@ class RNNGenerator(RNNEstimator):
     layer_norm : bool, default=False
         Whether a layer's states are normalised over its units before the next
         layer, or the output layer, reads them.
-    dropout : float, default=0.1
+    dropout : float, default=0.2
         Fraction of the units hidden in training, between layers and before the
         output layer, drawn for each sequence and hidden at all of its
         steps (locked or variational dropout).
@@ -90,9 +91,10 @@ class RNNGenerator(RNNEstimator):
         Most symbols to learn; the rarest count as unknown. None has no bound.
     ngram_order : int, "auto" or None, default="auto"
         Length of the longest n-grams that are counted beside the network, of
-        symbols, not of frames. Every probability is then the average of the
+        symbols, not of frames. Every probability is then a mean of the
         network's and that of the n-grams, an interpolated model with Kneser-Ney
-        smoothing, whose weight is fitted on text that neither has seen: the
+        smoothing: the geometric mean, normalised, up to 500 symbols, and else the
+        arithmetic one. Its weight is fitted on text that neither has seen: the
         validation data, or else 3 % of the steps of `X` (up to 10 %, or 300 steps,
         of a small text; at most 20,000), which the network is not trained on. They are
         the end of the longest sequence; of 50 sequences and more, whole ones. Below
@@ -121,7 +123,7 @@ None, default="cosine"
         Largest norm of the whole gradient; None does not clip it.
     clip_value : float, default=None
         Largest size of every single derivative; None does not clip it.
-    bptt_steps : int, default=100
+    bptt_steps : int, default=50
         Most steps that gradients flow back through (truncated backpropagation
         through time). Longer sequences are learned in chunks, with an update
         each, the state carried over; memory is then that of a chunk. None has no
@@ -131,9 +133,11 @@ None, default="cosine"
         many parts, which are read side by side.
     max_epochs : int or "auto", default="auto"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
-        "auto" aims at 2000 updates, in at least 5 and at most 20 epochs, but makes
-        at least 300. More of them learn a small text by heart: `early_stopping`
-        finds out when.
+        "auto" aims at 9600 updates, in at least 5 and at most 20 epochs, but makes
+        at least 300. Where a part is held out for the weight of n-grams, training
+        also stops when a fifth of these epochs, and at least 3, have not lowered its
+        loss by `tol`, and goes back to the weights with the lowest one: more would
+        learn a small text by heart.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     early_stopping : bool, default=False
@@ -185,8 +189,10 @@ None, default="cosine"
     ngram_order_ : int or None
         Length of the longest n-grams. None without n-grams.
     ngram_weight_ : float
-        Weight of the n-grams in the average with the network, in [0, 1]; 0 without
+        Weight of the n-grams in the mean with the network, in [0, 1]; 0 without
         n-grams. It may be set: to 0, say, for the network alone.
+    hidden_size_ : int
+        Units of each layer and direction, as `hidden_size` or its "auto" chose.
     n_features_in_ : int
         Width of a frame, if fitted on frames.
     n_iter_ : int
@@ -195,10 +201,11 @@ None, default="cosine"
         Mean training loss of each epoch, in nats per step.
     validation_scores_ : list of float or None
         Validation score of each epoch (mean log-likelihood of a step by the
-        network alone, in parts of long sequences), if there was validation.
+        network alone, in parts of long sequences), if there was validation, or a
+        part was held out that ``max_epochs="auto"`` stops by.
     best_epoch_ : int
         Epoch whose weights were kept, from 1: the last one, or with early
-        stopping the one with the lowest validation loss.
+        stopping, or where "auto" stops, the one with the lowest validation loss.
     best_validation_score_ : float or None
         Validation score of that epoch.
     n_parameters_ : int
@@ -266,10 +273,12 @@ None, default="cosine"
     _task: GenerationTask
     symbols_ = TaskAttribute("symbols")
     n_symbols_ = TaskAttribute("n_symbols")
+    hidden_size_ = TaskAttribute("network_spec.hidden_size")
     ngram_order_ = TaskAttribute("ngram_order")
     ngram_weight_ = TaskAttribute("ngram_weight")
     _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
+        "hidden_size": [COUNT, StrOptions({"auto"})],
         "embedding_dim": [COUNT],
         "tie_embeddings": ["boolean"],
         "softmax": [StrOptions({"full", "adaptive", "auto"})],
@@ -283,12 +292,12 @@ None, default="cosine"
     def __init__(
         self,
         cell: Literal["rnn", "rnn_relu", "lstm", "gru"] = "gru",
-        hidden_size: int = 128,
+        hidden_size: int | Literal["auto"] = "auto",
         n_layers: int = 1,
         *,
         residual: bool = False,
         layer_norm: bool = False,
-        dropout: float = 0.1,
+        dropout: float = 0.2,
         input_dropout: float = 0.0,
         weight_drop: float = 0.0,
         embedding_dim: int = 64,
@@ -303,7 +312,7 @@ None, default="cosine"
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         clip_value: float | None = None,
-        bptt_steps: int | None = 100,
+        bptt_steps: int | None = 50,
         batch_size: int = 32,
         max_epochs: int | Literal["auto"] = "auto",
         shuffle: bool = True,

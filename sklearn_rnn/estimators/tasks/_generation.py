@@ -28,6 +28,7 @@ from sklearn_rnn.modules import AdaptiveSoftmax, NetworkSpec, choose_cutoffs
 from sklearn_rnn.sequences import UNKNOWN, SequenceArray, flat_rows
 from sklearn_rnn.training import (
     NextStepDataset,
+    Patience,
     WeightedLoss,
     count_segments,
     log_likelihoods,
@@ -37,9 +38,15 @@ from sklearn_rnn.training import (
     validation_split,
 )
 
-# "auto" trains for this many updates, but few epochs: a network that has seen a small
-# text often enough knows it by heart. Very little of it needs more epochs all the same.
-UPDATE_BUDGET, MAX_EPOCHS, MIN_UPDATES = 2000, 20, 300
+# "auto" trains for this many updates, ten minutes of one core for a book of a million
+# characters, but few epochs: a network that has seen a small text often enough knows it
+# by heart. Very little of it needs more epochs all the same.
+UPDATE_BUDGET, MAX_EPOCHS, MIN_UPDATES = 9600, 20, 300
+# It stops after this part of the epochs, and at least so many, in which held-out text
+# has not become likelier.
+PATIENT_FRACTION, FEWEST_PATIENT = 1 / 5, 3
+# Units by "auto", and from how many steps on there are more.
+UNITS, MORE_UNITS, MANY_STEPS = 128, 256, 300_000
 # From this many symbols on the softmax is adaptive by default.
 MANY_SYMBOLS = 2000
 
@@ -152,7 +159,7 @@ class GenerationTask(Task):
         return NetworkSpec(
             cell=params.cell,
             n_features=corpus.n_features,
-            hidden_size=int(params.hidden_size),
+            hidden_size=self._choose_size(data),
             n_outputs=corpus.n_outputs,
             n_layers=int(params.n_layers),
             dropout=float(params.dropout),
@@ -166,6 +173,14 @@ class GenerationTask(Task):
             tie_embeddings=bool(params.tie_embeddings) and not corpus.of_frames,
             cutoffs=() if corpus.of_frames else _cutoffs(params, corpus.n_outputs),
         )
+
+    def _choose_size(self, data):
+        """Return the units of a layer; a fit that continues keeps those chosen."""
+        if self.params.hidden_size != "auto":
+            return int(self.params.hidden_size)
+        if self.network_spec is not None:
+            return self.network_spec.hidden_size
+        return MORE_UNITS if data.sequences.lengths.sum() >= MANY_STEPS else UNITS
 
     @torch.no_grad()
     def initialize(self, network, data):
@@ -212,6 +227,7 @@ class GenerationTask(Task):
         seen, unseen = data, validation
         if validation is None:
             seen, unseen = _hold_out_for_weight(data)
+            self.held_back = unseen
         models = self._fit_ngrams(seen, order)
         # What predicts meanwhile, or after Ctrl-C, has an average of equal parts.
         self.ngrams, self.ngram_order, self.ngram_weight = models[-1], order, 0.5
@@ -336,6 +352,10 @@ class GenerationTask(Task):
         )
         return max(n_epochs, math.ceil(MIN_UPDATES / (n_batches * n_chunks)))
 
+    def make_patience(self, n_epochs, tol):
+        n_patient = max(round(PATIENT_FRACTION * n_epochs), FEWEST_PATIENT)
+        return Patience(n_patient, tol)
+
     def score_validation(self, net, dataset):
         """Return loss and score of validation data: nats per step."""
         steps = log_likelihoods(net.module_, net.criterion_, dataset, net.device)
@@ -345,6 +365,9 @@ class GenerationTask(Task):
             weights = np.repeat(weights, dataset.lengths)
         score = float(np.average(steps, weights=weights))
         return -score, score
+
+    def finish(self):
+        self.held_back = None
 
 
 def _cutoffs(params, n_symbols):

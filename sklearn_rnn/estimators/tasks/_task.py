@@ -70,6 +70,8 @@ class Task(ABC):
     batch_size: Any = None  # int where the parameter may be "auto"
     # Length of the cool-down of early stopping, as `Patience` has it.
     cool_down: float | None = None
+    # While it trains, without validation data: what ``max_epochs="auto"`` stops by.
+    held_back: Any = None
 
     def __init__(self, estimator_name: str, params: dict[str, Any]) -> None:
         self.estimator_name = estimator_name
@@ -247,6 +249,10 @@ class Task(ABC):
     @abstractmethod
     def choose_n_epochs(self, dataset):
         """Return the number of epochs for ``max_epochs="auto"``."""
+
+    def make_patience(self, n_epochs, tol):
+        """Return when ``max_epochs="auto"`` stops by what was held back."""
+        raise NotImplementedError
 
     @abstractmethod
     def score_validation(self, net, dataset):
