@@ -653,14 +653,28 @@ None, default="cosine"
         Parameters
         ----------
         X : like the X of fit
-            The sequences. A symbol that fit has not seen counts as an unknown one,
-            which is unlikely.
+            The sequences. All symbols that fit has not seen count as one unknown
+            symbol, see ``score``.
 
         Returns
         -------
         ndarray of shape (n_sequences,)
             Summed over the steps of a sequence, its end among them where ends
-            were learned; natural logarithm.
+            were learned; natural logarithm. Longer sequences are less likely: to find
+            anomalies, compare the mean of a sequence's steps.
+
+        Examples
+        --------
+        What is unusual has a low mean log-likelihood per symbol:
+
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNGenerator
+        >>> names = ["anna", "hanna", "nina", "ann"] * 25
+        >>> model = RNNGenerator(hidden_size=16, random_state=0).fit(names)
+        >>> unseen = ["hannah", "inna", "nnnhhh"]
+        >>> per_symbol = np.array([steps.mean() for steps in model.score_steps(unseen)])
+        >>> unseen[per_symbol.argmin()]
+        'nnnhhh'
         """
         return np.array([steps.sum() for steps in self.score_steps(X)])
 
@@ -690,7 +704,11 @@ None, default="cosine"
         Parameters
         ----------
         X : like the X of fit
-            The sequences.
+            The sequences. All symbols that fit has not seen count as one unknown
+            symbol. Its probability comes from how often rare symbols were learned as
+            unknown (`min_count`, `max_symbols`); if none were, from the n-grams, by
+            how often symbols were new when they came. Scores are comparable among
+            models with the same symbols.
         y : None
             Not used.
 
@@ -713,7 +731,8 @@ None, default="cosine"
         Returns
         -------
         float
-            ``exp(-score(X))``; the lower the better, 1 at best.
+            ``exp(-score(X))``; the lower the better, 1 at best. Where many symbols are
+            unknown it is low because they are one: see ``score``.
         """
         with np.errstate(over="ignore"):
             return float(np.exp(-self.score(X)))

@@ -978,7 +978,7 @@ def test_fitted_attributes_are_set_by_fit_alone():
     documented = {
         "symbols_", "n_symbols_", "n_iter_", "loss_curve_", "validation_scores_",
         "best_epoch_", "best_validation_score_", "n_parameters_", "history_", "net_",
-        "module_", "kernel_", "ngram_order_", "ngram_weight_",
+        "module_", "kernel_", "ngram_order_", "ngram_weight_", "hidden_size_",
     }  # fmt: skip
     assert fitted_attributes(model.fit(TEXT)) == documented
     assert model.n_parameters_ == weights_of(model).numel()
@@ -1031,7 +1031,8 @@ def test_ends_are_learned_as_often_as_they_come():
     # Pieces: the last one of the longest texts is all but empty, and nearly all ends.
     rng = np.random.default_rng(0)
     X = ["".join(rng.choice(list("ab"), n)) for n in rng.integers(10, 44, size=60)]
-    model = generator(bptt_steps=10, max_epochs=60, batch_size=10, hidden_size=4).fit(X)
+    options = {"max_epochs": 60, "batch_size": 10, "dropout": 0.1, "bptt_steps": 10}
+    model = generator(ngram_order=None, hidden_size=4, **options).fit(X)
     ended = []
     for x in X:
         chances = [model.next_symbols(x[:i], k=9) for i in range(len(x) + 1)]
@@ -1052,3 +1053,51 @@ def test_a_batch_of_any_size_reads_the_text_in_as_many_streams_as_it_has_steps()
         for size in (400, 2**31 - 1)
     )
     assert large == huge
+
+
+# Choices by "auto".
+
+
+def test_a_long_text_has_more_units():
+    text = "abcdefgh" * 5000
+    options = {
+        "batch_size": 512,
+        "bptt_steps": 1000,
+        "max_epochs": 1,
+        "embedding_dim": 2,
+    }
+    options |= {"ngram_order": None, "cell": "rnn", "random_state": 0}
+    small = RNNGenerator(**options).fit(text[:2000])
+    assert small.hidden_size_ == 128
+    assert small.hidden_states(text[:9])[0].shape == (9, 128)
+    large = RNNGenerator(**options).fit(text * 8)
+    assert large.hidden_size_ == 256
+    assert (
+        RNNGenerator(**{**options, "hidden_size": 3}).fit(text[:99]).hidden_size_ == 3
+    )
+    # A fit that continues keeps the network.
+    small.set_params(warm_start=True).fit(text * 8)
+    assert small.hidden_size_ == 128
+
+
+def test_auto_stops_when_the_held_out_part_gets_no_better():
+    rng = np.random.default_rng(0)
+    X = ["".join(rng.choice(list("abcd"), 12)) for _ in range(100)]
+    options = {"hidden_size": 48, "learning_rate": 0.02, "dropout": 0, "batch_size": 8}
+    model = RNNGenerator(random_state=0, **options).fit(X)
+    scores = model.validation_scores_
+    assert model.n_iter_ == len(scores) < 20
+    # A fifth of the 20 epochs without progress; less than `tol` is none.
+    assert model.best_epoch_ == 1 + int(np.argmax(scores)) < model.n_iter_ - 3
+    assert model.best_validation_score_ == max(scores)
+    # Without n-grams nothing is held out, and a number of epochs is that number.
+    options |= {"hidden_size": 4, "batch_size": 64}
+    alone = RNNGenerator(random_state=0, ngram_order=None, **options).fit(X)
+    assert alone.validation_scores_ is None
+    assert alone.n_iter_ > 20
+    counted = RNNGenerator(random_state=0, max_epochs=21, **options).fit(X)
+    assert counted.validation_scores_ is None
+    assert counted.n_iter_ == counted.best_epoch_ == 21
+    # Validation data and early stopping are as they are told.
+    given = RNNGenerator(random_state=0, **options).fit(X[:80], X_val=X[80:])
+    assert len(given.validation_scores_) == given.n_iter_ == given.best_epoch_

@@ -152,11 +152,17 @@ def test_several_texts_are_scored_as_each_alone(models, kinds):
         np.testing.assert_allclose(alone, steps, rtol=1e-4)
 
 
-def test_unknown_symbols_are_unlikely_and_never_written(models):
+def test_symbols_never_seen_share_one_probability_and_are_never_written(models):
     model = models["words"]
     scores = model.score_steps([["the", "never-seen-word", "sea"]])[0]
     assert np.isfinite(scores).all()
-    assert scores[1] < scores[0]
+    other = model.score_steps([["the", "another one", "sea"]])[0]
+    np.testing.assert_array_equal(scores, other)
+    # It is what next_symbols lacks, beside the end and what is never written.
+    ends = np.exp(model.score_steps([["the"]])[0][-1])
+    chances = model.next_symbols(["the"], k=10_000)
+    left = 1 - sum(p for _, p in chances) - ends
+    assert np.exp(scores[1]) == pytest.approx(left, abs=1e-3)
     written = model.sample(["the"], 50, n=10, random_state=0)
     assert set().union(*written) <= set(model.symbols_)
 
@@ -187,6 +193,31 @@ def test_rows_of_a_sample_are_drawn_from_their_own_contexts(models):
     assert len(set(rows)) == 1
     rows = models["texts"].sample("I", 40, n=4, random_state=1)
     assert len(set(rows)) == 4
+
+
+def test_new_words_are_expected_where_many_words_were_new(kinds):
+    # Most words come once: of the words of other lines, too, many are new.
+    lines, others = kinds["words"]
+    model = generator(ngram_order=2).fit(lines)
+    known = {word for line in lines for word in line}
+    is_new = np.array([w not in known for line in others for w in line])
+    steps = np.concatenate([steps[:-1] for steps in model.score_steps(others)])
+    expected = np.exp(steps[is_new]).mean()
+    assert expected > 0.01 > 3 / model.n_symbols_
+    assert expected < is_new.mean()
+    # A symbol that was learned as unknown has a count of its own.
+    frequent = generator(ngram_order=2, min_count=2).fit(lines)
+    steps = np.concatenate([steps[:-1] for steps in frequent.score_steps(others)])
+    assert np.exp(steps[is_new]).mean() > expected
+
+
+def test_perplexity_is_that_of_a_distribution(models):
+    model = models["text"]
+    # All symbols, one of them for those never seen, have less than 1 together.
+    for context in ("", "the ", "wh"):
+        rows = [context + symbol for symbol in [*model.symbols_, "\N{SNOWMAN}"]]
+        chances = [np.exp(model.score_steps(row)[0][-1]) for row in rows]
+        assert 0.99 < sum(chances) < 1 + 1e-6
 
 
 # The weight.

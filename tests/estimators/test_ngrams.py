@@ -179,3 +179,26 @@ def test_contexts_of_all_steps_are_those_met_one_by_one(order):
     targets = np.concatenate([row[1:] for row in rows])
     chances = model.distributions(found)[np.arange(len(targets)), targets]
     np.testing.assert_allclose(chances, model.score_steps(sequences), rtol=1e-6)
+
+
+def test_what_stands_for_all_unseen_symbols_is_as_likely_as_new_ones_were():
+    # Every tenth symbol comes once alone: new symbols are as likely in other text.
+    rng = np.random.default_rng(0)
+    n_symbols, unseen = 1200, 1
+    row = rng.integers(2, 20, size=4000)
+    row[::10] = 100 + np.arange(400)
+    sequences = as_wide_sequences([row])
+    options = {"n_symbols": n_symbols, "order": 2, "never": [BEGIN]}
+    alike = NGrams.fit(sequences, **options)
+    model = NGrams.fit(sequences, **options, unseen=unseen)
+    assert alike.unigrams[unseen] < 1e-3
+    assert 0.03 < model.unigrams[unseen] < 0.2
+    contexts = np.array([[2], [150], [unseen]])
+    np.testing.assert_allclose(model.distributions(contexts).sum(axis=1), 1)
+    assert (model.unigrams[2:20] > 0.9 * alike.unigrams[2:20]).all()
+
+
+def as_wide_sequences(rows):
+    values = np.concatenate(rows).astype(np.int16)[:, np.newaxis]
+    lengths = np.array([len(row) for row in rows])
+    return SequenceArray(values, np.cumsum(lengths) - lengths, lengths)

@@ -8,6 +8,9 @@ from sklearn_rnn.sequences import flat_rows
 
 # Discounts of n-grams seen once, twice and more often, where counts cannot tell them.
 USUAL_DISCOUNTS = (0.5, 0.75, 0.9)
+# Of what is taken from the counts without a context: the fraction for symbols that were
+# not seen at all, which are one id. The rest goes to all symbols alike.
+UNSEEN_FRACTION = 0.5
 
 
 class NGrams:
@@ -57,13 +60,13 @@ class NGrams:
         self.own = self.own.astype(np.float32)
 
     @classmethod
-    def fit(cls, sequences, n_symbols, order, never=(), weights=None) -> Self:
+    def fit(cls, sequences, n_symbols, order, never=(), **options) -> Self:
         """Fit n-grams up to one length; see `fit_orders`."""
-        return cls.fit_orders(sequences, n_symbols, order, never, weights)[-1]
+        return cls.fit_orders(sequences, n_symbols, order, never, **options)[-1]
 
     @classmethod
     def fit_orders(
-        cls, sequences, n_symbols, order, never=(), weights=None
+        cls, sequences, n_symbols, order, never=(), *, unseen=None, weights=None
     ) -> list[Self]:
         """Count the n-grams of sequences of ids.
 
@@ -77,6 +80,9 @@ class NGrams:
             Length of the longest n-grams, at least 1.
         never : list of int, default=()
             Ids that have probability zero.
+        unseen : int, default=None
+            Id that stands for all symbols that these sequences do not have. It is
+            about as likely as symbols were new when they came.
         weights : ndarray of shape (n_sequences,), default=None
             How often each sequence counts.
 
@@ -88,6 +94,9 @@ class NGrams:
         base = np.ones(n_symbols)
         base[list(never)] = 0.0
         base /= base.sum()
+        if unseen is not None:
+            base *= 1 - UNSEEN_FRACTION
+            base[unseen] += UNSEEN_FRACTION
         stream, depth = _flatten_steps(sequences)
         if weights is not None:
             weights = np.repeat(weights, sequences.lengths)

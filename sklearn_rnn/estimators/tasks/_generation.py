@@ -250,7 +250,14 @@ class GenerationTask(Task):
         # An unknown symbol is never written, but may have to be read.
         never = [i for i in corpus.never_written if i != UNKNOWN]
         sequences, weights = data
-        return NGrams.fit_orders(sequences, corpus.n_outputs, order, never, weights)
+        return NGrams.fit_orders(
+            sequences,
+            corpus.n_outputs,
+            order,
+            never,
+            unseen=None if corpus.has_unknown else UNKNOWN,
+            weights=weights,
+        )
 
     def _choose_ngrams(self, net, models, unseen):
         """Set the n-grams' weight, and length, by data that neither part has seen."""
