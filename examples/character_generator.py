@@ -7,7 +7,7 @@ boldly.
 
     python examples/character_generator.py
 
-takes about four minutes on one core; ``--epochs 15`` about ten. Options:
+takes about ten minutes on one core; ``--epochs 5`` about four. Options:
 ``--bptt-steps 50`` (100, 200), ``--hidden-size``, ``--picture FILE``.
 
 The picture shows how surprising each character of a passage from the end of the book
@@ -62,9 +62,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--characters", type=int, default=0, help="0 takes all")
     parser.add_argument("--test", type=int, default=0, help="characters, 0 takes all")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--hidden-size", type=int, default=256)
-    parser.add_argument("--bptt-steps", type=int, default=100)
+    parser.add_argument("--bptt-steps", type=int, default=50)
     parser.add_argument("--picture", default="character_generator.png")
     options = parser.parse_args(arguments)
 
