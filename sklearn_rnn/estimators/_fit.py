@@ -51,6 +51,9 @@ TRIAL_PARAMS = {
     "verbose": 0,
     "warm_start": False,
 }
+# Where ``max_epochs="auto"`` has data to stop by: the part of the epochs, and the least
+# number, without progress.
+PATIENT_FRACTION, FEWEST_PATIENT = 1 / 5, 3
 # Records that are kept of a stream of calls of partial_fit; of fit all are.
 STREAM_RECORDS = 1000
 
@@ -169,7 +172,8 @@ def train(estimator, samples, held_out, context):
         n_epochs = task.choose_n_epochs(dataset)
         if held_out is None and task.held_back is not None:
             held_out = task.held_back
-            patience = task.make_patience(n_epochs, estimator.tol)
+            n_patient = max(round(PATIENT_FRACTION * n_epochs), FEWEST_PATIENT)
+            patience = Patience(n_patient, estimator.tol)
     if held_out is not None:
         held_out = task.make_dataset(held_out, net.device)
     net.random_state = np.random.RandomState(context.random_state.randint(2**31 - 1))

@@ -28,7 +28,6 @@ from sklearn_rnn.modules import AdaptiveSoftmax, NetworkSpec, choose_cutoffs
 from sklearn_rnn.sequences import UNKNOWN, SequenceArray, flat_rows
 from sklearn_rnn.training import (
     NextStepDataset,
-    Patience,
     WeightedLoss,
     count_segments,
     log_likelihoods,
@@ -42,9 +41,6 @@ from sklearn_rnn.training import (
 # characters, but few epochs: a network that has seen a small text often enough knows it
 # by heart. Very little of it needs more epochs all the same.
 UPDATE_BUDGET, MAX_EPOCHS, MIN_UPDATES = 9600, 20, 300
-# It stops after this part of the epochs, and at least so many, in which held-out text
-# has not become likelier.
-PATIENT_FRACTION, FEWEST_PATIENT = 1 / 5, 3
 # Units by "auto", and from how many steps on there are more.
 UNITS, MORE_UNITS, MANY_STEPS = 128, 256, 300_000
 # From this many symbols on the softmax is adaptive by default.
@@ -159,7 +155,7 @@ class GenerationTask(Task):
         return NetworkSpec(
             cell=params.cell,
             n_features=corpus.n_features,
-            hidden_size=self._choose_size(data),
+            hidden_size=_choose_size(params.hidden_size, self.network_spec, data),
             n_outputs=corpus.n_outputs,
             n_layers=int(params.n_layers),
             dropout=float(params.dropout),
@@ -173,14 +169,6 @@ class GenerationTask(Task):
             tie_embeddings=bool(params.tie_embeddings) and not corpus.of_frames,
             cutoffs=() if corpus.of_frames else _cutoffs(params, corpus.n_outputs),
         )
-
-    def _choose_size(self, data):
-        """Return the units of a layer; a fit that continues keeps those chosen."""
-        if self.params.hidden_size != "auto":
-            return int(self.params.hidden_size)
-        if self.network_spec is not None:
-            return self.network_spec.hidden_size
-        return MORE_UNITS if data.sequences.lengths.sum() >= MANY_STEPS else UNITS
 
     @torch.no_grad()
     def initialize(self, network, data):
@@ -231,7 +219,10 @@ class GenerationTask(Task):
         models = self._fit_ngrams(seen, order)
         # What predicts meanwhile, or after Ctrl-C, has an average of equal parts.
         self.ngrams, self.ngram_order, self.ngram_weight = models[-1], order, 0.5
-        yield seen
+        try:
+            yield seen
+        finally:
+            self.held_back = None
         if unseen is not None:
             self._choose_ngrams(net, models, unseen)
         if seen is not data:
@@ -275,30 +266,14 @@ class GenerationTask(Task):
         best = int(np.argmax([likelihood for _, likelihood in fits]))
         self.ngrams, self.ngram_weight = models[best], fits[best][0]
         self.ngram_order = models[best].order
-        if self._is_geometric:
-            self._fit_geometric_weight(net, self.ngrams, data, weights)
+        if _is_geometric(self.corpus):
+            self.ngram_weight = _fit_by_all_symbols(net, self.ngrams, data, weights)
 
     # Means of network and n-grams
 
-    @property
-    def _is_geometric(self):
-        return self.corpus.n_outputs <= FEW_SYMBOLS
-
-    def _fit_geometric_weight(self, net, ngrams, data, weights):
-        """Set the n-grams' weight by the probabilities of all symbols."""
-        sequences = data.sequences
-        read = sequences.over(sequences.starts, sequences.lengths - 1)
-        outputs = step_outputs(net.module_, read, net.device, net.module_.read)
-        of_network = log_softmax(outputs.double().cpu().numpy())
-        of_ngrams = _log_distributions(ngrams, ngrams.contexts(sequences))
-        rows = flat_rows(sequences.starts + 1, sequences.lengths - 1)
-        self.ngram_weight = fit_geometric_weight(
-            of_network, of_ngrams, sequences.values[rows, 0], weights
-        )
-
     def score_steps(self, network, criterion, data, device):
         """Return log-likelihoods of steps by network and n-grams together."""
-        if self.ngrams is None or not self._is_geometric:
+        if self.ngrams is None or not _is_geometric(self.corpus):
             of_network = log_likelihoods(network, criterion, data, device)
             if self.ngrams is None:
                 return of_network
@@ -325,7 +300,7 @@ class GenerationTask(Task):
             return logits
         of_network = log_softmax(logits.astype(np.float64))
         of_ngrams = _log_distributions(self.ngrams, contexts)
-        mean = geometric_mean if self._is_geometric else average_logs
+        mean = geometric_mean if _is_geometric(self.corpus) else average_logs
         return mean(of_network, of_ngrams, self.ngram_weight)
 
     def make_dataset(self, data, device):
@@ -359,10 +334,6 @@ class GenerationTask(Task):
         )
         return max(n_epochs, math.ceil(MIN_UPDATES / (n_batches * n_chunks)))
 
-    def make_patience(self, n_epochs, tol):
-        n_patient = max(round(PATIENT_FRACTION * n_epochs), FEWEST_PATIENT)
-        return Patience(n_patient, tol)
-
     def score_validation(self, net, dataset):
         """Return loss and score of validation data: nats per step."""
         steps = log_likelihoods(net.module_, net.criterion_, dataset, net.device)
@@ -373,9 +344,6 @@ class GenerationTask(Task):
         score = float(np.average(steps, weights=weights))
         return -score, score
 
-    def finish(self):
-        self.held_back = None
-
 
 def _cutoffs(params, n_symbols):
     """Return where clusters of rare symbols begin, () for a full softmax."""
@@ -383,6 +351,32 @@ def _cutoffs(params, n_symbols):
     if params.softmax == "auto":
         is_adaptive = n_symbols >= MANY_SYMBOLS and not params.tie_embeddings
     return choose_cutoffs(n_symbols) if is_adaptive else ()
+
+
+def _choose_size(hidden_size, last_spec, data):
+    """Return the units of a layer; a fit that continues keeps what "auto" chose."""
+    if hidden_size != "auto":
+        return int(hidden_size)
+    if last_spec is not None:
+        return last_spec.hidden_size
+    return MORE_UNITS if data.sequences.lengths.sum() >= MANY_STEPS else UNITS
+
+
+def _is_geometric(corpus):
+    """Return whether network and n-grams have a geometric mean."""
+    return corpus.n_outputs <= FEW_SYMBOLS
+
+
+def _fit_by_all_symbols(net, ngrams, data, weights):
+    """Return the n-grams' weight in a geometric mean, by held-out data."""
+    sequences = data.sequences
+    read = sequences.over(sequences.starts, sequences.lengths - 1)
+    outputs = step_outputs(net.module_, read, net.device, net.module_.read)
+    of_network = log_softmax(outputs.double().cpu().numpy())
+    of_ngrams = _log_distributions(ngrams, ngrams.contexts(sequences))
+    rows = flat_rows(sequences.starts + 1, sequences.lengths - 1)
+    targets = sequences.values[rows, 0]
+    return fit_geometric_weight(of_network, of_ngrams, targets, weights)
 
 
 def _log_distributions(ngrams, contexts):

@@ -250,10 +250,6 @@ class Task(ABC):
     def choose_n_epochs(self, dataset):
         """Return the number of epochs for ``max_epochs="auto"``."""
 
-    def make_patience(self, n_epochs, tol):
-        """Return when ``max_epochs="auto"`` stops by what was held back."""
-        raise NotImplementedError
-
     @abstractmethod
     def score_validation(self, net, dataset):
         """Return loss and score of validation data."""
