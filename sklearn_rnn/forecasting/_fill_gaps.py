@@ -108,7 +108,7 @@ def fill_gaps(
 def _fill_from(filled, known, keys):
     """Fill missing values of a table with those of another one, by time and series."""
     columns = [name for name in known.columns if name in filled.columns]
-    columns = [name for name in columns if name not in keys.columns]
+    columns = [name for name in columns if name not in [keys.time, *keys.groups]]
     if not columns:
         raise ValueError(
             f"known has the columns {list(known.columns)}, and no column of data among "

@@ -43,12 +43,15 @@ class TableKeys(NamedTuple):
 
     def to_attrs(self) -> dict[str, Any]:
         """Return what JSON can hold of them, as Parquet files store ``attrs``."""
-        known = {name: value for name, value in self._asdict().items() if value}
-        if not isinstance(self.freq, str | Number) or isinstance(
-            self.freq, np.timedelta64
-        ):
-            known.pop("freq", None)
-        return known
+        is_plain = isinstance(self.freq, str | Number)
+        is_plain = is_plain and not isinstance(self.freq, np.timedelta64)
+        known = {
+            "time": self.time,
+            "group_by": self.group_by,
+            "freq": self.freq if is_plain else None,
+            "missing": self.missing,
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
 
 def list_keys(group_by: Any) -> list:

@@ -94,7 +94,7 @@ def is_polars(X: Any) -> bool:
     return polars is not None and isinstance(X, (polars.DataFrame, polars.Series))
 
 
-def read_features(
+def parse_features(
     X: Any,
     keys: TableKeys,
     estimator_name: str,

@@ -98,7 +98,15 @@ class TimeTable:
             timestamps = times.timestamps if order is None else times.timestamps[order]
         bounds = np.append(np.flatnonzero(is_start), n_rows)
         return cls(
-            data, keys, times, order, is_start, labels, timestamps, bounds, is_start
+            data=data,
+            keys=keys,
+            times=times,
+            order=order,
+            is_series_start=is_start,
+            labels=labels,
+            timestamps=timestamps,
+            series_bounds=bounds,
+            is_segment_start=is_start,
         )
 
     # Steps

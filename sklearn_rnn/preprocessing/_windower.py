@@ -35,7 +35,7 @@ from sklearn_rnn.preprocessing._keys import (
 from sklearn_rnn.preprocessing._missing import fill_features, fit_fill
 from sklearn_rnn.preprocessing._names import get_target_names
 from sklearn_rnn.preprocessing._output import FixedOutput
-from sklearn_rnn.preprocessing._tables import is_table, read_features
+from sklearn_rnn.preprocessing._tables import is_table, parse_features
 from sklearn_rnn.preprocessing._time_errors import (
     check_gaps,
     raise_other_kind,
@@ -430,7 +430,7 @@ class SequenceWindower(FixedOutput, TransformerMixin, BaseEstimator):
                 "sequences, or fit it on a table. If x is one sequence, pass [x]."
             )
         categories = None if reset else self._categories
-        features = read_features(X, keys, estimator_name, categories)
+        features = parse_features(X, keys, estimator_name, categories)
         seen = X if hasattr(X, "columns") else np.empty((0, features.n_columns))
         if not reset and isinstance(X, (list, tuple)):
             self._check_rows(features.n_columns)

@@ -206,7 +206,7 @@ class RegressionTask(SequenceTask):
         self._begin(samples, context)
         baseline = self.baseline
         baseline.columns = self._find_past(samples)
-        baseline.lags = self._season_lags(samples)
+        baseline.lags = _check_season(self, samples)
         _check_scaling(self.params, baseline.columns is not None)
         baseline.fit(samples)  # of a size that fits, before time is spent on folds
         self._choose_network(samples, context)
@@ -245,7 +245,7 @@ class RegressionTask(SequenceTask):
             is_scaled = self.baseline.unit_layout is not None
             if params.scale_windows != is_scaled:
                 changed.append(f"scale_windows={params.scale_windows}")
-        lags = self._lags_of_season()
+        lags = _season_lags(self)
         if not np.array_equal(lags, self.baseline.lags):
             changed.append(f"season={params.season}")
         if changed:
@@ -273,36 +273,6 @@ class RegressionTask(SequenceTask):
                 "that holds the target's own past."
             )
         return columns
-
-    def _season_lags(self, samples):
-        """Return how many steps back a season before each target is, or None."""
-        season = self.params.season
-        if season is None:
-            return None
-        if isinstance(season, np.ndarray):  # of a network for some of the outputs
-            return season
-        if self.baseline.columns is None or self.per_step:
-            raise ValueError(
-                f"season={season} needs the target's own past, one target per "
-                "sequence: name the input feature that holds it, target_feature=, and "
-                "leave return_sequences at False."
-            )
-        lags = self._lags_of_season()
-        if samples.sequences.lengths.max() <= lags.max():
-            raise ValueError(
-                f"season={season}: the value of a season before the target stands "
-                f"{lags.max()} steps before the last one, and the longest sequence has "
-                f"{samples.sequences.lengths.max()} steps. Use longer windows, or set "
-                "season=None."
-            )
-        return lags
-
-    def _lags_of_season(self):
-        season = self.params.season
-        if season is None or isinstance(season, np.ndarray):
-            return season
-        ahead = steps_ahead(self.numbers.names) or range(1, self.n_targets + 1)
-        return -np.array(ahead) % season
 
     def _subtracts_last(self, samples):
         """Return whether the network reads differences from the last value."""
@@ -609,6 +579,36 @@ def _check_subtraction(params):
             "return_sequences=True predicts from the steps up to each: set one of "
             "them to its default."
         )
+
+
+def _season_lags(task):
+    """Return how many steps back a season before each target is, or None."""
+    season = task.params.season
+    if season is None or isinstance(season, np.ndarray):  # lags of some of the outputs
+        return season
+    ahead = steps_ahead(task.numbers.names) or range(1, task.n_targets + 1)
+    return -np.array(ahead) % season
+
+
+def _check_season(task, samples):
+    """Return the lags of a season, checked against the data."""
+    season, lags = task.params.season, _season_lags(task)
+    if season is None:
+        return None
+    if task.baseline.columns is None or task.per_step:
+        raise ValueError(
+            f"season={season} needs the target's own past, one target per "
+            "sequence: name the input feature that holds it, target_feature=, and "
+            "leave return_sequences at False."
+        )
+    n_steps = samples.sequences.lengths.max()
+    if n_steps <= lags.max() and not isinstance(season, np.ndarray):
+        raise ValueError(
+            f"season={season}: the value of a season before the target stands "
+            f"{lags.max()} steps before the last one, and the longest sequence has "
+            f"{n_steps} steps. Use longer windows, or set season=None."
+        )
+    return lags
 
 
 def _check_scaling(params, has_past):
