@@ -18,6 +18,8 @@ float64.
 from sklearn_rnn import datasets, metrics
 from sklearn_rnn._exceptions import (
     DivergenceError,
+    InconsistentVersionWarning,
+    InvalidModelError,
     InvalidSequenceError,
     SequenceLayoutWarning,
     SklearnRNNError,
@@ -27,6 +29,7 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
 )
 from sklearn_rnn._show_versions import show_versions
+from sklearn_rnn._version import __version__ as __version__
 from sklearn_rnn.audio import LogMelSpectrogram, PosteriorDisplay, SpectrogramDisplay
 from sklearn_rnn.displays import (
     AttentionDisplay,
@@ -64,8 +67,6 @@ from sklearn_rnn.preprocessing import (
 )
 from sklearn_rnn.sequences import SequenceArray, join_windows, make_windows
 
-__version__ = "0.7.0.dev0"
-
 __all__ = [
     "AttentionDisplay",
     "CalendarFeatures",
@@ -74,6 +75,8 @@ __all__ = [
     "ForecastDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",
+    "InconsistentVersionWarning",
+    "InvalidModelError",
     "InvalidSequenceError",
     "LogMelSpectrogram",
     "LossCurveDisplay",
@@ -112,3 +115,24 @@ __all__ = [
     "score_forecasts",
     "show_versions",
 ]
+
+# Their public path in files: a class may move inside the package.
+for _saved in (
+    CalendarFeatures,
+    ConformalCalibrator,
+    LogMelSpectrogram,
+    RNNClassifier,
+    RNNGenerator,
+    RNNRegressor,
+    RNNSeq2Seq,
+    RNNTagger,
+    RNNTranscriber,
+    SequenceFlattener,
+    SequenceScaler,
+    SequenceTokenizer,
+    SequenceWindower,
+    StatefulPredictor,
+    TimeBlockSplit,
+    WordFeatures,
+):
+    _saved.__module__ = __name__

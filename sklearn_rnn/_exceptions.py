@@ -4,9 +4,11 @@
 
     SklearnRNNError(Exception)
     ├── InvalidSequenceError(ValueError)   the data given cannot be read as sequences
-    └── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
+    ├── DivergenceError(ArithmeticError)   the training loss became NaN or infinite
+    └── InvalidModelError(ValueError)      a saved model is damaged, or of another kind
     StopTraining(Exception)                a callback's request to end training
     SklearnRNNWarning(UserWarning)
+    ├── InconsistentVersionWarning         a model was saved by another version
     ├── SequenceLayoutWarning              steps and features look exchanged, or sound
     ├── TargetWarning                      targets look like something else
     └── WindowHistoryWarning               windows lack rows, or hold others than meant
@@ -38,6 +40,14 @@ class DivergenceError(SklearnRNNError, ArithmeticError):
     """
 
 
+class InvalidModelError(SklearnRNNError, ValueError):
+    """A saved model is damaged, holds what no version saves, or cannot be saved.
+
+    The message names the file and the place in the model, what was expected and what
+    was found there. Nothing of the file was executed.
+    """
+
+
 class StopTraining(Exception):
     """Raised by a callback to end training.
 
@@ -49,6 +59,13 @@ class StopTraining(Exception):
 
 class SklearnRNNWarning(UserWarning):
     """Base of the warnings that this package defines."""
+
+
+class InconsistentVersionWarning(SklearnRNNWarning):
+    """A model was saved by another version of this package than the one that loads it.
+
+    Models of version 0.6 and later load and predict; the README's table says which.
+    """
 
 
 class SequenceLayoutWarning(SklearnRNNWarning):

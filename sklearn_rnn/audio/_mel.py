@@ -16,6 +16,8 @@ from scipy.signal import savgol_coeffs
 from scipy.signal.windows import hann
 from scipy.sparse import csr_array
 
+from sklearn_rnn._plain_state import plain_type
+
 # Slaney's mel scale: 200/3 Hz per mel up to 1 kHz, which is mel 15; from there 27
 # mel per factor of 6.4.
 HZ_PER_MEL = 200 / 3
@@ -32,6 +34,7 @@ DELTA_WIDTH = 9
 NO_SPREAD = 1e-6
 
 
+@plain_type
 class MelSettings(NamedTuple):
     """How frames are computed, in samples and Hz.
 

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import LRScheduler
 
+from sklearn_rnn._plain_state import damage_reported, describe_state, restore_state
 from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.estimators._network import (
     check_outputs,
@@ -182,15 +183,16 @@ class RNNEstimator(BaseEstimator):
 
     @shared
     def __getstate__(self):
-        return pack_net(self, dict(super().__getstate__()))
+        return describe_state(pack_net(self, dict(super().__getstate__())))
 
     def __setstate__(self, state):
-        state, saved = complete_state(self, state)
-        super().__setstate__(state)
-        if saved is not None:
-            # A shallow copy may change its own.
-            self._task = self._task.continued(vars(self._task.params))
-            unpack_net(self, saved)
+        name = type(self).__name__
+        state = restore_state(state, name)
+        with damage_reported(name):
+            state, saved = complete_state(self, state)
+            super().__setstate__(state)
+            if saved is not None:
+                unpack_net(self, saved)
 
 
 class SequenceEstimator(RNNEstimator):

@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 
+from sklearn_rnn._exceptions import InvalidModelError
 from sklearn_rnn.estimators._migrate import migrate, missing_params
 from sklearn_rnn.estimators._network import make_net
 from sklearn_rnn.kernels import rename_kernel, usable_kernel
+from sklearn_rnn.modules import weight_shapes
 from sklearn_rnn.training import (
     check_optimizer_state,
     get_optimizer_state,
@@ -48,6 +50,7 @@ def complete_state(estimator, state):
 def unpack_net(estimator, saved):
     """Build the net of a pickle: on this machine, whatever it was trained on."""
     task = estimator._task
+    _check_weights(task.network_spec, saved["weights"])
     network = task.build(task.network_spec)
     network.load_state_dict(to_torch(saved["weights"]))
     weights = dict(network.named_parameters())
@@ -65,11 +68,8 @@ def unpack_net(estimator, saved):
 
 def _check_loadable(estimator, network):
     """Check that a copy's network could take over the weights of this one."""
-    task = estimator._task
-    shapes, found = (
-        {name: tuple(weight.shape) for name, weight in n.state_dict().items()}
-        for n in (task.build(task.network_spec), network)
-    )
+    shapes = weight_shapes(estimator._task.network_spec)
+    found = {name: tuple(w.shape) for name, w in network.state_dict().items()}
     changed = sorted(dict(shapes.items() ^ found.items()))
     if changed:
         first = changed[0]
@@ -80,6 +80,29 @@ def _check_loadable(estimator, network):
             "Build the network by the parameters of the estimator, or save module_ "
             "with torch.save."
         )
+
+
+def _check_weights(spec, weights):
+    """Check that saved weights are those of a spec, before memory is taken for it."""
+    if spec.n_layers > len(weights):
+        raise InvalidModelError(
+            f"a network of {spec.n_layers} layers was saved with {len(weights)} "
+            "weights. The file is damaged; save the model again."
+        )
+    expected = weight_shapes(spec)
+    for name in sorted(expected.keys() | weights.keys()):
+        shape = np.shape(weights[name]) if name in weights else "none"
+        if shape != expected.get(name, "none"):
+            raise InvalidModelError(
+                f"the weight {name!r} of a network has to be of shape "
+                f"{expected.get(name, 'none')}, and one of shape {shape} was saved. "
+                "The file is damaged; save the model again."
+            )
+        if weights[name].dtype.kind != "f" or not np.isfinite(weights[name]).all():
+            raise InvalidModelError(
+                f"the weight {name!r} of a network has to be of finite real numbers, "
+                "and others were saved. Save a model that was trained to its end."
+            )
 
 
 def _load_optimizer(net, saved):

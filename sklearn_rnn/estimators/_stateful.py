@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._plain_state import damage_reported, describe_state, restore_state
 from sklearn_rnn.estimators._access import exclusive_with_estimator
 from sklearn_rnn.estimators._base import SequenceEstimator
 from sklearn_rnn.estimators._network import check_outputs, thread_context
@@ -123,15 +124,23 @@ class StatefulPredictor:
     @exclusive_with_estimator
     def __getstate__(self):
         # The network goes with the estimator, which knows how to save it.
-        return {
-            "estimator": self.estimator,
-            "n_steps_": self.n_steps_,
-            "carried": to_numpy((self._state, self._summary)),
-            "recent": self._recent,
-            "is_up_to_date": self._network is self.estimator.module_,
-        }
+        return describe_state(
+            {
+                "estimator": self.estimator,
+                "n_steps_": self.n_steps_,
+                "carried": to_numpy((self._state, self._summary)),
+                "recent": self._recent,
+                "is_up_to_date": self._network is self.estimator.module_,
+            }
+        )
 
     def __setstate__(self, kept):
+        name = type(self).__name__
+        kept = restore_state(kept, name)
+        with damage_reported(name):
+            self._continue_from(kept)
+
+    def _continue_from(self, kept):
         self.estimator, self.n_steps_ = kept["estimator"], kept["n_steps_"]
         self._network = self.estimator.module_ if kept["is_up_to_date"] else None
         device = self.estimator.net_.device

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.preprocessing import (
     MAX_STEPS,
     FixedOutput,
@@ -65,7 +66,7 @@ CYCLES = {
 }
 
 
-class CalendarFeatures(FixedOutput, TransformerMixin, BaseEstimator):
+class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator):
     """Add columns made from the calendar to a table.
 
     The hour, the day of the week and the season of each row's time, and on

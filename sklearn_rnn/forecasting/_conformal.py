@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.estimators import check_levels
 from sklearn_rnn.forecasting._columns import (
     check_comparable,
@@ -22,7 +23,7 @@ from sklearn_rnn.forecasting._columns import (
 MEDIAN = 0.5
 
 
-class ConformalCalibrator(BaseEstimator):
+class ConformalCalibrator(PlainState, BaseEstimator):
     """Calibrate the quantiles of forecasts to their stated coverage.
 
     From forecasts of times that the model was not fitted on, it estimates how far

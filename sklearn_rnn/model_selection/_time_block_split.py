@@ -10,6 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.model_selection._spans import check_size, check_size_fits, is_int
 from sklearn_rnn.preprocessing import (
     check_column_key,
@@ -31,7 +32,7 @@ REMEDY = (
 )
 
 
-class TimeBlockSplit(BaseCrossValidator):
+class TimeBlockSplit(PlainState, BaseCrossValidator):
     """Split rows by time: train on the past, test on the block that follows.
 
     Like scikit-learn's `TimeSeriesSplit`, in units of time instead of rows.

@@ -60,6 +60,7 @@ from sklearn_rnn.modules._seq2seq import (
     build_seq2seq,
     select_state,
 )
+from sklearn_rnn.modules._shapes import weight_shapes
 
 __all__ = [
     "AdaptiveSoftmax",
@@ -108,5 +109,6 @@ __all__ = [
     "prefix_beam_search",
     "select_state",
     "valid_steps",
+    "weight_shapes",
     "word_list_automaton",
 ]

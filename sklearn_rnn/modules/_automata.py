@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_rnn._plain_state import plain_type
+
 # Entries of an automaton's tables, 12 bytes each: more would fill a laptop's memory.
 MAX_ENTRIES = 50_000_000
 
 
+@plain_type
 class Automaton(NamedTuple):
     """A deterministic automaton that scores sequences of symbols.
 

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences import mean_and_scale
 
 # A kernel of nine weights, three of them 2 and the others -1, sums to 0: it does not
@@ -36,6 +37,7 @@ def make_kernels():
     return kernels
 
 
+@plain_type
 class ConvolutionFeatures:
     """Features of a whole sequence from fixed dilated convolutions.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.modules._adaptive import AdaptiveSoftmax
 from sklearn_rnn.modules._categories import CategoryEmbedding
 from sklearn_rnn.modules._core import RecurrentCore
@@ -14,6 +15,7 @@ from sklearn_rnn.modules._pooling import POOLINGS
 from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
 
+@plain_type
 @dataclass(frozen=True)
 class NetworkSpec:
     """The architecture of a `SequenceNetwork`, as plain Python values.

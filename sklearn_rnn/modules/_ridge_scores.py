@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from sklearn_rnn._plain_state import plain_type
+
 # Penalties tried, as fractions of the summed variance of the features.
 PENALTIES = np.logspace(-6, 1, 29)
 # Added to the features' own standard deviation: features that vary less count less,
@@ -15,6 +17,7 @@ LEAST_FREEDOM = 1e-9
 BLOCK_ROWS = 64
 
 
+@plain_type
 class RidgeScores:
     """Linear scores of classes, with the best penalty for left-out rows.
 

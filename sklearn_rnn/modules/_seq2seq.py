@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules._attention import Attention
 from sklearn_rnn.modules._core import RecurrentCore
@@ -16,6 +17,7 @@ from sklearn_rnn.modules._pooling import LastPooling
 from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
 
 
+@plain_type
 @dataclass(frozen=True)
 class Seq2SeqSpec:
     """The architecture of a `Seq2SeqNetwork`, as plain Python values.

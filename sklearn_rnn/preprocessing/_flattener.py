@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.sequences import (
     COUNT,
     SequencesLike,
@@ -21,7 +22,7 @@ from sklearn_rnn.sequences import (
 BLOCK_VALUES = 2**17
 
 
-class SequenceFlattener(TransformerMixin, BaseEstimator):
+class SequenceFlattener(PlainState, TransformerMixin, BaseEstimator):
     """Flatten each sequence into one row of lags, with a column per step and feature.
 
     Puts any regressor or classifier of tables behind a `SequenceWindower`:

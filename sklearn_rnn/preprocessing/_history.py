@@ -5,7 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sklearn_rnn._plain_state import plain_type
 
+
+@plain_type
 class History(NamedTuple):
     """The last rows of every segment of the training table, segment by segment.
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.preprocessing._tables import Features
 
 # As scikit-learn's imputers name such columns.
 INDICATOR = "missingindicator_"
 
 
+@plain_type
 class Fill(NamedTuple):
     """What fit found out about missing values.
 

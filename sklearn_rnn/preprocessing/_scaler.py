@@ -14,6 +14,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.sequences import (
     SequenceArray,
@@ -29,6 +30,7 @@ from sklearn_rnn.sequences import (
 
 class SequenceScaler(
     FixedOutput,
+    PlainState,
     OneToOneFeatureMixin,
     TransformerMixin,
     BaseEstimator,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError, missing_package
+from sklearn_rnn._plain_state import plain_type
 
 # Every byte is a token, so no text has an unknown one.
 N_BYTES = 256
@@ -23,6 +24,7 @@ BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {
 }
 
 
+@plain_type
 class Subwords:
     """Subword tokens and their ids, by byte-level byte pair encoding.
 

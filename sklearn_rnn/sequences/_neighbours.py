@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._times import ROWS_PER_BLOCK, local_time
 
@@ -37,6 +38,7 @@ SEMIMONTHLY = (pd.offsets.SemiMonthBegin, pd.offsets.SemiMonthEnd)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
+@plain_type
 class FixedStep(NamedTuple):
     """Neighbours are one span of time, or one number, apart.
 
@@ -70,6 +72,7 @@ class FixedStep(NamedTuple):
         return pd.Timedelta(self.step)
 
 
+@plain_type
 class CalendarStep(NamedTuple):
     """Neighbours are one calendar offset, such as a month, apart."""
 
@@ -88,6 +91,7 @@ class CalendarStep(NamedTuple):
         return self.offset
 
 
+@plain_type
 class MaxGap(NamedTuple):
     """Neighbours are at most so far apart: irregular times."""
 
@@ -107,6 +111,7 @@ class MaxGap(NamedTuple):
 Reach = MaxGap
 
 
+@plain_type
 class RowStep(NamedTuple):
     """Each row is one step after the previous row, whatever their times.
 

@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 import numpy as np
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._transforms import Transforms
 
@@ -19,6 +20,7 @@ class Missing(Enum):
     SYMBOL = "unknown"
 
 
+@plain_type
 class Vocabulary:
     """Symbols and their ids, whole numbers from 0.
 

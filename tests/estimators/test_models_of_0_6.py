@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_rnn import RNNRegressor
+from sklearn_rnn import InconsistentVersionWarning, RNNRegressor
 
 ARCHIVE = Path(__file__).with_name("models_0_6.pkl.gz")
 with gzip.open(ARCHIVE) as file:
@@ -26,7 +26,8 @@ Y = {
 
 
 def load(name):
-    return pickle.loads(MODELS[name]["model"])
+    with pytest.warns(InconsistentVersionWarning, match=r"version before 0\.7"):
+        return pickle.loads(MODELS[name]["model"])
 
 
 def predict(name, model, data):

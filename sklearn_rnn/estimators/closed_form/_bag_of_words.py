@@ -9,6 +9,7 @@ from scipy.sparse import csr_array, hstack
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
 from sklearn_rnn.estimators.closed_form._linear_fit import evenly
 from sklearn_rnn.estimators.closed_form._probabilities import (
@@ -52,6 +53,7 @@ class Split(NamedTuple):
     seed: int
 
 
+@plain_type
 class BagOfWordsClassifier(CalibratedClassifier):
     """Classify sequences of tokens by how often tokens and pairs of them occur.
 
@@ -179,6 +181,7 @@ class BagOfWordsClassifier(CalibratedClassifier):
         return scores
 
 
+@plain_type
 class TokenTable:
     """TF-IDF of tokens, and beside it of pairs of neighbours.
 

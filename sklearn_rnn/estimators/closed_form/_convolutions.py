@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
 from sklearn_rnn.estimators.closed_form._probabilities import log_softmax
 from sklearn_rnn.modules import ConvolutionFeatures, RidgeScores
@@ -22,6 +23,7 @@ LEAST_NETWORK_WEIGHT = 1 / 4
 N_SORTED_BYTES = 256
 
 
+@plain_type
 class ConvolutionClassifier(CalibratedClassifier):
     """Classify sequences in closed form, and say how much that leaves open.
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form._windows import Layout, iterate_windows
 
 # The member that repeats the value at the anchor.
 NAIVE = "naive"
 
 
+@plain_type
 @dataclass(frozen=True)
 class Member:
     """One ridge regression of the average, in its own view of the window.
@@ -42,6 +44,7 @@ class Member:
         return self.factor * seen.inverse_transform(offset + unit * product)
 
 
+@plain_type
 @dataclass(frozen=True)
 class LinearPart:
     """A forecast that is linear in the steps of the window.

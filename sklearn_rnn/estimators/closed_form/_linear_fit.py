@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form._blend import TINY, prior_pull
 from sklearn_rnn.estimators.closed_form._linear import (
     LinearPart,
@@ -535,6 +536,7 @@ def _add(sums, chosen=None):
     return reduce(add, [sums[k] for k in chosen]) if len(chosen) else None
 
 
+@plain_type
 class LinearStream:
     """A linear part that continues to be fitted by calls of partial_fit.
 

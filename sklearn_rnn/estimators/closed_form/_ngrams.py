@@ -4,6 +4,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences import flat_rows
 
 # Discounts of n-grams seen once, twice and more often, where counts cannot tell them.
@@ -13,6 +14,7 @@ USUAL_DISCOUNTS = (0.5, 0.75, 0.9)
 UNSEEN_FRACTION = 0.5
 
 
+@plain_type
 class NGrams:
     """An n-gram model with interpolated modified Kneser-Ney smoothing.
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
+from sklearn_rnn._plain_state import plain_type
+
 # Candidates of the penalty, in units of the number of rows.
 PENALTIES = np.logspace(-8, 4, 25)
 # A feature whose spread is below this fraction of its size counts as constant: such a
@@ -14,6 +16,7 @@ SMALLEST_SPREAD = 1e-7
 SMALLEST_ERROR = 1e-6
 
 
+@plain_type
 @dataclass(frozen=True)
 class Products:
     """Weighted sums of products of rows of features z and targets t.

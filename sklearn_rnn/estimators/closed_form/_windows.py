@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences import one_hot_last_step
 
 # Values of one block of windows, so that its copies stay in the caches.
@@ -22,6 +23,7 @@ LONG_ENOUGH, MOSTLY = 0.5, 0.7
 LOG, BEYOND = "log_", 4.0
 
 
+@plain_type
 @dataclass(frozen=True)
 class Layout:
     """How windows are cut from sequences, and what stands where in them.

@@ -10,6 +10,7 @@ from sklearn_rnn._exceptions import (
     SklearnRNNWarning,
     user_stacklevel,
 )
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.preprocessing import parse_ahead
 from sklearn_rnn.sequences import (
     categories_seen,
@@ -24,6 +25,7 @@ FROM_DTYPE = "from_dtype"
 MANY_CATEGORIES = 50
 
 
+@plain_type
 class CategoricalInput:
     """The features of X that hold categories, and the categories of each.
 

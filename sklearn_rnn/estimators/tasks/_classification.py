@@ -9,6 +9,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import (
     N_FEATURES,
     BagOfWordsClassifier,
@@ -36,6 +37,7 @@ from sklearn_rnn.training import has_overlaps
 FEWEST_TEXTS = 40
 
 
+@plain_type
 class ClassificationTask(SequenceTask):
     """Learn which class a sequence is of."""
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences import (
     BEGIN,
     END,
@@ -167,6 +168,7 @@ def _describe(prompt):
     return f"of type {type(prompt).__name__}"
 
 
+@plain_type
 @dataclass(frozen=True)
 class SymbolCorpus:
     """Sequences of symbols, as ids.
@@ -312,6 +314,7 @@ class SymbolCorpus:
         return prompt + continuation if self.are_text else [*prompt, *continuation]
 
 
+@plain_type
 @dataclass(frozen=True)
 class FrameCorpus:
     """Sequences of frames, vectors of zeros and ones.

@@ -10,6 +10,7 @@ import torch
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import NGrams, log_priors, log_softmax
 from sklearn_rnn.estimators.tasks._corpus import make_corpus
 from sklearn_rnn.estimators.tasks._ngrams import (
@@ -59,6 +60,7 @@ class WeightedSequences(NamedTuple):
         return WeightedSequences(self.sequences[indices], weights)
 
 
+@plain_type
 class GenerationTask(Task):
     """Learn the next symbol, or the next frame, of a sequence."""
 

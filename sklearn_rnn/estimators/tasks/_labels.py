@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import log_priors
 from sklearn_rnn.sequences import is_one_hot
 
@@ -14,6 +15,7 @@ from sklearn_rnn.sequences import is_one_hot
 LARGEST_EXACT = 2.0**53
 
 
+@plain_type
 class Labels:
     """The classes that labels are of, and the weight of each."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import (
     TINY,
     LinearStream,
@@ -32,6 +33,7 @@ SMALL_GAIN = 0.01
 MOST_RESIDUALS = 20_000
 
 
+@plain_type
 class LinearSkip:
     """A linear forecast on the window, averaged with that of the network.
 

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.preprocessing import get_target_names
 from sklearn_rnn.sequences import (
     check_not_ragged,
@@ -13,6 +14,7 @@ from sklearn_rnn.sequences import (
 )
 
 
+@plain_type
 class NumberTargets:
     """Targets that are numbers, of a sequence or of a step.
 

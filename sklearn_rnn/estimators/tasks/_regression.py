@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import r2_score
 
 from sklearn_rnn._exceptions import DivergenceError, InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import (
     FEW,
     FEWEST_SEQUENCES,
@@ -60,6 +61,7 @@ TRAINED_ONCE = 10_000
 UNITS, RNN_UNITS = 64, 128
 
 
+@plain_type
 class RegressionTask(SequenceTask):
     """Learn numbers: residuals of a naive forecast, beside a linear one."""
 

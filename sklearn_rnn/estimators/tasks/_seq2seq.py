@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import log_priors
 from sklearn_rnn.estimators.tasks._pairs import PairTask
 from sklearn_rnn.estimators.tasks._sources import (
@@ -39,6 +40,7 @@ MAX_WEIGHTS = 200_000_000
 MAX_STEPS = 32_768
 
 
+@plain_type
 class Seq2SeqTask(PairTask):
     """Learn to write a sequence of symbols for whatever is read."""
 

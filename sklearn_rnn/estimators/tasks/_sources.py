@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.tasks._corpus import are_frames, check_same_kind
 from sklearn_rnn.sequences import (
     SequenceArray,
@@ -61,6 +62,7 @@ def kind_of_source(X):
     return "symbols"
 
 
+@plain_type
 @dataclass(frozen=True)
 class SymbolSource:
     """Sequences of symbols, read as ids.
@@ -111,6 +113,7 @@ def fit_symbols(X, *, estimator_name, name, min_count, max_symbols, weights=None
     return SymbolSource(estimator_name, vocabulary, are_text)
 
 
+@plain_type
 @dataclass(frozen=True)
 class NumberSource:
     """Sequences of numbers, or one vector each.

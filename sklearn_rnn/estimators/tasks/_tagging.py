@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import log_softmax
 from sklearn_rnn.estimators.tasks._labels import (
     Labels,
@@ -17,6 +18,7 @@ from sklearn_rnn.sequences import explain_target_errors, is_missing, is_one_hot
 from sklearn_rnn.training import NO_CODE
 
 
+@plain_type
 class TaggingTask(SequenceTask):
     """Learn the label of every step."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import window_units
 from sklearn_rnn.preprocessing import parse_targets
 from sklearn_rnn.sequences import flat_rows
@@ -16,6 +17,7 @@ from sklearn_rnn.sequences import flat_rows
 SCALE_OF_PERFECT = 0.01
 
 
+@plain_type
 @dataclass(frozen=True)
 class TargetTransform:
     """Targets as ``intercept + slope * last value + scale * network output``.
@@ -120,6 +122,7 @@ class TargetTransform:
         return self.baseline(last) + self.scale * outputs
 
 
+@plain_type
 @dataclass
 class Baseline:
     """What targets are relative to: the last value of their past, and its unit.

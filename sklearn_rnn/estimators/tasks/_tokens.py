@@ -8,6 +8,7 @@ import torch
 from sklearn.utils import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences import UNKNOWN, check_tokens, covered_chunks, plain_arrays
 
 # For token_dropout="auto". Of 0, 0.25, 1, 3, 5, 10 and 30 the networks of the movie
@@ -15,6 +16,7 @@ from sklearn_rnn.sequences import UNKNOWN, check_tokens, covered_chunks, plain_a
 TOKEN_DROPOUT = 5.0
 
 
+@plain_type
 class TokenInput:
     """The ids of tokens in X: what they stand for, and the width of their vectors.
 
@@ -132,6 +134,7 @@ def _are_equal(tokens, others):
     return np.array_equal(tokens, others)
 
 
+@plain_type
 class SharedVectors:
     """A mapping from token to vector with a short text, and only one of it.
 

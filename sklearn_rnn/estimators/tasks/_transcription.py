@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import log_priors
 from sklearn_rnn.estimators.tasks._pairs import PairTask
 from sklearn_rnn.estimators.tasks._sources import NumberSource
@@ -32,6 +33,7 @@ from sklearn_rnn.training import (
 SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
 
 
+@plain_type
 class TranscriptionTask(PairTask):
     """Learn to transcribe frames to fewer symbols, without knowing where they are."""
 
