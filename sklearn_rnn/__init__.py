@@ -15,7 +15,7 @@ rows by other instructions than many, it is the same to rounding only. For `RNNS
 float64.
 """
 
-from sklearn_rnn import datasets, metrics
+from sklearn_rnn import datasets, metrics, persistence
 from sklearn_rnn._exceptions import (
     DivergenceError,
     InconsistentVersionWarning,
@@ -112,27 +112,7 @@ __all__ = [
     "make_step_scorer",
     "make_windows",
     "metrics",
+    "persistence",
     "score_forecasts",
     "show_versions",
 ]
-
-# Their public path in files: a class may move inside the package.
-for _saved in (
-    CalendarFeatures,
-    ConformalCalibrator,
-    LogMelSpectrogram,
-    RNNClassifier,
-    RNNGenerator,
-    RNNRegressor,
-    RNNSeq2Seq,
-    RNNTagger,
-    RNNTranscriber,
-    SequenceFlattener,
-    SequenceScaler,
-    SequenceTokenizer,
-    SequenceWindower,
-    StatefulPredictor,
-    TimeBlockSplit,
-    WordFeatures,
-):
-    _saved.__module__ = __name__

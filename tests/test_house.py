@@ -95,6 +95,7 @@ PUBLIC = [
     "make_step_scorer",
     "make_windows",
     "metrics",
+    "persistence",
     "score_forecasts",
     "show_versions",
 ]
@@ -226,7 +227,7 @@ def test_imports_have_no_cycle():
 
 
 def test_functions_import_only_optional_packages():
-    optional = {"matplotlib", "sacrebleu", "soundfile", "tokenizers"}
+    optional = {"matplotlib", "sacrebleu", "safetensors", "soundfile", "tokenizers"}
     for path, _, tree in python_files():
         top = set(tree.body)
         lines = {n.lineno for n in top if isinstance(n, (ast.Import, ast.ImportFrom))}
@@ -268,7 +269,13 @@ def test_docstring_examples_run(name):
 def documented():
     """Return the import path of everything a user may call."""
     names = []
-    for door in [sklearn_rnn, sklearn_rnn.datasets, sklearn_rnn.metrics]:
+    doors = [
+        sklearn_rnn,
+        sklearn_rnn.datasets,
+        sklearn_rnn.metrics,
+        sklearn_rnn.persistence,
+    ]
+    for door in doors:
         for public in door.__all__:
             thing = getattr(door, public)
             errors = inspect.isclass(thing) and issubclass(thing, Exception)
