@@ -97,7 +97,8 @@ def _describe_other(value):
     for name, (kind, function) in DESCRIBE.items():
         if isinstance(value, kind):
             state = function(value)
-            return value if state is None else _tag(name, describe(state))
+            if state is not None:
+                return _tag(name, describe(state))
     return value
 
 

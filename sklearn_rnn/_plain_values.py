@@ -9,6 +9,8 @@ from pandas.tseries.frequencies import to_offset
 from scipy.sparse import csr_array
 from skorch.callbacks import EarlyStopping, LRScheduler
 
+# Longest range that is restored: code that takes it for a list would take its memory.
+LONGEST_RANGE = 10**6
 # Words of the state of NumPy's Mersenne twister.
 N_WORDS = 624
 
@@ -102,8 +104,30 @@ def _restore_levels(state):
     return pd.MultiIndex(levels=levels, codes=codes, names=names)
 
 
+def _describe_range(value):
+    return (
+        [value.start, value.stop, value.step] if len(value) <= LONGEST_RANGE else None
+    )
+
+
+def _restore_range(state):
+    value = range(*state)
+    if len(value) > LONGEST_RANGE:
+        raise ValueError(f"{value} has more than {LONGEST_RANGE} items")
+    return value
+
+
+def _restore_range_index(state):
+    *bounds, name = state
+    return pd.RangeIndex(_restore_range(bounds), name=name)
+
+
+def _describe_range_index(index):
+    described = _describe_range(range(index.start, index.stop, index.step))
+    return None if described is None else [*described, index.name]
+
+
 def _describe_index(index):
-    """Return values with their type; None of types such as intervals."""
     values = index.to_numpy()
     if values.dtype != object:
         return [values, None, index.name]
@@ -206,7 +230,7 @@ DESCRIBE: dict[str, tuple[type, Any]] = {
     "PeriodIndex": (pd.PeriodIndex, _describe_periods),
     "CategoricalIndex": (pd.CategoricalIndex, _describe_categories),
     "MultiIndex": (pd.MultiIndex, _describe_levels),
-    "RangeIndex": (pd.RangeIndex, lambda i: [i.start, i.stop, i.step, i.name]),
+    "RangeIndex": (pd.RangeIndex, _describe_range_index),
     "Index": (pd.Index, _describe_index),
     "DataFrame": (pd.DataFrame, _describe_frame),
     "timezone": (datetime.timezone, lambda zone: zone.utcoffset(None).total_seconds()),
@@ -220,7 +244,7 @@ DESCRIBE: dict[str, tuple[type, Any]] = {
     "slice": (slice, lambda s: [s.start, s.stop, s.step]),
     "EarlyStopping": (EarlyStopping, _describe_early_stopping),
     "LRScheduler": (LRScheduler, _describe_scheduler),
-    "range": (range, lambda r: [r.start, r.stop, r.step]),
+    "range": (range, _describe_range),
     "set": (set, list),
     "frozenset": (frozenset, list),
     "bytes": (bytes, lambda value: np.frombuffer(value, dtype=np.uint8)),
@@ -234,7 +258,7 @@ RESTORE: dict[str, Any] = {
     "PeriodIndex": _restore_periods,
     "CategoricalIndex": _restore_categories,
     "MultiIndex": _restore_levels,
-    "RangeIndex": lambda state: pd.RangeIndex(*state[:3], name=state[3]),
+    "RangeIndex": _restore_range_index,
     "Index": _restore_index,
     "DataFrame": _restore_frame,
     "timezone": lambda s: datetime.timezone(datetime.timedelta(seconds=s)),
@@ -248,7 +272,7 @@ RESTORE: dict[str, Any] = {
     "slice": lambda state: slice(*state),
     "EarlyStopping": lambda state: EarlyStopping(**state),
     "LRScheduler": lambda state: LRScheduler(**state),
-    "range": lambda state: range(*state),
+    "range": _restore_range,
     "set": set,
     "frozenset": frozenset,
     "bytes": lambda value: value.tobytes(),

@@ -1,8 +1,9 @@
-"""Models that version 0.6 pickled: their classes, and what is now in tasks."""
+"""Models that versions 0.4 to 0.6 pickled: their classes, and what is now in tasks."""
 
 import sys
 from types import ModuleType
 
+from sklearn_rnn._exceptions import InvalidModelError
 from sklearn_rnn.estimators.tasks import (
     FrameCorpus,
     LinearSkip,
@@ -86,14 +87,15 @@ def _stand_in(new):
 
 
 def migrate(estimator, state):
-    """Return the state of a fitted model of version 0.6, with its task."""
+    """Return the state of a fitted model of versions 0.4 to 0.6, with its task."""
     state = state | missing_params(estimator, state)
-    if "_network_spec" not in state:
-        raise ValueError(
-            f"this {type(estimator).__name__} was pickled by a version before 0.6. "
+    names = estimator._get_param_names()
+    if not {*names, "_network_spec"} <= state.keys():
+        raise InvalidModelError(
+            f"this {type(estimator).__name__} was pickled by a version before 0.4. "
             "Fit it again, or load it with the version that wrote it."
         )
-    params = {name: state[name] for name in estimator._get_param_names()}
+    params = {name: state[name] for name in names}
     params |= state.pop("_read_with", {})
     task = estimator._task_type(type(estimator).__name__, params)
     for old, path in PATHS.items():

@@ -160,6 +160,7 @@ def load_model(path: str | os.PathLike) -> Any:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (safetensors.SafetensorError, *DAMAGE, OSError) as error:
         raise InvalidModelError(f"{path}: {_line(error)}. {NOT_OURS}") from error
+    _check_sizes(path, tensors)
     description = _check_metadata(path, metadata, tensors)
     try:
         reader = TreeReader(tensors)
@@ -169,6 +170,15 @@ def load_model(path: str | os.PathLike) -> Any:
     except DAMAGE as error:
         raise InvalidModelError(f"{path}: {_line(error)}") from error
     return model
+
+
+def _check_sizes(path, tensors):
+    """Check that no tensor without values has a length that the file could not hold."""
+    for name, tensor in tensors.items():
+        if tensor.size == 0 and max(tensor.shape) > os.path.getsize(path):
+            raise InvalidModelError(
+                f"{path}: the tensor {name!r} has shape {tensor.shape}, and no values."
+            )
 
 
 def _check_metadata(path, metadata, tensors):

@@ -21,6 +21,8 @@ STORED = {np.dtype(name) for name in ("bool", "f2", "f4", "f8")} | {
     np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)
 }
 LAST_CHARACTER = 0x10FFFF
+# Longest dimension of an array without items.
+LONGEST_EMPTY = 10**6
 
 
 class TreeWriter:
@@ -177,6 +179,8 @@ class TreeReader:
         array = np.empty(len(items), dtype=object)
         for i, item in enumerate(items):
             array[i] = item
+        if max(node["shape"], default=0) > max(len(items), LONGEST_EMPTY):
+            raise InvalidModelError(f"{path} has shape {node['shape']}, and no items.")
         return array.reshape(node["shape"])
 
     def _read_array(self, node, path):

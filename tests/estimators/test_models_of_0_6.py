@@ -79,5 +79,5 @@ def test_what_no_version_wrote_is_refused():
     model = load("regressor")
     state = model.__getstate__()
     del state["_task"]
-    with pytest.raises(ValueError, match=r"before 0\.6"):
+    with pytest.raises(ValueError, match=r"before 0\.4"):
         RNNRegressor().__setstate__(state)

@@ -1,5 +1,6 @@
 """Small fitted models of every kind, and what each predicts."""
 
+import warnings
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from sklearn_rnn import (
     SequenceScaler,
     SequenceTokenizer,
     SequenceWindower,
+    SklearnRNNWarning,
     StatefulPredictor,
     TimeBlockSplit,
     WordFeatures,
@@ -274,7 +276,7 @@ def periods():
 
 def trained_on():
     X, y = numbers()
-    model = RNNRegressor(**SMALL).fit(X, y).partial_fit(X, y)
+    model = RNNRegressor(**SMALL, linear_skip=False).fit(X, y).partial_fit(X, y)
     return Fitted(model, lambda m: m.predict(X))
 
 
@@ -439,4 +441,6 @@ ZOO = {
 @cache
 def make(name):
     """Return a fitted model of the zoo."""
-    return ZOO[name]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SklearnRNNWarning)
+        return ZOO[name]()
