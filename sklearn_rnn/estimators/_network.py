@@ -47,6 +47,7 @@ def make_net(estimator, network, schedule=(None, None), device=None, kernel=None
         bptt_steps=estimator.bptt_steps,
         schedule=schedule,
         kernel=estimator.kernel_,
+        label=None if task.is_trial else type(estimator).__name__,
         **options,
     ).initialize()
     if scheduler is not None:

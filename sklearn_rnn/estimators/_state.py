@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from sklearn_rnn._exceptions import InvalidModelError
+from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.estimators._migrate import migrate, missing_params
 from sklearn_rnn.estimators._network import make_net
 from sklearn_rnn.kernels import rename_kernel, usable_kernel
@@ -14,6 +15,8 @@ from sklearn_rnn.training import (
     load_optimizer_state,
     usable_device,
 )
+
+RESTARTED = "%s was loaded without the state of its optimizer, which starts again"
 
 
 def pack_net(estimator, state):
@@ -117,11 +120,13 @@ def _load_optimizer(net, saved):
         or saved.get("trained", net.trained_weights()) != net.trained_weights()
         or not _is_of_same_shape(get_optimizer_state(optimizer), before)
     ):
+        LOGGER.warning(RESTARTED, net.label)
         return
     try:
         load_optimizer_state(optimizer, before)
         check_optimizer_state(optimizer)
     except ValueError:
+        LOGGER.warning(RESTARTED, net.label)
         net.initialize_optimizer()
 
 

@@ -5,6 +5,7 @@ import warnings
 import torch
 
 from sklearn_rnn._exceptions import user_stacklevel
+from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels._interface import COMPILED_CELLS
 from sklearn_rnn.kernels._library import instruction_set, library, library_error
 
@@ -126,5 +127,8 @@ def choose_kernel(
 def usable_kernel(kernel: str) -> str:
     """Return a kernel chosen on another machine, or "auto" if it is not available."""
     if kernel == "compiled" and not compiled_kernels_available():
+        LOGGER.warning(
+            'a model of kernel="compiled" computes by torch, without kernels'
+        )
         return "auto"
     return kernel

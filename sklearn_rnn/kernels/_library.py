@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sklearn_rnn._exceptions import user_stacklevel
+from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels._build import (
     FOLDER,
     INSTRUCTION_SETS,
@@ -148,6 +149,8 @@ def _load() -> _Loaded:
         # Assigned once all is done: an interrupted call leaves it to the next one.
         opened = _choose_set(_open())
         _loaded = opened._replace(warning=None)
+    if opened.error:
+        LOGGER.warning("no compiled kernels, torch computes: %s", opened.error)
     if opened.warning:
         warnings.warn(opened.warning, RuntimeWarning, stacklevel=user_stacklevel())
     return _loaded

@@ -2,6 +2,8 @@
 
 import torch
 
+from sklearn_rnn._logging import LOGGER
+
 
 def check_device(device):
     """Return a device's name, such as "cuda:0"; raise ValueError if it cannot be used.
@@ -26,7 +28,8 @@ def usable_device(device):
     """Return a device's name, or ``"cpu"`` where it cannot be used."""
     try:
         return check_device(device)
-    except ValueError:
+    except ValueError as error:
+        LOGGER.warning("a loaded model computes on the CPU: %s", error)
         return "cpu"
 
 

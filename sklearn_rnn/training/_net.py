@@ -33,6 +33,7 @@ from sklearn_rnn.training._optimizers import (
     is_elementwise,
     make_optimizer,
 )
+from sklearn_rnn.training._progress import log_epoch
 from sklearn_rnn.training._scoring import (
     ScoringData,
     score_validation_batches,
@@ -78,6 +79,8 @@ class SequenceNet(NeuralNet):
         Whether the first pass goes from the shortest sequences to the longest.
     kernel : {"torch", "compiled"}, default="torch"
         What clips gradients and updates weights.
+    label : str or None, default=None
+        Name of what is trained, in the log of epochs; None logs none.
     **options : dict
         For ``skorch.NeuralNet``.
 
@@ -105,6 +108,7 @@ class SequenceNet(NeuralNet):
         on_progress=None,
         shortest_first=False,
         kernel="torch",
+        label=None,
         **options,
     ):
         super().__init__(
@@ -125,6 +129,7 @@ class SequenceNet(NeuralNet):
         self.on_progress = on_progress
         self.shortest_first = shortest_first
         self.kernel = kernel
+        self.label = label
         self.validation = None
         self.patience = None
         self.n_streamed = 0
@@ -315,6 +320,8 @@ class SequenceNet(NeuralNet):
         stop = self._validate()
         self._record_best()
         self.history.record("dur", time.perf_counter() - begin)
+        if self.label is not None:
+            log_epoch(self.label, self.history[-1])
         finished.save()
         if best is not None and self.patience is not None and self.patience.improved:
             best.save()

@@ -1,7 +1,11 @@
 """Progress shown while training."""
 
+import logging
+
 from skorch.callbacks import Callback
 from tqdm import tqdm  # a dependency of skorch
+
+from sklearn_rnn._logging import LOGGER
 
 
 class ProgressBar(Callback):
@@ -39,9 +43,15 @@ class EpochLines(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         record = net.history[-1]
-        values = _format_record(record).items()
-        text = ", ".join(f"{name} {value}" for name, value in values)
+        text = _describe_record(record)
         print(f"{self.label} epoch {record['epoch']}/{self.n_epochs_}: {text}")
+
+
+def log_epoch(label, record):
+    """Log the record of an epoch of what is trained, at the level INFO."""
+    if LOGGER.isEnabledFor(logging.INFO):
+        text = _describe_record(record)
+        LOGGER.info("%s epoch %d: %s", label, record["epoch"], text)
 
 
 # Short names of what a record of the history holds.
@@ -52,6 +62,11 @@ SHORT_NAMES = {
     "gradient_norm": "gradient",
     "clipped_share": "clipped",
 }
+
+
+def _describe_record(record):
+    values = _format_record(record).items()
+    return ", ".join(f"{name} {value}" for name, value in values)
 
 
 def _format_record(record):
