@@ -79,7 +79,7 @@ def _describe_array(value):
 
 
 def _state_of(value):
-    if isinstance(value, tuple):
+    if hasattr(value, "_asdict"):
         return describe(value._asdict())
     state = value.__getstate__()
     return describe({} if state is None else dict(state))
@@ -261,7 +261,7 @@ class PlainState:
     """Base of estimators whose state in pickles and files is plain values."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return describe_state(super().__getstate__())
+        return describe_state(dict(super().__getstate__()))  # type: ignore[call-overload]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         name = type(self).__name__

@@ -164,7 +164,7 @@ def load_model(path: str | os.PathLike) -> Any:
     description = _check_metadata(path, metadata, tensors)
     try:
         reader = TreeReader(tensors)
-        model = reader.read(json.loads(description), "model")
+        model = reader.parse(json.loads(description), "model")
         if reader.unused:
             raise InvalidModelError(f"{len(reader.unused)} tensors belong nowhere.")
     except DAMAGE as error:

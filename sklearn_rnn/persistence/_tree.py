@@ -132,19 +132,19 @@ class TreeReader:
         self.tensors = tensors
         self.unused = set(tensors)
         self._readers = {
-            "dict": self._read_dict,
-            "tuple": lambda node, path: tuple(self.read(node["tuple"], path)),
+            "dict": self._parse_dict,
+            "tuple": lambda node, path: tuple(self.parse(node["tuple"], path)),
             "float": lambda node, path: float(node["float"]),
-            "array": self._read_array,
-            "objects": self._read_objects,
-            "numpy": _read_numpy,
-            "estimator": self._read_estimator,
+            "array": self._parse_array,
+            "objects": self._parse_objects,
+            "numpy": _parse_numpy,
+            "estimator": self._parse_estimator,
         }
 
-    def read(self, node: Any, path: str) -> Any:
+    def parse(self, node: Any, path: str) -> Any:
         """Return the object of a JSON value; `path` is where it is, for messages."""
         if isinstance(node, list):
-            return [self.read(item, f"{path}[{i}]") for i, item in enumerate(node)]
+            return [self.parse(item, f"{path}[{i}]") for i, item in enumerate(node)]
         if not isinstance(node, dict):
             return node
         kind = next(iter(node), None)
@@ -155,10 +155,10 @@ class TreeReader:
             )
         return self._readers[kind](node, path)
 
-    def _read_dict(self, node, path):
-        return {k: self.read(v, f"{path}[{k!r}]") for k, v in node["dict"].items()}
+    def _parse_dict(self, node, path):
+        return {k: self.parse(v, f"{path}[{k!r}]") for k, v in node["dict"].items()}
 
-    def _read_estimator(self, node, path):
+    def _parse_estimator(self, node, path):
         name = node["estimator"]
         if name not in CLASSES:
             raise InvalidModelError(
@@ -167,15 +167,15 @@ class TreeReader:
                 "load it with that."
             )
         cls = CLASSES[name]
-        state = {k: self.read(v, f"{path}.{k}") for k, v in node["state"].items()}
+        state = {k: self.parse(v, f"{path}.{k}") for k, v in node["state"].items()}
         if cls is Bunch:
             return Bunch(**restore(state))
         model = cls.__new__(cls)
         model.__setstate__(state if cls in OWN else restore(state))
         return model
 
-    def _read_objects(self, node, path):
-        items = self.read(node["objects"], path)
+    def _parse_objects(self, node, path):
+        items = self.parse(node["objects"], path)
         array = np.empty(len(items), dtype=object)
         for i, item in enumerate(items):
             array[i] = item
@@ -183,7 +183,7 @@ class TreeReader:
             raise InvalidModelError(f"{path} has shape {node['shape']}, and no items.")
         return array.reshape(node["shape"])
 
-    def _read_array(self, node, path):
+    def _parse_array(self, node, path):
         name = node["array"]
         if name not in self.tensors:
             raise InvalidModelError(f"{path} is the tensor {name!r}, which is missing.")
@@ -211,7 +211,7 @@ def _from_stored(array, dtype, path):
     return array.view(dtype).reshape(array.shape[:-1])
 
 
-def _read_numpy(node, path):
+def _parse_numpy(node, path):
     value = getattr(np, node["numpy"])
     if not (isinstance(value, np.ufunc) or _is_scalar_type(value)):
         raise InvalidModelError(f"{path} is np.{node['numpy']}: no ufunc or type.")

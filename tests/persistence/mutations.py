@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+import sysconfig
 import warnings
 import zipfile
 from collections import Counter
@@ -237,10 +238,13 @@ def _audit(event, args):
     if not _WATCHERS:
         return
     writes = event == "open" and isinstance(args[2], int) and args[2] & _WRITING
-    if event in FORBIDDEN or writes:
+    is_late_import = event == "exec" and args[0].co_filename.startswith(_INSTALLED)
+    if (event in FORBIDDEN or writes) and not is_late_import:
         _WATCHERS[-1].append((event, *map(repr, args)))
 
 
+# Modules of Python and packages that are imported when first needed.
+_INSTALLED = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 sys.addaudithook(_audit)
 

@@ -38,6 +38,9 @@ def test_models_from_0_4_on_predict_what_they_did(version):
         with pytest.warns(InconsistentVersionWarning, match=r"before 0\.7"):
             model = pickle.loads(MODELS[version][name])
         np.testing.assert_allclose(method(model, X), MODELS[version][key], rtol=1e-5)
+        before = model.module_.head.weight.detach().numpy().copy()
+        model.partial_fit(X, np.arange(20.0) if name == "regressor" else ["up"] * 20)
+        assert not np.array_equal(model.module_.head.weight.detach().numpy(), before)
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0"])
