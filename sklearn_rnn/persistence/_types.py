@@ -1,5 +1,7 @@
 """The closed lists of types that saved models may hold."""
 
+from typing import Any
+
 from sklearn import (
     compose,
     decomposition,
@@ -15,6 +17,7 @@ from sklearn.feature_extraction import text
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.utils import Bunch
 
+from sklearn_rnn.audio import LogMelSpectrogram
 from sklearn_rnn.estimators import (
     RNNClassifier,
     RNNGenerator,
@@ -24,11 +27,9 @@ from sklearn_rnn.estimators import (
     RNNTranscriber,
     StatefulPredictor,
 )
-from sklearn_rnn.forecasting import ConformalCalibrator
+from sklearn_rnn.forecasting import CalendarFeatures, ConformalCalibrator
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import (
-    CalendarFeatures,
-    LogMelSpectrogram,
     SequenceFlattener,
     SequenceScaler,
     SequenceTokenizer,
@@ -109,8 +110,8 @@ def _public_name(cls):
     return ".".join([p for p in parts if not p.startswith("_")] + [cls.__name__])
 
 
-NAMES = {cls: _public_name(cls) for cls in (*OWN, *SKLEARN)}
-CLASSES = {name: cls for cls, name in NAMES.items()}
+NAMES: dict[Any, str] = {cls: _public_name(cls) for cls in (*OWN, *SKLEARN)}
+CLASSES: dict[str, Any] = {name: cls for cls, name in NAMES.items()}
 
 # What ``skops.io.load`` need trust besides what it trusts by itself.
 TRUSTED_TYPES = [
