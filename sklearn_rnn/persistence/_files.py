@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -83,23 +83,16 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
 
 def _replace_file(path, contents):
     """Write a file beside its place, and move it there when it is complete."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(partial, "xb") as file:
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        os.replace(partial, path)
     except BaseException:
-        os.unlink(name)
+        partial.unlink(missing_ok=True)
         raise
-
-
-def _umask():
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def load_model(path: str | os.PathLike) -> Any:

@@ -2,7 +2,10 @@
 
 import os
 import pickle
+import random
 import stat
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -118,6 +121,31 @@ def test_a_file_has_the_permissions_of_other_new_files(tmp_path):
     modes = [stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()]
     assert len(modes) == 2
     assert modes[0] == modes[1]
+
+
+def state_of_the_process():
+    return (
+        os.getcwd(),
+        dict(os.environ),
+        list(warnings.filters),
+        np.random.get_state()[1].tolist(),  # noqa: NPY002
+        random.getstate(),
+        torch.get_rng_state().tolist(),
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        threading.active_count(),
+    )
+
+
+def test_the_process_is_left_as_it_was(tmp_path):
+    model = small(n_threads=1).fit(X, Y)
+    before = state_of_the_process()
+    save_model(model, tmp_path / "model")
+    load_model(tmp_path / "model").predict(X)
+    (tmp_path / "damaged").write_bytes(b"none of ours")
+    with pytest.raises(InvalidModelError):
+        load_model(tmp_path / "damaged")
+    assert state_of_the_process() == before
 
 
 def test_the_file_is_one_of_safetensors(tmp_path):
