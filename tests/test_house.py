@@ -279,7 +279,7 @@ def documented():
         for public in door.__all__:
             thing = getattr(door, public)
             errors = inspect.isclass(thing) and issubclass(thing, Exception)
-            if inspect.ismodule(thing) or errors:
+            if not callable(thing) or errors:
                 continue
             names.append(f"{door.__name__}.{public}")
             if inspect.isclass(thing):

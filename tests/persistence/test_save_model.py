@@ -51,7 +51,7 @@ def test_a_loaded_model_is_trained_on_as_the_saved_one(tmp_path):
     twin = load_model(tmp_path / "model")
     expected = model.partial_fit(X, Y).predict(X)
     np.testing.assert_array_equal(twin.partial_fit(X, Y).predict(X), expected)
-    assert twin.history_ == model.history_
+    assert twin.loss_curve_ == model.loss_curve_
 
 
 def test_the_best_of_a_search_can_be_saved(tmp_path):
