@@ -76,8 +76,8 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
         "sklearn_rnn": __version__,
         "format": FORMAT,
         "model": description,
-        "digest": _digest(description, writer.tensors),
     }
+    metadata["digest"] = _digest(metadata, writer.tensors)
     _replace_file(Path(path), safetensors.numpy.save(writer.tensors, metadata))
 
 
@@ -185,7 +185,7 @@ def _check_metadata(path, metadata, tensors):
             f"{__version__} of sklearn_rnn reads format {FORMAT!r}. Load it with the "
             f"version that wrote it, {metadata['sklearn_rnn']!r}."
         )
-    if _digest(metadata["model"], tensors) != metadata["digest"]:
+    if _digest(metadata, tensors) != metadata["digest"]:
         raise InvalidModelError(
             f"{path}: its contents do not match its digest: it was damaged or changed "
             "after save_model wrote it. Copy it again from where it came from."
@@ -193,9 +193,10 @@ def _check_metadata(path, metadata, tensors):
     return metadata["model"]
 
 
-def _digest(description, tensors):
-    """Return a hash of a description and tensors in the order of their names."""
-    digest = hashlib.blake2b(description.encode(), digest_size=16)
+def _digest(metadata, tensors):
+    """Return a hash of metadata, but its digest, and tensors, in the order of names."""
+    hashed = sorted(item for item in metadata.items() if item[0] != "digest")
+    digest = hashlib.blake2b(json.dumps(hashed).encode(), digest_size=16)
     for name in sorted(tensors):
         tensor = np.ascontiguousarray(tensors[name])
         digest.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())

@@ -182,7 +182,7 @@ def mutate_safetensors(data, rng):
     metadata["model"] = json.dumps(tree[0])
     if action == 9:
         metadata["model"] = nest(int(rng.choice([10, 900, 10**5])))
-    metadata["digest"] = _digest(metadata["model"], tensors)
+    metadata["digest"] = _digest(metadata, tensors)
     return safetensors.numpy.save(tensors, metadata)
 
 
