@@ -329,7 +329,8 @@ OWN_WORDS = {
         "embedding_dim",  # symbols always have vectors, and are numbered by fit
         "batch_size",  # pairs
         "max_epochs",  # another budget of updates
-        "early_stopping",  # it may choose, and cools down
+        "early_stopping",  # it may choose, watches the score, and cools down
+        "tol",
         "validation_fraction",  # no windows
         "dtype",  # float64 costs what float32 does not, whatever the size
         "lr_schedule",  # there is no partial_fit

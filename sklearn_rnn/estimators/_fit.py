@@ -167,7 +167,9 @@ def train(estimator, samples, held_out, context):
     patience = None
     if context.stops_early:
         cool_down = None if net.schedule is None else task.cool_down
-        patience = Patience(estimator.n_iter_no_change, estimator.tol, cool_down)
+        patience = Patience(
+            estimator.n_iter_no_change, estimator.tol, cool_down, task.monitor
+        )
     if n_epochs == "auto":
         n_epochs = task.choose_n_epochs(dataset)
         if held_out is None and task.held_back is not None:

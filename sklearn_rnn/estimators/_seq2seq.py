@@ -154,19 +154,21 @@ None, default="cosine"
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     early_stopping : bool or "auto", default="auto"
-        Whether to set training sequences aside, stop when their loss no
-        longer falls, and go back to the weights with the lowest one. Where
-        `lr_schedule` is a function or the name of one, a cool-down follows: from the
-        best weights so far, half as many epochs as they took, in which the step size
-        falls to zero. "auto" does so where ``max_epochs="auto"`` is more than 20
-        epochs, in batches of 64 up to 9,536 pairs, of at least 200 pairs.
+        Whether to set training sequences aside, stop when the fraction of their symbols
+        that are told right from the true ones before them no longer rises, and go back
+        to the weights with the highest one. Where `lr_schedule` is a function or the
+        name of one, a cool-down follows: from the best weights so far, half as many
+        epochs as they took, in which the step size falls to zero. "auto" does so where
+        ``max_epochs="auto"`` is more than 20 epochs, in batches of 64 up to 9,536
+        pairs, of at least 200 pairs.
     validation_fraction : float, default=0.1
         Fraction of the sequences set aside when `early_stopping` is on and no
         ``X_val`` is given, a random choice.
     n_iter_no_change : int, default=10
         Epochs without improvement before early stopping.
     tol : float, default=1e-4
-        Least fall of the validation loss that counts as improvement.
+        Least rise of the validation score that counts as improvement, and least fall
+        of a loss for ``lr_schedule="plateau"``.
     standardize : bool, default=True
         Whether each input feature is brought to mean 0 and standard deviation
         1, by the steps of the training data.
@@ -218,7 +220,8 @@ None, default="cosine"
         the true ones before them, if there was validation.
     best_epoch_ : int
         Epoch whose weights were kept, from 1: the last one, or with early
-        stopping the one with the lowest validation loss.
+        stopping the one with the highest validation score, of several the one with
+        the lowest loss.
     best_validation_score_ : float or None
         Validation score of that epoch.
     n_parameters_ : int

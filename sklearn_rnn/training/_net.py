@@ -346,7 +346,11 @@ class SequenceNet(NeuralNet):
         self.history.record("valid_loss", loss)
         self.history.record("valid_score", score)
         score_validation_batches(self, self.validation)
-        return self.patience is not None and self.patience.exhausted(loss)
+        if self.patience is None:
+            return False
+        if self.patience.monitor == "valid_score":
+            return self.patience.exhausted(1 - score, tie=loss)
+        return self.patience.exhausted(loss)
 
     def _record_best(self):
         """Record whether a loss is the lowest so far, which skorch's callbacks read."""

@@ -18,6 +18,8 @@ class Patience:
     cool_down : float, default=None
         Length of the cool-down that then follows, as a fraction of the epochs up to
         the lowest loss; None has no cool-down.
+    monitor : {"valid_loss", "valid_score"}, default="valid_loss"
+        What is watched: the loss, or instead of it one minus the score.
 
     Attributes
     ----------
@@ -37,28 +39,33 @@ class Patience:
     [False, False, False, True, True]
     """
 
-    def __init__(self, n_iter_no_change, tol, cool_down=None):
+    def __init__(self, n_iter_no_change, tol, cool_down=None, monitor="valid_loss"):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.cool_down = cool_down
+        self.monitor = monitor
         self.n_cool_down = 0
         self.improved = False
         self.best_epoch = -1
         self._epoch = -1
-        self._lowest = math.inf
+        self._lowest = math.inf, math.inf
         self._to_beat = math.inf
         self._n_no_change = 0
         self._last_epoch: int | None = None  # of the cool-down
 
-    def exhausted(self, loss):
-        """Record an epoch's loss; return whether to stop."""
+    def exhausted(self, loss, tie=0.0):
+        """Record an epoch's loss; return whether to stop.
+
+        Of epochs with the same loss the one with the lowest `tie` is the best.
+        """
         self._epoch += 1
         self.n_cool_down = 0
         # The first epoch counts, whatever its loss: better than untrained weights.
-        self.improved = loss < self._lowest or self._epoch == 0
+        self.improved = (loss, tie) < self._lowest or self._epoch == 0
         if self.improved:
             self.best_epoch = self._epoch
-            self._lowest = loss if math.isfinite(loss) else math.inf
+            is_finite = math.isfinite(loss) and math.isfinite(tie)
+            self._lowest = (loss, tie) if is_finite else (math.inf, math.inf)
         if loss < self._to_beat - self.tol:
             self._to_beat, self._n_no_change = loss, 0
         else:

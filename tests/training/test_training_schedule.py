@@ -89,6 +89,15 @@ def test_an_early_cool_down_has_three_epochs_and_may_find_better_ones():
     assert patience.best_epoch == 4
 
 
+def test_of_equal_losses_the_lowest_tie_is_the_best():
+    patience = Patience(n_iter_no_change=10, tol=0.0)
+    improved = []
+    for loss, tie in [(0.5, 2.0), (0.5, 3.0), (0.5, 1.0), (0.6, 0.1), (0.4, 9.0)]:
+        patience.exhausted(loss, tie)
+        improved.append(patience.improved)
+    assert improved == [True, False, True, False, True]
+
+
 def test_small_improvements_add_up():
     patience = Patience(n_iter_no_change=2, tol=0.1)
     # Each step is below tol, but every second one passes it since the last.

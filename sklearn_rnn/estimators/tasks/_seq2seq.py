@@ -44,7 +44,9 @@ MAX_STEPS = 32_768
 class Seq2SeqTask(PairTask):
     """Learn to write a sequence of symbols for whatever is read."""
 
-    cool_down = 0.5
+    # Of few pairs the loss soon rises, as some symbols are foretold wrongly and surely,
+    # while what is written still gets better for many epochs.
+    cool_down, monitor = 0.5, "valid_score"
 
     @property
     def fixed_params(self):

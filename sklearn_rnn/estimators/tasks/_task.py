@@ -68,8 +68,9 @@ class Task(ABC):
     network_spec: Any = None
     dtype: Any = None  # a name in DTYPES
     batch_size: Any = None  # int where the parameter may be "auto"
-    # Length of the cool-down of early stopping, as `Patience` has it.
+    # Length of the cool-down of early stopping, and what it watches, as of `Patience`.
     cool_down: float | None = None
+    monitor = "valid_loss"
     # While it trains, without validation data: what ``max_epochs="auto"`` stops by.
     held_back: Any = None
 
