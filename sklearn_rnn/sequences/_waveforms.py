@@ -17,7 +17,7 @@ N_INSPECTED = 32
 
 def warn_of_waveforms(sequences):
     """Warn if sequences look like sound that was not made spectra of."""
-    if not _look_like_sound(sequences):
+    if sequences.n_features != 1 or not _look_like_sound(sequences):
         return
     n_steps = int(np.median(sequences.lengths))
     kind = str(sequences.values.dtype)
@@ -34,7 +34,7 @@ def warn_of_waveforms(sequences):
 
 
 def _look_like_sound(sequences):
-    if sequences.n_features != 1 or sequences.feature_names is not None:
+    if sequences.feature_names is not None:
         return False
     is_integer = sequences.values.dtype == np.int16
     if not is_integer and sequences.values.dtype.kind != "f":
