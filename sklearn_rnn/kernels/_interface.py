@@ -35,6 +35,7 @@ POOLING_CODES = ("last", "mean", "max", None)
 COMPILED_LOSSES = (
     *("squared_error", "absolute_error", "huber", "quantile"),
     *("log_loss", "bernoulli"),
+    *("gaussian", "student_t", "poisson", "negative_binomial"),
 )
 VALUES_TYPES = (
     *(np.float32, np.float64, np.int8, np.int16, np.int32, np.int64),

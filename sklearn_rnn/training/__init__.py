@@ -33,11 +33,13 @@ from sklearn_rnn.training._inference import (
     step_outputs,
     step_values,
 )
+from sklearn_rnn.training._likelihoods import LIKELIHOODS
 from sklearn_rnn.training._losses import (
     BLANK,
     NO_CODE,
     CTCLoss,
     WeightedLoss,
+    call_loss,
     has_target,
 )
 from sklearn_rnn.training._memory import (
@@ -92,6 +94,7 @@ __all__ = [
     "CTCLoss",
     "EpochLines",
     "FlatWeights",
+    "LIKELIHOODS",
     "NO_CODE",
     "NextStepDataset",
     "OPTIMIZERS",
@@ -109,6 +112,7 @@ __all__ = [
     "WeightedLoss",
     "batch_gradients",
     "blocks_by_length",
+    "call_loss",
     "check_device",
     "check_monitors",
     "check_optimizer_state",

@@ -130,15 +130,15 @@ class FusedNetwork:
         if criterion is None:
             return {}
         has_tokens = self.network.spec.n_tokens is not None
-        levels = criterion.levels
         return {
             "gradients": [weight.grad for weight in weights],
             "train_embedding": int(has_tokens and weights[-1].requires_grad),
             "loss": COMPILED_LOSSES.index(criterion.name),
             "label_smoothing": criterion.label_smoothing,
-            "n_levels": 1 if levels is None else len(levels),
+            "n_per_target": criterion.n_per_target or 1,
             "targets_may_be_missing": int(criterion.may_miss),
-            "levels": _to_dtype(levels, self._dtype),
+            "levels": _to_dtype(criterion.levels, self._dtype),
+            "target_weights": _to_dtype(criterion.target_weights, self._dtype),
             "class_weights": _to_dtype(criterion.class_weights, self._dtype),
         }
 
@@ -218,7 +218,7 @@ class FusedNetwork:
         """Add targets to the data: row `starts[i]` is the first one of sequence i."""
         loss, n_outputs = self.criterion.name, self._n_outputs
         dtype = torch.int64 if loss in ("log_loss", "bernoulli") else self._dtype
-        width = 1 if loss == "log_loss" else n_outputs // self._struct.n_levels
+        width = 1 if loss == "log_loss" else n_outputs // self._struct.n_per_target
         targets = targets.to(dtype).contiguous()
         if loss == "log_loss":
             _check_codes(targets, n_outputs, self.criterion.may_miss)

@@ -57,8 +57,9 @@ def supports_fused(network, criterion=None):
     bool
         True for the compiled kernel; features or an embedding as inputs; layers with
         any options; the last, mean, maximum or every state; a linear head; all of
-        our losses; and weights of the shapes that the network was built with, trained
-        together, without hooks. False for attention pooling and tied embeddings.
+        our losses, not a user's function; and weights of the shapes that the network
+        was built with, trained together, without hooks. False for attention pooling
+        and tied embeddings.
     """
     return (
         is_fusible(network)
@@ -267,9 +268,12 @@ def _supports_loss(network, criterion):
         or len(class_weights) != n_outputs
     ):
         return False
-    levels = criterion.levels
-    return (criterion.may_miss or network.pooling is not None) and (
-        levels is None or n_outputs % len(levels) == 0
+    n_targets, rest = divmod(n_outputs, criterion.n_per_target or 1)
+    weights = criterion.target_weights
+    return (
+        (criterion.may_miss or network.pooling is not None)
+        and rest == 0
+        and (weights is None or len(weights) == n_targets)
     )
 
 

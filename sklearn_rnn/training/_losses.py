@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sklearn_rnn.training._likelihoods import LIKELIHOODS, likelihood_loss
+
 # The error, in standard deviations of the target, from which huber is linear.
 HUBER_DELTA = 1.0
 # The class code of a step that has no target; among real values it is NaN.
@@ -43,7 +45,8 @@ def bernoulli_loss(outputs, targets, reduction="none"):
 
 # By name, the function of (outputs, targets, reduction="none"). A loss for regressors
 # is in ELEMENTWISE_LOSSES of estimators/closed_form, too, in NumPy, to weigh forecasts
-# by; one that compiled kernels have is in COMPILED_LOSSES of kernels.
+# by; one that compiled kernels have is in COMPILED_LOSSES of kernels. Likelihoods are
+# in LIKELIHOODS.
 LOSSES: dict[str, Callable] = {
     "log_loss": F.cross_entropy,
     "bernoulli": bernoulli_loss,
@@ -58,15 +61,30 @@ def has_target(targets):
     return ~targets.isnan() if targets.is_floating_point() else targets >= 0
 
 
+def call_loss(outputs, targets, function, reduction="none"):
+    """Compute the loss of a user's function, which returns that of each target."""
+    losses = function(outputs, targets)
+    shape = getattr(losses, "shape", None)
+    if not isinstance(losses, torch.Tensor) or shape != targets.shape:
+        found = f"a tensor of shape {tuple(shape)}" if shape is not None else losses
+        raise ValueError(
+            "loss=function must return a tensor with the loss of each target, of the "
+            f"shape of outputs and targets, {tuple(targets.shape)}, got {found}: leave "
+            "out sums and means."
+        )
+    return losses.mean() if reduction == "mean" else losses
+
+
 class WeightedLoss(nn.Module):
     """The mean loss of a batch, with sample weights.
 
     Parameters
     ----------
     loss : {"log_loss", "squared_error", "absolute_error", "huber", "quantile", \
-"bernoulli"}
+"bernoulli"}, a name in `LIKELIHOODS`, or callable
         ``log_loss`` compares logits with class codes, ``bernoulli`` with frames
-        of zeros and ones, the others compare real values.
+        of zeros and ones, the others compare real values. A callable returns the
+        loss of each target, given outputs and targets.
     may_miss : bool, default=False
         Whether targets may be missing: the code -1, or NaN.
     class_weights : Tensor of shape (n_classes,), default=None
@@ -77,6 +95,8 @@ class WeightedLoss(nn.Module):
     label_smoothing : float, default=0.0
         Fraction of each class code's probability that ``log_loss`` spreads evenly
         over all classes, in training.
+    target_weights : Tensor of shape (n_targets,), default=None
+        Weight of each real value of a target, times its sequence's weight.
 
     Examples
     --------
@@ -90,6 +110,7 @@ class WeightedLoss(nn.Module):
 
     class_weights: torch.Tensor | None
     levels: torch.Tensor | None
+    target_weights: torch.Tensor | None
 
     def __init__(
         self,
@@ -98,12 +119,23 @@ class WeightedLoss(nn.Module):
         class_weights=None,
         levels=None,
         label_smoothing=0.0,
+        target_weights=None,
     ):
         super().__init__()
-        self.name = loss
+        self.name = loss if isinstance(loss, str) else "callable"
         self.label_smoothing = label_smoothing
-        is_quantile = loss == "quantile"
-        self.loss = self._quantile_loss if is_quantile else LOSSES[loss]
+        # Outputs per target, on an axis of their own; None for one without an axis.
+        self.n_per_target = None if levels is None else len(levels)
+        self.loss: Callable
+        if self.name in LIKELIHOODS:
+            likelihood = LIKELIHOODS[self.name]
+            self.n_per_target = likelihood.n_parameters
+            self.loss = partial(likelihood_loss, likelihood=likelihood)
+        elif self.name == "callable":
+            self.loss = partial(call_loss, function=loss)
+        else:
+            is_quantile = loss == "quantile"
+            self.loss = self._quantile_loss if is_quantile else LOSSES[loss]
         self.unsmoothed_loss = self.loss
         if label_smoothing:
             self.loss = partial(F.cross_entropy, label_smoothing=label_smoothing)
@@ -111,6 +143,7 @@ class WeightedLoss(nn.Module):
         self.may_miss = may_miss
         self.register_buffer("class_weights", class_weights)
         self.register_buffer("levels", levels)
+        self.register_buffer("target_weights", target_weights)
 
     def forward(self, outputs, targets_and_weights, head=None):
         """Compute the weighted mean loss.
@@ -118,7 +151,8 @@ class WeightedLoss(nn.Module):
         Parameters
         ----------
         outputs : Tensor of shape (N, n_outputs) or (N, T, n_outputs)
-            Of the network: for ``quantile``, n_quantiles per target.
+            Of the network: for ``quantile``, n_quantiles per target, for likelihoods
+            a distribution's parameters.
         targets_and_weights : tuple of Tensor
             Targets, and weights of shape (N,) or None. Weights have mean 1
             over the training data, not over the batch.
@@ -131,17 +165,34 @@ class WeightedLoss(nn.Module):
             A scalar; the mean over targets that are not missing.
         """
         targets, weights = targets_and_weights
-        if self.levels is not None:
-            outputs = outputs.unflatten(-1, (-1, len(self.levels)))
+        if self.n_per_target is not None:
+            outputs = outputs.unflatten(-1, (-1, self.n_per_target))
         if self.may_miss:
             outputs, targets, weights = self._drop_missing(outputs, targets, weights)
         loss = self.loss if head is None else head.loss
-        if weights is None:
+        is_weighted = self.target_weights is not None and targets.ndim > 1
+        if weights is None and not is_weighted:
             return loss(outputs, targets, reduction="mean")
         losses = loss(outputs, targets, reduction="none")
+        if is_weighted:
+            losses = losses * self.target_weights
         if losses.ndim > 1:
             losses = losses.mean(dim=1)
+        if weights is None:
+            return losses.mean()
         return torch.dot(losses, weights) / len(weights)
+
+    def point(self, outputs):
+        """Return one value per target: of quantiles the one next to 0.5, or the mean.
+
+        Of outputs (..., n_outputs), as targets are compared with them.
+        """
+        if self.n_per_target is None:
+            return outputs
+        outputs = outputs.unflatten(-1, (-1, self.n_per_target))
+        if self.levels is not None:
+            return outputs[..., int((self.levels - 0.5).abs().argmin())]
+        return LIKELIHOODS[self.name].parameters(outputs)[..., 0]
 
     def of_steps(self, outputs, targets, head=None):
         """Compute the loss of each step (N, T), without weights and label smoothing.
@@ -171,6 +222,9 @@ class WeightedLoss(nn.Module):
         if weights is not None:
             weights = weights.reshape(-1, *[1] * (exists.ndim - 1))
             weights = weights.expand_as(exists)[exists]
+        if self.target_weights is not None:
+            by_target = self.target_weights.expand_as(exists)[exists]
+            weights = by_target if weights is None else weights * by_target
         targets = targets[exists]
         if self.class_weights is not None:
             by_class = self.class_weights[targets]

@@ -101,12 +101,8 @@ def _decode(criterion, batches):
         return ScoringData(
             targets.numpy(), outputs.argmax(dim=-1).numpy(), probabilities
         )
-    levels = criterion.levels
-    if criterion.name == "bernoulli":
-        outputs = (outputs > 0).long()
-    elif levels is not None:
-        middle = int((levels - 0.5).abs().argmin())
-        outputs = outputs.unflatten(-1, (-1, len(levels)))[..., middle]
+    is_binary = criterion.name == "bernoulli"
+    outputs = (outputs > 0).long() if is_binary else criterion.point(outputs)
     return ScoringData(_squeeze(targets), _squeeze(outputs))
 
 

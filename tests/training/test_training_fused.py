@@ -18,7 +18,7 @@ from sklearn_rnn.kernels import (
     set_instruction_set,
 )
 from sklearn_rnn.modules import NetworkSpec, build_network
-from sklearn_rnn.training import OPTIMIZERS, FlatWeights, WeightedLoss
+from sklearn_rnn.training import LIKELIHOODS, OPTIMIZERS, FlatWeights, WeightedLoss
 from sklearn_rnn.training._fused import FusedNetwork
 from sklearn_rnn.training._fused_support import supports_fused
 
@@ -166,8 +166,10 @@ def draw_targets(rng, shape, criterion, n_outputs):
         targets = rng.integers(0, n_outputs, size=shape)
         missing = rng.random(shape) < 0.2
     else:
-        n_targets = n_outputs // (1 if criterion.levels is None else len(LEVELS))
+        n_targets = n_outputs // (criterion.n_per_target or 1)
         targets = rng.normal(size=(*shape, n_targets))
+        if criterion.name in ("poisson", "negative_binomial"):
+            targets = np.floor(np.exp(2 * targets))
         missing = rng.random(targets.shape) < 0.2
     if criterion.may_miss:
         missing.flat[0] = False
@@ -265,6 +267,15 @@ LOSSES = {
         "may_miss": True,
     },
     "bernoulli": {},
+    **{name: {} for name in LIKELIHOODS},
+    "huber, target weights": {
+        "loss": "huber",
+        "target_weights": torch.tensor([0.0, 1.0, 2.5, 0.5]).double(),
+    },
+    "negative_binomial, target weights": {
+        "loss": "negative_binomial",
+        "target_weights": torch.tensor([0.5, 2.0, 0.5]).double(),
+    },
 }
 
 
@@ -279,7 +290,9 @@ def test_every_loss_with_weights_and_missing_targets(
     given = {"loss": name, "may_miss": may_miss or pooling is None, **loss}
     if given["loss"] == "bernoulli" and pooling and may_miss:
         pytest.skip("frames are targets of steps")
-    network, criterion = make_network(pooling=pooling), make_criterion(**given)
+    criterion = make_criterion(**given)
+    n_outputs = 6 if criterion.name in LIKELIHOODS else N_OUTPUTS
+    network = make_network(pooling=pooling, n_outputs=n_outputs)
     batch = draw_batch(network, criterion, n_rows=9)
     rng = np.random.default_rng(1)
     weights = torch.from_numpy(rng.random(9)) if is_weighted else None

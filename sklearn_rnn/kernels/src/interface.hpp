@@ -35,7 +35,7 @@ struct Network {
   int32_t pooling;  // Pooling
   int32_t n_outputs;
   int32_t loss;                    // Loss
-  int32_t n_levels;                // of the quantile loss
+  int32_t n_per_target;            // outputs: quantiles, or parameters
   int32_t targets_may_be_missing;  // targets may be missing: code -1, or NaN
   int32_t train_embedding;
   // Dropout: probabilities, and the sites of the counter-based generator.
@@ -43,7 +43,7 @@ struct Network {
   double token_dropout, input_dropout, dropout, weight_drop, label_smoothing;
   const double *token_counts;  // by id: the rarer, the more often hidden; null: alike
   const double *center, *factor;  // inputs enter as (x - center) * factor
-  const void *levels, *class_weights;
+  const void *levels, *class_weights, *target_weights;
   // By layer and direction w_ih, w_hh, b_ih, b_hh; by layer the norm's weight and bias
   // (if any); the head's weight and bias; the embedding (if any), or that of
   // each feature with codes, of which several may be one.
