@@ -33,13 +33,13 @@ BEFORE_0_7 = {
     "categorical_features": None,
     "ngram_order": None,
     "softmax": "full",
+    "bounds": None,
+    "target_weight": None,
 }
 # Where a task has what was an attribute of the estimator.
 PATHS = {
     "_torch_dtype": "dtype",
     "_per_step": "per_step",
-    "_levels": "levels",
-    "_fitted_loss": "loss_name",
     "_y_from_array": "y_was_array",
     "_y_is_1d": "numbers.is_1d",
     "_y_shape": "numbers.shape",
@@ -97,6 +97,10 @@ def migrate(estimator, state):
         )
     params = {name: state[name] for name in names}
     params |= state.pop("_read_with", {})
+    if "_fitted_loss" in state:  # parameters may have been set since
+        params["loss"] = state.pop("_fitted_loss")
+        levels = state.pop("_levels", None)
+        params["quantiles"] = params["quantiles"] if levels is None else levels
     task = estimator._task_type(type(estimator).__name__, params)
     for old, path in PATHS.items():
         if old in state:
@@ -108,7 +112,7 @@ def migrate(estimator, state):
         task.batch_size = params["batch_size"]
     if isinstance(task, RegressionTask):
         task.numbers.per_step = task.baseline.per_step = task.per_step
-        task.linear = LinearSkip(task.n_targets, task.loss_name, task.levels)
+        task.linear = LinearSkip(task.n_targets, task.output)
         spec = task.network_spec
         task.chosen_cell, task.chosen_size = spec.cell, spec.hidden_size
     return state | {"_task": task}

@@ -1,6 +1,6 @@
 """RNNRegressor: a sequence becomes numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,6 +26,7 @@ from sklearn_rnn.estimators.tasks import RegressionTask, score_steps
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
+from sklearn_rnn.training import LIKELIHOODS
 
 
 class RNNRegressor(RegressorMixin, SequenceEstimator):
@@ -162,15 +164,32 @@ default="from_dtype"
         targets of ``make_forecast_frame(missing="mask")``, and raises an error
         for any others. With `return_sequences` NaN always is a step without a
         target.
-    loss : {"squared_error", "absolute_error", "huber", "quantile"}, \
-default="squared_error"
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "gaussian", \
+"student_t", "poisson", "negative_binomial"} or callable, default="squared_error"
         What training minimises; "huber" is linear from one standard deviation
         of the target on, and "quantile" is the pinball loss, averaged over
-        `quantiles`.
+        `quantiles`. The last four are negative log-likelihoods of a distribution
+        whose parameters are predicted for each target: `predict` returns its mean,
+        `predict_quantiles` its quantiles, `sample` draws from it. "poisson" and
+        "negative_binomial" are for counts, whole numbers from 0, "student_t" is for
+        outliers. A callable takes two tensors of one shape, outputs and targets, and
+        returns a tensor of that shape, the loss of each. Both are in standard
+        deviations, and relative to a naive forecast, so that it should depend on
+        their difference. The estimator can be pickled if the callable can: a
+        function of a module, not a lambda.
     quantiles : sequence of float, default=(0.1, 0.5, 0.9)
-        With ``loss="quantile"``, which quantiles to predict, increasing:
+        Which quantiles to predict, increasing. With ``loss="quantile"``
         `predict_quantiles` returns them all, `predict` the median (between
-        the two quantiles around it, if it is not among them).
+        the two quantiles around it, if it is not among them). With a likelihood those
+        that `predict_quantiles` returns if it is not given others.
+    bounds : tuple of (float or None, float or None), default=None
+        What no target is below, and above, in the units of the targets, such as
+        ``(0, None)``: predictions, quantiles and samples outside are set to the bound,
+        and targets outside are an error. None: no bounds.
+    target_weight : array-like of shape (n_outputs,), default=None
+        Weight of each target, or step ahead, in the loss of the network, from 0. Only
+        their ratios count; each target's linear part (`linear_skip`) is fitted
+        to it alone. None: all are alike.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"} or type, default="adam"
         Optimizer, by name or as a ``torch.optim.Optimizer`` class ("sgd" has
         Nesterov momentum 0.9). ``MLPClassifier`` calls it `solver`.
@@ -279,7 +298,8 @@ None, default="cosine"
         both combined. The weight, and up to 2999 sequences cell and units, were
         chosen on these sequences: errors on others will be larger. The root of the
         mean square for the squared error, else the mean loss, in the units of the
-        targets, or, if windows are scaled, of their spread.
+        targets, or, if windows are scaled, of their spread; of likelihoods in nats,
+        lower is better; of a callable in standard deviations.
     advice_ : str or None
         Where the network, or the whole, does not improve on the simpler
         forecast: which parameter to look at. Printed, if `verbose` is set.
@@ -358,7 +378,9 @@ None, default="cosine"
     phrase representations using RNN encoder-decoder for statistical machine
     translation", EMNLP 2014 (GRU). Zeng
     et al., "Are transformers effective for time series forecasting?", AAAI 2023
-    (`subtract_last`).
+    (`subtract_last`). Salinas et al., "DeepAR: probabilistic forecasting with
+    autoregressive recurrent networks", International Journal of Forecasting 36, 2020
+    (likelihoods).
 
     Examples
     --------
@@ -384,6 +406,17 @@ None, default="cosine"
     True
     >>> model[-1].categories_
     {0: array(['fair', 'none', 'sale'], dtype=object)}
+
+    A loss of one's own, by which predictions that are too low cost three times as much:
+
+    >>> import torch
+    >>> def costly_below(outputs, targets):
+    ...     error = targets - outputs
+    ...     return torch.maximum(3 * error, -error)
+    >>> y = X[:, -1] + rng.normal(size=100)
+    >>> model = RNNRegressor(loss=costly_below, max_epochs=10, random_state=0)
+    >>> bool((model.fit(X, y).predict(X) > y).mean() > 0.6)
+    True
     """
 
     _task_type = RegressionTask
@@ -407,8 +440,13 @@ None, default="cosine"
         "scale_windows": ["boolean", StrOptions({"auto"})],
         "linear_skip": ["boolean", StrOptions({"auto"})],
         "missing_targets": [StrOptions({"auto", "raise", "ignore"})],
-        "loss": [StrOptions({*ELEMENTWISE_LOSSES, "quantile"})],
+        "loss": [
+            StrOptions({*ELEMENTWISE_LOSSES, *LIKELIHOODS, "quantile"}),
+            callable,
+        ],
         "quantiles": ["array-like", Real],
+        "bounds": [tuple, list, None],
+        "target_weight": ["array-like", None],
     }
 
     def __init__(
@@ -436,10 +474,10 @@ None, default="cosine"
         scale_windows: bool | Literal["auto"] = "auto",
         linear_skip: bool | Literal["auto"] = "auto",
         missing_targets: Literal["auto", "raise", "ignore"] = "auto",
-        loss: Literal[
-            "squared_error", "absolute_error", "huber", "quantile"
-        ] = "squared_error",
+        loss: str | Callable = "squared_error",
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        bounds: tuple[float | None, float | None] | None = None,
+        target_weight: ArrayLike | None = None,
         optimizer: str | type[torch.optim.Optimizer] = "adam",
         learning_rate: float = 4e-3,
         lr_schedule: Any = "cosine",
@@ -511,6 +549,8 @@ None, default="cosine"
         self.missing_targets = missing_targets
         self.loss = loss
         self.quantiles = quantiles
+        self.bounds = bounds
+        self.target_weight = target_weight
 
     @exclusive
     @_fit_context(prefer_skip_nested_validation=True)
@@ -668,10 +708,14 @@ list of arrays or SequenceArray
                 "linear_skip=True."
             )
         sequences, _ = self._task.parse_X(self, X)
-        return self._task.linear_forecasts(sequences)
+        task = self._task
+        forecasts = task.linear.forecast(sequences)
+        return task.like_y(task.output.points(forecasts), sequences)
 
     @shared
-    def predict_quantiles(self, X: SequencesLike) -> np.ndarray:
+    def predict_quantiles(
+        self, X: SequencesLike, quantiles: Sequence[float] | None = None
+    ) -> np.ndarray:
         """Predict quantiles of the targets of each sequence.
 
         They never cross: each is at least the one before.
@@ -680,17 +724,22 @@ list of arrays or SequenceArray
         ----------
         X : like the X of fit
             The sequences; their lengths may differ from those of fit.
+        quantiles : sequence of float, default=None
+            Which ones, increasing, where the loss of fit is a likelihood. None: those
+            of fit.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_quantiles) or \
 (n_sequences, n_outputs, n_quantiles)
-            What `predict` returns, with one more axis: the `quantiles`.
+            What `predict` returns, with one more axis: the `quantiles`. Of counts
+            whole numbers.
 
         Raises
         ------
         ValueError
-            If the loss of fit was not "quantile".
+            If the loss of fit was neither "quantile" nor a likelihood, or
+            `quantiles` are others than "quantile" was fitted to.
 
         References
         ----------
@@ -711,14 +760,80 @@ list of arrays or SequenceArray
         True
         """
         check_is_fitted(self)
-        task = self._task
-        if task.levels is None:
+        levels = self._task.output.parse_levels(quantiles)
+
+        def decode(task, sequences, outputs):
+            forecasts = task.forecasts(sequences, outputs)
+            return task.like_y(task.output.quantiles(forecasts, levels), sequences)
+
+        return predict(self, X, decode)
+
+    @shared
+    def sample(
+        self,
+        X: SequencesLike,
+        n_samples: int = 100,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Draw from the predicted distribution of the targets of each sequence.
+
+        Targets of one sequence, such as the steps of a horizon, are drawn together:
+        a sample is a path. How they vary together, given the forecast of each, is the
+        correlation of their normal scores in training (a Gaussian copula). Steps of a
+        sequence (`return_sequences`) are drawn independently.
+
+        Parameters
+        ----------
+        X : like the X of fit
+            The sequences; their lengths may differ from those of fit.
+        n_samples : int, default=100
+            Number of samples of each sequence.
+        random_state : int, RandomState instance or None, default=None
+            Seed. None takes NumPy's global state.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_samples) or \
+(n_sequences, n_outputs, n_samples)
+            What `predict` returns, with one more axis. Of counts whole numbers.
+
+        Raises
+        ------
+        ValueError
+            If the loss of fit was not a likelihood.
+
+        See Also
+        --------
+        RNNRegressor.predict_quantiles : Quantiles of each target alone.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_rnn import RNNRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(0, 2, size=(200, 5))
+        >>> y = rng.poisson(X.sum(axis=1))
+        >>> model = RNNRegressor(loss="poisson", random_state=0).fit(X, y)
+        >>> draws = model.sample(X, n_samples=50, random_state=0)
+        >>> draws.shape, bool((draws == draws.astype(int)).all())
+        ((200, 50), True)
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        if not self._task.output.is_distribution:
             raise ValueError(
-                f"this {type(self).__name__} was fitted with loss={task.loss_name!r}"
-                ", which predicts no quantiles: fit it with loss='quantile' and "
-                "quantiles=(0.1, 0.5, 0.9), or others."
+                f"this {type(self).__name__} was fitted with "
+                f"loss={self._task.output.loss!r}, which predicts no distribution to "
+                f"draw from: fit it with one of {sorted(LIKELIHOODS)}."
             )
-        return predict(self, X, RegressionTask.quantiles)
+        random_state = check_random_state(random_state)
+
+        def decode(task, sequences, outputs):
+            found = task.forecasts(sequences, outputs)
+            scores = task.dependence.draw(len(found), n_samples, random_state)
+            return task.like_y(task.output.sample(found, scores), sequences)
+
+        return predict(self, X, decode)
 
     @shared
     def score(
@@ -750,7 +865,7 @@ list of arrays or SequenceArray
             return super().score(X, y, sample_weight)
         samples = task.parse(self, X, y, sample_weight, reset=False)
         outputs = compute_outputs(self, samples.sequences)
-        predicted = task.point_forecasts(samples.sequences, outputs)
+        predicted = task.output.points(task.forecasts(samples.sequences, outputs))
         true, weights = samples.all_targets(), samples.target_weights()
         return score_steps(r2_score, true, predicted, weights)
 

@@ -248,11 +248,16 @@ def predict_rows(estimator, X, rows):
     else:
         X = _safe_indexing(X, rows)
         is_regressor = isinstance(estimator, RNNRegressor)
-        levels = estimator._task.levels if is_regressor else None
-        if levels is not None:
+        output = estimator._task.output if is_regressor else None
+        if output is not None and output.levels is not None:
+            levels = output.levels
             quantiles = estimator.predict_quantiles(X)
             quantiles = quantiles.reshape(len(rows), -1, len(levels))
-            return RowPredictions(point_forecast(quantiles, levels), levels, quantiles)
+            # The mean of a distribution is not among its quantiles.
+            points = point_forecast(quantiles, levels)
+            if output.is_distribution:
+                points = _as_columns(estimator.predict(X))
+            return RowPredictions(points, levels, quantiles)
         predictions = _as_columns(estimator.predict(X))
     return RowPredictions(predictions, np.empty(0), np.empty((*predictions.shape, 0)))
 

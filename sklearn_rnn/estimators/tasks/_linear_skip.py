@@ -12,14 +12,12 @@ from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import (
     TINY,
     LinearStream,
-    elementwise_loss,
     evenly,
     fit_linear,
     network_weights,
     weighted_losses,
     weights_of_long,
 )
-from sklearn_rnn.estimators.tasks._quantiles import marginal_quantiles
 from sklearn_rnn.estimators.tasks._target_names import steps_ahead
 from sklearn_rnn.training import find_copies
 
@@ -29,7 +27,7 @@ FEWEST_TO_COMPARE = 40
 MOST_CALLS = 200
 # A smaller fraction of the linear part's error is not worth a network.
 SMALL_GAIN = 0.01
-# Sequences from which the quantiles of the linear part's errors are read, at most.
+# Sequences from which the distribution of the linear part's errors is read, at most.
 MOST_RESIDUALS = 20_000
 
 
@@ -41,10 +39,8 @@ class LinearSkip:
     ----------
     n_targets : int
         Number of targets.
-    loss_name : str
-        The loss of the regressor.
-    levels : ndarray of shape (n_quantiles,) or None
-        Levels of the quantiles that are predicted.
+    output : Output
+        What is predicted per target, and the loss.
 
     Attributes
     ----------
@@ -56,12 +52,13 @@ class LinearSkip:
         Errors of both on sequences that neither was fitted to.
     """
 
-    def __init__(self, n_targets, loss_name, levels):
-        self.loss_name, self.levels = loss_name, levels
+    def __init__(self, n_targets, output):
+        self.output = output
         self.part: Any = None
         self.errors: pd.DataFrame | None = None
         self.stream: Any = None
-        self.quantiles: Any = None
+        # What its errors are like, as the output describes them.
+        self.error_fit: Any = None
         # Of the targets, in units of the windows: from there on "huber" is linear.
         self.spread: Any = None
         self.stream_losses: list[Any] = []
@@ -78,7 +75,7 @@ class LinearSkip:
             is_scaled=is_scaled,
             random_state=np.random.RandomState(random_state.randint(2**31 - 1)),
             steps_ahead=steps_ahead(names),
-            is_mean=self.loss_name == "squared_error",
+            is_mean=self.output.is_mean,
         )
 
     def set_spread(self, samples, part):
@@ -88,31 +85,30 @@ class LinearSkip:
     def use(self, samples, cross_fit, weight):
         """Set the linear part, and the network's weight until it is compared."""
         self.part, self.weight = cross_fit.part.without_folds(), weight
-        self.quantiles = None
-        if self.levels is not None:
-            # Of the linear part's errors, in units of the windows.
-            rows = evenly(len(samples.y), MOST_RESIDUALS)
-            error = samples.y[rows] - cross_fit.predict(samples.sequences, rows)
-            error /= self.part.units(samples.sequences[rows], of_errors=True)
-            weights = None if samples.weights is None else samples.weights[rows]
-            self.quantiles = marginal_quantiles(error, self.levels, weights)
+        self.error_fit = None
+        if not self.output.depth:  # points alone
+            return
+        rows = evenly(len(samples.y), MOST_RESIDUALS)
+        sequences = samples.sequences[rows]
+        self.error_fit = self.output.fit_errors(
+            samples.y[rows],
+            cross_fit.predict(samples.sequences, rows),
+            self.part.units(sequences, of_errors=True),
+            None if samples.weights is None else samples.weights[rows],
+        )
 
     # Predictions
 
-    def forecast(self, sequences):
-        """Return what the linear part predicts: numbers, or quantiles of each."""
-        return self.with_quantiles(sequences, self.part.predict(sequences))
-
-    def with_quantiles(self, sequences, linear):
-        """Return numbers that the linear part predicts, or their quantiles."""
-        if self.levels is None:
-            return linear
-        units = self.part.units(sequences)[:, :, np.newaxis]
-        return linear[:, :, np.newaxis] + units * self.quantiles
+    def forecast(self, sequences, points=None):
+        """Return forecasts around what the linear part, or another, predicts."""
+        points = self.part.predict(sequences) if points is None else points
+        if not self.output.depth:
+            return points
+        return self.output.around(points, self.part.units(sequences), self.error_fit)
 
     def combine(self, linear, network):
         """Average forecasts of the linear part and the network."""
-        weight = self.weight if self.levels is None else self.weight[:, np.newaxis]
+        weight = self.weight.reshape(-1, *[1] * (linear.ndim - 2))
         return linear + weight * (network - linear)
 
     def add(self, sequences, network):
@@ -126,28 +122,26 @@ class LinearSkip:
     def loss_function(self, samples, part):
         """Return the loss of predictions for some samples, as a function."""
         # Windows of different size count alike.
-        unit = part.units(samples.sequences, of_errors=True)
-        y, levels = samples.y / unit, self.levels
+        units = part.units(samples.sequences, of_errors=True)
 
-        def loss(predicted):
-            shaped = unit if levels is None else unit[:, :, np.newaxis]
-            return elementwise_loss(
-                self.loss_name, y, predicted / shaped, self.spread, levels
-            )
+        def loss(forecasts):
+            return self.output.losses(samples.y, forecasts, units, self.spread)
 
         return loss
 
-    def fold_error(self, samples, part, predicted):
+    def fold_error(self, samples, part, predicted, target_weights):
         """Return the mean logarithm of the outputs' losses in held-out folds."""
         if predicted is None:
             return np.inf
         losses = self.loss_function(samples, part)(predicted)
-        mean = _mean_error(losses, _comparison_weights(samples, part), None)
-        # Below a hundredth of the targets' spread an error is no reason to choose.
-        least = self.spread / 100
-        if self.loss_name == "squared_error":
-            least = least**2
-        return np.log(np.maximum(mean, least)).mean()
+        mean = _mean_loss(losses, _comparison_weights(samples, part))
+        if not self.output.is_distribution:
+            # Below a hundredth of the targets' spread an error is no reason to choose.
+            least = self.spread / 100
+            if self.output.loss == "squared_error":
+                least = least**2
+            mean = np.log(np.maximum(mean, least))
+        return np.average(mean, weights=target_weights)
 
     def compare(self, unseen, linear, network, constant, names):
         """Choose the network's weight by predictions for what was not seen.
@@ -157,35 +151,43 @@ class LinearSkip:
         """
         if network is None:
             return
-        linear = self.with_quantiles(unseen.sequences, linear)
+        linear = self.forecast(unseen.sequences, linear)
         network = np.where(np.isnan(network), linear, network)
         loss = self.loss_function(unseen, self.part)
         weights = _comparison_weights(unseen, self.part)
         losses, totals = weighted_losses(loss, linear, network, weights)
         counts = count_targets(unseen, weights)
-        self.weight = network_weights(losses, totals, counts)
+        self.weight = self._choose_weight(losses, totals, counts)
         naive = self.part.predict_naive(unseen.sequences)
         if naive is None:
             naive = np.broadcast_to(constant, unseen.y.shape)
         compared = {
-            "naive": self.with_quantiles(unseen.sequences, naive),
+            "naive": self.forecast(unseen.sequences, naive),
             "linear": linear,
             "network": network,
             "combined": self.combine(linear, network),
         }
-        self.errors = pd.DataFrame(
-            {
-                name: _mean_error(loss(predicted), weights, self.loss_name)
-                for name, predicted in compared.items()
-            },
-            index=names,
-        )
+        errors = {
+            name: _mean_loss(loss(predicted), weights)
+            for name, predicted in compared.items()
+        }
+        self.errors = pd.DataFrame(errors, index=names)
+        if self.output.loss == "squared_error":
+            self.errors = np.sqrt(self.errors)
+
+    def _choose_weight(self, losses, totals, counts):
+        """Return the network's weight, given losses of averages on `GRID`."""
+        if self.output.is_distribution:
+            # As ratios of scales: a nat is a factor of e.
+            means = (losses - losses.min(axis=0)) / np.maximum(totals, TINY)
+            losses = np.exp(means)
+        return network_weights(losses, totals, counts)
 
     def give_advice(self, has_past):
         """Return what may help if the network does not, else None."""
         if self.errors is None:
             return None
-        errors = self.errors
+        errors = np.exp(self.errors) if self.output.is_distribution else self.errors
         n_worse = int((errors["combined"] >= errors["naive"]).sum())
         if n_worse > len(errors) / 2:
             remedy = "name the input with the target's own past: target_feature="
@@ -230,7 +232,7 @@ class LinearSkip:
             (*losses, count_targets(samples, weights)),
         ][-MOST_CALLS:]
         losses, weights, counts = map(sum, zip(*self.stream_losses, strict=True))
-        found = network_weights(losses, weights, counts)
+        found = self._choose_weight(losses, weights, counts)
         self.weight = np.where(counts >= FEWEST_TO_COMPARE, found, 0.0)
 
     def add_to_stream(self, samples):
@@ -283,10 +285,9 @@ def _target_spread(samples, part):
     return np.where(spread > 0, spread, 1.0)
 
 
-def _mean_error(losses, weights, name):
-    """Return the mean loss of each output, the root of a mean square."""
+def _mean_loss(losses, weights):
+    """Return the mean loss of each output."""
     known = ~np.isnan(losses)
     weights = np.where(known, weights[:, np.newaxis], 0.0)
     mean = np.where(known, losses, 0.0) * weights
-    mean = mean.sum(axis=0) / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
-    return np.sqrt(mean) if name == "squared_error" else mean
+    return mean.sum(axis=0) / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)

@@ -23,10 +23,10 @@ from sklearn_rnn.estimators.tasks._linear_skip import (
     count_distinct,
 )
 from sklearn_rnn.estimators.tasks._numbers import NumberTargets
-from sklearn_rnn.estimators.tasks._quantiles import (
-    check_levels,
-    marginal_quantiles,
-    point_forecast,
+from sklearn_rnn.estimators.tasks._output import (
+    Dependence,
+    make_output,
+    update_output,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
@@ -38,6 +38,7 @@ from sklearn_rnn.estimators.tasks._targets import (
     find_past,
     target_columns,
 )
+from sklearn_rnn.estimators.tasks._task import DTYPES
 from sklearn_rnn.estimators.tasks._trials import (
     MOST_COMPARED,
     compare_networks,
@@ -47,6 +48,7 @@ from sklearn_rnn.estimators.tasks._trials import (
 )
 from sklearn_rnn.preprocessing import attrs_of
 from sklearn_rnn.sequences import LARGEST_INPUT, locate
+from sklearn_rnn.training import WeightedLoss
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
@@ -65,7 +67,7 @@ UNITS, RNN_UNITS = 64, 128
 class RegressionTask(SequenceTask):
     """Learn numbers: residuals of a naive forecast, beside a linear one."""
 
-    parts = (*SequenceTask.parts, "baseline", "numbers", "linear")
+    parts = (*SequenceTask.parts, "baseline", "numbers", "linear", "dependence")
     # During a fit alone: the linear part with its folds, what networks without a fold
     # predict for it, and random numbers for both.
     cross_fit: Any = None
@@ -79,11 +81,11 @@ class RegressionTask(SequenceTask):
         params = self.params
         # As at the first fit, whatever parameters are later.
         self.per_step = params.return_sequences
-        self.loss_name = params.loss
-        self.levels = _levels(params)
+        self.output = make_output(params)
         self.baseline = Baseline(self.per_step, params.subtract_last is True)
         self.numbers = NumberTargets(estimator_name, self.per_step)
-        self.linear = LinearSkip(1, self.loss_name, self.levels)
+        self.linear = LinearSkip(1, self.output)
+        self.dependence: Any = None
         self.n_distinct, self.advice = 0, None
         self._use_cell("gru" if params.cell == "auto" else params.cell)
 
@@ -100,7 +102,7 @@ class RegressionTask(SequenceTask):
 
     @property
     def n_outputs(self):
-        return self.n_targets * (1 if self.levels is None else len(self.levels))
+        return self.n_targets * self.output.size
 
     @property
     def cell(self):
@@ -128,6 +130,8 @@ class RegressionTask(SequenceTask):
         params, is_continued = self.params, last is not None
         _check_linear(params, self.tokens.is_used)
         _check_subtraction(params)
+        if self.output.is_count:
+            _check_counts(params)
         if is_continued and params.return_sequences != self.per_step:
             raise ValueError(
                 f"return_sequences={params.return_sequences}, and the last fit, whose "
@@ -141,12 +145,8 @@ class RegressionTask(SequenceTask):
                 "whose network continues to be trained. Restore it, or set "
                 "warm_start=False."
             )
-        if is_continued and not _are_equal(_levels(params), self.levels):
-            raise ValueError(
-                f"loss={params.loss!r} with quantiles={params.quantiles!r} is not what "
-                "the last fit had, whose network continues to be trained. Restore it, "
-                "or set warm_start=False."
-            )
+        if is_continued:
+            self.output = self.linear.output = update_output(self.output, params)
         if params.return_sequences and params.pooling != "last":
             raise ValueError(
                 f"pooling={params.pooling!r} makes one vector of all steps, and "
@@ -154,35 +154,26 @@ class RegressionTask(SequenceTask):
                 "default."
             )
 
-    def _check_not_categorical(self, feature_names):
-        """Check that no category is a target's own past."""
-        if self.baseline.columns is None:
-            return
-        both = np.intersect1d(self.baseline.columns, self.categories.features)
-        if len(both):
-            name = int(both[0])
-            name = name if feature_names is None else feature_names[name]
-            raise ValueError(
-                f"target_feature={self.params.target_feature!r} is feature {name!r}, "
-                "which holds categories, and the target's own past is numbers: name "
-                "another one."
-            )
-
     # Data
 
     def parse_targets(self, y, *, reset, **about_y):
         if self.per_step:
-            return self.numbers.parse_steps(y, reset=reset)
-        if reset:
-            self.y_is_masked = attrs_of(y).get("missing") == "mask"
-        may_be_missing = self.targets_may_be_missing
-        return self.numbers.parse(y, reset=reset, may_be_missing=may_be_missing)
+            y = self.numbers.parse_steps(y, reset=reset)
+        else:
+            if reset:
+                self.y_is_masked = attrs_of(y).get("missing") == "mask"
+            may_be_missing = self.targets_may_be_missing
+            y = self.numbers.parse(y, reset=reset, may_be_missing=may_be_missing)
+        self.output.check_targets(y)
+        self.output.target_weights(self.n_targets)
+        return y
 
     def as_network_input(self, sequences):
         return self.baseline.as_network_input(sequences)
 
     def network_targets(self, samples):
-        return self.baseline.residual(samples.sequences, samples.all_targets())
+        targets = samples.all_targets()
+        return self.output.encode(self.baseline, samples.sequences, targets)
 
     def check_targets(self, samples):
         targets = self.network_targets(samples)
@@ -214,12 +205,12 @@ class RegressionTask(SequenceTask):
         self._choose_network(samples, context)
         baseline.subtracts_last = self._subtracts_last(samples)
         baseline.fit(samples)
-        self._check_not_categorical(samples.sequences.feature_names)
+        _check_not_categorical(self, samples.sequences.feature_names)
         super().fit_parts(samples, context)
 
     def update_parts(self, samples, context):
         super().update_parts(samples, context)
-        self._check_same_parts()
+        _check_same_parts(self)
         self._begin(samples, context)
         self.baseline.update(samples)
 
@@ -236,24 +227,6 @@ class RegressionTask(SequenceTask):
                 f"linear_skip=True needs at least {FEWEST_SEQUENCES} sequences to "
                 f"choose penalties by cross-validation, got {self.n_distinct}. Give "
                 "more, or set linear_skip to 'auto' or False."
-            )
-
-    def _check_same_parts(self):
-        """Check that a network that is trained on has its linear part and units."""
-        params, changed = self.params, []
-        if params.linear_skip is True and self.linear.part is None:
-            changed.append(f"linear_skip={params.linear_skip}")
-        if params.scale_windows != "auto":
-            is_scaled = self.baseline.unit_layout is not None
-            if params.scale_windows != is_scaled:
-                changed.append(f"scale_windows={params.scale_windows}")
-        lags = _season_lags(self)
-        if not np.array_equal(lags, self.baseline.lags):
-            changed.append(f"season={params.season}")
-        if changed:
-            raise ValueError(
-                f"{' and '.join(changed)} is not what the last fit had, whose network "
-                "continues to be trained. Restore it, or set warm_start=False."
             )
 
     def _find_past(self, samples):
@@ -281,7 +254,7 @@ class RegressionTask(SequenceTask):
         baseline = self.baseline
         if self.params.subtract_last != "auto":
             return baseline.subtracts_last
-        if baseline.columns is None or self.per_step:
+        if baseline.columns is None or self.per_step or self.output.is_count:
             return False
         if baseline.unit_layout is not None:
             return True  # in units of the window nothing but changes has a meaning
@@ -304,13 +277,14 @@ class RegressionTask(SequenceTask):
 
     def _choose_network(self, samples, context):
         """Fit the linear part; set cell, units, and the units of windows."""
-        self.linear = LinearSkip(self.n_targets, self.loss_name, self.levels)
+        self.linear = LinearSkip(self.n_targets, self.output)
         self.cross_fit = self.fold_predictions = self.advice = None
         params = self.params
         is_stream = context.is_stream and params.linear_skip is not True
         layout, may_choose = None, False
         if self._has_linear(samples.sequences.n_features) and not is_stream:
-            self.cross_fit = self._fit_linear(samples, params.scale_windows)
+            is_scaled = False if self.output.is_count else params.scale_windows
+            self.cross_fit = self._fit_linear(samples, is_scaled)
             layout = self.cross_fit.part.layout
             self.linear.set_spread(samples, self.cross_fit.part)
             # With validation data no network is trained but the one that predicts.
@@ -342,6 +316,9 @@ class RegressionTask(SequenceTask):
     def trial_params(self, outputs):
         """Return parameters for a network that learns some outputs alone."""
         columns = self.baseline.columns
+        weights = self.output.target_weights(self.n_targets)
+        if weights is not None:
+            weights = weights[outputs] if weights[outputs].any() else None
         return {
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
@@ -353,6 +330,7 @@ class RegressionTask(SequenceTask):
             if self.baseline.lags is None
             else self.baseline.lags[outputs],
             "missing_targets": "ignore" if self.targets_may_be_missing else "raise",
+            "target_weight": weights,
         }
 
     def _fit_linear(self, samples, is_scaled):
@@ -391,15 +369,35 @@ class RegressionTask(SequenceTask):
         # Not quite 0, or the first gradient of the bias is pure rounding, which
         # Adam blows up to 1e-12.
         network.head.weight.mul_(HEAD_SCALE)
-        if self.levels is not None:
-            targets, weights = self.network_targets(samples), samples.target_weights()
-            bias = marginal_quantiles(targets, self.levels, weights)
+        targets, weights = self.network_targets(samples), samples.target_weights()
+        bias = self.output.first_outputs(targets, weights)
+        if bias is not None:
             network.head.bias.copy_(torch.from_numpy(bias.ravel()))
 
     # Training
 
+    def loss(self):
+        output = self.output
+        levels, weights = (
+            None if v is None else torch.as_tensor(v, dtype=DTYPES[self.dtype])
+            for v in (output.trained_levels, output.target_weights(self.n_targets))
+        )
+        return WeightedLoss(
+            output.loss,
+            self.targets_may_be_missing,
+            levels=levels,
+            target_weights=weights,
+        )
+
     @contextmanager
     def around_training(self, net, samples, validation, context):
+        with self._around_training(samples, validation, context) as train:
+            yield train
+        if self.output.is_distribution and not self.is_trial:
+            _add_dependence(self, samples, context)
+
+    @contextmanager
+    def _around_training(self, samples, validation, context):
         if context.is_stream:
             self._fit_stream(samples, context)
             yield samples
@@ -441,7 +439,7 @@ class RegressionTask(SequenceTask):
         enough = self.n_distinct >= FEWEST_SEQUENCES
         if self.linear.part is None or self.params.linear_skip is False:
             self.advice = None
-            self.linear = LinearSkip(self.n_targets, self.loss_name, self.levels)
+            self.linear = LinearSkip(self.n_targets, self.output)
         elif self._has_linear(samples.sequences.n_features) and enough:
             # The network has seen its data: nothing to compare on.
             cross_fit = self._fit_linear(samples, self.linear.part.layout.is_scaled)
@@ -482,11 +480,11 @@ class RegressionTask(SequenceTask):
             numbers.cpu().numpy().astype(np.float64)
             for numbers in (dataset.flat_targets()[0], outputs)
         )
-        y_true = self.baseline.restore(dataset.sequences, targets)
+        sequences = dataset.sequences
+        y_true = self.output.decode(self.baseline, sequences, targets)
         # Of the network alone: its weight beside the linear part comes afterwards.
-        y_pred = self.network_forecasts(dataset.sequences, outputs)
-        if self.levels is not None:
-            y_pred = point_forecast(y_pred, self.levels)
+        y_pred = self.output.restore(self.baseline, sequences, outputs)
+        y_pred = self.output.points(y_pred)
         weights = flat_weights(dataset)
         if self.targets_may_be_missing:
             return score_steps(r2_score, y_true, y_pred, weights)
@@ -496,45 +494,20 @@ class RegressionTask(SequenceTask):
 
     # Predictions
 
-    def network_forecasts(self, sequences, outputs):
-        """Turn outputs into numbers, (n, n_targets), or quantiles of each."""
-        if self.levels is None:
-            return self.baseline.restore(sequences, outputs)
-        outputs = outputs.reshape(len(outputs), self.n_targets, len(self.levels))
-        quantiles = [
-            self.baseline.restore(sequences, outputs[:, :, i])
-            for i in range(len(self.levels))
-        ]
-        # Quantiles that were learned apart may cross; put in order they are never
-        # further from the truth (Chernozhukov, Fernández-Val and Galichon 2010).
-        return np.sort(np.stack(quantiles, axis=-1), axis=-1)
-
     def forecast_alone(self, sequences, compute_outputs):
         """Return what the network alone predicts."""
         # A network without a fold has learned the categories of fewer sequences.
         outputs = compute_outputs(self.categories.recode(sequences))
-        return self.network_forecasts(sequences, outputs)
+        return self.output.restore(self.baseline, sequences, outputs)
 
-    def point_forecasts(self, sequences, outputs):
-        """Return the numbers that are predicted, (n, n_targets)."""
-        found = self.network_forecasts(sequences, outputs)
-        found = self.linear.add(sequences, found)
-        return found if self.levels is None else point_forecast(found, self.levels)
+    def forecasts(self, sequences, outputs):
+        """Turn outputs of the network into forecasts, as `output` describes them."""
+        found = self.output.restore(self.baseline, sequences, outputs)
+        return self.linear.add(sequences, found)
 
     def decode(self, sequences, outputs):
-        return self.like_y(self.point_forecasts(sequences, outputs), sequences)
-
-    def quantiles(self, sequences, outputs):
-        """Turn outputs into what ``predict_quantiles`` returns."""
-        found = self.linear.add(sequences, self.network_forecasts(sequences, outputs))
-        return self.like_y(found, sequences)
-
-    def linear_forecasts(self, sequences):
-        """Return what ``predict_linear`` returns."""
-        found = self.linear.forecast(sequences)
-        if self.levels is not None:
-            found = point_forecast(found, self.levels)
-        return self.like_y(found, sequences)
+        forecasts = self.forecasts(sequences, outputs)
+        return self.like_y(self.output.points(forecasts), sequences)
 
     def like_y(self, predictions, sequences):
         """Bring predictions, (n, n_targets, ...), into the form of the y of fit."""
@@ -547,6 +520,50 @@ class RegressionTask(SequenceTask):
     def finish(self):
         super().finish()
         self.cross_fit = self.fold_predictions = self.random_state = None
+
+
+def _add_dependence(task, samples, context):
+    """Learn how targets vary together, from what the network was trained on."""
+    if task.dependence is None or not context.is_stream:
+        task.dependence = Dependence(task.n_targets)
+    chosen = samples.select(evenly(len(samples.y), MOST_COMPARED))
+    outputs = context.compute_outputs(chosen.sequences)
+    forecasts = task.forecasts(chosen.sequences, outputs)
+    scores = task.output.normal_scores(chosen.all_targets(), forecasts)
+    task.dependence.add(scores, chosen.target_weights())
+
+
+def _check_not_categorical(task, feature_names):
+    """Check that no category is a target's own past."""
+    if task.baseline.columns is None:
+        return
+    both = np.intersect1d(task.baseline.columns, task.categories.features)
+    if len(both):
+        name = int(both[0])
+        name = name if feature_names is None else feature_names[name]
+        raise ValueError(
+            f"target_feature={task.params.target_feature!r} is feature {name!r}, "
+            "which holds categories, and the target's own past is numbers: name "
+            "another one."
+        )
+
+
+def _check_same_parts(task):
+    """Check that a network that is trained on has its linear part and units."""
+    params, changed = task.params, []
+    if params.linear_skip is True and task.linear.part is None:
+        changed.append(f"linear_skip={params.linear_skip}")
+    if params.scale_windows != "auto":
+        is_scaled = task.baseline.unit_layout is not None
+        if params.scale_windows != is_scaled:
+            changed.append(f"scale_windows={params.scale_windows}")
+    if not np.array_equal(_season_lags(task), task.baseline.lags):
+        changed.append(f"season={params.season}")
+    if changed:
+        raise ValueError(
+            f"{' and '.join(changed)} is not what the last fit had, whose network "
+            "continues to be trained. Restore it, or set warm_start=False."
+        )
 
 
 def _check_linear(params, has_tokens):
@@ -613,6 +630,16 @@ def _check_season(task, samples):
     return lags
 
 
+def _check_counts(params):
+    """Check that counts are not to be learned relative to other values."""
+    for name in ("subtract_last", "scale_windows"):
+        if getattr(params, name) is True:
+            raise ValueError(
+                f"loss={params.loss!r} needs counts, and {name}=True makes targets "
+                f"relative to the past: set {name} to 'auto' or False."
+            )
+
+
 def _check_scaling(params, has_past):
     """Check that there is a past to be scaled."""
     if params.scale_windows is not True:
@@ -630,12 +657,3 @@ def _check_scaling(params, has_past):
             "subtract_last=False do not allow. Set scale_windows to 'auto' or "
             "False."
         )
-
-
-def _levels(params):
-    """Return the levels of quantiles that parameters ask for, or None."""
-    return check_levels(params.quantiles) if params.loss == "quantile" else None
-
-
-def _are_equal(levels: Any, others: Any) -> bool:
-    return np.array_equal(levels, others)

@@ -53,13 +53,11 @@ class SequenceTask(Task):
     outputs mean.
     """
 
-    # The name of the loss.
-    loss_name: str
+    # The loss, by name.
+    loss_name: Any
     # Whether every step has a target, and targets are labels.
     per_step = False
     has_labels = False
-    # Levels of the quantiles that the network predicts.
-    levels: np.ndarray | None = None
     # Whether the y of fit was an array of steps, so that predictions are, too.
     y_was_array = False
     ignored_in_spec = ("n_tokens",)
@@ -341,14 +339,10 @@ class SequenceTask(Task):
     # Training
 
     def loss(self):
-        dtype = DTYPES[self.dtype]
-        class_weights, levels = (
-            None if numbers is None else torch.as_tensor(numbers, dtype=dtype)
-            for numbers in (self.class_weights_of_steps(), self.levels)
-        )
-        return WeightedLoss(
-            self.loss_name, self.targets_may_be_missing, class_weights, levels
-        )
+        class_weights = self.class_weights_of_steps()
+        if class_weights is not None:
+            class_weights = torch.as_tensor(class_weights, dtype=DTYPES[self.dtype])
+        return WeightedLoss(self.loss_name, self.targets_may_be_missing, class_weights)
 
     def make_dataset(self, samples, device):
         dtype, weights = DTYPES[self.dtype], samples.weights

@@ -223,6 +223,11 @@ class Baseline:
             return self.transform.restore(outputs, last)
         return units * self.transform.restore(outputs, last / units)
 
+    def scales(self, sequences):
+        """Return what one unit of the outputs is in those of the targets."""
+        units = self._units(sequences)
+        return self.transform.scale if units is None else units * self.transform.scale
+
 
 def target_columns(target_feature, sequences, n_outputs, names=None):
     """Return the input feature that holds each target's past, or None.

@@ -58,8 +58,7 @@ def predict_folds(task, samples, folds, context):
     if n_epochs == "auto":
         # As many as of all data, not as many updates: a third less work.
         n_epochs = task.choose_n_epochs(samples)
-    depth = () if task.levels is None else (len(task.levels),)
-    predicted = np.full((*samples.y.shape, *depth), np.nan)
+    predicted = np.full((*samples.y.shape, *task.output.depth), np.nan)
     for k in range(folds.fold.max() + 1):
         is_seen = (folds.fold != k) & ~folds.near(k, rows)
         seen = samples.select(np.flatnonzero(is_seen))
@@ -117,6 +116,8 @@ def candidate_networks(task, samples):
     candidates = [(cell, layout)]
     if task.baseline.columns is None:
         return candidates
+    if task.output.is_count:  # which are read as they are
+        return candidates + [("rnn", None)] * is_auto
     if layout is not None:
         return candidates + [("rnn", layout)] * is_auto
     if params.scale_windows == "auto" and params.subtract_last is not False:
@@ -129,11 +130,11 @@ def candidate_networks(task, samples):
 def compare_networks(task, samples, context, linear_part):
     """Choose cell and window units of a task; return what folds were predicted."""
     folds = draw_folds(samples.sequences, task.horizon, task.random_state)
-    trials = []
+    trials, weights = [], task.output.target_weights(task.n_targets)
     for cell, layout in candidate_networks(task, samples):
         task.use_network(cell, layout, samples)
         predicted = predict_folds(task, samples, folds, context)
-        error = task.linear.fold_error(samples, linear_part, predicted)
+        error = task.linear.fold_error(samples, linear_part, predicted, weights)
         trials.append((error, cell, layout, predicted))
     _, cell, layout, predicted = min(trials, key=lambda trial: trial[0])
     task.use_network(cell, layout, samples)
