@@ -514,7 +514,7 @@ WALK_LIMITS = {
     "fit": (Limit(201, 60), Limit(44, 15), Limit(87, 10)),
     "fit, default": (Limit(226, 75), Limit(48, 18), Limit(94, 12)),
     "fit_transform": (Limit(57, 25), Limit(15, 6), Limit(18, 4)),
-    "forecast": (Limit(233, 60), Limit(46, 20), Limit(75, 12)),
+    "forecast": (Limit(233, 60), Limit(46, 20), Limit(76, 12)),
     "batch": (Limit(85, 12), Limit(17, 5), Limit(26, 5)),
 }
 
