@@ -401,8 +401,9 @@ def test_version_is_that_of_the_package():
     assert sklearn_rnn.__version__ == project["version"]
 
 
-def test_the_readme_is_finished():
-    readme = ROOT.parent / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    assert "@@" not in text
-    assert "TODO" not in text
+def test_pages_are_finished():
+    top = ROOT.parent
+    pages = [top / "README.md", top / "tests" / "README.md"]
+    for page in [*pages, *(top / "examples").rglob("*.md")]:
+        found = re.findall(r"@[A-Z@]+|TODO", page.read_text(encoding="utf-8"))
+        assert found == [], page
