@@ -112,6 +112,15 @@ def quantiles():
     return Fitted(model, lambda m: m.predict_quantiles(X))
 
 
+def distributions():
+    X, y = numbers()
+    model = RNNRegressor(
+        **SMALL, loss="student_t", bounds=(-1, None), target_weight=[2, 1]
+    )
+    y = np.maximum(np.column_stack([y, -y]), -1.0)
+    return Fitted(model.fit(X, y), lambda m: m.sample(X, 3, random_state=0))
+
+
 def streamed():
     X, y = numbers()
     model = RNNRegressor(**SMALL).partial_fit(X, y).partial_fit(X, y)
@@ -393,6 +402,7 @@ ZOO = {
     "logarithms": partial(regressor, target_feature=0, scale_windows=True),
     "every step": every_step,
     "quantiles": quantiles,
+    "distributions": distributions,
     "stream": streamed,
     "schedule": scheduled,
     "classifier": classifier,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.special import ndtr, ndtri
 
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import elementwise_loss
 from sklearn_rnn.estimators.tasks._quantiles import (
     check_levels,
@@ -161,6 +162,7 @@ class Output(ABC):
             )
 
 
+@plain_type
 class PointOutput(Output):
     """A number per target, by a loss of errors or of the user's own."""
 
@@ -186,6 +188,7 @@ class PointOutput(Output):
         return np.clip(forecasts, *self.bounds)
 
 
+@plain_type
 class QuantileOutput(Output):
     """Quantiles of each target, by the pinball loss."""
 
@@ -227,6 +230,7 @@ class QuantileOutput(Output):
         return self.clip(forecasts)
 
 
+@plain_type
 class LikelihoodOutput(Output):
     """The parameters of a distribution of each target, by its likelihood.
 
@@ -303,6 +307,7 @@ class LikelihoodOutput(Output):
         return self.quantiles(forecasts, ndtr(scores))
 
 
+@plain_type
 class Dependence:
     """How targets of one sequence vary together, beyond what is forecast of each.
 
