@@ -114,6 +114,17 @@ class TaskAttribute:
         return attrgetter(".".join(self.holders))(holder) if self.holders else holder
 
 
+def _check_names(estimator_type, names, error_type):
+    """Answer names that parameters have in other packages with those of ours."""
+    for name in names:
+        here = NAMES_ELSEWHERE.get(name)
+        if here is not None and name not in estimator_type._get_param_names():
+            raise error_type(
+                f"{estimator_type.__name__} has no parameter {name!r}. Here it is "
+                f"called {here}."
+            )
+
+
 class RNNEstimator(BaseEstimator):
     """Base of all estimators: a task, and a network that is trained for it.
 
@@ -164,13 +175,29 @@ class RNNEstimator(BaseEstimator):
     }
 
     def __new__(cls, *args, **kwargs):
-        for name in kwargs:
-            if name in NAMES_ELSEWHERE and name not in cls._get_param_names():
-                raise TypeError(
-                    f"{cls.__name__} has no parameter {name!r}. Here it is called "
-                    f"{NAMES_ELSEWHERE[name]}."
-                )
+        _check_names(cls, kwargs, TypeError)
         return super().__new__(cls)
+
+    def set_params(self, **params):
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **params : object
+            Parameters and their values.
+
+        Returns
+        -------
+        estimator instance
+            The same.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of that name.
+        """
+        _check_names(type(self), params, ValueError)
+        return super().set_params(**params)
 
     # What a subclass learns, and what its fits have set.
     _task_type: type[Task]

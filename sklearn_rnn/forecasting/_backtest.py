@@ -1,5 +1,6 @@
 """backtest: forecasts of the past from a rolling origin."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
@@ -45,6 +46,8 @@ TIMEDELTA_UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 
 # Maximum number of blocks and series that a warning names.
 SHOWN = 3
+# Names of columns that are known in advance, as `make_forecast_frame` makes them.
+AHEAD = re.compile(r".+\+[1-9][0-9]*")
 
 
 def backtest(
@@ -184,6 +187,7 @@ def backtest(
         group_by=group_by,
         estimator_name="backtest",
     )
+    _check_known(model, pairs)
     table = pairs.table
     if table.labels is not None and table.times is None:
         raise ValueError(
@@ -228,6 +232,19 @@ def _check_options(refit, stride, season):
             raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
     if not isinstance(refit, (bool, np.bool_)):
         raise ValueError(f"refit must be True or False, got {refit!r}.")
+
+
+def _check_known(model, pairs):
+    """Check that a fitted model is tested with the columns known in advance it has."""
+    fitted_on = getattr(model, "feature_names_in_", ())
+    absent = [name for name in fitted_on if name not in pairs.X.columns]
+    known = {name.rpartition("+")[0] for name in absent if AHEAD.fullmatch(str(name))}
+    if known:
+        raise ValueError(
+            f"model was fitted on columns known in advance, {sorted(known)}, which "
+            f"backtest was not given: pass known={sorted(known)}, or clone(model) to "
+            "test it without them."
+        )
 
 
 class Fold(NamedTuple):

@@ -2,6 +2,7 @@
 
 import pytest
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import RNNClassifier, RNNGenerator, RNNRegressor
 
@@ -20,6 +21,11 @@ from sklearn_rnn import RNNClassifier, RNNGenerator, RNNRegressor
 def test_names_of_other_packages_are_answered_with_ours(estimator_type, name, here):
     with pytest.raises(TypeError, match=f"no parameter '{name}'.*called {here}"):
         estimator_type(**{name: 1})
+
+
+def test_searches_are_answered_as_well():
+    with pytest.raises(ValueError, match="no parameter 'max_iter'.*called max_epochs"):
+        make_pipeline(RNNRegressor()).set_params(rnnregressor__max_iter=3)
 
 
 def test_a_subclass_may_have_a_parameter_of_such_a_name():

@@ -795,3 +795,14 @@ def test_a_verbose_backtest_prints_a_line_per_block(n_jobs, capsys):
         assert lines[number - 1].startswith(f"block {number} of 3: ")
         assert str(block["origin"].max()) in lines[number - 1]
         assert lines[number - 1].endswith(f"MAE {error:.4g}")
+
+
+def test_a_model_fitted_on_known_columns_is_tested_with_them():
+    days = pd.date_range("2024-01-01", periods=60)
+    table = pd.DataFrame({"sales": np.arange(60.0), "promo": np.arange(60) % 3}, days)
+    X, Y = make_forecast_frame(table, "sales", horizon=2, known="promo")
+    model = LinearRegression().fit(X, Y)
+    with pytest.raises(ValueError, match=r"known=\['promo'\], or clone"):
+        backtest(model, table, "sales", horizon=2, cv=2)
+    assert len(backtest(model, table, "sales", horizon=2, cv=2, known="promo"))
+    assert len(backtest(clone(model), table, "sales", horizon=2, cv=2))
