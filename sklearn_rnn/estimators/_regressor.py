@@ -725,8 +725,8 @@ list of arrays or SequenceArray
         X : like the X of fit
             The sequences; their lengths may differ from those of fit.
         quantiles : sequence of float, default=None
-            Which ones, increasing, where the loss of fit is a likelihood. None: those
-            of fit.
+            Which ones, increasing: any where the loss of fit is a likelihood, some of
+            those of fit where it is "quantile". None: those of fit.
 
         Returns
         -------
@@ -739,7 +739,7 @@ list of arrays or SequenceArray
         ------
         ValueError
             If the loss of fit was neither "quantile" nor a likelihood, or
-            `quantiles` are others than "quantile" was fitted to.
+            `quantiles` has others than "quantile" was fitted to.
 
         References
         ----------

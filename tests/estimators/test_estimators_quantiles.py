@@ -178,6 +178,20 @@ def test_one_quantile_may_be_a_number(level):
     np.testing.assert_array_equal(one.predict(X), one.predict_quantiles(X)[:, 0])
 
 
+def test_some_of_the_fitted_quantiles_can_be_predicted():
+    X, y = make_data()
+    model = make_regressor(quantiles=(0.1, 0.5, 0.9)).fit(X, y)
+    found = model.predict_quantiles(X)
+    outer, middle = (
+        model.predict_quantiles(X, [0.1, 0.9]),
+        model.predict_quantiles(X, 0.5),
+    )
+    np.testing.assert_array_equal(outer, found[..., [0, 2]])
+    np.testing.assert_array_equal(middle, found[..., [1]])
+    with pytest.raises(ValueError, match=r"was fitted to \[0.1, 0.5, 0.9\]"):
+        model.predict_quantiles(X, [0.1, 0.6])
+
+
 def test_another_level_gives_another_quantile():
     X, y = make_data(100)
     low = make_regressor(quantiles=0.1).fit(X, y).predict(X)

@@ -110,11 +110,11 @@ class Output(ABC):
                 "or others, or with a likelihood, such as loss='gaussian'."
             )
         levels = self.levels if quantiles is None else check_levels(quantiles)
-        if not (self.is_distribution or np.array_equal(levels, self.levels)):
+        if not (self.is_distribution or np.isin(levels, self.levels).all()):
             raise ValueError(
                 f"quantiles={quantiles!r}, but loss='quantile' was fitted to "
-                f"{self.levels.tolist()}: pass None, fit again with other quantiles, "
-                "or with a likelihood, which has all of them."
+                f"{self.levels.tolist()}: choose from these, fit again with other "
+                "quantiles, or with a likelihood, which has all of them."
             )
         return levels
 
@@ -226,8 +226,8 @@ class QuantileOutput(Output):
         return point_forecast(self.clip(forecasts), self.levels)
 
     def quantiles(self, forecasts, levels):
-        """Return quantiles (n, n_targets, n_quantiles), at the levels of fit."""
-        return self.clip(forecasts)
+        """Return quantiles (n, n_targets, n_quantiles) at some of the levels of fit."""
+        return self.clip(forecasts[..., np.searchsorted(self.levels, levels)])
 
 
 @plain_type
