@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -26,7 +26,7 @@ from sklearn_rnn.estimators.tasks import RegressionTask, score_steps
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
-from sklearn_rnn.training import LIKELIHOODS
+from sklearn_rnn.training import LIKELIHOODS, new_random_state
 
 
 class RNNRegressor(RegressorMixin, SequenceEstimator):
@@ -789,7 +789,7 @@ list of arrays or SequenceArray
         n_samples : int, default=100
             Number of samples of each sequence.
         random_state : int, RandomState instance or None, default=None
-            Seed. None takes NumPy's global state.
+            Seed of the draws; None draws otherwise each time.
 
         Returns
         -------
@@ -826,7 +826,7 @@ list of arrays or SequenceArray
                 f"loss={self._task.output.loss!r}, which predicts no distribution to "
                 f"draw from: fit it with one of {sorted(LIKELIHOODS)}."
             )
-        random_state = check_random_state(random_state)
+        random_state = new_random_state(random_state)
 
         def decode(task, sequences, outputs):
             found = task.forecasts(sequences, outputs)

@@ -141,6 +141,17 @@ def test_seeds_make_samples_repeatable():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_samples_without_a_seed_leave_the_global_random_state_alone():
+    X, y = make_data("gaussian")
+    model = make_regressor("gaussian", max_epochs=1).fit(X, y)
+    before = np.random.get_state()[1:3]  # noqa: NPY002
+    first, second = model.sample(X, 3), model.sample(X, 3)
+    after = np.random.get_state()[1:3]  # noqa: NPY002
+    assert (first != second).all()
+    np.testing.assert_array_equal(after[0], before[0])
+    assert after[1] == before[1]
+
+
 @pytest.mark.parametrize("loss", ["gaussian", "poisson"])
 def test_paths_vary_together_as_targets_do(loss):
     rng = np.random.default_rng(0)
