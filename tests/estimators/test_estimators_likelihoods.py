@@ -9,8 +9,10 @@ import torch
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch.callbacks import Callback
 
 from sklearn_rnn import (
+    DivergenceError,
     RNNRegressor,
     SequenceWindower,
     StatefulPredictor,
@@ -238,6 +240,21 @@ def test_calls_of_partial_fit_add_up_to_one_dependence():
         model.partial_fit(X[i : i + 4], y[i : i + 4])
     draws = model.sample(X[:1], 500, random_state=0)[0]
     assert np.corrcoef(draws)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DivergenceError])
+def test_a_fit_that_ends_early_leaves_a_model_that_samples(error):
+    def stop(*args, **kwargs):
+        raise error("now")
+
+    X, y = make_data("gaussian", n_outputs=2)
+    callback = Callback()
+    callback.on_epoch_end = stop
+    model = make_regressor("gaussian", callbacks=[callback])
+    with pytest.raises(error, match="now"):
+        model.fit(X, y)
+    draws = model.sample(X[:1], 2000, random_state=0)[0]
+    assert abs(np.corrcoef(draws)[0, 1]) < 0.1
 
 
 def test_early_stopping_reads_the_likelihood():

@@ -198,6 +198,8 @@ class RegressionTask(SequenceTask):
     def fit_parts(self, samples, context):
         self._begin(samples, context)
         baseline = self.baseline
+        if self.output.is_distribution:  # until training, which may stop, is over
+            self.dependence = Dependence(self.n_targets)
         baseline.columns = self._find_past(samples)
         baseline.lags = _check_season(self, samples)
         _check_scaling(self.params, baseline.columns is not None)
@@ -524,7 +526,7 @@ class RegressionTask(SequenceTask):
 
 def _add_dependence(task, samples, context):
     """Learn how targets vary together, from what the network was trained on."""
-    if task.dependence is None or not context.is_stream:
+    if not context.is_stream:
         task.dependence = Dependence(task.n_targets)
     chosen = samples.select(evenly(len(samples.y), MOST_COMPARED))
     outputs = context.compute_outputs(chosen.sequences)
