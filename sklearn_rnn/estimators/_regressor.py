@@ -863,7 +863,7 @@ list of arrays or SequenceArray
             if sample_weight is not None:
                 sample_weight = check_weights(sample_weight, y)
             return super().score(X, y, sample_weight)
-        samples = task.parse(self, X, y, sample_weight, reset=False)
+        samples = task.parse(self, X, y, sample_weight, reset=False, is_scored=True)
         outputs = compute_outputs(self, samples.sequences)
         predicted = task.output.points(task.forecasts(samples.sequences, outputs))
         true, weights = samples.all_targets(), samples.target_weights()

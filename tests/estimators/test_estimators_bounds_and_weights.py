@@ -105,6 +105,25 @@ def test_bounds_that_make_no_sense_are_refused(bounds, message):
         make_regressor(bounds=bounds).fit(X, y)
 
 
+@pytest.mark.parametrize("options", [{"bounds": (0, None)}, {"loss": "poisson"}])
+def test_targets_out_of_bounds_are_refused_in_training_alone(options):
+    X, y = make_data()
+    y = np.floor(np.abs(3 * y))
+    model = make_regressor(max_epochs=1, **options)
+    scores = [
+        model.set_params(missing_targets=missing).fit(X, y).score(X, -y)
+        for missing in ("raise", "ignore")
+    ]
+    assert scores[0] == pytest.approx(scores[1])
+    for train in (
+        lambda: model.fit(X, -y),
+        lambda: model.partial_fit(X, -y),
+        lambda: model.fit(X, y, X_val=X, y_val=-y),
+    ):
+        with pytest.raises(ValueError, match="y holds -"):
+            train()
+
+
 # Weights of targets
 
 
