@@ -779,8 +779,10 @@ list of arrays or SequenceArray
 
         Targets of one sequence, such as the steps of a horizon, are drawn together:
         a sample is a path. How they vary together, given the forecast of each, is the
-        correlation of their normal scores in training (a Gaussian copula). Steps of a
-        sequence (`return_sequences`) are drawn independently.
+        correlation of their normal scores in training (a Gaussian copula), which is in
+        sample: of what the model was fitted to. Where targets are missing, each pair
+        is compared where both are known. Steps of a sequence (`return_sequences`) are
+        drawn independently.
 
         Parameters
         ----------

@@ -242,6 +242,40 @@ def test_calls_of_partial_fit_add_up_to_one_dependence():
     assert np.corrcoef(draws)[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_missing_targets_do_not_weaken_the_dependence(is_stream):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 2, 1))
+    common = rng.normal(size=(2000, 1))
+    y = np.sqrt(0.9) * common + np.sqrt(0.1) * rng.normal(size=(2000, 3))
+    y[rng.random(y.shape) < 0.5] = np.nan
+    weights = rng.uniform(0.5, 1.5, size=2000)
+    model = make_regressor("gaussian", missing_targets="ignore", max_epochs=3)
+    if is_stream:
+        for half in (slice(1000), slice(1000, None)):
+            model.partial_fit(X[half], y[half], weights[half])
+    else:
+        model.fit(X, y, weights)
+    correlation = np.corrcoef(model.sample(X[:1], 5000, random_state=0)[0])
+    assert correlation[np.triu_indices(3, 1)] == pytest.approx(0.9, abs=0.04)
+
+
+def test_correlations_of_different_rows_that_contradict_each_other_can_be_drawn():
+    # Known in pairs: both correlations of the second are 1, that of the others is -1.
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=30)
+    y = np.full((90, 3), np.nan)
+    y[:30, 0] = y[:30, 1] = y[30:60, 1] = y[30:60, 2] = y[60:, 0] = a
+    y[60:, 2] = -a
+    X = np.zeros((90, 3, 1))
+    model = make_regressor("gaussian", missing_targets="ignore", max_epochs=1)
+    draws = model.fit(X, y).sample(X[:1], 20_000, random_state=0)[0]
+    means, low = model.predict(X[:1])[0], model.predict_quantiles(X[:1], [0.1587])[0]
+    np.testing.assert_allclose(draws.std(axis=1), means - low[:, 0], rtol=0.03)
+    correlation = np.corrcoef(draws)[np.triu_indices(3, 1)]
+    assert correlation == pytest.approx([0.5, -0.5, 0.5], abs=0.05)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DivergenceError])
 def test_a_fit_that_ends_early_leaves_a_model_that_samples(error):
     def stop(*args, **kwargs):

@@ -312,7 +312,9 @@ class Dependence:
     """How targets of one sequence vary together, beyond what is forecast of each.
 
     The correlation of their normal scores, a Gaussian copula: forecasts of each target
-    alone would not tell the spread of a sum over the horizon.
+    alone would not tell the spread of a sum over the horizon. Scores are those of
+    training targets, in sample. Two targets that were never known together, and all
+    before the first call of `add`, are independent.
 
     Parameters
     ----------
@@ -326,13 +328,16 @@ class Dependence:
 
     def __init__(self, n_targets):
         self.products = np.zeros((n_targets, n_targets))
+        # Of row j and column k: squares of j where k is known, too.
+        self.squares = np.zeros((n_targets, n_targets))
 
     def add(self, scores, weights):
         """Add the normal scores (n, n_targets) of more targets, NaN where missing."""
-        # A missing one says nothing: a correlation of 0.
-        scores = np.nan_to_num(scores)
+        known = ~np.isnan(scores)
+        scores = np.where(known, scores, 0.0)
         weighted = scores if weights is None else scores * weights[:, np.newaxis]
         self.products = self.products + weighted.T @ scores
+        self.squares = self.squares + (weighted * scores).T @ known
 
     def draw(self, n, n_samples, random_state):
         """Draw normal scores (n, n_targets, n_samples)."""
@@ -341,12 +346,14 @@ class Dependence:
 
     def _square_root(self):
         """Return a square root of the correlation matrix."""
-        scale = np.sqrt(np.diag(self.products))
-        scale = np.where(scale > 0, scale, 1.0)
-        correlation = self.products / scale / scale[:, np.newaxis]
+        scale = np.sqrt(self.squares) * np.sqrt(self.squares.T)
+        correlation = self.products / np.where(scale > 0, scale, 1.0)
         np.fill_diagonal(correlation, 1.0)
+        # Correlations of different rows may contradict each other: negative
+        # eigenvalues, without which the variances are above 1.
         values, vectors = np.linalg.eigh(correlation)
-        return vectors * np.sqrt(np.maximum(values, 0.0))
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        return root / np.linalg.norm(root, axis=1, keepdims=True)
 
 
 def make_output(params):
