@@ -337,6 +337,10 @@ def test_a_forecast_has_means_and_quantiles_of_counts():
     model.set_params(rnnregressor__linear_skip=True)
     found = forecast(model.fit(X, Y), table)
     np.testing.assert_allclose(found["prediction"], model.predict(table)[-1])
+    # Paths from the last window of the table are of the same days, those after it.
+    assert found.index[0] == table.index[-1] + pd.Timedelta("1D")
+    paths = model[-1].sample(model[:-1].transform(table)[-1:], 4000, random_state=0)
+    np.testing.assert_allclose(paths[0].mean(axis=1), found["prediction"], rtol=0.05)
     quantiles = found[["q0.1", "q0.5", "q0.9"]].to_numpy()
     assert (quantiles == np.floor(quantiles)).all()
     assert (np.diff(quantiles) >= 0).all()
