@@ -173,10 +173,12 @@ default="from_dtype"
         `predict_quantiles` its quantiles, `sample` draws from it. "poisson" and
         "negative_binomial" are for counts, whole numbers from 0, "student_t" is for
         outliers. A callable takes two tensors of one shape, outputs and targets, and
-        returns a tensor of that shape, the loss of each. Both are in standard
-        deviations, and relative to a naive forecast, so that it should depend on
-        their difference. The estimator can be pickled if the callable can: a
-        function of a module, not a lambda.
+        returns a tensor of that shape, the loss of each: (n, n_outputs), or (n_values,)
+        where targets may be missing, with `return_sequences`, and where the linear
+        part is weighed. It receives standardised residuals from a baseline forecast,
+        not the targets: use losses of ``outputs - targets`` alone, not those that
+        need positive values or percentages. The estimator can be pickled if the
+        callable can: a function of a module, not a lambda.
     quantiles : sequence of float, default=(0.1, 0.5, 0.9)
         Which quantiles to predict, increasing. With ``loss="quantile"``
         `predict_quantiles` returns them all, `predict` the median (between
