@@ -39,8 +39,11 @@ class Sampling:
         surprise is the nearest to the expected one (locally typical sampling). The
         likeliest may not be among them.
     repetition_penalty : float, default=1.0
-        Multiplies the log-probabilities of symbols that came lately: above 1 they
-        become less likely. Meant for words; of characters nearly all come again soon.
+        Above 1 recently written symbols become less likely, below 1 likelier. From
+        their log-probabilities it subtracts ``repetition_penalty - 1`` times the mean
+        of ``-log(p)`` over the other symbols. A value of 2 thus makes an all but
+        certain symbol about as likely as an average other one; values from 1.1 to 1.5
+        are common. Meant for words: of characters nearly all repeat soon.
     repetition_window : int, default=64
         How many of the last symbols, prompt included, the penalty is for.
     forbidden : str or list of symbols, default=()
@@ -65,7 +68,10 @@ class Sampling:
     ICLR 2020 (top-p, nucleus sampling). Minh et al., "Turning up the heat: min-p
     sampling for creative and coherent LLM outputs", ICLR 2025 (min-p). Meister et al.,
     "Locally typical sampling", TACL 2023. Keskar et al., "CTRL: a conditional
-    transformer language model for controllable generation", 2019 (repetition penalty).
+    transformer language model for controllable generation", 2019 (repetition penalty:
+    it divides positive logits and multiplies negative ones. What is penalised here are
+    normalised probabilities, the mean of network and n-grams, which have no such
+    logits; hence the difference described above).
 
     Examples
     --------
@@ -134,8 +140,8 @@ class Sampling:
             and getattr(self, field.name) != field.default
         ]
 
-    def penalize(self, logits, recent):
-        """Multiply the log-probabilities of symbols that came lately by the penalty.
+    def penalize(self, logits, recent, never=()):
+        """Make recently written symbols less likely.
 
         Parameters
         ----------
@@ -143,6 +149,8 @@ class Sampling:
             Unnormalised log-probabilities.
         recent : ndarray of int of shape (n, n_recent)
             The last symbols of each row; they may repeat.
+        never : list of int, default=()
+            Symbols that are not drawn, and not averaged over either.
 
         Returns
         -------
@@ -153,9 +161,17 @@ class Sampling:
             return logits
         logits = torch.from_numpy(np.array(logits, dtype=np.float64))
         logits = logits.log_softmax(dim=1).numpy()
-        # Indexed once: a symbol that came twice is not punished twice.
-        logits[np.arange(len(logits))[:, np.newaxis], recent] *= self.repetition_penalty
-        return logits
+        # A mask: a symbol that occurs twice is not penalised twice.
+        is_recent = np.zeros(logits.shape, dtype=bool)
+        np.put_along_axis(is_recent, recent, True, axis=1)
+        is_other = ~is_recent & np.isfinite(logits)
+        is_other[:, list(never)] = False
+        # Not a multiple of the symbol's own log-probability: that is 0 where a loop
+        # is certain.
+        n_others = np.maximum(is_other.sum(axis=1, keepdims=True), 1)
+        surprise = -np.where(is_other, logits, 0.0).sum(axis=1, keepdims=True)
+        reduction = (self.repetition_penalty - 1) * surprise / n_others
+        return np.where(is_recent, logits - reduction, logits)
 
     def probabilities(self, logits, never=()):
         """Compute what to draw from.

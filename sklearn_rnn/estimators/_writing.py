@@ -184,9 +184,9 @@ class Writer:
             return np.repeat(forced[step][np.newaxis], len(past.logits), axis=0)
         if self.corpus.of_frames:
             return self.sampling.draw_frames(past.logits, random_state, never)
-        logits = self.sampling.penalize(past.logits, past.recent)
         if step < min_steps:
             never = [*never, END]
+        logits = self.sampling.penalize(past.logits, past.recent, never)
         return self.sampling.draw(logits, random_state, never)
 
     # Beam search

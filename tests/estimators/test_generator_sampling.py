@@ -634,37 +634,90 @@ def test_typical_p_bears_symbols_without_probability():
     assert_drawn_from([0, 0, 1, 0], [0.5, 0.3, 0.2, 0.0], never=[0, 1], typical_p=0.9)
 
 
-def test_a_repetition_penalty_is_a_power_of_the_probabilities_that_came():
-    penalized = Sampling(repetition_penalty=2.0).penalize(
-        logits_of([SHARES, SHARES]) + 3.0, np.array([[1, 1, 3], [0, 0, 0]])
+def test_a_repetition_penalty_subtracts_the_mean_surprise_of_the_other_symbols():
+    logits, recent = logits_of([SHARES, SHARES]), np.array([[1, 1, 3], [0, 0, 0]])
+    others = [[0, 2, 4], [1, 2, 3, 4]]
+    for penalty in (0.5, 1.2, 3.0):
+        found = Sampling(repetition_penalty=penalty).penalize(logits + 3.0, recent)
+        for row, came, rest in zip(found, recent, others, strict=True):
+            expected = np.log(SHARES)
+            # Once, however often a symbol came.
+            expected[np.unique(came)] += (penalty - 1) * np.log(SHARES[rest]).mean()
+            np.testing.assert_allclose(row, expected, rtol=1e-12)
+
+
+def test_a_repetition_penalty_of_1_changes_no_bit():
+    logits = logits_of(SHARES) + 3.0
+    assert Sampling(repetition_window=2).penalize(logits, np.array([[1]])) is logits
+
+
+def test_a_repetition_penalty_lowers_a_symbol_that_is_all_but_certain():
+    logits, recent = np.array([[12.0, 5.0, 5.0, 4.0]]), np.array([[0, 0]])
+    found = []
+    for penalty in (0.8, 1.0, 1.2, 1.5, 2.0, 5.0):
+        sampling = Sampling(repetition_penalty=penalty)
+        penalized = sampling.penalize(logits, recent)
+        found.append(sampling.probabilities(penalized)[0, 0])
+    assert np.all(np.diff(found) < 0)
+    assert found[1] > 0.997
+    assert found[2] < 0.992
+    assert found[4] < 0.3
+
+
+def test_a_repetition_penalty_ignores_symbols_that_are_not_written():
+    logits, recent = np.array([[4.0, 2.0, 0.0, -50.0]]), np.array([[0]])
+    sampling = Sampling(repetition_penalty=2.0)
+    found = sampling.penalize(logits, recent, never=[3])
+    np.testing.assert_allclose(
+        found[:, :3], sampling.penalize(logits[:, :3], recent), rtol=1e-12
     )
-    found = np.exp(penalized)
-    # Once, however often a symbol came.
-    np.testing.assert_allclose(found[0], [0.05, 0.4**2, 0.1, 0.25**2, 0.2])
-    np.testing.assert_allclose(found[1], [0.05**2, 0.4, 0.1, 0.25, 0.2])
-    none = Sampling().penalize(logits_of(SHARES), np.array([[1]]))
-    np.testing.assert_array_equal(none, logits_of(SHARES))
+    impossible = np.where(logits < -9, -np.inf, logits)
+    np.testing.assert_allclose(
+        sampling.penalize(impossible, recent)[:, :3], found[:, :3], rtol=1e-12
+    )
+
+
+def test_a_repetition_penalty_of_all_symbols_changes_no_probability():
+    sampling = Sampling(repetition_penalty=2.0)
+    penalized = sampling.penalize(logits_of(SHARES), np.arange(5)[np.newaxis])
+    np.testing.assert_allclose(sampling.probabilities(penalized), [SHARES], rtol=1e-12)
 
 
 def test_a_repetition_penalty_counts_prompt_and_past_within_its_window(models):
     model, prompt = models["words"], ["the", "cat"]
-    plain = dict(model.next_symbols(prompt, k=99))
 
     def frequency(symbol, **options):
-        sampling = Sampling(repetition_penalty=3.0, **options)
-        written = model.sample(prompt, 1, sampling=sampling, n=3000, random_state=0)
+        written = model.sample(
+            prompt, 1, sampling=Sampling(**options), n=1000, random_state=0
+        )
         return np.mean([row == [symbol] for row in written])
 
-    powers = {s: p**3 if s in prompt else p for s, p in plain.items()}
-    rest = 1 - sum(plain.values())  # the end, and a little that is never written
-    total = sum(powers.values()) + rest
-    assert frequency("the") == pytest.approx(powers["the"] / total, abs=0.03)
+    wide = frequency("the", repetition_penalty=3.0)
     # A window of one has the last symbol alone.
-    powers = {s: p**3 if s == "cat" else p for s, p in plain.items()}
-    total = sum(powers.values()) + rest
-    narrow = frequency("the", repetition_window=1)
-    assert narrow == pytest.approx(powers["the"] / total, abs=0.03)
-    assert narrow > frequency("the") + 0.05
+    narrow = frequency("the", repetition_penalty=3.0, repetition_window=1)
+    assert wide < 0.2 * frequency("the")
+    assert narrow >= frequency("the")
+    assert frequency("cat", repetition_penalty=3.0, repetition_window=1) < 0.2 * (
+        frequency("cat")
+    )
+
+
+def test_a_repetition_penalty_breaks_a_loop_of_all_but_certain_symbols():
+    writer = generator(max_epochs=20, learning_rate=0.03)
+    writer.fit([[*"abcd", *(["loop"] * 100)] * 8])
+    prompt = ["loop"] * 20
+    assert writer.next_symbols(prompt, k=1)[0][1] > 0.99
+    assert writer.sample(prompt, 30, temperature=0) == ["loop"] * 30
+    sampling = Sampling(temperature=0, repetition_penalty=2.0)
+    assert set(writer.sample(prompt, 30, sampling=sampling)) != {"loop"}
+    frequencies = []
+    for penalty in (1.0, 1.2, 1.5, 2.0):
+        sampling = Sampling(repetition_penalty=penalty)
+        rows = writer.sample(prompt, 1, sampling=sampling, n=1000, random_state=0)
+        frequencies.append(np.mean([row == ["loop"] for row in rows]))
+    assert np.all(np.diff(frequencies) < 0)
+    assert frequencies[2] < 0.95
+    assert frequencies[3] < 0.3
 
 
 def test_a_repetition_penalty_breaks_a_loop(models):
