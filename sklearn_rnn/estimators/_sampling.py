@@ -69,9 +69,9 @@ class Sampling:
     sampling for creative and coherent LLM outputs", ICLR 2025 (min-p). Meister et al.,
     "Locally typical sampling", TACL 2023. Keskar et al., "CTRL: a conditional
     transformer language model for controllable generation", 2019 (repetition penalty:
-    it divides positive logits and multiplies negative ones. What is penalised here are
-    normalised probabilities, the mean of network and n-grams, which have no such
-    logits; hence the difference described above).
+    there the logits of repeated symbols are divided by it. Here normalised
+    probabilities, the mean of network and n-grams, are penalised, which do not
+    determine logits; the subtraction does not depend on their offset).
 
     Examples
     --------
