@@ -436,7 +436,8 @@ None, default="cosine"
         ----------
         prompt : str, list of symbols or array of frames, default=None
             What to continue; None or an empty one begins a new sequence. Or a list of
-            them: strings, lists or 1-D arrays of symbols, 2-D arrays of frames.
+            them: strings, lists or 1-D arrays of symbols, 2-D arrays of frames. After
+            a fit on strings an empty list is one of no prompts, and so is the result.
         n_steps : int, default=200
             Most symbols, or frames, to write. Where several sequences of symbols
             were learned, their ends were, too, and a continuation may end before.
@@ -494,6 +495,8 @@ None, default="cosine"
         )
         is_list = writer.corpus.are_prompts(prompt)
         prompts = list(prompt) if is_list else [prompt]
+        if not prompts:
+            return []
         past = writer.read(prompts).select(np.repeat(np.arange(len(prompts)), n_rows))
         rows: list[list[Any]] = [[] for _ in past.logits]
         for drawn, is_live in writer.draw(past, new_random_state(random_state)):
@@ -608,7 +611,10 @@ None, default="cosine"
         writer = Writer(self._fitted(), sampling or Sampling(), n_steps)
         writer.check_search()
         is_list = writer.corpus.are_prompts(prompt)
-        past = writer.read(prompt if is_list else [prompt])
+        prompts = list(prompt) if is_list else [prompt]
+        if not prompts:
+            return []
+        past = writer.read(prompts)
         found = [
             [(writer.corpus.decode(h.symbols), h.log_probability) for h in best]
             for best in writer.search(past, n, beam_width)

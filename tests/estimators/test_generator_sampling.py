@@ -477,7 +477,10 @@ def test_a_later_fit_on_new_symbols_teaches_what_is_unknown():
 def test_an_empty_prompt_begins_anew(models, kind):
     model = models[kind]
     expected = model.sample(n_steps=10, random_state=0)
-    for empty in ("", [], (), np.array([]), np.zeros((0, 4))):
+    empties = ["", np.zeros((0, 4))]
+    if kind not in ("text", "texts"):  # where lists are lists of prompts
+        empties += [[], (), np.array([])]
+    for empty in empties:
         assert_same(model.sample(empty, 10, random_state=0), expected)
 
 
@@ -852,6 +855,22 @@ def test_a_list_of_prompts_is_continued_one_by_one(models, kind):
         alone, model.sample(prompts[0], 7, n=2, random_state=0), strict=True
     ):
         assert_same(row, other)
+
+
+@pytest.mark.parametrize("kind", ["text", "texts"])
+@pytest.mark.parametrize("n", [None, 2])
+def test_a_list_of_no_prompts_has_no_continuations(models, kind, n):
+    model = models[kind]
+    for prompts in ([], (), np.array([], dtype=str), pd.Series([], dtype=object)):
+        assert model.sample(prompts, 5, n=n) == []
+        assert model.best_continuations(prompts, 5) == []
+    with pytest.raises(ValueError, match="n_steps=0 must be"):
+        model.sample([], 0)
+
+
+def test_an_empty_list_of_symbols_is_one_prompt(models):
+    written = models["words"].sample([], 5, random_state=0)
+    assert written == models["words"].sample(None, 5, random_state=0)
 
 
 def test_prompts_come_in_arrays_and_series_too(models):

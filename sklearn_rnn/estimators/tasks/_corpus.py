@@ -143,9 +143,11 @@ def _is_list_of_symbols(prompt):
 
 def _are_all(rows, is_one):
     """Return whether rows is a non-empty list whose elements are all of a kind."""
-    if not isinstance(rows, (list, tuple)) and getattr(rows, "ndim", 0) != 1:
-        return False
-    return len(rows) > 0 and all(map(is_one, rows))
+    return _is_list(rows) and len(rows) > 0 and all(map(is_one, rows))
+
+
+def _is_list(rows):
+    return isinstance(rows, (list, tuple)) or getattr(rows, "ndim", 0) == 1
 
 
 def _is_row(value):
@@ -252,8 +254,10 @@ class SymbolCorpus:
 
     def are_prompts(self, prompt):
         """Return whether this is a list of prompts, and not one."""
-        is_one = (lambda p: isinstance(p, str)) if self.are_text else _is_row
-        return _are_all(prompt, is_one)
+        if not self.are_text:  # an empty list is a prompt without symbols
+            return _are_all(prompt, _is_row)
+        is_empty = _is_list(prompt) and len(prompt) == 0
+        return is_empty or _are_all(prompt, lambda p: isinstance(p, str))
 
     def encode_forbidden(self, symbols):
         """Return the ids of symbols that are not to be written."""
