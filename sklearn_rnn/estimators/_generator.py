@@ -230,7 +230,7 @@ None, default="cosine"
     -----
     A step's loss is the negative log-likelihood of what came; features of a frame
     are taken to be independent given all frames before. The output layer's bias
-    starts at the log of the symbols' shares in the training data. Ctrl-C during
+    starts at the log of the symbols' frequencies in the training data. Ctrl-C during
     fit reaches the caller and leaves the weights of the last finished epoch (with
     early stopping: the best), ready to write; network and n-grams then count alike.
 
@@ -644,13 +644,15 @@ None, default="cosine"
         writer = Writer(self._fitted(), Sampling(), n_steps=1)
         logits = torch.from_numpy(writer.read([prompt]).logits).double()
         if self._task.corpus.of_frames:
-            chances = torch.sigmoid(logits[0]).numpy()
-            return [(int(i), float(chances[i])) for i in _largest(chances, k)]
-        chances = logits[0].softmax(dim=0).numpy()
+            probabilities = torch.sigmoid(logits[0]).numpy()
+            return [
+                (int(i), float(probabilities[i])) for i in _largest(probabilities, k)
+            ]
+        probabilities = logits[0].softmax(dim=0).numpy()
         symbols = self._task.corpus.vocabulary.symbols
-        first = len(chances) - len(symbols)
-        order = _largest(chances[first:], k)
-        return [(symbols[i], float(chances[first + i])) for i in order]
+        first = len(probabilities) - len(symbols)
+        order = _largest(probabilities[first:], k)
+        return [(symbols[i], float(probabilities[first + i])) for i in order]
 
     @shared
     def score_samples(self, X: Any) -> np.ndarray:

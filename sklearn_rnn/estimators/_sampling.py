@@ -196,17 +196,21 @@ class Sampling:
         with np.errstate(over="ignore"):
             relative = logits - logits.max(axis=1, keepdims=True)
             relative /= self.temperature
-        shares = torch.from_numpy(relative).softmax(dim=1).numpy()
-        if self.top_k is not None and self.top_k < shares.shape[1]:
-            shares = _keep(shares, -shares, _first(self.top_k))
+        probabilities = torch.from_numpy(relative).softmax(dim=1).numpy()
+        if self.top_k is not None and self.top_k < probabilities.shape[1]:
+            probabilities = _keep(probabilities, -probabilities, _first(self.top_k))
         if self.top_p is not None and self.top_p < 1:
-            shares = _keep(shares, -shares, _until(self.top_p))
+            probabilities = _keep(probabilities, -probabilities, _until(self.top_p))
         if self.min_p is not None:
-            least = self.min_p * shares.max(axis=1, keepdims=True)
-            shares = _normalize(np.where(shares >= least, shares, 0.0))
+            is_kept = probabilities >= self.min_p * probabilities.max(
+                axis=1, keepdims=True
+            )
+            probabilities = _normalize(np.where(is_kept, probabilities, 0.0))
         if self.typical_p is not None and self.typical_p < 1:
-            shares = _keep(shares, _atypicality(shares), _until(self.typical_p))
-        return shares
+            probabilities = _keep(
+                probabilities, _atypicality(probabilities), _until(self.typical_p)
+            )
+        return probabilities
 
     def draw(self, logits, random_state, never=()):
         """Draw a symbol for each row.
@@ -223,7 +227,7 @@ class Sampling:
         Returns
         -------
         ndarray of int of shape (n,)
-            Which.
+            Index of the drawn symbol.
         """
         until = np.cumsum(self.probabilities(logits, never), axis=1)
         drawn = random_state.random_sample(len(until))[:, np.newaxis]
@@ -236,7 +240,7 @@ class Sampling:
         Parameters
         ----------
         logits : ndarray of shape (n, n_features)
-            Of a one.
+            Log-odds that the feature is 1.
         random_state : numpy.random.RandomState
             Gives one number per feature.
         never : list of int, default=()
@@ -253,8 +257,9 @@ class Sampling:
             return (logits > 0).astype(np.uint8)
         drawn = random_state.random_sample(logits.shape)
         with np.errstate(over="ignore"):
-            chances = torch.from_numpy(logits / self.temperature).sigmoid().numpy()
-        return (drawn < chances).astype(np.uint8)
+            scaled = torch.from_numpy(logits / self.temperature)
+        probabilities = scaled.sigmoid().numpy()
+        return (drawn < probabilities).astype(np.uint8)
 
 
 def check_count(number, name, minimum=1):
@@ -272,7 +277,7 @@ def check_count(number, name, minimum=1):
     Returns
     -------
     int
-        The same.
+        `number`, as a Python int.
     """
     if not _is_count(number, minimum):
         raise ValueError(f"{name}={number!r} must be a whole number from {minimum}.")
@@ -298,23 +303,23 @@ def _check_forced(forced):
         check_count(step, "a step of forced", minimum=0)
 
 
-def _atypicality(shares):
+def _atypicality(probabilities):
     """Return how far each symbol's surprise is from the expected one."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        surprise = -np.log(shares)
-        expected = np.where(shares > 0, shares * surprise, 0.0).sum(axis=1)
-    return np.abs(surprise - expected[:, np.newaxis])
+        surprise = -np.log(probabilities)
+        summands = np.where(probabilities > 0, probabilities * surprise, 0.0)
+    return np.abs(surprise - summands.sum(axis=1, keepdims=True))
 
 
 def _first(k: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that keeps the first `k` of ordered shares."""
+    """Return a function that keeps the first `k` of ordered probabilities."""
     return lambda ordered: np.broadcast_to(
         np.arange(ordered.shape[1]) < k, ordered.shape
     )
 
 
 def _until(p: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that keeps the first ordered shares that are `p` together."""
+    """Return a function that keeps the fewest leading values that sum to `p`."""
 
     def keep(ordered):
         before = np.cumsum(ordered, axis=1) - ordered
@@ -325,14 +330,14 @@ def _until(p: float) -> Callable[[np.ndarray], np.ndarray]:
     return keep
 
 
-def _keep(shares, ranks, choose):
-    """Keep the shares that are chosen in the order of `ranks`; normalise them."""
+def _keep(probabilities, ranks, choose):
+    """Keep and normalise the probabilities chosen in the order of `ranks`."""
     order = np.argsort(ranks, axis=1, kind="stable")
-    mask = np.zeros(shares.shape, dtype=bool)
-    kept = choose(np.take_along_axis(shares, order, axis=1))
+    mask = np.zeros(probabilities.shape, dtype=bool)
+    kept = choose(np.take_along_axis(probabilities, order, axis=1))
     np.put_along_axis(mask, order, kept, axis=1)
-    return _normalize(np.where(mask, shares, 0.0))
+    return _normalize(np.where(mask, probabilities, 0.0))
 
 
-def _normalize(shares):
-    return shares / shares.sum(axis=1, keepdims=True)
+def _normalize(probabilities):
+    return probabilities / probabilities.sum(axis=1, keepdims=True)

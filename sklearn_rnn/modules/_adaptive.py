@@ -97,7 +97,7 @@ class AdaptiveSoftmax(nn.Module):
         """Let zero states predict a distribution, given its logits (n_classes,)."""
         cutoffs = self.softmax.cutoffs[:-1]
         shortlist, *clusters = logits.log_softmax(dim=0).tensor_split(cutoffs)
-        chances = torch.stack([cluster.logsumexp(dim=0) for cluster in clusters])
-        self.bias.copy_(torch.cat([shortlist, chances]))
+        of_clusters = torch.stack([cluster.logsumexp(dim=0) for cluster in clusters])
+        self.bias.copy_(torch.cat([shortlist, of_clusters]))
         for layers, cluster in zip(self.softmax.tail, clusters, strict=True):
             layers.get_parameter("1.bias").copy_(cluster)

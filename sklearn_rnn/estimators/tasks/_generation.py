@@ -183,8 +183,9 @@ class GenerationTask(Task):
             weights = np.repeat(weights, targets.lengths)
         if self.corpus.of_frames:
             weights = np.ones(len(values)) if weights is None else weights
-            chances = log_priors(np.stack([weights @ values, weights @ (1 - values)]))
-            logits = chances[0] - chances[1]
+            counts = np.stack([weights @ values, weights @ (1 - values)])
+            of_one, of_zero = log_priors(counts)
+            logits = of_one - of_zero
         else:
             counts = np.bincount(values[:, 0], weights, self.corpus.n_outputs)
             logits = log_priors(counts)
