@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 # Outputs before the first cluster, at most. With each cluster there are FACTOR times as
-# many in all, but about LARGEST in it at most; and its vectors are FACTOR times
-# narrower than those of the one before, but not narrower than MIN_WIDTH.
-SHORTLIST, FACTOR, LARGEST, MIN_WIDTH = 1000, 4, 8000, 8
+# many in all, but about LARGEST in it at most; and its projection is FACTOR times
+# smaller than that of the one before, but not below MIN_PROJECTION.
+SHORTLIST, FACTOR, LARGEST, MIN_PROJECTION = 1000, 4, 8000, 8
 
 
 def choose_cutoffs(n_classes):
@@ -34,17 +34,17 @@ class AdaptiveSoftmax(nn.Module):
 
     Classes are sorted, the most frequent first. Those below the first cutoff have an
     output each, and so has each cluster of rarer ones. A class within a cluster is
-    scored by narrower vectors, which only steps with a target in the cluster need.
+    scored by a smaller projection, which only steps with a target in the cluster need.
 
-    It is torch's, with biases in the clusters as well, and a least width of vectors. A
-    call returns the log-probabilities of all classes.
+    Like `nn.AdaptiveLogSoftmaxWithLoss`, but clusters have biases and a minimum
+    projection size. A call returns the log-probabilities of all classes.
 
     Parameters
     ----------
-    width : int
-        Size of the states.
+    in_features : int
+        Size of the states that it reads.
     n_classes : int
-        Outputs.
+        Number of outputs.
     cutoffs : tuple of int
         First class of each cluster, in order.
 
@@ -56,20 +56,21 @@ class AdaptiveSoftmax(nn.Module):
     --------
     >>> import torch
     >>> from sklearn_rnn.modules import AdaptiveSoftmax
-    >>> layer = AdaptiveSoftmax(width=8, n_classes=100, cutoffs=(10, 50))
+    >>> layer = AdaptiveSoftmax(in_features=8, n_classes=100, cutoffs=(10, 50))
     >>> layer(torch.zeros(3, 8)).exp().sum(dim=1).allclose(torch.ones(3))
     True
     """
 
-    def __init__(self, width, n_classes, cutoffs):
+    def __init__(self, in_features, n_classes, cutoffs):
         super().__init__()
         self.softmax = nn.AdaptiveLogSoftmaxWithLoss(
-            width, n_classes, cutoffs, div_value=1.0, head_bias=True
+            in_features, n_classes, cutoffs, div_value=1.0, head_bias=True
         )
         clusters = []
         for i, (begin, end) in enumerate(pairwise([*cutoffs, n_classes])):
-            size = min(width, max(width // FACTOR ** (i + 1), MIN_WIDTH))
-            project = nn.Linear(width, size, bias=False)
+            size = max(in_features // FACTOR ** (i + 1), MIN_PROJECTION)
+            size = min(in_features, size)
+            project = nn.Linear(in_features, size, bias=False)
             clusters.append(nn.Sequential(project, nn.Linear(size, end - begin)))
         self.softmax.tail = nn.ModuleList(clusters)
 
@@ -79,13 +80,13 @@ class AdaptiveSoftmax(nn.Module):
         return self.softmax.head.bias
 
     def forward(self, states):
-        """Return the log-probabilities (..., n_classes) of states (..., width)."""
+        """Return log-probabilities (..., n_classes) of states (..., in_features)."""
         return self.softmax.log_prob(states.flatten(0, -2)).unflatten(
             0, states.shape[:-1]
         )
 
     def loss(self, states, classes, reduction="mean"):
-        """Compute the negative log-likelihood of classes (n,) given states (n, width).
+        """Compute the negative log-likelihood of classes (n,), given states.
 
         Unlike a loss of the outputs it does not compute the outputs of all classes.
         """

@@ -16,7 +16,7 @@ N_INSPECTED = 32
 
 
 def warn_of_waveforms(sequences):
-    """Warn if sequences look like sound that was not made spectra of."""
+    """Warn if sequences look like raw audio without a spectrogram."""
     if sequences.n_features != 1 or not _look_like_sound(sequences):
         return
     n_steps = int(np.median(sequences.lengths))
