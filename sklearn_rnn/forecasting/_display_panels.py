@@ -19,6 +19,7 @@ from sklearn_rnn.forecasting._time_axis import (
 )
 from sklearn_rnn.preprocessing import (
     check_column_key,
+    check_labels,
     encode_groups,
     find_keys,
     frame_column,
@@ -178,6 +179,7 @@ def _labels(columns):
     if len(columns) == 1:
         return np.asarray(columns[0], dtype=object)
     codes, labels = encode_groups(columns)
+    check_labels(codes)
     return labels.to_numpy()[codes]
 
 

@@ -10,6 +10,7 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.forecasting._forecast_frame import as_frame
 from sklearn_rnn.preprocessing import (
     TimeTable,
+    check_labels,
     encode_groups,
     frame_column,
     has_categories,
@@ -54,7 +55,8 @@ class FutureRows(NamedTuple):
                 frame_column(future, key, "group_by") for key in newest.keys.groups
             ]
             codes, labels = encode_groups(groups)
-            series = np.append(newest.labels.get_indexer(labels), -1)[codes]
+            check_labels(codes, "future")
+            series = newest.labels.get_indexer(labels)[codes]
         return cls(future, newest, times, series)
 
     def next_times(self, n_steps: int) -> list[pd.Index]:

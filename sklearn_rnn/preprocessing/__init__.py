@@ -36,7 +36,11 @@ from sklearn_rnn.preprocessing._tables import (
     is_polars,
     times_of_frame,
 )
-from sklearn_rnn.preprocessing._time_errors import check_no_missing, raise_other_kind
+from sklearn_rnn.preprocessing._time_errors import (
+    check_labels,
+    check_no_missing,
+    raise_other_kind,
+)
 from sklearn_rnn.preprocessing._time_table import TimeTable, encode_groups
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
 from sklearn_rnn.preprocessing._untargeted import keep_untargeted, remember_untargeted
@@ -65,6 +69,7 @@ __all__ = [
     "array_column",
     "attrs_of",
     "check_column_key",
+    "check_labels",
     "check_names",
     "check_no_missing",
     "check_regular",

@@ -39,12 +39,13 @@ IRREGULAR = (
 )
 
 
-def check_labels(codes: np.ndarray) -> None:
-    """Check that each row has a label of its series."""
+def check_labels(codes: np.ndarray, table: str = "the table") -> None:
+    """Check that each row of a table has a label of its series."""
     if (codes < 0).any():
         raise InvalidSequenceError(
-            f"the group_by column has no label in row {int(np.argmax(codes < 0))}: "
-            "fill it in, or drop such rows with their targets."
+            f"the group_by column of {table} has no label in row "
+            f"{int(np.argmax(codes < 0))}: fill it in, or drop such rows with their "
+            "targets."
         )
 
 

@@ -279,14 +279,17 @@ def encode_groups(groups: list) -> tuple[np.ndarray, pd.Index]:
         # As objects, labels match whatever type a library gave their column.
         return codes, pd.Index(labels, dtype=object)
     coded = [encode_groups([column]) for column in groups]
-    codes = np.zeros(len(groups[0]), dtype=np.int64)
-    is_missing = np.zeros(len(codes), dtype=bool)
+    combined = np.zeros(len(groups[0]), dtype=np.int64)
+    is_complete = np.ones(len(combined), dtype=bool)
     for column_codes, labels in coded:
-        codes = codes * len(labels) + column_codes
-        is_missing |= column_codes < 0
-    codes, _ = pd.factorize(codes)
-    first_rows = np.unique(codes, return_index=True)[1]
+        # 0 is a missing label; factorized again, products of many columns fit int64.
+        combined = combined * (len(labels) + 1) + column_codes + 1
+        combined = pd.factorize(combined)[0]
+        is_complete &= column_codes >= 0
+    rows = np.flatnonzero(is_complete)
+    codes = np.full(len(combined), -1, dtype=np.int64)
+    codes[rows] = pd.factorize(combined[rows])[0]
+    first_rows = rows[np.unique(codes[rows], return_index=True)[1]]
     parts = [labels.take(column_codes[first_rows]) for column_codes, labels in coded]
     tuples = list(zip(*parts, strict=True))
-    codes[is_missing] = -1
     return codes, pd.Index(tuples, dtype=object, tupleize_cols=False)

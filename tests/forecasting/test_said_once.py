@@ -188,6 +188,24 @@ def test_future_rows_find_their_series_of_several_columns():
     assert found["item"][is_other].unique().tolist() == ["jam"]
 
 
+def test_future_rows_without_a_label_are_refused():
+    table = make_panel().assign(plan=1.0)
+    X, Y = make_forecast_frame(table[:-9], "sales", 2, known="plan", **BOTH)
+    model = make_rival().fit(X, Y)
+    future = table[-9:].reset_index(drop=True)
+    future.loc[4, "item"] = None
+    with pytest.raises(InvalidSequenceError, match="of future has no label in row 4"):
+        forecast(model, table[:-9], future=future)
+
+
+def test_a_drawn_history_without_a_label_is_refused():
+    table = make_panel()
+    past = backtest(make_rival(**BOTH), table, "sales", 2, cv=2, **BOTH)
+    table.loc[4, "item"] = None
+    with pytest.raises(InvalidSequenceError, match="no label in row 4"):
+        ForecastDisplay.from_predictions(past, table, target="sales", **BOTH)
+
+
 # One switch for missing rows and values
 
 

@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from sklearn_rnn import InvalidSequenceError
-from sklearn_rnn.preprocessing import TableKeys, TimeTable, fill_rows, find_keys
+from sklearn_rnn.preprocessing import (
+    TableKeys,
+    TimeTable,
+    encode_groups,
+    fill_rows,
+    find_keys,
+)
 
 DAYS = pd.date_range("2024-01-01", periods=6, freq="D")
 # Two series, of which "b" begins later and lacks a day; by day.
@@ -148,3 +154,19 @@ def test_a_history_of_no_rows_is_empty():
     positions, lengths = read().history(0)
     assert len(positions) == 0
     assert lengths.tolist() == [0, 0, 0]
+
+
+def test_rows_with_a_missing_key_are_in_no_series():
+    keys = [pd.Index(["a", "b", "a", "b"]), pd.Index(["x", None, "y", "y"])]
+    codes, labels = encode_groups(keys)
+    assert codes.tolist() == [0, -1, 1, 2]
+    assert labels.tolist() == [("a", "x"), ("a", "y"), ("b", "y")]
+
+
+def test_series_of_six_columns_of_many_labels_stay_apart():
+    # 4096**6 combinations are more than int64 holds.
+    first = np.append(np.arange(4096), 16)
+    others = np.append(np.arange(4096), 0)
+    codes, labels = encode_groups([first] + [others] * 5)
+    assert codes.tolist() == list(range(4097))
+    assert labels[-1] == (16, 0, 0, 0, 0, 0)
