@@ -47,7 +47,8 @@ def fill_gaps(
     DataFrame
         Sorted by time if `data` was, else series after series; numbered if `time`
         names a column. Its ``attrs`` say which columns are times and series, and that
-        missing values are to be masked, so that neither has to be said again.
+        missing values are to be masked, so that neither has to be said again; also
+        `freq` if the rows themselves may not show it, as calendar steps.
 
     Raises
     ------
@@ -101,6 +102,10 @@ def fill_gaps(
     filled = filled.copy() if filled is data else filled
     if is_frame:
         filled = _fill_from(filled, known, keys)
+    if keys.freq is not None:
+        # Stated in attrs, a step would outlive a resampling of the result.
+        whole = TimeTable.read(filled, keys, "fill_gaps").with_rule(table.rule)
+        keys = keys if whole.needs_freq() else keys._replace(freq=None)
     filled.attrs[ATTRS_KEY] = keys.to_attrs()
     return filled
 

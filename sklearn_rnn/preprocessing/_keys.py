@@ -27,12 +27,14 @@ class TableKeys(NamedTuple):
     group_by : column of the series, or a list of several; None for one series
     freq : the time between rows; None if it is to be inferred
     missing : "mask" for a table whose missing rows and values are masked, or None
+    is_freq_stated : whether `freq` is from ``attrs``, which outlive a change of step
     """
 
     time: Any = None
     group_by: Any = None
     freq: Any = None
     missing: str | None = None
+    is_freq_stated: bool = False
 
     @property
     def groups(self) -> list:
@@ -88,8 +90,9 @@ def find_keys(
         time = stated.get("time")
     if group_by is None and known.issuperset(stated_groups):
         group_by = stated.get("group_by")
-    freq = stated.get("freq") if freq is None else freq
-    return TableKeys(time, group_by, freq, stated.get("missing"))
+    is_freq_stated = freq is None and stated.get("freq") is not None
+    freq = stated["freq"] if is_freq_stated else freq
+    return TableKeys(time, group_by, freq, stated.get("missing"), is_freq_stated)
 
 
 def attrs_of(data: Any) -> Mapping[str, Any]:

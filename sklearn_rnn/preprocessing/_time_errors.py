@@ -69,6 +69,25 @@ def check_index_of_times(data: Any, caller: str) -> None:
         )
 
 
+def check_stated_step(table: Any) -> None:
+    """Check that the step in ``attrs`` is not that of a table before a resampling.
+
+    Rows that a filter leaves keep no other step, or too few of them.
+    """
+    n_pairs = table.n_rows - (len(table.series_bounds) - 1)
+    if 2 * len(table.gaps) <= n_pairs:
+        return
+    own = table.with_step(None)
+    if isinstance(own.rule, MaxGap):
+        return
+    raise InvalidSequenceError(
+        f"the table states freq={table.keys.freq!r} in table.attrs['sklearn_rnn'], but "
+        f"most of its rows are {describe_step(own.freq)} apart: pandas keeps attrs "
+        "when rows are resampled or left out. Remove what is stated with "
+        "table.attrs.pop('sklearn_rnn'), or pass the step in freq=."
+    )
+
+
 def raise_irregular() -> None:
     """Raise the error of a table without one step of time."""
     raise InvalidSequenceError(IRREGULAR)

@@ -19,11 +19,13 @@ from sklearn_rnn.preprocessing._time_errors import (
     check_freq_has_times,
     check_index_of_times,
     check_labels,
+    check_stated_step,
     no_step,
     raise_gaps,
     raise_irregular,
 )
 from sklearn_rnn.sequences import (
+    FixedStep,
     MaxGap,
     Times,
     check_increasing,
@@ -119,8 +121,21 @@ class TimeTable:
         start = self.is_series_start
         rule = find_rule(freq, self.times, self.timestamps, start)
         start = segment_starts(rule, self.timestamps, start)
-        freq = freq_of(rule, self.times)
-        return replace(self, rule=rule, freq=freq, is_segment_start=start)
+        found = freq_of(rule, self.times)
+        table = replace(self, rule=rule, freq=found, is_segment_start=start)
+        if freq is not None and self.keys.is_freq_stated:
+            check_stated_step(table)
+        return table
+
+    def needs_freq(self) -> bool:
+        """Return whether a table needs its `freq` to be read with the same step.
+
+        A fixed step that the rows show is that of any part of the table, while a
+        calendar's step takes enough rows.
+        """
+        if not isinstance(self.rule, FixedStep) or self.is_series_start.all():
+            return True
+        return self.with_step(None).rule != self.rule
 
     def on_grid(self, caller: str) -> Self:
         """Return the table with the step of its keys, or inferred, which it must have.

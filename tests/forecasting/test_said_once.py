@@ -312,3 +312,54 @@ def test_fill_gaps_refuses_what_it_cannot_fill():
         fill_gaps(pl.DataFrame({"x": [1.0]}))
     with pytest.raises(ValueError, match="known='size'"):
         fill_gaps(make_shops(), known="size", **NAMES)
+
+
+def make_hours(n_days=20):
+    hours = pd.date_range("2024-01-01", periods=24 * n_days, freq="h")
+    return pd.DataFrame({"v": np.arange(24.0 * n_days)}, index=hours).drop(hours[[5]])
+
+
+def test_a_filled_table_is_read_with_its_new_step_after_resampling():
+    filled = fill_gaps(make_hours(), freq="h")
+    for daily in (filled.resample("D").mean(), filled.iloc[::24]):
+        X, Y = make_forecast_frame(daily, target="v", horizon=1)
+        assert len(Y) == 19
+        assert SequenceWindower(3).fit(X).freq_ == pd.Timedelta(days=1)
+
+
+def test_a_stated_step_that_most_rows_contradict_is_an_error():
+    table = make_hours()
+    table.attrs["sklearn_rnn"] = {"freq": "h", "missing": "mask"}
+    daily = table.resample("D").mean()
+    for read in (
+        lambda data: make_forecast_frame(data, target="v", horizon=1),
+        lambda data: SequenceWindower(3).fit(data),
+        fill_gaps,
+    ):
+        with pytest.raises(InvalidSequenceError, match=r"are D apart.*attrs\.pop"):
+            read(daily)
+    assert len(make_forecast_frame(daily, "v", 1, freq="D")[1]) == 19
+    assert len(make_forecast_frame(daily, "v", 1, freq="h")[1]) == 19 * 24
+    daily.attrs.pop("sklearn_rnn")
+    assert len(make_forecast_frame(daily, "v", 1)[1]) == 19
+
+
+def test_parts_of_a_table_keep_the_stated_step():
+    months = pd.date_range("2024-01-01", periods=9, freq="MS")
+    table = pd.concat(
+        pd.DataFrame({"day": months.delete(3), "shop": shop, "sales": 1.0})
+        for shop in "xy"
+    )
+    filled = fill_gaps(table, freq="MS", **NAMES)
+    assert filled.attrs["sklearn_rnn"] == {**NAMES, "freq": "MS", "missing": "mask"}
+    parts = [
+        filled[filled["shop"] == "x"],
+        filled[filled["day"] < months[2]],
+        filled.groupby("shop").head(2),
+        filled[filled["day"].dt.month % 3 != 0],
+        filled.iloc[[0, 1, 2, 4, 5, 7, 8]],
+    ]
+    for part in parts:
+        assert SequenceWindower(1).fit(part).freq_ == pd.offsets.MonthBegin()
+    irregular = filled.iloc[[0, 2, 5, 6]]  # most rows keep no step at all
+    assert SequenceWindower(1).fit(irregular).freq_ == pd.offsets.MonthBegin()

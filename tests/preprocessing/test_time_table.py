@@ -130,9 +130,10 @@ def test_levels_of_an_index_are_times_and_series_if_one_holds_dates():
 def test_attrs_name_columns_as_long_as_there_are_such():
     said = PANEL.copy()
     said.attrs["sklearn_rnn"] = {"time": "day", "group_by": "shop", "freq": "D"}
-    assert find_keys(said) == TableKeys("day", "shop", "D")
+    stated = TableKeys("day", "shop", "D", is_freq_stated=True)
+    assert find_keys(said) == stated
     assert find_keys(said, group_by="sales", freq="h") == TableKeys("day", "sales", "h")
-    assert find_keys(said.drop(columns="shop")) == TableKeys("day", None, "D")
+    assert find_keys(said.drop(columns="shop")) == stated._replace(group_by=None)
     said.attrs["sklearn_rnn"] = {"missing": "mask"}
     assert find_keys(said) == TableKeys(missing="mask")
     said.attrs["sklearn_rnn"] = "day"
