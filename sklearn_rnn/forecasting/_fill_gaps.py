@@ -7,7 +7,13 @@ import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.forecasting._forecast_frame import as_frame, get_column_names
-from sklearn_rnn.preprocessing import ATTRS_KEY, TimeTable, fill_rows, find_keys
+from sklearn_rnn.preprocessing import (
+    ATTRS_KEY,
+    TimeTable,
+    fill_rows,
+    find_keys,
+    frame_column,
+)
 
 
 def fill_gaps(
@@ -28,11 +34,12 @@ def fill_gaps(
     data : DataFrame or Series
         A pandas table, one row per time step.
     known : str, list of str or DataFrame, default=None
-        What is known of missing rows. Columns named here get, in an added row, the
-        value that all rows of its series have (a fact about the series), or else the
-        value that all other series have at that time (a holiday). A DataFrame has the
-        values themselves: one row per time (and series, if it has the columns of
-        `group_by`), with columns of `data`.
+        What is known of added rows; rows of `data` keep their values, missing ones
+        too. Columns named here get, in an added row, the value that all rows of its
+        series have (a fact about the series), or else the value that all other series
+        have at that time (a holiday). A DataFrame has the values themselves: one row
+        per time (and series, if it has the columns of `group_by`), with columns of
+        `data`; its times are where `data` has them, in the column `time` or the index.
     freq : str, offset, Timedelta or number, default=None
         The time between rows, as for `SequenceWindower`; None finds it.
     time : str, default=None
@@ -56,7 +63,8 @@ def fill_gaps(
         If the rows have no times or no regular step, times are out of order, or a row
         lies between two steps.
     ValueError
-        If a known column does not exist.
+        If a known column does not exist, or no row of a known table has the time
+        (and series) of a row of the result.
     TypeError
         If `data` is not of pandas.
 
@@ -101,7 +109,7 @@ def fill_gaps(
     filled = fill_rows(table, names)
     filled = filled.copy() if filled is data else filled
     if is_frame:
-        filled = _fill_from(filled, known, keys)
+        filled = _fill_from(filled, known, table)
     if keys.freq is not None:
         # Stated in attrs, a step would outlive a resampling of the result.
         whole = TimeTable.read(filled, keys, "fill_gaps").with_rule(table.rule)
@@ -110,8 +118,9 @@ def fill_gaps(
     return filled
 
 
-def _fill_from(filled, known, keys):
-    """Fill missing values of a table with those of another one, by time and series."""
+def _fill_from(filled, known, table):
+    """Fill added rows of a table with values of another one, by time and series."""
+    keys = table.keys
     columns = [name for name in known.columns if name in filled.columns]
     columns = [name for name in columns if name not in [keys.time, *keys.groups]]
     if not columns:
@@ -119,6 +128,8 @@ def _fill_from(filled, known, keys):
             f"known has the columns {list(known.columns)}, and no column of data among "
             f"them besides times and series; data has {list(filled.columns)}."
         )
+    if known.empty:
+        return filled
     by = [key for key in keys.groups if _has(known, key)]
     own = _index_of(filled, keys.time, by)
     theirs = _index_of(known, keys.time, by)
@@ -126,11 +137,35 @@ def _fill_from(filled, known, keys):
         twice = theirs[theirs.duplicated()][0]
         raise ValueError(f"known has two rows for {twice}: drop one.")
     rows = theirs.get_indexer(own)
+    if (rows < 0).all():
+        _raise_no_match(own, theirs, keys, by)
+    is_filled = _is_added(filled, table) & (rows >= 0)
     for name in columns:
         values = known[name].take(rows).set_axis(filled.index)
-        values = values.where(rows >= 0)
-        filled[name] = filled[name].where(filled[name].notna(), values)
+        filled[name] = filled[name].where(~is_filled, values)
     return filled
+
+
+def _is_added(filled, table):
+    """Return which rows of a filled table are not of the table itself."""
+    groups = table.keys.groups
+    before = table.times.labels
+    if groups:
+        labels = [frame_column(table.data, key, "group_by") for key in groups]
+        before = pd.MultiIndex.from_arrays([*labels, before])
+    return ~_index_of(filled, table.keys.time, groups).isin(before)
+
+
+def _raise_no_match(own, theirs, keys, by):
+    """Raise the error of a known table that has no row of the filled one."""
+    where = "its index" if keys.time is None else f"its column {keys.time!r}"
+    series = f", and the series in {by}" if by else ""
+    raise ValueError(
+        "known has no row at a time of data, so it would fill nothing: it needs the "
+        f"times in {where}{series}, as data has them, such as {own[0]!r}, but it has "
+        f"{theirs[0]!r}. Set the index, for example with known.set_index(...), or "
+        "convert the times, with pd.to_datetime."
+    )
 
 
 def _has(frame, key):

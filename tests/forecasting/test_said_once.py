@@ -284,6 +284,49 @@ def test_fill_gaps_takes_values_of_missing_rows_from_a_table():
         fill_gaps(table, known=by_day[["day"]], **BOTH)
 
 
+def make_holidays(holed=(4,)):
+    table = pd.DataFrame({"v": 1.0, "holiday": 0.0}, index=DAYS[:9])
+    return table.drop(DAYS[list(holed)])
+
+
+def test_fill_gaps_refuses_a_known_table_that_matches_nothing():
+    by_column = pd.DataFrame({"date": DAYS[:9], "holiday": 1.0})
+    with pytest.raises(ValueError, match=r"its index.*Timestamp.*but it has.*0"):
+        fill_gaps(make_holidays(), known=by_column, freq="D")
+    by_date = by_column.set_index("date")
+    for moved in (
+        by_date.shift(365, freq="D"),
+        by_date.tz_localize("UTC"),
+        by_date.set_axis(by_date.index.astype(str)),
+    ):
+        with pytest.raises(ValueError, match="no row at a time of data"):
+            fill_gaps(make_holidays(), known=moved)
+    table = make_panel().drop(index=[4])
+    other = make_panel([("z", "tea")])
+    with pytest.raises(ValueError, match="column 'day', and the series in"):
+        fill_gaps(table, known=other, **BOTH)
+    assert len(fill_gaps(make_holidays(), known=by_date[:0])) == 9
+
+
+def test_fill_gaps_fills_added_rows_alone_whatever_known_is():
+    table = make_holidays()
+    table.loc[DAYS[6], "holiday"] = np.nan
+    known = pd.DataFrame({"holiday": 1.0}, index=DAYS)
+    by_table = fill_gaps(table, known=known)["holiday"]
+    assert by_table[DAYS[4]] == 1
+    assert by_table.isna().to_numpy().nonzero()[0].tolist() == [6]
+    panel = make_panel().assign(offer=1.0).drop(index=[4, 50])
+    panel.loc[7, "offer"] = np.nan
+    known = make_panel().assign(offer=1.0).drop(columns="sales")
+    by_table = fill_gaps(panel, known=known, **BOTH)
+    by_level = panel.set_index(["shop", "item", "day"])
+    by_level = fill_gaps(by_level, known=known.set_index(by_level.index.names))
+    by_name = fill_gaps(panel.fillna({"offer": -1.0}), known="offer", **BOTH)
+    assert by_table["offer"].isna().to_numpy().nonzero()[0].tolist() == [7]
+    assert by_level["offer"].isna().to_numpy().nonzero()[0].tolist() == [7]
+    assert (by_name["offer"] == -1).to_numpy().nonzero()[0].tolist() == [7]
+
+
 def test_known_columns_of_added_rows_are_known_ahead():
     table = make_shops()
     table["weekend"] = (table["day"].dt.day_of_week >= 5).astype(int)
