@@ -18,8 +18,8 @@ from sklearn_rnn.persistence._tree import TreeReader, TreeWriter
 # Raised by a change of the format that earlier versions cannot read.
 FORMAT = "1"
 NOT_OURS = (
-    "It is damaged or no file of save_model; load pickles with joblib.load, files of "
-    "skops with skops.io.load."
+    "It is damaged or not written by save_model; load pickles with joblib.load, "
+    "files of skops with skops.io.load."
 )
 
 
@@ -117,8 +117,8 @@ def load_model(path: str | os.PathLike) -> Any:
     Raises
     ------
     InvalidModelError
-        If the file is damaged, no file of `save_model`, or of a later version that
-        saves otherwise. The message names the file, and what was found where.
+        If the file is damaged, not written by `save_model`, or of a later version
+        that saves otherwise. The message names the file, and what was found where.
     FileNotFoundError
         If there is no such file.
     ImportError
