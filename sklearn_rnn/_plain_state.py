@@ -23,7 +23,7 @@ from sklearn_rnn._exceptions import (
     InvalidModelError,
     user_stacklevel,
 )
-from sklearn_rnn._plain_values import DESCRIBE, RESTORE
+from sklearn_rnn._plain_values import ABSTRACT, DESCRIBE, RESTORE
 from sklearn_rnn._version import __version__
 
 # The key that marks the dict of a described object, and that of a state's version.
@@ -86,7 +86,7 @@ def _state_of(value):
 
 
 def _describe_other(value):
-    if isinstance(value, SimpleNamespace):
+    if type(value) is SimpleNamespace:
         return _tag("SimpleNamespace", describe(dict(vars(value))))
     if type(value) is partial and _name_of_torch(value.func):
         parts = [value.func, value.args, value.keywords]
@@ -95,7 +95,7 @@ def _describe_other(value):
         name = _name_of_torch(value)
         return _tag("torch", name) if name else value
     for name, (kind, function) in DESCRIBE.items():
-        if isinstance(value, kind):
+        if type(value) is kind or (kind in ABSTRACT and isinstance(value, kind)):
             state = function(value)
             if state is not None:
                 return _tag(name, describe(state))

@@ -1,6 +1,7 @@
 """Objects of other packages as plain values, and back."""
 
 import datetime
+import zoneinfo
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ def _describe_offset(offset):
     if type(offset) is pd.DateOffset:
         return [offset.n, dict(offset.kwds), offset.normalize]
     try:
-        is_text = to_offset(offset.freqstr) == offset and not offset.normalize
+        restored = to_offset(offset.freqstr)
     except ValueError:
         return None
-    return offset.freqstr if is_text else None
+    is_same = type(restored) is type(offset) and restored == offset
+    return offset.freqstr if is_same and not offset.normalize else None
 
 
 def _restore_offset(state):
@@ -161,6 +163,10 @@ def _restore_frame(state):
 
 
 def _describe_zone(zone):
+    """Return the name of a zone of zoneinfo or pytz; None of the user's classes."""
+    kind = type(zone)
+    if kind is not zoneinfo.ZoneInfo and kind.__module__.split(".")[0] != "pytz":
+        return None
     return getattr(zone, "key", None) or getattr(zone, "zone", None)
 
 
@@ -200,7 +206,7 @@ def _restore_random_state(state):
 
 def _describe_scalar(scalar):
     """Return a date or span of NumPy as an integer; None of other scalars."""
-    if scalar.dtype.kind not in "mM":
+    if type(scalar) not in (np.datetime64, np.timedelta64):
         return None
     return [int(scalar.astype(np.int64)), scalar.dtype.str[1:]]
 
@@ -220,8 +226,10 @@ def _describe_scheduler(callback):
     return {name: getattr(callback, name) for name in names} | callback.kwargs
 
 
-# Type of each, first the narrower ones, and its plain state; None leaves it as it is.
+# Type of each and its plain state; None leaves it as it is. A subclass is another type.
 DESCRIBE: dict[str, tuple[type, Any]] = {
+    "NaT": (type(pd.NaT), lambda _: []),
+    "NA": (type(pd.NA), lambda _: []),
     "Timedelta": (pd.Timedelta, _describe_span),
     "Timestamp": (pd.Timestamp, _describe_time),
     "Offset": (pd.offsets.BaseOffset, _describe_offset),
@@ -249,7 +257,11 @@ DESCRIBE: dict[str, tuple[type, Any]] = {
     "frozenset": (frozenset, list),
     "bytes": (bytes, lambda value: np.frombuffer(value, dtype=np.uint8)),
 }
+# Types that are not made themselves: their functions look at the type of the value.
+ABSTRACT = (pd.offsets.BaseOffset, datetime.tzinfo, np.generic)
 RESTORE: dict[str, Any] = {
+    "NaT": lambda _: pd.NaT,
+    "NA": lambda _: pd.NA,
     "Timedelta": _restore_span,
     "Timestamp": _restore_time,
     "Offset": _restore_offset,

@@ -51,7 +51,8 @@ class TreeWriter:
             return {"numpy": value.__name__}
         if kind in NAMES:
             return self._write_estimator(value, path)
-        if kind is np.ndarray or isinstance(value, np.generic):
+        is_scalar = isinstance(value, np.generic) and kind is value.dtype.type
+        if kind is np.ndarray or is_scalar:
             return self._write_array(value, path)
         raise InvalidModelError(_explain(value, path))
 
