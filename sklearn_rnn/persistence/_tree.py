@@ -20,6 +20,13 @@ from sklearn_rnn.persistence._types import CLASSES, NAMES, OWN
 STORED = {np.dtype(name) for name in ("bool", "f2", "f4", "f8")} | {
     np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)
 }
+# Functions and scalar types that are saved by name; a look at np itself could import.
+OF_NUMPY = {
+    name: value
+    for name, value in vars(np).items()
+    if isinstance(value, np.ufunc)
+    or (isinstance(value, type) and issubclass(value, np.generic))
+}
 LAST_CHARACTER = 0x10FFFF
 # Longest dimension of an array without items.
 LONGEST_EMPTY = 10**6
@@ -47,7 +54,7 @@ class TreeWriter:
         if kind is dict:
             items = value.items()
             return {"dict": {k: self.write(v, f"{path}[{k!r}]") for k, v in items}}
-        if isinstance(value, np.ufunc) or _is_scalar_type(value):
+        if _is_of_numpy(value):
             return {"numpy": value.__name__}
         if kind in NAMES:
             return self._write_estimator(value, path)
@@ -87,9 +94,9 @@ class TreeWriter:
         return {"array": name, **node}
 
 
-def _is_scalar_type(value):
-    is_type = isinstance(value, type) and issubclass(value, np.generic)
-    return is_type and getattr(np, value.__name__, None) is value
+def _is_of_numpy(value):
+    name = getattr(value, "__name__", None)
+    return isinstance(name, str) and OF_NUMPY.get(name) is value
 
 
 def _to_stored(array, path):
@@ -213,7 +220,7 @@ def _from_stored(array, dtype, path):
 
 
 def _parse_numpy(node, path):
-    value = getattr(np, node["numpy"])
-    if not (isinstance(value, np.ufunc) or _is_scalar_type(value)):
+    value = OF_NUMPY.get(node["numpy"])
+    if value is None:
         raise InvalidModelError(f"{path} is np.{node['numpy']}: no ufunc or type.")
     return value

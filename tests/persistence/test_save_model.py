@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from scipy.special import expit, logit
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import PrintLog
 from zoo import ZOO, flat, make
@@ -77,6 +80,10 @@ def half(progress):
             make_pipeline(SequenceFlattener(), RandomForestRegressor()),
             r"Pipeline\.steps\[1\]\[1\] is of type sklearn\.ensemble.*with skops",
         ),
+        (
+            TransformedTargetRegressor(Ridge(), func=logit, inverse_func=expit),
+            r"TransformedTargetRegressor\.func .*Functions are code",
+        ),
         (np.zeros(3, dtype=complex), "complex128, which save_model cannot save"),
     ],
 )
@@ -84,6 +91,12 @@ def test_what_cannot_be_saved_is_named(model, match, tmp_path):
     with pytest.raises(InvalidModelError, match=match):
         save_model(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+def test_functions_and_types_of_numpy_can_be_saved(tmp_path):
+    values = [np.log1p, np.abs, np.float32, np.bool_, np.str_]
+    save_model(values, tmp_path / "model")
+    assert load_model(tmp_path / "model") == values
 
 
 def test_a_subclass_is_not_saved_as_its_base(tmp_path):
