@@ -132,7 +132,8 @@ def _describe_range_index(index):
 def _describe_index(index):
     values = index.to_numpy()
     if values.dtype != object:
-        return [values, None, index.name]
+        is_extension = not isinstance(index.dtype, np.dtype)
+        return [values, str(index.dtype) if is_extension else None, index.name]
     missing = pd.isna(values)
     values = np.where(missing, None, values)
     if index.dtype == object and not all(
@@ -148,16 +149,25 @@ def _restore_index(state):
 
 
 def _describe_frame(frame):
-    columns = [
-        pd.Index(frame.iloc[:, j], dtype=frame.dtypes.iloc[j])
-        for j in range(frame.shape[1])
-    ]
+    columns = [_describe_column(frame.iloc[:, j]) for j in range(frame.shape[1])]
     return [columns, frame.columns, frame.index]
+
+
+def _describe_column(column):
+    # An index has no float16.
+    is_number = isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufc"
+    return column.to_numpy() if is_number else pd.Index(column, dtype=column.dtype)
 
 
 def _restore_frame(state):
     columns, names, index = state
-    frame = pd.DataFrame(dict(enumerate(columns)))
+    for column in columns:
+        # Others would be repeated or written out to the length of the frame.
+        is_lazy = isinstance(column, (pd.RangeIndex, pd.MultiIndex))
+        is_column = isinstance(column, (np.ndarray, pd.Index)) and not is_lazy
+        if not is_column or column.shape != (len(index),):
+            raise ValueError(f"{type(column).__name__} is no column of a frame")
+    frame = pd.DataFrame(dict(enumerate(columns)), index=range(len(index)))
     frame.index, frame.columns = index, names
     return frame
 

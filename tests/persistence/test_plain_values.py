@@ -11,7 +11,13 @@ import pandas as pd
 import pytest
 from skorch.callbacks import EarlyStopping
 
-from sklearn_rnn import InvalidModelError, RNNRegressor
+from sklearn_rnn import (
+    InvalidModelError,
+    RNNRegressor,
+    SequenceWindower,
+    make_forecast_frame,
+)
+from sklearn_rnn._plain_state import describe
 from sklearn_rnn.persistence import load_model, save_model
 
 
@@ -96,3 +102,38 @@ def test_missing_values_of_pandas_come_back(value, tmp_path):
     save_model(model, tmp_path / "model")
     assert load_model(tmp_path / "model").callbacks[0] is value
     assert pickle.loads(pickle.dumps(model)).callbacks[0] is value
+
+
+def frames():
+    short = pd.DataFrame({"a": np.arange(6.0), "b": np.arange(6)})
+    mixed = short.assign(c=list("abcabc"), d=pd.date_range("2020", periods=6))
+    nullable = short.astype({"a": "Float32", "b": "category"})
+    yield from (short.astype("f2"), mixed.astype({"a": "f2"}), nullable)
+    yield pd.DataFrame(index=pd.Index([3, 4, 6], name="row"))
+    yield pd.DataFrame(columns=["a"], dtype="f2")
+
+
+@pytest.mark.parametrize("frame", [*frames()], ids=range(5))
+def test_a_frame_comes_back_with_its_types(frame, tmp_path):
+    model = RNNRegressor(callbacks=[frame])
+    save_model(model, tmp_path / "model")
+    twins = [pickle.loads(pickle.dumps(model)), load_model(tmp_path / "model")]
+    for twin in (*twins, copy.deepcopy(model)):
+        pd.testing.assert_frame_equal(twin.callbacks[0], frame)
+
+
+def test_a_windower_of_a_half_precision_frame_can_be_pickled():
+    table = pd.DataFrame({"x": np.arange(20.0)}).astype("f2")
+    X, _ = make_forecast_frame(table, target="x", horizon=2)
+    windower = SequenceWindower(5).fit(X)
+    twin = pickle.loads(pickle.dumps(windower))
+    np.testing.assert_array_equal(twin.transform(X)[0], windower.transform(X)[0])
+
+
+@pytest.mark.parametrize("column", [5, range(3), pd.RangeIndex(3), np.zeros(2)])
+def test_a_frame_is_made_of_columns_of_its_length_alone(column):
+    model = RNNRegressor(callbacks=[pd.DataFrame({"a": [1, 2, 3]})])
+    state = model.__getstate__()
+    state["callbacks"][0]["state"][0][0] = describe(column)
+    with pytest.raises(InvalidModelError, match="'DataFrame' .*column of a frame"):
+        RNNRegressor().__setstate__(state)
