@@ -23,7 +23,7 @@ from sklearn_rnn._exceptions import (
     InvalidModelError,
     user_stacklevel,
 )
-from sklearn_rnn._plain_values import ABSTRACT, DESCRIBE, RESTORE
+from sklearn_rnn._plain_values import ABSTRACT, DESCRIBE, RESTORE, check_kind
 from sklearn_rnn._version import __version__
 
 # The key that marks the dict of a described object, and that of a state's version.
@@ -139,6 +139,7 @@ def _make(name, state):
     if name in RESTORE:
         return RESTORE[name](state)
     if name == "dict":
+        check_kind(list, state)
         return {key: item for key, item in state}
     if name == "objects":
         return _make_objects(**state)
@@ -148,6 +149,7 @@ def _make(name, state):
         return _torch_types()[state]
     if name == "partial":
         function, args, keywords = state
+        check_kind(tuple, args)
         if not _name_of_torch(function):
             raise ValueError(f"{function!r} is no scheduler of torch")
         return partial(function, *args, **keywords)
@@ -170,6 +172,7 @@ def _make_own(cls, state):
 
 
 def _make_objects(items, shape):
+    check_kind(list, items)
     array = np.empty(len(items), dtype=object)
     for i, item in enumerate(items):  # all at once, lists would become rows
         array[i] = item

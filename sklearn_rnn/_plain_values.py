@@ -16,6 +16,19 @@ LONGEST_RANGE = 10**6
 N_WORDS = 624
 
 
+def check_kind(kind: Any, *values: Any) -> None:
+    """Check types of parts of a state: others could be written out many times over.
+
+    Raises
+    ------
+    ValueError
+        If one is of another kind.
+    """
+    for value in values:
+        if not isinstance(value, kind):
+            raise ValueError(f"{type(value).__name__} is not expected here")
+
+
 def _describe_offset(offset):
     """Return an offset as text, or a DateOffset by its arguments; None if neither."""
     if type(offset) is pd.DateOffset:
@@ -61,6 +74,7 @@ def _describe_dates(index):
 
 def _restore_dates(state):
     values, unit, tz, freq, name = state
+    check_kind(np.ndarray, values)
     index = pd.DatetimeIndex(values.view(f"M8[{unit}]"), name=name)
     if tz is not None:
         index = index.tz_localize("UTC").tz_convert(tz)
@@ -74,6 +88,7 @@ def _describe_spans(index):
 
 def _restore_spans(state):
     values, unit, freq, name = state
+    check_kind(np.ndarray, values)
     return pd.TimedeltaIndex(values.view(f"m8[{unit}]"), freq=freq, name=name)
 
 
@@ -83,6 +98,7 @@ def _describe_periods(index):
 
 def _restore_periods(state):
     values, freq, name = state
+    check_kind(np.ndarray, values)
     return pd.PeriodIndex.from_ordinals(values, freq=freq, name=name)
 
 
@@ -92,6 +108,7 @@ def _describe_categories(index):
 
 def _restore_categories(state):
     codes, categories, ordered, name = state
+    check_kind(np.ndarray, codes)
     values = pd.Categorical.from_codes(codes, categories=categories, ordered=ordered)
     return pd.CategoricalIndex(values, name=name)
 
@@ -103,6 +120,7 @@ def _describe_levels(index):
 
 def _restore_levels(state):
     levels, codes, names = state
+    check_kind(np.ndarray, *codes)
     return pd.MultiIndex(levels=levels, codes=codes, names=names)
 
 
@@ -113,13 +131,20 @@ def _describe_range(value):
 
 
 def _restore_range(state):
+    check_kind(list, state)
     value = range(*state)
     if len(value) > LONGEST_RANGE:
         raise ValueError(f"{value} has more than {LONGEST_RANGE} items")
     return value
 
 
+def _restore_set(state):
+    check_kind(list, state)
+    return set(state)
+
+
 def _restore_range_index(state):
+    check_kind(list, state)
     *bounds, name = state
     return pd.RangeIndex(_restore_range(bounds), name=name)
 
@@ -145,6 +170,7 @@ def _describe_index(index):
 
 def _restore_index(state):
     values, dtype, name = state
+    check_kind((np.ndarray, list), values)
     return pd.Index(values, dtype=dtype, name=name)
 
 
@@ -190,6 +216,7 @@ def _describe_sparse(matrix):
 
 def _restore_sparse(state):
     data, indices, indptr, shape = state
+    check_kind(np.ndarray, data, indices, indptr)
     matrix = csr_array((data, indices, indptr), shape=tuple(shape))
     # Products read memory by these indices without a check.
     matrix.check_format(full_check=True)
@@ -295,7 +322,7 @@ RESTORE: dict[str, Any] = {
     "EarlyStopping": lambda state: EarlyStopping(**state),
     "LRScheduler": lambda state: LRScheduler(**state),
     "range": _restore_range,
-    "set": set,
-    "frozenset": frozenset,
+    "set": _restore_set,
+    "frozenset": lambda state: frozenset(_restore_set(state)),
     "bytes": lambda value: value.tobytes(),
 }

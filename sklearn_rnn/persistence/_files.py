@@ -100,7 +100,8 @@ def load_model(path: str | os.PathLike) -> Any:
 
     No file can make it run code, import modules or write anywhere: types come from a
     closed list, weights are compared with the architecture before memory is taken for
-    it, and memory stays within a small multiple of the file's size. A digest tells
+    it, and memory stays within a multiple of the file's size: a tensor is used a few
+    times at most, and nothing else is repeated or written out. A digest tells
     accidental damage; who changes a file on purpose can write a new one, so that a file
     of a stranger is a model of that stranger's choice, no more.
 

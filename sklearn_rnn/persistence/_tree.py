@@ -7,6 +7,7 @@ what it is: ``{"dict": {...}}``, ``{"tuple": [...]}``, ``{"float": "nan"}``,
 """
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ OF_NUMPY = {
     if isinstance(value, np.ufunc)
     or (isinstance(value, type) and issubclass(value, np.generic))
 }
+# Most uses of one tensor in a file; each may become as much memory as the tensor.
+MOST_USES = 8
 LAST_CHARACTER = 0x10FFFF
 # Longest dimension of an array without items.
 LONGEST_EMPTY = 10**6
@@ -37,7 +40,7 @@ class TreeWriter:
 
     def __init__(self) -> None:
         self.tensors: dict[str, np.ndarray] = {}
-        self._names: dict[int, str] = {}  # of arrays, by id
+        self._names: dict[int, tuple[str, int]] = {}  # and uses of arrays, by id
         self._alive: list[np.ndarray] = []
 
     def write(self, value: Any, path: str) -> Any:
@@ -85,13 +88,17 @@ class TreeWriter:
             node["scalar"] = True
         elif array.flags.f_contiguous and not array.flags.c_contiguous:
             node["order"] = "F"  # products round otherwise in the other one
-        name = self._names.get(id(value))
-        if name is None:
-            name = str(len(self.tensors))
+        return {"array": self._name_array(value, array, path), **node}
+
+    def _name_array(self, value, array, path):
+        """Return the name of an array's tensor, the same for up to MOST_USES uses."""
+        name, n_uses = self._names.get(id(value), ("", MOST_USES))
+        if n_uses == MOST_USES:
+            name, n_uses = str(len(self.tensors)), 0
             self.tensors[name] = _to_stored(array, path)
-            self._names[id(value)] = name
             self._alive.append(value)  # no other object gets its id
-        return {"array": name, **node}
+        self._names[id(value)] = name, n_uses + 1
+        return name
 
 
 def _is_of_numpy(value):
@@ -139,9 +146,10 @@ class TreeReader:
     def __init__(self, tensors: dict[str, np.ndarray]) -> None:
         self.tensors = tensors
         self.unused = set(tensors)
+        self._n_uses: Counter[str] = Counter()
         self._readers = {
             "dict": self._parse_dict,
-            "tuple": lambda node, path: tuple(self.parse(node["tuple"], path)),
+            "tuple": lambda node, path: tuple(self._parse_list(node, "tuple", path)),
             "float": lambda node, path: float(node["float"]),
             "array": self._parse_array,
             "objects": self._parse_objects,
@@ -163,6 +171,11 @@ class TreeReader:
             )
         return self._readers[kind](node, path)
 
+    def _parse_list(self, node, key, path):
+        if not isinstance(node[key], list):  # an array would become Python objects
+            raise InvalidModelError(f"{path} has {key!r} of what is no list.")
+        return self.parse(node[key], path)
+
     def _parse_dict(self, node, path):
         return {k: self.parse(v, f"{path}[{k!r}]") for k, v in node["dict"].items()}
 
@@ -183,7 +196,7 @@ class TreeReader:
         return model
 
     def _parse_objects(self, node, path):
-        items = self.parse(node["objects"], path)
+        items = self._parse_list(node, "objects", path)
         array = np.empty(len(items), dtype=object)
         for i, item in enumerate(items):
             array[i] = item
@@ -196,6 +209,12 @@ class TreeReader:
         if name not in self.tensors:
             raise InvalidModelError(f"{path} is the tensor {name!r}, which is missing.")
         self.unused.discard(name)
+        self._n_uses[name] += 1
+        if self._n_uses[name] > MOST_USES:
+            raise InvalidModelError(
+                f"{path} is the tensor {name!r}, which is used more than {MOST_USES} "
+                "times."
+            )
         array = _from_stored(self.tensors[name], node.get("dtype"), path)
         if node.get("scalar"):
             return array[()]

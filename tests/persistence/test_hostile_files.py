@@ -184,6 +184,62 @@ def time_zone(tree, tensors):
     }
 
 
+def in_verbose(node):
+    def change(tree, tensors):
+        tree["state"]["verbose"] = node
+        if "zeros" in json.dumps(node):
+            tensors["zeros"] = np.zeros((1000, 1000))
+
+    return change
+
+
+def described(name, state):
+    return {"dict": {"sklearn_rnn.type": name, "state": state}}
+
+
+RANGE = described("range", [0, 10**6, 1])
+ZEROS = {"array": "zeros"}
+
+
+@pytest.mark.parametrize(
+    ("node", "match"),
+    [
+        ([ZEROS | {"order": "F"}] * 9, "'zeros', which is used more than 8 times"),
+        ({"tuple": ZEROS}, "'tuple' of what is no list"),
+        ({"objects": ZEROS, "shape": [1000]}, "'objects' of what is no list"),
+        (described("set", RANGE), "'set' .*range is not expected"),
+        (described("frozenset", RANGE), "'frozenset' .*range is not expected"),
+        (described("dict", ZEROS), "'dict' .*ndarray is not expected"),
+        (described("objects", {"dict": {"items": RANGE, "shape": [1]}}), "'objects'"),
+        (described("Index", [RANGE, "f8", None]), "'Index' .*range is not expected"),
+        (described("DatetimeIndex", [RANGE, "ns", None, None, None]), "not expected"),
+        (described("TimedeltaIndex", [RANGE, "ns", None, None]), "not expected"),
+        (described("PeriodIndex", [RANGE, "D", None]), "not expected"),
+        (described("CategoricalIndex", [RANGE, RANGE, False, None]), "not expected"),
+        (described("MultiIndex", [[RANGE], [RANGE], [None]]), "not expected"),
+        (described("csr_array", [RANGE, RANGE, RANGE, [1, 1]]), "not expected"),
+        (described("range", RANGE), "'range' .*range is not expected"),
+        (described("RangeIndex", RANGE), "'RangeIndex' .*range is not expected"),
+        ({"numpy": "__loader__"}, "no ufunc or type"),
+        ({"numpy": "testing"}, "no ufunc or type"),
+    ],
+    ids=range(18),
+)
+def test_a_small_file_takes_no_large_memory(node, match, sample, tmp_path):
+    path = rewrite(sample, tmp_path / "bad", in_verbose(node))
+    with pytest.raises(InvalidModelError, match=f"(?s)bad: .*{match}"):
+        load_model(path)
+
+
+def test_an_array_used_often_is_stored_again(tmp_path):
+    array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    save_model([array] * 20, tmp_path / "model")
+    assert len(safetensors.numpy.load_file(tmp_path / "model")) == 3
+    for loaded in load_model(tmp_path / "model"):
+        np.testing.assert_array_equal(loaded, array)
+        assert loaded.flags.f_contiguous
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
