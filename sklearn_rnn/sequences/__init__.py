@@ -35,6 +35,7 @@ from sklearn_rnn.sequences._coverage import (
     mean_and_scale,
     shares_rows,
     value_range,
+    weighted_chunks,
 )
 from sklearn_rnn.sequences._dicts import (
     holds_dicts,
@@ -206,5 +207,6 @@ __all__ = [
     "value_range",
     "warn_of_other_times",
     "warn_of_waveforms",
+    "weighted_chunks",
     "with_categories",
 ]

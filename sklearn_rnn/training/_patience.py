@@ -61,7 +61,8 @@ class Patience:
         self._epoch += 1
         self.n_cool_down = 0
         # The first epoch counts, whatever its loss: better than untrained weights.
-        self.improved = (loss, tie) < self._lowest or self._epoch == 0
+        is_lower = not math.isinf(loss) and (loss, tie) < self._lowest
+        self.improved = is_lower or self._epoch == 0
         if self.improved:
             self.best_epoch = self._epoch
             is_finite = math.isfinite(loss) and math.isfinite(tie)

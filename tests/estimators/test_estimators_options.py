@@ -1181,6 +1181,7 @@ def test_every_option_is_told_of_here_or_nearby(estimator):
     elsewhere |= {"token_dropout", "embeddings", "train_embeddings"}
     elsewhere |= {"categorical_features"}
     elsewhere |= {"linear_skip", "scale_windows"}
+    elsewhere |= {"bounds", "target_weight", "season"}
     elsewhere |= {"convolutions", "bag_of_words"}
     text = inspect.getsource(inspect.getmodule(test_dtype_is_the_networks_precision))
     options = set(estimator().get_params()) - elsewhere

@@ -102,8 +102,7 @@ def test_sequences_without_names_are_counted():
 def test_windows_are_flattened_alike_in_blocks(monkeypatch):
     windows = SequenceWindower(5).fit_transform(SALES)
     whole = SequenceFlattener(fill="nan").fit_transform(windows)
-    module = SequenceFlattener.__module__
-    monkeypatch.setattr(f"{module}.BLOCK_VALUES", 30)
+    monkeypatch.setattr("sklearn_rnn.preprocessing._flattener.BLOCK_VALUES", 30)
     in_blocks = SequenceFlattener(fill="nan").fit_transform(windows)
     np.testing.assert_array_equal(in_blocks, whole)
 

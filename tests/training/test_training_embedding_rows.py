@@ -318,6 +318,8 @@ def table_of(model):
 def test_estimators_leave_words_alone_that_no_text_has(name, kernel):
     model, y = MODELS[name]
     model = copy.deepcopy(model).set_params(**SMALL, kernel=kernel)
+    if model.token_dropout == "auto":  # by which few of the tokens would be read
+        model.set_params(token_dropout=0)
     before = table_of(model.fit(ALL_TOKENS, y))
     after = table_of(model.partial_fit(TOKENS, y))
     assert torch.equal(after[UNREAD], before[UNREAD])
@@ -455,11 +457,12 @@ def test_states_of_one_tensor_per_group_start_again():
     [group] = optimizer["param_groups"]
     assert group["params"] == [0, 1]
     group["params"] = [0]
-    sizes = [s["exp_avg"].size for s in optimizer["state"].values()]
+    states = dict(optimizer["state"]["state"])
+    sizes = [s["exp_avg"].size for s in states.values()]
     merged = {
         key: np.zeros(sum(sizes), np.float32) for key in ("exp_avg", "exp_avg_sq")
     }
-    optimizer["state"] = {0: {"step": optimizer["state"][0]["step"], **merged}}
+    optimizer["state"]["state"] = [[0, {"step": states[0]["step"], **merged}]]
     loaded = RNNClassifier.__new__(RNNClassifier)
     loaded.__setstate__(state)
     assert not loaded.net_.optimizer_.state

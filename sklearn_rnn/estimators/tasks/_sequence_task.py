@@ -64,6 +64,8 @@ class SequenceTask(Task):
     parts: tuple[str, ...] = ("tokens", "categories")
     # Of an embedding, between `fit_parts` and `initialize`.
     initial_vectors: Any = None
+    # During a fit: weights of the sequences, before their mean is set to 1.
+    given_weights: Any = None
 
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
@@ -259,6 +261,7 @@ class SequenceTask(Task):
 
     def prepare(self, samples, validation, context):
         self.categories.fit(samples.sequences, warns=not self.is_trial)
+        self.given_weights = samples.weights
         params, n_sequences = self.params, len(samples.y)
         self.batch_size = params.batch_size
         if params.batch_size == "auto":
@@ -307,7 +310,7 @@ class SequenceTask(Task):
     def fit_parts(self, samples, context: FitContext):
         if self.tokens.is_used:
             self.initial_vectors = self.tokens.fit(
-                samples.sequences, self.params, context.is_stream
+                samples.sequences, self.params, self.given_weights, context.is_stream
             )
 
     def update_parts(self, samples, context):
@@ -378,7 +381,7 @@ class SequenceTask(Task):
             return loss, self.score(outputs, dataset)
 
     def finish(self):
-        self.initial_vectors = self.params.embeddings = None
+        self.initial_vectors = self.params.embeddings = self.given_weights = None
 
 
 def _check_not_one_column(X, estimator_name):

@@ -9,7 +9,7 @@ from sklearn.utils import check_array
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.sequences import UNKNOWN, check_tokens, covered_chunks, plain_arrays
+from sklearn_rnn.sequences import UNKNOWN, check_tokens, plain_arrays, weighted_chunks
 
 # For token_dropout="auto". Of 0, 0.25, 1, 3, 5, 10 and 30 the networks of the movie
 # sentences and of topics were best with 3 and 10, tags of Swedish words with 3 and 5.
@@ -55,7 +55,7 @@ class TokenInput:
                 "fit, and do not fit it again; a pipeline does so."
             )
 
-    def fit(self, sequences, params, is_stream=False):
+    def fit(self, sequences, params, weights=None, is_stream=False):
         """Set number of tokens, width and dropout; return initial vectors, or None."""
         n_ids = check_tokens(sequences)
         if self.symbols is not None:
@@ -70,7 +70,7 @@ class TokenInput:
                     f"of {width} numbers. Leave embedding_dim=None."
                 )
         self.n_tokens, self.width = n_ids, int(width)
-        self.counts = count_tokens(sequences, n_ids)
+        self.counts = count_tokens(sequences, n_ids, weights)
         # The first call of a stream does not tell which tokens are rare.
         self.dropout = 0.0 if is_stream else TOKEN_DROPOUT
         return vectors
@@ -110,12 +110,15 @@ def check_token_options(params):
         )
 
 
-def count_tokens(sequences, n_tokens):
-    """Return how often each id occurs, the last entry for all larger ones."""
-    counts = np.zeros(n_tokens + 1, dtype=np.int64)
-    for rows, _ in covered_chunks(sequences):
+def count_tokens(sequences, n_tokens, weights=None):
+    """Return how often each id occurs, the last entry for all larger ones.
+
+    A sequence counts as often as its weight says, a step of several windows in each.
+    """
+    counts = np.zeros(n_tokens + 1)
+    for rows, _, weight in weighted_chunks(sequences, weights):
         ids = sequences.read_rows(rows)[:, 0].astype(np.int64)
-        counts += np.bincount(np.minimum(ids, n_tokens), minlength=n_tokens + 1)
+        counts += np.bincount(np.minimum(ids, n_tokens), weight, n_tokens + 1)
     return counts
 
 
