@@ -2,7 +2,7 @@
 
     python tests/forecasting/test_tables_reference.py
 
-writes the reference anew, for a change that is meant to change them.
+writes the reference again, after a change that is meant to change them.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Mutations of saved models: damage by accident, and by somebody who knows the format.
+"""Mutations of saved models: damage by accident, and by intent that knows the format.
 
     python tests/persistence/mutations.py 10000
 

@@ -137,17 +137,13 @@ def _is_empty(prompt):
         return False
 
 
-def _is_list_of_symbols(prompt):
+def _is_list(prompt):
     return isinstance(prompt, (list, tuple)) or getattr(prompt, "ndim", 0) == 1
 
 
 def _are_all(rows, is_one):
     """Return whether rows is a non-empty list whose elements are all of a kind."""
     return _is_list(rows) and len(rows) > 0 and all(map(is_one, rows))
-
-
-def _is_list(rows):
-    return isinstance(rows, (list, tuple)) or getattr(rows, "ndim", 0) == 1
 
 
 def _is_row(value):
@@ -235,7 +231,7 @@ class SymbolCorpus:
         """Read what is to be continued as steps of shape (n_steps, 1)."""
         if _is_empty(prompt):
             return np.array([[BEGIN]])
-        fits = isinstance(prompt, str) if self.are_text else _is_list_of_symbols(prompt)
+        fits = isinstance(prompt, str) if self.are_text else _is_list(prompt)
         if not fits:
             kind, wanted = "lists of symbols", "a list of symbols"
             if self.are_text:
