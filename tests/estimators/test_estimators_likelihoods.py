@@ -405,3 +405,11 @@ def test_what_has_no_distribution_says_so():
 @parametrize_with_checks([make_regressor("gaussian", max_epochs="auto")])
 def test_likelihoods_pass_scikit_learns_checks(estimator, check):
     check(estimator)
+
+
+def test_likelihoods_that_are_hardly_possible_are_compared_without_overflow():
+    X = np.random.default_rng(1).normal(size=(45, 9, 2))
+    model = RNNRegressor(
+        loss="gaussian", hidden_size=4, max_epochs=2, learning_rate=0.1, random_state=0
+    ).fit(X, X[:, :, 0].sum(axis=1))
+    assert model.validation_errors_.to_numpy().max() > 710  # exp of it overflows

@@ -187,7 +187,7 @@ class LinearSkip:
         """Return what may help if the network does not, else None."""
         if self.errors is None:
             return None
-        errors = np.exp(self.errors) if self.output.is_distribution else self.errors
+        errors = self.errors
         n_worse = int((errors["combined"] >= errors["naive"]).sum())
         if n_worse > len(errors) / 2:
             remedy = "name the input with the target's own past: target_feature="
@@ -201,7 +201,11 @@ class LinearSkip:
                 "than the naive one on unseen data (validation_errors_); "
                 f"{remedy}."
             )
-        is_silent = errors["combined"] > (1 - SMALL_GAIN) * errors["linear"]
+        if self.output.is_distribution:  # a nat is a factor of e, which may overflow
+            most = errors["linear"] + np.log(1 - SMALL_GAIN)
+        else:
+            most = (1 - SMALL_GAIN) * errors["linear"]
+        is_silent = errors["combined"] > most
         n_silent = int(is_silent.sum())
         if n_silent > len(errors) / 2:
             return (
