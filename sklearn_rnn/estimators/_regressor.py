@@ -9,7 +9,6 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,6 +18,7 @@ from sklearn_rnn.estimators._base import (
     TaskAttribute,
     predict,
 )
+from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
 from sklearn_rnn.estimators._fit import fit, task_params
 from sklearn_rnn.estimators._network import compute_outputs
 from sklearn_rnn.estimators.closed_form import ELEMENTWISE_LOSSES
@@ -26,7 +26,7 @@ from sklearn_rnn.estimators.tasks import RegressionTask, score_steps
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS
 from sklearn_rnn.sequences import COUNT, SequencesLike, check_weights, plain_arrays
-from sklearn_rnn.training import LIKELIHOODS, new_random_state
+from sklearn_rnn.training import LIKELIHOODS
 
 
 class RNNRegressor(RegressorMixin, SequenceEstimator):
@@ -762,13 +762,7 @@ list of arrays or SequenceArray
         True
         """
         check_is_fitted(self)
-        levels = self._task.output.parse_levels(quantiles)
-
-        def decode(task, sequences, outputs):
-            forecasts = task.forecasts(sequences, outputs)
-            return task.like_y(task.output.quantiles(forecasts, levels), sequences)
-
-        return predict(self, X, decode)
+        return predict(self, X, quantile_decoder(self, quantiles))
 
     @shared
     def sample(
@@ -823,20 +817,7 @@ list of arrays or SequenceArray
         ((200, 50), True)
         """
         check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        if not self._task.output.is_distribution:
-            raise ValueError(
-                f"this {type(self).__name__} was fitted with "
-                f"loss={self._task.output.loss!r}, which predicts no distribution to "
-                f"draw from: fit it with one of {sorted(LIKELIHOODS)}."
-            )
-        random_state = new_random_state(random_state)
-
-        def decode(task, sequences, outputs):
-            found = task.forecasts(sequences, outputs)
-            scores = task.dependence.draw(len(found), n_samples, random_state)
-            return task.like_y(task.output.sample(found, scores), sequences)
-
+        decode = sample_decoder(self, n_samples, random_state)
         return predict(self, X, decode)
 
     @shared

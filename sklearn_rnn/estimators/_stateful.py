@@ -1,6 +1,7 @@
 """StatefulPredictor: a fitted model on a live signal, step by step."""
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._plain_state import damage_reported, describe_state, restore_state
 from sklearn_rnn.estimators._access import exclusive_with_estimator
 from sklearn_rnn.estimators._base import SequenceEstimator
+from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
+from sklearn_rnn.estimators._missing_steps import fill_steps, forecast_outputs
 from sklearn_rnn.estimators._network import check_outputs, thread_context
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.estimators.tasks import RegressionTask
@@ -45,6 +48,11 @@ class StatefulPredictor:
         ``bag_of_words=False`` if it reads tokens; a regressor without `subtract_last`,
         which "auto" may have chosen. Before as many steps have come as its linear part
         reads, the first one counts as repeated, as in ``predict``.
+    missing : {"last", "forecast"}, default=None
+        What takes the place of NaN in new steps, so that the signal continues: the last
+        value of that feature in that stream; or, where the estimator forecasts the
+        feature one step ahead (`target_feature`), what it forecast, and else the last
+        value. None: NaN is an error.
 
     Attributes
     ----------
@@ -58,7 +66,8 @@ class StatefulPredictor:
     ValueError
         If it is bidirectional: the backward direction starts at the last step,
         which a live signal does not have. If it has convolutions beside its
-        network, or a bag of words: these read whole sequences.
+        network, or a bag of words: these read whole sequences. If `missing` is
+        "forecast", and it forecasts none of its inputs one step ahead.
     NotFittedError
         If it is not fitted.
 
@@ -71,7 +80,9 @@ class StatefulPredictor:
     Every call has at least one new step of every stream; streams that come at
     times of their own want a predictor each. After more training with
     ``partial_fit`` the state is still that of the weights before: `reset`.
-    Pickled between two calls, a predictor continues where it was.
+    Pickled between two calls, a predictor continues where it was. Networks read time
+    by the order of steps: a step that is left out makes its neighbours adjacent, and
+    one of NaN, with `missing`, keeps their distance.
 
     Examples
     --------
@@ -87,7 +98,9 @@ class StatefulPredictor:
     True
     """
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(
+        self, estimator: Any, *, missing: Literal["last", "forecast"] | None = None
+    ) -> None:
         if isinstance(estimator, Pipeline):
             raise TypeError(
                 "StatefulPredictor takes the network's estimator alone. After a "
@@ -102,7 +115,13 @@ class StatefulPredictor:
             )
         check_is_fitted(estimator)
         _check_causal(estimator)
-        self.estimator = estimator
+        if missing not in ("last", "forecast", None):
+            raise ValueError(
+                f"missing must be 'last', 'forecast' or None, got {missing!r}."
+            )
+        if missing == "forecast":
+            forecast_outputs(estimator)  # which raises an error if there are none
+        self.estimator, self.missing = estimator, missing
         self.reset()
 
     @exclusive_with_estimator
@@ -119,6 +138,8 @@ class StatefulPredictor:
         self._state = None
         self._summary = None
         self._recent: Any = None
+        self._last: Any = None  # of each stream the newest step, if `missing` needs it
+        self._forecasts: dict[int, np.ndarray] = {}  # of the next step, by feature
         return self
 
     @exclusive_with_estimator
@@ -130,6 +151,9 @@ class StatefulPredictor:
                 "n_steps_": self.n_steps_,
                 "carried": to_numpy((self._state, self._summary)),
                 "recent": self._recent,
+                "missing": self.missing,
+                "last": self._last,
+                "forecasts": self._forecasts,
                 "is_up_to_date": self._network is self.estimator.module_,
             }
         )
@@ -146,6 +170,9 @@ class StatefulPredictor:
         device = self.estimator.net_.device
         self._state, self._summary = to_torch(kept["carried"], device)
         self._recent = kept.get("recent")
+        # Predictors pickled by version 0.6 have none of these.
+        self.missing, self._last = kept.get("missing"), kept.get("last")
+        self._forecasts = kept.get("forecasts", {})
 
     @exclusive_with_estimator
     def predict(self, X: SequencesLike | ArrayLike) -> np.ndarray:
@@ -164,16 +191,64 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict`` returns: the prediction from all
             steps so far, or, where it predicts at every step, those of the
-            new steps.
+            new steps, as an array (n_streams, n_new_steps, ...) if all streams have
+            as many.
 
         Raises
         ------
         ValueError
             If the number of streams is not that of the first call, or, in that
-            call, an array of one column may be steps or streams.
+            call, an array of one column may be steps or streams. If a value is NaN,
+            and `missing` is None or does not know what to put there.
         """
-        sequences, outputs = self._advance(X)
-        return self.estimator._task.decode(sequences, outputs)
+        return self._predict(X, lambda task, *outputs: task.decode(*outputs))
+
+    @available_if(_model_has("predict_quantiles"))
+    @exclusive_with_estimator
+    def predict_quantiles(
+        self, X: SequencesLike | ArrayLike, quantiles: Sequence[float] | None = None
+    ) -> np.ndarray:
+        """Hand over the newest steps, and predict quantiles.
+
+        Parameters
+        ----------
+        X : like the X of fit, or array of shape (n_features,)
+            As for ``predict``, instead of which it is called.
+        quantiles : sequence of float, default=None
+            Which ones, as for the estimator's ``predict_quantiles``.
+
+        Returns
+        -------
+        ndarray
+            What the estimator's ``predict_quantiles`` returns.
+        """
+        return self._predict(X, quantile_decoder(self.estimator, quantiles))
+
+    @available_if(_model_has("sample"))
+    @exclusive_with_estimator
+    def sample(
+        self,
+        X: SequencesLike | ArrayLike,
+        n_samples: int = 100,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Hand over the newest steps, and draw from the predicted distribution.
+
+        Parameters
+        ----------
+        X : like the X of fit, or array of shape (n_features,)
+            As for ``predict``, instead of which it is called.
+        n_samples : int, default=100
+            Number of samples of each stream.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; None draws otherwise each time.
+
+        Returns
+        -------
+        ndarray
+            What the estimator's ``sample`` returns.
+        """
+        return self._predict(X, sample_decoder(self.estimator, n_samples, random_state))
 
     @available_if(_model_has("predict_proba"))
     @exclusive_with_estimator
@@ -190,8 +265,7 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict_proba`` returns.
         """
-        sequences, outputs = self._advance(X)
-        return self.estimator._task.probabilities(sequences, outputs)
+        return self._predict(X, lambda task, *outputs: task.probabilities(*outputs))
 
     @available_if(_model_has("predict_log_proba"))
     @exclusive_with_estimator
@@ -208,11 +282,30 @@ class StatefulPredictor:
         ndarray
             What the estimator's ``predict_log_proba`` returns.
         """
-        sequences, outputs = self._advance(X)
-        return self.estimator._task.log_probabilities(sequences, outputs)
+        return self._predict(X, lambda task, *outputs: task.log_probabilities(*outputs))
 
     def __repr__(self):
         return f"StatefulPredictor({self.estimator!r})"
+
+    def _predict(self, X, decode):
+        """Read new steps, and return what `decode` makes of their outputs."""
+        task = self.estimator._task
+        sequences, outputs = self._advance(X)
+        if self.missing == "forecast":
+            self._keep_forecasts(sequences, outputs)
+        found = decode(task, sequences, outputs)
+        if task.per_step and found.ndim == 1 and len({len(own) for own in found}) == 1:
+            return np.stack(list(found))
+        return found
+
+    def _keep_forecasts(self, sequences, outputs):
+        """Keep what is forecast for the next step of features, stream by stream."""
+        task = self.estimator._task
+        points = task.output.points(task.forecasts(sequences, outputs))
+        if task.per_step:
+            points = points[np.cumsum(sequences.lengths) - 1]
+        found = forecast_outputs(self.estimator)
+        self._forecasts = {feature: points[:, i] for feature, i in found.items()}
 
     def _advance(self, X):
         """Read new steps; return them, and the network's outputs for them."""
@@ -221,12 +314,8 @@ class StatefulPredictor:
         if self.n_steps_ is None:
             _check_not_one_stream(X, estimator)
         X = _as_sequences(X, estimator)
-        sequences, padded = estimator._task.parse_X(estimator, X)
-        if (sequences.lengths != padded.lengths).any():
-            raise ValueError(
-                "a new step is NaN in every feature, and a live signal has no padding: "
-                "fill it, or leave that step out."
-            )
+        X = fill_steps(X, self._last, self._forecasts, self.missing)
+        sequences, _ = estimator._task.parse_X(estimator, X)
         if self.n_steps_ is not None and len(self.n_steps_) != len(sequences):
             raise ValueError(
                 f"X has {len(sequences)} streams, but the first call had "
@@ -247,6 +336,8 @@ class StatefulPredictor:
         check_outputs(estimator, outputs, sequences.lengths)
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
+        if self.missing is not None:
+            self._last = [np.asarray(own)[-1].reshape(-1) for own in X]
         return self._with_recent(sequences), outputs
 
     def _with_recent(self, sequences):

@@ -19,6 +19,7 @@ from sklearn_rnn.estimators.tasks._sources import (
 )
 from sklearn_rnn.estimators.tasks._steps import object_array, score_steps, split_steps
 from sklearn_rnn.estimators.tasks._tagging import TaggingTask, of_one_type
+from sklearn_rnn.estimators.tasks._target_names import steps_ahead
 from sklearn_rnn.estimators.tasks._targets import TargetTransform
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
 from sklearn_rnn.estimators.tasks._tokens import SharedVectors, wrap_vectors
@@ -53,5 +54,6 @@ __all__ = [
     "point_forecast",
     "score_steps",
     "split_steps",
+    "steps_ahead",
     "wrap_vectors",
 ]

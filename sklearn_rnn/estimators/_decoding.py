@@ -1,0 +1,39 @@
+"""Functions that turn the outputs of a regressor's network into distributions."""
+
+from collections.abc import Callable
+from numbers import Integral
+
+from sklearn.utils import check_scalar
+
+from sklearn_rnn.training import LIKELIHOODS, new_random_state
+
+
+def quantile_decoder(estimator, quantiles) -> Callable:
+    """Return a function from task, sequences and outputs to quantiles, as checked."""
+    levels = estimator._task.output.parse_levels(quantiles)
+
+    def decode(task, sequences, outputs):
+        forecasts = task.forecasts(sequences, outputs)
+        return task.like_y(task.output.quantiles(forecasts, levels), sequences)
+
+    return decode
+
+
+def sample_decoder(estimator, n_samples, random_state) -> Callable:
+    """Return a function from task, sequences and outputs to draws, as checked."""
+    check_scalar(n_samples, "n_samples", Integral, min_val=1)
+    output = estimator._task.output
+    if not output.is_distribution:
+        raise ValueError(
+            f"this {type(estimator).__name__} was fitted with loss={output.loss!r}, "
+            "which predicts no distribution to draw from: fit it with one of "
+            f"{sorted(LIKELIHOODS)}."
+        )
+    random_state = new_random_state(random_state)
+
+    def decode(task, sequences, outputs):
+        found = task.forecasts(sequences, outputs)
+        scores = task.dependence.draw(len(found), n_samples, random_state)
+        return task.like_y(task.output.sample(found, scores), sequences)
+
+    return decode
