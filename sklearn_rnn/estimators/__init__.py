@@ -15,6 +15,8 @@ from sklearn_rnn.estimators._trained import (
     find_trained_and_input,
     parts_of,
     predict_rows,
+    sample_rows,
+    summarize_samples,
     target_names_of,
     windowers,
 )
@@ -37,6 +39,8 @@ __all__ = [
     "find_trained_and_input",
     "parts_of",
     "predict_rows",
+    "sample_rows",
+    "summarize_samples",
     "target_names_of",
     "windowers",
 ]

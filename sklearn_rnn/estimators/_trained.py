@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -11,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import RNNEstimator
 from sklearn_rnn.estimators._regressor import RNNRegressor
-from sklearn_rnn.estimators.tasks import point_forecast
+from sklearn_rnn.estimators.tasks import MEDIAN, point_forecast
 from sklearn_rnn.preprocessing import SequenceWindower
 
 # Where a meta-estimator keeps the one that it fitted last.
@@ -260,6 +261,99 @@ def predict_rows(estimator, X, rows):
             return RowPredictions(points, levels, quantiles)
         predictions = _as_columns(estimator.predict(X))
     return RowPredictions(predictions, np.empty(0), np.empty((*predictions.shape, 0)))
+
+
+def sample_rows(estimator, X, rows, n_samples, random_state):
+    """Draw the targets of some rows from what a fitted model predicts of them.
+
+    A likelihood draws all targets of a row together; quantiles at one level for all of
+    them. A model of points draws these.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, of any kind, as for `predict_rows`.
+    X : like the X of fit
+        What it predicts from.
+    rows : ndarray of int of shape (n,)
+        Rows of X, or of what a pipeline makes of it.
+    n_samples : int
+        Draws per row.
+    random_state : RandomState instance
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray of shape (n, n_outputs, n_samples)
+    """
+    if isinstance(estimator, Pipeline):
+        if len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        return sample_rows(estimator[-1], X, rows, n_samples, random_state)
+    if isinstance(estimator, TransformedTargetRegressor):
+        drawn = sample_rows(estimator.regressor_, X, rows, n_samples, random_state)
+        back = estimator.transformer_.inverse_transform
+        restored = [_as_columns(back(sample)) for sample in np.moveaxis(drawn, -1, 0)]
+        return np.stack(restored, axis=-1)
+    if isinstance(estimator, FrozenEstimator) or hasattr(estimator, "best_estimator_"):
+        return sample_rows(_held_by(estimator), X, rows, n_samples, random_state)
+    is_regressor = isinstance(estimator, RNNRegressor)
+    if is_regressor and estimator._task.output.is_distribution:
+        drawn = estimator.sample(_safe_indexing(X, rows), n_samples, random_state)
+        return drawn.reshape(len(rows), -1, n_samples)
+    found = predict_rows(estimator, X, rows)
+    if not len(found.levels):
+        return np.repeat(found.predictions[:, :, np.newaxis], n_samples, axis=-1)
+    if len(found.levels) < 2 or not found.levels[0] <= MEDIAN <= found.levels[-1]:
+        raise ValueError(
+            f"the model predicts the quantiles {found.levels.tolist()}, and a longer "
+            "horizon needs at least two, on both sides of the median, to draw paths "
+            "from: fit it with quantiles=(0.1, 0.5, 0.9), or with a likelihood."
+        )
+    drawn = _draw_between(found, n_samples, random_state)
+    return estimator._task.output.clip(drawn)
+
+
+def summarize_samples(estimator, samples):
+    """Return points and quantiles of samples, of the kinds that a model predicts.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, with quantiles.
+    samples : ndarray of shape (..., n_samples)
+
+    Returns
+    -------
+    RowPredictions
+        Of samples of counts, quantiles are counts.
+    """
+    layers = _layers(estimator)
+    output = layers[-1]._task.output
+    found = np.quantile(samples, output.levels, axis=-1, method="inverted_cdf")
+    quantiles = np.moveaxis(found, 0, -1)
+    points = point_forecast(quantiles, output.levels)
+    # What a mean is transformed back to is rather the median.
+    is_transformed = any(isinstance(e, TransformedTargetRegressor) for e in layers)
+    if output.is_distribution and not is_transformed:
+        points = samples.mean(axis=-1)
+    return RowPredictions(points, output.levels, quantiles)
+
+
+def _draw_between(found, n_samples, random_state):
+    """Draw from quantiles, (n, n_outputs, n_samples), at one level per row and draw.
+
+    On lines between the quantiles over normal scores, which continue beyond the
+    outermost ones: with Gaussian errors any two quantiles give the distribution.
+    """
+    known = ndtri(found.levels)
+    scores = random_state.normal(size=(len(found.quantiles), n_samples))
+    upper = np.clip(np.searchsorted(known, scores), 1, len(known) - 1)
+    fraction = (scores - known[upper - 1]) / (known[upper] - known[upper - 1])
+    upper, fraction = upper[:, np.newaxis], fraction[:, np.newaxis]
+    low = np.take_along_axis(found.quantiles, upper - 1, axis=-1)
+    high = np.take_along_axis(found.quantiles, upper, axis=-1)
+    return low + fraction * (high - low)
 
 
 def _transform_back(estimator, found):

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,19 @@ from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
 from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._columns import check_reserved, predicted_columns
 from sklearn_rnn.forecasting._forecast_frame import (
-    add_columns,
     as_frame,
     check_horizon,
     fill_table,
     select_rows,
 )
-from sklearn_rnn.forecasting._future_rows import FutureRows
+from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
 from sklearn_rnn.forecasting._lookback import (
     add_untargeted,
     ignore_unknown_times,
     required_positions,
     warn_of_short_windows,
 )
+from sklearn_rnn.forecasting._recursion import Blocks, forecast_beyond
 from sklearn_rnn.preprocessing import (
     RowStep,
     TableKeys,
@@ -47,6 +48,9 @@ def forecast(
     freq: Any = None,
     time: str | None = None,
     group_by: str | Sequence[str] | None = None,
+    static: str | Sequence[str] | None = None,
+    n_paths: int = 100,
+    random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Forecast the times after the newest rows of a table.
 
@@ -65,13 +69,16 @@ def forecast(
         Data known in advance of future steps: one row per step (and series),
         with the times, the columns named ``known=`` in `make_forecast_frame`,
         and `group_by`. With ``freq="rows"`` it may contain the times only, such
-        as the next days of an exchange.
+        as the next days of an exchange. Beyond the horizon of the model it also has
+        the other columns that the model reads (see Notes).
     target : str or list of str, default=None
         Targets of the model. None takes them from the names of y's columns in
         fit.
     horizon : int or list of int, default=None
-        Steps ahead that the model forecasts, as in `make_forecast_frame`. None
-        takes them from the names of y's columns in fit.
+        Steps ahead, as in `make_forecast_frame`. None takes those that the model was
+        fitted to forecast, from the names of y's columns in fit. With these names it
+        may also be shorter, or longer: then forecasts are fed back (see Notes).
+        Without them it is that of the fit.
     freq : str, offset, Timedelta or number, default=None
         The time between rows; None takes that of the windower in the model,
         or infers it from `newest`. With "rows" the times of future steps are
@@ -83,6 +90,14 @@ def forecast(
     group_by : str or list of str, default=None
         Column or columns that identify the series; None takes those of the windower
         in the model, or what the table says of itself.
+    static : str or list of str, default=None
+        Columns that stay as they are in the newest row of each series, such as its
+        region. Used only beyond the horizon of the model.
+    n_paths : int, default=100
+        Number of sampled paths per series, for quantiles beyond the horizon of the
+        model.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the paths; None samples others each time.
 
     Returns
     -------
@@ -96,10 +111,12 @@ def forecast(
     Raises
     ------
     InvalidSequenceError
-        If the newest rows have gaps, future steps are missing in `future`, or
-        ``freq="rows"`` and the times of future steps cannot be inferred.
+        If the newest rows have gaps, future steps are missing in `future`,
+        ``freq="rows"`` and the times of future steps cannot be inferred, or a column
+        is not known beyond the horizon of the model.
     ValueError
-        If target or horizon are needed, or differ from those of the model.
+        If target or horizon are needed, `target` differs from that of the model, or
+        `horizon` has steps between those of the model.
 
     Warns
     -----
@@ -114,6 +131,26 @@ def forecast(
     make_forecast_frame : The rows and targets to fit a model on.
     backtest : Forecasts of known times.
     ForecastDisplay : Plot of forecasts.
+
+    Notes
+    -----
+    A horizon longer than that of the model is forecast in blocks of the model's
+    horizon. Each block begins where the one before it ends, and takes its forecasts for
+    observed values; if the model has columns known in advance, the last block ends
+    at the horizon, so that `future` needs no more rows. The first block is what the
+    model forecasts anyway.
+
+    If the model predicts quantiles, `n_paths` paths are sampled: by a likelihood
+    each block of a path is drawn from the predicted distribution; with
+    ``loss="quantile"`` at a level that is drawn for each block, the same for all of
+    its steps, on the line between the predicted quantiles (in normal scores, as also
+    beyond the outermost quantiles). Quantiles beyond the first block are those of the
+    paths, and `prediction` is their mean or median, as in the model. Series are
+    sampled independently.
+
+    Inputs other than targets have to be known at each step that is fed back: columns of
+    the calendar that the pipeline makes are, columns in `static` stay as they are, and
+    all others must be in `future`.
 
     Examples
     --------
@@ -134,6 +171,11 @@ def forecast(
     2024-03-01    60.0
     2024-03-02    61.0
     Name: prediction, dtype: float64
+
+    Beyond the two days of the model, from its forecasts:
+
+    >>> forecast(model, table, horizon=4)["prediction"].round(1).tolist()
+    [60.0, 61.0, 62.0, 63.0]
     """
     check_is_fitted(model)
     found = windowers(model)
@@ -141,7 +183,7 @@ def forecast(
     if isinstance(future, pd.Index):  # times only
         future = pd.DataFrame(index=future)
     check_reserved(keys)
-    outputs = resolve_outputs(model, target, horizon)
+    outputs, wanted = resolve_outputs(model, target, horizon)
     table = TimeTable.read(as_frame(newest, "forecast"), keys, "forecast")
     table = _complete(_dated_by(found, table.on_grid("forecast")), model)
     positions = required_positions(table, table.latest, model)
@@ -150,20 +192,45 @@ def forecast(
     else:
         table.check_no_gaps(positions)
     ahead = _known_ahead(model, table.data, outputs)
-    n_steps = max(step for _, step in [*outputs, *ahead.values()])
-    if isinstance(table.rule, RowStep) and future is not None:
+    is_beyond = max(k for _, k in wanted) > max(k for _, k in outputs)
+    n_steps = max(step for _, step in [*outputs, *wanted, *ahead.values()])
+    has_dates = isinstance(table.rule, RowStep) and future is not None
+    if has_dates:
         times = FutureRows.read(future, table).next_times(n_steps)
-        future = future if ahead else None
     else:
         times = table.next_times(n_steps)
-    X = _add_known(table, future, ahead, times)
+    if future is not None and not (ahead or is_beyond or has_dates):
+        raise ValueError(
+            "future is given, but the model was fitted without columns known in "
+            "advance: name them in known= of make_forecast_frame."
+        )
+    X = add_known(table, future, ahead, times) if ahead else table.data
     rows = np.sort(table.rows(positions))
     last_rows = np.searchsorted(rows, table.rows(table.latest))
     X = select_rows(X, rows)
     with ignore_unknown_times():
         columns = predicted_columns(model, X, last_rows, len(outputs))
     warn_of_short_windows(model, X, last_rows, table, positions)
-    return _make_frame(table, times, outputs, columns)
+    if is_beyond:
+        columns = forecast_beyond(
+            model,
+            table,
+            columns,
+            blocks=Blocks.of(outputs, max(k for _, k in wanted), ahead),
+            steps=list(dict.fromkeys(k for _, k in wanted)),
+            times=times,
+            future=future,
+            static=static,
+            n_paths=n_paths,
+            random_state=random_state,
+        )
+    else:
+        chosen = [outputs.index(output) for output in wanted]
+        columns = {
+            name: values.reshape(-1, len(outputs))[:, chosen].ravel()
+            for name, values in columns.items()
+        }
+    return _make_frame(table, times, wanted, columns)
 
 
 def keys_of_model(
@@ -197,32 +264,42 @@ def _dated_by(windowers, table):
     return table
 
 
-def resolve_outputs(model: Any, target: Any, horizon: Any) -> list[tuple[str, int]]:
-    """Return target and steps ahead per output, from the parameters or the model."""
+def resolve_outputs(
+    model: Any, target: Any, horizon: Any
+) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Return target and steps ahead per output of a model, and those asked for."""
     names = target_names_of(model)
     outputs = parse_targets(names)
-    if target is not None and horizon is not None:
-        targets = list(target) if isinstance(target, (list, tuple)) else [target]
-        wanted = [(name, k) for name in targets for k in check_horizon(horizon)]
-        if outputs and outputs != wanted:
-            raise ValueError(
-                f"the model was fitted to forecast {list(names)}, not "
-                f"target={target!r} with horizon={horizon!r}."
-            )
-        return wanted
-    if target is not None or horizon is not None:
-        raise ValueError(
-            f"target={target!r} and horizon={horizon!r} go together: pass both, or "
-            "neither to take them from the names of y's columns in fit."
-        )
+    targets = list(target) if isinstance(target, (list, tuple)) else [target]
+    steps = None if horizon is None else check_horizon(horizon)
     if not outputs:
-        known = "has no names" if names is None else f"is {list(names)}"
+        if target is None or steps is None:
+            known = "has no names" if names is None else f"is {list(names)}"
+            raise ValueError(
+                "target and horizon cannot be inferred from the y that the model was "
+                f"fitted on, which {known}: pass target= and horizon=, as in "
+                "make_forecast_frame, or fit it on the Y that it returns."
+            )
+        outputs = [(name, k) for name in targets for k in steps]
+        return outputs, outputs
+    fitted = list(dict.fromkeys(name for name, _ in outputs))
+    if target is not None and targets != fitted:
         raise ValueError(
-            "target and horizon cannot be inferred from the y that the model was "
-            f"fitted on, which {known}: pass target= and horizon=, as in "
-            "make_forecast_frame, or fit it on the Y that it returns."
+            f"the model was fitted to forecast {list(names)}, not target={target!r}."
         )
-    return outputs
+    if steps is None:
+        return outputs, outputs
+    wanted = [(name, k) for name in fitted for k in steps]
+    missing = [k for name, k in wanted if (name, k) not in outputs]
+    trained = max(k for _, k in outputs)
+    is_complete = sorted(outputs) == sorted(product(fitted, range(1, trained + 1)))
+    if missing and not is_complete:
+        raise ValueError(
+            f"the model was fitted to forecast {list(names)}, and horizon={horizon!r} "
+            f"asks for step {missing[0]}, too. Other steps can be forecast if it "
+            f"forecasts every step from 1 on: fit it with horizon={trained}."
+        )
+    return outputs, wanted
 
 
 def _warn_of_missing(table, outputs):
@@ -257,43 +334,6 @@ def _known_ahead(model, newest, outputs):
         for name, found in parsed.items()
         if name not in columns and found is not None and found[0] in sources
     }
-
-
-def _add_known(table, future, ahead, times):
-    """Return the frame of a table with the columns of the values known in advance."""
-    newest = table.data
-    if not ahead:
-        if future is not None:
-            raise ValueError(
-                "future is given, but the model was fitted without columns known in "
-                "advance: name them in known= of make_forecast_frame."
-            )
-        return newest
-    names = list(dict.fromkeys(name for name, _ in ahead.values()))
-    n_ahead = max(step for _, step in ahead.values())
-    times = [of_series[:n_ahead] for of_series in times]
-    plan = FutureRows.read(future, table, names)
-    # Row indices per series in newest and future, one after the other.
-    indices = [
-        np.append(rows, len(newest) + future_rows)
-        for rows, future_rows in zip(
-            table.rows_of_series(), plan.rows_at(times, names), strict=True
-        )
-    ]
-    whole = {
-        name: pd.concat(
-            [pd.Series(frame[name]) for frame in (newest, plan.data)], ignore_index=True
-        )
-        for name in names
-    }
-    columns = {}
-    for name, (source, step) in ahead.items():
-        moved = np.empty(len(newest), dtype=int)
-        for of_series in indices:
-            here = of_series[:-n_ahead]
-            moved[here] = of_series[step : step + len(here)]
-        columns[name] = whole[source].take(moved)
-    return add_columns(newest, columns)
 
 
 def _make_frame(table, times, outputs, predicted):

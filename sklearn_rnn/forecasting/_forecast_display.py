@@ -4,6 +4,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from sklearn_rnn.displays import import_matplotlib, tidy_grid
@@ -136,6 +137,9 @@ class ForecastDisplay:
         freq: Any = None,
         time: str | None = None,
         group_by: str | Sequence[str] | None = None,
+        static: str | Sequence[str] | None = None,
+        n_paths: int = 100,
+        random_state: int | np.random.RandomState | None = None,
         series: Any = None,
         n_history: int | None = None,
         ylabel: str | dict[str, str] | None = None,
@@ -157,8 +161,8 @@ class ForecastDisplay:
             Targets of the model. None takes them from the names of y's
             columns in fit.
         horizon : int or list of int, default=None
-            Steps ahead that the model forecasts. None takes them from the
-            names of y's columns in fit.
+            Steps ahead, as for `forecast`, also beyond those of the model. None takes
+            them from the names of y's columns in fit.
         freq : str, offset, Timedelta or number, default=None
             The time between rows; None takes that of the windower in the
             model, or infers it from `newest`.
@@ -167,6 +171,14 @@ class ForecastDisplay:
             the model, or the index.
         group_by : str or list of str, default=None
             Column or columns that identify series; None takes those of the windower.
+        static : str or list of str, default=None
+            Columns that stay as they are in the newest row of each series, as for
+            `forecast`.
+        n_paths : int, default=100
+            Number of sampled paths per series, for quantiles beyond the horizon of the
+            model.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the paths; None samples others each time.
         series : label or list of labels, default=None
             Series to draw, in this order; None draws all. Of several columns a label
             is a tuple.
@@ -227,6 +239,9 @@ class ForecastDisplay:
             freq=freq,
             time=time,
             group_by=group_by,
+            static=static,
+            n_paths=n_paths,
+            random_state=random_state,
         )
         target = _targets_of(model) if target is None else target
         display = cls(

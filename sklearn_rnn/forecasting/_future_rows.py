@@ -1,13 +1,13 @@
 """Rows of future steps that a user passes to forecast."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.forecasting._forecast_frame import as_frame
+from sklearn_rnn.forecasting._forecast_frame import add_columns, as_frame
 from sklearn_rnn.preprocessing import (
     TimeTable,
     check_labels,
@@ -146,3 +146,39 @@ def _times_like(future, newest):
             "the same kind in both tables."
         )
     return None if newest.times is None else times
+
+
+def add_known(
+    table: TimeTable, future: Any, ahead: Mapping, times: list[pd.Index]
+) -> Any:
+    """Return the frame of a table with the columns of the values known in advance.
+
+    `ahead` has column and step by the name of the feature, `times` the next times of
+    each series.
+    """
+    newest = table.data
+    names = list(dict.fromkeys(name for name, _ in ahead.values()))
+    n_ahead = max(step for _, step in ahead.values())
+    times = [of_series[:n_ahead] for of_series in times]
+    plan = FutureRows.read(future, table, names)
+    # Row indices per series in newest and future, one after the other.
+    indices = [
+        np.append(rows, len(newest) + future_rows)
+        for rows, future_rows in zip(
+            table.rows_of_series(), plan.rows_at(times, names), strict=True
+        )
+    ]
+    whole = {
+        name: pd.concat(
+            [pd.Series(frame[name]) for frame in (newest, plan.data)], ignore_index=True
+        )
+        for name in names
+    }
+    columns = {}
+    for name, (source, step) in ahead.items():
+        moved = np.empty(len(newest), dtype=int)
+        for of_series in indices:
+            here = of_series[:-n_ahead]
+            moved[here] = of_series[step : step + len(here)]
+        columns[name] = whole[source].take(moved)
+    return add_columns(newest, columns)

@@ -6,7 +6,11 @@ from sklearn_rnn.estimators.tasks._corpus import FrameCorpus, SymbolCorpus
 from sklearn_rnn.estimators.tasks._generation import GenerationTask
 from sklearn_rnn.estimators.tasks._labels import check_labels
 from sklearn_rnn.estimators.tasks._linear_skip import LinearSkip
-from sklearn_rnn.estimators.tasks._quantiles import check_levels, point_forecast
+from sklearn_rnn.estimators.tasks._quantiles import (
+    MEDIAN,
+    check_levels,
+    point_forecast,
+)
 from sklearn_rnn.estimators.tasks._regression import RegressionTask
 from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._seq2seq import Seq2SeqTask
@@ -26,6 +30,7 @@ from sklearn_rnn.estimators.tasks._tokens import SharedVectors, wrap_vectors
 from sklearn_rnn.estimators.tasks._transcription import TranscriptionTask
 
 __all__ = [
+    "MEDIAN",
     "ClassificationTask",
     "DTYPES",
     "FROM_DTYPE",
