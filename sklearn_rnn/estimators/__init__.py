@@ -1,12 +1,13 @@
 """What a user fits."""
 
+from sklearn_rnn.estimators._access import shared_access
 from sklearn_rnn.estimators._classifier import RNNClassifier
 from sklearn_rnn.estimators._generator import RNNGenerator
 from sklearn_rnn.estimators._migrate import register_old_modules
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators._sampling import Sampling
 from sklearn_rnn.estimators._seq2seq import RNNSeq2Seq
-from sklearn_rnn.estimators._stateful import StatefulPredictor
+from sklearn_rnn.estimators._stateful import StatefulPredictor, check_causal
 from sklearn_rnn.estimators._tagger import RNNTagger
 from sklearn_rnn.estimators._trained import (
     FITTED_INSIDE,
@@ -33,6 +34,7 @@ __all__ = [
     "RNNTranscriber",
     "Sampling",
     "StatefulPredictor",
+    "check_causal",
     "check_has_method",
     "check_levels",
     "find_trained",
@@ -40,6 +42,7 @@ __all__ = [
     "parts_of",
     "predict_rows",
     "sample_rows",
+    "shared_access",
     "summarize_samples",
     "target_names_of",
     "windowers",

@@ -114,7 +114,7 @@ class StatefulPredictor:
                 f"RNNTagger, got {type(estimator).__name__}."
             )
         check_is_fitted(estimator)
-        _check_causal(estimator)
+        check_causal(estimator)
         if missing not in ("last", "forecast", None):
             raise ValueError(
                 f"missing must be 'last', 'forecast' or None, got {missing!r}."
@@ -327,7 +327,7 @@ class StatefulPredictor:
                 f"the {type(estimator).__name__} was fitted again since the last call, "
                 "and the state is of another network: reset()."
             )
-        _check_causal(estimator)
+        check_causal(estimator)
         estimator._task.check_values(estimator.module_, sequences)
         self._network = estimator.module_
         with thread_context(estimator):
@@ -379,7 +379,7 @@ class StatefulPredictor:
         return network.head(network.pooling.finish(summary))
 
 
-def _check_causal(estimator):
+def check_causal(estimator):
     """Check that no prediction needs the last step of a sequence."""
     task = estimator._task
     if isinstance(task, RegressionTask) and task.baseline.lags is not None:

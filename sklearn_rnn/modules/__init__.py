@@ -13,7 +13,9 @@ from sklearn_rnn.modules._categories import (
     embedding_size,
     is_plain_embedding,
 )
-from sklearn_rnn.modules._convolutions import ConvolutionFeatures
+from sklearn_rnn.modules._convolutions import GRID as CONVOLUTION_GRID
+from sklearn_rnn.modules._convolutions import KERNEL_SIZE, ConvolutionFeatures
+from sklearn_rnn.modules._convolutions import LARGEST as LARGEST_CONVOLVED
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
@@ -67,11 +69,14 @@ __all__ = [
     "Attention",
     "AttentionPooling",
     "Automaton",
+    "CONVOLUTION_GRID",
     "CategoryEmbedding",
     "ConvolutionFeatures",
     "HeldDropout",
     "Hypothesis",
     "InputDropout",
+    "KERNEL_SIZE",
+    "LARGEST_CONVOLVED",
     "LastPooling",
     "Linear",
     "LockedDropout",

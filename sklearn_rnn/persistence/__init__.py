@@ -6,6 +6,7 @@ that this package fits. Both need the extra ``persist``.
 """
 
 from sklearn_rnn.persistence._files import load_model, save_model
+from sklearn_rnn.persistence._onnx import to_onnx
 from sklearn_rnn.persistence._types import TRUSTED_TYPES
 
-__all__ = ["TRUSTED_TYPES", "load_model", "save_model"]
+__all__ = ["TRUSTED_TYPES", "load_model", "save_model", "to_onnx"]

@@ -78,10 +78,10 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
         "model": description,
     }
     metadata["digest"] = _digest(metadata, writer.tensors)
-    _replace_file(Path(path), safetensors.numpy.save(writer.tensors, metadata))
+    replace_file(Path(path), safetensors.numpy.save(writer.tensors, metadata))
 
 
-def _replace_file(path, contents):
+def replace_file(path, contents):
     """Write a file beside its place, and move it there when it is complete."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

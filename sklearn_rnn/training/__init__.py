@@ -33,7 +33,14 @@ from sklearn_rnn.training._inference import (
     step_outputs,
     step_values,
 )
-from sklearn_rnn.training._likelihoods import LIKELIHOODS
+from sklearn_rnn.training._likelihoods import (
+    LARGEST_LOG_MEAN,
+    LARGEST_TAIL,
+    LIKELIHOODS,
+    SMALLEST_DISPERSION,
+    SMALLEST_SCALE,
+    SMALLEST_TAIL,
+)
 from sklearn_rnn.training._losses import (
     BLANK,
     NO_CODE,
@@ -94,6 +101,8 @@ __all__ = [
     "CTCLoss",
     "EpochLines",
     "FlatWeights",
+    "LARGEST_LOG_MEAN",
+    "LARGEST_TAIL",
     "LIKELIHOODS",
     "NO_CODE",
     "NextStepDataset",
@@ -102,6 +111,9 @@ __all__ = [
     "Patience",
     "ProgressBar",
     "SCHEDULES",
+    "SMALLEST_DISPERSION",
+    "SMALLEST_SCALE",
+    "SMALLEST_TAIL",
     "SequenceDataset",
     "SequenceNet",
     "StepStorage",

@@ -28,19 +28,28 @@ from sklearn_rnn.estimators.closed_form._probabilities import (
     log_priors,
     log_softmax,
 )
-from sklearn_rnn.estimators.closed_form._windows import weights_of_long, window_units
+from sklearn_rnn.estimators.closed_form._windows import (
+    BEYOND,
+    LOG,
+    SMALLEST_SPREAD,
+    weights_of_long,
+    window_units,
+)
 
 __all__ = [
+    "BEYOND",
     "BagOfWordsClassifier",
     "CalibratedClassifier",
     "ConvolutionClassifier",
     "ELEMENTWISE_LOSSES",
     "FEW",
     "FEWEST_SEQUENCES",
+    "LOG",
     "LinearStream",
     "MOST_VALUES",
     "NGrams",
     "N_FEATURES",
+    "SMALLEST_SPREAD",
     "TINY",
     "UNSEEN_PROBABILITY",
     "choose_scaled_layout",
