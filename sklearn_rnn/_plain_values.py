@@ -30,9 +30,12 @@ def check_kind(kind: Any, *values: Any) -> None:
 
 
 def _describe_offset(offset):
-    """Return an offset as text, or a DateOffset by its arguments; None if neither."""
+    """Return an offset as text, or by its arguments; None if neither."""
     if type(offset) is pd.DateOffset:
         return [offset.n, dict(offset.kwds), offset.normalize]
+    if type(offset) is pd.offsets.CustomBusinessDay and not offset.offset:
+        holidays = [str(np.datetime64(day, "D")) for day in offset.holidays]
+        return [offset.n, offset.normalize, offset.weekmask, holidays]
     try:
         restored = to_offset(offset.freqstr)
     except ValueError:
@@ -44,6 +47,12 @@ def _describe_offset(offset):
 def _restore_offset(state):
     if isinstance(state, str):
         return to_offset(state)
+    if len(state) == 4:
+        n, normalize, weekmask, holidays = state
+        check_kind(str, weekmask, *holidays)
+        return pd.offsets.CustomBusinessDay(
+            n, normalize, weekmask=weekmask, holidays=holidays
+        )
     n, arguments, normalize = state
     return pd.DateOffset(n, normalize, **arguments)
 

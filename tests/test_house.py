@@ -228,6 +228,7 @@ def test_imports_have_no_cycle():
 
 def test_functions_import_only_optional_packages():
     optional = {
+        "holidays",
         "matplotlib",
         "onnx",
         "sacrebleu",

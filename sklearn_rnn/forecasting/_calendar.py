@@ -1,6 +1,6 @@
-"""CalendarFeatures: hour, day of the week and season as columns of a table."""
+"""CalendarFeatures: hour, day of the week, season and holidays as columns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta, tzinfo
 from numbers import Integral, Real
 from typing import Any, Literal, Self
@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._plain_state import PlainState
+from sklearn_rnn.forecasting._holidays import flag_holidays, warn_of_other_years
 from sklearn_rnn.preprocessing import (
     MAX_STEPS,
     FixedOutput,
@@ -66,6 +67,10 @@ CYCLES = {
 }
 
 
+# Name of the column of holidays.
+HOLIDAY = "holiday"
+
+
 class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator):
     """Add columns made from the calendar to a table.
 
@@ -98,6 +103,12 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
     time_zone : str or tzinfo, default=None
         Whose clock and calendar to read, such as "America/New_York". None
         takes the times as they are written.
+    holidays : str, sequence of dates or mapping, default=None
+        Adds a column "holiday", 1 on holidays, else 0, and "holiday+k" for steps
+        ahead. A country, such as "US", a part of it, "US-CA" or "DE-BY", or an
+        exchange, "NYSE": any code of the package holidays, which the extra "holidays"
+        installs. Or the dates themselves, such as ``["2024-12-24", "2024-12-31"]``, of
+        all years of the table and of those to come; of a mapping the keys.
 
     Attributes
     ----------
@@ -130,6 +141,11 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
     clock; where some are observed on the hour and others at half past, give
     `freq`.
 
+    The days around a holiday have no column of their own: a window holds those before
+    a row, and `ahead` gives those after it. Where series have different holidays, put
+    the column into the table and name it in ``make_forecast_frame(known=...)``. With
+    steps longer than a day, "holiday" is that of the first day.
+
     Examples
     --------
     >>> import pandas as pd
@@ -150,6 +166,15 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
     array(['hour_sin', 'hour_cos', 'hour_sin+1', 'hour_cos+1'], dtype=object)
     >>> calendar.transform(table).iloc[0, 1:].round(3).tolist()
     [-0.707, 0.707, 0.0, 1.0]
+
+    Holidays of a list, of the row and of the next one, alone:
+
+    >>> calendar = CalendarFeatures([], ahead=[0, 1], holidays=["2024-01-06"])
+    >>> calendar.fit_transform(table)
+                         temp  holiday  holiday+1
+    2024-01-05 21:00:00   3.0        0          1
+    2024-01-06 00:00:00   1.0        1          1
+    2024-01-06 03:00:00   0.0        1          1
     """
 
     _parameter_constraints = {
@@ -159,7 +184,11 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
         "freq": [str, Real, timedelta, np.timedelta64, pd.offsets.BaseOffset, None],
         "time": [str, Integral, None],
         "time_zone": [str, tzinfo, None],
+        "holidays": [str, Collection, None],
     }
+
+    # For transformers pickled by version 0.6.
+    holidays: Any = None
 
     def __init__(
         self,
@@ -170,6 +199,7 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
         freq: Any = None,
         time: str | int | None = None,
         time_zone: str | tzinfo | None = None,
+        holidays: str | Collection[Any] | None = None,
     ) -> None:
         self.features = features
         self.encoding = encoding
@@ -177,6 +207,7 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
         self.freq = freq
         self.time = time
         self.time_zone = time_zone
+        self.holidays = holidays
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -202,14 +233,18 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
         TypeError
             If X is not a frame.
         ValueError
-            If a feature or the time zone is unknown, or a column is asked for
-            twice or in X already.
+            If a feature, the time zone or a code of holidays is unknown, or a column
+            is asked for twice or in X already.
+        ImportError
+            If `holidays` is a code, and the package holidays is not installed.
         """
         features, steps = self._check_parameters()
         self._check_new_names(X, features, steps)
         self.time_ = find_keys(X, self.time).time
         times = self._get_times(X, self.time_)
-        self._to_dates(times.labels[:0])  # raises for an unknown time zone
+        dates = self._to_dates(times.labels[:1])  # raises for an unknown time zone
+        if self.holidays is not None:
+            flag_holidays(self.holidays, dates)  # raises for unknown ones
         check_columns(self, X, reset=True)
         self._kind = times.kind
         self._rule = None
@@ -241,6 +276,11 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
         ValueError
             If the columns are not those of `fit`, or `ahead` was changed
             since from 0.
+
+        Warns
+        -----
+        SklearnRNNWarning
+            If `holidays` lists dates of other years than those of the table.
         """
         check_is_fitted(self)
         features, steps = self._check_parameters()
@@ -255,12 +295,18 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
                 f"ahead is {self.ahead!r} now and was 0 in fit, which did not look "
                 "for the time step: fit again."
             )
-        columns = {}
+        columns, moved = {}, []
         for k in steps:
             dates = self._to_dates(shift_times(self._rule, times, k))
+            moved.append(dates)
             for feature in features:
                 for name, values in _encode(feature, dates, self.encoding).items():
                     columns[name_ahead(name, k)] = values
+            if self.holidays is not None:
+                flags = flag_holidays(self.holidays, dates)
+                columns[name_ahead(HOLIDAY, k)] = flags
+        if not isinstance(self.holidays, str | None):
+            warn_of_other_years(self.holidays, moved[0].append(moved[1:]))
         return _append(X, columns)
 
     def get_feature_names_out(
@@ -325,11 +371,12 @@ class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator)
 
     def _names(self, features, steps):
         return [
-            name_ahead(name, k)
-            for k in steps
-            for feature in features
-            for name in _column_names(feature, self.encoding)
+            name_ahead(name, k) for k in steps for name in self._names_of_step(features)
         ]
+
+    def _names_of_step(self, features):
+        names = [n for f in features for n in _column_names(f, self.encoding)]
+        return names if self.holidays is None else [*names, HOLIDAY]
 
     def _check_new_names(self, X, features, steps):
         _require_frame(X)
