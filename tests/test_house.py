@@ -41,7 +41,8 @@ FLOORS = [
     {"preprocessing", "modules"},
     {"sequences", "kernels", "metrics", "datasets"},
     {"_moved"},
-    {"_plain_state"},
+    {"_plain_files", "_fingerprint"},
+    {"_plain_state", "_plain_tree"},
     {"_logging", "_plain_values", "_version", "_exceptions"},
 ]
 # Wings, which only the door to everything and what is above them may import.

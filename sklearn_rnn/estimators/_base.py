@@ -1,5 +1,6 @@
 """What estimators share: parameters, pickling, and a look into the network."""
 
+import os
 from numbers import Real
 from operator import attrgetter
 from typing import Any
@@ -166,6 +167,8 @@ class RNNEstimator(BaseEstimator):
         "tol": [Interval(Real, 0, LARGEST, closed="left")],
         "warm_start": ["boolean"],
         "callbacks": [list, HasMethods("on_epoch_end"), None],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_seconds": [Interval(Real, 0, LARGEST, closed="left")],
         "dtype": [StrOptions({"auto", *DTYPES})],
         "device": [str, torch.device],
         "n_threads": [COUNT, None],
@@ -204,6 +207,8 @@ class RNNEstimator(BaseEstimator):
     _task: Any = None
     # Records at the end of ``history_`` that partial_fit made.
     _n_streamed = 0
+    # The calls of partial_fit that its checkpoint has.
+    _stream: Any = None
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "module_")

@@ -7,6 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from sklearn_rnn.estimators._checkpoint import (
+    follow_stream,
+    open_checkpoint,
+    save_stream,
+)
 from sklearn_rnn.estimators._network import (
     compute_outputs,
     given_callbacks,
@@ -28,6 +33,8 @@ from sklearn_rnn.training import (
 # Parameters of the training, which tasks do not have.
 TRAINING_PARAMS = {
     "callbacks",
+    "checkpoint",
+    "checkpoint_seconds",
     "clip_norm",
     "clip_value",
     "device",
@@ -47,6 +54,7 @@ TRAINING_PARAMS = {
 # How networks are trained for a comparison.
 TRIAL_PARAMS = {
     "callbacks": None,
+    "checkpoint": None,
     "early_stopping": False,
     "verbose": 0,
     "warm_start": False,
@@ -69,6 +77,7 @@ def fit(
     *,
     is_stream=False,
     is_trial=False,
+    checkpoint=None,
     **about_y,
 ):
     """Train an estimator's network: the whole of ``fit`` and ``partial_fit``.
@@ -83,6 +92,8 @@ def fit(
         Whether this is ``partial_fit``: one pass, and more may follow.
     is_trial : bool, default=False
         Whether the network is trained for a comparison, without warnings about data.
+    checkpoint : TrainingCheckpoint, default=None
+        Where such a network is kept, and from where it goes on.
     **about_y : object
         What else is known of y, such as `classes`.
 
@@ -109,6 +120,12 @@ def fit(
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
         random_state = estimator._random_state
+        if is_stream:
+            if follow_stream(estimator, task, samples, last):
+                return estimator
+        elif not is_trial:
+            vars(estimator).pop("_stream", None)
+            checkpoint = open_checkpoint(estimator, task, (samples, held_out), last)
         stops_early = task.stops_early(estimator, samples)
         if held_out is None and stops_early:
             samples, held_out = task.hold_out(samples, random_state)
@@ -119,7 +136,7 @@ def fit(
             has_validation=held_out is not None,
             stops_early=stops_early,
             compute_outputs=partial(compute_outputs, estimator),
-            train_trial=partial(train_trial, estimator),
+            train_trial=partial(train_trial, estimator, checkpoint),
         )
         samples, held_out = task.prepare(samples, held_out, context)
         if is_continued:
@@ -141,9 +158,13 @@ def fit(
     try:
         net = estimator.net_
         with task.around_training(net, samples, held_out, context) as samples:
-            train(estimator, samples, held_out, context)
+            train(estimator, samples, held_out, context, checkpoint)
     finally:
         task.finish()
+    if is_stream:
+        save_stream(estimator)
+    elif checkpoint is not None and not is_trial:
+        checkpoint.remove()
     return estimator
 
 
@@ -159,7 +180,7 @@ def build_network(task, samples, context):
     return network
 
 
-def train(estimator, samples, held_out, context):
+def train(estimator, samples, held_out, context, checkpoint=None):
     """Train ``net_`` and record what happened, whatever happens."""
     net, task = estimator.net_, estimator._task
     dataset = task.make_dataset(samples, net.device)
@@ -182,12 +203,14 @@ def train(estimator, samples, held_out, context):
     _seed_dropout(net, context.random_state.randint(2**31 - 1))
     first = len(net.history)
     # Only while it trains: what keeps the net, or pickles it, need not keep the task.
-    net.score_validation = task.score_validation
+    net.score_validation, net.checkpoint = task.score_validation, checkpoint
+    if checkpoint is not None:
+        checkpoint.task = task
     try:
         with thread_context(estimator):
             net.train(dataset, held_out, n_epochs, patience)
     finally:
-        net.score_validation = None
+        net.score_validation = net.checkpoint = None
         _record(estimator, net.history[first:], patience, context.is_stream)
         net.n_streamed = _bound_stream(
             net.history,
@@ -207,7 +230,7 @@ class Trial(NamedTuple):
     compute_outputs: Any
 
 
-def train_trial(estimator, changes, samples):
+def train_trial(estimator, checkpoint, changes, samples):
     """Train a network like an estimator's, with changed parameters on other data.
 
     By this module's `fit` alone: what a subclass does in its own is done already.
@@ -218,7 +241,9 @@ def train_trial(estimator, changes, samples):
     vars(trial).update(params | TRIAL_PARAMS | changes)
     if trial.kernel == "numba":  # which warns, and has
         trial.kernel = "compiled"
-    fit(trial, samples.sequences, samples.y, samples.weights, is_trial=True)
+    checkpoint = None if checkpoint is None else checkpoint.next_trial()
+    data = samples.sequences, samples.y, samples.weights
+    fit(trial, *data, is_trial=True, checkpoint=checkpoint)
     return Trial(trial._task, partial(compute_outputs, trial))
 
 
@@ -249,6 +274,11 @@ def check_training(estimator, is_stream):
         raise ValueError(
             f"callbacks has an LRScheduler, and lr_schedule={schedule!r} sets the "
             "learning rate as well. Set lr_schedule=None."
+        )
+    if estimator.checkpoint is not None and estimator.random_state is None:
+        raise ValueError(
+            "checkpoint needs a random_state, so that a fit that is started again "
+            "draws the same random numbers, got None. Set random_state=0, say."
         )
     if is_stream and estimator.early_stopping:
         raise ValueError(

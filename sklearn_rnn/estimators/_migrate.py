@@ -35,6 +35,8 @@ BEFORE_0_7 = {
     "softmax": "full",
     "bounds": None,
     "target_weight": None,
+    "checkpoint": None,
+    "checkpoint_seconds": 30.0,
 }
 # Where a task has what was an attribute of the estimator.
 PATHS = {

@@ -1,6 +1,7 @@
 """RNNSeq2Seq: reads a sequence and writes another one."""
 
 import math
+import os
 from functools import partial
 from numbers import Real
 from typing import Any, Literal, Self
@@ -179,6 +180,19 @@ None, default="cosine"
         ``BatchScoring`` score the network alone, by class codes or standardised
         targets; `validation_scores_` is the estimator's own score. Not of a
         network trained by CTC.
+    checkpoint : str or path, default=None
+        Folder for the file from which a fit goes on after its process has ended: made
+        again with the same data and parameters, it ends with the same weights and
+        history, bit for bit. The file is named by a hash of data and parameters, so
+        that candidates of a search share the folder, holds arrays and JSON, no data
+        and no pickles, and is removed when the fit has ended; that of calls of
+        `partial_fit`, where there are such, stays. If it cannot be written, a warning
+        says so, and training continues. Needs a `random_state`. Callbacks are copied
+        with what they keep, if that is plain values, arrays and tensors, and are not
+        called for epochs that were made before. None keeps nothing.
+    checkpoint_seconds : float, default=30.0
+        Least time between two writes to `checkpoint`, in seconds; 0 writes after
+        every epoch.
     dtype : {"float32", "float64", "mixed"}, default="float32"
         Precision of the network. "mixed" is meant for GPUs: it trains in
         bfloat16, and keeps weights, gradients and predictions in float32.
@@ -353,6 +367,8 @@ None, default="cosine"
         standardize: bool = True,
         warm_start: bool = False,
         callbacks: Any = None,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_seconds: float = 30.0,
         dtype: Literal["float32", "float64", "mixed"] = "float32",
         device: str | torch.device = "cpu",
         n_threads: int | None = None,
@@ -397,6 +413,8 @@ None, default="cosine"
         self.standardize = standardize
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
         self.dtype = dtype
         self.device = device
         self.n_threads = n_threads

@@ -1,5 +1,6 @@
 """RNNTagger: every step of a sequence gets a label."""
 
+import os
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -159,6 +160,19 @@ None, default="cosine"
         ``BatchScoring`` score the network alone, by class codes or standardised
         targets; `validation_scores_` is the estimator's own score. Not of a
         network trained by CTC.
+    checkpoint : str or path, default=None
+        Folder for the file from which a fit goes on after its process has ended: made
+        again with the same data and parameters, it ends with the same weights and
+        history, bit for bit. The file is named by a hash of data and parameters, so
+        that candidates of a search share the folder, holds arrays and JSON, no data
+        and no pickles, and is removed when the fit has ended; that of calls of
+        `partial_fit`, where there are such, stays. If it cannot be written, a warning
+        says so, and training continues. Needs a `random_state`. Callbacks are copied
+        with what they keep, if that is plain values, arrays and tensors, and are not
+        called for epochs that were made before. None keeps nothing.
+    checkpoint_seconds : float, default=30.0
+        Least time between two writes to `checkpoint`, in seconds; 0 writes after
+        every epoch.
     dtype : {"auto", "float32", "float64", "mixed"}, default="auto"
         Precision of the network. "auto" is float64 up to 32 sequences, where
         `fit` treats a sample weight of two as two copies to rounding, else
@@ -313,6 +327,8 @@ None, default="cosine"
         standardize: bool = True,
         warm_start: bool = False,
         callbacks: Any = None,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_seconds: float = 30.0,
         dtype: Literal["auto", "float32", "float64", "mixed"] = "auto",
         device: str | torch.device = "cpu",
         n_threads: int | None = None,
@@ -351,6 +367,8 @@ None, default="cosine"
         self.standardize = standardize
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
         self.dtype = dtype
         self.device = device
         self.n_threads = n_threads

@@ -1,16 +1,13 @@
 """Models in files of safetensors, without pickles."""
 
-import hashlib
 import json
 import os
-import secrets
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from sklearn_rnn._exceptions import InvalidModelError, missing_package
+from sklearn_rnn._plain_files import digest_of, replace_file
 from sklearn_rnn._plain_state import DAMAGE
 from sklearn_rnn._version import __version__
 from sklearn_rnn.persistence._tree import TreeReader, TreeWriter
@@ -78,21 +75,8 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
         "model": description,
     }
     metadata["digest"] = _digest(metadata, writer.tensors)
-    replace_file(Path(path), safetensors.numpy.save(writer.tensors, metadata))
-
-
-def replace_file(path, contents):
-    """Write a file beside its place, and move it there when it is complete."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(partial, "xb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    contents = safetensors.numpy.save(writer.tensors, metadata)
+    replace_file(Path(path), lambda file: file.write(contents))
 
 
 def load_model(path: str | os.PathLike) -> Any:
@@ -196,13 +180,9 @@ def _check_metadata(path, metadata, tensors):
 
 def _digest(metadata, tensors):
     """Return a hash of metadata, but its digest, and tensors, in the order of names."""
-    hashed = sorted(item for item in metadata.items() if item[0] != "digest")
-    digest = hashlib.blake2b(json.dumps(hashed).encode(), digest_size=16)
-    for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
-        digest.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
-        digest.update(tensor.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+    return digest_of(
+        sorted(item for item in metadata.items() if item[0] != "digest"), tensors
+    )
 
 
 def _line(error):

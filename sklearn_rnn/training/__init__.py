@@ -6,6 +6,7 @@ from sklearn_rnn.training._callbacks import (
     copy_callbacks,
     has_lr_scheduler,
 )
+from sklearn_rnn.training._checkpoint import CheckpointFile, TrainingCheckpoint
 from sklearn_rnn.training._chunks import (
     chunks_from_end,
     run_to_ends,
@@ -66,6 +67,7 @@ from sklearn_rnn.training._optimizers import (
 from sklearn_rnn.training._patience import Patience
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
 from sklearn_rnn.training._random import new_random_state
+from sklearn_rnn.training._resume import pack_callbacks, unpack_callbacks
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (
     SCHEDULES,
@@ -99,6 +101,7 @@ __all__ = [
     "BLOCK_SIZE",
     "BatchIterator",
     "CTCLoss",
+    "CheckpointFile",
     "EpochLines",
     "FlatWeights",
     "LARGEST_LOG_MEAN",
@@ -118,6 +121,7 @@ __all__ = [
     "SequenceNet",
     "StepStorage",
     "StepTargets",
+    "TrainingCheckpoint",
     "TranscriptDataset",
     "Transcripts",
     "WeightSnapshot",
@@ -158,6 +162,7 @@ __all__ = [
     "new_random_state",
     "note_batch_size",
     "one_cycle",
+    "pack_callbacks",
     "raise_out_of_memory",
     "run_to_ends",
     "split_chunks",
@@ -165,6 +170,7 @@ __all__ = [
     "step_values",
     "store_steps",
     "to_batch",
+    "unpack_callbacks",
     "update_budget",
     "usable_device",
     "validation_folds",

@@ -34,6 +34,7 @@ from sklearn_rnn.training._optimizers import (
     make_optimizer,
 )
 from sklearn_rnn.training._progress import log_epoch
+from sklearn_rnn.training._resume import TrainingRun
 from sklearn_rnn.training._scoring import (
     ScoringData,
     score_validation_batches,
@@ -91,6 +92,9 @@ class SequenceNet(NeuralNet):
     n_streamed : int
         Records at the end of the history that calls of ``partial_fit`` made. Set
         from outside.
+    checkpoint : TrainingCheckpoint or None
+        The file from which training goes on, and in which it is kept. Set from
+        outside, while the net trains.
     """
 
     def __init__(
@@ -133,6 +137,7 @@ class SequenceNet(NeuralNet):
         self.validation = None
         self.patience = None
         self.n_streamed = 0
+        self.checkpoint = None
         self._fused = None
 
     @property
@@ -296,11 +301,16 @@ class SequenceNet(NeuralNet):
         batches = self.get_iterator(X, training=True)
         finished = WeightSnapshot(self.module_)
         best = WeightSnapshot(self.module_) if self.patience else None
+        run = TrainingRun(self, batches, finished, best)
         try:
-            for _ in range(epochs):
+            n_done, stop = 0, False
+            if self.checkpoint is not None:
+                n_done, stop = self.checkpoint.resume(run)
+            while n_done < epochs and not stop:
                 stop = self._run_epoch(batches, data, finished, best)
-                if stop:
-                    break
+                n_done += 1
+                if self.checkpoint is not None:
+                    self.checkpoint.save(run, n_done, stop or n_done == epochs)
         except BaseException:
             (best or finished).restore()
             # The optimizer's momentum may hold the NaN that ended training.

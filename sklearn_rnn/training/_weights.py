@@ -350,6 +350,16 @@ class WeightSnapshot:
         }
         self._shapes = {name: copy.shape for name, copy in self._copies.items()}
 
+    @property
+    def copies(self):
+        """The weights that were saved last, by name."""
+        return dict(self._copies)
+
+    def load(self, copies):
+        """Take over weights that another snapshot of the same module saved."""
+        for name, copy in self._copies.items():
+            copy.copy_(copies[name])
+
     @torch.no_grad()
     def save(self):
         """Copy the weights as they are now."""

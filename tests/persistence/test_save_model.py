@@ -84,7 +84,7 @@ def half(progress):
             TransformedTargetRegressor(Ridge(), func=logit, inverse_func=expit),
             r"TransformedTargetRegressor\.func .*Functions are code",
         ),
-        (np.zeros(3, dtype=complex), "complex128, which save_model cannot save"),
+        (np.zeros(3, dtype=complex), "complex128, which cannot be saved"),
     ],
 )
 def test_what_cannot_be_saved_is_named(model, match, tmp_path):

@@ -164,6 +164,15 @@ class BagOfWordsClassifier(CalibratedClassifier):
         )
         self.temperature_, self.network_weight_ = factors
 
+    @property
+    def factors(self):
+        """Factors of both logits, from which `fit_network_weight` begins."""
+        return [self.temperature_, self.network_weight_]
+
+    @factors.setter
+    def factors(self, factors):
+        self.temperature_, self.network_weight_ = factors
+
     def finish(self):
         """Drop what is as long as the training data."""
         self.splits_, self.left_out_scores_ = [], []

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._plain_files import replace_file
 from sklearn_rnn._version import __version__
 from sklearn_rnn.estimators import (
     RNNClassifier,
@@ -17,7 +18,6 @@ from sklearn_rnn.estimators import (
     check_causal,
     shared_access,
 )
-from sklearn_rnn.persistence._files import replace_file
 from sklearn_rnn.persistence._onnx._classification import (
     write_classifier,
     write_tagger,
@@ -135,7 +135,8 @@ def to_onnx(
     onnx_model = graph.to_model(
         type(model).__name__, entries, ("sklearn_rnn", __version__)
     )
-    replace_file(Path(path), onnx_model.SerializeToString())
+    contents = onnx_model.SerializeToString()
+    replace_file(Path(path), lambda file: file.write(contents))
 
 
 def _find_writer(model):
