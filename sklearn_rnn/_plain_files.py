@@ -18,6 +18,8 @@ from sklearn_rnn._plain_tree import PlainReader, PlainWriter
 
 # Name of the array that holds the JSON text, and that of its digest.
 JSON, DIGEST = "json", "digest"
+# Random characters at the end of the name of a file that is not complete.
+N_RANDOM = 8
 UNREADABLE = (*DAMAGE, OSError, EOFError, MemoryError, zipfile.BadZipFile)
 
 
@@ -31,7 +33,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     write : callable
         Writes the contents, given a file.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    partial = _new_partial(path)
     try:
         with open(partial, "xb") as file:
             write(file)
@@ -43,13 +45,25 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Raise the OSError with which `replace_file` would fail at its beginning."""
+    partial = _new_partial(path)
+    with open(partial, "xb"):
+        pass
+    partial.unlink(missing_ok=True)
+
+
+def _new_partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(N_RANDOM // 2)}")
+
+
 def partial_files(path: Path) -> list[Path]:
     """Return what killed processes left of calls of `replace_file`."""
-    prefix, n_random = f".{path.name}.", 8
+    prefix = f".{path.name}."
     return [
         found
         for found in path.parent.glob(".*")
-        if found.name.startswith(prefix) and len(found.name) == len(prefix) + n_random
+        if found.name.startswith(prefix) and len(found.name) == len(prefix) + N_RANDOM
     ]
 
 
@@ -63,7 +77,7 @@ def digest_of(texts: Any, arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def write_plain_file(path: Path, value: Any, writer: PlainWriter | None = None) -> None:
+def save_plain_file(path: Path, value: Any, writer: PlainWriter | None = None) -> None:
     """Write a value to a file of NumPy (npz), without pickles.
 
     Parameters
@@ -92,10 +106,10 @@ def write_plain_file(path: Path, value: Any, writer: PlainWriter | None = None) 
     replace_file(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
-def read_plain_file(
+def load_plain_file(
     path: Path, make_reader: Callable[[dict[str, np.ndarray]], Any] = PlainReader
 ) -> Any:
-    """Return the value of a file that `write_plain_file` wrote. No code is run.
+    """Return the value of a file that `save_plain_file` wrote. No code is run.
 
     Parameters
     ----------

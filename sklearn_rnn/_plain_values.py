@@ -2,6 +2,7 @@
 
 import datetime
 import zoneinfo
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -302,6 +303,7 @@ DESCRIBE: dict[str, tuple[type, Any]] = {
     "set": (set, list),
     "frozenset": (frozenset, list),
     "bytes": (bytes, lambda value: np.frombuffer(value, dtype=np.uint8)),
+    "Path": (type(Path()), str),
 }
 # Types that are not made themselves: their functions look at the type of the value.
 ABSTRACT = (pd.offsets.BaseOffset, datetime.tzinfo, np.generic)
@@ -334,4 +336,5 @@ RESTORE: dict[str, Any] = {
     "set": _restore_set,
     "frozenset": lambda state: frozenset(_restore_set(state)),
     "bytes": lambda value: value.tobytes(),
+    "Path": Path,
 }

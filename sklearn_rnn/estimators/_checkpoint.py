@@ -25,7 +25,7 @@ WITHOUT_EFFECT = {"checkpoint", "checkpoint_seconds", "verbose"}
 
 
 def open_checkpoint(estimator, task, data, last):
-    """Return the checkpoint of a fit, None without the parameter.
+    """Return the checkpoint of a fit, which has the parameter.
 
     Parameters
     ----------
@@ -38,8 +38,6 @@ def open_checkpoint(estimator, task, data, last):
     last : Task or None
         Of the last fit, whose network is trained further.
     """
-    if estimator.checkpoint is None:
-        return None
     about = _about(estimator, task, data, last)
     path = _folder(estimator) / f"{_name(estimator, about)}.npz"
     about = {"version": __version__, **about}
@@ -145,9 +143,6 @@ def follow_stream(estimator, task, data, last):
     last : Task or None
         Of the last call, or of fit.
     """
-    if estimator.checkpoint is None:
-        vars(estimator).pop("_stream", None)
-        return False
     if estimator._stream is None:
         call = _begin_stream(estimator, task, data, last)
     else:
@@ -226,8 +221,7 @@ def _restore(estimator, task, saved):
 def save_stream(estimator):
     """Write the file of a stream after a call, if it is time to."""
     stream = estimator._stream
-    since = 0.0 if stream is None else time.time() - stream.written
-    if stream is None or 0 <= since < estimator.checkpoint_seconds:
+    if 0 <= time.time() - stream.written < estimator.checkpoint_seconds:
         return
     file, net = _stream_file(estimator), estimator.net_
     state = vars(estimator).keys() - _objects(estimator).keys() - {"_stream"}

@@ -93,7 +93,7 @@ def fit(
     is_trial : bool, default=False
         Whether the network is trained for a comparison, without warnings about data.
     checkpoint : TrainingCheckpoint, default=None
-        Where such a network is kept, and from where it goes on.
+        Where such a network is kept, and from where it continues.
     **about_y : object
         What else is known of y, such as `classes`.
 
@@ -120,12 +120,13 @@ def fit(
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
         random_state = estimator._random_state
-        if is_stream:
+        if not is_stream or estimator.checkpoint is None:
+            vars(estimator).pop("_stream", None)
+        if estimator.checkpoint is not None and not is_stream:
+            checkpoint = open_checkpoint(estimator, task, (samples, held_out), last)
+        elif estimator.checkpoint is not None:
             if follow_stream(estimator, task, samples, last):
                 return estimator
-        elif not is_trial:
-            vars(estimator).pop("_stream", None)
-            checkpoint = open_checkpoint(estimator, task, (samples, held_out), last)
         stops_early = task.stops_early(estimator, samples)
         if held_out is None and stops_early:
             samples, held_out = task.hold_out(samples, random_state)
@@ -161,10 +162,8 @@ def fit(
             train(estimator, samples, held_out, context, checkpoint)
     finally:
         task.finish()
-    if is_stream:
-        save_stream(estimator)
-    elif checkpoint is not None and not is_trial:
-        checkpoint.remove()
+    if estimator.checkpoint is not None:
+        save_stream(estimator) if is_stream else checkpoint.remove()
     return estimator
 
 
@@ -204,8 +203,6 @@ def train(estimator, samples, held_out, context, checkpoint=None):
     first = len(net.history)
     # Only while it trains: what keeps the net, or pickles it, need not keep the task.
     net.score_validation, net.checkpoint = task.score_validation, checkpoint
-    if checkpoint is not None:
-        checkpoint.task = task
     try:
         with thread_context(estimator):
             net.train(dataset, held_out, n_epochs, patience)

@@ -181,7 +181,7 @@ None, default="cosine"
         targets; `validation_scores_` is the estimator's own score. Not of a
         network trained by CTC.
     checkpoint : str or path, default=None
-        Folder for the file from which a fit goes on after its process has ended: made
+        Folder for the file from which a fit continues after its process has ended: made
         again with the same data and parameters, it ends with the same weights and
         history, bit for bit. The file is named by a hash of data and parameters, so
         that candidates of a search share the folder, holds arrays and JSON, no data

@@ -1,6 +1,5 @@
-"""Files from which training goes on after its process has ended."""
+"""Files from which training continues after its process has ended."""
 
-import secrets
 import time
 import warnings
 from collections.abc import Callable
@@ -18,10 +17,11 @@ from sklearn_rnn._exceptions import (
 )
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn._plain_files import (
+    check_writable,
+    load_plain_file,
     partial_files,
-    read_plain_file,
     remove_files,
-    write_plain_file,
+    save_plain_file,
 )
 from sklearn_rnn.kernels import compiled_kernels_available, instruction_set
 from sklearn_rnn.training._resume import (
@@ -71,7 +71,7 @@ class CheckpointFile:
             If the file is damaged, or of something else.
         """
         try:
-            saved = read_plain_file(self.path, partial(StateReader, self.parameters))
+            saved = load_plain_file(self.path, partial(StateReader, self.parameters))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -89,8 +89,9 @@ class CheckpointFile:
         differences = _differences(about, self.about)
         if differences:
             raise InvalidModelError(
-                f"the checkpoint {self.path} is not of what {self.label} is to go on "
-                f"with. It has another {' and another '.join(differences)}. {REMEDY}"
+                f"the checkpoint {self.path} is not of what {self.label} is to "
+                f"continue: it has another {' and another '.join(differences)}. "
+                f"{REMEDY}"
             )
         if saved["environment"] != environment():
             self._warn(
@@ -100,20 +101,18 @@ class CheckpointFile:
             )
 
     def prepare(self) -> None:
-        """Make the folder, and warn if nothing can be written there."""
-        probe = self.path.with_name(f"{self.path.stem}.probe{secrets.token_hex(4)}")
+        """Make the folder, and warn if no file can be made there."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_plain_file(probe, None)
+            check_writable(self.path)
         except OSError as error:
             self._warn_of(error)
-        remove_files([probe])
 
     def write(self, pack: Callable[[], dict[str, Any]]) -> None:
         """Write what a function returns, or warn if that is not possible."""
         try:
             state = {"about": self.about, "environment": environment(), **pack()}
-            write_plain_file(self.path, state, StateWriter(self.parameters))
+            save_plain_file(self.path, state, StateWriter(self.parameters))
         except (OSError, InvalidModelError) as error:
             self._warn_of(error)
 
@@ -121,8 +120,8 @@ class CheckpointFile:
         if not self.has_warned:
             self.has_warned = True
             self._warn(
-                f"{self.label} cannot write the checkpoint {self.path}: {_line(error)}. "
-                "Training continues without it."
+                f"{self.label} cannot write the checkpoint {self.path}: "
+                f"{_line(error)}. Training continues without it."
             )
 
     def _warn(self, message):
@@ -139,14 +138,10 @@ class TrainingCheckpoint(CheckpointFile):
     Attributes
     ----------
     seconds : float
-        Time between two writes, at least. Set from outside, as `task`.
-    task : object
-        Has ``training_state()`` and ``set_training_state(state)``, for what changes
-        with training besides the net.
+        Time between two writes, at least. Set from outside.
     """
 
     seconds = 0.0
-    task: Any = None
 
     def __init__(self, path, about, label):
         super().__init__(path, about, label)
@@ -171,7 +166,7 @@ class TrainingCheckpoint(CheckpointFile):
         return trial
 
     def resume(self, run: TrainingRun) -> tuple[int, bool]:
-        """Let a training run go on where the file is.
+        """Let a training run continue where the file is.
 
         Returns
         -------
@@ -187,7 +182,6 @@ class TrainingCheckpoint(CheckpointFile):
             LOGGER.info("%s begins: there is no %s", self.label, self.path)
             return 0, False
         unpack_run(run, saved["run"])
-        self.task.set_training_state(saved["task"])
         n_epochs = saved["n_epochs"]
         LOGGER.info(
             "%s continues after epoch %d of %s", self.label, n_epochs, self.path
@@ -203,7 +197,6 @@ class TrainingCheckpoint(CheckpointFile):
                 "n_epochs": n_epochs,
                 "is_finished": is_finished,
                 "run": pack_run(run),
-                "task": self.task.training_state(),
             }
         )
         self._last_write = time.monotonic()
@@ -217,11 +210,11 @@ class TrainingCheckpoint(CheckpointFile):
 
 def environment() -> dict[str, str]:
     """Return what a continued fit depends on besides data, parameters and version."""
-    is_compiled = compiled_kernels_available()
+    kernels = instruction_set() if compiled_kernels_available() else None
     return {
         "torch": str(torch.__version__),
         "NumPy": np.__version__,
-        "compiled kernels for": instruction_set() if is_compiled else "nothing",
+        "compiled kernels for": kernels or "nothing",
     }
 
 

@@ -93,7 +93,7 @@ class SequenceNet(NeuralNet):
         Records at the end of the history that calls of ``partial_fit`` made. Set
         from outside.
     checkpoint : TrainingCheckpoint or None
-        The file from which training goes on, and in which it is kept. Set from
+        The file from which training continues, and in which it is kept. Set from
         outside, while the net trains.
     """
 

@@ -1,4 +1,4 @@
-"""All that a training run needs to go on in another process, as if it had not stopped.
+"""All that a training run needs to continue in another process.
 
 Datasets, the order of the parameters and the options are made again from the data and
 the parameters; the rest is here: weights, the optimizer's state, the place in the
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from skorch.callbacks import LRScheduler
 
 from sklearn_rnn._exceptions import InvalidModelError
 from sklearn_rnn._plain_state import describe
@@ -67,7 +68,7 @@ class StateWriter(PlainWriter):
             array = value.detach().cpu().numpy()
         except TypeError as error:  # bfloat16, which NumPy does not have
             raise InvalidModelError(f"{path}: {error}") from error
-        return {"tensor": self._write_array(array, path)}
+        return {"tensor": self.write(array, path)}
 
 
 class StateReader(PlainReader):
@@ -111,7 +112,7 @@ def pack_run(run: TrainingRun) -> dict[str, Any]:
 
 
 def unpack_run(run: TrainingRun, state: dict[str, Any]) -> None:
-    """Let a training run that has just begun go on from a state."""
+    """Let a training run that has just begun continue from a state."""
     net, module = run.net, run.net.module_
     module.load_state_dict(state["weights"])
     parameters = dict(module.named_parameters())
@@ -211,10 +212,11 @@ def _pack_callback(name, callback):
     if _has_state_dict(callback):
         return _pack_kept(callback.state_dict(), f"callback {name!r}", "its state")
     where = f"callback {name!r}"
+    options = {"kwargs"} if isinstance(callback, LRScheduler) else set()
     return {
         attribute: _pack_kept(value, where, attribute)
         for attribute, value in vars(callback).items()
-        if not isinstance(value, CONSTANT)
+        if attribute not in options and not isinstance(value, CONSTANT)
     }
 
 
@@ -242,7 +244,7 @@ def _unpack_callback(callback, state):
             before.load_state_dict(value)
         elif type(before) is type(value) and isinstance(value, list):
             before[:] = value  # others may hold the same list
-        elif type(before) is type(value) and isinstance(value, (dict, set)):
+        elif isinstance(before, (dict, set)) and isinstance(value, (dict, set)):
             before.clear()
             before.update(value)
         else:

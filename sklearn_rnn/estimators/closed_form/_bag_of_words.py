@@ -67,6 +67,8 @@ class BagOfWordsClassifier(CalibratedClassifier):
         From the table to logits.
     n_texts_ : int
         Distinct sequences.
+    alone_temperature_ : float
+        Factor of the logits where they are alone.
     splits_ : list of Split
         How texts were left out; dropped after training.
     left_out_scores_ : list of ndarray of shape (n_held_out, n_classes)
@@ -127,6 +129,7 @@ class BagOfWordsClassifier(CalibratedClassifier):
             self.splits_.append(Split(train, held_out, seed))
             self.left_out_scores_.append(self._scores(model, table[held_out]))
         self.temperature_, self.network_weight_ = 1.0, UNFITTED_WEIGHT
+        self.alone_temperature_ = 1.0
         self.left_out_loss_ = self.left_out_score_ = np.nan
         if not self.splits_:
             return
@@ -136,6 +139,7 @@ class BagOfWordsClassifier(CalibratedClassifier):
         (self.temperature_,), self.left_out_loss_ = fit_factors(
             [scores], codes, weights, self.n_texts_, [1.0], [LARGEST_TEMPERATURE]
         )
+        self.alone_temperature_ = self.temperature_
         self.left_out_score_ = float(weights @ (scores.argmax(axis=1) == codes))
 
     def fit_network_weight(self, scores, outputs, codes, weights):
@@ -159,18 +163,10 @@ class BagOfWordsClassifier(CalibratedClassifier):
             codes,
             weights / weights.sum(),
             self.n_texts_,
-            [self.temperature_, UNFITTED_WEIGHT],
+            # Not the last one fitted: epochs are weighed each by itself.
+            [self.alone_temperature_, UNFITTED_WEIGHT],
             [LARGEST_TEMPERATURE, 1.0],
         )
-        self.temperature_, self.network_weight_ = factors
-
-    @property
-    def factors(self):
-        """Factors of both logits, from which `fit_network_weight` begins."""
-        return [self.temperature_, self.network_weight_]
-
-    @factors.setter
-    def factors(self, factors):
         self.temperature_, self.network_weight_ = factors
 
     def finish(self):

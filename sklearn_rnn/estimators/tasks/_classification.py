@@ -175,14 +175,6 @@ class ClassificationTask(SequenceTask):
             self.is_weighed_by_validation = False
             bag.finish()
 
-    def training_state(self):
-        bag = self.bag_of_words if self.is_weighed_by_validation else None
-        return {} if bag is None else {"factors": bag.factors}
-
-    def set_training_state(self, state):
-        if self.bag_of_words is not None and "factors" in state:
-            self.bag_of_words.factors = state["factors"]
-
     def score(self, outputs, dataset):
         codes, weights = dataset.targets.cpu().numpy(), flat_weights(dataset)
         if weights is not None and self.params.class_weight is not None:

@@ -255,12 +255,5 @@ class Task(ABC):
     def score_validation(self, net, dataset):
         """Return loss and score of validation data."""
 
-    def training_state(self) -> dict[str, Any]:
-        """Return plain values of what changes while the network is trained."""
-        return {}
-
-    def set_training_state(self, state: dict[str, Any]) -> None:
-        """Let what changes while the network is trained be as it was."""
-
     def finish(self) -> None:
         """Drop what is needed during a fit alone."""
