@@ -1,12 +1,16 @@
 """Files of to_onnx beside predict: size, time, and how far predictions differ.
 
     python tests/benchmarks/bench_onnx.py
+    python tests/benchmarks/bench_onnx.py --grid
 
 All run on one core and one thread, and take CPU time: one sequence, and 1,000 in one
 batch, of 48 steps and 4 features, in float32 and without gaps. Models are the defaults,
 after one epoch. "step" is the model of one step (stateful=True) beside
 StatefulPredictor, where there is one. "difference" is the largest one, in standard
 deviations of the predictions, or of probabilities.
+
+With ``--grid`` it prints the largest differences of networks of every cell, direction
+and pooling, of one layer and of two, for 300 sequences of 1 to 60 steps in one batch.
 """
 
 import argparse
@@ -103,14 +107,64 @@ def compare_steps(model, X, folder, n_rounds):
     ]
 
 
+def largest_difference(cell, bidirectional, pooling, folder):
+    """Return the largest difference of networks of one and two layers."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 61, 300)
+    X = rng.normal(size=(300, 60, N_FEATURES)).astype(np.float32)
+    sequences = [x[:n] for x, n in zip(X, lengths, strict=True)]
+    kind = {"return_sequences": True} if pooling == "none" else {"pooling": pooling}
+    y = [x.mean(axis=1) if pooling == "none" else x.mean() for x in sequences]
+    largest = 0.0
+    for n_layers in (1, 2):
+        model = RNNRegressor(
+            cell,
+            n_layers=n_layers,
+            bidirectional=bidirectional,
+            linear_skip=False,
+            **kind,
+            **OPTIONS,
+        ).fit(sequences, y)
+        to_onnx(model, folder / "model.onnx")
+        session = open_session(folder / "model.onnx")
+        (found,) = session.run(None, {"X": X, "lengths": lengths})
+        expected = model.predict(sequences)
+        if pooling == "none":
+            found = np.concatenate([f[:n] for f, n in zip(found, lengths, strict=True)])
+            expected = np.concatenate(list(expected))
+        difference = np.abs(found - expected).max() / np.std(expected)
+        largest = max(largest, difference)
+    return largest
+
+
+def print_grid(folder):
+    poolings = ["last", "mean", "max", "attention", "none"]
+    print("Largest differences, in standard deviations of the predictions, by pooling")
+    print(f"{'cell':10}{'direction':14}" + "".join(f"{p:>11}" for p in poolings))
+    for cell in ("rnn", "rnn_relu", "lstm", "gru"):
+        for bidirectional in (False, True):
+            row = [
+                largest_difference(cell, bidirectional, pooling, folder)
+                for pooling in poolings
+            ]
+            direction = "both" if bidirectional else "forward"
+            print(f"{cell:10}{direction:14}", end="")
+            print("".join(f"{value:11.1e}" for value in row), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=300, help="of one sequence")
+    parser.add_argument("--grid", action="store_true", help="of all networks")
     add_instruction_set_option(parser)
     options = parser.parse_args()
     use_one_core()
     use_instruction_set(options.instruction_set)
     print_machine()
+    if options.grid:
+        with tempfile.TemporaryDirectory() as folder:
+            print_grid(Path(folder))
+        return
     print(f"onnxruntime {onnxruntime.__version__}; milliseconds of file / predict")
     print(f"{'model':14}{'kB':>7}{'one sequence':>18}{f'{MANY:,}':>20}", end="")
     print(f"{'step':>18}  difference")

@@ -264,14 +264,21 @@ def test_steps_of_padding_have_no_prediction(tmp_path):
 
 @pytest.mark.parametrize(
     "classes",
-    [["down", "up"], [3, 8, 12], [False, True], [1.0, 2.0]],
-    ids=["strings", "integers", "bools", "floats"],
+    [
+        np.array(["down", "up"]),
+        np.array([3, 8, 12], dtype=np.int16),
+        np.array([False, True]),
+        np.array([1.0, 2.0]),
+        np.array(["down", "up"], dtype=object),
+    ],
+    ids=["strings", "integers", "bools", "floats", "objects"],
 )
 def test_labels_are_those_of_the_classes(classes, tmp_path):
     X = ragged()
-    y = np.array(classes)[np.digitize(means(X), [0.0, 0.3][: len(classes) - 1])]
+    y = classes[np.digitize(means(X), [0.0, 0.3][: len(classes) - 1])]
     file = assert_same(RNNClassifier(**SMALL).fit(X, y), X, tmp_path)
-    assert json.loads(file.metadata["classes"]) == classes
+    assert json.loads(file.metadata["classes"]) == classes.tolist()
+    assert type(file.predict(X)["label"].tolist()[0]) is type(classes.tolist()[0])
 
 
 @pytest.mark.parametrize("n_channels", [1, 12])

@@ -51,10 +51,10 @@ def _argmax(logits, axis):
 
 def _labels(graph, classes):
     """Return the classes as values: strings, or numbers of 64 bits, or bools."""
-    kind = np.asarray(classes).dtype.kind
+    found = np.asarray(classes.tolist())  # of objects the type that they have
     types = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64}
-    if kind in types:
-        return graph.constant(np.asarray(classes).astype(types[kind]))
+    if found.dtype.kind in types:
+        return graph.constant(found.astype(types[found.dtype.kind]))
     return graph.constant(np.array([str(name) for name in classes], dtype=object))
 
 

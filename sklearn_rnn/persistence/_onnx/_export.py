@@ -97,7 +97,9 @@ def to_onnx(
 
     Notes
     -----
-    The file needs operators of version 18 of ONNX, ONNX Runtime 1.14 or later.
+    The file needs operators of version 18 of ONNX; ONNX Runtime has them since 1.15.
+    A bag of words is computed as a dense table: beside a vocabulary of many thousand
+    words and pairs, give the file few texts at a time.
 
     Examples
     --------

@@ -9,8 +9,8 @@ import numpy as np
 
 from sklearn_rnn._exceptions import missing_package
 
-# Of the operators, and of the file: those of ONNX 1.13, which ONNX Runtime reads since
-# version 1.14. Later ones have nothing that is needed.
+# Of the operators, and of the file: those of ONNX 1.13, so that older runtimes read
+# them. Later ones have nothing that is needed.
 OPSET, IR_VERSION = 18, 8
 DOUBLE, FLOAT, INT = np.dtype("f8"), np.dtype("f4"), np.dtype("i8")
 BOOL = np.dtype("?")

@@ -32,11 +32,9 @@ class InputReader:
         """Add the input of these dimensions, besides that of features."""
         if self.reads_tokens:
             return graph.input(name, INT, dims, "Ids of tokens, from 0.")
-        about = f"Features: {', '.join(self._describe(j) for j in self._positions())}."
+        features = ", ".join(map(self._describe, range(self.n_features)))
+        about = f"Features: {features}."
         return graph.input(name, FLOAT, [*dims, self.n_features], about)
-
-    def _positions(self):
-        return range(self.n_features)
 
     def name(self, feature):
         """Return the name of a feature, or its position."""
@@ -57,7 +55,7 @@ class InputReader:
         if not self.categories:
             return values
         columns = []
-        for j in self._positions():
+        for j in range(self.n_features):
             column = given.part(j, j + 1, 2)
             known = self.categories.get(j)
             columns.append(column if known is None else _find_codes(column, known))

@@ -203,13 +203,18 @@ def _parameters(loss, outputs):
     if loss in ("poisson", "negative_binomial"):
         first = first.clip(-LARGEST_LOG_MEAN, LARGEST_LOG_MEAN).apply("Exp")
     if loss == "negative_binomial":
-        return [first, others[0].apply("Softplus") + SMALLEST_DISPERSION]
+        return [first, _softplus(others[0]) + SMALLEST_DISPERSION]
     if others:
-        others[0] = others[0].apply("Softplus") + SMALLEST_SCALE
+        others[0] = _softplus(others[0]) + SMALLEST_SCALE
     if loss == "student_t":
         tail = others[1].apply("Sigmoid") * (LARGEST_TAIL - SMALLEST_TAIL)
         others[1] = tail + SMALLEST_TAIL
     return [first, *others]
+
+
+def _softplus(x):
+    """Return log(1 + exp(x)), without the operator, which older runtimes lack."""
+    return x.maximum(0.0) + ((-x.apply("Abs")).apply("Exp") + 1.0).apply("Log")
 
 
 def _median(columns, levels):
