@@ -83,7 +83,7 @@ class File:
 
 def assert_near(found, expected, scale=None):
     """Check that values, of sequences or of their steps, agree to the tolerance."""
-    if expected.dtype == object:  # of unequal length
+    if isinstance(expected[0], np.ndarray) and expected.dtype == object:  # of steps
         found = np.concatenate(
             [f[: len(e)] for f, e in zip(found, expected, strict=True)]
         )
