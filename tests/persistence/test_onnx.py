@@ -249,6 +249,22 @@ def test_targets_of_every_step_are_relative_to_its_own_value(tmp_path):
     assert_same(model.fit(X, [x[:, 0] * 2 for x in X]), X, tmp_path)
 
 
+def test_distributions_of_every_step_are_the_same(tmp_path):
+    X = np.stack([x for x in ragged(400) if len(x) == 12])
+    options = {**SMALL, "return_sequences": True, "loss": "student_t"}
+    model = RNNRegressor(**options).fit(X, X.cumsum(axis=1))
+    assert_same(model, X, tmp_path)
+    assert_same_steps(model, X, tmp_path)
+
+
+def test_streams_of_partial_fit_predict_the_same(tmp_path):
+    X = ragged()
+    model = RNNRegressor(**SMALL, linear_skip=True)
+    model.partial_fit(X, means(X)).partial_fit(X, means(X) + 1)
+    model._task.linear.weight[:] = 0.5
+    assert_same(model, X, tmp_path)
+
+
 def test_steps_of_padding_have_no_prediction(tmp_path):
     X = [x[:7] for x in ragged()]
     model = RNNRegressor(**SMALL, return_sequences=True).fit(X, X)
