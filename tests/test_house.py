@@ -43,7 +43,7 @@ FLOORS = [
     {"_moved"},
     {"_plain_files", "_fingerprint"},
     {"_plain_state", "_plain_tree"},
-    {"_logging", "_plain_values", "_version", "_exceptions"},
+    {"_html", "_logging", "_plain_values", "_version", "_exceptions"},
 ]
 # Wings, which only the door to everything and what is above them may import.
 WINGS = {"forecasting", "audio"}

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.audio._augmentation import Augmentation, ClipAugmenter
 from sklearn_rnn.audio._mel import (
@@ -40,7 +41,9 @@ MAX_SAMPLES = 2**17
 MAX_DB, MAX_MASKS, MAX_SHIFT = 200, 1000, 2**30
 
 
-class LogMelSpectrogram(FixedOutput, PlainState, TransformerMixin, BaseEstimator):
+class LogMelSpectrogram(
+    FixedOutput, PlainState, DescribedParameters, TransformerMixin, BaseEstimator
+):
     """Turn sound into sequences of log-mel frames, or of MFCC.
 
     A frame is the power of a short window of the sound in mel bands, in dB:

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import LRScheduler
 
+from sklearn_rnn._html import Block, DescribedParameters
 from sklearn_rnn._plain_state import damage_reported, describe_state, restore_state
 from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.estimators._network import (
@@ -126,7 +127,7 @@ def _check_names(estimator_type, names, error_type):
             )
 
 
-class RNNEstimator(BaseEstimator):
+class RNNEstimator(DescribedParameters, BaseEstimator):
     """Base of all estimators: a task, and a network that is trained for it.
 
     `fit` sets ``_task``, what was learned besides the network, ``net_`` and
@@ -212,6 +213,10 @@ class RNNEstimator(BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "module_")
+
+    def _sk_visual_block_(self):
+        """Return what scikit-learn's diagram shows: the name, and how training went."""
+        return Block(self, type(self).__name__, str(self), _describe_training(self))
 
     @shared
     def __getstate__(self):
@@ -368,6 +373,19 @@ class SequenceEstimator(RNNEstimator):
                 for row, norm in zip(rows, block.cpu().numpy(), strict=True):
                     norms[row] = norm[: sequences.lengths[row]].copy()
         return norms
+
+
+def _describe_training(estimator):
+    """Return weights, epochs and the best score in one line; None before training."""
+    if not hasattr(estimator, "history_"):
+        return None
+    epochs = f"{estimator.n_iter_} epoch{'s' if estimator.n_iter_ > 1 else ''}"
+    if estimator.best_validation_score_ is not None:
+        score = f"validation score {estimator.best_validation_score_:.4g}"
+        score += f" in epoch {estimator.best_epoch_}"
+    else:
+        score = f"training loss {estimator.loss_curve_[-1]:.4g}"
+    return f"{estimator.n_parameters_:,} weights, {epochs}, {score}"
 
 
 def check_partial_classes(estimator, classes):

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.forecasting._holidays import flag_holidays, warn_of_other_years
 from sklearn_rnn.preprocessing import (
@@ -71,7 +72,9 @@ CYCLES = {
 HOLIDAY = "holiday"
 
 
-class CalendarFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator):
+class CalendarFeatures(
+    FixedOutput, PlainState, DescribedParameters, TransformerMixin, BaseEstimator
+):
     """Add columns made from the calendar to a table.
 
     The hour, the day of the week and the season of each row's time, and on

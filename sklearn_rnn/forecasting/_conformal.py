@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.estimators import check_levels
 from sklearn_rnn.forecasting._columns import (
@@ -23,7 +24,7 @@ from sklearn_rnn.forecasting._columns import (
 MEDIAN = 0.5
 
 
-class ConformalCalibrator(PlainState, BaseEstimator):
+class ConformalCalibrator(DescribedParameters, PlainState, BaseEstimator):
     """Calibrate the quantiles of forecasts to their stated coverage.
 
     From forecasts of times that the model was not fitted on, it estimates how far
@@ -103,8 +104,6 @@ class ConformalCalibrator(PlainState, BaseEstimator):
         "by": [str, list, tuple],
         "learning_rate": [Interval(Real, 0, None, closed="left")],
     }
-    quantiles_: np.ndarray
-    offsets_: pd.DataFrame
 
     def __init__(
         self,
@@ -178,7 +177,7 @@ class ConformalCalibrator(PlainState, BaseEstimator):
                 "method='adaptive'."
             )
         _, offsets = self._track(self._to_arrays(self._check(forecasts)))
-        self.offsets_ = self.offsets_.copy()
+        self.offsets_ = self.offsets_.copy()  # type: ignore[has-type]
         self.offsets_[:] = offsets
         return self
 

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.sequences import (
     COUNT,
@@ -22,7 +23,9 @@ from sklearn_rnn.sequences import (
 BLOCK_VALUES = 2**17
 
 
-class SequenceFlattener(PlainState, TransformerMixin, BaseEstimator):
+class SequenceFlattener(
+    PlainState, DescribedParameters, TransformerMixin, BaseEstimator
+):
     """Flatten each sequence into one row of lags, with a column per step and feature.
 
     Puts any regressor or classifier of tables behind a `SequenceWindower`:
@@ -93,7 +96,7 @@ class SequenceFlattener(PlainState, TransformerMixin, BaseEstimator):
         "fill": [StrOptions({"first", "nan"}), Real],
     }
 
-    _fitted_on_columns: bool  # set by check_features: fitted on a 2-D array
+    _fitted_on_columns = False  # set by check_features: fitted on a 2-D array
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.sequences import (
@@ -32,6 +33,7 @@ class SequenceScaler(
     FixedOutput,
     PlainState,
     OneToOneFeatureMixin,
+    DescribedParameters,
     TransformerMixin,
     BaseEstimator,
 ):

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._subwords import N_BYTES, Subwords, check_encodable
@@ -36,7 +37,9 @@ SPECIALS = ("<pad>", "<unk>")
 N_SUBWORDS = 8000
 
 
-class SequenceTokenizer(FixedOutput, PlainState, TransformerMixin, BaseEstimator):
+class SequenceTokenizer(
+    FixedOutput, PlainState, DescribedParameters, TransformerMixin, BaseEstimator
+):
     """Turn texts into sequences of ids: of words, characters or subwords.
 
     Id 0 is padding, 1 an unknown token; then the tokens of the training data

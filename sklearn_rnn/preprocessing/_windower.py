@@ -21,6 +21,7 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.preprocessing._history import (
     join,
@@ -74,7 +75,9 @@ class UnknownTimesWarning(WindowHistoryWarning):
     """A table has no times; forecasts ignore it where no history is needed."""
 
 
-class SequenceWindower(FixedOutput, PlainState, TransformerMixin, BaseEstimator):
+class SequenceWindower(
+    FixedOutput, PlainState, DescribedParameters, TransformerMixin, BaseEstimator
+):
     """Turn a table of time steps into one window per row.
 
     Window i ends at row i of the table and holds the `n_steps` rows up to and

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.sequences import (
@@ -21,7 +22,9 @@ from sklearn_rnn.sequences import (
 )
 
 
-class WordFeatures(FixedOutput, PlainState, TransformerMixin, BaseEstimator):
+class WordFeatures(
+    FixedOutput, PlainState, DescribedParameters, TransformerMixin, BaseEstimator
+):
     """Describe each word by itself, its endings, its beginnings and its shape.
 
     Each is a categorical feature, of which `RNNTagger`, `RNNClassifier` and
