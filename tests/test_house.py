@@ -29,6 +29,9 @@ import sklearn_rnn
 from sklearn_rnn.kernels import compiled_kernels_available
 
 ROOT = Path(sklearn_rnn.__file__).parent
+TESTS = Path(__file__).parent
+# Folders of which users import.
+PUBLIC_FOLDERS = ["datasets", "metrics", "persistence"]
 # From the top down; a file imports only from lower floors or its own folder.
 FLOORS = [
     {"__init__"},
@@ -408,6 +411,43 @@ def test_version_is_that_of_the_package():
     pyproject = ROOT.parent / "pyproject.toml"
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     assert sklearn_rnn.__version__ == project["version"]
+
+
+def test_minimum_versions_are_those_of_pyproject():
+    text = (ROOT.parent / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [w for extra in extras for w in extra]
+    minimum = dict(w.split(">=") for w in wanted if ">=" in w)
+    core = dict(w.split(">=") for w in project["dependencies"])
+    file = ROOT.parent / "tests" / "constraints-minimum.txt"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert set(core) <= set(pins)
+    for name, pin in pins.items():
+        lowest = (core | minimum)[name]
+        assert pin in (lowest, f"{lowest}.0", f"{lowest}.0.0"), name
+
+
+def test_tests_import_public_names_from_public_places():
+    folders = ["sklearn_rnn", *(f"sklearn_rnn.{name}" for name in PUBLIC_FOLDERS)]
+    public = {
+        name: folder
+        for folder in reversed(folders)
+        for name in importlib.import_module(folder).__all__
+        if name not in PUBLIC_FOLDERS
+    }
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = getattr(node, "module", None) or ""
+            if (
+                not isinstance(node, ast.ImportFrom)
+                or module.split(".")[0] != "sklearn_rnn"
+            ):
+                continue
+            for name in (alias.name for alias in node.names):
+                where = f"{path}, line {node.lineno}: {name}"
+                assert module == public.get(name, module), where
 
 
 def test_pages_are_finished():

@@ -48,6 +48,7 @@ def one_epoch(monkeypatch):
     monkeypatch.setattr(_sequence_task, "n_epochs_for", lambda *sizes: 1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if code_blocks(page)], ids=lambda page: page.stem
 )

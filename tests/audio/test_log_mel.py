@@ -60,6 +60,7 @@ def by_librosa(clip, *, top_db=80.0, floor=1e-10, n_mfcc=None, deltas=0, **optio
 # The numbers.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options, librosas",
     [
@@ -375,6 +376,7 @@ def test_tones_are_told_apart_in_a_pipeline():
     assert model.predict([tone(310), tone(2900)]).tolist() == ["low", "high"]
 
 
+@pytest.mark.thorough
 def test_speakers_stay_together_and_a_search_finds_the_number_of_bands():
     clips = [tone(hz, seconds=0.05) for hz in (300, 3000) * 12]
     kinds, speakers = ["low", "high"] * 12, np.arange(24) // 6

@@ -100,6 +100,7 @@ def test_the_colours_are_probabilities_from_0_to_1():
     assert display.colorbar_.ax.get_ylabel() == "probability"
 
 
+@pytest.mark.thorough
 def test_titles_show_predicted_and_true_texts():
     pair = [POSTERIORS, POSTERIORS[2:]]
     assert titles(draw(pair)) == ["", ""]
@@ -109,6 +110,7 @@ def test_titles_show_predicted_and_true_texts():
     display.figure_.draw_without_rendering()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_clips", [1, 4, 12])
 def test_a_long_text_is_cut_to_the_width_of_its_panel(n_clips):
     texts = ["a text without an end " * 20] * n_clips
@@ -141,6 +143,7 @@ def test_the_blank_and_the_space_are_not_taken_for_each_other():
     plt.gcf().draw_without_rendering()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_clips", [1, 2, 12])
 def test_of_many_symbols_the_most_probable_have_labels_that_can_be_read(n_clips):
     symbols = [f"word{i}" for i in range(200)]
@@ -216,6 +219,7 @@ def spoken():
     return clips, texts
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("search", [False, True], ids=["pipeline", "search"])
 def test_of_a_pipeline_that_reads_sound_time_is_in_seconds(spoken, search):
     clips, texts = spoken
@@ -239,6 +243,7 @@ def test_of_a_pipeline_that_reads_sound_time_is_in_seconds(spoken, search):
     assert titles(alone) == titles(display)[:1]
 
 
+@pytest.mark.thorough
 def test_a_transcriber_that_has_learned_shows_its_text_from_the_left_down():
     rng = np.random.default_rng(0)
 

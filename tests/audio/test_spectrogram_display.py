@@ -83,6 +83,7 @@ def test_the_axes_are_in_seconds_and_hz():
     np.testing.assert_allclose(positions, bands)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_clips", [1, 3, 12])
 def test_labels_of_frequencies_do_not_run_into_each_other(n_clips):
     hz = LogMelSpectrogram().fit([tone(100)]).mel_frequencies_
@@ -128,6 +129,7 @@ def test_each_clip_has_a_panel_with_its_title():
     assert [ax.xaxis.get_label().get_visible() for ax in display.axes_] == [False, True]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("search", [False, True], ids=["pipeline", "search"])
 def test_of_a_pipeline_the_steps_up_to_the_spectrogram_are_drawn(search):
     clips = [tone(hz, 0.2) for hz in (300, 400, 2000, 2500) * 2]

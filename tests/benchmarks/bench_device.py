@@ -13,8 +13,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from sklearn_rnn import RNNRegressor
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn import RNNRegressor, SequenceArray
 from sklearn_rnn.training import StepStorage, _datasets
 
 # Cell, units, steps of a window, windows a batch.

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_rnn import (
+    AttentionDisplay,
     RNNClassifier,
     RNNGenerator,
     RNNRegressor,
@@ -19,7 +20,6 @@ from sklearn_rnn import (
     SequenceTokenizer,
     SequenceWindower,
 )
-from sklearn_rnn.displays import AttentionDisplay
 from sklearn_rnn.estimators._base import RNNEstimator
 
 WEIGHTS = [[0.1, 0.2, 0.7], [0.4, 0.6]]
@@ -152,6 +152,7 @@ def test_a_single_sequence_takes_its_symbols_alone(symbols):
     np.testing.assert_array_equal(display.image_.get_array(), [WEIGHTS[0]])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("weights", "symbols", "read"),
     [
@@ -183,6 +184,7 @@ def test_symbols_can_be_read_on_dark_and_on_light_cells():
         assert [text.get_color() for text in row] == ["black", "white"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_timesteps", [5, 20, 60])
 def test_symbols_stay_inside_their_cells(n_timesteps):
     words = ["everybody" if i % 3 else "a" for i in range(n_timesteps)]
@@ -197,6 +199,7 @@ def test_symbols_stay_inside_their_cells(n_timesteps):
             assert abs(box.intervaly - row).max() <= 0.51
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_timesteps", [5, 40, 400])
 @pytest.mark.parametrize("word", ["a", "everybody"])
 def test_symbols_under_the_steps_do_not_run_into_each_other(n_timesteps, word):
@@ -224,6 +227,7 @@ def test_names_stand_beside_their_rows():
     assert tick_labels(display.ax_.yaxis) == ["good"]
 
 
+@pytest.mark.thorough
 def test_many_names_do_not_run_into_each_other():
     names = [f"patient {i}" for i in range(300)]
     display = AttentionDisplay.from_weights([[0.5, 0.5]] * 300, names=names)
@@ -291,6 +295,7 @@ def test_an_estimator_without_a_network_is_an_error():
         AttentionDisplay.from_estimator(Ridge().fit(X, X[:, 0]), X)
 
 
+@pytest.mark.thorough
 def test_a_classifier_looks_at_the_step_that_matters():
     rng = np.random.default_rng(0)
     X = rng.choice(3, size=(200, 8))  # tokens 0 to 2 are noise
@@ -411,6 +416,7 @@ def texts_of(display):
     return ax.get_xticklabels(), ax.get_yticklabels()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("word", ["a", "everybody"])
 @pytest.mark.parametrize("shape", [(5, 7), (30, 30), (3, 60), (60, 3), (1, 1)])
 def test_labels_of_an_alignment_can_be_read(shape, word):
@@ -428,6 +434,7 @@ def test_labels_of_an_alignment_can_be_read(shape, word):
     assert min(box.width, box.height) > 100
 
 
+@pytest.mark.thorough
 def test_an_alignment_of_many_steps_labels_some():
     symbols = [str(i) for i in range(150)]
     display = AttentionDisplay.from_alignment(alignment(150, 150), symbols, symbols)
@@ -443,6 +450,7 @@ def test_a_space_is_seen():
     assert tick_labels(display.ax_.yaxis) == ["␣", "c"]
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
 @pytest.mark.parametrize(
     "symbols",
@@ -495,6 +503,7 @@ def test_an_alignment_that_does_not_fit_is_an_error(weights, source, target, mes
         AttentionDisplay.from_alignment(weights, source, target)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("has_end", [True, False])
 @pytest.mark.parametrize(
     ("by_words", "text", "source", "target"),
@@ -515,6 +524,7 @@ def test_an_encoder_decoder_has_its_alignment_drawn(
     assert tick_labels(display.ax_.yaxis) == target + ["<end>"] * has_end
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("symbols", "labels"),
     [
@@ -531,6 +541,7 @@ def test_an_alignment_reads_lists_of_symbols(symbols, labels):
     assert tick_labels(display.ax_.yaxis) == [*labels[::-1], "<end>"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("x", [[0.5, 1.5], np.zeros((2, 3)), [[0.5, 1], [1, 2]]])
 def test_measurements_as_input_have_their_steps_numbered(x):
     display = AttentionDisplay.from_estimator(Seq2Seq().fit(None, None), [x])
@@ -560,6 +571,7 @@ def test_given_symbols_and_names_label_an_alignment():
         AttentionDisplay.from_estimator(model, ["ab"], symbols="ABC")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("search", [False, True])
 def test_an_alignment_goes_through_pipelines_and_searches(search):
     def first_two(X):

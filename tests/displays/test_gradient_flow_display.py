@@ -8,8 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNRegressor, RNNTagger, SequenceScaler
-from sklearn_rnn.displays import GradientFlowDisplay
+from sklearn_rnn import GradientFlowDisplay, RNNRegressor, RNNTagger, SequenceScaler
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import (
+    HiddenStateDisplay,
     RNNClassifier,
     RNNGenerator,
     RNNRegressor,
@@ -20,7 +21,6 @@ from sklearn_rnn import (
     SequenceScaler,
     SequenceWindower,
 )
-from sklearn_rnn.displays import HiddenStateDisplay
 from sklearn_rnn.sequences import check_sequences
 
 # Unit 0 is off, 1 saturates last, 2 is on from the start, 3 likewise but negative.
@@ -142,6 +142,7 @@ def test_a_wrong_number_of_symbols_is_an_error(data, fitted, n_symbols):
         HiddenStateDisplay.from_estimator(fitted, x, symbols="a" * n_symbols)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "hold",
     [
@@ -159,6 +160,7 @@ def test_one_sequence_is_read_in_every_form(data, fitted, hold):
     assert_shows(display, fitted.hidden_states([x])[0])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("hold", [np.array, list, pd.Series])
 def test_one_feature_a_step_needs_no_second_dimension(hold):
     X = np.random.default_rng(0).normal(size=(20, 6))
@@ -229,6 +231,7 @@ def test_a_sequence_in_a_list_is_no_table():
     assert_shows(display, model[-1].hidden_states([table[4:12]])[0])
 
 
+@pytest.mark.thorough
 def test_many_units_have_labels_that_do_not_run_into_each_other():
     states = np.random.default_rng(0).normal(size=(30, 200))
     display = HiddenStateDisplay(states=states).plot()

@@ -9,8 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNRegressor, SequenceScaler
-from sklearn_rnn.displays import LossCurveDisplay
+from sklearn_rnn import LossCurveDisplay, RNNRegressor, SequenceScaler
 
 HISTORY = [
     {"epoch": 1, "train_loss": 1.0, "valid_loss": 0.9},

@@ -63,6 +63,7 @@ def learned():
 # What is learned.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["category", "str", object, "polars"])
 def test_a_target_that_hangs_on_a_category_alone_is_learned(kind):
     table = sales()
@@ -73,6 +74,7 @@ def test_a_target_that_hangs_on_a_category_alone_is_learned(kind):
     assert model.score(X[150:], table["sales"][150:]) > 0.95
 
 
+@pytest.mark.thorough
 def test_embedded_categories_beat_their_codes_as_numbers():
     table = sales(120)
     codes = table.assign(promotion=table["promotion"].astype("category").cat.codes)
@@ -83,6 +85,7 @@ def test_embedded_categories_beat_their_codes_as_numbers():
     assert scores[0] > scores[1] + 0.1
 
 
+@pytest.mark.thorough
 def test_a_classifier_and_a_tagger_learn_from_categories():
     rng = np.random.default_rng(0)
     frames = [
@@ -97,6 +100,7 @@ def test_a_classifier_and_a_tagger_learn_from_categories():
     assert tagger.score(frames[240:], tags[240:]) > 0.95
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("chosen", [[1], (1,), np.array([False, True]), [True] * 2])
 def test_codes_in_arrays_and_lists_are_categories_where_they_are_named(chosen):
     rng = np.random.default_rng(0)
@@ -193,6 +197,7 @@ def test_input_dropout_teaches_what_an_unknown_category_stands_for():
     assert np.abs(guess - expected).mean() < 1.0
 
 
+@pytest.mark.thorough
 def test_folds_may_lack_a_category():
     table = sales(80)
     table.loc[table.index[40:], "promotion"] = "raffle"
@@ -285,6 +290,7 @@ def test_the_order_in_which_categories_come_does_not_matter(learned):
 # In tables of time.
 
 
+@pytest.mark.thorough
 def test_categories_known_in_advance_are_forecast_with():
     table = sales()
     X, Y = make_forecast_frame(table, "sales", horizon=2, known="promotion")
@@ -310,6 +316,7 @@ def test_what_is_known_in_advance_shares_the_vectors_of_its_column():
     assert all({"raffle", "sellout"} < set(model.categories_[j]) for j in (1, 3, 4))
 
 
+@pytest.mark.thorough
 def test_the_linear_part_reads_the_categories_of_the_last_step():
     table = sales(200)
     X, Y = make_forecast_frame(table, "sales", known="promotion")
@@ -328,6 +335,7 @@ def test_categories_that_a_trial_has_not_seen_are_no_error():
     assert "raffle" in model[-1].categories_[1]
 
 
+@pytest.mark.thorough
 def test_backtests_and_missing_plans_work_with_categories():
     table = sales(300)
     table["promotion"] = table["promotion"].replace("none", None)
@@ -505,6 +513,7 @@ def test_a_scaler_leaves_categories_alone():
         scaler.transform(numbers)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [

@@ -100,6 +100,7 @@ def test_false_is_the_network_alone_and_the_same_network():
     assert (alone.predict_proba(X) != beside.predict_proba(X)).any()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_texts", [200, 1200])
 def test_the_network_counts_where_it_knows_more(n_texts):
     params = {"max_epochs": 20, "hidden_size": 16, "learning_rate": 0.02}
@@ -111,6 +112,7 @@ def test_the_network_counts_where_it_knows_more(n_texts):
     assert model.score(*make_orders(200, seed=1)) > 0.9
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_texts", [60, 1200])
 def test_probabilities_suit_unseen_texts(n_texts):
     # A network that knows its training texts by heart may not outvote.

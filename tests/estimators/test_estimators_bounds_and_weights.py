@@ -30,6 +30,7 @@ def squared_error(outputs, targets):
 # Bounds
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("linear_skip", [False, True])
 @pytest.mark.parametrize("loss", ["squared_error", "quantile", "gaussian"])
 def test_predictions_stay_in_bounds(loss, linear_skip):
@@ -132,6 +133,7 @@ def r2_by_target(model, X, y):
     return 1 - error / ((y - y.mean(axis=0)) ** 2).sum(axis=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loss", ["squared_error", "quantile", "gaussian"])
 @pytest.mark.parametrize("missing", [False, True])
 def test_a_weight_decides_which_target_fits_better(loss, missing):

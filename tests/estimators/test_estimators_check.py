@@ -12,6 +12,7 @@ from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger
 ESTIMATORS = [RNNClassifier, RNNRegressor]
 
 
+@pytest.mark.thorough
 @parametrize_with_checks([estimator() for estimator in ESTIMATORS])
 def test_the_default_cell_passes_scikit_learns_checks(estimator, check):
     check(estimator)
@@ -72,6 +73,7 @@ class StepClassifier(Adapter, ClassifierMixin, RNNTagger):
 
 # With a squared error per step, more updates magnify rounding beyond what the check of
 # sample weights allows.
+@pytest.mark.thorough
 @parametrize_with_checks(
     [StepRegressor(return_sequences=True, max_epochs=60), StepClassifier()]
 )

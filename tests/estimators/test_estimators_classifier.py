@@ -23,6 +23,7 @@ def untrained(**options):
     return make_classifier(max_epochs=1, learning_rate=1e-15, **options)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_classes, accuracy", [(2, 0.8), (4, 0.6)])
 def test_classifier_learns(n_classes, accuracy):
     X, y = make_data(300, n_classes)
@@ -40,6 +41,7 @@ def test_score_is_accuracy():
 NAMES = np.array(["down", "flat", "up"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name_labels",
     [

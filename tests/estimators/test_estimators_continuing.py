@@ -22,6 +22,7 @@ def make_classifier(**options):
 # partial_fit
 
 
+@pytest.mark.thorough
 def test_a_stream_is_learned():
     model = make_regressor(learning_rate=0.01, input_dropout=0.0)
     X_test, y_test = make_data(seed=99)

@@ -33,6 +33,7 @@ def make_classifier(**options):
     return RNNClassifier(**small | options)
 
 
+@pytest.mark.thorough
 def test_convolutions_find_short_patterns_in_few_sequences():
     (X, y), (X_test, y_test) = make_bumps(60), make_bumps(200, seed=1)
     scores = {

@@ -49,6 +49,7 @@ def fitted(task, **options):
     return type(model)(**{**model.get_params(), **SMALL, **options}).fit(*data)
 
 
+@pytest.mark.thorough
 def test_both_kernels_draw_the_same_masks(task):
     curves = [
         fitted(task, kernel=kernel).loss_curve_ for kernel in ("compiled", "torch")
@@ -58,11 +59,13 @@ def test_both_kernels_draw_the_same_masks(task):
     assert not np.allclose(curves[0], other, rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_threads_do_not_change_the_masks(task):
     curves = [fitted(task, n_threads=n).loss_curve_ for n in (1, 2)]
     np.testing.assert_allclose(*curves, rtol=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_generator_counts_the_batches_of_a_training(task):
     model = fitted(task)
     generator = model.module_.dropout_generator
@@ -79,6 +82,7 @@ def test_pieces_of_a_batch_share_its_masks():
         assert model.module_.dropout_generator.update == 9  # 3 batches, 3 epochs
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bptt_steps", [2, 4, 6, None])
 def test_truncation_does_not_change_the_masks(bptt_steps):
     """Where nothing is learned, the loss of an epoch is that of its masks alone."""

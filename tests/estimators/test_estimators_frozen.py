@@ -70,6 +70,7 @@ def weights(model):
     return {n: p.detach().clone() for n, p in model.module_.named_parameters()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
 )
@@ -88,6 +89,7 @@ def test_frozen_weights_are_frozen_in_a_copy_and_others_train_on(case, copied):
         assert torch.equal(weight, before[name]) == ("head" not in name), name
 
 
+@pytest.mark.thorough
 def test_a_copy_made_right_after_freezing_or_thawing_trains_on(case):
     model, data = case
     model.fit(*data)
@@ -140,6 +142,7 @@ def test_weights_frozen_by_a_callback_are_frozen_in_a_copy(kernel):
     assert np.isfinite(model.partial_fit(X, Y).partial_fit(X, Y).loss_curve_).all()
 
 
+@pytest.mark.thorough
 def test_nothing_to_train_is_an_error_and_leaves_the_model_as_it_was(case):
     model, data = case
     model.fit(*data)
@@ -176,6 +179,7 @@ SPREAD = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize(
     "optimizer", ["adam", "adamw", "sgd", "rmsprop", torch.optim.Adam]
@@ -209,6 +213,7 @@ def test_a_copy_starts_the_optimizer_again_if_its_state_is_of_other_weights(kern
     assert np.isfinite(model.partial_fit(X, Y).loss_curve_).all()
 
 
+@pytest.mark.thorough
 def test_the_state_of_a_larger_models_optimizer_is_refused_or_not_used(case):
     model, data = case
     larger = copy.deepcopy(model).set_params(hidden_size=80).fit(*data)
@@ -238,6 +243,7 @@ class Swap(Callback):
         swap(net.optimizer_, OTHERS["shorter"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_callback_that_swaps_the_state_is_an_error(case, hook):
     model, data = case
@@ -248,6 +254,7 @@ def test_a_callback_that_swaps_the_state_is_an_error(case, hook):
     assert np.isfinite(model.loss_curve_).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_callback_may_bring_an_optimizer_of_its_own(case, fused):
     model, data = case
@@ -261,6 +268,7 @@ def test_a_callback_may_bring_an_optimizer_of_its_own(case, fused):
     assert np.isfinite(train_on(model, data).loss_curve_).all()
 
 
+@pytest.mark.thorough
 def test_weights_that_were_replaced_are_trained(case):
     model, data = case
     model.fit(*data)
@@ -363,6 +371,7 @@ def test_an_optimizer_may_keep_none_where_it_has_no_momentum(kernel):
     assert np.isfinite(model.partial_fit(X, Y).loss_curve_).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, pickle.dumps], ids=["deepcopy", "pickle"]
 )

@@ -40,6 +40,7 @@ class GradientWatch(Callback):
 STEPS = {"return_sequences": True}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options, n_updates",
     [

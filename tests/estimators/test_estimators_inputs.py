@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn import RNNClassifier, RNNRegressor, SequenceArray
 from sklearn_rnn.training import SequenceNet
 
 OPTIONS = {"hidden_size": 4, "max_epochs": 2, "random_state": 0}
@@ -97,6 +96,7 @@ def test_every_form_of_the_same_sequences_is_predicted_the_same(form):
     np.testing.assert_array_equal(model.predict(FORMS[form](X)), expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_the_same_sequences_trains_the_same_model(form):
     X, y = ragged(), targets()

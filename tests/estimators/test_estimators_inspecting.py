@@ -185,6 +185,7 @@ def test_attention_weights_survive_scores_that_overflow():
     assert all(w.max() > 0.99 for w in weights)
 
 
+@pytest.mark.thorough
 def test_attention_finds_the_step_that_matters():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 8, 1))
@@ -250,6 +251,7 @@ def check_input_gradients(model, X, output):
         np.testing.assert_allclose(norm, expected, rtol=1e-4, atol=1e-8)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", TORCH)
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
 def test_input_gradients_of_a_regressor_are_its_predictions_slopes(cell, pooling):

@@ -58,6 +58,7 @@ def coverage(model, X, y, low=0.1, high=0.9):
 # What is predicted
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("linear_skip", [False, True])
 @pytest.mark.parametrize("loss", LIKELIHOODS)
 def test_intervals_cover_what_they_say(loss, linear_skip):
@@ -68,6 +69,7 @@ def test_intervals_cover_what_they_say(loss, linear_skip):
     assert model.score(X[600:], y[600:]) > 0.15
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("linear_skip", [False, True])
 def test_the_dispersion_of_counts_is_found(linear_skip):
     X, y = make_data("negative_binomial", 1500)
@@ -175,6 +177,7 @@ def test_paths_vary_together_as_targets_do(loss):
 # With other options
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loss", LIKELIHOODS)
 def test_missing_targets_and_weights_count_as_they_should(loss):
     X, y = make_data(loss, n_outputs=2)
@@ -204,6 +207,7 @@ def test_every_step_has_a_distribution(loss):
     assert [len(one) for one in draws] == [len(one) for one in steps]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loss", LIKELIHOODS)
 def test_kernels_and_torch_train_the_same_network(loss):
     X, y = make_data(loss, 60)
@@ -330,6 +334,7 @@ def make_table(n=120):
     return pd.DataFrame({"calls": rng.poisson(mean).astype(float)}, index=days)
 
 
+@pytest.mark.thorough
 def test_a_forecast_has_means_and_quantiles_of_counts():
     table = make_table()
     X, Y = make_forecast_frame(table, target="calls", horizon=3)

@@ -54,6 +54,7 @@ def prepared(case, **options):
     return copy.deepcopy(model).set_params(**SMALL, **options), data, method
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_fit_says_how_large_the_batch_was_and_what_to_lower(case, error):

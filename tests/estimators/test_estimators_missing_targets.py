@@ -7,8 +7,12 @@ from sklearn.base import clone
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 
-from sklearn_rnn import RNNRegressor, SequenceWindower, make_forecast_frame
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn import (
+    RNNRegressor,
+    SequenceArray,
+    SequenceWindower,
+    make_forecast_frame,
+)
 
 LOSSES = ["squared_error", "absolute_error", "huber", "quantile"]
 
@@ -58,6 +62,7 @@ def test_rows_without_any_target_are_as_if_not_there():
     np.testing.assert_allclose(with_holes.predict(X), without.predict(X), rtol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loss", LOSSES)
 def test_targets_without_a_hole_are_learned_as_ever(loss):
     X, y = make_data()
@@ -67,6 +72,7 @@ def test_targets_without_a_hole_are_learned_as_ever(loss):
     np.testing.assert_allclose(ignored.predict(X), raised.predict(X), rtol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_number_behind_a_hole_does_not_matter_but_others_of_its_row_do(loss):
     X, y = make_data()
@@ -357,6 +363,7 @@ def test_auto_finds_the_past_of_a_single_target():
     np.testing.assert_allclose(predicted, Y["rain+2"][3:], rtol=0.01)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "change",
     [

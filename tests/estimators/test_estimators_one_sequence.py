@@ -101,6 +101,7 @@ def methods_of(model):
     return [m for m in METHODS if hasattr(model, m) and m not in skipped]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_features", [1, 2])
 @pytest.mark.parametrize("form", FITTED_ON)
 @pytest.mark.parametrize("name", MODELS)

@@ -12,8 +12,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim import lr_scheduler as torch_schedulers
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceArray
 from sklearn_rnn.training import OPTIMIZERS, n_epochs_for
 
 
@@ -223,6 +222,7 @@ def test_dropout_hides_the_same_units_in_all_pieces_of_a_sequence():
     assert not torch.equal(new_batch[0] == 0, hidden)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_weight_drop_hides_recurrent_weights_alone(cell):
     """A single step reads no recurrent weight, so nothing is hidden from it."""
@@ -353,6 +353,7 @@ def ragged_data():
     return [x[i % 5 :] for i, x in enumerate(X)], y
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("data", [make_data, step_data, ragged_data])
 def test_bptt_steps_matter_when_sequences_are_longer(data):
     X, y = data()
@@ -368,6 +369,7 @@ def test_bptt_steps_matter_when_sequences_are_longer(data):
     assert not torch.equal(state[2], state[5])
 
 
+@pytest.mark.thorough
 def test_bptt_steps_cut_off_what_lies_further_back():
     """Learning to hand on the first step needs gradients from the last."""
     X = np.random.default_rng(0).normal(size=(100, 8))
@@ -394,6 +396,7 @@ def test_bptt_steps_make_an_update_a_piece_where_every_step_has_a_target():
     assert count_updates(X, y[:, -1], **options) == 3
 
 
+@pytest.mark.thorough
 def test_bptt_steps_count_in_the_automatic_number_of_epochs():
     X, y = step_data()
     callback, planned = watcher("on_train_begin", lambda net, **kwargs: net.max_epochs)
@@ -579,6 +582,7 @@ def contrary():
     return {"X_val": X, "y_val": -y}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [
@@ -673,6 +677,7 @@ HALVE = partial(torch_schedulers.StepLR, step_size=1, gamma=0.5)
 HALVE_IN_SKORCH = LRScheduler(torch_schedulers.StepLR, step_size=1, gamma=0.5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "schedule",
     [
@@ -864,6 +869,7 @@ def test_auto_batches_of_a_stream_come_from_each_call():
     assert model.batch_size_ == model.net_.batch_size == 20
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("batch_size", [4, 40])
 def test_auto_epochs_come_from_the_size_of_the_data(batch_size):
     X, y = make_data()

@@ -5,9 +5,8 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from sklearn_rnn import RNNRegressor
+from sklearn_rnn import RNNRegressor, SequenceArray
 from sklearn_rnn.modules import POOLINGS
-from sklearn_rnn.sequences import SequenceArray
 
 
 def make_data(n_sequences=40, n_timesteps=6, n_features=2, seed=0):
@@ -176,6 +175,7 @@ def test_target_feature_makes_a_forecast_of_a_trend_beyond_the_training_data():
     assert abs(higher.mean() - Y[:, 0].mean() - 500) < 50
 
 
+@pytest.mark.thorough
 def test_target_feature_by_name_is_that_by_index():
     X, Y = random_walks()
     names = ["temp", "wind", "rain"]
@@ -258,6 +258,7 @@ def test_losses_differ_in_what_they_make_of_outliers():
     assert constant["huber"] + 1 < constant["squared_error"]
 
 
+@pytest.mark.thorough
 def test_absolute_error_shrugs_off_outliers_in_a_task():
     X, y = make_data(200)
     clean = y.copy()

@@ -62,6 +62,7 @@ def by_joblib(model):
 COPIES = [by_pickle, by_joblib, copy.deepcopy]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_a_copy_predicts_bit_for_bit_the_same(model, make_copy):
     X, y = make_data(model)
@@ -73,6 +74,7 @@ def test_a_copy_predicts_bit_for_bit_the_same(model, make_copy):
     assert set(vars(twin)) == set(vars(model))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_a_copy_learns_on_exactly_as_the_original(model, make_copy):
     X, y = make_data(model)
@@ -85,6 +87,7 @@ def test_a_copy_learns_on_exactly_as_the_original(model, make_copy):
     assert twin.loss_curve_ == model.loss_curve_
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_a_warm_start_of_a_copy_is_that_of_the_original(model, make_copy):
     X, y = make_data(model)
@@ -95,6 +98,7 @@ def test_a_warm_start_of_a_copy_is_that_of_the_original(model, make_copy):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make_copy", COPIES)
 def test_a_copy_has_weights_of_its_own(model, make_copy):
     X, y = make_data(model)
@@ -141,6 +145,7 @@ def test_the_state_holds_no_torch_objects(model):
     assert tensors_in(model.fit(X, y).__getstate__()) == []
 
 
+@pytest.mark.thorough
 def test_callbacks_bring_no_torch_objects_into_the_state(model):
     X, y = make_data(model)
     scheduler = LRScheduler("StepLR", step_size=1, gamma=0.5)
@@ -205,6 +210,7 @@ class Fail(Callback):
         raise ZeroDivisionError
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_threads", [None, 1])
 def test_fit_and_predict_leave_the_callers_state(model, n_threads):
     X, y = make_data(model)
@@ -269,6 +275,7 @@ def test_training_works_where_the_caller_has_turned_gradients_off(model):
         np.testing.assert_array_equal(outputs(model.fit(X, y), X), expected)
 
 
+@pytest.mark.thorough
 def test_models_trained_side_by_side_are_those_trained_one_by_one(model):
     X, y = make_data(model)
 
@@ -287,6 +294,7 @@ def test_fit_does_not_change_the_parameters(model):
     assert model.get_params() == before
 
 
+@pytest.mark.thorough
 def test_fitting_again_is_fitting_anew(model):
     X, y = make_data(model)
     fresh = outputs(clone(model).fit(X, y), X)

@@ -71,6 +71,7 @@ def check_like_predict_at_every_step(model, X, cuts=CUTS):
 # The same as at once.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_sequence_is_predicted_from_all_of_its_steps(cell, pooling):
@@ -91,6 +92,7 @@ def test_every_step_is_predicted_from_those_before(cell, estimator, options):
     check_like_predict_at_every_step(fitted(estimator, cell=cell, **options), X)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize(
     "options",
@@ -146,6 +148,7 @@ def test_a_regressor_has_no_probabilities():
     assert hasattr(StatefulPredictor(fitted(RNNTagger)), "predict_proba")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_long_signal_step_by_step_does_not_drift_off(dtype):
     X = np.random.default_rng(0).normal(size=(1, 1500, 2))
@@ -217,6 +220,7 @@ def test_a_1d_array_is_one_step_and_not_several():
         StatefulPredictor(univariate).predict(X[0, :3, 0])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("pooling", [*POOLINGS, None])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_streams_may_be_of_unequal_pace(cell, pooling):

@@ -261,6 +261,7 @@ def test_an_untrained_tagger_predicts_the_shares_of_the_classes():
 # Inside scikit-learn.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make, target", [(regressor, 0), (tagger, 1)])
 def test_ragged_targets_go_through_a_grid_search(make, target):
     X, y = ragged()
@@ -282,6 +283,7 @@ def test_ragged_targets_go_through_a_grid_search(make, target):
     assert [len(p) for p in together] == [len(x) for x in X]
 
 
+@pytest.mark.thorough
 def test_truncated_backpropagation_learns_a_long_series():
     """One series; without pieces it would make one update an epoch."""
     series = np.sin(np.arange(2001) / 5)[:, np.newaxis]

@@ -107,6 +107,7 @@ RAGGED_FORMS = {
 }
 
 
+@pytest.mark.thorough
 @both
 @pytest.mark.parametrize("form", RAGGED_FORMS)
 def test_ragged_targets_may_be_of_any_container(make, form):
@@ -505,6 +506,7 @@ def ways_to_miss():
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", ways_to_miss())
 def test_every_way_to_say_that_a_label_is_missing_is_the_same(way):
     X, labels, _ = ragged()
@@ -622,6 +624,7 @@ def padded(X, front, behind):
 PADDINGS = [(0, 0), (0, 2), (3, 0), (2, 2)]
 
 
+@pytest.mark.thorough
 @both
 @pytest.mark.parametrize("front, behind", PADDINGS)
 @pytest.mark.parametrize("filled", [False, True])
@@ -647,6 +650,7 @@ def test_targets_of_padding_do_not_matter(make, front, behind, filled):
     assert short.score(X_padded, y) == expected.score(X, y)
 
 
+@pytest.mark.thorough
 @both
 @pytest.mark.parametrize("front, behind", PADDINGS)
 def test_a_list_of_padded_sequences_takes_targets_of_either_length(make, front, behind):
@@ -679,6 +683,7 @@ def test_a_padded_table_of_targets_goes_with_a_list_of_sequences(make):
         make().fit(X, table)
 
 
+@pytest.mark.thorough
 @both
 @pytest.mark.parametrize("n_splits", [2, 8])
 def test_padded_blocks_are_cross_validated(make, n_splits):
@@ -931,6 +936,7 @@ def test_partial_fit_without_classes_takes_those_that_it_sees():
         make_tagger(class_weight="balanced").partial_fit(X, labels)
 
 
+@pytest.mark.thorough
 @both
 def test_partial_fit_is_a_pass_over_new_data(make):
     model = make(learning_rate=0.02)
@@ -1055,6 +1061,7 @@ def test_parameters_set_are_those_of_the_next_fit():
     assert {p.shape[1] for p in tagger.fit(X, y).predict_proba(X)} == {2}
 
 
+@pytest.mark.thorough
 @both
 @pytest.mark.parametrize("form", [list, objects], ids=["list", "objects"])
 def test_ragged_targets_are_cross_validated(make, form):
@@ -1067,6 +1074,7 @@ def test_ragged_targets_are_cross_validated(make, form):
         assert scores[fold] == pytest.approx(model.score(*parts[2:]))
 
 
+@pytest.mark.thorough
 @both
 def test_each_sequence_is_left_out_once(make):
     X, y = targets_for(make(), ragged())
@@ -1139,6 +1147,7 @@ class Shapes(Callback):
         self.seen.append((tuple(batch[0]["x"].shape[:2]), tuple(batch[1][0].shape)))
 
 
+@pytest.mark.thorough
 @both
 def test_targets_stay_beside_their_steps_in_every_batch(make):
     """Batches mix and sort sequences by length; targets must come along."""

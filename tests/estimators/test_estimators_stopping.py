@@ -241,6 +241,7 @@ def test_a_scoring_of_skorchs_that_reads_the_history_works():
 # Stopping on request.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("hook", ["on_epoch_begin", "on_batch_end", "on_epoch_end"])
 def test_stop_training_ends_fit_normally(hook):
     X, y = make_data()
@@ -254,6 +255,7 @@ def test_stop_training_ends_fit_normally(hook):
 # Breaking off.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
 def test_breaking_off_keeps_the_last_finished_epoch(error):
     X, y = make_data()
@@ -309,6 +311,7 @@ def test_training_goes_on_after_ctrl_c():
     assert model.loss_curve_[-1] < model.loss_curve_[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("learning_rate", [1e30, 1e300])

@@ -45,6 +45,7 @@ def test_the_change_that_is_predicted_does_not_depend_on_the_level():
         )
 
 
+@pytest.mark.thorough
 def test_a_growing_series_is_followed_beyond_the_levels_of_training():
     steps = np.arange(400)
     series = 0.5 * steps + 10 * np.sin(2 * np.pi * steps / 12)
@@ -79,6 +80,7 @@ def test_a_series_that_never_moves_is_predicted_to_stay():
     assert np.allclose(model(max_epochs=2).fit(X, X[:, 0]).predict(X), 1e6, rtol=1e-3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("more", [{}, {"bptt_steps": 3}, {"early_stopping": True}])
 def test_it_goes_with_truncation_early_stopping_and_pickles(more):
     X, y = levels()

@@ -32,6 +32,7 @@ DATA = {
 SMALL = {"hidden_size": 4, "max_epochs": 1, "random_state": 0}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("base", DATA)
 def test_a_subclass_may_have_few_parameters(base):
     class Small(base):

@@ -125,6 +125,7 @@ def started_while_training(model, data, call, train="fit"):
     return callback.found[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "call"),
     [(name, call) for name, _, call in CALLS],
@@ -146,6 +147,7 @@ def test_what_begins_during_a_partial_fit_sees_it_finished(name):
     assert equal(found, model.predict(X))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MODELS)
 def test_a_copy_made_while_an_estimator_is_fitted_is_of_the_finished_one(name):
     model, data = make(name)
@@ -156,6 +158,7 @@ def test_a_copy_made_while_an_estimator_is_fitted_is_of_the_finished_one(name):
         assert np.array_equal(one.detach().numpy(), other.detach().numpy())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MODELS)
 def test_two_fits_of_one_estimator_are_one_after_the_other(name):
     model, data = make(name)
@@ -184,6 +187,7 @@ class Predict(Callback):
         self.were_training.append(before == after)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "call"),
     [(name, call) for name, method, call in CALLS if method != "score"],

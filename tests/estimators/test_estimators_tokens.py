@@ -9,8 +9,13 @@ import torch
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceTokenizer
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn import (
+    InvalidSequenceError,
+    RNNClassifier,
+    RNNRegressor,
+    RNNTagger,
+    SequenceTokenizer,
+)
 
 ESTIMATORS = [RNNClassifier, RNNRegressor, RNNTagger]
 QUICK = {"hidden_size": 4, "max_epochs": 3, "batch_size": 16, "random_state": 0}
@@ -75,6 +80,7 @@ class Vectors:
 # Token dropout.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_token_dropout_hides_words_in_training_and_the_seed_says_which(estimator):
     without, some, again = (
@@ -143,6 +149,7 @@ def test_a_pickle_keeps_how_rare_words_are():
     model.partial_fit(X, y)  # with the same "auto" as in fit
 
 
+@pytest.mark.thorough
 def test_token_dropout_keeps_unknown_words_from_deciding():
     unknown = ["the film is neverseen", "unseen a film", "is strange", "the other"]
     distances = {0.0: [], 1.0: []}
@@ -191,6 +198,7 @@ def test_the_vocabulary_is_that_of_the_tokenizer():
 # Given vectors.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_vectors_by_token_and_by_id_are_the_same(estimator):
     X, y = make_tokens()
@@ -206,6 +214,7 @@ def test_vectors_by_token_and_by_id_are_the_same(estimator):
             np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_training_starts_from_given_vectors_and_changes_them(estimator, dtype):
@@ -231,6 +240,7 @@ def test_tokens_without_a_vector_start_near_zero_at_random():
     assert np.abs(row).max() < 0.5
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize(
     "options",
@@ -518,6 +528,7 @@ def test_a_pickle_keeps_all(estimator):
         again.predict(SequenceTokenizer().fit_transform(["a b", "c"]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [dict, Vectors, pd.Series])
 def test_a_mapping_is_neither_written_out_nor_copied(kind):
     class Unwritten(np.ndarray):

@@ -53,6 +53,7 @@ def test_a_whole_weight_is_a_repetition(model):
     np.testing.assert_allclose(weighted, outputs(repeated, X), rtol=1e-7)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("model", MODELS)
 def test_only_the_proportions_of_weights_matter(model, early_stopping):

@@ -144,6 +144,7 @@ def test_scores_are_the_same_figure_in_four_units(kind):
     assert type(model.perplexity(X)) is type(model.bits_per_symbol(X)) is float
 
 
+@pytest.mark.thorough
 def test_scores_depend_neither_on_pieces_nor_on_company(monkeypatch):
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("abc"), size=n)) for n in rng.integers(1, 90, 40)]
@@ -241,6 +242,7 @@ def only_rows(weight, read, optimizer):
             state[name][unread] = old[unread]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bptt_steps", [1, 7, 20, None])
 def test_one_text_is_learned_in_streams_and_pieces_with_the_state_carried(bptt_steps):
     options = {
@@ -265,6 +267,7 @@ def test_one_text_is_learned_in_streams_and_pieces_with_the_state_carried(bptt_s
     torch.testing.assert_close(weights_of(model), expected, atol=1e-10, rtol=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bptt_steps", [2, None])
 @pytest.mark.parametrize("weights", [None, [2.0, 1.0, 0.5, 3.0]])
 def test_several_texts_are_learned_with_their_ends_and_weights(bptt_steps, weights):
@@ -286,6 +289,7 @@ def test_several_texts_are_learned_with_their_ends_and_weights(bptt_steps, weigh
     torch.testing.assert_close(weights_of(model), expected, atol=1e-10, rtol=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("several", [False, True])
 def test_streams_cover_every_step_exactly_once(seed, several):
@@ -327,6 +331,7 @@ def test_weights_of_a_long_text_are_those_of_all_its_streams():
     assert np.average(data.weights, weights=data.lengths) == pytest.approx(1)
 
 
+@pytest.mark.thorough
 def test_a_long_text_is_gathered_chunk_by_chunk(monkeypatch):
     gathered, read = [], LazyBatch.__getitem__
 
@@ -344,6 +349,7 @@ def test_a_long_text_is_gathered_chunk_by_chunk(monkeypatch):
     assert max(n for n, _ in in_training) <= 8
 
 
+@pytest.mark.thorough
 def test_one_huge_text_among_many_short_ones_takes_no_more_memory(monkeypatch):
     gathered, read = [], LazyBatch.__getitem__
 
@@ -363,6 +369,7 @@ def test_one_huge_text_among_many_short_ones_takes_no_more_memory(monkeypatch):
     assert sum(gathered) < 2 * (21_000 + 101 * 512 + 512)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", ["a", "ab", "abc" * 5])
 def test_a_text_shorter_than_one_piece_is_learned(text):
     model = generator(max_epochs=40, learning_rate=0.02).fit(text)
@@ -370,6 +377,7 @@ def test_a_text_shorter_than_one_piece_is_learned(text):
     assert set(model.sample(n_steps=20, random_state=0)) <= set(text)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
 def test_a_text_that_runs_in_circles_is_learned(cell):
     text = "abcdefgh" * 60
@@ -380,6 +388,7 @@ def test_a_text_that_runs_in_circles_is_learned(cell):
     assert model.sample("abc", 16, temperature=0) == "defghabcdefghabc"
 
 
+@pytest.mark.thorough
 def test_words_and_frames_are_learned_too():
     options = {"hidden_size": 16, "max_epochs": 80, "learning_rate": 0.02}
     words = [["one", "two", "three", "four"], ["four", "three", "two", "one"]] * 8
@@ -394,6 +403,7 @@ def test_words_and_frames_are_learned_too():
     np.testing.assert_array_equal(written, turning[0][3:])
 
 
+@pytest.mark.thorough
 def test_the_state_is_carried_from_piece_to_piece():
     """Pieces of 3 cannot tell by themselves where in a run of 5 they are."""
     text = "aaaaab" * 100
@@ -485,6 +495,7 @@ def test_a_min_count_that_leaves_nothing_is_refused():
         generator(min_count=99).fit("abc")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("embedding_dim", [8, 3])
 def test_tied_embeddings_are_used_on_both_sides(embedding_dim):
     tied = generator(tie_embeddings=True, embedding_dim=embedding_dim).fit(TEXT)
@@ -511,6 +522,7 @@ def test_embedding_dim_is_the_width_of_the_vectors():
     assert not hasattr(frames.module_, "embedding")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("option", ["dropout", "input_dropout", "weight_drop"])
 @pytest.mark.parametrize("kind", ["text", "frames"])
 def test_dropout_disturbs_training_and_not_what_comes_after(option, kind):
@@ -569,6 +581,7 @@ def test_only_the_proportions_of_weights_matter(early_stopping):
     assert small.validation_scores_ == large.validation_scores_
 
 
+@pytest.mark.thorough
 def test_weights_pull_towards_what_they_weigh():
     low, high = (
         generator(max_epochs=30, learning_rate=0.02)
@@ -644,6 +657,7 @@ def test_of_several_sequences_a_random_choice_is_held_out():
         assert len(model.validation_scores_) == 3
 
 
+@pytest.mark.thorough
 def test_early_stopping_ends_and_goes_back_to_the_best():
     rng = np.random.default_rng(0)
     noise = "".join(rng.choice(list("abcdefgh"), size=400))
@@ -700,6 +714,7 @@ def test_a_text_too_short_to_hold_some_out_is_told_so(text, fraction):
 # Going on, and starting anew.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 def test_warm_start_goes_on_with_the_last_weights(kind):
     X = KINDS[kind]
@@ -715,6 +730,7 @@ def test_warm_start_goes_on_with_the_last_weights(kind):
     assert anew.score(X) == before
 
 
+@pytest.mark.thorough
 def test_warm_start_keeps_the_symbols_of_the_first_fit():
     model = generator(warm_start=True).fit(TEXT)
     before = model.symbols_.tolist()
@@ -723,6 +739,7 @@ def test_warm_start_keeps_the_symbols_of_the_first_fit():
     assert "z" not in model.sample(n_steps=200, random_state=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [
@@ -834,6 +851,7 @@ def test_batch_size_and_bptt_steps_change_the_number_of_updates():
     assert n_updates(batch_size=8, bptt_steps=240) == 1
 
 
+@pytest.mark.thorough
 def test_auto_makes_300_updates_of_little_and_20_passes_over_some():
     options = {"max_epochs": "auto", "hidden_size": 1, "embedding_dim": 1}
     assert generator(**options).fit(TEXT[:15]).n_iter_ == 300
@@ -870,6 +888,7 @@ def test_verbose_tells_how_training_goes(capsys):
     assert "RNNGenerator" in "".join(capsys.readouterr())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_integer_as_random_state_gives_the_same_model_bit_for_bit(kind):
     X = KINDS[kind]
@@ -894,6 +913,7 @@ def global_state():
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["text", "frames"])
 @pytest.mark.parametrize("n_threads", [None, 1, 2])
 def test_the_callers_state_is_left_as_it_was(kind, n_threads):
@@ -922,6 +942,7 @@ def test_the_callers_data_are_not_changed():
 # In scikit-learn.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "make_copy", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
@@ -994,6 +1015,7 @@ def test_representations_are_short_and_work_fitted_and_not():
     assert "Fitted" in model._repr_html_()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["texts", "words", "frames"])
 def test_a_grid_search_scores_by_the_likelihood_of_what_it_has_not_seen(kind):
     X = KINDS[kind]
@@ -1027,6 +1049,7 @@ def test_a_single_text_is_not_cut_into_characters_by_a_cross_validation():
         search.fit(TEXT)
 
 
+@pytest.mark.thorough
 def test_ends_are_learned_as_often_as_they_come():
     # Pieces: the last one of the longest texts is all but empty, and nearly all ends.
     rng = np.random.default_rng(0)
@@ -1058,6 +1081,7 @@ def test_a_batch_of_any_size_reads_the_text_in_as_many_streams_as_it_has_steps()
 # Choices by "auto".
 
 
+@pytest.mark.thorough
 def test_a_long_text_has_more_units():
     text = "abcdefgh" * 5000
     options = {
@@ -1080,6 +1104,7 @@ def test_a_long_text_has_more_units():
     assert small.hidden_size_ == 128
 
 
+@pytest.mark.thorough
 def test_auto_stops_when_the_held_out_part_gets_no_better():
     rng = np.random.default_rng(0)
     X = ["".join(rng.choice(list("abcd"), 12)) for _ in range(100)]

@@ -60,6 +60,7 @@ def ragged_array(rows):
     return array
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "form",
     [
@@ -77,6 +78,7 @@ def test_texts_are_read_from_every_kind_of_list(form):
     assert_reads_the_same(TEXTS, form(TEXTS))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "form",
     [
@@ -100,6 +102,7 @@ def test_a_two_dimensional_array_is_a_sequence_of_symbols_a_row():
     assert_reads_the_same(names, names.tolist())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "form",
     [
@@ -160,6 +163,7 @@ def test_scaled_sequences_are_read_as_they_are_after_scaling():
 # Strange texts.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "text",
     [
@@ -183,6 +187,7 @@ def test_every_character_is_a_symbol_whatever_it_is(text):
         assert set(model.sample(text[:3], 50, random_state=0)) <= set(text)
 
 
+@pytest.mark.thorough
 def test_a_text_of_one_symbol_or_one_character_is_a_text():
     model = generator(max_epochs=30).fit("a" * 50)
     assert model.n_symbols_ == 1
@@ -192,6 +197,7 @@ def test_a_text_of_one_symbol_or_one_character_is_a_text():
     assert generator().fit([["la"]]).sample(n_steps=3) == ["la"] * 3
 
 
+@pytest.mark.thorough
 def test_a_huge_text_among_short_ones_is_read_in_sane_time():
     """More than a minute, were all read on to the end of the longest."""
     huge = "the cat sat on the mat. " * 4200

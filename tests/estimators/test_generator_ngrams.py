@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sklearn_rnn import RNNGenerator
+from sklearn_rnn import RNNGenerator, SequenceArray
 from sklearn_rnn.datasets import load_moby_dick
 from sklearn_rnn.estimators.closed_form import log_softmax
 from sklearn_rnn.estimators.tasks._ngrams import (
@@ -17,7 +17,6 @@ from sklearn_rnn.estimators.tasks._ngrams import (
     geometric_mean,
     hold_out_steps,
 )
-from sklearn_rnn.sequences import SequenceArray
 
 SMALL = {
     "hidden_size": 8,
@@ -70,6 +69,7 @@ def parts_of(model, score):
 # What it is for.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["text", "texts"])
 def test_the_average_predicts_better_than_either_part(models, kinds, kind):
     network, ngrams, both = parts_of(models[kind], lambda m: m.score(kinds[kind][1]))
@@ -100,6 +100,7 @@ def test_auto_leaves_small_texts_alone(book, n_steps, has):
     assert (model.ngram_weight_ > 0) == has
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lag", [2, 4])
 def test_auto_chooses_the_length_by_held_out_text(lag):
     # A symbol depends on the one `lag` before it, and on no other.

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from sklearn_rnn import SequenceArray
 from sklearn_rnn.estimators.closed_form import NGrams
-from sklearn_rnn.sequences import SequenceArray
 
 N_SYMBOLS = 6
 BEGIN, END = 0, 1

@@ -592,6 +592,7 @@ def test_a_constant_series_has_no_scale():
     assert (frame["prediction"] == 3).all()
 
 
+@pytest.mark.thorough
 def test_features_may_have_the_names_of_the_result():
     table = make_table().assign(prediction=1.0, horizon=2.0, **{"q0.5": 3.0})
     frame = backtest(Ridge(), table, "temp", 2, cv=2)
@@ -781,6 +782,7 @@ def test_a_infer_season_a_small_type_does_not_overflow():
     pd.testing.assert_frame_equal(found, expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_a_verbose_backtest_prints_a_line_per_block(n_jobs, capsys):
     options = {"target": "temp", "horizon": 2, "cv": 3, "season": 3}

@@ -12,11 +12,14 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn import (
+    CalendarFeatures,
+    InvalidSequenceError,
+    RNNRegressor,
+    SequenceWindower,
+)
 from sklearn_rnn.datasets import load_nyc_weather
-from sklearn_rnn.estimators import RNNRegressor
-from sklearn_rnn.forecasting._calendar import NUMBERS, CalendarFeatures
-from sklearn_rnn.preprocessing import SequenceWindower
+from sklearn_rnn.forecasting._calendar import NUMBERS
 
 NEW_YORK = "America/New_York"
 # What pandas calls each feature of a Series of dates.
@@ -543,6 +546,7 @@ def test_a_freq_that_is_none_is_refused(freq):
         CalendarFeatures(["hour"], ahead=1, freq=freq).fit(table)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "ahead", [[[1, 2]], [[1], [2, 3]], [1.0], [True], range(10**12)], ids=str
 )

@@ -19,14 +19,15 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_rnn import (
     CalendarFeatures,
+    InvalidSequenceError,
     RNNRegressor,
     SequenceWindower,
+    SklearnRNNWarning,
     WindowHistoryWarning,
     backtest,
     forecast,
     make_forecast_frame,
 )
-from sklearn_rnn._exceptions import InvalidSequenceError, SklearnRNNWarning
 from sklearn_rnn.forecasting import quantile_columns
 
 HOURS = pd.date_range("2024-01-01", periods=60, freq="h")
@@ -170,6 +171,7 @@ def test_levels_that_are_close_keep_columns_of_their_own():
     assert tuple(found) == levels
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("labels", [[7, 8], [0.5, 1.5], ["a", "b"]])
 def test_labels_of_series_keep_their_dtype(labels):
     table = two_series()
@@ -234,6 +236,7 @@ def second_week(model, *, known=None, n_steps=10):
     return model, table, {"target": "temp", "horizon": 6}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS_OF_MODELS)
 def test_rows_that_had_no_target_yet_are_remembered(kind):
     model, table, task = second_week(KINDS_OF_MODELS[kind])
@@ -280,6 +283,7 @@ def test_a_remembered_row_is_no_training_row():
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "change",
     [
@@ -330,6 +334,7 @@ def test_folds_remember_nothing():
     )
 
 
+@pytest.mark.thorough
 def test_what_is_remembered_does_not_get_in_the_way_of_pandas(tmp_path):
     table = make_table()
     X, Y = make_forecast_frame(table[:48], "temp", 6)
@@ -351,6 +356,7 @@ def test_what_is_remembered_does_not_get_in_the_way_of_pandas(tmp_path):
         forecast(make_model(10).fit(stored, Y), table[48:54])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("history", ["auto", "train", None])
 @pytest.mark.parametrize("gap", [0, 1, 100])
 def test_a_gap_after_training_is_told_of(history, gap):
@@ -363,6 +369,7 @@ def test_a_gap_after_training_is_told_of(history, gap):
     forecast(model, table[44 + gap : 54 + gap])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("history", ["auto", "train", None])
 def test_short_windows_without_times_are_told_of(history):
     table = make_table().set_axis([f"row {i}" for i in range(60)])
@@ -464,6 +471,7 @@ def test_a_model_of_rows_forecasts_from_the_last_one(n_rows):
 # The times.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "index, expected",
     [
@@ -509,6 +517,7 @@ def test_dates_go_on_by_the_calendar(index, expected, n_rows):
     assert frame.index.dtype == index.dtype
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "index, expected",
     [
@@ -633,6 +642,7 @@ def test_known_columns_of_the_steps_to_come_are_used():
     assert np.abs(other["prediction"] - frame["prediction"]).min() > 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "change",
     [
@@ -678,6 +688,7 @@ def test_steps_between_those_of_the_horizon():
     np.testing.assert_allclose(frame["prediction"], model.predict(X[:50])[-1])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -721,6 +732,7 @@ def test_a_future_that_is_no_frame_is_refused(future):
         forecast(fit_with_plan(table), table, future=future)
 
 
+@pytest.mark.thorough
 def test_a_plan_that_decides_the_target_is_learned():
     table = make_table(pd.date_range("2024-01-01", periods=400, freq="h"))
     table["temp"] = 10 * table["plan"]
@@ -794,6 +806,7 @@ def test_a_mask_stands_gaps_in_the_newest_rows():
     assert frame.index[0] == HOURS[-1] + pd.Timedelta("1h")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_steps", [1, 5])
 @pytest.mark.parametrize("n_fitted", [30, 50])
 def test_a_sensor_that_is_gone_for_longer_than_the_window(n_steps, n_fitted):
@@ -822,6 +835,7 @@ def test_holes_in_the_newest_rows_are_refused_without_a_mask():
 # What else is refused.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -842,6 +856,7 @@ def test_newest_rows_of_another_kind_are_refused(change, message):
         forecast(model, change(table))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("newest", ["abc", None, 3, np.zeros((5, 3)), [[1.0]]])
 def test_what_is_no_frame_is_refused(newest):
     model = fit(make_model(), make_table())
@@ -856,6 +871,7 @@ def test_a_model_that_is_not_fitted_is_refused():
         forecast("model", make_table())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["origin", "horizon", "prediction", "target", "q0.5"])
 def test_a_name_of_the_result_cannot_tell_series_apart(name):
     table = two_series().rename(columns={"station": name})

@@ -395,6 +395,7 @@ def test_ylabel_replaces_the_name_of_the_target():
     assert [ax.get_ylabel() for ax in display.axes_] == ["value", "value"]
 
 
+@pytest.mark.thorough
 def test_only_the_lowest_panels_label_their_times():
     forecasts, history = stations(5)
     display = ForecastDisplay.from_predictions(forecasts, history)
@@ -450,6 +451,7 @@ def test_n_origins_sets_how_many():
     assert len(display.plot(n_origins=100).lines_) == 12  # six hours each
 
 
+@pytest.mark.thorough
 def test_of_a_long_backtest_the_newest_part_is_drawn():
     hours = pd.date_range("2024-01-01", periods=5000, freq="h")
     history = series_of(hours)
@@ -529,6 +531,7 @@ def test_durations_are_counted_in_a_fitting_unit(unit, label, first):
     assert x_of(display.lines_[0])[0] == first
 
 
+@pytest.mark.thorough
 def test_numbers_stay_numbers_and_the_axis_has_their_name():
     history = series_of(pd.RangeIndex(100, 160, name="lap"))
     display = ForecastDisplay.from_predictions(forecast_from(history, 30), history)

@@ -7,13 +7,13 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import (
     CalendarFeatures,
+    InvalidSequenceError,
     RNNRegressor,
     SequenceWindower,
     backtest,
     forecast,
     make_forecast_frame,
 )
-from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.datasets import load_nyc_weather
 
 
@@ -270,6 +270,7 @@ def test_a_column_named_like_a_step_ahead_stays_a_column():
 # Horizons and steps beyond all bounds.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "horizon", [10**7, 10**12, 10**30, [1, 10**12], range(1, 10**12), np.int64(2**62)]
 )

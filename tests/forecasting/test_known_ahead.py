@@ -6,8 +6,7 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from sklearn_rnn import make_forecast_frame
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn import InvalidSequenceError, make_forecast_frame
 
 
 def hourly(n_rows=6):

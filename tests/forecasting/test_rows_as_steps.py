@@ -105,6 +105,7 @@ def test_several_series_and_what_is_known_ahead_are_forecast():
         forecast(network, data, future=future[:3])
 
 
+@pytest.mark.thorough
 def test_backtests_go_by_rows_with_seasons_of_a_week():
     frame = backtest(model(), prices(DAYS), "price", 3, freq="rows", cv=2, stride=4)
     assert (frame["truth"] - frame["naive"] == 5).all()
@@ -139,6 +140,7 @@ def test_months_of_any_day_have_seasons_of_a_year():
 # A second week: the rows without targets are remembered, whatever rows are steps.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dates", ["timestamps", "dates", "with a time zone"])
 @pytest.mark.parametrize("calendar", [False, True])
 def test_a_second_week_of_trading_days_follows_the_rows_without_targets(
@@ -162,6 +164,7 @@ def test_a_second_week_of_trading_days_follows_the_rows_without_targets(
         pd.testing.assert_frame_equal(week, whole)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("freq", [None, "rows"])
 @pytest.mark.parametrize("missing", ["raise", "mask"])
 def test_a_second_week_of_several_series_follows(freq, missing):

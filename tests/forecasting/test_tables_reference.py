@@ -161,6 +161,7 @@ def outcomes_of(case):
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_tables_give_what_they_gave(case):
     expected = json.loads(REFERENCE.read_text(encoding="utf-8"))[case.__name__]

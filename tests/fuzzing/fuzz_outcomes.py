@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import DataConversionWarning, UndefinedMetricWarning
 
 import sklearn_rnn
-from sklearn_rnn import DivergenceError
-from sklearn_rnn._exceptions import SklearnRNNWarning
+from sklearn_rnn import DivergenceError, SklearnRNNWarning
 
 DOCUMENTED = (ValueError, TypeError, AttributeError, DivergenceError, MemoryError)
 OURS = str(Path(sklearn_rnn.__file__).parent) + os.sep

@@ -141,6 +141,7 @@ def test_estimators_refuse_written_dates_durations_and_levels_of_dates_too():
     assert RNNRegressor(max_epochs=1).fit(table(list("abcdefghijklmnopqrst")), DAYS.day)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", WRITTEN)
 def test_written_dates_are_refused_as_in_a_column(name):
     for act in (
@@ -232,6 +233,7 @@ def test_names_stay_names(names):
         assert windower.freq_ is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "names",
     [

@@ -96,6 +96,7 @@ def test_grid_search_is_the_same_in_two_processes_as_in_one(weather):
     np.testing.assert_array_equal(searches[0].predict(X), searches[1].predict(X))
 
 
+@pytest.mark.thorough
 def test_grid_search_in_threads_equals_serial(weather):
     grid = {"rnnregressor__hidden_size": [2, 3, 4]}
     with joblib.parallel_config("threading"):
@@ -125,6 +126,7 @@ def test_a_following_fold_predicts_as_from_windows_of_the_whole_table(weather):
     np.testing.assert_array_equal(from_folds, whole)
 
 
+@pytest.mark.thorough
 def test_windows_cut_before_the_split_score_as_by_hand(weather):
     X, y = weather
     windows = SequenceWindower(n_steps=6).fit_transform(X)
@@ -138,6 +140,7 @@ def test_windows_cut_before_the_split_score_as_by_hand(weather):
         assert (windows[test].lengths == 6).all()
 
 
+@pytest.mark.thorough
 def test_the_future_is_never_read(weather):
     X, y = weather
     changed = X.copy()
@@ -162,6 +165,7 @@ def test_the_future_is_never_read(weather):
         np.testing.assert_array_equal(*on_windows)
 
 
+@pytest.mark.thorough
 def test_ragged_lists_go_through_the_same_splitters():
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(n, 2)) for n in rng.integers(3, 9, size=60)]
@@ -188,6 +192,7 @@ def test_make_windows_goes_through_a_grid_search(weather):
 CUT_BY_FOLDS = pytest.mark.filterwarnings("ignore:.*windows are shorter than n_steps")
 
 
+@pytest.mark.thorough
 @CUT_BY_FOLDS
 def test_stacking_with_a_partitioning_splitter(weather, warm):
     X, y = weather
@@ -204,6 +209,7 @@ def test_stacking_with_a_partitioning_splitter(weather, warm):
     assert stack.fit(X, labels).score(X, labels) > 0.7
 
 
+@pytest.mark.thorough
 def test_transformed_target_and_voting(weather):
     X, y = weather
     logged = TransformedTargetRegressor(
@@ -216,6 +222,7 @@ def test_transformed_target_and_voting(weather):
     np.testing.assert_allclose(mean, np.mean(parts, axis=0))
 
 
+@pytest.mark.thorough
 @CUT_BY_FOLDS
 def test_calibration_and_tuned_threshold(warm):
     X, y = warm
@@ -233,6 +240,7 @@ def test_permutation_importance_of_a_pipeline_finds_the_feature_that_matters(wea
     assert importance.importances_mean.argmax() == COLUMNS.index("temp")
 
 
+@pytest.mark.thorough
 def test_bagging_on_two_dimensional_sequences():
     X = np.random.default_rng(0).normal(size=(80, 5))
     y = X[:, -1] > 0
@@ -263,6 +271,7 @@ def test_pandas_output_passes_through_and_keeps_names(weather):
     assert model[:-1].get_feature_names_out().tolist() == COLUMNS
 
 
+@pytest.mark.thorough
 def test_polars_predicts_as_pandas(weather):
     X, y = weather
     frame = pl.from_pandas(X.rename_axis("time").reset_index())

@@ -71,6 +71,7 @@ def are_equal(a, b):
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_augmentation_changes_what_is_learned_and_nothing_else(name):
     X, y = clips()
@@ -145,6 +146,7 @@ def test_estimators_of_steps_and_of_pairs_hear_variation_too():
         assert found[0] != found[1], make
 
 
+@pytest.mark.thorough
 def test_unknown_sources_are_tested_on_by_groups():
     X, y = clips(36)
     groups = np.arange(36) // 3 % 4
@@ -168,6 +170,7 @@ def test_windows_of_a_recording_are_labelled_on_its_time_axis():
     assert (labels == truth).mean() > 0.8
 
 
+@pytest.mark.thorough
 def test_songs_are_transcribed_from_arrays_and_files_of_any_rate(tmp_path):
     rng = np.random.default_rng(0)
     y = ["".join(rng.choice([*"abc"], rng.integers(1, 5))) for _ in range(80)]

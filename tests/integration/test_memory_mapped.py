@@ -83,6 +83,7 @@ def test_files_of_200_mb_train_and_predict_with_60(tmp_path):
     assert child.stdout.split() == ["no", "copy", "fits", "True"] * 2, child.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shape", [(250_000, 50), (10_000, 25, 50)])
 def test_no_large_part_of_a_file_is_copied(shape, tmp_path):
     path = tmp_path / "series.npy"
@@ -104,6 +105,7 @@ def test_no_large_part_of_a_file_is_copied(shape, tmp_path):
     assert peak < 0.8 * mapped.nbytes
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [
@@ -129,6 +131,7 @@ def test_the_linear_part_writes_no_windows_out(options, tmp_path):
     assert peak < 0.6 * mapped.nbytes
 
 
+@pytest.mark.thorough
 def test_predictions_are_those_from_memory(tmp_path):
     path = tmp_path / "series.npy"
     write(path, (2000, 3))
@@ -141,6 +144,7 @@ def test_predictions_are_those_from_memory(tmp_path):
     np.testing.assert_array_equal(predicted, model.fit(in_memory, y).predict(in_memory))
 
 
+@pytest.mark.thorough
 def test_a_fitted_pipeline_pickles_without_its_series(tmp_path):
     path = tmp_path / "series.npy"
     write(path, (20_000, 50))

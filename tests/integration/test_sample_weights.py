@@ -258,6 +258,7 @@ def assert_alike(found, expected):
             np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 def test_a_weight_of_zero_is_absence(name):
     model, X, y = CASES[name]
@@ -266,6 +267,7 @@ def test_a_weight_of_zero_is_absence(name):
     assert_alike(found, results(fit(model, X, y, there, WEIGHTS[there]), X))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 def test_a_whole_weight_is_a_repetition(name):
     model, X, y = CASES[name]
@@ -274,6 +276,7 @@ def test_a_whole_weight_is_a_repetition(name):
     assert_alike(found, results(fit(model, X, y, repeated), X))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CASES)
 def test_equal_weights_of_two_are_everything_twice(name):
     model, X, y = CASES[name]
@@ -286,6 +289,7 @@ def test_equal_weights_of_two_are_everything_twice(name):
 PROPORTIONAL = [n for n in CASES if "rare" not in n and "n-grams" not in n]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", PROPORTIONAL)
 def test_only_the_proportions_of_weights_matter(name):
     model, X, y = CASES[name]
@@ -305,6 +309,7 @@ IN_BATCHES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [n for n in CASES if "plateau" not in n])
 def test_a_weight_of_zero_is_absence_in_batches_and_validation(name):
     model, X, y = CASES[name]

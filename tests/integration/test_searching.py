@@ -79,6 +79,7 @@ def seen(monkeypatch):
     torch.set_num_threads(before)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("n_jobs", "n_threads", "used"), [(1, None, 4), (2, None, 1), (2, 3, 3)]
 )
@@ -93,6 +94,7 @@ def test_fits_of_a_search_use_one_thread_unless_n_threads_is_set(
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("model", "y"), TASKS, ids=NAMES)
 def test_a_search_in_threads_equals_the_serial_one_and_leaves_no_trace(model, y):
     model = clone(model).set_params(dropout=0.2, n_layers=2, early_stopping=True)
@@ -147,6 +149,7 @@ def wide():
     return np.random.default_rng(0).normal(size=(4000, 24, 16)).astype(np.float32)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("convert", [np.asarray, as_container])
 def test_data_in_a_file_are_fitted_without_a_copy(convert, wide, tmp_path):
     joblib.dump(convert(wide), tmp_path / "data")
@@ -173,6 +176,7 @@ def read_only(array):
     return array
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("model", "y"),
     [*TASKS, (RNNTagger(**QUICK), STEP_LABELS)],
@@ -216,6 +220,7 @@ def test_each_rung_of_a_halving_search_fits_anew_for_its_epochs(model, y):
     assert search.best_estimator_.n_iter_ == 4
 
 
+@pytest.mark.thorough
 def test_halving_reaches_the_epochs_inside_a_pipeline():
     times = pd.date_range("2024-01-01", periods=120, freq="h")
     steps = RNG.normal(size=(120, 2)).cumsum(axis=0)
@@ -263,6 +268,7 @@ def without_collection():
     gc.enable()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", FITS)
 def test_a_deleted_estimator_frees_its_network_at_once(kind, without_collection):
     if kind == "compiled" and not compiled_kernels_available():
@@ -281,6 +287,7 @@ def n_tensors():
     return sum(type(thing) in kinds for thing in gc.get_objects())
 
 
+@pytest.mark.thorough
 def test_fit_after_fit_takes_no_more_memory(without_collection):
     def fit():
         RNNRegressor(**QUICK).fit(X, Y).predict(X)

@@ -104,6 +104,7 @@ def transform_clips_of_two_scales():
     LogMelSpectrogram(8000).fit(list(noise)).transform(list(30_000 * noise))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("act", "category"),
     [

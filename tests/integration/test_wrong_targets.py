@@ -177,6 +177,7 @@ def padded(value, labels=LABELS):
     return np.where(INSIDE, labels, value)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [np.asarray, list, np.float64, torch.tensor])
 @pytest.mark.parametrize("X, value", [(FRAMES, -100), (ZERO_PADDED, -1)])
 def test_labels_filled_up_for_torch_name_missing_label(X, value, kind):
@@ -355,6 +356,7 @@ def test_several_labels_are_told_from_one_hot_ones():
         RNNSeq2Seq(**QUICK).fit(FRAMES, np.eye(3)[LABELS].tolist())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "kind",
     [list, tuple, np.array, pd.Series, lambda y: pd.Series(y, dtype="string")],
@@ -607,6 +609,7 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", CONTAINERS)
 def test_step_targets_of_other_libraries_are_read(form):
     for model in (RNNTagger(**QUICK), RNNRegressor(return_sequences=True, **QUICK)):
@@ -616,6 +619,7 @@ def test_step_targets_of_other_libraries_are_read(form):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "form", ["polars lists", "pyarrow lists", "pyarrow chunks", "packed"]
 )

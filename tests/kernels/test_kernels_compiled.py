@@ -55,6 +55,7 @@ def results(kernel, cell, x, weights, state, lengths, reverse):
     return [states, *torch.autograd.grad(loss, [x, *weights, *state])]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("sizes", SIZES)
@@ -232,6 +233,7 @@ np.testing.assert_allclose(
 """
 
 
+@pytest.mark.thorough
 def test_without_the_library_torch_computes_and_pickles_load(tmp_path):
     X, y = np.random.default_rng(0).normal(size=(6, 3)), np.arange(6) % 2
     model = RNNClassifier(kernel="compiled", max_epochs=1).fit(X, y)

@@ -117,6 +117,7 @@ assert len(Watch.unguarded) < 5
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "imported"),
     [
@@ -134,6 +135,7 @@ def test_a_first_fit_imports_large_packages_under_the_guard(options, imported):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 def test_loading_a_pickle_imports_large_packages_under_the_guard(tmp_path):
     script = SCRIPT.split("X, y =")[0] + (
         "import pickle\n"

@@ -295,6 +295,7 @@ except ImportError as error:
 """
 
 
+@pytest.mark.thorough
 def test_without_a_compiler_torch_computes_and_says_so(whole_package):
     done = run(whole_package, FIT, CXX="no-such-compiler")
     assert done.returncode == 0, done.stderr
@@ -374,6 +375,7 @@ def test_the_environment_variable_warns_of_a_set_that_is_not_here(compiler, kern
     assert f"='{name}' cannot be used" in done.stderr
 
 
+@pytest.mark.thorough
 @needs_library
 def test_the_environment_variable_chooses():
     narrowest = instruction_sets()[-1]

@@ -106,6 +106,7 @@ def test_recurrence_is_that_of_torch(cell):
     assert torch.equal(recurrence(cell, x, weights)[0], module(x)[0])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("cell", CELLS)

@@ -24,11 +24,11 @@ from sklearn_rnn import (
     RNNRegressor,
     SequenceArray,
     SequenceWindower,
+    TimeBlockSplit,
     make_forecast_frame,
     make_windows,
 )
 from sklearn_rnn.datasets import load_nyc_weather
-from sklearn_rnn.model_selection._time_block_split import TimeBlockSplit
 
 
 def hourly(n_rows=60, **kwargs):
@@ -137,6 +137,7 @@ def test_counts_are_of_times_not_of_rows():
 # One series: scikit-learn's own splits.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_rows", [12, 23, 60])
 @pytest.mark.parametrize("n_splits", [2, 3, 5])
 @pytest.mark.parametrize("gap", [0, 1, 3])
@@ -360,6 +361,7 @@ def test_windows_of_arrays_are_split_in_order():
 # Inside scikit-learn.
 
 
+@pytest.mark.thorough
 def test_a_pipeline_of_windows_is_cross_validated():
     table = stations(120).ffill()
     X, Y = make_forecast_frame(

@@ -136,6 +136,7 @@ def accepted(automaton, symbols):
     return bool(scores.sum() + ends[-1] == 0.0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("separator", [None, 2])
 @pytest.mark.parametrize(
     "words",

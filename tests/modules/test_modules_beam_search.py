@@ -75,6 +75,7 @@ def brute_force(model, row, most, length_penalty):
     return sorted(scored, reverse=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("length_penalty", PENALTIES)
 @pytest.mark.parametrize("end_bias", [-2.0, 0.0, 2.0])
 def test_a_wide_beam_finds_the_best_of_all_sequences(length_penalty, end_bias):
@@ -222,6 +223,7 @@ def test_sequences_that_are_done_leave_the_batch():
     assert model.n_rows == [4, 2, 2, 2]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("length_penalty", PENALTIES)
 @pytest.mark.parametrize("beam_width", [1, 2, 3])
 def test_a_batch_is_its_sequences_one_by_one(beam_width, length_penalty):
@@ -354,6 +356,7 @@ def make_sources():
     return torch.randint(0, 8, (3, 6, 1), generator=generator), torch.tensor([4, 6, 1])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("attention", ["additive", "location", "multiplicative", None])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_wide_beam_over_a_network_finds_the_best_of_all(cell, attention):

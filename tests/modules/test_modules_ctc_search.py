@@ -73,6 +73,7 @@ def assert_equal_transcripts(found, expected):
         )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("insertion_bonus", [0.0, 1.5, -2.0])
 @pytest.mark.parametrize(
     "automata", ["none", "ngram", "words", "words without weight", "both"]

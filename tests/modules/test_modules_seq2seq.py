@@ -186,6 +186,7 @@ def test_gradients_reach_every_parameter(source, attention, tied):
             assert parameter.grad.abs().max() > 0.0, name
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_gradients_are_right(attention):
     network = make_network("lstm", "sequences", attention=attention, bidirectional=True)
@@ -438,6 +439,7 @@ def test_copies_have_weights_of_their_own(tied):
         assert torch.equal(twin(*batch), expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_a_network_learns_to_write_backwards(attention):
     generator = torch.Generator().manual_seed(0)

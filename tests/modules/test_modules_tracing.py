@@ -60,6 +60,7 @@ def assert_true_at_other_sizes(built, with_lengths):
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("with_gradients", [False, True])
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -95,6 +96,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("with_lengths", [False, True])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("kernel", ["compiled", "torch"])
@@ -105,6 +107,7 @@ def test_a_traced_network_of_any_kind_is_true_at_other_sizes(
         assert_true_at_other_sizes(network(kernel, **options), with_lengths)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("attention", ["multiplicative", "additive", None])
 @pytest.mark.parametrize("source", ["symbols", "sequences"])
 @pytest.mark.parametrize("with_lengths", [False, True])
@@ -164,6 +167,7 @@ def test_the_module_of_a_fitted_model_can_be_traced_with_its_usual_kernel(model)
             torch.testing.assert_close(traced(other), fitted.module_(other))
 
 
+@pytest.mark.thorough
 def test_an_exported_network_is_true_or_refuses_other_sizes():
     built = network(pooling="mean")
     sizes = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}

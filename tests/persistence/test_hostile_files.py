@@ -71,6 +71,7 @@ def test_a_fitted_model_truncated_at_every_byte_is_refused(sample, tmp_path):
             load_model(path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", [0, 11])
 def test_a_changed_byte_is_noticed_anywhere(first, sample, tmp_path):
     data = sample.read_bytes()
@@ -286,6 +287,7 @@ def test_a_later_format_is_named(sample, tmp_path, monkeypatch):
         load_model(tmp_path / "later")
 
 
+@pytest.mark.thorough
 def test_mutated_files_run_no_code_and_end_in_one_error():
     counts, executed = run_many(200)
     assert executed == []

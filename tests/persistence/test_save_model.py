@@ -38,6 +38,7 @@ def small(**options):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name in ZOO if name not in SEARCHES])
 def test_a_model_predicts_the_same_after_loading(name, tmp_path):
     fitted = make(name)
@@ -57,6 +58,7 @@ def test_a_loaded_model_is_trained_on_as_the_saved_one(tmp_path):
     assert twin.loss_curve_ == model.loss_curve_
 
 
+@pytest.mark.thorough
 def test_the_best_of_a_search_can_be_saved(tmp_path):
     for name in SEARCHES:
         model = make(name).model

@@ -15,6 +15,7 @@ from sklearn_rnn import RNNClassifier, RNNRegressor
 from sklearn_rnn.persistence import TRUSTED_TYPES
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ZOO)
 def test_a_model_loads_with_the_trust_list_and_predicts_the_same(name):
     fitted = make(name)
@@ -35,6 +36,7 @@ def types_in(node):
         yield from types_in(child)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ZOO)
 def test_files_name_public_paths_alone(name):
     data = skops.io.dumps(make(name).model)
@@ -45,6 +47,7 @@ def test_files_name_public_paths_alone(name):
     assert not any(path.startswith(("pandas", "torch", "skorch")) for path in found)
 
 
+@pytest.mark.thorough
 def test_the_trust_list_holds_every_estimator():
     estimators = {
         f"sklearn_rnn.{name}"

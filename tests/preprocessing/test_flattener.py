@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_rnn import (
     ForecastDisplay,
+    InvalidSequenceError,
     RNNRegressor,
     SequenceFlattener,
     SequenceScaler,
@@ -21,7 +22,6 @@ from sklearn_rnn import (
     forecast,
     make_forecast_frame,
 )
-from sklearn_rnn._exceptions import InvalidSequenceError
 
 RAGGED = [
     np.array([[1.0, 10.0], [2.0, 20.0]]),

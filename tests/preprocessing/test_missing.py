@@ -8,8 +8,12 @@ import polars as pl
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNRegressor, SequenceWindower, make_forecast_frame
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn import (
+    InvalidSequenceError,
+    RNNRegressor,
+    SequenceWindower,
+    make_forecast_frame,
+)
 
 NAN = np.nan
 

@@ -6,9 +6,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing import SequenceScaler, SequenceWindower
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn import (
+    InvalidSequenceError,
+    SequenceArray,
+    SequenceScaler,
+    SequenceWindower,
+)
 
 RAGGED = [
     np.array([[1.0, 10.0], [3.0, 10.0]]),

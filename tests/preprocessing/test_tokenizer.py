@@ -17,8 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_rnn import RNNClassifier, SequenceArray, SequenceTokenizer
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn import (
+    InvalidSequenceError,
+    RNNClassifier,
+    SequenceArray,
+    SequenceTokenizer,
+)
 from sklearn_rnn.preprocessing import _subwords
 
 TEXTS = ["The cat sat.", "The cat didn't sit, it ran!"]
@@ -304,6 +308,7 @@ if hasattr(os, "fork"):
 """
 
 
+@pytest.mark.thorough
 def test_subwords_are_the_same_in_every_process_and_nobody_warns_of_forks(subwords):
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     environment.pop("TOKENIZERS_PARALLELISM", None)

@@ -14,10 +14,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn import (
+    InvalidSequenceError,
+    SequenceArray,
+    SequenceWindower,
+    WindowHistoryWarning,
+)
 from sklearn_rnn.datasets import load_nyc_weather
-from sklearn_rnn.preprocessing import SequenceWindower
-from sklearn_rnn.sequences import SequenceArray
 
 TRUE_FAILURES = {
     "check_methods_subset_invariance": "a window looks at earlier rows",

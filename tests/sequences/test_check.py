@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn import InvalidSequenceError, SequenceArray
 from sklearn_rnn.sequences import (
-    SequenceArray,
     _coverage,
     check_sequences,
     check_tokens,

@@ -9,10 +9,8 @@ from sklearn.model_selection import KFold, cross_val_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
-from sklearn_rnn import sequences
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn import InvalidSequenceError, SequenceArray, sequences
 from sklearn_rnn.sequences import (
-    SequenceArray,
     Transforms,
     _container,
     _coverage,

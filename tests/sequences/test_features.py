@@ -3,9 +3,13 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
-from sklearn_rnn import RNNRegressor, SequenceWindower
-from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import SequenceArray, check_features, check_sequences
+from sklearn_rnn import (
+    InvalidSequenceError,
+    RNNRegressor,
+    SequenceArray,
+    SequenceWindower,
+)
+from sklearn_rnn.sequences import check_features, check_sequences
 
 
 class Model(BaseEstimator):

@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_rnn import RNNTagger, SequenceArray, join_windows, make_windows
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn import (
+    InvalidSequenceError,
+    RNNTagger,
+    SequenceArray,
+    join_windows,
+    make_windows,
+)
 
 # Overlapping, side by side, and with rows between them.
 CUTS = [(4, 1), (5, 2), (3, 3), (2, 5)]

@@ -4,14 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import (
-    UNKNOWN,
-    SequenceArray,
-    Transforms,
-    Vocabulary,
-    check_symbols,
-)
+from sklearn_rnn import InvalidSequenceError, SequenceArray
+from sklearn_rnn.sequences import UNKNOWN, Transforms, Vocabulary, check_symbols
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,14 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence
 
-from sklearn_rnn import SequenceWindower, make_forecast_frame
-from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences import SequenceArray, make_windows, trailing_windows
+from sklearn_rnn import (
+    InvalidSequenceError,
+    SequenceArray,
+    SequenceWindower,
+    make_forecast_frame,
+    make_windows,
+)
+from sklearn_rnn.sequences import trailing_windows
 
 
 def series(n_rows=8):

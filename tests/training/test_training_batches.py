@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_rnn.sequences import SequenceArray, check_sequences
+from sklearn_rnn import SequenceArray
+from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import (
     BatchIterator,
     SequenceDataset,

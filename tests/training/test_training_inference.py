@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch_products import PRODUCTS_DEPEND_ON_ROWS
 
+from sklearn_rnn import SequenceArray
 from sklearn_rnn.kernels import CELLS
 from sklearn_rnn.modules import POOLINGS, NetworkSpec, build_network
-from sklearn_rnn.sequences import SequenceArray, check_sequences
+from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import network_outputs
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from sklearn_rnn import SequenceArray
 from sklearn_rnn.modules import NetworkSpec, build_network
-from sklearn_rnn.sequences import SequenceArray
 from sklearn_rnn.training import (
     NextStepDataset,
     WeightedLoss,

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sklearn_rnn.sequences import SequenceArray, check_sequences
+from sklearn_rnn import SequenceArray
+from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import find_copies, validation_folds, validation_split
 
 

@@ -14,8 +14,9 @@ from sklearn_rnn import (
     RNNSeq2Seq,
     RNNTagger,
     RNNTranscriber,
+    SequenceArray,
 )
-from sklearn_rnn.sequences import SequenceArray, check_sequences
+from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import (
     SequenceDataset,
     StepStorage,
