@@ -2,8 +2,8 @@
 
 `save_model` and `load_model` are for models that others gave you: tensors and JSON, no
 code. `TRUSTED_TYPES` is what ``skops.io.load`` and MLflow need trust to load everything
-that this package fits. Both need the extra ``persist``. `to_onnx` writes a model for programs
-that do not have this package, and needs the extra ``onnx``.
+that this package fits. Both need the extra ``persist``. `to_onnx` writes a model for
+programs that do not have this package, and needs the extra ``onnx``.
 """
 
 from sklearn_rnn.persistence._files import load_model, save_model
