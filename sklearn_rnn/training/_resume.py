@@ -95,12 +95,15 @@ def pack_run(run: TrainingRun) -> dict[str, Any]:
     finished = run.finished.copies
     if all(torch.equal(finished[name], weights[name]) for name in finished):
         finished = None
+    # A callback may have frozen weights: then the next epoch makes a new optimizer.
+    is_kept = net._weights.owns_storage(list(module.parameters()))
+    optimizer = _as_dicts(get_optimizer_state(net.optimizer_)) if is_kept else None
     return {
         "weights": weights,
         "requires_grad": {n: p.requires_grad for n, p in module.named_parameters()},
         "finished": finished,
         "best": None if run.best is None else run.best.copies,
-        "optimizer": _as_dicts(get_optimizer_state(net.optimizer_)),
+        "optimizer": optimizer,
         "counters": {name: getattr(net, name) for name in COUNTERS},
         "patience": None if net.patience is None else dict(vars(net.patience)),
         "random_state": net.random_state,
@@ -118,10 +121,11 @@ def unpack_run(run: TrainingRun, state: dict[str, Any]) -> None:
     parameters = dict(module.named_parameters())
     for name, requires_grad in state["requires_grad"].items():
         parameters[name].requires_grad_(requires_grad)
-    if not net._weights.owns_storage(list(parameters.values())):
-        net.initialize_optimizer()  # a callback had frozen weights
-    load_optimizer_state(net.optimizer_, state["optimizer"])
-    check_optimizer_state(net.optimizer_)
+    if state["optimizer"] is not None:
+        if not net._weights.owns_storage(list(parameters.values())):
+            net.initialize_optimizer()
+        load_optimizer_state(net.optimizer_, state["optimizer"])
+        check_optimizer_state(net.optimizer_)
     run.finished.save()
     for snapshot, copies in ((run.finished, "finished"), (run.best, "best")):
         if snapshot is not None and state[copies] is not None:

@@ -68,11 +68,12 @@ def make(name, folder=None, **options):
     return ESTIMATORS[name](**options)
 
 
-def fit_interrupted(model, data, epoch):
+def fit_interrupted(model, data, epoch, again=None):
     """Fit until the end of an epoch, and then once more; return epochs of the second.
 
-    The model has the callback `Interrupt`.
+    The model has the callback `Interrupt`; `again` is what is fitted then.
     """
+    again = model if again is None else again
     Interrupt.epoch = epoch
     try:
         model.fit(*data)
@@ -83,7 +84,7 @@ def fit_interrupted(model, data, epoch):
     finally:
         Interrupt.epoch = None
     Interrupt.n_epochs = 0
-    model.set_params(checkpoint_seconds=1e6).fit(*data)
+    again.set_params(checkpoint_seconds=1e6).fit(*data)
     return Interrupt.n_epochs
 
 
