@@ -33,7 +33,7 @@ def fit_in_process(name, kernel, folder, result):
     X, *y = make_data()[name]
     if name == "regressor":
         X = X[:, :, :1]
-    options = {**OPTIONS[name], "max_epochs": 20, "kernel": kernel}
+    options = {**OPTIONS[name], "max_epochs": 40, "kernel": kernel}
     if is_stream:
         options = {"linear_skip": True, "kernel": kernel}
     model, lines = make(name, folder, **options), []
@@ -42,6 +42,7 @@ def fit_in_process(name, kernel, folder, result):
     logging.getLogger("sklearn_rnn").addHandler(handler)
     logging.getLogger("sklearn_rnn").setLevel("INFO")
     Path(f"{result}.begun").touch()
+    begin = time.perf_counter()
     if is_stream:
         model.partial_fit(X[:20], y[0][:20])
         for begin in range(20, len(X), CALL_SIZE):
@@ -50,6 +51,7 @@ def fit_in_process(name, kernel, folder, result):
     else:
         model.fit(X, *y)
     found = {
+        "seconds": time.perf_counter() - begin,
         "state": fingerprint(state_of(model)),
         "n_continued": sum("continues after" in line for line in lines),
     }
@@ -71,12 +73,12 @@ def start(*args):
 
 
 def finish(name, kernel, folder, result):
-    """Let a fit run to its end; return what it became, and its seconds."""
-    process, begin = start(name, kernel, folder, result), time.perf_counter()
+    """Let a fit run to its end; return what it became."""
+    process = start(name, kernel, folder, result)
     process.join()
     if process.exitcode:
         raise AssertionError(f"{name}, {kernel}: exit code {process.exitcode}")
-    return json.loads(Path(result).read_text()), time.perf_counter() - begin
+    return json.loads(Path(result).read_text())
 
 
 def kill_and_finish(name, kernel, folder, n_kills, seed):
@@ -93,18 +95,23 @@ def kill_and_finish(name, kernel, folder, n_kills, seed):
         processes that ended; files left behind.
     """
     rng = np.random.default_rng(seed)
-    expected, seconds = finish(name, kernel, None, folder / "expected")
-    found, figures = [], Counter()
-    while figures["kills"] < n_kills or not found:
+    expected = finish(name, kernel, None, folder / "expected")
+    found, figures = (
+        [finish(name, kernel, folder / "whole", folder / "first")],
+        Counter(),
+    )
+    seconds = found[0]["seconds"]
+    while figures["kills"] < n_kills:
         checkpoints, result = folder / str(len(found)), folder / f"result{len(found)}"
         while figures["kills"] < n_kills and not result.exists():
             process = start(name, kernel, checkpoints, result)
             while process.is_alive() and not any(checkpoints.glob("RNN*")):
                 time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.7 * seconds))
+            time.sleep(rng.uniform(0, 0.6 * seconds))
             process.kill()
             process.join()
-            figures["kills"] += process.exitcode == -9
+            was_in_fit = process.exitcode == -9 and any(checkpoints.glob("RNN*"))
+            figures["kills"] += was_in_fit and not result.exists()
             figures["in writes"] += any(checkpoints.glob(".*"))
             for path in checkpoints.glob(".*"):  # to count those of the next kill
                 path.unlink()
