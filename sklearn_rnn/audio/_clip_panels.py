@@ -23,7 +23,7 @@ class TimeScale(NamedTuple):
     """
 
     hop_seconds: float | None
-    subsampling: int = 1
+    subsampling: float = 1
 
     def edges(self, n_columns):
         """Return the left edge of the first column and the right one of the last."""

@@ -55,8 +55,8 @@ class PosteriorDisplay:
         True text of each clip, shown in the title.
     hop_seconds : float, default=None
         Seconds from one frame to the next. None numbers the frames from 0.
-    subsampling : int, default=1
-        Frames per step of the posteriors.
+    subsampling : float, default=1
+        Frames per step of the posteriors; a fraction with upsampling.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class PosteriorDisplay:
         y_pred: Sequence | None = None,
         y_true: Sequence | None = None,
         hop_seconds: float | None = None,
-        subsampling: int = 1,
+        subsampling: float = 1,
     ) -> None:
         self.posteriors = posteriors
         self.symbols = symbols
@@ -183,7 +183,7 @@ class PosteriorDisplay:
             y_pred=trained.predict(X),
             y_true=y,
             hop_seconds=None if front is None else front.spectrogram.hop_seconds_,
-            subsampling=trained.subsampling,
+            subsampling=trained.subsampling / trained.upsampling,
             min_probability=min_probability,
             ax=ax,
             **kwargs,
@@ -198,7 +198,7 @@ class PosteriorDisplay:
         y_pred: Sequence | None = None,
         y_true: Sequence | None = None,
         hop_seconds: float | None = None,
-        subsampling: int = 1,
+        subsampling: float = 1,
         min_probability: float = 0.05,
         ax: Any = None,
         **kwargs: Any,
@@ -220,8 +220,8 @@ class PosteriorDisplay:
             True text of each clip, shown in the title.
         hop_seconds : float, default=None
             Seconds from one frame to the next. None numbers the frames from 0.
-        subsampling : int, default=1
-            Frames per step of the posteriors.
+        subsampling : float, default=1
+            Frames per step of the posteriors; a fraction with upsampling.
         min_probability : float, default=0.05
             Symbols with a lower probability in the whole clip have no row in
             its panel.

@@ -33,6 +33,8 @@ BEFORE_0_7 = {
     "categorical_features": None,
     "ngram_order": None,
     "softmax": "full",
+    "embedding_dim": 64,
+    "upsampling": 1,
     "bounds": None,
     "target_weight": None,
     "checkpoint": None,

@@ -1,4 +1,4 @@
-"""RNNTranscriber: frames to symbols, without alignment."""
+"""RNNTranscriber: frames, or symbols, to symbols, without alignment."""
 
 import os
 from collections.abc import Collection
@@ -19,7 +19,7 @@ from sklearn_rnn.estimators._network import overflow_error, thread_context
 from sklearn_rnn.estimators._sampling import check_count
 from sklearn_rnn.estimators.tasks import DTYPES, TranscriptionTask, object_array
 from sklearn_rnn.metrics import symbol_error_rate
-from sklearn_rnn.modules import greedy_paths, n_joined, prefix_beam_search
+from sklearn_rnn.modules import greedy_paths, prefix_beam_search
 from sklearn_rnn.sequences import COUNT, SequencesLike
 from sklearn_rnn.training import blocks_by_length, note_batch_size, to_batch
 
@@ -34,13 +34,17 @@ MAX_PAIRS = 8_000_000
 
 
 class RNNTranscriber(RNNEstimator):
-    """A recurrent network that transcribes frames to symbols, by CTC.
+    """A recurrent network that transcribes frames or symbols to symbols, by CTC.
 
     `X` holds sequences of frames, such as a `LogMelSpectrogram` makes of sound,
     and `y` what is said in each: a string, or a list of symbols of any hashable
     kind. At which frame a symbol comes need not be known: training sums over
     all alignments (connectionist temporal classification). A transcript has at most
     as many symbols as there are frames. What is predicted are strings or lists.
+
+    `X` may also hold strings, or lists of strings: letters to phonemes, or one script
+    to another. Order must be kept; `RNNSeq2Seq` also learns another one. Where `y` may
+    be longer than `X`, set `upsampling`.
 
     Parameters
     ----------
@@ -56,6 +60,11 @@ class RNNTranscriber(RNNEstimator):
         Frames that are joined into one before the network reads them (frame
         stacking): fewer steps, so faster training, and symbols that are closer
         together. There must be as many steps left as there are symbols.
+    upsampling : int, default=1
+        Frames of the output per step that the network reads, so that more symbols may
+        be written than there are steps: 2 lets "x" be the phonemes K S.
+    embedding_dim : int, default=64
+        Width of a learned vector for each symbol of `X`, where `X` holds strings.
     residual : bool, default=False
         Whether layers from the second on add their input to their output
         (skip connections), which keeps deep stacks trainable.
@@ -190,8 +199,10 @@ None, default="cosine"
     ----------
     symbols_ : ndarray of object of shape (n_symbols,)
         The symbols of `y`, the most frequent first.
+    source_symbols_ : ndarray of object or None
+        The symbols of `X`, the most frequent first; None if it holds frames.
     n_features_in_ : int
-        Features of a frame.
+        Features of a frame, if `X` holds frames.
     feature_names_in_ : ndarray of str
         Names of the features, if `X` had any.
     n_iter_ : int
@@ -266,15 +277,29 @@ None, default="cosine"
     array(['ab', 'cab'], dtype=object)
     >>> model.posteriors([speak("cab")])[0].shape[1]
     4
+
+    From strings to longer lists of symbols:
+
+    >>> X = ["mix", "max", "six", "sam"] * 20
+    >>> y = [["M", "I", "K", "S"], ["M", "A", "K", "S"], ["S", "I", "K", "S"],
+    ...      ["S", "A", "M"]] * 20
+    >>> model = RNNTranscriber(
+    ...     hidden_size=32, upsampling=2, max_epochs=15, random_state=0
+    ... )
+    >>> model.fit(X, y).predict(["sax"])[0]
+    ['S', 'A', 'K', 'S']
     """
 
     _task_type = TranscriptionTask
     _task: TranscriptionTask
     symbols_ = TaskAttribute("target_symbols")
+    source_symbols_ = TaskAttribute("source_symbols")
     _parameter_constraints: dict[str, Any] = {
         **RNNEstimator._parameter_constraints,
         "bidirectional": ["boolean"],
         "subsampling": [COUNT],
+        "upsampling": [COUNT],
+        "embedding_dim": [COUNT],
         "beam_width": [Interval(Integral, 1, MAX_BEAM, closed="both")],
         "ngram_order": [COUNT, None],
         "ngram_text": ["array-like", None],
@@ -295,6 +320,8 @@ None, default="cosine"
         *,
         bidirectional: bool = True,
         subsampling: int = 1,
+        upsampling: int = 1,
+        embedding_dim: int = 64,
         residual: bool = False,
         layer_norm: bool = True,
         dropout: float = 0.1,
@@ -338,6 +365,8 @@ None, default="cosine"
         self.n_layers = n_layers
         self.bidirectional = bidirectional
         self.subsampling = subsampling
+        self.upsampling = upsampling
+        self.embedding_dim = embedding_dim
         self.residual = residual
         self.layer_norm = layer_norm
         self.dropout = dropout
@@ -394,7 +423,8 @@ None, default="cosine"
         Parameters
         ----------
         X : list of array of shape (n_frames_i, n_features), array or SequenceArray
-            Sequences of frames, in any form that `RNNClassifier` accepts.
+            Sequences of frames, in any form that `RNNClassifier` accepts; or a list
+            of strings, whose characters are read, or of lists of strings.
         y : list of str or list of list
             What is said in each: strings or lists of symbols. One may be empty.
         sample_weight : array-like of shape (n_sequences,), default=None
@@ -512,8 +542,8 @@ None, default="cosine"
         -------
         ndarray of object, of shape (n_sequences,)
             Of each sequence an array (n_frames_i, 1 + n_symbols): the blank
-            first, then `symbols_` in their order; each row sums to 1. With
-            subsampling there are ``ceil(n_frames_i / subsampling)`` rows.
+            first, then `symbols_` in their order; each row sums to 1. There are
+            ``ceil(n_frames_i / subsampling) * upsampling`` rows.
 
         Raises
         ------
@@ -586,7 +616,7 @@ None, default="cosine"
         """Yield (rows, log-probabilities (N, T, 1 + n_symbols), frames of each)."""
         task = self._task
         sources = task.parse_sources(self, X)
-        n_frames = n_joined(sources.lengths, task.network_spec.subsampling)
+        n_frames = task.n_frames(sources.lengths)
         side_by_side = max(1, min(SIDE_BY_SIDE, MAX_PAIRS // beam_width**2))
         n_steps = min(MAX_STEPS, MAX_OUTPUTS // task.network_spec.n_outputs)
         for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):

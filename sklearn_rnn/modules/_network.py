@@ -62,6 +62,8 @@ class NetworkSpec:
         Whether training changes the embeddings.
     subsampling : int, default=1
         Neighbouring steps that the core reads as one.
+    upsampling : int, default=1
+        Steps of outputs per step that the core reads, of a network without pooling.
     n_categories : tuple of int, default=()
         Number of categories of each embedding of categorical features.
     category_features : tuple of (int, int), default=()
@@ -90,6 +92,7 @@ class NetworkSpec:
     unknown_token: int | None = None
     train_embeddings: bool = True
     subsampling: int = 1
+    upsampling: int = 1
     n_categories: tuple[int, ...] = ()
     category_features: tuple[tuple[int, int], ...] = ()
     cutoffs: tuple[int, ...] = ()
@@ -163,7 +166,8 @@ class SequenceNetwork(WholeNetwork):
             size = self.core.output_size
             self.head = AdaptiveSoftmax(size, spec.n_outputs, spec.cutoffs)
         else:
-            self.head = Linear(self.core.output_size, spec.n_outputs)
+            n_outputs = spec.n_outputs * spec.upsampling
+            self.head = Linear(self.core.output_size, n_outputs)
 
     @in_mixed_precision
     def forward(self, x, lengths=None):
@@ -182,7 +186,7 @@ class SequenceNetwork(WholeNetwork):
         Tensor of shape (N, n_outputs), or (N, T, n_outputs) without pooling
             Logits of a classifier, log-probabilities where the head is an adaptive
             softmax, standardised targets of a regressor. With subsampling T is
-            ``ceil(T / subsampling)``.
+            ``ceil(T / subsampling)``, with upsampling as many times as long.
         """
         states, _ = self.run(x, lengths)
         lengths = self.n_read(lengths)
@@ -227,7 +231,11 @@ class SequenceNetwork(WholeNetwork):
     @in_mixed_precision
     def read(self, states, new_masks=True):
         """Return the outputs (N, T, n_outputs) of states (T, N, width) from `run`."""
-        return self.head(self.dropout(states, new_masks)).transpose(0, 1)
+        outputs = self.head(self.dropout(states, new_masks)).transpose(0, 1)
+        if self.spec.upsampling == 1:
+            return outputs
+        # (N, T, upsampling * n_outputs) to (N, T * upsampling, n_outputs)
+        return outputs.unflatten(2, (-1, self.spec.n_outputs)).flatten(1, 2)
 
     def forward_for_loss(self, **inputs):
         """Return what a loss reads of a batch; see `loss_inputs`."""

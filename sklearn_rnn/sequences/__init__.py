@@ -83,6 +83,7 @@ from sklearn_rnn.sequences._symbols import (
     check_symbols,
 )
 from sklearn_rnn.sequences._target_arrays import check_not_ragged, explain_target_errors
+from sklearn_rnn.sequences._text import is_sound_file
 from sklearn_rnn.sequences._times import (
     DATED,
     Times,
@@ -182,6 +183,7 @@ __all__ = [
     "is_missing",
     "is_one_hot",
     "is_rows",
+    "is_sound_file",
     "join_windows",
     "local_time",
     "locate",

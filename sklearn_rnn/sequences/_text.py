@@ -59,7 +59,8 @@ def _is_text(value):
     return isinstance(value, (str, bytes, os.PathLike))
 
 
-def _is_sound(value):
+def is_sound_file(value):
+    """Return whether a string or path is the name of a sound file."""
     return os.fspath(value).lower()[-5:].endswith(SOUND_FILES)
 
 
@@ -72,14 +73,11 @@ def _describe(value):
 def _remedy(value, estimator_name):
     if isinstance(value, bytes):
         return "Decode text, and read files, first."
-    if estimator_name == "RNNTranscriber" or _is_sound(value):
-        remedy = (
+    if estimator_name == "RNNTranscriber" or is_sound_file(value):
+        return (
             "Put a LogMelSpectrogram in front, which reads sound files: "
             f"make_pipeline(LogMelSpectrogram(), {_constructor(estimator_name)})."
         )
-        if estimator_name == "RNNTranscriber" and not _is_sound(value):
-            remedy += " RNNSeq2Seq learns from text to text."
-        return remedy
     if isinstance(value, os.PathLike):
         return "Read the files first."
     if estimator_name == "RNNSeq2Seq":

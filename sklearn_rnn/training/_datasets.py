@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from sklearn_rnn.modules import n_joined
 from sklearn_rnn.training._losses import NO_CODE, has_target
 from sklearn_rnn.training._storage import StepStorage, store_steps
 
@@ -375,8 +374,9 @@ class TranscriptDataset(Dataset):
         Classes of each transcript's symbols, from 1.
     weights : Tensor of shape (n_sequences,), default=None
         Sample weights of mean 1.
-    subsampling : int, default=1
-        Frames that the network reads as one.
+    n_frames : ndarray of int of shape (n_sequences,), default=None
+        Frames of outputs that the network has for each sequence; None for as many as
+        it has steps.
 
     Examples
     --------
@@ -390,11 +390,11 @@ class TranscriptDataset(Dataset):
             [ 3, -1]])
     """
 
-    def __init__(self, sources, rows, weights=None, subsampling=1):
+    def __init__(self, sources, rows, weights=None, n_frames=None):
         super().__init__(sources, weights)
         self.sources = sources
         self.rows = rows
-        self.subsampling = subsampling
+        self.n_frames = sources.lengths if n_frames is None else n_frames
         self.n_symbols = np.array([len(row) for row in rows])
         # The end of a transcript counts as one: that no other symbol follows.
         self.n_targets = self.n_symbols + 1
@@ -403,17 +403,16 @@ class TranscriptDataset(Dataset):
         """Return some of the sequences, in the order of `rows`."""
         weights = None if self.weights is None else self.weights[rows]
         selected = [self.rows[i] for i in rows]
-        return TranscriptDataset(
-            self.sources[rows], selected, weights, self.subsampling
-        )
+        n_frames = self.n_frames[rows]
+        return TranscriptDataset(self.sources[rows], selected, weights, n_frames)
 
     def with_weights(self, weights):
         """Return the same sequences with other weights."""
-        return TranscriptDataset(self.sources, self.rows, weights, self.subsampling)
+        return TranscriptDataset(self.sources, self.rows, weights, self.n_frames)
 
     def _batch_targets(self, indices, device):
         n_symbols = self.n_symbols[indices]
-        n_frames = n_joined(self.lengths[indices], self.subsampling)
+        n_frames = self.n_frames[indices]
         classes = np.full((len(indices), n_symbols.max()), NO_CODE)
         for row, i in zip(classes, indices, strict=True):
             row[: self.n_symbols[i]] = self.rows[i]

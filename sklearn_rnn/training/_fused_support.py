@@ -81,13 +81,14 @@ def supports_fused(network, criterion=None):
 def is_fusible(network):
     """Return whether a network has the parts that compiled kernels compute as a whole.
 
-    A sequence network with a linear head, and without attention pooling.
+    A sequence network with a linear head, without attention pooling and upsampling.
     """
     return (
         type(network) is SequenceNetwork
         and network.core.cell in COMPILED_CELLS
         and type(network.pooling) in POOLING_NAMES
         and type(network.head) is Linear
+        and network.spec.upsampling == 1
     )
 
 

@@ -51,7 +51,7 @@ class StubTranscriber(RNNEstimator):
     """Reads a sequence's only column as the symbols of its frames, 0 as none."""
 
     def __init__(self, subsampling=1):
-        self.subsampling = subsampling
+        self.subsampling, self.upsampling = subsampling, 1
 
     def fit(self, X, y=None):
         self.module_ = None

@@ -98,10 +98,10 @@ def test_fewest_frames_are_enough_and_one_less_is_not(row, n):
         assert any(collapsed(p) == row.tolist() for p in paths) == (n_frames == n)
 
 
-def test_frames_are_counted_as_the_network_joins_them():
+def test_frames_are_those_of_the_outputs():
     sources = check_sequences([np.zeros((n, 2)) for n in (7, 6, 1)])
     rows = [np.array([1]), np.array([2, 1]), np.array([], dtype=np.int64)]
-    data = TranscriptDataset(sources, rows, subsampling=3)
+    data = TranscriptDataset(sources, rows, n_frames=np.array([3, 2, 1]))
     inputs, (transcripts, weights) = data.batch(np.array([2, 0, 1]), "cpu")
     assert isinstance(transcripts, Transcripts)
     assert inputs["lengths"].tolist() == [1, 7, 6]
@@ -115,9 +115,10 @@ def test_frames_are_counted_as_the_network_joins_them():
 def test_some_clips_keep_their_transcripts_and_weights():
     sources = check_sequences([np.full((n, 1), n) for n in (3, 4, 5)])
     rows = [np.array([k]) for k in (1, 2, 3)]
-    data = TranscriptDataset(sources, rows, np.array([1.0, 2.0, 3.0]), 2)
+    weights, n_frames = np.array([1.0, 2.0, 3.0]), np.array([2, 2, 3])
+    data = TranscriptDataset(sources, rows, weights, n_frames)
     some = data.select(np.array([2, 0]))
     assert [row.tolist() for row in some.rows] == [[3], [1]]
     assert some.lengths.tolist() == [5, 3]
     assert some.weights.tolist() == [3.0, 1.0]
-    assert some.with_weights(torch.ones(2)).subsampling == 2
+    assert some.with_weights(torch.ones(2)).n_frames.tolist() == [3, 2]

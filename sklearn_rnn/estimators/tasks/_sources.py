@@ -21,6 +21,7 @@ from sklearn_rnn.sequences import (
     check_symbols,
     check_table,
     convert_input,
+    is_sound_file,
     nested_columns,
     sequences_of_ids,
     unpack,
@@ -60,6 +61,20 @@ def kind_of_source(X):
     ):
         return "sequences"
     return "symbols"
+
+
+def are_words(X):
+    """Return whether X is made of strings: of characters, or lists of words.
+
+    Neither whole numbers, which samples of sound are, nor names of sound files count.
+    """
+    X = unpack(X)
+    if isinstance(X, (str, SequenceArray)) or kind_of_source(X) != "symbols":
+        return False
+    rows = (row for row in X if isinstance(row, (str, list, tuple, np.ndarray)))
+    first = next((row for row in rows if len(row)), "")
+    is_name = isinstance(first, str) and is_sound_file(first)
+    return isinstance(next(iter(first), None), str) and not is_name
 
 
 @plain_type

@@ -11,7 +11,12 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import log_priors
 from sklearn_rnn.estimators.tasks._pairs import PairTask
-from sklearn_rnn.estimators.tasks._sources import NumberSource
+from sklearn_rnn.estimators.tasks._sources import (
+    NumberSource,
+    are_words,
+    fit_symbols,
+)
+from sklearn_rnn.estimators.tasks._tokens import initialize_embedding
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import (
     NetworkSpec,
@@ -35,7 +40,7 @@ SIDE_BY_SIDE, MAX_STEPS = 64, 65_536
 
 @plain_type
 class TranscriptionTask(PairTask):
-    """Learn to transcribe frames to fewer symbols, without knowing where they are."""
+    """Learn to transcribe frames to symbols, without knowing where these are."""
 
     # The transcripts that n-grams are counted in, and their weights or None.
     written: Any = None
@@ -44,7 +49,22 @@ class TranscriptionTask(PairTask):
     # Data
 
     def choose_source(self, X, weights):
-        return NumberSource(self.estimator_name, "sequences")
+        name = self.estimator_name
+        if are_words(X):
+            return fit_symbols(
+                X,
+                estimator_name=name,
+                name="X",
+                min_count=1,
+                max_symbols=None,
+                weights=weights,
+            )
+        return NumberSource(name, "sequences")
+
+    def n_frames(self, n_steps):
+        """Return how many frames the network's outputs have, of sequences of steps."""
+        joined = n_joined(n_steps, int(self.params.subsampling))
+        return joined * int(self.params.upsampling)
 
     def check_options(self, params, n_best=1):
         if params.ngram_text is not None and params.ngram_order is None:
@@ -74,13 +94,11 @@ class TranscriptionTask(PairTask):
 
     def make_pairs(self, sources, rows, weights, name):
         classes = self.classes_of(rows)
-        n_frames = n_joined(sources.lengths, self.params.subsampling)
+        n_frames = self.n_frames(sources.lengths)
         fewest = np.array([min_frames(row) for row in classes])
         if (fewest > n_frames).any():
             raise self._too_short_error(sources, classes, fewest > n_frames, name)
-        pairs = TranscriptDataset(
-            sources, classes, weights, int(self.params.subsampling)
-        )
+        pairs = TranscriptDataset(sources, classes, weights, n_frames)
         if name and not pairs.n_symbols.any():
             raise InvalidSequenceError(
                 f"y{name} has none of the symbols that y has: there is nothing to "
@@ -101,19 +119,25 @@ class TranscriptionTask(PairTask):
 
     def _too_short_error(self, sources, classes, too_short, name):
         i = int(np.argmax(too_short))
-        joined, remedy = "", "Take shorter hops between frames"
-        subsampling = self.params.subsampling
+        subsampling, upsampling = self.params.subsampling, self.params.upsampling
+        n = self.n_frames(sources.lengths[i])
+        steps, remedy = "frames", "Take shorter hops between frames, raise upsampling"
+        clips = "clips"
+        if self.reads_symbols:
+            steps, remedy, clips = "symbols", "Raise upsampling", "sequences"
+        joined = ""
         if subsampling > 1:
-            n = n_joined(sources.lengths[i], subsampling)
             joined = f", {n} with subsampling={subsampling}"
-            remedy = "Lower subsampling, take shorter hops between frames"
+            remedy = f"Lower subsampling, {remedy[0].lower()}{remedy[1:]}"
+        elif upsampling > 1:
+            joined = f", {n} frames with upsampling={upsampling}"
         n_short = int(too_short.sum())
-        others = f" {n_short} clips are too short." if n_short > 1 else ""
+        others = f" {n_short} {clips} are too short." if n_short > 1 else ""
         return InvalidSequenceError(
-            f"X{name}[{i}] has {sources.lengths[i]} frames{joined}, too few for the "
+            f"X{name}[{i}] has {sources.lengths[i]} {steps}{joined}, too few for the "
             f"{len(classes[i])} symbols of y{name}[{i}]: CTC needs a frame for each "
             "symbol and one between equal neighbours, here "
-            f"{min_frames(classes[i])}.{others} {remedy}, or leave such clips out."
+            f"{min_frames(classes[i])}.{others} {remedy}, or leave such {clips} out."
         )
 
     # Network
@@ -135,7 +159,11 @@ class TranscriptionTask(PairTask):
         return len(self.target.vocabulary.symbols)
 
     def make_spec(self, pairs):
-        params = self.params
+        params, vocabulary = self.params, self.source.vocabulary
+        embedding = {}
+        if vocabulary is not None:
+            embedding["n_tokens"] = len(vocabulary)
+            embedding["embedding_dim"] = int(params.embedding_dim)
         return NetworkSpec(
             cell=params.cell,
             n_features=pairs.sources.n_features,
@@ -150,6 +178,8 @@ class TranscriptionTask(PairTask):
             layer_norm=bool(params.layer_norm),
             pooling=None,
             subsampling=int(params.subsampling),
+            upsampling=int(params.upsampling),
+            **embedding,
         )
 
     @torch.no_grad()
@@ -162,9 +192,11 @@ class TranscriptionTask(PairTask):
             np.repeat(weights, pairs.n_symbols),
             minlength=1 + self.n_symbols,
         )
-        n_blanks = n_joined(pairs.lengths, self.params.subsampling) - pairs.n_symbols
-        counts[BLANK] = weights @ n_blanks
-        network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
+        counts[BLANK] = weights @ (pairs.n_frames - pairs.n_symbols)
+        biases = network.head.bias.view(-1, 1 + self.n_symbols)
+        biases.copy_(torch.from_numpy(log_priors(counts)))
+        if self.reads_symbols:
+            initialize_embedding(network.embedding, pairs.sources)
 
     # Training
 
