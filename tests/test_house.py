@@ -352,6 +352,7 @@ OWN_WORDS = {
         "max_epochs",  # another budget of updates
         "validation_fraction",  # no windows
         "beam_width",  # with the ways to say a beginning, and other parameters
+        "embedding_dim",  # symbols always have vectors, and are numbered by fit
         "dtype",  # float64 costs what float32 does not, whatever the size
         "lr_schedule",  # there is no partial_fit
     },

@@ -55,9 +55,8 @@ class TranscriptionTask(PairTask):
                 X,
                 estimator_name=name,
                 name="X",
-                min_count=1,
-                max_symbols=None,
                 weights=weights,
+                **self.symbol_limits,
             )
         return NumberSource(name, "sequences")
 
@@ -144,13 +143,10 @@ class TranscriptionTask(PairTask):
 
     def fit_parts(self, pairs, context):
         super().fit_parts(pairs, context)
-        self._set_written(pairs)
+        self.update_parts(pairs, context)
 
     def update_parts(self, pairs, context):
-        self._set_written(pairs)
-
-    def _set_written(self, pairs):
-        """Keep the transcripts, of which n-grams are counted."""
+        # N-grams are counted when a search asks for them.
         self.written, self.weights_of_written = pairs.rows, pairs.weights
 
     @property
