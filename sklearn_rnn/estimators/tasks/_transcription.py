@@ -156,10 +156,7 @@ class TranscriptionTask(PairTask):
 
     def make_spec(self, pairs):
         params, vocabulary = self.params, self.source.vocabulary
-        embedding = {}
-        if vocabulary is not None:
-            embedding["n_tokens"] = len(vocabulary)
-            embedding["embedding_dim"] = int(params.embedding_dim)
+        reads_symbols = vocabulary is not None
         return NetworkSpec(
             cell=params.cell,
             n_features=pairs.sources.n_features,
@@ -175,7 +172,8 @@ class TranscriptionTask(PairTask):
             pooling=None,
             subsampling=int(params.subsampling),
             upsampling=int(params.upsampling),
-            **embedding,
+            n_tokens=len(vocabulary) if reads_symbols else None,
+            embedding_dim=int(params.embedding_dim) if reads_symbols else None,
         )
 
     @torch.no_grad()
