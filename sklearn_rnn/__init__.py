@@ -50,6 +50,7 @@ from sklearn_rnn.estimators import (
 from sklearn_rnn.forecasting import (
     CalendarFeatures,
     ConformalCalibrator,
+    ForecastAnomalyDetector,
     ForecastDisplay,
     backtest,
     fill_gaps,
@@ -72,6 +73,7 @@ __all__ = [
     "CalendarFeatures",
     "ConformalCalibrator",
     "DivergenceError",
+    "ForecastAnomalyDetector",
     "ForecastDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",

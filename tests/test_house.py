@@ -59,6 +59,7 @@ PUBLIC = [
     "CalendarFeatures",
     "ConformalCalibrator",
     "DivergenceError",
+    "ForecastAnomalyDetector",
     "ForecastDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",

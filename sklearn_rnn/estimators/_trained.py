@@ -244,7 +244,9 @@ def predict_rows(estimator, X, rows):
         return _transform_back(estimator, predict_rows(estimator.regressor_, X, rows))
     if isinstance(estimator, FrozenEstimator) or hasattr(estimator, "best_estimator_"):
         return predict_rows(_held_by(estimator), X, rows)
-    if windowers(estimator):  # inside of an ensemble, say: it needs the rows between
+    is_network = isinstance(estimator, RNNEstimator)
+    if not is_network and windowers(estimator):
+        # Inside of an ensemble, say: it needs the rows between.
         predictions = _as_columns(estimator.predict(X)[rows])
     else:
         X = _safe_indexing(X, rows)

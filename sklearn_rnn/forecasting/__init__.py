@@ -1,6 +1,8 @@
 """Tables of time: their frames, and forecasts made, backtested, scored and drawn."""
 
 from sklearn_rnn._moved import register_old_modules
+from sklearn_rnn.forecasting._anomaly_detector import ForecastAnomalyDetector
+from sklearn_rnn.forecasting._anomaly_stream import AnomalyStream
 from sklearn_rnn.forecasting._backtest import backtest
 from sklearn_rnn.forecasting._calendar import CalendarFeatures
 from sklearn_rnn.forecasting._columns import (
@@ -16,8 +18,10 @@ from sklearn_rnn.forecasting._forecast_frame import make_forecast_frame
 from sklearn_rnn.forecasting._scores import score_forecasts
 
 __all__ = [
+    "AnomalyStream",
     "CalendarFeatures",
     "ConformalCalibrator",
+    "ForecastAnomalyDetector",
     "ForecastDisplay",
     "backtest",
     "fill_gaps",

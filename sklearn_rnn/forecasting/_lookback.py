@@ -80,10 +80,17 @@ def add_untargeted(newest: Any, model: Any) -> Any:
     Returns the frame of both; `newest` itself, a TimeTable, unless these rows precede
     those of a series without a gap.
     """
-    remembered = _untargeted_rows(model, newest.data)
-    if remembered is None or newest.rule is None:
+    return add_earlier(newest, _untargeted_rows(model, newest.data), "forecast")
+
+
+def add_earlier(newest: Any, earlier: Any, caller: str) -> Any:
+    """Prepend the rows of an earlier frame, None if there is none, to a TimeTable.
+
+    Returns as `add_untargeted` does.
+    """
+    if earlier is None or newest.rule is None:
         return newest
-    old = TimeTable.read(remembered, newest.keys, "forecast")
+    old = TimeTable.read(earlier, newest.keys, caller)
     times_of_old: Any = old.timestamps
     if old.times is None or (old.times.kind, old.times.time_zone) != (
         newest.times.kind,
@@ -105,7 +112,7 @@ def add_untargeted(newest: Any, model: Any) -> Any:
             found.append(old.rows(np.arange(begin, end)))
     if not found:
         return newest
-    earlier = remembered.iloc[np.concatenate(found)]
+    earlier = earlier.iloc[np.concatenate(found)]
     return pd.concat([earlier.rename_axis(newest.data.index.names), newest.data])
 
 

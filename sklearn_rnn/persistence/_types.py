@@ -27,7 +27,11 @@ from sklearn_rnn.estimators import (
     RNNTranscriber,
     StatefulPredictor,
 )
-from sklearn_rnn.forecasting import CalendarFeatures, ConformalCalibrator
+from sklearn_rnn.forecasting import (
+    CalendarFeatures,
+    ConformalCalibrator,
+    ForecastAnomalyDetector,
+)
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import (
     SequenceFlattener,
@@ -40,6 +44,7 @@ from sklearn_rnn.preprocessing import (
 OWN = (
     CalendarFeatures,
     ConformalCalibrator,
+    ForecastAnomalyDetector,
     LogMelSpectrogram,
     RNNClassifier,
     RNNGenerator,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences import DATED, as_typed_index
 
 # Where ``attrs`` of a pandas object hold them.
@@ -20,6 +21,7 @@ MAX_KEYS = 6
 MAX_SHOWN = 60
 
 
+@plain_type
 class TableKeys(NamedTuple):
     """What is known of a table besides its values.
 

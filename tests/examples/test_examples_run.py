@@ -66,6 +66,18 @@ def test_reading_backwards_as_well_tells_speakers_apart():
     assert results["bidirectional"]["parameters"] > results["default"]["parameters"]
 
 
+def test_anomalies_of_sensors_are_found_and_named(capsys):
+    results = load("sensor_anomalies").main([])
+    precision = results["average precision"]
+    assert max(precision, key=precision.get) == "ForecastAnomalyDetector"
+    assert precision["ForecastAnomalyDetector"] > 0.8
+    assert results["found"] > 0.8
+    assert results["right sensor"] > 0.95
+    assert results["false alarms"] < 0.08
+    assert "Average precision of the steps" in capsys.readouterr().out
+    assert_is_picture("sensor_anomalies.png")
+
+
 def test_the_chorales_are_what_their_readme_says():
     load_chorales = load("chorale_harmonisation").load_bach_chorales
     train, test = load_chorales("train"), load_chorales("test")

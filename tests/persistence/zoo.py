@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import StepLR
 from sklearn_rnn import (
     CalendarFeatures,
     ConformalCalibrator,
+    ForecastAnomalyDetector,
     LogMelSpectrogram,
     RNNClassifier,
     RNNGenerator,
@@ -378,6 +379,12 @@ def calibrator(**options):
     return Fitted(model, lambda m: m.transform(past()))
 
 
+def anomaly_detector():
+    model = make_pipeline(SequenceWindower(4), RNNRegressor(**SMALL, loss="quantile"))
+    model = ForecastAnomalyDetector(model, horizon=2).fit(table()[["temp"]])
+    return Fitted(model, lambda m: m.score_samples(table()[["temp"]]))
+
+
 def live():
     X, y = numbers()
     model = StatefulPredictor(RNNRegressor(**SMALL).fit(X, y))
@@ -395,6 +402,7 @@ def unfitted():
 TABLE = (table("D", 40), table("D", 40)["temp"])
 
 ZOO = {
+    "anomaly detector": anomaly_detector,
     "regressor": regressor,
     "regressor of few sequences": regressor_of_few,
     "regressor without linear part": partial(regressor, linear_skip=False),

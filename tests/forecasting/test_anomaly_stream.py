@@ -1,0 +1,126 @@
+"""AnomalyStream: row by row as from the table of all rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+
+from sklearn_rnn import (
+    CalendarFeatures,
+    ForecastAnomalyDetector,
+    RNNRegressor,
+    SequenceFlattener,
+    SequenceWindower,
+)
+
+
+def make_table(n=400, n_columns=2):
+    """Return noisy waves, with two anomalies after row 300."""
+    rng = np.random.default_rng(0)
+    phases = np.arange(n)[:, np.newaxis] / 4 + np.arange(n_columns)
+    values = np.sin(phases) + rng.normal(0, 0.1, (n, n_columns))
+    values[310, 0] += 3
+    values[330:340] -= 2
+    return pd.DataFrame(values, columns=[*"abc"][:n_columns])
+
+
+def linear(n_steps=16):
+    return make_pipeline(SequenceWindower(n_steps), SequenceFlattener(), Ridge(1e-3))
+
+
+def network():
+    model = RNNRegressor(
+        loss="quantile", quantiles=(0.1, 0.5, 0.9), hidden_size=4, max_epochs=2
+    )
+    return make_pipeline(SequenceWindower(16), model.set_params(random_state=0))
+
+
+@pytest.mark.parametrize("make_model", [linear, network])
+@pytest.mark.parametrize("repair", [True, False])
+def test_scores_are_those_of_the_table(make_model, repair):
+    table = make_table()
+    model = ForecastAnomalyDetector(make_model(), repair=repair).fit(table[:300])
+    rows = table[300:].reset_index(drop=True)
+    live, values = model.stream(), rows.to_numpy()
+    found = [live.score(row) for row in values]
+    np.testing.assert_allclose(found, model.score_samples(rows), rtol=1e-9)
+    assert live.n_rows == 100
+    live = model.stream()
+    predicted = [live.predict(row) for row in values]
+    np.testing.assert_array_equal(predicted, model.predict(rows))
+    assert -1 in predicted
+
+
+def test_features_are_scored_as_in_the_table():
+    table = make_table()
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    rows = table[300:].reset_index(drop=True)
+    live = model.stream()
+    found = []
+    for row in rows.to_numpy():
+        live.score(row)
+        found.append(live.feature_scores)
+    np.testing.assert_allclose(found, model.score_features(rows), rtol=1e-9)
+
+
+def test_a_stream_follows_the_rows_it_is_given():
+    table = make_table()
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    rows = table[200:].reset_index(drop=True)
+    live = model.stream(rows[:150])
+    found = [live.score(row) for row in rows[150:].to_numpy()]
+    np.testing.assert_allclose(found, model.score_samples(rows)[150:], rtol=1e-9)
+
+
+def test_missing_values_are_filled_as_in_the_table():
+    table = make_table()
+    table.iloc[[50, 120], 0] = np.nan
+    table.iloc[350:353, 0] = np.nan
+    table.iloc[360] = np.nan
+    model = ForecastAnomalyDetector(network(), missing="mask").fit(table[:300])
+    rows = table[300:].reset_index(drop=True)
+    live = model.stream()
+    found = [live.score(row) for row in rows.to_numpy()]
+    np.testing.assert_allclose(found, model.score_samples(rows), rtol=1e-9)
+    assert np.isnan(found).sum() == 1
+
+
+def test_rows_may_be_given_by_name():
+    table = make_table()
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    by_order, by_name, series = model.stream(), model.stream(), model.stream()
+    for a, b in table[300:320].to_numpy():
+        score = by_order.score([a, b])
+        assert by_name.score({"b": b, "a": a}) == score
+        assert series.score(pd.Series({"b": b, "a": a})) == score
+
+
+def test_wrong_rows_are_refused_and_cost_nothing():
+    table = make_table()
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    live = model.stream(table[:300])
+    with pytest.raises(ValueError, match=r"a row has the 2 values \['a', 'b'\]"):
+        live.score([1.0])
+    with pytest.raises(ValueError, match="no value of 'b'"):
+        live.score({"a": 1.0})
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="'b' of row 300 is NaN or infinite"):
+            live.score([1.0, bad])
+    assert live.n_rows == 300
+
+
+def test_models_that_cannot_continue_are_refused_with_the_remedy():
+    table = make_table()
+    with pytest.raises(TypeError, match="begins with a SequenceWindower"):
+        ForecastAnomalyDetector(LinearRegression()).fit(table).stream()
+    dated = table.set_axis(pd.date_range("2025", periods=400, freq="h"))
+    calendar = make_pipeline(CalendarFeatures(["hour"]), *linear())
+    with pytest.raises(TypeError, match="begins with a SequenceWindower"):
+        ForecastAnomalyDetector(calendar).fit(dated).stream()
+    panel = pd.concat({"a": dated, "b": dated}, names=["site", "hour"])
+    with pytest.raises(TypeError, match=r"several series, of \['site'\]"):
+        ForecastAnomalyDetector(linear()).fit(panel).stream()
+    kinds = table.assign(kind=np.tile(["x", "y"], 200))
+    with pytest.raises(TypeError, match="'kind'"):
+        ForecastAnomalyDetector(network()).fit(kinds).stream()
