@@ -35,6 +35,7 @@ from sklearn_rnn.displays import (
     AttentionDisplay,
     GradientFlowDisplay,
     HiddenStateDisplay,
+    ImportanceDisplay,
     LossCurveDisplay,
 )
 from sklearn_rnn.estimators import (
@@ -58,7 +59,11 @@ from sklearn_rnn.forecasting import (
     make_forecast_frame,
     score_forecasts,
 )
-from sklearn_rnn.model_selection import TimeBlockSplit, make_step_scorer
+from sklearn_rnn.model_selection import (
+    TimeBlockSplit,
+    make_step_scorer,
+    sequence_importance,
+)
 from sklearn_rnn.preprocessing import (
     SequenceFlattener,
     SequenceScaler,
@@ -77,6 +82,7 @@ __all__ = [
     "ForecastDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",
+    "ImportanceDisplay",
     "InconsistentVersionWarning",
     "InvalidModelError",
     "InvalidSequenceError",
@@ -116,5 +122,6 @@ __all__ = [
     "metrics",
     "persistence",
     "score_forecasts",
+    "sequence_importance",
     "show_versions",
 ]

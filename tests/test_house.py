@@ -63,6 +63,7 @@ PUBLIC = [
     "ForecastDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",
+    "ImportanceDisplay",
     "InconsistentVersionWarning",
     "InvalidModelError",
     "InvalidSequenceError",
@@ -102,6 +103,7 @@ PUBLIC = [
     "metrics",
     "persistence",
     "score_forecasts",
+    "sequence_importance",
     "show_versions",
 ]
 # numpydoc's checks that this project keeps. Left out: sections in which it has

@@ -5,6 +5,7 @@ from sklearn_rnn.displays._attention import AttentionDisplay
 from sklearn_rnn.displays._gradient_flow import GradientFlowDisplay
 from sklearn_rnn.displays._grid import MAX_PANELS, WIDTHS, tidy_grid
 from sklearn_rnn.displays._hidden_states import HiddenStateDisplay
+from sklearn_rnn.displays._importance import ImportanceDisplay
 from sklearn_rnn.displays._labels import SMALLEST, fitting_style, printable
 from sklearn_rnn.displays._loss_curve import LossCurveDisplay
 from sklearn_rnn.displays._matplotlib import import_matplotlib
@@ -13,6 +14,7 @@ __all__ = [
     "AttentionDisplay",
     "GradientFlowDisplay",
     "HiddenStateDisplay",
+    "ImportanceDisplay",
     "LossCurveDisplay",
     "MAX_PANELS",
     "SMALLEST",

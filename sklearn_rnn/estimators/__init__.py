@@ -1,6 +1,7 @@
 """What a user fits."""
 
 from sklearn_rnn.estimators._access import shared_access
+from sklearn_rnn.estimators._base import input_gradients
 from sklearn_rnn.estimators._classifier import RNNClassifier
 from sklearn_rnn.estimators._generator import RNNGenerator
 from sklearn_rnn.estimators._migrate import register_old_modules
@@ -39,6 +40,7 @@ __all__ = [
     "check_levels",
     "find_trained",
     "find_trained_and_input",
+    "input_gradients",
     "parts_of",
     "predict_rows",
     "sample_rows",

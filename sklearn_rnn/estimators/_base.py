@@ -26,6 +26,7 @@ from sklearn_rnn.estimators.tasks import (
     FROM_DTYPE,
     Task,
     check_labels,
+    object_array,
     split_steps,
     wrap_vectors,
 )
@@ -358,21 +359,26 @@ class SequenceEstimator(RNNEstimator):
         gradient descent is difficult", IEEE Transactions on Neural Networks 5,
         1994.
         """
-        sequences = _network_input(self, X)
-        norms = np.empty(len(sequences), dtype=object)
-        with thread_context(self):
-            for begin in range(0, len(sequences), BLOCK_SIZE):
-                rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
-                with note_batch_size(len(rows), int(sequences.lengths[rows].max())):
-                    batch = to_batch(sequences, rows, self.net_.device)
-                    block = self.module_.input_gradients(
-                        **batch, of_classes=self._task.has_labels
-                    )
-                # In double: float32 squares underflow where gradients vanish.
-                block = block.double().norm(dim=2)  # (N, T)
-                for row, norm in zip(rows, block.cpu().numpy(), strict=True):
-                    norms[row] = norm[: sequences.lengths[row]].copy()
-        return norms
+        # In double: float32 squares underflow where gradients vanish.
+        gradients = input_gradients(self, X)
+        return object_array([np.linalg.norm(own, axis=1) for own in gradients])
+
+
+def input_gradients(estimator, X):
+    """Return of each sequence its gradients, (length_i, n_inputs), of the network."""
+    sequences, found = _network_input(estimator, X), []
+    with thread_context(estimator):
+        for begin in range(0, len(sequences), BLOCK_SIZE):
+            rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
+            with note_batch_size(len(rows), int(sequences.lengths[rows].max())):
+                batch = to_batch(sequences, rows, estimator.net_.device)
+                block = estimator.module_.input_gradients(
+                    **batch, of_classes=estimator._task.has_labels
+                )
+            lengths = sequences.lengths[rows]
+            block = block.double().cpu().numpy()
+            found += [own[:n].copy() for own, n in zip(block, lengths, strict=True)]
+    return found
 
 
 def _describe_training(estimator):
