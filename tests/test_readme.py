@@ -49,6 +49,8 @@ def one_epoch(monkeypatch):
 
 
 @pytest.mark.thorough
+# Of the import of shap.
+@pytest.mark.filterwarnings("ignore:The set_:PendingDeprecationWarning")
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if code_blocks(page)], ids=lambda page: page.stem
 )
