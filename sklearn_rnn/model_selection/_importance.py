@@ -96,8 +96,9 @@ def sequence_importance(
     >>> y = X[:, -2, 1]  # the second feature, one step before the last
     >>> model = RNNRegressor(random_state=0).fit(X[:200], y[:200])
     >>> found = sequence_importance(model, X[200:], y[200:], by="both", random_state=0)
-    >>> found["mean"].idxmax()
-    (np.int64(-1), 1)
+    >>> step, feature = found["mean"].idxmax()
+    >>> print(step, feature)
+    -1 1
     """
     check_is_fitted(estimator)
     check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
