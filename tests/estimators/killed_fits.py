@@ -42,7 +42,7 @@ def fit_in_process(name, kernel, folder, result):
     logging.getLogger("sklearn_rnn").addHandler(handler)
     logging.getLogger("sklearn_rnn").setLevel("INFO")
     Path(f"{result}.begun").touch()
-    begin = time.perf_counter()
+    started = time.perf_counter()
     if is_stream:
         model.partial_fit(X[:20], y[0][:20])
         for begin in range(20, len(X), CALL_SIZE):
@@ -51,7 +51,7 @@ def fit_in_process(name, kernel, folder, result):
     else:
         model.fit(X, *y)
     found = {
-        "seconds": time.perf_counter() - begin,
+        "seconds": time.perf_counter() - started,
         "state": fingerprint(state_of(model)),
         "n_continued": sum("continues after" in line for line in lines),
     }
