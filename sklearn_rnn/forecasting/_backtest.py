@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from pandas.api.types import is_list_like
 from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_rnn._exceptions import (
     SklearnRNNWarning,
@@ -119,7 +119,9 @@ def backtest(
         Column or columns that identify the series, if the table has several; None
         takes what the table says of itself.
     n_jobs : int, default=None
-        Number of blocks computed in parallel, as in scikit-learn.
+        Number of blocks computed in parallel by joblib, -1 for all processors, with the
+        same result. None is 1 outside of a ``joblib.parallel_config``. Inside of a job
+        a network uses one thread, unless it has `n_threads`.
     verbose : bool, default=False
         Whether to print a line per block, as soon as it is done: its number, its
         first and last origin, how many rows it was fitted on, and its mean absolute
@@ -134,7 +136,8 @@ def backtest(
         `truth`, `prediction`, `naive` (seasonal naive forecast), `scale` (mean
         absolute error of the seasonal naive forecast in the training rows, for
         MASE), and one column per quantile, such as ``q0.9``, if the model
-        predicts them.
+        predicts them. A row has its time in a column, where the frames of `forecast`
+        have it as the index: there are several forecasts of one time.
 
     Raises
     ------

@@ -106,7 +106,8 @@ def forecast(
         `group_by` if there are several series, `target` if there are several,
         `origin` (the last known time), `horizon` (steps ahead), `prediction`,
         and one column per quantile, such as ``q0.9``, if the model predicts
-        them. Without times, the index counts rows.
+        them. Without times, the index counts rows. `backtest` has the times in a
+        column: ``frame.rename_axis("time").reset_index()`` makes one of the index.
 
     Raises
     ------

@@ -22,7 +22,10 @@ from sklearn_rnn.metrics import (
 
 
 def score_forecasts(
-    forecasts: pd.DataFrame, by: str | Sequence[str] | None = "horizon"
+    forecasts: pd.DataFrame,
+    by: str | Sequence[str] | None = "horizon",
+    *,
+    metrics: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Score forecasts, and compare them with the seasonal naive forecast.
 
@@ -33,6 +36,9 @@ def score_forecasts(
     by : str, list of str or None, default="horizon"
         Columns of `forecasts` to group by, such as ``["station", "horizon"]``;
         several targets are always separate. None scores all rows together.
+    metrics : str or list of str, default=None
+        Columns to return, in this order, such as ``["mae", "mase"]``: a table that a
+        terminal shows whole. None returns all of them.
 
     Returns
     -------
@@ -58,7 +64,8 @@ def score_forecasts(
     Raises
     ------
     ValueError
-        If a column is missing or has missing values, or every truth is NaN.
+        If a column is missing or has missing values, every truth is NaN, or `metrics`
+        names a column that there is not.
 
     See Also
     --------
@@ -78,11 +85,11 @@ def score_forecasts(
     >>> days = pd.date_range("2024-01-01", periods=30, freq="D")
     >>> table = pd.DataFrame({"sales": np.arange(30.0)}, index=days)
     >>> frame = backtest(LinearRegression(), table, "sales", horizon=2, cv=2)
-    >>> score_forecasts(frame)["naive_mae"]
+    >>> score_forecasts(frame, metrics=["n", "naive_mae"])
+              n  naive_mae
     horizon
-    1    7.0
-    2    7.0
-    Name: naive_mae, dtype: float64
+    1        10        7.0
+    2        10        7.0
     """
     required = ["truth", "prediction", "naive", "scale"]
     forecasts = check_forecasts(forecasts, required, "score_forecasts")
@@ -92,13 +99,28 @@ def score_forecasts(
         raise ValueError("no forecast has a truth: there is nothing to score.")
     quantiles = quantile_columns(known.columns)
     if not keys:
-        return pd.DataFrame([_scores(known, quantiles)])
+        return _choose(pd.DataFrame([_scores(known, quantiles)]), metrics)
     groups = known.groupby(keys, sort=True, observed=True)
     scores = {key: _scores(group, quantiles) for key, group in groups}
     index = pd.MultiIndex.from_tuples(scores, names=keys)
     if len(keys) == 1:
         index = index.get_level_values(0)
-    return pd.DataFrame(list(scores.values()), index=index)
+    return _choose(pd.DataFrame(list(scores.values()), index=index), metrics)
+
+
+def _choose(scores, metrics):
+    """Return the columns of scores that a user asks for."""
+    if metrics is None:
+        return scores
+    chosen = [metrics] if isinstance(metrics, str) else list(metrics)
+    unknown = [name for name in chosen if name not in scores.columns]
+    if unknown or not chosen:
+        raise ValueError(
+            f"metrics={metrics!r} should name one or more of the columns "
+            f"{list(scores.columns)}; those of quantiles are there if the forecasts "
+            "have quantiles."
+        )
+    return scores[chosen]
 
 
 def _scores(frame, quantiles):

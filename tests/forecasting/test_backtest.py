@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, Ridge
@@ -24,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import (
     RNNRegressor,
+    SequenceFlattener,
     SequenceWindower,
     SklearnRNNWarning,
     TimeBlockSplit,
@@ -202,6 +204,23 @@ def test_jobs_give_the_same_frame(backend):
     with parallel_config(backend):
         two = backtest(model, table, n_jobs=2, **options)
     pd.testing.assert_frame_equal(two, backtest(model, table, **options))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_transformed_targets_come_back_in_the_units_of_the_table(whole):
+    def in_thousandths(model):
+        return TransformedTargetRegressor(
+            model, func=lambda y: 1000 * y, inverse_func=lambda y: y / 1000
+        )
+
+    table, options = make_table(), {"target": "temp", "horizon": 2, "cv": 2}
+    model = make_pipeline(SequenceWindower(4), SequenceFlattener(), LinearRegression())
+    plain = backtest(model, table, **options)
+    if whole:
+        model = in_thousandths(model)
+    else:
+        model = make_pipeline(*model[:-1], in_thousandths(model[-1]))
+    pd.testing.assert_frame_equal(backtest(model, table, **options), plain)
 
 
 def test_known_columns_reach_the_model():

@@ -212,3 +212,18 @@ def test_a_prediction_that_is_nan_is_refused():
     frame.loc[3, "prediction"] = np.nan
     with pytest.raises(ValueError, match="'prediction' of the forecasts is not finite"):
         score_forecasts(frame)
+
+
+@pytest.mark.parametrize("by", [None, "horizon"])
+def test_metrics_choose_columns_and_their_order(by):
+    whole = score_forecasts(make_forecasts(), by)
+    chosen = score_forecasts(make_forecasts(), by, metrics=["coverage_80", "mae"])
+    pd.testing.assert_frame_equal(chosen, whole[["coverage_80", "mae"]])
+    one = score_forecasts(make_forecasts(), by, metrics="crps")
+    pd.testing.assert_frame_equal(one, whole[["crps"]])
+
+
+@pytest.mark.parametrize("metrics", ["mea", ["mae", "coverage_90"], []])
+def test_metrics_that_there_are_not_are_refused(metrics):
+    with pytest.raises(ValueError, match=r"columns \['n', 'mae', .*'coverage_80'\]"):
+        score_forecasts(make_forecasts(), metrics=metrics)
