@@ -298,16 +298,17 @@ class CalendarFeatures(
                 f"ahead is {self.ahead!r} now and was 0 in fit, which did not look "
                 "for the time step: fit again."
             )
+        times, codes = _distinct(times)
         columns, moved = {}, []
         for k in steps:
             dates = self._to_dates(shift_times(self._rule, times, k))
             moved.append(dates)
             for feature in features:
                 for name, values in _encode(feature, dates, self.encoding).items():
-                    columns[name_ahead(name, k)] = values
+                    columns[name_ahead(name, k)] = values[codes]
             if self.holidays is not None:
                 flags = flag_holidays(self.holidays, dates)
-                columns[name_ahead(HOLIDAY, k)] = flags
+                columns[name_ahead(HOLIDAY, k)] = flags[codes]
         if not isinstance(self.holidays, str | None):
             warn_of_other_years(self.holidays, moved[0].append(moved[1:]))
         return _append(X, columns)
@@ -463,6 +464,18 @@ def _column_names(feature, encoding):
     if encoding == "cyclic" and feature in CYCLES:
         return [f"{feature}_sin", f"{feature}_cos"]
     return [feature]
+
+
+def _distinct(times):
+    """Return times without duplicates, and the position of each row's among them.
+
+    The series of a panel share their times, whose calendar is computed once.
+    """
+    codes, distinct = pd.factorize(times.timestamps)
+    first_rows = np.empty(len(distinct), dtype=np.int64)
+    first_rows[codes[::-1]] = np.arange(len(codes))[::-1]
+    labels, timestamps = times.labels[first_rows], times.timestamps[first_rows]
+    return times._replace(labels=labels, timestamps=timestamps), codes
 
 
 def _encode(feature, dates, encoding):

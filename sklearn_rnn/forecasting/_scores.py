@@ -85,11 +85,9 @@ def score_forecasts(
     >>> days = pd.date_range("2024-01-01", periods=30, freq="D")
     >>> table = pd.DataFrame({"sales": np.arange(30.0)}, index=days)
     >>> frame = backtest(LinearRegression(), table, "sales", horizon=2, cv=2)
-    >>> score_forecasts(frame, metrics=["n", "naive_mae"])
-              n  naive_mae
-    horizon
-    1        10        7.0
-    2        10        7.0
+    >>> score_forecasts(frame, by=None, metrics=["n", "naive_mae"])
+        n  naive_mae
+    0  36        7.0
     """
     required = ["truth", "prediction", "naive", "scale"]
     forecasts = check_forecasts(forecasts, required, "score_forecasts")

@@ -84,7 +84,7 @@ def _move(rule, times, timestamps, steps):
         local = local_time(timestamps, rule.time_zone)
     if len(local) == 0 or len(steps) == 0:
         return times.labels[:0]
-    check_time_range(rule, times, local.max(), int(max(steps)))
+    check_time_range(rule, times, local.max(), int(steps.max()))
     if isinstance(rule, CalendarStep):
         moved = _move_dates(local, rule.offset, steps)
     else:
@@ -159,7 +159,7 @@ def _bound_of_calendar(offset, last, n_steps):
 
 def _move_dates(local, offset, steps):
     dates, indices = np.unique(local, return_inverse=True)
-    most = max(steps, default=0)
+    most = int(steps.max())
     dates, successors = _chain(pd.DatetimeIndex(dates), offset, most)
     # Step by step: two months after 31 January may not be one month twice.
     for step in range(most):
