@@ -92,7 +92,7 @@ def our_model(options):
         loss="quantile",
         quantiles=LEVELS,
         n_threads=options.threads,
-        max_epochs=options.epochs,
+        max_epochs=options.epochs or "auto",
         random_state=0,
     )
     return after_windows(network)
@@ -322,7 +322,9 @@ def main():
     parser.add_argument("--series", type=int, default=1000)
     parser.add_argument("--days", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=1, help="of sklearn_rnn")
+    parser.add_argument(
+        "--epochs", type=int, help="of sklearn_rnn; its default if none"
+    )
     parser.add_argument("--trees", type=int, default=300, help="per quantile")
     parser.add_argument("--steps", type=int, default=1000, help="of neuralforecast")
     parser.add_argument("--only", choices=list(CONTENDERS))
