@@ -85,5 +85,19 @@ def test_the_index_names_every_page():
         assert page.name == "README.md" or f"]({page.name})" in index
 
 
+def test_the_gallery_shows_every_example():
+    gallery = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    for script in [
+        *(ROOT / "examples").glob("*.py"),
+        *(ROOT / "examples").glob("*.ipynb"),
+    ]:
+        assert f"]({script.name})" in gallery
+    thumbnails = list((GUIDE / "images" / "thumbnails").glob("*.png"))
+    assert thumbnails
+    for picture in thumbnails:
+        assert picture.stat().st_size <= 15_000
+        assert f"thumbnails/{picture.name})" in gallery
+
+
 def test_the_readme_is_short():
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 250

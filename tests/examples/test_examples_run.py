@@ -1,45 +1,14 @@
-import importlib.util
-import json
+"""The examples run, and show what they say."""
+
 import re
-import sys
 from pathlib import Path
 
-import mido
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
-from nbclient import NotebookClient
-from PIL import Image
-from threadpoolctl import threadpool_limits
+from example_scripts import EXAMPLES, assert_is_picture, load
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-NOTEBOOK = EXAMPLES / "temperature_forecast.ipynb"
 STATIONS = ["EWR", "JFK", "LGA"]
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(autouse=True)
-def calm(tmp_path, monkeypatch):
-    """Run in an empty folder, without threads that fight over shared cores."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for processes that a test starts
-    with threadpool_limits(1):
-        yield
-    plt.close("all")
-
-
-def assert_is_picture(path):
-    pixels = np.asarray(Image.open(path).convert("L"))
-    assert pixels.shape[1] >= 400
-    assert pixels.std() > 10  # something is drawn on it
 
 
 def test_beginners_script_learns_the_mean(capsys):
@@ -51,6 +20,7 @@ def test_beginners_script_learns_the_mean(capsys):
     assert_is_picture("loss.png")
 
 
+@pytest.mark.thorough
 def test_speakers_are_told_apart(capsys):
     results = load("speaker_classification").main(["--models", "default"])
     assert list(results) == ["default"]
@@ -96,6 +66,7 @@ def test_the_chorales_are_what_their_readme_says():
         assert np.isin((last - 7 * part.fifths) % 12, [0, 9]).mean() > 0.6
 
 
+@pytest.mark.thorough
 def test_the_bass_of_chorales_is_found_in_part(monkeypatch, capsys):
     example = load("chorale_harmonisation")
     monkeypatch.setattr(example, "rivals", lambda *_: {})  # they take longer
@@ -159,6 +130,7 @@ def test_one_network_remembers_the_letter_and_the_other_looks_back(capsys):
     assert_is_picture("what_the_network_remembers.png")
 
 
+@pytest.mark.thorough
 def test_gradients_shrink_with_distance_until_training_evens_them(capsys):
     gradients = load("gradient_flow").main(["--steps", "40"])
     assert gradients.shape == (4 * 3, 40)
@@ -177,43 +149,14 @@ def test_gradients_shrink_with_distance_until_training_evens_them(capsys):
     assert_is_picture("gradient_flow.png")
 
 
-def test_the_notebook_is_stored_with_clean_outputs():
-    assert NOTEBOOK.stat().st_size < 300_000
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    nbformat.validate(notebook)
-    assert notebook.metadata.kernelspec.name == "python3"
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    outputs = [output for cell in cells for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
-    assert {o.name for o in outputs if o.output_type == "stream"} == {"stdout"}
-    text = json.dumps(notebook)
-    for trace in ("site-packages", "/home/", "/tmp/", "Traceback"):
-        assert trace not in text
-
-
-@pytest.mark.slow
-def test_the_notebook_runs(tmp_path, monkeypatch):
-    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel has its own
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell("errors.to_csv('errors.csv')"))
-    folder = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources=folder
-    ).execute()
-    errors = pd.read_csv(tmp_path / "errors.csv", index_col=0).squeeze("columns")
-    assert errors["RNNRegressor"] < errors["trees"] < errors["last value"]
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
-
-
 def test_every_example_is_tested():
-    tests = Path(__file__).read_text()
+    files = Path(__file__).parent.glob("test_examples_*.py")
+    tests = "".join(path.read_text(encoding="utf-8") for path in files)
     names = {path.name for path in EXAMPLES.iterdir() if path.suffix == ".py"}
     assert all(f'load("{Path(name).stem}")' in tests for name in names)
-    assert [path.name for path in EXAMPLES.glob("*.ipynb")] == [NOTEBOOK.name]
 
 
+@pytest.mark.thorough
 def test_co2_of_the_last_two_years_is_forecast_better_than_by_last_year(capsys):
     results = load("co2_forecast").main(["--blocks", "1"])
     errors = results["errors"]
@@ -263,6 +206,7 @@ def test_the_oil_prices_are_what_their_readme_says():
     assert prices.max() == 145.31  # 3 July 2008
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("options", [[], ["--trading-days"]])
 def test_nothing_is_claimed_for_oil_prices_that_the_numbers_do_not_say(capsys, options):
     example = load("price_forecast")
@@ -323,6 +267,7 @@ def test_forecasts_that_know_the_future_beat_the_last_price():
     assert "worse" in example.judge(example.compare(forecasts, horizon=1))
 
 
+@pytest.mark.thorough
 def test_tomorrows_temperature_is_forecast_better_without_the_season():
     errors = load("tomorrows_temperature").main(["--seeds", "1"])
     network = {name: of_table["RNNRegressor"] for name, of_table in errors.items()}
@@ -490,6 +435,7 @@ def test_messages_are_translated_better_than_from_the_nearest_known_one():
     assert network["BLEU"].is_monotonic_increasing  # the beam's is the last
 
 
+@pytest.mark.thorough
 def test_kind_sentences_are_told_from_others(capsys):
     arguments = ["--sentences", "1500", "--epochs", "4", "--picture", "words.png"]
     means = load("sentiment").main(arguments)
@@ -499,6 +445,7 @@ def test_kind_sentences_are_told_from_others(capsys):
     assert_is_picture("words.png")
 
 
+@pytest.mark.thorough
 def test_a_book_is_learned_character_by_character(capsys):
     arguments = ["--characters", "60000", "--epochs", "5", "--hidden-size", "64"]
     results = load("character_generator").main([*arguments, "--test", "2000"])
@@ -536,299 +483,3 @@ def test_most_phonemes_of_unseen_words_are_right():
         greedy, best = results[name]["greedy"], results[name][searched]
         assert greedy["phoneme error"] < 0.15
         assert best["word error"] <= greedy["word error"] + 0.01
-
-
-def read_midi(path):
-    """Return the tracks' names and, of each, pitches and lengths in quarter notes."""
-    file = mido.MidiFile(path)
-    _, *tracks = file.tracks  # the first has the metre
-    notes = {}
-    for track in tracks:
-        on, now, notes[track.name] = {}, 0, []
-        for message in track:
-            now += message.time
-            if message.type == "note_on":
-                assert not on  # a voice sings one note at a time
-                on[message.note] = now
-            elif message.type == "note_off":
-                length = (now - on.pop(message.note)) / file.ticks_per_beat
-                notes[track.name].append((message.note, length))
-        assert not on
-    return notes
-
-
-def load_chorale_generator(monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES)  # it imports its neighbour
-    return load("chorale_generator")
-
-
-def test_chorales_are_read_back_from_symbols():
-    example = load("melody_generator")
-    chorales = example.load_chorales("train") + example.load_chorales("test")
-    metres = {chorale.metre for chorale in chorales}
-    assert {"4/4, upbeat 0", "4/4, upbeat 1", "3/4, upbeat 0"} < metres
-    for chorale in chorales:
-        for voices in (example.VOICES, example.VOICES[:1]):
-            notes = example.to_notes(example.to_symbols(chorale, voices), chorale.metre)
-            assert notes == {
-                name: example.notes_of(chorale, i) for i, name in enumerate(voices)
-            }
-
-
-def test_chorales_end_on_strong_beats_by_their_metre():
-    chorales = load("melody_generator").load_chorales("train")
-    last = [
-        (np.flatnonzero(c.begins.all(axis=1))[-1] - c.upbeat) % c.bar for c in chorales
-    ]
-    bars = np.array([c.bar for c in chorales])
-    strong = np.equal(last, 0) | ((bars == 16) & np.equal(last, 8))
-    assert strong.mean() > 0.85
-
-
-def test_longest_copy_counts_equal_notes_in_a_row():
-    longest_copy = load("melody_generator").longest_copy
-    assert longest_copy("abcde", ["xbcdy", "ab", "ce"]) == 3
-    assert longest_copy("abc", ["xyz"]) == 0
-
-
-@pytest.mark.slow
-def test_melodies_are_written(capsys):
-    example = load("melody_generator")
-    results = example.main(["--max-epochs", "4", "--metre", "3/4, upbeat 0"])
-    nats = results["nats"]
-    assert nats["RNNGenerator"] < nats["single notes"]
-    melody = read_midi("melody.mid")["soprano"]
-    pitches = {note.pitch for note in results["written"][0]} - {0}
-    assert {pitch for pitch, _ in melody} == pitches <= set(range(57, 85))
-    assert min(length for _, length in melody) >= 0.25
-    assert "111 melodies, 5758 notes, to learn" in capsys.readouterr().out
-    assert_is_picture("melody_generator.png")
-
-
-def test_an_upbeat_is_written_before_the_first_bar_line():
-    example = load("melody_generator")
-    notes = [example.Note(0, 4, 60), example.Note(4, 6, 0), example.Note(6, 12, 62)]
-    example.write_midi("song.mid", {"voice": notes}, "3/4, upbeat 1")
-    assert read_midi("song.mid") == {"voice": [(60, 1.0), (62, 1.5)]}
-    head, track = mido.MidiFile("song.mid").tracks
-    (metre,) = [m for m in head if m.type == "time_signature"]
-    assert (metre.numerator, metre.denominator) == (3, 4)
-    waits = [m.time / 480 for m in track if m.type.startswith("note")]
-    assert waits == [2.0, 1.0, 0.5, 1.5]  # two quarters of rest, then the upbeat
-
-
-def test_midi_without_mido_names_the_extra(monkeypatch):
-    example = load("melody_generator")
-    monkeypatch.setitem(sys.modules, "mido", None)
-    with pytest.raises(ImportError, match=r'-e "\.\[music\]"'):
-        example.write_midi("song.mid", {}, "4/4, upbeat 0")
-
-
-@pytest.mark.slow
-def test_melodies_are_foreseen_better_than_by_pairs_of_notes():
-    nats = load("melody_generator").main([])["nats"]
-    assert nats["RNNGenerator"] < nats["pairs of notes"] - 0.1
-    assert nats["pairs of notes"] < nats["single notes"]
-
-
-@pytest.mark.slow
-def test_chorales_are_written_in_four_voices(monkeypatch, capsys):
-    example = load_chorale_generator(monkeypatch)
-    small = {"hidden_size": 32, "batch_size": 4, "learning_rate": 2e-2}
-    task = example.TASKS[example.WRITER]._replace(parameters=small, n_epochs=2)
-    monkeypatch.setitem(example.TASKS, example.WRITER, task)
-    monkeypatch.setattr(example, "MOST_SYMBOLS", 200)
-    results = example.main(["--models", example.WRITER])
-    row = results["nats"].loc[example.WRITER]
-    assert row["RNNGenerator"] < row["shares"]
-    notes = read_midi("chorale.mid")
-    assert list(notes) == ["soprano", "alto", "tenor", "bass"]
-    for voice in notes.values():
-        assert {pitch for pitch, _ in voice} <= set(range(30, 95))
-        assert min(length for _, length in voice) >= 0.25
-    assert "nats a step" in capsys.readouterr().out
-    assert_is_picture("chorale_generator.png")
-
-
-@pytest.mark.parametrize("every", [1, 4])
-def test_plain_guesses_of_voices_are_probabilities(monkeypatch, every):
-    example = load_chorale_generator(monkeypatch)
-    monkeypatch.setattr(example, "VOICES", ["soprano"])
-    chorale = example.load_chorales("train")[0]
-    first = chorale.pitch[0, 0]
-
-    def chances(pitch, begins):
-        """Return the probability of a second step, by each guess."""
-        one, two = (
-            chorale._replace(
-                pitch=np.repeat([[first], [pitch]], [every, n], axis=0),
-                begins=np.repeat([[True], [begins]], [every, n], axis=0),
-            )
-            for n in (0, 1)
-        )
-        nats = [example.voice_nats([chorale], [part], every) for part in (one, two)]
-        return {name: np.exp(nats[0][name] - nats[1][name]) for name in nats[0]}
-
-    pitches = [0, *range(example.LOWEST, example.HIGHEST + 1)]
-    begun = [chances(pitch, True) for pitch in pitches]
-    going = [chances(pitch, False) for pitch in pitches] if every == 1 else []
-    shares = sum(chance["shares"] for chance in begun + going)
-    assert shares == pytest.approx(1)
-    # What is repeated goes on at the pitch that it had.
-    repeat = sum(chance["repeat"] for chance in begun)
-    if every == 1:
-        repeat += going[pitches.index(first)]["repeat"]
-    assert repeat == pytest.approx(1)
-
-
-def test_plain_guesses_of_keys_are_probabilities(monkeypatch):
-    example = load_chorale_generator(monkeypatch)
-    monkeypatch.setattr(example, "LOWEST", 72)
-    monkeypatch.setattr(example, "HIGHEST", 72)
-    chorale = example.load_chorales("train")[0]
-    for steps in [[72], [0]]:
-        pieces = [
-            chorale._replace(pitch=np.array([*steps, *more])[:, np.newaxis])
-            for more in ([], [0], [72])
-        ]
-        nats = [example.key_nats([chorale], [piece], every=1) for piece in pieces]
-        for name in ("shares", "repeat"):
-            chances = [np.exp(nats[0][name] - after[name]) for after in nats[1:]]
-            assert sum(chances) == pytest.approx(1)
-
-
-def test_parallel_fifths_are_counted(monkeypatch):
-    example = load_chorale_generator(monkeypatch)
-    Note = load("melody_generator").Note
-    lines = {
-        "soprano": [79, 81, 79],
-        "alto": [67, 69, 69],
-        "tenor": [64, 62, 60],
-        "bass": [48, 50, 53],
-    }
-    piece = {
-        voice: [Note(4 * i, 4 * i + 4, pitch) for i, pitch in enumerate(line)]
-        for voice, line in lines.items()
-    }
-    rules = example.judge([piece])
-    # An octave, a fifth and a twelfth at the second beat, a twelfth at the third.
-    parallel = rules["parallel fifths and octaves, of 100 beats"]
-    assert parallel == pytest.approx(100 * 4 / 3)
-    assert rules["voices in order"] == 1
-
-
-@pytest.mark.slow
-def test_chorales_are_foreseen_better_than_by_plain_guesses(monkeypatch):
-    results = load_chorale_generator(monkeypatch).main([])
-    nats = results["nats"]
-    assert (nats["RNNGenerator"] < nats[["shares", "repeat"]].min(axis=1) - 0.3).all()
-    quarter = nats["the same a quarter"]
-    assert quarter["keys, quarters"] < 9.1
-    assert quarter["voices, quarters"] < 6.0
-    assert quarter["voices, sixteenths"] < quarter["keys, sixteenths"] - 3
-    rules = results["rules"].loc["chord is part of a triad"]
-    assert rules["all written"] > rules["Bach, training"] - 0.1
-
-
-@pytest.mark.slow
-def test_drums_of_unknown_kits_are_told_apart(monkeypatch, capsys):
-    example = load("drum_sounds")
-    make, models = example.make_network, example.make_models
-    monkeypatch.setattr(
-        example, "make_network", lambda *args: make(*args).set_params(max_epochs=8)
-    )
-    two = ["1 networks", "logistic, log-mel"]
-    monkeypatch.setattr(
-        example, "make_models", lambda *args: {k: models(*args)[k] for k in two}
-    )
-    table = example.main(["--networks", "1"])
-    assert table.loc["1 networks", "all hits"] > 0.4  # cymbals alone are 0.27
-    assert list(table.index) == two
-    assert "BJA_Pacific (86)" in capsys.readouterr().out
-    assert_is_picture("drum_sounds.png")
-
-
-@pytest.mark.slow
-def test_drums_are_told_better_by_networks_than_by_their_mean_spectra():
-    hits = load("drum_sounds").main([])["all hits"]
-    rivals = hits[[name for name in hits.index if "network" not in name]]
-    assert hits["5 networks"] > rivals.max() + 0.04
-
-
-@pytest.mark.slow
-def test_drums_are_told_better_with_settings_that_other_kits_chose():
-    hits = load("drum_sounds").main(["--choose"])["all hits"]
-    rivals = hits[[name for name in hits.index if "network" not in name]]
-    assert hits["one network"] > rivals.max() + 0.05
-
-
-@pytest.mark.slow
-def test_spoken_words_are_found_in_a_recording(monkeypatch, capsys):
-    example = load("spoken_words")
-    voice, rate = example.load_voice()
-    assert len(voice) == 36
-    few = {word: voice[word] for word in [*"0123", "kilo", "zulu"]}
-    monkeypatch.setattr(example, "load_voice", lambda: (few, rate))
-    results = example.main(["--renditions", "4", "--epochs", "1"])
-    assert results["RNNClassifier"] > 0.4  # one of six by chance
-    assert results["found"]["words"] == 6
-    assert "windows of a recording of" in capsys.readouterr().out
-    assert_is_picture("spoken_words.png")
-
-
-def test_runs_and_finds_are_counted():
-    example = load("spoken_words")
-    true = np.array(list("--aa-bb--cc"))
-    heard = np.array(list("--a--cc--cc"))
-    expected = [("-", 0, 2), ("a", 2, 3), ("-", 3, 5), ("c", 5, 7), ("-", 7, 9)]
-    assert list(example.runs(heard))[:5] == expected
-    found = example.count_found(true, heard)
-    assert found == {"words": 3, "found": 2, "false alarms": 1}
-
-
-@pytest.mark.slow
-def test_most_spoken_words_are_found_where_they_are():
-    results = load("spoken_words").main([])
-    assert results["RNNClassifier"] > results["logistic regression"] + 0.1
-    assert results["found"]["found"] > 27
-    assert results["found"]["false alarms"] < 4
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["digits", "letters"])
-def test_spoken_strings_are_transcribed(kind, monkeypatch, capsys):
-    example = load("spoken_digits")
-    monkeypatch.setattr(example, "N_WORDS", 300)
-    arguments = ["--clips", "40", "--test-clips", "10", "--epochs", "2"]
-    results = example.main([*arguments, "--units", "16", "--kind", kind])
-    errors = [result["symbol error"] for result in results.values()]
-    assert len(errors) == (2 if kind == "digits" else 4)
-    assert all(error >= 0 for error in errors)
-    assert "strings that were not trained on" in capsys.readouterr().out
-    assert_is_picture("spoken_digits.png")
-
-
-def test_strings_to_test_on_are_not_trained_on_and_no_recording_comes_twice():
-    example = load("spoken_digits")
-    train, test, _ = example.digit_strings(300, 100, np.random.default_rng(0))
-    assert not set(train) & set(test)
-    train, test, known = example.spelled_words(50, 20, np.random.default_rng(0))
-    assert not set(train) & set(test)
-    assert set(test) <= set(known)
-    voice, rate = example.load_voice("digits")
-    rng = np.random.default_rng(0)
-    clips = [example.say("7", voice, rate, rng) for _ in range(4)]
-    assert len({len(clip) for clip in clips}) == 4
-    assert all(np.isfinite(clip).all() for clip in clips)
-
-
-@pytest.mark.slow
-def test_unseen_strings_of_digits_have_few_errors():
-    results = load("spoken_digits").main([])
-    assert results["most probable symbol of each frame"]["symbol error"] < 0.03
-
-
-@pytest.mark.slow
-def test_speakers_are_told_apart_with_settings_found_in_training():
-    scores = load("speaker_classification").main(["--search"])["search"]
-    assert min(scores) >= 0.975
