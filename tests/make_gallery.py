@@ -19,7 +19,7 @@ from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 THUMBNAILS = EXAMPLES / "guide" / "images" / "thumbnails"
-WIDTH, N_COLORS = 240, 32
+WIDTH, N_COLORS = 240, 24
 # Options without which there is no picture.
 OPTIONS = {"beginners_script": ["--picture", "beginners_script.png"]}
 

@@ -433,6 +433,11 @@ def test_minimum_versions_are_those_of_pyproject():
         assert pin in (lowest, f"{lowest}.0", f"{lowest}.0.0"), name
 
 
+def test_files_of_tests_are_not_long():
+    for path in TESTS.rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 700, path
+
+
 def test_tests_import_public_names_from_public_places():
     folders = ["sklearn_rnn", *(f"sklearn_rnn.{name}" for name in PUBLIC_FOLDERS)]
     public = {

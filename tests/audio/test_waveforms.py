@@ -200,6 +200,7 @@ def test_a_file_that_stops_early_is_refused(write, name, kept):
         read([path])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name, subtype", [("a.flac", "PCM_16"), ("a.ogg", "OPUS")])
 @pytest.mark.parametrize("kept", [0.3, 0.9])
 def test_a_compressed_file_that_stops_early_is_refused(write, name, subtype, kept):

@@ -475,6 +475,7 @@ def test_any_symbol_can_be_a_label(symbols):
         assert not any("\n" in label.get_text() for label in labels)
 
 
+@pytest.mark.thorough
 def test_cells_of_an_alignment_have_sharp_edges_while_they_are_seen():
     display = AttentionDisplay.from_alignment(alignment(2, 300), None, "xy")
     assert display.image_.get_interpolation() == "nearest"

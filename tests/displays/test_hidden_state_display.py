@@ -169,6 +169,7 @@ def test_one_feature_a_step_needs_no_second_dimension(hold):
     assert_shows(display, model.hidden_states(X[:1])[0])
 
 
+@pytest.mark.thorough
 def test_tokens_are_read():
     X = [[0, 1, 2], [2, 1]] * 5
     model = RNNClassifier(hidden_size=4, embedding_dim=2, max_epochs=1, random_state=0)

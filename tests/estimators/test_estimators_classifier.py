@@ -100,6 +100,7 @@ def test_log_probabilities_stay_finite_where_probabilities_vanish():
     assert (model.predict_proba(X)[:, 1] == 0).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("class_weight", [None, {0: 1, 1: 2, 2: 6}])
 def test_the_output_bias_starts_at_the_log_of_the_shares_of_the_classes(class_weight):
     X, _ = make_data(200)
@@ -133,6 +134,7 @@ def test_balanced_weights_raise_the_rare_class():
     assert balanced.mean() == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.thorough
 def test_class_weights_are_sample_weights():
     X, y = make_data(n_classes=3)
     weighted = make_classifier(class_weight={"up": 5.0}).fit(X, NAMES[y])
@@ -151,6 +153,7 @@ def test_class_weights_multiply_sample_weights():
     np.testing.assert_allclose(both.predict_proba(X), product.predict_proba(X))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 1.0, 1: 3.0}])
 def test_validation_data_may_lack_a_class_that_has_a_weight(class_weight):
     X, y = make_data(n_classes=3)

@@ -138,6 +138,7 @@ def test_validation_scores_are_those_of_score():
     assert model.validation_scores_[-1] == model.score(X_val, y_val)
 
 
+@pytest.mark.thorough
 def test_of_many_sequences_some_are_drawn(monkeypatch):
     monkeypatch.setattr(_convolutions, "MOST_SEQUENCES", 40)
     (X, y), (X_test, y_test) = make_bumps(100), make_bumps(100, seed=1)

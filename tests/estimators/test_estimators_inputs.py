@@ -113,6 +113,7 @@ UNIVARIATE_FORMS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", UNIVARIATE_FORMS)
 def test_univariate_sequences_may_also_be_rows_of_a_table(form):
     X, y = ragged(n_features=1), targets()
@@ -121,6 +122,7 @@ def test_univariate_sequences_may_also_be_rows_of_a_table(form):
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True, "pooling": "mean"}])
 def test_a_prediction_depends_on_no_company_and_no_padding(cell, options):
@@ -137,6 +139,7 @@ def test_a_prediction_depends_on_no_company_and_no_padding(cell, options):
     np.testing.assert_array_equal(model.predict(padded(X, after=100)), alone)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "dtype",
     [np.int8, np.uint16, np.int64, np.float16, np.float32, ">f8", np.longdouble],

@@ -107,6 +107,7 @@ def test_outliers_move_students_t_less_than_the_gaussian():
     assert error[1] < error[0] / 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("loss", COUNTS)
 def test_counts_are_predicted_as_whole_numbers(loss):
     X, y = make_data(loss, n_outputs=2)

@@ -115,6 +115,7 @@ def test_quantiles_start_at_those_of_the_targets_that_are_there():
     np.testing.assert_allclose(start, expected, atol=0.15)
 
 
+@pytest.mark.thorough
 def test_an_output_learns_from_its_own_targets():
     X, _ = make_data(300)
     Y = np.column_stack([X[:, -1, 0], -X[:, -1, 1]])
@@ -317,6 +318,7 @@ def test_the_names_of_targets_are_kept():
     assert make_regressor().fit(X, Y["temp+2"]).target_names_.tolist() == ["temp+2"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["array", "unnamed series", "whole numbers"])
 def test_targets_without_names_leave_none(kind):
     X, y = make_data()
@@ -381,6 +383,7 @@ def test_auto_goes_without_a_past_that_names_do_not_tell(change):
     assert auto.linear_.anchor_lags_ is None
 
 
+@pytest.mark.thorough
 def test_auto_goes_without_a_past_where_features_have_no_names():
     windows, Y = windows_and_targets()
     plain = SequenceArray(windows.values, windows.starts, windows.lengths)

@@ -200,6 +200,7 @@ LISTS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", LISTS)
 def test_lists_of_one_length_are_not_frozen_to_it(form):
     X, y = LISTS[form], [0, 1] * 10

@@ -443,6 +443,7 @@ def test_results_are_those_of_the_reference(name):
         assert_close(summary(value), expected[key], key)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not EXACT, reason="SKLEARN_RNN_EXACT_REFERENCE names no file")
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", CASES)

@@ -64,6 +64,7 @@ def test_predictions_have_the_shape_of_y():
     np.testing.assert_array_equal(column[:, 0], flat)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", [list, pd.Series, lambda y: y.astype(np.float32)])
 def test_y_may_come_in_any_form(form):
     X, y = make_data()
@@ -203,6 +204,7 @@ def test_one_target_feature_an_output():
     assert np.std(swapped - Y) > 1.5 * np.std(predictions - Y)
 
 
+@pytest.mark.thorough
 def test_one_target_feature_serves_all_outputs():
     X, Y = random_walks()
     horizon = np.column_stack([Y[:, 0], Y[:, 0] + 1])

@@ -107,6 +107,7 @@ def test_a_copy_has_weights_of_its_own(model, make_copy):
     np.testing.assert_array_equal(outputs(model, X), before)
 
 
+@pytest.mark.thorough
 def test_a_memory_mapped_copy_predicts_and_learns(model, tmp_path):
     X, y = make_data(model)
     model.set_params(early_stopping=False).fit(X, y)
@@ -181,6 +182,7 @@ def test_getting_the_state_leaves_the_model_as_it_was(model):
     np.testing.assert_array_equal(outputs(model, X), before)
 
 
+@pytest.mark.thorough
 def test_a_clone_is_unfitted_and_fits_the_same(model):
     X, y = make_data(model)
     fitted = model.fit(X, y)
@@ -244,6 +246,7 @@ def test_the_callers_data_are_not_changed(model):
     np.testing.assert_array_equal(weights, np.linspace(0, 1, 30))
 
 
+@pytest.mark.thorough
 def test_the_callers_random_state_does_not_matter(model):
     X, y = make_data(model)
     expected = outputs(model.fit(X, y), X)
@@ -268,6 +271,7 @@ def test_the_callers_default_dtype_does_not_matter(model):
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.thorough
 def test_training_works_where_the_caller_has_turned_gradients_off(model):
     X, y = make_data(model)
     expected = outputs(model.fit(X, y), X)
@@ -347,6 +351,7 @@ def test_repr_is_short_and_the_same_after_fit(model):
     assert "weight_decay" not in before
 
 
+@pytest.mark.thorough
 def test_the_html_representation_works_fitted_and_not(model):
     X, y = make_data(model)
     assert "Not fitted" in model._repr_html_()

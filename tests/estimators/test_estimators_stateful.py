@@ -306,6 +306,7 @@ FORMS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fit_on", FORMS)
 @pytest.mark.parametrize("new", FORMS)
 def test_models_of_one_feature_take_new_steps_in_every_form(fit_on, new):

@@ -168,6 +168,7 @@ def test_symbols_never_seen_share_one_probability_and_are_never_written(models):
     assert set().union(*written) <= set(model.symbols_)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("prompt", [True, False])
 def test_a_stream_writes_what_sample_writes(models, kinds, kind, prompt):
@@ -178,6 +179,7 @@ def test_a_stream_writes_what_sample_writes(models, kinds, kind, prompt):
     assert list(written) == streamed
 
 
+@pytest.mark.thorough
 def test_what_is_written_follows_the_average(book):
     # Greedily, each symbol is the likeliest after all before it.
     model = generator(ngram_order=3).fit(book[:3000])
@@ -212,6 +214,7 @@ def test_new_words_are_expected_where_many_words_were_new(kinds):
     assert np.exp(steps[is_new]).mean() > expected
 
 
+@pytest.mark.thorough
 def test_perplexity_is_that_of_a_distribution(models):
     model = models["text"]
     # All symbols, one of them for those never seen, have less than 1 together.
@@ -278,6 +281,7 @@ def score_first(model, X):
     return model.score_steps(X)[0]
 
 
+@pytest.mark.thorough
 def test_few_symbols_are_averaged_by_a_geometric_mean_and_many_are_not(book):
     words = [f"w{i}" for i in np.random.default_rng(0).zipf(1.3, size=4000) % 700]
     for model, X in [
@@ -344,6 +348,7 @@ def test_too_few_steps_are_not_held_out(book):
     assert model.loss_curve_ == alone.loss_curve_
 
 
+@pytest.mark.thorough
 def test_validation_data_tell_the_weight_and_nothing_else_is_held_out(book):
     text, other = book[:5000], book[5000:7000]
     model = generator(ngram_order=3).fit(text, X_val=other)
@@ -367,6 +372,7 @@ def best_weight(model, X):
     return grid[int(np.argmax(scores))]
 
 
+@pytest.mark.thorough
 def test_early_stopping_holds_out_once(book):
     options = {"early_stopping": True, "ngram_order": 3}
     model = generator(**options).fit(book[:5000])
@@ -387,6 +393,7 @@ def test_pickles_keep_them(models, kinds, kind):
     assert copy.score(kinds[kind][1]) == model.score(kinds[kind][1])
 
 
+@pytest.mark.thorough
 def test_warm_start_counts_the_new_text_and_fits_the_weight_again(book):
     model = generator(warm_start=True, ngram_order=4, max_epochs=1).fit(book[:4000])
     first = model.ngram_weight_
@@ -418,6 +425,7 @@ def test_sample_weights_count(book):
     assert scores[0] > scores[1]
 
 
+@pytest.mark.thorough
 def test_rare_symbols_are_unknown_to_them_too(book):
     model = generator(max_symbols=10).fit(book[:3000])
     assert model.n_symbols_ == 10

@@ -52,6 +52,7 @@ def models():
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("order", [None, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_samples_and_next_symbols_have_the_same_probabilities(
@@ -87,6 +88,7 @@ def test_all_probabilities_sum_to_one(models, kind):
     torch.testing.assert_close(sums, torch.ones(3, 5).double(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_about_as_well_as_a_full_softmax(kind):
     X, options = KINDS[kind], {"max_epochs": 8, "learning_rate": 0.02}
@@ -98,6 +100,7 @@ def test_it_learns_about_as_well_as_a_full_softmax(kind):
     assert adaptive < 1.2 * full
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "n_words, options, is_adaptive",
     [
@@ -115,6 +118,7 @@ def test_auto_is_adaptive_where_there_are_many_symbols(n_words, options, is_adap
     assert (type(model.module_.head) is AdaptiveSoftmax) == is_adaptive
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_kernels_learn_and_predict_the_same(kind):
     X, scores = KINDS[kind], []
@@ -125,6 +129,7 @@ def test_both_kernels_learn_and_predict_the_same(kind):
     np.testing.assert_allclose(*scores, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("order", [None, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_copy_writes_and_scores_the_same(models, kind, order):
@@ -136,6 +141,7 @@ def test_a_copy_writes_and_scores_the_same(models, kind, order):
     assert clone(model).fit(KINDS[kind]).score(KINDS[kind]) == model.score(KINDS[kind])
 
 
+@pytest.mark.thorough
 def test_warm_start_continues_with_the_same_softmax():
     model = generator(warm_start=True, lr_schedule=None, ngram_order=None).fit([WORDS])
     before = model.score([WORDS])
@@ -145,6 +151,7 @@ def test_warm_start_continues_with_the_same_softmax():
         model.fit([WORDS])
 
 
+@pytest.mark.thorough
 def test_weights_of_sequences_count():
     X = KINDS["texts"]
     model = generator(warm_start=True, ngram_order=None).fit(X)
@@ -155,6 +162,7 @@ def test_weights_of_sequences_count():
     assert doubled.score(X) == model.score(X)
 
 
+@pytest.mark.thorough
 def test_mixed_precision_learns_too():
     model = generator(dtype="mixed", ngram_order=None).fit([WORDS])
     plain = generator(ngram_order=None, kernel="torch").fit([WORDS])

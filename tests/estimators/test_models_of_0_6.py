@@ -45,6 +45,7 @@ def predict(name, model, data):
     return model.predict(data)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_predicts_what_it_did(name):
     model, data, expected = load(name), *list(MODELS[name].values())[1:]

@@ -48,6 +48,7 @@ def reverser():
     return small(hidden_size=32, max_epochs=60).fit(X, y)
 
 
+@pytest.mark.thorough
 def test_strings_are_reversed_and_come_back_as_strings(reverser):
     X, y = reversed_strings(seed=1)
     written = reverser.predict(X)
@@ -56,6 +57,7 @@ def test_strings_are_reversed_and_come_back_as_strings(reverser):
     assert reverser.score(X, y) > 0.97
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize(
     "attention_type", ["additive", "location", "multiplicative", None]
@@ -67,6 +69,7 @@ def test_every_cell_learns_with_every_attention(cell, attention_type):
     assert model.score(X, y) > 0.9
 
 
+@pytest.mark.thorough
 def test_lists_of_any_symbols_are_written_as_lists():
     X, y = reversed_strings(longest=2)
     X = [[(letter, 1) for letter in x] for x in X]
@@ -78,6 +81,7 @@ def test_lists_of_any_symbols_are_written_as_lists():
     assert set(model.source_symbols_) == {("a", 1), ("b", 1), ("c", 1)}
 
 
+@pytest.mark.thorough
 def test_vectors_are_described():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 2)) * [1, 100] + [0, 1000]
@@ -88,6 +92,7 @@ def test_vectors_are_described():
     assert model.module_.spec.source == "vectors"
 
 
+@pytest.mark.thorough
 def test_standardize_is_what_makes_numbers_of_any_unit_readable():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 1)) * 1e-6
@@ -97,6 +102,7 @@ def test_standardize_is_what_makes_numbers_of_any_unit_readable():
     assert small(standardize=False, **options).fit(X, y).score(X, y) < 0.8
 
 
+@pytest.mark.thorough
 def test_sequences_of_numbers_are_read_at_unequal_lengths_in_a_pipeline():
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(n, 2)) for n in rng.integers(1, 5, size=200)]
@@ -118,6 +124,7 @@ def test_source_says_what_auto_would_read_otherwise():
     assert all(source == read for source, read in reads.items())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [
@@ -209,6 +216,7 @@ def test_a_weight_of_zero_is_as_if_the_pair_were_not_there():
     assert "z" not in with_weights.target_symbols_
 
 
+@pytest.mark.thorough
 def test_weights_say_which_of_two_answers_is_learned():
     X, y = ["a", "a"] * 20, ["p", "q"] * 20
     for weights, answer in [([9, 1] * 20, "p"), ([1, 9] * 20, "q")]:
@@ -254,6 +262,7 @@ def test_a_cool_down_begins_from_the_best_weights_and_ends_with_training():
     assert_best_is_kept(model)
 
 
+@pytest.mark.thorough
 def test_auto_stops_where_nothing_more_is_learned():
     rng = np.random.default_rng(0)
     X, _ = reversed_strings(300, letters="abcdefgh")
@@ -264,6 +273,7 @@ def test_auto_stops_where_nothing_more_is_learned():
     assert model.module_.training is False
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "n_pairs, options",
     [
@@ -282,6 +292,7 @@ def test_auto_holds_nothing_out_of(n_pairs, options):
     assert len(held_out.validation_scores_) == 1
 
 
+@pytest.mark.thorough
 def test_validation_data_of_ones_own_are_judged_each_epoch():
     X, y = reversed_strings(60)
     model = small(max_epochs=60, learning_rate=0.01)

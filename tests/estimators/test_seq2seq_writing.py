@@ -33,6 +33,7 @@ def reverser():
     return small(hidden_size=32, max_epochs=60).fit(*reversed_strings())
 
 
+@pytest.mark.thorough
 def test_a_beam_finds_the_likeliest_where_greed_does_not(undecided):
     # q comes first in 56 of 100 answers, but none of them as often as p.
     by_default = undecided.predict(["a"])[0]
@@ -58,12 +59,14 @@ def test_a_length_penalty_favours_the_longer(undecided):
     undecided.set_params(beam_width=5, length_penalty=0.0)
 
 
+@pytest.mark.thorough
 def test_no_more_is_written_than_max_length(reverser):
     reverser.set_params(max_length=2)
     assert {len(text) for text in reverser.predict(["abca", "ab", "a"])} == {1, 2}
     reverser.set_params(max_length=None)
 
 
+@pytest.mark.thorough
 def test_what_is_written_does_not_depend_on_company(reverser):
     X, _ = reversed_strings(70, seed=3)
     alone = [reverser.predict([x])[0] for x in X]
@@ -104,6 +107,7 @@ def copied_names(n=300):
     return X, y
 
 
+@pytest.mark.thorough
 def test_unknown_symbols_are_copied_from_where_attention_looks():
     X, y = copied_names()
     options = {"max_epochs": 40, "min_count": 2, "learning_rate": 0.01}
@@ -173,6 +177,7 @@ def test_empty_answers_are_learned():
     assert model.predict(["a", "b"]).tolist() == ["", "x"]
 
 
+@pytest.mark.thorough
 def test_emoji_and_right_to_left_text_come_back_whole():
     X = ["family", "peace", "zero"] * 20
     y = ["👩‍👩‍👧", "שלום", "a\x00b"] * 20
@@ -285,6 +290,7 @@ def reversed_digits(n, shortest, longest, seed=0):
     return X, [x[::-1] for x in X]
 
 
+@pytest.mark.thorough
 def test_location_attention_reverses_strings_far_longer_than_it_has_seen():
     X, y = reversed_digits(100, 13, 14, seed=2)
     share = {}

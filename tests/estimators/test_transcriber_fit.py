@@ -53,6 +53,7 @@ def listener():
     return small(hidden_size=24, max_epochs=15).fit(*spoken())
 
 
+@pytest.mark.thorough
 def test_strings_are_transcribed_and_come_back_as_strings(listener):
     X, y = spoken(seed=1)
     written = listener.predict(X)
@@ -63,12 +64,14 @@ def test_strings_are_transcribed_and_come_back_as_strings(listener):
     assert listener.symbols_.tolist() == [s for s, _ in counts.most_common()]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_every_cell_learns(cell):
     X, y = spoken(letters="ab", longest=2)
     assert small(cell=cell, max_epochs=12).fit(X, y).score(X, y) > 0.9
 
 
+@pytest.mark.thorough
 def test_equal_neighbours_are_told_from_one():
     X, y = spoken(80, letters="a", longest=3)
     model = small(max_epochs=15).fit(X, y)
@@ -88,6 +91,7 @@ def test_lists_of_any_symbols_are_written_as_lists():
     assert {s for row in written for s in row} <= set(names.values())
 
 
+@pytest.mark.thorough
 def test_frames_may_be_joined():
     X, y = spoken()
     joined = small(subsampling=2, max_epochs=15).fit(X, y)
@@ -113,6 +117,7 @@ def test_silence_is_transcribed_as_nothing():
     assert model.score(X, y) > 0.9
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [
@@ -229,6 +234,7 @@ def test_validation_data_of_ones_own_are_judged_each_epoch():
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.thorough
 def test_validation_inside_fit_counts_weights():
     X, y = spoken(100)
     wrong = ["c" if "b" in text else "b" for text in y]
@@ -281,6 +287,7 @@ def test_clones_and_pickles(listener):
     assert again.score(X, y) > 0.9
 
 
+@pytest.mark.thorough
 def test_it_is_searched_over_in_a_pipeline():
     X, y = spoken(60)
     pipeline = make_pipeline(SequenceScaler(), small(max_epochs=6))

@@ -116,6 +116,7 @@ def test_only_words_of_the_list_are_written(model):
     assert written == {"abab", "bcaab", "ab"}
 
 
+@pytest.mark.thorough
 def test_words_are_separated_by_a_symbol_of_their_own():
     rng = np.random.default_rng(0)
     words = ["ab", "ba", "aab"]
@@ -259,6 +260,7 @@ def test_series_tuples_and_containers_are_read(model):
     assert small(max_epochs=1).fit(series, y).symbols_.tolist() == ["a", "b", "c"]
 
 
+@pytest.mark.thorough
 def test_transcripts_may_hold_any_characters():
     y = ["e\u0301", "😀x", "\u05d0 ", os.linesep] * 5
     X = speak(["aa", "bc", "ca", "b"] * 5, noise=0.1)

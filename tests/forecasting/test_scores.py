@@ -52,6 +52,7 @@ def by_hand(rows):
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "by", ["horizon", ["horizon"], ["fold", "horizon"], ("fold", "horizon"), None, []]
 )

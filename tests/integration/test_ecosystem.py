@@ -73,6 +73,7 @@ def warm(weather):
     return X, np.where(y > y.median(), "warm", "cold")
 
 
+@pytest.mark.thorough
 def test_cross_val_score_of_a_table(weather):
     scores = cross_val_score(forecaster(), *weather, cv=TimeSeriesSplit(3, gap=0))
     assert (scores > 0).all()
@@ -107,6 +108,7 @@ def test_grid_search_in_threads_equals_serial(weather):
     )
 
 
+@pytest.mark.thorough
 def test_cross_val_predict_gives_one_prediction_a_row(weather):
     X, y = weather
     predictions = cross_val_predict(forecaster(), X, y, cv=KFold(3))

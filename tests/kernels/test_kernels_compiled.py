@@ -253,6 +253,7 @@ def test_gradients_of_a_retained_graph_are_the_same_twice():
         assert torch.equal(one, other)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_gradients_agree_with_differences(cell):
     x, weights, state, lengths = draw((4, 3, 2, 3), torch.float64, cell, True)

@@ -89,6 +89,7 @@ def test_a_wide_beam_is_brute_force(n_symbols, automata, insertion_bonus):
         assert_equal_transcripts(transcripts, expected)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("automata", ["none", "ngram", "both"])
 def test_narrow_beams_never_score_above_brute_force(automata):
     automata = make_automata(automata, 3)

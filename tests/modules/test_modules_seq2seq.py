@@ -395,6 +395,7 @@ def test_a_memory_without_lengths_can_be_selected_from():
     assert memory.select(torch.tensor([1])).lengths is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("source", READS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("tied", [False, True])

@@ -59,6 +59,7 @@ def assert_invariant_to_other_sequences(predict, sequences, kernel="compiled"):
                 np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -86,6 +87,7 @@ def test_a_networks_outputs_are_invariant_to_other_sequences(
         assert_invariant_to_other_sequences(predict, X, kernel)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_units", [16, 18, 64])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -111,6 +113,7 @@ def test_outputs_are_the_same_in_calls_of_every_size(
         torch.testing.assert_close(found, expected[: len(found)], rtol=0, atol=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("sizes", ODD_SIZES)
 def test_states_are_invariant_to_other_sequences(kernel, sizes):
@@ -127,6 +130,7 @@ def test_states_are_invariant_to_other_sequences(kernel, sizes):
     assert_invariant_to_other_sequences(states, X, kernel)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("n_units", [13, 30])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -172,6 +176,7 @@ def assert_close_whatever_other_sequences(predict, sequences, tolerance):
             np.testing.assert_allclose(one, expected[i], tolerance, tolerance)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_decoders_and_generators_are_the_same_to_rounding(dtype, kernel):

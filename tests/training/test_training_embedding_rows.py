@@ -114,6 +114,7 @@ def assert_same_weights(one, other):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("compiled", COMPILED)
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -313,6 +314,7 @@ def table_of(model):
     return model.module_.embedding.weight.detach().clone()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", MODELS)
 def test_estimators_leave_words_alone_that_no_text_has(name, kernel):
@@ -435,6 +437,7 @@ def test_hooks_of_an_embedding_get_a_gradient_of_all_rows(kernel):
     assert set(seen) == {(41, 3)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(
     "duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]

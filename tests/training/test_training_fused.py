@@ -219,6 +219,7 @@ def compare(network, criterion, batch, sample_weights=None, per_update=None, tim
             assert ours.grad is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
 def test_gradients_are_those_of_autograd(options, cell):
@@ -229,6 +230,7 @@ def test_gradients_are_those_of_autograd(options, cell):
     compare(network, criterion, draw_batch(network, criterion, 14, ragged=False))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
 def test_gradients_in_single_precision(options):
     network = make_network("lstm", torch.float32, **options)
@@ -237,6 +239,7 @@ def test_gradients_in_single_precision(options):
     compare(network, criterion, draw_batch(network, criterion, 9))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", instruction_sets())
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("cell", CELLS)
@@ -279,6 +282,7 @@ LOSSES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("pooling", ["last", None])
 @pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize("may_miss", [False, True])
@@ -299,6 +303,7 @@ def test_every_loss_with_weights_and_missing_targets(
     compare(network, criterion, batch, weights)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 3), (33, 4), (70, 5), (200, 3)])
 @pytest.mark.parametrize("ragged", [False, True])
@@ -321,6 +326,7 @@ def test_batches_that_are_summed_in_groups(options):
     compare(network, criterion, draw_batch(network, criterion, 130, 40))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(60))
 def test_random_networks(seed):
     rng = np.random.default_rng(seed)
@@ -439,6 +445,7 @@ def test_nan_reaches_the_loss_through_any_pooling(pooling):
     assert np.isnan(loss)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_flat_weights_train_as_separate_ones(optimizer, weight_decay):

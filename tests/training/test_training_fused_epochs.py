@@ -116,6 +116,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case, options", PAIRS)
 def test_an_epoch_in_one_call_is_its_batches_one_by_one(case, options):
     model, X, y = case
@@ -127,6 +128,7 @@ def test_an_epoch_in_one_call_is_its_batches_one_by_one(case, options):
     assert_same_training(whole, by_batch, rtol, 1e-9 if is_double else 2e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_an_epoch_in_one_call_is_what_torch_computes(options):
     for name in ("classifier of tokens", "tagger of tokens", "regressor"):
@@ -137,6 +139,7 @@ def test_an_epoch_in_one_call_is_what_torch_computes(options):
         assert_same_training(whole, by_torch, 1e-7, 1e-8)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_results_do_not_depend_on_the_length_of_calls(case, monkeypatch):
     """A call may end after any batch, so that Ctrl-C is handled."""
@@ -146,6 +149,7 @@ def test_results_do_not_depend_on_the_length_of_calls(case, monkeypatch):
     assert_same_training(fit(model, X, y, weight_decay=0.1), whole, 0, 0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("embedding_dim", [None, 8])
 def test_results_do_not_depend_on_the_number_of_threads(embedding_dim):
     """Batches are large enough for their work to be shared."""
@@ -182,6 +186,7 @@ def instruction_set(request):
     set_instruction_set(before)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_instruction_set_computes_the_same(case, instruction_set):
     model, X, y = case

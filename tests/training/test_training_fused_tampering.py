@@ -303,6 +303,7 @@ def assert_same_outcome(ours, theirs):
         np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model, tamper", **ids)
 def test_predictions_of_changed_networks(model, tamper):
@@ -337,6 +338,7 @@ class Tamper(Callback):
             self.tamper(net.module_)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model, tamper", **ids)
 def test_training_of_changed_networks(model, tamper):
@@ -399,6 +401,7 @@ STATES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("optimizer, tamper", STATES.values(), ids=STATES)
 def test_training_with_changed_optimizers(optimizer, tamper):
@@ -477,6 +480,7 @@ ARRAYS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("subtract_last", [False, True])
 @pytest.mark.parametrize("values, change", ARRAYS.values(), ids=ARRAYS)
 def test_values_of_any_type_and_layout(values, change, subtract_last, tmp_path):
@@ -492,6 +496,7 @@ def test_values_of_any_type_and_layout(values, change, subtract_last, tmp_path):
     np.testing.assert_allclose(*(m.predict(changed) for m in found), rtol=1e-7)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name", ["int8", "uint8", "int16", "int32", "int64", ">i4", "float32", "float64"]
 )
@@ -559,6 +564,7 @@ DATASETS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("model, targets, tamper", DATASETS.values(), ids=DATASETS)
 def test_training_on_changed_datasets_fails(model, targets, tamper):
     class AtEpoch(Callback):

@@ -20,6 +20,7 @@ TOKENS = RNG.integers(0, 20, size=(60, 8, 1))
 SMALL = {"hidden_size": 8, "max_epochs": 5, "kernel": "compiled", "dropout": 0.2}
 
 
+@pytest.mark.thorough
 def test_estimators_are_trained_side_by_side():
     """Each is what it would be alone."""
     jobs = [(RNNRegressor(**SMALL, random_state=seed), X, Y) for seed in range(4)] + [

@@ -112,6 +112,7 @@ def test_a_run_to_own_ends_leaves_each_sequence_after_its_own_last_step(cell):
                 torch.testing.assert_close(part[:, [i]], its, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 @pytest.mark.parametrize("options", OPTIONS[:3])
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -279,6 +280,7 @@ def peak_of_activations(pooling, n_timesteps, bptt_steps):
     return Held.peak
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("pooling", [None, *POOLINGS])
 def test_activations_grow_with_the_piece_and_not_with_the_sequence(pooling):
     short = peak_of_activations(pooling, 40, bptt_steps=10)

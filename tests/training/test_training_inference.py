@@ -120,6 +120,7 @@ LONG_NETWORKS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("options", LONG_NETWORKS)
 def test_long_sequences_read_in_pieces_have_the_outputs_of_the_whole(options):
     network, X = make_network(dtype=torch.float64, **options), long_and_short()
@@ -131,6 +132,7 @@ def test_long_sequences_read_in_pieces_have_the_outputs_of_the_whole(options):
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("options", [{"pooling": None}, {"pooling": "attention"}])
 def test_long_sequences_are_bit_identical_alone_and_in_company(options):
     network, X = make_network(**options), long_and_short()

@@ -64,6 +64,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 def test_mixed_training_differs_from_float32_is_close_and_learns(kind):
     mixed, single = (fitted(kind, dtype) for dtype in ("mixed", "float32"))
@@ -88,6 +89,7 @@ def test_a_mixed_model_comes_back_from_its_pickle(kind):
         assert torch.equal(mine, theirs)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", ["rnn", "rnn_relu", "lstm", "gru"])
 @pytest.mark.parametrize(
     "options",
@@ -112,6 +114,7 @@ def test_every_network_trains_in_mixed_precision(cell, options):
     np.testing.assert_allclose(mixed.loss_curve_, single.loss_curve_, rtol=0.1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("attention", ["additive", "location", "multiplicative", None])
 def test_every_attention_trains_in_mixed_precision(attention):
     options = {"attention_type": attention, "scheduled_sampling": 0.5}
@@ -148,6 +151,7 @@ def test_compiled_loops_are_refused_in_mixed_precision():
         RNNRegressor(**SMALL, dtype="mixed", kernel="compiled").fit(X, y)
 
 
+@pytest.mark.thorough
 def test_training_goes_on_in_the_same_precision_only():
     X, y = make_data()
     model = RNNRegressor(

@@ -149,6 +149,7 @@ def summed(network, loss, data):
     return np.array([part.sum() for part in np.split(steps, ends[:-1])])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell, n_layers", [("gru", 1), ("lstm", 2), ("rnn", 1)])
 @pytest.mark.parametrize("make, of_frames", [(ids, False), (frames, True)])
 @pytest.mark.parametrize("side_by_side, size", [(64, 512), (2, 3), (5, 1), (1, 7)])

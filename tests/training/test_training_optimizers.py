@@ -42,6 +42,7 @@ FITS = [
 ]
 
 
+@pytest.mark.thorough
 def test_fits_do_not_import_torchs_compiler():
     # One after the other in one process, which imports torch once.
     done = subprocess.run(
