@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
+from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.estimators import RNNRegressor
 from sklearn_rnn.forecasting._anomaly_repair import Histories, repaired_scores
@@ -53,7 +54,9 @@ WINDOWS_KEPT = 4
 LARGEST_HORIZON = 0.1
 
 
-class ForecastAnomalyDetector(OutlierMixin, PlainState, BaseEstimator):
+class ForecastAnomalyDetector(
+    DescribedParameters, OutlierMixin, PlainState, BaseEstimator
+):
     """Detect anomalies in time series by errors of forecasts.
 
     Each row is forecast from rows before it, one step ahead and several, and its

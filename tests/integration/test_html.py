@@ -13,6 +13,7 @@ from sklearn.utils.fixes import parse_version
 import sklearn_rnn
 from sklearn_rnn import (
     CalendarFeatures,
+    ForecastAnomalyDetector,
     LogMelSpectrogram,
     RNNClassifier,
     RNNGenerator,
@@ -76,6 +77,7 @@ def test_a_diagram_before_training_has_no_figures():
     "estimator",
     [
         CalendarFeatures(["hour"]),
+        ForecastAnomalyDetector(),
         LogMelSpectrogram(8000),
         RNNClassifier(),
         RNNGenerator(),
