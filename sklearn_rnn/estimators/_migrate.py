@@ -35,6 +35,7 @@ BEFORE_0_7 = {
     "softmax": "full",
     "embedding_dim": 64,
     "upsampling": 1,
+    "transition_weight": 0.0,
     "bounds": None,
     "target_weight": None,
     "checkpoint": None,

@@ -388,6 +388,11 @@ def check_causal(estimator):
             "step, and StatefulPredictor reads one step at a time: fit it with "
             "season=None."
         )
+    if getattr(task, "transitions", None) is not None:
+        raise ValueError(
+            f"this {type(estimator).__name__} weighs labels by those after them, too, "
+            "and a live signal has none yet. Fit one with transition_weight=0."
+        )
     if isinstance(task, RegressionTask) and task.baseline.subtracts_last:
         raise ValueError(
             f"this {type(estimator).__name__} reads sequences relative to their last "

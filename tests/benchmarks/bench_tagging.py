@@ -123,7 +123,10 @@ MODELS = {
     "WordFeatures + RNNTagger(bidirectional=True)": lambda seed: ours(
         seed, bidirectional=True
     ),
-    "the same, hidden_size=128, dropout=0.3": lambda seed: ours(
+    "the same, transition_weight=0.3": lambda seed: ours(
+        seed, bidirectional=True, transition_weight=0.3
+    ),
+    "WordFeatures + RNNTagger, hidden_size=128, dropout=0.3": lambda seed: ours(
         seed, bidirectional=True, hidden_size=128, dropout=0.3
     ),
     "WordFeatures + RNNTagger()": ours,

@@ -28,6 +28,7 @@ from sklearn_rnn.estimators.closed_form._probabilities import (
     log_priors,
     log_softmax,
 )
+from sklearn_rnn.estimators.closed_form._transitions import Transitions
 from sklearn_rnn.estimators.closed_form._windows import (
     BEYOND,
     LOG,
@@ -51,6 +52,7 @@ __all__ = [
     "N_FEATURES",
     "SMALLEST_SPREAD",
     "TINY",
+    "Transitions",
     "UNSEEN_PROBABILITY",
     "choose_scaled_layout",
     "elementwise_loss",

@@ -5,7 +5,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.estimators.closed_form import log_softmax
+from sklearn_rnn.estimators.closed_form import Transitions, log_softmax
 from sklearn_rnn.estimators.tasks._labels import (
     Labels,
     check_distinguishable,
@@ -23,9 +23,10 @@ class TaggingTask(SequenceTask):
     """Learn the label of every step."""
 
     per_step = has_labels = True
-    parts = (*SequenceTask.parts, "labels")
+    parts = (*SequenceTask.parts, "labels", "transitions")
     loss_name = "log_loss"
     pooling = None
+    transitions: Transitions | None = None
 
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
@@ -95,14 +96,24 @@ class TaggingTask(SequenceTask):
 
     def fit_parts(self, samples, context):
         super().fit_parts(samples, context)
-        self.fit_class_weights(samples)
+        self.fit_label_parts(samples, context)
 
     def update_parts(self, samples, context):
         super().update_parts(samples, context)
-        self.fit_class_weights(samples)
+        self.fit_label_parts(samples, context)
 
-    def fit_class_weights(self, samples):
-        """Set the weights of the classes, by `class_weight`."""
+    def fit_label_parts(self, samples, context):
+        """Set what is counted in labels: transitions, and weights of the classes."""
+        last, self.transitions = self.transitions, None
+        if self.params.transition_weight > 0:
+            self.transitions = Transitions.count(
+                samples.all_targets()[:, 0],
+                samples.sequences.lengths,
+                self.n_outputs,
+                samples.target_weights(),
+            )
+            if context.is_stream and last is not None:
+                self.transitions.counts += last.counts
         self.labels.weights = None
         if self.params.class_weight is None:
             return
@@ -135,19 +146,38 @@ class TaggingTask(SequenceTask):
         return accuracy_score(codes[exists], predicted[exists], sample_weight=weights)
 
     def decode(self, sequences, outputs):
-        labels = self.labels.classes[outputs.argmax(axis=1)]
-        return self._split(labels, sequences)
+        return _split(self, self.labels_of_steps(sequences, outputs), sequences)
+
+    def labels_of_steps(self, sequences, outputs):
+        """Return the most probable label of all steps, one sequence after the other."""
+        if self.transitions is not None:
+            outputs = _log_marginals(self, sequences, outputs)
+        return self.labels.classes[outputs.argmax(axis=1)]
 
     def probabilities(self, sequences, outputs):
         """Turn outputs into what ``predict_proba`` returns."""
-        return self._split(np.exp(log_softmax(outputs)), sequences)
+        return _split(self, np.exp(_log_marginals(self, sequences, outputs)), sequences)
 
     def log_probabilities(self, sequences, outputs):
         """Turn outputs into what ``predict_log_proba`` returns."""
-        return self._split(log_softmax(outputs), sequences)
+        return _split(self, _log_marginals(self, sequences, outputs), sequences)
 
-    def _split(self, values, sequences):
-        return split_steps(values, sequences.lengths, as_array=self.y_was_array)
+
+def _split(task, values, sequences):
+    """Return values of all steps a sequence at a time, as y was given."""
+    return split_steps(values, sequences.lengths, as_array=task.y_was_array)
+
+
+def _log_marginals(task, sequences, outputs):
+    """Return the log-probability of each label at each step, (n_steps, n_classes)."""
+    logs = log_softmax(outputs)
+    if task.transitions is None:
+        return logs
+    weight = float(task.params.transition_weight)
+    found = task.transitions.log_marginals(
+        logs.astype(np.float64), sequences.lengths, weight
+    )
+    return found.astype(logs.dtype)
 
 
 def of_one_type(labels):

@@ -84,8 +84,8 @@ def to_onnx(
     TypeError
         If the model is none of these, such as a pipeline.
     ValueError
-        If ``stateful=True`` and predictions need later steps, or `metadata` has an
-        entry that the file has anyway.
+        If ``stateful=True`` and predictions need later steps, a tagger has
+        `transition_weight`, or `metadata` has an entry that the file has anyway.
     NotFittedError
         If it is not fitted.
     ImportError
@@ -120,6 +120,12 @@ def to_onnx(
     """
     write = _find_writer(model)
     check_is_fitted(model)
+    if getattr(model._task, "transitions", None) is not None:
+        raise ValueError(
+            f"this {type(model).__name__} has transition_weight="
+            f"{model._task.params.transition_weight}, and to_onnx does not write "
+            "transitions of labels. Fit one with transition_weight=0."
+        )
     graph, steps = Graph(), None
     with shared_access(model):
         reader = InputReader(model._task, getattr(model, "feature_names_in_", None))
