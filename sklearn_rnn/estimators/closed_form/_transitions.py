@@ -70,13 +70,13 @@ class Transitions:
         for rows in blocks_by_length(lengths, SIDE_BY_SIDE, MAX_STEPS):
             steps = np.arange(lengths[rows].max())
             exists = steps < lengths[rows, np.newaxis]  # (N, T)
-            places = (starts[rows, np.newaxis] + steps)[exists]
+            positions = (starts[rows, np.newaxis] + steps)[exists]
             padded = np.ones((*exists.shape, len(links)))
-            padded[exists] = np.exp(log_probabilities[places])
+            padded[exists] = np.exp(log_probabilities[positions])
             found = _forward(padded, links) * _backward(padded, exists, links)
             found = found[exists]
             found /= found.sum(axis=1, keepdims=True)
-            marginals[places] = np.log(np.maximum(found, TINY))
+            marginals[positions] = np.log(np.maximum(found, TINY))
         return marginals
 
 
