@@ -20,8 +20,11 @@ from PIL import Image
 EXAMPLES = Path(__file__).parents[1] / "examples"
 THUMBNAILS = EXAMPLES / "guide" / "images" / "thumbnails"
 WIDTH, N_COLORS = 240, 24
-# Options without which there is no picture.
-OPTIONS = {"beginners_script": ["--picture", "beginners_script.png"]}
+# Options without which there is no picture, or a server that never ends.
+OPTIONS = {
+    "beginners_script": ["--picture", "beginners_script.png"],
+    "serve": ["--train", "model.safetensors"],
+}
 
 
 def run(name, folder):
