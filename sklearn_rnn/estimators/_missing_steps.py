@@ -21,8 +21,11 @@ def forecast_outputs(estimator: Any) -> dict[int, int]:
     columns = np.asarray(columns).tolist()
     ahead = steps_ahead(task.numbers.names)
     if not ahead:
-        # Outputs without names count the steps ahead of each feature.
-        ahead = [columns[: i + 1].count(column) for i, column in enumerate(columns)]
+        raise ValueError(
+            f"missing='forecast' needs to know which output is one step ahead, and the "
+            f"targets of this {name} had no names that tell: fit it with the Y of "
+            "make_forecast_frame, or use missing='last'."
+        )
     found = {
         c: i for i, (c, k) in enumerate(zip(columns, ahead, strict=True)) if k == 1
     }

@@ -51,8 +51,8 @@ class StatefulPredictor:
     missing : {"last", "forecast"}, default=None
         What takes the place of NaN in new steps, so that the signal continues: the last
         value of that feature in that stream; or, where the estimator forecasts the
-        feature one step ahead (`target_feature`), what it forecast, and else the last
-        value. None: NaN is an error.
+        feature one step ahead (`target_feature`, and names of y such as "temp+1"), what
+        it forecast, and else the last value. None: NaN is an error.
 
     Attributes
     ----------
@@ -220,7 +220,7 @@ class StatefulPredictor:
         Returns
         -------
         ndarray
-            What the estimator's ``predict_quantiles`` returns.
+            What the estimator's ``predict_quantiles`` returns; of steps as ``predict``.
         """
         return self._predict(X, quantile_decoder(self.estimator, quantiles))
 
@@ -246,7 +246,7 @@ class StatefulPredictor:
         Returns
         -------
         ndarray
-            What the estimator's ``sample`` returns.
+            What the estimator's ``sample`` returns; of steps as ``predict``.
         """
         return self._predict(X, sample_decoder(self.estimator, n_samples, random_state))
 
@@ -263,7 +263,7 @@ class StatefulPredictor:
         Returns
         -------
         ndarray
-            What the estimator's ``predict_proba`` returns.
+            What the estimator's ``predict_proba`` returns; of steps as ``predict``.
         """
         return self._predict(X, lambda task, *outputs: task.probabilities(*outputs))
 
@@ -280,7 +280,7 @@ class StatefulPredictor:
         Returns
         -------
         ndarray
-            What the estimator's ``predict_log_proba`` returns.
+            What the estimator's ``predict_log_proba`` returns; of steps as ``predict``.
         """
         return self._predict(X, lambda task, *outputs: task.log_probabilities(*outputs))
 

@@ -117,7 +117,8 @@ def forecast(
         is not known beyond the horizon of the model.
     ValueError
         If target or horizon are needed, `target` differs from that of the model, or
-        `horizon` has steps between those of the model.
+        `horizon` has steps that the model lacks, and it does not forecast every step
+        from 1 on.
 
     Warns
     -----

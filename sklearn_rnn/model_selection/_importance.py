@@ -57,7 +57,8 @@ def sequence_importance(
         sequences at random. "gradient": the mean size of the network's gradient with
         respect to its inputs, which are standardised; without targets, in one pass.
     scoring : str or callable, default=None
-        Scorer for "permutation", as in scikit-learn; None is the estimator's ``score``.
+        Scorer for "permutation", as in scikit-learn; None is the estimator's ``score``,
+        of a search what it chose by.
     n_repeats : int, default=5
         How often each is permuted.
     random_state : int, RandomState instance or None, default=None
@@ -108,6 +109,9 @@ def sequence_importance(
     ):
         if value not in known:
             raise ValueError(f"{name} must be one of {list(known)}, got {value!r}.")
+    if scoring is None:  # of a search the one that it chose by
+        scoring = getattr(estimator, "scorer_", None)
+        scoring = scoring[estimator.refit] if isinstance(scoring, dict) else scoring
     model, X = _split_head(estimator, X)
     name = type(estimator).__name__
     X = convert_input(X, estimator_name=name)

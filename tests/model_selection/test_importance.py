@@ -68,6 +68,17 @@ def test_the_score_that_falls_is_that_of_scoring():
         model, X, y, scoring="neg_mean_squared_error", **options
     )["mean"]
     np.testing.assert_allclose(error, r2 * y.var(), atol=1e-9)
+    for scoring, refit in [
+        ("neg_mean_squared_error", True),
+        (["r2", "neg_mean_squared_error"], "neg_mean_squared_error"),
+    ]:
+        search = GridSearchCV(
+            model, {"max_epochs": [1]}, scoring=scoring, refit=refit, cv=2
+        )
+        search.fit(X, y)
+        own = sequence_importance(search, X, y, **options)["mean"]
+        best = sequence_importance(search.best_estimator_, X, y, **options)["mean"]
+        np.testing.assert_allclose(own, best * y.var(), atol=1e-9)
 
 
 def test_repeats_and_seeds_permute_otherwise():

@@ -372,7 +372,16 @@ def test_categories_are_read_by_their_numbers(tmp_path):
     assert_same(model, [*X, *changed], tmp_path)
 
 
-def test_categories_with_names_are_read_by_their_places(tmp_path):
+def test_categories_that_float32_cannot_tell_apart_are_refused(tmp_path):
+    X = [x.astype(np.float64) for x in ragged()]
+    for i, x in enumerate(X):
+        x[:, 1] = 20240103 + (i + np.arange(len(x))) % 2  # both are 20240104
+    model = RNNRegressor(**SMALL, categorical_features=[1]).fit(X, means(X))
+    with pytest.raises(ValueError, match=r"20240103.* and 20240104.* of feature 1"):
+        to_onnx(model, tmp_path / "model.onnx")
+
+
+def test_categories_with_names_are_read_by_their_positions(tmp_path):
     rng = np.random.default_rng(0)
     time = pd.date_range("2024-01-01", periods=80, freq="D")
     table = pd.DataFrame({"load": rng.normal(size=80).cumsum()}, index=time)

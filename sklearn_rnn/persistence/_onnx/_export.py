@@ -51,7 +51,7 @@ def to_onnx(
     **Inputs.** ``X``, float32 of shape (N, T, n_features), sequences that are padded at
     their ends with anything, or int64 of shape (N, T) where the model embeds tokens;
     and ``lengths``, int64 of shape (N,), the steps of each. A category is the number
-    that the column holds, or, if it holds strings, its place in the list of the
+    that the column holds, or, if it holds strings, its position in the list of the
     metadata, counted from 1; 0 is a missing one. Other than `predict` the file does not
     check values: NaN gives NaN.
 
@@ -85,7 +85,8 @@ def to_onnx(
         If the model is none of these, such as a pipeline.
     ValueError
         If ``stateful=True`` and predictions need later steps, a tagger has
-        `transition_weight`, or `metadata` has an entry that the file has anyway.
+        `transition_weight`, numeric categories are equal in float32, or `metadata` has
+        an entry that the file has anyway.
     NotFittedError
         If it is not fitted.
     ImportError

@@ -27,6 +27,23 @@ class InputReader:
             j: [value if _is_number(value) else str(value) for value in known]
             for j, known in (task.categories.categories or {}).items()
         }
+        self._check_distinguishable()
+
+    def _check_distinguishable(self):
+        """Check that float32, which the file reads, tells numeric categories apart."""
+        for j, known in self.categories.items():
+            if not _are_numbers(known):
+                continue
+            rounded = np.array(known, dtype=FLOAT)
+            order = np.argsort(rounded)
+            equal = np.flatnonzero(np.diff(rounded[order]) == 0)
+            if len(equal):
+                first, second = (known[k] for k in order[equal[0] : equal[0] + 2])
+                raise ValueError(
+                    f"the categories {first!r} and {second!r} of feature "
+                    f"{self.name(j)} are one number in float32, which the file reads. "
+                    "Fit the model with smaller numbers, or with strings."
+                )
 
     def add_input(self, graph, name, dims):
         """Add the input of these dimensions, besides that of features."""
@@ -47,7 +64,7 @@ class InputReader:
             return name
         if _are_numbers(known):
             return f"{name} (a category, by its number)"
-        return f"{name} (a category, by its place in the metadata, from 1; else 0)"
+        return f"{name} (a category, by its position in the metadata, from 1; else 0)"
 
     def parse(self, given):
         """Return steps (N, T, F) in double, categories as the codes of fit."""
