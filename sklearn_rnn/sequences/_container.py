@@ -275,6 +275,11 @@ class SequenceArray:
     def __len__(self) -> int:
         return len(self._starts)
 
+    def __sizeof__(self) -> int:
+        # Dask sends what is large to a worker once, and what is small with every task.
+        arrays = (self.values, self._starts, self._lengths)
+        return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
+
     def __getitem__(self, key: Any) -> Any:
         # scikit-learn's _safe_indexing asks anything with a shape for [key, ...]
         if isinstance(key, tuple) and key:

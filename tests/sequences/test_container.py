@@ -1,6 +1,7 @@
 import base64
 import pickle
 import re
+import sys
 import zlib
 
 import numpy as np
@@ -455,3 +456,9 @@ def test_arguments_of_earlier_versions_warn_and_work():
 
 def test_other_attributes_do_not_exist():
     assert not hasattr(windows(), "iloc")
+
+
+def test_its_size_is_that_of_its_arrays():
+    small, large = windows(n_rows=10), windows(n_rows=1010)
+    n_bytes = 1000 * (2 + 1 + 1) * 8  # of two features, starts and lengths
+    assert sys.getsizeof(large) - sys.getsizeof(small) == n_bytes
