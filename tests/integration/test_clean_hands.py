@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from process_state import changed_by
+from public_calls import CALLS, ESTIMATORS, make
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from process_state import changed_by  # noqa: E402
-from public_calls import CALLS, ESTIMATORS, make  # noqa: E402
 
 SMALL_DATA = pytest.mark.filterwarnings("ignore::sklearn_rnn.SklearnRNNWarning")
 

@@ -10,16 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fits_by_seed import ESTIMATORS, SMALL, X, Y, digest_of_fit, fit
 from joblib import Parallel, delayed
 from sklearn.model_selection import GridSearchCV
 
+from sklearn_rnn import RNNRegressor
+from sklearn_rnn.kernels import compiled_kernels_available
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from fits_by_seed import ESTIMATORS, SMALL, X, Y, digest_of_fit, fit  # noqa: E402
-
-from sklearn_rnn import RNNRegressor  # noqa: E402
-from sklearn_rnn.kernels import compiled_kernels_available  # noqa: E402
 
 pytestmark = pytest.mark.thorough
 
