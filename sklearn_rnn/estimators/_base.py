@@ -66,6 +66,19 @@ NAMES_ELSEWHERE = {
     "units": "hidden_size",
     "validation_split": "validation_fraction",
 }
+# Options of optimizers there, which are no parameters here.
+OPTIMIZER_OPTIONS = {"beta_1", "beta_2", "epsilon", "momentum", "nesterovs_momentum"}
+
+
+class StepSize(Interval):
+    """A constraint to numbers, which names the parameter that schedules are for."""
+
+    def __str__(self):
+        return (
+            f"{super().__str__()}, the highest step size (the schedules that "
+            "MLPClassifier takes here are for lr_schedule: 'plateau' for its "
+            "'adaptive', None for 'constant')"
+        )
 
 
 class TaskAttribute:
@@ -119,12 +132,18 @@ class TaskAttribute:
 
 def _check_names(estimator_type, names, error_type):
     """Answer names that parameters have in other packages with those of ours."""
+    known = estimator_type._get_param_names()
     for name in names:
-        here = NAMES_ELSEWHERE.get(name)
-        if here is not None and name not in estimator_type._get_param_names():
+        if name in known:
+            continue
+        missing = f"{estimator_type.__name__} has no parameter {name!r}."
+        if name in NAMES_ELSEWHERE:
+            raise error_type(f"{missing} Here it is called {NAMES_ELSEWHERE[name]}.")
+        if name in OPTIMIZER_OPTIONS:
             raise error_type(
-                f"{estimator_type.__name__} has no parameter {name!r}. Here it is "
-                f"called {here}."
+                f"{missing} It is an option of the optimizer: 'sgd' has Nesterov "
+                "momentum 0.9, the others have torch's defaults. For another value "
+                "pass optimizer= a subclass of one of torch.optim that sets it."
             )
 
 
@@ -146,7 +165,7 @@ class RNNEstimator(DescribedParameters, BaseEstimator):
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "weight_drop": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), type],
-        "learning_rate": [Interval(Real, 0, LARGEST, closed="right")],
+        "learning_rate": [StepSize(Real, 0, LARGEST, closed="right")],
         "lr_schedule": [
             StrOptions({*SCHEDULES, "plateau"}),
             callable,

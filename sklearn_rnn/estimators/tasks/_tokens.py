@@ -43,8 +43,8 @@ class TokenInput:
             check_tokens(sequences, estimator_name=name)
         elif sequences.transforms.tokens is not None:
             raise InvalidSequenceError(
-                f"X holds ids of tokens, and {name} would read them as numbers: set "
-                "the width of their vectors, say embedding_dim=32."
+                f"X holds ids of tokens, and {name} would read them as numbers. Give "
+                f"the size of the tokens' vectors: {name}(embedding_dim=32)."
             )
         if reset:
             self.symbols = symbols
