@@ -186,7 +186,8 @@ def predicted_columns(
     if n_predicted != n_outputs:
         raise ValueError(
             f"the model predicts {n_predicted} values per row, but target and horizon "
-            f"name {n_outputs}: pass those that it was fitted with."
+            f"name {n_outputs}: pass those that it was fitted with, or fit it on the X "
+            "and Y of make_forecast_frame for those."
         )
     columns = {"prediction": found.predictions.ravel()}
     for i, level in enumerate(found.levels):

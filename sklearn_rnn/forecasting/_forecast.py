@@ -279,8 +279,10 @@ def resolve_outputs(
             known = "has no names" if names is None else f"is {list(names)}"
             raise ValueError(
                 "target and horizon cannot be inferred from the y that the model was "
-                f"fitted on, which {known}: pass target= and horizon=, as in "
-                "make_forecast_frame, or fit it on the Y that it returns."
+                f"fitted on, which {known}: pass target= and horizon= if y holds the "
+                "values to come, or else fit it on the X and Y of "
+                f"make_forecast_frame(table, target={_placeholder(target)}, "
+                f"horizon={_placeholder(horizon)})."
             )
         outputs = [(name, k) for name in targets for k in steps]
         return outputs, outputs
@@ -302,6 +304,10 @@ def resolve_outputs(
             f"forecasts every step from 1 on: fit it with horizon={trained}."
         )
     return outputs, wanted
+
+
+def _placeholder(value):
+    return "..." if value is None else repr(value)
 
 
 def _warn_of_missing(table, outputs):

@@ -122,7 +122,7 @@ def _convert(X, estimator_name):
     if isinstance(X, SequenceArray):
         return X
     if isinstance(X, pd.Series):
-        X = X.to_numpy()
+        _raise_one_dimensional(X, estimator_name, "x.to_frame()")
     if isinstance(X, (list, tuple)) and len(X) == 0:
         raise InvalidSequenceError(
             f"X is empty: {estimator_name} needs at least one sequence."
@@ -170,7 +170,7 @@ def _has_times(index):
 def _from_array(X, estimator_name):
     """Return sequences of an array: one per row, or with their features."""
     if X.ndim < 2:
-        _raise_one_dimensional(X, estimator_name)
+        _raise_one_dimensional(X, estimator_name, "np.reshape(x, (-1, 1))")
     if X.ndim > 3:
         raise InvalidSequenceError(
             f"X has {X.ndim} dimensions; sequences have at most three: "
@@ -199,11 +199,13 @@ def _describe_array_index(index):
     )
 
 
-def _raise_one_dimensional(X, estimator_name):
+def _raise_one_dimensional(X, estimator_name, as_table):
+    """Raise the error of a row of values; `as_table` makes a table of it."""
     raise InvalidSequenceError(
         f"Expected 2D array, got 1D array instead: {len(X)} values. Reshape your "
-        "data: pass [x] if x is one sequence of so many steps, or "
-        "x.reshape(-1, 1) for so many sequences of one step."
+        "data: pass [x] if x is one sequence of so many steps. If x is a series with "
+        f"a target for every step, pass {as_table} to "
+        f"make_pipeline(SequenceWindower(n_steps=24), {estimator_name}(...))."
     )
 
 

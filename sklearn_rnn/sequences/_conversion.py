@@ -277,10 +277,11 @@ def check_table(X, *, estimator_name, name="X"):
     else:
         array = np.asarray(X)
     if array.ndim != 2:
+        as_table = "x.to_frame()" if hasattr(X, "to_frame") else "x.reshape(-1, 1)"
         raise InvalidSequenceError(
             f"Expected 2D array, got {array.ndim}D array instead: {name} has shape "
             f"{array.shape}, and {estimator_name} reads a table (n_rows, n_features). "
-            "Reshape your data, with x.reshape(-1, 1) if x has a single feature."
+            f"Reshape your data, with {as_table} if x has a single feature."
         )
     for axis, what in enumerate(("sample(s)", "feature(s)")):
         if array.shape[axis] == 0:

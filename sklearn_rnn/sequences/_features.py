@@ -106,9 +106,11 @@ def _check_not_one_sequence(estimator, X):
             "sequences, pass the 3-D array X[:, :, np.newaxis]."
         )
     raise InvalidSequenceError(
-        "If x is one sequence: pass [x]. X is a 2-D array of shape "
-        f"{X.shape}, whose rows are sequences: X has 1 features, but {name} is "
-        f"expecting {n_features} features as input, in a list or a 3-D array as in fit."
+        "If x is one sequence: pass [x]. If its rows are steps of a table, cut it into "
+        "windows, as for fit: with make_windows, or with the pipeline of the "
+        f"SequenceWindower. X is a 2-D array of shape {X.shape}, whose rows are "
+        f"sequences: X has 1 features, but {name} is expecting {n_features} features "
+        "as input, in a list or a 3-D array as in fit."
     )
 
 

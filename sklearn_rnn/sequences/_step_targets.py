@@ -360,7 +360,8 @@ def _step_values(y, estimator_name):
             "an array (n_sequences, n_timesteps), for several per step (n_sequences, "
             "n_timesteps, n_outputs), or a list of one array per sequence. One target "
             "per sequence is for RNNClassifier, or "
-            "RNNRegressor(return_sequences=False)."
+            "RNNRegressor(return_sequences=False). Of one sequence x alone: pass [x], "
+            "and [y]."
         )
     lengths = np.full(len(y), y.shape[1])
     return StepValues(y.reshape(-1, *y.shape[2:]), lengths, from_array=True)

@@ -10,7 +10,9 @@ from sklearn_rnn import (
     InvalidSequenceError,
     RNNClassifier,
     RNNRegressor,
+    RNNTagger,
     SequenceWindower,
+    forecast,
     make_forecast_frame,
     make_windows,
 )
@@ -46,6 +48,47 @@ def test_one_sequence_alone_says_how_to_pass_it():
         with pytest.raises(InvalidSequenceError, match=r"pass \[x\]"):
             model.predict(alone)
     assert model.predict([np.ones(5)]).shape == (1,)
+
+
+@pytest.mark.parametrize("x", [table()["temp"], table()["temp"].to_numpy()])
+def test_a_single_series_with_a_target_per_step_is_sent_to_the_windower(x):
+    as_table = r"x\.to_frame" if isinstance(x, pd.Series) else r"np\.reshape\(x"
+    with pytest.raises(InvalidSequenceError, match=rf"pass {as_table}.*Windower"):
+        RNNRegressor(**QUICK).fit(x, np.zeros(60))
+    as_table = r"x\.to_frame" if isinstance(x, pd.Series) else r"x\.reshape"
+    with pytest.raises(InvalidSequenceError, match=rf"with {as_table}"):
+        forecaster().fit(x, np.zeros(60))
+
+
+def test_targets_per_step_of_one_sequence_say_where_they_belong():
+    X, y = table().to_numpy()[np.newaxis], [0, 1] * 30
+    said = r"one sequence of 60 steps.*pass \[y\] to RNNTagger.*SequenceWindower"
+    with pytest.raises(ValueError, match=said):
+        RNNClassifier(**QUICK).fit(X, y)
+    with pytest.raises(ValueError, match=r"\[y\] to RNNRegressor\(return_sequences"):
+        RNNRegressor(**QUICK).fit(X, y)
+    with pytest.raises(ValueError, match=r"pass \[x\], and \[y\]"):
+        RNNTagger(**QUICK).fit(X, y)
+    assert len(RNNTagger(**QUICK).fit(X, [y]).predict(X)[0]) == 60
+
+
+@pytest.mark.parametrize("X", [table().reset_index(drop=True), table().to_numpy()])
+def test_a_table_after_a_fit_on_windows_is_to_be_cut_as_well(X):
+    windows = make_windows(X, n_steps=4)
+    model = RNNRegressor(**QUICK).fit(windows, np.zeros(len(windows)))
+    with pytest.raises(InvalidSequenceError, match="windows, as for fit"):
+        model.predict(X)
+    assert model.predict(make_windows(X, n_steps=4)).shape == (57,)
+
+
+def test_a_horizon_that_was_not_learned_says_how_to_learn_it():
+    frame = table()
+    model = forecaster().fit(frame, frame["temp"])
+    said = r"make_forecast_frame\(table, target=\.\.\., horizon=14\)"
+    with pytest.raises(ValueError, match=said):
+        forecast(model, frame, horizon=14)
+    with pytest.raises(ValueError, match="predicts 1 values.*make_forecast_frame"):
+        forecast(model, frame, target="temp", horizon=14)
 
 
 def test_a_series_of_arrays_is_a_list_of_sequences():

@@ -201,9 +201,8 @@ class SequenceTask(Task):
         if len(y) != len(sequences):
             raise ValueError(
                 "Found input variables with inconsistent numbers of samples: X has "
-                f"{len(sequences)} sequences, y has {len(y)} values. A y cut for the "
-                "rows of a table needs windows for all of its rows: see "
-                "make_forecast_frame and make_windows."
+                f"{len(sequences)} sequences, y has {len(y)} values. "
+                + _remedy_for_counts(sequences, len(y), self)
             )
         class_weights = self.class_weights_of_samples(
             y, weights, is_validation=is_validation
@@ -382,6 +381,22 @@ class SequenceTask(Task):
 
     def finish(self):
         self.initial_vectors = self.params.embeddings = self.given_weights = None
+
+
+def _remedy_for_counts(sequences, n_targets, task):
+    """Return what to do where there are not as many targets as sequences."""
+    if len(sequences) > 1 or sequences.lengths[0] != n_targets:
+        return (
+            "A y cut for the rows of a table needs windows for all of its rows: see "
+            "make_forecast_frame and make_windows."
+        )
+    per_step = "RNNTagger" if task.has_labels else "RNNRegressor(return_sequences=True)"
+    return (
+        f"X is one sequence of {n_targets} steps, and y has a target for each of them. "
+        f"Either pass [y] to {per_step}; or pass the table X[0], whose rows are the "
+        "steps, to make_pipeline(SequenceWindower(n_steps=24), "
+        f"{task.estimator_name}(...))."
+    )
 
 
 def _check_not_one_column(X, estimator_name):
