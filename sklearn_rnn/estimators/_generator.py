@@ -492,7 +492,13 @@ None, default="cosine"
             If the prompt has symbols that fit has not seen, and no unknown symbol was
             learned (see `min_count`).
         ValueError
-            If an option is outside its range, or does not go with frames.
+            If an option is outside its range, or does not go with frames; or if
+            `sampling` is given beside one of the three options.
+
+        Warns
+        -----
+        SklearnRNNWarning
+            If symbols are forbidden that were never learned.
 
         Examples
         --------

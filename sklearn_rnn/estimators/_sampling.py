@@ -47,7 +47,8 @@ class Sampling:
     repetition_window : int, default=64
         How many of the last symbols, prompt included, the penalty is for.
     forbidden : str or list of symbols, default=()
-        Symbols that are not written. Of frames: indices of features that stay 0.
+        Symbols that are not written; of those that were never learned, which are not
+        written anyway, there is a warning. Of frames: indices of features that stay 0.
     forced : dict, default=None
         Symbols, or frames, by the step at which they are written instead of one that is
         drawn, counted from 0 after the prompt: ``{0: "T", 3: "e"}``. No continuation

@@ -19,7 +19,7 @@ from sampling_models import (
 )
 from sklearn.exceptions import NotFittedError
 
-from sklearn_rnn import RNNGenerator, Sampling
+from sklearn_rnn import RNNGenerator, Sampling, SklearnRNNWarning
 
 
 @pytest.fixture(scope="module")
@@ -287,9 +287,12 @@ def test_rules_without_a_meaning_are_refused(models, kind, sampling, error, said
             write(None, 5, sampling=Sampling(**sampling))
 
 
-def test_what_was_never_learned_may_be_forbidden(models):
+def test_forbidding_what_was_never_learned_warns(models):
     rules = Sampling(forbidden="#e")
-    assert "e" not in models["text"].sample(n_steps=50, sampling=rules)
+    with pytest.warns(SklearnRNNWarning, match="forbidden holds '#', which RNNGen"):
+        assert "e" not in models["text"].sample(n_steps=50, sampling=rules)
+    with pytest.warns(SklearnRNNWarning, match="'whale'"):
+        models["words"].sample(n_steps=5, sampling=Sampling(forbidden=["whale"]))
 
 
 def test_a_sampling_stands_for_the_options_with_a_name(models):

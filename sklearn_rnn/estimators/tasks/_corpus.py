@@ -1,12 +1,17 @@
 """What a generator learns from: symbols with their ids, or frames."""
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences import (
     BEGIN,
@@ -54,6 +59,13 @@ def make_corpus(X, *, estimator_name, min_count, max_symbols, weights=None):
         has_ends=len(rows) > 1,
         has_unknown=False,
     )
+
+
+def _name_some(symbols):
+    """Return the first symbols as text, and how many others there are."""
+    n_others = len(symbols) - MOST_NAMED
+    others = f" and {n_others} others" if n_others > 0 else ""
+    return ", ".join(map(repr, symbols[:MOST_NAMED])) + others
 
 
 def are_frames(X):
@@ -265,7 +277,7 @@ class SymbolCorpus:
         symbols = list(symbols)
         if self.are_text:
             self._check_characters(symbols, "forbidden")
-        # What was never learned is never written.
+        self._warn_of_unlearned(symbols)
         ids = [self.vocabulary.id_of(s) for s in symbols if s in self.vocabulary]
         if len(set(ids)) == len(self.vocabulary.symbols):
             raise ValueError(
@@ -273,6 +285,18 @@ class SymbolCorpus:
                 "write. Leave some out."
             )
         return ids
+
+    def _warn_of_unlearned(self, symbols):
+        """Warn of forbidden symbols that are never written anyway: likely mistyped."""
+        unlearned = [s for s in symbols if s not in self.vocabulary]
+        if unlearned:
+            warnings.warn(
+                f"forbidden holds {_name_some(unlearned)}, which {self.estimator_name} "
+                "has not learned, and thus never writes. Are they what you meant? If "
+                "so, leave them out.",
+                SklearnRNNWarning,
+                stacklevel=user_stacklevel(),
+            )
 
     def encode_forced(self, symbol):
         """Return the id of a symbol that is to be written."""
@@ -292,10 +316,8 @@ class SymbolCorpus:
     def _check_known(self, symbols, name):
         unknown = list(dict.fromkeys(s for s in symbols if s not in self.vocabulary))
         if unknown:
-            n_others = len(unknown) - MOST_NAMED
-            others = f" and {n_others} others" if n_others > 0 else ""
             raise InvalidSequenceError(
-                f"{name} holds {', '.join(map(repr, unknown[:MOST_NAMED]))}{others}, "
+                f"{name} holds {_name_some(unknown)}, "
                 f"which the data that {self.estimator_name} was fitted on do not have. "
                 "Leave them out of what is written and continued, or fit with "
                 "min_count=2 or max_symbols: rare symbols are then learned as one "
