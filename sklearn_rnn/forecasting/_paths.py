@@ -174,7 +174,7 @@ def steps_around_windower(model: Any) -> tuple[Pipeline, Any] | None:
     """
     while isinstance(model, FrozenEstimator) or hasattr(model, "best_estimator_"):
         model = parts_of(model)[0]
-    steps = _flatten(model)
+    steps = flatten_steps(model)
     first = next(
         (i for i, s in enumerate(steps) if not isinstance(s, CalendarFeatures)), 0
     )
@@ -185,9 +185,11 @@ def steps_around_windower(model: Any) -> tuple[Pipeline, Any] | None:
     return make_pipeline(*cutting), model
 
 
-def _flatten(model):
+def flatten_steps(model: Any) -> list:
     """Return the steps of a pipeline, and those of pipelines in it."""
+    if isinstance(model, FrozenEstimator):
+        return flatten_steps(model.estimator)
     if not isinstance(model, Pipeline):
         return [model]
     steps = [step for _, step in model.steps if step not in SKIPPED]
-    return [part for step in steps for part in _flatten(step)]
+    return [part for step in steps for part in flatten_steps(step)]

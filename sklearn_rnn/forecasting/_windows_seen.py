@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.multioutput import MultiOutputRegressor
@@ -42,6 +43,9 @@ def lookback_of(estimator):
         steps = [step for step in steps if not isinstance(step, CalendarFeatures)]
         return lookback_of(steps[0]) if steps else None
     inside = parts_of(estimator)
+    if isinstance(estimator, TransformedTargetRegressor):
+        # Before fit its transformer is a part, too.
+        inside = [getattr(estimator, "regressor_", estimator.regressor)]
     return lookback_of(inside[0]) if len(inside) == 1 else None
 
 
