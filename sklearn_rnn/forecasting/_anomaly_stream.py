@@ -23,7 +23,8 @@ class AnomalyStream:
     ----------
     detector : ForecastAnomalyDetector
         Fitted to one series, with a model that is a pipeline that begins with a
-        `SequenceWindower` and reads numbers.
+        `SequenceWindower` and reads numbers. To fit it again, or to set its parameters,
+        does not change the stream.
 
     Attributes
     ----------
@@ -43,8 +44,10 @@ class AnomalyStream:
 
     def __init__(self, detector: Any) -> None:
         pipeline = _check_pipeline(detector)
-        self._detector, self._pipeline = detector, pipeline
-        scale, windower = detector._scale, pipeline.windower
+        self._pipeline, windower = pipeline, pipeline.windower
+        # Kept here: the detector may be fitted again, or get other parameters.
+        scale = self._scale = detector._scale
+        self._repair, self._offset = detector.repair, detector.offset_
         names = list(windower.get_feature_names_out())
         fill = windower._fill
         self.columns = names if fill is None else names[: len(fill.means)]
@@ -80,12 +83,12 @@ class AnomalyStream:
         InvalidSequenceError
             If the row has other columns, or a missing value that is not masked.
         """
-        scale = self._detector._scale
+        scale = self._scale
         values = self._read(row)
         targets = np.array([values[self._features]])
         known = [self._align(made) for made in self._forecasts]
         scores, is_anomaly = scale.score(targets, known[0])[0], np.array([False])
-        if self._detector.repair:
+        if self._repair:
             observed, scores = scores, scale.score(targets, known[1])[0]
             is_anomaly = (scores > 1) & (observed > 1)
         self._append(values, is_anomaly, known[1][0, self._nearest, 1])
@@ -105,7 +108,7 @@ class AnomalyStream:
         int
             -1 for an anomaly, else 1.
         """
-        return -1 if self.score(row) < self._detector.offset_ else 1
+        return -1 if self.score(row) < self._offset else 1
 
     def _read(self, row):
         """Return the values of a row, checked."""
@@ -133,7 +136,7 @@ class AnomalyStream:
 
     def _align(self, made):
         """Return what was forecast for the next row, (1, n_outputs, 3)."""
-        steps = self._detector._scale.steps
+        steps = self._scale.steps
         found = np.full((1, len(steps), 3), np.nan)
         for output, k in enumerate(steps):
             if k <= len(made):
@@ -142,7 +145,7 @@ class AnomalyStream:
 
     def _append(self, values, is_anomaly, middle):
         """Add a row to both histories, and forecast from it."""
-        scale = self._detector._scale
+        scale = self._scale
         step = self._as_step(values)
         step[self._features] = scale.clip(step[self._features])
         replaced = step.copy()
