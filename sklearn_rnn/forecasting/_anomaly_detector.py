@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
 from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
-from sklearn_rnn.estimators import RNNRegressor
+from sklearn_rnn.estimators import RNNRegressor, windowers
 from sklearn_rnn.forecasting._anomaly_repair import Histories, repaired_scores
 from sklearn_rnn.forecasting._anomaly_scores import ErrorScale, align, worst
 from sklearn_rnn.forecasting._anomaly_stream import AnomalyStream
@@ -83,7 +83,8 @@ class ForecastAnomalyDetector(
         a day. Not used with an `estimator`.
     contamination : float, default=0.01
         Fraction of the rows of the calibration block that `predict` calls anomalies, in
-        (0, 0.5]. If that block is free of anomalies, the rate of false alarms.
+        (0, 0.5]. If that block is free of anomalies, the rate of false alarms. Unlike
+        that of `IsolationForest`, it is no fraction of the whole table in fit.
     calibration_fraction : float, default=0.2
         Fraction of the times at the end of the table that the model is not fitted to,
         and whose errors calibrate the scores.
@@ -91,7 +92,8 @@ class ForecastAnomalyDetector(
         Whether anomalies are replaced by their forecasts in the history of the rows
         after them, so that these are not anomalies, too. At most half of the rows of a
         window are, and none that forecasts from the history as observed expect, so that
-        a change for good is soon accepted. Needs a model with a windower.
+        a change for good is soon accepted. Models without a windower have no such
+        history; one that cannot be reached, as in an ensemble, is an error.
     missing : {"raise", "mask"}, default=None
         What to do about missing rows and values, as for `make_forecast_frame`. A
         missing value has no score. Rows of `X` that are missing are filled in to
@@ -138,7 +140,8 @@ class ForecastAnomalyDetector(
     Rows without a whole window behind them are forecast from fewer steps, and from
     fewer origins. The first row of a series, and one after a gap, has none: it is
     compared with the median of its column in fit. Rows that follow those of `fit`
-    without a gap continue their history. Rows of `fit` that were trained on have
+    without a gap continue their history; those of an array, which has no times, never
+    do: hand over the rows before them, too. Rows of `fit` that were trained on have
     smaller errors than others; anomalies among them are learned from, so that it is
     better to fit on rows with few.
 
@@ -211,7 +214,8 @@ class ForecastAnomalyDetector(
         Parameters
         ----------
         X : DataFrame, Series or array of shape (n_rows, n_columns)
-            The table, as for `make_forecast_frame`; rows of an array follow each other.
+            The table, as for `make_forecast_frame`; rows of an array follow each other,
+            but have no times, so that none later on continue this history.
         y : None
             Not used.
 
@@ -225,7 +229,8 @@ class ForecastAnomalyDetector(
         InvalidSequenceError
             As `make_forecast_frame` does.
         ValueError
-            If the table is too short to fit and to calibrate.
+            If the table is too short to fit and to calibrate, or `repair` is True and
+            the model's windower cannot be reached.
         """
         frame = self._to_frame(X, reset=True)
         keys = find_keys(frame, self.time, self.group_by, self.freq)
@@ -258,7 +263,8 @@ class ForecastAnomalyDetector(
         Parameters
         ----------
         X : DataFrame, Series or array of shape (n_rows, n_columns)
-            A table with the columns of that in `fit`.
+            A table with the columns of that in `fit`. Rows of an array start without
+            history.
 
         Returns
         -------
@@ -270,7 +276,7 @@ class ForecastAnomalyDetector(
         Raises
         ------
         InvalidSequenceError
-            As `SequenceWindower` does.
+            As `SequenceWindower` does, or if a value is infinite.
         """
         check_is_fitted(self)
         frame = self._to_frame(X, reset=False)
@@ -333,8 +339,10 @@ class ForecastAnomalyDetector(
         Parameters
         ----------
         X : DataFrame, Series or array of shape (n_rows, n_columns), default=None
-            The newest rows of one series, which the signal follows; the last rows of
-            four windows are enough. None: the signal has no history.
+            The newest rows of one series, in the order of time, which the signal
+            follows; the last rows of four windows are enough. Rows before a gap are
+            left out, unless ``missing="mask"`` fills it. None: the signal has no
+            history.
 
         Returns
         -------
@@ -343,6 +351,8 @@ class ForecastAnomalyDetector(
 
         Raises
         ------
+        InvalidSequenceError
+            As `score_samples` does.
         TypeError
             If the model is not a pipeline that begins with a windower, reads
             categories, or the detector was fitted to several series.
@@ -361,8 +371,13 @@ class ForecastAnomalyDetector(
         check_is_fitted(self)
         stream = AnomalyStream(self)
         if X is not None:
-            for row in self._to_frame(X, reset=False)[stream.columns].to_numpy():
+            frame = self._to_frame(X, reset=False)
+            table = self._complete(self._read(frame))
+            # As in the table, rows before a gap are no history of those after it.
+            newest = np.arange(table.segments[-2], table.n_rows)
+            for row in table.data[stream.columns].to_numpy()[table.rows(newest)]:
                 stream.score(row)
+            stream.n_rows = len(frame)
         return stream
 
     def _to_frame(self, X, reset):
@@ -378,6 +393,7 @@ class ForecastAnomalyDetector(
             frame = pd.DataFrame(columns)
         given_names = hasattr(X, "columns") or isinstance(X, pd.Series)
         check_columns(self, frame if given_names else frame.to_numpy(), reset=reset)
+        _check_finite(frame)
         return frame
 
     def _make_model(self):
@@ -513,7 +529,7 @@ class ForecastAnomalyDetector(
         The second is None without a windower, and without `repair`.
         """
         rows = table.rows(np.arange(table.n_rows))
-        pipeline = WindowPipeline.of(self.estimator_)
+        pipeline = self._take_apart()
         with ignore_unknown_times(), warnings.catch_warnings():
             # Gaps are the user's, and are cut at.
             warnings.simplefilter("ignore", WindowHistoryWarning)
@@ -531,6 +547,19 @@ class ForecastAnomalyDetector(
         )
         found = forecast_rows(pipeline.after, windows)
         return found, histories if self.repair else None
+
+    def _take_apart(self):
+        """Return the model's WindowPipeline; None without a windower to repair by."""
+        pipeline = WindowPipeline.of(self.estimator_)
+        if pipeline is None and self.repair and windowers(self.estimator_):
+            raise ValueError(
+                "repair=True replaces values in the windows of the model, but the "
+                f"SequenceWindower of {type(self.estimator_).__name__} is inside of a "
+                "meta-estimator, is not the only one, or follows steps other than "
+                "CalendarFeatures. Set repair=False, or use a pipeline with one "
+                "SequenceWindower."
+            )
+        return pipeline
 
     def _score(self, table, forecasts, histories):
         """Return the scores by position, (n, n_targets)."""
@@ -551,7 +580,22 @@ def _frame_of_array(X, name):
             "rows. Reshape your data either using array.reshape(-1, 1) if it has a "
             "single column or array.reshape(1, -1) if it is a single row."
         )
-    return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+    return frame.infer_objects()
+
+
+def _check_finite(frame):
+    """Check that no column of floats has an infinity, which clipping would hide."""
+    for name in frame.columns:
+        if not pd.api.types.is_float_dtype(frame[name]):
+            continue
+        values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        infinite = np.flatnonzero(np.isinf(values))
+        if len(infinite):
+            raise InvalidSequenceError(
+                f"column {name!r} of row {infinite[0]} is infinite: replace it by a "
+                "value, or by NaN with missing='mask'."
+            )
 
 
 def _segment_begins(table):

@@ -5,9 +5,13 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import VotingRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_rnn import (
     CalendarFeatures,
@@ -16,6 +20,7 @@ from sklearn_rnn import (
     SequenceFlattener,
     SequenceWindower,
     TimeBlockSplit,
+    make_forecast_frame,
 )
 from sklearn_rnn.persistence import load_model, save_model
 
@@ -287,6 +292,50 @@ def test_models_of_any_kind_forecast():
     assert found.score_samples(table[400:]).argmin() == 50
 
 
+def repaired_as_by_the_flat_pipeline(wrapped):
+    table = make_table(500)
+    table.iloc[440:446] += 5
+    flat = detector().fit(table[:400]).score_samples(table[400:])
+    model = detector(estimator=wrapped).fit(table[:400])
+    np.testing.assert_allclose(model.score_samples(table[400:]), flat, rtol=1e-6)
+    unrepaired = detector(repair=False).fit(table[:400])
+    assert not np.allclose(unrepaired.score_samples(table[400:]), flat, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: make_pipeline(make_pipeline(model[0]), make_pipeline(*model[1:])),
+        lambda model: make_pipeline("passthrough", make_pipeline(*model)),
+        lambda model: TransformedTargetRegressor(model, transformer=StandardScaler()),
+        lambda model: make_pipeline(
+            model[0], TransformedTargetRegressor(make_pipeline(*model[1:]))
+        ),
+    ],
+    ids=["nested", "inside", "target_transformed", "target_transformed_at_the_end"],
+)
+def test_repair_reaches_a_windower_inside_of_other_estimators(wrap):
+    repaired_as_by_the_flat_pipeline(wrap(linear()))
+
+
+def test_repair_reaches_a_windower_of_a_frozen_model():
+    table = make_table(400)
+    pairs = make_forecast_frame(table[:320], "a", horizon=[1, 2, 4, 8, 16, 24])
+    fitted = linear().fit(*pairs)
+    repaired_as_by_the_flat_pipeline(FrozenEstimator(fitted))
+
+
+def test_repair_of_windows_that_cannot_be_reached_is_refused_with_the_remedy():
+    table = make_table()
+    voting = VotingRegressor([("a", linear(24)), ("b", linear(48))])
+    scaled = make_pipeline(StandardScaler().set_output(transform="pandas"), *linear())
+    for model in (voting, scaled):
+        with pytest.raises(ValueError, match=r"Set repair=False"):
+            detector(estimator=model, horizon=1).fit(table)
+        unrepaired = detector(estimator=model, horizon=1, repair=False).fit(table)
+        assert np.isfinite(unrepaired.score_samples(table)).all()
+
+
 def test_the_given_estimator_is_left_alone():
     model = linear()
     detector(estimator=model).fit(make_table())
@@ -303,6 +352,31 @@ def test_an_impossible_value_is_scored_and_forgotten():
     assert np.isfinite(scores).all()
     assert scores.argmin() == 50
     assert (scores[51:80] > -5).all()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("missing", [None, "mask"])
+def test_infinities_are_refused_by_column_and_row(value, missing):
+    table = make_table(n_columns=2)
+    model = detector(estimator=masked(), missing=missing).fit(table)
+    table.iloc[7, 1] = value
+    for method in (model.fit, model.score_samples, model.stream):
+        with pytest.raises(ValueError, match="column 'b' of row 7 is infinite"):
+            method(table)
+
+
+def masked():
+    network = RNNRegressor(max_epochs=1, hidden_size=4, random_state=0)
+    return make_pipeline(SequenceWindower(4), network)
+
+
+def test_an_array_of_number_objects_is_an_array_of_numbers():
+    values = make_table().to_numpy()
+    objects = values.astype(object)
+    np.testing.assert_array_equal(
+        detector().fit(objects).score_samples(objects),
+        detector().fit(values).score_samples(values),
+    )
 
 
 def test_constant_columns_have_scores():

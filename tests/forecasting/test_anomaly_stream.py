@@ -86,6 +86,65 @@ def test_missing_values_are_filled_as_in_the_table():
     assert np.isnan(found).sum() == 1
 
 
+def dated(table):
+    return table.set_axis(pd.date_range("2025", periods=len(table), freq="h"))
+
+
+@pytest.mark.parametrize("begin", [0, 300])
+def test_rows_before_a_gap_are_no_history_of_a_stream(begin):
+    table = dated(make_table())
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    with_gap = table.drop(table.index[335:345])[begin:]
+    live = model.stream(with_gap[: 360 - 10 - begin])
+    assert live.n_rows == 350 - begin
+    found = [live.score(row) for row in table[360:].to_numpy()]
+    expected = model.score_samples(with_gap)[-40:]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_a_stream_that_follows_fit_has_its_history():
+    table = dated(make_table())
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    live = model.stream(table[300:304])
+    assert live.n_rows == 4
+    found = [live.score(row) for row in table[304:].to_numpy()]
+    expected = model.score_samples(table[300:])[4:]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_missing_rows_of_the_history_are_filled_as_in_the_table():
+    table = dated(make_table())
+    model = ForecastAnomalyDetector(network(), missing="mask").fit(table[:300])
+    with_gap = table.drop(table.index[345:348])[300:]
+    live = model.stream(with_gap[:50])
+    found = [live.score(row) for row in with_gap[50:].to_numpy()]
+    expected = model.score_samples(with_gap)[50:]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_history_out_of_order_is_refused():
+    table = dated(make_table())
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    with pytest.raises(ValueError, match="order|increas|sort"):
+        model.stream(table[300:].sample(frac=1, random_state=0))
+
+
+def test_a_stream_does_not_change_with_its_detector():
+    table = make_table()
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    same, live = model.stream(), model.stream()
+    rows = table[300:].to_numpy()
+    expected = [(same.score(row), same.feature_scores) for row in rows]
+    same = model.stream()
+    labels = [same.predict(row) for row in rows]
+    other = model.stream()
+    model.set_params(repair=False, contamination=0.5, horizon=[1]).fit(table[:200] * 9)
+    for row, (score, features) in zip(rows, expected, strict=True):
+        assert live.score(row) == score
+        np.testing.assert_array_equal(live.feature_scores, features)
+    assert [other.predict(row) for row in rows] == labels
+
+
 def test_rows_may_be_given_by_name():
     table = make_table()
     model = ForecastAnomalyDetector(linear()).fit(table[:300])
