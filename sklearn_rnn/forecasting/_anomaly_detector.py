@@ -529,7 +529,7 @@ class ForecastAnomalyDetector(
         The second is None without a windower, and without `repair`.
         """
         rows = table.rows(np.arange(table.n_rows))
-        pipeline = self._take_apart()
+        pipeline = self._split_model()
         with ignore_unknown_times(), warnings.catch_warnings():
             # Gaps are the user's, and are cut at.
             warnings.simplefilter("ignore", WindowHistoryWarning)
@@ -548,7 +548,7 @@ class ForecastAnomalyDetector(
         found = forecast_rows(pipeline.after, windows)
         return found, histories if self.repair else None
 
-    def _take_apart(self):
+    def _split_model(self):
         """Return the model's WindowPipeline; None without a windower to repair by."""
         pipeline = WindowPipeline.of(self.estimator_)
         if pipeline is None and self.repair and windowers(self.estimator_):
