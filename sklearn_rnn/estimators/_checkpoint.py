@@ -1,13 +1,18 @@
 """Checkpoints of fits and of streams: which file it is, and whose."""
 
 import time
+import warnings
 from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from sklearn_rnn._exceptions import InvalidModelError
+from sklearn_rnn._exceptions import (
+    InvalidModelError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn._fingerprint import fingerprint
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn._plain_state import damage_reported, plain_type
@@ -181,7 +186,21 @@ def _begin_stream(estimator, task, data, last):
         stream.calls = saved["calls"]
         n_calls = len(stream.calls)
         LOGGER.info("%s continues after call %d of %s", file.label, n_calls, file.path)
+        _warn_if_ahead(file, n_calls - 1)
     return fingerprint(about)
+
+
+def _warn_if_ahead(file, n_ahead):
+    """Warn that a first call of partial_fit restored a model of later calls."""
+    if n_ahead > 0:
+        warnings.warn(
+            f"the checkpoint {file.path} is {n_ahead} calls of partial_fit ahead: "
+            f"{file.label} now predicts as after call {n_ahead + 1}. Repeat these "
+            "calls to continue the stream. To train from the beginning, delete the "
+            "file or set checkpoint to another folder.",
+            SklearnRNNWarning,
+            stacklevel=user_stacklevel(),
+        )
 
 
 def _stream_file(estimator):

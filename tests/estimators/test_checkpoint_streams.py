@@ -1,10 +1,13 @@
 """Streams of partial_fit that are made again after their process has ended."""
 
 import pickle
+import re
+import warnings
 
 import numpy as np
 import pytest
 from interrupted_fits import assert_same, make, make_data
+from sklearn.base import clone
 
 from sklearn_rnn import InvalidModelError, SklearnRNNWarning
 from sklearn_rnn.kernels import compiled_kernels_available
@@ -12,6 +15,8 @@ from sklearn_rnn.kernels import compiled_kernels_available
 DATA = make_data()
 KERNELS = ["torch", *["compiled"] * compiled_kernels_available()]
 NAMES = ["regressor", "classifier", "tagger"]
+# Resuming a stream warns, which tests of the continuation do not look at.
+pytestmark = pytest.mark.filterwarnings("ignore:.*calls of partial_fit ahead")
 CLASSES = {"classifier": ["down", "up"], "tagger": ["n", "p"]}
 
 
@@ -33,6 +38,23 @@ def test_a_stream_that_is_made_again_continues_bit_for_bit(name, kernel, tmp_pat
     assert train(again, name, [0]).n_iter_ == 3
     assert train(again, name, [1, 2]).n_iter_ == 3
     assert_same(train(again, name, [3, 4, 5]), expected)
+
+
+def test_a_file_ahead_of_the_calls_is_a_warning_until_it_is_deleted(tmp_path):
+    model = train(make("tagger", tmp_path), "tagger", [0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the file is as far as the call
+        train(clone(model), "tagger", [0])
+    train(model, "tagger", [1, 2])
+    (file,) = tmp_path.iterdir()
+    message = f"{re.escape(str(file))} is 2 calls of partial_fit ahead.*after call 3"
+    with pytest.warns(SklearnRNNWarning, match=message) as found:
+        train(clone(model), "tagger", [0])
+    assert len(found) == 1 and found[0].filename == __file__
+    file.unlink()
+    assert_same(
+        train(clone(model), "tagger", [0]), train(make("tagger"), "tagger", [0])
+    )
 
 
 def test_the_linear_part_of_a_stream_continues(tmp_path):
