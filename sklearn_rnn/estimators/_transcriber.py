@@ -160,15 +160,17 @@ None, default="cosine"
         targets; `validation_scores_` is the estimator's own score. Not of a
         network trained by CTC.
     checkpoint : str or path, default=None
-        Folder for the file from which a fit continues after its process has ended: made
-        again with the same data and parameters, it ends with the same weights and
-        history, bit for bit. The file is named by a hash of data and parameters, so
-        that candidates of a search share the folder, holds arrays and JSON, no data
-        and no pickles, and is removed when the fit has ended; that of calls of
-        `partial_fit`, where there are such, stays. If it cannot be written, a warning
-        says so, and training continues. Needs a `random_state`. Callbacks are copied
-        with what they keep, if that is plain values, arrays and tensors, and are not
-        called for epochs that were made before. None keeps nothing.
+        Folder in which a fit saves the state of its training. Calling `fit` again with
+        the same data and parameters resumes, with the same result, bit for bit on a
+        CPU. An interrupted fit of another version of this package raises. The file is
+        removed when the fit has ended, and candidates of a search may share the folder.
+        The file of a stream of `partial_fit` is not removed. The same first call then
+        restores the model as of the last saved call, and warns how many calls that is
+        ahead: repeat them, or delete the file or take another folder to start over.
+        Data, parameters, code and plain global values identify a fit; class attributes
+        and what the code calls do not count. Requires a `random_state`. Callbacks may
+        hold plain values, arrays and tensors; they are not called for epochs already
+        trained. None saves nothing.
     checkpoint_seconds : float, default=30.0
         Least time between two writes to `checkpoint`, in seconds; 0 writes after
         every epoch.
