@@ -53,8 +53,10 @@ def open_checkpoint(estimator, task, data, last):
 
 def _about(estimator, task, data, last):
     """Return what tells a fit, or the first call of a stream, from others."""
+    kind = type(estimator)
+    code = fingerprint(kind)  # which is that of a subclass, of the user's
     about = {
-        "estimator": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
+        "estimator": f"{kind.__module__}.{kind.__qualname__} {code}",
         "parameters": _fingerprints(estimator, WITHOUT_EFFECT),
         "data": _fingerprint_of_data(estimator, task, data),
     }

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from interrupted_fits import (
     ESTIMATORS,
+    OPTIONS,
     Interrupt,
     Interruption,
     assert_same,
@@ -25,6 +26,7 @@ from sklearn_rnn import (
     InvalidModelError,
     RNNClassifier,
     RNNRegressor,
+    RNNTagger,
     SequenceArray,
     SequenceTokenizer,
     SklearnRNNWarning,
@@ -426,6 +428,19 @@ def test_subclasses_and_their_parameters_have_files_of_their_own(tmp_path):
     options = {"max_epochs": 5, "hidden_size": 8, "random_state": 0, "dropout": 0.2}
     Own(checkpoint=tmp_path, callbacks=[Interrupt()], **options).fit(X, y)
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_changed_code_of_a_subclass_is_another_fit(tmp_path):
+    files = []
+    for method in (lambda self: 1, lambda self: 2):
+        kind = type("Own", (RNNTagger,), {"extra": method, "__module__": __name__})
+        Interrupt.epoch = 3
+        model = kind(callbacks=[Interrupt()], **OPTIONS, checkpoint=tmp_path)
+        with pytest.raises(Interruption):
+            model.set_params(checkpoint_seconds=0).fit(*DATA["tagger"])
+        Interrupt.epoch = None
+        files.append(len(list(tmp_path.iterdir())))
+    assert files == [1, 2]
 
 
 def test_a_path_is_saved_with_a_model(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
@@ -151,6 +152,26 @@ def enclosed(value):
     return lambda x: x + value
 
 
+def with_globals(**values):
+    """Return a function that reads a global in a function of its own."""
+
+    def function(x):
+        return (lambda y: y * FACTOR)(x)  # noqa: F821
+
+    return types.FunctionType(function.__code__, {"__name__": __name__, **values})
+
+
+def class_with(function):
+    return type("Made", (), {"apply": function, "__module__": __name__})
+
+
+def counts_its_calls():
+    global N_CALLS
+    N_CALLS += 1
+    return N_CALLS
+
+
+N_CALLS = 0
 PAIRS = {
     "numbers": (1, 1.0),
     "texts": ("ab", ["a", "b"]),
@@ -173,6 +194,33 @@ PAIRS = {
     "devices": (torch.device("cpu"), torch.device("cuda")),
     "generators": (np.random.RandomState(0), np.random.RandomState(1)),
     "dicts": (OrderedDict(a=1), OrderedDict(a=2)),
+    "globals": (with_globals(FACTOR=2), with_globals(FACTOR=3)),
+    "global arrays": (
+        with_globals(FACTOR=np.ones(2)),
+        with_globals(FACTOR=np.zeros(2)),
+    ),
+    "global settings": (with_globals(FACTOR=[{"a": 1}]), with_globals(FACTOR=[{}])),
+    "bodies": (class_with(lambda self: 1), class_with(lambda self: 2)),
+    "bodies of objects": (
+        class_with(lambda self: 1)(),
+        class_with(lambda self: 2)(),
+    ),
+    "properties": (
+        class_with(property(lambda self: 1)),
+        class_with(property(lambda self: 2)),
+    ),
+    "static methods": (
+        class_with(staticmethod(lambda: 1)),
+        class_with(staticmethod(lambda: 2)),
+    ),
+    "bases": (
+        type("Sub", (class_with(lambda self: 1),), {}),
+        type("Sub", (class_with(lambda self: 2),), {}),
+    ),
+    "globals of bodies": (
+        class_with(with_globals(FACTOR=2)),
+        class_with(with_globals(FACTOR=3)),
+    ),
     "ranges": (range(10**8), range(10**9)),
 }
 
@@ -182,6 +230,51 @@ def test_different_values_have_different_fingerprints(name):
     one, other = PAIRS[name]
     assert fingerprint(one) != fingerprint(other)
     assert fingerprint(one) == fingerprint(one)
+
+
+EQUALS = {
+    "numbers of NumPy": (np.float64(0.1), 0.1),
+    "integers of NumPy": ([np.int32(3), np.bool_(True)], [3, True]),
+    "text of NumPy": (np.str_("a"), "a"),
+    "devices": (torch.device("cuda:1"), "cuda:1"),
+    "orders": (np.arange(6).reshape(2, 3), np.arange(6).reshape(2, 3).copy(order="F")),
+    "other globals": (
+        with_globals(FACTOR=2, other=1),
+        with_globals(FACTOR=2, other=2),
+    ),
+    "globals that are not plain": (
+        with_globals(FACTOR=object()),
+        with_globals(FACTOR=object()),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EQUALS)
+def test_equal_values_have_equal_fingerprints(name):
+    one, other = EQUALS[name]
+    assert fingerprint(one) == fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    "value", [np.datetime64(5, "ns"), np.longdouble(1), np.timedelta64(2, "s")]
+)
+def test_scalars_that_python_lacks_keep_their_type(value):
+    assert fingerprint(value) == fingerprint(value.copy())
+    assert fingerprint(value) not in {fingerprint(1), fingerprint(5), fingerprint(2)}
+
+
+def test_globals_that_a_function_sets_do_not_count():
+    before = fingerprint(counts_its_calls)
+    counts_its_calls()
+    assert fingerprint(counts_its_calls) == before
+
+
+def test_objects_in_fields_of_arrays_are_refused():
+    array = np.zeros(2, dtype=[("a", object), ("b", float)])
+    with pytest.raises(
+        InvalidModelError, match=r"it\['x'\] is a structured array with"
+    ):
+        fingerprint({"x": array})
 
 
 def test_objects_may_hold_themselves():
