@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
+import time
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,8 +20,8 @@ from sklearn_rnn._plain_tree import PlainReader, PlainWriter
 
 # Name of the array that holds the JSON text, and that of its digest.
 JSON, DIGEST = "json", "digest"
-# Random characters at the end of the name of a file that is not complete.
-N_RANDOM = 8
+# Seconds after which an incomplete file counts as left behind.
+LEFT_BEHIND = 3600
 UNREADABLE = (*DAMAGE, OSError, EOFError, MemoryError, zipfile.BadZipFile)
 
 
@@ -54,17 +56,39 @@ def check_writable(path: Path) -> None:
 
 
 def _new_partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(N_RANDOM // 2)}")
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def partial_files(path: Path) -> list[Path]:
-    """Return what killed processes left of calls of `replace_file`."""
-    prefix = f".{path.name}."
+    """Return what processes that ended, or an hour ago, left of `replace_file`."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)-[0-9a-f]{{8}}")
+    hidden = path.parent.glob(".*")
+    matches = [(found, pattern.fullmatch(found.name)) for found in hidden]
     return [
         found
-        for found in path.parent.glob(".*")
-        if found.name.startswith(prefix) and len(found.name) == len(prefix) + N_RANDOM
+        for found, match in matches
+        if match and (not _is_alive(int(match[1])) or _is_old(found))
     ]
+
+
+def _is_alive(process_id: int) -> bool:
+    """Return whether a process may still run."""
+    if os.name == "nt":  # where os.kill would end it
+        return True
+    try:
+        os.kill(process_id, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # of another user
+        return True
+    return True
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > LEFT_BEHIND
+    except OSError:  # removed by now
+        return False
 
 
 def digest_of(texts: Any, arrays: dict[str, np.ndarray]) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints of fits and of streams: which file it is, and whose."""
+"""Checkpoints of fits and of streams of partial_fit: file names and identities."""
 
 import time
 import warnings
@@ -21,6 +21,8 @@ from sklearn_rnn.estimators._state import pack_net, unpack_net
 from sklearn_rnn.training import (
     CheckpointFile,
     TrainingCheckpoint,
+    check_device,
+    environment_of,
     pack_callbacks,
     unpack_callbacks,
 )
@@ -43,19 +45,20 @@ def open_checkpoint(estimator, task, data, last):
     last : Task or None
         Of the last fit, whose network is trained further.
     """
-    about = _about(estimator, task, data, last)
-    path = _folder(estimator) / f"{_name(estimator, about)}.npz"
-    about = {"version": __version__, **about}
-    checkpoint = TrainingCheckpoint(path, about, type(estimator).__name__)
+    identity = _identity(estimator, task, data, last)
+    path = _folder(estimator) / f"{_name(estimator, identity)}.npz"
+    identity = {"version": __version__, **identity}
+    name = type(estimator).__name__
+    checkpoint = TrainingCheckpoint(path, identity, name, _environment(estimator))
     checkpoint.seconds = estimator.checkpoint_seconds
     return checkpoint.open()
 
 
-def _about(estimator, task, data, last):
-    """Return what tells a fit, or the first call of a stream, from others."""
+def _identity(estimator, task, data, last):
+    """Return what identifies a fit, or the first call of a stream."""
     kind = type(estimator)
     code = fingerprint(kind)  # which is that of a subclass, of the user's
-    about = {
+    identity = {
         "estimator": f"{kind.__module__}.{kind.__qualname__} {code}",
         "parameters": _fingerprints(estimator, WITHOUT_EFFECT),
         "data": _fingerprint_of_data(estimator, task, data),
@@ -63,16 +66,20 @@ def _about(estimator, task, data, last):
     if last is not None:
         before = _task_state(last), pack_net(estimator, dict(vars(estimator)))
         weights = before[1]["_saved_net"]["weights"]
-        about["network before"] = _checked(fingerprint, (before[0], weights), "it")
-    return about
+        identity["network before"] = _checked(fingerprint, (before[0], weights), "it")
+    return identity
+
+
+def _environment(estimator):
+    return environment_of(check_device(estimator.device), estimator.n_threads)
 
 
 def _folder(estimator):
     return Path(estimator.checkpoint).expanduser()
 
 
-def _name(estimator, about):
-    return f"{type(estimator).__name__}-{fingerprint(about)}"
+def _name(estimator, identity):
+    return f"{type(estimator).__name__}-{fingerprint(identity)}"
 
 
 def _fingerprints(estimator, left_out):
@@ -115,16 +122,16 @@ class Stream:
     """Which calls of partial_fit an estimator was trained by, and which were made.
 
     name : str, of the file in the folder
-    about : dict, what the file is of
+    identity : dict, of the first call
     calls : ndarray of uint64, a hash of each call that it was trained by
     n_made : int, calls that were made; fewer, where the file is ahead of them
     written : float, when the file was written, in seconds
-    has_warned : bool, whether it was said that the file cannot be written
+    has_warned : bool, whether the user was warned that the file cannot be written
     """
 
-    def __init__(self, name, about):
+    def __init__(self, name, identity):
         self.name = name
-        self.about = about
+        self.identity = identity
         self.calls = np.empty(0, dtype=np.uint64)
         self.n_made = 0
         self.written = time.time()
@@ -175,8 +182,8 @@ def follow_stream(estimator, task, data, last):
 
 def _begin_stream(estimator, task, data, last):
     """Set the stream of a first call, restored if there is a file; return its hash."""
-    about = _about(estimator, task, data, last)
-    stream = Stream(f"{_name(estimator, about)}-stream.npz", about)
+    identity = _identity(estimator, task, data, last)
+    stream = Stream(f"{_name(estimator, identity)}-stream.npz", identity)
     estimator._stream = stream
     file = _stream_file(estimator)
     saved = file.load()
@@ -189,7 +196,7 @@ def _begin_stream(estimator, task, data, last):
         n_calls = len(stream.calls)
         LOGGER.info("%s continues after call %d of %s", file.label, n_calls, file.path)
         _warn_if_ahead(file, n_calls - 1)
-    return fingerprint(about)
+    return fingerprint(identity)
 
 
 def _warn_if_ahead(file, n_ahead):
@@ -210,9 +217,10 @@ def _stream_file(estimator):
     stream = estimator._stream
     return CheckpointFile(
         _folder(estimator) / stream.name,
-        {"version": __version__, **stream.about},
+        {"version": __version__, **stream.identity},
         type(estimator).__name__,
         parameters=_objects(estimator),
+        environment=_environment(estimator),
         has_warned=stream.has_warned,
     )
 

@@ -6,7 +6,11 @@ from sklearn_rnn.training._callbacks import (
     copy_callbacks,
     has_lr_scheduler,
 )
-from sklearn_rnn.training._checkpoint import CheckpointFile, TrainingCheckpoint
+from sklearn_rnn.training._checkpoint import (
+    CheckpointFile,
+    TrainingCheckpoint,
+    environment_of,
+)
 from sklearn_rnn.training._chunks import (
     chunks_from_end,
     run_to_ends,
@@ -130,6 +134,7 @@ __all__ = [
     "blocks_by_length",
     "call_loss",
     "check_device",
+    "environment_of",
     "check_monitors",
     "check_optimizer_state",
     "check_scheduler",

@@ -31,35 +31,47 @@ from sklearn_rnn.training._resume import (
     pack_run,
     unpack_run,
 )
+from sklearn_rnn.training._threads import max_threads
 
-REMEDY = "Restore what it is of, or delete it to train from the beginning."
+REMEDY = "Restore the file, or delete it to train from the beginning."
 
 
 class CheckpointFile:
-    """A file of a folder that holds how far something is, and what it is of.
+    """File that stores training progress and the identity of the fit it belongs to.
 
-    What prevents writing is a warning, once: it costs the checkpoint, not the fit.
+    If it cannot be written, there is one warning, and training continues.
 
     Parameters
     ----------
     path : Path
         The file, and the folder, which is made if it does not exist.
-    about : dict
-        What the file is of: a description, or a dict of these, by its name. A file
-        of something else is refused.
+    identity : dict
+        Names and hashes of what identifies the fit, or dicts of these. A file with
+        another identity is refused.
     label : str
         Name of what is trained, for messages.
     parameters : dict, default=None
         Objects that the file names, and does not hold.
+    environment : dict, default=None
+        What the result depends on besides its identity; None: that of the CPU.
     has_warned : bool, default=False
-        Whether it was said that nothing can be written.
+        Whether the user was warned that nothing can be written.
     """
 
-    def __init__(self, path, about, label, parameters=None, has_warned=False):
+    def __init__(
+        self,
+        path,
+        identity,
+        label,
+        parameters=None,
+        environment=None,
+        has_warned=False,
+    ):
         self.path: Path = path
-        self.about: dict[str, Any] = about
+        self.identity: dict[str, Any] = identity
         self.label: str = label
         self.parameters: dict[str, Any] = parameters or {}
+        self.environment: dict[str, str] = environment or environment_of("cpu")
         self.has_warned: bool = has_warned
 
     def load(self) -> dict[str, Any] | None:
@@ -68,7 +80,7 @@ class CheckpointFile:
         Raises
         ------
         InvalidModelError
-            If the file is damaged, or of something else.
+            If the file is damaged, or belongs to another fit.
         """
         try:
             saved = load_plain_file(self.path, partial(StateReader, self.parameters))
@@ -80,24 +92,24 @@ class CheckpointFile:
             ) from error
         except InvalidModelError as error:
             raise InvalidModelError(f"the checkpoint {error}. {REMEDY}") from error
-        self._check_about(saved)
+        self._check_identity(saved)
         return saved
 
-    def _check_about(self, saved):
-        """Check that a file is of what is trained now; warn of another machine."""
-        about = saved.get("about") if isinstance(saved, dict) else None
-        differences = _differences(about, self.about)
+    def _check_identity(self, saved):
+        """Check that a file belongs to this fit; warn of another environment."""
+        identity = saved.get("identity") if isinstance(saved, dict) else None
+        differences = _differences(identity, self.identity)
         if differences:
             raise InvalidModelError(
-                f"the checkpoint {self.path} is not of what {self.label} is to "
-                f"continue: it has another {' and another '.join(differences)}. "
-                f"{REMEDY}"
+                f"checkpoint {self.path} belongs to another fit: "
+                f"{_joined(differences)}. Restore them, or delete the file to train "
+                "from the beginning."
             )
-        if saved["environment"] != environment():
+        if saved["environment"] != self.environment:
             self._warn(
                 f"{self.path} was written with {_as_text(saved['environment'])}, and "
-                f"is continued with {_as_text(environment())}: the result equals that "
-                "of an uninterrupted fit to rounding only."
+                f"is continued with {_as_text(self.environment)}: the result may "
+                "differ by rounding from that of an uninterrupted fit."
             )
 
     def prepare(self) -> None:
@@ -111,7 +123,11 @@ class CheckpointFile:
     def write(self, pack: Callable[[], dict[str, Any]]) -> None:
         """Write what a function returns, or warn if that is not possible."""
         try:
-            state = {"about": self.about, "environment": environment(), **pack()}
+            state = {
+                "identity": self.identity,
+                "environment": self.environment,
+                **pack(),
+            }
             save_plain_file(self.path, state, StateWriter(self.parameters))
         except (OSError, InvalidModelError) as error:
             self._warn_of(error)
@@ -143,8 +159,8 @@ class TrainingCheckpoint(CheckpointFile):
 
     seconds = 0.0
 
-    def __init__(self, path, about, label):
-        super().__init__(path, about, label)
+    def __init__(self, path, identity, label, environment=None):
+        super().__init__(path, identity, label, environment=environment)
         self._last_write = time.monotonic()
         self._saved: dict[str, Any] | None = None
         self._trials: list[TrainingCheckpoint] = []
@@ -159,7 +175,8 @@ class TrainingCheckpoint(CheckpointFile):
         """Return the checkpoint of the next network that is trained to compare."""
         n = len(self._trials) + 1
         path = self.path.with_name(f"{self.path.stem}-trial{n}{self.path.suffix}")
-        trial = TrainingCheckpoint(path, {**self.about, "trial": str(n)}, self.label)
+        identity = {**self.identity, "trial": str(n)}
+        trial = TrainingCheckpoint(path, identity, self.label, self.environment)
         trial.seconds, trial.has_warned = self.seconds, self.has_warned
         trial._saved = trial.load()
         self._trials.append(trial)
@@ -208,10 +225,24 @@ class TrainingCheckpoint(CheckpointFile):
         super().remove()
 
 
-def environment() -> dict[str, str]:
-    """Return what a continued fit depends on besides data, parameters and version."""
+def environment_of(device: Any, n_threads: int | None = None) -> dict[str, str]:
+    """Return what a continued fit depends on besides data, parameters and version.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        Which the network is trained on.
+    n_threads : int, default=None
+        Threads that the estimator sets; None is at most those of torch.
+    """
     kernels = instruction_set() if compiled_kernels_available() else None
+    device = torch.device(device)
+    on_gpu = device.type == "cuda"
+    gpu = {"CUDA": str(torch.version.cuda)} if on_gpu else {}
     return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
+        **gpu,
+        "threads": str(n_threads or min(max_threads(), torch.get_num_threads())),
         "torch": str(torch.__version__),
         "NumPy": np.__version__,
         "compiled kernels for": kernels or "nothing",
@@ -239,6 +270,14 @@ def _differences(found, wanted):
         elif before != now:
             differences.append(name)
     return sorted(differences)
+
+
+def _joined(differences):
+    """Return differences as a clause."""
+    *first, last = differences
+    if first or last.startswith(("data", "parameters")):
+        return f"{', '.join(first)}{' and ' * bool(first)}{last} differ"
+    return f"{last} differs"
 
 
 def _line(error):

@@ -3,11 +3,15 @@
 import errno
 import logging
 import os
+import re
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from interrupted_fits import (
     ESTIMATORS,
     OPTIONS,
@@ -33,6 +37,7 @@ from sklearn_rnn import (
 )
 from sklearn_rnn.kernels import compiled_kernels_available
 from sklearn_rnn.persistence import load_model, save_model
+from sklearn_rnn.training import environment_of
 
 DATA = make_data()
 KERNELS = ["torch", *["compiled"] * compiled_kernels_available()]
@@ -264,10 +269,23 @@ def test_a_file_of_another_fit_is_refused_with_the_difference(tmp_path):
     first = interrupted_file(tmp_path, epoch=3)
     second = interrupted_file(tmp_path, epoch=3, learning_rate=0.01)
     second.replace(first)
-    message = r"another parameters \(learning_rate\)\. Restore what it is of, or delete"
+    message = (
+        rf"checkpoint {re.escape(str(first))} belongs to another fit: parameters "
+        r"\(learning_rate\) differ\. Restore them, or delete the file to train"
+    )
     with pytest.raises(InvalidModelError, match=message):
         make("tagger", tmp_path, callbacks=[Interrupt()]).fit(*DATA["tagger"])
     assert first.exists()
+
+
+def test_all_differences_of_a_file_are_named(tmp_path):
+    first = interrupted_file(tmp_path, epoch=3)
+    X, y = DATA["tagger"]
+    other = {"data": (X[::-1], y[::-1]), "learning_rate": 0.01}
+    interrupted_file(tmp_path, epoch=3, **other).replace(first)
+    message = r"another fit: data and parameters \(learning_rate\) differ\. "
+    with pytest.raises(InvalidModelError, match=message):
+        make("tagger", tmp_path, callbacks=[Interrupt()]).fit(X, y)
 
 
 def test_a_file_of_another_version_is_refused(tmp_path, monkeypatch):
@@ -275,7 +293,9 @@ def test_a_file_of_another_version_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "0.6.9")
         interrupted_file(tmp_path, epoch=3)
-    with pytest.raises(InvalidModelError, match=r"version of sklearn_rnn \(0\.6\.9, "):
+    with pytest.raises(
+        InvalidModelError, match=r"sklearn_rnn \(0\.6\.9, .* differs\. "
+    ):
         make("tagger", tmp_path, callbacks=[Interrupt()]).fit(*DATA["tagger"])
 
 
@@ -295,13 +315,34 @@ def test_a_damaged_file_is_refused(tmp_path):
 
 
 def test_another_machine_is_a_warning(tmp_path, monkeypatch):
-    found = "sklearn_rnn.training._checkpoint.environment"
+    found = "sklearn_rnn.estimators._checkpoint.environment_of"
     with monkeypatch.context() as patch:
-        patch.setattr(found, lambda: {"torch": "1.0"})
+        patch.setattr(found, lambda device, n_threads: {"torch": "1.0"})
         interrupted_file(tmp_path, epoch=3)
     model = make("tagger", tmp_path, callbacks=[Interrupt()])
     with pytest.warns(SklearnRNNWarning, match=r"written with torch 1\.0.*rounding"):
         model.fit(*DATA["tagger"])
+
+
+def test_other_threads_are_a_warning(tmp_path, monkeypatch):
+    threads = "sklearn_rnn.training._checkpoint.max_threads"
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, lambda: 0)  # of which there are none
+        interrupted_file(tmp_path, epoch=3)
+    model = make("tagger", tmp_path, callbacks=[Interrupt()])
+    with pytest.warns(
+        SklearnRNNWarning, match=r"device cpu, threads 0, .*threads [1-9]"
+    ):
+        model.fit(*DATA["tagger"])
+
+
+def test_a_gpu_is_named_with_its_cuda_version(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device}")
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    found = environment_of("cuda:1", 3)
+    assert (found["device"], found["CUDA"]) == ("GPU cuda:1", "12.8")
+    assert found["threads"] == "3"
+    assert "CUDA" not in environment_of("cpu")
 
 
 # What cannot be written or told
@@ -349,12 +390,16 @@ def test_a_failed_write_leaves_the_last_file(tmp_path, monkeypatch):
     assert file.read_bytes() == whole
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are not looked up")
 def test_what_killed_writers_left_is_removed_at_the_end(tmp_path):
     file = interrupted_file(tmp_path, epoch=3)
-    (tmp_path / f".{file.name}.0123abcd").write_bytes(b"half")
-    (tmp_path / ".other.npz.0123abcd").write_bytes(b"of another")
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    kept = [f".{file.name}.{os.getpid()}-0123abcd", f".o.npz.{killed.pid}-0123abcd"]
+    for name in [f".{file.name}.{killed.pid}-0123abcd", *kept]:
+        (tmp_path / name).write_bytes(b"half")
     make("tagger", tmp_path, callbacks=[Interrupt()]).fit(*DATA["tagger"])
-    assert [path.name for path in tmp_path.iterdir()] == [".other.npz.0123abcd"]
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
 
 
 def test_a_random_state_is_required(tmp_path):

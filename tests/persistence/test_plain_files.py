@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import types
 from collections import OrderedDict
 from functools import partial
@@ -118,12 +119,46 @@ def test_a_write_that_fails_leaves_the_last_file(tmp_path):
     assert partial_files(path) == []
 
 
-def test_files_that_are_not_complete_are_found(tmp_path):
-    path = tmp_path / "a[1].npz"
-    names = [".a[1].npz.0123abcd", ".a[1].npz.0123abcd.npz.0123abcd", ".b.npz.0123abcd"]
+def dead_process():
+    """Return the id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are not looked up")
+def test_incomplete_files_of_dead_processes_are_found(tmp_path):
+    path, dead = tmp_path / "a[1].npz", dead_process()
+    names = [
+        f".{path.name}.{dead}-0123abcd",
+        f".{path.name}.{os.getpid()}-0123abcd",
+        f".{path.name}.{dead}-0123abcd.npz.{dead}-0123abcd",
+        f".b.npz.{dead}-0123abcd",
+    ]
     for name in names:
         (tmp_path / name).touch()
     assert [found.name for found in partial_files(path)] == names[:1]
+
+
+def test_incomplete_files_older_than_an_hour_are_found(tmp_path):
+    path = tmp_path / "a.npz"
+    found = []
+    for age in (3500, 3700):
+        partial = tmp_path / f".a.npz.{os.getpid()}-0123{age}"
+        partial.touch()
+        os.utime(partial, (time.time() - age,) * 2)
+        found.append(partial)
+    assert partial_files(path) == found[1:]
+
+
+def test_a_file_that_is_being_written_is_not_among_the_left_ones(tmp_path):
+    path = tmp_path / "a.npz"
+
+    def write(file):
+        assert len(list(tmp_path.iterdir())) == 1
+        assert partial_files(path) == []
+
+    replace_file(path, write)
 
 
 def test_a_folder_is_tried_without_a_trace(tmp_path):
