@@ -238,6 +238,23 @@ def calibrated():
     model.transform(past())
 
 
+def anomalies():
+    detector = sr.ForecastAnomalyDetector(n_steps=4, random_state=0).fit(TABLE[:60])
+    reading = ["decision_function", "predict", "score_features", "score_samples"]
+    call_all(detector, dict.fromkeys(reading, (TABLE[60:],)))
+    detector.stream(TABLE[:60])
+
+
+def importances():
+    import matplotlib.pyplot as plt
+
+    sr.sequence_importance(fitted("regressor"), X, Y, n_repeats=1, random_state=0)
+    options = {"n_repeats": 1, "random_state": 0}
+    shown = sr.ImportanceDisplay.from_estimator(fitted("regressor"), X, Y, **options)
+    sr.ImportanceDisplay.from_importance(shown.importance)
+    plt.close("all")
+
+
 def spectrograms():
     mel = sr.LogMelSpectrogram(8000, n_mels=8, noise_snr=(10, 20))
     mel.set_output(transform="default").fit_transform(CLIPS)
@@ -393,7 +410,15 @@ CALLS = {
         *(regressor, classifier, tagger, generator, generator_of_frames),
         *(encoder_decoder, transcriber, live, checkpoints, flattened, scaled),
         *(tokenized, words, windows, sequences, sampling, calendar, forecasts),
-        *(calibrated, spectrograms, validation, displays, displays_of_forecasts),
+        *(
+            calibrated,
+            anomalies,
+            importances,
+            spectrograms,
+            validation,
+            displays,
+            displays_of_forecasts,
+        ),
         *(displays_of_sound, files, data_sets, scores, versions, interrupted_fits),
         *(interrupted_forecasts, wrong_data, wrong_files),
     )
