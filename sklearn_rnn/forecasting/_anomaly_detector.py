@@ -137,9 +137,11 @@ class ForecastAnomalyDetector(
     calibration block: 1 is what 1 % of its values exceed. A row has the score of its
     worst column.
 
-    Rows without a whole window behind them are forecast from fewer steps, and from
-    fewer origins. The first row of a series, and one after a gap, has none: it is
-    compared with the median of its column in fit. Rows that follow those of `fit`
+    Forecasts from less than a window of rows (or half of the longest series, if that is
+    less) do not count, as their errors are larger than those that calibrate the scores.
+    The first rows of a series, and those after a gap, are compared with the median of
+    their column in fit instead: 1 is what 1 % of its values are further from. Rows that
+    follow those of `fit`
     without a gap continue their history; those of an array, which has no times, never
     do: hand over the rows before them, too. Rows of `fit` that were trained on have
     smaller errors than others; anomalies among them are learned from, so that it is
@@ -458,8 +460,15 @@ class ForecastAnomalyDetector(
         self._check_values_known(values)
         self.estimator_ = model.fit(X, Y if Y.shape[1] > 1 else Y.iloc[:, 0])
         outputs = [(self.target_names_.index(name), k) for name, k in pairs.outputs]
-        self._scale = ErrorScale.start(outputs, values)
+        self._scale = ErrorScale.start(outputs, values, self._least_history(table))
         return is_held_out
+
+    def _least_history(self, table):
+        """Return how many rows a forecast must know to count: mostly a window."""
+        begins = _segment_begins(table)
+        longest = int((np.arange(len(begins)) - begins).max()) + 1
+        n_steps = (lookback_of(self.estimator_) or 0) + 1
+        return max(1, min(n_steps, longest // 2))
 
     def _check_values_known(self, values):
         for name, column in zip(self.target_names_, values.T, strict=True):
@@ -474,7 +483,7 @@ class ForecastAnomalyDetector(
         forecasts, histories = self._forecast(table)
         values, positions = self._values(table), np.flatnonzero(is_held_out)
         begins = _segment_begins(table)
-        known = align(forecasts, self._scale.steps, begins, positions)
+        known = align(forecasts, self._scale, begins, positions)
         with warnings.catch_warnings():
             # A column without a value, or an output without a forecast, of which
             # NaN remains, is an error below.
@@ -567,7 +576,7 @@ class ForecastAnomalyDetector(
         if histories is not None:
             return repaired_scores(values, forecasts, histories, scale)
         positions = np.arange(table.n_rows)
-        known = align(forecasts, scale.steps, _segment_begins(table), positions)
+        known = align(forecasts, scale, _segment_begins(table), positions)
         return scale.score(values, known)
 
 

@@ -41,7 +41,7 @@ def repaired_scores(
     Segments are scored side by side.
     """
     observed = scale.score(
-        values, align(forecasts, scale.steps, histories.begins, np.arange(len(values)))
+        values, align(forecasts, scale, histories.begins, np.arange(len(values)))
     )
     scores, run = observed.copy(), _Repair(histories, forecasts, scale)
     is_anomaly = np.asarray(scores > 1)
@@ -83,7 +83,7 @@ class _Repair:
     def align(self, positions):
         """Return what was forecast for some positions."""
         begins = self.histories.begins
-        return align(self.forecasts, self.scale.steps, begins, positions)
+        return align(self.forecasts, self.scale, begins, positions)
 
     def replace(self, flagged, is_anomaly):
         """Replace flagged values; return the positions whose forecasts change."""

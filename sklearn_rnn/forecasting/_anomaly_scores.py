@@ -23,19 +23,22 @@ CLIP_RANGES = 10
 
 def align(
     forecasts: np.ndarray,
-    steps: np.ndarray,
+    scale: "ErrorScale",
     begins: np.ndarray,
     positions: np.ndarray,
 ) -> np.ndarray:
     """Return what was forecast for each of some positions, NaN where nothing was.
 
+    Forecasts from too few rows do not count: their errors are larger than those that
+    calibrate the scale.
+
     forecasts : (n, n_outputs, 3), by the position they were made at
-    steps : (n_outputs,), how many steps ahead each output is
     begins : (n,), where the segment of each position begins
     """
-    origins = positions[:, np.newaxis] - steps
-    is_known = origins >= begins[positions][:, np.newaxis]
-    outputs = np.arange(len(steps))
+    origins = positions[:, np.newaxis] - scale.steps
+    first = begins[positions] + scale.history - 1
+    is_known = origins >= first[:, np.newaxis]
+    outputs = np.arange(len(scale.steps))
     found = forecasts[np.where(is_known, origins, 0), outputs]
     found[~is_known] = np.nan
     return found
@@ -53,6 +56,7 @@ class ErrorScale(NamedTuple):
     centers, spreads : (n_columns,), median of fit, and how far 1 % of the values are
         from it; for rows that nothing was forecast for
     lows, highs : (n_columns,), where values are clipped before they are history
+    history : rows that a forecast must know to count
     """
 
     columns: np.ndarray
@@ -64,9 +68,12 @@ class ErrorScale(NamedTuple):
     spreads: np.ndarray
     lows: np.ndarray
     highs: np.ndarray
+    history: int
 
     @classmethod
-    def start(cls, outputs: Sequence[tuple[int, int]], values: np.ndarray) -> Self:
+    def start(
+        cls, outputs: Sequence[tuple[int, int]], values: np.ndarray, history: int
+    ) -> Self:
         """Return a scale that knows the values of the training rows alone."""
         columns, steps = (np.array(part) for part in zip(*outputs, strict=True))
         centers = np.nanmedian(values, axis=0)
@@ -84,6 +91,7 @@ class ErrorScale(NamedTuple):
             spreads=_positive(spreads, centers),
             lows=lows - beyond,
             highs=highs + beyond,
+            history=history,
         )
 
     def calibrate(self, values: np.ndarray, forecasts: np.ndarray) -> Self:

@@ -61,6 +61,7 @@ class AnomalyStream:
         self._replaced: deque[bool] = deque(maxlen=n_steps)
         self._most_replaced = MOST_REPLACED * n_steps
         self._nearest = nearest_outputs(scale)
+        self._n_known = 0  # rows without a gap
         self.n_rows, self.feature_scores = 0, np.full(len(self._features), np.nan)
 
     def score(self, row: ArrayLike) -> float:
@@ -92,6 +93,7 @@ class AnomalyStream:
             observed, scores = scores, scale.score(targets, known[1])[0]
             is_anomaly = (scores > 1) & (observed > 1)
         self._append(values, is_anomaly, known[1][0, self._nearest, 1])
+        self._n_known += 1
         self.n_rows, self.feature_scores = self.n_rows + 1, scores
         return float(-worst(scores[np.newaxis])[0])
 
@@ -139,7 +141,7 @@ class AnomalyStream:
         steps = self._scale.steps
         found = np.full((1, len(steps), 3), np.nan)
         for output, k in enumerate(steps):
-            if k <= len(made):
+            if k <= len(made) and self._n_known - k + 1 >= self._scale.history:
                 found[0, output] = made[-k][output]
         return found
 

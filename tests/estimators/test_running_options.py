@@ -320,7 +320,7 @@ def test_every_option_is_told_of_here_or_nearby(estimator):
     elsewhere |= {"linear_skip", "scale_windows"}
     elsewhere |= {"bounds", "target_weight", "season"}
     elsewhere |= {"convolutions", "bag_of_words"}
-    elsewhere |= {"checkpoint", "checkpoint_seconds"}
+    elsewhere |= {"checkpoint", "checkpoint_seconds", "transition_weight"}
     files = Path(__file__).parent.glob("test_*_options.py")
     text = "".join(path.read_text(encoding="utf-8") for path in files)
     options = set(estimator().get_params()) - elsewhere

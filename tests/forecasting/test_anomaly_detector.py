@@ -429,3 +429,17 @@ def test_what_cannot_be_scored_is_refused():
     with pytest.raises(ValueError, match="no value in the rows to fit on"):
         blank = table.assign(b=np.where(np.arange(400) < 399, np.nan, 1.0))
         detector(missing="mask", horizon=1).fit(blank)
+
+
+def test_rows_with_little_history_are_no_anomalies_for_that():
+    rng = np.random.default_rng(0)
+    times = pd.date_range("2025-01-01", periods=900, freq="h")
+    level = 10 + 3 * np.sin(np.arange(900) * 2 * np.pi / 24)
+    table = pd.DataFrame({"level": level + rng.normal(0, 0.1, 900)}, index=times)
+    detector = ForecastAnomalyDetector(n_steps=24, random_state=0).fit(table[:700])
+    apart = table[730:].copy()  # no row of fit leads up to it
+    assert (detector.predict(apart)[:24] == -1).sum() <= 2
+    live = detector.stream()
+    assert sum(live.predict(row) == -1 for row in apart.to_numpy()[:24]) <= 2
+    apart.iloc[5] += 20  # far outside of all values
+    assert detector.predict(apart)[5] == -1

@@ -73,8 +73,9 @@ def are_words(X):
         return False
     rows = (row for row in X if isinstance(row, (str, list, tuple, np.ndarray)))
     first = next((row for row in rows if len(row)), "")
-    is_name = isinstance(first, str) and is_sound_file(first)
-    return isinstance(next(iter(first), None), str) and not is_name
+    symbol = next(iter(first), None)
+    name = first if isinstance(first, str) else symbol
+    return isinstance(symbol, str) and not is_sound_file(name)
 
 
 @plain_type
