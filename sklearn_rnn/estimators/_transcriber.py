@@ -426,7 +426,8 @@ None, default="cosine"
         ----------
         X : list of array of shape (n_frames_i, n_features), array or SequenceArray
             Sequences of frames, in any form that `RNNClassifier` accepts; or a list
-            of strings, whose characters are read, or of lists of strings.
+            of strings, whose characters are read, or of lists of strings. Symbols
+            that fit did not see are read as one unknown symbol.
         y : list of str or list of list
             What is said in each: strings or lists of symbols. One may be empty.
         sample_weight : array-like of shape (n_sequences,), default=None
