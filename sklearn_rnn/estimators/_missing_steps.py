@@ -20,6 +20,9 @@ def forecast_outputs(estimator: Any) -> dict[int, int]:
         )
     columns = np.asarray(columns).tolist()
     ahead = steps_ahead(task.numbers.names)
+    if not ahead and task.per_step:
+        # These have no names: outputs count the steps ahead of each feature.
+        ahead = [columns[: i + 1].count(column) for i, column in enumerate(columns)]
     if not ahead:
         raise ValueError(
             f"missing='forecast' needs to know which output is one step ahead, and the "

@@ -51,8 +51,9 @@ class StatefulPredictor:
     missing : {"last", "forecast"}, default=None
         What takes the place of NaN in new steps, so that the signal continues: the last
         value of that feature in that stream; or, where the estimator forecasts the
-        feature one step ahead (`target_feature`, and names of y such as "temp+1"), what
-        it forecast, and else the last value. None: NaN is an error.
+        feature one step ahead (`target_feature`, and names of y such as "temp+1"; of
+        ``return_sequences=True`` the first output of a feature counts as that), what it
+        forecast, and else the last value. None: NaN is an error.
 
     Attributes
     ----------

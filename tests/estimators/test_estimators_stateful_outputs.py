@@ -125,10 +125,21 @@ def test_missing_forecast_continues_with_what_was_forecast():
     np.testing.assert_allclose(live.predict(step), whole.predict(filled), rtol=1e-12)
 
 
-def test_missing_forecast_does_not_guess_how_far_ahead_an_output_is():
+def test_missing_forecast_of_every_step_takes_the_first_output():
     X, _ = make_data()
     model = RNNRegressor(return_sequences=True, target_feature=0, **SMALL)
     model.fit(X[:, :-1], X[:, 1:, 0])
+    live, whole = StatefulPredictor(model, missing="forecast"), StatefulPredictor(model)
+    ahead = live.predict(X[:1, :4])[0, -1]
+    whole.predict(X[:1, :4])
+    found = live.predict([np.nan, 0.5])
+    np.testing.assert_allclose(found, whole.predict([ahead, 0.5]), rtol=1e-12)
+
+
+def test_missing_forecast_does_not_guess_how_far_ahead_an_output_is():
+    X, Y = make_data()
+    options = {"target_feature": 0, "subtract_last": False}
+    model = RNNRegressor(**options, **SMALL).fit(X, Y[:, -1])
     with pytest.raises(ValueError, match="had no names that tell"):
         StatefulPredictor(model, missing="forecast")
 
