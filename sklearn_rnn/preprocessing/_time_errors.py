@@ -21,6 +21,9 @@ NOTICEABLE = 0.2
 # How many gaps or rows an error lists.
 SHOWN = 3
 
+# Tables of fewer rows are demonstrations: nothing is learned from them.
+FEWEST_ROWS = 20
+
 # Most rows of a grid per row of the table: more is a mistyped date.
 MAX_FILLED = 1000
 
@@ -269,6 +272,24 @@ class _WindowGaps:
             "step whatever the time between; or give the step in freq= if it is "
             "another."
         )
+
+
+def warn_of_short_series(table: Any, n_steps: int) -> None:
+    """Warn of series that are all shorter than a window, unless X is small."""
+    if table.n_rows < FEWEST_ROWS:
+        return
+    lengths = np.diff(table.series_bounds)
+    longest = int(np.argmax(lengths))
+    series = "X"
+    if table.labels is not None:
+        series = f"the longest series{table.describe_series(table.labels[longest])}"
+    warnings.warn(
+        f"n_steps={n_steps}, but {series} has {lengths[longest]} rows: no window is "
+        "whole. Lower n_steps, so that most windows are; if windows of all rows so far "
+        "are meant, silence this WindowHistoryWarning by its class.",
+        WindowHistoryWarning,
+        stacklevel=user_stacklevel(),
+    )
 
 
 def warn_without_step(rule):

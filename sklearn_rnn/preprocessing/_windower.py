@@ -41,6 +41,7 @@ from sklearn_rnn.preprocessing._tables import is_table, parse_features
 from sklearn_rnn.preprocessing._time_errors import (
     check_gaps,
     raise_other_kind,
+    warn_of_short_series,
     warn_without_step,
 )
 from sklearn_rnn.preprocessing._time_table import TimeTable
@@ -256,8 +257,8 @@ class SequenceWindower(
         Warns
         -----
         WindowHistoryWarning
-            If the times follow no step, or gaps shorten a fifth of the windows
-            or more.
+            If the times follow no step, gaps shorten a fifth of the windows or more,
+            or no series of a table of at least 20 rows has `n_steps` of them.
         SklearnRNNWarning
             If `y` has an index of other dates than `X`.
         """
@@ -411,6 +412,8 @@ class SequenceWindower(
             # The frames of `make_forecast_frame` share one.
             if isinstance(index, pd.Index) and not index.is_(table.times.labels):
                 warn_of_other_times(table.times.labels, y)
+        if self.n_steps > np.diff(table.series_bounds).max():
+            warn_of_short_series(table, self.n_steps)
         self._fill = None
         if keys.missing == "mask" if self.missing == "auto" else self.missing:
             self._fill = fit_fill(features, type(self).__name__)

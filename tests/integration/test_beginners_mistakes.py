@@ -12,6 +12,7 @@ from sklearn_rnn import (
     RNNRegressor,
     RNNTagger,
     SequenceWindower,
+    WindowHistoryWarning,
     forecast,
     make_forecast_frame,
     make_windows,
@@ -89,6 +90,12 @@ def test_a_horizon_that_was_not_learned_says_how_to_learn_it():
         forecast(model, frame, horizon=14)
     with pytest.raises(ValueError, match="predicts 1 values.*make_forecast_frame"):
         forecast(model, frame, target="temp", horizon=14)
+
+
+def test_windows_longer_than_the_table_are_warned_of():
+    model = make_pipeline(SequenceWindower(100), RNNRegressor(**QUICK))
+    with pytest.warns(WindowHistoryWarning, match="X has 60 rows.*Lower n_steps"):
+        model.fit(table(), table()["temp"])
 
 
 def test_a_series_of_arrays_is_a_list_of_sequences():

@@ -187,7 +187,7 @@ def test_few_short_windows_and_the_starts_of_series_are_not_told_of():
     one_gap = hours(300).drop(hours(300).index[100])
     SequenceWindower(24).fit_transform(one_gap)
     short = pd.concat([hours(5)] * 30).assign(g=np.arange(150) // 5)
-    windower = SequenceWindower(24, group_by="g").fit(short)
+    windower = SequenceWindower(5, group_by="g").fit(short)
     windower.transform(short)
     SequenceWindower(6, freq="h", group_by="g").fit(hours(5).assign(g=range(5)))
     with pytest.warns(WindowHistoryWarning, match="23 of 99 windows"):

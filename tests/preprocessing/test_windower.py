@@ -67,6 +67,19 @@ def test_n_steps_beyond_the_data_gives_all_rows_so_far():
     assert lengths(windows) == [1, 2, 3, 4]
 
 
+def test_a_warning_says_if_no_window_is_whole():
+    X = hourly(60)
+    with pytest.warns(WindowHistoryWarning, match="n_steps=61, but X has 60 rows"):
+        windower = SequenceWindower(61).fit(X)
+    assert max(lengths(windower.fit_transform(X[:19]))) == 19  # a demonstration
+    SequenceWindower(60).fit(X)
+    shops = X.assign(shop=["a"] * 20 + ["b"] * 25 + ["c"] * 15)
+    said = "the longest series of shop 'b' has 25 rows"
+    with pytest.warns(WindowHistoryWarning, match=said):
+        SequenceWindower(26, group_by="shop").fit(shops)
+    SequenceWindower(25, group_by="shop").fit(shops)
+
+
 def test_nan_passes_through():
     X = np.array([[1.0], [np.nan], [3.0]])
     windows = SequenceWindower(2).fit_transform(X)
@@ -97,6 +110,7 @@ def test_features_of_an_array_are_named_by_position():
 # History: what transform puts in front of new rows.
 
 
+@pytest.mark.filterwarnings("ignore:n_steps=50, but X has")
 @pytest.mark.parametrize("n_steps", [1, 2, 5, 50])
 def test_a_fold_after_its_training_fold_has_its_true_history(n_steps):
     table = hourly(60)
