@@ -1,8 +1,9 @@
 """Texts and generators to sample from."""
 
 import numpy as np
+from generator_models import WORDS, generator
 
-from sklearn_rnn import RNNGenerator, Sampling
+from sklearn_rnn import Sampling
 
 SHARES = np.array([0.05, 0.4, 0.1, 0.25, 0.2])
 
@@ -11,23 +12,6 @@ TEXT = "the cat sat on the mat, the rat sat on the hat. " * 6
 
 
 TEXTS = ["abcab", "bcabca", "cab", "abcabcab", "bca"] * 4
-
-
-WORDS = [["the", "cat", "sat"], ["a", "dog", "sat", "down"]] * 6
-
-
-SMALL = {
-    "hidden_size": 8,
-    "embedding_dim": 4,
-    "max_epochs": 3,
-    "bptt_steps": 20,
-    "batch_size": 8,
-    "random_state": 0,
-}
-
-
-def generator(**options):
-    return RNNGenerator(**{**SMALL, **options})
 
 
 def frames(seed=0):

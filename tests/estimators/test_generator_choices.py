@@ -205,7 +205,7 @@ def test_a_text_too_short_to_hold_some_out_is_told_so(text, fraction):
         model.fit(text)
 
 
-# Going on, and starting anew.
+# Training further, and from the beginning.
 
 
 @pytest.mark.thorough
@@ -219,9 +219,9 @@ def test_warm_start_goes_on_with_the_last_weights(kind):
     assert len(model.loss_curve_) == 6
     assert model.loss_curve_[3] < model.loss_curve_[0]
     assert model.score(X) > before
-    anew = model.set_params(warm_start=False).fit(X)
-    assert anew.n_iter_ == 3
-    assert anew.score(X) == before
+    again = model.set_params(warm_start=False).fit(X)
+    assert again.n_iter_ == 3
+    assert again.score(X) == before
 
 
 @pytest.mark.thorough

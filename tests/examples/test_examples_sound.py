@@ -56,10 +56,10 @@ def test_spoken_words_are_found_in_a_recording(monkeypatch, capsys):
 def test_runs_and_finds_are_counted():
     example = load("spoken_words")
     true = np.array(list("--aa-bb--cc"))
-    heard = np.array(list("--a--cc--cc"))
+    labels = np.array(list("--a--cc--cc"))
     expected = [("-", 0, 2), ("a", 2, 3), ("-", 3, 5), ("c", 5, 7), ("-", 7, 9)]
-    assert list(example.runs(heard))[:5] == expected
-    found = example.count_found(true, heard)
+    assert list(example.runs(labels))[:5] == expected
+    found = example.count_found(true, labels)
     assert found == {"words": 3, "found": 2, "false alarms": 1}
 
 
