@@ -9,6 +9,7 @@ from sklearn_rnn.sequences import (
     Extents,
     check_step_targets,
     check_with_padding,
+    convert_input,
     is_missing,
 )
 
@@ -120,6 +121,7 @@ class StepScorer:
 def _extents(X, lengths):
     """Return starts and lengths of sequences, without padding and with it."""
     try:
+        X = convert_input(X)
         sequences, padded = check_with_padding(X, allow_categories=True)
         if np.array_equal(sequences.lengths, lengths):
             return sequences, padded

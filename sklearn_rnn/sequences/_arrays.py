@@ -134,7 +134,9 @@ def _abbreviate(value):
 
 def check_values(values):
     """Return `values` as a C-contiguous 2-D array of a type that torch reads."""
-    values = np.asarray(unmask(values))
+    if np.ma.isMaskedArray(values):
+        values = unmask(values)
+    values = np.asarray(values)
     if values.dtype.kind not in "biuf":
         raise InvalidSequenceError(
             f"the steps must be real numbers, got values of type {values.dtype}. "
@@ -178,7 +180,9 @@ def row_numbers(given, name, n_rows, kept=(np.int32,)):
 
     Other small types would overflow in the first sum. `name` is for the message.
     """
-    given = np.asarray(unmask(given))
+    if np.ma.isMaskedArray(given):
+        given = unmask(given)
+    given = np.asarray(given)
     if given.dtype.kind not in "iu" and given.size:
         raise InvalidSequenceError(
             f"{name} must be whole numbers, got values of type {given.dtype}."

@@ -25,6 +25,7 @@ from sklearn_rnn.sequences._coverage import (
     covered_chunks,
     describe_position,
     locate,
+    weighted_chunks,
 )
 from sklearn_rnn.sequences._range import check_range
 from sklearn_rnn.sequences._text import check_no_text
@@ -70,8 +71,13 @@ def check_sequences(
     >>> check_sequences([np.zeros((5, 2)), np.zeros((3, 2))])
     SequenceArray(2 sequences of 3 to 5 steps, 2 features, float64)
     """
+    try:
+        converted = convert_input(X, estimator_name=estimator_name)
+    except (TypeError, ValueError):
+        _check_no_text(X, estimator_name)
+        raise
     return check_with_padding(
-        X,
+        converted,
         estimator_name=estimator_name,
         allow_empty=allow_empty,
         allow_categories=allow_categories,
@@ -81,13 +87,21 @@ def check_sequences(
 def check_with_padding(
     X, *, estimator_name="the estimator", allow_empty=False, allow_categories=False
 ):
-    """Return what `check_sequences` does, and the same sequences with padding."""
+    """Return what `check_sequences` does, and the same sequences with padding.
+
+    `X` is what `convert_input` returns.
+    """
     try:
-        padded = sequences = _convert(X, estimator_name)
+        if isinstance(X, SequenceArray):
+            padded = X
+        elif isinstance(X, np.ndarray) and X.dtype != object:
+            padded = _from_array(X, estimator_name)
+        else:
+            padded = _from_list_or_table(X, estimator_name)
     except (TypeError, ValueError):
-        if not (isinstance(X, (list, tuple)) and any(map(_has_categories, X))):
-            check_no_text(X, estimator_name)  # raises a clearer error for text
+        _check_no_text(X, estimator_name)
         raise
+    sequences = padded
     if not allow_categories:
         check_no_categories(sequences, estimator_name=estimator_name)
     if len(sequences) == 0 and not allow_empty:
@@ -95,8 +109,16 @@ def check_with_padding(
             f"Found array with 0 sample(s) (shape={sequences.shape}) while a minimum "
             f"of 1 is required: {estimator_name} needs at least one sequence."
         )
-    sequences = _without_padding(sequences)
-    sequences = _check_finite(sequences, estimator_name)
+    if sequences.values.dtype.kind == "f" and len(sequences):
+        found = _find_range(sequences)
+        if found is None:  # what is not finite may be padding
+            sequences = _without_padding(sequences)
+            found = _find_range(sequences)
+        if found is None:
+            _raise_non_finite(sequences, estimator_name)
+        if sequences is X:  # whose rows may change before it is checked again
+            sequences = copy(sequences)
+        sequences._range = found
     if sequences.transforms.scaling is not None:
         check_range(sequences, estimator_name=estimator_name)
     return sequences, padded
@@ -117,10 +139,13 @@ def is_list_of_sequences(X):
     return len(X) > 0 and is_cell(X[0])
 
 
-def _convert(X, estimator_name):
-    X = convert_input(X, estimator_name=estimator_name)
-    if isinstance(X, SequenceArray):
-        return X
+def _check_no_text(X, estimator_name):
+    """Raise a clearer error for text; frames with categories are none."""
+    if not (isinstance(X, (list, tuple)) and any(map(_has_categories, X))):
+        check_no_text(X, estimator_name)
+
+
+def _from_list_or_table(X, estimator_name):
     if isinstance(X, pd.Series):
         _raise_one_dimensional(X, estimator_name, "x.to_frame()")
     if isinstance(X, (list, tuple)) and len(X) == 0:
@@ -183,11 +208,17 @@ def _from_array(X, estimator_name):
             f"feature. Found array with 0 feature(s) (shape={X.shape}) while a minimum "
             "of 1 is required."
         )
-    X = to_numbers(X, estimator_name=estimator_name, describe=_describe_array_index)
-    if X.ndim == 3:
-        return _from_block(X)
-    _check_no_leading_nan(X, estimator_name)
-    return _from_block(X[:, :, np.newaxis])
+    if X.dtype.kind not in "bif" or X.dtype.itemsize > 8:
+        X = to_numbers(X, estimator_name=estimator_name, describe=_describe_array_index)
+    if X.ndim == 2:
+        _check_no_leading_nan(X, estimator_name)
+        X = X[:, :, np.newaxis]
+    n_sequences, n_timesteps, n_features = X.shape
+    return SequenceArray(
+        X.reshape(n_sequences * n_timesteps, n_features),
+        starts=np.arange(n_sequences) * n_timesteps,
+        lengths=np.full(n_sequences, n_timesteps),
+    )
 
 
 def _describe_array_index(index):
@@ -235,15 +266,6 @@ def _check_no_leading_nan(X, estimator_name):
             f"{estimator_name} takes NaN only as padding at the end; where it is "
             "padding at the start, pass the 3-D array X[:, :, np.newaxis]."
         )
-
-
-def _from_block(X):
-    n_sequences, n_timesteps, n_features = X.shape
-    return SequenceArray(
-        X.reshape(n_sequences * n_timesteps, n_features),
-        starts=np.arange(n_sequences) * n_timesteps,
-        lengths=np.full(n_sequences, n_timesteps),
-    )
 
 
 def _from_list(X, estimator_name):
@@ -373,9 +395,7 @@ def _names_of(x):
 def _without_padding(sequences):
     """Shorten sequences by the whole-NaN steps at either end."""
     # In a time series a step without any value is missing, not padding.
-    if sequences.values.dtype.kind != "f" or sequences.time_index is not None:
-        return sequences
-    if len(sequences) == 0:
+    if sequences.time_index is not None:
         return sequences
     begins, ends = _padded_runs(sequences)
     if len(begins) == 0:
@@ -416,38 +436,34 @@ def _replace_in_runs(begins, ends, rows, instead):
     return np.where((begins[runs] <= rows) & (rows < ends[runs]), instead[runs], rows)
 
 
-def _check_finite(sequences, estimator_name):
-    """Raise if a value is NaN or infinite; return the sequences with their range.
+def _find_range(sequences):
+    """Return bounds of the values, or None if some are not finite.
 
     A sum of squares is finite only if every value is, and no value is larger than its
     root: one pass that BLAS does, without a temporary array.
     """
-    dtype = sequences.values.dtype
-    if dtype.kind != "f" or len(sequences) == 0:
-        return sequences
     low = high = 0.0
-    for rows, steps in covered_chunks(sequences):
-        if dtype.itemsize >= 4 and np.isfinite(squares := np.vdot(steps, steps)):
+    for _, steps, _ in weighted_chunks(sequences):
+        if steps.itemsize >= 4 and np.isfinite(squares := np.vdot(steps, steps)):
             size = float(np.sqrt(squares)) * (1 + ROUNDING_OF_SQUARES)
-            low, high = min(low, -size), max(high, size)
-            continue
-        with np.errstate(invalid="ignore"):
-            smallest, largest = float(steps.min()), float(steps.max())
-        if not (np.isfinite(smallest) and np.isfinite(largest)):
-            at, feature = np.argwhere(~np.isfinite(steps))[0]
-            _raise_non_finite(
-                sequences, rows[at], int(feature), steps[at, feature], estimator_name
-            )
+            smallest, largest = -size, size
+        else:
+            with np.errstate(invalid="ignore"):
+                smallest, largest = float(steps.min()), float(steps.max())
+            if not (np.isfinite(smallest) and np.isfinite(largest)):
+                return None
         low, high = min(low, smallest), max(high, largest)
-    # Another object: the rows of this one may change before it is checked again.
-    checked = copy(sequences)
-    checked._range = low, high
-    return checked
+    return low, high
 
 
-def _raise_non_finite(sequences, row, feature, value, estimator_name):
-    found = "NaN" if np.isnan(value) else "infinity"
-    position = describe_position(sequences, row, feature)
+def _raise_non_finite(sequences, estimator_name):
+    """Raise for the first value that is NaN or infinite."""
+    rows, steps = next(
+        chunk for chunk in covered_chunks(sequences) if not np.isfinite(chunk[1]).all()
+    )
+    at, feature = map(int, np.argwhere(~np.isfinite(steps))[0])
+    found = "NaN" if np.isnan(steps[at, feature]) else "infinity"
+    position = describe_position(sequences, rows[at], feature)
     raise InvalidSequenceError(
         f"Input X contains {found}: {position}. {estimator_name} takes NaN only as "
         "padding, steps that are NaN in every feature at either end of a sequence; "

@@ -122,31 +122,26 @@ class SequenceArray:
         self.time_index = time_index
         # Known of sequences that were just checked; selections compute their own.
         self._range: tuple[float, float] | None = None
-        self._check()
-
-    def _check(self):
+        n_rows, n_features = self.values.shape
         if self._starts.ndim != 1 or self._starts.shape != self._lengths.shape:
             raise InvalidSequenceError(
                 "starts and lengths must be 1-D and of one length, got shapes "
                 f"{self._starts.shape} and {self._lengths.shape}."
             )
-        for begin, end in blocks(len(self), SEQUENCES_PER_BLOCK):
-            _check_rows(
-                begin,
-                self._starts[begin:end],
-                self._lengths[begin:end],
-                len(self.values),
-            )
+        for begin, end in blocks(len(self._starts), SEQUENCES_PER_BLOCK):
+            first, n_steps = self._starts[begin:end], self._lengths[begin:end]
+            if ((n_steps < 1) | (first < 0) | (n_steps > n_rows - first)).any():
+                _raise_outside(begin, first, n_steps, n_rows)
         names = self.feature_names
-        if names is not None and len(names) != self.n_features:
+        if names is not None and len(names) != n_features:
             raise InvalidSequenceError(
-                f"{len(names)} feature names for {self.n_features} features."
+                f"{len(names)} feature names for {n_features} features."
             )
         for feature in self.transforms.categories or ():
-            if not 0 <= feature < self.n_features:
+            if not 0 <= feature < n_features:
                 raise InvalidSequenceError(
                     f"categories are given for feature {feature}, and there are "
-                    f"{self.n_features} features, which count from 0."
+                    f"{n_features} features, which count from 0."
                 )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -573,18 +568,16 @@ class SequenceArray:
         )
 
 
-def _check_rows(first, starts, lengths, n_rows):
-    """Check a block of sequences, of which `first` is the index of the first."""
+def _raise_outside(begin, starts, lengths, n_rows):
+    """Raise for the first bad one of a block of sequences that begins at `begin`."""
     if (lengths < 1).any():
         i = int(np.argmax(lengths < 1))
         raise InvalidSequenceError(
-            f"X[{first + i}] is an empty sequence; every sequence needs at "
+            f"X[{begin + i}] is an empty sequence; every sequence needs at "
             "least one step. Leave it out, and its target with it."
         )
-    outside = (starts < 0) | (lengths > n_rows - starts)
-    if outside.any():
-        i = int(np.argmax(outside))
-        raise InvalidSequenceError(
-            f"sequence {first + i} covers rows {starts[i]} to "
-            f"{int(starts[i]) + int(lengths[i])}, but values has {n_rows} rows."
-        )
+    i = int(np.argmax((starts < 0) | (lengths > n_rows - starts)))
+    raise InvalidSequenceError(
+        f"sequence {begin + i} covers rows {starts[i]} to "
+        f"{int(starts[i]) + int(lengths[i])}, but values has {n_rows} rows."
+    )

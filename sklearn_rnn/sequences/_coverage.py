@@ -53,7 +53,7 @@ def coverage(sequences, weights=None):
         Zero where no sequence reads.
     """
     sums = np.empty(len(sequences.values))
-    for begin, _, block_sums in _coverage_blocks(sequences, weights):
+    for begin, _, block_sums in _coverage_blocks(sequences, weights, CHUNK_ROWS):
         sums[begin : begin + len(block_sums)] = block_sums
     return sums
 
@@ -67,22 +67,39 @@ def covered_chunks(sequences):
         yield rows, steps
 
 
-def weighted_chunks(sequences, weights=None):
-    """Yield covered rows, their steps, and the summed weights of the sequences."""
-    for begin, counts, sums in _coverage_blocks(sequences, weights):
-        covered = counts > 0
-        if covered.all():  # nothing to leave out, so nothing to copy
-            end = begin + len(counts)
-            yield np.arange(begin, end), sequences.values[begin:end], sums
-        elif covered.any():
-            rows = begin + np.flatnonzero(covered)
-            yield rows, sequences.values[rows], sums[covered]
+def weighted_chunks(sequences, weights=None, *, scaled=False):
+    """Yield covered rows, their steps, and the summed weights of the sequences.
 
-
-def _coverage_blocks(sequences, weights):
-    """Yield the first row of each block, and counts and summed weights of its rows."""
+    With `scaled` steps are as the sequences' scaling makes them, in float64.
+    """
     n_rows, n_features = sequences.values.shape
     size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // n_features))
+    scaling = sequences.transforms.scaling if scaled else None
+    # Those of an array or a list cover each row once: there is nothing to count.
+    is_partition = weights is None and sequences._lengths.sum() == n_rows
+    if is_partition and are_apart(sequences):
+        counted = ((begin, None, None) for begin in range(0, n_rows, size))
+    else:
+        counted = _coverage_blocks(sequences, weights, size)
+    for begin, counts, sums in counted:
+        end = min(begin + size, n_rows)
+        rows, steps = np.arange(begin, end), sequences.values[begin:end]
+        if counts is None:
+            sums = np.ones(end - begin)
+        elif not counts.all():  # else there is nothing to copy
+            covered = np.flatnonzero(counts)
+            rows, steps, sums = rows[covered], steps[covered], sums[covered]
+        if len(rows) == 0:
+            continue
+        if scaled:
+            steps = steps if scaling is None else scaling.apply(steps)
+            steps = steps.astype(np.float64)
+        yield rows, steps, sums
+
+
+def _coverage_blocks(sequences, weights, size):
+    """Yield the first row of each block, and counts and summed weights of its rows."""
+    n_rows = len(sequences.values)
     starting = _Boundaries(sequences._starts, None, weights)
     ending = _Boundaries(sequences._starts, sequences._lengths, weights)
     count, total = 0, 0.0
@@ -176,7 +193,9 @@ def mean_and_scale(sequences, weights=None):
     lengths = sequences._lengths
     total = lengths.sum() if weights is None else weights @ lengths
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        mean = _mean(sequences, weights, total)
+        mean = np.zeros(sequences.values.shape[1])
+        for _, steps, row_weights in weighted_chunks(sequences, weights, scaled=True):
+            mean += row_weights @ steps / total
         scale = _deviation(sequences, weights, total, mean)
         # Squares of small deviations underflow, of a multiple they do not.
         small = np.flatnonzero(scale < SMALL_SCALE)
@@ -195,28 +214,13 @@ def mean_and_scale(sequences, weights=None):
     return mean, scale
 
 
-def _mean(sequences, weights, total):
-    mean = np.zeros(sequences.values.shape[1])
-    for steps, row_weights in _scaled_chunks(sequences, weights):
-        mean += row_weights @ steps / total
-    return mean
-
-
 def _deviation(sequences, weights, total, mean, features=slice(None), unit=1.0):
     """Return the standard deviation of some features, computed in a unit."""
     variance = np.zeros_like(mean[features])
-    for steps, row_weights in _scaled_chunks(sequences, weights):
+    for _, steps, row_weights in weighted_chunks(sequences, weights, scaled=True):
         deviation = (steps - mean)[:, features] * unit
         variance += row_weights @ deviation**2 / total
     return np.sqrt(variance) / unit
-
-
-def _scaled_chunks(sequences, weights):
-    """Yield covered steps, scaled and float64, and the weights of their rows."""
-    scaling = sequences.transforms.scaling
-    for _, steps, row_weights in weighted_chunks(sequences, weights):
-        scaled = steps if scaling is None else scaling.apply(steps)
-        yield scaled.astype(np.float64), row_weights
 
 
 def _raise_too_large(sequences, feature):

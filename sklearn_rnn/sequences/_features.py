@@ -6,7 +6,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._container import SequenceArray
-from sklearn_rnn.sequences._layout import warn_of_layout
+from sklearn_rnn.sequences._layout import MANY_FEATURES_OF_ONE_STEP, warn_of_layout
 
 
 def check_features(estimator, X, sequences, *, reset):
@@ -34,10 +34,13 @@ def check_features(estimator, X, sequences, *, reset):
         Whether to set the attributes, or to check against them.
     """
     on_columns = counts_by_columns(X)
+    names, n_features = sequences.feature_names, sequences.n_features
     if reset:
+        is_list = isinstance(X, (list, tuple))
         estimator._fitted_on_columns = on_columns
-        estimator._n_steps_of_lists = _common_length(X)
-        warn_of_layout(X, sequences)
+        estimator._n_steps_of_lists = _common_length(X) if is_list else None
+        if n_features >= MANY_FEATURES_OF_ONE_STEP:
+            warn_of_layout(X, sequences)
     elif on_columns and not estimator._fitted_on_columns:
         _check_not_one_sequence(estimator, X)
         return
@@ -49,13 +52,19 @@ def check_features(estimator, X, sequences, *, reset):
             return
         _check_not_steps(estimator, sequences)
         _check_not_exchanged(estimator, X, sequences)
-    seen = X if on_columns else _stand_in(sequences)
-    check_columns(estimator, seen, reset=reset)
+    if on_columns:
+        table = X
+    elif names is None:
+        table = np.empty((0, n_features))
+    else:
+        table = pd.DataFrame(columns=list(names), dtype=np.float64)
+    check_columns(estimator, table, reset=reset)
 
 
 def check_columns(estimator, table, *, reset):
     """Set or check an estimator's counts and names of features by a table's columns."""
-    check_unique_names(table)
+    if hasattr(table, "columns"):
+        check_unique_names(table)
     validate_data(estimator, table, reset=reset, skip_check_array=True)
 
 
@@ -85,8 +94,6 @@ def _common_length(X):
     such a table must be read as fit read the lists. Not of length 1: a table of one
     column is more likely one sequence than many of one step.
     """
-    if not isinstance(X, (list, tuple)):
-        return None
     are_lists = all(isinstance(x, (list, tuple)) and np.ndim(x[0]) == 0 for x in X)
     lengths = {len(x) for x in X} if are_lists else ()
     return lengths.pop() if len(lengths) == 1 and lengths != {1} else None
@@ -159,10 +166,3 @@ def _has_known_features(estimator, sequences):
     names = None if names is None else tuple(names)
     same_number = sequences.n_features == estimator.n_features_in_
     return same_number and sequences.feature_names == names
-
-
-def _stand_in(sequences):
-    """Return a table without rows whose columns are the sequences' features."""
-    if sequences.feature_names is None:
-        return np.empty((0, sequences.n_features))
-    return pd.DataFrame(columns=list(sequences.feature_names), dtype=np.float64)
