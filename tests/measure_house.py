@@ -511,10 +511,10 @@ LIMITS = {
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
-    "fit": (Limit(204, 60), Limit(45, 15), Limit(89, 10)),
-    "fit, default": (Limit(229, 75), Limit(49, 18), Limit(96, 12)),
-    "fit_transform": (Limit(57, 25), Limit(15, 6), Limit(18, 4)),
-    "forecast": (Limit(233, 60), Limit(46, 20), Limit(76, 12)),
+    "fit": (Limit(181, 60), Limit(44, 15), Limit(83, 10)),
+    "fit, default": (Limit(211, 75), Limit(48, 18), Limit(91, 12)),
+    "fit_transform": (Limit(52, 25), Limit(15, 6), Limit(17, 4)),
+    "forecast": (Limit(226, 60), Limit(46, 20), Limit(74, 12)),
     "batch": (Limit(87, 12), Limit(18, 5), Limit(26, 5)),
 }
 
