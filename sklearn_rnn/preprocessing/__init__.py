@@ -13,12 +13,10 @@ from sklearn_rnn.preprocessing._keys import (
     TableKeys,
     attrs_of,
     check_column_key,
-    find_keys,
-    list_keys,
-)
-from sklearn_rnn.preprocessing._names import (
     check_names,
+    find_keys,
     get_target_names,
+    list_keys,
     name_ahead,
     parse_ahead,
     parse_targets,

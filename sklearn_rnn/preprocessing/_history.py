@@ -37,22 +37,6 @@ class HistoryPrefix(NamedTuple):
     end: int
 
 
-def keep_segment_ends(features, table, n_kept):
-    """Return the last rows, at most `n_kept`, of every segment of a table."""
-    positions, lengths = table.history(n_kept)
-    ends, rows = np.cumsum(lengths), table.rows(positions)
-    series = table.series_of(table.segments[:-1])
-    return History(
-        values=features.copy_rows(rows),
-        timestamps=None if table.timestamps is None else table.timestamps[positions],
-        kind=None if table.times is None else table.times.kind,
-        begins=ends - lengths,
-        ends=ends,
-        series=series,
-        labels=table.labels,
-    )
-
-
 def prefixes_by_time(history, table):
     """Find the kept rows that precede segments of new rows without a gap."""
     found = []
@@ -98,36 +82,36 @@ class Steps(NamedTuple):
     """History and new rows in one table of steps.
 
     values : ndarray of shape (n_history + n_rows, n_features)
-        C-contiguous; that of the features where nothing has to move.
+        C-contiguous.
     is_segment_start : ndarray of bool of shape (n_history + n_rows,)
         Which rows of `values` begin a segment.
-    positions : ndarray of int of shape (n_rows,), or None
-        Row of `values` that holds each row of the table; None if they are the same.
+    positions : ndarray of int of shape (n_rows,)
+        Row of `values` that holds each row of the table.
     """
 
     values: np.ndarray
     is_segment_start: np.ndarray
-    positions: np.ndarray | None
+    positions: np.ndarray
 
 
 def join(features, table, history, prefixes):
     """Copy history and new rows into one table of steps."""
-    if not prefixes and table.order is None:
-        values = features.block if features.block is not None else features.copy_all()
-        return Steps(values, table.is_segment_start, None)
-    shift = np.zeros(len(table.is_series_start), dtype=np.int64)
+    shift = np.zeros(table.n_rows, dtype=np.int64)
     for prefix in prefixes:
         shift[prefix.position] = prefix.end - prefix.begin
     np.cumsum(shift, out=shift)
-    shift += np.arange(len(shift))  # position behind all history
+    n_history = sum(end - begin for _, begin, end in prefixes)
+    dtype = np.result_type(*features.columns)
+    if prefixes:
+        dtype = np.result_type(dtype, history.values.dtype)
+    shift += np.arange(table.n_rows)  # position behind all history
     positions = shift
     if table.order is not None:
         positions = np.empty_like(shift)
         positions[table.order] = shift
-    if not prefixes:
-        return Steps(_write(features, positions), table.is_segment_start, positions)
-    n_history = sum(end - begin for _, begin, end in prefixes)
-    values = _write(features, positions, n_history, history.values.dtype)
+    values = np.empty((table.n_rows + n_history, len(features.columns)), dtype=dtype)
+    for j, column in enumerate(features.columns):
+        values[positions, j] = column
     joined_starts = np.zeros(len(values), dtype=bool)
     joined_starts[shift] = table.is_segment_start
     for position, begin, end in prefixes:
@@ -137,12 +121,3 @@ def join(features, table, history, prefixes):
         joined_starts[shift[position]] = False
         joined_starts[rows.start] = True
     return Steps(values, joined_starts, positions)
-
-
-def _write(features, positions, n_history=0, dtype=np.bool_):
-    """Copy the rows of a table to `positions`, and leave `n_history` rows unset."""
-    shape = (len(features.columns[0]) + n_history, len(features.columns))
-    values = np.empty(shape, dtype=np.result_type(features.dtype, dtype))
-    for j, column in enumerate(features.columns):
-        values[positions, j] = column
-    return values

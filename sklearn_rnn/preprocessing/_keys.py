@@ -1,6 +1,7 @@
-"""Keys of a table: which columns hold its times and name its series."""
+"""Names of columns: keys of a table (its times and series), and values ahead."""
 
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from numbers import Integral, Number
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ ATTRS_KEY = "sklearn_rnn"
 
 # Most names in `time` or `group_by` that are taken for columns: more are labels.
 MAX_KEYS = 6
+
+# The value of a column some steps ahead, such as "temp+6".
+AHEAD = re.compile(r"(?P<name>.+)\+(?P<step>[1-9][0-9]*)", re.DOTALL)
 
 # Characters of a wrong parameter that an error shows.
 MAX_SHOWN = 60
@@ -174,3 +178,54 @@ def _column_names_in(key, parameter):
 def _abridged(key):
     text = " ".join(repr(key).split())
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def name_ahead(name: Any, step: int) -> Any:
+    """Name the value of a column some steps ahead, such as "temp+6"."""
+    return f"{name}+{step}" if step else name
+
+
+def parse_ahead(name: Any) -> tuple[str, int] | None:
+    """Return (column, steps ahead) of a name such as "temp+6"; None for any other."""
+    match = AHEAD.fullmatch(name) if isinstance(name, str) else None
+    return match and (match["name"], int(match["step"]))
+
+
+def parse_targets(names: Iterable[Any] | None) -> list[tuple[str, int]]:
+    """Return (column, steps ahead) of each name; empty if not all have both."""
+    parsed = []
+    for name in [] if names is None else names:
+        target = parse_ahead(name)
+        if target is None:
+            return []
+        parsed.append(target)
+    return parsed
+
+
+def get_target_names(y: Any) -> np.ndarray | None:
+    """Return the names of y's columns, an object array; None if not all are strings."""
+    names = getattr(y, "columns", None)
+    if names is None:
+        names = [getattr(y, "name", None)]
+    if len(names) == 0 or not all(isinstance(name, str) for name in names):
+        return None
+    return np.array(list(names), dtype=object)
+
+
+def check_names(data: Any, estimator_name: str) -> None:
+    """Check that the columns of a frame have strings for names.
+
+    Names such as "temp+1" are made of them, and scikit-learn keeps no others.
+    """
+    for name in data.columns:
+        if type(name) is str:  # scikit-learn does not accept np.str_
+            continue
+        rename = "df.columns.astype(str)"
+        if isinstance(data.columns, pd.MultiIndex):
+            rename = "['_'.join(map(str, name)) for name in df.columns]"
+        raise InvalidSequenceError(
+            f"{estimator_name} needs strings as column names, because it makes names "
+            f"such as 'temp+1' of them, and got {name!r} of type "
+            f"{type(name).__name__}. Rename the columns of all your tables, for "
+            f"example with df.columns = {rename}."
+        )

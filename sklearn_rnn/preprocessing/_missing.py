@@ -79,7 +79,8 @@ def fill_features(features, fill, table, prefixes=(), history=None):
         _fill_column(column, table, before)
         for column, before in zip(features.columns, carried.T, strict=True)
     ]
-    flags = [np.isnan(features.columns[j]).astype(features.dtype) for j in fill.flagged]
+    dtype = np.result_type(*features.columns)
+    flags = [np.isnan(features.columns[j]).astype(dtype) for j in fill.flagged]
     names = features.names
     if names is not None:
         names = [*names, *fill.names(names)]

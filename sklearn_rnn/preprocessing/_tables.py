@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._keys import TableKeys, check_column_key
 from sklearn_rnn.sequences import (
+    DATED,
     SequenceArray,
     Times,
     check_table,
@@ -45,35 +46,25 @@ class Features(NamedTuple):
     block: np.ndarray | None
     categories: dict
 
-    @property
-    def dtype(self) -> np.dtype:
-        return np.result_type(*(column.dtype for column in self.columns))
-
-    def copy_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Copy some rows into one array of shape (len(rows), n_features)."""
-        values = np.empty((len(rows), len(self.columns)), dtype=self.dtype)
-        for j, column in enumerate(self.columns):
-            values[:, j] = column[rows]
-        return values
-
-    def copy_all(self) -> np.ndarray:
-        """Copy all rows into one array of shape (n_rows, n_features)."""
-        values = np.empty((len(self.columns[0]), len(self.columns)), dtype=self.dtype)
+    def copy(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Copy some rows, or all, into one array of shape (n_rows, n_features)."""
+        n_rows = len(self.columns[0]) if rows is None else len(rows)
+        dtype = np.result_type(*self.columns)
+        values = np.empty((n_rows, len(self.columns)), dtype=dtype)
         # In blocks, so that a row is still in the cache for its next column.
-        for begin in range(0, len(self.columns[0]), ROWS_PER_BLOCK):
-            block = values[begin : begin + ROWS_PER_BLOCK]
+        for begin in range(0, n_rows, ROWS_PER_BLOCK):
+            block = slice(begin, begin + ROWS_PER_BLOCK)
+            chosen = block if rows is None else rows[block]
             for j, column in enumerate(self.columns):
-                block[:, j] = column[begin : begin + ROWS_PER_BLOCK]
+                values[block, j] = column[chosen]
         return values
 
 
 def is_table(X: Any) -> bool:
-    """Return whether `X` is one table of rows rather than many sequences.
+    """Return whether `X`, no frame, is one table of rows rather than many sequences.
 
     A list is sequences only if its elements are 2-D or of unequal length.
     """
-    if hasattr(X, "columns"):
-        return True
     if isinstance(X, SequenceArray) or getattr(X, "ndim", 2) == 3:
         return False
     if not is_list_of_sequences(X):
@@ -118,7 +109,20 @@ def parse_features(
     if not positions:
         _raise_no_features(X.shape, estimator_name)
     all_strings = all(isinstance(name, str) for name in names)
-    columns, found = _convert_columns(X, positions, categories or {}, estimator_name)
+    is_pandas, of_fit = isinstance(X, pd.DataFrame), categories or {}
+    columns, found = [], {}
+    for feature, j in enumerate(positions):
+        column = X.iloc[:, j] if is_pandas else column_at(X, j)
+        known, dtype = of_fit.get(names[j]), column.dtype
+        if known is None and isinstance(dtype, np.dtype) and dtype.kind in "fiu":
+            columns.append(column.to_numpy())  # not copied
+        elif known is None and not is_categorical(column):
+            columns.append(_numeric_column(column, names[j], estimator_name))
+        else:
+            if known is not None:
+                _check_same_kind(column, known, names[j])
+            codes, found[feature] = encode_categories(column, known)
+            columns.append(codes)
     return Features(
         columns=columns,
         positions=positions,
@@ -127,26 +131,6 @@ def parse_features(
         block=None,
         categories=found,
     )
-
-
-def _convert_columns(X, positions, categories_of_fit, estimator_name):
-    """Return columns of a frame as numbers or codes, and the categories of codes."""
-    names, columns, categories = list(X.columns), [], {}
-    is_pandas = isinstance(X, pd.DataFrame)
-    for feature, j in enumerate(positions):
-        column = X.iloc[:, j] if is_pandas else column_at(X, j)
-        previous, dtype = categories_of_fit.get(names[j]), column.dtype
-        if previous is None and isinstance(dtype, np.dtype) and dtype.kind in "fiu":
-            columns.append(column.to_numpy())  # not copied
-            continue
-        if previous is None and not is_categorical(column):
-            columns.append(_numeric_column(column, names[j], estimator_name))
-            continue
-        if previous is not None:
-            _check_same_kind(column, previous, names[j])
-        codes, categories[feature] = encode_categories(column, previous)
-        columns.append(codes)
-    return columns, categories
 
 
 def _check_same_kind(column, categories, name):
@@ -176,6 +160,8 @@ def times_of_frame(X: Any, time: Any, estimator_name: str) -> Times | None:
         times = to_index(frame_column(X, time, "time"), f"time={time!r}")
         return to_times(times, name=time)
     index = getattr(X, "index", None)  # polars has none
+    if isinstance(index, DATED):
+        return to_times(index)
     return None if index is None else times_from_index(index, estimator_name)
 
 

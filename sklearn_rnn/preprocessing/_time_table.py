@@ -1,7 +1,6 @@
 """TimeTable: a table of time steps, read once."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, Self
 
@@ -25,14 +24,19 @@ from sklearn_rnn.preprocessing._time_errors import (
     raise_irregular,
 )
 from sklearn_rnn.sequences import (
+    LENGTH_TYPES,
+    MAX_INT32_ROWS,
+    ROWS,
+    SEQUENCES_PER_BLOCK,
     FixedStep,
     MaxGap,
     Times,
     check_increasing,
-    find_rule,
     freq_of,
+    infer_rule,
+    parse_rule,
     segment_starts,
-    trailing_windows,
+    step_of_rows,
 )
 
 
@@ -52,8 +56,8 @@ class TimeTable:
     timestamps : ndarray of the time at each position, or None
     series_bounds : ndarray of int, where each series begins, and one past the last
     is_segment_start : ndarray of bool, positions whose row has no neighbour before it
+    gaps : ndarray of int, positions that begin a segment and no series
     rule : what makes rows neighbours; None if unknown, or not asked for
-    freq : the step of the rule as a user would give it, or None
     """
 
     data: Any
@@ -65,20 +69,17 @@ class TimeTable:
     timestamps: np.ndarray | None
     series_bounds: np.ndarray
     is_segment_start: np.ndarray
+    gaps: np.ndarray
     rule: Rule | None = None
-    freq: Any = None
 
     @classmethod
     def read(cls, data: Any, keys: TableKeys, caller: str) -> Self:
         """Return the table of an array, or of a pandas or polars frame."""
-        if not hasattr(data, "columns"):
-            return cls.of(data, keys, *times_and_groups_of_array(data, keys))
-        groups = [frame_column(data, name, "group_by") for name in keys.groups]
-        return cls.of(data, keys, times_of_frame(data, keys.time, caller), groups)
-
-    @classmethod
-    def of(cls, data: Any, keys: TableKeys, times: Times | None, groups: list) -> Self:
-        """Sort rows by series, told apart by the columns `groups` if there are any."""
+        if hasattr(data, "columns"):
+            groups = [frame_column(data, name, "group_by") for name in keys.groups]
+            times = times_of_frame(data, keys.time, caller)
+        else:
+            times, groups = times_and_groups_of_array(data, keys)
         n_rows = len(data)
         order, labels = None, None
         is_start = np.zeros(n_rows, dtype=bool)
@@ -98,7 +99,6 @@ class TimeTable:
             if not (is_one and rows.is_monotonic_increasing and rows.is_unique):
                 check_increasing(times, order, is_start)
             timestamps = times.timestamps if order is None else times.timestamps[order]
-        bounds = np.append(np.flatnonzero(is_start), n_rows)
         return cls(
             data=data,
             keys=keys,
@@ -107,8 +107,9 @@ class TimeTable:
             is_series_start=is_start,
             labels=labels,
             timestamps=timestamps,
-            series_bounds=bounds,
+            series_bounds=np.append(np.flatnonzero(is_start), n_rows),
             is_segment_start=is_start,
+            gaps=np.empty(0, dtype=int),
         )
 
     # Steps
@@ -118,14 +119,22 @@ class TimeTable:
         if self.times is None:
             check_freq_has_times(freq)
             return self
-        start = self.is_series_start
-        rule = find_rule(freq, self.times, self.timestamps, start)
-        start = segment_starts(rule, self.timestamps, start)
-        found = freq_of(rule, self.times)
-        table = replace(self, rule=rule, freq=found, is_segment_start=start)
+        known = self.times, self.timestamps, self.is_series_start
+        if freq is None:
+            rule = infer_rule(*known)
+        elif isinstance(freq, str) and freq == ROWS:
+            rule = step_of_rows(*known)
+        else:
+            rule = parse_rule(freq, self.times)
+        table = self.with_rule(rule)
         if freq is not None and self.keys.is_freq_stated:
             check_stated_step(table)
         return table
+
+    @property
+    def freq(self) -> Any:
+        """The step of the rule as a user would give it, or None."""
+        return freq_of(self.rule, self.times)
 
     def needs_freq(self) -> bool:
         """Return whether a table needs its `freq` to be read with the same step.
@@ -160,13 +169,12 @@ class TimeTable:
     def with_rule(self, rule: Rule | None) -> Self:
         """Return the table with a rule for neighbours that is known."""
         start = segment_starts(rule, self.timestamps, self.is_series_start)
-        freq = freq_of(rule, self.times)
-        return replace(self, rule=rule, freq=freq, is_segment_start=start)
+        gaps = np.flatnonzero(start & ~self.is_series_start)
+        return replace(self, rule=rule, is_segment_start=start, gaps=gaps)
 
     def without_times(self) -> Self:
         """Return the table with neighbours told by their order alone."""
-        start = self.is_series_start
-        return replace(self, timestamps=None, rule=None, is_segment_start=start)
+        return replace(self, timestamps=None).with_rule(None)
 
     # Rows and positions
 
@@ -212,15 +220,10 @@ class TimeTable:
         begins = np.flatnonzero(self.is_segment_start)
         return np.append(begins, len(self.is_segment_start))
 
-    @cached_property
-    def gaps(self) -> np.ndarray:
-        """Positions that begin a segment and no series."""
-        return np.flatnonzero(self.is_segment_start & ~self.is_series_start)
-
     def history(self, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of the last rows of every segment, and their numbers."""
-        bounds = self.segments
-        begins, ends = bounds[:-1], bounds[1:]
+        begins = np.flatnonzero(self.is_segment_start)
+        ends = np.append(begins[1:], len(self.is_segment_start))
         lengths = np.minimum(ends - begins, n_rows)
         so_far = np.cumsum(lengths)
         positions = np.repeat(ends - so_far, lengths) + np.arange(lengths.sum())
@@ -282,6 +285,43 @@ class TimeTable:
             name: pd.Index(list(part), dtype=object).infer_objects()
             for name, part in zip(names, parts, strict=True)
         }
+
+
+def trailing_windows(first, n_steps):
+    """Return the window that ends at each row, cut at the start of its segment.
+
+    `first` marks the rows that begin a segment, the first row included. Starts and
+    lengths are of as few bits as hold them: beside a series of few columns 64 would
+    weigh.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.preprocessing._time_table import trailing_windows
+    >>> starts, lengths = trailing_windows(
+    ...     np.array([True, False, False, True, False]), n_steps=2
+    ... )
+    >>> starts.tolist(), lengths.tolist()
+    ([0, 0, 1, 3, 3], [1, 2, 2, 1, 2])
+    """
+    n_rows = len(first)
+    starts_type: type = np.int64
+    lengths_type: type = np.int64
+    if n_rows <= MAX_INT32_ROWS:
+        longest = min(n_steps, n_rows)
+        fits = [longest <= np.iinfo(dtype).max for dtype in LENGTH_TYPES]
+        starts_type, lengths_type = np.int32, LENGTH_TYPES[fits.index(True)]
+    starts: np.ndarray = np.empty(n_rows, starts_type)
+    lengths: np.ndarray = np.empty(n_rows, lengths_type)
+    run = 0
+    for begin in range(0, n_rows, SEQUENCES_PER_BLOCK):
+        end = min(begin + SEQUENCES_PER_BLOCK, n_rows)
+        rows = np.arange(begin, end)
+        runs = np.maximum.accumulate(np.where(first[begin:end], rows, run))
+        run = runs[-1]
+        starts[begin:end] = np.maximum(runs, rows - (n_steps - 1))
+        lengths[begin:end] = rows - starts[begin:end] + 1
+    return starts, lengths
 
 
 def encode_groups(groups: list) -> tuple[np.ndarray, pd.Index]:

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
+    validate_data,
 )
 
 from sklearn_rnn._exceptions import (
@@ -24,8 +25,8 @@ from sklearn_rnn._exceptions import (
 from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.preprocessing._history import (
+    History,
     join,
-    keep_segment_ends,
     prefixes_by_force,
     prefixes_by_time,
 )
@@ -33,9 +34,9 @@ from sklearn_rnn.preprocessing._keys import (
     TableKeys,
     check_column_key,
     find_keys,
+    get_target_names,
 )
 from sklearn_rnn.preprocessing._missing import fill_features, fit_fill
-from sklearn_rnn.preprocessing._names import get_target_names
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._tables import is_table, parse_features
 from sklearn_rnn.preprocessing._time_errors import (
@@ -44,7 +45,7 @@ from sklearn_rnn.preprocessing._time_errors import (
     warn_of_short_series,
     warn_without_step,
 )
-from sklearn_rnn.preprocessing._time_table import TimeTable
+from sklearn_rnn.preprocessing._time_table import TimeTable, trailing_windows
 from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
@@ -55,12 +56,12 @@ from sklearn_rnn.sequences import (
     SequencesLike,
     Times,
     Transforms,
-    check_columns,
     check_features,
     check_sequences,
+    check_unique_names,
     convert_input,
+    freq_of,
     is_rows,
-    trailing_windows,
     warn_of_other_times,
 )
 
@@ -208,6 +209,8 @@ class SequenceWindower(
         "missing": [StrOptions({"auto", "mask"}), None],
     }
 
+    _history: Any  # None after a fit on sequences
+
     # For windowers pickled by version 0.6.
     _categories: Mapping[str, np.ndarray] = {}
 
@@ -264,7 +267,7 @@ class SequenceWindower(
         """
         X = convert_input(X, estimator_name=type(self).__name__)
         self._target_names = get_target_names(y)
-        if is_table(X):
+        if hasattr(X, "columns") or is_table(X):
             self._fit_table(X, y)
         else:
             self._trim(X, reset=True)
@@ -298,9 +301,9 @@ class SequenceWindower(
         """
         X = convert_input(X, estimator_name=type(self).__name__)
         self._target_names = get_target_names(y)
-        if not is_table(X):
-            return self._trim(X, reset=True)
-        return self._window(*self._fit_table(X, y))
+        if hasattr(X, "columns") or is_table(X):
+            return self._window(*self._fit_table(X, y))
+        return self._trim(X, reset=True)
 
     def transform(self, X: SequencesLike) -> SequenceArray:
         """Cut a table into windows, with history from the training data.
@@ -333,7 +336,7 @@ class SequenceWindower(
         X = convert_input(X, estimator_name=type(self).__name__)
         # After a fit on sequences a list is sequences, of one length too.
         is_list = self._history is None and isinstance(X, (list, tuple))
-        if is_list or not is_table(X):
+        if is_list or not (hasattr(X, "columns") or is_table(X)):
             return self._trim(X, reset=False)
         features, table = self._read(X, keys_of_windower(self), reset=False)
         if self.n_steps != self._fitted_n_steps:
@@ -400,7 +403,7 @@ class SequenceWindower(
         self.time_, self.group_by_ = keys.time, keys.group_by
         features, table = self._read(X, keys, reset=True)
         table = table.with_step(keys.freq)
-        self._rule, self.freq_ = table.rule, table.freq
+        self._rule, self.freq_ = table.rule, freq_of(table.rule, table.times)
         if table.times is None:
             self.freq_ = ROWS if is_rows(keys.freq) else None
         else:
@@ -418,8 +421,20 @@ class SequenceWindower(
         if keys.missing == "mask" if self.missing == "auto" else self.missing:
             self._fill = fit_fill(features, type(self).__name__)
             features = fill_features(features, self._fill, table)
+        # The last rows of every segment, which may precede new ones.
         n_kept = self.n_steps - 1 if self._fill is None else max(1, self.n_steps - 1)
-        self._history = keep_segment_ends(features, table, n_kept)
+        positions, lengths = table.history(n_kept)
+        ends, times = np.cumsum(lengths), table.times
+        begins = np.flatnonzero(table.is_segment_start)
+        self._history = History(
+            values=features.copy(table.rows(positions)),
+            timestamps=None if times is None else table.timestamps[positions],
+            kind=None if times is None else times.kind,
+            begins=ends - lengths,
+            ends=ends,
+            series=np.searchsorted(table.series_bounds, begins, side="right") - 1,
+            labels=table.labels,
+        )
         self._fitted_n_steps = self.n_steps
         self._untargeted_rows = untargeted_rows_of(X)
         return features, table
@@ -441,14 +456,16 @@ class SequenceWindower(
         seen = X if hasattr(X, "columns") else np.empty((0, features.n_columns))
         if not reset and isinstance(X, (list, tuple)):
             self._check_rows(features.n_columns)
-        check_columns(self, seen, reset=reset)
+        if isinstance(seen, pd.DataFrame) and not seen.columns.is_unique:
+            check_unique_names(seen)
+        validate_data(self, seen, reset=reset, skip_check_array=True)
         names = list(getattr(X, "columns", ()))
         positions = features.positions
         found = {names[positions[j]]: c for j, c in features.categories.items()}
         if reset:
             self._feature_positions = np.array(positions)
             self._categories = found
-        else:
+        elif found:
             self._check_categories(found)
         return features, TimeTable.read(X, keys, estimator_name)
 
@@ -512,21 +529,22 @@ class SequenceWindower(
         return prefixes_by_time(self._history, table)
 
     def _window(self, features, table, prefixes=()):
-        # Windows with history are only predicted on: the order of rows is enough.
-        time_index = None if prefixes else table.time_index()
-        values, is_segment_start, positions = join(
-            features, table, self._history, prefixes
-        )
-        starts, lengths = trailing_windows(is_segment_start, self.n_steps)
-        if positions is not None:
+        if prefixes or table.order is not None:
+            steps = join(features, table, self._history, prefixes)
+            values, positions = steps.values, steps.positions
+            starts, lengths = trailing_windows(steps.is_segment_start, self.n_steps)
             starts, lengths = starts[positions], lengths[positions]
+        else:
+            values = features.copy() if features.block is None else features.block
+            starts, lengths = trailing_windows(table.is_segment_start, self.n_steps)
         return SequenceArray(
             values,
             starts,
             lengths,
             features.names,
             transforms=Transforms(categories=features.categories),
-            time_index=range(len(values)) if time_index is None else time_index,
+            # Windows with history are only predicted on: the order of rows is enough.
+            time_index=range(len(values)) if prefixes else table.time_index(),
         )
 
 

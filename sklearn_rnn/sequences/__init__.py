@@ -1,6 +1,12 @@
 """What a sequence is: the container, its validation, and windows over a table."""
 
-from sklearn_rnn.sequences._arrays import difference_type, to_numbers, unmask
+from sklearn_rnn.sequences._arrays import (
+    LENGTH_TYPES,
+    MAX_INT32_ROWS,
+    difference_type,
+    to_numbers,
+    unmask,
+)
 from sklearn_rnn.sequences._categories import (
     categories_seen,
     describe_category,
@@ -26,6 +32,7 @@ from sklearn_rnn.sequences._conversion import (
     unpack,
 )
 from sklearn_rnn.sequences._coverage import (
+    SEQUENCES_PER_BLOCK,
     are_apart,
     blocks,
     coverage,
@@ -57,12 +64,12 @@ from sklearn_rnn.sequences._neighbours import (
     add_offset,
     describe_step,
     fill_call,
-    find_rule,
     freq_of,
     infer_rule,
     is_rows,
     parse_rule,
     segment_starts,
+    step_of_rows,
 )
 from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
@@ -111,7 +118,6 @@ from sklearn_rnn.sequences._weights import check_weights
 from sklearn_rnn.sequences._windows import (
     join_windows,
     make_windows,
-    trailing_windows,
 )
 
 __all__ = [
@@ -124,6 +130,8 @@ __all__ = [
     "Extents",
     "FixedStep",
     "LARGEST_INPUT",
+    "LENGTH_TYPES",
+    "MAX_INT32_ROWS",
     "MaxGap",
     "PADDING",
     "REPLACEMENT",
@@ -172,7 +180,6 @@ __all__ = [
     "encode_categories",
     "explain_target_errors",
     "fill_call",
-    "find_rule",
     "flat_rows",
     "freq_of",
     "holds_dates",
@@ -194,16 +201,17 @@ __all__ = [
     "parse_rule",
     "plain_arrays",
     "recode",
+    "SEQUENCES_PER_BLOCK",
     "segment_starts",
     "sequences_of_columns",
     "sequences_of_dicts",
     "sequences_of_ids",
     "shares_rows",
+    "step_of_rows",
     "times_from_index",
     "to_index",
     "to_numbers",
     "to_times",
-    "trailing_windows",
     "unmask",
     "unpack",
     "value_range",

@@ -11,7 +11,6 @@ from pandas.tseries.frequencies import to_offset
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.sequences._coverage import blocks
 from sklearn_rnn.sequences._times import ROWS_PER_BLOCK, local_time
 
 # A calendar's step ("MS", "B") is inferred from the longest segment without a
@@ -62,15 +61,6 @@ class FixedStep(NamedTuple):
         slack = 1e-6 * self.step + 4 * rounding
         return np.abs(passed - self.step) <= slack
 
-    @property
-    def freq(self):
-        """The step as a user would give it."""
-        if not isinstance(self.step, np.timedelta64):
-            return self.step
-        if self.time_zone is not None:
-            return pd.offsets.Day(self.step // np.timedelta64(1, "D"))
-        return pd.Timedelta(self.step)
-
 
 @plain_type
 class CalendarStep(NamedTuple):
@@ -85,11 +75,6 @@ class CalendarStep(NamedTuple):
         expected = add_offset(dates, self.offset)
         return expected.to_numpy() == local_time(later, self.time_zone)
 
-    @property
-    def freq(self):
-        """The step as a user would give it."""
-        return self.offset
-
 
 @plain_type
 class MaxGap(NamedTuple):
@@ -100,11 +85,6 @@ class MaxGap(NamedTuple):
     def adjacent(self, earlier, later):
         """Return whether each pair of times are neighbours."""
         return later - earlier <= self.largest
-
-    @property
-    def freq(self):
-        """None: there is no regular step."""
-        return None
 
 
 # The name in pickles of windowers up to version 0.6.
@@ -130,11 +110,6 @@ class RowStep(NamedTuple):
             return np.zeros(len(later), dtype=bool)
         return later - earlier <= self.largest
 
-    @property
-    def freq(self):
-        """The step as a user would give it."""
-        return ROWS
-
 
 def add_offset(dates, offset):
     """Return dates moved by an offset: NaT past the last date that exists."""
@@ -158,21 +133,13 @@ def _has_next(date, offset):
     return True
 
 
-def find_rule(freq, times, timestamps, series_starts):
-    """Return the rule for neighbours, from `freq` or else inferred from the times."""
-    if freq is None:
-        return infer_rule(times, timestamps, series_starts)
-    if is_rows(freq):
-        return _step_of_rows(times, timestamps, series_starts)
-    return parse_rule(freq, times)
-
-
 def is_rows(freq):
     """Return whether a `freq` says that each row is one step."""
     return isinstance(freq, str) and freq == ROWS
 
 
-def _step_of_rows(times, timestamps, series_starts):
+def step_of_rows(times, timestamps, series_starts):
+    """Return rows as steps, dated by the step that nearly all of the times keep."""
     inside = ~series_starts[1:]
     declared = _declared_rule(times, timestamps, series_starts)
     if not inside.any():
@@ -268,12 +235,21 @@ def _is_periods(times):
 
 def freq_of(rule, times):
     """Return the step of a rule as a user would give it, or None without one."""
-    if rule is None:
+    if isinstance(rule, RowStep):
+        return ROWS
+    if isinstance(rule, CalendarStep):
+        return rule.offset
+    if not isinstance(rule, FixedStep):
         return None
-    if isinstance(rule, FixedStep) and isinstance(times.labels, pd.PeriodIndex):
+    step = rule.step
+    if isinstance(times.labels, pd.PeriodIndex):
         # Ordinals count the base unit, of which a period may span several.
-        return times.labels.freq.base * rule.step
-    return rule.freq
+        return times.labels.freq.base * step
+    if not isinstance(step, np.timedelta64):
+        return step
+    if rule.time_zone is not None:
+        return pd.offsets.Day(step // np.timedelta64(1, "D"))
+    return pd.Timedelta(step)
 
 
 def describe_step(step):
@@ -315,7 +291,9 @@ def segment_starts(rule, timestamps, series_starts):
     if rule is None or timestamps is None or isinstance(rule, RowStep):
         return series_starts
     first = series_starts
-    for begin, end in blocks(len(timestamps) - 1, ROWS_PER_BLOCK):
+    n_pairs = len(timestamps) - 1
+    for begin in range(0, n_pairs, ROWS_PER_BLOCK):
+        end = min(begin + ROWS_PER_BLOCK, n_pairs)
         earlier, later = slice(begin, end), slice(begin + 1, end + 1)
         has_gap = ~rule.adjacent(timestamps[earlier], timestamps[later]) & ~first[later]
         if has_gap.any():

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._coverage import blocks
 
 # Rows compared at a time.
 ROWS_PER_BLOCK = 2**17
@@ -72,8 +71,6 @@ def times_from_index(index, estimator_name):
 
     Dates, periods, durations and numbers are times, as objects and categories too.
     """
-    if isinstance(index, DATED):
-        return to_times(index)
     if isinstance(index, pd.MultiIndex):
         names = list(index.names)
         raise InvalidSequenceError(
@@ -110,7 +107,9 @@ def to_times(index, name=None):
             "their targets, or fill in the time."
         )
     if isinstance(index, pd.DatetimeIndex):
-        return _times_from_dates(index)
+        in_utc = index if index.tz is None else index.tz_convert(None)
+        kind = "dates" if index.tz is None else "dates with a time zone"
+        return Times(in_utc.to_numpy(), kind, index.tz, index.freq, index)
     if isinstance(index, pd.PeriodIndex):
         # Ordinals count the base unit: a period of "2h" is two of them.
         kind = f"periods of {index.freqstr}"
@@ -156,7 +155,9 @@ def check_increasing(times, order, series_starts, several=SEVERAL):
     about several series.
     """
     timestamps = times.timestamps if order is None else times.timestamps[order]
-    for begin, end in blocks(len(timestamps) - 1, ROWS_PER_BLOCK):
+    n_pairs = len(timestamps) - 1
+    for begin in range(0, n_pairs, ROWS_PER_BLOCK):
+        end = min(begin + ROWS_PER_BLOCK, n_pairs)
         later = slice(begin + 1, end + 1)
         wrong = (timestamps[later] <= timestamps[begin:end]) & ~series_starts[later]
         if wrong.any():
@@ -350,13 +351,6 @@ def _is_time(index):
     if isinstance(index, DATED):
         return True
     return isinstance(index.dtype, np.dtype) and index.dtype.kind in "fiu"
-
-
-def _times_from_dates(index):
-    if index.tz is None:
-        return Times(index.to_numpy(), "dates", None, index.freq, index)
-    timestamps = index.tz_convert(None).to_numpy()
-    return Times(timestamps, "dates with a time zone", index.tz, index.freq, index)
 
 
 def check_no_written_dates(index):

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklearn_rnn._exceptions import InvalidSequenceError, user_stacklevel
-from sklearn_rnn.sequences._arrays import LENGTH_TYPES, MAX_INT32_ROWS
 from sklearn_rnn.sequences._check import is_list_of_sequences
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
@@ -17,45 +16,9 @@ from sklearn_rnn.sequences._conversion import (
     is_cell,
     plain_arrays,
 )
-from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks, coverage
+from sklearn_rnn.sequences._coverage import coverage
 from sklearn_rnn.sequences._row_times import check_dated_rows, warn_of_other_times
 from sklearn_rnn.sequences._step_targets import flat_rows
-
-
-def trailing_windows(first, n_steps):
-    """Return the window that ends at each row, cut at the start of its segment.
-
-    `first` marks the rows that begin a segment, the first row included. Starts and
-    lengths are of as few bits as hold them: beside a series of few columns 64 would
-    weigh.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.sequences import trailing_windows
-    >>> starts, lengths = trailing_windows(
-    ...     np.array([True, False, False, True, False]), n_steps=2
-    ... )
-    >>> starts.tolist(), lengths.tolist()
-    ([0, 0, 1, 3, 3], [1, 2, 2, 1, 2])
-    """
-    n_rows = len(first)
-    starts_type: type = np.int64
-    lengths_type: type = np.int64
-    if n_rows <= MAX_INT32_ROWS:
-        longest = min(n_steps, n_rows)
-        fits = [longest <= np.iinfo(dtype).max for dtype in LENGTH_TYPES]
-        starts_type, lengths_type = np.int32, LENGTH_TYPES[fits.index(True)]
-    starts: np.ndarray = np.empty(n_rows, starts_type)
-    lengths: np.ndarray = np.empty(n_rows, lengths_type)
-    run = 0
-    for begin, end in blocks(n_rows, SEQUENCES_PER_BLOCK):
-        rows = np.arange(begin, end)
-        runs = np.maximum.accumulate(np.where(first[begin:end], rows, run))
-        run = runs[-1]
-        starts[begin:end] = np.maximum(runs, rows - (n_steps - 1))
-        lengths[begin:end] = rows - starts[begin:end] + 1
-    return starts, lengths
 
 
 def make_windows(

@@ -12,6 +12,7 @@ from sklearn_rnn.preprocessing import (
     fill_rows,
     find_keys,
 )
+from sklearn_rnn.preprocessing._time_table import trailing_windows
 
 DAYS = pd.date_range("2024-01-01", periods=6, freq="D")
 # Two series, of which "b" begins later and lacks a day; by day.
@@ -171,3 +172,10 @@ def test_series_of_six_columns_of_many_labels_stay_apart():
     codes, labels = encode_groups([first] + [others] * 5)
     assert codes.tolist() == list(range(4097))
     assert labels[-1] == (16, 0, 0, 0, 0, 0)
+
+
+def test_trailing_windows_never_cross_a_first_row():
+    first = np.array([1, 0, 0, 0, 1, 1, 0], dtype=bool)
+    starts, lengths = trailing_windows(first, 3)
+    assert starts.tolist() == [0, 0, 0, 1, 4, 5, 5]
+    assert lengths.tolist() == [1, 2, 3, 3, 1, 1, 2]

@@ -11,13 +11,12 @@ from sklearn_rnn.sequences._neighbours import (
     MaxGap,
     add_offset,
 )
-from sklearn_rnn.sequences._times import to_times
 
 
 def rule_and_runs(index, groups=None):
-    times = to_times(index)
-    groups = [] if groups is None else [groups]
-    table = TimeTable.of(index, TableKeys(), times, groups).with_step(None)
+    keys = TableKeys() if groups is None else TableKeys(group_by="series")
+    frame = pd.DataFrame({"series": 0 if groups is None else groups}, index=index)
+    table = TimeTable.read(frame, keys, "a test").with_step(None)
     return table.rule, table.segments[:-1].tolist()
 
 
@@ -72,7 +71,7 @@ def test_the_step_is_that_of_all_series_together():
     hours = pd.date_range("2024-01-01", periods=5, freq="h")
     index = pd.DatetimeIndex([*hours, *hours[1:4]])
     rule, runs = rule_and_runs(index, np.array(["a"] * 5 + ["b"] * 3))
-    assert rule.freq == pd.Timedelta("1h")
+    assert rule == FixedStep(np.timedelta64(1, "h"))
     assert runs == [0, 5]
 
 

@@ -15,7 +15,6 @@ from sklearn_rnn import (
     make_forecast_frame,
     make_windows,
 )
-from sklearn_rnn.sequences import trailing_windows
 
 
 def series(n_rows=8):
@@ -103,13 +102,6 @@ def test_sizes_out_of_range_are_refused_by_name(parameter, value):
     options = {"n_steps": 2, parameter: value}
     with pytest.raises(ValueError, match=f"{parameter} must be an int of at least"):
         make_windows(series(), np.zeros(8), **options)
-
-
-def test_trailing_windows_never_cross_a_first_row():
-    first = np.array([1, 0, 0, 0, 1, 1, 0], dtype=bool)
-    starts, lengths = trailing_windows(first, 3)
-    assert starts.tolist() == [0, 0, 0, 1, 4, 5, 5]
-    assert lengths.tolist() == [1, 2, 3, 3, 1, 1, 2]
 
 
 LISTS = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
