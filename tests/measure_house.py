@@ -513,8 +513,8 @@ LIMITS = {
 WALK_LIMITS = {
     "fit": (Limit(181, 60), Limit(44, 15), Limit(83, 10)),
     "fit, default": (Limit(211, 75), Limit(48, 18), Limit(91, 12)),
-    "fit_transform": (Limit(52, 25), Limit(15, 6), Limit(17, 4)),
-    "forecast": (Limit(226, 60), Limit(46, 20), Limit(74, 12)),
+    "fit_transform": (Limit(37, 25), Limit(11, 6), Limit(14, 4)),
+    "forecast": (Limit(213, 60), Limit(44, 20), Limit(72, 12)),
     "batch": (Limit(87, 12), Limit(18, 5), Limit(26, 5)),
 }
 
