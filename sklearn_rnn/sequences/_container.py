@@ -420,13 +420,17 @@ class SequenceArray:
         """
         return self.read_rows(self.ends - 1)
 
-    def last_steps(self, n_steps: int) -> np.ndarray:
+    def last_steps(
+        self, n_steps: int, features: np.ndarray | None = None
+    ) -> np.ndarray:
         """Read each sequence's last steps, scaled.
 
         Parameters
         ----------
         n_steps : int
             Number of steps; a shorter sequence repeats its first step in front.
+        features : ndarray of int, default=None
+            Features to read; None reads all.
 
         Returns
         -------
@@ -434,8 +438,14 @@ class SequenceArray:
             The steps.
         """
         rows = self.ends[:, np.newaxis] + np.arange(-n_steps, 0)
-        rows = np.maximum(rows, self.starts[:, np.newaxis])
-        return self.read_rows(rows.ravel()).reshape(len(self), n_steps, -1)
+        rows = np.maximum(rows, self.starts[:, np.newaxis]).ravel()
+        if features is None:
+            steps = self.read_rows(rows)
+        elif self.transforms.scaling is None:
+            steps = self.values[rows[:, np.newaxis], features]
+        else:
+            steps = self.read_rows(rows)[:, features]
+        return steps.reshape(len(self), n_steps, -1)
 
     def with_transforms(self, **changes: Any) -> Self:
         """Return the same sequences with some `transforms` changed.

@@ -40,7 +40,9 @@ class Member:
         """Predict by one of the fits."""
         seen, name = windows.view(self.name)
         offset, unit = seen.offset(name)
-        product = _product(seen.features(name), self.coef[fold])
+        features, coef = seen.features(name), self.coef[fold]
+        # Without a fold predictions are only compared: there speed counts.
+        product = features @ coef if fold >= 0 else _product(features, coef)
         return self.factor * seen.inverse_transform(offset + unit * product)
 
 
@@ -139,7 +141,7 @@ class LinearPart:
         if self.layout.columns is None:
             return None
         rows = np.arange(len(sequences))
-        blocks = iterate_windows(self.layout, sequences, rows)
+        blocks = iterate_windows(self.layout, sequences, rows, past_only=True)
         return np.concatenate([w.anchor_values() + w.level() for _, w in blocks])
 
     def units(self, sequences, of_errors=False):
@@ -160,11 +162,9 @@ class LinearPart:
         if not self.layout.is_scaled:
             return np.ones((len(sequences), self.weights.shape[1]))
         rows = np.arange(len(sequences))
+        blocks = iterate_windows(self.layout, sequences, rows, past_only=True)
         return np.concatenate(
-            [
-                windows.error_units() if of_errors else windows.units()
-                for _, windows in iterate_windows(self.layout, sequences, rows)
-            ]
+            [w.error_units() if of_errors else w.units() for _, w in blocks]
         )
 
     def predict_rows(self, sequences, rows, fold=-1):

@@ -208,7 +208,8 @@ def _choose_layout(sequences, n_distinct, weights, columns):
         return layout, None, None
     rows = evenly(len(sequences), MOST_COMPARED)
     spread, level = np.empty((2, len(rows), len(layout.past)))
-    for positions, windows in iterate_windows(layout, sequences, rows):
+    blocks = iterate_windows(layout, sequences, rows, past_only=True)
+    for positions, windows in blocks:
         spread[positions], level[positions] = windows.spread(), windows.size()
     return layout, spread, level
 
@@ -328,10 +329,11 @@ class _Problem:
         of few windows, each alone would take what chance makes the nearest.
         """
         errors = np.zeros((layout.n_lags, len(layout.columns)))
-        for positions, windows in iterate_windows(layout, self.sequences, rows):
+        blocks = iterate_windows(layout, self.sequences, rows, past_only=True)
+        for positions, windows in blocks:
             block = rows[positions]
             target = self.y[block] - windows.level()
-            past = windows.values[:, ::-1, layout.columns]
+            past = windows.values[:, ::-1, windows.layout.columns]
             error = (past - target[:, np.newaxis]) ** 2
             error /= windows.error_units()[:, np.newaxis] ** 2
             error *= self.weights[block][:, np.newaxis, np.newaxis]
@@ -422,12 +424,14 @@ class _Problem:
             targets = (seen.transform_targets(self.y[block]) - offset) / unit
             features = seen.features(how)
             counts = ~np.isnan(windows.error_units()).any(axis=1)
+            weights = self.weights[block]
             for g, (outputs, there) in enumerate(self.groups):
-                known = there[block] & counts
+                known = there[block] & counts & (weights > 0)
+                is_equal = (weights[known] == 1).all()
                 sums[g] += Products.of(
                     features[known],
                     targets[known][:, outputs],
-                    self.weights[block][known],
+                    None if is_equal else weights[known],
                 )
         return sums
 

@@ -1,6 +1,6 @@
 """Windows of sequences as rows of numbers, in blocks, seen in several ways."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.sequences import one_hot_last_step
 
-# Values of one block of windows, so that its copies stay in the caches.
-BLOCK_VALUES = 2**17
+# Values of one block of windows, so that its copies stay in the caches; but so many
+# windows at least, as products of few rows are slow to add to a large matrix.
+BLOCK_VALUES, BLOCK_WINDOWS = 2**17, 1024
 # A window's spread counts as no less than this fraction of the typical one, or, if
 # series differ in size, of the one that is typical of its size: flat windows, such as
 # the short ones at the beginning of a series, would have unbounded weight.
@@ -83,6 +84,16 @@ class Layout:
     def place_in_past(self):
         """Place of each output's feature in `past`."""
         return np.searchsorted(self.past, self.columns)
+
+    def of_past(self):
+        """Return a layout of windows that hold the features of `past` alone."""
+        return replace(
+            self,
+            center=self.center[self.past],
+            columns=self.place_in_past,
+            n_indicators=0,
+            log=None,
+        )
 
     def unit_coefficients(self, member, coef):
         """Return the derivatives of a member's forecast by the values of a window.
@@ -307,13 +318,13 @@ def window_units(layout, sequences):
     """
     units = np.empty((len(sequences), len(layout.past)))
     for positions, windows in iterate_windows(
-        layout, sequences, np.arange(len(sequences))
+        layout, sequences, np.arange(len(sequences)), past_only=True
     ):
         units[positions] = windows.spread()
     return units
 
 
-def iterate_windows(layout, sequences, rows):
+def iterate_windows(layout, sequences, rows, *, past_only=False):
     """Yield windows of some sequences, block by block.
 
     Parameters
@@ -324,6 +335,8 @@ def iterate_windows(layout, sequences, rows):
         The sequences.
     rows : ndarray of int
         Indices of the sequences.
+    past_only : bool, default=False
+        Whether to read only the features that hold some target's past.
 
     Yields
     ------
@@ -332,13 +345,17 @@ def iterate_windows(layout, sequences, rows):
     windows : Windows
         Where a sequence is shorter, its first step is repeated before it.
     """
-    size = max(1, BLOCK_VALUES // (layout.n_lags * len(layout.center)))
+    features, categories = None, list(sequences.categories or ())
+    if past_only:
+        features, categories, layout = layout.past, [], layout.of_past()
+    size = max(BLOCK_WINDOWS, BLOCK_VALUES // (layout.n_lags * len(layout.center)))
     for begin in range(0, len(rows), size):
         block = rows[begin : begin + size]
         chosen = sequences[block]
-        values = chosen.last_steps(layout.n_lags).astype(np.float64) - layout.center
+        steps = chosen.last_steps(layout.n_lags, features)
+        values = steps.astype(np.float64) - layout.center
         # Codes are no quantities: what they stand for is in the indicators.
-        values[:, :, list(sequences.categories or ())] = 0.0
+        values[:, :, categories] = 0.0
         indicators = np.empty((len(block), 0))
         if layout.n_indicators:
             indicators = one_hot_last_step(chosen)
