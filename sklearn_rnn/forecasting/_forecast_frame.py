@@ -1,12 +1,17 @@
 """make_forecast_frame: a table paired with the later values of its targets."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.preprocessing import (
     ATTRS_KEY,
     MAX_STEPS,
@@ -95,6 +100,12 @@ def make_forecast_frame(
         twice, or `horizon` is less than 1.
     TypeError
         If `data` is neither a frame nor a Series.
+
+    Warns
+    -----
+    SklearnRNNWarning
+        If ``missing="mask"`` adds rows, and a known column gets values in them that are
+        neither the same in all rows of each series nor in all series at each time.
 
     See Also
     --------
@@ -195,7 +206,8 @@ def pair_with_future(
     steps = check_horizon(horizon)
     table = TimeTable.read(data, keys, estimator_name).on_grid(estimator_name)
     if missing == "mask":
-        table = fill_table(table, known, estimator_name)
+        before, table = table, fill_table(table, known, estimator_name)
+        _warn_of_guesses(before, table, known)
     _check_enough_rows(table.n_rows, steps)
     table.check_no_gaps()
     if missing == "raise":
@@ -223,6 +235,35 @@ def fill_table(table: TimeTable, known: Sequence[Any], caller: str) -> TimeTable
     # The index of the filled table declares no step.
     whole = TimeTable.read(filled, table.keys, caller)
     return whole.with_rule(table.rule)
+
+
+def _warn_of_guesses(before, table, known):
+    """Warn of known columns whose values in added rows may well be others.
+
+    Those of a column that is a fact about each series, or about each time, are not.
+    """
+    n_added = table.n_rows - before.n_rows
+    if n_added == 0:
+        return
+    positions = np.arange(before.n_rows)
+    rows, series = before.rows(positions), before.series_of(positions)
+    for name in known:
+        values = before.data[name].iloc[rows].reset_index(drop=True)
+        n_found = table.data[name].notna().sum() - values.notna().sum()
+        if n_found == 0 or any(
+            (values.groupby(of, dropna=False).nunique(dropna=False) == 1).all()
+            for of in (series, before.timestamps)
+        ):
+            continue
+        warnings.warn(
+            f"missing='mask' added {n_added} rows, and {name!r}, which is known in "
+            f"advance, is not known in them: {n_found} got the value of the other rows "
+            "of their series, or of all other series at that time. If theirs may be "
+            "another, pass the values: fill_gaps(table, known=plan), a table of times, "
+            f"series and {name!r}, makes a table without missing rows.",
+            SklearnRNNWarning,
+            stacklevel=user_stacklevel(),
+        )
 
 
 def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:

@@ -20,6 +20,12 @@ from sklearn_rnn.metrics import (
     symmetric_mean_absolute_percentage_error,
 )
 
+# Scores that compare with the seasonal naive forecast, and the column that each needs.
+NEEDED = {
+    "mase": "scale",
+    **dict.fromkeys(["naive_mae", "naive_rmse", "skill"], "naive"),
+}
+
 
 def score_forecasts(
     forecasts: pd.DataFrame,
@@ -32,7 +38,8 @@ def score_forecasts(
     Parameters
     ----------
     forecasts : DataFrame
-        Forecasts of `backtest`. Rows whose truth is NaN are left out.
+        Forecasts of `backtest`, or those of any other model, with the columns `truth`
+        and `prediction`. Rows whose truth is NaN are left out.
     by : str, list of str or None, default="horizon"
         Columns of `forecasts` to group by, such as ``["station", "horizon"]``;
         several targets are always separate. None scores all rows together.
@@ -59,7 +66,9 @@ def score_forecasts(
         coverage_80 and so on : fraction of the true values inside the interval
             between two quantiles, here ``q0.1`` and ``q0.9``.
 
-        The last three only if there are quantiles.
+        `mase` only if the forecasts have a column `scale`, `naive_mae`, `naive_rmse`
+        and `skill` only if they have a column `naive`, as those of `backtest` do; the
+        last three only if there are quantiles.
 
     Raises
     ------
@@ -89,7 +98,7 @@ def score_forecasts(
         n  naive_mae
     0  36        7.0
     """
-    required = ["truth", "prediction", "naive", "scale"]
+    required = ["truth", "prediction"]
     forecasts = check_forecasts(forecasts, required, "score_forecasts")
     keys = check_keys(by, forecasts, "score_forecasts")
     known = forecasts[forecasts["truth"].notna()]
@@ -112,6 +121,12 @@ def _choose(scores, metrics):
         return scores
     chosen = [metrics] if isinstance(metrics, str) else list(metrics)
     unknown = [name for name in chosen if name not in scores.columns]
+    if unknown and unknown[0] in NEEDED:
+        raise ValueError(
+            f"{unknown[0]!r} needs a column {NEEDED[unknown[0]]!r}, and the forecasts "
+            "have none: score those of backtest, which has it, add it, or choose other "
+            f"metrics, of {list(scores.columns)}."
+        )
     if unknown or not chosen:
         raise ValueError(
             f"metrics={metrics!r} should name one or more of the columns "
@@ -123,32 +138,46 @@ def _choose(scores, metrics):
 
 def _scores(frame, quantiles):
     truth, prediction = frame["truth"], frame["prediction"]
-    naive, scale = frame["naive"].to_numpy(), frame["scale"].to_numpy()
     scores = {
         "n": len(frame),
         "mae": mean_absolute_error(truth, prediction),
         "rmse": root_mean_squared_error(truth, prediction),
         "mase": np.nan,
         "smape": symmetric_mean_absolute_percentage_error(truth, prediction),
-        "naive_mae": np.nan,
-        "naive_rmse": np.nan,
-        "skill": np.nan,
+        **dict.fromkeys(["naive_mae", "naive_rmse", "skill"], np.nan),
     }
-    scaled = scale > 0
-    if scaled.any():
-        scores["mase"] = mean_absolute_scaled_error(
-            truth[scaled], prediction[scaled], scale=scale[scaled]
-        )
-    has_naive = ~np.isnan(naive)
-    if has_naive.any():
-        truth, prediction = truth[has_naive], prediction[has_naive]
-        naive = naive[has_naive]
-        scores["naive_mae"] = mean_absolute_error(truth, naive)
-        scores["naive_rmse"] = root_mean_squared_error(truth, naive)
-        if scores["naive_rmse"] > 0:
-            ratio = root_mean_squared_error(truth, prediction) / scores["naive_rmse"]
-            scores["skill"] = 1 - ratio
+    if "scale" in frame:
+        scores["mase"] = _scaled_error(frame)
+    if "naive" in frame:
+        scores.update(_naive_scores(frame[frame["naive"].notna()]))
+    scores = {k: v for k, v in scores.items() if NEEDED.get(k, "truth") in frame}
     return {**scores, **_quantile_scores(frame, quantiles)}
+
+
+def _scaled_error(frame):
+    """Return the MASE of rows that have a scale, NaN if none has."""
+    frame = frame[frame["scale"] > 0]
+    if len(frame) == 0:
+        return np.nan
+    return mean_absolute_scaled_error(
+        frame["truth"], frame["prediction"], scale=frame["scale"].to_numpy()
+    )
+
+
+def _naive_scores(frame):
+    """Return errors of the naive forecast, and the skill of the others beside it."""
+    if len(frame) == 0:
+        return {}
+    truth, naive = frame["truth"], frame["naive"]
+    naive_rmse = root_mean_squared_error(truth, naive)
+    scores = {
+        "naive_mae": mean_absolute_error(truth, naive),
+        "naive_rmse": naive_rmse,
+    }
+    if naive_rmse > 0:
+        rmse = root_mean_squared_error(truth, frame["prediction"])
+        scores["skill"] = 1 - rmse / naive_rmse
+    return scores
 
 
 def _quantile_scores(frame, quantiles):

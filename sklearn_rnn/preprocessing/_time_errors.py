@@ -139,15 +139,43 @@ def raise_gaps(table: Any, gaps: np.ndarray) -> None:
     shown = []
     for position in gaps[:SHOWN]:
         before, row = table.rows(np.array([position - 1, position]))
-        shown.append(f"row {before} at {labels[before]} to row {row} at {labels[row]}")
+        place = f"row {before} at {labels[before]} to row {row} at {labels[row]}"
+        shown.append(place + _describe_series(table, position))
     more = ", ..." if len(gaps) > SHOWN else ""
+    remedy = f"Fill the grid, for example with {_fill_call(table)}.interpolate()"
+    if table.labels is not None:
+        remedy = (
+            f"Add the missing rows with {_fill_call(table)} and fill in their values, "
+            "series by series"
+        )
     raise InvalidSequenceError(
         f"the table has {len(gaps)} gap(s) in time, steps other than "
-        f"{describe_step(table.freq)}: {', '.join(shown)}{more}. Fill the grid, "
-        f"series by series, for example with {fill_call(table.rule, table.times)}"
-        ".interpolate(), or pass missing='mask' to learn from the rows that exist; or "
-        "set freq='rows' if each row is one step."
+        f"{describe_step(table.freq)}: {', '.join(shown)}{more}. {remedy}, or pass "
+        "missing='mask' to learn from the rows that exist; or set freq='rows' if each "
+        "row is one step."
     )
+
+
+def _describe_series(table, position):
+    """Return " of shop 'east'" for the series at a position; nothing for only one."""
+    if table.labels is None:
+        return ""
+    label = table.labels[table.series_of(np.array([position]))[0]]
+    return table.describe_series(label)
+
+
+def _fill_call(table):
+    """Return the call that adds missing rows; of a panel series by series."""
+    keys, call = table.keys, fill_call(table.rule, table.times)
+    if table.labels is None or not isinstance(table.data, pd.DataFrame):
+        return call
+    given = {"time": keys.time, "group_by": keys.group_by}
+    arguments = [f"{name}={key!r}" for name, key in given.items() if key is not None]
+    if keys.freq is not None:
+        has_alias = call.startswith("df.asfreq")
+        step = repr(describe_step(table.freq)) if has_alias else "..."
+        arguments = [f"freq={step}", *arguments]
+    return f"fill_gaps(df, {', '.join(arguments)})"
 
 
 def check_no_missing(table: Any, names: list[str]) -> None:
@@ -157,8 +185,11 @@ def check_no_missing(table: Any, names: list[str]) -> None:
         if len(rows) == 0:
             continue
         labels = None if table.times is None else table.times.labels
+        positions = np.argsort(table.rows(np.arange(table.n_rows)))
         where = ", ".join(
-            f"row {row}" + ("" if labels is None else f" at {labels[row]}")
+            f"row {row}"
+            + ("" if labels is None else f" at {labels[row]}")
+            + _describe_series(table, positions[row])
             for row in rows[:SHOWN]
         )
         more = ", ..." if len(rows) > SHOWN else ""
@@ -265,12 +296,11 @@ class _WindowGaps:
         return f"the rows of X are {smallest} to {largest} apart"
 
     def _remedy(self):
-        fill = fill_call(self._table.rule, self._table.times)
         return (
-            f"Fill in the missing rows, series by series, for example with {fill}, and "
-            "set missing='mask' or interpolate; or set freq='rows' if each row is one "
-            "step whatever the time between; or give the step in freq= if it is "
-            "another."
+            f"Fill in the missing rows, for example with {_fill_call(self._table)}, "
+            "and set missing='mask' or interpolate, series by series; or set "
+            "freq='rows' if each row is one step whatever the time between; or give "
+            "the step in freq= if it is another."
         )
 
 

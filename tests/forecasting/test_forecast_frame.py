@@ -127,6 +127,22 @@ def test_gaps_are_refused_with_their_places():
         make_forecast_frame(load_nyc_weather("JFK"), target="temp")
 
 
+def test_gaps_of_a_panel_name_their_series_and_fill_gaps():
+    table = pd.concat([hourly(5).assign(shop=s) for s in "ab"]).reset_index(names="t")
+    options = {"target": "temp", "time": "t", "group_by": "shop"}
+    with pytest.raises(
+        InvalidSequenceError,
+        match=r"row 6 at 2024-01-01 01:00:00 to row 7 at 2024-01-01 03:00:00 of shop "
+        r"'b'\. Add the missing rows with fill_gaps\(df, time='t', group_by='shop'\)",
+    ):
+        make_forecast_frame(table.drop(7).reset_index(drop=True), **options)
+    with pytest.raises(InvalidSequenceError, match=r"fill_gaps\(df, freq='h', time="):
+        make_forecast_frame(table.drop(7), freq="h", **options)
+    table.loc[8, "temp"] = np.nan
+    with pytest.raises(InvalidSequenceError, match="row 8 at .* of shop 'b'. Fill it"):
+        make_forecast_frame(table, **options)
+
+
 def test_a_filled_grid_is_accepted():
     weather = load_nyc_weather("JFK").asfreq("h").interpolate()
     X, Y = make_forecast_frame(weather, target="temp", horizon=24)

@@ -6,7 +6,12 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from sklearn_rnn import InvalidSequenceError, make_forecast_frame
+from sklearn_rnn import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    fill_gaps,
+    make_forecast_frame,
+)
 
 
 def hourly(n_rows=6):
@@ -78,6 +83,36 @@ def test_with_mask_what_is_not_known_ahead_is_nan():
     gappy = table.drop(table.index[2])
     X, _ = make_forecast_frame(gappy, "temp", known="plan", missing="mask")
     np.testing.assert_array_equal(X["plan+1"], [10, np.nan, 30, 40, np.nan, 60, 70])
+
+
+def shops(**columns):
+    """Two shops of six days, of which the first lacks the third."""
+    days = pd.date_range("2024-01-01", periods=6)
+    table = pd.DataFrame({"day": [*days, *days], "shop": ["a"] * 6 + ["b"] * 6})
+    table["sales"] = np.arange(12.0)
+    return table.assign(**columns)
+
+
+def test_a_plan_that_is_guessed_in_added_rows_is_warned_of():
+    plan = [0, 1, 1, 0, 0, 1, 1, 0, 1, 0, 1, 0]
+    options = {"time": "day", "group_by": "shop"}
+    table = shops(plan=plan).drop(2)
+    with pytest.warns(SklearnRNNWarning, match="'plan'.*1 got.*fill_gaps") as caught:
+        make_forecast_frame(table, "sales", known="plan", missing="mask", **options)
+    assert [warning.filename for warning in caught] == [__file__]
+    filled = fill_gaps(
+        table, known=shops(plan=plan)[["day", "shop", "plan"]], **options
+    )
+    X, _ = make_forecast_frame(filled, "sales", known="plan")
+    assert X["plan+1"].tolist() == [1, 1, 0, 0, 1, 0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("fact", [[5.0] * 6 + [9.0] * 6, [0.0, 1, 1, 0, 0, 1] * 2])
+def test_facts_of_series_and_of_times_are_no_guesses(fact):
+    options = {"time": "day", "group_by": "shop", "missing": "mask"}
+    table = shops(fact=fact).drop(2)
+    X, _ = make_forecast_frame(table, "sales", known="fact", **options)
+    assert X["fact+1"].tolist() == [*fact[1:6], *fact[7:]]
 
 
 def test_a_plan_that_decides_the_target_is_learned():

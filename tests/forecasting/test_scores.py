@@ -181,7 +181,7 @@ def test_what_is_no_frame_is_refused(frame):
         score_forecasts(frame)
 
 
-@pytest.mark.parametrize("column", ["truth", "prediction", "naive", "scale", "horizon"])
+@pytest.mark.parametrize("column", ["truth", "prediction", "horizon"])
 def test_a_column_that_is_not_there_is_named(column):
     with pytest.raises(ValueError, match=f"needs a column '{column}'"):
         score_forecasts(make_forecasts().drop(columns=column))
@@ -228,3 +228,17 @@ def test_metrics_choose_columns_and_their_order(by):
 def test_metrics_that_there_are_not_are_refused(metrics):
     with pytest.raises(ValueError, match=r"columns \['n', 'mae', .*'coverage_80'\]"):
         score_forecasts(make_forecasts(), metrics=metrics)
+
+
+def test_forecasts_of_other_models_need_neither_naive_nor_scale():
+    frame = make_forecasts()
+    bare = frame.drop(columns=["naive", "scale"])
+    scores = score_forecasts(bare)
+    kept = ["n", "mae", "rmse", "smape", "quantile_loss", "crps", "coverage_80"]
+    pd.testing.assert_frame_equal(scores, score_forecasts(frame)[kept])
+    assert "mase" in score_forecasts(frame.drop(columns="naive"))
+    assert "skill" not in score_forecasts(frame.drop(columns="naive"))
+    with pytest.raises(ValueError, match="'mase' needs a column 'scale'.*backtest"):
+        score_forecasts(bare, metrics=["mae", "mase"])
+    with pytest.raises(ValueError, match="'skill' needs a column 'naive'"):
+        score_forecasts(bare, metrics="skill")
