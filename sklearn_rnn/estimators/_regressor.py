@@ -314,10 +314,14 @@ None, default="cosine"
         Errors on sequences that neither part was fitted to: of the naive forecast
         (the value at the anchor, or the mean), the linear part, the network, and
         both combined. The weight, and up to 2999 sequences cell and units, were
-        chosen on these sequences: errors on others will be larger. The root of the
-        mean square for the squared error, else the mean loss, in the units of the
-        targets, or, if windows are scaled, of their spread; of likelihoods in nats,
-        lower is better; of a callable in standard deviations.
+        chosen on these sequences: errors on others will be larger. In units of the
+        targets: the root of the mean square ("squared_error"), the mean absolute error
+        ("absolute_error") or the pinball loss, averaged over the quantiles
+        ("quantile"); "huber" in squared units. If windows are scaled
+        (`scale_windows`), the unit is the standard deviation of the target's past in
+        each window instead: 0.2 is a fifth of it. Of likelihoods the mean negative
+        logarithm, in nats, which may be negative; of a callable its mean, of targets
+        divided by their standard deviation.
     advice_ : str or None
         Where the network, or the whole, does not improve on the simpler
         forecast: which parameter to look at. Printed, if `verbose` is set.
