@@ -29,6 +29,7 @@ import resource
 import subprocess
 import sys
 import warnings
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from time import perf_counter, process_time
 
@@ -124,13 +125,26 @@ def from_end_to_end(table, model):
     begin = perf_counter()
     X, Y = make_forecast_frame(known, "sales", HORIZON, **KEYS)
     model = clone(model).fit(X, Y)
-    fitted = perf_counter()
+    seconds = [report("fit", begin)]
+    begin = perf_counter()
     frame = forecast(model, known).rename_axis("time").reset_index()
-    forecast_at = perf_counter()
+    seconds.append(report("forecast", begin))
+    begin = perf_counter()
     folds = TimeBlockSplit(N_FOLDS, test_size=HORIZON, gap=HORIZON - 1)
-    past = backtest(model, known, "sales", HORIZON, cv=folds, stride=HORIZON, **KEYS)
-    seconds = [fitted - begin, forecast_at - fitted, perf_counter() - forecast_at]
+    options = {"cv": folds, "stride": HORIZON, "verbose": True}
+    with redirect_stdout(sys.stderr):  # a line per fold, as soon as it is done
+        past = backtest(model, known, "sales", HORIZON, **options, **KEYS)
+    seconds.append(report("three folds", begin))
     return frame, past, seconds
+
+
+def report(what, begin):
+    """Print the seconds since `begin`, and the peak of memory; return the seconds."""
+    seconds, peak = perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF)
+    used = f"{process_time():.0f} s of the processor so far"
+    memory = f"{peak.ru_maxrss / 1e6:.2f} GB"
+    print(f"{what}: {seconds:.0f} s, {used}, {memory}", file=sys.stderr, flush=True)
+    return seconds
 
 
 # Rivals
