@@ -57,12 +57,12 @@ def library() -> ctypes.CDLL | None:
     ValueError
         If ``SKLEARN_RNN_INSTRUCTION_SET`` names no instruction set.
     """
-    return _load().library
+    return (_loaded or _load()).library
 
 
 def library_error() -> str | None:
     """Return why there are no compiled kernels, or None if there are."""
-    return _load().error
+    return (_loaded or _load()).error
 
 
 def instruction_set() -> str | None:
@@ -119,7 +119,7 @@ def run_kernel(name: str, struct: ctypes.Structure) -> None:
     RuntimeError
         If it failed otherwise, for example after `set_instruction_set`.
     """
-    status = getattr(library(), name)(ctypes.byref(struct))
+    status = getattr((_loaded or _load()).library, name)(ctypes.byref(struct))
     if status == 1:
         raise MemoryError(f"out of memory in the compiled kernel {name!r}")
     if status:
@@ -139,10 +139,8 @@ def round_up(size: int, itemsize: int) -> int:
 
 
 def _load() -> _Loaded:
-    """Return what was loaded; the first call loads, and issues the warning."""
+    """Load the library, unless another thread did meanwhile; issue the warning."""
     global _loaded
-    if _loaded is not None:
-        return _loaded
     with _lock:
         if _loaded is not None:
             return _loaded

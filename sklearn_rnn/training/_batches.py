@@ -104,7 +104,17 @@ class BatchIterator:
         if self.shortest_first:
             self.shortest_first = False
             return self._sorted_batches()
-        batches = [b for group in self._groups for b in self._shuffled_batches(*group)]
+        batches = []
+        for rows, size in self._groups:
+            order = rows.copy()
+            self.random_state.shuffle(order)
+            if not self._is_of_one_length:  # batches each of nearly one length
+                bucket = size * BATCHES_PER_BUCKET
+                buckets = np.split(order, range(bucket, len(order), bucket))
+                order = np.concatenate(
+                    [self.dataset.sort_by_length(b) for b in buckets]
+                )
+            batches += np.array_split(order, -(-len(order) // size))
         if self._is_of_one_length:
             return batches
         return [batches[i] for i in self.random_state.permutation(len(batches))]
@@ -117,22 +127,6 @@ class BatchIterator:
                 self.dataset.sort_by_length(rows), -(-len(rows) // size)
             )
         ]
-
-    def _shuffled_batches(self, rows, size):
-        """Return batches of some sequences, each of nearly one length."""
-        order = rows.copy()
-        self.random_state.shuffle(order)
-        n_batches = -(-len(order) // size)
-        if self._is_of_one_length:
-            return np.array_split(order, n_batches)
-        bucket = size * BATCHES_PER_BUCKET
-        order = np.concatenate(
-            [
-                self.dataset.sort_by_length(part)
-                for part in np.split(order, range(bucket, len(order), bucket))
-            ]
-        )
-        return np.array_split(order, n_batches)
 
 
 def blocks_by_length(lengths, n_sequences, n_steps):

@@ -53,7 +53,6 @@ class FusedNetwork:
         self._n_outputs = network.spec.n_outputs
         self._per_step = network.pooling is None
         self._struct = self._make_struct()
-        self._dataset_struct = None
 
     def _make_struct(self):
         network, spec, core = self.network, self.network.spec, self.network.core
@@ -242,68 +241,38 @@ class FusedNetwork:
         set_field(data, "target_starts", np.ascontiguousarray(starts, dtype=np.int64))
         set_field(data, "sample_weights", _to_dtype(weights, self._dtype))
 
-    def can_read(self, dataset):
-        """Return whether the kernels read a whole dataset, and not batch by batch."""
-        return self._data_of(dataset) is not None
-
-    def _data_of(self, dataset):
-        """Return the struct of a dataset; made once, as this trains on one only."""
-        if self._dataset_struct is None:
-            data = make_data(dataset.sequences)
-            if data is None:
-                return None
-            targets, starts = dataset.targets, np.arange(len(dataset))
-            if self._per_step:
-                targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
-            self._set_targets(data, targets, starts, dataset.weights, dataset.lengths)
-            self._dataset_struct = data
-        return self._dataset_struct
-
-    def train(
-        self, dataset, batches, optimizer, learning_rates, targets_per_update=None
-    ):
-        """Update the weights for many batches.
+    def make_epochs(self, dataset, optimizer, n_batches, targets_per_update=None):
+        """Return what trains on all batches of a dataset by few calls.
 
         Parameters
         ----------
         dataset : SequenceDataset
-            One that it `can_read`.
-        batches : list of ndarray of int
-            The sequences of each.
+            The training data.
         optimizer : ctypes.Structure
             Updates the weights that gradients are added to.
-        learning_rates : list of float
-            One per batch.
+        n_batches : int
+            Batches per epoch.
         targets_per_update : float, default=None
             As for `gradient`.
 
         Returns
         -------
-        FusedRecord
-            Of the batches up to the first whose loss is not finite.
+        FusedEpochs or None
+            None where the kernels read the data batch by batch only.
         """
-        record = FusedRecord(len(batches))
-        struct = make_struct(
-            "Training",
-            network=self._struct,
-            data=self._data_of(dataset),
-            optimizer=optimizer,
-            order=np.concatenate(batches).astype(np.int64),
-            batch_ends=np.cumsum([len(batch) for batch in batches], dtype=np.int64),
-            n_batches=len(batches),
-            learning_rates=np.array(learning_rates, dtype=float),
-            n_usual=targets_per_update or 0.0,
-            max_seconds=SECONDS_PER_CALL,
-            n_threads=n_kernel_threads(),
-            **self._random_state(),
-            **vars(record),
-        )
-        while struct.begin < len(batches):
-            begin = struct.begin
-            run_kernel("train", struct)  # between two calls Python handles Ctrl-C
-            if not np.isfinite(record.losses[begin : struct.begin]).all():
-                break
-        return record.first(struct.begin)
+        data = make_data(dataset.sequences)
+        if data is None:
+            return None
+        targets, starts = dataset.targets, np.arange(len(dataset))
+        if self._per_step:
+            targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
+        self._set_targets(data, targets, starts, dataset.weights, dataset.lengths)
+        fields = {
+            "network": self._struct,
+            "data": data,
+            "n_usual": targets_per_update or 0.0,
+        }
+        return FusedEpochs(self, dataset, fields, optimizer, n_batches)
 
     def predict(self, sequences):
         """Return the outputs for sequences, at least one, as `network_outputs` does."""
@@ -340,30 +309,90 @@ def _check_codes(targets, n_outputs, may_miss):
         )
 
 
-class FusedRecord:
-    """What training many batches in one call records of each.
+class FusedEpochs:
+    """Trains a network on all batches of its data by few calls, in each epoch again.
+
+    What stays the same is handed to the kernels once; they read the rest from arrays
+    that each epoch fills in again, and write results to others.
+
+    Parameters
+    ----------
+    fused : FusedNetwork
+        The network.
+    dataset : SequenceDataset
+        The data.
+    fields : dict
+        What the kernels read of both.
+    optimizer : ctypes.Structure
+        Updates the weights that gradients are added to.
+    n_batches : int
+        Batches per epoch.
 
     Attributes
     ----------
     losses, norms : ndarray of float64 of shape (n_batches,)
-        Mean loss; norm of the gradient before it was clipped.
+        Results of the last epoch by batch: mean loss; norm of the gradient before it
+        was clipped.
     n_targets : ndarray of int64 of shape (n_batches,)
         Targets of the mean; with 0 there was no update.
     clipped : ndarray of bool of shape (n_batches,)
         Whether the gradient was clipped.
     """
 
-    def __init__(self, n_batches):
+    def __init__(self, fused, dataset, fields, optimizer, n_batches):
+        self.dataset = dataset
+        self.optimizer = optimizer
+        self._network, self._criterion = fused.network, fused.criterion
+        self._order = np.zeros(len(dataset), dtype=np.int64)
+        self._batch_ends = np.zeros(n_batches, dtype=np.int64)
+        self._learning_rates = np.zeros(n_batches)
         self.losses, self.norms = np.zeros(n_batches), np.zeros(n_batches)
         self.n_targets = np.zeros(n_batches, dtype=np.int64)
         self.clipped = np.zeros(n_batches, dtype=bool)
+        self._struct = make_struct(
+            "Training",
+            **fields,
+            optimizer=optimizer,
+            order=self._order,
+            batch_ends=self._batch_ends,
+            n_batches=n_batches,
+            learning_rates=self._learning_rates,
+            max_seconds=SECONDS_PER_CALL,
+            n_threads=n_kernel_threads(),
+            losses=self.losses,
+            norms=self.norms,
+            n_targets=self.n_targets,
+            clipped=self.clipped,
+        )
 
-    def first(self, n_batches):
-        """Return the record of the first batches."""
-        record = FusedRecord(0)
-        for name, values in vars(self).items():
-            setattr(record, name, values[:n_batches])
-        return record
+    def train(self, batches, learning_rates):
+        """Update the weights for each batch; return how many batches are done.
+
+        Those up to the first whose loss is not finite. `batches` are the rows of each,
+        with every sequence in one of them; there is a learning rate for each.
+        """
+        if self._criterion.name == "log_loss":
+            targets, n_outputs = self.dataset.targets, self._network.spec.n_outputs
+            if self._network.pooling is None:
+                targets = targets.values
+            _check_codes(targets, n_outputs, self._criterion.may_miss)
+        np.concatenate(batches, out=self._order)
+        np.cumsum([len(batch) for batch in batches], out=self._batch_ends)
+        self._learning_rates[:] = learning_rates
+        for results in (self.losses, self.norms, self.n_targets, self.clipped):
+            results[:] = 0
+        struct, generator = self._struct, self._network.dropout_generator
+        struct.begin = 0
+        if generator is not None:
+            struct.seed, struct.update = generator.seed, generator.update
+        while struct.begin < len(batches):
+            begin = struct.begin
+            run_kernel("train", struct)  # between two calls Python handles Ctrl-C
+            if not np.isfinite(self.losses[begin : struct.begin]).all():
+                break
+        if generator is not None:
+            generator.advance(struct.begin)
+        return struct.begin
 
 
 def make_data(sequences):

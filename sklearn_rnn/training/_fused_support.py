@@ -40,6 +40,13 @@ POOLING_NAMES = {
     MaxPooling: "max",
     type(None): None,
 }
+# Of torch, called for every module.
+GLOBAL_HOOKS = (
+    torch_module._global_forward_hooks,
+    torch_module._global_forward_pre_hooks,
+    torch_module._global_backward_hooks,
+    torch_module._global_backward_pre_hooks,
+)
 
 
 def supports_fused(network, criterion=None):
@@ -70,7 +77,7 @@ def supports_fused(network, criterion=None):
         and _has_known_dropouts(network)
         and _has_expected_weights(network, trains=criterion is not None)
         and not any(map(_has_hooks, network.modules()))
-        and not any(_global_hooks())
+        and not any(GLOBAL_HOOKS)
         and (
             criterion is None
             or (_supports_loss(network, criterion) and _supports_dropout(network))
@@ -246,16 +253,6 @@ def _has_hooks(module):
 @cache
 def _method_names(module_class: type) -> set[str]:
     return {name for name in dir(module_class) if callable(getattr(module_class, name))}
-
-
-def _global_hooks():
-    """Return torch's hooks on every module."""
-    return (
-        torch_module._global_forward_hooks,
-        torch_module._global_forward_pre_hooks,
-        torch_module._global_backward_hooks,
-        torch_module._global_backward_pre_hooks,
-    )
 
 
 def _supports_loss(network, criterion):

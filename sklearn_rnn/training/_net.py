@@ -1,6 +1,8 @@
 """The skorch net that trains a sequence network."""
 
+import logging
 import math
+import operator
 import time
 from typing import Any
 
@@ -17,6 +19,7 @@ from skorch.callbacks import (
 )
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
+from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels import import_whole
 from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._callbacks import NOT_FOUND, explain_failure
@@ -24,11 +27,12 @@ from sklearn_rnn.training._compiled_optimizer import count_updates
 from sklearn_rnn.training._datasets import SequenceDataset
 from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._fused import FusedNetwork
-from sklearn_rnn.training._fused_support import supports_fused
+from sklearn_rnn.training._fused_support import GLOBAL_HOOKS, supports_fused
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._memory import note_batch
 from sklearn_rnn.training._optimizers import (
     COMPILER,
+    GLOBAL_OPTIMIZER_HOOKS,
     check_optimizer_state,
     is_elementwise,
     make_optimizer,
@@ -138,14 +142,18 @@ class SequenceNet(NeuralNet):
         self.patience = None
         self.n_streamed = 0
         self.checkpoint = None
-        self._fused = None
+        # While it trains: what the kernels compute, and what that was decided by.
+        self._fused: FusedNetwork | None = None
+        self._fused_epochs: Any = None
+        self._state: Any = None
 
     @property
     def _default_callbacks(self):
         return []
 
     def __getstate__(self):
-        return {**super().__getstate__(), "_fused": None}
+        kernels = dict.fromkeys(["_fused", "_fused_epochs", "_state"])
+        return {**super().__getstate__(), **kernels}
 
     # The optimizer, and the weights that it changes.
 
@@ -171,7 +179,8 @@ class SequenceNet(NeuralNet):
             Options of the optimizer.
         """
         (groups,), options = super().get_params_for_optimizer(prefix, named_parameters)
-        self._fused = None  # it holds the addresses of the weights
+        # They hold the addresses of the weights.
+        self._fused = self._fused_epochs = self._state = None
         maps_by_name = any(isinstance(cb, ParamMapper) for _, cb in self.callbacks_)
         parameters = [group["params"] for group in groups]
         trains = any(p.requires_grad for group in parameters for p in group)
@@ -252,7 +261,8 @@ class SequenceNet(NeuralNet):
             pass
         finally:
             self.module_.eval()
-            self.validation = self.patience = self._fused = None
+            self.validation = self.patience = None
+            self._fused = self._fused_epochs = self._state = None
 
     def _average_targets(self, data, n_batches):
         """Return the average number of targets per update, None if it is constant."""
@@ -327,10 +337,13 @@ class SequenceNet(NeuralNet):
         self.run_single_epoch(batches, training=True, prefix="train", step_fn=None)
         # The losses do not show whether the last update left the weights finite.
         self._check_finite(float(sum(values.sum() for values in self._weights.tensors)))
-        stop = self._validate()
-        self._record_best()
+        stop = self.validation is not None and self._validate()
+        for name in ("train_loss", "valid_loss"):  # lowest so far? For callbacks.
+            if name in self.history[-1]:
+                is_best = self.history[-1][name] <= min(self.history[:, name])
+                self.history.record(f"{name}_best", is_best)
         self.history.record("dur", time.perf_counter() - begin)
-        if self.label is not None:
+        if self.label is not None and LOGGER.isEnabledFor(logging.INFO):
             log_epoch(self.label, self.history[-1])
         finished.save()
         if best is not None and self.patience is not None and self.patience.improved:
@@ -350,8 +363,6 @@ class SequenceNet(NeuralNet):
 
     def _validate(self):
         """Score the validation data; return whether to stop early."""
-        if self.validation is None:
-            return False
         loss, score = self.score_validation(self, self.validation)
         self.history.record("valid_loss", loss)
         self.history.record("valid_score", score)
@@ -361,13 +372,6 @@ class SequenceNet(NeuralNet):
         if self.patience.monitor == "valid_score":
             return self.patience.exhausted(1 - score, tie=loss)
         return self.patience.exhausted(loss)
-
-    def _record_best(self):
-        """Record whether a loss is the lowest so far, which skorch's callbacks read."""
-        for name in ("train_loss", "valid_loss"):
-            if name in self.history[-1]:
-                is_best = self.history[-1][name] <= min(self.history[:, name])
-                self.history.record(f"{name}_best", is_best)
 
     def _callback_ended_training(self):
         """Return whether KeyboardInterrupt came from skorch's early stopping."""
@@ -391,16 +395,18 @@ class SequenceNet(NeuralNet):
         self.criterion_.train()
         self._norms, self._n_clipped = [], 0
         # Only callbacks can change the network after the first epoch.
-        if self.callbacks_ or not self._is_prepared:
-            self._prepare_network()
-        if not self._train_fused(iterator, prefix):
+        if not self._is_prepared or (self.callbacks_ and self._has_changed()):
+            self._prepare_network(iterator)
+        if self._fused_epochs is not None:
+            self._train_fused(iterator, prefix)
+        else:
             self._train_by_batch(iterator, prefix)
-        self._record_gradients()
 
-    def _prepare_network(self):
-        """Check the weights, and decide whether the kernels compute the network.
+    def _prepare_network(self, iterator=None):
+        """Check the weights, and decide what the kernels compute.
 
-        Callbacks may move, freeze or replace weights, and hook or patch modules.
+        That is the network; and, where nothing comes between the batches of an
+        iterator, all that `_train_by_batch` does, by few calls.
         """
         parameters = list(self.module_.parameters())
         if not any(parameter.requires_grad for parameter in parameters):
@@ -412,62 +418,90 @@ class SequenceNet(NeuralNet):
             self.initialize_optimizer()
         check_optimizer_state(self.optimizer_)
         self._weights.clear_gradients(every_row=True)
-        self._fused = None
+        self._fused = self._fused_epochs = None
         if self._weights.is_flat and supports_fused(self.module_, self.criterion_):
             self._fused = FusedNetwork(
                 self.module_, self.criterion_, keeps_outputs=self._has_batch_callbacks
             )
+            if iterator is not None and self._trains_by_epoch(iterator.dataset):
+                optimizer = self._weights.compile_optimizer(self.optimizer_)
+                if optimizer is not None:
+                    self._fused_epochs = self._fused.make_epochs(
+                        iterator.dataset,
+                        optimizer,
+                        len(iterator),
+                        self._targets_per_update,
+                    )
         self._is_prepared = True
+        self._has_changed()  # keeps what was decided by
+
+    def _trains_by_epoch(self, dataset):
+        """Return whether nothing comes between the batches of an epoch."""
+        return (
+            not self._has_batch_callbacks
+            and self.on_progress is None
+            and type(dataset) is SequenceDataset
+            and dataset.lengths.max() <= (self.bptt_steps or math.inf)
+        )
+
+    def _has_changed(self):
+        """Return whether what `_prepare_network` decides by differs from the last call.
+
+        Callbacks may move, freeze or replace weights, hook or patch modules, and change
+        the loss, the optimizer or the data.
+        """
+        before, self._state = self._state, None
+        if self._fused is None:
+            return True
+        optimizer, epochs, data = self.optimizer_, self._fused_epochs, [self.criterion_]
+        if epochs is not None:
+            data += [epochs.dataset, epochs.dataset.targets]
+        states = list(getattr(optimizer, "state", {}).values())
+        # Training itself sets the learning rate, for all groups alike.
+        rate = optimizer.param_groups[0]["lr"]
+        groups = [{**g, "lr": g["lr"] == rate} for g in optimizer.param_groups]
+        owners = [*self.module_.modules(), self._weights, optimizer, *groups, *states]
+        held, memory = _held_by([*owners, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS])
+        read, memory_of_data = _held_by(data)
+        # Of some data the kernels have copies.
+        versions = [value._version for value in read if torch.is_tensor(value)]
+        held += [*read, self.bptt_steps, self.on_progress]
+        self._state = held, (memory, memory_of_data, versions)
+        if before is None or len(before[0]) != len(held):
+            return True
+        # Equal numbers may be other objects: then all is decided again.
+        if before[1] != self._state[1] or not all(map(operator.is_, before[0], held)):
+            return True
+        steps = [float(state["step"]) for state in states if "step" in state]
+        return epochs is not None and any(
+            s != epochs.optimizer.n_updates for s in steps
+        )
 
     def _train_fused(self, iterator, prefix):
-        """Train on all batches by few calls to the kernels; return whether it did.
-
-        They do what `_train_by_batch` does, where no callback handles batches.
-        """
-        dataset, fused = iterator.dataset, self._fused
-        if (
-            fused is None
-            or self._has_batch_callbacks
-            or self.on_progress is not None
-            or type(dataset) is not SequenceDataset
-            or dataset.lengths.max() > (self.bptt_steps or math.inf)
-        ):
-            return False
-        optimizer = self._weights.compile_optimizer(self.optimizer_)
-        if optimizer is None or not fused.can_read(dataset):
-            return False
+        """Train on all batches by few calls to the kernels, and record losses."""
+        epochs, optimizer = self._fused_epochs, self._fused_epochs.optimizer
         optimizer.max_norm = self.clip_norm or math.inf
         optimizer.max_value = self.clip_value or math.inf
         batches = iterator.index_batches()
-        rates = self._learning_rates(len(batches))
-        n_before = optimizer.n_updates
+        n_batches, n_updates = self._n_batches_done, optimizer.n_updates
+        rates = [self._learning_rate(n_batches + k) for k in range(len(batches))]
         self._weights.clear_gradients(every_row=True)
         try:
-            record = fused.train(
-                dataset, batches, optimizer, rates, self._targets_per_update
-            )
+            n_done = epochs.train(batches, rates)
         except MemoryError as error:
-            note_batch(error, len(batches[0]), int(dataset.lengths.max()))
+            note_batch(error, len(batches[0]), int(iterator.dataset.lengths.max()))
             raise
         finally:
-            count_updates(self.optimizer_, optimizer.n_updates - n_before)
-        n_done = len(record.losses)
+            count_updates(self.optimizer_, optimizer.n_updates - n_updates)
         self._n_batches_done += n_done
-        self.module_.advance_dropout(n_done)
         for group in self.optimizer_.param_groups:
             group["lr"] = rates[n_done - 1]
-        self._record_fused(record, prefix)
-        return True
-
-    def _record_fused(self, record, prefix):
-        """Record the losses and gradients of an epoch that the kernels computed."""
-        losses, sizes = record.losses, record.n_targets
+        losses, sizes = epochs.losses[:n_done], epochs.n_targets[:n_done]
         self._check_finite(float(losses[-1]))
-        self._norms = record.norms[sizes > 0].tolist()
-        self._n_clipped = int(record.clipped.sum())
+        self._norms = epochs.norms[:n_done][sizes > 0].tolist()
+        self._n_clipped = int(epochs.clipped[:n_done].sum())
         mean = float((losses * sizes).sum() / sizes.sum())
-        last = float(losses[-1]), int(sizes[-1])
-        self._record_losses(prefix, mean, len(losses), *last)
+        self._record_losses(prefix, mean, n_done, float(losses[-1]), int(sizes[-1]))
 
     def _begin_cool_down(self, n_epochs):
         """Let the learning rate fall to zero in `n_epochs`, or before the last one."""
@@ -477,18 +511,13 @@ class SequenceNet(NeuralNet):
 
     def _learning_rate(self, n_done):
         """Return the learning rate after a number of batches, maybe a fraction."""
+        if self.schedule is None:
+            return float(self.optimizer_.param_groups[0]["lr"])
         if self._cool_down is None:
             return self.lr * self.schedule(n_done / self._n_batches)
         n_before, n_batches = self._cool_down
         left = 1 - (n_done - n_before) / n_batches
         return left * self.lr * self.schedule(n_before / self._n_batches)
-
-    def _learning_rates(self, n_batches):
-        """Return the learning rate of each of the next batches."""
-        if self.schedule is None:
-            return [float(self.optimizer_.param_groups[0]["lr"])] * n_batches
-        done = self._n_batches_done + np.arange(n_batches)
-        return [self._learning_rate(k) for k in done.tolist()]
 
     def _train_by_batch(self, iterator, prefix):
         """Update the weights batch by batch, and record losses."""
@@ -510,10 +539,12 @@ class SequenceNet(NeuralNet):
     def _step_with_callbacks(self, batch, prefix):
         """Update the weights for one batch, and call the callbacks."""
         self.notify("on_batch_begin", batch=batch, training=True)
-        self._prepare_network()
+        if self._has_changed():
+            self._prepare_network()
         step = self.train_step(batch)
         loss, size = step["loss"].item(), step["n_targets"]
-        self._record_batch(prefix, loss, size)
+        self.history.record_batch(f"{prefix}_loss", loss)
+        self.history.record_batch(f"{prefix}_batch_size", size)
         self.notify("on_batch_end", batch=batch, training=True, **step)
         return loss, size
 
@@ -686,18 +717,13 @@ class SequenceNet(NeuralNet):
             self.history.record("epoch", self.history[-2]["epoch"] + 1)
 
     def _record_losses(self, prefix, mean, n_batches, last_loss, last_size):
-        """Record an epoch's loss, and its last batch, which callbacks read."""
+        """Record an epoch's losses and gradients, and the last batch for callbacks."""
         if not self._has_batch_callbacks:
             self.history.new_batch()
-            self._record_batch(prefix, last_loss, last_size)
+            self.history.record_batch(f"{prefix}_loss", last_loss)
+            self.history.record_batch(f"{prefix}_batch_size", last_size)
         self.history.record(f"{prefix}_loss", mean)
         self.history.record(f"{prefix}_batch_count", n_batches)
-
-    def _record_batch(self, prefix, loss, size):
-        self.history.record_batch(f"{prefix}_loss", loss)
-        self.history.record_batch(f"{prefix}_batch_size", size)
-
-    def _record_gradients(self):
         norms = self._norms
         if not isinstance(norms[0], float):  # of a GPU: read together
             norms = torch.stack(norms).tolist()
@@ -705,6 +731,33 @@ class SequenceNet(NeuralNet):
         self.history.record("largest_gradient_norm", max(norms))
         self.history.record("clipped_share", float(self._n_clipped) / len(norms))
         self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
+
+
+def _held_by(owners):
+    """Return what objects and dicts hold, and where the tensors among it lie.
+
+    The objects themselves: an id may be another one's when the first is gone.
+    """
+    held = []
+    for owner in owners:
+        held.append(type(owner))
+        table = owner if isinstance(owner, dict) else vars(owner)
+        for value in table.values():
+            held.append(value)
+            if isinstance(value, dict):
+                held += value.values()
+            elif isinstance(value, list):
+                held += value
+    memory = [
+        (
+            *(value.data_ptr(), value.shape, value.stride(), value.dtype),
+            *(value.requires_grad, bool(value._backward_hooks)),
+            bool(value._post_accumulate_grad_hooks),
+        )
+        for value in held
+        if isinstance(value, torch.Tensor) and value.layout is torch.strided
+    ]
+    return held, memory
 
 
 def _handles_batches(callback):

@@ -28,6 +28,12 @@ COMPILER = "torch.fx.experimental.symbolic_shapes", "torch._dynamo"
 # Where torch defines the wrappers. Other wrappers are kept.
 WRAPPED_BY = {"torch._compile", "torch.optim.optimizer"}
 
+# Of torch, called by every optimizer.
+GLOBAL_OPTIMIZER_HOOKS = (
+    torch_optimizer._global_optimizer_pre_hooks,
+    torch_optimizer._global_optimizer_post_hooks,
+)
+
 
 def find_optimizer(optimizer, weight_decay):
     """Return an optimizer's class, and its options for a skorch net.
@@ -152,8 +158,7 @@ def has_plain_step(optimizer):
         and not optimizer.defaults.get("differentiable", False)
         and not optimizer._optimizer_step_pre_hooks
         and not optimizer._optimizer_step_post_hooks
-        and not torch_optimizer._global_optimizer_pre_hooks
-        and not torch_optimizer._global_optimizer_post_hooks
+        and not any(GLOBAL_OPTIMIZER_HOOKS)
     )
 
 

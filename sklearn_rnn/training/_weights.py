@@ -132,58 +132,41 @@ class FlatWeights(SeparateWeights):
         trained = [[p for p in group if p.requires_grad] for group in groups]
         by_row = {id(embedding.weight): embedding for embedding in row_wise}
         # Row-wise weights lie behind all others, whose gradient so is one slice.
-        blocks = [[p for p in group if id(p) not in by_row] for group in trained]
-        rows = [(k, p) for k, ps in enumerate(trained) for p in ps if id(p) in by_row]
-        blocks += [[parameter] for _, parameter in rows]
-        super().__init__([parameter for block in blocks for parameter in block])
-        self._leaf_shapes = [None] * len(groups) + [p.shape for _, p in rows]
-        self._allocate(blocks)
-        self._dense_gradient = self._gradient[: sum(self._leaf_sizes[: len(groups)])]
-        self.leaves = [[leaf] for leaf in self._all_leaves[: len(groups)]]
-        self.embeddings = []
-        row_leaves = self._all_leaves[len(groups) :]
-        for (k, parameter), leaf in zip(rows, row_leaves, strict=True):
-            self.leaves[k].append(leaf)
-            embedding = by_row[id(parameter)]
-            self.embeddings.append(EmbeddingRows(embedding, leaf, leaf.grad))
-
-    def _allocate(self, blocks):
-        """Let the weights of each block lie side by side, as one leaf."""
-        sizes = [[_align(p.numel()) for p in block] for block in blocks]
-        self._leaf_sizes = [sum(block_sizes) for block_sizes in sizes]
-        first = self.parameters[0]
-        n_elements = sum(self._leaf_sizes)
+        dense = [[p for p in group if id(p) not in by_row] for group in trained]
+        rows = [(k, [p]) for k, ps in enumerate(trained) for p in ps if id(p) in by_row]
+        blocks = [*enumerate(dense), *rows]
+        super().__init__([parameter for _, block in blocks for parameter in block])
+        sizes = {p: -(-p.numel() // ALIGNMENT) * ALIGNMENT for p in self.parameters}
+        first, n_elements = self.parameters[0], sum(sizes.values())
         self._flat = torch.zeros(n_elements, dtype=first.dtype, device=first.device)
         self._gradient = torch.zeros_like(self._flat)
-        self._gradient_views, self._layout = [], []
-        begin = 0
-        for block, block_sizes in zip(blocks, sizes, strict=True):
-            for parameter, size in zip(block, block_sizes, strict=True):
-                self._make_view(parameter, begin)
-                begin += size
-        self._all_leaves = [torch.nn.Parameter(v) for v in self._leaf_views(self._flat)]
-        self._leaf_gradients = self._leaf_views(self._gradient)
-        for leaf, gradient in zip(self._all_leaves, self._leaf_gradients, strict=True):
+        # Each with its gradient: views at the same offset in these two.
+        self._weight_views: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._leaf_views: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.leaves: list[list[torch.nn.Parameter]] = [[] for _ in groups]
+        self.embeddings: list[EmbeddingRows] = []
+        end = 0
+        for k, block in blocks:
+            begin = end
+            for parameter in block:
+                inside = slice(end, end + parameter.numel())
+                values = self._flat[inside].view(parameter.shape)
+                gradient = self._gradient[inside].view(parameter.shape)
+                parameter.data = values.copy_(parameter.detach())
+                parameter.grad = gradient
+                self._weight_views.append((parameter, gradient))
+                end += sizes[parameter]
+            embedding = by_row.get(id(block[0])) if block else None
+            if embedding is None:  # with the gaps, which stay 0
+                values, gradient = self._flat[begin:end], self._gradient[begin:end]
+            leaf = torch.nn.Parameter(values)
             leaf.grad = gradient
-
-    @torch.no_grad()
-    def _make_view(self, parameter, begin):
-        """Move a weight and its gradient into the flat tensors."""
-        inside = slice(begin, begin + parameter.numel())
-        view = self._flat[inside].view(parameter.shape)
-        view.copy_(parameter)
-        parameter.data = view
-        parameter.grad = self._gradient[inside].view(parameter.shape)
-        self._gradient_views.append(parameter.grad)
-        self._layout.append(self._layout_of(parameter))
-
-    def _layout_of(self, parameter):
-        """Return a weight's offset in the flat tensor, and its memory layout.
-
-        Not its address: a copy of this object in another process may be anywhere.
-        """
-        offset = parameter.data_ptr() - self._flat.data_ptr()
-        return offset, parameter.dtype, parameter.shape, parameter.stride()
+            self._leaf_views.append((leaf, gradient))
+            self.leaves[k].append(leaf)
+            if embedding is not None:
+                self.embeddings.append(EmbeddingRows(embedding, leaf, gradient))
+        n_dense = sum(leaves[0].numel() for leaves in self.leaves)
+        self._dense_gradient = self._gradient[:n_dense]
 
     @property
     def tensors(self):
@@ -194,22 +177,16 @@ class FlatWeights(SeparateWeights):
         """Return whether the network still has these weights, none frozen or moved."""
         known = {id(p): requires_grad for p, requires_grad in self._requires_grad}
         found = {id(p): p.requires_grad for p in parameters}
-        views = self._leaf_views(self._flat)
-        return (
-            found == known
-            and [self._layout_of(p) for p in self.parameters] == self._layout
-            and [(leaf.data_ptr(), leaf.shape) for leaf in self._all_leaves]
-            == [(view.data_ptr(), view.shape) for view in views]
+        values_at, gradient_at = self._flat.data_ptr(), self._gradient.data_ptr()
+        # Not their addresses: a copy of this object in another process may be anywhere.
+        return found == known and all(
+            values.data_ptr() - values_at == gradient.data_ptr() - gradient_at
+            and values.dtype == gradient.dtype
+            and values.shape == gradient.shape
+            and values.stride() == gradient.stride()
+            for values, gradient in (*self._weight_views, *self._leaf_views)
+            if gradient.numel()
         )
-
-    def _leaf_views(self, flat):
-        """Return the parts of a flat tensor that belong to the leaves."""
-        return [
-            part if shape is None else part[: shape.numel()].view(shape)
-            for part, shape in zip(
-                flat.split(self._leaf_sizes), self._leaf_shapes, strict=True
-            )
-        ]
 
     def clear_gradients(self, every_row=False):
         """Clear the gradient.
@@ -218,21 +195,11 @@ class FlatWeights(SeparateWeights):
         to rows of embeddings that were not read.
         """
         if every_row:
-            for parameter, view in self._parameters_and_views():
-                parameter.grad = view
-            self._restore_leaf_gradients()
+            for parameter, gradient in (*self._weight_views, *self._leaf_views):
+                parameter.grad = gradient
         self._dense_gradient.zero_()
         for embedding in self.embeddings:
             embedding.clear(every_row)
-
-    def _parameters_and_views(self):
-        return zip(self.parameters, self._gradient_views, strict=True)
-
-    def _restore_leaf_gradients(self):
-        """Let the leaves have their gradients again, whatever was set instead."""
-        for leaf, gradient in zip(self._all_leaves, self._leaf_gradients, strict=True):
-            if leaf.grad is not gradient:
-                leaf.grad = gradient
 
     @contextmanager
     def recording_rows(self):
@@ -248,15 +215,16 @@ class FlatWeights(SeparateWeights):
         The first, of all but row-wise embeddings, may be changed in place; the others
         are copies of the rows of each of these that were read.
         """
-        for parameter, view in self._parameters_and_views():
-            if parameter.grad is not view:  # a callback put another one there
+        for parameter, gradient in self._weight_views:
+            if parameter.grad is not gradient:  # a callback put another one there
                 if parameter.grad is None:
-                    view.zero_()
+                    gradient.zero_()
                 else:
-                    view.copy_(parameter.grad)
-                parameter.grad = view
+                    gradient.copy_(parameter.grad)
+                parameter.grad = gradient
         # After the optimizer's zero_grad there would be none, and no step either.
-        self._restore_leaf_gradients()
+        for leaf, gradient in self._leaf_views:
+            leaf.grad = gradient
         rows = [embedding.gather_gradient() for embedding in self.embeddings]
         return [self._dense_gradient, *rows]
 
@@ -320,10 +288,6 @@ class FlatWeights(SeparateWeights):
             return None
         self.gradients()
         return make_optimizer_struct(optimizer, [rows.leaf for rows in self.embeddings])
-
-
-def _align(size):
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 class WeightSnapshot:

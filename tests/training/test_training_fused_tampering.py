@@ -577,3 +577,78 @@ def test_training_on_changed_datasets_fails(model, targets, tamper):
         fitted.set_params(kernel=kernel, callbacks=[AtEpoch()])
         with pytest.raises((ValueError, IndexError, RuntimeError)):
             fitted.fit(X, targets)
+
+
+def double_targets(net, dataset):
+    dataset.targets.mul_(2)
+
+
+def double_targets_with_strides(net, dataset):
+    if dataset.targets.is_contiguous():
+        dataset.targets = every_other(dataset.targets)
+    else:  # of which kernels read a copy
+        dataset.targets.mul_(2)
+
+
+def other_labels(net, dataset):
+    dataset.targets.values.copy_(1 - dataset.targets.values)
+
+
+def double_sample_weights(net, dataset):
+    dataset.weights[:9] *= 2
+
+
+def other_class_weights(net, dataset):
+    net.criterion_.class_weights[0] *= 9
+
+
+def clip(net, dataset):
+    net.clip_norm = 1e-3
+
+
+def truncate(net, dataset):
+    net.bptt_steps = 2
+
+
+TAGGER = RNNTagger(**OPTIONS, class_weight="balanced")
+IN_PLACE = {
+    "targets": (PLAIN, Y, double_targets),
+    "targets with strides": (PLAIN, Y, double_targets_with_strides),
+    "labels": (TAGGER, X[:, :, 0] > 0, other_labels),
+    "sample weights": (PLAIN, Y, double_sample_weights),
+    "class weights": (TAGGER, X[:, :, 0] > 0, other_class_weights),
+    "clipping": (PLAIN, Y, clip),
+    "truncation": (PLAIN, Y, truncate),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("model, targets, tamper", IN_PLACE.values(), ids=IN_PLACE)
+def test_what_callbacks_change_in_place_counts(model, targets, tamper, dtype):
+    class AtEpoch(Callback):
+        def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+            if len(net.history) > 1:
+                tamper(net, dataset_train)
+
+    weights = np.linspace(0.5, 1.5, len(X))
+    found = {}
+    for kernel in ("compiled", "torch"):
+        fitted = copy.deepcopy(model).set_params(kernel=kernel, dtype=dtype)
+        before = copy.deepcopy(fitted).fit(X, targets, weights).loss_curve_
+        after = fitted.set_params(callbacks=[AtEpoch()]).fit(X, targets, weights)
+        assert after.loss_curve_ != before
+        found[kernel] = after.loss_curve_
+    rtol = 1e-7 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(found["compiled"], found["torch"], rtol=rtol)
+
+
+def test_codes_that_numpy_writes_are_checked_in_every_epoch():
+    class AtEpoch(Callback):
+        def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+            if len(net.history) == 2:
+                dataset_train.targets.numpy()[3] = 99  # torch does not count it
+
+    model = RNNClassifier(**OPTIONS, kernel="compiled", callbacks=[AtEpoch()])
+    with pytest.raises(IndexError, match="class code 99"):
+        model.fit(X, Y > 0)
