@@ -460,8 +460,8 @@ class SequenceNet(NeuralNet):
         # Training itself sets the learning rate, for all groups alike.
         rate = optimizer.param_groups[0]["lr"]
         groups = [{**g, "lr": g["lr"] == rate} for g in optimizer.param_groups]
-        owners = [*self.module_.modules(), self._weights, optimizer, *groups, *states]
-        held, memory = _held_by([*owners, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS])
+        parts = [*self.module_.modules(), self._weights, optimizer, *groups, *states]
+        held, memory = _held_by([*parts, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS])
         read, memory_of_data = _held_by(data)
         # Of some data the kernels have copies.
         versions = [value._version for value in read if torch.is_tensor(value)]
@@ -733,15 +733,15 @@ class SequenceNet(NeuralNet):
         self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
 
 
-def _held_by(owners):
+def _held_by(parts):
     """Return what objects and dicts hold, and where the tensors among it lie.
 
     The objects themselves: an id may be another one's when the first is gone.
     """
     held = []
-    for owner in owners:
-        held.append(type(owner))
-        table = owner if isinstance(owner, dict) else vars(owner)
+    for part in parts:
+        held.append(type(part))
+        table = part if isinstance(part, dict) else vars(part)
         for value in table.values():
             held.append(value)
             if isinstance(value, dict):
