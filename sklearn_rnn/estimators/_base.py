@@ -287,7 +287,7 @@ class SequenceEstimator(RNNEstimator):
             that is neither written out nor copied, as a dict would be.
         """
         params = super().get_params(deep=deep)
-        if "embeddings" in params:  # not in those of every subclass
+        if params.get("embeddings") is not None:  # not every subclass has it
             params["embeddings"] = wrap_vectors(params["embeddings"])
         return params
 

@@ -34,7 +34,7 @@ def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None
         return
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         low, high = _bounds(sequences, center, factor, dtype)
-    smallest, largest = value_range(sequences)
+    smallest, largest = sequences._range or value_range(sequences)
     if low.max() <= smallest and largest <= high.min():
         return
     for rows, steps in covered_chunks(sequences):

@@ -16,8 +16,8 @@ N_INSPECTED = 32
 
 
 def warn_of_waveforms(sequences):
-    """Warn if sequences look like raw audio without a spectrogram."""
-    if sequences.n_features != 1 or not _look_like_sound(sequences):
+    """Warn if sequences of one feature look like raw audio without a spectrogram."""
+    if not _look_like_sound(sequences):
         return
     n_steps = int(np.median(sequences.lengths))
     kind = str(sequences.values.dtype)

@@ -295,7 +295,8 @@ def test_a_task_that_was_pickled_without_one_predicts():
     X, y = make_texts(60)
     model = make_classifier(bag_of_words=False).fit(X, y)
     expected = model.predict_proba(X)
-    del model._task.__dict__["bag_of_words"], model._task.params.bag_of_words
+    del model._task.params.bag_of_words
+    vars(model._task).pop("bag_of_words", None)
     model = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(model.predict_proba(X), expected)
     assert model.bag_of_words_ is None

@@ -68,9 +68,6 @@ class CategoricalInput:
         """Set the categories, at the first fit."""
         if self.categories is not None:
             return
-        if not self.features:
-            self.categories = {}
-            return
         seen = categories_seen(sequences)
         if warns:
             _warn_of_labels(sequences, seen)
@@ -80,8 +77,6 @@ class CategoricalInput:
 
     def spec(self):
         """Return what the network's spec says about categories."""
-        if not self.categories:
-            return {}
         counts = {
             self.embedding_of[j]: len(categories)
             for j, categories in self.categories.items()

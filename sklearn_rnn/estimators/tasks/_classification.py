@@ -4,6 +4,7 @@ import copy
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,10 +16,11 @@ from sklearn_rnn.estimators.closed_form import (
     BagOfWordsClassifier,
     CalibratedClassifier,
     ConvolutionClassifier,
+    log_priors,
     log_softmax,
 )
 from sklearn_rnn.estimators.tasks._labels import (
-    Labels,
+    check_enough_classes,
     check_labels,
     check_one_kind,
     describe_one_label,
@@ -44,17 +46,11 @@ class ClassificationTask(SequenceTask):
     has_labels = True
     parts = (*SequenceTask.parts, "labels")
     loss_name = "log_loss"
-    # Of tasks that were pickled before there was one.
+    # What the outputs are added to, of numbers and of tokens.
+    convolutions: ConvolutionClassifier | None = None
     bag_of_words: BagOfWordsClassifier | None = None
     # While the bag's weights are fitted to the validation data of each epoch.
     is_weighed_by_validation = False
-
-    def __init__(self, estimator_name, params):
-        super().__init__(estimator_name, params)
-        self.labels = Labels()
-        # What the outputs are added to, of numbers and of tokens.
-        self.convolutions: ConvolutionClassifier | None = None
-        self.bag_of_words = None
 
     @property
     def n_outputs(self):
@@ -81,10 +77,11 @@ class ClassificationTask(SequenceTask):
         return self.convolutions or self.bag_of_words
 
     def parse_targets(self, y, *, reset, classes=None, **about_y):
-        y = plain_arrays(y, estimator_name=self.estimator_name)
-        check_not_ragged(y, "use RNNTagger")
-        check_one_kind(y)
-        y = check_labels(y)
+        if type(y) is not np.ndarray or y.dtype.kind in "fO":  # with no single type
+            y = plain_arrays(y, estimator_name=self.estimator_name)
+            check_not_ragged(y, "use RNNTagger")
+            check_one_kind(y)
+            y = check_labels(y)
         with explain_target_errors("one label per sequence"):
             try:
                 y = column_or_1d(y, warn=True)
@@ -95,25 +92,17 @@ class ClassificationTask(SequenceTask):
             distinct = np.unique(y)
         return self.labels.encode(y, distinct, reset=reset, classes=classes)
 
-    def class_weights_of_samples(self, y, sample_weight, *, is_validation):
-        class_weight = self.params.class_weight
-        if class_weight is None:
-            return None
-        # "balanced" counts the training data alone, so validation weighs alike.
-        if not is_validation:
-            self.labels.weights = self.labels.compute_weights(
-                class_weight, y, sample_weight
-            )
-        return self.labels.weights[y]
-
     def check_trainable(self, samples):
-        self.labels.check_trainable(samples.y)
+        check_enough_classes(self.labels.classes[np.unique(samples.y)])
 
     def network_targets(self, samples):
         return samples.y.astype(np.int64)
 
+    @torch.no_grad()
     def initialize_head(self, network, samples):
-        self.labels.initialize_head(network, samples.y, samples.weights)
+        # An untrained network predicts the frequencies of the classes.
+        counts = np.bincount(samples.y, samples.weights, self.n_outputs)
+        network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
 
     def fit_closed_form(self, samples, context):
         if context.is_stream:

@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.estimators.closed_form import log_priors
 from sklearn_rnn.sequences import is_one_hot
 
 # Whole numbers up to this one differ as floats too.
@@ -19,10 +17,9 @@ LARGEST_EXACT = 2.0**53
 class Labels:
     """The classes that labels are of, and the weight of each."""
 
-    def __init__(self):
-        self.classes: Any = None
-        # By `class_weight`; None if all count alike.
-        self.weights: Any = None
+    classes: Any = None
+    # By `class_weight`; None if all count alike.
+    weights: Any = None
 
     def encode(self, labels, distinct, *, reset, classes=None):
         """Return the codes of labels; `reset` sets the classes to those given."""
@@ -38,15 +35,11 @@ class Labels:
             )
         return np.searchsorted(self.classes, labels)
 
-    def check_trainable(self, codes):
-        """Check that there is more than one class among codes."""
-        check_enough_classes(self.classes[np.unique(codes)])
-
-    def compute_weights(self, class_weight, codes, sample_weight=None):
-        """Return the weight of each class, from `class_weight` and the codes."""
+    def set_weights(self, class_weight, codes, sample_weight=None):
+        """Set the weight of each class, from `class_weight` and the codes."""
         if isinstance(class_weight, dict):
             try:
-                return compute_class_weight(
+                self.weights = compute_class_weight(
                     class_weight, classes=self.classes, y=self.classes[codes]
                 )
             except ValueError as error:
@@ -56,17 +49,11 @@ class Labels:
                     f"class_weight names {unknown}, and the classes are {classes}: "
                     "correct its keys."
                 ) from error
+            return
         counts = np.bincount(codes, sample_weight, len(self.classes))
         # Classes that these samples do not have are not there to be balanced.
-        there, weights = counts > 0, np.ones(len(counts))
-        weights[there] = counts.sum() / (there.sum() * counts[there])
-        return weights
-
-    def initialize_head(self, network, codes, weights):
-        """Let an untrained network predict the frequencies of the classes."""
-        counts = np.bincount(codes, weights=weights, minlength=len(self.classes))
-        with torch.no_grad():
-            network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
+        there, self.weights = counts > 0, np.ones(len(counts))
+        self.weights[there] = counts.sum() / (there.sum() * counts[there])
 
 
 def check_labels(labels, name="y"):

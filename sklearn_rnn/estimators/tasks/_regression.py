@@ -90,7 +90,7 @@ class RegressionTask(SequenceTask):
         self._use_cell("gru" if params.cell == "auto" else params.cell)
 
     @property
-    def targets_may_be_missing(self):
+    def targets_may_be_missing(self):  # type: ignore[override]
         chosen = self.params.missing_targets
         ignored = self.y_is_masked if chosen == "auto" else chosen == "ignore"
         return self.per_step or ignored
@@ -103,25 +103,6 @@ class RegressionTask(SequenceTask):
     @property
     def n_outputs(self):
         return self.n_targets * self.output.size
-
-    @property
-    def cell(self):
-        cell = self.params.cell
-        return self.chosen_cell if cell == "auto" else cell
-
-    @property
-    def hidden_size(self):
-        size = self.params.hidden_size
-        return self.chosen_size if size == "auto" else size
-
-    @property
-    def pooling(self):
-        return None if self.params.return_sequences else self.params.pooling
-
-    @property
-    def horizon(self):
-        # As far as names tell.
-        return max(steps_ahead(self.numbers.names) or [self.n_targets])
 
     # Parameters
 
@@ -164,6 +145,8 @@ class RegressionTask(SequenceTask):
                 self.y_is_masked = attrs_of(y).get("missing") == "mask"
             may_be_missing = self.targets_may_be_missing
             y = self.numbers.parse(y, reset=reset, may_be_missing=may_be_missing)
+        # As far as names tell.
+        self.horizon = max(steps_ahead(self.numbers.names) or [self.n_targets])
         if not is_scored:  # what is scored may be anything, as r2_score takes it
             self.output.check_targets(y)
             self.output.target_weights(self.n_targets)
@@ -318,7 +301,7 @@ class RegressionTask(SequenceTask):
 
     def trial_params(self, outputs):
         """Return parameters for a network that learns some outputs alone."""
-        columns = self.baseline.columns
+        columns, size = self.baseline.columns, self.params.hidden_size
         weights = self.output.target_weights(self.n_targets)
         if weights is not None:
             weights = weights[outputs] if weights[outputs].any() else None
@@ -326,7 +309,7 @@ class RegressionTask(SequenceTask):
             "linear_skip": False,
             "target_feature": None if columns is None else columns[outputs].tolist(),
             "cell": self.chosen_cell,
-            "hidden_size": self.hidden_size,
+            "hidden_size": self.chosen_size if size == "auto" else size,
             "subtract_last": bool(self.baseline.subtracts_last),
             "scale_windows": self.baseline.unit_layout is not None,
             "season": None

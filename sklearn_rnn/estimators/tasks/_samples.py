@@ -36,15 +36,28 @@ or SequenceArray
         weights = None if self.weights is None else self.weights[indices]
         return Samples(self.sequences[indices], self.y[indices], weights)
 
+    def that_count(self, targets_may_be_missing):
+        """Leave out what nothing is learned from, not even the scaling.
+
+        That is a sequence whose weight is 0, as that of its class may be, and one
+        without any target.
+        """
+        weights = self.weights
+        counts = np.ones(len(self.y), bool) if weights is None else weights > 0
+        if targets_may_be_missing:
+            counts &= self._count_targets() > 0  # at any step, of any output
+            if not counts.any():
+                raise ValueError(
+                    "no sequence whose weight is not zero has a target: there is "
+                    "nothing to learn or to score."
+                )
+        return self if counts.all() else self.select(np.flatnonzero(counts))
+
     def all_targets(self):
         """Return all targets (n, n_outputs): of steps, one sequence after the other."""
         if not isinstance(self.y, SequenceArray):
             return self.y
         return self.y.read_rows(flat_rows(self.y.starts, self.y.lengths))
-
-    def have_target(self):
-        """Return whether each sequence has a target, at any step and of any output."""
-        return self._count_targets() > 0
 
     def target_weights(self):
         """Return the weight of each of `all_targets`, that of its sequence, or None."""

@@ -10,15 +10,15 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators.tasks._categories import CategoricalInput
+from sklearn_rnn.estimators.tasks._labels import Labels
 from sklearn_rnn.estimators.tasks._samples import Samples, parse_weights
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
 from sklearn_rnn.estimators.tasks._tokens import (
     TokenInput,
-    check_token_options,
     embeds,
     initialize_embedding,
 )
-from sklearn_rnn.modules import NetworkSpec
+from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import (
     SequenceArray,
     check_features,
@@ -60,6 +60,14 @@ class SequenceTask(Task):
     has_labels = False
     # Whether the y of fit was an array of steps, so that predictions are, too.
     y_was_array = False
+    # Whether a sequence, or a step, may have no target.
+    targets_may_be_missing = False
+    # How many steps a target may lie beyond the end of its window.
+    horizon = 1
+    # What "auto" stands for.
+    chosen_cell: Any = None
+    chosen_size: Any = None
+    labels: Any  # where `has_labels`
     ignored_in_spec = ("n_tokens",)
     parts: tuple[str, ...] = ("tokens", "categories")
     # Of an embedding, between `fit_parts` and `initialize`.
@@ -71,6 +79,8 @@ class SequenceTask(Task):
         super().__init__(estimator_name, params)
         self.tokens = TokenInput(estimator_name, embeds(self.params))
         self.categories = CategoricalInput(estimator_name)
+        if self.has_labels:
+            self.labels = Labels()
 
     # What a subclass says
 
@@ -102,46 +112,9 @@ class SequenceTask(Task):
     def decode(self, sequences, outputs):
         """Turn outputs of the network into what ``predict`` returns."""
 
-    def class_weights_of_samples(self, y, sample_weight, *, is_validation):
-        """Return a weight for every sample that its label gives it, or None."""
-        return None
-
-    def class_weights_of_steps(self):
-        """Return the weight of every class in the loss of steps, or None."""
-        return None
-
     def as_network_input(self, sequences):
         """Return sequences as the network reads them."""
         return sequences
-
-    @property
-    def reads_symbols(self):
-        return self.tokens.is_used
-
-    @property
-    def targets_may_be_missing(self):
-        """Whether a sequence, or a step, may have no target."""
-        return self.per_step
-
-    @property
-    def cell(self):
-        """The recurrent cell."""
-        return self.params.cell
-
-    @property
-    def hidden_size(self):
-        """Units of every layer and direction."""
-        return self.params.hidden_size
-
-    @property
-    def pooling(self):
-        """How states become one vector; None for outputs at every step."""
-        return self.params.pooling
-
-    @property
-    def horizon(self):
-        """How many steps a target may lie beyond the end of its window."""
-        return 1
 
     # Data
 
@@ -153,7 +126,18 @@ class SequenceTask(Task):
                 "backward direction begins in the last one. Set one of them to its "
                 "default."
             )
-        check_token_options(self.params)
+        is_asked_for = self.params.token_dropout not in ("auto", 0)
+        if is_asked_for and not embeds(self.params):
+            raise ValueError(
+                f"token_dropout={self.params.token_dropout} hides tokens, but without "
+                "embedding_dim X holds numbers. Set embedding_dim to embed tokens, or "
+                "take input_dropout."
+            )
+        if not self.params.train_embeddings and self.params.embeddings is None:
+            raise ValueError(
+                "train_embeddings=False keeps the vectors of embeddings as they are, "
+                "but embeddings=None gives none."
+            )
 
     def parse_X(self, estimator, X, *, reset=False):
         """Return X without padding, and as it was given."""
@@ -164,16 +148,21 @@ class SequenceTask(Task):
         sequences, padded = check_with_padding(
             X, estimator_name=name, allow_categories=True
         )
-        self.tokens.check(sequences, reset=reset)
+        if self.tokens.is_used or sequences.transforms.tokens is not None:
+            self.tokens.check(sequences, reset=reset)
         check_features(estimator, X, sequences, reset=reset)
         if reset and self.per_step and estimator._fitted_on_columns:
             _check_not_one_column(X, name)
-        # A target for each sample is no sound to be classified.
-        if reset and not (self.per_step or self.tokens.is_used or self.is_trial):
-            warn_of_waveforms(sequences)
-        sequences = self.categories.apply(
-            sequences, self.params, reset=reset, has_tokens=self.tokens.is_used
-        )
+        if reset and sequences.n_features == 1:
+            # A target for each sample is no sound to be classified.
+            if not (self.per_step or self.tokens.is_used or self.is_trial):
+                warn_of_waveforms(sequences)
+        wanted, known = self.params.categorical_features, self.categories.features
+        is_asked_for = reset and not (wanted is None or isinstance(wanted, str))
+        if is_asked_for or known or sequences.transforms.categories:
+            sequences = self.categories.apply(
+                sequences, self.params, reset=reset, has_tokens=self.tokens.is_used
+            )
         return sequences, padded
 
     def parse(
@@ -204,29 +193,17 @@ class SequenceTask(Task):
                 f"{len(sequences)} sequences, y has {len(y)} values. "
                 + _remedy_for_counts(sequences, len(y), self)
             )
-        class_weights = self.class_weights_of_samples(
-            y, weights, is_validation=is_validation
-        )
-        if class_weights is not None:
-            weights = class_weights if weights is None else weights * class_weights
-        return self._samples_that_count(Samples(sequences, y, weights))
-
-    def _samples_that_count(self, samples):
-        """Leave out what nothing is learned from, not even the scaling.
-
-        That is a sequence whose weight is 0, as that of its class may be, and one
-        without any target.
-        """
-        weights = samples.weights
-        counts = np.ones(len(samples.y), bool) if weights is None else weights > 0
-        if self.targets_may_be_missing:
-            counts &= samples.have_target()
-            if not counts.any():
-                raise ValueError(
-                    "no sequence whose weight is not zero has a target: there is "
-                    "nothing to learn or to score."
-                )
-        return samples if counts.all() else samples.select(np.flatnonzero(counts))
+        is_label = self.has_labels and not self.per_step
+        if is_label and self.params.class_weight is not None:
+            # "balanced" counts the training data alone, so validation weighs alike.
+            if not is_validation:
+                self.labels.set_weights(self.params.class_weight, y, weights)
+            of_classes = self.labels.weights[y]
+            weights = of_classes if weights is None else weights * of_classes
+        samples = Samples(sequences, y, weights)
+        if weights is None and not self.targets_may_be_missing:
+            return samples
+        return samples.that_count(self.targets_may_be_missing)
 
     def _parse_steps(self, y, sequences, padded, *, reset, **about_y):
         """Return a target for every step, in a container of its own."""
@@ -259,7 +236,6 @@ class SequenceTask(Task):
         return samples.select(train), samples.select(validation)
 
     def prepare(self, samples, validation, context):
-        self.categories.fit(samples.sequences, warns=not self.is_trial)
         self.given_weights = samples.weights
         params, n_sequences = self.params, len(samples.y)
         self.batch_size = params.batch_size
@@ -271,28 +247,33 @@ class SequenceTask(Task):
                 # A stream is longer than its first call.
                 is_long = context.is_stream
                 self.dtype = "float32" if is_long else choose_dtype(n_sequences)
-        # Weights of one call of partial_fit are relative to those of the others.
-        is_relative = not context.is_stream
-        return (
-            self._prepared(samples, is_relative),
-            validation and self._prepared(validation, is_relative),
-        )
-
-    def _prepared(self, samples, is_relative):
-        recoded = self.categories.recode(samples.sequences)
-        samples = samples._replace(sequences=recoded)
-        if not is_relative:
-            return samples
-        return samples.with_mean_weight_one(self.targets_may_be_missing)
+        categories, prepared = self.categories, []
+        if categories.features:
+            categories.fit(samples.sequences, warns=not self.is_trial)
+        else:
+            categories.categories = {}
+        for part in (samples, validation):
+            if part is not None and categories.features:
+                part = part._replace(sequences=categories.recode(part.sequences))
+            # Weights of one call of partial_fit are relative to those of the others.
+            if part is not None and part.weights is not None and not context.is_stream:
+                part = part.with_mean_weight_one(self.targets_may_be_missing)
+            prepared.append(part)
+        return prepared
 
     # Network
 
     def make_spec(self, samples):
-        params = self.params
+        params, is_auto = self.params, self.params.hidden_size == "auto"
+        about_symbols: dict[str, Any] = {}
+        if embeds(params):
+            about_symbols |= self.tokens.spec(params)
+        if self.categories.categories:
+            about_symbols |= self.categories.spec()
         return NetworkSpec(
-            cell=self.cell,
+            cell=self.chosen_cell if params.cell == "auto" else params.cell,
             n_features=samples.sequences.n_features,
-            hidden_size=int(self.hidden_size),
+            hidden_size=int(self.chosen_size if is_auto else params.hidden_size),
             n_outputs=self.n_outputs,
             n_layers=int(params.n_layers),
             bidirectional=bool(params.bidirectional),
@@ -301,9 +282,8 @@ class SequenceTask(Task):
             weight_drop=float(params.weight_drop),
             residual=bool(params.residual),
             layer_norm=bool(params.layer_norm),
-            pooling=self.pooling,
-            **self.tokens.spec(params),
-            **self.categories.spec(),
+            pooling=None if self.per_step else params.pooling,
+            **about_symbols,
         )
 
     def fit_parts(self, samples, context: FitContext):
@@ -317,7 +297,7 @@ class SequenceTask(Task):
         self.categories.check_same_choice(samples.sequences, self.params)
 
     def build(self, spec, generator=None):
-        network = super().build(spec, generator)
+        network = build_network(spec, DTYPES[self.dtype], generator)
         if self.tokens.counts is not None:
             network.embedding.token_dropout.set_counts(self.tokens.counts)
         return network
@@ -341,9 +321,11 @@ class SequenceTask(Task):
     # Training
 
     def loss(self):
-        class_weights = self.class_weights_of_steps()
-        if class_weights is not None:
-            class_weights = torch.as_tensor(class_weights, dtype=DTYPES[self.dtype])
+        class_weights = None
+        if self.per_step and self.has_labels and self.labels.weights is not None:
+            class_weights = torch.as_tensor(
+                self.labels.weights, dtype=DTYPES[self.dtype]
+            )
         return WeightedLoss(self.loss_name, self.targets_may_be_missing, class_weights)
 
     def make_dataset(self, samples, device):

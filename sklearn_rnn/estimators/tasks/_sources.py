@@ -157,7 +157,7 @@ class NumberSource:
         if self.kind == "sequences":
             sequences = check_sequences(X, estimator_name=self.estimator_name)
             check_features(estimator, X, sequences, reset=reset)
-            if reset:
+            if reset and sequences.n_features == 1:
                 warn_of_waveforms(sequences)
             return sequences
         rows = check_table(X, estimator_name=self.estimator_name, name=name)

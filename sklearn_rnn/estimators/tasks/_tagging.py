@@ -1,14 +1,15 @@
 """Tagging: every step of a sequence has a label."""
 
 import numpy as np
+import torch
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.estimators.closed_form import Transitions, log_softmax
+from sklearn_rnn.estimators.closed_form import Transitions, log_priors, log_softmax
 from sklearn_rnn.estimators.tasks._labels import (
-    Labels,
     check_distinguishable,
+    check_enough_classes,
     check_size,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
@@ -24,13 +25,9 @@ class TaggingTask(SequenceTask):
 
     per_step = has_labels = True
     parts = (*SequenceTask.parts, "labels", "transitions")
+    targets_may_be_missing = True
     loss_name = "log_loss"
-    pooling = None
     transitions: Transitions | None = None
-
-    def __init__(self, estimator_name, params):
-        super().__init__(estimator_name, params)
-        self.labels = Labels()
 
     @property
     def n_outputs(self):
@@ -92,7 +89,7 @@ class TaggingTask(SequenceTask):
 
     def check_trainable(self, samples):
         codes = samples.all_targets()[:, 0]
-        self.labels.check_trainable(codes[codes != NO_CODE])
+        check_enough_classes(self.labels.classes[np.unique(codes[codes != NO_CODE])])
 
     def fit_parts(self, samples, context):
         super().fit_parts(samples, context)
@@ -118,19 +115,21 @@ class TaggingTask(SequenceTask):
         if self.params.class_weight is None:
             return
         codes, of_steps = self._codes_and_weights(samples)
-        weights = self.labels.compute_weights(self.params.class_weight, codes, of_steps)
+        self.labels.set_weights(self.params.class_weight, codes, of_steps)
+        weights = self.labels.weights
         # Of mean 1 over the labelled steps, times the weights of their sequences.
         mean = np.average(weights[codes], weights=of_steps)
         self.labels.weights = weights / mean
 
-    def class_weights_of_steps(self):
-        return self.labels.weights
-
     def network_targets(self, samples):
         return samples.all_targets()[:, 0]
 
+    @torch.no_grad()
     def initialize_head(self, network, samples):
-        self.labels.initialize_head(network, *self._codes_and_weights(samples))
+        # An untrained network predicts the frequencies of the labels.
+        codes, weights = self._codes_and_weights(samples)
+        counts = np.bincount(codes, weights, self.n_outputs)
+        network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
 
     def _codes_and_weights(self, samples):
         """Return the codes of labelled steps, and their weights or None."""

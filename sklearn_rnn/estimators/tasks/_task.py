@@ -209,19 +209,15 @@ class Task(ABC):
 
     def check_values(self, network, sequences) -> None:
         """Check that sequences of numbers stay finite in the network's dtype."""
-        if not self.reads_symbols:
-            check_range(
-                sequences,
-                estimator_name=self.estimator_name,
-                center=network.center.cpu().numpy(),
-                factor=network.factor.cpu().numpy(),
-                dtype=self.dtype,
-            )
-
-    @property
-    def reads_symbols(self) -> bool:
-        """Whether the network reads symbols, not numbers."""
-        return False
+        if hasattr(network, "embedding"):
+            return  # which reads symbols
+        check_range(
+            sequences,
+            estimator_name=self.estimator_name,
+            center=network.center.cpu().numpy(),
+            factor=network.factor.cpu().numpy(),
+            dtype=self.dtype,
+        )
 
     def check_targets(self, data) -> None:
         """Check that the network can be trained on the targets."""

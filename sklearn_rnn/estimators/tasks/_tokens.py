@@ -77,8 +77,6 @@ class TokenInput:
 
     def spec(self, params):
         """Return what the network's spec says about tokens."""
-        if not embeds(params):
-            return {}
         width, dropout = params.embedding_dim, params.token_dropout
         return {
             "n_tokens": self.n_tokens,
@@ -92,22 +90,6 @@ class TokenInput:
 def embeds(params):
     """Return whether X is to hold ids of tokens, by the parameters."""
     return params.embedding_dim is not None or params.embeddings is not None
-
-
-def check_token_options(params):
-    """Check that no option about tokens would have no effect."""
-    is_asked_for = params.token_dropout not in ("auto", 0)
-    if is_asked_for and not embeds(params):
-        raise ValueError(
-            f"token_dropout={params.token_dropout} hides tokens, but without "
-            "embedding_dim X holds numbers. Set embedding_dim to embed tokens, or "
-            "take input_dropout."
-        )
-    if not params.train_embeddings and params.embeddings is None:
-        raise ValueError(
-            "train_embeddings=False keeps the vectors of embeddings as they are, "
-            "but embeddings=None gives none."
-        )
 
 
 def count_tokens(sequences, n_tokens, weights=None):
