@@ -497,11 +497,11 @@ METHODS = {
     "RNNTagger": Limit(21, 40),
     "RNNTranscriber": Limit(19, 40),
     # And of what they learn.
-    "ClassificationTask": Limit(51, 40),
-    "GenerationTask": Limit(33, 40),
-    "RegressionTask": Limit(65, 40),
+    "ClassificationTask": Limit(41, 40),
+    "GenerationTask": Limit(32, 40),
+    "RegressionTask": Limit(56, 40),
     "Seq2SeqTask": Limit(40, 40),
-    "TaggingTask": Limit(52, 40),
+    "TaggingTask": Limit(42, 40),
     "TranscriptionTask": Limit(44, 40),
 }
 LIMITS = {
@@ -511,10 +511,10 @@ LIMITS = {
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
-    "fit": (Limit(175, 60), Limit(44, 15), Limit(83, 10)),
-    "fit, default": (Limit(205, 75), Limit(48, 18), Limit(91, 12)),
+    "fit": (Limit(142, 60), Limit(42, 15), Limit(59, 10)),
+    "fit, default": (Limit(172, 75), Limit(46, 18), Limit(67, 12)),
     "fit_transform": (Limit(37, 25), Limit(11, 6), Limit(14, 4)),
-    "forecast": (Limit(210, 60), Limit(44, 20), Limit(72, 12)),
+    "forecast": (Limit(205, 60), Limit(42, 20), Limit(69, 12)),
     "batch": (Limit(18, 12), Limit(8, 5), Limit(4, 5)),
 }
 
