@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
@@ -23,10 +24,12 @@ from sklearn_rnn.forecasting._columns import (
     predicted_columns,
     quantile_columns,
 )
+from sklearn_rnn.forecasting._fed_back import FedBack, find_fit_horizon
 from sklearn_rnn.forecasting._forecast_frame import pair_with_future, select_rows
 from sklearn_rnn.forecasting._lookback import ignore_unknown_times, required_positions
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import TimeTable, describe_step, find_keys
+from sklearn_rnn.training import new_random_state
 
 # Rows per season by the unit of the step between rows; the season of steps shorter than
 # a day is a day. Years have no season.
@@ -65,6 +68,10 @@ def backtest(
     freq: Any = None,
     time: str | None = None,
     group_by: str | Sequence[str] | None = None,
+    fit_horizon: int | None = None,
+    static: str | Sequence[str] | None = None,
+    n_paths: int = 100,
+    random_state: int | np.random.RandomState | None = None,
     n_jobs: int | None = None,
     verbose: bool = False,
 ) -> pd.DataFrame:
@@ -118,6 +125,20 @@ def backtest(
     group_by : str or list of str, default=None
         Column or columns that identify the series, if the table has several; None
         takes what the table says of itself.
+    fit_horizon : int, default=None
+        Steps ahead that the model itself learns, fewer than `horizon`: it is fitted to
+        forecast 1 to `fit_horizon`, and its forecasts are fed back, as by
+        ``forecast(model, newest, horizon=...)``. Each time is forecast from by itself:
+        with a `stride` there are fewer. None: all steps of `horizon`, or, of a model in
+        a ``FrozenEstimator``, those that it was fitted to forecast.
+    static : str or list of str, default=None
+        Columns that stay as they are in the newest row of each series, such as its
+        region. Used only where forecasts are fed back.
+    n_paths : int, default=100
+        Number of sampled paths per origin and series, for quantiles where forecasts are
+        fed back.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the paths; None samples others each time.
     n_jobs : int, default=None
         Number of blocks computed in parallel by joblib, -1 for all processors, with the
         same result. None is 1 outside of a ``joblib.parallel_config``. Inside of a job
@@ -179,10 +200,10 @@ def backtest(
     """
     _check_options(refit, stride, season)
     check_reserved(find_keys(data, time, group_by))
-    pairs = pair_with_future(
+    read = partial(
+        pair_with_future,
         data,
         target,
-        horizon,
         known=known,
         missing=missing,
         freq=freq,
@@ -190,7 +211,12 @@ def backtest(
         group_by=group_by,
         estimator_name="backtest",
     )
-    _check_known(model, pairs)
+    pairs, fed_back = read(horizon=horizon), None
+    steps = [k for _, k in pairs.outputs]
+    fit_horizon = find_fit_horizon(model, fit_horizon, steps)
+    if fit_horizon is not None:
+        fed_back = FedBack(read(horizon=fit_horizon), static, n_paths)
+    _check_known(model, pairs if fed_back is None else fed_back.trained)
     table = pairs.table
     if table.labels is not None and table.times is None:
         raise ValueError(
@@ -203,12 +229,17 @@ def backtest(
     season = min(season, table.n_rows)  # so that no index overflows
     models = [model] * len(folds)
     if not refit:
-        models = [clone(model).fit(*_training_rows(pairs, folds[0].train))] * len(folds)
+        rows = _training_rows(pairs, folds[0].train, fed_back)
+        models = [clone(model).fit(*rows)] * len(folds)
+    # Drawn first: the same for any number of jobs.
+    seeds = new_random_state(random_state).randint(2**31 - 1, size=len(folds))
     frames = []
     with ignore_unknown_times():
         found = Parallel(n_jobs=n_jobs, return_as="generator")(
-            delayed(_forecast_fold)(fold_model, pairs, fold, season, refit)
-            for fold_model, fold in zip(models, folds, strict=True)
+            delayed(_forecast_fold)(
+                fold_model, pairs, fold, season, refit, fed_back, seed
+            )
+            for fold_model, fold, seed in zip(models, folds, seeds, strict=True)
         )
         for frame, fold in zip(found, folds, strict=True):
             frames.append(frame)
@@ -440,31 +471,43 @@ def _check_rows(rows, kind, block, pairs):
     return rows.astype(np.intp)
 
 
-def _training_rows(pairs, rows):
+def _training_rows(pairs, rows, fed_back=None):
     """Return rows of X and their targets; a single target is one-dimensional."""
+    if fed_back is not None:
+        positions, pairs = pairs.positions[rows], fed_back.trained
+        rows = _row_at(pairs)[positions]
     X, Y = select_rows(pairs.X, rows), select_rows(pairs.Y, rows)
     return X, Y if len(pairs.outputs) > 1 else Y[next(iter(Y.columns))]
 
 
-def _forecast_fold(model, pairs, fold, season, refit):
+def _forecast_fold(model, pairs, fold, season, refit, fed_back, seed):
     if refit:
-        model = clone(model).fit(*_training_rows(pairs, fold.train))
-    rows, origins = _with_history(pairs, fold.test, model)
-    X = select_rows(pairs.X, rows)
+        model = clone(model).fit(*_training_rows(pairs, fold.train, fed_back))
     with warnings.catch_warnings():
         # Rows that no window contains are left out of X, which is no gap in the table.
         warnings.simplefilter("ignore", WindowHistoryWarning)
-        predicted = predicted_columns(model, X, origins, len(pairs.outputs))
+        if fed_back is None:
+            rows, origins = _with_history(pairs, fold.test, model)
+            X = select_rows(pairs.X, rows)
+            predicted = predicted_columns(model, X, origins, len(pairs.outputs))
+        else:
+            random_state = np.random.RandomState(seed)
+            predicted = fed_back.predict(model, pairs, fold.test, random_state)
     return pd.DataFrame({**_known_columns(pairs, fold, season), **predicted})
 
 
 def _with_history(pairs, test, model):
     """Return the rows of X in the windows of test rows, and the test rows in them."""
     positions = required_positions(pairs.table, pairs.positions[test], model)
+    rows = np.sort(_row_at(pairs)[positions])
+    return rows, np.searchsorted(rows, test)
+
+
+def _row_at(pairs):
+    """Return the row of X at each position of the table, -1 for none."""
     row_at = np.full(pairs.table.n_rows, -1)
     row_at[pairs.positions] = np.arange(len(pairs.positions))
-    rows = np.sort(row_at[positions])
-    return rows, np.searchsorted(rows, test)
+    return row_at
 
 
 def _known_columns(pairs, fold, season):

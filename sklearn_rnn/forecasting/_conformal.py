@@ -327,7 +327,9 @@ class ConformalCalibrator(DescribedParameters, PlainState, BaseEstimator):
             if key not in row_of_group:
                 raise ValueError(
                     f"{'/'.join(self._keys)} {', '.join(map(str, key))} was not among "
-                    "the forecasts that the calibrator was fitted on."
+                    "the forecasts that the calibrator was fitted on: fit it on a "
+                    "backtest with the same series, targets and horizon (with "
+                    "fit_horizon=, if the model was fitted for fewer steps)."
                 )
             result[rows] = row_of_group[key]
         return result

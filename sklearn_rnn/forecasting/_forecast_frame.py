@@ -166,6 +166,7 @@ class FuturePairs(NamedTuple):
     table : TimeTable, with the rows that were added
     positions : ndarray of int of shape (n,), those of the rows of X in the table
     outputs : list of (target, steps ahead), one per column of Y
+    known : list of str, columns that are known in advance
     """
 
     X: Any
@@ -173,6 +174,7 @@ class FuturePairs(NamedTuple):
     table: TimeTable
     positions: np.ndarray
     outputs: list[tuple[str, int]]
+    known: list[str]
 
 
 def pair_with_future(
@@ -224,7 +226,7 @@ def pair_with_future(
     if not is_polars(X):
         X.attrs[ATTRS_KEY], Y.attrs[ATTRS_KEY] = keys.to_attrs(), {"missing": missing}
     outputs = [(name, k) for name in targets for k in steps]
-    return FuturePairs(X, Y, table, positions, outputs)
+    return FuturePairs(X, Y, table, positions, outputs, known)
 
 
 def fill_table(table: TimeTable, known: Sequence[Any], caller: str) -> TimeTable:
