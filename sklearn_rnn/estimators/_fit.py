@@ -199,7 +199,12 @@ def train(estimator, samples, held_out, context, checkpoint=None):
     if held_out is not None:
         held_out = task.make_dataset(held_out, net.device)
     net.random_state = np.random.RandomState(context.random_state.randint(2**31 - 1))
-    _seed_dropout(net, context.random_state.randint(2**31 - 1))
+    # Dropout masks depend on a seed: on the CPU on nothing else.
+    seed, device = context.random_state.randint(2**31 - 1), torch.device(net.device)
+    generator: Any = CounterGenerator(seed)
+    if device.type != "cpu":
+        generator = torch.Generator(device).manual_seed(seed)
+    net.module_.seed_dropout(generator)
     first = len(net.history)
     # Only while it trains: what keeps the net, or pickles it, need not keep the task.
     net.score_validation, net.checkpoint = task.score_validation, checkpoint
@@ -300,15 +305,6 @@ def set_net(estimator, network, held_out, context):
         if not context.is_continued:
             make_net(estimator, network)
         update_net(estimator)
-
-
-def _seed_dropout(net, seed):
-    """Let dropout masks depend on a seed: on the CPU on nothing else."""
-    device = torch.device(net.device)
-    generator: Any = CounterGenerator(seed)
-    if device.type != "cpu":
-        generator = torch.Generator(device).manual_seed(seed)
-    net.module_.seed_dropout(generator)
 
 
 def _record(estimator, rows, patience, is_stream):

@@ -32,13 +32,17 @@ def make_net(estimator, network, schedule=(None, None), device=None, kernel=None
     set_kernel(estimator, network, device, kernel)
     schedule, scheduler = schedule
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
+    callbacks, name = given_callbacks(estimator), type(estimator).__name__
+    if scheduler is not None:
+        callbacks = [*callbacks, (SCHEDULER, scheduler)]
+    own = {0: [], 1: [ProgressBar]}.get(int(estimator.verbose), [EpochLines])
     net = SequenceNet(
         network,
         criterion=task.loss(),
         optimizer=optimizer,
         lr=estimator.learning_rate,
         batch_size=task.batch_size or estimator.batch_size,
-        callbacks=_make_callbacks(estimator, scheduler),
+        callbacks=copy_callbacks(callbacks) + [kind(name) for kind in own],
         device=device,
         verbose=0,
         shuffle=estimator.shuffle,
@@ -47,7 +51,7 @@ def make_net(estimator, network, schedule=(None, None), device=None, kernel=None
         bptt_steps=estimator.bptt_steps,
         schedule=schedule,
         kernel=estimator.kernel_,
-        label=None if task.is_trial else type(estimator).__name__,
+        label=None if task.is_trial else name,
         **options,
     ).initialize()
     if scheduler is not None:
@@ -83,8 +87,11 @@ def update_net(estimator):
 def set_kernel(estimator, network, device, kernel=None):
     """Set ``kernel_``, and let a network use it."""
     spec = estimator._task.network_spec
+    kernel = kernel or estimator.kernel
+    if kernel == "numba":
+        kernel = rename_kernel(kernel)
     estimator.kernel_ = choose_kernel(
-        kernel or rename_kernel(estimator.kernel),
+        kernel,
         spec.cell,
         spec.hidden_size,
         estimator._task.dtype,
@@ -100,14 +107,6 @@ def given_callbacks(estimator):
     if given is None:
         return []
     return given if isinstance(given, list) else [given]
-
-
-def _make_callbacks(estimator, scheduler):
-    callbacks = copy_callbacks(given_callbacks(estimator))
-    if scheduler is not None:
-        callbacks += copy_callbacks([(SCHEDULER, scheduler)])
-    own = {0: [], 1: [ProgressBar]}.get(int(estimator.verbose), [EpochLines])
-    return callbacks + [callback(type(estimator).__name__) for callback in own]
 
 
 def thread_context(estimator):

@@ -97,7 +97,7 @@ def choose_kernel(
         max_units = table[cell].get(dtype, 0)
         if dtype == "float64" and fused and instruction_set() == "avx512":
             max_units = MAX_UNITS_IN_FLOAT64_WITH_AVX512
-        is_faster = on_cpu and n_units <= max_units and compiled_kernels_available()
+        is_faster = on_cpu and n_units <= max_units and library() is not None
         return "compiled" if is_faster else "torch"
     if kernel == "compiled":
         if cell not in COMPILED_CELLS:

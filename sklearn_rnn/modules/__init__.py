@@ -8,6 +8,7 @@ from sklearn_rnn.modules._automata import (
     word_list_automaton,
 )
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
+from sklearn_rnn.modules._build import build_network, initialize, weight_shapes
 from sklearn_rnn.modules._categories import (
     CategoryEmbedding,
     embedding_size,
@@ -35,12 +36,10 @@ from sklearn_rnn.modules._embedding import (
     TokenEmbedding,
     has_gradient_hooks,
 )
-from sklearn_rnn.modules._initialize import initialize
 from sklearn_rnn.modules._linear import Linear, linear
 from sklearn_rnn.modules._network import (
     NetworkSpec,
     SequenceNetwork,
-    build_network,
     join_steps,
     n_joined,
 )
@@ -59,10 +58,8 @@ from sklearn_rnn.modules._seq2seq import (
     Seq2SeqNetwork,
     Seq2SeqSpec,
     VectorEncoder,
-    build_seq2seq,
     select_state,
 )
-from sklearn_rnn.modules._shapes import weight_shapes
 
 __all__ = [
     "AdaptiveSoftmax",
@@ -99,7 +96,6 @@ __all__ = [
     "WeightDrop",
     "beam_search",
     "build_network",
-    "build_seq2seq",
     "choose_cutoffs",
     "ctc_log_probability",
     "embedding_size",

@@ -75,12 +75,9 @@ class RecurrentCore(nn.Module):
             nn.LayerNorm(self.output_size) if layer_norm else nn.Identity()
             for _ in range(n_layers)
         )
-        names = [f"l{i}{way}" for i in range(n_layers) for way in self._directions]
+        ways = ("", "_reverse") if bidirectional else ("",)
+        names = [f"l{i}{way}" for i in range(n_layers) for way in ways]
         self.weight_drop = nn.ModuleDict({n: WeightDrop(weight_drop) for n in names})
-
-    @property
-    def _directions(self):
-        return ("", "_reverse") if self.rnn.bidirectional else ("",)
 
     def forward(self, x, lengths=None):
         """Return the states (T, N, output_size) of the last layer, as `run` does."""

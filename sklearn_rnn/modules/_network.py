@@ -12,7 +12,7 @@ from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import POOLINGS
-from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
+from sklearn_rnn.modules._whole import WholeNetwork, in_mixed_precision
 
 
 @plain_type
@@ -305,12 +305,3 @@ def join_steps(x, size):
     n_missing = -x.shape[0] % size  # not by len, which tracing takes for a constant
     x = torch.cat([x, x[-1:].expand(n_missing, -1, -1)])
     return x.unflatten(0, (-1, size)).transpose(1, 2).flatten(2)
-
-
-def build_network(spec, dtype, generator=None):
-    """Build a network on the CPU, without any global random state.
-
-    A generator of None leaves the weights undefined, for a network whose weights are
-    loaded afterwards.
-    """
-    return build(SequenceNetwork, spec, dtype, generator)

@@ -14,7 +14,7 @@ from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 from sklearn_rnn.modules._linear import Linear
 from sklearn_rnn.modules._pooling import LastPooling
-from sklearn_rnn.modules._whole import WholeNetwork, build, in_mixed_precision
+from sklearn_rnn.modules._whole import WholeNetwork, in_mixed_precision
 
 
 @plain_type
@@ -349,8 +349,3 @@ class Seq2SeqNetwork(WholeNetwork):
         if isinstance(generator, CounterGenerator):  # it draws masks alone
             generator = torch.Generator().manual_seed(generator.seed)
         self.generator = generator
-
-
-def build_seq2seq(spec, dtype, generator=None):
-    """Build an encoder-decoder, as `build_network` does."""
-    return build(Seq2SeqNetwork, spec, dtype, generator)

@@ -1,4 +1,4 @@
-"""Base of whole networks: input scaling, seeded dropout, and construction."""
+"""Base of whole networks: input scaling and seeded dropout."""
 
 from functools import wraps
 
@@ -8,7 +8,6 @@ from torch import nn
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._dropout import HeldDropout
-from sklearn_rnn.modules._initialize import initialize
 
 
 def in_mixed_precision(method):
@@ -90,36 +89,3 @@ class WholeNetwork(nn.Module):
         """Move on to the masks of a later update."""
         if isinstance(self.dropout_generator, CounterGenerator):
             self.dropout_generator.advance(n_updates)
-
-
-def build(network_class, spec, dtype, generator=None):
-    """Build a network of a class on the CPU, without any global random state.
-
-    A generator of None leaves the weights undefined, for a network whose weights are
-    loaded afterwards.
-    """
-    # torch's modules draw from the global generator when built on a real device.
-    with torch.device("meta"):
-        network = network_class(spec)
-    _allocate(network, dtype)
-    network.set_input_scaling(torch.zeros(spec.n_features), torch.ones(spec.n_features))
-    if generator is not None:
-        initialize(network, generator)
-    return network
-
-
-def _allocate(network, dtype):
-    """Give a network on the meta device undefined weights and buffers on the CPU.
-
-    ``to_empty`` does that as well, but imports torch's compiler.
-    """
-    weights: dict[torch.Tensor, nn.Parameter] = {}  # modules may share one
-    for module in network.modules():
-        for name, weight in list(module.named_parameters(recurse=False)):
-            if weight not in weights:
-                memory = torch.empty(weight.shape, dtype=dtype, device="cpu")
-                weights[weight] = nn.Parameter(memory, weight.requires_grad)
-            setattr(module, name, weights[weight])
-        for name, buffer in list(module.named_buffers(recurse=False)):
-            memory = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
-            setattr(module, name, memory)

@@ -29,7 +29,6 @@ from sklearn_rnn.training._datasets import (
     to_batch,
 )
 from sklearn_rnn.training._device import check_device, usable_device
-from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._fused_support import is_fusible
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._inference import (
@@ -98,7 +97,7 @@ from sklearn_rnn.training._threads import (
     limit_threads,
     max_threads,
 )
-from sklearn_rnn.training._weights import FlatWeights, WeightSnapshot
+from sklearn_rnn.training._weights import FlatWeights, WeightSnapshot, find_row_wise
 
 __all__ = [
     "BLANK",

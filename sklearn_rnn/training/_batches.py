@@ -64,19 +64,15 @@ class BatchIterator:
         self.shortest_first = shortest_first
         lengths = dataset.lengths
         self._is_of_one_length = lengths.min() == lengths.max()
-        self._groups = self._group_by_length()
-
-    def _group_by_length(self):
-        """Return (rows, batch size): usual sequences, then twice as long ones, ..."""
-        lengths = self.dataset.lengths
+        # Pairs of rows and batch size: usual sequences, then twice as long ones, ...
+        self._groups = [(np.arange(len(lengths)), batch_size)]
         usual = max(LONG_STEPS, LONG_FACTOR * np.median(lengths))
-        if not self.shuffle or lengths.max() <= usual:
-            return [(np.arange(len(lengths)), self.batch_size)]
-        octave = np.ceil(np.log2(np.maximum(lengths / usual, 1))).astype(int)
-        return [
-            (np.flatnonzero(octave == k), max(1, self.batch_size >> k))
-            for k in np.unique(octave)
-        ]
+        if shuffle and lengths.max() > usual:
+            octave = np.ceil(np.log2(np.maximum(lengths / usual, 1))).astype(int)
+            self._groups = [
+                (np.flatnonzero(octave == k), max(1, batch_size >> k))
+                for k in np.unique(octave)
+            ]
 
     def __len__(self):
         return sum(-(-len(rows) // size) for rows, size in self._groups)

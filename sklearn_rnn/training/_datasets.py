@@ -1,6 +1,5 @@
 """Sequences with targets and weights: what networks train on and are evaluated by."""
 
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,15 +31,12 @@ class Dataset:
 
     def __init__(self, sequences, weights=None):
         self.sequences = sequences
+        self.lengths = sequences.lengths
         self.weights = weights
         self._storages: dict[tuple, StepStorage] = {}
 
-    @property
-    def lengths(self):
-        return self.sequences.lengths
-
     def __len__(self):
-        return len(self.sequences)
+        return len(self.lengths)
 
     def storage(self, device, name="sequences"):
         """Return what gathers the steps of an attribute; made once per dataset."""
@@ -102,15 +98,12 @@ or StepTargets
     def __init__(self, sequences, targets, weights=None):
         super().__init__(sequences, weights)
         self.targets = targets
-
-    @property
-    def n_targets(self):
-        """Targets of each sequence's steps, (n_sequences,); None where it has one."""
-        if not isinstance(self.targets, StepTargets):
-            return None
-        exists = has_target(self.targets.values).cpu().numpy()
-        exists = exists.reshape(len(exists), -1).sum(axis=1)
-        return np.add.reduceat(exists, np.cumsum(self.lengths) - self.lengths)
+        self.n_targets = None
+        if isinstance(targets, StepTargets):
+            exists = has_target(targets.values).cpu().numpy()
+            exists = exists.reshape(len(exists), -1).sum(axis=1)
+            starts = np.cumsum(self.lengths) - self.lengths
+            self.n_targets = np.add.reduceat(exists, starts)
 
     def _batch_targets(self, indices, device):
         return self.targets[torch.from_numpy(indices)]
@@ -212,11 +205,8 @@ class NextStepDataset(Dataset):
         super().__init__(sequences, weights)
         self.chunk_size = chunk_size
         self.of_frames = of_frames
+        self.lengths = self.lengths - 1
         self.n_targets = self.lengths
-
-    @cached_property
-    def lengths(self):  # counted once, as there may be millions of sequences
-        return self.sequences.lengths - 1
 
     def batch(self, indices, device, random_state=None):
         """Gather some sequences and their targets; symbols are not augmented."""
@@ -308,10 +298,7 @@ class PairDataset(Dataset):
         self.sources = sources
         self.written = targets
         self.n_targets = targets.lengths - 1
-
-    @cached_property
-    def lengths(self):
-        return np.maximum(self.sources.lengths, self.written.lengths)
+        self.lengths = np.maximum(sources.lengths, targets.lengths)
 
     def select(self, rows):
         """Return some of the pairs, in the order of `rows`."""

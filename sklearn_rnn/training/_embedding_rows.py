@@ -5,44 +5,12 @@ no gradient, and clearing, clipping and applying a dense one would take most of 
 time.
 """
 
-from collections import Counter
 from contextlib import contextmanager
 
 import torch
 
-from sklearn_rnn.modules import TiedHead, TokenEmbedding, has_gradient_hooks
+from sklearn_rnn.modules import has_gradient_hooks
 from sklearn_rnn.training._compiled_optimizer import decouples_decay
-
-
-def find_row_wise(network):
-    """Return the trained embeddings that can be updated row by row.
-
-    Not those that an output layer or another module shares, of which all rows have a
-    gradient.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.modules import TiedHead, TokenEmbedding
-    >>> from sklearn_rnn.training import find_row_wise
-    >>> embedding = TokenEmbedding(n_tokens=5, embedding_dim=2)
-    >>> len(find_row_wise(embedding))
-    1
-    >>> network = torch.nn.ModuleList([embedding, TiedHead(embedding, width=2)])
-    >>> find_row_wise(network)
-    []
-    """
-    modules = list(network.modules())
-    n_owners = Counter(id(p) for m in modules for p in m.parameters(recurse=False))
-    tied = [module.embedding for module in modules if isinstance(module, TiedHead)]
-    return [
-        module
-        for module in modules
-        if type(module) is TokenEmbedding
-        and module.weight.requires_grad
-        and n_owners[id(module.weight)] == 1
-        and not any(module is embedding for embedding in tied)
-    ]
 
 
 class EmbeddingRows:

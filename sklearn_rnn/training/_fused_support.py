@@ -103,9 +103,8 @@ def _has_known_layers(network):
     """Return whether the core and the pooling are as `network.spec` says."""
     core, spec, pooling = network.core, network.spec, network.pooling
     norm = nn.LayerNorm if spec.layer_norm else nn.Identity
-    names = [
-        f"l{i}{suffix}" for i in range(spec.n_layers) for suffix in core._directions
-    ]
+    ways = ("", "_reverse") if core.rnn.bidirectional else ("",)
+    names = [f"l{i}{way}" for i in range(spec.n_layers) for way in ways]
     return (
         type(core) is RecurrentCore
         and core.n_layers == core.rnn.num_layers == len(core.norms) == spec.n_layers

@@ -25,16 +25,15 @@ from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._callbacks import NOT_FOUND, explain_failure
 from sklearn_rnn.training._compiled_optimizer import count_updates
 from sklearn_rnn.training._datasets import SequenceDataset
-from sklearn_rnn.training._embedding_rows import find_row_wise
 from sklearn_rnn.training._fused import FusedNetwork
 from sklearn_rnn.training._fused_support import GLOBAL_HOOKS, supports_fused
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._memory import note_batch
 from sklearn_rnn.training._optimizers import (
     COMPILER,
+    ELEMENTWISE,
     GLOBAL_OPTIMIZER_HOOKS,
     check_optimizer_state,
-    is_elementwise,
     make_optimizer,
 )
 from sklearn_rnn.training._progress import log_epoch
@@ -45,7 +44,12 @@ from sklearn_rnn.training._scoring import (
     scoring_batch,
     scoring_dataset,
 )
-from sklearn_rnn.training._weights import FlatWeights, SeparateWeights, WeightSnapshot
+from sklearn_rnn.training._weights import (
+    FlatWeights,
+    SeparateWeights,
+    WeightSnapshot,
+    find_row_wise,
+)
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -101,6 +105,8 @@ class SequenceNet(NeuralNet):
         outside, while the net trains.
     """
 
+    _default_callbacks: list[Any] = []  # none of skorch's
+
     def __init__(
         self,
         module,
@@ -147,63 +153,44 @@ class SequenceNet(NeuralNet):
         self._fused_epochs: Any = None
         self._state: Any = None
 
-    @property
-    def _default_callbacks(self):
-        return []
-
     def __getstate__(self):
         kernels = dict.fromkeys(["_fused", "_fused_epochs", "_state"])
         return {**super().__getstate__(), **kernels}
 
     # The optimizer, and the weights that it changes.
 
-    def get_params_for_optimizer(self, prefix, named_parameters):
-        """Return the optimizer's arguments, with weights in one tensor per group.
+    def initialize_optimizer(self, triggered_directly=None):
+        """Make the optimizer, as skorch does, of weights in one tensor per group.
 
         An embedding that is updated row by row has a tensor of its own. Optimizers that
         are not elementwise, and callbacks that freeze weights by name, get the weights
-        one by one.
-
-        Parameters
-        ----------
-        prefix : str
-            As in skorch.
-        named_parameters : iterable of (str, Parameter)
-            All weights.
+        one by one. torch's compiler is imported only where it is used.
 
         Returns
         -------
-        args : tuple
-            The groups of parameters.
-        kwargs : dict
-            Options of the optimizer.
+        SequenceNet
+            This net.
         """
-        (groups,), options = super().get_params_for_optimizer(prefix, named_parameters)
+        (groups,), options = self.get_params_for_optimizer(
+            "optimizer", self.get_all_learnable_params()
+        )
         # They hold the addresses of the weights.
         self._fused = self._fused_epochs = self._state = None
         maps_by_name = any(isinstance(cb, ParamMapper) for _, cb in self.callbacks_)
         parameters = [group["params"] for group in groups]
         trains = any(p.requires_grad for group in parameters for p in group)
-        if maps_by_name or not trains or not is_elementwise(self.optimizer):
+        if maps_by_name or not trains or self.optimizer not in ELEMENTWISE:
             self._weights = SeparateWeights([p for group in parameters for p in group])
-            return (groups,), options
-        self._weights = FlatWeights(
-            parameters,
-            find_row_wise(self.module_),
-            compiled=self.kernel == "compiled",
-        )
-        for group, leaves in zip(groups, self._weights.leaves, strict=True):
-            group["params"] = list(leaves)
-        return (groups,), options
-
-    def initialize_optimizer(self, triggered_directly=None):
-        """Make the optimizer, as skorch does, without importing torch's compiler."""
-        args, kwargs = self.get_params_for_optimizer(
-            "optimizer", self.get_all_learnable_params()
-        )
-        if not self._weights.is_flat:  # updated by the optimizer's own step
-            import_whole(*COMPILER)
-        self.optimizer_ = make_optimizer(self.optimizer, *args, **kwargs)
+            import_whole(*COMPILER)  # for the optimizer's own step
+        else:
+            self._weights = FlatWeights(
+                parameters,
+                find_row_wise(self.module_),
+                compiled=self.kernel == "compiled",
+            )
+            for group, leaves in zip(groups, self._weights.leaves, strict=True):
+                group["params"] = list(leaves)
+        self.optimizer_ = make_optimizer(self.optimizer, groups, **options)
         return self
 
     def trained_weights(self):
@@ -248,9 +235,7 @@ class SequenceNet(NeuralNet):
             If a callback looks for what is not recorded, or all weights are frozen.
         """
         self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
-        n_batches = len(self.get_iterator(data))
-        self._targets_per_update = self._average_targets(data, n_batches)
-        self._start_training(n_epochs * n_batches)
+        self._start_training(data, n_epochs)
         try:
             self.notify("on_train_begin", X=data, y=data.targets)
             try:
@@ -264,30 +249,31 @@ class SequenceNet(NeuralNet):
             self.validation = self.patience = None
             self._fused = self._fused_epochs = self._state = None
 
-    def _average_targets(self, data, n_batches):
-        """Return the average number of targets per update, None if it is constant."""
-        n_targets, lengths = data.n_targets, data.lengths
-        if n_targets is None:
-            return None
-        size = self.bptt_steps or lengths.max()
-        are_whole = lengths.max() <= size
-        are_full_chunks = (lengths % size == 0).all() and (n_targets == lengths).all()
-        if n_targets.min() == n_targets.max() and (are_whole or are_full_chunks):
-            return None
-        weights = None if data.weights is None else data.weights.double().cpu().numpy()
-        n_chunks = np.average(lengths, weights=weights) / size
-        return n_targets.sum() / n_batches / max(1, n_chunks)
-
-    def _start_training(self, n_batches):
+    def _start_training(self, data, n_epochs):
+        """Set what lasts for all epochs, and what counts them."""
         self._has_batch_callbacks = any(
             _handles_batches(callback) for _, callback in self.callbacks_
         )
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr
         self._is_prepared = False
-        self._n_batches = n_batches
+        n_batches = -(-len(data.lengths) // self.batch_size)
+        self._n_batches = n_epochs * n_batches
         self._n_batches_done = 0
         self._cool_down: tuple[int, int] | None = None  # batches before it and in it
+        # The average number of targets per update; None if it is constant.
+        self._targets_per_update = None
+        n_targets, lengths = data.n_targets, data.lengths
+        if n_targets is None:
+            return
+        size = self.bptt_steps or lengths.max()
+        are_whole = lengths.max() <= size
+        are_full_chunks = (lengths % size == 0).all() and (n_targets == lengths).all()
+        if n_targets.min() == n_targets.max() and (are_whole or are_full_chunks):
+            return
+        weights = None if data.weights is None else data.weights.double().cpu().numpy()
+        n_chunks = np.average(lengths, weights=weights) / size
+        self._targets_per_update = n_targets.sum() / n_batches / max(1, n_chunks)
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train for a number of epochs, ``max_epochs`` by default.

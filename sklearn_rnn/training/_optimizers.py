@@ -23,6 +23,8 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9, "nesterov": True}),
     "rmsprop": (torch.optim.RMSprop, {}),
 }
+# They update each element by itself: weights in one tensor as they would in several.
+ELEMENTWISE = frozenset(optimizer for optimizer, _ in OPTIMIZERS.values())
 # What torch's wrappers import; at once, or Ctrl-C would leave half of it.
 COMPILER = "torch.fx.experimental.symbolic_shapes", "torch._dynamo"
 # Where torch defines the wrappers. Other wrappers are kept.
@@ -86,20 +88,12 @@ def find_optimizer(optimizer, weight_decay):
     return optimizer, {f"optimizer__{name}": value for name, value in options.items()}
 
 
-def is_elementwise(optimizer):
-    """Return whether an optimizer's class is known to update each element by itself.
-
-    Then weights in one tensor are updated as they would be in several.
-    """
-    return any(optimizer is known for known, _ in OPTIMIZERS.values())
-
-
 def make_optimizer(optimizer_class, *args, **kwargs):
     """Return ``optimizer_class(*args, **kwargs)``.
 
     Only for a class that is not in `OPTIMIZERS` torch's compiler is imported.
     """
-    if not is_elementwise(optimizer_class):
+    if optimizer_class not in ELEMENTWISE:
         import_whole(*COMPILER)
         return optimizer_class(*args, **kwargs)
     optimizer = optimizer_class.__new__(optimizer_class)
@@ -134,7 +128,7 @@ def load_optimizer_state(optimizer, state):
 
 def _state_method(optimizer, name):
     """Return a method of an optimizer, without torch's wrapper where it has one."""
-    if is_elementwise(type(optimizer)) and name not in vars(optimizer):
+    if type(optimizer) in ELEMENTWISE and name not in vars(optimizer):
         return partial(_unwrap(getattr(type(optimizer), name)), optimizer)
     import_whole(*COMPILER)
     return getattr(optimizer, name)
@@ -153,7 +147,7 @@ def _unwrap(method):
 def has_plain_step(optimizer):
     """Return whether a known optimizer's step is its formula alone, without hooks."""
     return (
-        is_elementwise(type(optimizer))
+        type(optimizer) in ELEMENTWISE
         and "step" not in vars(optimizer)  # a scheduler counts steps in its own way
         and not optimizer.defaults.get("differentiable", False)
         and not optimizer._optimizer_step_pre_hooks

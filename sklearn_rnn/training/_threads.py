@@ -31,15 +31,13 @@ def choose_n_threads(batch_size, spec):
     the last bit wherever it is fitted, and a larger one to rounding. Otherwise it is at
     most 4 and the number of processors.
     """
-    if _in_worker():
-        return 1
     work = batch_size * N_GATES[spec.cell] * spec.hidden_size**2
     return int(min(max(1, work // MIN_WORK_PER_THREAD), max_threads()))
 
 
 def max_threads():
     """Return the maximum number of threads: 1 in a worker of joblib, else at most 4."""
-    if _in_worker():
+    if get_active_backend()[0].nesting_level > 0:  # joblib runs this beside other work
         return 1
     return min(joblib.cpu_count(), MAX_THREADS)
 
@@ -47,12 +45,6 @@ def max_threads():
 def n_kernel_threads():
     """Return the `kernel_threads` of the context `computing`; 1 outside."""
     return getattr(_OF_KERNELS, "count", 1)
-
-
-def _in_worker():
-    """Return whether joblib runs this beside other work."""
-    backend, _ = get_active_backend()
-    return backend.nesting_level > 0
 
 
 @contextmanager
@@ -81,10 +73,13 @@ def computing(n_threads, kernel_threads=1):
     >>> bool(tiny * 0.1 == 0)
     False
     """
-    before = n_kernel_threads()
+    before = getattr(_OF_KERNELS, "count", 1)
     flushes_already = sys.float_info.min / 2 == 0
     with limit_threads(n_threads):
-        _start_pool(n_threads)
+        if n_threads > 1 and n_threads not in _STARTED:
+            # torch's other threads take over this one's settings: started with these.
+            _STARTED.add(n_threads)
+            torch.zeros(1 << 20).add_(1.0)
         flushes = not flushes_already and torch.set_flush_denormal(True)
         _OF_KERNELS.count = kernel_threads
         try:
@@ -93,13 +88,6 @@ def computing(n_threads, kernel_threads=1):
             _OF_KERNELS.count = before
             if flushes:
                 torch.set_flush_denormal(False)
-
-
-def _start_pool(n_threads):
-    """Start torch's other threads now: they take over this one's settings."""
-    if n_threads > 1 and n_threads not in _STARTED:
-        _STARTED.add(n_threads)
-        torch.zeros(1 << 20).add_(1.0)
 
 
 @contextmanager
@@ -120,40 +108,31 @@ def limit_threads(n_threads):
     >>> torch.get_num_threads() == before
     True
     """
-    if threading.current_thread() is threading.main_thread():
-        set_count = _set_count
-    elif _in_worker():
+    set_count = torch.set_num_threads
+    if threading.current_thread() is not threading.main_thread():
+        if get_active_backend()[0].nesting_level == 0:  # no worker of joblib
+            yield
+            return
         set_count = _set_count_of_this_thread
-    else:
-        yield
-        return
-    before = set_count(n_threads)
+    with _SETTING:  # a new thread takes over what another one may be setting now
+        before = torch.get_num_threads()
+    if before != n_threads:
+        set_count(n_threads)
     try:
         yield
     finally:
-        set_count(before)
-
-
-def _set_count(n_threads):
-    """Set torch's number of threads; return what it was."""
-    before = torch.get_num_threads()
-    if before != n_threads:
-        torch.set_num_threads(n_threads)
-    return before
+        if torch.get_num_threads() != before:
+            set_count(before)
 
 
 def _set_count_of_this_thread(n_threads):
-    """Set torch's number of threads for the calling thread; return what it was.
+    """Set torch's number of threads for the calling thread.
 
     torch sets the calling thread's number, and the default that a thread takes over
     when it first computes. The latter is restored at once, by a thread that has not
     computed yet.
     """
-    with _SETTING:
-        before = torch.get_num_threads()
-        if before != n_threads:
-            with ThreadPoolExecutor(1) as new_thread:
-                usual = new_thread.submit(torch.get_num_threads).result()
-                torch.set_num_threads(n_threads)
-                new_thread.submit(torch.set_num_threads, usual).result()
-    return before
+    with _SETTING, ThreadPoolExecutor(1) as new_thread:
+        usual = new_thread.submit(torch.get_num_threads).result()
+        torch.set_num_threads(n_threads)
+        new_thread.submit(torch.set_num_threads, usual).result()

@@ -72,7 +72,7 @@ def main():
         times = {kind: [] for kind in kinds}
         for _ in range(options.epochs):
             for kind, batches in iterators.items():
-                model.net_._start_training(len(batches))
+                model.net_._start_training(data, 1)
                 times[kind].append(seconds_an_epoch(model.net_, batches))
         medians = {kind: statistics.median(values) for kind, values in times.items()}
         print(f"{name:>20}", end="")

@@ -8,7 +8,7 @@ from sklearn_rnn.modules import (
     Memory,
     Seq2SeqSpec,
     beam_search,
-    build_seq2seq,
+    build_network,
     select_state,
 )
 
@@ -330,7 +330,7 @@ def make_network(cell, attention, scale=1.0):
         attention=attention,
     )
     generator = torch.Generator().manual_seed(3)
-    network = build_seq2seq(spec, torch.double, generator).eval()
+    network = build_network(spec, torch.double, generator).eval()
     for parameter in network.parameters():
         parameter.data.normal_(std=scale, generator=generator)
     return network

@@ -11,7 +11,6 @@ from sklearn_rnn.modules import (
     TokenDropout,
     WeightDrop,
     build_network,
-    build_seq2seq,
 )
 
 KINDS = [InputDropout, LockedDropout, WeightDrop]
@@ -143,7 +142,7 @@ def test_sites_are_counted_in_the_order_of_the_modules():
     )
     for network in (
         build_network(spec, torch.float32),
-        build_seq2seq(Seq2SeqSpec("gru", 1, 4, 5, 3, n_source_tokens=5), torch.float32),
+        build_network(Seq2SeqSpec("gru", 1, 4, 5, 3, n_source_tokens=5), torch.float32),
     ):
         generator = CounterGenerator(0)
         network.seed_dropout(generator)

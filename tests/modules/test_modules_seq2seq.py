@@ -11,7 +11,7 @@ from sklearn_rnn.modules import (
     LastPooling,
     Seq2SeqNetwork,
     Seq2SeqSpec,
-    build_seq2seq,
+    build_network,
     select_state,
 )
 
@@ -38,7 +38,7 @@ def make_spec(cell="gru", source="symbols", **changes):
 def make_network(cell="gru", source="symbols", seed=0, dtype=torch.double, **changes):
     spec = make_spec(cell, source, **changes)
     generator = torch.Generator().manual_seed(seed)
-    network = build_seq2seq(spec, dtype, generator)
+    network = build_network(spec, dtype, generator)
     # Of order 1, biases too: nothing should hide behind small weights.
     for parameter in network.parameters():
         parameter.data.normal_(std=0.7, generator=generator)
@@ -220,7 +220,7 @@ def test_tied_outputs_use_the_target_embedding():
 def test_initial_logits_are_small_tied_or_not():
     for tied in (False, True):
         spec = make_spec(hidden_size=64, embedding_dim=64, tie_embeddings=tied)
-        network = build_seq2seq(spec, torch.double, torch.Generator().manual_seed(0))
+        network = build_network(spec, torch.double, torch.Generator().manual_seed(0))
         assert 0.0 < network(*make_batch()).std() < 1.0
 
 
@@ -405,7 +405,7 @@ def test_building_is_reproducible_and_leaves_the_global_state(source, attention,
     )
 
     def build(seed):
-        network = build_seq2seq(
+        network = build_network(
             spec, torch.float64, torch.Generator().manual_seed(seed)
         )
         return network.state_dict()
@@ -422,7 +422,7 @@ def test_building_is_reproducible_and_leaves_the_global_state(source, attention,
 
 def test_a_network_for_loading_needs_no_generator():
     network = make_network(source="sequences", dtype=torch.float32, tie_embeddings=True)
-    twin = build_seq2seq(network.spec, torch.float32)
+    twin = build_network(network.spec, torch.float32)
     assert torch.equal(twin.factor, torch.ones(2, dtype=torch.double))
     twin.load_state_dict(network.state_dict())
     batch = make_batch("sequences")
@@ -445,7 +445,7 @@ def test_copies_have_weights_of_their_own(tied):
 def test_a_network_learns_to_write_backwards(attention):
     generator = torch.Generator().manual_seed(0)
     spec = make_spec(hidden_size=16, attention=attention, bidirectional=True)
-    network = build_seq2seq(spec, torch.float32, generator)
+    network = build_network(spec, torch.float32, generator)
     x = torch.randint(2, 6, (8, 4), generator=generator)
     target = x.flip(1)
     y = torch.cat([torch.full((8, 1), BEGIN), target[:, :-1]], dim=1)

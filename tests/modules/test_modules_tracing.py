@@ -9,7 +9,6 @@ from sklearn_rnn.modules import (
     NetworkSpec,
     Seq2SeqSpec,
     build_network,
-    build_seq2seq,
     join_steps,
 )
 
@@ -120,7 +119,7 @@ def test_a_traced_encoder_decoder_is_true_at_other_sizes(
         **(of_symbols if source == "symbols" else {"n_features": 3}),
         **{"source": source, "attention": attention, "bidirectional": True},
     )
-    built = build_seq2seq(spec, DTYPE, torch.Generator().manual_seed(0)).eval()
+    built = build_network(spec, DTYPE, torch.Generator().manual_seed(0)).eval()
 
     def inputs(n_sequences, n_steps, n_written):
         x, *lengths = batch(n_sequences, n_steps, built, with_lengths)
@@ -137,7 +136,7 @@ def test_a_step_of_location_attention_is_true_at_other_sizes():
     spec = Seq2SeqSpec(
         "gru", 3, 6, 7, 4, source="sequences", attention="location", bidirectional=True
     )
-    built = build_seq2seq(spec, DTYPE, torch.Generator().manual_seed(0)).eval()
+    built = build_network(spec, DTYPE, torch.Generator().manual_seed(0)).eval()
     x, lengths = batch(4, 5, built, with_lengths=True)
     with torch.no_grad():
         example = x, lengths, torch.zeros(4, 1, dtype=torch.long)

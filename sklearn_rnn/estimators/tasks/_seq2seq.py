@@ -16,9 +16,8 @@ from sklearn_rnn.estimators.tasks._sources import (
     fit_symbols,
     kind_of_source,
 )
-from sklearn_rnn.estimators.tasks._task import DTYPES
 from sklearn_rnn.estimators.tasks._tokens import initialize_embedding
-from sklearn_rnn.modules import Seq2SeqSpec, build_seq2seq
+from sklearn_rnn.modules import Seq2SeqSpec
 from sklearn_rnn.sequences import UNKNOWN, flat_rows
 from sklearn_rnn.training import (
     PairDataset,
@@ -133,9 +132,6 @@ class Seq2SeqTask(PairTask):
             layer_norm=bool(params.layer_norm),
             tie_embeddings=bool(params.tie_embeddings),
         )
-
-    def build(self, spec, generator=None):
-        return build_seq2seq(spec, DTYPES[self.dtype], generator)
 
     @torch.no_grad()
     def initialize_output(self, network, pairs):
