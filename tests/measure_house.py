@@ -511,10 +511,10 @@ LIMITS = {
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
-    "fit": (Limit(142, 60), Limit(42, 15), Limit(59, 10)),
-    "fit, default": (Limit(172, 75), Limit(46, 18), Limit(67, 12)),
+    "fit": (Limit(120, 60), Limit(40, 15), Limit(49, 10)),
+    "fit, default": (Limit(150, 75), Limit(44, 18), Limit(57, 12)),
     "fit_transform": (Limit(37, 25), Limit(11, 6), Limit(14, 4)),
-    "forecast": (Limit(205, 60), Limit(42, 20), Limit(69, 12)),
+    "forecast": (Limit(201, 60), Limit(41, 20), Limit(69, 12)),
     "batch": (Limit(18, 12), Limit(8, 5), Limit(4, 5)),
 }
 
