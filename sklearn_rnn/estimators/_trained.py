@@ -14,6 +14,7 @@ from sklearn_rnn.estimators._base import RNNEstimator
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators.tasks import MEDIAN, point_forecast
 from sklearn_rnn.preprocessing import SequenceWindower
+from sklearn_rnn.sequences import SequenceArray
 
 # Where a meta-estimator keeps the one that it fitted last.
 FITTED_INSIDE = ("best_estimator_", "regressor_")
@@ -67,7 +68,7 @@ def target_names_of(estimator):
         were. None without names, and if the windowers were given different ones.
     """
     try:
-        return getattr(find_trained(estimator), "target_names_", None)
+        return getattr(_layers(estimator)[-1], "target_names_", None)
     except TypeError:
         known: list[Any] = [
             getattr(w, "_target_names", None) for w in windowers(estimator)
@@ -158,6 +159,8 @@ def windowers(estimator):
     """
     if isinstance(estimator, SequenceWindower):
         return [estimator]
+    if isinstance(estimator, RNNEstimator):
+        return []
     found = [windower for part in parts_of(estimator) for windower in windowers(part)]
     return list({id(windower): windower for windower in found}.values())
 
@@ -243,13 +246,13 @@ def predict_rows(estimator, X, rows):
     if isinstance(estimator, TransformedTargetRegressor):
         return _transform_back(estimator, predict_rows(estimator.regressor_, X, rows))
     if isinstance(estimator, FrozenEstimator) or hasattr(estimator, "best_estimator_"):
-        return predict_rows(_held_by(estimator), X, rows)
+        return predict_rows(parts_of(estimator)[-1], X, rows)
     is_network = isinstance(estimator, RNNEstimator)
     if not is_network and windowers(estimator):
         # Inside of an ensemble, say: it needs the rows between.
-        predictions = _as_columns(estimator.predict(X)[rows])
+        predictions = estimator.predict(X)[rows]
     else:
-        X = _safe_indexing(X, rows)
+        X = X[rows] if isinstance(X, SequenceArray) else _safe_indexing(X, rows)
         is_regressor = isinstance(estimator, RNNRegressor)
         output = estimator._task.output if is_regressor else None
         if output is not None and output.levels is not None:
@@ -261,7 +264,8 @@ def predict_rows(estimator, X, rows):
             if output.is_distribution:
                 points = _as_columns(estimator.predict(X))
             return RowPredictions(points, levels, quantiles)
-        predictions = _as_columns(estimator.predict(X))
+        predictions = estimator.predict(X)
+    predictions = np.asarray(predictions).reshape(len(rows), -1)
     return RowPredictions(predictions, np.empty(0), np.empty((*predictions.shape, 0)))
 
 
@@ -298,7 +302,8 @@ def sample_rows(estimator, X, rows, n_samples, random_state):
         restored = [_as_columns(back(sample)) for sample in np.moveaxis(drawn, -1, 0)]
         return np.stack(restored, axis=-1)
     if isinstance(estimator, FrozenEstimator) or hasattr(estimator, "best_estimator_"):
-        return sample_rows(_held_by(estimator), X, rows, n_samples, random_state)
+        inside = parts_of(estimator)[-1]
+        return sample_rows(inside, X, rows, n_samples, random_state)
     is_regressor = isinstance(estimator, RNNRegressor)
     if is_regressor and estimator._task.output.is_distribution:
         drawn = estimator.sample(_safe_indexing(X, rows), n_samples, random_state)
@@ -376,23 +381,18 @@ def _as_columns(predictions):
 
 def _layers(estimator):
     """Return a fitted estimator and those that it holds, outermost first."""
+    layers = [estimator]
     check_is_fitted(estimator)
-    if isinstance(estimator, RNNEstimator):
-        return [estimator]
-    return [estimator, *_layers(_held_by(estimator))]
-
-
-def _held_by(estimator):
-    if isinstance(estimator, Pipeline):
-        return estimator[-1]
-    if isinstance(estimator, FrozenEstimator):
-        return estimator.estimator
-    for attribute in FITTED_INSIDE:
-        if hasattr(estimator, attribute):
-            return getattr(estimator, attribute)
-    raise TypeError(
-        f"{type(estimator).__name__} holds no recurrent network. Give a fitted "
-        "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator, RNNSeq2Seq or "
-        "RNNTranscriber, a pipeline that ends in one, or a search over one with "
-        "refit=True."
-    )
+    while not isinstance(layers[-1], RNNEstimator):
+        holder = layers[-1]
+        holds_one = isinstance(holder, (Pipeline, FrozenEstimator))
+        if not (holds_one or any(hasattr(holder, name) for name in FITTED_INSIDE)):
+            raise TypeError(
+                f"{type(holder).__name__} holds no recurrent network. Give a fitted "
+                "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator, RNNSeq2Seq or "
+                "RNNTranscriber, a pipeline that ends in one, or a search over one "
+                "with refit=True."
+            )
+        layers.append(parts_of(holder)[-1])
+        check_is_fitted(layers[-1])
+    return layers

@@ -523,8 +523,6 @@ class ForecastAnomalyDetector(
         """Return a table after the rows of fit that it follows, on a whole grid."""
         name = type(self).__name__
         whole = add_earlier(table, self._recent, name)
-        if whole is not table:
-            whole = TimeTable.read(whole, self._keys, name).with_rule(self._rule)
         return fill_table(whole, (), name) if self._keys.missing else whole
 
     def _values(self, table):

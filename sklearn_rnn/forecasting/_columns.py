@@ -1,6 +1,7 @@
 """Forecast frames: forecasts as rows of a long table."""
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn.estimators import predict_rows
-from sklearn_rnn.preprocessing import TableKeys
+from sklearn_rnn.preprocessing import TableKeys, UnknownTimesWarning
 
 QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
 
@@ -181,7 +182,10 @@ def predicted_columns(
     Each has shape (n_rows * n_outputs,): all outputs of the first row, then those of
     the second, and so on.
     """
-    found = predict_rows(model, X, rows)
+    with warnings.catch_warnings():
+        # X has all rows of a window that there are.
+        warnings.simplefilter("ignore", UnknownTimesWarning)
+        found = predict_rows(model, X, rows)
     n_predicted = found.predictions.shape[1]
     if n_predicted != n_outputs:
         raise ValueError(

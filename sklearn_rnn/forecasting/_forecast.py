@@ -21,7 +21,6 @@ from sklearn_rnn.forecasting._forecast_frame import (
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
 from sklearn_rnn.forecasting._lookback import (
     add_untargeted,
-    ignore_unknown_times,
     required_positions,
     warn_of_short_windows,
 )
@@ -184,14 +183,20 @@ def forecast(
     keys = keys_of_model(found, newest, time, group_by, freq)
     if isinstance(future, pd.Index):  # times only
         future = pd.DataFrame(index=future)
-    check_reserved(keys)
+    if keys.groups:
+        check_reserved(keys)
     outputs, wanted = resolve_outputs(model, target, horizon)
     table = TimeTable.read(as_frame(newest, "forecast"), keys, "forecast")
-    table = _complete(_dated_by(found, table.on_grid("forecast")), model)
+    table = table.on_grid("forecast")
+    if isinstance(table.rule, RowStep) and found:  # dated by the calendar in fit
+        table = table.with_rule(row_step_of(found[0], table.times) or table.rule)
+    table = add_untargeted(table, model)
+    if keys.missing:
+        table = fill_table(table, (), "forecast")
     positions = required_positions(table, table.latest, model)
     if keys.missing:
         _warn_of_missing(table, outputs)
-    else:
+    elif len(table.gaps):
         table.check_no_gaps(positions)
     ahead = _known_ahead(model, table.data, outputs)
     is_beyond = max(k for _, k in wanted) > max(k for _, k in outputs)
@@ -210,8 +215,7 @@ def forecast(
     rows = np.sort(table.rows(positions))
     last_rows = np.searchsorted(rows, table.rows(table.latest))
     X = select_rows(X, rows)
-    with ignore_unknown_times():
-        columns = predicted_columns(model, X, last_rows, len(outputs))
+    columns = predicted_columns(model, X, last_rows, len(outputs))
     warn_of_short_windows(model, X, last_rows, table, positions)
     if is_beyond:
         columns = forecast_beyond(
@@ -247,23 +251,6 @@ def keys_of_model(
     masks = any(keys.missing for keys in known)
     keys = find_keys(data, time, group_by, freq)
     return keys._replace(missing="mask" if masks else None)
-
-
-def _complete(table, model):
-    """Return the newest rows after those that the model keeps from fit, on one grid."""
-    whole = add_untargeted(table, model)
-    if whole is not table:
-        # The index of the whole does not declare a step; that of the newest may.
-        whole = TimeTable.read(whole, table.keys, "forecast").with_rule(table.rule)
-    return fill_table(whole, (), "forecast") if table.keys.missing else whole
-
-
-def _dated_by(windowers, table):
-    """Return a table of rows as steps, dated by what fit shows of the calendar."""
-    if isinstance(table.rule, RowStep) and windowers:
-        rule = row_step_of(windowers[0], table.times) or table.rule
-        return table.with_rule(rule)
-    return table
 
 
 def resolve_outputs(
@@ -348,10 +335,8 @@ def _make_frame(table, times, outputs, predicted):
     """Return forecasts as rows, series by series and output by output."""
     names, steps = zip(*outputs, strict=True)
     origins = table.labels_of(table.rows(table.latest))
-    columns = {
-        name: labels.repeat(len(outputs))
-        for name, labels in table.label_columns().items()
-    }
+    labels = {} if table.labels is None else table.label_columns()
+    columns = {name: column.repeat(len(outputs)) for name, column in labels.items()}
     if len(set(names)) > 1:
         columns["target"] = np.tile(names, len(times))
     columns["origin"] = origins.repeat(len(outputs))

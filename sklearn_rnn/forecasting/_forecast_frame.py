@@ -273,14 +273,14 @@ def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
 
     With `any_names`, columns may have names other than strings.
     """
-    if isinstance(data, pd.Series) or (is_polars(data) and len(data.shape) == 1):
-        name = "value" if data.name in (None, "") else data.name
-        return as_frame(data.to_frame(name), estimator_name, any_names=any_names)
-    if isinstance(data, pd.DataFrame) or is_polars(data):
+    if isinstance(data, pd.DataFrame) or (is_polars(data) and len(data.shape) == 2):
         check_unique_names(data)
         if not any_names:
             check_names(data, estimator_name)
         return data
+    if isinstance(data, pd.Series) or is_polars(data):
+        name = "value" if data.name in (None, "") else data.name
+        return as_frame(data.to_frame(name), estimator_name, any_names=any_names)
     if type(data).__module__.partition(".")[0] in ("pyarrow", "polars"):
         converted = convert_input(data, estimator_name=estimator_name, name="data")
         return as_frame(converted, estimator_name, any_names=any_names)
@@ -373,7 +373,7 @@ def _positions_with_targets(table, horizon):
 
 def select_rows(data: Any, rows: np.ndarray) -> Any:
     """Return some rows of a frame of pandas or polars."""
-    if is_polars(data):
+    if not isinstance(data, pd.DataFrame):
         return data[rows]
     is_slice = len(rows) > 0 and len(rows) == rows[-1] - rows[0] + 1
     # A slice keeps the step that an index declares.

@@ -20,10 +20,10 @@ from sklearn_rnn.forecasting._windows_seen import (
     windows_seen,
 )
 from sklearn_rnn.preprocessing import (
+    RowStep,
     TimeTable,
     UnknownTimesWarning,
     describe_step,
-    is_polars,
     keys_of_windower,
 )
 
@@ -74,38 +74,49 @@ def ignore_unknown_times() -> Iterator[None]:
         yield
 
 
-def add_untargeted(newest: Any, model: Any) -> Any:
+def add_untargeted(newest: TimeTable, model: Any) -> TimeTable:
     """Prepend the rows without targets that a fitted model keeps from fit.
 
-    Returns the frame of both; `newest` itself, a TimeTable, unless these rows precede
-    those of a series without a gap.
+    Returns `newest` itself unless these rows precede those of a series without a gap.
     """
-    return add_earlier(newest, _untargeted_rows(model, newest.data), "forecast")
+    columns = list(newest.data.columns)
+    if not isinstance(newest.data, pd.DataFrame):
+        return newest
+    for windower in windowers(model):
+        rows = getattr(windower, "_untargeted_rows", None)
+        if rows is None or windower.history is None:
+            continue
+        index, index_of_rows = newest.data.index, rows.index
+        one_level = index_of_rows.nlevels == index.nlevels == 1
+        same_index = one_level or index_of_rows.names == index.names
+        if same_index and set(columns) <= set(rows.columns):
+            return add_earlier(newest, rows[columns], "forecast")
+    return newest
 
 
-def add_earlier(newest: Any, earlier: Any, caller: str) -> Any:
-    """Prepend the rows of an earlier frame, None if there is none, to a TimeTable.
+def add_earlier(newest: TimeTable, earlier: Any, caller: str) -> TimeTable:
+    """Prepend the rows of an earlier frame to a table, where no row is between them.
 
-    Returns as `add_untargeted` does.
+    Returns `newest` itself if there are none.
     """
-    if earlier is None or newest.rule is None:
+    if newest.rule is None:
         return newest
     old = TimeTable.read(earlier, newest.keys, caller)
     times_of_old: Any = old.timestamps
-    if old.times is None or (old.times.kind, old.times.time_zone) != (
-        newest.times.kind,
-        newest.times.time_zone,
-    ):
+    times_of_new: Any = newest.timestamps
+    both = old.times, newest.times
+    kinds = [times and (times.kind, times.time_zone) for times in both]
+    if kinds[0] != kinds[1]:
         return newest
     found = []
     for label, position in enumerate(newest.series_bounds[:-1]):
         k = label
-        if old.labels is not None:
+        if old.labels is not None and newest.labels is not None:
             k = old.labels.get_indexer(newest.labels[[label]])[0]
         if k < 0:
             continue
         begin, end = old.series_bounds[k : k + 2]
-        begin_of_new = newest.timestamps[position : position + 1]
+        begin_of_new = times_of_new[position : position + 1]
         end = begin + np.searchsorted(times_of_old[begin:end], begin_of_new[0])
         last_of_old = times_of_old[end - 1 : end]
         if end > begin and newest.rule.adjacent(last_of_old, begin_of_new)[0]:
@@ -113,23 +124,9 @@ def add_earlier(newest: Any, earlier: Any, caller: str) -> Any:
     if not found:
         return newest
     earlier = earlier.iloc[np.concatenate(found)]
-    return pd.concat([earlier.rename_axis(newest.data.index.names), newest.data])
-
-
-def _untargeted_rows(model, newest):
-    """Return the rows that a model keeps of a table like the newest one, or None."""
-    if is_polars(newest):
-        return None
-    for windower in windowers(model):
-        rows = getattr(windower, "_untargeted_rows", None)
-        if rows is None or windower.history is None:
-            continue
-        one_level = rows.index.nlevels == newest.index.nlevels == 1
-        if not one_level and rows.index.names != newest.index.names:
-            continue
-        if set(newest.columns) <= set(rows.columns):
-            return rows[list(newest.columns)]
-    return None
+    whole = pd.concat([earlier.rename_axis(newest.data.index.names), newest.data])
+    # The index of the whole does not declare a step; that of the newest may.
+    return TimeTable.read(whole, newest.keys, caller).with_rule(newest.rule)
 
 
 def warn_of_short_windows(
@@ -143,6 +140,11 @@ def warn_of_short_windows(
     # By series, the number of its rows in X, and the time of the first.
     first_rows = np.searchsorted(positions, table.series_bounds[:-1])
     own = np.diff(np.append(first_rows, len(positions)))
+    lookback = lookback_of(model)
+    has_whole = lookback is not None and (own > lookback).all()
+    if has_whole and not isinstance(table.rule, RowStep):
+        if all(windower._rule == table.rule for windower in windowers(model)):
+            return  # there is no gap between these rows
     begins = None
     if table.timestamps is not None:
         begins = table.timestamps[positions[first_rows]]

@@ -11,7 +11,6 @@ from sklearn_rnn.preprocessing._flattener import SequenceFlattener
 from sklearn_rnn.preprocessing._keys import (
     ATTRS_KEY,
     TableKeys,
-    attrs_of,
     check_column_key,
     check_names,
     find_keys,
@@ -65,7 +64,6 @@ __all__ = [
     "UnknownTimesWarning",
     "WordFeatures",
     "array_column",
-    "attrs_of",
     "check_column_key",
     "check_labels",
     "check_names",

@@ -49,18 +49,19 @@ def times_ahead(rule: Rule, times: Times, last: Any, n_steps: int) -> pd.Index:
     """
     newest = to_times(pd.Index([last], dtype=times.labels.dtype))
     steps = np.arange(1, n_steps + 1)
-    return _move(rule, times, np.repeat(newest.timestamps, n_steps), steps)
+    return move_times(rule, times, np.repeat(newest.timestamps, n_steps), steps)
 
 
 def shift_times(rule: Rule | None, times: Times, k: int) -> pd.Index:
     """Return the labels of all times, moved `k` steps ahead."""
     if k == 0:
         return times.labels
-    return _move(rule, times, times.timestamps, np.full(len(times.timestamps), k))
+    steps = np.full(len(times.timestamps), k)
+    return move_times(rule, times, times.timestamps, steps)
 
 
-def check_regular(rule: Rule | None) -> None:
-    """Check that times have a step by which they can be continued."""
+def check_regular(rule: Any) -> Any:
+    """Check that times have a step by which they can be continued, and return it."""
     if isinstance(rule, RowStep) and rule.spacing is None:
         raise InvalidSequenceError(
             "each row is one step (freq='rows'), and the times between rows differ too "
@@ -72,13 +73,15 @@ def check_regular(rule: Rule | None) -> None:
             "the rows of X are not a regular step apart, so the times of future steps "
             "are not known: give the time between rows in freq=, for example freq='h'."
         )
+    return rule
 
 
-def _move(rule, times, timestamps, steps):
-    """Move each timestamp by its number of steps, and label it."""
-    check_regular(rule)
-    if isinstance(rule, RowStep):
-        rule = rule.spacing
+def move_times(
+    rule: Any, times: Times, timestamps: np.ndarray, steps: np.ndarray
+) -> pd.Index:
+    """Move each timestamp by its number of steps, and label it like `times`."""
+    if isinstance(rule, (RowStep, MaxGap)):
+        rule = check_regular(rule).spacing
     local = timestamps
     if rule.time_zone is not None:
         local = local_time(timestamps, rule.time_zone)
@@ -89,7 +92,17 @@ def _move(rule, times, timestamps, steps):
         moved = _move_dates(local, rule.offset, steps)
     else:
         moved = local + steps * rule.step
-    return _label(moved, rule, times).rename(times.labels.name)
+    if isinstance(times.labels, pd.PeriodIndex):
+        labels = pd.PeriodIndex.from_ordinals(moved, freq=times.labels.freq)
+        return labels.rename(times.labels.name)
+    labels = pd.Index(moved, name=times.labels.name)
+    if moved.dtype.kind not in "mM":
+        return labels
+    if times.time_zone is not None:
+        labels = _localize(labels, rule.time_zone).tz_convert(times.time_zone)
+    # A span such as half a second does not fit into times of whole seconds.
+    in_unit = labels.as_unit(times.labels.unit)
+    return in_unit if (in_unit == labels).all() else labels
 
 
 def check_time_range(
@@ -189,20 +202,6 @@ def _add(dates, offset):
             "possible time: ask for fewer steps ahead, or check freq=."
         )
     return later
-
-
-def _label(moved, rule, times):
-    """Turn moved timestamps, in local time, into labels of the type of `times`."""
-    if isinstance(times.labels, pd.PeriodIndex):
-        return pd.PeriodIndex.from_ordinals(moved, freq=times.labels.freq)
-    if moved.dtype.kind not in "mM":
-        return pd.Index(moved)
-    labels = pd.Index(moved)
-    if times.time_zone is not None:
-        labels = _localize(labels, rule.time_zone).tz_convert(times.time_zone)
-    # A span such as half a second does not fit into times of whole seconds.
-    in_unit = labels.as_unit(times.labels.unit)
-    return in_unit if (in_unit == labels).all() else labels
 
 
 def _localize(dates, time_zone):

@@ -96,7 +96,8 @@ class Steps(NamedTuple):
 
 def join(features, table, history, prefixes):
     """Copy history and new rows into one table of steps."""
-    shift = np.zeros(table.n_rows, dtype=np.int64)
+    n_rows = len(table.is_segment_start)
+    shift = np.zeros(n_rows, dtype=np.int64)
     for prefix in prefixes:
         shift[prefix.position] = prefix.end - prefix.begin
     np.cumsum(shift, out=shift)
@@ -104,12 +105,12 @@ def join(features, table, history, prefixes):
     dtype = np.result_type(*features.columns)
     if prefixes:
         dtype = np.result_type(dtype, history.values.dtype)
-    shift += np.arange(table.n_rows)  # position behind all history
+    shift += np.arange(n_rows)  # position behind all history
     positions = shift
     if table.order is not None:
         positions = np.empty_like(shift)
         positions[table.order] = shift
-    values = np.empty((table.n_rows + n_history, len(features.columns)), dtype=dtype)
+    values = np.empty((n_rows + n_history, len(features.columns)), dtype=dtype)
     for j, column in enumerate(features.columns):
         values[positions, j] = column
     joined_starts = np.zeros(len(values), dtype=bool)

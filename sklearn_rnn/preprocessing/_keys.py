@@ -82,7 +82,8 @@ def find_keys(
     if group_by is not None:
         check_column_key(group_by, "group_by", data)
     index = data.index if isinstance(data, pd.DataFrame) else None
-    stated = attrs_of(data)
+    stated = getattr(data, "attrs", {}).get(ATTRS_KEY)
+    stated = stated if isinstance(stated, Mapping) else {}
     if isinstance(group_by, tuple):  # which may be a label of columns of levels
         is_label = group_by in list(getattr(data, "columns", ()))
         group_by = [group_by] if is_label else list(group_by)
@@ -99,12 +100,6 @@ def find_keys(
     is_freq_stated = freq is None and stated.get("freq") is not None
     freq = stated["freq"] if is_freq_stated else freq
     return TableKeys(time, group_by, freq, stated.get("missing"), is_freq_stated)
-
-
-def attrs_of(data: Any) -> Mapping[str, Any]:
-    """Return what a pandas object says of itself in its ``attrs``."""
-    stated = getattr(data, "attrs", {}).get(ATTRS_KEY)
-    return stated if isinstance(stated, Mapping) else {}
 
 
 def _keys_of_levels(index):

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.preprocessing._ahead import Rule, times_ahead
+from sklearn_rnn.preprocessing._ahead import Rule, move_times
 from sklearn_rnn.preprocessing._keys import TableKeys
 from sklearn_rnn.preprocessing._tables import (
     frame_column,
@@ -235,18 +235,18 @@ class TimeTable:
 
     def next_times(self, n_steps: int) -> list[pd.Index]:
         """Return the times of the next steps, one Index per series."""
-        origins = self.labels_of(self.rows(self.latest))
-        if self.times is None:
-            return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in origins]
-        rule = self.rule
-        if rule is None:
+        times, timestamps, latest = self.times, self.timestamps, self.latest
+        if times is None or timestamps is None:
+            last_rows = self.rows(latest)
+            return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in last_rows]
+        if self.rule is None:
             raise no_step()
-        # Most series of a panel end at the same time.
-        found = {
-            origin: times_ahead(rule, self.times, origin, n_steps)
-            for origin in origins.unique()
-        }
-        return [found[origin] for origin in origins]
+        steps, found = np.arange(1, n_steps + 1), {}
+        for last in timestamps[latest]:
+            if last not in found:  # most series of a panel end at the same time
+                newest = np.repeat(last, n_steps)
+                found[last] = move_times(self.rule, times, newest, steps)
+        return [found[last] for last in timestamps[latest]]
 
     def check_no_gaps(self, needed: np.ndarray | None = None) -> None:
         """Check that no row is missing, or none between `needed` positions."""

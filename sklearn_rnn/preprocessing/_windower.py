@@ -350,7 +350,15 @@ class SequenceWindower(
             raise_other_kind(table.times.kind, self._history.kind, type(self).__name__)
         else:
             table = table.with_rule(self._rule)
-        prefixes = self._find_prefixes(table)
+        prefixes, history = [], self.history
+        if self.n_steps == 1 and self._fill is None:
+            history = None  # no row before is needed
+        if history == "train":
+            prefixes = prefixes_by_force(self._history, table)
+        elif history == "auto" and table.timestamps is None:
+            warnings.warn(NO_TIME, UnknownTimesWarning, stacklevel=user_stacklevel())
+        elif history == "auto":
+            prefixes = prefixes_by_time(self._history, table)
         if len(table.gaps):
             by_time = prefixes if self.history == "auto" else []
             check_gaps(table, self.n_steps, self._found_in("as found in fit"), by_time)
@@ -517,16 +525,6 @@ class SequenceWindower(
                 f"X has {sequences.n_features} features, but {type(self).__name__} is "
                 f"expecting {expected} features as input, in sequences."
             )
-
-    def _find_prefixes(self, table):
-        if self.history is None or (self.n_steps == 1 and self._fill is None):
-            return []
-        if self.history == "train":
-            return prefixes_by_force(self._history, table)
-        if table.timestamps is None:
-            warnings.warn(NO_TIME, UnknownTimesWarning, stacklevel=user_stacklevel())
-            return []
-        return prefixes_by_time(self._history, table)
 
     def _window(self, features, table, prefixes=()):
         if prefixes or table.order is not None:

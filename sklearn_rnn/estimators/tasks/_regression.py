@@ -46,7 +46,7 @@ from sklearn_rnn.estimators.tasks._trials import (
     last_fold,
     predict_folds,
 )
-from sklearn_rnn.preprocessing import attrs_of
+from sklearn_rnn.preprocessing import find_keys
 from sklearn_rnn.sequences import LARGEST_INPUT, locate
 from sklearn_rnn.training import WeightedLoss
 
@@ -142,7 +142,7 @@ class RegressionTask(SequenceTask):
             y = self.numbers.parse_steps(y, reset=reset)
         else:
             if reset:
-                self.y_is_masked = attrs_of(y).get("missing") == "mask"
+                self.y_is_masked = find_keys(y).missing == "mask"
             may_be_missing = self.targets_may_be_missing
             y = self.numbers.parse(y, reset=reset, may_be_missing=may_be_missing)
         # As far as names tell.
