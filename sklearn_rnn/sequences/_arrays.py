@@ -192,11 +192,6 @@ def row_numbers(given, name, n_rows, kept=(np.int32,)):
     return given.astype(np.int64, copy=False)
 
 
-def as_int64(rows):
-    """Return row numbers as int64, which no arithmetic with them overflows."""
-    return rows if rows.dtype == np.int64 else as_read_only(rows.astype(np.int64))
-
-
 def as_read_only(array):
     """Return a view of `array` that cannot be written to, or itself if it is one.
 

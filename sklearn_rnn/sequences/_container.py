@@ -1,6 +1,7 @@
 """SequenceArray: every shape of sequence data in one container."""
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +12,6 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._arrays import (
     LENGTH_TYPES,
-    as_int64,
     as_read_only,
     check_values,
     row_numbers,
@@ -178,17 +178,18 @@ class SequenceArray:
     @property
     def starts(self) -> np.ndarray:
         """First row of each sequence, int64 of shape (n_sequences,)."""
-        return as_int64(self._starts)
+        return as_read_only(self._starts.astype(np.int64, copy=False))
 
     @property
     def lengths(self) -> np.ndarray:
         """Number of steps of each sequence, int64 of shape (n_sequences,)."""
-        return as_int64(self._lengths)
+        return as_read_only(self._lengths.astype(np.int64, copy=False))
 
     @property
     def ends(self) -> np.ndarray:
         """One past the last row of each sequence, int64 of shape (n_sequences,)."""
-        return as_int64(self._starts + self._lengths)
+        ends = self._starts + self._lengths
+        return as_read_only(ends.astype(np.int64, copy=False))
 
     def lengths_of(self, indices: Any) -> np.ndarray:
         """Return ``lengths[indices]``, in time that grows with these alone.
@@ -291,12 +292,17 @@ class SequenceArray:
             key = np.asarray(key)
             if key.size == 0:
                 key = key.astype(np.intp)
-        transforms = self.transforms
-        if transforms.differencing is not None:  # whose units are of sequences
-            transforms = transforms.select(key)
-        return self._replace(
-            starts=self._starts[key], lengths=self._lengths[key], transforms=transforms
-        )
+        starts, lengths = self._starts[key], self._lengths[key]
+        if starts.ndim != 1:
+            return self.over(starts, lengths)  # which raises the error
+        # What is selected needs no check.
+        chosen = copy(self)
+        chosen._starts, chosen._lengths = as_read_only(starts), as_read_only(lengths)
+        chosen._range = None
+        vars(chosen).pop("common_length", None)
+        if self.transforms.differencing is not None:  # whose units are of sequences
+            chosen.transforms = self.transforms.select(key)
+        return chosen
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
@@ -418,7 +424,7 @@ class SequenceArray:
         ndarray of shape (n_sequences, n_features)
             The steps.
         """
-        return self.read_rows(self.ends - 1)
+        return self.scale_steps(self.values[self.ends - 1])
 
     def last_steps(
         self, n_steps: int, features: np.ndarray | None = None
@@ -438,14 +444,11 @@ class SequenceArray:
             The steps.
         """
         rows = self.ends[:, np.newaxis] + np.arange(-n_steps, 0)
-        rows = np.maximum(rows, self.starts[:, np.newaxis]).ravel()
-        if features is None:
-            steps = self.read_rows(rows)
-        elif self.transforms.scaling is None:
-            steps = self.values[rows[:, np.newaxis], features]
-        else:
-            steps = self.read_rows(rows)[:, features]
-        return steps.reshape(len(self), n_steps, -1)
+        rows = np.maximum(rows, self.starts[:, np.newaxis])
+        if features is not None and self.transforms.scaling is None:
+            return self.values[rows[:, :, np.newaxis], features]
+        steps = self.scale_steps(self.values[rows.ravel()]).reshape(*rows.shape, -1)
+        return steps if features is None else steps[:, :, features]
 
     def with_transforms(self, **changes: Any) -> Self:
         """Return the same sequences with some `transforms` changed.
@@ -515,10 +518,10 @@ class SequenceArray:
         >>> X.difference(np.array([0])).gather([0]).ravel()
         array([-1.,  1.,  0.])
         """
+        different = copy(self)
         differencing = Differencing(features, units)
-        return self._replace(
-            transforms=replace(self.transforms, differencing=differencing)
-        )
+        different.transforms = replace(self.transforms, differencing=differencing)
+        return different
 
     def over(self, starts: np.ndarray, lengths: np.ndarray) -> Self:
         """Return other sequences over the same rows, with the same transforms.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.estimators.closed_form._windows import Layout, iterate_windows
+from sklearn_rnn.estimators.closed_form._windows import LOG, Layout, iterate_windows
 
 # The member that repeats the value at the anchor.
 NAIVE = "naive"
@@ -38,11 +38,22 @@ class Member:
 
     def predict(self, windows, fold=-1):
         """Predict by one of the fits."""
-        seen, name = windows.view(self.name)
+        seen = windows.logarithms if self.name.startswith(LOG) else windows
+        name = self.name.removeprefix(LOG)
         offset, unit = seen.offset(name)
         features, coef = seen.features(name), self.coef[fold]
-        # Without a fold predictions are only compared: there speed counts.
-        product = features @ coef if fold >= 0 else _product(features, coef)
+        if fold >= 0:  # such predictions are only compared: there speed counts
+            product = features @ coef
+        else:
+            # No row may depend on the others, bitwise: a product of matrices sums in an
+            # order that depends on their sizes.
+            product = np.stack(
+                [
+                    np.einsum("nv,v->n", features, np.ascontiguousarray(one))
+                    for one in coef.T
+                ],
+                axis=1,
+            )
         return self.factor * seen.inverse_transform(offset + unit * product)
 
 
@@ -115,20 +126,34 @@ class LinearPart:
         members = tuple(replace(m, coef=m.coef[-1:]) for m in self.members)
         return replace(self, members=members)
 
-    def predict(self, sequences):
+    def predict(self, sequences, rows=None, fold=-1):
         """Predict the targets of sequences.
 
         Parameters
         ----------
         sequences : SequenceArray
             Of any lengths.
+        rows : ndarray of int, default=None
+            Indices of the sequences to predict for; None for all.
+        fold : int, default=-1
+            Predict by the fit without this fold of the training data; -1 is that to
+            all data.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_outputs)
             In the units of the targets.
         """
-        return self.predict_rows(sequences, np.arange(len(sequences)))
+        rows = np.arange(len(sequences)) if rows is None else rows
+        averages = []
+        for _, windows in iterate_windows(self.layout, sequences, rows):
+            members = predict_members(self.members, windows, fold)
+            # One by one: the order in which they add up must not depend on the windows.
+            total = 0.0
+            for k, weight in enumerate(self.weights):
+                total = total + weight * members[:, k]
+            averages.append(total)
+        return np.concatenate(averages)
 
     def predict_naive(self, sequences):
         """Predict the value at each target's anchor.
@@ -142,7 +167,7 @@ class LinearPart:
             return None
         rows = np.arange(len(sequences))
         blocks = iterate_windows(self.layout, sequences, rows, past_only=True)
-        return np.concatenate([w.anchor_values() + w.level() for _, w in blocks])
+        return np.concatenate([w.anchor_values() + w.level for _, w in blocks])
 
     def units(self, sequences, of_errors=False):
         """Return the unit of each forecast: the window's spread, or 1.
@@ -166,30 +191,6 @@ class LinearPart:
         return np.concatenate(
             [w.error_units() if of_errors else w.units() for _, w in blocks]
         )
-
-    def predict_rows(self, sequences, rows, fold=-1):
-        """Predict the targets of some sequences, by the fit without a fold."""
-        blocks = iterate_windows(self.layout, sequences, rows)
-        return np.concatenate([self._average(windows, fold) for _, windows in blocks])
-
-    def _average(self, windows, fold):
-        members = predict_members(self.members, windows, fold)
-        # One by one: the order in which they add up must not depend on the windows.
-        total = 0.0
-        for k, weight in enumerate(self.weights):
-            total = total + weight * members[:, k]
-        return total
-
-
-def _product(features, coef):
-    """Return ``features @ coef``, in which no row depends on the others, bitwise.
-
-    A product of matrices sums in an order that depends on their sizes.
-    """
-    columns = [
-        np.einsum("nv,v->n", features, np.ascontiguousarray(one)) for one in coef.T
-    ]
-    return np.stack(columns, axis=1)
 
 
 def predict_members(members, windows, fold=-1):

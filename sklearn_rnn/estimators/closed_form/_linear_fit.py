@@ -79,7 +79,7 @@ class CrossFit:
         found = np.empty((len(rows), self.part.weights.shape[1]))
         for fold in np.unique(self.fold_of[rows]):
             chosen = np.flatnonzero(self.fold_of[rows] == fold)
-            found[chosen] = self.part.predict_rows(sequences, rows[chosen], int(fold))
+            found[chosen] = self.part.predict(sequences, rows[chosen], int(fold))
         return found
 
 
@@ -302,7 +302,7 @@ class _Problem:
         lowest = np.full(len(past), np.inf)
         highest, mean = np.zeros((2, len(past)))
         for positions, windows in iterate_windows(layout, self.sequences, rows):
-            values = windows.past() + layout.center[past]
+            values = windows.past + layout.center[past]
             lowest = np.minimum(lowest, values.min(axis=(0, 1)))
             highest = np.maximum(highest, values.max(axis=(0, 1)))
             if not (lowest > 0).all():
@@ -332,7 +332,7 @@ class _Problem:
         blocks = iterate_windows(layout, self.sequences, rows, past_only=True)
         for positions, windows in blocks:
             block = rows[positions]
-            target = self.y[block] - windows.level()
+            target = self.y[block] - windows.level
             past = windows.values[:, ::-1, windows.layout.columns]
             error = (past - target[:, np.newaxis]) ** 2
             error /= windows.error_units()[:, np.newaxis] ** 2
@@ -419,7 +419,8 @@ class _Problem:
         sums = [Products.zero(n_values, len(outputs)) for outputs, _ in self.groups]
         for positions, windows in iterate_windows(self.layout, self.sequences, rows):
             block = rows[positions]
-            seen, how = windows.view(name)
+            seen = windows.logarithms if name.startswith(LOG) else windows
+            how = name.removeprefix(LOG)
             offset, unit = seen.offset(how)
             targets = (seen.transform_targets(self.y[block]) - offset) / unit
             features = seen.features(how)

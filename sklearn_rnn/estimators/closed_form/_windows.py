@@ -1,6 +1,6 @@
 """Windows of sequences as rows of numbers, in blocks, seen in several ways."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -144,7 +144,6 @@ class Layout:
         return found
 
 
-@dataclass(frozen=True)
 class Windows:
     """Some windows, and the ways in which they can be seen.
 
@@ -156,59 +155,65 @@ class Windows:
         Float64, less the layout's `center`; 0 for codes of categories.
     indicators : ndarray of shape (n, n_indicators)
         The categories of the last step.
+
+    Attributes
+    ----------
+    past_features, place_in_past : ndarray of int
+        As in the layout.
+    past : ndarray of shape (n, n_lags, n_past)
+        The targets' pasts; None without them.
+    level : ndarray of shape (n_outputs,), or 0.0
+        What `center` took from each output's past.
     """
 
-    layout: Layout
-    values: np.ndarray = field(repr=False)
-    indicators: np.ndarray = field(repr=False)
+    def __init__(self, layout, values, indicators):
+        self.layout, self.values, self.indicators = layout, values, indicators
+        self.past: Any = None
+        self.level = 0.0
+        if layout.columns is not None:
+            self.past_features, self.place_in_past = np.unique(
+                layout.columns, return_inverse=True
+            )
+            # Indexing may turn the order in memory, in which means and spreads add up.
+            self.past = np.take(values, self.past_features, axis=2)
+            self.level = layout.center[layout.columns]
 
     @cached_property
     def logarithms(self):
         """The same windows with the logarithms of the targets' past."""
-        layout, past = self.layout.log, self.layout.past
-        seen = self.past() + self.layout.center[past]
+        layout, past = self.layout.log, self.past_features
+        seen = self.past + self.layout.center[past]
         # Where a value has no logarithm: below the window's others, or all of the fit.
         least = np.where(seen > 0, seen, np.inf).min(axis=1, keepdims=True) / BEYOND
         lowest = np.full(len(past), np.inf)
-        np.minimum.at(lowest, self.layout.place_in_past, layout.bounds[0])
+        np.minimum.at(lowest, self.place_in_past, layout.bounds[0])
         least = np.where(np.isfinite(least), least, np.exp(lowest))
         values = self.values.copy()
         positive = np.where(seen > 0, seen, least)
         values[:, :, past] = np.log(positive) - layout.center[past]
         return Windows(layout, values, self.indicators)
 
-    def view(self, member):
-        """Return the windows, or their logarithms, and the name without "log_"."""
-        if member.startswith(LOG):
-            return self.logarithms, member.removeprefix(LOG)
-        return self, member
-
     def transform_targets(self, y):
         """Return targets as a regression on these windows predicts them."""
         if self.layout.bounds is not None:
             y = np.log(np.maximum(y, np.exp(self.layout.bounds[0])))
-        return y - self.level()
+        return y - self.level
 
     def inverse_transform(self, predicted):
         """Return predictions of a regression on these windows as forecasts."""
-        predicted = predicted + self.level()
+        predicted = predicted + self.level
         if self.layout.bounds is None:
             return predicted
         low, high = self.layout.bounds
-        own = np.take(self.values, self.layout.columns, axis=2) + self.level()
+        own = np.take(self.values, self.layout.columns, axis=2) + self.level
         margin = np.log(BEYOND)
         low = np.minimum(low, own.min(axis=1) - margin)
         high = np.maximum(high, own.max(axis=1) + margin)
         return np.exp(np.clip(predicted, low, high))
 
-    def past(self):
-        """Return the targets' pasts, (n, n_lags, n_past)."""
-        # Indexing may turn the order in memory, in which means and spreads add up.
-        return np.take(self.values, self.layout.past, axis=2)
-
     def spread(self):
         """Return the standard deviation of each past, (n, n_past), above 0."""
-        layout, spread = self.layout, self.past().std(axis=1)
+        layout, spread = self.layout, self.past.std(axis=1)
         if layout.is_scaled:
             smallest = SMALLEST_SPREAD * layout.typical_ratio * self.size()
             spread = np.maximum(spread, smallest)
@@ -219,12 +224,7 @@ class Windows:
 
     def size(self):
         """Return the mean absolute value of each past, (n, n_past)."""
-        return np.abs(self.past() + self.layout.center[self.layout.past]).mean(axis=1)
-
-    def level(self):
-        """Return what `center` took from each output's past."""
-        columns = self.layout.columns
-        return 0.0 if columns is None else self.layout.center[columns]
+        return np.abs(self.past + self.layout.center[self.past_features]).mean(axis=1)
 
     def anchor_values(self):
         """Return the value of each output's past at its anchor, (n, n_outputs)."""
@@ -233,7 +233,7 @@ class Windows:
 
     def units(self):
         """Return the spread of each output's past, (n, n_outputs)."""
-        return self.spread()[:, self.layout.place_in_past]
+        return self.spread()[:, self.place_in_past]
 
     def error_units(self):
         """Return the unit of each error, (n, n_outputs) or (n, 1) ones.
@@ -243,7 +243,7 @@ class Windows:
         """
         if not self.layout.is_scaled:
             return np.ones((len(self.values), 1))
-        size = self.size()[:, self.layout.place_in_past]
+        size = self.size()[:, self.place_in_past]
         return np.where(size > 0, self.units(), np.nan)
 
     def offset(self, member):
@@ -251,29 +251,30 @@ class Windows:
         columns = self.layout.columns
         if columns is None or member == "level":
             return 0.0, 1.0
+        unit = self.spread()[:, self.place_in_past]
         if member == "change":
-            return self.anchor_values(), self.units()
-        return np.take(self.values, columns, axis=2).mean(axis=1), self.units()
+            return self.anchor_values(), unit
+        return np.take(self.values, columns, axis=2).mean(axis=1), unit
 
     def features(self, member):
         """Return a member's features and a column of ones, (n, n_values + 1)."""
         n, n_lags, n_features = self.values.shape
         n_indicators = self.layout.n_indicators
-        table = np.ones((n, self.layout.n_values + 1))
+        table = np.ones((n, n_lags * n_features + n_indicators + 1))
         # Of windows of like size a category adds the same to each; in units of their
         # own spread that would have no size.
         is_told = member == "level" or self.layout.is_scaled
         table[:, -1 - n_indicators : -1] = self.indicators if is_told else 0.0
         seen = self.values.copy()
         if self.layout.columns is not None:
-            past = self.past()
+            past = self.past
             if member == "level":
                 # The last value as it is, the others relative to it.
                 past = past - past[:, -1:] * (np.arange(n_lags) < n_lags - 1)[:, None]
             else:
                 center = past[:, -1:] if member == "change" else past.mean(1)[:, None]
                 past = (past - center) / self.spread()[:, np.newaxis]
-            seen[:, :, self.layout.past] = past
+            seen[:, :, self.past_features] = past
         table[:, : n_lags * n_features] = seen.reshape(n, -1)
         return table
 

@@ -109,17 +109,15 @@ class TargetTransform:
         }
         return replace(self, **chosen)
 
-    def baseline(self, last=None):
-        """Return the naive forecast, in the units of the targets."""
-        return self.intercept if last is None else self.intercept + self.slope * last
-
     def residual(self, y, last=None):
         """Turn targets into what the network predicts, in standard deviations."""
-        return (y - self.baseline(last)) / self.scale
+        naive = self.intercept if last is None else self.intercept + self.slope * last
+        return (y - naive) / self.scale
 
     def restore(self, outputs, last=None):
         """Turn the network's outputs into predictions."""
-        return self.baseline(last) + self.scale * outputs
+        naive = self.intercept if last is None else self.intercept + self.slope * last
+        return naive + self.scale * outputs
 
 
 @plain_type
@@ -211,16 +209,18 @@ class Baseline:
 
     def residual(self, sequences, targets):
         """Turn targets into what the network is to predict."""
-        last, units = self.last_values(sequences), self._units(sequences)
-        if units is None:
+        last = self.last_values(sequences)
+        if self.unit_layout is None:
             return self.transform.residual(targets, last)
+        units = self._units(sequences)
         return self.transform.residual(targets / units, last / units)
 
     def restore(self, sequences, outputs):
         """Turn the network's outputs into predictions."""
-        last, units = self.last_values(sequences), self._units(sequences)
-        if units is None:
+        last = self.last_values(sequences)
+        if self.unit_layout is None:
             return self.transform.restore(outputs, last)
+        units = self._units(sequences)
         return units * self.transform.restore(outputs, last / units)
 
     def scales(self, sequences):
