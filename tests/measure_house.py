@@ -513,8 +513,8 @@ LIMITS = {
 WALK_LIMITS = {
     "fit": (Limit(120, 60), Limit(40, 15), Limit(49, 10)),
     "fit, default": (Limit(150, 75), Limit(44, 18), Limit(57, 12)),
-    "fit_transform": (Limit(37, 25), Limit(11, 6), Limit(14, 4)),
-    "forecast": (Limit(201, 60), Limit(41, 20), Limit(69, 12)),
+    "fit_transform": (Limit(36, 25), Limit(11, 6), Limit(14, 4)),
+    "forecast": (Limit(160, 60), Limit(41, 20), Limit(60, 12)),
     "batch": (Limit(18, 12), Limit(8, 5), Limit(4, 5)),
 }
 
