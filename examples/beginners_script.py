@@ -1,3 +1,4 @@
+# %% [markdown]
 """The classic beginner's script: a small RNN on random sequences.
 
 Most courses begin with these lines: make random sequences, stack a plain RNN
@@ -13,14 +14,22 @@ validation sequences. The losses jump now and then: the classic step size is a
 large one. Option: ``--picture FILE`` saves the loss curves.
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 from sklearn.metrics import r2_score
 
 from sklearn_rnn import LossCurveDisplay, RNNRegressor
 
+# %% [markdown]
+# ## The data
+#
+# Sequences of random numbers. What is to be predicted of each is its mean.
 
+
+# %%
 def make_data(n_sequences=1000, n_timesteps=10, n_features=1):
     """Return random sequences and their means."""
     rng = np.random.default_rng(0)
@@ -28,6 +37,13 @@ def make_data(n_sequences=1000, n_timesteps=10, n_features=1):
     return X, X.mean(axis=(1, 2))
 
 
+# %% [markdown]
+# ## The model
+#
+# One recurrent layer, dropout, a linear output.
+
+
+# %%
 def build_model():
     """Describe the network and its training; nothing is computed yet."""
     return RNNRegressor(
@@ -58,6 +74,13 @@ def build_model():
     )
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--picture", help="file for a picture of the loss curves")
@@ -81,5 +104,7 @@ def main(arguments=None):
     return {"history": model.history_, "r2": r2}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Learn Moby Dick character by character, and write more of it.
 
 A recurrent network reads the first 90 % of the book, in 32 places side by side, and
@@ -15,7 +16,9 @@ was, once the network had read all before it: words begin with a surprise and en
 without one.
 """
 
+# %%
 import argparse
+import sys
 import textwrap
 
 import numpy as np
@@ -27,6 +30,13 @@ PROMPT = "The whale "
 N_SHOWN = 480  # characters in the picture
 
 
+# %% [markdown]
+# ## Samples
+#
+# A low temperature keeps to what is likely, 1.0 samples the predicted probabilities.
+
+
+# %%
 def write(model):
     """Print what the network writes, from timid to bold."""
     for temperature in (0.0, 0.7, 1.0):
@@ -35,11 +45,16 @@ def write(model):
         print(textwrap.fill((PROMPT + text).replace("\n", " "), 78))
 
 
+# %% [markdown]
+# ## What surprises it
+#
+# Characters that the network gave a low probability, over a passage it was not trained
+# on.
+
+
+# %%
 def draw(model, test, path):
     """Save a picture of the surprise of each character of a passage."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     middle = len(test) // 2
@@ -55,9 +70,15 @@ def draw(model, test, path):
     figure.colorbar(image, label="surprise (bits)")
     figure.suptitle("What the network did not expect")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--characters", type=int, default=0, help="0 takes all")
@@ -95,5 +116,7 @@ def main(arguments=None):
     return {"bits": bits, "seconds": seconds}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Write chorales in four voices after Bach's.
 
 How well does a network foresee what four voices sing next? The same 111 chorales are
@@ -38,7 +39,9 @@ training chorales that were set aside cost 10.7 nats a quarter instead of 10.0
 (voices, sixteenths).
 """
 
+# %%
 import argparse
+import sys
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -93,6 +96,13 @@ TRIADS = [(0, 4, 7), (0, 3, 7), (0, 3, 6)]  # major, minor, diminished
 # What the network is given.
 
 
+# %% [markdown]
+# ## Chorales as sequences
+#
+# A frame per step, with a zero or one per key, or the pitches of four voices.
+
+
+# %%
 def to_frames(chorale, every):
     """Return which keys sound at every so many sixteenths, as zeros and ones."""
     pitch = chorale.pitch[::every]
@@ -114,6 +124,14 @@ def places(n_steps, every):
     return np.arange(n_steps) * every % STEPS_A_QUARTER
 
 
+# %% [markdown]
+# ## Plain guesses
+#
+# What the network is measured against: frequencies, and what was there one step
+# before.
+
+
+# %%
 def key_nats(train, test, every):
     """Return the negative log-likelihood of keys by the plain guesses."""
 
@@ -183,6 +201,13 @@ def voice_nats(train, test, every):
     return totals
 
 
+# %% [markdown]
+# ## The two tasks
+#
+# How chorales are given to a network, and its parameters for each.
+
+
+# %%
 class Task(NamedTuple):
     """One way to give chorales to a network."""
 
@@ -229,6 +254,13 @@ def learn(task, train, test, factor, seed):
 # What is written.
 
 
+# %% [markdown]
+# ## The rules of four-part writing
+#
+# Counts that tell whether a written piece moves as Bach's do.
+
+
+# %%
 def on_beats(voices):
     """Return what each voice sings at the beginning of each quarter, (n_beats, 4)."""
     n_steps = min(voices[voice][-1].end for voice in VOICES)
@@ -266,11 +298,15 @@ def judge(pieces):
     }
 
 
+# %% [markdown]
+# ## A new piece
+#
+# Written symbol by symbol, drawn, and saved as a MIDI file.
+
+
+# %%
 def draw(rows, metre, path):
     """Save a picture with a piece a row; `rows` holds titles and voices."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, grid = plt.subplots(
@@ -326,6 +362,13 @@ def compose(model, train, options):
     return pieces[0], pd.DataFrame(rules)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="+", choices=TASKS, default=list(TASKS))
@@ -357,5 +400,7 @@ def main(arguments=None):
     return {"nats": nats, "rules": rules, "piece": piece}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

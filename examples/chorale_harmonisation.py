@@ -1,3 +1,4 @@
+# %% [markdown]
 """Find the bass of Bach's chorales from the soprano, step by step.
 
 Every sixteenth of a chorale gets a label: the pitch of the bass. One network
@@ -16,7 +17,9 @@ Options: ``--models before "both ways"``, ``--max-epochs N``, ``--seed N``,
 ``--picture FILE``.
 """
 
+# %%
 import argparse
+import sys
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -31,6 +34,8 @@ from sklearn.utils import Bunch
 
 from sklearn_rnn import RNNTagger
 
+# A notebook runs in the folder of its file.
+FOLDER = Path(globals().get("__file__", "")).parent
 # Chosen by cross-validation of the training chorales, as were the rivals' options.
 PARAMETERS = {
     "cell": "lstm",
@@ -47,6 +52,13 @@ WINDOW = 16  # steps of the soprano before, and after, that the rivals see
 NOTES = {0: "C", 4: "E", 7: "G", 9: "A"}  # that the picture names
 
 
+# %% [markdown]
+# ## The chorales
+#
+# Soprano and bass, a pitch per sixteenth, moved to a common key.
+
+
+# %%
 def load_bach_chorales(subset):
     """Load the training or the test chorales; data/README.md says more of them.
 
@@ -55,7 +67,7 @@ def load_bach_chorales(subset):
     note of the soprano begins there; `fifths` is the key signature: sharps, or if
     negative flats; `bwv` the number in the catalogue of Bach's works.
     """
-    path = Path(__file__).parent / "data" / "bach_chorales.npz"
+    path = FOLDER / "data" / "bach_chorales.npz"
     with np.load(path) as stored:
         n_train, cuts = int(stored["n_train"]), np.cumsum(stored["lengths"])[:-1]
         chosen = slice(n_train) if subset == "train" else slice(n_train, None)
@@ -123,6 +135,13 @@ class Part(NamedTuple):
         return [function(*pair, *arguments) for pair in pairs]
 
 
+# %% [markdown]
+# ## Baselines
+#
+# The most frequent bass pitches, and classifiers that see a window of the soprano.
+
+
+# %%
 def most_frequent(train, test):
     """Predict the commonest bass pitch of all, and of each soprano pitch."""
     # Chorales in their own keys have more of one pitch than in the common key.
@@ -156,11 +175,13 @@ def rivals(train, test, both_ways, seed):
     return predictions
 
 
+# %% [markdown]
+# ## A picture of one chorale
+
+
+# %%
 def draw(soprano, bass, predicted, title, path):
     """Save a picture of one chorale: soprano, Bach's bass and the predicted one."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     def bars(pitches, **style):
@@ -188,6 +209,13 @@ def draw(soprano, bass, predicted, title, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
@@ -236,5 +264,7 @@ def main(arguments=None):
     return results
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

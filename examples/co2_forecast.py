@@ -1,3 +1,4 @@
+# %% [markdown]
 """Forecast the carbon dioxide at Mauna Loa for each of the next 52 weeks.
 
 A series with trend and season. What a week will have is known roughly a year
@@ -23,7 +24,9 @@ only just at 52 weeks. The network's intervals are too narrow in all of these ye
 (about 65 % instead of 80 %).
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -48,6 +51,14 @@ COLUMNS = ["departure", "of_a_year", "growth"]  # what the network reads
 SHOWN = [1, 13, 26, 52]  # weeks ahead
 
 
+# %% [markdown]
+# ## The table
+#
+# Each week, and what the years before let expect of it. The network learns the
+# departure from that.
+
+
+# %%
 def make_table():
     """Return each week with what was to be expected of it, a year to come included."""
     # All missing weeks lie before 1985, so filling them tells no test its future.
@@ -64,6 +75,13 @@ def make_table():
     return air.dropna(subset="expected")
 
 
+# %% [markdown]
+# ## The model
+#
+# Half a year of history, the time of year, and a small network.
+
+
+# %%
 def make_model():
     """Make a small network of the last half year and of the time of year."""
     network = RNNRegressor(
@@ -78,6 +96,14 @@ def make_model():
     return make_pipeline(calendar, SequenceWindower(n_steps=26), network)
 
 
+# %% [markdown]
+# ## The test
+#
+# Forecasts of past years, each from what was known before it, beside last year's
+# values with their growth.
+
+
+# %%
 def forecast_the_past(air, n_blocks):
     """Forecast the last years block by block, each from what was known before it."""
     return backtest(
@@ -115,11 +141,13 @@ def summarise(errors, by):
     return np.sqrt(errors.pow(2).groupby(by).mean()).T
 
 
+# %% [markdown]
+# ## A picture of the next year
+
+
+# %%
 def draw(air, path):
     """Save a picture of the last two years and a forecast of the next."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     past = air[COLUMNS].dropna()
@@ -140,6 +168,13 @@ def draw(air, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--blocks", type=int, default=5)
@@ -166,5 +201,7 @@ def main(arguments=None):
     return {"errors": by_horizon, "blocks": by_block, "coverage": coverage}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

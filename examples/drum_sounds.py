@@ -1,3 +1,4 @@
+# %% [markdown]
 """Tell kick, snare, hi-hat, tom and cymbal apart, on drum kits never heard before.
 
 128 recorded hits of four kits. One kit after the other is left out, the models learn
@@ -16,7 +17,9 @@ kit that is left out, by leaving out one of the other kits (a few minutes).
 Other options: ``--networks 5`` (that are averaged), ``--seed 0``, ``--picture FILE``.
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -36,7 +39,13 @@ from sklearn_rnn import (
 )
 from sklearn_rnn.datasets import load_drum_hits
 
+# %% [markdown]
+# ## The network
+#
+# From waveform to spectrogram to instrument, in one pipeline.
 
+
+# %%
 def make_network(seed, pooling="attention"):
     return RNNClassifier(
         bidirectional=True,
@@ -60,6 +69,13 @@ def make_networks(n, seed):
     )
 
 
+# %% [markdown]
+# ## Baselines
+#
+# Classifiers that see the mean spectrum of a hit but not the order of its frames.
+
+
+# %%
 def mean_and_deviation(sequences):
     """Describe each sequence of frames by mean and deviation of its features."""
     return np.array([np.r_[x.mean(axis=0), x.std(axis=0)] for x in sequences])
@@ -81,6 +97,14 @@ def logistic(**options):
     return LogisticRegression(class_weight="balanced", max_iter=3000, **options)
 
 
+# %% [markdown]
+# ## The test
+#
+# Each kit in turn is left out, and its hits are classified by models trained on the
+# others.
+
+
+# %%
 def make_models(n_networks, seed):
     """Return the networks, and the rivals with their best settings in hindsight."""
     return {
@@ -135,11 +159,13 @@ def predict_all(drums, options):
     }
 
 
+# %% [markdown]
+# ## A picture of hits and confusions
+
+
+# %%
 def draw(drums, predicted, path):
     """Save a picture of four hits, and of which instrument was taken for which."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure = plt.figure(figsize=(12, 5), layout="constrained")
@@ -158,9 +184,15 @@ def draw(drums, predicted, path):
     display.ax_.set(xlabel="predicted", ylabel="true")
     display.ax_.set_title(f"{np.mean(drums.target == predicted):.0%} of all hits right")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--networks", type=int, default=5)
@@ -182,5 +214,7 @@ def main(arguments=None):
     return table
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

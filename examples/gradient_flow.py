@@ -1,3 +1,4 @@
+# %% [markdown]
 """How far back in time gradients reach, before and after training.
 
 A recurrent network learns from a step only as far as the gradient gets there.
@@ -17,7 +18,9 @@ Training evens it all out: in a mean every step has the same say.
 It takes seconds. Options: ``--steps 80`` of a sequence, ``--picture FILE``.
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -36,12 +39,26 @@ NETWORKS = {
 }
 
 
+# %% [markdown]
+# ## The data
+#
+# Long sequences of random numbers, and their means: every step counts alike.
+
+
+# %%
 def make_data(n_steps, n_sequences=1000):
     """Return random sequences and their means."""
     X = np.random.default_rng(0).normal(size=(n_sequences, n_steps))
     return X, X.mean(axis=1)
 
 
+# %% [markdown]
+# ## The gradients
+#
+# How much the output depends on each step, for each network and cell.
+
+
+# %%
 def measure(X, y, axes):
     """Fit every network and draw its gradients; return them as a table."""
     gradients = {}
@@ -64,15 +81,19 @@ def measure(X, y, axes):
     return pd.DataFrame(gradients).T.rename_axis(columns="steps before the last")
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--picture", default="gradient_flow.png")
     options = parser.parse_args(arguments)
 
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     X, y = make_data(options.steps)
@@ -96,5 +117,7 @@ def main(arguments=None):
     return gradients
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Search for the cell, the size and the history of a temperature forecast.
 
 A pipeline cuts a table of hourly weather into windows, scales them and trains
@@ -14,7 +15,9 @@ Options: ``--hours 2000`` of weather, ``--horizon 6`` hours ahead,
 ``--epochs 8``, ``--picture FILE``.
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -38,6 +41,13 @@ GRID = {
 }
 
 
+# %% [markdown]
+# ## The search
+#
+# `GridSearchCV` over a pipeline, with folds in the order of time.
+
+
+# %%
 def search(X, y, horizon, epochs):
     """Fit the search on a part of the weather."""
     pipeline = make_pipeline(
@@ -56,6 +66,13 @@ def search(X, y, horizon, epochs):
     ).fit(X, y)
 
 
+# %% [markdown]
+# ## What it is compared with
+#
+# The same folds, forecast by the newest value.
+
+
+# %%
 def last_value_error(X, y, cv):
     """Return the error of forecasting no change, over the same folds."""
     return np.mean(
@@ -66,6 +83,13 @@ def last_value_error(X, y, cv):
     )
 
 
+# %% [markdown]
+# ## The results
+#
+# A table of all combinations, and a picture of it.
+
+
+# %%
 def tabulate(fitted):
     """Return the results of a search, best first, as a table for people."""
     results = pd.DataFrame(fitted.cv_results_)
@@ -80,9 +104,6 @@ def tabulate(fitted):
 
 def draw(table, horizon, path):
     """Save a picture of the error of every combination."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     names = [
@@ -100,6 +121,13 @@ def draw(table, horizon, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--hours", type=int, default=2000)
@@ -128,5 +156,7 @@ def main(arguments=None):
     }
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

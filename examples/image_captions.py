@@ -1,3 +1,4 @@
+# %% [markdown]
 """Write captions of handwritten digits: from one vector to a sequence of words.
 
 An image of scikit-learn's ``load_digits`` (8 by 8 pixels) goes in as a vector, and
@@ -23,7 +24,9 @@ formed. Wrong ones have as a rule one word too much or too few, for an image clo
 the border between two quarters; hardly ever is thin called bold, or left right.
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -48,6 +51,14 @@ PARTS = {
 SIDE = 8  # pixels
 
 
+# %% [markdown]
+# ## The captions
+#
+# Thickness, width and slant are measured from the pixels. Captions are made from what
+# is far from the average.
+
+
+# %%
 def measure(X):
     """Return how thick, wide and slanted the digits are, a column each."""
     images = X.reshape(-1, SIDE, SIDE)
@@ -99,6 +110,14 @@ def read(captions):
     )
 
 
+# %% [markdown]
+# ## The models
+#
+# A network that writes a caption from one vector, and classifiers that tell each word
+# by itself.
+
+
+# %%
 def make_model(n_epochs):
     """Make a network that reads a vector and writes words."""
     return RNNSeq2Seq(
@@ -129,12 +148,24 @@ def caption_by_classifiers(rival, X_train, words, X_test):
     return write(pd.DataFrame(found))
 
 
+# %% [markdown]
+# ## Scores
+#
+# How many captions, and how many words, are right.
+
+
+# %%
 def compute_shares(truth, captions):
     """Return the shares of right captions and of right words of each part."""
     right = (read(truth) == read(captions)).mean()
     return {"whole caption": sequence_accuracy(truth, captions), **right}
 
 
+# %% [markdown]
+# ## A picture of captions
+
+
+# %%
 def part_words(caption, other):
     """Return the words in up to two lines, each with whether `other` has it too."""
     parts = [(word, word in other) for word in caption]
@@ -167,9 +198,6 @@ def write_under(ax, lines, top, right, wrong):
 
 def draw(X, truth, captions, path):
     """Save a picture of test images with their captions, and the true ones below."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(4, 6, figsize=(12, 11.5))
@@ -189,6 +217,13 @@ def draw(X, truth, captions, path):
     figure.savefig(path, dpi=110)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--epochs", type=int, default=60)
@@ -220,5 +255,7 @@ def main(arguments=None):
     return results
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

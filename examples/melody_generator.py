@@ -1,3 +1,4 @@
+# %% [markdown]
 """Write new melodies after those of Bach's chorales.
 
 RNNGenerator reads the sopranos of 111 chorales, and says how well it foresees 37
@@ -21,7 +22,9 @@ durations to know where a bar ends, and what it wrote soon lost the beat. All me
 are moved to one key; each of them in five keys was worse (2.67).
 """
 
+# %%
 import argparse
+import sys
 from collections import Counter, defaultdict
 from itertools import chain, pairwise
 from pathlib import Path
@@ -32,6 +35,8 @@ import pandas as pd
 
 from sklearn_rnn import RNNGenerator
 
+# A notebook runs in the folder of its file.
+FOLDER = Path(globals().get("__file__", "")).parent
 PARAMETERS = {
     "hidden_size": 128,
     "dropout": 0.4,
@@ -51,6 +56,13 @@ BEGIN, END = "begin", "end"
 INSTRUMENT = 52  # choir, in the General MIDI list that counts from 0
 
 
+# %% [markdown]
+# ## The chorales
+#
+# Notes of the voices, and the pieces they belong to.
+
+
+# %%
 class Note(NamedTuple):
     """A note of one voice; times are sixteenths from the start."""
 
@@ -77,7 +89,7 @@ class Chorale(NamedTuple):
 
 def load_chorales(subset):
     """Load the training or the test chorales; data/README.md says more of them."""
-    with np.load(Path(__file__).parent / "data" / "bach_chorales.npz") as stored:
+    with np.load(FOLDER / "data" / "bach_chorales.npz") as stored:
         stored = dict(stored)
     n_train, cuts = int(stored["n_train"]), np.cumsum(stored["lengths"])[:-1]
     pitch = np.split(stored["pitch"].astype(np.int64), cuts)
@@ -115,6 +127,13 @@ def read_metre(metre):
     return int(quarters) * STEPS_A_QUARTER, int(upbeat) * STEPS_A_QUARTER
 
 
+# %% [markdown]
+# ## Melodies as symbols
+#
+# The metre, and then in turns a place in the bar and the note that begins there.
+
+
+# %%
 def to_symbols(chorale, voices):
     """Write some voices, the first of VOICES, as symbols.
 
@@ -156,6 +175,13 @@ def to_notes(symbols, metre):
 # How well notes are foreseen.
 
 
+# %% [markdown]
+# ## Baselines
+#
+# Single notes and pairs of notes, counted.
+
+
+# %%
 class Pairs:
     """How often a note comes, and comes after another one.
 
@@ -199,6 +225,13 @@ def count_nats(pairs, melodies):
 # What is written.
 
 
+# %% [markdown]
+# ## What makes a melody new
+#
+# Whether it ends by itself, and how much of it stands in another one.
+
+
+# %%
 def is_whole(symbols, metre, most):
     """Tell whether a piece came to an end by itself, after 8 to 16 bars."""
     bar, _ = read_metre(metre)
@@ -224,6 +257,11 @@ def with_durations(notes):
     return [(note.pitch, note.end - note.begin) for note in notes]
 
 
+# %% [markdown]
+# ## MIDI files and pictures
+
+
+# %%
 def write_midi(path, voices, metre, quarters_a_minute=72):
     """Write a MIDI file with a track for each voice.
 
@@ -296,9 +334,6 @@ def label_axes(axes, notes, metre):
 
 def draw(rows, metre, path):
     """Save a picture with a melody a row; `rows` holds titles and notes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, grid = plt.subplots(
@@ -318,6 +353,14 @@ def draw(rows, metre, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## Melodies, foreseen and written
+#
+# How well the network predicts melodies that it was not trained on, and some of its
+# own.
+
+
+# %%
 def find_alike(chorales, soprano, metre):
     """Return the chorale of like metre and length whose soprano is as high."""
 
@@ -366,6 +409,13 @@ def compose(model, options):
     return list(filter(None, melodies))
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--metre", default="4/4, upbeat 1")
@@ -409,5 +459,7 @@ def main(arguments=None):
     return {"nats": nats, "copies": copies, "usual copies": usual, "written": written}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Suggest the next word, as the keyboard of a phone does.
 
 A network learns the words of Moby Dick in their order. Words that come rarely are
@@ -10,8 +11,10 @@ pairs of words (bigrams) suggests.
 takes about two minutes. Options: ``--epochs``, ``--max-symbols``, ``--picture FILE``.
 """
 
+# %%
 import argparse
 import re
+import sys
 from collections import Counter, defaultdict
 from itertools import pairwise
 
@@ -25,11 +28,23 @@ N_SUGGESTED = 3
 N_SCORED = 2000
 
 
+# %% [markdown]
+# ## Words
+
+
+# %%
 def words_of(text):
     """Return the words and marks of a text, in lower case."""
     return re.findall(r"[a-z]+(?:['’][a-z]+)*|[.,;:!?]", text.lower())
 
 
+# %% [markdown]
+# ## The baseline
+#
+# The words that most often followed the last one.
+
+
+# %%
 class Bigrams:
     """Suggests the words that most often followed the last one."""
 
@@ -50,6 +65,14 @@ class Bigrams:
         return self.suggestions_.get(word, self.default_)
 
 
+# %% [markdown]
+# ## The test
+#
+# How often the next word is among the suggestions, on text that neither model was
+# fitted on.
+
+
+# %%
 def hit_rates(model, bigrams, words):
     """Return how often the next word was suggested, and how often it came first."""
     hits = {"network": [], "bigrams": []}
@@ -67,11 +90,13 @@ def hit_rates(model, bigrams, words):
     }
 
 
+# %% [markdown]
+# ## A picture of suggestions
+
+
+# %%
 def draw(model, path):
     """Save a picture of the suggestions after some beginnings."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(2, 2, figsize=(9, 5), layout="constrained")
@@ -85,9 +110,15 @@ def draw(model, path):
         ax.spines[["top", "right", "bottom"]].set_visible(False)
     figure.suptitle("The next word")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--words", type=int, default=0, help="0 takes all")
@@ -131,5 +162,7 @@ def main(arguments=None):
     return rates
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

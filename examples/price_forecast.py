@@ -1,3 +1,4 @@
+# %% [markdown]
 """Ask whether a network forecasts the oil price better than the last price does.
 
 For prices of a market the answer is mostly no, and an example should say so. A
@@ -19,7 +20,9 @@ them in the intervals alone. With ``--trading-days`` they are left out, and
 Prices: U.S. Energy Information Administration, see ``examples/data/README.md``.
 """
 
+# %%
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +40,21 @@ from sklearn_rnn import (
     score_forecasts,
 )
 
-PRICES = Path(__file__).parent / "data" / "wti_oil_daily.csv.gz"
+# A notebook runs in the folder of its file.
+FOLDER = Path(globals().get("__file__", "")).parent
+PRICES = FOLDER / "data" / "wti_oil_daily.csv.gz"
 HORIZON = [1, 5]  # business days ahead
 MONTH, YEAR = 21, 260  # business days
 LIKELY_CHANCE = 0.05
 
 
+# %% [markdown]
+# ## The prices
+#
+# Daily prices of oil. The model sees logarithms, changes and their usual size.
+
+
+# %%
 def load_table(trading_days=False):
     """Return one row per day: log price, daily change and its usual size."""
     prices = pd.read_csv(PRICES, index_col="date", parse_dates=True)
@@ -54,6 +66,13 @@ def load_table(trading_days=False):
     return table.iloc[MONTH:]
 
 
+# %% [markdown]
+# ## The test
+#
+# Past years are forecast block by block, each by a model fitted on what came before.
+
+
+# %%
 def forecast_the_past(table, n_blocks, freq=None):
     """Forecast block by block, each from what was known before it."""
     model = make_pipeline(
@@ -78,6 +97,13 @@ def forecast_the_past(table, n_blocks, freq=None):
     )
 
 
+# %% [markdown]
+# ## What the errors say
+#
+# The network against the last price, and how often such a difference would be chance.
+
+
+# %%
 def compare(forecasts, horizon):
     """Return errors in percent of the price, and how likely they are by chance."""
     rows = forecasts[forecasts["horizon"] == horizon].dropna(subset=["truth", "naive"])
@@ -120,6 +146,13 @@ def judge(result):
     return f"{errors}; its direction is {direction}."
 
 
+# %% [markdown]
+# ## Intervals
+#
+# Calibrated on the first block, measured on the later ones.
+
+
+# %%
 def calibrate(forecasts):
     """Learn from the first block; return the later ones before and after."""
     calibrator = ConformalCalibrator().fit(forecasts[forecasts["fold"] == 0])
@@ -129,9 +162,6 @@ def calibrate(forecasts):
 
 def draw(before, after, table, path):
     """Save a picture of the last half year, and of a year's coverage over time."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     furthest = HORIZON[-1]
@@ -163,6 +193,13 @@ def draw(before, after, table, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--blocks", type=int, default=4)
@@ -196,5 +233,7 @@ def main(arguments=None):
     return {"results": results, "coverage": coverage}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

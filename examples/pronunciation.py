@@ -1,3 +1,4 @@
+# %% [markdown]
 """Spell out how English words sound: letters to phonemes, in two ways.
 
 Sounds come in the order of the letters. So a transcriber (CTC) can learn them: it reads
@@ -25,7 +26,9 @@ The picture, of attention, shows which letters were looked at for each phoneme: 
 runs down the diagonal, and leaves out letters that are silent.
 """
 
+# %%
 import argparse
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -37,6 +40,13 @@ from sklearn_rnn.metrics import symbol_error_rate
 SHOWN = ["thorough", "psychology", "knight", "recurrent"]
 
 
+# %% [markdown]
+# ## Scores
+#
+# Some words have several pronunciations; the nearest one counts.
+
+
+# %%
 def nearest(pronunciations, written):
     """Return the one of a word's pronunciations that is nearest to what was written."""
     if len(pronunciations) == 1:
@@ -75,6 +85,13 @@ SEARCHES = {
 PHONEMES_PER_LETTER = 2
 
 
+# %% [markdown]
+# ## The models
+#
+# A transcriber, and an encoder-decoder with attention.
+
+
+# %%
 def make_model(name, options):
     """Return an untrained model."""
     shared = {
@@ -118,11 +135,15 @@ def train_and_score(name, train, test, options):
     return model, {**results, "seconds": seconds}
 
 
+# %% [markdown]
+# ## A picture of attention
+#
+# Which letters were looked at for each phoneme.
+
+
+# %%
 def draw(model, path):
     """Save a picture of which letters each phoneme was looked up from."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(2, 2, figsize=(10, 9), layout="constrained")
@@ -130,9 +151,15 @@ def draw(model, path):
         AttentionDisplay.from_estimator(model, [word], ax=ax)
         ax.set_title(f"{word}: {' '.join(model.predict([word])[0])}")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--words", type=int, default=20_000, help="0 takes all")
@@ -160,5 +187,7 @@ def main(arguments=None):
     return results
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

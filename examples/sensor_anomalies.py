@@ -1,3 +1,4 @@
+# %% [markdown]
 """Find what goes wrong in the sensors of a machine, and say which sensor it was.
 
 Three sensors of a pump, every half hour for five weeks: temperature and pressure
@@ -14,7 +15,9 @@ The machine is made up: figures of other series are printed by
 ``tests/benchmarks/bench_anomalies.py``.
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -35,6 +38,13 @@ EVENTS = {
 }
 
 
+# %% [markdown]
+# ## The machine
+#
+# Five weeks of three sensors, made here, with three events in the last week.
+
+
+# %%
 def make_machine():
     """Return five weeks of three sensors."""
     rng = np.random.default_rng(0)
@@ -75,6 +85,13 @@ def add_events(machine):
     return machine, sensor_at
 
 
+# %% [markdown]
+# ## What it is compared with
+#
+# A z-score and an isolation forest on the same rows.
+
+
+# %%
 def score_rivals(machine):
     """Return the scores of two rivals, the higher the more unusual."""
     before = machine.rolling(DAY)
@@ -89,11 +106,13 @@ def score_rivals(machine):
     }
 
 
+# %% [markdown]
+# ## A picture of alarms
+
+
+# %%
 def draw(week, scores, sensor_at, path):
     """Save a picture of the sensors, their events, and the scores."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(4, sharex=True, figsize=(9, 6.5), layout="constrained")
@@ -125,6 +144,13 @@ def draw(week, scores, sensor_at, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--picture", default="sensor_anomalies.png")
@@ -159,5 +185,7 @@ def main(arguments=None):
     }
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Tell whether a sentence about a film is kind: words to a label.
 
 10,605 sentences of film reviews, rated by people; the task is the sign of the rating,
@@ -23,7 +24,9 @@ The picture shows how much each word of some test sentences counts, for a networ
 attention pooling.
 """
 
+# %%
 import argparse
+import sys
 from collections import Counter
 
 import numpy as np
@@ -39,6 +42,13 @@ WIDTH = 32  # of a word's vector
 SHOWN = 8  # sentences in the picture
 
 
+# %% [markdown]
+# ## The models
+#
+# TF-IDF with logistic regression, and a network that reads the words in order.
+
+
+# %%
 def make_baseline():
     """Make the linear model that was best on these sentences."""
     words = TfidfVectorizer(
@@ -58,6 +68,14 @@ def make_network(**options):
     return make_pipeline(SequenceTokenizer(), network)
 
 
+# %% [markdown]
+# ## Word vectors
+#
+# Each word starts with how often it stood in kind and in unkind sentences of the
+# training fold.
+
+
+# %%
 def vectors_from_odds(sentences, labels, weights):
     """Return a small random vector for each word that starts with its log-odds."""
     tokenizer = SequenceTokenizer()
@@ -75,6 +93,13 @@ def vectors_from_odds(sentences, labels, weights):
     return vectors
 
 
+# %% [markdown]
+# ## The test
+#
+# Every fold learns its own words.
+
+
+# %%
 def score_fold(sentences, labels, sure, train, test, **options):
     """Return the accuracy of every model on one fold."""
     X, y = sentences[train], labels[train]
@@ -105,11 +130,13 @@ def search(sentences, labels):
     print(f"Grid search: {found.best_score_:.3f} with {found.best_params_}")
 
 
+# %% [markdown]
+# ## A picture of attention
+
+
+# %%
 def draw(sentences, labels, path, **options):
     """Save a picture of which words count."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     model = make_network(pooling="attention", **options).fit(
@@ -120,9 +147,15 @@ def draw(sentences, labels, path, **options):
     AttentionDisplay.from_estimator(model, short, names=model.predict(short), ax=ax)
     ax.set_title("Which words count, and what the network makes of the sentence")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folds", type=int, default=1, help="how many of the five")
@@ -156,5 +189,7 @@ def main(arguments=None):
     return means
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

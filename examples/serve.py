@@ -1,3 +1,4 @@
+# %% [markdown]
 """Serve a model over HTTP with FastAPI: predictions, and live signals.
 
 Loads a model that `save_model` wrote, without pickles, and answers
@@ -20,6 +21,7 @@ features, temperature and dew point. Needs ``pip install fastapi uvicorn`` and t
 ``persist``.
 """
 
+# %%
 import argparse
 import threading
 from collections import OrderedDict
@@ -39,6 +41,11 @@ from sklearn_rnn.persistence import load_model, save_model
 MOST_STREAMS = 1000
 
 
+# %% [markdown]
+# ## What a request holds
+
+
+# %%
 class Sequences(BaseModel):
     """Sequences of any length: sequences[i][t][j] is feature j at step t."""
 
@@ -51,6 +58,13 @@ class Steps(BaseModel):
     steps: list[list[float]]
 
 
+# %% [markdown]
+# ## Live signals
+#
+# Each has a name, under which the state of the network after its newest step is kept.
+
+
+# %%
 class Streams:
     """The states of live signals, by name."""
 
@@ -71,6 +85,11 @@ class Streams:
             return self.by_name.pop(name, None) is not None
 
 
+# %% [markdown]
+# ## The application
+
+
+# %%
 def answer(predict, X):
     """Return predictions as lists; what cannot be read is the client's mistake."""
     try:
@@ -113,6 +132,13 @@ def make_app(model):
     return app
 
 
+# %% [markdown]
+# ## A model to try it with
+#
+# This cell and the next are for the command line: a server runs until it is stopped.
+
+
+# %%
 def train(path):
     """Write a model of the temperature six hours ahead."""
     weather = load_nyc_weather("JFK")[["temp", "dewp"]]
@@ -123,6 +149,7 @@ def train(path):
     save_model(model.fit(X, y), path)
 
 
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="file that save_model wrote")
@@ -137,5 +164,6 @@ def main(arguments=None):
     uvicorn.run(app, host=options.host, port=options.port, log_level="warning")
 
 
+# %%
 if __name__ == "__main__":
     main()

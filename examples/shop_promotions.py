@@ -1,3 +1,4 @@
+# %% [markdown]
 """Forecast the sales of twelve shops, under one plan of promotions and another.
 
 The shops are made up: 300 days of sales with a weekly season and a slow drift, and
@@ -15,7 +16,9 @@ any promotion, and with half the price in every shop.
 It takes about a quarter of a minute. Options: ``--epochs 5`` instead of "auto".
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -41,6 +44,14 @@ NAMES = {"time": "date", "group_by": "shop"}
 TASK = {"target": "sales", "horizon": HORIZON, **NAMES}
 
 
+# %% [markdown]
+# ## The shops
+#
+# Sales are made here: a weekly pattern, and promotions whose effect depends on the
+# kind of shop.
+
+
+# %%
 def draw_promotions(rng):
     """Return the promotion of each day, which lasts some days, or None."""
     promotions = []
@@ -79,6 +90,14 @@ def draw_shops(seed=0):
     return pd.concat(shops).sort_values(["date", "shop"], ignore_index=True)
 
 
+# %% [markdown]
+# ## The model and the test
+#
+# Three weeks of history. Categories are columns like others, and promotions of the
+# coming week are known.
+
+
+# %%
 def make_model(max_epochs):
     """Return a pipeline that reads three weeks, categories and all."""
     return make_pipeline(
@@ -103,6 +122,11 @@ def compare(model, table):
     )
 
 
+# %% [markdown]
+# ## Two plans for the coming week
+
+
+# %%
 def plan(table, promotion):
     """Return the promotion of each shop in the week to come."""
     days = pd.date_range(table["date"].max(), periods=HORIZON + 1)[1:]
@@ -130,6 +154,13 @@ def read_arguments(argv):
     return parser.parse_args(argv)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(argv=None):
     """Print errors and the two forecasts, and return both tables."""
     arguments = read_arguments(argv)
@@ -143,5 +174,7 @@ def main(argv=None):
     return {"errors": errors, "plans": plans}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

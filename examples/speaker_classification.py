@@ -1,3 +1,4 @@
+# %% [markdown]
 """Tell nine speakers apart by how they say two vowels.
 
 The utterances have different lengths, 7 to 29 frames, and go into the
@@ -15,7 +16,9 @@ minutes).
 Other options: ``--models default bidirectional``, ``--picture FILE``.
 """
 
+# %%
 import argparse
+import sys
 from time import perf_counter
 
 import pandas as pd
@@ -37,6 +40,13 @@ GRID = {
 }
 
 
+# %% [markdown]
+# ## The data
+#
+# Utterances of nine speakers, a list of arrays of unequal length.
+
+
+# %%
 def describe(X, y):
     """Print what the training utterances look like."""
     lengths = [len(utterance) for utterance in X]
@@ -46,6 +56,13 @@ def describe(X, y):
     )
 
 
+# %% [markdown]
+# ## The search
+#
+# Only with the option `--search`: settings chosen on the training split alone.
+
+
+# %%
 def search(X_train, y_train, X_test, y_test):
     """Choose settings by the training split; return the winner's test accuracies."""
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
@@ -60,11 +77,13 @@ def search(X_train, y_train, X_test, y_test):
     return scores
 
 
+# %% [markdown]
+# ## A picture of confusions
+
+
+# %%
 def draw(y_true, y_pred, path):
     """Save a picture of which speaker was taken for which."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(5, 5.2), layout="constrained")
@@ -82,6 +101,13 @@ def draw(y_true, y_pred, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
@@ -114,5 +140,7 @@ def main(arguments=None):
     return results
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Transcribe spoken strings of digits, or spelled words, without any alignment.
 
 Each digit and each letter was recorded once. A string is put together from these
@@ -21,7 +22,9 @@ The picture shows a clip as the network reads it, and above it what the network 
 when.
 """
 
+# %%
 import argparse
+import sys
 from time import perf_counter
 
 import numpy as np
@@ -46,6 +49,13 @@ SILENCE = 0.02
 N_WORDS = 20_000  # of the list that spelled words are held to
 
 
+# %% [markdown]
+# ## The recordings
+#
+# Single words, at other speeds and loudnesses, strung together with pauses and noise.
+
+
+# %%
 def load_voice(kind):
     """Return the waveform of each digit or letter, without silence around it."""
     words = load_spoken_words(kind=kind)
@@ -71,6 +81,13 @@ def say(text, voice, rate, rng):
     return (clip + rng.normal(0, noise, len(clip))).astype(np.float32)
 
 
+# %% [markdown]
+# ## What is said
+#
+# Strings of digits, or spelled words. Those to test on are new.
+
+
+# %%
 def digit_strings(n_train, n_test, rng):
     """Return strings of digits; those to test on have two to seven, and are new."""
     train, test = [], set()
@@ -93,6 +110,11 @@ def spelled_words(n_train, n_test, rng):
     return train, known[:n_test], known
 
 
+# %% [markdown]
+# ## Scores and pictures
+
+
+# %%
 def judge(model, clips, texts):
     """Return the share of symbols that are wrong, and of strings that are right."""
     written = model.predict(clips)
@@ -104,18 +126,21 @@ def judge(model, clips, texts):
 
 def draw(model, clip, text, path):
     """Save a picture of a clip, and of what the network says when."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, (above, below) = plt.subplots(2, 1, figsize=(9, 7), layout="constrained")
     PosteriorDisplay.from_estimator(model, [clip], [text], ax=above)
     SpectrogramDisplay.from_estimator(model, [clip], ax=below)
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kind", choices=["digits", "letters"], default="digits")
@@ -169,5 +194,7 @@ def main(arguments=None):
     return results
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

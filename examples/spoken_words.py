@@ -1,3 +1,4 @@
+# %% [markdown]
 """Recognise spoken words, and find them in a long recording.
 
 Thirty-six words, the ten digits and the radio alphabet ("alpha" to "zulu"), were
@@ -14,7 +15,9 @@ too, and the predictions are put back onto the time axis.
 Options: ``--renditions 8``, ``--seed 0``, ``--picture FILE``.
 """
 
+# %%
 import argparse
+import sys
 from itertools import pairwise
 from time import perf_counter
 
@@ -43,6 +46,13 @@ WINDOW, STRIDE = 0.6, 0.1  # seconds
 SURE = 0.4  # probability from which on a word counts as heard
 
 
+# %% [markdown]
+# ## The recordings
+#
+# Single words, at other speeds and loudnesses, with noise.
+
+
+# %%
 def load_voice():
     """Return the waveform of each word, without silence around it."""
     voice = {}
@@ -86,6 +96,13 @@ def record(voice, words, rate, rng):
     return with_noise(np.concatenate(parts), rng), np.concatenate(labels).astype(str)
 
 
+# %% [markdown]
+# ## Windows and models
+#
+# The network sees the course of a window; its rivals see mean and deviation.
+
+
+# %%
 def cut(recording, labels, rate):
     """Return overlapping windows, and the label in the middle of each."""
     n_steps = int(WINDOW * rate)
@@ -123,6 +140,14 @@ def make_models(rate, seed):
     }
 
 
+# %% [markdown]
+# ## Words in a long recording
+#
+# Overlapping windows vote on every sample; a word is heard where its probability is
+# high.
+
+
+# %%
 def runs(labels):
     """Yield (label, first sample, end) of each stretch of one label."""
     edges = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1], True])
@@ -158,11 +183,13 @@ def decide(probabilities, classes):
     return np.where(probabilities.max(axis=1) > SURE, best, NOTHING)
 
 
+# %% [markdown]
+# ## A picture of what was heard
+
+
+# %%
 def draw(probabilities, classes, true, recording, rate, path, seconds=15):
     """Save a picture of the beginning of a recording, and what was heard in it."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     n = min(int(seconds * rate), len(recording))
@@ -188,9 +215,15 @@ def draw(probabilities, classes, true, recording, rate, path, seconds=15):
     above.set(ylabel="waveform", yticks=[])
     below.set(xlabel="time (s)", ylabel="probability", ylim=(0, 1.12))
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--renditions", type=int, default=8, help="of each word")
@@ -230,5 +263,7 @@ def main(arguments=None):
     return results
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

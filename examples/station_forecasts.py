@@ -1,3 +1,4 @@
+# %% [markdown]
 """Forecast the temperature at three airports, each of the next 24 hours.
 
 The weather of 2013 at Newark, Kennedy and LaGuardia, as it was observed: hours and
@@ -23,7 +24,9 @@ EWR alone errs by 7.64 °F at 24 hours, and by 7.63 without it. But a network th
 use when such a wind comes errs by 4.6 °F at 6 hours in the next two days, not by 4.3.
 """
 
+# %%
 import argparse
+import sys
 
 import pandas as pd
 from sklearn.pipeline import make_pipeline
@@ -56,6 +59,13 @@ BY = ["station", "horizon"]
 NAMES = {"time": "time", "group_by": "station", "missing": "mask"}
 
 
+# %% [markdown]
+# ## The table
+#
+# Three airports below each other, with their missing hours.
+
+
+# %%
 def load_table(n_days):
     """Return the last days of the year at each airport, as they were observed."""
     weather = load_nyc_weather()[["station", "time", *COLUMNS]]
@@ -67,6 +77,13 @@ def load_table(n_days):
     return table
 
 
+# %% [markdown]
+# ## The model
+#
+# It reads missing values as they are, the local hour, and where a station is.
+
+
+# %%
 def make_model(max_epochs):
     """Return a pipeline that bears missing values, and knows the local hour."""
     return make_pipeline(
@@ -82,6 +99,14 @@ def make_model(max_epochs):
     )
 
 
+# %% [markdown]
+# ## The test
+#
+# Blocks of hours, each forecast by a model fitted on what came before: one for all
+# stations, and one for each.
+
+
+# %%
 def forecast_the_past(model, table, n_blocks, block):
     """Forecast from each hour of some blocks of time, fitted on what came before."""
     cv = TimeBlockSplit(n_blocks, test_size=block, gap=HORIZON - 1)
@@ -110,6 +135,14 @@ def compare(together, alone):
     return errors[errors.index.isin(SHOWN, level="horizon")]
 
 
+# %% [markdown]
+# ## Intervals, and tomorrow
+#
+# How often the truth was inside, before and after calibration; then the hours after
+# the table.
+
+
+# %%
 def measure_coverage(before, after):
     """Return the shares of truths inside of intervals, by hours ahead."""
     frames = {"as predicted": before, "calibrated": after}
@@ -126,9 +159,6 @@ def forecast_tomorrow(model, table, calibrator):
 
 def draw(tomorrow, table, path):
     """Save a picture of the newest days and the forecast of the next."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     display = ForecastDisplay.from_predictions(
         tomorrow, table, target="temp", ylabel="temperature (°F)"
     )
@@ -136,6 +166,13 @@ def draw(tomorrow, table, path):
     display.figure_.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--days", type=int, default=364)
@@ -167,5 +204,7 @@ def main(arguments=None):
     return {"errors": errors, "coverage": coverage, "tomorrow": tomorrow}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Forecast the temperature at New York's JFK airport 1, 6 and 24 hours ahead.
 
 Trains one model per horizon on the hourly weather of 2013 up to mid-September,
@@ -9,7 +10,9 @@ gradient-boosted trees, and saves a picture of one week of forecasts.
 Options: ``--horizons 1 6 24`` (hours ahead), ``--picture FILE``.
 """
 
+# %%
 import argparse
+import sys
 from time import perf_counter
 
 import numpy as np
@@ -25,6 +28,13 @@ COLUMNS = ["temp", "dewp", "humid", "wind_speed", "precip", "pressure"]
 N_STEPS = 48  # hours of history that every forecast is made from
 
 
+# %% [markdown]
+# ## Fit and compare
+#
+# The first 70 % of the year are for training. Trees get the same hours as columns.
+
+
+# %%
 def compare(weather, horizon):
     """Fit on the first 70 % of the year; return forecasts for the rest."""
     X, Y = make_forecast_frame(weather, target="temp", horizon=horizon)
@@ -59,11 +69,13 @@ def compare(weather, horizon):
     return forecasts, seconds
 
 
+# %% [markdown]
+# ## A picture of one week
+
+
+# %%
 def draw(forecasts, horizon, path):
     """Save a picture of one week of forecasts."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     from matplotlib.dates import DateFormatter, DayLocator
 
@@ -84,6 +96,13 @@ def draw(forecasts, horizon, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--horizons", type=int, nargs="+", default=[1, 6, 24])
@@ -106,5 +125,7 @@ def main(arguments=None):
     return errors
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Forecast the temperature at JFK for the same hour of tomorrow: the season first.
 
 A year of data holds every season once, so a network that is trained from January
@@ -13,7 +14,9 @@ checked by cross-validation before the second.
 It takes about half a minute. Option: ``--seeds 3``.
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 import pandas as pd
@@ -37,6 +40,13 @@ N_STEPS = 24  # hours of history
 YEAR = 365.25  # days
 
 
+# %% [markdown]
+# ## The season
+#
+# A sine of one year, fitted to the past.
+
+
+# %%
 def find_season(weather, n_past):
     """Fit a sine of one year to the past, and continue it over the whole."""
     days = (weather.index - weather.index[0]) / pd.Timedelta(days=1)
@@ -46,6 +56,13 @@ def find_season(weather, n_past):
     return pd.DataFrame(past.predict(turns), weather.index, SEASONAL)
 
 
+# %% [markdown]
+# ## The models
+#
+# A network and a ridge regression, which see the same hours.
+
+
+# %%
 def make_network(seed):
     """Make a network that is trained for a quarter of the usual effort."""
     return make_pipeline(
@@ -65,6 +82,13 @@ def fit_ridge(X, Y, n_train):
     return ridge.fit(lags[whole], Y[whole]).predict(lags)
 
 
+# %% [markdown]
+# ## The test
+#
+# Errors 24 hours ahead, on what comes after the training rows.
+
+
+# %%
 def compare(weather, season, n_past, seeds):
     """Return the errors 24 hours ahead on what comes after the past."""
     X, Y = make_forecast_frame(weather, target="temp", horizon=AHEAD)
@@ -88,6 +112,13 @@ def compare(weather, season, n_past, seeds):
     }
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
@@ -115,5 +146,7 @@ def main(arguments=None):
     return errors
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Translate the menus and messages of JupyterLab from English to French.
 
 The pairs of sentences are those of JupyterLab's French language pack, written by
@@ -26,9 +27,11 @@ It takes about two minutes. Options: ``--epochs 20``, ``--picture FILE``.
 The settings were chosen on a part of the training sentences.
 """
 
+# %%
 import argparse
 import json
 import re
+import sys
 from importlib import resources
 
 import numpy as np
@@ -47,6 +50,13 @@ WORDS = re.compile(r"%\d+|\w+'?|[^\w\s]")
 MARKUP = re.compile(r"[<>{}`/_\n]")
 
 
+# %% [markdown]
+# ## The sentence pairs
+#
+# Texts of an installed language pack and their translations, as lists of words.
+
+
+# %%
 def part_words(text):
     """Return the words and signs of a text, in lower case."""
     return WORDS.findall(text.lower().replace("’", "'"))
@@ -102,6 +112,13 @@ def load_longer_pairs():
     return map(list, zip(*pairs, strict=True))
 
 
+# %% [markdown]
+# ## The models
+#
+# A network with attention, and the translation of the most similar training sentence.
+
+
+# %%
 def make_model(n_epochs):
     """Make a network for few sentences and many words."""
     return RNNSeq2Seq(
@@ -127,6 +144,11 @@ def recall_nearest(X_train, y_train, X_test):
     return [y_train[i] for i in nearest]
 
 
+# %% [markdown]
+# ## Scores and pictures
+
+
+# %%
 def rate(truth, written):
     """Return the figures of some translations."""
     return {
@@ -146,9 +168,6 @@ def show(model, X, y):
 
 def draw(model, sentences, path):
     """Save a picture of the words looked at for each word of translations."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -161,6 +180,13 @@ def draw(model, sentences, path):
     figure.savefig(path, dpi=110)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--epochs", type=int, default=20)
@@ -203,5 +229,7 @@ def main(arguments=None):
     return {"figures": results, "X": X_test, "y": y_test, "beam": beam.tolist()}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """See a network remember one letter, and another one look back for it.
 
 Texts of random letters hold one star. The letter after the star, a, b or c, is
@@ -13,7 +14,9 @@ texts that differ in the one letter, below what the second attends to.
 It takes seconds. Options: ``--texts 1000`` to train on, ``--picture FILE``.
 """
 
+# %%
 import argparse
+import sys
 
 import numpy as np
 
@@ -24,6 +27,13 @@ ANSWERS = "abc"
 TOKENS = "*" + LETTERS
 
 
+# %% [markdown]
+# ## The texts
+#
+# Random letters with one star. The answer is the letter after the star.
+
+
+# %%
 def make_texts(n_texts, rng):
     """Return texts of 14 to 22 letters with one star, and the letters after it."""
     texts, answers = [], rng.choice(list(ANSWERS), size=n_texts)
@@ -40,6 +50,13 @@ def encode(texts):
     return [[TOKENS.index(letter) for letter in text] for text in texts]
 
 
+# %% [markdown]
+# ## The networks
+#
+# One has to remember the letter, the other one may look back.
+
+
+# %%
 def train(pooling, texts, answers):
     """Fit a network of a few units, so that all of them can be seen."""
     model = RNNClassifier(
@@ -54,11 +71,13 @@ def train(pooling, texts, answers):
     return model.fit(encode(texts), answers)
 
 
+# %% [markdown]
+# ## A picture of both
+
+
+# %%
 def draw(remembering, attending, texts, answers, path):
     """Save a picture of what one network remembers and the other attends to."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -90,6 +109,13 @@ def draw(remembering, attending, texts, answers, path):
     figure.savefig(path, dpi=120)
 
 
+# %% [markdown]
+# ## The run
+#
+# In a notebook, options go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--texts", type=int, default=1000)
@@ -111,5 +137,7 @@ def main(arguments=None):
     return results
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "ipykernel" in sys.modules else None)
