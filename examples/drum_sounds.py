@@ -217,4 +217,4 @@ def main(arguments=None):
 # %%
 if __name__ == "__main__":
     # A notebook has no command line.
-    main([] if "ipykernel" in sys.modules else None)
+    main([] if "kernel_launcher" in sys.argv[0] else None)

@@ -23,7 +23,6 @@ def cells_of(name):
 
 def run_cells(cells, monkeypatch):
     """Run code cells as a kernel of Jupyter does: no file, and its own arguments."""
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)
     monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
     names = {"__name__": "__main__", "__doc__": "Made by Jupyter.\nNothing else."}
     for is_markdown, source in cells:
