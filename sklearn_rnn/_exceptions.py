@@ -9,7 +9,7 @@
     StopTraining(Exception)                a callback's request to end training
     SklearnRNNWarning(UserWarning)
     ├── InconsistentVersionWarning         a model was saved by another version
-    ├── SequenceLayoutWarning              steps and features look exchanged, or sound
+    ├── SequenceLayoutWarning              steps, features, rows exchanged, or sound
     ├── TargetWarning                      targets look like something else
     └── WindowHistoryWarning               windows lack rows, or hold others than meant
 """
@@ -73,7 +73,9 @@ class SequenceLayoutWarning(SklearnRNNWarning):
 
     Steps and features of an array look exchanged: sequences are read as (n_sequences,
     n_timesteps, n_features); aeon and sktime have the order (n_sequences, n_channels,
-    n_timesteps). Or sequences look like sound of which no spectra were computed.
+    n_timesteps). Or rows of a table, or of an array of one column, were read as a
+    sequence each, and look like the steps of one series. Or sequences look like sound
+    of which no spectra were computed.
     """
 
 

@@ -441,7 +441,8 @@ list of arrays or SequenceArray
         -----
         SequenceLayoutWarning
             If steps and features of an array or a list of arrays look exchanged,
-            as in the order (n_sequences, n_channels, n_timesteps).
+            as in the order (n_sequences, n_channels, n_timesteps). Or if X is a table
+            or an array of one column whose rows look like the steps of one series.
         SklearnRNNWarning
             If hardly any category of a feature comes twice.
         TargetWarning

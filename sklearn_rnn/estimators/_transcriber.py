@@ -462,7 +462,8 @@ None, default="cosine"
         -----
         SequenceLayoutWarning
             If steps and features of an array or a list of arrays look exchanged,
-            as in the order (n_sequences, n_channels, n_timesteps).
+            as in the order (n_sequences, n_channels, n_timesteps). Or if X is a table
+            or an array of one column whose rows look like the steps of one series.
         TargetWarning
             If symbols are numbers that look like measurements, or like sequences padded
             with 0.

@@ -127,7 +127,8 @@ class SequenceScaler(
         -----
         SequenceLayoutWarning
             If steps and features of an array or a list of arrays look exchanged,
-            as in the order (n_sequences, n_channels, n_timesteps).
+            as in the order (n_sequences, n_channels, n_timesteps). Or if X is a table
+            or an array of one column whose rows look like the steps of one series.
         """
         sequences = self._check_input(X, reset=True)
         weights = None

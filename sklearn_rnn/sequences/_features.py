@@ -6,7 +6,11 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.sequences._container import SequenceArray
-from sklearn_rnn.sequences._layout import MANY_FEATURES_OF_ONE_STEP, warn_of_layout
+from sklearn_rnn.sequences._layout import (
+    MANY_FEATURES_OF_ONE_STEP,
+    warn_of_layout,
+    warn_of_rows,
+)
 
 
 def check_features(estimator, X, sequences, *, reset):
@@ -59,6 +63,8 @@ def check_features(estimator, X, sequences, *, reset):
     else:
         table = pd.DataFrame(columns=list(names), dtype=np.float64)
     check_columns(estimator, table, reset=reset)
+    if reset and on_columns:
+        warn_of_rows(X, estimator_name=type(estimator).__name__)
 
 
 def check_columns(estimator, table, *, reset):

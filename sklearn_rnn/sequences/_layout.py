@@ -1,9 +1,10 @@
-"""The order of steps and features: a warning where they look exchanged."""
+"""Warnings where steps and features, or rows and sequences, look exchanged."""
 
 import warnings
 from collections import defaultdict
 
 import numpy as np
+from pandas.api.types import is_numeric_dtype
 
 from sklearn_rnn._exceptions import SequenceLayoutWarning, user_stacklevel
 from sklearn_rnn.sequences._container import SequenceArray
@@ -62,6 +63,47 @@ def warn_of_layout(X, sequences):
         SequenceLayoutWarning,
         stacklevel=user_stacklevel(),
     )
+
+
+def warn_of_rows(X, *, estimator_name):
+    """Warn if the rows of a 2-D array or a table look like steps, not sequences.
+
+    So do rows of one value, and rows of a table whose columns have names like those of
+    features. Columns that are steps are numbered or dated: "t-3", 12, "2024-01-31".
+    Rows that have names of their own are no steps.
+    """
+    index = getattr(X, "index", None)
+    if len(X) < 2 or (index is not None and not is_numeric_dtype(index)):
+        return
+    n_rows, n_columns = X.shape
+    if n_columns > 1 and not _are_named_like_features(X):
+        return
+    if n_columns == 1:
+        remedy = "If each row is a sequence by itself, silence"
+    else:
+        remedy = "If each row is a whole sequence, pass X.to_numpy(), or silence"
+    warnings.warn(
+        f"X is a table of {n_rows} rows and {_describe_columns(X)}: {estimator_name} "
+        f"reads each row by itself, as {n_rows} sequences of {n_columns} "
+        f"step{'s' if n_columns > 1 else ''} of one feature. If its rows are steps of "
+        "a series, put a SequenceWindower in front: "
+        "make_pipeline(SequenceWindower(n_steps=24), ...). "
+        f"{remedy} this SequenceLayoutWarning by its class.",
+        SequenceLayoutWarning,
+        stacklevel=user_stacklevel(),
+    )
+
+
+def _are_named_like_features(X):
+    names = [str(name) for name in getattr(X, "columns", [])]
+    n_numbered = sum(any(letter.isdigit() for letter in name) for name in names)
+    return n_numbered < len(names) / 2
+
+
+def _describe_columns(X):
+    if X.shape[1] == 1:
+        return "one column"
+    return f"{X.shape[1]} columns, {X.columns[0]!r} to {X.columns[-1]!r}"
 
 
 def _look_exchanged(sequences, n_timesteps, n_features):

@@ -332,8 +332,9 @@ def test_models_of_one_feature_take_a_value_at_a_time(fit_on):
 
 
 def test_a_table_with_names_is_taken_like_that_of_fit():
-    model, X = univariate(lambda X: pd.DataFrame(X, columns=[*"abcdef"]))
-    table = pd.DataFrame(X, columns=[*"abcdef"])
+    names = [f"step {t}" for t in range(6)]
+    model, X = univariate(lambda X: pd.DataFrame(X, columns=names))
+    table = pd.DataFrame(X, columns=names)
     live = StatefulPredictor(model)
     live.predict(table.iloc[:, :2])
     np.testing.assert_allclose(live.predict(table.iloc[:, 2:]), model.predict(table))

@@ -148,3 +148,47 @@ def test_unequal_sequences_in_that_order_are_told_so():
     with pytest.raises(InvalidSequenceError) as caught:
         RNNRegressor().fit([np.zeros((6, 2)), np.zeros((5, 3))], [0.0, 1.0])
     assert "x.T" not in str(caught.value)
+
+
+NAMED = pd.DataFrame(RNG.normal(size=(30, 3)), columns=["temp", "humid", "pressure"])
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (
+            NAMED,
+            r"30 rows and 3 columns, 'temp' to 'pressure'.*30 sequences of 3 steps",
+        ),
+        (NAMED[["temp"]], "one column.*30 sequences of 1 step of one feature"),
+        (NAMED[["temp"]].to_numpy(), "one column.*30 sequences of 1 step"),
+    ],
+)
+def test_rows_that_look_like_steps_warn_in_fit_alone(X, message):
+    model = RNNRegressor(**QUICK)
+    with pytest.warns(SequenceLayoutWarning, match=message) as caught:
+        model.fit(X, np.arange(30.0))
+    assert len(caught) == 1
+    assert "make_pipeline(SequenceWindower(n_steps=24), ...)" in str(caught[0].message)
+    assert caught[0].filename == __file__
+    model.predict(X)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        NAMED.to_numpy(),
+        NAMED.set_axis(["t-2", "t-1", "t"], axis=1),
+        NAMED.set_axis(range(3), axis=1),
+        NAMED.set_axis(pd.date_range("2024", periods=3), axis=1),
+        NAMED.set_axis([f"shop {name}" for name in range(30)], axis=0),
+        NAMED[["temp"]][:1].to_numpy(),
+    ],
+)
+def test_rows_whose_columns_are_steps_do_not_warn(X):
+    RNNRegressor(**QUICK).fit(X, np.arange(float(len(X))))
+
+
+def test_a_table_behind_a_windower_does_not_warn():
+    SequenceWindower(4).fit(NAMED)
+    SequenceWindower(4).fit(NAMED[["temp"]].to_numpy())

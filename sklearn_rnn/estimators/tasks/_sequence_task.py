@@ -27,6 +27,7 @@ from sklearn_rnn.sequences import (
     check_step_targets,
     check_with_padding,
     convert_input,
+    counts_by_columns,
     holds_dicts,
     mean_and_scale,
     sequences_of_dicts,
@@ -150,9 +151,9 @@ class SequenceTask(Task):
         )
         if self.tokens.is_used or sequences.transforms.tokens is not None:
             self.tokens.check(sequences, reset=reset)
-        check_features(estimator, X, sequences, reset=reset)
-        if reset and self.per_step and estimator._fitted_on_columns:
+        if reset and self.per_step and counts_by_columns(X):
             _check_not_one_column(X, name)
+        check_features(estimator, X, sequences, reset=reset)
         if reset and sequences.n_features == 1:
             # A target for each sample is no sound to be classified.
             if not (self.per_step or self.tokens.is_used or self.is_trial):
