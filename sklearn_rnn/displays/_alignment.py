@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_rnn.displays._grid import MAX_PANELS
 from sklearn_rnn.displays._labels import cell_size, label_rows, label_steps, printable
 
 # Label of the last row, if it has no symbol.
@@ -9,6 +10,8 @@ END = "<end>"
 # Inches: a cell, a letter beside the rows or, upright, under the columns, and
 # the longest label that the size allows for.
 CELL, LETTER, LONGEST = 0.26, 0.085, 2.0
+# Inches: the largest figure of several alignments.
+WIDEST, HIGHEST = 15.0, 15.0
 
 
 def check_alignment(weights, source, target):
@@ -41,25 +44,47 @@ def check_alignment(weights, source, target):
     return weights, source, target
 
 
-def predict_alignment(trained, X_read, X):
-    """Return the attention for one sequence, its symbols and the predicted ones.
+def check_alignments(weights, source, target):
+    """Return the alignments of several pairs as lists of weights, sources and targets.
+
+    Each is checked as by `check_alignment`.
+    """
+    if source is None:
+        source = [None] * len(weights)
+    if not len(weights) == len(source) == len(target) <= MAX_PANELS:
+        raise ValueError(
+            f"weights has {len(weights)} alignments, source {len(source)} and target "
+            f"{len(target)} lists of symbols: give one of each per pair, and at most "
+            f"{MAX_PANELS} pairs."
+        )
+    pairs = zip(weights, source, target, strict=True)
+    checked = [check_alignment(*pair) for pair in pairs]
+    return tuple(map(list, zip(*checked, strict=True)))
+
+
+def predict_alignments(trained, X_read, X):
+    """Return per sequence its attention, its symbols and the predicted ones.
 
     `X_read` is the input as it reaches `trained`; `X` as the user gave it has symbols
-    that can be displayed. The source is None for numeric input, and for text that
-    splits into neither characters nor words; the target is then the row numbers.
+    that can be displayed. A source is None for numeric input, and for text that splits
+    into neither characters nor words; a target is then the row numbers.
     """
-    alignments = trained.attention(X_read)
-    if len(alignments) != 1:
+    alignments = [np.asarray(weights) for weights in trained.attention(X_read)]
+    if not 0 < len(alignments) <= MAX_PANELS:
         raise ValueError(
-            f"X holds {len(alignments)} sequences, but an alignment shows one: pass "
-            "a list of that one, such as X[:1]."
+            f"X holds {len(alignments)} sequences, and a figure can show the "
+            f"alignments of 1 to {MAX_PANELS}: choose some, such as X[:4]."
         )
-    weights = np.asarray(alignments[0])
-    n_outputs, n_inputs = weights.shape
     is_table = hasattr(X, "columns")  # iterating a table yields names
-    source = None if is_table or len(X) != 1 else _symbols(next(iter(X)), [n_inputs])
-    target = _symbols(trained.predict(X_read)[0], [n_outputs - 1, n_outputs])
-    return weights, source, range(n_outputs) if target is None else target
+    texts = [] if is_table or len(X) != len(alignments) else list(X)
+    sources, targets = [None] * len(alignments), []
+    for i, predicted in enumerate(trained.predict(X_read)):
+        n_outputs, n_inputs = alignments[i].shape
+        if texts:
+            sources[i] = _symbols(texts[i], [n_inputs])
+        symbols = _symbols(predicted, [n_outputs - 1, n_outputs])
+        targets.append(range(n_outputs) if symbols is None else symbols)
+    return alignments, sources, targets
 
 
 def _symbols(sequence, counts):
@@ -85,6 +110,22 @@ def alignment_size(source, target, n_inputs):
         under = 0  # labels stay horizontal
     width = np.clip(1.9 + beside + CELL * n_inputs, 5, 14)
     return width, np.clip(1 + under + CELL * len(target), 2.6 + under, 12)
+
+
+def grid_of_alignments(pyplot, pairs):
+    """Return axes of a new figure, one per pair of weights, source and target."""
+    n_cols = 2 if len(pairs) in (2, 4) else min(len(pairs), 3)
+    n_rows = -(-len(pairs) // n_cols)
+    sizes = [alignment_size(s, t, weights.shape[1]) for weights, s, t in pairs]
+    width, height = np.max(sizes, axis=0) * (n_cols, n_rows)
+    if len(pairs) > 1:
+        width, height = min(width, WIDEST), min(height, HIGHEST)
+    figure, axes = pyplot.subplots(
+        n_rows, n_cols, figsize=(width, height), layout="constrained", squeeze=False
+    )
+    for ax in axes.flat[len(pairs) :]:
+        figure.delaxes(ax)
+    return axes.ravel()[: len(pairs)]
 
 
 def _label_length(labels):

@@ -6,10 +6,11 @@ from typing import Any, Self
 import numpy as np
 
 from sklearn_rnn.displays._alignment import (
-    alignment_size,
     check_alignment,
+    check_alignments,
+    grid_of_alignments,
     label_alignment,
-    predict_alignment,
+    predict_alignments,
     sharpen_cells,
 )
 from sklearn_rnn.displays._labels import (
@@ -32,8 +33,8 @@ class AttentionDisplay:
     the labels of its steps.
 
     Of an encoder-decoder it draws an alignment instead: the weight of each
-    step of one input (a column) for each symbol of the output (a row, from the
-    top down).
+    step of the input (a column) for each symbol of the output (a row, from the
+    top down). Several pairs of input and output have a panel each.
 
     Create one with `from_estimator`, `from_weights` or `from_alignment`, which
     set the parameters below.
@@ -42,27 +43,31 @@ class AttentionDisplay:
     ----------
     weights : list of ndarray of shape (length_i,)
         Weight of each step of each sequence, float. Of an alignment an ndarray
-        of shape (n_outputs, n_inputs).
+        of shape (n_outputs, n_inputs), of several a list of them.
     symbols : list of list of str, default=None
         Symbols of the steps of each sequence. None writes nothing.
     names : list of str, default=None
         Label of each sequence's row. None numbers them from 0.
-    source : list of str, default=None
-        Of an alignment, the labels of its columns, the input's symbols.
-        None numbers them from 0.
-    target : list of str, default=None
-        Of an alignment, the labels of its rows, the output's symbols.
-        None draws weights of sequences.
+    source : list of str, or list of list of str, default=None
+        Of an alignment, the labels of its columns, the input's symbols; of
+        several a list for each. None numbers them from 0.
+    target : list of str, or list of list of str, default=None
+        Of an alignment, the labels of its rows, the output's symbols; of
+        several a list for each. None draws weights of sequences.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
         Figure of the heat map.
     ax_ : matplotlib.axes.Axes
-        Axes of the heat map.
+        Axes of the heat map; of several alignments, of the first.
+    axes_ : ndarray of matplotlib.axes.Axes, of shape (n_panels,)
+        Axes of all alignments, or of the one heat map.
     image_ : matplotlib.image.AxesImage
         The heat map: its array has shape (n_sequences, longest), and is masked
         after a sequence's end. Of an alignment, (n_outputs, n_inputs).
+    images_ : list of matplotlib.image.AxesImage
+        The heat map of each panel.
     colorbar_ : matplotlib.colorbar.Colorbar
         Colour bar of the weights.
     texts_ : list of list of matplotlib.text.Text, or None
@@ -128,8 +133,8 @@ class AttentionDisplay:
         """Draw the attention of a fitted estimator.
 
         Of an estimator with a method ``attention``, an encoder-decoder, it
-        draws the alignment of `X` and its prediction; of any other, the weights
-        of its attention pooling.
+        draws the alignment of each sequence of `X` with its prediction; of any
+        other, the weights of its attention pooling.
 
         Parameters
         ----------
@@ -139,7 +144,7 @@ class AttentionDisplay:
             is used.
         X : like the X of fit
             The sequences to draw, one or several; of an encoder-decoder
-            exactly one.
+            at most 12.
         symbols : list of list of str, default=None
             Symbols of the steps of each sequence; for a single sequence
             also its list alone. A str is a list of its characters. None takes
@@ -148,9 +153,11 @@ class AttentionDisplay:
             a `SequenceTokenizer` its tokens.
         names : list of str, default=None
             Label of each row. None numbers sequences from 0; of an
-            encoder-decoder it takes the predicted symbols.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None creates a figure.
+            encoder-decoder it takes the predicted symbols, which a list (for
+            several sequences a list of lists) replaces.
+        ax : matplotlib.axes.Axes, or array of them, default=None
+            Axes to draw in, for several alignments one for each; None creates a
+            figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -166,9 +173,8 @@ class AttentionDisplay:
         TypeError
             If it holds no recurrent network.
         ValueError
-            If it was fitted without attention, the numbers of symbols or names
-            do not match the steps and sequences, or an encoder-decoder is given
-            several sequences.
+            If it was fitted without attention, or the numbers of symbols, names
+            or axes do not match the steps and sequences.
         ImportError
             If matplotlib is not installed.
 
@@ -185,9 +191,11 @@ class AttentionDisplay:
         """
         trained, X_read = find_trained_and_input(estimator, X)
         if hasattr(trained, "attention"):
-            weights, source, target = predict_alignment(trained, X_read, X)
+            weights, source, target = predict_alignments(trained, X_read, X)
             if symbols is not None:
-                (source,) = check_symbols(symbols, [weights.shape[1]])
+                source = check_symbols(symbols, [w.shape[1] for w in weights])
+            if len(weights) == 1:
+                weights, source, target = weights[0], source[0], target[0]
             target = target if names is None else names
             return cls.from_alignment(weights, source, target, ax=ax, **kwargs)
         if not hasattr(trained, "attention_weights"):
@@ -269,21 +277,23 @@ class AttentionDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the alignment of one output with its input.
+        """Draw the alignment of an output with its input, or of several.
 
         Parameters
         ----------
-        weights : array-like of shape (n_outputs, n_inputs)
+        weights : array-like of shape (n_outputs, n_inputs), or list of them
             Weight of each step of the input for each symbol of the output.
-            The last row may be that of the end of the output.
-        source : list of hashable or str, or None
-            The symbols of the input, one per column. A str is a list of its
-            characters. None numbers the columns from 0, for numeric input.
-        target : list of hashable or str
-            The symbols of the output, one per row. Where they are one fewer
-            than the rows, the last row is the end's.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None creates a figure.
+            The last row may be that of the end of the output. A list of at most
+            12 such arrays draws a panel for each.
+        source : list of hashable or str, list of them, or None
+            The symbols of the input, one per column; of several inputs a list for
+            each. A str is a list of its characters. None numbers the columns from
+            0, for numeric input.
+        target : list of hashable or str, or list of them
+            The symbols of the output, one per row; of several outputs a list for
+            each. Where they are one fewer than the rows, the last row is the end's.
+        ax : matplotlib.axes.Axes, or array of them, default=None
+            Axes to draw in, one for each alignment; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
@@ -296,7 +306,8 @@ class AttentionDisplay:
         ------
         ValueError
             If `weights` is not a 2-D array, or empty, or the numbers of symbols
-            do not match its columns and rows.
+            do not match its columns and rows. If there are more than 12 alignments,
+            or not one list of symbols and one of the axes for each.
         ImportError
             If matplotlib is not installed.
 
@@ -308,7 +319,8 @@ class AttentionDisplay:
         >>> [label.get_text() for label in display.ax_.get_yticklabels()]
         ['1', '0', '<end>']
         """
-        weights, source, target = check_alignment(weights, source, target)
+        check = check_alignments if _are_several(weights) else check_alignment
+        weights, source, target = check(weights, source, target)
         display = cls(weights=weights, source=source, target=target)
         return display.plot(ax=ax, **kwargs)
 
@@ -317,19 +329,21 @@ class AttentionDisplay:
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw in; None creates a figure.
+        ax : matplotlib.axes.Axes, or array of them, default=None
+            Axes to draw in, one for each alignment; None creates a figure.
         **kwargs : dict
             Passed to ``matplotlib.axes.Axes.imshow``.
 
         Returns
         -------
         AttentionDisplay
-            Itself, with `figure_`, `ax_`, `image_`, `colorbar_` and `texts_`
-            set.
+            Itself, with `figure_`, `ax_`, `axes_`, `image_`, `images_`,
+            `colorbar_` and `texts_` set.
 
         Raises
         ------
+        ValueError
+            If there are not as many axes as panels.
         ImportError
             If matplotlib is not installed.
 
@@ -341,21 +355,23 @@ class AttentionDisplay:
         'attention weight'
         """
         matplotlib = import_matplotlib(type(self).__name__)
+        self.axes_ = self._check_axes(ax)
         if ax is None:
-            _, ax = matplotlib.pyplot.subplots(
-                figsize=self._figure_size(), layout="constrained"
-            )
-        self.ax_, self.figure_ = ax, ax.figure
-        self.image_ = self._draw_image(kwargs)
+            self.axes_ = self._create_axes(matplotlib.pyplot)
+        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
+        self.images_ = [
+            self._draw_image(ax, weights, kwargs)
+            for ax, (weights, *_) in zip(self.axes_, self._panels(), strict=True)
+        ]
+        self.image_ = self.images_[0]
         self.colorbar_ = self.figure_.colorbar(
-            self.image_, ax=ax, label="attention weight"
+            self.image_, ax=list(self.axes_), label="attention weight"
         )
         if self.target is not None:
-            label_alignment(ax, self.source, self.target)
-            if "interpolation" not in kwargs:
-                sharpen_cells(self.image_)
             self.texts_ = None
+            self._label_alignments(is_sharp="interpolation" not in kwargs)
             return self
+        ax = self.ax_
         self._frame_rows(matplotlib.patches.Rectangle)
         ax.set_xlabel("step")
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -363,10 +379,30 @@ class AttentionDisplay:
         self.texts_ = self._write_symbols()
         return self
 
+    def _panels(self):
+        """Return weights, source and target of each panel."""
+        if self.target is None or not _are_several(self.weights):
+            return [(self.weights, self.source, self.target)]
+        source = self.source or [None] * len(self.weights)
+        return list(zip(self.weights, source, self.target, strict=True))
+
+    def _check_axes(self, ax):
+        axes, n_panels = np.ravel(ax), len(self._panels())
+        if ax is not None and len(axes) != n_panels:
+            raise ValueError(
+                f"ax holds {len(axes)} axes for {n_panels} panels: give one for each, "
+                "or None for a new figure."
+            )
+        return axes
+
+    def _create_axes(self, pyplot):
+        if self.target is not None:
+            return grid_of_alignments(pyplot, self._panels())
+        size = self._figure_size()
+        return np.ravel(pyplot.subplots(figsize=size, layout="constrained")[1])
+
     def _figure_size(self):
         """Return width and height in inches, so that cells are legible."""
-        if self.target is not None:
-            return alignment_size(self.source, self.target, len(self.weights[0]))
         longest = max(len(row) for row in self.weights)
         n_letters = 1
         if self.symbols is not None and len(self.weights) > 1:
@@ -374,18 +410,25 @@ class AttentionDisplay:
         width = np.clip(2.5 + np.clip(0.1 * n_letters, 0.28, 0.8) * longest, 5, 14)
         return width, np.clip(1.3 + 0.35 * len(self.weights), 2.6, 10)
 
-    def _draw_image(self, options):
-        longest = max(len(row) for row in self.weights)
-        table = np.ma.masked_all((len(self.weights), longest))
-        for row, weights in zip(table, self.weights, strict=True):
-            row[: len(weights)] = weights
+    def _draw_image(self, ax, weights, options):
+        longest = max(len(row) for row in weights)
+        table = np.ma.masked_all((len(weights), longest))
+        for row, of_row in zip(table, weights, strict=True):
+            row[: len(of_row)] = of_row
         limits = {"vmin": 0}
         if self.target is not None:  # the same scale for all alignments: rows sum to 1
             limits["vmax"] = 1
         if "norm" in options:
             limits = {}
         options = {"cmap": "Blues", "aspect": "auto", **limits, **options}
-        return self.ax_.imshow(table, **options)
+        return ax.imshow(table, **options)
+
+    def _label_alignments(self, *, is_sharp):
+        panels = zip(self.axes_, self.images_, self._panels(), strict=True)
+        for ax, image, (_, source, target) in panels:
+            label_alignment(ax, source, target)
+            if is_sharp:
+                sharpen_cells(image)
 
     def _frame_rows(self, rectangle):
         self.ax_.spines[:].set_visible(False)
@@ -432,6 +475,12 @@ class AttentionDisplay:
             va="center",
             parse_math=False,
         )
+
+
+def _are_several(weights):
+    """Return whether these are weights of several alignments."""
+    is_list = isinstance(weights, (list, tuple)) and len(weights) > 0
+    return is_list and np.ndim(weights[0]) == 2
 
 
 def _check_weights(weights):

@@ -591,10 +591,57 @@ def test_an_alignment_goes_through_pipelines_and_searches(search):
     assert display.source == ["d", "e"]
 
 
-@pytest.mark.parametrize("X", [["ab", "cd"], []])
-def test_an_alignment_is_drawn_of_one_sequence(X):
-    with pytest.raises(ValueError, match=rf"X holds {len(X)} sequences.*X\[:1\]"):
-        AttentionDisplay.from_estimator(Seq2Seq().fit(None, None), X)
+@pytest.mark.parametrize("n", [0, 13])
+def test_a_figure_shows_1_to_12_alignments(n):
+    with pytest.raises(ValueError, match=rf"X holds {n} sequences.*1 to 12"):
+        AttentionDisplay.from_estimator(Seq2Seq().fit(None, None), ["ab"] * n)
+
+
+@pytest.mark.parametrize(
+    ("n", "shape"), [(2, (1, 2)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3))]
+)
+def test_several_pairs_have_a_panel_each(n, shape):
+    texts = ["an ox", "cat", "ab", "a dog", "owl"][:n]
+    model = Seq2Seq().fit(None, None)
+    display = AttentionDisplay.from_estimator(model, texts)
+    assert len(display.axes_) == len(display.images_) == n
+    assert len(display.figure_.axes) == n + 1  # and a colour bar for all
+    assert display.ax_ is display.axes_[0]
+    assert display.ax_.get_gridspec().get_geometry() == shape
+    for text, ax, image, weights in zip(
+        texts, display.axes_, display.images_, model.attention(texts), strict=True
+    ):
+        np.testing.assert_array_equal(image.get_array(), weights)
+        assert image.get_clim() == (0, 1)
+        letters = list(text.replace(" ", "␣"))
+        assert tick_labels(ax.xaxis) == letters
+        assert tick_labels(ax.yaxis) == [*letters[::-1], "<end>"]
+    display.figure_.canvas.draw()
+    for ax in display.axes_:
+        assert_apart(ax.xaxis.get_ticklabels())
+
+
+def test_several_pairs_go_into_given_axes_and_are_labelled_as_said():
+    model = Seq2Seq().fit(None, None)
+    _, axes = plt.subplots(2, 1)
+    display = AttentionDisplay.from_estimator(
+        model, ["ab", "c"], symbols=["AB", "C"], names=["xy", "z"], ax=axes
+    )
+    assert display.axes_.tolist() == axes.tolist()
+    assert tick_labels(axes[0].xaxis) == ["A", "B"]
+    assert tick_labels(axes[1].yaxis) == ["z", "<end>"]
+    with pytest.raises(ValueError, match="1 axes for 2 panels"):
+        AttentionDisplay.from_estimator(model, ["ab", "c"], ax=axes[0])
+
+
+def test_several_alignments_that_do_not_fit_are_an_error():
+    pairs = [alignment(3, 2), alignment(2, 4)]
+    display = AttentionDisplay.from_alignment(pairs, None, ["xy", "x"])
+    assert tick_labels(display.axes_[1].yaxis) == ["x", "<end>"]
+    again = AttentionDisplay(weights=display.weights, target=display.target).plot()
+    assert tick_labels(again.axes_[1].yaxis) == ["x", "<end>"]
+    with pytest.raises(ValueError, match="weights has 2 alignments, source 1"):
+        AttentionDisplay.from_alignment(pairs, ["ab"], ["xy", "x"])
 
 
 def test_an_unfitted_encoder_decoder_is_an_error():
