@@ -57,6 +57,17 @@ def prefixes_by_time(history, table):
     return found
 
 
+def positions_between(history, prefixes):
+    """Return the positions of new rows that fill a gap between training rows.
+
+    They begin where a segment of the training table ended and a later one of its series
+    follows.
+    """
+    is_last_of_series = np.append(history.series[1:] != history.series[:-1], True)
+    inner_ends = set(history.ends[~is_last_of_series].tolist())
+    return [prefix.position for prefix in prefixes if prefix.end in inner_ends]
+
+
 def prefixes_by_force(history, table):
     """Put the end of each training series in front of its new rows."""
     return [

@@ -322,6 +322,27 @@ def warn_of_short_series(table: Any, n_steps: int) -> None:
     )
 
 
+def warn_of_scattered_rows(table: Any, positions: list[int]) -> None:
+    """Warn of new rows that begin at gaps between rows of `fit`, if they are many.
+
+    A block of rows between others is no such case: it begins at one gap.
+    """
+    if table.n_rows < FEWEST_ROWS or len(positions) < NOTICEABLE * table.n_rows:
+        return
+    row = int(table.rows(np.array(positions[:1]))[0])
+    warnings.warn(
+        f"the rows of X are scattered between rows of fit: {len(positions)} of "
+        f"{table.n_rows} directly follow one and come before others, such as row "
+        f"{row}, {table.times.labels[row]}. The model was trained on their "
+        "neighbours, so scores of such rows are too good. Do not shuffle: split by "
+        "time, with TimeSeriesSplit(5, gap=horizon - 1), or TimeBlockSplit for several "
+        "series. To estimate values that are missing in between, silence this "
+        "WindowHistoryWarning by its class.",
+        WindowHistoryWarning,
+        stacklevel=user_stacklevel(),
+    )
+
+
 def warn_without_step(rule):
     """Warn of times without a step."""
     message = NO_STEP.format(largest=_describe_span(rule.largest))

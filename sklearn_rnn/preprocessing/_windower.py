@@ -27,6 +27,7 @@ from sklearn_rnn._plain_state import PlainState
 from sklearn_rnn.preprocessing._history import (
     History,
     join,
+    positions_between,
     prefixes_by_force,
     prefixes_by_time,
 )
@@ -40,8 +41,10 @@ from sklearn_rnn.preprocessing._missing import fill_features, fit_fill
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._tables import is_table, parse_features
 from sklearn_rnn.preprocessing._time_errors import (
+    NOTICEABLE,
     check_gaps,
     raise_other_kind,
+    warn_of_scattered_rows,
     warn_of_short_series,
     warn_without_step,
 )
@@ -172,6 +175,12 @@ class SequenceWindower(
     hold codes, whose meaning the `SequenceArray` carries (``categories``). The
     estimators learn a vector for each (see their `categorical_features`). A missing
     value is a category of its own, with ``missing="mask"`` too. Bools are numbers.
+
+    Splitters decide what leaks. ``cross_val_score(model, X, y)`` cuts blocks by
+    `KFold`, which trains on rows after those that it tests, and on targets that reach
+    into them; of several series below each other it tests one on the times at which it
+    has seen the others. Pass ``cv=TimeSeriesSplit(5, gap=horizon - 1)``, or
+    `TimeBlockSplit`. Only rows that a shuffle has scattered are noticed here.
 
     With ``freq="rows"`` a series has no gaps, so `fit` keeps the last rows of each
     series alone: new rows from the middle of the training data start without history.
@@ -330,7 +339,8 @@ class SequenceWindower(
         -----
         WindowHistoryWarning
             With ``history="auto"``, if the times of the rows are not known;
-            and if gaps shorten a fifth of the windows or more.
+            if gaps shorten a fifth of the windows or more; and if rows are scattered
+            between rows of `fit`, as by a splitter that shuffles.
         """
         check_is_fitted(self)
         X = convert_input(X, estimator_name=type(self).__name__)
@@ -362,6 +372,9 @@ class SequenceWindower(
         if len(table.gaps):
             by_time = prefixes if self.history == "auto" else []
             check_gaps(table, self.n_steps, self._found_in("as found in fit"), by_time)
+            if len(by_time) >= NOTICEABLE * table.n_rows:
+                between = positions_between(self._history, by_time)
+                warn_of_scattered_rows(table, between)
         if self._fill is not None:
             features = fill_features(
                 features, self._fill, table, prefixes, self._history

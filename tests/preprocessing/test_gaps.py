@@ -276,6 +276,7 @@ def test_rows_of_which_none_are_neighbours_are_refused_where_most_have_a_gap():
 
 
 @pytest.mark.filterwarnings("ignore:.*windows are shorter than n_steps")
+@pytest.mark.filterwarnings("ignore:the rows of X are scattered")
 @pytest.mark.parametrize("n_splits", [2, 10, 30])
 def test_scattered_folds_get_their_history(n_splits):
     X = hours(60)
@@ -287,6 +288,21 @@ def test_scattered_folds_get_their_history(n_splits):
         for row, window in zip(test, windows, strict=True):
             assert window[-1] == X["a"].iloc[row]
             assert (np.diff(window.ravel()) == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*windows are shorter than n_steps")
+def test_rows_scattered_between_those_of_fit_are_told_of():
+    X = hours(200)
+    train, test = next(KFold(5, shuffle=True, random_state=0).split(X))
+    windower = SequenceWindower(6).fit(X.iloc[train])
+    with pytest.warns(WindowHistoryWarning, match="scattered.*of 40.*Do not shuffle"):
+        windower.transform(X.iloc[test])
+
+
+def test_blocks_of_rows_are_not_called_scattered():
+    X = hours(200)
+    for train, test in KFold(5).split(X):
+        SequenceWindower(6).fit(X.iloc[train]).transform(X.iloc[test])
 
 
 # Rows as steps.
