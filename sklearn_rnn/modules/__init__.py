@@ -1,4 +1,4 @@
-"""Torch modules: one concept a file."""
+"""Torch modules: networks and their parts."""
 
 from sklearn_rnn.modules._adaptive import AdaptiveSoftmax, choose_cutoffs
 from sklearn_rnn.modules._attention import Attention
@@ -17,18 +17,11 @@ from sklearn_rnn.modules._categories import (
 from sklearn_rnn.modules._convolutions import GRID as CONVOLUTION_GRID
 from sklearn_rnn.modules._convolutions import KERNEL_SIZE, ConvolutionFeatures
 from sklearn_rnn.modules._convolutions import LARGEST as LARGEST_CONVOLVED
-from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
     ctc_log_probability,
     greedy_paths,
     prefix_beam_search,
-)
-from sklearn_rnn.modules._dropout import (
-    HeldDropout,
-    InputDropout,
-    LockedDropout,
-    WeightDrop,
 )
 from sklearn_rnn.modules._embedding import (
     TiedHead,
@@ -36,21 +29,26 @@ from sklearn_rnn.modules._embedding import (
     TokenEmbedding,
     has_gradient_hooks,
 )
+from sklearn_rnn.modules._layers import (
+    POOLINGS,
+    AttentionPooling,
+    HeldDropout,
+    InputDropout,
+    LastPooling,
+    LockedDropout,
+    MaxPooling,
+    MeanPooling,
+    Pooling,
+    RecurrentCore,
+    WeightDrop,
+    valid_steps,
+)
 from sklearn_rnn.modules._linear import Linear, linear
 from sklearn_rnn.modules._network import (
     NetworkSpec,
     SequenceNetwork,
     join_steps,
     n_joined,
-)
-from sklearn_rnn.modules._pooling import (
-    POOLINGS,
-    AttentionPooling,
-    LastPooling,
-    MaxPooling,
-    MeanPooling,
-    Pooling,
-    valid_steps,
 )
 from sklearn_rnn.modules._ridge_scores import RidgeScores
 from sklearn_rnn.modules._seq2seq import (

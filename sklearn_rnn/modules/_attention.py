@@ -6,8 +6,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from sklearn_rnn.kernels import is_traced
+from sklearn_rnn.modules._layers import valid_steps
 from sklearn_rnn.modules._linear import Linear
-from sklearn_rnn.modules._pooling import valid_steps
 
 # Additive attention has one hidden vector for every pair of steps. Above this number
 # of values they are computed in chunks and, in training, recomputed for the gradient

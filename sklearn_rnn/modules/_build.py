@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from sklearn_rnn.modules._categories import CategoryEmbedding
-from sklearn_rnn.modules._core import RecurrentCore
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
+from sklearn_rnn.modules._layers import RecurrentCore
 from sklearn_rnn.modules._network import NetworkSpec, SequenceNetwork
 from sklearn_rnn.modules._seq2seq import Seq2SeqNetwork, Seq2SeqSpec
 

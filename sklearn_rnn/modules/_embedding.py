@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sklearn_rnn.modules._dropout import HeldDropout
+from sklearn_rnn.modules._layers import HeldDropout
 from sklearn_rnn.modules._linear import Linear, linear
 
 # Standard deviation of initial vectors. Far smaller than that of other inputs: a

@@ -9,12 +9,15 @@ from torch import nn
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules._attention import Attention
-from sklearn_rnn.modules._core import RecurrentCore
-from sklearn_rnn.modules._dropout import InputDropout, LockedDropout
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
+from sklearn_rnn.modules._layers import (
+    InputDropout,
+    LastPooling,
+    LockedDropout,
+    RecurrentCore,
+)
 from sklearn_rnn.modules._linear import Linear
-from sklearn_rnn.modules._pooling import LastPooling
-from sklearn_rnn.modules._whole import WholeNetwork, in_mixed_precision
+from sklearn_rnn.modules._network import WholeNetwork, in_mixed_precision
 
 
 @plain_type

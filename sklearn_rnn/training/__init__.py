@@ -28,7 +28,6 @@ from sklearn_rnn.training._datasets import (
     min_frames,
     to_batch,
 )
-from sklearn_rnn.training._device import check_device, usable_device
 from sklearn_rnn.training._fused_support import is_fusible
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._inference import (
@@ -92,10 +91,12 @@ from sklearn_rnn.training._split import (
 )
 from sklearn_rnn.training._storage import StepStorage, store_steps
 from sklearn_rnn.training._threads import (
+    check_device,
     choose_n_threads,
     computing,
     limit_threads,
     max_threads,
+    usable_device,
 )
 from sklearn_rnn.training._weights import FlatWeights, WeightSnapshot, find_row_wise
 

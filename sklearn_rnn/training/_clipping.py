@@ -9,7 +9,7 @@ import math
 import torch
 
 from sklearn_rnn.kernels import make_struct, make_structs, run_kernel
-from sklearn_rnn.training._device import is_on_cpu
+from sklearn_rnn.training._threads import is_on_cpu
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from sklearn_rnn.training._chunks import (
     run_to_ends,
     split_chunks,
 )
-from sklearn_rnn.training._device import is_on_cpu
+from sklearn_rnn.training._threads import is_on_cpu
 
 
 class Gradient(NamedTuple):
