@@ -100,7 +100,8 @@ class ConvolutionFeatures:
         reads = np.zeros((n_groups, sequences.n_features, N_KERNELS), np.float32)
         for group in range(n_groups):
             reads[group, numeric] = _draw_channels(len(numeric), random_state)
-        self.weights_ = np.stack([_spread(of_group) for of_group in reads])
+        weights_of_reads = make_kernels()[:, None] * reads[:, None]
+        self.weights_ = weights_of_reads.reshape(n_groups, -1, N_KERNELS)
         self.thresholds_ = np.zeros((n_groups, N_KERNELS), np.float32)
         n_examples = min(N_EXAMPLES, len(sequences))
         chosen = random_state.choice(len(sequences), n_examples, replace=False)
@@ -128,24 +129,18 @@ class ConvolutionFeatures:
         ]
         for begin in range(0, len(order), BLOCK_ROWS):
             rows = order[begin : begin + BLOCK_ROWS]
-            features[rows] = self._transform_block(sequences, rows, kernels)
+            inputs, inside = self._round(sequences, rows)
+            is_padded = not bool(inside.all())
+            sums = inputs.new_zeros(len(kernels), len(rows), N_KERNELS)
+            for group, (weights, dilation, thresholds) in enumerate(kernels):
+                for steps, values in _convolve(inputs, weights, dilation):
+                    signs = values.sub_(thresholds).sign_()
+                    if is_padded:
+                        signs.mul_(inside[steps, :, None])
+                    sums[group] += signs.sum(dim=0)
+            means = sums.double() / inside.sum(dim=0)[:, None]
+            features[rows] = means.transpose(0, 1).reshape(len(rows), -1).numpy()
         return features
-
-    def _transform_block(self, sequences, rows, kernels):
-        inputs, inside = self._round(sequences, rows)
-        is_padded = not bool(inside.all())
-        lengths = inside.sum(dim=0)[:, None]
-        sums = inputs.new_zeros(len(kernels), len(rows), N_KERNELS)
-        for group_sums, (weights, dilation, thresholds) in zip(
-            sums, kernels, strict=True
-        ):
-            for steps, values in _convolve(inputs, weights, dilation):
-                signs = values.sub_(thresholds).sign_()
-                if is_padded:
-                    signs.mul_(inside[steps, :, None])
-                group_sums += signs.sum(dim=0)
-        means = sums.double() / lengths
-        return means.transpose(0, 1).reshape(len(rows), -1).numpy()
 
     def _round(self, sequences, rows):
         """Return rounded inputs (T, N, C), 0 at padding, and a mask (T, N) of steps."""
@@ -185,9 +180,3 @@ def _draw_channels(n_channels, random_state):
     for kernel, count in enumerate(counts):
         reads[random_state.choice(n_channels, count, replace=False), kernel] = 1
     return reads
-
-
-def _spread(reads):
-    """Return the weights (9 * n_channels, 84) of kernels that read some channels."""
-    weights = make_kernels()[:, None] * reads
-    return weights.reshape(-1, N_KERNELS)
