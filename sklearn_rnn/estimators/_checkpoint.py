@@ -17,11 +17,11 @@ from sklearn_rnn._fingerprint import fingerprint
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn._plain_state import damage_reported, plain_type
 from sklearn_rnn._version import __version__
+from sklearn_rnn.estimators._network import check_device
 from sklearn_rnn.estimators._state import pack_net, unpack_net
 from sklearn_rnn.training import (
     CheckpointFile,
     TrainingCheckpoint,
-    check_device,
     environment_of,
     pack_callbacks,
     unpack_callbacks,

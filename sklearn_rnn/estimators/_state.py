@@ -6,14 +6,13 @@ import torch
 from sklearn_rnn._exceptions import InvalidModelError
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.estimators._migrate import migrate, missing_params
-from sklearn_rnn.estimators._network import make_net
+from sklearn_rnn.estimators._network import make_net, usable_device
 from sklearn_rnn.kernels import rename_kernel, usable_kernel
 from sklearn_rnn.modules import weight_shapes
 from sklearn_rnn.training import (
     check_optimizer_state,
     get_optimizer_state,
     load_optimizer_state,
-    usable_device,
 )
 
 RESTARTED = "%s was loaded without the state of its optimizer, which starts again"

@@ -91,12 +91,10 @@ from sklearn_rnn.training._split import (
 )
 from sklearn_rnn.training._storage import StepStorage, store_steps
 from sklearn_rnn.training._threads import (
-    check_device,
     choose_n_threads,
     computing,
     limit_threads,
     max_threads,
-    usable_device,
 )
 from sklearn_rnn.training._weights import FlatWeights, WeightSnapshot, find_row_wise
 
@@ -133,7 +131,6 @@ __all__ = [
     "batch_gradients",
     "blocks_by_length",
     "call_loss",
-    "check_device",
     "check_monitors",
     "check_optimizer_state",
     "check_scheduler",
@@ -177,7 +174,6 @@ __all__ = [
     "to_batch",
     "unpack_callbacks",
     "update_budget",
-    "usable_device",
     "validation_folds",
     "validation_split",
     "warm_up_cosine",

@@ -1,4 +1,4 @@
-"""Where a network computes: on which device, and in how many threads."""
+"""How many threads torch uses inside an operation; and where values are."""
 
 import sys
 import threading
@@ -9,7 +9,6 @@ import joblib
 import torch
 from joblib.parallel import get_active_backend
 
-from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels import N_GATES
 
 # Multiply-adds of one recurrent step of one batch for every thread. Below twice
@@ -21,34 +20,6 @@ MAX_THREADS = 4  # more were not measured
 _SETTING = threading.Lock()
 _STARTED: set[int] = set()  # numbers of threads that have computed together
 _OF_KERNELS = threading.local()
-
-
-def check_device(device):
-    """Return a device's name, such as "cuda:0"; raise ValueError if it cannot be used.
-
-    "auto" is a GPU if there is one.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        if torch.device(device).type == "meta":
-            raise RuntimeError("tensors on 'meta' have no values")
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"device={str(device)!r} cannot be used here: {error}. Use device='cpu', "
-            "or device='auto' for a GPU where there is one."
-        ) from error
-    return str(device)
-
-
-def usable_device(device):
-    """Return a device's name, or ``"cpu"`` where it cannot be used."""
-    try:
-        return check_device(device)
-    except ValueError as error:
-        LOGGER.warning("a loaded model computes on the CPU: %s", error)
-        return "cpu"
 
 
 def is_on_cpu(tensor):

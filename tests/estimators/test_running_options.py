@@ -9,6 +9,7 @@ import torch
 from option_models import make_data, make_regressor, predictions, watcher
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceArray
+from sklearn_rnn.estimators._network import check_device, usable_device
 
 # Validation.
 
@@ -259,6 +260,25 @@ def test_verbose_2_prints_a_line_an_epoch(capsys):
         r"gradient \S+, clipped \S+",
         lines[0],
     )
+
+
+def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert check_device("auto") == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert check_device("auto") == "cuda"
+
+
+def test_devices_are_names_or_torchs_own():
+    assert check_device("cpu") == "cpu"
+    assert check_device(torch.device("cpu")) == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "", "meta"])
+def test_a_device_that_is_not_here_is_an_error_that_says_what_to_do(device):
+    with pytest.raises(ValueError, match=r"cannot be used here.*device='cpu'"):
+        check_device(device)
+    assert usable_device(device) == "cpu"
 
 
 def test_device_auto_finds_a_device_and_cpu_is_one():

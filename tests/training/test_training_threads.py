@@ -12,11 +12,9 @@ from sklearn_rnn import RNNRegressor
 from sklearn_rnn.modules import NetworkSpec
 from sklearn_rnn.training import (
     _threads,
-    check_device,
     choose_n_threads,
     computing,
     limit_threads,
-    usable_device,
 )
 
 
@@ -121,25 +119,6 @@ def test_threads_do_not_depend_on_what_the_process_is_set_to():
     chosen = choose_n_threads(256, spec(1024))
     torch.set_num_threads(1)
     assert choose_n_threads(256, spec(1024)) == chosen
-
-
-def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert check_device("auto") == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert check_device("auto") == "cuda"
-
-
-def test_devices_are_names_or_torchs_own():
-    assert check_device("cpu") == "cpu"
-    assert check_device(torch.device("cpu")) == "cpu"
-
-
-@pytest.mark.parametrize("device", ["cuda:99", "gpu", "", "meta"])
-def test_a_device_that_is_not_here_is_an_error_that_says_what_to_do(device):
-    with pytest.raises(ValueError, match=r"cannot be used here.*device='cpu'"):
-        check_device(device)
-    assert usable_device(device) == "cpu"
 
 
 def tiny_is_zero():
