@@ -511,8 +511,8 @@ LIMITS = {
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
-    "fit": (Limit(120, 60), Limit(40, 15), Limit(49, 10)),
-    "fit, default": (Limit(150, 75), Limit(44, 18), Limit(57, 12)),
+    "fit": (Limit(119, 60), Limit(36, 15), Limit(47, 10)),
+    "fit, default": (Limit(146, 75), Limit(40, 18), Limit(55, 12)),
     "fit_transform": (Limit(36, 25), Limit(11, 6), Limit(14, 4)),
     "forecast": (Limit(160, 60), Limit(41, 20), Limit(60, 12)),
     "batch": (Limit(18, 12), Limit(8, 5), Limit(4, 5)),
