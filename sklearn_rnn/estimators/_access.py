@@ -65,9 +65,11 @@ class AccessLock:
         me = threading.get_ident()
         with self._changed:
             if self._holder != me:
-                self._wait_for(
-                    lambda: self._holder is None and not self._sharing.keys() - {me}
-                )
+                is_free = self._holder is None and not self._sharing.keys() - {me}
+                if self._waiting or not is_free:
+                    self._wait_for(
+                        lambda: self._holder is None and not self._sharing.keys() - {me}
+                    )
                 self._holder = me
             self._depth += 1
 

@@ -45,6 +45,7 @@ def open_checkpoint(estimator, task, data, last):
     last : Task or None
         Of the last fit, whose network is trained further.
     """
+    vars(estimator).pop("_stream", None)
     identity = _identity(estimator, task, data, last)
     path = _folder(estimator) / f"{_name(estimator, identity)}.npz"
     identity = {"version": __version__, **identity}

@@ -23,9 +23,7 @@ from sklearn_rnn.estimators.tasks import FitContext
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.training import (
     Patience,
-    check_monitors,
-    find_schedule,
-    has_lr_scheduler,
+    check_callbacks,
     limit_threads,
     new_random_state,
 )
@@ -102,60 +100,47 @@ def fit(
     estimator instance
         The same, fitted.
     """
-    is_fitted = estimator.__sklearn_is_fitted__()
-    is_continued = is_fitted and (is_stream or estimator.warm_start)
+    is_continued = hasattr(estimator, "module_") and (is_stream or estimator.warm_start)
     last = estimator._task if is_continued else None
     with unchanged_on_error(estimator):
         params, name = task_params(estimator), type(estimator).__name__
         task = last.continued(params) if last else estimator._task_type(name, params)
         task.is_trial = is_trial
         task.check_params(last)
-        check_training(estimator, is_stream)
         samples = task.parse(
             estimator, X, y, sample_weight, reset=last is None, **about_y
         )
         if not is_stream:
             task.check_trainable(samples)
-        held_out = task.parse_validation(estimator, X_val, y_val)
+        held_out = None
+        if X_val is not None or y_val is not None:
+            held_out = task.parse_validation(estimator, X_val, y_val)
+        stops_early = estimator.early_stopping
+        if stops_early == "auto":
+            stops_early = task.stops_early(estimator, samples)
+        has_validation = bool(stops_early) or held_out is not None
+        check_training(estimator, is_stream, has_validation)
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
-        random_state = estimator._random_state
-        if not is_stream or estimator.checkpoint is None:
+        if estimator.checkpoint is None:
             vars(estimator).pop("_stream", None)
-        if estimator.checkpoint is not None and not is_stream:
+        elif not is_stream:
             checkpoint = open_checkpoint(estimator, task, (samples, held_out), last)
-        elif estimator.checkpoint is not None:
-            if follow_stream(estimator, task, samples, last):
-                return estimator
-        stops_early = task.stops_early(estimator, samples)
-        if held_out is None and stops_early:
-            samples, held_out = task.hold_out(samples, random_state)
+        elif follow_stream(estimator, task, samples, last):
+            return estimator
+        if stops_early and held_out is None:
+            samples, held_out = task.hold_out(samples, estimator._random_state)
         context = FitContext(
-            random_state=random_state,
+            random_state=estimator._random_state,
             is_continued=is_continued,
             is_stream=is_stream,
-            has_validation=held_out is not None,
+            has_validation=has_validation,
             stops_early=stops_early,
             compute_outputs=partial(compute_outputs, estimator),
             train_trial=partial(train_trial, estimator, checkpoint),
         )
         samples, held_out = task.prepare(samples, held_out, context)
-        if is_continued:
-            network = estimator.module_
-            task.check_same_network(task.make_spec(samples), last)
-            task.update_parts(samples, context)
-        else:
-            network = build_network(task, samples, context)
-            estimator.history_ = []
-        for part in (samples, held_out):
-            if part is not None:
-                task.check_inputs(network, part)
-        task.check_targets(samples)
-        estimator._task = task
-        if not is_continued:
-            with thread_context(estimator):
-                task.fit_closed_form(samples, context)
-        set_net(estimator, network, held_out, context)
+        set_network(estimator, task, samples, held_out, context)
     try:
         net = estimator.net_
         with task.around_training(net, samples, held_out, context) as samples:
@@ -167,16 +152,33 @@ def fit(
     return estimator
 
 
-def build_network(task, samples, context):
-    """Return an initialised network for samples."""
-    task.fit_parts(samples, context)
-    task.network_spec = task.make_spec(samples)
-    seed = context.random_state.randint(2**31 - 1)
-    generator = torch.Generator().manual_seed(seed)
-    with limit_threads(1):
-        network = task.build(task.network_spec, generator)
-    task.initialize(network, samples)
-    return network
+def set_network(estimator, task, samples, held_out, context):
+    """Set the task, and the net around a new network, or around that of the last fit.
+
+    Beside a new one, what the task fits in closed form.
+    """
+    if context.is_continued:
+        network = estimator.module_
+        task.check_same_network(task.make_spec(samples), last=estimator._task)
+        task.update_parts(samples, context)
+    else:
+        task.fit_parts(samples, context)
+        task.network_spec = task.make_spec(samples)
+        seed = context.random_state.randint(2**31 - 1)
+        generator = torch.Generator().manual_seed(seed)
+        with limit_threads(1):
+            network = task.build(task.network_spec, generator)
+        task.initialize(network, samples)
+        estimator.history_ = []
+    task.check_data(network, samples, held_out)
+    estimator._task = task
+    if not context.is_continued:
+        with thread_context(estimator):
+            task.fit_closed_form(samples, context)
+    if context.is_continued and context.is_stream:
+        update_net(estimator)
+    else:
+        make_net(estimator, network, context)
 
 
 def train(estimator, samples, held_out, context, checkpoint=None):
@@ -269,14 +271,10 @@ def unchanged_on_error(estimator):
         raise
 
 
-def check_training(estimator, is_stream):
+def check_training(estimator, is_stream, has_validation):
     """Check that parameters of the training go together."""
-    schedule = estimator.lr_schedule
-    if schedule is not None and has_lr_scheduler(given_callbacks(estimator)):
-        raise ValueError(
-            f"callbacks has an LRScheduler, and lr_schedule={schedule!r} sets the "
-            "learning rate as well. Set lr_schedule=None."
-        )
+    callbacks = given_callbacks(estimator)
+    check_callbacks(callbacks, estimator.lr_schedule, has_validation)
     if estimator.checkpoint is not None and estimator.random_state is None:
         raise ValueError(
             "checkpoint needs a random_state, so that a fit that is started again "
@@ -287,24 +285,6 @@ def check_training(estimator, is_stream):
             "partial_fit does not support early_stopping=True: it makes one pass "
             "over what it is given. Set early_stopping=False, or call fit."
         )
-
-
-def set_net(estimator, network, held_out, context):
-    """Set the net around a network, or update that of ``partial_fit``."""
-    has_validation = held_out is not None
-    check_monitors(given_callbacks(estimator), has_validation)
-    if not context.is_stream:
-        schedule = find_schedule(
-            estimator.lr_schedule,
-            learning_rate=estimator.learning_rate,
-            monitor="valid_loss" if has_validation else "train_loss",
-            tol=estimator.tol,
-        )
-        make_net(estimator, network, schedule)
-    else:
-        if not context.is_continued:
-            make_net(estimator, network)
-        update_net(estimator)
 
 
 def _record(estimator, rows, patience, is_stream):

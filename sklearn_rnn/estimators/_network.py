@@ -15,6 +15,7 @@ from sklearn_rnn.training import (
     computing,
     copy_callbacks,
     find_optimizer,
+    find_schedule,
     is_fusible,
     max_threads,
     network_outputs,
@@ -24,17 +25,26 @@ from sklearn_rnn.training import (
 SCHEDULER = "lr_schedule"
 
 
-def make_net(estimator, network, schedule=(None, None), device=None, kernel=None):
-    """Set ``net_`` and ``module_``: a net around a network, ready to train."""
+def make_net(estimator, network, context=None, device=None, kernel=None):
+    """Set ``net_`` and ``module_``: a net around a network, ready to train.
+
+    `context` is that of a fit, None where a model is loaded.
+    """
+    task, name = estimator._task, type(estimator).__name__
     device = device or check_device(estimator.device)
-    task = estimator._task
     network.mixed = task.dtype == "mixed"
     set_kernel(estimator, network, device, kernel)
-    schedule, scheduler = schedule
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
-    callbacks, name = given_callbacks(estimator), type(estimator).__name__
+    callbacks, schedule, scheduler = given_callbacks(estimator), None, None
+    if context is not None and not context.is_stream:
+        schedule, scheduler = find_schedule(
+            estimator.lr_schedule,
+            learning_rate=estimator.learning_rate,
+            monitor="valid_loss" if context.has_validation else "train_loss",
+            tol=estimator.tol,
+        )
     if scheduler is not None:
-        callbacks = [*callbacks, (SCHEDULER, scheduler)]
+        callbacks.append((SCHEDULER, scheduler))
     own = {0: [], 1: [ProgressBar]}.get(int(estimator.verbose), [EpochLines])
     net = SequenceNet(
         network,
@@ -42,7 +52,7 @@ def make_net(estimator, network, schedule=(None, None), device=None, kernel=None
         optimizer=optimizer,
         lr=estimator.learning_rate,
         batch_size=task.batch_size or estimator.batch_size,
-        callbacks=copy_callbacks(callbacks) + [kind(name) for kind in own],
+        callbacks=copy_callbacks(callbacks) + [callback(name) for callback in own],
         device=device,
         verbose=0,
         shuffle=estimator.shuffle,
@@ -86,8 +96,7 @@ def update_net(estimator):
 
 def set_kernel(estimator, network, device, kernel=None):
     """Set ``kernel_``, and let a network use it."""
-    spec = estimator._task.network_spec
-    kernel = kernel or estimator.kernel
+    spec, kernel = estimator._task.network_spec, kernel or estimator.kernel
     if kernel == "numba":
         kernel = rename_kernel(kernel)
     estimator.kernel_ = choose_kernel(
@@ -102,11 +111,14 @@ def set_kernel(estimator, network, device, kernel=None):
 
 
 def given_callbacks(estimator):
-    """Return the parameter `callbacks` as a list."""
+    """Return the parameter `callbacks` as pairs of a name, or None, and a callback."""
     given = estimator.callbacks
     if given is None:
         return []
-    return given if isinstance(given, list) else [given]
+    return [
+        item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        for item in (given if isinstance(given, list) else [given])
+    ]
 
 
 def check_device(device):

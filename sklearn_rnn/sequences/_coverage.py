@@ -209,7 +209,7 @@ def mean_and_scale(sequences, weights=None):
     resolution = np.finfo(dtype).eps if dtype.kind == "f" else 0.0
     is_constant = scale <= 10 * resolution * np.abs(mean)
     scale[is_constant | (scale < SMALLEST_SCALE)] = 1.0
-    codes = list(sequences.categories or ())
+    codes = list(sequences.transforms.categories or ())
     mean[codes], scale[codes] = 0.0, 1.0
     return mean, scale
 

@@ -2,9 +2,8 @@
 
 from sklearn_rnn.training._batches import BatchIterator, blocks_by_length
 from sklearn_rnn.training._callbacks import (
-    check_monitors,
+    check_callbacks,
     copy_callbacks,
-    has_lr_scheduler,
 )
 from sklearn_rnn.training._checkpoint import (
     CheckpointFile,
@@ -131,7 +130,7 @@ __all__ = [
     "batch_gradients",
     "blocks_by_length",
     "call_loss",
-    "check_monitors",
+    "check_callbacks",
     "check_optimizer_state",
     "check_scheduler",
     "choose_batch_size",
@@ -148,7 +147,6 @@ __all__ = [
     "find_row_wise",
     "find_schedule",
     "get_optimizer_state",
-    "has_lr_scheduler",
     "has_overlaps",
     "has_target",
     "is_fusible",

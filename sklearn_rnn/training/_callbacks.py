@@ -17,42 +17,41 @@ VALIDATION_KEYS = {"valid_loss", "valid_loss_best", "valid_score"}
 NOT_FOUND = KeyError, SkorchException, ValueError, TypeError
 
 
-def copy_callbacks(callbacks):
-    """Return copies of callbacks, named or not: fit must not change a parameter."""
-    for i, item in enumerate(callbacks):
-        if not isinstance(_callback(item), Callback):
+def check_callbacks(callbacks, lr_schedule, has_validation):
+    """Check before training that callbacks set no rate that `lr_schedule` sets as well.
+
+    And that what they monitor will be recorded. They are pairs of a name, or None, and
+    a callback.
+    """
+    own_names = {getattr(callback, "name", None) for _, callback in callbacks}
+    for name, callback in callbacks:
+        if isinstance(callback, LRScheduler) and lr_schedule is not None:
             raise ValueError(
-                f"callbacks[{i}] is {item!r}; give instances of skorch callbacks, "
-                "such as skorch.callbacks.EarlyStopping()."
+                f"callbacks has an LRScheduler, and lr_schedule={lr_schedule!r} sets "
+                "the learning rate as well. Set lr_schedule=None."
             )
-    return [
-        (item[0], copy.copy(item[1])) if isinstance(item, tuple) else copy.copy(item)
-        for item in callbacks
-    ]
-
-
-def has_lr_scheduler(callbacks):
-    """Return whether there is an ``LRScheduler`` among callbacks, named or not."""
-    return any(isinstance(_callback(item), LRScheduler) for item in callbacks)
-
-
-def _callback(item):
-    is_named = isinstance(item, tuple) and len(item) == 2
-    return item[1] if is_named else item
-
-
-def check_monitors(callbacks, has_validation):
-    """Check before training that what callbacks monitor will be recorded."""
-    own_names = {getattr(_callback(item), "name", None) for item in callbacks}
-    for item in callbacks:
-        callback = _callback(item)
-        name = item[0] if isinstance(item, tuple) else type(callback).__name__
         # Others may not read what they monitor, as most schedulers do not.
         if has_validation or type(callback) not in (Checkpoint, EarlyStopping):
             continue
         monitor = callback.monitor
         if isinstance(monitor, str) and monitor in VALIDATION_KEYS - own_names:
+            name = type(callback).__name__ if name is None else name
             raise ValueError(_not_recorded(name, callback, monitor, None, False))
+
+
+def copy_callbacks(callbacks):
+    """Return copies of callbacks, named or not: fit must not change a parameter."""
+    copies = []
+    for i, (name, callback) in enumerate(callbacks):
+        if not isinstance(callback, Callback):
+            item = callback if name is None else (name, callback)
+            raise ValueError(
+                f"callbacks[{i}] is {item!r}; give instances of skorch callbacks, "
+                "such as skorch.callbacks.EarlyStopping()."
+            )
+        copied = copy.copy(callback)
+        copies.append(copied if name is None else (name, copied))
+    return copies
 
 
 def explain_failure(name, callback, error, record, has_validation):

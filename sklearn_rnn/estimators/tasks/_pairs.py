@@ -134,10 +134,10 @@ class PairTask(Task):
             network.set_input_scaling(mean, 1 / scale)
         self.initialize_output(network, pairs)
 
-    def check_inputs(self, network, pairs):
-        self.check_values(network, pairs.sources)
-
-    def check_targets(self, pairs):
+    def check_data(self, network, pairs, validation):
+        for part in (pairs, validation):
+            if part is not None:
+                self.check_values(network, part.sources)
         self.check_options(self.params)
 
     # Training

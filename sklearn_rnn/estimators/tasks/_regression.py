@@ -159,7 +159,8 @@ class RegressionTask(SequenceTask):
         targets = samples.all_targets()
         return self.output.encode(self.baseline, samples.sequences, targets)
 
-    def check_targets(self, samples):
+    def check_data(self, network, samples, validation):
+        super().check_data(network, samples, validation)
         targets = self.network_targets(samples)
         limit = LARGEST_INPUT[self.dtype]
         with np.errstate(invalid="ignore"):

@@ -102,8 +102,7 @@ class Seq2SeqTask(PairTask):
         return PairDataset(sources, targets, weights)
 
     def stops_early(self, estimator, pairs):
-        if estimator.early_stopping != "auto":
-            return estimator.early_stopping
+        """Return whether validation ends the training by early_stopping="auto"."""
         has_many_epochs = (
             estimator.max_epochs == "auto"
             and self.choose_n_epochs(pairs) > BLIND_EPOCHS

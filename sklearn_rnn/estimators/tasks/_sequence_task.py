@@ -316,8 +316,10 @@ class SequenceTask(Task):
         """Return mean and scale of each feature."""
         return mean_and_scale(samples.sequences, samples.weights)
 
-    def check_inputs(self, network, samples):
-        self.check_values(network, self.as_network_input(samples.sequences))
+    def check_data(self, network, samples, validation):
+        for part in (samples, validation):
+            if part is not None:
+                self.check_values(network, self.as_network_input(part.sequences))
 
     # Training
 

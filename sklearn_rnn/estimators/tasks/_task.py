@@ -141,10 +141,6 @@ class Task(ABC):
     # What an error about the form of validation data is about.
     suspects_of_validation = "X_val"
 
-    def stops_early(self, estimator, data) -> bool:
-        """Return whether validation says when the training of an estimator ends."""
-        return estimator.early_stopping
-
     @abstractmethod
     def hold_out(self, data, random_state):
         """Return the data to train on, and some set aside to validate on."""
@@ -204,8 +200,8 @@ class Task(ABC):
     def update_parts(self, data, context: FitContext) -> None:
         """Fit again what data until now could not tell."""
 
-    def check_inputs(self, network, data) -> None:
-        """Check that inputs stay finite in the network's dtype."""
+    def check_data(self, network, data, validation) -> None:
+        """Check that inputs and targets stay finite in the network's dtype."""
 
     def check_values(self, network, sequences) -> None:
         """Check that sequences of numbers stay finite in the network's dtype."""
@@ -218,9 +214,6 @@ class Task(ABC):
             factor=network.factor.cpu().numpy(),
             dtype=self.dtype,
         )
-
-    def check_targets(self, data) -> None:
-        """Check that the network can be trained on the targets."""
 
     def fit_closed_form(self, data, context: FitContext) -> None:
         """Fit what is added to the network's outputs, at the first fit."""
