@@ -1,12 +1,13 @@
 """Finding the recurrent network inside a fitted estimator."""
 
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +19,8 @@ from sklearn_rnn.sequences import SequenceArray
 
 # Where a meta-estimator keeps the one that it fitted last.
 FITTED_INSIDE = ("best_estimator_", "regressor_")
+# Steps of a pipeline that do nothing.
+SKIPPED = (None, "passthrough")
 
 
 def find_trained(estimator):
@@ -192,6 +195,68 @@ def parts_of(estimator):
         return []
     parameters = estimator.get_params(deep=False).values()
     return [part for part in parameters if hasattr(part, "get_params")]
+
+
+def flatten_steps(estimator):
+    """Return the steps of a pipeline, and those of pipelines in it.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Of any kind.
+
+    Returns
+    -------
+    list of estimator instances
+        The estimator alone if it is no pipeline.
+    """
+    if isinstance(estimator, FrozenEstimator):
+        return flatten_steps(estimator.estimator)
+    if not isinstance(estimator, Pipeline):
+        return [estimator]
+    steps = [step for _, step in estimator.steps if step not in SKIPPED]
+    return [part for step in steps for part in flatten_steps(step)]
+
+
+def split_at_windower(estimator, *, deep=False):
+    """Take a fitted model apart at its first windower.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Of any kind; of a search, its best estimator is taken apart.
+    deep : bool, default=False
+        Whether to look inside of a `TransformedTargetRegressor`, and of the last step,
+        too.
+
+    Returns
+    -------
+    before : list of estimator instances
+        The steps before the windower; without one, all but the last.
+    windower : SequenceWindower or None
+        None if there is none that can be reached.
+    after : estimator instance
+        What predicts from windows; without a windower, the last step.
+    """
+    outer = "best_estimator_"
+    while isinstance(estimator, FrozenEstimator) or hasattr(estimator, outer):
+        estimator = parts_of(estimator)[0]
+    if deep and isinstance(estimator, TransformedTargetRegressor):
+        inside = split_at_windower(estimator.regressor_, deep=True)
+        estimator = copy(estimator)
+        estimator.regressor_ = inside[2]
+        return inside[0], inside[1], estimator
+    steps = flatten_steps(estimator)
+    for k, step in enumerate(steps[:-1]):
+        if isinstance(step, SequenceWindower):
+            after = steps[k + 1 :]
+            after = after[0] if len(after) == 1 else make_pipeline(*after)
+            return steps[:k], step, after
+    before, last = steps[:-1], steps[-1] if steps else estimator
+    if deep and last is not estimator:
+        inside, windower, last = split_at_windower(last, deep=True)
+        return [*before, *inside], windower, last
+    return before, None, last
 
 
 class RowPredictions(NamedTuple):

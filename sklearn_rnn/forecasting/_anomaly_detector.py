@@ -31,8 +31,11 @@ from sklearn_rnn.forecasting._forecast_frame import (
     pair_with_future,
     select_rows,
 )
-from sklearn_rnn.forecasting._lookback import add_earlier, ignore_unknown_times
-from sklearn_rnn.forecasting._windows_seen import lookback_of
+from sklearn_rnn.forecasting._lookback import (
+    add_earlier,
+    ignore_unknown_times,
+    lookback_of,
+)
 from sklearn_rnn.preprocessing import (
     SequenceWindower,
     TimeTable,

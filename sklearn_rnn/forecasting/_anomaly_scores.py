@@ -128,6 +128,10 @@ class ErrorScale(NamedTuple):
             scores[:, c] = np.where(np.isnan(largest), scores[:, c], largest)
         return scores
 
+    def known(self, middle: np.ndarray) -> np.ndarray:
+        """Return forecasts (n_columns,), medians of fit where there are none."""
+        return np.where(np.isnan(middle), self.centers, middle)
+
     def _errors(self, values, forecasts):
         """Return absolute errors in units of calibrated half-widths, (n, n_outputs)."""
         low, middle, high = np.moveaxis(forecasts, -1, 0)

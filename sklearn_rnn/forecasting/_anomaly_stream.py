@@ -10,6 +10,7 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.forecasting._anomaly_repair import MOST_REPLACED, nearest_outputs
 from sklearn_rnn.forecasting._anomaly_scores import worst
 from sklearn_rnn.forecasting._anomaly_windows import WindowPipeline, forecast_rows
+from sklearn_rnn.preprocessing import categories_of_windower, fill_of_windower
 from sklearn_rnn.sequences import SequenceArray
 
 
@@ -49,7 +50,7 @@ class AnomalyStream:
         scale = self._scale = detector._scale
         self._repair, self._offset = detector.repair, detector.offset_
         names = list(windower.get_feature_names_out())
-        fill = windower._fill
+        fill = fill_of_windower(windower)
         self.columns = names if fill is None else names[: len(fill.means)]
         self._names, self._fill = names, fill
         self._features = pipeline.features_of(detector.target_names_)
@@ -148,14 +149,16 @@ class AnomalyStream:
     def _append(self, values, is_anomaly, middle):
         """Add a row to both histories, and forecast from it."""
         scale = self._scale
-        step = self._as_step(values)
+        step = values.copy()
+        if self._fill is not None:
+            before = self._steps[0][-1] if self._steps[0] else None
+            step = self._fill.fill_step(values, before)
         step[self._features] = scale.clip(step[self._features])
         replaced = step.copy()
         may_replace = sum(self._replaced) < self._most_replaced
         is_replaced = may_replace and bool(is_anomaly.any())
         if is_replaced:
-            middle = np.where(np.isnan(middle), scale.centers, middle)
-            replaced[self._features[is_anomaly]] = middle[is_anomaly]
+            replaced[self._features[is_anomaly]] = scale.known(middle)[is_anomaly]
         self._replaced.append(is_replaced)
         self._steps[0].append(step)
         self._steps[1].append(replaced)
@@ -164,17 +167,6 @@ class AnomalyStream:
         made = forecast_rows(self._pipeline.after, self._windows(n_histories))
         self._forecasts[0].append(made[0])
         self._forecasts[1].append(made[-1])
-
-    def _as_step(self, values):
-        """Return the features of a step: missing values filled, and flagged."""
-        if self._fill is None:
-            return values.copy()
-        is_missing = np.isnan(values)
-        before = self._fill.means
-        if self._steps[0]:
-            before = self._steps[0][-1][: len(values)]
-        flags = is_missing[self._fill.flagged].astype(np.float64)
-        return np.concatenate([np.where(is_missing, before, values), flags])
 
     def _windows(self, n_histories):
         """Return the newest window of each history."""
@@ -203,9 +195,10 @@ def _check_pipeline(detector):
             "and stream continues one: fit it to one series, or score the newest rows "
             "of all as a table."
         )
-    if pipeline.windower._categories:
+    categories = categories_of_windower(pipeline.windower)
+    if categories:
         raise TypeError(
-            f"the columns {sorted(map(str, pipeline.windower._categories))} hold "
+            f"the columns {sorted(map(str, categories))} hold "
             "categories, and stream reads numbers: score the newest rows as a table."
         )
     return pipeline

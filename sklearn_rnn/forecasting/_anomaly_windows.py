@@ -1,16 +1,13 @@
 """Forecasts from the windows of a pipeline, whose steps can be replaced."""
 
-import copy
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from sklearn_rnn.estimators import predict_rows
+from sklearn_rnn.estimators import predict_rows, split_at_windower, windowers
 from sklearn_rnn.forecasting._anomaly_scores import ErrorScale
 from sklearn_rnn.forecasting._calendar import CalendarFeatures
-from sklearn_rnn.forecasting._paths import flatten_steps
 from sklearn_rnn.preprocessing import SequenceWindower
 from sklearn_rnn.sequences import SequenceArray
 
@@ -46,9 +43,9 @@ class WindowPipeline(NamedTuple):
 
         Other steps before the windower could change the units of the targets.
         """
-        before, windower, after = _split(model)
+        before, windower, after = split_at_windower(model, deep=True)
         is_calendar = all(isinstance(step, CalendarFeatures) for step in before)
-        if windower is None or not is_calendar:
+        if windower is None or windowers(after) or not is_calendar:
             return None
         return cls(make_pipeline(*before) if before else None, windower, after)
 
@@ -61,31 +58,6 @@ class WindowPipeline(NamedTuple):
         """Return which feature of a step holds each of some columns."""
         names = list(self.windower.get_feature_names_out())
         return np.array([names.index(name) for name in columns])
-
-
-def _split(model):
-    """Return the steps before the only windower, it, and the model after it.
-
-    The windower is None if there is none that can be reached.
-    """
-    if hasattr(model, "best_estimator_"):
-        return _split(model.best_estimator_)
-    if isinstance(model, TransformedTargetRegressor):
-        before, windower, regressor = _split(model.regressor_)
-        model = copy.copy(model)
-        model.regressor_ = regressor
-        return before, windower, model
-    *steps, last = flatten_steps(model)
-    is_windower = [isinstance(step, SequenceWindower) for step in steps]
-    if sum(is_windower) == 1:
-        k = is_windower.index(True)
-        after = [*steps[k + 1 :], last]
-        after = after[0] if len(after) == 1 else make_pipeline(*after)
-        return steps[:k], steps[k], after
-    if any(is_windower) or (not steps and last is model):
-        return [], None, model
-    before, windower, after = _split(last)
-    return [*steps, *before], windower, after
 
 
 def clip_steps(

@@ -7,20 +7,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
 
 from sklearn_rnn._exceptions import (
     SklearnRNNWarning,
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.estimators import windowers
+from sklearn_rnn.estimators import SKIPPED, parts_of, windowers
+from sklearn_rnn.forecasting._calendar import CalendarFeatures
 from sklearn_rnn.forecasting._windows_seen import (
     cover_series_start,
-    lookback_of,
     windows_seen,
 )
 from sklearn_rnn.preprocessing import (
     RowStep,
+    SequenceWindower,
     TimeTable,
     UnknownTimesWarning,
     describe_step,
@@ -29,6 +32,33 @@ from sklearn_rnn.preprocessing import (
 
 # Maximum number of series that a warning names.
 SHOWN = 3
+
+
+def lookback_of(estimator):
+    """Return how many rows before a row its prediction depends on.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted or not.
+
+    Returns
+    -------
+    int or None
+        None where it is not known: without a windower, or behind steps that may
+        look at earlier rows themselves.
+    """
+    if isinstance(estimator, SequenceWindower):
+        return estimator.n_steps - 1
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps if step not in SKIPPED]
+        steps = [step for step in steps if not isinstance(step, CalendarFeatures)]
+        return lookback_of(steps[0]) if steps else None
+    inside = parts_of(estimator)
+    if isinstance(estimator, TransformedTargetRegressor):
+        # Before fit its transformer is a part, too.
+        inside = [getattr(estimator, "regressor_", estimator.regressor)]
+    return lookback_of(inside[0]) if len(inside) == 1 else None
 
 
 def required_positions(table: Any, positions: np.ndarray, model: Any) -> np.ndarray:

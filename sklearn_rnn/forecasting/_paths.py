@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn.estimators import parts_of, sample_rows
+from sklearn_rnn.estimators import sample_rows, split_at_windower
 from sklearn_rnn.forecasting._calendar import CalendarFeatures
-from sklearn_rnn.forecasting._windows_seen import SKIPPED, lookback_of
-from sklearn_rnn.preprocessing import SequenceWindower
+from sklearn_rnn.forecasting._lookback import lookback_of
 from sklearn_rnn.sequences import SequenceArray
 
 # Values of windows that are copied at a time, one copy per path.
@@ -125,16 +123,17 @@ class FedRows(NamedTuple):
     ) -> np.ndarray:
         """Draw what follows the last rows of each path, (n, n_outputs, n_paths)."""
         n_paths = self.fed.shape[-1]
-        steps = steps_around_windower(model)
-        if n_paths == 1 or steps is None:
+        before, windower, following = split_at_windower(model)
+        # Others than those of the calendar could make features of the targets.
+        is_calendar = all(isinstance(step, CalendarFeatures) for step in before)
+        if n_paths == 1 or windower is None or not is_calendar:
             drawn = [
                 sample_rows(model, self.with_path(i), last_rows, 1, random_state)
                 for i in range(n_paths)
             ]
             return np.concatenate(drawn, axis=-1)
-        cutting, following = steps
         # What differs between paths are targets, which windows hold as they are.
-        windows = cutting.transform(self.with_path(0))
+        windows = make_pipeline(*before, windower).transform(self.with_path(0))
         n_at_a_time = max(MAX_COPIED // max(windows.values.size, 1), 1)
         drawn = []
         for begin in range(0, n_paths, n_at_a_time):
@@ -164,32 +163,3 @@ class FedRows(NamedTuple):
             windows.feature_names,
             transforms=windows.transforms,
         )
-
-
-def steps_around_windower(model: Any) -> tuple[Pipeline, Any] | None:
-    """Return the steps of a fitted pipeline up to its windower, and the model after it.
-
-    None unless the steps before are of the calendar: others could make features of the
-    targets.
-    """
-    while isinstance(model, FrozenEstimator) or hasattr(model, "best_estimator_"):
-        model = parts_of(model)[0]
-    steps = flatten_steps(model)
-    first = next(
-        (i for i, s in enumerate(steps) if not isinstance(s, CalendarFeatures)), 0
-    )
-    if len(steps) < first + 2 or not isinstance(steps[first], SequenceWindower):
-        return None
-    cutting, following = steps[: first + 1], steps[first + 1 :]
-    model = following[0] if len(following) == 1 else make_pipeline(*following)
-    return make_pipeline(*cutting), model
-
-
-def flatten_steps(model: Any) -> list:
-    """Return the steps of a pipeline, and those of pipelines in it."""
-    if isinstance(model, FrozenEstimator):
-        return flatten_steps(model.estimator)
-    if not isinstance(model, Pipeline):
-        return [model]
-    steps = [step for _, step in model.steps if step not in SKIPPED]
-    return [part for step in steps for part in flatten_steps(step)]

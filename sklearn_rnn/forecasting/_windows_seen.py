@@ -5,48 +5,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import Pipeline
 
-from sklearn_rnn.estimators import FITTED_INSIDE, parts_of
-from sklearn_rnn.forecasting._calendar import CalendarFeatures
+from sklearn_rnn.estimators import FITTED_INSIDE, SKIPPED, parts_of
 from sklearn_rnn.preprocessing import SequenceWindower
-
-# Steps of a pipeline that do nothing.
-SKIPPED = (None, "passthrough")
 
 # Meta-estimators whose parts get X as it is.
 SEE_THE_WHOLE = (MultiOutputRegressor, StackingRegressor, VotingRegressor)
-
-
-def lookback_of(estimator):
-    """Return how many rows before a row its prediction depends on.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        Fitted or not.
-
-    Returns
-    -------
-    int or None
-        None where it is not known: without a windower, or behind steps that may
-        look at earlier rows themselves.
-    """
-    if isinstance(estimator, SequenceWindower):
-        return estimator.n_steps - 1
-    if isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps if step not in SKIPPED]
-        steps = [step for step in steps if not isinstance(step, CalendarFeatures)]
-        return lookback_of(steps[0]) if steps else None
-    inside = parts_of(estimator)
-    if isinstance(estimator, TransformedTargetRegressor):
-        # Before fit its transformer is a part, too.
-        inside = [getattr(estimator, "regressor_", estimator.regressor)]
-    return lookback_of(inside[0]) if len(inside) == 1 else None
 
 
 class WindowsSeen(NamedTuple):

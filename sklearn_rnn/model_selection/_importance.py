@@ -7,12 +7,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.metrics import check_scoring
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators import find_trained, input_gradients
-from sklearn_rnn.preprocessing import SequenceWindower
+from sklearn_rnn.estimators import find_trained, input_gradients, split_at_windower
 from sklearn_rnn.sequences import SequenceArray, check_sequences, convert_input
 
 # Parts beside a network whose gradients are not those of the network.
@@ -112,7 +110,9 @@ def sequence_importance(
     if scoring is None:  # of a search the one that it chose by
         scoring = getattr(estimator, "scorer_", None)
         scoring = scoring[estimator.refit] if isinstance(scoring, dict) else scoring
-    model, X = _split_head(estimator, X)
+    before, windower, model = split_at_windower(estimator)
+    for step in before if windower is None else [*before, windower]:
+        X = step.transform(X)
     name = type(estimator).__name__
     X = convert_input(X, estimator_name=name)
     sequences = check_sequences(X, estimator_name=name, allow_categories=True)
@@ -132,19 +132,6 @@ def sequence_importance(
     with np.errstate(invalid="ignore"):
         found = {"mean": np.nanmean(values, axis=0), "std": np.nanstd(values, axis=0)}
     return pd.DataFrame(found, index=index)
-
-
-def _split_head(estimator, X):
-    """Return what predicts from sequences, and X as sequences."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if not isinstance(estimator, Pipeline):
-        return estimator, X
-    is_windower = [isinstance(step, SequenceWindower) for _, step in estimator.steps]
-    n_head = is_windower.index(True) + 1 if any(is_windower) else len(estimator) - 1
-    if n_head:
-        X = estimator[:n_head].transform(X)
-    tail = estimator[n_head:]
-    return (tail if len(tail) > 1 else tail[-1]), X
 
 
 class _Steps(NamedTuple):

@@ -44,6 +44,8 @@ from sklearn_rnn.preprocessing._untargeted import keep_untargeted, remember_unta
 from sklearn_rnn.preprocessing._windower import (
     SequenceWindower,
     UnknownTimesWarning,
+    categories_of_windower,
+    fill_of_windower,
     keys_of_windower,
     row_step_of,
 )
@@ -64,6 +66,7 @@ __all__ = [
     "UnknownTimesWarning",
     "WordFeatures",
     "array_column",
+    "categories_of_windower",
     "check_column_key",
     "check_labels",
     "check_names",
@@ -72,6 +75,7 @@ __all__ = [
     "column_at",
     "describe_step",
     "encode_groups",
+    "fill_of_windower",
     "fill_rows",
     "find_keys",
     "first_date_column",

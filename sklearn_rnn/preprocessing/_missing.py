@@ -28,6 +28,16 @@ class Fill(NamedTuple):
         """Return the names of the flags, from those of all features."""
         return [f"{INDICATOR}{feature_names[j]}" for j in self.flagged]
 
+    def fill_step(self, values: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+        """Return the features of one step, filled and flagged as `fill_features` does.
+
+        `before` is the step before it in the segment, filled; None if it is the first.
+        """
+        is_missing = np.isnan(values)
+        last = self.means if before is None else before[: len(self.means)]
+        flags = is_missing[self.flagged].astype(np.float64)
+        return np.concatenate([np.where(is_missing, last, values), flags])
+
 
 def fit_fill(features: Features, estimator_name: str) -> Fill:
     """Return the Fill of a training table: its means, and which columns have NaN."""

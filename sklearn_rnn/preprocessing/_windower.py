@@ -37,7 +37,7 @@ from sklearn_rnn.preprocessing._keys import (
     find_keys,
     get_target_names,
 )
-from sklearn_rnn.preprocessing._missing import fill_features, fit_fill
+from sklearn_rnn.preprocessing._missing import Fill, fill_features, fit_fill
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._tables import is_table, parse_features
 from sklearn_rnn.preprocessing._time_errors import (
@@ -570,6 +570,16 @@ def keys_of_windower(windower: Any) -> TableKeys:
         freq=getattr(windower, "freq_", None),
         missing=None if getattr(windower, "_fill", None) is None else "mask",
     )
+
+
+def fill_of_windower(windower: Any) -> Fill | None:
+    """Return how a fitted windower fills missing values; None if it does not."""
+    return windower._fill
+
+
+def categories_of_windower(windower: Any) -> Mapping[str, np.ndarray]:
+    """Return the categories by column that a fitted windower turns into codes."""
+    return windower._categories
 
 
 def row_step_of(windower: Any, times: Times | None) -> RowStep | None:

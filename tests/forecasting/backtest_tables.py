@@ -1,40 +1,16 @@
-"""Tables and models for tests of backtests."""
+"""Tables for tests of backtests: those of forecasts, longer and without a plan."""
 
-import numpy as np
+import forecast_tables
 import pandas as pd
-from sklearn.pipeline import make_pipeline
-
-from sklearn_rnn import (
-    RNNRegressor,
-    SequenceWindower,
-)
 
 HOURS = pd.date_range("2024-01-01", periods=120, freq="h")
-
-
-def make_table(index=HOURS, seed=0):
-    rng = np.random.default_rng(seed)
-    values = rng.normal(size=(len(index), 2))
-    values[:, 0] += np.sin(np.arange(len(index)) / 3)
-    return pd.DataFrame(values, columns=["temp", "wind"], index=index)
-
-
-def two_series(n_rows=60):
-    tables = [
-        make_table(HOURS[:n_rows], seed).assign(station=name)
-        for seed, name in enumerate(["north", "south"])
-    ]
-    table = pd.concat(tables).rename_axis("time").reset_index()
-    return table.sort_values("time", kind="stable", ignore_index=True)
-
-
-GROUPED = {"time": "time", "group_by": "station"}
-
 
 SHORT = {"season": 3}  # tables of tests are short
 
 
-def make_model(n_steps=5, windower=None, **options):
-    small = {"hidden_size": 4, "max_epochs": 1, "random_state": 0}
-    windower = SequenceWindower(n_steps, **(windower or {}))
-    return make_pipeline(windower, RNNRegressor(**{**small, **options}))
+def make_table(index=HOURS, seed=0):
+    return forecast_tables.make_table(index, seed).drop(columns="plan")
+
+
+def two_series(n_rows=60):
+    return forecast_tables.two_series(n_rows).drop(columns="plan")

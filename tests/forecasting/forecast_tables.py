@@ -24,8 +24,9 @@ def make_table(index=HOURS, seed=0):
 
 def two_series(n_rows=60):
     """Two stations in turn, with a column of times."""
+    hours = pd.date_range(HOURS[0], periods=n_rows, freq="h")
     tables = [
-        make_table(HOURS[:n_rows], seed).assign(station=name)
+        make_table(hours, seed).assign(station=name)
         for seed, name in enumerate(["north", "south"])
     ]
     table = pd.concat(tables).rename_axis("time").reset_index()

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from backtest_tables import GROUPED, HOURS, SHORT, make_model, make_table, two_series
+from backtest_tables import HOURS, SHORT, make_table, two_series
+from forecast_tables import GROUPED, make_model
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.compose import TransformedTargetRegressor

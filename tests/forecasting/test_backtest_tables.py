@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from backtest_tables import GROUPED, HOURS, SHORT, make_model, make_table, two_series
+from backtest_tables import HOURS, SHORT, make_table, two_series
+from forecast_tables import GROUPED, make_model
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.frozen import FrozenEstimator
