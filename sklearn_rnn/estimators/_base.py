@@ -96,8 +96,7 @@ class TaskAttribute:
     """
 
     def __init__(self, path, *, is_optional=False):
-        *holders, self.last = path.split(".")
-        self.holders, self.is_optional = holders, is_optional
+        self.path, self.is_optional = path, is_optional
 
     def __set_name__(self, estimator_type, name):
         self.name = name
@@ -109,7 +108,7 @@ class TaskAttribute:
             # A subclass may set what it knows before `fit` does.
             value = vars(estimator).get(self.name)
         else:
-            value = getattr(self._find_holder(estimator), self.last)
+            value = attrgetter(self.path)(estimator._task)
         if value is None and (self.is_optional or estimator._task is None):
             raise AttributeError(
                 f"{type(estimator).__name__!r} object has no attribute {self.name!r}"
@@ -120,14 +119,16 @@ class TaskAttribute:
         if estimator._task is None:
             vars(estimator)[self.name] = value
         else:
-            setattr(self._find_holder(estimator), self.last, value)
+            *holders, last = self.path.split(".")
+            holder = estimator._task
+            setattr(
+                attrgetter(".".join(holders))(holder) if holders else holder,
+                last,
+                value,
+            )
 
     def __delete__(self, estimator):
         raise AttributeError(f"{self.name!r} is set by fit, and cannot be deleted")
-
-    def _find_holder(self, estimator):
-        holder = estimator._task
-        return attrgetter(".".join(self.holders))(holder) if self.holders else holder
 
 
 def _check_names(estimator_type, names, error_type):

@@ -55,6 +55,7 @@ class TimeTable:
     labels : Index of one label per series, a tuple of several columns; None for one
     timestamps : ndarray of the time at each position, or None
     series_bounds : ndarray of int, where each series begins, and one past the last
+    latest : ndarray of int, position of the newest row of each series
     is_segment_start : ndarray of bool, positions whose row has no neighbour before it
     gaps : ndarray of int, positions that begin a segment and no series
     rule : what makes rows neighbours; None if unknown, or not asked for
@@ -68,6 +69,7 @@ class TimeTable:
     labels: pd.Index | None
     timestamps: np.ndarray | None
     series_bounds: np.ndarray
+    latest: np.ndarray
     is_segment_start: np.ndarray
     gaps: np.ndarray
     rule: Rule | None = None
@@ -99,6 +101,7 @@ class TimeTable:
             if not (is_one and rows.is_monotonic_increasing and rows.is_unique):
                 check_increasing(times, order, is_start)
             timestamps = times.timestamps if order is None else times.timestamps[order]
+        bounds = np.append(np.flatnonzero(is_start), n_rows)
         return cls(
             data=data,
             keys=keys,
@@ -107,7 +110,8 @@ class TimeTable:
             is_series_start=is_start,
             labels=labels,
             timestamps=timestamps,
-            series_bounds=np.append(np.flatnonzero(is_start), n_rows),
+            series_bounds=bounds,
+            latest=bounds[1:] - 1,
             is_segment_start=is_start,
             gaps=np.empty(0, dtype=int),
         )
@@ -190,11 +194,6 @@ class TimeTable:
     def labels_of(self, rows: np.ndarray) -> pd.Index:
         """Return the times of rows, or the row numbers where no times are known."""
         return pd.Index(rows) if self.times is None else self.times.labels[rows]
-
-    @property
-    def latest(self) -> np.ndarray:
-        """Position of the newest row of each series."""
-        return self.series_bounds[1:] - 1
 
     def series_of(self, positions: np.ndarray) -> np.ndarray:
         """Return the number of the series at some positions."""

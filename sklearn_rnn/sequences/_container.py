@@ -16,7 +16,7 @@ from sklearn_rnn.sequences._arrays import (
     check_values,
     row_numbers,
 )
-from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK, blocks
+from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK
 from sklearn_rnn.sequences._renamed import RENAMED, get_renamed, parse_renamed
 from sklearn_rnn.sequences._transforms import (
     NO_TRANSFORMS,
@@ -128,8 +128,9 @@ class SequenceArray:
                 "starts and lengths must be 1-D and of one length, got shapes "
                 f"{self._starts.shape} and {self._lengths.shape}."
             )
-        for begin, end in blocks(len(self._starts), SEQUENCES_PER_BLOCK):
-            first, n_steps = self._starts[begin:end], self._lengths[begin:end]
+        for begin in range(0, len(self._starts), SEQUENCES_PER_BLOCK):
+            block = slice(begin, begin + SEQUENCES_PER_BLOCK)
+            first, n_steps = self._starts[block], self._lengths[block]
             if ((n_steps < 1) | (first < 0) | (n_steps > n_rows - first)).any():
                 _raise_outside(begin, first, n_steps, n_rows)
         names = self.feature_names

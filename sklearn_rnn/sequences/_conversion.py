@@ -35,7 +35,11 @@ def convert_input(X, *, estimator_name="the estimator", name="X"):
     """
     if type(X) is np.ndarray and X.dtype.kind in "biuf" and X.ndim:
         return X
-    if isinstance(X, SequenceArray) or _is_plain_frame(X):
+    if isinstance(X, SequenceArray):
+        return X
+    if isinstance(X, pd.DataFrame) and all(
+        isinstance(dtype, np.dtype) and dtype.kind in "biufmM" for dtype in X.dtypes
+    ):
         return X
     for convert in (_from_numpy, _from_pandas, _from_torch, _from_polars, _from_arrow):
         converted = convert(X, estimator_name, name)
@@ -53,13 +57,6 @@ def convert_input(X, *, estimator_name="the estimator", name="X"):
     if isinstance(X, Sequence):
         return list(X)
     raise TypeError(_describe_unreadable(X, estimator_name, name))
-
-
-def _is_plain_frame(X):
-    """Return whether X is a pandas frame of numbers and dates, of NumPy's types."""
-    return isinstance(X, pd.DataFrame) and all(
-        isinstance(dtype, np.dtype) and dtype.kind in "biufmM" for dtype in X.dtypes
-    )
 
 
 def _from_numpy(X, estimator_name, name):

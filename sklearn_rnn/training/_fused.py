@@ -56,7 +56,18 @@ class FusedNetwork:
 
     def _make_struct(self):
         network, spec, core = self.network, self.network.spec, self.network.core
-        weights = self._weights()
+        weights = weights_and_shapes(network)[0]
+        fields = {"n_tokens": -1, "unknown_token": -1}
+        if spec.n_tokens is not None:
+            fields = self._token_fields()
+        if spec.category_features:
+            fields |= self._category_fields()
+            # An embedding per categorical feature, even if shared.
+            n_others = len(weights) - len(spec.n_categories)
+            chosen = [weights[n_others + which] for _, which in spec.category_features]
+            weights = weights[:n_others] + chosen
+        if self.criterion is not None:
+            fields |= self._training_fields(weights)
         is_single_feature = spec.n_tokens is None and spec.n_features == 1
         weight_drop = next(iter(core.weight_drop.values()))
         return make_struct(
@@ -83,24 +94,11 @@ class FusedNetwork:
             center=network.center,
             factor=network.factor,
             weights=[weight.detach() for weight in weights],
-            **self._token_fields(),
-            **self._category_fields(),
-            **self._training_fields(weights),
+            **fields,
         )
 
-    def _weights(self):
-        """Return the weights, an embedding per categorical feature, even if shared."""
-        weights, _ = weights_and_shapes(self.network)
-        spec = self.network.spec
-        n_others = len(weights) - len(spec.n_categories)
-        embeddings = [weights[n_others + which] for _, which in spec.category_features]
-        return weights[:n_others] + embeddings
-
     def _token_fields(self):
-        spec = self.network.spec
-        if spec.n_tokens is None:
-            return {"n_tokens": -1, "unknown_token": -1}
-        embedding = self.network.embedding
+        spec, embedding = self.network.spec, self.network.embedding
         unknown = embedding.unknown_token
         return {
             "n_tokens": spec.n_tokens,
@@ -114,8 +112,6 @@ class FusedNetwork:
     def _category_fields(self):
         """Return which features are categories, and the sizes of their vectors."""
         spec = self.network.spec
-        if not spec.category_features:
-            return {}
         n_codes = np.zeros(spec.n_features, dtype=np.int32)
         sizes = np.ones(spec.n_features, dtype=np.int32)
         for feature, which in spec.category_features:
@@ -126,8 +122,6 @@ class FusedNetwork:
     def _training_fields(self, weights):
         """Return the loss and the gradients, which predictions do not need."""
         criterion = self.criterion
-        if criterion is None:
-            return {}
         has_tokens = self.network.spec.n_tokens is not None
         return {
             "gradients": [weight.grad for weight in weights],
@@ -410,7 +404,12 @@ def make_data(sequences):
         return None
     n_features = values.shape[1]
     scaling, differencing = transforms.scaling, transforms.differencing
-    differenced, n_differenced, units = None, 0, None
+    differenced, n_differenced, units, center, factor = None, 0, None, None, None
+    if scaling is not None:
+        center, factor = (
+            np.ascontiguousarray(np.broadcast_to(values, n_features), dtype=float)
+            for values in (scaling.center, scaling.factor)
+        )
     if differencing is not None:
         n_differenced, units = len(differencing.features), differencing.units
         differenced = np.zeros(n_features, dtype=np.int32)
@@ -425,8 +424,8 @@ def make_data(sequences):
         n_differenced=n_differenced,
         differenced=differenced,
         units=None if units is None else np.ascontiguousarray(units, dtype=float),
-        center=_broadcast(scaling and scaling.center, n_features),
-        factor=_broadcast(scaling and scaling.factor, n_features),
+        center=center,
+        factor=factor,
     )
 
 
@@ -446,12 +445,6 @@ def make_batch_data(x, lengths):
         starts=np.arange(n_rows, dtype=np.int64) * n_features,
         lengths=lengths,
     )
-
-
-def _broadcast(values, n_features):
-    if values is None:
-        return None
-    return np.ascontiguousarray(np.broadcast_to(values, n_features), dtype=float)
 
 
 def _to_dtype(values, dtype):

@@ -161,7 +161,11 @@ def _has_known_inputs(network):
         embedding = network.embedding
         is_known = type(embedding) is TokenEmbedding
         return is_known and embedding.n_tokens == spec.n_tokens
-    return _has_known_categories(network) and all(
+    if spec.category_features:
+        are_known = _has_known_categories(network)
+    else:
+        are_known = network.categories is None
+    return are_known and all(
         tuple(buffer.shape) == (spec.n_features,)
         and buffer.dtype == torch.float64
         and buffer.device.type == "cpu"
@@ -173,8 +177,6 @@ def _has_known_inputs(network):
 def _has_known_categories(network):
     """Return whether categories are embedded as the network was built to."""
     embedding, spec = network.categories, network.spec
-    if not spec.category_features:
-        return embedding is None
     return (
         type(embedding) is CategoryEmbedding
         and embedding.features == spec.category_features

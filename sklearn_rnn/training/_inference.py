@@ -48,10 +48,10 @@ def network_outputs(network, sequences, device):
         On the device. Where every step has its outputs: those of all steps of
         the first sequence, then of the second, ...
     """
+    longest = sequences.common_length or int(sequences.lengths.max())
     if supports_fused(network):
-        longest = sequences.common_length or int(sequences.lengths.max())
         if longest <= LONG:
-            with _computing_block(sequences):
+            with note_batch_size(BLOCK_SIZE, longest):
                 return FusedNetwork(network).predict(sequences)
         is_long = sequences.lengths > LONG
         if not is_long.all():
@@ -59,18 +59,13 @@ def network_outputs(network, sequences, device):
     if network.pooling is None:
         return step_outputs(network, sequences, device, network.read)
     outputs = None
-    with _computing_block(sequences):
+    with note_batch_size(BLOCK_SIZE, longest):
         for rows, chunks in _blocks(network, sequences, device):
             values = network.head(_pool(network, chunks))
             if outputs is None:
                 outputs = values.new_empty(len(sequences), values.shape[1])
             outputs[torch.from_numpy(rows).to(outputs.device)] = values
     return outputs
-
-
-def _computing_block(sequences):
-    """Note the size of the largest block on out-of-memory errors."""
-    return note_batch_size(BLOCK_SIZE, int(sequences.lengths.max()))
 
 
 def _split_by_length(network, sequences, is_long, device):
@@ -122,7 +117,7 @@ def step_outputs(network, sequences, device, read):
     starts = torch.from_numpy(np.cumsum(sequences.lengths) - sequences.lengths)
     lengths = torch.tensor(sequences.lengths)
     outputs = None
-    with _computing_block(sequences):
+    with note_batch_size(BLOCK_SIZE, int(lengths.max())):
         for rows, chunks in _blocks(network, sequences, device):
             begin = 0
             for states, _ in chunks:

@@ -346,7 +346,7 @@ def iterate_windows(layout, sequences, rows, *, past_only=False):
     windows : Windows
         Where a sequence is shorter, its first step is repeated before it.
     """
-    features, categories = None, list(sequences.categories or ())
+    features, categories = None, list(sequences.transforms.categories or ())
     if past_only:
         features, categories, layout = layout.past, [], layout.of_past()
     size = max(BLOCK_WINDOWS, BLOCK_VALUES // (layout.n_lags * len(layout.center)))

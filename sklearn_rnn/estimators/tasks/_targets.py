@@ -189,7 +189,7 @@ class Baseline:
         if self.per_step:
             steps = sequences.read_rows(flat_rows(sequences.starts, sequences.lengths))
         else:
-            steps = sequences.last_step()
+            steps = sequences.last_steps(1)[:, 0]
         return steps[:, self.columns].astype(np.float64)
 
     def _values_at_lags(self, sequences):
