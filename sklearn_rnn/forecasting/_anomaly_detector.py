@@ -25,11 +25,9 @@ from sklearn_rnn.forecasting._anomaly_windows import (
     forecast_rows,
 )
 from sklearn_rnn.forecasting._forecast_frame import (
-    as_frame,
     fill_table,
     get_column_names,
     pair_with_future,
-    select_rows,
 )
 from sklearn_rnn.forecasting._lookback import (
     add_earlier,
@@ -39,11 +37,13 @@ from sklearn_rnn.forecasting._lookback import (
 from sklearn_rnn.preprocessing import (
     SequenceWindower,
     TimeTable,
+    as_frame,
     column_at,
     find_keys,
     has_categories,
     is_polars,
     raise_other_kind,
+    select_rows,
 )
 from sklearn_rnn.sequences import COUNT, check_columns, convert_input
 

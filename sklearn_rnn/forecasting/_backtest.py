@@ -21,14 +21,14 @@ from sklearn_rnn._exceptions import (
 )
 from sklearn_rnn.forecasting._columns import (
     check_reserved,
-    predicted_columns,
     quantile_columns,
 )
 from sklearn_rnn.forecasting._fed_back import FedBack, find_fit_horizon
-from sklearn_rnn.forecasting._forecast_frame import pair_with_future, select_rows
+from sklearn_rnn.forecasting._forecast import predicted_columns
+from sklearn_rnn.forecasting._forecast_frame import pair_with_future
 from sklearn_rnn.forecasting._lookback import ignore_unknown_times, required_positions
 from sklearn_rnn.model_selection import TimeBlockSplit
-from sklearn_rnn.preprocessing import TimeTable, describe_step, find_keys
+from sklearn_rnn.preprocessing import TimeTable, describe_step, find_keys, select_rows
 from sklearn_rnn.training import new_random_state
 
 # Rows per season by the unit of the step between rows; the season of steps shorter than

@@ -1,15 +1,13 @@
 """Forecast frames: forecasts as rows of a long table."""
 
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.estimators import predict_rows
-from sklearn_rnn.preprocessing import TableKeys, UnknownTimesWarning
+from sklearn_rnn.preprocessing import TableKeys
 
 QUANTILE = re.compile(r"q(0\.[0-9]+|[0-9.]+e-[0-9]+)")
 
@@ -172,28 +170,3 @@ def series_columns(forecasts: pd.DataFrame) -> list[str]:
     """Return the columns that identify series: all others have reserved names."""
     known = COLUMNS | set(quantile_columns(forecasts.columns).values())
     return [name for name in forecasts.columns if name not in known]
-
-
-def predicted_columns(
-    model: Any, X: Any, rows: np.ndarray, n_outputs: int
-) -> dict[str, np.ndarray]:
-    """Return predictions and quantiles of some rows of X as columns.
-
-    Each has shape (n_rows * n_outputs,): all outputs of the first row, then those of
-    the second, and so on.
-    """
-    with warnings.catch_warnings():
-        # X has all rows of a window that there are.
-        warnings.simplefilter("ignore", UnknownTimesWarning)
-        found = predict_rows(model, X, rows)
-    n_predicted = found.predictions.shape[1]
-    if n_predicted != n_outputs:
-        raise ValueError(
-            f"the model predicts {n_predicted} values per row, but target and horizon "
-            f"name {n_outputs}: pass those that it was fitted with, or fit it on the X "
-            "and Y of make_forecast_frame for those."
-        )
-    columns = {"prediction": found.predictions.ravel()}
-    for i, level in enumerate(found.levels):
-        columns[quantile_column(level)] = found.quantiles[:, :, i].ravel()
-    return columns

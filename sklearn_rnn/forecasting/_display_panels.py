@@ -8,7 +8,6 @@ import pandas as pd
 
 from sklearn_rnn.displays import MAX_PANELS
 from sklearn_rnn.forecasting._columns import quantile_columns, series_columns
-from sklearn_rnn.forecasting._forecast_frame import as_frame
 from sklearn_rnn.forecasting._time_axis import (
     NUMBERS,
     TimeAxis,
@@ -18,6 +17,7 @@ from sklearn_rnn.forecasting._time_axis import (
     is_time,
 )
 from sklearn_rnn.preprocessing import (
+    as_frame,
     check_column_key,
     check_labels,
     encode_groups,

@@ -10,9 +10,9 @@ from sklearn.frozen import FrozenEstimator
 
 from sklearn_rnn.estimators import target_names_of
 from sklearn_rnn.forecasting._forecast import forecast
-from sklearn_rnn.forecasting._forecast_frame import FuturePairs, select_rows
+from sklearn_rnn.forecasting._forecast_frame import FuturePairs
 from sklearn_rnn.forecasting._lookback import required_positions
-from sklearn_rnn.preprocessing import RowStep, parse_targets
+from sklearn_rnn.preprocessing import RowStep, parse_targets, select_rows
 
 
 class FedBack(NamedTuple):

@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.forecasting._forecast_frame import as_frame, get_column_names
+from sklearn_rnn.forecasting._forecast_frame import get_column_names
 from sklearn_rnn.preprocessing import (
     ATTRS_KEY,
     TimeTable,
+    as_frame,
     fill_rows,
     find_keys,
     frame_column,

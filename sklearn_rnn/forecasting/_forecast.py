@@ -10,14 +10,9 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
-from sklearn_rnn.estimators import target_names_of, windowers
-from sklearn_rnn.forecasting._columns import check_reserved, predicted_columns
-from sklearn_rnn.forecasting._forecast_frame import (
-    as_frame,
-    check_horizon,
-    fill_table,
-    select_rows,
-)
+from sklearn_rnn.estimators import predict_rows, target_names_of, windowers
+from sklearn_rnn.forecasting._columns import check_reserved, quantile_column
+from sklearn_rnn.forecasting._forecast_frame import check_horizon, fill_table
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
 from sklearn_rnn.forecasting._lookback import (
     add_untargeted,
@@ -29,11 +24,14 @@ from sklearn_rnn.preprocessing import (
     RowStep,
     TableKeys,
     TimeTable,
+    UnknownTimesWarning,
+    as_frame,
     find_keys,
     keys_of_windower,
     parse_ahead,
     parse_targets,
     row_step_of,
+    select_rows,
 )
 
 
@@ -329,6 +327,31 @@ def _known_ahead(model, newest, outputs):
         for name, found in parsed.items()
         if name not in columns and found is not None and found[0] in sources
     }
+
+
+def predicted_columns(
+    model: Any, X: Any, rows: np.ndarray, n_outputs: int
+) -> dict[str, np.ndarray]:
+    """Return predictions and quantiles of some rows of X as columns.
+
+    Each has shape (n_rows * n_outputs,): all outputs of the first row, then those of
+    the second, and so on.
+    """
+    with warnings.catch_warnings():
+        # X has all rows of a window that there are.
+        warnings.simplefilter("ignore", UnknownTimesWarning)
+        found = predict_rows(model, X, rows)
+    n_predicted = found.predictions.shape[1]
+    if n_predicted != n_outputs:
+        raise ValueError(
+            f"the model predicts {n_predicted} values per row, but target and horizon "
+            f"name {n_outputs}: pass those that it was fitted with, or fit it on the X "
+            "and Y of make_forecast_frame for those."
+        )
+    columns = {"prediction": found.predictions.ravel()}
+    for i, level in enumerate(found.levels):
+        columns[quantile_column(level)] = found.quantiles[:, :, i].ravel()
+    return columns
 
 
 def _make_frame(table, times, outputs, predicted):

@@ -16,7 +16,7 @@ from sklearn_rnn.preprocessing import (
     ATTRS_KEY,
     MAX_STEPS,
     TimeTable,
-    check_names,
+    as_frame,
     check_no_missing,
     fill_rows,
     find_keys,
@@ -25,8 +25,8 @@ from sklearn_rnn.preprocessing import (
     list_steps,
     name_ahead,
     remember_untargeted,
+    select_rows,
 )
-from sklearn_rnn.sequences import check_unique_names, convert_input
 
 
 def make_forecast_frame(
@@ -268,28 +268,6 @@ def _warn_of_guesses(before, table, known):
         )
 
 
-def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
-    """Return the frame of a frame or Series of pandas or polars, its names checked.
-
-    With `any_names`, columns may have names other than strings.
-    """
-    if isinstance(data, pd.DataFrame) or (is_polars(data) and len(data.shape) == 2):
-        check_unique_names(data)
-        if not any_names:
-            check_names(data, estimator_name)
-        return data
-    if isinstance(data, pd.Series) or is_polars(data):
-        name = "value" if data.name in (None, "") else data.name
-        return as_frame(data.to_frame(name), estimator_name, any_names=any_names)
-    if type(data).__module__.partition(".")[0] in ("pyarrow", "polars"):
-        converted = convert_input(data, estimator_name=estimator_name, name="data")
-        return as_frame(converted, estimator_name, any_names=any_names)
-    raise TypeError(
-        f"{estimator_name} needs a pandas or polars DataFrame or Series, got "
-        f"{type(data).__name__}. For arrays there is make_windows."
-    )
-
-
 def get_column_names(data: Any, wanted: Any, parameter: str) -> list[str]:
     """Return the columns, checked, that a parameter names; of None the only one."""
     names = list(data.columns)
@@ -369,15 +347,6 @@ def _positions_with_targets(table, horizon):
     end_of_series = np.repeat(bounds[1:], sizes)
     positions = np.arange(table.n_rows)
     return positions[positions + horizon < end_of_series]
-
-
-def select_rows(data: Any, rows: np.ndarray) -> Any:
-    """Return some rows of a frame of pandas or polars."""
-    if not isinstance(data, pd.DataFrame):
-        return data[rows]
-    is_slice = len(rows) > 0 and len(rows) == rows[-1] - rows[0] + 1
-    # A slice keeps the step that an index declares.
-    return data.iloc[slice(rows[0], rows[-1] + 1) if is_slice else rows]
 
 
 def columns_ahead(

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.forecasting._forecast_frame import add_columns, as_frame
+from sklearn_rnn.forecasting._forecast_frame import add_columns
 from sklearn_rnn.preprocessing import (
     TimeTable,
+    as_frame,
     check_labels,
     encode_groups,
     frame_column,

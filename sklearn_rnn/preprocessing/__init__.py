@@ -25,12 +25,14 @@ from sklearn_rnn.preprocessing._regular import fill_rows
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
 from sklearn_rnn.preprocessing._tables import (
     array_column,
+    as_frame,
     column_at,
     first_date_column,
     frame_column,
     has_categories,
     is_frame,
     is_polars,
+    select_rows,
     times_of_frame,
 )
 from sklearn_rnn.preprocessing._time_errors import (
@@ -66,6 +68,7 @@ __all__ = [
     "UnknownTimesWarning",
     "WordFeatures",
     "array_column",
+    "as_frame",
     "categories_of_windower",
     "check_column_key",
     "check_labels",
@@ -94,6 +97,7 @@ __all__ = [
     "raise_other_kind",
     "remember_untargeted",
     "row_step_of",
+    "select_rows",
     "shift_times",
     "times_of_frame",
 ]

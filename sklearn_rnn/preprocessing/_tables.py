@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._keys import TableKeys, check_column_key
+from sklearn_rnn.preprocessing._keys import TableKeys, check_column_key, check_names
 from sklearn_rnn.sequences import (
     DATED,
     SequenceArray,
     Times,
     check_table,
+    check_unique_names,
+    convert_input,
     encode_categories,
     holds_dates,
     is_categorical,
@@ -83,6 +85,39 @@ def is_polars(X: Any) -> bool:
     """Return whether `X` is a polars frame or series, without importing polars."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(X, (polars.DataFrame, polars.Series))
+
+
+def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
+    """Return the frame of a frame or Series of pandas or polars, its names checked.
+
+    With `any_names`, columns may have names other than strings.
+    """
+    if isinstance(data, pd.DataFrame) or (is_polars(data) and len(data.shape) == 2):
+        names = data.columns
+        if isinstance(names, pd.Index) and not names.is_unique:
+            check_unique_names(data)
+        if not any_names:
+            check_names(data, estimator_name)
+        return data
+    if isinstance(data, pd.Series) or is_polars(data):
+        name = "value" if data.name in (None, "") else data.name
+        return as_frame(data.to_frame(name), estimator_name, any_names=any_names)
+    if type(data).__module__.partition(".")[0] in ("pyarrow", "polars"):
+        converted = convert_input(data, estimator_name=estimator_name, name="data")
+        return as_frame(converted, estimator_name, any_names=any_names)
+    raise TypeError(
+        f"{estimator_name} needs a pandas or polars DataFrame or Series, got "
+        f"{type(data).__name__}. For arrays there is make_windows."
+    )
+
+
+def select_rows(data: Any, rows: np.ndarray) -> Any:
+    """Return some rows of a frame of pandas or polars."""
+    if not isinstance(data, pd.DataFrame):
+        return data[rows]
+    is_slice = len(rows) > 0 and len(rows) == rows[-1] - rows[0] + 1
+    # A slice keeps the step that an index declares.
+    return data.iloc[slice(rows[0], rows[-1] + 1) if is_slice else rows]
 
 
 def parse_features(
