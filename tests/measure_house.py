@@ -513,8 +513,8 @@ LIMITS = {
 WALK_LIMITS = {
     "fit": (Limit(110, 60), Limit(36, 15), Limit(39, 10)),
     "fit, default": (Limit(138, 75), Limit(40, 18), Limit(48, 12)),
-    "fit_transform": (Limit(36, 25), Limit(11, 6), Limit(14, 4)),
-    "forecast": (Limit(160, 60), Limit(41, 20), Limit(60, 12)),
+    "fit_transform": (Limit(34, 25), Limit(10, 6), Limit(14, 4)),
+    "forecast": (Limit(147, 60), Limit(38, 20), Limit(55, 12)),
     "batch": (Limit(18, 12), Limit(8, 5), Limit(4, 5)),
 }
 
