@@ -72,6 +72,7 @@ from sklearn_rnn.preprocessing import (
     WordFeatures,
 )
 from sklearn_rnn.sequences import SequenceArray, join_windows, make_windows
+from sklearn_rnn.training import data_parallel
 
 __all__ = [
     "AttentionDisplay",
@@ -112,6 +113,7 @@ __all__ = [
     "WindowHistoryWarning",
     "WordFeatures",
     "backtest",
+    "data_parallel",
     "datasets",
     "fill_gaps",
     "forecast",

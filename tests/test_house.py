@@ -93,6 +93,7 @@ PUBLIC = [
     "WindowHistoryWarning",
     "WordFeatures",
     "backtest",
+    "data_parallel",
     "datasets",
     "fill_gaps",
     "forecast",

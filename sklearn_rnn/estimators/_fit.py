@@ -19,9 +19,11 @@ from sklearn_rnn.estimators._network import (
     thread_context,
     update_net,
 )
+from sklearn_rnn.estimators._parallel import check_parallel
 from sklearn_rnn.estimators.tasks import FitContext
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.training import (
+    CURRENT,
     Patience,
     check_callbacks,
     limit_threads,
@@ -122,6 +124,8 @@ def fit(
         check_training(estimator, is_stream, has_validation)
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
+        if CURRENT.processes is not None and not is_trial:
+            check_parallel(CURRENT.processes, estimator, (samples, held_out), last)
         if estimator.checkpoint is None:
             vars(estimator).pop("_stream", None)
         elif not is_stream:
@@ -204,17 +208,20 @@ def train(estimator, samples, held_out, context, checkpoint=None):
     # Dropout masks depend on a seed: on the CPU on nothing else.
     seed, device = context.random_state.randint(2**31 - 1), torch.device(net.device)
     generator: Any = CounterGenerator(seed)
+    if (processes := CURRENT.processes) is not None:  # each has its rows of the masks
+        generator.first_row, generator.row_step = processes.rank, processes.size
     if device.type != "cpu":
         generator = torch.Generator(device).manual_seed(seed)
     net.module_.seed_dropout(generator)
     first = len(net.history)
     # Only while it trains: what keeps the net, or pickles it, need not keep the task.
     net.score_validation, net.checkpoint = task.score_validation, checkpoint
+    net.processes = processes
     try:
         with thread_context(estimator):
             net.train(dataset, held_out, n_epochs, patience)
     finally:
-        net.score_validation = net.checkpoint = None
+        net.score_validation = net.checkpoint = net.processes = None
         _record(estimator, net.history[first:], patience, context.is_stream)
         net.n_streamed = _bound_stream(
             net.history,

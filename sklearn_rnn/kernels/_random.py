@@ -40,6 +40,10 @@ class CounterGenerator:
     ----------
     update : int
         Number of updates so far, which selects the masks.
+    first_row, row_step : int
+        Row of the first sequence in masks that have a row per sequence, and distance
+        between the rows of two that follow one another: 0 and 1, but for a part of a
+        batch whose masks are to be those of the whole batch.
 
     References
     ----------
@@ -58,6 +62,7 @@ class CounterGenerator:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.update = 0
+        self.first_row, self.row_step = 0, 1
         self._n_draws: dict[int, int] = {}  # by site, within this update
 
     def advance(self, n_updates: int = 1) -> None:
@@ -79,7 +84,11 @@ class CounterGenerator:
         return _mix(of_update + GOLDEN * (site + SITES * draw + 1))
 
     def draw_mask(
-        self, shape: tuple[int, ...], site: int, p: float | np.ndarray
+        self,
+        shape: tuple[int, ...],
+        site: int,
+        p: float | np.ndarray,
+        per_sequence: bool = False,
     ) -> np.ndarray:
         """Draw the next mask of a site within this update.
 
@@ -91,12 +100,21 @@ class CounterGenerator:
             Index of the dropout in the network, from 0.
         p : float or ndarray of shape `shape`
             Probability that an element is dropped, in [0, 1].
+        per_sequence : bool, default=False
+            Whether the mask has a row per sequence of the batch; then `p` is a float.
 
         Returns
         -------
         ndarray of bool of shape `shape`
             True where an element is dropped.
         """
+        if per_sequence and (self.first_row, self.row_step) != (0, 1):
+            n_rows = self.first_row + self.row_step * shape[0]
+            mask = self._draw((n_rows, *shape[1:]), site, p)
+            return mask[self.first_row :: self.row_step]
+        return self._draw(shape, site, p)
+
+    def _draw(self, shape, site, p):
         draw = self._n_draws.get(site, 0)
         self._n_draws[site] = draw + 1
         stream = self.stream(site, draw)

@@ -38,28 +38,30 @@ class HeldDropout(nn.Module):
         self.site = 0
         self._mask: torch.Tensor | None = None
 
-    def _drop(self, x, shape, new_mask):
+    def _drop(self, x, shape, new_mask, per_sequence=True):
         """Return `x` with some of it set to zero."""
         if new_mask or self._mask is None:
-            self._mask = self._draw_kept(shape, x)
+            self._mask = self._draw_kept(shape, x, per_sequence)
         return x * self._mask
 
-    def _draw_kept(self, shape, x):
+    def _draw_kept(self, shape, x, per_sequence):
         """Return a mask that is 1 where values are kept, of the type of `x`."""
         if isinstance(self.generator, CounterGenerator):
-            return self.draw_dropped(shape, x.device).logical_not_().to(x.dtype)
+            dropped = self.draw_dropped(shape, x.device, per_sequence=per_sequence)
+            return dropped.logical_not_().to(x.dtype)
         mask = torch.empty(shape, dtype=x.dtype, device=x.device)
         return mask.bernoulli_(1 - self.p, generator=self.generator)
 
-    def draw_dropped(self, shape, device, p=None):
+    def draw_dropped(self, shape, device, p=None, per_sequence=False):
         """Return a boolean mask that is True where values are dropped.
 
         The probability is `p`, a number or a tensor of the shape, or the module's own.
+        `per_sequence` is that of `CounterGenerator.draw_mask`.
         """
         p = self.p if p is None else p
         if isinstance(self.generator, CounterGenerator):
             p = p.numpy() if isinstance(p, torch.Tensor) else p
-            dropped = self.generator.draw_mask(tuple(shape), self.site, p)
+            dropped = self.generator.draw_mask(tuple(shape), self.site, p, per_sequence)
             return torch.from_numpy(dropped).to(device)
         mask = torch.empty(shape, device=device)
         return mask.bernoulli_(p, generator=self.generator).bool()
@@ -138,7 +140,8 @@ class WeightDrop(HeldDropout):
         """Drop entries of `weight` in training, and scale up the others."""
         if not self.training or self.p == 0.0:
             return weight
-        return self._drop(weight, weight.shape, new_mask) / (1 - self.p)
+        dropped = self._drop(weight, weight.shape, new_mask, per_sequence=False)
+        return dropped / (1 - self.p)
 
 
 # Recurrent layers, directions, and unequal lengths.

@@ -350,5 +350,7 @@ class Seq2SeqNetwork(WholeNetwork):
         """Draw every dropout mask and sampled symbol from `generator` from now on."""
         super().seed_dropout(generator)
         if isinstance(generator, CounterGenerator):  # it draws masks alone
-            generator = torch.Generator().manual_seed(generator.seed)
+            # Processes that share batches sample other symbols.
+            seed = generator.seed + generator.first_row * 2**32
+            generator = torch.Generator().manual_seed(seed)
         self.generator = generator

@@ -65,6 +65,7 @@ from sklearn_rnn.training._optimizers import (
     load_optimizer_state,
     make_optimizer,
 )
+from sklearn_rnn.training._parallel import data_parallel
 from sklearn_rnn.training._patience import Patience
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
 from sklearn_rnn.training._random import new_random_state
@@ -90,6 +91,7 @@ from sklearn_rnn.training._split import (
 )
 from sklearn_rnn.training._storage import StepStorage, store_steps
 from sklearn_rnn.training._threads import (
+    CURRENT,
     choose_n_threads,
     computing,
     limit_threads,
@@ -102,6 +104,7 @@ __all__ = [
     "BLOCK_SIZE",
     "BatchIterator",
     "CTCLoss",
+    "CURRENT",
     "CheckpointFile",
     "EpochLines",
     "FlatWeights",
@@ -141,6 +144,7 @@ __all__ = [
     "computing",
     "copy_callbacks",
     "count_segments",
+    "data_parallel",
     "environment_of",
     "find_copies",
     "find_optimizer",

@@ -1,5 +1,6 @@
 """Sequences with targets and weights: what networks train on and are evaluated by."""
 
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -248,6 +249,16 @@ class LazyBatch:
         self.lengths = sequences.lengths[indices] - 1
         self.targets = targets
         self.shape = (len(indices), int(self.lengths.max()))
+
+    def select(self, rows):
+        """Return some sequences of the batch, padded as it is."""
+        selected = copy(self)
+        selected.starts, selected.lengths = self.starts[rows], self.lengths[rows]
+        selected.shape = (len(selected.starts), *self.shape[1:])
+        return selected
+
+    def __len__(self):
+        return self.shape[0]
 
     def __getitem__(self, key):
         """Gather ``[:, begin:end]`` as (N, steps, n_features); ids as (N, steps)."""

@@ -59,6 +59,13 @@ class EmbeddingRows:
             self._tokens, self._rows = [rows], rows
         return self._rows
 
+    def join_rows(self, processes):
+        """Add the rows that other processes read."""
+        is_read = torch.zeros(len(self.leaf), dtype=torch.uint8)
+        is_read[self.rows] = 1
+        processes.maximum(is_read)
+        self.add(is_read.nonzero())
+
     def clear(self, every_row=False):
         """Clear the gradient; with `every_row` also in rows that were not read."""
         if every_row or has_gradient_hooks(self.embedding.weight):

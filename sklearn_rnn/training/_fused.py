@@ -183,6 +183,7 @@ class FusedNetwork:
             output_starts=output_starts,
             is_read=is_read,
             **self._random_state(),
+            **self._mask_rows(),
         )
         run_kernel("run_batch", struct)
         if reader is not None and is_read is not None:
@@ -206,6 +207,13 @@ class FusedNetwork:
         if generator is None:
             return {}
         return {"seed": generator.seed, "update": generator.update}
+
+    def _mask_rows(self):
+        """Return which rows of dropout masks a batch has."""
+        generator = self.network.dropout_generator
+        if generator is None:
+            return {"row_step": 1}
+        return {"first_row": generator.first_row, "row_step": generator.row_step}
 
     def _set_targets(self, data, targets, starts, weights, lengths):
         """Add targets to the data: row `starts[i]` is the first one of sequence i."""

@@ -41,6 +41,8 @@ def batch_gradients(
     targets_per_update=None,
     fused=None,
     keeps_outputs=True,
+    *,
+    whole=None,
 ):
     """Yield the gradients of a batch, one per update.
 
@@ -73,6 +75,10 @@ def batch_gradients(
     keeps_outputs : bool, default=True
         Whether a `Gradient` has the outputs, which take much memory, and of an adaptive
         softmax much time, where there are many classes. `fused` has its own option.
+    whole : tuple, default=None
+        The batch of which `batch` is one process's part, padded to the same length.
+        Then there are as many gradients as of the whole batch, and those of all parts
+        add up to its gradients.
 
     Yields
     ------
@@ -89,18 +95,27 @@ def batch_gradients(
     """
     n_timesteps = batch[0]["x"].shape[1]
     model = _Model(network, criterion, targets_per_update, keeps_outputs)
-    if bptt_steps is not None and n_timesteps > bptt_steps:
-        if network.pooling is None:
-            yield from _chunk_gradients(model, batch, bptt_steps)
-        else:
-            model = model._replace(targets_per_update=None)
-            yield 0.0, partial(_pooled_gradient, model, batch, bptt_steps)
+    is_long = bptt_steps is not None and n_timesteps > bptt_steps
+    if is_long and network.pooling is None:
+        yield from _chunk_gradients(model, batch, bptt_steps, whole)
+        return
+    if is_long:
+        model = model._replace(targets_per_update=None)
+    if whole is not None:
+        n_targets = criterion.count(whole[1][0])
+        model = model.of_part(n_targets)
+        if not criterion.count(batch[1][0]):
+            if n_targets:
+                yield 0.0, _no_gradient
+            return
+    if is_long:
+        yield 0.0, partial(_pooled_gradient, model, batch, bptt_steps)
     elif criterion.count(batch[1][0]):
         if fused is None:
             yield 0.0, partial(_full_gradient, model, batch)
         else:
             compute = partial(_fused_gradient, fused, criterion, batch)
-            yield 0.0, partial(compute, targets_per_update)
+            yield 0.0, partial(compute, model.targets_per_update)
 
 
 class _Model(NamedTuple):
@@ -110,6 +125,12 @@ class _Model(NamedTuple):
     criterion: Any
     targets_per_update: float | None
     keeps_outputs: bool
+
+    def of_part(self, n_targets):
+        """Return a model for a part of a batch with this many targets in all."""
+        if self.targets_per_update is not None:
+            return self
+        return self._replace(targets_per_update=n_targets)
 
     def backpropagate(self, outputs, targets_and_weights, head=None):
         """Compute the loss of outputs, and let its gradient flow back.
@@ -131,6 +152,11 @@ class _Model(NamedTuple):
         if not self.keeps_outputs:
             return None
         return outputs.detach() if head is None else head(outputs)
+
+
+def _no_gradient():
+    """Return what a part of a batch without targets adds to the gradient."""
+    return Gradient(0.0, 0, None)
 
 
 def _full_gradient(model, batch):
@@ -166,24 +192,35 @@ class _Chunk:
         self.next_state = detach_state(state)
         return network.loss_inputs(states, self.is_first)
 
+    def skip(self, network):
+        """Carry the state on where there is nothing to learn."""
+        if len(self.x):
+            with torch.no_grad():
+                self.run(network)
+
     def gradient(self, model):
+        if not model.criterion.count(self.targets_and_weights[0]):
+            self.skip(model.network)
+            return _no_gradient()
         outputs, head = self.run(model.network)
         return model.backpropagate(outputs, self.targets_and_weights, head)
 
 
-def _chunk_gradients(model, batch, size):
+def _chunk_gradients(model, batch, size, whole=None):
     inputs, (targets, weights) = batch
+    of_all = targets if whole is None else whole[1][0]
     n_timesteps = targets.shape[1]
     state, begin = None, 0
     for x, lengths in split_chunks(**inputs, size=size):
         end = begin + x.shape[1]
         targets_and_weights = targets[:, begin:end], weights
         chunk = _Chunk(x, lengths, targets_and_weights, state, begin == 0)
-        if model.criterion.count(targets_and_weights[0]):
-            yield begin / n_timesteps, partial(chunk.gradient, model)
-        else:  # nothing to learn here, but the state is carried on
-            with torch.no_grad():
-                chunk.run(model.network)
+        n_targets = model.criterion.count(of_all[:, begin:end])
+        if n_targets:
+            part = model if whole is None else model.of_part(n_targets)
+            yield begin / n_timesteps, partial(chunk.gradient, part)
+        else:
+            chunk.skip(model.network)
         state, begin = chunk.next_state, end
 
 

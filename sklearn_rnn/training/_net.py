@@ -52,6 +52,11 @@ from sklearn_rnn.training._weights import (
 )
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+WHOLE_BATCHES = (
+    "data_parallel divides batches over processes, and callbacks has one that handles "
+    "batches. Leave it out; of skorch's LRScheduler use step_every='epoch', or set "
+    "lr_schedule."
+)
 
 
 class SequenceNet(NeuralNet):
@@ -103,6 +108,8 @@ class SequenceNet(NeuralNet):
     checkpoint : TrainingCheckpoint or None
         The file from which training continues, and in which it is kept. Set from
         outside, while the net trains.
+    processes : Processes or None
+        Those that train this net together. Set from outside, while it trains.
     """
 
     _default_callbacks: list[Any] = []  # none of skorch's
@@ -148,6 +155,7 @@ class SequenceNet(NeuralNet):
         self.patience = None
         self.n_streamed = 0
         self.checkpoint = None
+        self.processes = None
         # While it trains: what the kernels compute, and what that was decided by.
         self._fused: FusedNetwork | None = None
         self._fused_epochs: Any = None
@@ -256,6 +264,10 @@ class SequenceNet(NeuralNet):
         )
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr
+        if self.processes is not None:
+            if self._has_batch_callbacks:
+                raise ValueError(WHOLE_BATCHES)
+            self.processes.align(self._weights.tensors)
         self._is_prepared = False
         n_batches = -(-len(data.lengths) // self.batch_size)
         self._n_batches = n_epochs * n_batches
@@ -323,6 +335,8 @@ class SequenceNet(NeuralNet):
         self.run_single_epoch(batches, training=True, prefix="train", step_fn=None)
         # The losses do not show whether the last update left the weights finite.
         self._check_finite(float(sum(values.sum() for values in self._weights.tensors)))
+        if self.processes is not None:
+            self.processes.align(self._weights.tensors)
         stop = self.validation is not None and self._validate()
         for name in ("train_loss", "valid_loss"):  # lowest so far? For callbacks.
             if name in self.history[-1]:
@@ -345,11 +359,13 @@ class SequenceNet(NeuralNet):
             if not self._callback_ended_training():
                 raise
             stop = True
-        return stop
+        return stop if self.processes is None else self.processes.any(stop)
 
     def _validate(self):
         """Score the validation data; return whether to stop early."""
         loss, score = self.score_validation(self, self.validation)
+        if self.processes is not None:
+            loss, score = self.processes.of_first(loss, score)
         self.history.record("valid_loss", loss)
         self.history.record("valid_score", score)
         score_validation_batches(self, self.validation)
@@ -424,7 +440,8 @@ class SequenceNet(NeuralNet):
     def _trains_by_epoch(self, dataset):
         """Return whether nothing comes between the batches of an epoch."""
         return (
-            not self._has_batch_callbacks
+            self.processes is None
+            and not self._has_batch_callbacks
             and self.on_progress is None
             and type(dataset) is SequenceDataset
             and dataset.lengths.max() <= (self.bptt_steps or math.inf)
@@ -563,7 +580,9 @@ class SequenceNet(NeuralNet):
 
     def _update(self, batch, keeps_outputs=True):
         """Update the weights; return mean loss, targets, and outputs per update."""
-        total, n_targets, outputs = 0.0, 0, []
+        total, n_targets, outputs, whole = 0.0, 0, [], None
+        if self.processes is not None:
+            whole, batch = batch, self.processes.divide(batch)
         for progress, compute in batch_gradients(
             self.module_,
             self.criterion_,
@@ -572,6 +591,7 @@ class SequenceNet(NeuralNet):
             self._targets_per_update,
             self._fused,
             keeps_outputs,
+            whole=whole,
         ):
             self._report_progress(progress)
             gradient = self._weights.step(
@@ -591,6 +611,8 @@ class SequenceNet(NeuralNet):
         self._weights.clear_gradients(every_row=self._has_batch_callbacks)
         with self._weights.recording_rows():
             gradient = compute()
+        if self.processes is not None:
+            gradient = self.processes.sum_gradients(self._weights, gradient)
         if self._has_batch_callbacks:
             named = list(self.module_.named_parameters())
             self.notify("on_grad_computed", named_parameters=named, batch=batch)

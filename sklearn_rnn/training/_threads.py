@@ -4,6 +4,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import joblib
 import torch
@@ -20,6 +21,18 @@ MAX_THREADS = 4  # more were not measured
 _SETTING = threading.Lock()
 _STARTED: set[int] = set()  # numbers of threads that have computed together
 _OF_KERNELS = threading.local()
+
+
+class _Current(threading.local):
+    """The processes with which the calling thread trains now; None for one alone.
+
+    Of the type `Processes`, which `data_parallel` sets.
+    """
+
+    processes: Any = None
+
+
+CURRENT = _Current()
 
 
 def is_on_cpu(tensor):
@@ -41,10 +54,15 @@ def choose_n_threads(batch_size, spec):
 
 
 def max_threads():
-    """Return the maximum number of threads: 1 in a worker of joblib, else at most 4."""
+    """Return the maximum number of threads: 1 in a worker of joblib, else at most 4.
+
+    Processes that train one model together divide the processors.
+    """
     if get_active_backend()[0].nesting_level > 0:  # joblib runs this beside other work
         return 1
-    return min(joblib.cpu_count(), MAX_THREADS)
+    processes = CURRENT.processes
+    n_processors = joblib.cpu_count() // (1 if processes is None else processes.n_local)
+    return min(max(1, n_processors), MAX_THREADS)
 
 
 def n_kernel_threads():

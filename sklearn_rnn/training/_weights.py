@@ -66,6 +66,21 @@ class SeparateWeights:
         """Return the gradient, a list of tensors that may be changed in place."""
         return [p.grad for p in self.parameters if p.grad is not None]
 
+    @torch.no_grad()
+    def sum_gradients(self, processes):
+        """Add up the gradient over processes, of which some may have none."""
+        has_gradient = torch.tensor([int(p.grad is not None) for p in self.parameters])
+        processes.maximum(has_gradient)
+        trained = [
+            parameter
+            for parameter, has in zip(self.parameters, has_gradient, strict=True)
+            if has
+        ]
+        for parameter in trained:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        _sum_together([parameter.grad for parameter in trained], processes)
+
     def clip(self, max_norm=None, max_value=None):
         """Clip the gradient; return its norm before, and whether it was clipped."""
         return clip_gradients(self.gradients(), max_norm, max_value)
@@ -230,6 +245,18 @@ class FlatWeights(SeparateWeights):
         rows = [embedding.gather_gradient() for embedding in self.embeddings]
         return [self._dense_gradient, *rows]
 
+    @torch.no_grad()
+    def sum_gradients(self, processes):
+        for embedding in self.embeddings:
+            embedding.join_rows(processes)
+        dense, *rows = self.gradients()
+        if not rows:
+            processes.sum(dense)
+            return
+        _sum_together([dense, *rows], processes)
+        for embedding, gradient in zip(self.embeddings, rows, strict=True):
+            embedding.store_gradient(gradient)
+
     def clip(self, max_norm=None, max_value=None):
         """Clip the gradient; return its norm before, and whether it was clipped."""
         gradients = self.gradients()
@@ -290,6 +317,15 @@ class FlatWeights(SeparateWeights):
             return None
         self.gradients()
         return make_optimizer_struct(optimizer, [rows.leaf for rows in self.embeddings])
+
+
+def _sum_together(tensors, processes):
+    """Add up tensors over processes in place, in one message."""
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    processes.sum(flat)
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view(tensor.shape))
 
 
 def find_row_wise(network):

@@ -24,6 +24,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
+from torch import distributed
 
 import sklearn_rnn as sr
 from sklearn_rnn import datasets, metrics, persistence
@@ -336,6 +337,15 @@ def scores():
     metrics.symbol_error_rate(WORDS, WORDS)
 
 
+def in_parallel():
+    hook, store = sys.excepthook, distributed.HashStore()
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    sys.excepthook = hook  # torch sets one of its own, not the package
+    with sr.data_parallel():
+        make("regressor")[0].fit(X, Y)
+    distributed.destroy_process_group()
+
+
 def versions():
     with contextlib.redirect_stdout(io.StringIO()):
         sr.show_versions()
@@ -419,7 +429,15 @@ CALLS = {
             displays,
             displays_of_forecasts,
         ),
-        *(displays_of_sound, files, data_sets, scores, versions, interrupted_fits),
+        *(
+            displays_of_sound,
+            files,
+            data_sets,
+            scores,
+            versions,
+            in_parallel,
+            interrupted_fits,
+        ),
         *(interrupted_forecasts, wrong_data, wrong_files),
     )
 }

@@ -115,6 +115,7 @@ struct Batch {
   int32_t training;  // 0: outputs alone, no dropout
   int32_t n_threads;
   uint64_t seed, update;
+  uint64_t first_row, row_step;  // in training, of dropout masks; the usual step is 1
   double n_usual;
   void *outputs;                 // (n_rows or n steps, n_outputs), or null
   const int64_t *output_starts;  // row of each sequence's first output

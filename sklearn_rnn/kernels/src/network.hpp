@@ -15,6 +15,10 @@ constexpr double LAYER_NORM_EPSILON = 1e-5;
 struct Dropout {
   bool training;
   uint64_t seed, update;
+  // Masks of sequences are those of rows first_row, first_row + row_step, ...
+  uint64_t first_row = 0, row_step = 1;
+
+  uint64_t mask_row(int64_t position) const { return first_row + row_step * position; }
 };
 
 // Inputs of the first layer per step.
@@ -294,7 +298,7 @@ template <class T> struct Block {
     for (int r = 0; r < n_rows; r++)
       for (int k = 0; k < p.P; k++) {
         const int unit = k % p.padded;
-        const uint64_t i = position[r] * n_dense + k / p.padded * p.H + unit;
+        const uint64_t i = dropout.mask_row(position[r]) * n_dense + k / p.padded * p.H + unit;
         mask[(int64_t)r * p.P + k] = unit < p.H && !drawn.drops(i) ? scale : T(0);
       }
   }
@@ -308,7 +312,7 @@ template <class T> struct Block {
     for (int r = 0; r < n_rows; r++)
       for (int f = 0; f < n; f++)
         input_mask[r * p.E + f] =
-            q > 0 && drawn.drops((uint64_t)position[r] * n + f) ? T(0) : scale;
+            q > 0 && drawn.drops(dropout.mask_row(position[r]) * n + f) ? T(0) : scale;
   }
 
   double read_step(int64_t at, int f, double center, double factor) const {

@@ -127,7 +127,8 @@ template <class T> void run_batch_of(Batch *batch) {
   T *out = (T *)batch->outputs;
   if (!batch->training)
     return runner.predict(batch->rows, batch->n_rows, out, batch->output_starts);
-  const Dropout dropout{true, batch->seed, batch->update};
+  const Dropout dropout{true, batch->seed, batch->update, batch->first_row,
+                        batch->row_step};
   batch->loss = runner.gradient(batch->rows, batch->n_rows, dropout, batch->n_usual,
                                  &batch->n_targets, out, batch->output_starts);
   if (batch->is_read)
