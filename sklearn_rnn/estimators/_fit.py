@@ -164,9 +164,7 @@ def set_network(estimator, task, samples, held_out, context):
     if context.is_continued:
         network = estimator.module_
         task.check_same_network(task.make_spec(samples), last=estimator._task)
-        task.update_parts(samples, context)
     else:
-        task.fit_parts(samples, context)
         task.network_spec = task.make_spec(samples)
         seed = context.random_state.randint(2**31 - 1)
         generator = torch.Generator().manual_seed(seed)

@@ -31,7 +31,9 @@ def make_net(estimator, network, context=None, device=None, kernel=None):
     `context` is that of a fit, None where a model is loaded.
     """
     task, name = estimator._task, type(estimator).__name__
-    device = device or check_device(estimator.device)
+    if device is None:
+        is_cpu = estimator.device == "cpu"
+        device = "cpu" if is_cpu else check_device(estimator.device)
     network.mixed = task.dtype == "mixed"
     set_kernel(estimator, network, device, kernel)
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)

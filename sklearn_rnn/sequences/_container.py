@@ -72,6 +72,8 @@ class SequenceArray:
         ``(n_sequences, longest, n_features)``.
     ndim : int
         Always 3.
+    n_features : int
+        Number of features per step.
     dtype : dtype
         Of the steps as they are read.
 
@@ -123,6 +125,7 @@ class SequenceArray:
         # Known of sequences that were just checked; selections compute their own.
         self._range: tuple[float, float] | None = None
         n_rows, n_features = self.values.shape
+        self.n_features = n_features
         if self._starts.ndim != 1 or self._starts.shape != self._lengths.shape:
             raise InvalidSequenceError(
                 "starts and lengths must be 1-D and of one length, got shapes "
@@ -242,11 +245,6 @@ class SequenceArray:
         if len(self) == 0 or self._lengths.min() < self._lengths.max():
             return None
         return int(self._lengths[0])
-
-    @property
-    def n_features(self) -> int:
-        """Number of features per step."""
-        return self.values.shape[1]
 
     @property
     def augmentation(self) -> Any:

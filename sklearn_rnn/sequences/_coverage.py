@@ -256,10 +256,12 @@ def are_apart(sequences):
     occurs twice; False leaves that open.
     """
     starts, lengths = sequences._starts, sequences._lengths
-    return all(
-        (starts[b + 1 : e + 1] >= starts[b:e] + lengths[b:e]).all()
-        for b, e in blocks(len(starts) - 1, SEQUENCES_PER_BLOCK)
-    )
+    first, following, lengths = starts[:-1], starts[1:], lengths[:-1]
+    for begin in range(0, len(first), SEQUENCES_PER_BLOCK):
+        block = slice(begin, begin + SEQUENCES_PER_BLOCK)
+        if (following[block] < first[block] + lengths[block]).any():
+            return False
+    return True
 
 
 def shares_rows(sequences):

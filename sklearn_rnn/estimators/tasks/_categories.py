@@ -33,19 +33,19 @@ class CategoricalInput:
     sequences that are then trained on.
     """
 
-    def __init__(self, estimator_name):
-        self.estimator_name = estimator_name
-        self.features: tuple[int, ...] = ()
-        # Of each of these features; None until they are fitted.
-        self.categories: Any = None
-        # Which embedding each of them has.
-        self.embedding_of: dict[int, int] = {}
-        # Whether each feature is one of them, None if none is.
-        self.mask: np.ndarray | None = None
+    features: tuple[int, ...] = ()
+    # Of each of these features; None until they are fitted.
+    categories: Any = None
+    # Which embedding each of them has.
+    embedding_of: dict[int, int] = {}
+    # Whether each feature is one of them, None if none is.
+    mask: np.ndarray | None = None
 
-    def apply(self, sequences, params, *, reset, has_tokens=False):
-        """Return sequences with the categories of all categorical features."""
-        name = self.estimator_name
+    def apply(self, sequences, params, name, *, reset, has_tokens=False):
+        """Return sequences with the categories of all categorical features.
+
+        `name` is that of the estimator, for messages.
+        """
         if reset:
             chosen = _find_features(params.categorical_features, sequences, name)
             self.features, self.categories = tuple(map(int, chosen)), None
@@ -53,11 +53,11 @@ class CategoricalInput:
                 self._check_goes_with_categories(sequences, has_tokens)
         if not (self.features or sequences.categories):
             return sequences
-        self._check_same_features(sequences, params)
+        self._check_same_features(sequences, params, name)
         sequences = with_categories(sequences, self.features, estimator_name=name)
         if self.categories is None:
             return sequences
-        self._check_same_types(sequences)
+        self._check_same_types(sequences, name)
         return recode(sequences, self.categories)
 
     def recode(self, sequences):
@@ -86,10 +86,10 @@ class CategoricalInput:
             "category_features": tuple(sorted(self.embedding_of.items())),
         }
 
-    def check_same_choice(self, sequences, params):
+    def check_same_choice(self, sequences, params, name):
         """Check that the same features are categorical as in the last fit."""
         wanted = params.categorical_features
-        chosen = _find_features(wanted, sequences, self.estimator_name)
+        chosen = _find_features(wanted, sequences, name)
         if tuple(chosen) != self.features:
             raise ValueError(
                 f"categorical_features={wanted!r} is not what the last fit had, whose "
@@ -110,12 +110,12 @@ class CategoricalInput:
                 "features are numbers that change in training: set it to None."
             )
 
-    def _check_same_features(self, sequences, params):
+    def _check_same_features(self, sequences, params, name):
         """Check that no feature that is read as numbers holds categories."""
         others = sorted(set(sequences.categories or ()) - set(self.features))
         if not others:
             return
-        name, found = self.estimator_name, describe_category(sequences, others[0])
+        found = describe_category(sequences, others[0])
         if self.categories is not None:
             raise InvalidSequenceError(
                 f"{found}, and {name} was fitted on numbers there: give it columns of "
@@ -127,7 +127,7 @@ class CategoricalInput:
             "or drop the column."
         )
 
-    def _check_same_types(self, sequences):
+    def _check_same_types(self, sequences, name):
         """Check that names are names still: numbers would all be unknown."""
         for j, categories in self.categories.items():
             kinds = [
@@ -136,7 +136,7 @@ class CategoricalInput:
             ]
             if all(kinds) and kinds[0].isdisjoint(kinds[1]):
                 raise InvalidSequenceError(
-                    f"{describe_category(sequences, j)}, and {self.estimator_name} was "
+                    f"{describe_category(sequences, j)}, and {name} was "
                     f"fitted on categories such as {categories[0]!r}: give it the same "
                     "type as in fit."
                 )

@@ -20,10 +20,10 @@ from sklearn_rnn.estimators.closed_form import (
     log_softmax,
 )
 from sklearn_rnn.estimators.tasks._labels import (
-    check_enough_classes,
     check_labels,
     check_one_kind,
     describe_one_label,
+    too_few_classes,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
@@ -51,10 +51,6 @@ class ClassificationTask(SequenceTask):
     bag_of_words: BagOfWordsClassifier | None = None
     # While the bag's weights are fitted to the validation data of each epoch.
     is_weighed_by_validation = False
-
-    @property
-    def n_outputs(self):
-        return len(self.labels.classes)
 
     def check_params(self, last):
         super().check_params(last)
@@ -93,7 +89,9 @@ class ClassificationTask(SequenceTask):
         return self.labels.encode(y, distinct, reset=reset, classes=classes)
 
     def check_trainable(self, samples):
-        check_enough_classes(self.labels.classes[np.unique(samples.y)])
+        classes = self.labels.classes[np.unique(samples.y)]
+        if len(classes) < 2:
+            raise too_few_classes(classes)
 
     def network_targets(self, samples):
         return samples.y.astype(np.int64)

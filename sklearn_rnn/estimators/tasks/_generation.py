@@ -147,10 +147,12 @@ class GenerationTask(Task):
         validation = sequences.over(start + n_kept, np.array([n_held_out + 1]))
         return WeightedSequences(training), WeightedSequences(validation)
 
-    # Network
+    def prepare(self, data, validation, context: FitContext):
+        if not context.is_continued:
+            self.dtype = self.params.dtype
+        return data, validation
 
-    def fit_parts(self, data, context: FitContext):
-        self.dtype = self.params.dtype
+    # Network
 
     def make_spec(self, data):
         params, corpus = self.params, self.corpus

@@ -25,7 +25,8 @@ class Labels:
         """Return the codes of labels; `reset` sets the classes to those given."""
         if reset:
             self.classes = distinct if classes is None else classes
-            check_enough_classes(self.classes)
+            if len(self.classes) < 2:
+                raise too_few_classes(self.classes)
         unknown = np.setdiff1d(distinct, self.classes)
         if len(unknown):
             raise ValueError(
@@ -73,13 +74,12 @@ def check_labels(labels, name="y"):
     return labels
 
 
-def check_enough_classes(classes):
-    """Check that there are two classes."""
-    if len(classes) < 2:
-        raise ValueError(
-            "y needs at least two classes, but has only one class: "
-            f"{np.asarray(classes).tolist()}."
-        )
+def too_few_classes(classes):
+    """Return the error for less than two classes."""
+    return ValueError(
+        "y needs at least two classes, but has only one class: "
+        f"{np.asarray(classes).tolist()}."
+    )
 
 
 def check_size(label, place):

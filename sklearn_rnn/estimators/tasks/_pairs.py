@@ -123,10 +123,12 @@ class PairTask(Task):
         )
         return pairs.select(train), pairs.select(validation)
 
-    # Network
+    def prepare(self, pairs, validation, context: FitContext):
+        if not context.is_continued:
+            self.dtype = self.params.dtype
+        return pairs, validation
 
-    def fit_parts(self, pairs, context: FitContext):
-        self.dtype = self.params.dtype
+    # Network
 
     def initialize(self, network, pairs):
         if self.params.standardize and not self.reads_symbols:

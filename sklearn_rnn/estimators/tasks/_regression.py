@@ -180,9 +180,20 @@ class RegressionTask(SequenceTask):
 
     # What the network is, and what it predicts
 
-    def fit_parts(self, samples, context):
-        self._begin(samples, context)
-        baseline = self.baseline
+    def prepare(self, samples, validation, context):
+        prepared = super().prepare(samples, validation, context)
+        samples, baseline = prepared[0], self.baseline
+        if context.is_continued:
+            _check_same_parts(self)
+        # Of its own, so that the network is the one that there is without it.
+        self.random_state = deepcopy(context.random_state)
+        is_later_call = context.is_stream and context.is_continued
+        if self._may_have_linear() and not is_later_call:
+            self.n_distinct = count_distinct(samples)
+            _check_enough(self)
+        if context.is_continued:
+            baseline.update(samples)
+            return prepared
         if self.output.is_distribution:  # until training, which may stop, is over
             self.dependence = Dependence(self.n_targets)
         baseline.columns = self._find_past(samples)
@@ -193,28 +204,7 @@ class RegressionTask(SequenceTask):
         baseline.subtracts_last = self._subtracts_last(samples)
         baseline.fit(samples)
         _check_not_categorical(self, samples.sequences.feature_names)
-        super().fit_parts(samples, context)
-
-    def update_parts(self, samples, context):
-        super().update_parts(samples, context)
-        _check_same_parts(self)
-        self._begin(samples, context)
-        self.baseline.update(samples)
-
-    def _begin(self, samples, context):
-        """Count the sequences, and set aside random numbers."""
-        # Of its own, so that the network is the one that there is without it.
-        self.random_state = deepcopy(context.random_state)
-        is_later_call = context.is_stream and context.is_continued
-        if is_later_call or not self._may_have_linear():
-            return
-        self.n_distinct = count_distinct(samples)
-        if self.params.linear_skip is True and self.n_distinct < FEWEST_SEQUENCES:
-            raise ValueError(
-                f"linear_skip=True needs at least {FEWEST_SEQUENCES} sequences to "
-                f"choose penalties by cross-validation, got {self.n_distinct}. Give "
-                "more, or set linear_skip to 'auto' or False."
-            )
+        return prepared
 
     def _find_past(self, samples):
         """Return the features that hold the targets' past, or None."""
@@ -330,25 +320,11 @@ class RegressionTask(SequenceTask):
             self.random_state,
         )
 
-    def input_scaling(self, samples):
-        mean, scale = super().input_scaling(samples)
+    def initialize(self, network, samples):
+        super().initialize(network, samples)
         seen = self.as_network_input(samples.sequences)
-        differencing = seen.transforms.differencing
-        if differencing is None:
-            return mean, scale
-        chosen = np.unique(np.linspace(0, len(seen) - 1, SCALED_BY).astype(int))
-        steps = seen.gather(chosen)[:, :, differencing.features].astype(np.float64)
-        weights = np.arange(len(steps))[:, np.newaxis] < seen.lengths[chosen]
-        if samples.weights is not None:
-            weights = weights * samples.weights[chosen]
-        squares = (steps**2 * weights[:, :, np.newaxis]).sum(axis=(0, 1))
-        spread = np.sqrt(squares / weights.sum())
-        # Rounding leaves a constant feature differences of a few ulps.
-        constant = spread <= 1e-9 * np.abs(mean[differencing.features])
-        scale[differencing.features] = np.where(constant, 1.0, spread)
-        # Not centred: the last value itself is 0.
-        mean[differencing.features] = 0.0
-        return mean, scale
+        if self.params.standardize and seen.transforms.differencing is not None:
+            _scale_differences(network, seen, samples.weights)
 
     @torch.no_grad()
     def initialize_head(self, network, samples):
@@ -507,6 +483,35 @@ class RegressionTask(SequenceTask):
     def finish(self):
         super().finish()
         self.cross_fit = self.fold_predictions = self.random_state = None
+
+
+def _scale_differences(network, sequences, weights):
+    """Scale what a network reads relative to the last value by its spread."""
+    features = sequences.transforms.differencing.features
+    chosen = np.unique(np.linspace(0, len(sequences) - 1, SCALED_BY).astype(int))
+    steps = sequences.gather(chosen)[:, :, features].astype(np.float64)
+    counts = np.arange(len(steps))[:, np.newaxis] < sequences.lengths[chosen]
+    if weights is not None:
+        counts = counts * weights[chosen]
+    squares = (steps**2 * counts[:, :, np.newaxis]).sum(axis=(0, 1))
+    spread = np.sqrt(squares / counts.sum())
+    center, factor = network.center.numpy().copy(), network.factor.numpy().copy()
+    # Rounding leaves a constant feature differences of a few ulps.
+    is_constant = spread <= 1e-9 * np.abs(center[features])
+    factor[features] = 1 / np.where(is_constant, 1.0, spread)
+    # Not centred: the last value itself is 0.
+    center[features] = 0.0
+    network.set_input_scaling(center, factor)
+
+
+def _check_enough(task):
+    """Check that there are sequences enough for a linear part that is asked for."""
+    if task.params.linear_skip is True and task.n_distinct < FEWEST_SEQUENCES:
+        raise ValueError(
+            f"linear_skip=True needs at least {FEWEST_SEQUENCES} sequences to "
+            f"choose penalties by cross-validation, got {task.n_distinct}. Give "
+            "more, or set linear_skip to 'auto' or False."
+        )
 
 
 def _add_dependence(task, samples, context):

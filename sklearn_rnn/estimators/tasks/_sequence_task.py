@@ -12,7 +12,7 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators.tasks._categories import CategoricalInput
 from sklearn_rnn.estimators.tasks._labels import Labels
 from sklearn_rnn.estimators.tasks._samples import Samples, parse_weights
-from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
+from sklearn_rnn.estimators.tasks._task import DTYPES, Task
 from sklearn_rnn.estimators.tasks._tokens import (
     TokenInput,
     embeds,
@@ -71,15 +71,13 @@ class SequenceTask(Task):
     labels: Any  # where `has_labels`
     ignored_in_spec = ("n_tokens",)
     parts: tuple[str, ...] = ("tokens", "categories")
-    # Of an embedding, between `fit_parts` and `initialize`.
+    # Of an embedding, between `prepare` and `initialize`.
     initial_vectors: Any = None
-    # During a fit: weights of the sequences, before their mean is set to 1.
-    given_weights: Any = None
 
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
-        self.tokens = TokenInput(estimator_name, embeds(self.params))
-        self.categories = CategoricalInput(estimator_name)
+        self.tokens, self.categories = TokenInput(), CategoricalInput()
+        self.tokens.is_used = embeds(self.params)
         if self.has_labels:
             self.labels = Labels()
 
@@ -101,9 +99,9 @@ class SequenceTask(Task):
         """Let an untrained network predict what is known without the inputs."""
 
     @property
-    @abstractmethod
     def n_outputs(self):
         """The number of outputs of the network."""
+        return len(self.labels.classes)
 
     @abstractmethod
     def score(self, outputs, dataset):
@@ -150,7 +148,7 @@ class SequenceTask(Task):
             X, estimator_name=name, allow_categories=True
         )
         if self.tokens.is_used or sequences.transforms.tokens is not None:
-            self.tokens.check(sequences, reset=reset)
+            self.tokens.check(sequences, name, reset=reset)
         if reset and self.per_step and counts_by_columns(X):
             _check_not_one_column(X, name)
         check_features(estimator, X, sequences, reset=reset)
@@ -162,7 +160,11 @@ class SequenceTask(Task):
         is_asked_for = reset and not (wanted is None or isinstance(wanted, str))
         if is_asked_for or known or sequences.transforms.categories:
             sequences = self.categories.apply(
-                sequences, self.params, reset=reset, has_tokens=self.tokens.is_used
+                sequences,
+                self.params,
+                name,
+                reset=reset,
+                has_tokens=self.tokens.is_used,
             )
         return sequences, padded
 
@@ -237,7 +239,6 @@ class SequenceTask(Task):
         return samples.select(train), samples.select(validation)
 
     def prepare(self, samples, validation, context):
-        self.given_weights = samples.weights
         params, n_sequences = self.params, len(samples.y)
         self.batch_size = params.batch_size
         if params.batch_size == "auto":
@@ -248,6 +249,15 @@ class SequenceTask(Task):
                 # A stream is longer than its first call.
                 is_long = context.is_stream
                 self.dtype = "float32" if is_long else choose_dtype(n_sequences)
+        if context.is_continued:
+            # The vocabulary is that of the first fit; later tokens are unknown.
+            self.categories.check_same_choice(
+                samples.sequences, params, self.estimator_name
+            )
+        elif self.tokens.is_used:
+            self.initial_vectors = self.tokens.fit(
+                samples.sequences, params, samples.weights, context.is_stream
+            )
         categories, prepared = self.categories, []
         if categories.features:
             categories.fit(samples.sequences, warns=not self.is_trial)
@@ -287,16 +297,6 @@ class SequenceTask(Task):
             **about_symbols,
         )
 
-    def fit_parts(self, samples, context: FitContext):
-        if self.tokens.is_used:
-            self.initial_vectors = self.tokens.fit(
-                samples.sequences, self.params, self.given_weights, context.is_stream
-            )
-
-    def update_parts(self, samples, context):
-        # The vocabulary is that of the first fit; later tokens are unknown.
-        self.categories.check_same_choice(samples.sequences, self.params)
-
     def build(self, spec, generator=None):
         network = build_network(spec, DTYPES[self.dtype], generator)
         if self.tokens.counts is not None:
@@ -308,13 +308,9 @@ class SequenceTask(Task):
             vectors = self.initial_vectors
             initialize_embedding(network.embedding, samples.sequences, vectors)
         elif self.params.standardize:
-            mean, scale = self.input_scaling(samples)
+            mean, scale = mean_and_scale(samples.sequences, samples.weights)
             network.set_input_scaling(mean, 1 / scale)
         self.initialize_head(network, samples)
-
-    def input_scaling(self, samples):
-        """Return mean and scale of each feature."""
-        return mean_and_scale(samples.sequences, samples.weights)
 
     def check_data(self, network, samples, validation):
         for part in (samples, validation):
@@ -365,7 +361,7 @@ class SequenceTask(Task):
             return loss, self.score(outputs, dataset)
 
     def finish(self):
-        self.initial_vectors = self.params.embeddings = self.given_weights = None
+        self.initial_vectors = self.params.embeddings = None
 
 
 def _remedy_for_counts(sequences, n_targets, task):

@@ -9,8 +9,8 @@ from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import Transitions, log_priors, log_softmax
 from sklearn_rnn.estimators.tasks._labels import (
     check_distinguishable,
-    check_enough_classes,
     check_size,
+    too_few_classes,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
@@ -28,10 +28,6 @@ class TaggingTask(SequenceTask):
     targets_may_be_missing = True
     loss_name = "log_loss"
     transitions: Transitions | None = None
-
-    @property
-    def n_outputs(self):
-        return len(self.labels.classes)
 
     def check_params(self, last):
         super().check_params(last)
@@ -89,18 +85,14 @@ class TaggingTask(SequenceTask):
 
     def check_trainable(self, samples):
         codes = samples.all_targets()[:, 0]
-        check_enough_classes(self.labels.classes[np.unique(codes[codes != NO_CODE])])
+        classes = self.labels.classes[np.unique(codes[codes != NO_CODE])]
+        if len(classes) < 2:
+            raise too_few_classes(classes)
 
-    def fit_parts(self, samples, context):
-        super().fit_parts(samples, context)
-        self.fit_label_parts(samples, context)
-
-    def update_parts(self, samples, context):
-        super().update_parts(samples, context)
-        self.fit_label_parts(samples, context)
-
-    def fit_label_parts(self, samples, context):
-        """Set what is counted in labels: transitions, and weights of the classes."""
+    def prepare(self, samples, validation, context):
+        # With what is counted in labels: transitions, and weights of the classes.
+        prepared = super().prepare(samples, validation, context)
+        samples = prepared[0]
         last, self.transitions = self.transitions, None
         if self.params.transition_weight > 0:
             self.transitions = Transitions.count(
@@ -113,13 +105,14 @@ class TaggingTask(SequenceTask):
                 self.transitions.counts += last.counts
         self.labels.weights = None
         if self.params.class_weight is None:
-            return
+            return prepared
         codes, of_steps = self._codes_and_weights(samples)
         self.labels.set_weights(self.params.class_weight, codes, of_steps)
         weights = self.labels.weights
         # Of mean 1 over the labelled steps, times the weights of their sequences.
         mean = np.average(weights[codes], weights=of_steps)
         self.labels.weights = weights / mean
+        return prepared
 
     def network_targets(self, samples):
         return samples.all_targets()[:, 0]

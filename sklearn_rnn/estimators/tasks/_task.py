@@ -145,15 +145,15 @@ class Task(ABC):
     def hold_out(self, data, random_state):
         """Return the data to train on, and some set aside to validate on."""
 
+    @abstractmethod
     def prepare(self, data, validation, context: FitContext):
-        """Return training and validation data as the network needs them."""
-        return data, validation
+        """Return training and validation data as the network needs them.
+
+        And fit what inputs and outputs of a new network mean; of one that is trained
+        further, what data until now could not tell.
+        """
 
     # Network: a new one, or that of the last fit
-
-    @abstractmethod
-    def fit_parts(self, data, context: FitContext) -> None:
-        """Fit what inputs and outputs of a new network mean."""
 
     @abstractmethod
     def make_spec(self, data):
@@ -196,9 +196,6 @@ class Task(ABC):
                 f"fit, which had another {' and '.join(changed)}. Restore it, or set "
                 "warm_start=False."
             )
-
-    def update_parts(self, data, context: FitContext) -> None:
-        """Fit again what data until now could not tell."""
 
     def check_data(self, network, data, validation) -> None:
         """Check that inputs and targets stay finite in the network's dtype."""

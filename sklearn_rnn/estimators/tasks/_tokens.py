@@ -1,6 +1,6 @@
 """Ids of tokens as X: what they stand for, and their initial vectors."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,26 +18,20 @@ TOKEN_DROPOUT = 5.0
 
 @plain_type
 class TokenInput:
-    """The ids of tokens in X: what they stand for, and the width of their vectors.
+    """The ids of tokens in X: what they stand for, and the width of their vectors."""
 
-    Parameters
-    ----------
-    estimator_name : str
-        For messages.
-    is_used : bool
-        Whether X holds ids.
-    """
+    # Whether X holds ids.
+    is_used = False
+    # What the ids stand for, if X says it; how many there are; width of a vector.
+    symbols: Any = None
+    n_tokens: Any = None
+    width: Any = None
+    # How strongly tokens are hidden, and how often the first fit shows each.
+    dropout = 0.0
+    counts: Any = None
 
-    def __init__(self, estimator_name, is_used):
-        self.estimator_name, self.is_used = estimator_name, is_used
-        # What the ids stand for, if X says it; how many there are; width of a vector.
-        self.symbols = self.n_tokens = self.width = None
-        # How strongly tokens are hidden, and how often the first fit shows each.
-        self.dropout, self.counts = 0.0, None
-
-    def check(self, sequences, *, reset):
-        """Check ids, and that they mean what they meant in fit."""
-        name = self.estimator_name
+    def check(self, sequences, name, *, reset):
+        """Check ids, and that they mean what they meant in fit of estimator `name`."""
         symbols = sequences.transforms.tokens if self.is_used else None
         if self.is_used:
             check_tokens(sequences, estimator_name=name)

@@ -141,13 +141,10 @@ class TranscriptionTask(PairTask):
 
     # Network
 
-    def fit_parts(self, pairs, context):
-        super().fit_parts(pairs, context)
-        self.update_parts(pairs, context)
-
-    def update_parts(self, pairs, context):
+    def prepare(self, pairs, validation, context):
         # N-grams are counted when a search asks for them.
         self.written, self.weights_of_written = pairs.rows, pairs.weights
+        return super().prepare(pairs, validation, context)
 
     @property
     def n_symbols(self):
