@@ -36,8 +36,10 @@ from sklearn_rnn.preprocessing import (
 )
 from sklearn_rnn.sequences import (
     check_columns,
+    convert_input,
     freq_of,
     infer_rule,
+    is_foreign_frame,
     is_rows,
     parse_rule,
 )
@@ -219,7 +221,7 @@ class CalendarFeatures(
         Parameters
         ----------
         X : DataFrame of shape (n_rows, n_columns)
-            The table, of pandas or polars.
+            The table, of pandas, polars or a library that hands it over by Arrow.
         y : None
             Not used.
 
@@ -242,6 +244,7 @@ class CalendarFeatures(
             If `holidays` is a code, and the package holidays is not installed.
         """
         features, steps = self._check_parameters()
+        X = _to_frame(X)
         self._check_new_names(X, features, steps)
         self.time_ = find_keys(X, self.time).time
         times = self._get_times(X, self.time_)
@@ -267,7 +270,7 @@ class CalendarFeatures(
         Returns
         -------
         table : DataFrame
-            Of pandas or polars as `X`: its columns, then int64 columns of an
+            Of pandas, or of polars if `X` is: its columns, then int64 columns of an
             ordinal feature or flag, float64 columns of a cyclic one.
 
         Raises
@@ -287,6 +290,7 @@ class CalendarFeatures(
         """
         check_is_fitted(self)
         features, steps = self._check_parameters()
+        X = _to_frame(X)
         self._check_new_names(X, features, steps)
         check_columns(self, X, reset=False)
         # Models of version 0.6 have no time_.
@@ -383,7 +387,6 @@ class CalendarFeatures(
         return names if self.holidays is None else [*names, HOLIDAY]
 
     def _check_new_names(self, X, features, steps):
-        _require_frame(X)
         present = list(X.columns)
         taken = [name for name in self._names(features, steps) if name in present]
         if taken:
@@ -427,10 +430,14 @@ class CalendarFeatures(
             ) from error
 
 
-def _require_frame(X):
+def _to_frame(X):
+    """Return a frame of pandas or polars, of pandas for those of other libraries."""
+    is_known = isinstance(X, pd.DataFrame | pd.Series) or is_polars(X)
+    if is_foreign_frame(X) and not is_known:
+        X = convert_input(X, estimator_name="CalendarFeatures")
     if isinstance(X, pd.DataFrame) or (is_polars(X) and len(X.shape) == 2):
         check_names(X, "CalendarFeatures")
-        return
+        return X
     raise TypeError(
         "CalendarFeatures needs a pandas or polars DataFrame, because an array has no "
         f"dates, got {type(X).__name__}. Put it first in a pipeline, or make a "

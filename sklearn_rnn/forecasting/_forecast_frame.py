@@ -49,8 +49,8 @@ def make_forecast_frame(
     Parameters
     ----------
     data : DataFrame or Series
-        A pandas or polars table, one row per time step and no step missing.
-        Column names are strings.
+        A pandas or polars table, or one of a library that hands it over by Arrow, one
+        row per time step and no step missing. Column names are strings.
     target : str or list of str, default=None
         The column or columns to forecast. Needed unless `data` is a Series or
         has a single column.

@@ -18,6 +18,7 @@ from sklearn_rnn.sequences import (
     convert_input,
     encode_categories,
     holds_dates,
+    is_foreign_frame,
     is_categorical,
     is_list_of_sequences,
     times_from_index,
@@ -88,9 +89,10 @@ def is_polars(X: Any) -> bool:
 
 
 def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
-    """Return the frame of a frame or Series of pandas or polars, its names checked.
+    """Return a frame or Series of pandas or polars as a frame, its names checked.
 
-    With `any_names`, columns may have names other than strings.
+    Tables of other libraries become frames of pandas. With `any_names`, columns may
+    have names other than strings.
     """
     if isinstance(data, pd.DataFrame) or (is_polars(data) and len(data.shape) == 2):
         names = data.columns
@@ -102,7 +104,8 @@ def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
     if isinstance(data, pd.Series) or is_polars(data):
         name = "value" if data.name in (None, "") else data.name
         return as_frame(data.to_frame(name), estimator_name, any_names=any_names)
-    if type(data).__module__.partition(".")[0] in ("pyarrow", "polars"):
+    is_lazy = type(data).__module__.partition(".")[0] == "polars"  # an error
+    if is_foreign_frame(data) or is_lazy:
         converted = convert_input(data, estimator_name=estimator_name, name="data")
         return as_frame(converted, estimator_name, any_names=any_names)
     raise TypeError(

@@ -41,7 +41,15 @@ def convert_input(X, *, estimator_name="the estimator", name="X"):
         isinstance(dtype, np.dtype) and dtype.kind in "biufmM" for dtype in X.dtypes
     ):
         return X
-    for convert in (_from_numpy, _from_pandas, _from_torch, _from_polars, _from_arrow):
+    converters = (
+        _from_numpy,
+        _from_pandas,
+        _from_torch,
+        _from_polars,
+        _from_arrow,
+        _from_arrow_stream,
+    )
+    for convert in converters:
         converted = convert(X, estimator_name, name)
         if converted is not None:
             return converted
@@ -444,6 +452,29 @@ def _from_arrow(X, estimator_name, name):
             return X.to_pylist()
         return convert_input(X.to_pandas(), estimator_name=estimator_name, name=name)
     return None
+
+
+def is_foreign_frame(X):
+    """Return whether X is a table that its library hands over by Arrow's C stream."""
+    return hasattr(X, "__arrow_c_stream__") and not isinstance(X, type)
+
+
+def _from_arrow_stream(X, estimator_name, name):
+    """Return the table, or column, of a library such as DuckDB or Ibis."""
+    if not is_foreign_frame(X):
+        return None
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise ImportError(
+            f"{name} is of type {type(X).__name__}, which {estimator_name} reads with "
+            "pyarrow: install it with pip install pyarrow, or pass a pandas table."
+        ) from error
+    try:
+        found = pyarrow.table(X)
+    except pyarrow.ArrowInvalid:  # a single column
+        found = pyarrow.chunked_array(X)
+    return _from_arrow(found, estimator_name, name)
 
 
 # Types that are an error.
