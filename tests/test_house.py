@@ -239,6 +239,7 @@ def test_functions_import_only_optional_packages():
         "holidays",
         "matplotlib",
         "onnx",
+        "pyarrow",
         "sacrebleu",
         "safetensors",
         "soundfile",
