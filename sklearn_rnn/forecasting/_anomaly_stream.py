@@ -1,17 +1,32 @@
 """AnomalyStream: anomalies in a live signal, row by row."""
 
 from collections import deque
+from datetime import datetime
+from numbers import Number
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.forecasting._anomaly_repair import MOST_REPLACED, nearest_outputs
 from sklearn_rnn.forecasting._anomaly_scores import worst
 from sklearn_rnn.forecasting._anomaly_windows import WindowPipeline, forecast_rows
-from sklearn_rnn.preprocessing import categories_of_windower, fill_of_windower
+from sklearn_rnn.forecasting._forecast_frame import fill_table
+from sklearn_rnn.preprocessing import (
+    TimeTable,
+    as_frame,
+    categories_of_windower,
+    column_at,
+    fill_of_windower,
+    is_polars,
+    raise_other_kind,
+)
 from sklearn_rnn.sequences import SequenceArray
+
+# What may be the time of a row, as the name of a Series.
+TIMES = (datetime, np.datetime64, pd.Period, pd.Timedelta, Number)
 
 
 class AnomalyStream:
@@ -63,16 +78,22 @@ class AnomalyStream:
         self._most_replaced = MOST_REPLACED * n_steps
         self._nearest = nearest_outputs(scale)
         self._n_known = 0  # rows without a gap
+        self._times = LiveTimes(detector)
         self.n_rows, self.feature_scores = 0, np.full(len(self._features), np.nan)
 
-    def score(self, row: ArrayLike) -> float:
+    def score(self, row: ArrayLike | pd.DataFrame) -> float:
         """Hand over the next row, and return its score.
 
         Parameters
         ----------
-        row : array-like of shape (n_columns,), dict or Series
+        row : array-like of shape (n_columns,), dict, Series or DataFrame of one row
             Its values, in the order of `columns`, or by these names. NaN is a missing
-            value, if the detector was fitted with ``missing="mask"``.
+            value, if the detector was fitted with ``missing="mask"``. A row with a time
+            must come after the one before: as a frame, as a Series with the time for
+            its name (``table.loc[time]``), or by the name of the column of times. If
+            rows are missing in between, they are filled in with ``missing="mask"``,
+            and else the row begins a new history, as in a table. A row without a time
+            is the next step.
 
         Returns
         -------
@@ -83,10 +104,42 @@ class AnomalyStream:
         Raises
         ------
         InvalidSequenceError
-            If the row has other columns, or a missing value that is not masked.
+            If the row has other columns, a missing value that is not masked, or a time
+            that does not come after the one before; or if it is several rows.
         """
-        scale = self._scale
+        row, time = self._times.split(row)
         values = self._read(row)
+        n_missing, is_new = self._times.advance(time)
+        if is_new:
+            self._forget()
+        for _ in range(n_missing):
+            self._score(np.full(len(self.columns), np.nan))
+        score = self._score(values)
+        self.n_rows += 1
+        return score
+
+    def follow(self, time: Any, n_rows: int) -> None:
+        """Note the time of the row handed over last, and how many rows there were.
+
+        Parameters
+        ----------
+        time : timestamp or number
+            Used only if the detector was fitted to a table with times.
+        n_rows : int
+            Rows handed over so far.
+        """
+        self._times.advance(time)
+        self.n_rows = n_rows
+
+    def _forget(self):
+        """Begin a new history."""
+        for kept in (*self._steps, *self._forecasts, self._replaced):
+            kept.clear()
+        self._n_known = 0
+
+    def _score(self, values):
+        """Score the values of the next step, and add them to the history."""
+        scale = self._scale
         targets = np.array([values[self._features]])
         known = [self._align(made) for made in self._forecasts]
         scores, is_anomaly = scale.score(targets, known[0])[0], np.array([False])
@@ -95,7 +148,7 @@ class AnomalyStream:
             is_anomaly = (scores > 1) & (observed > 1)
         self._append(values, is_anomaly, known[1][0, self._nearest, 1])
         self._n_known += 1
-        self.n_rows, self.feature_scores = self.n_rows + 1, scores
+        self.feature_scores = scores
         return float(-worst(scores[np.newaxis])[0])
 
     def predict(self, row: ArrayLike) -> int:
@@ -103,7 +156,7 @@ class AnomalyStream:
 
         Parameters
         ----------
-        row : array-like of shape (n_columns,), dict or Series
+        row : array-like of shape (n_columns,), dict, Series or DataFrame of one row
             As for `score`, instead of which it is called.
 
         Returns
@@ -178,6 +231,98 @@ class AnomalyStream:
             np.full(n_histories, length),
             self._names,
         )
+
+
+class LiveTimes:
+    """The times of a live signal: whether rows are missing before the next one.
+
+    Parameters
+    ----------
+    detector : ForecastAnomalyDetector
+        Fitted: to a table with times, or all rows follow each other.
+    """
+
+    def __init__(self, detector: Any) -> None:
+        self._keys, self._rule = detector._keys, detector._rule
+        self._kind = detector._kind
+        self._last: Any = None  # None: not known
+
+    def split(self, row: Any) -> tuple[Any, Any]:
+        """Return the values of a row, and its time, None if it has none."""
+        key = self._keys.time
+        if hasattr(row, "columns"):
+            frame = _one_row(row)
+            index = frame.index if key not in list(frame.columns) else frame[key]
+            is_dated = key is not None or not isinstance(index, pd.RangeIndex)
+            return frame.iloc[0], index[0] if is_dated else None
+        if hasattr(row, "keys") and key is not None and key in row:
+            return row, row[key]
+        name = getattr(row, "name", None)
+        return row, name if key is None and isinstance(name, TIMES) else None
+
+    def advance(self, time: Any) -> tuple[int, bool]:
+        """Set the time of the newest row.
+
+        Returns the number of rows to fill in before it, and whether it begins a new
+        history.
+        """
+        last, self._last = self._last, None
+        if self._kind is None or time is None:
+            return 0, False
+        try:
+            table = self._read([time] if last is None else [last, time])
+        except BaseException:
+            self._last = last
+            raise
+        self._last = time
+        if table.rule is None or last is None:
+            return 0, False
+        if self._keys.missing:
+            return fill_table(table, (), "AnomalyStream").n_rows - 2, False
+        return 0, len(table.gaps) > 0
+
+    def _read(self, times):
+        """Return the TimeTable of the last time and the newest."""
+        if len(times) == 2 and not _is_earlier(*times):
+            raise InvalidSequenceError(
+                f"the row at {times[1]} does not come after that at {times[0]}, which "
+                "was handed over before: hand over each row once, in the order of time."
+            )
+        name, keys = "AnomalyStream", self._keys
+        index = pd.Index(times)
+        if keys.time is None:
+            frame = pd.DataFrame({"x": 0.0}, index=index)
+        else:
+            frame = pd.DataFrame({keys.time: index, "x": 0.0})
+        table = TimeTable.read(frame, keys, name)
+        if table.times.kind != self._kind:
+            raise_other_kind(table.times.kind, self._kind, name)
+        return table.with_rule(self._rule)
+
+
+def _is_earlier(last, time):
+    """Return whether a time is after the last one, which must be of one kind."""
+    try:
+        return bool(last < time)
+    except TypeError as error:
+        raise InvalidSequenceError(
+            f"the times of a live signal are of one kind, and {time!r} cannot be "
+            f"compared with {last!r}, that of the row before: {error}."
+        ) from error
+
+
+def _one_row(row):
+    """Return a table of one row as a frame of pandas."""
+    frame = as_frame(row, "AnomalyStream", any_names=True)
+    if len(frame) != 1:
+        raise InvalidSequenceError(
+            f"AnomalyStream takes one row at a time, got a table of {len(frame)} rows: "
+            "hand over each row, or score the table with the detector."
+        )
+    if is_polars(frame):
+        columns = {n: column_at(frame, j) for j, n in enumerate(frame.columns)}
+        frame = pd.DataFrame(columns)
+    return frame
 
 
 def _check_pipeline(detector):

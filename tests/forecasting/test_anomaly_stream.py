@@ -169,6 +169,66 @@ def test_wrong_rows_are_refused_and_cost_nothing():
     assert live.n_rows == 300
 
 
+def test_rows_with_their_times_are_scored_as_the_table():
+    table = dated(make_table())
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    expected = model.predict(table)[300:]
+    frames, series = model.stream(table[:300]), model.stream(table[:300])
+    found = [frames.predict(table[i : i + 1]) for i in range(300, 400)]
+    np.testing.assert_array_equal(found, expected)
+    found = [series.predict(row) for _, row in table[300:].iterrows()]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_gap_in_a_live_signal_begins_a_new_history_as_in_the_table():
+    table = dated(make_table()).rename_axis("hour").reset_index()
+    model = ForecastAnomalyDetector(linear(), time="hour").fit(table[:300])
+    with_gap = table[200:].drop(range(320, 323))
+    live = model.stream(with_gap[:110])
+    rows = with_gap[110:].to_dict("records")
+    found = [live.score(row) for row in rows]
+    np.testing.assert_allclose(found, model.score_samples(with_gap)[110:], rtol=1e-9)
+    assert live.n_rows == 197
+
+
+def test_rows_that_a_live_signal_lacks_are_filled_as_in_the_table():
+    table = dated(make_table())
+    model = ForecastAnomalyDetector(network(), missing="mask").fit(table[:300])
+    with_gap = table[300:].drop(table.index[345:348])
+    live = model.stream(with_gap[:20])
+    found = [live.score(row) for _, row in with_gap[20:].iterrows()]
+    np.testing.assert_allclose(found, model.score_samples(with_gap)[20:], rtol=1e-6)
+    assert live.n_rows == len(with_gap)
+
+
+@pytest.mark.parametrize("again", [399, 350])
+def test_a_row_that_does_not_come_after_the_last_is_refused(again):
+    table = dated(make_table())
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    live, same = model.stream(table[300:]), model.stream(table[300:])
+    late = table[again : again + 1]
+    message = "2025-01-1.* does not come after that at 2025-01-17 15:00"
+    with pytest.raises(ValueError, match=message):
+        live.score(late)
+    with pytest.raises(ValueError, match=r"a table of 2 rows.*score the table with"):
+        live.score(table[300:302])
+    assert live.n_rows == 100
+    # A refused row leaves the stream as it was.
+    assert live.score([0.5, 0.5]) == same.score([0.5, 0.5])
+
+
+def test_times_of_another_kind_than_in_fit_are_refused():
+    table = dated(make_table())
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    live = model.stream(table[:300])
+    with pytest.raises(ValueError, match="times of a live signal"):
+        live.score(table[300:301].set_axis([300]))
+    with pytest.raises(ValueError, match="times of a live signal"):
+        live.score(table[300:301].tz_localize("UTC"))
+    with pytest.raises(ValueError, match="times of X are numbers, but"):
+        model.stream().score(table[300:301].set_axis([300]))
+
+
 def test_models_that_cannot_continue_are_refused_with_the_remedy():
     table = make_table()
     with pytest.raises(TypeError, match="begins with a SequenceWindower"):
