@@ -238,6 +238,11 @@ class ForecastAnomalyDetector(
             the model's windower cannot be reached.
         """
         frame = self._to_frame(X, reset=True)
+        if len(frame) < 2:
+            raise InvalidSequenceError(
+                f"Found a table with n_samples = {len(frame)}: each row is forecast "
+                f"from rows before it, so {type(self).__name__} needs many."
+            )
         keys = find_keys(frame, self.time, self.group_by, self.freq)
         model = self._make_model()
         targets = self._choose_targets(frame, keys)
@@ -590,6 +595,13 @@ def _frame_of_array(X, name):
             "rows. Reshape your data either using array.reshape(-1, 1) if it has a "
             "single column or array.reshape(1, -1) if it is a single row."
         )
+    if X.shape[1] == 0:
+        raise InvalidSequenceError(
+            f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is "
+            f"required by {name}."
+        )
+    if np.iscomplexobj(X):
+        raise ValueError(f"Complex data not supported: {name} reads real numbers.")
     frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
     return frame.infer_objects()
 

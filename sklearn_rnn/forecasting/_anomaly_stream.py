@@ -295,8 +295,9 @@ class LiveTimes:
         else:
             frame = pd.DataFrame({keys.time: index, "x": 0.0})
         table = TimeTable.read(frame, keys, name)
-        if table.times.kind != self._kind:
-            raise_other_kind(table.times.kind, self._kind, name)
+        kind = None if table.times is None else table.times.kind
+        if kind != self._kind:
+            raise_other_kind(kind or "no times", self._kind, name)
         return table.with_rule(self._rule)
 
 

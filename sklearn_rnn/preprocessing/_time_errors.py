@@ -195,8 +195,9 @@ def check_no_missing(table: Any, names: list[str]) -> None:
         more = ", ..." if len(rows) > SHOWN else ""
         raise InvalidSequenceError(
             f"column {name!r} has no value in {len(rows)} of {table.n_rows} rows: "
-            f"{where}{more}. Fill it, for example with df.interpolate(), series by "
-            "series; or pass missing='mask' to learn from the values that exist."
+            f"{where}{more}. Fill in the NaN, for example with df.interpolate(), "
+            "series by series; or pass missing='mask' to learn from the values that "
+            "exist."
         )
 
 

@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_rnn import (
     CalendarFeatures,
@@ -443,3 +444,47 @@ def test_rows_with_little_history_are_no_anomalies_for_that():
     assert sum(live.predict(row) == -1 for row in apart.to_numpy()[:24]) <= 2
     apart.iloc[5] += 20  # far outside of all values
     assert detector.predict(apart)[5] == -1
+
+
+# Life among scikit-learn's tools.
+
+FEW_ROWS = "10 to 15 rows, of which 10 are to calibrate and others to fit on"
+ROWS_ARE_STEPS = "rows are steps of time: their order and what precedes them count"
+CALIBRATED = "contamination is the fraction of the calibration block, not of X"
+TRUE_FAILURES = {
+    "check_n_features_in_after_fitting": FEW_ROWS,
+    "check_estimators_nan_inf": FEW_ROWS,
+    "check_classifier_data_not_an_array": FEW_ROWS,
+    "check_fit2d_1feature": FEW_ROWS,
+    "check_outliers_fit_predict": CALIBRATED,
+    "check_outliers_train": CALIBRATED,
+    "check_methods_sample_order_invariance": ROWS_ARE_STEPS,
+    "check_methods_subset_invariance": ROWS_ARE_STEPS,
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.filterwarnings("ignore::sklearn_rnn._exceptions.WindowHistoryWarning")
+def test_check_estimator_fails_only_where_rows_are_steps_or_too_few():
+    results = check_estimator(
+        detector(estimator=linear(2), horizon=1, calibration_fraction=0.5),
+        expected_failed_checks=TRUE_FAILURES,
+        on_skip=None,
+    )
+    failed = {r["check_name"] for r in results if r["status"] == "xfail"}
+    assert failed == set(TRUE_FAILURES)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.full((60, 2), np.nan), "'x0' has no value.*Fill in the NaN"),
+        (np.full((60, 2), np.inf), "'x0' of row 0 is infinite"),
+        (np.ones((60, 2)) * 1j, "Complex data not supported"),
+        (np.ones((60, 0)), r"0 feature\(s\) .* minimum of 1"),
+        (np.ones((1, 2)), "n_samples = 1"),
+    ],
+)
+def test_arrays_that_cannot_be_read_are_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        detector().fit(X)

@@ -139,7 +139,9 @@ def test_gaps_of_a_panel_name_their_series_and_fill_gaps():
     with pytest.raises(InvalidSequenceError, match=r"fill_gaps\(df, freq='h', time="):
         make_forecast_frame(table.drop(7), freq="h", **options)
     table.loc[8, "temp"] = np.nan
-    with pytest.raises(InvalidSequenceError, match="row 8 at .* of shop 'b'. Fill it"):
+    with pytest.raises(
+        InvalidSequenceError, match="row 8 at .* of shop 'b'. Fill in the NaN"
+    ):
         make_forecast_frame(table, **options)
 
 
