@@ -156,6 +156,7 @@ class SequenceNet(NeuralNet):
         self.n_streamed = 0
         self.checkpoint = None
         self.processes = None
+        self._weights: SeparateWeights | FlatWeights
         # While it trains: what the kernels compute, and what that was decided by.
         self._fused: FusedNetwork | None = None
         self._fused_epochs: Any = None
@@ -421,12 +422,13 @@ class SequenceNet(NeuralNet):
         check_optimizer_state(self.optimizer_)
         self._weights.clear_gradients(every_row=True)
         self._fused = self._fused_epochs = None
-        if self._weights.is_flat and supports_fused(self.module_, self.criterion_):
+        network, criterion, weights = self.module_, self.criterion_, self._weights
+        if isinstance(weights, FlatWeights) and supports_fused(network, criterion):
             self._fused = FusedNetwork(
-                self.module_, self.criterion_, keeps_outputs=self._has_batch_callbacks
+                network, criterion, keeps_outputs=self._has_batch_callbacks
             )
             if iterator is not None and self._trains_by_epoch(iterator.dataset):
-                optimizer = self._weights.compile_optimizer(self.optimizer_)
+                optimizer = weights.compile_optimizer(self.optimizer_)
                 if optimizer is not None:
                     self._fused_epochs = self._fused.make_epochs(
                         iterator.dataset,

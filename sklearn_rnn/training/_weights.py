@@ -39,8 +39,6 @@ class SeparateWeights:
         Those that training may change.
     """
 
-    is_flat = False
-
     def __init__(self, parameters):
         self.parameters = parameters
 
@@ -100,12 +98,8 @@ class SeparateWeights:
         optimizer.step(closure)
         return results[0]
 
-    def compile_optimizer(self, optimizer):
-        """Return the struct with which the kernels update weights, None for torch."""
-        return None
 
-
-class FlatWeights(SeparateWeights):
+class FlatWeights:
     """The weights of a network as views of one tensor, and so the gradients.
 
     Parameters
@@ -141,8 +135,6 @@ class FlatWeights(SeparateWeights):
     0.0
     """
 
-    is_flat = True
-
     def __init__(self, groups, row_wise=(), compiled=False):
         self._compiled = compiled
         self._requires_grad = [(p, p.requires_grad) for group in groups for p in group]
@@ -152,7 +144,7 @@ class FlatWeights(SeparateWeights):
         dense = [[p for p in group if id(p) not in by_row] for group in trained]
         rows = [(k, [p]) for k, ps in enumerate(trained) for p in ps if id(p) in by_row]
         blocks = [*enumerate(dense), *rows]
-        super().__init__([parameter for _, block in blocks for parameter in block])
+        self.parameters = [parameter for _, block in blocks for parameter in block]
         sizes = {p: -(-p.numel() // ALIGNMENT) * ALIGNMENT for p in self.parameters}
         first, n_elements = self.parameters[0], sum(sizes.values())
         self._flat = torch.zeros(n_elements, dtype=first.dtype, device=first.device)
@@ -247,6 +239,7 @@ class FlatWeights(SeparateWeights):
 
     @torch.no_grad()
     def sum_gradients(self, processes):
+        """Add up the gradient over processes."""
         for embedding in self.embeddings:
             embedding.join_rows(processes)
         dense, *rows = self.gradients()
@@ -309,6 +302,7 @@ class FlatWeights(SeparateWeights):
         return found == [[id(leaf) for leaf in group] for group in self.leaves]
 
     def compile_optimizer(self, optimizer):
+        """Return the struct with which the kernels update weights, None for torch."""
         if not (
             self._compiled
             and self._are_leaves_of(optimizer)
