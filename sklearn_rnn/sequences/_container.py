@@ -442,11 +442,14 @@ class SequenceArray:
         ndarray of shape (n_sequences, n_steps, n_features)
             The steps.
         """
-        rows = self.ends[:, np.newaxis] + np.arange(-n_steps, 0)
-        rows = np.maximum(rows, self.starts[:, np.newaxis])
-        if features is not None and self.transforms.scaling is None:
+        starts, scaling = self.starts, self.transforms.scaling
+        rows = (starts + self._lengths)[:, np.newaxis] + np.arange(-n_steps, 0)
+        rows = np.maximum(rows, starts[:, np.newaxis])
+        if features is not None and scaling is None:
             return self.values[rows[:, :, np.newaxis], features]
-        steps = self.scale_steps(self.values[rows.ravel()]).reshape(*rows.shape, -1)
+        steps = self.values[rows]
+        if scaling is not None:
+            steps = scaling.apply(steps)
         return steps if features is None else steps[:, :, features]
 
     def with_transforms(self, **changes: Any) -> Self:

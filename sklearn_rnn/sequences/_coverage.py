@@ -75,14 +75,20 @@ def weighted_chunks(sequences, weights=None, *, scaled=False):
     n_rows, n_features = sequences.values.shape
     size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // n_features))
     scaling = sequences.transforms.scaling if scaled else None
-    # Those of an array or a list cover each row once: there is nothing to count.
-    is_partition = weights is None and sequences._lengths.sum() == n_rows
-    if is_partition and are_apart(sequences):
-        counted = ((begin, None, None) for begin in range(0, n_rows, size))
+    starts, lengths = sequences._starts, sequences._lengths
+    first, last = 0, n_rows
+    if len(starts):
+        first, last = int(starts[0]), int(starts[-1]) + int(lengths[-1])
+    # One sequence, or those of an array or a list, cover each of their rows once: there
+    # is nothing to count.
+    is_once = weights is None and lengths.sum() == last - first
+    if is_once and (len(starts) == 1 or are_apart(sequences)):
+        counted = ((k, None, None) for k in range(first - first % size, last, size))
     else:
         counted = _coverage_blocks(sequences, weights, size)
+        first, last = 0, n_rows
     for begin, counts, sums in counted:
-        end = min(begin + size, n_rows)
+        begin, end = max(begin, first), min(begin + size, last)
         rows, steps = np.arange(begin, end), sequences.values[begin:end]
         if counts is None:
             sums = np.ones(end - begin)

@@ -52,10 +52,7 @@ class FusedNetwork:
         self._dtype = network.head.weight.dtype
         self._n_outputs = network.spec.n_outputs
         self._per_step = network.pooling is None
-        self._struct = self._make_struct()
-
-    def _make_struct(self):
-        network, spec, core = self.network, self.network.spec, self.network.core
+        spec, core = network.spec, network.core
         weights = weights_and_shapes(network)[0]
         fields = {"n_tokens": -1, "unknown_token": -1}
         if spec.n_tokens is not None:
@@ -70,7 +67,7 @@ class FusedNetwork:
             fields |= self._training_fields(weights)
         is_single_feature = spec.n_tokens is None and spec.n_features == 1
         weight_drop = next(iter(core.weight_drop.values()))
-        return make_struct(
+        self._struct = make_struct(
             "Network",
             itemsize=self._dtype.itemsize,
             cell=COMPILED_CELLS.index(core.cell),

@@ -40,8 +40,8 @@ class Member:
         """Predict by one of the fits."""
         seen = windows.logarithms if self.name.startswith(LOG) else windows
         name = self.name.removeprefix(LOG)
-        offset, unit = seen.offset(name)
-        features, coef = seen.features(name), self.coef[fold]
+        features, offset, unit = seen.regression(name)
+        coef = self.coef[fold]
         if fold >= 0:  # such predictions are only compared: there speed counts
             product = features @ coef
         else:

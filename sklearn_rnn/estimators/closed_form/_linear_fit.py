@@ -421,9 +421,8 @@ class _Problem:
             block = rows[positions]
             seen = windows.logarithms if name.startswith(LOG) else windows
             how = name.removeprefix(LOG)
-            offset, unit = seen.offset(how)
+            features, offset, unit = seen.regression(how)
             targets = (seen.transform_targets(self.y[block]) - offset) / unit
-            features = seen.features(how)
             counts = ~np.isnan(windows.error_units()).any(axis=1)
             weights = self.weights[block]
             for g, (outputs, there) in enumerate(self.groups):

@@ -246,18 +246,17 @@ class Windows:
         size = self.size()[:, self.place_in_past]
         return np.where(size > 0, self.units(), np.nan)
 
-    def offset(self, member):
-        """Return what a member's targets are relative to, and their unit."""
-        columns = self.layout.columns
-        if columns is None or member == "level":
-            return 0.0, 1.0
-        unit = self.spread()[:, self.place_in_past]
-        if member == "change":
-            return self.anchor_values(), unit
-        return np.take(self.values, columns, axis=2).mean(axis=1), unit
+    def regression(self, member):
+        """Return what a member's regression reads, and what its targets are in.
 
-    def features(self, member):
-        """Return a member's features and a column of ones, (n, n_values + 1)."""
+        Returns
+        -------
+        features : ndarray of shape (n, n_values + 1)
+            The last column is of ones.
+        offset, unit : ndarray of shape (n, n_outputs), or float
+            Of the targets: what they are relative to, and divided by.
+        """
+        offset, unit = 0.0, 1.0
         n, n_lags, n_features = self.values.shape
         n_indicators = self.layout.n_indicators
         table = np.ones((n, n_lags * n_features + n_indicators + 1))
@@ -272,11 +271,17 @@ class Windows:
                 # The last value as it is, the others relative to it.
                 past = past - past[:, -1:] * (np.arange(n_lags) < n_lags - 1)[:, None]
             else:
-                center = past[:, -1:] if member == "change" else past.mean(1)[:, None]
-                past = (past - center) / self.spread()[:, np.newaxis]
+                spread = self.spread()
+                if member == "change":
+                    center, offset = past[:, -1:], self.anchor_values()
+                else:
+                    center = past.mean(1)[:, None]
+                    offset = self.values.take(self.layout.columns, axis=2).mean(axis=1)
+                unit = spread[:, self.place_in_past]
+                past = (past - center) / spread[:, np.newaxis]
             seen[:, :, self.past_features] = past
         table[:, : n_lags * n_features] = seen.reshape(n, -1)
-        return table
+        return table, offset, unit
 
 
 def weights_of_long(layout, sequences, weights):
