@@ -35,10 +35,16 @@ class AccessLock:
         """Wait until no other thread trains, and let the network evaluate."""
         me = threading.get_ident()
         with self._changed:
-            if self._holder != me and me not in self._sharing:
+            is_contended = self._holder is not None or self._waiting
+            if is_contended and self._holder != me and me not in self._sharing:
                 self._wait_for(lambda: self._holder is None)
-            if not self._sharing:
-                self._start_evaluating(getattr(estimator, "module_", None))
+            network = None if self._sharing else getattr(estimator, "module_", None)
+            if network is not None and network.training:
+                # The first one does it and the last one takes it back: dropout that
+                # came back while another thread still predicts would be in its
+                # predictions.
+                network.eval()
+                self._left_training = network
             self._sharing[me] = self._sharing.get(me, 0) + 1
 
     def release_shared(self):
@@ -52,13 +58,6 @@ class AccessLock:
                 self._left_training.train()
                 self._left_training = None
             self._changed.notify_all()
-
-    def _start_evaluating(self, network):
-        # The first one does it and the last one takes it back: dropout that came back
-        # while another thread still predicts would be in its predictions.
-        if network is not None and network.training:
-            network.eval()
-            self._left_training = network
 
     def acquire(self):
         """Wait until no other thread trains or predicts."""

@@ -98,7 +98,8 @@ def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
         names = data.columns
         if isinstance(names, pd.Index) and not names.is_unique:
             check_unique_names(data)
-        if not any_names:
+        # scikit-learn does not accept np.str_
+        if not (any_names or all(type(name) is str for name in names)):
             check_names(data, estimator_name)
         return data
     if isinstance(data, pd.Series) or is_polars(data):

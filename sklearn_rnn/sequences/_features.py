@@ -52,7 +52,10 @@ def check_features(estimator, X, sequences, *, reset):
         _check_univariate(estimator, sequences)
         return
     if not (reset or on_columns):
-        if _has_known_features(estimator, sequences):
+        # Faster than scikit-learn's check, which a prediction for one sequence notices.
+        known = getattr(estimator, "feature_names_in_", None)
+        same_names = names == (None if known is None else tuple(known))
+        if same_names and n_features == estimator.n_features_in_:
             return
         _check_not_steps(estimator, sequences)
         _check_not_exchanged(estimator, X, sequences)
@@ -161,14 +164,3 @@ def _check_univariate(estimator, sequences):
             "fitted on a 2-D array, univariate sequences one per row, and X "
             f"has {sequences.n_features} per step."
         )
-
-
-def _has_known_features(estimator, sequences):
-    """Return whether the features are those of fit, by number and names.
-
-    Faster than scikit-learn's check, which a prediction for one sequence would notice.
-    """
-    names = getattr(estimator, "feature_names_in_", None)
-    names = None if names is None else tuple(names)
-    same_number = sequences.n_features == estimator.n_features_in_
-    return same_number and sequences.feature_names == names

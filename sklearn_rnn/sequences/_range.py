@@ -32,11 +32,40 @@ def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None
     """
     if len(sequences) == 0:
         return
+    n_features, transforms = sequences.n_features, sequences.transforms
+    scaling, differencing = transforms.scaling, transforms.differencing
+    # The smallest and largest value of each feature before scaling.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        low, high = _bounds(sequences, center, factor, dtype)
-    smallest, largest = sequences._range or value_range(sequences)
-    if low.max() <= smallest and largest <= high.min():
-        return
+        own = np.full(n_features, np.inf)
+        if scaling is not None:
+            own[:] = np.finfo(sequences.dtype).max / 2
+        elif differencing is not None:
+            own[:] = np.finfo(difference_type(sequences.dtype)).max / 2
+        limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
+        center = np.broadcast_to(np.asarray(center, np.float64), n_features)
+        factor = np.broadcast_to(np.asarray(factor, np.float64), n_features)
+        largest = limit / np.abs(factor)
+        low, high = center - largest, center + largest
+        if differencing is not None:
+            differenced = differencing.features
+            # A difference is up to twice as large as the values.
+            high[differenced] = largest[differenced] / 2
+            low[differenced] = -high[differenced]
+            own[differenced] /= 2
+        low, high = np.maximum(low, -own), np.minimum(high, own)
+        if scaling is not None:
+            own_center, own_factor = scaling.center, scaling.factor.astype(np.float64)
+            own_center = own_center.astype(np.float64)
+            ends = own_center + np.stack([low, high]) / own_factor
+            low = np.maximum(ends.min(axis=0), own_center - own)
+            high = np.minimum(ends.max(axis=0), own_center + own)
+    found_low, found_high = sequences._range or value_range(sequences)
+    if not (low.max() <= found_low and found_high <= high.min()):
+        _raise_outside(sequences, low, high, estimator_name, dtype)
+
+
+def _raise_outside(sequences, low, high, estimator_name, dtype):
+    """Raise for the first value, if any, outside of the range of its feature."""
     for rows, steps in covered_chunks(sequences):
         outside = (steps < low) | (steps > high)
         if outside.any():
@@ -47,36 +76,6 @@ def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None
                 f"for {estimator_name}{_describe_dtype(dtype)}: it reads "
                 f"{low[feature]:.4g} to {high[feature]:.4g} there. {_remedy(dtype)}"
             )
-
-
-def _bounds(sequences, center, factor, dtype):
-    """Return the smallest and largest value of each feature before scaling."""
-    n_features = sequences.n_features
-    transforms = sequences.transforms
-    scaling, differencing = transforms.scaling, transforms.differencing
-    own = np.full(n_features, np.inf)
-    if scaling is not None:
-        own[:] = np.finfo(sequences.dtype).max / 2
-    elif differencing is not None:
-        own[:] = np.finfo(difference_type(sequences.dtype)).max / 2
-    limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
-    center = np.broadcast_to(np.asarray(center, np.float64), n_features)
-    factor = np.broadcast_to(np.asarray(factor, np.float64), n_features)
-    largest = limit / np.abs(factor)
-    low, high = center - largest, center + largest
-    if differencing is not None:
-        differenced = differencing.features
-        # A difference is up to twice as large as the values.
-        high[differenced] = largest[differenced] / 2
-        low[differenced] = -high[differenced]
-        own[differenced] /= 2
-    low, high = np.maximum(low, -own), np.minimum(high, own)
-    if scaling is not None:
-        own_center = scaling.center.astype(np.float64)
-        ends = own_center + np.stack([low, high]) / scaling.factor.astype(np.float64)
-        low = np.maximum(ends.min(axis=0), own_center - own)
-        high = np.minimum(ends.max(axis=0), own_center + own)
-    return low, high
 
 
 def _describe_dtype(dtype):
