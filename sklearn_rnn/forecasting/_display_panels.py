@@ -24,6 +24,7 @@ from sklearn_rnn.preprocessing import (
     find_keys,
     frame_column,
     list_keys,
+    times_of_frame,
 )
 
 # Maximum number of names in an error.
@@ -288,18 +289,28 @@ def _check_history(history, axis, targets, time):
     history = as_frame(history, "the history of a ForecastDisplay", any_names=True)
     has_index = isinstance(history, pd.DataFrame)
     has_index = has_index and not isinstance(history.index, pd.MultiIndex)
-    if time is None and has_index and is_time(history.index):
-        index = as_index(history.index)
-    elif time is None and axis.kind == NUMBERS and "time" not in history.columns:
-        index = pd.RangeIndex(len(history))  # as forecast() numbers rows
-    else:
-        index = as_index(_history_column(history, time or "time", "time"))
+    has_times = has_index and is_time(history.index)
+    is_numbered = axis.kind == NUMBERS and "time" not in history.columns
+    if time is None and not (has_times or is_numbered):
+        time = "time"
+    times = None
+    if time is not None:
+        _require_column(history, time, "time")
+    if time is not None or has_times:
+        times = times_of_frame(history, time, "ForecastDisplay")
+    # As forecast() numbers the rows of a table without times.
+    index = pd.RangeIndex(len(history)) if times is None else times.labels
     return history, axis.positions(index, "the history")
 
 
 def _history_column(history, name, parameter):
+    _require_column(history, name, parameter)
+    return frame_column(history, name, parameter)
+
+
+def _require_column(history, name, parameter):
     if _has_column(history, name):
-        return frame_column(history, name, parameter)
+        return
     raise ValueError(
         f"the history has no column {name!r}; its columns are "
         f"{_listed(history.columns)}. Name the right one in {parameter}=."

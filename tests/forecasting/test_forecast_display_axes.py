@@ -349,6 +349,14 @@ def test_times_of_another_kind_are_an_error():
     refused("pd.to_datetime", forecasts.set_axis(forecasts.index.astype(str)))
 
 
+def test_a_history_with_a_row_without_a_time_is_an_error():
+    history = series_of()
+    forecasts = forecast_from(history, 150)
+    table = history.rename_axis("hour").reset_index()
+    table.loc[3, "hour"] = pd.NaT
+    refused("no time in row 3", forecasts, table, time="hour", target="temp")
+
+
 def test_forecasts_that_cannot_be_told_apart_are_an_error():
     forecasts = backtest_of(series_of(), [100, 101])
     refused("need a column 'origin'", forecasts.drop(columns="origin"))
