@@ -42,17 +42,28 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        remove_files([partial])
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _error_at(path, error) from error
         raise
 
 
 def check_writable(path: Path) -> None:
     """Raise the OSError with which `replace_file` would fail at its beginning."""
     partial = _new_partial(path)
-    with open(partial, "xb"):
-        pass
+    try:
+        with open(partial, "xb"):
+            pass
+    except OSError as error:
+        raise _error_at(path, error) from error
     partial.unlink(missing_ok=True)
+
+
+def _error_at(path, error):
+    """Return an error that names a file, or its folder, and not the one beside it."""
+    place = path if path.parent.is_dir() else path.parent
+    return OSError(error.errno, error.strerror, os.fspath(place))
 
 
 def _new_partial(path: Path) -> Path:

@@ -18,6 +18,8 @@ from sklearn_rnn.kernels import (
 DEPENDENCIES = (
     *("pip", "numpy", "scipy", "pandas", "scikit-learn", "skorch", "torch"),
     *("joblib", "threadpoolctl", "matplotlib", "tokenizers", "sacrebleu", "soundfile"),
+    *("safetensors", "skops", "onnx", "onnxruntime", "onnxscript", "mlflow"),
+    *("holidays", "shap", "distributed", "ray"),
 )
 
 

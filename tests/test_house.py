@@ -242,6 +242,7 @@ def test_functions_import_only_optional_packages():
         "pyarrow",
         "sacrebleu",
         "safetensors",
+        "skops",
         "soundfile",
         "tokenizers",
     }

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from joblib.parallel import get_active_backend
 from pandas.api.types import is_list_like
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
@@ -234,8 +235,10 @@ def backtest(
     # Drawn first: the same for any number of jobs.
     seeds = new_random_state(random_state).randint(2**31 - 1, size=len(folds))
     frames = []
+    # Some backends, such as Ray's, have results at the end alone.
+    one_by_one = getattr(get_active_backend()[0], "supports_return_generator", False)
     with ignore_unknown_times():
-        found = Parallel(n_jobs=n_jobs, return_as="generator")(
+        found = Parallel(n_jobs, return_as="generator" if one_by_one else "list")(
             delayed(_forecast_fold)(
                 fold_model, pairs, fold, season, refit, fed_back, seed
             )

@@ -1,11 +1,14 @@
 """Backtests of tables with gaps, of every kind, and what is refused."""
 
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from backtest_tables import HOURS, SHORT, make_table, two_series
 from forecast_tables import GROUPED, make_model
+from joblib import register_parallel_backend
+from joblib.parallel import ThreadingBackend
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.frozen import FrozenEstimator
@@ -353,6 +356,21 @@ def test_a_verbose_backtest_prints_a_line_per_block(n_jobs, capsys):
         assert lines[number - 1].startswith(f"block {number} of 3: ")
         assert str(block["origin"].max()) in lines[number - 1]
         assert lines[number - 1].endswith(f"MAE {error:.4g}")
+
+
+class WithoutGenerators(ThreadingBackend):
+    """A backend that returns results at the end alone, as Ray's does."""
+
+    supports_return_generator = False
+
+
+def test_a_backend_that_returns_results_together_gives_the_same_forecasts():
+    options = {"target": "temp", "horizon": 2, "cv": 3, "season": 3}
+    expected = backtest(Ridge(), make_table(), **options)
+    register_parallel_backend("without generators", WithoutGenerators)
+    with joblib.parallel_config("without generators"):
+        found = backtest(Ridge(), make_table(), n_jobs=2, **options)
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_a_model_fitted_on_known_columns_is_tested_with_them():

@@ -315,6 +315,7 @@ def files():
         for name in ("regressor", "generator"):
             persistence.save_model(fitted(name), path)
             persistence.load_model(path)
+        persistence.migrate_model(path, path.with_name("new"))
         persistence.to_onnx(fitted("regressor"), path)
 
 

@@ -20,8 +20,9 @@ from cluster_work import (
 )
 from distributed import Client, LocalCluster
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn import RNNRegressor, backtest
+from sklearn_rnn import RNNRegressor, SequenceWindower, backtest
 
 HERE = Path(__file__).parent
 
@@ -84,6 +85,18 @@ def test_data_are_sent_to_a_worker_once(scatter, client):
         found = search(data=(data, Y), n_jobs=-1, refit=False)
     assert Counted.n_sent <= 3  # to name it, and to two workers; 24 for every fit
     assert_same_search(found, search(data=(data, Y), refit=False))
+
+
+def test_a_backtest_ends_though_a_worker_is_killed(client, tmp_path):
+    def fatal():
+        return make_pipeline(SequenceWindower(4), Fatal(str(tmp_path / "killed")))
+
+    options = {"cv": 4, "season": 4}
+    with joblib.parallel_config(backend="dask", scatter=[TABLE]):
+        found = backtest(fatal(), TABLE, "temp", 2, n_jobs=-1, **options)
+    assert (tmp_path / "killed").exists()
+    expected = backtest(fatal(), TABLE, "temp", 2, **options)
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_a_search_ends_though_a_worker_is_killed(client, tmp_path):

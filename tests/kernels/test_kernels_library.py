@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -393,6 +394,8 @@ def test_show_versions_tells_of_system_packages_kernels_and_threads(capsys):
     for title in ("System", "Python dependencies", "Compiled kernels", "Threads"):
         assert f"\n{title}:\n" in text
     assert f"sklearn_rnn: {sklearn_rnn.__version__}\n" in text
+    for name in ("skops", "onnx", "onnxruntime", "onnxscript", "holidays"):
+        assert f" {name}: {version(name)}\n" in text
     assert f"available: {compiled_kernels_available()}\n" in text
     if library() is not None:
         assert str(find_library()) in text

@@ -126,6 +126,18 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("below", "named"),
+    [("none/model", "none"), ("file/model", "file"), ("folder", "folder")],
+)
+def test_an_error_names_the_folder_that_was_given(below, named, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError) as error:
+        save_model(SequenceWindower(3), tmp_path / below)
+    assert str(error.value).endswith(f": '{tmp_path / named}'")
+
+
 def full_disk(descriptor):
     raise OSError(28, "No space left on device")
 
