@@ -479,7 +479,8 @@ None, default="cosine"
             or an array of one column whose rows look like the steps of one series.
         TargetWarning
             If symbols are numbers that look like measurements, or like sequences padded
-            with 0.
+            with 0. If strings look like symbols between spaces, such as "K S AH":
+            strings are learned by their characters.
         """
         return fit(self, X, y, sample_weight, X_val, y_val)
 

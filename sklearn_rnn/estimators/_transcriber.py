@@ -466,7 +466,8 @@ None, default="cosine"
             or an array of one column whose rows look like the steps of one series.
         TargetWarning
             If symbols are numbers that look like measurements, or like sequences padded
-            with 0.
+            with 0. If strings look like symbols between spaces, such as "K S AH":
+            strings are learned by their characters.
         """
         return fit(self, X, y, sample_weight, X_val, y_val)
 
@@ -488,6 +489,11 @@ None, default="cosine"
         ------
         InvalidSequenceError
             If `X` cannot be read as sequences, or has other features.
+
+        Warns
+        -----
+        SklearnRNNWarning
+            If `X` holds symbols that fit did not see, which are read as unknown.
         """
         self._check_search()
         if self.beam_width > 1:
@@ -517,7 +523,7 @@ None, default="cosine"
             Of each sequence transcripts and their scores, the best first (fewer
             than `n`, where no more can be said). The score is the
             log-probability (natural logarithm), with what the n-gram model and
-            the insertion bonus add to it.
+            the insertion bonus add to it; the bonus may make it positive.
 
         Raises
         ------

@@ -89,6 +89,7 @@ from sklearn_rnn.sequences._symbols import (
     are_ids,
     check_learnable,
     check_symbols,
+    warn_of_separated_symbols,
 )
 from sklearn_rnn.sequences._target_arrays import check_not_ragged, explain_target_errors
 from sklearn_rnn.sequences._text import is_sound_file
@@ -218,6 +219,7 @@ __all__ = [
     "unpack",
     "value_range",
     "warn_of_other_times",
+    "warn_of_separated_symbols",
     "warn_of_waveforms",
     "weighted_chunks",
     "with_categories",

@@ -19,6 +19,9 @@ from sklearn_rnn.sequences._vocabulary import PADDING, UNKNOWN, Missing
 MANY_SYMBOLS = 20
 # Padding of other libraries: torch's losses ignore -100, Keras pads with 0.
 FILL_VALUES = (-100, -1, 0)
+# Of strings whose symbols stand between spaces, the median length of a symbol at most;
+# the median length of words of English is 4. Characters of one that a message shows.
+LONGEST_SYMBOL, SHOWN = 2, 30
 # Decimal, as databases return it, is no Real number.
 NUMBERS = (Complex, Decimal)
 # Names of types of pandas and polars, and of pyarrow.
@@ -344,6 +347,31 @@ def check_learnable(rows, *, estimator_name, name):
             TargetWarning,
             stacklevel=user_stacklevel(),
         )
+
+
+def warn_of_separated_symbols(rows, *, estimator_name, name):
+    """Warn of strings such as "K S AH", whose symbols are meant to be between spaces.
+
+    Half of what stands between their spaces is one or two characters long; words of a
+    language are longer.
+    """
+    lengths = [len(part) for row in rows for part in row.split()]
+    n_separated = sum(len(row.split()) > 1 for row in rows)
+    if 2 * n_separated < len(rows) or np.median(lengths) > LONGEST_SYMBOL:
+        return
+    text = next(row for row in rows if len(row.split()) > 1)
+    warnings.warn(
+        f"{name} holds strings such as {_shorten(text)!r}, and {estimator_name} learns "
+        "strings by their characters, spaces included. If what stands between the "
+        f"spaces are the symbols, pass lists: [text.split() for text in {name}]. If "
+        "the characters are meant, silence this TargetWarning by its class.",
+        TargetWarning,
+        stacklevel=user_stacklevel(),
+    )
+
+
+def _shorten(text):
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _lower(sentence):

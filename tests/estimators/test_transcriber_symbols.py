@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_rnn import InvalidSequenceError, RNNTranscriber
+from sklearn_rnn import (
+    InvalidSequenceError,
+    RNNSeq2Seq,
+    RNNTranscriber,
+    SklearnRNNWarning,
+    TargetWarning,
+)
 
 SOUNDS = {"a": ["AA"], "b": ["B"], "c": ["K"], "x": ["K", "S"]}
 
@@ -101,7 +107,8 @@ def test_too_few_symbols_are_refused_with_the_way_out():
 
 
 def test_unseen_characters_and_empty_strings_are_read_without_fault(reader):
-    written = reader.predict(["a?b", ""])
+    with pytest.warns(SklearnRNNWarning, match="'[?]' in X"):
+        written = reader.predict(["a?b", ""])
     assert written[0][0] == "AA"
     assert len(written) == 2
 
@@ -137,3 +144,21 @@ def test_pickles_predict_the_same(reader):
     assert again.predict(X).tolist() == reader.predict(X).tolist()
     again.set_params(beam_width=4, ngram_order=2)
     assert again.score(*spelled(20, seed=2)) > 0.95
+
+
+def test_letters_that_fit_did_not_see_are_told_of(reader):
+    with pytest.warns(SklearnRNNWarning, match=r"2 of 3 sequences.*'é' in X\[1\]"):
+        reader.predict(["ab", "aé", "ö"])
+    reader.predict(["ab", ""])
+
+
+@pytest.mark.parametrize("estimator", [RNNTranscriber(upsampling=9), RNNSeq2Seq()])
+def test_strings_of_symbols_between_spaces_are_told_of(estimator):
+    X, y = spelled(20)
+    estimator.set_params(hidden_size=2, max_epochs=1)
+    texts = [" ".join(symbols) for symbols in y]
+    with pytest.warns(TargetWarning, match=r"y holds strings such as.*text\.split"):
+        estimator.fit(X, texts)
+    estimator.fit(X, y)
+    estimator.fit(X, ["the cat" if "a" in word else "a goat" for word in X])
+    estimator.fit(X, ["question" for _ in X])

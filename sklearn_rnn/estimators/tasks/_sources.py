@@ -25,6 +25,7 @@ from sklearn_rnn.sequences import (
     nested_columns,
     sequences_of_ids,
     unpack,
+    warn_of_separated_symbols,
     warn_of_waveforms,
 )
 
@@ -118,8 +119,8 @@ def _symbols(X, estimator_name, name):
 def fit_symbols(X, *, estimator_name, name, min_count, max_symbols, weights=None):
     """Return a source with the vocabulary of sequences, weighted or not."""
     rows, are_text = _symbols(X, estimator_name, name)
-    if not are_text:
-        check_learnable(rows, estimator_name=estimator_name, name=name)
+    check = warn_of_separated_symbols if are_text else check_learnable
+    check(rows, estimator_name=estimator_name, name=name)
     vocabulary = Vocabulary.from_sequences(
         rows, min_count=min_count, max_symbols=max_symbols, weights=weights
     )

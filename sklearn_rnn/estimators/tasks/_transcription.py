@@ -1,13 +1,18 @@
 """Transcription: frames are read, and symbols in their order are written."""
 
 import math
+import warnings
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._exceptions import (
+    InvalidSequenceError,
+    SklearnRNNWarning,
+    user_stacklevel,
+)
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import log_priors
 from sklearn_rnn.estimators.tasks._pairs import PairTask
@@ -25,7 +30,7 @@ from sklearn_rnn.modules import (
     n_joined,
     word_list_automaton,
 )
-from sklearn_rnn.sequences import END
+from sklearn_rnn.sequences import END, UNKNOWN
 from sklearn_rnn.training import (
     BLANK,
     CTCLoss,
@@ -59,6 +64,27 @@ class TranscriptionTask(PairTask):
                 **self.symbol_limits,
             )
         return NumberSource(name, "sequences")
+
+    def parse_sources(self, estimator, X):
+        sources = super().parse_sources(estimator, X)
+        if self.reads_symbols and (sources.values == UNKNOWN).any():
+            self._warn_of_unknown(self.source.rows(X))
+        return sources
+
+    def _warn_of_unknown(self, rows):
+        """Warn of symbols to be read that fit did not see."""
+        vocabulary = self.source.vocabulary
+        new = [[symbol for symbol in row if symbol not in vocabulary] for row in rows]
+        where = [i for i, symbols in enumerate(new) if symbols]
+        warnings.warn(
+            f"{len(where)} of {len(rows)} sequences hold symbols that fit did not see, "
+            f"such as {new[where[0]][0]!r} in X[{where[0]}]. They are read as unknown, "
+            "of which nothing was learned. Fit on sequences that have them, "
+            "or replace them, for example by lower case letters. If that is how it "
+            "should be, silence this SklearnRNNWarning by its class.",
+            SklearnRNNWarning,
+            stacklevel=user_stacklevel(),
+        )
 
     def n_frames(self, n_steps):
         """Return how many frames the network's outputs have, of sequences of steps."""
