@@ -105,7 +105,7 @@ def window_times(sequences):
 
 
 def has_overlaps(sequences):
-    """Return whether sequences share steps with others, as rows or as arrays.
+    """Return whether sequences share steps with others, as rows, arrays or by times.
 
     Examples
     --------
@@ -116,7 +116,22 @@ def has_overlaps(sequences):
     >>> has_overlaps(check_sequences(X)), has_overlaps(check_sequences(X[::3]))
     (True, False)
     """
-    return shares_rows(sequences) or _stride(sequences) is not None
+    if shares_rows(sequences) or _overlap_in_time(sequences):
+        return True
+    return _stride(sequences) is not None
+
+
+def _overlap_in_time(sequences):
+    """Return whether most sequences begin before the previous one ends.
+
+    Spectra of windows of a recording share no rows. Series of one time begin together.
+    """
+    if sequences.time_index is None or len(sequences) < 2:
+        return False
+    begin = sequences.times_of(sequences.starts)
+    end = sequences.times_of(sequences.ends - 1)
+    overlaps = (begin[:-1] < begin[1:]) & (begin[1:] <= end[:-1])
+    return bool(overlaps.mean() >= OVERLAPPING)
 
 
 def _stride(sequences):

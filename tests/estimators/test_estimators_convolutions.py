@@ -5,7 +5,13 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-from sklearn_rnn import RNNClassifier, SequenceWindower, StatefulPredictor
+from sklearn_rnn import (
+    LogMelSpectrogram,
+    RNNClassifier,
+    SequenceWindower,
+    StatefulPredictor,
+    make_windows,
+)
 from sklearn_rnn.estimators.closed_form import _convolutions
 from sklearn_rnn.estimators.closed_form._convolutions import merge_copies
 from sklearn_rnn.sequences import check_sequences
@@ -176,6 +182,17 @@ def test_a_stream_refuses_a_number_of_features():
     X, y = make_bumps(30)
     with pytest.raises(ValueError, match="convolutions=84 needs all training data"):
         make_classifier(convolutions=84).partial_fit(X, y)
+
+
+def test_spectra_of_windows_of_a_recording_overlap_too():
+    recording = np.random.default_rng(0).normal(size=4000)
+    spectra = LogMelSpectrogram(8000, n_mels=10)
+    for stride, is_none in (50, True), (400, False):
+        windows = make_windows(recording, n_steps=400, stride=stride)
+        y = np.arange(len(windows)) % 2
+        model = make_classifier(convolutions="auto")
+        model.fit(spectra.fit_transform(windows), y)
+        assert (model.convolutions_ is None) == is_none
 
 
 def test_windows_that_overlap_have_none_unless_asked_for():
