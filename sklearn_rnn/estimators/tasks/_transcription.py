@@ -68,23 +68,8 @@ class TranscriptionTask(PairTask):
     def parse_sources(self, estimator, X):
         sources = super().parse_sources(estimator, X)
         if self.reads_symbols and (sources.values == UNKNOWN).any():
-            self._warn_of_unknown(self.source.rows(X))
+            _warn_of_unknown(self.source.rows(X), self.source.vocabulary)
         return sources
-
-    def _warn_of_unknown(self, rows):
-        """Warn of symbols to be read that fit did not see."""
-        vocabulary = self.source.vocabulary
-        new = [[symbol for symbol in row if symbol not in vocabulary] for row in rows]
-        where = [i for i, symbols in enumerate(new) if symbols]
-        warnings.warn(
-            f"{len(where)} of {len(rows)} sequences hold symbols that fit did not see, "
-            f"such as {new[where[0]][0]!r} in X[{where[0]}]. They are read as unknown, "
-            "of which nothing was learned. Fit on sequences that have them, "
-            "or replace them, for example by lower case letters. If that is how it "
-            "should be, silence this SklearnRNNWarning by its class.",
-            SklearnRNNWarning,
-            stacklevel=user_stacklevel(),
-        )
 
     def n_frames(self, n_steps):
         """Return how many frames the network's outputs have, of sequences of steps."""
@@ -313,3 +298,18 @@ class TranscriptionTask(PairTask):
             scores=automaton.scores[:, :n_symbols],
             next_states=automaton.next_states[:, :n_symbols],
         )
+
+
+def _warn_of_unknown(rows, vocabulary):
+    """Warn of symbols to be read that fit did not see."""
+    new = [[symbol for symbol in row if symbol not in vocabulary] for row in rows]
+    where = [i for i, symbols in enumerate(new) if symbols]
+    warnings.warn(
+        f"{len(where)} of {len(rows)} sequences hold symbols that fit did not see, "
+        f"such as {new[where[0]][0]!r} in X[{where[0]}]. They are read as unknown, "
+        "of which nothing was learned. Fit on sequences that have them, "
+        "or replace them, for example by lower case letters. If that is how it "
+        "should be, silence this SklearnRNNWarning by its class.",
+        SklearnRNNWarning,
+        stacklevel=user_stacklevel(),
+    )
