@@ -13,9 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators import find_trained, input_gradients, split_at_windower
 from sklearn_rnn.sequences import SequenceArray, check_sequences, convert_input
 
+# Steps of the differences that a gradient of a whole regressor is found by, in standard
+# deviations of a feature: small beside its changes, large beside rounding in float32.
+STEP = 0.01
 # Parts beside a network whose gradients are not those of the network.
 BESIDE = {
-    "linear_": "linear_skip=False",
     "convolutions_": "convolutions=None",
     "bag_of_words_": "bag_of_words=False",
 }
@@ -52,8 +54,8 @@ def sequence_importance(
         features, or each feature at each step. Steps count from the last one, 0.
     method : {"permutation", "gradient"}, default="permutation"
         "permutation": how much the score falls if the values are exchanged between
-        sequences at random. "gradient": the mean size of the network's gradient with
-        respect to its inputs, which are standardised; without targets, in one pass.
+        sequences at random. "gradient": the mean size of the gradient with respect to
+        the inputs, without targets (see Notes).
     scoring : str or callable, default=None
         Scorer for "permutation", as in scikit-learn; None is the estimator's ``score``,
         of a search what it chose by.
@@ -73,8 +75,8 @@ def sequence_importance(
     Raises
     ------
     ValueError
-        If "gradient" is asked for features that are not numbers, or of a model with
-        more than a network; if "permutation" has no targets.
+        If "gradient" is asked for features that are not numbers, or of a classifier
+        with more than a network; if "permutation" has no targets.
 
     See Also
     --------
@@ -86,6 +88,12 @@ def sequence_importance(
     Of features, or neighbouring steps, that carry the same information each seems to
     count little, as the model can do without it; by "step", so does each step of a
     smooth series. A sequence that is shorter than others counts in the steps it has.
+
+    The gradient of a network alone is that of its outputs with respect to its inputs,
+    both standardised, in one pass. Of a regressor with a linear part it is the gradient
+    of what it predicts, both parts weighed (of several targets, of their sum): in units
+    of the target per standard deviation of the feature in `X`. It is found by
+    differences, with two predictions per step and feature.
 
     Examples
     --------
@@ -183,6 +191,8 @@ def _permute(model, sequences, y, by, scoring, n_repeats, random_state):
 
 def _gradients(trained, sequences, by):
     """Return sizes of gradients, (n_sequences, n_rows); NaN where there is no step."""
+    if getattr(trained, "linear_", None) is not None:
+        return _reduce(_differences(trained, sequences), by)
     for attribute, remedy in BESIDE.items():
         if getattr(trained, attribute, None) is not None:
             raise ValueError(
@@ -201,6 +211,36 @@ def _gradients(trained, sequences, by):
     sizes = np.full((len(gradients), longest, n_inputs), np.nan)
     for i, own in enumerate(gradients):
         sizes[i, longest - len(own) :] = np.abs(own)
+    return _reduce(sizes, by)
+
+
+def _differences(trained, sequences):
+    """Return sizes of gradients of predictions, (n_sequences, longest, n_features)."""
+    if sequences.categories:
+        raise ValueError(
+            f"the features {sorted(sequences.categories)} of X are categories, which "
+            "have no gradient: use method='permutation'."
+        )
+    steps = _Steps(sequences.last_steps(sequences.shape[1]), sequences)
+    n, longest, n_features = steps.values.shape
+    is_own = np.arange(longest) >= longest - sequences.lengths[:, np.newaxis]
+    sizes = np.full(steps.values.shape, np.nan)
+    for feature in range(n_features):
+        spread = steps.values[:, :, feature][is_own].std()
+        for step in range(longest):
+            moved = []
+            for change in (STEP * spread, -STEP * spread):
+                values = steps.values.astype(np.float64)
+                values[:, step, feature] += change
+                predicted = trained.predict(steps.with_values(values))
+                moved.append(predicted.reshape(n, -1).sum(axis=1))
+            sizes[:, step, feature] = np.abs(moved[0] - moved[1]) / (2 * STEP)
+    sizes[~is_own] = np.nan
+    return sizes
+
+
+def _reduce(sizes, by):
+    """Return sizes of gradients by step and feature as (n_sequences, n_rows)."""
     if by == "step":
         return np.sqrt((sizes**2).sum(axis=2))[:, ::-1]
     if by == "feature":

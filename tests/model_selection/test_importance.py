@@ -52,6 +52,36 @@ def test_the_feature_and_step_that_determine_y_are_found(method):
     assert step.idxmax() == -2
 
 
+def test_gradients_of_a_network_and_its_linear_part_are_the_slopes_of_the_whole():
+    X = make_data(400)[0] * [1.0, 2.0, 5.0]
+    y = 3 * X[:, -2, 1] - 2 * X[:, -1, 0]
+    model = RNNRegressor(random_state=0).fit(X[:300], y[:300])
+    assert model.linear_ is not None
+    options = {"method": "gradient", "by": "both"}
+    found = sequence_importance(model, X[300:], **options)["mean"]
+    spread = X[300:].std(axis=(0, 1))
+    assert found[-1, 1] == pytest.approx(3 * spread[1], rel=0.05)
+    assert found[0, 0] == pytest.approx(2 * spread[0], rel=0.05)
+    assert found.drop([(-1, 1), (0, 0)]).max() < 0.1
+    by_feature = sequence_importance(model, X[300:], method="gradient")["mean"]
+    np.testing.assert_allclose(by_feature, found.groupby("feature").sum())
+
+
+def test_gradients_of_windows_in_their_own_units_are_those_of_predict():
+    series = np.cumsum(np.random.default_rng(0).normal(size=160))
+    X = np.lib.stride_tricks.sliding_window_view(series, 6)[:-2, :, np.newaxis]
+    Y = np.stack([series[6:-1], series[7:]], axis=1)
+    model = RNNRegressor(target_feature=0, random_state=0, max_epochs=3).fit(X, Y)
+    found = sequence_importance(model, X, method="gradient", by="both")["mean"]
+    for step in (0, -3):
+        moved = [
+            X + 0.05 * sign * (np.arange(6) == 5 + step)[:, None] for sign in (1, -1)
+        ]
+        up, down = (model.predict(values).sum(axis=1) for values in moved)
+        expected = np.abs(up - down).mean() / 0.1 * X.std()
+        assert found[step, 0] == pytest.approx(expected, rel=0.02)
+
+
 def test_what_does_not_count_has_an_importance_of_about_zero():
     model, (X, y) = fitted(), make_data(200, seed=1)
     found = sequence_importance(model, X, y, random_state=0)
@@ -170,13 +200,22 @@ def test_tokens_and_categories_are_permuted():
 # Bad input.
 
 
+def test_categories_beside_a_linear_part_have_no_gradients():
+    table = pd.DataFrame({"kind": np.tile(["a", "b"], 50), "x": np.arange(100.0)})
+    model = make_pipeline(SequenceWindower(3), RNNRegressor(max_epochs=1))
+    model.fit(table, table["x"])
+    with pytest.raises(ValueError, match=r"features \[0\] of X are categories"):
+        sequence_importance(model, table, method="gradient")
+
+
 def test_what_cannot_be_measured_is_refused_with_the_remedy():
     X, y = make_data(60)
     model = RNNRegressor(max_epochs=1, random_state=0).fit(X, y)
     with pytest.raises(ValueError, match="y is None: pass the targets"):
         sequence_importance(model, X)
-    with pytest.raises(ValueError, match="fit with linear_skip=False"):
-        sequence_importance(model, X, method="gradient")
+    classifier = RNNClassifier(max_epochs=1, random_state=0).fit(X, y > 0)
+    with pytest.raises(ValueError, match="fit with convolutions=None"):
+        sequence_importance(classifier, X, method="gradient")
     with pytest.raises(ValueError, match="by must be one of"):
         sequence_importance(model, X, y, by="lag")
     with pytest.raises(ValueError, match="method must be one of"):
