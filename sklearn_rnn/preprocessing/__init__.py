@@ -15,10 +15,12 @@ from sklearn_rnn.preprocessing._keys import (
     check_names,
     find_keys,
     get_target_names,
+    keep_untargeted,
     list_keys,
     name_ahead,
     parse_ahead,
     parse_targets,
+    remember_untargeted,
 )
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._regular import fill_rows
@@ -42,7 +44,6 @@ from sklearn_rnn.preprocessing._time_errors import (
 )
 from sklearn_rnn.preprocessing._time_table import TimeTable, encode_groups
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
-from sklearn_rnn.preprocessing._untargeted import keep_untargeted, remember_untargeted
 from sklearn_rnn.preprocessing._windower import (
     SequenceWindower,
     UnknownTimesWarning,

@@ -36,6 +36,7 @@ from sklearn_rnn.preprocessing._keys import (
     check_column_key,
     find_keys,
     get_target_names,
+    untargeted_rows_of,
 )
 from sklearn_rnn.preprocessing._missing import Fill, fill_features, fit_fill
 from sklearn_rnn.preprocessing._output import FixedOutput
@@ -49,7 +50,6 @@ from sklearn_rnn.preprocessing._time_errors import (
     warn_without_step,
 )
 from sklearn_rnn.preprocessing._time_table import TimeTable, trailing_windows
-from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
     ROWS,
@@ -548,14 +548,15 @@ class SequenceWindower(
         else:
             values = features.copy() if features.block is None else features.block
             starts, lengths = trailing_windows(table.is_segment_start, self.n_steps)
+        # Windows with history are only predicted on: the order of rows is enough.
+        is_ordered = prefixes or (table.order is None and table.labels is None)
         return SequenceArray(
             values,
             starts,
             lengths,
             features.names,
             transforms=Transforms(categories=features.categories),
-            # Windows with history are only predicted on: the order of rows is enough.
-            time_index=range(len(values)) if prefixes else table.time_index(),
+            time_index=range(len(values)) if is_ordered else table.time_index(),
         )
 
 

@@ -1,8 +1,6 @@
 """What a sequence is: the container, its validation, and windows over a table."""
 
 from sklearn_rnn.sequences._arrays import (
-    LENGTH_TYPES,
-    MAX_INT32_ROWS,
     difference_type,
     to_numbers,
     unmask,
@@ -22,7 +20,11 @@ from sklearn_rnn.sequences._check import (
     check_with_padding,
     is_list_of_sequences,
 )
-from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._container import (
+    LENGTH_TYPES,
+    MAX_INT32_ROWS,
+    SequenceArray,
+)
 from sklearn_rnn.sequences._conversion import (
     check_item,
     check_table,

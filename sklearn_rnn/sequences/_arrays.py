@@ -1,4 +1,4 @@
-"""Arrays of a SequenceArray: read-only, and of types that torch reads."""
+"""Arrays of numbers that torch reads, from values of other types."""
 
 from numbers import Number
 
@@ -132,73 +132,8 @@ def _abbreviate(value):
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def check_values(values):
-    """Return `values` as a C-contiguous 2-D array of a type that torch reads."""
-    if np.ma.isMaskedArray(values):
-        values = unmask(values)
-    values = np.asarray(values)
-    if values.dtype.kind not in "biuf":
-        raise InvalidSequenceError(
-            f"the steps must be real numbers, got values of type {values.dtype}. "
-            "Complex data not supported; encode dates and strings as numbers first."
-        )
-    if values.ndim != 2 or values.shape[1] == 0:
-        raise InvalidSequenceError(
-            "values must be 2-D (n_rows, n_features), with at least one feature, got "
-            f"shape {values.shape}."
-        )
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    if kind == "b":
-        values = values.astype(np.uint8)
-    elif kind == "u" and size == 8 and is_beyond_int64(values):
-        values = values.astype(np.float64)
-    elif kind == "u" and size > 1:
-        values = values.astype(np.int64)
-    elif kind == "f" and size > 8:
-        with np.errstate(over="ignore"):  # infinity is refused where X is read
-            values = values.astype(np.float64)
-    elif not values.dtype.isnative:
-        values = values.astype(values.dtype.newbyteorder("="))
-    return np.ascontiguousarray(values)
-
-
 def difference_type(dtype):
     """Return a type that differences of values of type `dtype` fit into."""
     if dtype.kind == "f":
         return np.promote_types(dtype, np.float32)
     return np.dtype(np.float64 if dtype.itemsize > 2 else np.float32)
-
-
-# Above this many rows their numbers do not fit into int32.
-MAX_INT32_ROWS = 2**31 - 1
-# Types of lengths that are added to starts of int32, and so do not overflow.
-LENGTH_TYPES = (np.uint8, np.int16, np.int32)
-
-
-def row_numbers(given, name, n_rows, kept=(np.int32,)):
-    """Return row numbers as int64, or as one of the types `kept` if they are.
-
-    Other small types would overflow in the first sum. `name` is for the message.
-    """
-    if np.ma.isMaskedArray(given):
-        given = unmask(given)
-    given = np.asarray(given)
-    if given.dtype.kind not in "iu" and given.size:
-        raise InvalidSequenceError(
-            f"{name} must be whole numbers, got values of type {given.dtype}."
-        )
-    if n_rows <= MAX_INT32_ROWS and given.dtype in kept:
-        return given
-    return given.astype(np.int64, copy=False)
-
-
-def as_read_only(array):
-    """Return a view of `array` that cannot be written to, or itself if it is one.
-
-    Selections then hold the same object, which joblib gives to its workers once.
-    """
-    if not array.flags.writeable:
-        return array
-    array = array.view()
-    array.flags.writeable = False
-    return array

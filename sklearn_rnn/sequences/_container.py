@@ -10,12 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._arrays import (
-    LENGTH_TYPES,
-    as_read_only,
-    check_values,
-    row_numbers,
-)
+from sklearn_rnn.sequences._arrays import is_beyond_int64, unmask
 from sklearn_rnn.sequences._coverage import SEQUENCES_PER_BLOCK
 from sklearn_rnn.sequences._renamed import RENAMED, get_renamed, parse_renamed
 from sklearn_rnn.sequences._transforms import (
@@ -28,6 +23,11 @@ from sklearn_rnn.sequences._transforms import (
 # np.asarray on a container writes every step out; above this many bytes that
 # is more often a mistake than intended.
 MAX_DENSE_BYTES = 1_000_000_000
+
+# Above this many rows their numbers do not fit into int32.
+MAX_INT32_ROWS = 2**31 - 1
+# Types of lengths that are added to starts of int32, and so do not overflow.
+LENGTH_TYPES = (np.uint8, np.int16, np.int32)
 
 
 class SequenceArray:
@@ -596,3 +596,62 @@ def _raise_outside(begin, starts, lengths, n_rows):
         f"sequence {begin + i} covers rows {starts[i]} to "
         f"{int(starts[i]) + int(lengths[i])}, but values has {n_rows} rows."
     )
+
+
+def check_values(values):
+    """Return `values` as a C-contiguous 2-D array of a type that torch reads."""
+    if np.ma.isMaskedArray(values):
+        values = unmask(values)
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf":
+        raise InvalidSequenceError(
+            f"the steps must be real numbers, got values of type {values.dtype}. "
+            "Complex data not supported; encode dates and strings as numbers first."
+        )
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise InvalidSequenceError(
+            "values must be 2-D (n_rows, n_features), with at least one feature, got "
+            f"shape {values.shape}."
+        )
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind == "b":
+        values = values.astype(np.uint8)
+    elif kind == "u" and size == 8 and is_beyond_int64(values):
+        values = values.astype(np.float64)
+    elif kind == "u" and size > 1:
+        values = values.astype(np.int64)
+    elif kind == "f" and size > 8:
+        with np.errstate(over="ignore"):  # infinity is refused where X is read
+            values = values.astype(np.float64)
+    elif not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    return np.ascontiguousarray(values)
+
+
+def row_numbers(given, name, n_rows, kept=(np.int32,)):
+    """Return row numbers as int64, or as one of the types `kept` if they are.
+
+    Other small types would overflow in the first sum. `name` is for the message.
+    """
+    if np.ma.isMaskedArray(given):
+        given = unmask(given)
+    given = np.asarray(given)
+    if given.dtype.kind not in "iu" and given.size:
+        raise InvalidSequenceError(
+            f"{name} must be whole numbers, got values of type {given.dtype}."
+        )
+    if n_rows <= MAX_INT32_ROWS and given.dtype in kept:
+        return given
+    return given.astype(np.int64, copy=False)
+
+
+def as_read_only(array):
+    """Return a view of `array` that cannot be written to, or itself if it is one.
+
+    Selections then hold the same object, which joblib gives to its workers once.
+    """
+    if not array.flags.writeable:
+        return array
+    array = array.view()
+    array.flags.writeable = False
+    return array

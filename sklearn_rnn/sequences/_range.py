@@ -40,7 +40,7 @@ def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None
         if scaling is not None:
             own[:] = np.finfo(sequences.dtype).max / 2
         elif differencing is not None:
-            own[:] = np.finfo(difference_type(sequences.dtype)).max / 2
+            own[:] = np.finfo(difference_type(sequences.values.dtype)).max / 2
         limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
         center = np.broadcast_to(np.asarray(center, np.float64), n_features)
         factor = np.broadcast_to(np.asarray(factor, np.float64), n_features)

@@ -48,7 +48,7 @@ def network_outputs(network, sequences, device):
         On the device. Where every step has its outputs: those of all steps of
         the first sequence, then of the second, ...
     """
-    longest = sequences.common_length or int(sequences.lengths.max())
+    longest = int(sequences.lengths.max())
     if supports_fused(network):
         if longest <= LONG:
             with note_batch_size(BLOCK_SIZE, longest):
