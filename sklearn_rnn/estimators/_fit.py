@@ -104,7 +104,7 @@ def fit(
     """
     is_continued = hasattr(estimator, "module_") and (is_stream or estimator.warm_start)
     last = estimator._task if is_continued else None
-    with unchanged_on_error(estimator):
+    with limit_threads(1), unchanged_on_error(estimator):
         params, name = task_params(estimator), type(estimator).__name__
         task = last.continued(params) if last else estimator._task_type(name, params)
         task.is_trial = is_trial

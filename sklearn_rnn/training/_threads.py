@@ -3,12 +3,13 @@
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import joblib
 import torch
 from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
 
 from sklearn_rnn.kernels import N_GATES
 
@@ -21,6 +22,7 @@ MAX_THREADS = 4  # more were not measured
 _SETTING = threading.Lock()
 _STARTED: set[int] = set()  # numbers of threads that have computed together
 _OF_KERNELS = threading.local()
+_BLAS: list[ThreadpoolController] = []  # of NumPy and SciPy, when first used
 
 
 class _Current(threading.local):
@@ -118,7 +120,9 @@ def limit_threads(n_threads):
     """Run torch with `n_threads` threads, and restore the count afterwards.
 
     Only in the main thread and in workers of joblib. In other threads nothing is
-    changed: a count that is set also applies to threads that start meanwhile.
+    changed: a count that is set also applies to threads that start meanwhile. In the
+    main thread of a process NumPy's linear algebra runs with one thread, so that
+    results do not depend on the number of processors: more add up in another order.
 
     Examples
     --------
@@ -132,7 +136,10 @@ def limit_threads(n_threads):
     True
     """
     set_count = torch.set_num_threads
-    if threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and not _BLAS:  # takes 30 ms, once all libraries are loaded
+        _BLAS.append(ThreadpoolController().select(user_api="blas"))
+    if not is_main:
         if get_active_backend()[0].nesting_level == 0:  # no worker of joblib
             yield
             return
@@ -142,7 +149,8 @@ def limit_threads(n_threads):
     if before != n_threads:
         set_count(n_threads)
     try:
-        yield
+        with _BLAS[0].limit(limits=1) if is_main else nullcontext():
+            yield
     finally:
         if torch.get_num_threads() != before:
             set_count(before)

@@ -2,7 +2,11 @@
 
     python tests/integration/fits_by_seed.py 2
 
-prints as JSON the digest of a fit of every estimator with two threads.
+prints as JSON the digest of a fit of every estimator with two threads, and
+
+    python tests/integration/fits_by_seed.py windows
+
+that of a default fit on as many windows as NumPy multiplies by several threads.
 """
 
 import hashlib
@@ -21,6 +25,7 @@ from sklearn_rnn import (
     RNNTagger,
     RNNTranscriber,
     SklearnRNNWarning,
+    make_windows,
 )
 
 SMALL = {"hidden_size": 8, "max_epochs": 2, "dropout": 0.2, "batch_size": 16}
@@ -57,6 +62,19 @@ def digest_of_fit(name, n_threads=1, random_state=0):
     return digest.hexdigest()
 
 
+def digest_of_windows():
+    """Return a digest of what a default regressor on 2,900 windows predicts."""
+    table = np.random.RandomState(0).normal(size=(2948, 4)).cumsum(axis=0)
+    windows = make_windows(table[:-1], n_steps=48)
+    model = RNNRegressor(max_epochs=1, random_state=0).fit(windows, table[48:, 0])
+    predictions = model.predict(windows)
+    coef = np.ascontiguousarray(model.linear_.coef_)
+    return hashlib.sha256(coef.tobytes() + predictions.tobytes()).hexdigest()
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "windows":
+        print(digest_of_windows())
+        sys.exit()
     n_threads = int(sys.argv[1])
     print(json.dumps({name: digest_of_fit(name, n_threads) for name in ESTIMATORS}))

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fits_by_seed import ESTIMATORS, SMALL, X, Y, digest_of_fit, fit
+from fits_by_seed import (
+    ESTIMATORS,
+    SMALL,
+    X,
+    Y,
+    digest_of_fit,
+    digest_of_windows,
+    fit,
+)
 from joblib import Parallel, delayed
 from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.kernels import compiled_kernels_available
@@ -63,6 +72,23 @@ def test_another_process_gives_the_same_bytes():
 def test_worker_processes_of_joblib_give_the_same_bytes():
     found = Parallel(n_jobs=2)(delayed(digest_of_fit)(n) for n in ESTIMATORS)
     assert found == [expected(name) for name in ESTIMATORS]
+
+
+@cache
+def digest_with_one_thread():
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(HERE / "fits_by_seed.py"), "windows"]
+    return subprocess.check_output(command, text=True, env=environment).strip()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_the_number_of_threads_of_numpy_changes_no_byte(n_threads):
+    alone = digest_with_one_thread()
+    with threadpool_limits(n_threads, user_api="blas"):
+        assert digest_of_windows() == alone
+        assert {
+            d["num_threads"] for d in threadpool_info() if d["user_api"] == "blas"
+        } == {n_threads}
 
 
 def test_a_search_gives_the_same_scores_with_any_n_jobs():
