@@ -13,12 +13,10 @@ from sklearn_rnn.estimators.closed_form import (
     TINY,
     LinearStream,
     evenly,
-    fit_linear,
     network_weights,
     weighted_losses,
     weights_of_long,
 )
-from sklearn_rnn.estimators.tasks._target_names import steps_ahead
 from sklearn_rnn.training import find_copies
 
 # Sequences below which held-out ones would say nothing about the network.
@@ -63,20 +61,6 @@ class LinearSkip:
         self.spread: Any = None
         self.stream_losses: list[Any] = []
         self.weight = np.ones(n_targets)
-
-    def fit(self, samples, columns, horizon, is_scaled, names, random_state):
-        """Fit a linear part to all sequences, and without each fold of them."""
-        return fit_linear(
-            samples.sequences,
-            samples.y,
-            samples.weights,
-            columns=columns,
-            horizon=horizon,
-            is_scaled=is_scaled,
-            random_state=np.random.RandomState(random_state.randint(2**31 - 1)),
-            steps_ahead=steps_ahead(names),
-            is_mean=self.output.is_mean,
-        )
 
     def set_spread(self, samples, part):
         """Set the spread of the targets in units of the windows."""

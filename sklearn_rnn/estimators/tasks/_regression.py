@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from sklearn.metrics import r2_score
 
-from sklearn_rnn._exceptions import DivergenceError, InvalidSequenceError
+from sklearn_rnn._exceptions import DivergenceError
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import (
     FEW,
     FEWEST_SEQUENCES,
-    MOST_VALUES,
     choose_scaled_layout,
     evenly,
 )
@@ -21,6 +20,12 @@ from sklearn_rnn.estimators.tasks._linear_skip import (
     FEWEST_TO_COMPARE,
     LinearSkip,
     count_distinct,
+)
+from sklearn_rnn.estimators.tasks._linear_training import (
+    beside_linear,
+    cross_fit_linear,
+    has_linear,
+    may_have_linear,
 )
 from sklearn_rnn.estimators.tasks._numbers import NumberTargets
 from sklearn_rnn.estimators.tasks._output import (
@@ -42,9 +47,6 @@ from sklearn_rnn.estimators.tasks._task import DTYPES
 from sklearn_rnn.estimators.tasks._trials import (
     MOST_COMPARED,
     compare_networks,
-    draw_folds,
-    last_fold,
-    predict_folds,
 )
 from sklearn_rnn.preprocessing import find_keys
 from sklearn_rnn.sequences import LARGEST_INPUT, locate
@@ -54,8 +56,6 @@ from sklearn_rnn.training import WeightedLoss
 HEAD_SCALE = 0.1
 # Sequences that tell the scale of differences from the last step.
 SCALED_BY = 4096
-# Sequences from which on only the network itself is trained, without one of many folds.
-TRAINED_ONCE = 10_000
 # Units of hidden_size="auto", and of the plain RNN that cell="auto" may choose: below
 # FEW sequences two networks are compared in folds, a GRU that reads values as they are,
 # and a plain RNN that reads windows in their own units, which needs less data. Chosen
@@ -87,7 +87,8 @@ class RegressionTask(SequenceTask):
         self.linear = LinearSkip(1, self.output)
         self.dependence: Any = None
         self.n_distinct, self.advice = 0, None
-        self._use_cell("gru" if params.cell == "auto" else params.cell)
+        self.chosen_cell = "gru" if params.cell == "auto" else params.cell
+        self.chosen_size = UNITS
 
     @property
     def targets_may_be_missing(self):  # type: ignore[override]
@@ -188,7 +189,7 @@ class RegressionTask(SequenceTask):
         # Of its own, so that the network is the one that there is without it.
         self.random_state = deepcopy(context.random_state)
         is_later_call = context.is_stream and context.is_continued
-        if self._may_have_linear() and not is_later_call:
+        if may_have_linear(self) and not is_later_call:
             self.n_distinct = count_distinct(samples)
             _check_enough(self)
         if context.is_continued:
@@ -196,7 +197,7 @@ class RegressionTask(SequenceTask):
             return prepared
         if self.output.is_distribution:  # until training, which may stop, is over
             self.dependence = Dependence(self.n_targets)
-        baseline.columns = self._find_past(samples)
+        baseline.columns = _find_past(self, samples)
         baseline.lags = _check_season(self, samples)
         _check_scaling(self.params, baseline.columns is not None)
         baseline.fit(samples)  # of a size that fits, before time is spent on folds
@@ -205,26 +206,6 @@ class RegressionTask(SequenceTask):
         baseline.fit(samples)
         _check_not_categorical(self, samples.sequences.feature_names)
         return prepared
-
-    def _find_past(self, samples):
-        """Return the features that hold the targets' past, or None."""
-        wanted, names = self.params.target_feature, self.numbers.names
-        columns = target_columns(wanted, samples.sequences, self.n_targets, names)
-        is_auto = isinstance(wanted, str) and wanted == "auto" and names is None
-        if columns is None and is_auto and not (self.per_step or self.tokens.is_used):
-            columns = find_past(samples)
-        if columns is not None and self.tokens.is_used:
-            raise ValueError(
-                "target_feature needs numbers, but embedding_dim is set: X holds "
-                "tokens."
-            )
-        if self.baseline.subtracts_last and columns is None:
-            raise ValueError(
-                "subtract_last=True needs target_feature, whose last value it is that "
-                "is subtracted, and target_feature='auto' found none: name the input "
-                "that holds the target's own past."
-            )
-        return columns
 
     def _subtracts_last(self, samples):
         """Return whether the network reads differences from the last value."""
@@ -238,20 +219,6 @@ class RegressionTask(SequenceTask):
         last = baseline.last_values(samples.sequences)
         return are_changes_small(samples.y, last, samples.weights)
 
-    def _may_have_linear(self):
-        is_of_numbers = not (self.per_step or self.tokens.is_used)
-        return self.params.linear_skip is not False and is_of_numbers
-
-    def _has_linear(self, n_features):
-        """Return whether there is a linear part, by `linear_skip` and the data."""
-        if not self._may_have_linear():
-            return False
-        if self.params.linear_skip is True:
-            return True
-        if self.n_distinct < FEWEST_SEQUENCES or n_features > MOST_VALUES:
-            return False
-        return self.n_distinct >= FEWEST_TO_COMPARE or self.baseline.columns is not None
-
     def _choose_network(self, samples, context):
         """Fit the linear part; set cell, units, and the units of windows."""
         self.linear = LinearSkip(self.n_targets, self.output)
@@ -259,9 +226,9 @@ class RegressionTask(SequenceTask):
         params = self.params
         is_stream = context.is_stream and params.linear_skip is not True
         layout, may_choose = None, False
-        if self._has_linear(samples.sequences.n_features) and not is_stream:
+        if has_linear(self, samples.sequences.n_features) and not is_stream:
             is_scaled = False if self.output.is_count else params.scale_windows
-            self.cross_fit = self._fit_linear(samples, is_scaled)
+            self.cross_fit = cross_fit_linear(self, samples, is_scaled)
             layout = self.cross_fit.part.layout
             self.linear.set_spread(samples, self.cross_fit.part)
             # With validation data no network is trained but the one that predicts.
@@ -280,45 +247,12 @@ class RegressionTask(SequenceTask):
             part = self.cross_fit.part
             self.fold_predictions = compare_networks(self, samples, context, part)
 
-    def _use_cell(self, cell):
-        is_plain = self.params.cell == "auto" and cell == "rnn"
-        self.chosen_cell, self.chosen_size = cell, RNN_UNITS if is_plain else UNITS
-
     def use_network(self, cell, layout, samples):
         """Choose cell, units, the units of windows, and whether changes are read."""
-        self._use_cell(cell)
+        is_plain = self.params.cell == "auto" and cell == "rnn"
+        self.chosen_cell, self.chosen_size = cell, RNN_UNITS if is_plain else UNITS
         self.baseline.unit_layout = layout
         self.baseline.subtracts_last = self._subtracts_last(samples)
-
-    def trial_params(self, outputs):
-        """Return parameters for a network that learns some outputs alone."""
-        columns, size = self.baseline.columns, self.params.hidden_size
-        weights = self.output.target_weights(self.n_targets)
-        if weights is not None:
-            weights = weights[outputs] if weights[outputs].any() else None
-        return {
-            "linear_skip": False,
-            "target_feature": None if columns is None else columns[outputs].tolist(),
-            "cell": self.chosen_cell,
-            "hidden_size": self.chosen_size if size == "auto" else size,
-            "subtract_last": bool(self.baseline.subtracts_last),
-            "scale_windows": self.baseline.unit_layout is not None,
-            "season": None
-            if self.baseline.lags is None
-            else self.baseline.lags[outputs],
-            "missing_targets": "ignore" if self.targets_may_be_missing else "raise",
-            "target_weight": weights,
-        }
-
-    def _fit_linear(self, samples, is_scaled):
-        return self.linear.fit(
-            samples,
-            self.baseline.columns,
-            self.horizon,
-            is_scaled,
-            self.numbers.names,
-            self.random_state,
-        )
 
     def initialize(self, network, samples):
         super().initialize(network, samples)
@@ -354,89 +288,10 @@ class RegressionTask(SequenceTask):
 
     @contextmanager
     def around_training(self, net, samples, validation, context):
-        with self._around_training(samples, validation, context) as train:
+        with beside_linear(self, samples, validation, context) as train:
             yield train
         if self.output.is_distribution and not self.is_trial:
             _add_dependence(self, samples, context)
-
-    @contextmanager
-    def _around_training(self, samples, validation, context):
-        if context.is_stream:
-            self._fit_stream(samples, context)
-            yield samples
-            return
-        predicted, self.fold_predictions = self.fold_predictions, None
-        cross_fit, self.cross_fit = self.cross_fit, None
-        if context.is_continued:
-            self._refit_linear(samples)
-        if cross_fit is None:
-            yield samples
-            return
-        self.linear.use(samples, cross_fit, np.zeros(self.n_targets))
-        n_distinct = self.n_distinct
-        if validation is not None:
-            yield samples
-            unseen = validation.select(evenly(len(validation.y), MOST_COMPARED))
-            linear = self.linear.part.predict(unseen.sequences)
-            self._compare(unseen, linear, self._try_forecast(unseen, context))
-        elif n_distinct < FEWEST_TO_COMPARE:
-            yield samples
-        elif n_distinct >= TRAINED_ONCE:
-            train, held_out = last_fold(
-                samples.sequences, self.horizon, self.random_state
-            )
-            yield samples.select(train)
-            unseen = samples.select(held_out)
-            linear = cross_fit.predict(samples.sequences, held_out)
-            self._compare(unseen, linear, self._try_forecast(unseen, context))
-        else:
-            linear = cross_fit.predict(samples.sequences, np.arange(len(samples.y)))
-            if n_distinct >= FEW:
-                folds = draw_folds(samples.sequences, self.horizon, self.random_state)
-                predicted = predict_folds(self, samples, folds, context)
-            self._compare(samples, linear, predicted)
-            yield samples
-
-    def _refit_linear(self, samples):
-        """Fit the linear part to the data that the network is trained on further."""
-        enough = self.n_distinct >= FEWEST_SEQUENCES
-        if self.linear.part is None or self.params.linear_skip is False:
-            self.advice = None
-            self.linear = LinearSkip(self.n_targets, self.output)
-        elif self._has_linear(samples.sequences.n_features) and enough:
-            # The network has seen its data: nothing to compare on.
-            cross_fit = self._fit_linear(samples, self.linear.part.layout.is_scaled)
-            self.linear.use(samples, cross_fit, self.linear.weight)
-
-    def _fit_stream(self, samples, context):
-        """Fit the linear part to one more call of partial_fit."""
-        linear = self.linear
-        if not context.is_continued:
-            if self.cross_fit is None:
-                return
-            linear.start_stream(samples, self.cross_fit)
-            self.cross_fit = None
-        elif linear.stream is None:
-            linear.warn_if_silent()
-            return
-        else:
-            linear.compare_stream(samples, self._try_forecast(samples, context))
-        linear.add_to_stream(samples)
-
-    def _try_forecast(self, samples, context):
-        """Return what the network alone predicts, None if it overflows."""
-        try:
-            return self.forecast_alone(samples.sequences, context.compute_outputs)
-        except InvalidSequenceError:
-            return None
-
-    def _compare(self, unseen, linear, network):
-        """Choose the network's weight by predictions for what was not seen."""
-        constant, names = self.baseline.transform.intercept, self.numbers.names
-        self.linear.compare(unseen, linear, network, constant, names)
-        self.advice = self.linear.give_advice(self.baseline.columns is not None)
-        if self.advice is not None and self.params.verbose:
-            print(f"{self.estimator_name}: {self.advice}")
 
     def score(self, outputs, dataset):
         targets, outputs = (
@@ -483,6 +338,26 @@ class RegressionTask(SequenceTask):
     def finish(self):
         super().finish()
         self.cross_fit = self.fold_predictions = self.random_state = None
+
+
+def _find_past(task, samples):
+    """Return the features that hold the targets' past, or None."""
+    wanted, names = task.params.target_feature, task.numbers.names
+    columns = target_columns(wanted, samples.sequences, task.n_targets, names)
+    is_auto = isinstance(wanted, str) and wanted == "auto" and names is None
+    if columns is None and is_auto and not (task.per_step or task.tokens.is_used):
+        columns = find_past(samples)
+    if columns is not None and task.tokens.is_used:
+        raise ValueError(
+            "target_feature needs numbers, but embedding_dim is set: X holds tokens."
+        )
+    if task.baseline.subtracts_last and columns is None:
+        raise ValueError(
+            "subtract_last=True needs target_feature, whose last value it is that "
+            "is subtracted, and target_feature='auto' found none: name the input "
+            "that holds the target's own past."
+        )
+    return columns
 
 
 def _scale_differences(network, sequences, weights):

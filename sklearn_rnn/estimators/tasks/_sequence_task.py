@@ -13,11 +13,7 @@ from sklearn_rnn.estimators.tasks._categories import CategoricalInput
 from sklearn_rnn.estimators.tasks._labels import Labels
 from sklearn_rnn.estimators.tasks._samples import Samples, parse_weights
 from sklearn_rnn.estimators.tasks._task import DTYPES, Task
-from sklearn_rnn.estimators.tasks._tokens import (
-    TokenInput,
-    embeds,
-    initialize_embedding,
-)
+from sklearn_rnn.estimators.tasks._tokens import TokenInput, initialize_embedding
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import (
     SequenceArray,
@@ -77,7 +73,7 @@ class SequenceTask(Task):
     def __init__(self, estimator_name, params):
         super().__init__(estimator_name, params)
         self.tokens, self.categories = TokenInput(), CategoricalInput()
-        self.tokens.is_used = embeds(self.params)
+        self.tokens.is_used = _embeds(self.params)
         if self.has_labels:
             self.labels = Labels()
 
@@ -126,7 +122,7 @@ class SequenceTask(Task):
                 "default."
             )
         is_asked_for = self.params.token_dropout not in ("auto", 0)
-        if is_asked_for and not embeds(self.params):
+        if is_asked_for and not _embeds(self.params):
             raise ValueError(
                 f"token_dropout={self.params.token_dropout} hides tokens, but without "
                 "embedding_dim X holds numbers. Set embedding_dim to embed tokens, or "
@@ -277,7 +273,7 @@ class SequenceTask(Task):
     def make_spec(self, samples):
         params, is_auto = self.params, self.params.hidden_size == "auto"
         about_symbols: dict[str, Any] = {}
-        if embeds(params):
+        if _embeds(params):
             about_symbols |= self.tokens.spec(params)
         if self.categories.categories:
             about_symbols |= self.categories.spec()
@@ -362,6 +358,11 @@ class SequenceTask(Task):
 
     def finish(self):
         self.initial_vectors = self.params.embeddings = None
+
+
+def _embeds(params):
+    """Return whether X is to hold ids of tokens, by the parameters."""
+    return params.embedding_dim is not None or params.embeddings is not None
 
 
 def _remedy_for_counts(sequences, n_targets, task):

@@ -81,11 +81,6 @@ class TokenInput:
         }
 
 
-def embeds(params):
-    """Return whether X is to hold ids of tokens, by the parameters."""
-    return params.embedding_dim is not None or params.embeddings is not None
-
-
 def count_tokens(sequences, n_tokens, weights=None):
     """Return how often each id occurs, the last entry for all larger ones.
 

@@ -66,7 +66,7 @@ def predict_folds(task, samples, folds, context):
         if len(known) == 0:
             continue
         unseen = np.flatnonzero(folds.fold == k)
-        params = task.trial_params(known)
+        params = _trial_params(task, known)
         params |= {"max_epochs": n_epochs, "random_state": int(folds.seeds[k])}
         seen = seen._replace(y=seen.y[:, known])
         try:
@@ -78,6 +78,25 @@ def predict_folds(task, samples, folds, context):
             return None
         predicted[unseen[:, np.newaxis], known] = found
     return predicted
+
+
+def _trial_params(task, outputs):
+    """Return parameters for a network that learns some outputs alone."""
+    columns, size = task.baseline.columns, task.params.hidden_size
+    weights = task.output.target_weights(task.n_targets)
+    if weights is not None:
+        weights = weights[outputs] if weights[outputs].any() else None
+    return {
+        "linear_skip": False,
+        "target_feature": None if columns is None else columns[outputs].tolist(),
+        "cell": task.chosen_cell,
+        "hidden_size": task.chosen_size if size == "auto" else size,
+        "subtract_last": bool(task.baseline.subtracts_last),
+        "scale_windows": task.baseline.unit_layout is not None,
+        "season": None if task.baseline.lags is None else task.baseline.lags[outputs],
+        "missing_targets": "ignore" if task.targets_may_be_missing else "raise",
+        "target_weight": weights,
+    }
 
 
 def classify_held_out(task, samples, splits, context):
