@@ -499,7 +499,7 @@ METHODS = {
     # And of what they learn.
     "ClassificationTask": Limit(36, 40),
     "GenerationTask": Limit(28, 40),
-    "RegressionTask": Limit(50, 40),
+    "RegressionTask": Limit(39, 40),
     "Seq2SeqTask": Limit(37, 40),
     "TaggingTask": Limit(36, 40),
     "TranscriptionTask": Limit(40, 40),
