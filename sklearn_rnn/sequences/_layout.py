@@ -87,7 +87,8 @@ def warn_of_rows(X, *, estimator_name):
         f"reads each row by itself, as {n_rows} sequences of {n_columns} "
         f"step{'s' if n_columns > 1 else ''} of one feature. If its rows are steps of "
         "a series, put a SequenceWindower in front: "
-        "make_pipeline(SequenceWindower(n_steps=24), ...). "
+        "make_pipeline(SequenceWindower(n_steps=24), ...); if groups of rows are "
+        "sequences, pass a list of them, as in [g for _, g in X.groupby(key)]. "
         f"{remedy} this SequenceLayoutWarning by its class.",
         SequenceLayoutWarning,
         stacklevel=user_stacklevel(),
