@@ -16,11 +16,11 @@ Each model is fitted on all days but the last 28, forecasts these with quantiles
 again. With a constant in the place of the network the same pipeline shows what the
 table costs. Rivals: seasonal naive; boosted trees, one model per quantile, of lags, the
 same weekday and the same day a year before, calendar, type, region and step ahead, with
-sales divided by the shop's mean of the last 28 days; and neuralforecast's GRU if that
-is installed. Each runs in a process of its own. Printed are seconds by the clock,
-seconds of the processor, which other work on the machine does not lengthen, the peak of
-memory, and errors: MASE, the mean quantile loss, twice and in the same units, and how
-often the interval of 80 % holds.
+sales divided by the shop's mean of the last 28 days; and the GRU of neuralforecast and
+of darts, where these are installed. Each runs in a process of its own. Printed are
+seconds by the clock, seconds of the processor, which other work on the machine does not
+lengthen, the peak of memory, and errors: MASE, the mean quantile loss, twice and in the
+same units, and how often the interval of 80 % holds.
 """
 
 import argparse
@@ -262,6 +262,54 @@ def neural_forecast(table, options):
     return frame, fitted - begin, perf_counter() - fitted
 
 
+def darts_forecast(table, options):
+    """Fit darts' GRU on all days but the last 28, and forecast these by samples."""
+    from darts import TimeSeries
+    from darts.dataprocessing.transformers import Scaler
+    from darts.models import RNNModel
+    from darts.utils.likelihood_models import QuantileRegression
+
+    calendar = CalendarFeatures(["dayofweek", "dayofyear"], time="day", holidays="US")
+    whole = calendar.fit_transform(table.drop(columns=["type", "region"]))
+    whole = whole.astype({"shop": str})
+    last = whole["day"].max() - pd.Timedelta(days=HORIZON)
+    keys = {"group_cols": "shop", "time_col": "day", "freq": "D"}
+    features = [c for c in whole.columns if c not in ("day", "shop", "sales")]
+    plan = TimeSeries.from_group_dataframe(whole, value_cols=features, **keys)
+    known = whole[whole["day"] <= last]
+    series = TimeSeries.from_group_dataframe(known, value_cols="sales", **keys)
+    begin = perf_counter()
+    scaler = Scaler()  # each series by its own range
+    scaled = scaler.fit_transform(series)
+    quiet = ("logger", "enable_progress_bar", "enable_model_summary")
+    model = RNNModel(
+        model="GRU",
+        input_chunk_length=N_STEPS,
+        training_length=N_STEPS + HORIZON,
+        hidden_dim=64,
+        batch_size=32,
+        likelihood=QuantileRegression(list(LEVELS)),
+        random_state=0,
+        pl_trainer_kwargs={
+            "accelerator": "cpu",
+            "max_steps": options.steps,
+            **dict.fromkeys(quiet, False),
+        },
+    )
+    model.fit(scaled, future_covariates=plan)
+    fitted = perf_counter()
+    found = model.predict(HORIZON, scaled, future_covariates=plan, num_samples=200)
+    frames = []
+    for forecasts in scaler.inverse_transform(found):
+        samples = forecasts.all_values()[:, 0]  # (days, samples)
+        frame = pd.DataFrame({"time": forecasts.time_index})
+        frame["shop"] = forecasts.static_covariates["shop"].iloc[0]
+        for level in LEVELS:
+            frame[f"q{level}"] = np.quantile(samples, level, axis=1)
+        frames.append(frame.assign(prediction=frame["q0.5"]))
+    return pd.concat(frames), fitted - begin, perf_counter() - fitted
+
+
 def rival(table, options, forecast_last):
     """Forecast the last 28 days, and those after the origins of each fold."""
     days = np.sort(table["day"].unique())
@@ -289,7 +337,10 @@ CONTENDERS = {
     "seasonal naive": lambda *args: rival(*args, seasonal_naive),
     "boosted trees": lambda *args: rival(*args, tree_forecast),
     "neuralforecast GRU": lambda *args: rival(*args, neural_forecast),
+    "darts GRU": lambda *args: rival(*args, darts_forecast),
 }
+# Packages of rivals that run only where they are installed.
+PACKAGES = {"neuralforecast GRU": "neuralforecast", "darts GRU": "darts"}
 
 
 # Figures
@@ -340,7 +391,9 @@ def main():
         "--epochs", type=int, help="of sklearn_rnn; its default if none"
     )
     parser.add_argument("--trees", type=int, default=300, help="per quantile")
-    parser.add_argument("--steps", type=int, default=1000, help="of neuralforecast")
+    parser.add_argument(
+        "--steps", type=int, default=1000, help="of neuralforecast and darts"
+    )
     parser.add_argument("--only", choices=list(CONTENDERS))
     add_instruction_set_option(parser)
     options = parser.parse_args()
@@ -356,7 +409,7 @@ def main():
     print("| quantile loss | 80 % holds | MASE, folds | quantile loss | 80 % holds |")
     print("| --- " * 12 + "|")
     for name in CONTENDERS:
-        if name.startswith("neuralforecast") and find_spec("neuralforecast") is None:
+        if name in PACKAGES and find_spec(PACKAGES[name]) is None:
             continue
         command = [sys.executable, *sys.argv, "--only", name]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

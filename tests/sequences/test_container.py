@@ -130,6 +130,16 @@ def test_gather_puts_time_first_and_repeats_the_last_step():
     assert ragged().gather([0], dtype=np.float32).dtype == np.float32
 
 
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_last_steps_of_some_features_are_columns_of_all(is_scaled):
+    X = SequenceArray(np.arange(24.0).reshape(8, 3), [0, 3, 2], [3, 5, 1])
+    if is_scaled:
+        X = X.scale(np.array([1.0, 2, 3]), np.array([2.0, 4, 8]))
+    found = X.last_steps(4, np.array([2, 0]))
+    np.testing.assert_array_equal(found, X.last_steps(4)[:, :, [2, 0]])
+    assert found.shape == (3, 4, 2)
+
+
 def test_last_step_is_that_of_each_sequence():
     assert ragged().last_step().tolist() == [[2, 3], [4, 5], [10, 11]]
 
