@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from sklearn_rnn.training._resume import (
 )
 from sklearn_rnn.training._threads import max_threads
 
+# Copies of the state in memory take at most one in so many parts of the time.
+COPY_PERIOD = 20
 REMEDY = "Restore the file, or delete it to train from the beginning."
 
 
@@ -163,6 +166,8 @@ class TrainingCheckpoint(CheckpointFile):
         super().__init__(path, identity, label, environment=environment)
         self._last_write = time.monotonic()
         self._saved: dict[str, Any] | None = None
+        self._kept: dict[str, Any] | None = None
+        self._last_copy = self._copy_seconds = 0.0
         self._trials: list[TrainingCheckpoint] = []
 
     def open(self) -> "TrainingCheckpoint":
@@ -206,17 +211,31 @@ class TrainingCheckpoint(CheckpointFile):
         return n_epochs, saved["is_finished"]
 
     def save(self, run: TrainingRun, n_epochs: int, is_finished: bool) -> None:
-        """Write the file after an epoch, if it was the last one or it is time to."""
-        if not is_finished and time.monotonic() - self._last_write < self.seconds:
+        """Write the file after an epoch, if it was the last one or it is time to.
+
+        Otherwise keep a copy, for `write_kept`, unless copies would take long.
+        """
+        begin = time.monotonic()
+        is_due = is_finished or begin - self._last_write >= self.seconds
+        if not is_due and begin - self._last_copy < COPY_PERIOD * self._copy_seconds:
             return
-        self.write(
-            lambda: {
-                "n_epochs": n_epochs,
-                "is_finished": is_finished,
-                "run": pack_run(run),
-            }
-        )
-        self._last_write = time.monotonic()
+        progress = {"n_epochs": n_epochs, "is_finished": is_finished}
+        if is_due:
+            self.write(lambda: {**progress, "run": pack_run(run)})
+            self._kept, self._last_write = None, time.monotonic()
+            return
+        try:
+            self._kept = {**progress, "run": deepcopy(pack_run(run))}
+        except InvalidModelError:
+            return  # a callback keeps what cannot be written: warned of when it is due
+        self._last_copy = time.monotonic()
+        self._copy_seconds = self._last_copy - begin
+
+    def write_kept(self) -> None:
+        """Write the copy of a later epoch than the file's, if there is one."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            self.write(lambda: kept)
 
     def remove(self) -> None:
         """Remove the file, and those of the networks that were compared."""

@@ -321,6 +321,8 @@ class SequenceNet(NeuralNet):
                 if self.checkpoint is not None:
                     self.checkpoint.save(run, n_done, stop or n_done == epochs)
         except BaseException:
+            if self.checkpoint is not None:
+                self.checkpoint.write_kept()
             (best or finished).restore()
             # The optimizer's momentum may hold the NaN that ended training.
             self.initialize_optimizer()

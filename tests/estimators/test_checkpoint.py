@@ -445,23 +445,42 @@ def test_the_progress_bar_and_lines_count_all_epochs(tmp_path, capsys):
         assert text in shown.out + shown.err
 
 
-def test_seconds_between_writes_are_kept(tmp_path):
-    model = make("tagger", tmp_path, callbacks=[Interrupt()], checkpoint_seconds=1e6)
-    assert fit_interrupted(model, DATA["tagger"], 4) == 5
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(("seconds", "n_files"), [(1e6, [0] * 5), (0, [0, 1, 1, 1, 1])])
+def test_seconds_between_writes_are_kept(seconds, n_files, tmp_path):
+    found = []
+
+    class Look(Interrupt):
+        def on_epoch_begin(self, net, **kwargs):
+            found.append(len(os.listdir(tmp_path)))
+
+    options = {"callbacks": [Look()], "checkpoint_seconds": seconds}
+    make("tagger", tmp_path, **options).fit(*DATA["tagger"])
+    assert found == n_files
 
 
-def test_exceptions_and_interrupts_leave_the_file(tmp_path):
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_exceptions_and_interrupts_leave_the_file(seconds, tmp_path):
     class Break(Interrupt):
         def on_epoch_end(self, net, **kwargs):
             if len(net.history) == 3:
                 raise KeyboardInterrupt
 
-    model = make("tagger", tmp_path, callbacks=[Break()])
+    options = {"callbacks": [Break()], "checkpoint_seconds": seconds}
+    model = make("tagger", tmp_path, **options)
     with pytest.raises(KeyboardInterrupt):
         model.fit(*DATA["tagger"])
     assert len(list(tmp_path.iterdir())) == 1
     assert model.n_iter_ == 3
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_exception_writes_a_late_epoch_before_it_is_time_to(name, tmp_path):
+    expected = make(name, callbacks=[Interrupt()]).fit(*DATA[name])
+    options = {"callbacks": [Interrupt()], "checkpoint_seconds": 3600}
+    model = make(name, tmp_path, **options)
+    n_epochs = fit_interrupted(model, DATA[name], epoch=4)
+    assert n_epochs < expected.n_iter_
+    assert_same(model, expected)
 
 
 def test_subclasses_and_their_parameters_have_files_of_their_own(tmp_path):
