@@ -502,8 +502,8 @@ def _weeks_in_year(dates):
     """Count the weeks, 52 or 53, of the ISO year of each date."""
     years, indices = np.unique(_iso(dates, "year"), return_inverse=True)
     # 28 December is always in the last week.
-    ends = pd.DatetimeIndex([f"{year:04d}-12-28" for year in years])
-    return _iso(ends, "week")[indices]
+    ends = np.array([f"{year:04d}-12-28" for year in years], dtype="datetime64[s]")
+    return _iso(pd.DatetimeIndex(ends), "week")[indices]
 
 
 def _append(X, columns):

@@ -141,13 +141,16 @@ def _bound_of_numbers(step, last, n_steps):
 def _bound_of_span(step, last, n_steps):
     """Return the last date or duration if the steps pass it, else None."""
     kind = pd.Timestamp if last.dtype.kind == "M" else pd.Timedelta
-    last, step = kind(last), pd.Timedelta(step)
-    # pandas adds in the finer of two units, as NumPy does, but overflows with an error.
-    unit = (pd.Timedelta(0).as_unit(last.unit) + step).unit
-    end = kind(0).as_unit(unit).max
-    if kind is pd.Timestamp:
-        end = min(LAST_DATE, end)
+    last = kind(last)
+    end = kind(0).as_unit(last.unit).max
     try:
+        step = pd.Timedelta(step)
+        # pandas adds in the finer of two units, as NumPy does, but overflows with an
+        # error.
+        unit = (pd.Timedelta(0).as_unit(last.unit) + step).unit
+        end = kind(0).as_unit(unit).max
+        if kind is pd.Timestamp:
+            end = min(LAST_DATE, end)
         return end if last + n_steps * step > end else None
     except (OverflowError, ValueError):
         return end

@@ -21,6 +21,7 @@ from sklearn_rnn.sequences import (
     is_categorical,
     is_foreign_frame,
     is_list_of_sequences,
+    is_text,
     times_from_index,
     to_index,
     to_numbers,
@@ -316,7 +317,7 @@ def _numeric_column(column, name, estimator_name):
         raise ValueError(f"Complex data not supported: column {name!r} of X.")
     if pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "b":
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if dtype.kind == "O" and isinstance(dtype, np.dtype):
+    if isinstance(dtype, np.dtype) and dtype.kind == "O" and not is_text(column):
         try:
             return to_numbers(
                 column.to_numpy(),

@@ -19,6 +19,13 @@ LARGEST_CODE = 2**53
 SHOWN = 3
 
 
+def is_text(column):
+    """Return whether a Series holds strings, of whatever type pandas gave it."""
+    if column.dtype != object:
+        return isinstance(column.dtype, pd.StringDtype)
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+
+
 def is_categorical(column):
     """Return whether a column of a frame holds categories rather than numbers.
 
@@ -29,7 +36,7 @@ def is_categorical(column):
         values = column.cat.categories
     elif isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
         return False
-    elif pd.api.types.infer_dtype(column, skipna=True) != "string":
+    elif not is_text(column):
         return False
     else:
         values = pd.Index(column.dropna().unique())

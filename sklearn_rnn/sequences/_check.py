@@ -13,6 +13,7 @@ from sklearn_rnn.sequences._categories import (
     check_no_categories,
     encode_categories,
     is_categorical,
+    is_text,
 )
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import (
@@ -241,8 +242,10 @@ def _raise_one_dimensional(X, estimator_name, as_table):
 
 
 def _check_no_text_columns(X, estimator_name):
-    for name, dtype in zip(X.columns, X.dtypes, strict=True):
-        if _is_text_or_time(dtype):
+    for j, (name, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True)):
+        if _is_text_or_time(dtype) or (
+            isinstance(X, pd.DataFrame) and is_text(X.iloc[:, j])
+        ):
             raise InvalidSequenceError(
                 f"column {name!r} of X holds {dtype}, not numbers. If the rows of X "
                 "are steps of time, put a SequenceWindower in front, which reads names "
@@ -254,7 +257,7 @@ def _check_no_text_columns(X, estimator_name):
 def _is_text_or_time(dtype):
     if hasattr(dtype, "is_temporal"):  # of polars
         return dtype.is_temporal() or str(dtype) in ("String", "Categorical")
-    return dtype.kind in "mM" or isinstance(dtype, pd.StringDtype)
+    return dtype.kind in "mM"
 
 
 def _check_no_leading_nan(X, estimator_name):

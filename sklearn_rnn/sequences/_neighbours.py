@@ -255,7 +255,7 @@ def freq_of(rule, times):
 def describe_step(step):
     """Return a step, as `freq_of` returns it, as text for ``freq=``."""
     if isinstance(step, (timedelta, np.timedelta64)):
-        days = pd.Timedelta(step) / pd.Timedelta(days=1)
+        days = pd.Timedelta(step).total_seconds() / 86400
         if days % 1 == 0:  # pandas would write "24h"
             return "D" if days == 1 else f"{days:.0f}D"
         step = to_offset(pd.Timedelta(step))
@@ -306,7 +306,7 @@ def _step_of_periods(freq, times):
     start = pd.Period(ordinal=0, freq=times.labels.freq)
     try:
         return FixedStep((start + to_offset(freq)).ordinal)
-    except (OverflowError, TypeError, ValueError) as error:
+    except (NotImplementedError, OverflowError, TypeError, ValueError) as error:
         raise InvalidSequenceError(
             f"freq={freq!r} does not fit the times of X, which are {times.kind}: "
             f"{error}"

@@ -199,7 +199,13 @@ def to_index(values, where):
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
         # Wider floats than pandas' own would become objects.
         return pd.Index(values, dtype=np.float32 if dtype.itemsize < 8 else np.float64)
-    return pd.Index(values)
+    return _index_of(values)
+
+
+def _index_of(values):
+    # pandas 2 would look for dates among objects, with a warning.
+    keeps_objects = isinstance(values, (pd.Index, pd.Series)) and values.dtype == object
+    return pd.Index(values, dtype=object) if keeps_objects else pd.Index(values)
 
 
 def holds_dates(values, *, certain=False):
@@ -212,7 +218,7 @@ def holds_dates(values, *, certain=False):
     """
     if isinstance(values, pd.MultiIndex):
         return any(holds_dates(level, certain=certain) for level in values.levels)
-    index = pd.Index(values)
+    index = _index_of(values)
     if index.isna().all():
         return isinstance(index, DATED)
     try:

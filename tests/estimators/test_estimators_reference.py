@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from old_versions import needs_torch_2_13
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
@@ -434,7 +435,11 @@ def assert_close(found, expected, where):
     assert (differences <= RTOL * np.abs(expected) + atol).all(), (where, found)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    # Other versions of torch draw other numbers.
+    [pytest.param(n, marks=needs_torch_2_13) if "sampled" in n else n for n in CASES],
+)
 def test_results_are_those_of_the_reference(name):
     expected = json.loads(REFERENCE.read_text(encoding="utf-8"))[name]
     results = compute(name)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from old_versions import needs_sklearn_1_8
 from sklearn.metrics import accuracy_score, r2_score
 from step_models import (
     LENGTHS,
@@ -214,6 +215,7 @@ def test_labels_that_fit_did_not_see_are_wrong_at_score():
     )
 
 
+@needs_sklearn_1_8
 @pytest.mark.parametrize("classes", [(0, 1), (False, True)])
 def test_labels_of_another_type_than_those_of_fit_are_refused_at_score(classes):
     """As by accuracy_score: else a text "1" would be a wrong 1, silently."""

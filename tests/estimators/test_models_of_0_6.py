@@ -13,6 +13,9 @@ import pytest
 
 from sklearn_rnn import InconsistentVersionWarning, RNNRegressor
 
+# It holds dates as pandas 3 pickles them.
+pytest.importorskip("pandas", minversion="3.0")
+
 ARCHIVE = Path(__file__).with_name("models_0_6.pkl.gz")
 with gzip.open(ARCHIVE) as file:
     MODELS = pickle.load(file)

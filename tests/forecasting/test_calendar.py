@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from old_versions import needs_pandas_3
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -501,6 +502,7 @@ def test_steps_past_the_last_time_are_refused(index, ahead):
         calendar.fit(table).transform(table)
 
 
+@needs_pandas_3
 def test_the_bound_is_that_of_the_unit_of_the_times():
     table = pd.DataFrame({"a": 1.0}, index=DAYS)
     calendar = CalendarFeatures(["dayofweek"], encoding="ordinal", ahead=100_000)

@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from old_versions import needs_pandas_3
 from sklearn.pipeline import make_pipeline
 
 from sklearn_rnn import (
@@ -107,7 +108,7 @@ def test_what_is_wrong_with_them_is_seen_everywhere(name):
         with pytest.raises(InvalidSequenceError, match=message):
             make_forecast_frame(by_column, "a", time="when")
     with pytest.raises(InvalidSequenceError, match="gap"):
-        make_forecast_frame(table(index).drop(index=index[4]), "a")
+        make_forecast_frame(table(index).iloc[np.arange(20) != 4], "a")
 
 
 @pytest.mark.parametrize("name", ON_A_CALENDAR)
@@ -175,7 +176,7 @@ def test_written_dates_are_refused_as_in_a_column(name):
             "no time in row",
         ),
         ([None] * 20, "no time in row 0"),
-        ([10**400, *range(19)], "too large"),
+        pytest.param([10**400, *range(19)], "too large", marks=needs_pandas_3),
     ],
 )
 def test_what_is_ambiguous_is_refused_from_index_and_column(values, message):

@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
+from old_versions import needs_sklearn_1_8
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
@@ -290,6 +291,7 @@ def test_polars_predicts_as_pandas(weather):
     assert cross_val_score(model, frame, y.to_numpy(), cv=KFold(2)).shape == (2,)
 
 
+@needs_sklearn_1_8
 def test_sample_weight_is_routed(weather):
     X, y = weather
     weights = np.linspace(0, 1, 240) ** 4

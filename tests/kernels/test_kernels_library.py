@@ -96,7 +96,8 @@ def sources(tmp_path_factory):
 @pytest.fixture
 def kernels(tmp_path):
     """Have the package's loading of the library alone, with small sources."""
-    for name in ("_exceptions.py", "kernels/_build.py", "kernels/_library.py"):
+    modules = ("_exceptions.py", "_logging.py", "kernels/_build.py")
+    for name in (*modules, "kernels/_library.py"):
         (tmp_path / "sklearn_rnn" / name).parent.mkdir(exist_ok=True)
         shutil.copy(PACKAGE / name, tmp_path / "sklearn_rnn" / name)
     (tmp_path / "sklearn_rnn" / "kernels" / "src").mkdir()
