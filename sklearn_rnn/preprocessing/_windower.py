@@ -40,7 +40,7 @@ from sklearn_rnn.preprocessing._keys import (
 )
 from sklearn_rnn.preprocessing._missing import Fill, fill_features, fit_fill
 from sklearn_rnn.preprocessing._output import FixedOutput
-from sklearn_rnn.preprocessing._tables import is_polars, is_table, parse_features
+from sklearn_rnn.preprocessing._tables import is_table, parse_features
 from sklearn_rnn.preprocessing._time_errors import (
     NOTICEABLE,
     check_gaps,
@@ -474,8 +474,11 @@ class SequenceWindower(
             )
         categories = None if reset else self._categories
         features = parse_features(X, keys, estimator_name, categories)
-        seen = X if hasattr(X, "columns") else np.empty((0, features.n_columns))
-        if is_polars(X):  # whose names not every version of scikit-learn reads
+        seen = X
+        if not hasattr(X, "columns"):
+            seen = np.empty((0, features.n_columns))
+        elif not isinstance(X, pd.DataFrame):
+            # Not every version of scikit-learn reads the names of polars.
             seen = pd.DataFrame(columns=list(X.columns))
         if not reset and isinstance(X, (list, tuple)):
             self._check_rows(features.n_columns)
