@@ -1,6 +1,7 @@
 """Files of older versions, written again in the format of this one."""
 
 import os
+import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -13,12 +14,17 @@ from sklearn_rnn._exceptions import (
     InvalidModelError,
     missing_package,
 )
+from sklearn_rnn._plain_files import replace_file
 from sklearn_rnn._plain_state import DAMAGE
 from sklearn_rnn.persistence._files import load_model, save_model
 from sklearn_rnn.persistence._types import TRUSTED_TYPES
 
 SCHEMA = "schema.json"  # of files of skops, which are zip archives
 N_HEADER = 8  # bytes of the length of a safetensors file's header
+REMEDY = (
+    "If the file is whole, load it with the version that wrote it: predict there, or "
+    "look up its parameters and data there, and fit the model again with this version."
+)
 
 
 def migrate_model(
@@ -28,7 +34,7 @@ def migrate_model(
 
     The old file may be one of `save_model`, of ``skops.io.dump``, or a pickle, such as
     those of version 0.6, which had no other format. The new file is read again before
-    this function returns; the old one is left as it is.
+    it comes to its place; the old one is left as it is.
 
     Parameters
     ----------
@@ -79,8 +85,12 @@ def migrate_model(
         # What it warns of is what is mended here.
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         model = _load(old, allow_pickle)
-    save_model(model, new)
-    load_model(new)
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, "new")
+        save_model(model, written)
+        load_model(written)
+        contents = written.read_bytes()
+    replace_file(new, lambda file: file.write(contents))
 
 
 def _load(path: Path, allow_pickle: bool) -> Any:
@@ -98,7 +108,8 @@ def _load(path: Path, allow_pickle: bool) -> Any:
         return joblib.load(path)
     except Exception as error:  # a damaged pickle may raise anything
         raise InvalidModelError(
-            f"{path} cannot be loaded by this version: {type(error).__name__}: {error}"
+            f"{path} cannot be loaded by this version: {type(error).__name__}: "
+            f"{error}. {REMEDY}"
         ) from error
 
 
@@ -124,4 +135,6 @@ def _load_skops(path):
     try:
         return io.load(path, trusted=TRUSTED_TYPES)
     except (UntrustedTypesFoundException, *DAMAGE) as error:
-        raise InvalidModelError(f"{path} cannot be loaded: {error}") from error
+        raise InvalidModelError(
+            f"{path} cannot be loaded: {error}. {REMEDY}"
+        ) from error

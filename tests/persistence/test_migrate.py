@@ -10,6 +10,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import safetensors
 import skops.io
 from saved_models import predictions
 from zoo import make
@@ -127,7 +128,7 @@ def test_a_pickle_runs_no_code_unless_it_is_allowed(tmp_path):
     ("contents", "match"),
     [
         (BEFORE_0_6["0.3.0"]["regressor"], r"before 0\.4\. Fit it again"),
-        (OF_0_6["regressor"]["model"][:500], "cannot be loaded by this version"),
+        (OF_0_6["regressor"]["model"][:500], "load it with the version that wrote it"),
         (pickle.dumps({1, 2}), "which save_model cannot save"),
     ],
 )
@@ -137,6 +138,26 @@ def test_what_cannot_be_migrated_is_refused(contents, match, tmp_path):
     new.write_bytes(b"as it was")
     refused(old, new, match, allow_pickle=True)
     assert new.read_bytes() == b"as it was"
+
+
+def test_a_file_that_cannot_be_read_again_replaces_none(tmp_path, monkeypatch):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(pickle.dumps(small()[0]))
+    new.write_bytes(b"as it was")
+
+    def fail(*args, **kwargs):
+        raise safetensors.SafetensorError("cannot be read")
+
+    monkeypatch.setattr(safetensors, "safe_open", fail)
+    refused(old, new, "cannot be read", allow_pickle=True)
+    assert new.read_bytes() == b"as it was"
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "new"}
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "none" / "new"
+    old.write_bytes(pickle.dumps(small()[0]))
+    refused(old, new, "none'$", FileNotFoundError, allow_pickle=True)
 
 
 def test_the_old_file_is_not_replaced(tmp_path):
