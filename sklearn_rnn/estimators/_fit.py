@@ -23,9 +23,9 @@ from sklearn_rnn.estimators._parallel import check_parallel
 from sklearn_rnn.estimators.tasks import FitContext
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.training import (
-    CURRENT,
     Patience,
     check_callbacks,
+    current_processes,
     limit_threads,
     new_random_state,
 )
@@ -124,8 +124,9 @@ def fit(
         check_training(estimator, is_stream, has_validation)
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
-        if CURRENT.processes is not None and not is_trial:
-            check_parallel(CURRENT.processes, estimator, (samples, held_out), last)
+        processes = current_processes.processes
+        if processes is not None and not is_trial:
+            check_parallel(processes, estimator, (samples, held_out), last)
         if estimator.checkpoint is None:
             vars(estimator).pop("_stream", None)
         elif not is_stream:
@@ -168,8 +169,7 @@ def set_network(estimator, task, samples, held_out, context):
         task.network_spec = task.make_spec(samples)
         seed = context.random_state.randint(2**31 - 1)
         generator = torch.Generator().manual_seed(seed)
-        with limit_threads(1):
-            network = task.build(task.network_spec, generator)
+        network = task.build(task.network_spec, generator)
         task.initialize(network, samples)
         estimator.history_ = []
     task.check_data(network, samples, held_out)
@@ -206,7 +206,8 @@ def train(estimator, samples, held_out, context, checkpoint=None):
     # Dropout masks depend on a seed: on the CPU on nothing else.
     seed, device = context.random_state.randint(2**31 - 1), torch.device(net.device)
     generator: Any = CounterGenerator(seed)
-    if (processes := CURRENT.processes) is not None:  # each has its rows of the masks
+    processes = current_processes.processes
+    if processes is not None:  # each has its rows of the masks
         generator.first_row, generator.row_step = processes.rank, processes.size
     if device.type != "cpu":
         generator = torch.Generator(device).manual_seed(seed)

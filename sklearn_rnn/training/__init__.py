@@ -16,6 +16,7 @@ from sklearn_rnn.training._chunks import (
     split_chunks,
 )
 from sklearn_rnn.training._clipping import clip_gradients
+from sklearn_rnn.training._current_processes import current_processes
 from sklearn_rnn.training._datasets import (
     NextStepDataset,
     PairDataset,
@@ -91,7 +92,6 @@ from sklearn_rnn.training._split import (
 )
 from sklearn_rnn.training._storage import StepStorage, store_steps
 from sklearn_rnn.training._threads import (
-    CURRENT,
     choose_n_threads,
     computing,
     limit_threads,
@@ -104,7 +104,6 @@ __all__ = [
     "BLOCK_SIZE",
     "BatchIterator",
     "CTCLoss",
-    "CURRENT",
     "CheckpointFile",
     "EpochLines",
     "FlatWeights",
@@ -144,6 +143,7 @@ __all__ = [
     "computing",
     "copy_callbacks",
     "count_segments",
+    "current_processes",
     "data_parallel",
     "environment_of",
     "find_copies",

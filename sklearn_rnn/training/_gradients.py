@@ -103,7 +103,7 @@ def batch_gradients(
         model = model._replace(targets_per_update=None)
     if whole is not None:
         n_targets = criterion.count(whole[1][0])
-        model = model.of_part(n_targets)
+        model = model.with_n_targets(n_targets)
         if not criterion.count(batch[1][0]):
             if n_targets:
                 yield 0.0, _no_gradient
@@ -126,7 +126,7 @@ class _Model(NamedTuple):
     targets_per_update: float | None
     keeps_outputs: bool
 
-    def of_part(self, n_targets):
+    def with_n_targets(self, n_targets):
         """Return a model for a part of a batch with this many targets in all."""
         if self.targets_per_update is not None:
             return self
@@ -217,7 +217,7 @@ def _chunk_gradients(model, batch, size, whole=None):
         chunk = _Chunk(x, lengths, targets_and_weights, state, begin == 0)
         n_targets = model.criterion.count(of_all[:, begin:end])
         if n_targets:
-            part = model if whole is None else model.of_part(n_targets)
+            part = model if whole is None else model.with_n_targets(n_targets)
             yield begin / n_timesteps, partial(chunk.gradient, part)
         else:
             chunk.skip(model.network)

@@ -368,7 +368,7 @@ class SequenceNet(NeuralNet):
         """Score the validation data; return whether to stop early."""
         loss, score = self.score_validation(self, self.validation)
         if self.processes is not None:
-            loss, score = self.processes.of_first(loss, score)
+            loss, score = self.processes.broadcast_first(loss, score)
         self.history.record("valid_loss", loss)
         self.history.record("valid_score", score)
         score_validation_batches(self, self.validation)

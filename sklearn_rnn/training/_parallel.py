@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import torch
 from torch import distributed
 
+from sklearn_rnn.training._current_processes import current_processes
 from sklearn_rnn.training._datasets import LazyBatch, Transcripts
 from sklearn_rnn.training._gradients import Gradient
-from sklearn_rnn.training._threads import CURRENT
 
 # Weights that differ by more than this fraction of the largest are other weights;
 # processors of different kinds round differently.
@@ -66,13 +66,13 @@ def data_parallel() -> Iterator[None]:
     ...     model = RNNRegressor(max_epochs=1, random_state=0).fit(X, y)
     >>> distributed.destroy_process_group()
     """
-    before, processes = CURRENT.processes, Processes(_connect())
-    CURRENT.processes = processes if processes.size > 1 else None
+    before, processes = current_processes.processes, Processes(_connect())
+    current_processes.processes = processes if processes.size > 1 else None
     try:
         yield
         processes.wait()
     finally:
-        CURRENT.processes = before
+        current_processes.processes = before
         processes.disconnect()
 
 
@@ -174,7 +174,7 @@ class Processes:
         self.maximum(holds)
         return bool(holds)
 
-    def of_first(self, *values):
+    def broadcast_first(self, *values):
         """Return the floats of the first process."""
         tensor = torch.tensor(values, dtype=torch.float64)
         self._broadcast(tensor)

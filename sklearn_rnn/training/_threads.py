@@ -4,7 +4,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import joblib
 import torch
@@ -12,6 +11,7 @@ from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 from sklearn_rnn.kernels import N_GATES
+from sklearn_rnn.training._current_processes import current_processes
 
 # Multiply-adds of one recurrent step of one batch for every thread. Below twice
 # this, handing work to a second thread cost up to twice what it saved; above, two
@@ -23,18 +23,6 @@ _SETTING = threading.Lock()
 _STARTED: set[int] = set()  # numbers of threads that have computed together
 _OF_KERNELS = threading.local()
 _BLAS: list[ThreadpoolController] = []  # of NumPy and SciPy, when first used
-
-
-class _Current(threading.local):
-    """The processes with which the calling thread trains now; None for one alone.
-
-    Of the type `Processes`, which `data_parallel` sets.
-    """
-
-    processes: Any = None
-
-
-CURRENT = _Current()
 
 
 def is_on_cpu(tensor):
@@ -62,7 +50,7 @@ def max_threads():
     """
     if get_active_backend()[0].nesting_level > 0:  # joblib runs this beside other work
         return 1
-    processes = CURRENT.processes
+    processes = current_processes.processes
     n_processors = joblib.cpu_count() // (1 if processes is None else processes.n_local)
     return min(max(1, n_processors), MAX_THREADS)
 
