@@ -270,7 +270,8 @@ class SequenceNet(NeuralNet):
                 raise ValueError(WHOLE_BATCHES)
             self.processes.align(self._weights.tensors)
         self._is_prepared = False
-        n_batches = -(-len(data.lengths) // self.batch_size)
+        # Long sequences may go into smaller batches.
+        n_batches = len(self.get_iterator(data, training=True))
         self._n_batches = n_epochs * n_batches
         self._n_batches_done = 0
         self._cool_down: tuple[int, int] | None = None  # batches before it and in it

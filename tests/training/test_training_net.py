@@ -404,3 +404,20 @@ def test_the_optimizer_resets_momentum_that_holds_nan():
         net.train(make_data(), None, n_epochs=9)
     net.train(make_data(), None, n_epochs=3)
     assert torch.isfinite(weights(net)).all()
+
+
+def test_smaller_batches_of_long_sequences_count_as_progress():
+    rng = np.random.default_rng(0)
+    X = check_sequences([rng.normal(size=(n, 2)) for n in [5] * 12 + [1100] * 5])
+    data = SequenceDataset(X, torch.from_numpy(rng.normal(size=(17, 1))))
+    progress, factors = [], []
+
+    def schedule(fraction):
+        factors.append(1 - fraction)
+        return factors[-1]
+
+    net = make_net(on_progress=progress.append, schedule=schedule)
+    net.train(data, None, 2)
+    n_batches = 2 * (3 + 3)  # of 4 short ones, and of 2 long ones
+    np.testing.assert_allclose(progress, np.arange(n_batches) / n_batches)
+    assert factors[-1] == min(factors) > 0
