@@ -36,6 +36,9 @@ from sklearn_rnn.training._threads import max_threads
 
 # Copies of the state in memory take at most one in so many parts of the time.
 COPY_PERIOD = 20
+# What follows where it cannot be written.
+CONTINUES = "Training continues without it."
+BEGINS_EARLIER = "If this fit is made again, it begins at an earlier epoch."
 REMEDY = "Restore the file, or delete it to train from the beginning."
 
 
@@ -123,8 +126,10 @@ class CheckpointFile:
         except OSError as error:
             self._warn_of(error)
 
-    def write(self, pack: Callable[[], dict[str, Any]]) -> None:
-        """Write what a function returns, or warn if that is not possible."""
+    def write(
+        self, pack: Callable[[], dict[str, Any]], if_not: str = CONTINUES
+    ) -> None:
+        """Write what a function returns, or warn of what follows if it cannot be."""
         try:
             state = {
                 "identity": self.identity,
@@ -133,14 +138,14 @@ class CheckpointFile:
             }
             save_plain_file(self.path, state, StateWriter(self.parameters))
         except (OSError, InvalidModelError) as error:
-            self._warn_of(error)
+            self._warn_of(error, if_not)
 
-    def _warn_of(self, error):
+    def _warn_of(self, error, consequence=CONTINUES):
         if not self.has_warned:
             self.has_warned = True
             self._warn(
                 f"{self.label} cannot write the checkpoint {self.path}: "
-                f"{_line(error)}. Training continues without it."
+                f"{_line(error)}. {consequence}"
             )
 
     def _warn(self, message):
@@ -231,11 +236,23 @@ class TrainingCheckpoint(CheckpointFile):
         self._last_copy = time.monotonic()
         self._copy_seconds = self._last_copy - begin
 
-    def write_kept(self) -> None:
-        """Write the copy of a later epoch than the file's, if there is one."""
+    def write_kept(self, reason: BaseException) -> None:
+        """Write the copy of a later epoch than the file's, if there is one.
+
+        Parameters
+        ----------
+        reason : BaseException
+            What ended training. If writing fails it gets a note, and nothing is raised.
+        """
         kept, self._kept = self._kept, None
-        if kept is not None:
-            self.write(lambda: kept)
+        if kept is None:
+            return
+        try:
+            self.write(lambda: kept, BEGINS_EARLIER)
+        except BaseException as error:  # Ctrl-C again, say, or a warning as an error
+            reason.add_note(
+                f"Beside that, the checkpoint was not written: {_line(error)}"
+            )
 
     def remove(self) -> None:
         """Remove the file, and those of the networks that were compared."""

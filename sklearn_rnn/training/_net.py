@@ -321,10 +321,10 @@ class SequenceNet(NeuralNet):
                 n_done += 1
                 if self.checkpoint is not None:
                     self.checkpoint.save(run, n_done, stop or n_done == epochs)
-        except BaseException:
-            if self.checkpoint is not None:
-                self.checkpoint.write_kept()
+        except BaseException as error:
             (best or finished).restore()
+            if self.checkpoint is not None:
+                self.checkpoint.write_kept(error)
             # The optimizer's momentum may hold the NaN that ended training.
             self.initialize_optimizer()
             raise

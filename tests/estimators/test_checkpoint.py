@@ -24,6 +24,7 @@ from interrupted_fits import (
 )
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from skorch.callbacks import Callback
 from torch.optim import lr_scheduler
 
 from sklearn_rnn import (
@@ -388,6 +389,54 @@ def test_a_failed_write_leaves_the_last_file(tmp_path, monkeypatch):
     Interrupt.epoch = None
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
     assert file.read_bytes() == whole
+
+
+class StopsInBatch(Callback):
+    """Raises an error in the first batch of the third epoch."""
+
+    def on_batch_end(self, net, **kwargs):
+        if len(net.history) == 3:
+            raise Interruption
+
+
+def fit_stopped_in_batch(folder):
+    """Return a tagger whose fit was stopped, with a checkpoint to write then."""
+    options = {"callbacks": [StopsInBatch()], "checkpoint_seconds": 1e6}
+    model = make("tagger", folder, **options)
+    with pytest.raises(Interruption) as caught:
+        model.fit(*DATA["tagger"])
+    return model, getattr(caught.value, "__notes__", [])
+
+
+@pytest.mark.parametrize("kind", [MemoryError, KeyboardInterrupt, OSError])
+def test_errors_while_writing_hide_no_error_and_keep_the_model(
+    kind, tmp_path, monkeypatch
+):
+    expected, _ = fit_stopped_in_batch(None)
+
+    def fail(number):
+        raise kind("what failed")
+
+    monkeypatch.setattr(os, "fsync", fail)  # the warning of an OSError is an error here
+    model, (note,) = fit_stopped_in_batch(tmp_path)
+    assert "the checkpoint was not written" in note
+    assert "what failed" in note
+    assert_same(model, expected)
+    X = DATA["tagger"][0]
+    for found, wanted in zip(
+        model.predict_proba(X), expected.predict_proba(X), strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_an_ended_fit_warns_that_it_begins_again_earlier(tmp_path, monkeypatch):
+    def fail(number):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.warns(SklearnRNNWarning, match="begins at an earlier epoch") as found:
+        fit_stopped_in_batch(tmp_path)
+    assert "Training continues" not in str(found[0].message)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not looked up")
