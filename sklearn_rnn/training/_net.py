@@ -13,9 +13,11 @@ from skorch import NeuralNet
 from skorch.callbacks import (
     BatchScoring,
     Callback,
+    Checkpoint,
     EarlyStopping,
     EpochScoring,
     ParamMapper,
+    TrainEndCheckpoint,
 )
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
@@ -52,11 +54,8 @@ from sklearn_rnn.training._weights import (
 )
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-WHOLE_BATCHES = (
-    "data_parallel divides batches over processes, and callbacks has one that handles "
-    "batches. Leave it out; of skorch's LRScheduler use step_every='epoch', or set "
-    "lr_schedule."
-)
+# Callbacks of skorch that would write the same files in every process.
+WRITERS = Checkpoint, TrainEndCheckpoint
 
 
 class SequenceNet(NeuralNet):
@@ -266,8 +265,7 @@ class SequenceNet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr
         if self.processes is not None:
-            if self._has_batch_callbacks:
-                raise ValueError(WHOLE_BATCHES)
+            _check_dividable(self.callbacks_)
             self.processes.align(self._weights.tensors)
         self._is_prepared = False
         # Long sequences may go into smaller batches.
@@ -323,10 +321,10 @@ class SequenceNet(NeuralNet):
                     self.checkpoint.save(run, n_done, stop or n_done == epochs)
         except BaseException as error:
             (best or finished).restore()
-            if self.checkpoint is not None:
-                self.checkpoint.write_kept(error)
             # The optimizer's momentum may hold the NaN that ended training.
             self.initialize_optimizer()
+            if self.checkpoint is not None:
+                self.checkpoint.write_kept(error)
             raise
         if best:
             best.restore()
@@ -771,6 +769,23 @@ def _held_by(parts):
         if isinstance(value, torch.Tensor) and value.layout is torch.strided
     ]
     return held, memory
+
+
+def _check_dividable(callbacks):
+    """Check that no callback needs whole batches, or writes what another writes."""
+    for name, callback in callbacks:
+        if _handles_batches(callback):
+            raise ValueError(
+                f"data_parallel divides batches over processes, and {name} in "
+                "callbacks handles batches. Leave it out; of skorch's LRScheduler use "
+                "step_every='epoch', or set lr_schedule."
+            )
+        if isinstance(callback, WRITERS):
+            raise ValueError(
+                f"data_parallel trains in every process, and {name} in callbacks would "
+                "write the same files in all of them. Leave it out, and save the model "
+                "after fit where torch.distributed.get_rank() is 0."
+            )
 
 
 def _handles_batches(callback):

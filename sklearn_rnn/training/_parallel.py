@@ -32,10 +32,13 @@ def data_parallel() -> Iterator[None]:
     masks; only the symbols that `RNNSeq2Seq` samples in training are others. Validation
     data are evaluated by every process, and the first one's values count.
 
-    Networks are trained on the CPU. ``checkpoint`` and callbacks that handle batches
-    are refused, as are data or parameters that differ between the processes. If an
-    error ends this context in one process, the others fail when they next wait for it:
-    do not catch errors inside of it.
+    Networks are trained on the CPU. ``checkpoint``, callbacks that handle batches and
+    those of skorch that write models are refused, as are data or parameters that differ
+    between the processes. Callbacks are called in every process: let yours write files
+    only where ``torch.distributed.get_rank()`` is 0. Fits that joblib runs in other
+    threads or processes, such as those of a search with `n_jobs`, are not divided. If
+    an error ends this context in one process, the others fail when they next wait for
+    it: do not catch errors inside of it.
 
     Yields
     ------
@@ -80,7 +83,8 @@ def _connect():
     """Return a new group of all processes, which can be closed without the user's."""
     if not distributed.is_available():
         raise RuntimeError(
-            "data_parallel needs torch.distributed, which this build of torch lacks."
+            "data_parallel needs torch.distributed, which this build of torch lacks. "
+            "Install one that has it: torch.distributed.is_available() is True there."
         )
     if not distributed.is_initialized():
         raise RuntimeError(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, LRScheduler, TrainEndCheckpoint
 from torch import distributed
 
 from sklearn_rnn import (
@@ -162,6 +162,12 @@ OTHERS = {
     "batches": lambda: regressor(
         lr_schedule=None,
         callbacks=[LRScheduler("StepLR", step_every="batch", step_size=2)],
+    ).fit(X, Y),
+    "writes files": lambda: regressor(
+        callbacks=[Checkpoint(monitor=None, dirname="never")]
+    ).fit(X, Y),
+    "writes files at the end": lambda: regressor(
+        callbacks=[TrainEndCheckpoint(dirname="never")]
     ).fit(X, Y),
     "diverges": lambda: regressor(learning_rate=1e300, clip_norm=None).fit(X, Y),
 }

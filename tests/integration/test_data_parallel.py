@@ -25,7 +25,9 @@ ERRORS = {
     "other parameter": "process 1 has other values than process 0 of: hidden_size.",
     "no seed": "ValueError: data_parallel needs a random_state",
     "checkpoint": "ValueError: data_parallel does not support checkpoint",
-    "batches": "ValueError: data_parallel divides batches over processes, and callb",
+    "batches": "ValueError: data_parallel divides batches over processes, and LRSched",
+    "writes files": "ValueError: data_parallel trains in every process, and Checkpoint",
+    "writes files at the end": "process, and TrainEndCheckpoint in callbacks would",
     "diverges": "DivergenceError: training diverged in epoch 1",
 }
 
@@ -138,6 +140,12 @@ def test_a_context_without_processes_is_refused():
         pytest.raises(RuntimeError, match=r"init_process_group\('gloo'\) first"),
         data_parallel(),
     ):
+        pass
+
+
+def test_a_build_of_torch_without_processes_is_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="Install one that has it"), data_parallel():
         pass
 
 
