@@ -243,7 +243,7 @@ class SequenceNet(NeuralNet):
             If a callback looks for what is not recorded, or all weights are frozen.
         """
         self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
-        self._start_training(data, n_epochs)
+        self._start_training()
         try:
             self.notify("on_train_begin", X=data, y=data.targets)
             try:
@@ -257,8 +257,8 @@ class SequenceNet(NeuralNet):
             self.validation = self.patience = None
             self._fused = self._fused_epochs = self._state = None
 
-    def _start_training(self, data, n_epochs):
-        """Set what lasts for all epochs, and what counts them."""
+    def _start_training(self):
+        """Set what lasts for all epochs."""
         self._has_batch_callbacks = any(
             _handles_batches(callback) for _, callback in self.callbacks_
         )
@@ -268,8 +268,9 @@ class SequenceNet(NeuralNet):
             _check_dividable(self.callbacks_)
             self.processes.align(self._weights.tensors)
         self._is_prepared = False
-        # Long sequences may go into smaller batches.
-        n_batches = len(self.get_iterator(data, training=True))
+
+    def _count_batches(self, data, n_batches, n_epochs):
+        """Set what counts batches, and the targets of each."""
         self._n_batches = n_epochs * n_batches
         self._n_batches_done = 0
         self._cool_down: tuple[int, int] | None = None  # batches before it and in it
@@ -307,6 +308,7 @@ class SequenceNet(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         data = {"dataset_train": X, "dataset_valid": self.validation}
         batches = self.get_iterator(X, training=True)
+        self._count_batches(X, len(batches), epochs)
         finished = WeightSnapshot(self.module_)
         best = WeightSnapshot(self.module_) if self.patience else None
         run = TrainingRun(self, batches, finished, best)
