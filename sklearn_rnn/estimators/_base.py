@@ -384,8 +384,11 @@ class SequenceEstimator(RNNEstimator):
         return object_array([np.linalg.norm(own, axis=1) for own in gradients])
 
 
-def input_gradients(estimator, X):
-    """Return of each sequence its gradients, (length_i, n_inputs), of the network."""
+def input_gradients(estimator, X, of_each_output=False):
+    """Return of each sequence its gradients, (length_i, n_inputs), of the network.
+
+    These are of the sum of the outputs, or the summed sizes of those of each output.
+    """
     sequences, found = _network_input(estimator, X), []
     with thread_context(estimator):
         for begin in range(0, len(sequences), BLOCK_SIZE):
@@ -393,7 +396,9 @@ def input_gradients(estimator, X):
             with note_batch_size(len(rows), int(sequences.lengths[rows].max())):
                 batch = to_batch(sequences, rows, estimator.net_.device)
                 block = estimator.module_.input_gradients(
-                    **batch, of_classes=estimator._task.has_labels
+                    **batch,
+                    of_classes=estimator._task.has_labels,
+                    of_each_output=of_each_output,
                 )
             lengths = sequences.lengths[rows]
             block = block.double().cpu().numpy()

@@ -91,9 +91,10 @@ def sequence_importance(
 
     The gradient of a network alone is that of its outputs with respect to its inputs,
     both standardised, in one pass. Of a regressor with a linear part it is the gradient
-    of what it predicts, both parts weighed (of several targets, of their sum): in units
-    of the target per standard deviation of the feature in `X`. It is found by
-    differences, with two predictions per step and feature.
+    of what it predicts, both parts weighed: in units of the target per standard
+    deviation of the feature in `X`. It is found by differences, with two predictions
+    per step and feature. Of several outputs (targets, steps ahead, quantiles) the sizes
+    of their gradients are added up, so that opposite effects do not cancel.
 
     Examples
     --------
@@ -200,7 +201,7 @@ def _gradients(trained, sequences, by):
                 f"({attribute.rstrip('_')}), whose gradients are not in those of the "
                 f"network: use method='permutation', or fit with {remedy}."
             )
-    gradients = input_gradients(trained, sequences)
+    gradients = input_gradients(trained, sequences, of_each_output=True)
     n_inputs, longest = gradients[0].shape[1], sequences.shape[1]
     if by != "step" and n_inputs != sequences.n_features:
         raise ValueError(
@@ -210,7 +211,7 @@ def _gradients(trained, sequences, by):
         )
     sizes = np.full((len(gradients), longest, n_inputs), np.nan)
     for i, own in enumerate(gradients):
-        sizes[i, longest - len(own) :] = np.abs(own)
+        sizes[i, longest - len(own) :] = own
     return _reduce(sizes, by)
 
 
@@ -233,8 +234,10 @@ def _differences(trained, sequences):
                 values = steps.values.astype(np.float64)
                 values[:, step, feature] += change
                 predicted = trained.predict(steps.with_values(values))
-                moved.append(predicted.reshape(n, -1).sum(axis=1))
-            sizes[:, step, feature] = np.abs(moved[0] - moved[1]) / (2 * STEP)
+                moved.append(predicted.reshape(n, -1))
+            # Opposite effects on two outputs do not cancel.
+            changes = np.abs(moved[0] - moved[1]).sum(axis=1)
+            sizes[:, step, feature] = changes / (2 * STEP)
     sizes[~is_own] = np.nan
     return sizes
 

@@ -67,6 +67,35 @@ def test_gradients_of_a_network_and_its_linear_part_are_the_slopes_of_the_whole(
     np.testing.assert_allclose(by_feature, found.groupby("feature").sum())
 
 
+@pytest.mark.parametrize("linear_skip", [True, False])
+@pytest.mark.parametrize("by", ["feature", "both"])
+def test_opposite_effects_on_two_targets_do_not_cancel(linear_skip, by):
+    X = make_data(200)[0]
+    last = X[:, -1, 0]
+    Y = np.stack([last, -last + 0.1 * X[:, -1, 1]], axis=1)
+    options = {"linear_skip": linear_skip, "max_epochs": 10, "random_state": 0}
+    model = RNNRegressor(**options).fit(X, Y)
+    found = sequence_importance(model, X, method="gradient", by=by)["mean"]
+    largest = found.idxmax()
+    assert largest == {"feature": 0, "both": (0, 0)}[by]
+    assert found.max() > 3 * found.drop(largest).max()
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+def test_gradients_of_a_network_are_the_sum_of_the_sizes_of_each_output(cell):
+    X = make_data(60)[0]
+    Y = np.stack([X[:, -1, 0], -X[:, -1, 0], X[:, -2, 1]], axis=1)
+    model = RNNRegressor(linear_skip=False, max_epochs=5, cell=cell, dtype="float64")
+    model.set_params(target_feature=None, random_state=0).fit(X, Y)
+    found = sequence_importance(model, X, method="gradient", by="both")["mean"]
+    moved = [X.copy() for _ in range(2)]
+    for values, sign in zip(moved, (1, -1), strict=True):
+        values[:, -1, 0] += sign * 1e-4
+    up, down = (model.predict(values) / Y.std(axis=0) for values in moved)
+    expected = np.abs(up - down).sum(axis=1).mean() / 2e-4 * X[..., 0].std()
+    assert found[0, 0] == pytest.approx(expected, rel=1e-3)
+
+
 def test_gradients_of_windows_in_their_own_units_are_those_of_predict():
     series = np.cumsum(np.random.default_rng(0).normal(size=160))
     X = np.lib.stride_tricks.sliding_window_view(series, 6)[:-2, :, np.newaxis]
@@ -77,8 +106,8 @@ def test_gradients_of_windows_in_their_own_units_are_those_of_predict():
         moved = [
             X + 0.05 * sign * (np.arange(6) == 5 + step)[:, None] for sign in (1, -1)
         ]
-        up, down = (model.predict(values).sum(axis=1) for values in moved)
-        expected = np.abs(up - down).mean() / 0.1 * X.std()
+        up, down = (model.predict(values) for values in moved)
+        expected = np.abs(up - down).sum(axis=1).mean() / 0.1 * X.std()
         assert found[step, 0] == pytest.approx(expected, rel=0.02)
 
 
