@@ -23,7 +23,7 @@ from sklearn_rnn.preprocessing import (
     is_polars,
     raise_other_kind,
 )
-from sklearn_rnn.sequences import SequenceArray
+from sklearn_rnn.sequences import CalendarStep, FixedStep, SequenceArray
 
 # What may be the time of a row, as the name of a Series.
 TIMES = (datetime, np.datetime64, pd.Period, pd.Timedelta, Number)
@@ -78,7 +78,9 @@ class AnomalyStream:
         self._most_replaced = MOST_REPLACED * n_steps
         self._nearest = nearest_outputs(scale)
         self._n_known = 0  # rows without a gap
-        self._times = LiveTimes(detector)
+        # After so many missing rows the history is the same for each further one.
+        self._most_filled = n_steps + longest
+        self._times = _LiveTimes(detector)
         self.n_rows, self.feature_scores = 0, np.full(len(self._features), np.nan)
 
     def score(self, row: ArrayLike | pd.DataFrame) -> float:
@@ -93,7 +95,7 @@ class AnomalyStream:
             its name (``table.loc[time]``), or by the name of the column of times. If
             rows are missing in between, they are filled in with ``missing="mask"``,
             and else the row begins a new history, as in a table. A row without a time
-            is the next step.
+            is the next step, and its time one step after the last.
 
         Returns
         -------
@@ -105,29 +107,24 @@ class AnomalyStream:
         ------
         InvalidSequenceError
             If the row has other columns, a missing value that is not masked, or a time
-            that does not come after the one before; or if it is several rows.
+            that does not come after the one before; if it has a time, the one before
+            had none, and the times of fit have no step; or if it is several rows.
         """
         row, time = self._times.split(row)
         values = self._read(row)
         n_missing, is_new = self._times.advance(time)
         if is_new:
             self._forget()
-        for _ in range(n_missing):
+        n_filled = min(n_missing, self._most_filled)
+        for _ in range(n_filled):
             self._score(np.full(len(self.columns), np.nan))
+        self._n_known += n_missing - n_filled
         score = self._score(values)
         self.n_rows += 1
         return score
 
-    def follow(self, time: Any, n_rows: int) -> None:
-        """Note the time of the row handed over last, and how many rows there were.
-
-        Parameters
-        ----------
-        time : timestamp or number
-            Used only if the detector was fitted to a table with times.
-        n_rows : int
-            Rows handed over so far.
-        """
+    def _follow(self, time, n_rows):
+        """Note the time of the row handed over last, and how many rows there were."""
         self._times.advance(time)
         self.n_rows = n_rows
 
@@ -233,7 +230,7 @@ class AnomalyStream:
         )
 
 
-class LiveTimes:
+class _LiveTimes:
     """The times of a live signal: whether rows are missing before the next one.
 
     Parameters
@@ -246,15 +243,14 @@ class LiveTimes:
         self._keys, self._rule = detector._keys, detector._rule
         self._kind = detector._kind
         self._last: Any = None  # None: not known
+        self._is_lost = False  # rows came after the last time, without times or a step
 
     def split(self, row: Any) -> tuple[Any, Any]:
         """Return the values of a row, and its time, None if it has none."""
         key = self._keys.time
         if hasattr(row, "columns"):
             frame = _one_row(row)
-            index = frame.index if key not in list(frame.columns) else frame[key]
-            is_dated = key is not None or not isinstance(index, pd.RangeIndex)
-            return frame.iloc[0], index[0] if is_dated else None
+            return frame.iloc[0], _time_of_frame(frame, key)
         if hasattr(row, "keys") and key is not None and key in row:
             return row, row[key]
         name = getattr(row, "name", None)
@@ -266,14 +262,19 @@ class LiveTimes:
         Returns the number of rows to fill in before it, and whether it begins a new
         history.
         """
-        last, self._last = self._last, None
-        if self._kind is None or time is None:
+        if self._kind is None:
             return 0, False
-        try:
-            table = self._read([time] if last is None else [last, time])
-        except BaseException:
-            self._last = last
-            raise
+        if time is None:
+            self._advance_by_step()
+            return 0, False
+        if self._is_lost:
+            raise InvalidSequenceError(
+                f"the row at {time} follows rows that came without a time, and the "
+                "times of fit have no fixed step by which to tell theirs: hand over "
+                "all rows with their times, or all without."
+            )
+        last = self._last
+        table = self._read([time] if last is None else [last, time])
         self._last = time
         if table.rule is None or last is None:
             return 0, False
@@ -281,12 +282,22 @@ class LiveTimes:
             return fill_table(table, (), "AnomalyStream").n_rows - 2, False
         return 0, len(table.gaps) > 0
 
+    def _advance_by_step(self):
+        """Set the time of the newest row to one step after that before."""
+        if self._last is None:
+            return
+        if isinstance(self._rule, (FixedStep, CalendarStep)):
+            self._last = self._read([self._last]).next_times(1)[0][0]
+        else:
+            self._is_lost = True
+
     def _read(self, times):
         """Return the TimeTable of the last time and the newest."""
         if len(times) == 2 and not _is_earlier(*times):
             raise InvalidSequenceError(
                 f"the row at {times[1]} does not come after that at {times[0]}, which "
-                "was handed over before: hand over each row once, in the order of time."
+                "was handed over before (a row without a time is one step): hand over "
+                "each row once, in the order of time."
             )
         name, keys = "AnomalyStream", self._keys
         index = pd.Index(times)
@@ -310,6 +321,18 @@ def _is_earlier(last, time):
             f"the times of a live signal are of one kind, and {time!r} cannot be "
             f"compared with {last!r}, that of the row before: {error}."
         ) from error
+
+
+def _time_of_frame(frame, key):
+    """Return the time of a frame of one row, from a column or the index, or None."""
+    times = frame.index
+    if key is not None and key in list(frame.columns):
+        times = frame[key]
+    elif key is not None and key in times.names:
+        times = times.get_level_values(key)
+    elif isinstance(times, pd.RangeIndex):  # numbers of rows
+        return None
+    return pd.Index(times)[0]
 
 
 def _one_row(row):

@@ -243,3 +243,102 @@ def test_models_that_cannot_continue_are_refused_with_the_remedy():
     kinds = table.assign(kind=np.tile(["x", "y"], 200))
     with pytest.raises(TypeError, match="'kind'"):
         ForecastAnomalyDetector(network()).fit(kinds).stream()
+
+
+@pytest.mark.parametrize("kind", ["column", "level", "levels"])
+def test_frames_of_one_row_have_their_time_wherever_fit_had_it(kind):
+    table = dated(make_table()).rename_axis("time").reset_index()
+    if kind == "level":
+        table = table.set_index("time")
+    elif kind == "levels":
+        table = table.assign(batch=1).set_index(["batch", "time"])
+    model = ForecastAnomalyDetector(linear(), time="time").fit(table[:300])
+    with_gap = pd.concat([table[200:320], table[323:]])
+    live = model.stream(with_gap[:110])
+    found = [live.score(with_gap[i : i + 1]) for i in range(110, len(with_gap))]
+    np.testing.assert_allclose(found, model.score_samples(with_gap)[110:], rtol=1e-9)
+    with pytest.raises(ValueError, match="does not come after"):
+        live.score(with_gap[:1])
+
+
+def test_a_frame_without_the_column_of_times_is_the_next_step():
+    table = dated(make_table()).rename_axis("time").reset_index()
+    model = ForecastAnomalyDetector(linear(), time="time").fit(table[:300])
+    live, same = model.stream(table[:300]), model.stream(table[:300])
+    row = table[300:301]
+    untimed = row.drop(columns="time").reset_index(drop=True)
+    assert live.score(untimed) == same.score(row)
+
+
+@pytest.mark.parametrize(
+    ("freq", "zone"),
+    [
+        ("h", None),
+        ("D", "Europe/Berlin"),
+        ("MS", None),
+        ("period", None),
+        ("numbers", None),
+    ],
+)
+def test_rows_without_a_time_advance_the_time_by_a_step(freq, zone):
+    table = make_table()
+    if freq == "numbers":
+        table.index = np.arange(400) * 5 + 2
+    elif freq == "period":
+        table.index = pd.period_range("2025", periods=400, freq="D")
+    else:
+        table.index = pd.date_range("1990", periods=400, freq=freq, tz=zone)
+    model = ForecastAnomalyDetector(linear()).fit(table[:300])
+    live = model.stream(table[:300])
+    live.score(table[300:301])
+    live.score(table.iloc[301].to_numpy())
+    for early in (302 - 100, 301):
+        with pytest.raises(ValueError, match="does not come after"):
+            live.score(table[early : early + 1])
+    same = model.stream(table[:302])
+    assert live.score(table[302:303]) == same.score(table[302:303])
+    live.score(table.iloc[303].to_numpy())
+    # Rows are missing: a new history, as without any.
+    assert live.score(table[310:311]) == model.stream().score(table[310:311])
+
+
+def test_times_after_rows_without_one_are_refused_where_there_is_no_step():
+    table = make_table()
+    days = np.random.default_rng(0).integers(1, 9, 400).cumsum()
+    table.index = pd.Timestamp("2025") + pd.to_timedelta(days, unit="D")
+    model = ForecastAnomalyDetector(linear(), freq="rows").fit(table[:300])
+    live = model.stream(table[:300])
+    live.score(table[300:301])
+    live.score(table.iloc[301].to_numpy())
+    with pytest.raises(ValueError, match="came without a time.*no fixed step"):
+        live.score(table[302:303])
+    assert live.n_rows == 302
+    live.score(table.iloc[302].to_numpy())
+
+
+class CountingRidge(Ridge):
+    """Count the rows that are predicted."""
+
+    n_predicted = 0
+
+    def predict(self, X):
+        """Return predictions."""
+        CountingRidge.n_predicted += len(X)
+        return super().predict(X)
+
+
+def test_a_long_gap_costs_no_more_forecasts_than_the_history_needs():
+    table = dated(make_table(4000))
+    steps = SequenceWindower(16), SequenceFlattener(), CountingRidge(1e-3)
+    model = ForecastAnomalyDetector(make_pipeline(*steps), missing="mask")
+    model.fit(table[:300])
+    with_gap = pd.concat([table[300:335], table[3900:]])
+    live = model.stream(with_gap[:34])
+    live.score(with_gap[34:35])
+    CountingRidge.n_predicted = 0
+    found = [live.score(with_gap[35:36])]
+    assert CountingRidge.n_predicted < 3 * (16 + max(model.horizon_))
+    found += [live.score(with_gap[i : i + 1]) for i in range(36, 80)]
+    expected = model.score_samples(with_gap)[35:80]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert live.n_rows == 80
