@@ -96,7 +96,7 @@ class _Repair:
                 continue
             self.is_replaced[position] = True
             middle = self.align(np.array([position]))[0, self.nearest, 1]
-            middle = self.scale.known(middle)
+            middle = self.scale.fill_unknown(middle)
             own = is_anomaly[position]
             features = self.histories.features[own]
             self.steps[self.step_of[position], features] = middle[own]

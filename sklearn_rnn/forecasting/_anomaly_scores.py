@@ -128,7 +128,7 @@ class ErrorScale(NamedTuple):
             scores[:, c] = np.where(np.isnan(largest), scores[:, c], largest)
         return scores
 
-    def known(self, middle: np.ndarray) -> np.ndarray:
+    def fill_unknown(self, middle: np.ndarray) -> np.ndarray:
         """Return forecasts (n_columns,), medians of fit where there are none."""
         return np.where(np.isnan(middle), self.centers, middle)
 

@@ -24,10 +24,10 @@ from sklearn_rnn.forecasting._columns import (
     check_reserved,
     quantile_columns,
 )
-from sklearn_rnn.forecasting._fed_back import FedBack, find_fit_horizon
 from sklearn_rnn.forecasting._forecast import predicted_columns
 from sklearn_rnn.forecasting._forecast_frame import pair_with_future
 from sklearn_rnn.forecasting._lookback import ignore_unknown_times, required_positions
+from sklearn_rnn.forecasting._recursive import RecursiveForecast, find_fit_horizon
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import TimeTable, describe_step, find_keys, select_rows
 from sklearn_rnn.training import new_random_state
@@ -212,12 +212,12 @@ def backtest(
         group_by=group_by,
         estimator_name="backtest",
     )
-    pairs, fed_back = read(horizon=horizon), None
+    pairs, recursive = read(horizon=horizon), None
     steps = [k for _, k in pairs.outputs]
     fit_horizon = find_fit_horizon(model, fit_horizon, steps)
     if fit_horizon is not None:
-        fed_back = FedBack(read(horizon=fit_horizon), static, n_paths)
-    _check_known(model, pairs if fed_back is None else fed_back.trained)
+        recursive = RecursiveForecast(read(horizon=fit_horizon), static, n_paths)
+    _check_known(model, pairs if recursive is None else recursive.trained)
     table = pairs.table
     if table.labels is not None and table.times is None:
         raise ValueError(
@@ -230,7 +230,7 @@ def backtest(
     season = min(season, table.n_rows)  # so that no index overflows
     models = [model] * len(folds)
     if not refit:
-        rows = _training_rows(pairs, folds[0].train, fed_back)
+        rows = _training_rows(pairs, folds[0].train, recursive)
         models = [clone(model).fit(*rows)] * len(folds)
     # Drawn first: the same for any number of jobs.
     seeds = new_random_state(random_state).randint(2**31 - 1, size=len(folds))
@@ -240,7 +240,7 @@ def backtest(
     with ignore_unknown_times():
         found = Parallel(n_jobs, return_as="generator" if one_by_one else "list")(
             delayed(_forecast_fold)(
-                fold_model, pairs, fold, season, refit, fed_back, seed
+                fold_model, pairs, fold, season, refit, recursive, seed
             )
             for fold_model, fold, seed in zip(models, folds, seeds, strict=True)
         )
@@ -474,28 +474,28 @@ def _check_rows(rows, kind, block, pairs):
     return rows.astype(np.intp)
 
 
-def _training_rows(pairs, rows, fed_back=None):
+def _training_rows(pairs, rows, recursive=None):
     """Return rows of X and their targets; a single target is one-dimensional."""
-    if fed_back is not None:
-        positions, pairs = pairs.positions[rows], fed_back.trained
+    if recursive is not None:
+        positions, pairs = pairs.positions[rows], recursive.trained
         rows = _row_at(pairs)[positions]
     X, Y = select_rows(pairs.X, rows), select_rows(pairs.Y, rows)
     return X, Y if len(pairs.outputs) > 1 else Y[next(iter(Y.columns))]
 
 
-def _forecast_fold(model, pairs, fold, season, refit, fed_back, seed):
+def _forecast_fold(model, pairs, fold, season, refit, recursive, seed):
     if refit:
-        model = clone(model).fit(*_training_rows(pairs, fold.train, fed_back))
+        model = clone(model).fit(*_training_rows(pairs, fold.train, recursive))
     with warnings.catch_warnings():
         # Rows that no window contains are left out of X, which is no gap in the table.
         warnings.simplefilter("ignore", WindowHistoryWarning)
-        if fed_back is None:
+        if recursive is None:
             rows, origins = _with_history(pairs, fold.test, model)
             X = select_rows(pairs.X, rows)
             predicted = predicted_columns(model, X, origins, len(pairs.outputs))
         else:
             random_state = np.random.RandomState(seed)
-            predicted = fed_back.predict(model, pairs, fold.test, random_state)
+            predicted = recursive.predict(model, pairs, fold.test, random_state)
     return pd.DataFrame({**_known_columns(pairs, fold, season), **predicted})
 
 

@@ -15,7 +15,7 @@ from sklearn_rnn.forecasting._lookback import required_positions
 from sklearn_rnn.preprocessing import RowStep, parse_targets, select_rows
 
 
-class FedBack(NamedTuple):
+class RecursiveForecast(NamedTuple):
     """How `backtest` forecasts beyond the horizon of a model.
 
     trained : FuturePairs, with the targets that the model itself learns
