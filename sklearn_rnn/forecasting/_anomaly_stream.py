@@ -208,9 +208,8 @@ class AnomalyStream:
         may_replace = sum(self._replaced) < self._most_replaced
         is_replaced = may_replace and bool(is_anomaly.any())
         if is_replaced:
-            replaced[self._features[is_anomaly]] = scale.fill_unknown(middle)[
-                is_anomaly
-            ]
+            middle = scale.fill_unknown(middle)
+            replaced[self._features[is_anomaly]] = middle[is_anomaly]
         self._replaced.append(is_replaced)
         self._steps[0].append(step)
         self._steps[1].append(replaced)
