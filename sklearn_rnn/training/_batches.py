@@ -77,15 +77,6 @@ class BatchIterator:
     def __len__(self):
         return sum(-(-len(rows) // size) for rows, size in self._groups)
 
-    def padding_fraction(self):
-        """Return the fraction of the computed steps of one pass that is padding.
-
-        Draws an order: call it on an iterator of its own.
-        """
-        lengths = self.dataset.lengths
-        computed = sum(len(rows) * lengths[rows].max() for rows in self.index_batches())
-        return 1 - lengths.sum() / computed
-
     def __iter__(self):
         for indices in self.index_batches():
             yield self.dataset.batch(indices, self.device, self.random_state)
