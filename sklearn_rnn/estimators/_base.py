@@ -384,7 +384,7 @@ class SequenceEstimator(RNNEstimator):
         return object_array([np.linalg.norm(own, axis=1) for own in gradients])
 
 
-def input_gradients(estimator, X, of_each_output=False):
+def input_gradients(estimator, X, per_output=False):
     """Return of each sequence its gradients, (length_i, n_inputs), of the network.
 
     These are of the sum of the outputs, or the summed sizes of those of each output.
@@ -398,7 +398,7 @@ def input_gradients(estimator, X, of_each_output=False):
                 block = estimator.module_.input_gradients(
                     **batch,
                     of_classes=estimator._task.has_labels,
-                    of_each_output=of_each_output,
+                    per_output=per_output,
                 )
             lengths = sequences.lengths[rows]
             block = block.double().cpu().numpy()

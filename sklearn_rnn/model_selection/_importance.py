@@ -201,7 +201,7 @@ def _gradients(trained, sequences, by):
                 f"({attribute.rstrip('_')}), whose gradients are not in those of the "
                 f"network: use method='permutation', or fit with {remedy}."
             )
-    gradients = input_gradients(trained, sequences, of_each_output=True)
+    gradients = input_gradients(trained, sequences, per_output=True)
     n_inputs, longest = gradients[0].shape[1], sequences.shape[1]
     if by != "step" and n_inputs != sequences.n_features:
         raise ValueError(

@@ -342,7 +342,7 @@ class SequenceNetwork(WholeNetwork):
         states = self.dropout(states, new_masks).transpose(0, 1)
         return states.to(self.head.bias.dtype), self.head
 
-    def input_gradients(self, x, lengths=None, of_classes=False, of_each_output=False):
+    def input_gradients(self, x, lengths=None, of_classes=False, per_output=False):
         """Return gradients with respect to the inputs of every step.
 
         Parameters
@@ -353,7 +353,7 @@ class SequenceNetwork(WholeNetwork):
             Steps of each sequence; None when all have T.
         of_classes : bool, default=False
             Whether outputs are logits, of which only differences mean anything.
-        of_each_output : bool, default=False
+        per_output : bool, default=False
             Whether to sum the absolute gradients of each output, in which opposite
             effects do not cancel, with one backward pass per output.
 
@@ -376,7 +376,7 @@ class SequenceNetwork(WholeNetwork):
             outputs = outputs[rows, last]
         if of_classes:
             outputs = outputs.amax(dim=1, keepdim=True) - outputs.mean(1, keepdim=True)
-        if not of_each_output:
+        if not per_output:
             return torch.autograd.grad(outputs.sum(), inputs)[0].transpose(0, 1)
         sizes = sum(
             torch.autograd.grad(total, inputs, retain_graph=True)[0].abs()
