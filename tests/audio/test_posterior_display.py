@@ -110,7 +110,7 @@ def test_titles_show_predicted_and_true_texts():
     display.figure_.draw_without_rendering()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("n_clips", [1, 4, 12])
 def test_a_long_text_is_cut_to_the_width_of_its_panel(n_clips):
     texts = ["a text without an end " * 20] * n_clips
@@ -143,7 +143,7 @@ def test_the_blank_and_the_space_are_not_taken_for_each_other():
     plt.gcf().draw_without_rendering()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("n_clips", [1, 2, 12])
 def test_of_many_symbols_the_most_probable_have_labels_that_can_be_read(n_clips):
     symbols = [f"word{i}" for i in range(200)]

@@ -83,7 +83,7 @@ def test_the_axes_are_in_seconds_and_hz():
     np.testing.assert_allclose(positions, bands)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("n_clips", [1, 3, 12])
 def test_labels_of_frequencies_do_not_run_into_each_other(n_clips):
     hz = LogMelSpectrogram().fit([tone(100)]).mel_frequencies_

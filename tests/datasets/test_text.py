@@ -144,7 +144,7 @@ def test_parts_of_moby_dick_make_the_whole():
     assert len(test) == 119_032
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_words_come_once_with_a_pronunciation_each(words):
     assert len(words.data) == len(set(words.data)) == 126_052
     assert words.data[:3] == ["hangars", "chukchi", "aspirate"]
@@ -182,7 +182,7 @@ def test_pronunciations_that_differ_in_stress_alone_become_one(words, stressed):
         assert [" ".join(way) for way in plain] == list(bare)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_parts_of_the_dictionary_make_the_whole(words):
     parts = [load_cmudict(subset=subset) for subset in PARTS]
     assert [len(part.data) for part in parts] == [113_446, 6_303, 6_303]

@@ -199,7 +199,7 @@ def test_symbols_stay_inside_their_cells(n_timesteps):
             assert abs(box.intervaly - row).max() <= 0.51
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("n_timesteps", [5, 40, 400])
 @pytest.mark.parametrize("word", ["a", "everybody"])
 def test_symbols_under_the_steps_do_not_run_into_each_other(n_timesteps, word):
@@ -227,7 +227,7 @@ def test_names_stand_beside_their_rows():
     assert tick_labels(display.ax_.yaxis) == ["good"]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_many_names_do_not_run_into_each_other():
     names = [f"patient {i}" for i in range(300)]
     display = AttentionDisplay.from_weights([[0.5, 0.5]] * 300, names=names)
@@ -295,7 +295,7 @@ def test_an_estimator_without_a_network_is_an_error():
         AttentionDisplay.from_estimator(Ridge().fit(X, X[:, 0]), X)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_classifier_looks_at_the_step_that_matters():
     rng = np.random.default_rng(0)
     X = rng.choice(3, size=(200, 8))  # tokens 0 to 2 are noise
@@ -416,7 +416,7 @@ def texts_of(display):
     return ax.get_xticklabels(), ax.get_yticklabels()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["a", "everybody"])
 @pytest.mark.parametrize("shape", [(5, 7), (30, 30), (3, 60), (60, 3), (1, 1)])
 def test_labels_of_an_alignment_can_be_read(shape, word):
@@ -434,7 +434,7 @@ def test_labels_of_an_alignment_can_be_read(shape, word):
     assert min(box.width, box.height) > 100
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_an_alignment_of_many_steps_labels_some():
     symbols = [str(i) for i in range(150)]
     display = AttentionDisplay.from_alignment(alignment(150, 150), symbols, symbols)

@@ -513,7 +513,7 @@ def test_a_scaler_leaves_categories_alone():
         scaler.transform(numbers)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -17,14 +17,14 @@ def stream(model, y=Y, size=16, n_passes=6):
     return model
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_first_batch_of_one_sequence_does_not_spoil_a_stream():
     usual = stream(RNNRegressor(**QUICK)).score(X, Y)
     model = RNNRegressor(**QUICK).partial_fit(X[:1] + 1, Y[:1] + 1)
     assert stream(model).score(X, Y) > usual - 0.2 > 0.5
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, 1e-3, 5.0, -100.0])
 def test_constant_targets_first_do_not_spoil_a_stream(value):
     model = RNNRegressor(**QUICK).partial_fit(X[:16], np.full(16, value))
@@ -47,7 +47,7 @@ def test_one_of_two_outputs_may_be_constant_at_first():
     assert (found[2, :2] > 0.8).all()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_stream_of_single_sequences_learns():
     model = RNNRegressor(**QUICK)
     for x, y in zip(X, Y, strict=True):

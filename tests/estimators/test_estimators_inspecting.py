@@ -185,7 +185,7 @@ def test_attention_weights_survive_scores_that_overflow():
     assert all(w.max() > 0.99 for w in weights)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_attention_finds_the_step_that_matters():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 8, 1))

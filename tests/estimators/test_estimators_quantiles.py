@@ -417,7 +417,7 @@ def test_gradients_cut_to_whole_length_are_the_same(return_sequences):
     np.testing.assert_allclose(cut.predict_quantiles(X), whole.predict_quantiles(X))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("return_sequences", [False, True])
 def test_truncated_gradients_learn_quantiles(return_sequences):
     X, y = make_data(100)

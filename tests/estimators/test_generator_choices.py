@@ -151,7 +151,7 @@ def test_of_several_sequences_a_random_choice_is_held_out():
         assert len(model.validation_scores_) == 3
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_early_stopping_ends_and_goes_back_to_the_best():
     rng = np.random.default_rng(0)
     noise = "".join(rng.choice(list("abcdefgh"), size=400))
@@ -346,7 +346,7 @@ def test_batch_size_and_bptt_steps_change_the_number_of_updates():
     assert n_updates(batch_size=8, bptt_steps=240) == 1
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_auto_makes_300_updates_of_little_and_20_passes_over_some():
     options = {"max_epochs": "auto", "hidden_size": 1, "embedding_dim": 1}
     assert generator(**options).fit(TEXT[:15]).n_iter_ == 300
@@ -544,7 +544,7 @@ def test_a_single_text_is_not_cut_into_characters_by_a_cross_validation():
         search.fit(TEXT)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_ends_are_learned_as_often_as_they_come():
     # Pieces: the last one of the longest texts is all but empty, and nearly all ends.
     rng = np.random.default_rng(0)
@@ -576,7 +576,7 @@ def test_a_batch_of_any_size_reads_the_text_in_as_many_streams_as_it_has_steps()
 # Choices by "auto".
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_long_text_has_more_units():
     text = "abcdefgh" * 5000
     options = {

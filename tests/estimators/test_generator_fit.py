@@ -358,7 +358,7 @@ def test_words_and_frames_are_learned_too():
     np.testing.assert_array_equal(written, turning[0][3:])
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_state_is_carried_from_piece_to_piece():
     """Pieces of 3 cannot tell by themselves where in a run of 5 they are."""
     text = "aaaaab" * 100

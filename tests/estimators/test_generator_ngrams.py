@@ -393,7 +393,7 @@ def test_pickles_keep_them(models, kinds, kind):
     assert copy.score(kinds[kind][1]) == model.score(kinds[kind][1])
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_warm_start_counts_the_new_text_and_fits_the_weight_again(book):
     model = generator(warm_start=True, ngram_order=4, max_epochs=1).fit(book[:4000])
     first = model.ngram_weight_

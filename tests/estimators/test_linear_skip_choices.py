@@ -251,7 +251,7 @@ def test_of_many_sequences_no_network_is_chosen(counted):
     assert counted.cell_ == "gru"
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_network_that_predicts_held_out_folds_better_is_chosen():
     rng = np.random.default_rng(0)
     t = np.arange(260)

@@ -57,7 +57,7 @@ def test_strings_are_reversed_and_come_back_as_strings(reverser):
     assert reverser.score(X, y) > 0.97
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize(
     "attention_type", ["additive", "location", "multiplicative", None]
@@ -69,7 +69,7 @@ def test_every_cell_learns_with_every_attention(cell, attention_type):
     assert model.score(X, y) > 0.9
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_lists_of_any_symbols_are_written_as_lists():
     X, y = reversed_strings(longest=2)
     X = [[(letter, 1) for letter in x] for x in X]

@@ -59,7 +59,7 @@ def test_a_length_penalty_favours_the_longer(undecided):
     undecided.set_params(beam_width=5, length_penalty=0.0)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_no_more_is_written_than_max_length(reverser):
     reverser.set_params(max_length=2)
     assert {len(text) for text in reverser.predict(["abca", "ab", "a"])} == {1, 2}
@@ -107,7 +107,7 @@ def copied_names(n=300):
     return X, y
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_unknown_symbols_are_copied_from_where_attention_looks():
     X, y = copied_names()
     options = {"max_epochs": 40, "min_count": 2, "learning_rate": 0.01}
@@ -290,7 +290,7 @@ def reversed_digits(n, shortest, longest, seed=0):
     return X, [x[::-1] for x in X]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_location_attention_reverses_strings_far_longer_than_it_has_seen():
     X, y = reversed_digits(100, 13, 14, seed=2)
     share = {}

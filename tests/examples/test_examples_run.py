@@ -268,7 +268,7 @@ def test_forecasts_that_know_the_future_beat_the_last_price():
     assert "worse" in example.judge(example.compare(forecasts, horizon=1))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_tomorrows_temperature_is_forecast_better_without_the_season():
     errors = load("tomorrows_temperature").main(["--seeds", "1"])
     network = {name: of_table["RNNRegressor"] for name, of_table in errors.items()}
@@ -446,7 +446,7 @@ def test_kind_sentences_are_told_from_others(capsys):
     assert_is_picture("words.png")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_book_is_learned_character_by_character(capsys):
     arguments = ["--characters", "60000", "--epochs", "5", "--hidden-size", "64"]
     results = load("character_generator").main([*arguments, "--test", "2000"])

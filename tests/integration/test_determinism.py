@@ -50,6 +50,7 @@ def test_the_number_of_threads_changes_no_byte_of_compiled_training(name, n_thre
     assert digest_of_fit(name, n_threads) == expected(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["classifier", "encoder-decoder", "transcriber"])
 def test_the_number_of_threads_changes_rounding_alone_where_torch_computes(name):
     for one, two in zip(fit(name), fit(name, n_threads=2), strict=True):

@@ -105,7 +105,7 @@ def test_no_large_part_of_a_file_is_copied(shape, tmp_path):
     assert peak < 0.8 * mapped.nbytes
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

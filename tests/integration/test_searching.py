@@ -287,7 +287,7 @@ def n_tensors():
     return sum(type(thing) in kinds for thing in gc.get_objects())
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_fit_after_fit_takes_no_more_memory(without_collection):
     def fit():
         RNNRegressor(**QUICK).fit(X, Y).predict(X)

@@ -233,7 +233,7 @@ np.testing.assert_allclose(
 """
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_without_the_library_torch_computes_and_pickles_load(tmp_path):
     X, y = np.random.default_rng(0).normal(size=(6, 3)), np.arange(6) % 2
     model = RNNClassifier(kernel="compiled", max_epochs=1).fit(X, y)

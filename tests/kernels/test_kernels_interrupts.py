@@ -117,7 +117,7 @@ assert len(Watch.unguarded) < 5
 """
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "imported"),
     [
@@ -135,7 +135,7 @@ def test_a_first_fit_imports_large_packages_under_the_guard(options, imported):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_loading_a_pickle_imports_large_packages_under_the_guard(tmp_path):
     script = SCRIPT.split("X, y =")[0] + (
         "import pickle\n"

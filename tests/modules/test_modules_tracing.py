@@ -166,7 +166,7 @@ def test_the_module_of_a_fitted_model_can_be_traced_with_its_usual_kernel(model)
             torch.testing.assert_close(traced(other), fitted.module_(other))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_an_exported_network_is_true_or_refuses_other_sizes():
     built = network(pooling="mean")
     sizes = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}

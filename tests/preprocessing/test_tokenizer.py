@@ -308,7 +308,7 @@ if hasattr(os, "fork"):
 """
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_subwords_are_the_same_in_every_process_and_nobody_warns_of_forks(subwords):
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     environment.pop("TOKENIZERS_PARALLELISM", None)
