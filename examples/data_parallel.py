@@ -1,3 +1,4 @@
+# %% [markdown]
 """Train one model by several processes, each on a part of every batch.
 
 Speakers are told apart by their utterances, which have unequal lengths. Every process
@@ -14,8 +15,10 @@ Small networks such as this one are trained faster by one process. Options: ``--
 ``--epochs``, and ``--save FILE``, which the first process writes.
 """
 
+# %%
 import argparse
 import contextlib
+import sys
 import time
 
 from torch import distributed
@@ -24,7 +27,14 @@ from sklearn_rnn import RNNClassifier, data_parallel
 from sklearn_rnn.datasets import load_japanese_vowels
 from sklearn_rnn.persistence import save_model
 
+# %% [markdown]
+# ## The model
+#
+# The estimator is the usual one. In float64, losses of one process and of several agree
+# to about fifteen digits.
 
+
+# %%
 def train(n_units, n_epochs):
     """Return a classifier, its accuracy on test data, and the seconds that fit took."""
     X, y = load_japanese_vowels(subset="train", return_X_y=True)
@@ -37,6 +47,15 @@ def train(n_units, n_epochs):
     return model, model.score(X_test, y_test), time.perf_counter() - begin
 
 
+# %% [markdown]
+# ## The run
+#
+# `torchrun` starts every process with this script and tells each its rank; the process
+# group connects them. Without it, as in a notebook, one process trains. There, options
+# go in as a list: `main(["--help"])` names them.
+
+
+# %%
 def main(args=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=64)
@@ -60,5 +79,7 @@ def main(args=None):
     return {"loss": model.loss_curve_[-1], "accuracy": accuracy}
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    # A notebook has no command line.
+    main([] if "kernel_launcher" in sys.argv[0] else None)

@@ -218,7 +218,7 @@ class SequenceWindower(
         "missing": [StrOptions({"auto", "mask"}), None],
     }
 
-    _history: Any  # None after a fit on sequences
+    _history: Any = None  # as after a fit on sequences
 
     # For windowers pickled by version 0.6.
     _categories: Mapping[str, np.ndarray] = {}

@@ -224,8 +224,10 @@ def _deviation(sequences, weights, total, mean, features=slice(None), unit=1.0):
     """Return the standard deviation of some features, computed in a unit."""
     variance = np.zeros_like(mean[features])
     for _, steps, row_weights in weighted_chunks(sequences, weights, scaled=True):
-        deviation = (steps - mean)[:, features] * unit
-        variance += row_weights @ deviation**2 / total
+        squares = steps[:, features] - mean[features]
+        squares *= unit
+        squares *= squares
+        variance += row_weights @ squares / total
     return np.sqrt(variance) / unit
 
 

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_rnn import InvalidSequenceError, RNNTranscriber, SequenceArray
+from sklearn_rnn import (
+    InvalidSequenceError,
+    RNNTranscriber,
+    SequenceArray,
+    TargetWarning,
+)
 from sklearn_rnn.modules import fit_ngram
 
 
@@ -121,7 +126,9 @@ def test_words_are_separated_by_a_symbol_of_their_own():
     rng = np.random.default_rng(0)
     words = ["ab", "ba", "aab"]
     y = [" ".join(rng.choice(words, n)) for n in rng.integers(1, 4, 120)]
-    model = small(max_epochs=10).fit(speak(y, "ab ", noise=0.1), y)
+    X = speak(y, "ab ", noise=0.1)
+    with pytest.warns(TargetWarning, match="spaces included"):
+        model = small(max_epochs=10).fit(X, y)
     model.set_params(beam_width=20, word_list=["ab", "ba"])
     X = speak(["ab ba", "aab ab", "bb"], "ab ", noise=0.1, seed=4)
     written = model.predict(X)

@@ -154,7 +154,8 @@ def test_every_example_is_tested():
     tests = "".join(path.read_text(encoding="utf-8") for path in files)
     names = {path.name for path in EXAMPLES.iterdir() if path.suffix == ".py"}
     called = {name for name in names if f'load("{Path(name).stem}")' in tests}
-    assert names - called == {"serve.py"}  # started as a process, by test_serve.py
+    # Started as processes, by test_serve.py and test_data_parallel.py.
+    assert names - called == {"serve.py", "data_parallel.py"}
 
 
 @pytest.mark.thorough
