@@ -169,6 +169,8 @@ def test_mixed_precision_learns_too():
     assert model.score([WORDS]) == pytest.approx(plain.score([WORDS]), abs=0.05)
 
 
+# Of the metrics, in some versions of scikit-learn.
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
 def test_callbacks_are_given_probabilities_of_all_symbols():
     sums = []
 

@@ -325,11 +325,16 @@ def fit_logits(table, codes, weights):
     if len(classes) > MANY_CLASSES:
         options = {"solver": "sag", "tol": 5e-2, "max_iter": 30, "random_state": 0}
     scale = 1 + np.abs(log_ratios(table, positions, weights)).max(axis=0)
+    scaled = table.multiply(scale).tocsr()
+    if scaled.nnz <= np.iinfo(np.int32).max:
+        # Which scikit-learn before 1.8 needs for this solver.
+        scaled.indices = scaled.indices.astype(np.int32)
+        scaled.indptr = scaled.indptr.astype(np.int32)
     model = LogisticRegression(C=INVERSE_PENALTY, **options)
     with warnings.catch_warnings():
         # About convergence: what is fitted so far is calibrated like any other.
         warnings.simplefilter("ignore")
-        model.fit(table.multiply(scale).tocsr(), codes, weights)
+        model.fit(scaled, codes, weights)
     model.coef_ *= scale  # of the table as it is
     return model
 
