@@ -597,6 +597,7 @@ def test_a_figure_shows_1_to_12_alignments(n):
         AttentionDisplay.from_estimator(Seq2Seq().fit(None, None), ["ab"] * n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "shape"), [(2, (1, 2)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3))]
 )

@@ -252,6 +252,7 @@ def test_what_has_no_effect_does_not_name_the_file(tmp_path, capsys):
     assert "epoch 3/5" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_candidates_and_folds_of_a_search_share_a_folder(tmp_path):
     X, y = DATA["classifier"]
     grid = {"learning_rate": [0.001, 0.01]}

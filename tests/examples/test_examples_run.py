@@ -36,6 +36,7 @@ def test_reading_backwards_as_well_tells_speakers_apart():
     assert results["bidirectional"]["parameters"] > results["default"]["parameters"]
 
 
+@pytest.mark.slow
 def test_anomalies_of_sensors_are_found_and_named(capsys):
     results = load("sensor_anomalies").main([])
     precision = results["average precision"]
@@ -456,6 +457,7 @@ def test_a_book_is_learned_character_by_character(capsys):
     assert_is_picture("character_generator.png")
 
 
+@pytest.mark.slow
 def test_the_next_word_is_suggested(capsys):
     arguments = ["--words", "5000", "--epochs", "2", "--max-symbols", "300"]
     rates = load("next_word").main(arguments)

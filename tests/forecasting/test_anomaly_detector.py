@@ -47,6 +47,7 @@ def detector(**options):
 # What is found.
 
 
+@pytest.mark.slow
 def test_the_default_finds_a_spike_and_no_other_row():
     table = make_table(600)
     table.iloc[550] += 2

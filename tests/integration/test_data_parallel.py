@@ -119,6 +119,7 @@ def test_what_cannot_be_divided_is_refused_by_all_processes(name, run):
         assert ERRORS[name] in found[name]
 
 
+@pytest.mark.slow
 def test_the_example_gives_the_loss_of_one_process_under_torchrun(capfd):
     options = ["--epochs", "2", "--units", "8"]
     one, _ = run_example(options), capfd.readouterr()

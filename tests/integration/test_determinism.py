@@ -82,6 +82,7 @@ def digest_with_one_thread():
     return subprocess.check_output(command, text=True, env=environment).strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_the_number_of_threads_of_numpy_changes_no_byte(n_threads):
     alone = digest_with_one_thread()

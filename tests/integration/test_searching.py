@@ -268,7 +268,7 @@ def without_collection():
     gc.enable()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FITS)
 def test_a_deleted_estimator_frees_its_network_at_once(kind, without_collection):
     if kind == "compiled" and not compiled_kernels_available():

@@ -337,6 +337,7 @@ def test_what_cannot_be_told_from_others_is_refused():
         fingerprint({"a": object()})
 
 
+@pytest.mark.slow
 def test_fingerprints_are_the_same_in_every_process():
     code = (
         "from sklearn_rnn._fingerprint import fingerprint\n"
