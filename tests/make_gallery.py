@@ -1,10 +1,11 @@
-"""Run examples, time them, and make the thumbnails of examples/README.md.
+"""Run examples, time them, and make the pictures of README, guide and gallery.
 
     python tests/make_gallery.py                    # all of them, hours
     python tests/make_gallery.py price_forecast co2_forecast
 
-Each script runs with its defaults on one thread, in a folder of its own. Printed are
-its seconds of processor time, which other programs do not change.
+Each script runs with its defaults on one thread, in a folder of its own, and draws with
+large letters, which can be read when the picture is small. Printed are its seconds of
+processor time, which other programs do not change.
 """
 
 import argparse
@@ -18,8 +19,17 @@ from pathlib import Path
 from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-THUMBNAILS = EXAMPLES / "guide" / "images" / "thumbnails"
-WIDTH, N_COLORS = 240, 24
+IMAGES = EXAMPLES / "guide" / "images"
+THUMBNAILS = IMAGES / "thumbnails"
+THUMBNAIL_WIDTH, PAGE_WIDTH, N_COLORS = 360, 760, 64  # pixels
+STYLE = "font.size: 15\naxes.titlesize: medium\nlines.linewidth: 2.5\n"
+# Pictures that stand in README or guide, and their names there.
+IN_PAGES = {
+    "gradient_flow": "gradient_flow",
+    "pronunciation": "pronunciation",
+    "station_forecasts": "station_forecasts",
+    "what_the_network_remembers": "hidden_states",
+}
 # Options without which there is no picture, or a server that never ends.
 OPTIONS = {
     "beginners_script": ["--picture", "beginners_script.png"],
@@ -29,6 +39,7 @@ OPTIONS = {
 
 def run(name, folder):
     """Run a script; return its seconds of processor time."""
+    Path(folder, "matplotlibrc").write_text(STYLE, encoding="utf-8")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), *OPTIONS.get(name, [])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -37,11 +48,18 @@ def run(name, folder):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def write_thumbnail(picture, path):
-    """Write a small copy of a picture, with few colors."""
+def write_copy(picture, path, width):
+    """Write a smaller copy of a picture, with few colors."""
     image = Image.open(picture).convert("RGB")
-    image.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
+    image.thumbnail((width, 2 * width), Image.Resampling.LANCZOS)
     image.quantize(N_COLORS).save(path, optimize=True)
+
+
+def write_pictures(name, picture):
+    """Write the thumbnail of an example, and its picture in README or guide."""
+    write_copy(picture, THUMBNAILS / f"{name}.png", THUMBNAIL_WIDTH)
+    if name in IN_PAGES:
+        write_copy(picture, IMAGES / f"{IN_PAGES[name]}.png", PAGE_WIDTH)
 
 
 def main(args=None):
@@ -54,7 +72,7 @@ def main(args=None):
         with tempfile.TemporaryDirectory() as folder:
             seconds = run(name, folder)
             for picture in Path(folder).glob("*.png"):
-                write_thumbnail(picture, THUMBNAILS / f"{name}.png")
+                write_pictures(name, picture)
         print(f"{name}: {seconds:.0f} seconds", flush=True)
 
 
