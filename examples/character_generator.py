@@ -1,10 +1,10 @@
 # %% [markdown]
 """Learn Moby Dick character by character, and write more of it.
 
-A recurrent network reads the first 90 % of the book, in 32 places side by side, and
-learns which character comes next. How well is measured on the last 10 %, in bits a
-character: what the text could be compressed to. Then it writes on, more or less
-boldly.
+A recurrent network reads the first 90 % of the book, at 32 positions side by side, and
+learns which character comes next. It is evaluated on the last 10 %, in bits per
+character: what the text could be compressed to. Then it generates text at several
+temperatures.
 
     python examples/character_generator.py
 
@@ -12,8 +12,8 @@ takes about ten minutes on one core; ``--epochs 5`` about four. Options:
 ``--bptt-steps 50`` (100, 200), ``--hidden-size``, ``--picture FILE``.
 
 The picture shows how surprising each character of a passage from the end of the book
-was, once the network had read all before it: words begin with a surprise and end
-without one.
+was (the negative logarithm of its probability), once the network had read all before
+it: the first letters of words are less predictable than the last.
 """
 
 # %%
@@ -38,7 +38,7 @@ N_SHOWN = 480  # characters in the picture
 
 # %%
 def write(model):
-    """Print what the network writes, from timid to bold."""
+    """Print samples at several temperatures."""
     for temperature in (0.0, 0.7, 1.0):
         text = model.sample(PROMPT, 400, temperature=temperature, random_state=0)
         print(f"\nTemperature {temperature}:")
@@ -46,10 +46,9 @@ def write(model):
 
 
 # %% [markdown]
-# ## What surprises it
+# ## Surprising characters
 #
-# Characters that the network gave a low probability, over a passage it was not trained
-# on.
+# The probability of each character of a passage that the network was not trained on.
 
 
 # %%
@@ -107,7 +106,7 @@ def main(arguments=None):
     print(
         f"{len(book)} characters, {model.n_symbols_} different ones, "
         f"{options.epochs} epochs: {seconds:.0f} s\n"
-        f"Last 10 % of the book: {bits:.3f} bits a character "
+        f"Last 10 % of the book: {bits:.3f} bits per character "
         f"(a choice of {model.perplexity(test):.1f})"
     )
     write(model)

@@ -1,21 +1,21 @@
 # %% [markdown]
-"""Write chorales in four voices after Bach's.
+"""Generate chorales in four voices in the manner of Bach's.
 
-How well does a network foresee what four voices sing next? The same 111 chorales are
-given to RNNGenerator in two ways, and 37 on other tunes are to be foreseen:
+How well does a network predict what four voices sing next? The same 111 chorales are
+given to RNNGenerator in two ways, and it is tested on 37 others, on other tunes:
 
 * keys: a frame of zeros and ones, one for each key of a piano, says what sounds.
   Given the past, the network takes the keys to be independent of each other.
 * voices: the notes that begin, one symbol after the other from soprano to bass. So the
-  bass is foreseen by what the other three sing at the same time.
+  bass is predicted from what the other three sing at the same time.
 
-Figures are nats a step, a sixteenth or (every fourth of them) a quarter note. Two
-plain guesses stand beside the network's. "shares": each key, or voice, by itself, as
-often as in the training chorales. "repeat": each key is as it was in the frame
-before, or changes, with a probability counted for that key, its state and the place
-in the quarter; each voice goes on, with a probability counted for that voice and
-place, or else sings a new pitch as often as that voice does. Then the network of
-voices writes a piece: a MIDI file with a track a voice, and a picture.
+Figures are nats per step, a sixteenth or (every fourth of them) a quarter note. There
+are two baselines. "frequencies": each key, or voice, by itself, as often as in the
+training chorales. "repeat": each key is as it was in the frame before, or changes, with
+a probability counted for that key, its state and the position in the quarter; each
+voice continues, with a probability counted for that voice and position, or else sings a
+new pitch as often as that voice does. Then the network of voices writes a piece: a MIDI
+file with one track per voice, and a picture.
 
     pip install -e ".[plot,music]"
     python examples/chorale_generator.py
@@ -24,19 +24,18 @@ It takes about a minute and a half. Options: ``--models "voices, sixteenths"``,
 ``--metre "3/4, upbeat 0"``, ``--temperature 0.7``, ``--epochs 1.0`` (a factor),
 ``--seed N``, ``--midi FILE``, ``--picture FILE``.
 
-The picture shows a learned chorale and a written one, which has much of Bach's:
-voices that keep their order and mostly move by steps, a bass that leaps, the beat of a
-quarter, an end on the chord of the key; four of five beats have a triad, or a part of
-one, about as many as of his. What it lacks is a plan, phrases that answer each other.
-Now and then a chord stands still for a bar, and voices move in parallel fifths and
-octaves, which Bach avoids, several times as often.
+The picture shows a training chorale and a generated one, which resembles Bach's in
+part: voices keep their order and mostly move by steps, the bass leaps, notes begin on
+the quarters, the end is on the chord of the key, and most beats have a triad or a part
+of one. What it lacks are phrases that answer each other. Now and then a chord stands
+still for a bar, and voices move in parallel fifths and octaves, which Bach avoids,
+several times as often.
 
-"voices" tell more than "keys": who sings which note, and in sixteenths whether a note
-is struck again. Boulanger-Lewandowski et al. (ICML 2012), with more chorales, cut
-otherwise and into other parts, have 8.7 for the keys of an RNN; 6.3 and 5.6 for one
-with a joint model of the keys on top. The common key helps: in their own keys,
-training chorales that were set aside cost 10.7 nats a quarter instead of 10.0
-(voices, sixteenths).
+"voices" say more than "keys": who sings which note, and in sixteenths whether a note is
+struck again. Boulanger-Lewandowski et al. (ICML 2012) report 8.7 for the keys of an
+RNN, with more chorales and another split; 6.3 and 5.6 for one with a joint model of the
+keys. In trials on training chorales that were set aside, transposing all to a common
+key helped.
 """
 
 # %%
@@ -116,7 +115,7 @@ def to_pitches(chorale):
     return [pair for four in quarters for pair in zip(VOICES, four, strict=True)]
 
 
-# The plain guesses.
+# The baselines.
 
 
 def places(n_steps, every):
@@ -125,25 +124,24 @@ def places(n_steps, every):
 
 
 # %% [markdown]
-# ## Plain guesses
+# ## Baselines
 #
-# What the network is measured against: frequencies, and what was there one step
-# before.
+# Frequencies, and what was there one step before.
 
 
 # %%
 def key_nats(train, test, every):
-    """Return the negative log-likelihood of keys by the plain guesses."""
+    """Return the negative log-likelihood of keys by the baselines."""
 
     def state(frames, repeat):
-        """Return by what a key is foreseen: place and what it was, or nothing."""
+        """Return what a key is predicted from: position and its state, or nothing."""
         before = np.pad(frames, ((1, 0), (0, 0)))[:-1].astype(int)
         place = places(len(frames), every)[:, np.newaxis]
         return (2 * place + before) * repeat
 
     totals = {}
     keys = np.arange(HIGHEST - LOWEST + 1)
-    for name, repeat in {"shares": 0, "repeat": 1}.items():
+    for name, repeat in {"frequencies": 0, "repeat": 1}.items():
         counts = np.full((2, 2 * STEPS_A_QUARTER, len(keys)), 0.5)  # off and on
         for frames in (to_frames(chorale, every) for chorale in train):
             np.add.at(counts, (frames, state(frames, repeat), keys), 1)
@@ -179,15 +177,17 @@ class Voice(NamedTuple):
 
 
 def voice_nats(train, test, every):
-    """Return the negative log-likelihood of voices by the plain guesses."""
-    totals = {"shares": 0.0, "repeat": 0.0}
+    """Return the negative log-likelihood of voices by the baselines."""
+    totals = {"frequencies": 0.0, "repeat": 0.0}
     for voice in range(len(VOICES)):
         known, new = (Voice.read(part, voice, every) for part in (train, test))
         # In quarters, what goes on is told by its pitch alone.
         counts = np.full((2, N_PITCHES), 0.5)
         np.add.at(counts, (known.goes_on * (every == 1), known.pitch), 1)
         shares = counts / counts[: 1 + (every == 1)].sum()
-        totals["shares"] -= np.log(shares[new.goes_on * (every == 1), new.pitch]).sum()
+        totals["frequencies"] -= np.log(
+            shares[new.goes_on * (every == 1), new.pitch]
+        ).sum()
 
         goes_on = np.full((2, STEPS_A_QUARTER), 0.5)
         np.add.at(goes_on, (known.goes_on, known.place), 1)
@@ -212,7 +212,7 @@ class Task(NamedTuple):
     """One way to give chorales to a network."""
 
     read: callable  # a chorale, as a sequence
-    guess: callable  # the plain guesses of it
+    guess: callable  # its baselines
     every: int  # sixteenths a step
     parameters: dict
     n_epochs: int
@@ -236,7 +236,7 @@ WRITER = "voices, sixteenths"
 
 
 def learn(task, train, test, factor, seed):
-    """Return a fitted network, and what it and the plain guesses are off by."""
+    """Return a fitted network, and its and the baselines' likelihoods."""
     begin = perf_counter()
     model = RNNGenerator(
         max_epochs=max(1, round(factor * task.n_epochs)),
@@ -251,13 +251,13 @@ def learn(task, train, test, factor, seed):
     return model, nats | {"seconds": perf_counter() - begin}
 
 
-# What is written.
+# Generated pieces.
 
 
 # %% [markdown]
 # ## The rules of four-part writing
 #
-# Counts that tell whether a written piece moves as Bach's do.
+# Counts that show whether a generated piece moves as Bach's do.
 
 
 # %%
@@ -272,7 +272,7 @@ def on_beats(voices):
     return beats[(beats != REST).all(axis=1)]
 
 
-def judge(pieces):
+def measure_rules(pieces):
     """Return how pieces keep to the rules of four-part writing, on the beats."""
     triads = {
         frozenset((root + tone) % 12 for tone in tones)
@@ -301,7 +301,7 @@ def judge(pieces):
 # %% [markdown]
 # ## A new piece
 #
-# Written symbol by symbol, drawn, and saved as a MIDI file.
+# Sampled symbol by symbol, drawn, and saved as a MIDI file.
 
 
 # %%
@@ -327,7 +327,7 @@ def draw(rows, metre, path):
 
 
 def compose(model, train, options):
-    """Write pieces, save the first one that is whole, and say how it keeps to rules."""
+    """Generate pieces, save the first whole one, and measure how it keeps to rules."""
     drawn = model.sample(
         [options.metre],
         MOST_SYMBOLS,
@@ -340,7 +340,7 @@ def compose(model, train, options):
     pieces = [to_notes(symbols, options.metre) for symbols in whole + others]
     pieces = [piece for piece in pieces if set(piece) == set(VOICES)]
     print(
-        f"{len(whole)} of {N_WRITTEN} written pieces ended by themselves after "
+        f"{len(whole)} of {N_WRITTEN} generated pieces ended by themselves after "
         f"{BARS[0]} to {BARS[-1]} bars."
     )
     write_midi(options.midi, {v: pieces[0][v] for v in VOICES}, options.metre)
@@ -348,16 +348,16 @@ def compose(model, train, options):
     learned = find_alike(train, pieces[0]["soprano"], options.metre)
     bach = [{v: notes_of(c, i) for i, v in enumerate(VOICES)} for c in train]
     rows = {
-        f"Learned: Bach's BWV {learned.bwv}": {
+        f"Training data: Bach's BWV {learned.bwv}": {
             v: notes_of(learned, i) for i, v in enumerate(VOICES)
         },
-        "Written by the network": pieces[0],
+        "Generated by the network": pieces[0],
     }
     draw(rows, options.metre, options.picture)
     rules = {
-        "Bach, training": judge(bach),
-        "all written": judge(pieces),
-        "the picture": judge(pieces[:1]),
+        "Bach, training": measure_rules(bach),
+        "all generated": measure_rules(pieces),
+        "the picture": measure_rules(pieces[:1]),
     }
     return pieces[0], pd.DataFrame(rules)
 
@@ -386,17 +386,15 @@ def main(arguments=None):
         models[name], results[name] = learn(
             TASKS[name], train, test, options.epochs, options.seed
         )
-    print("Negative log-likelihood of the test chorales, nats a step:")
+    print("Negative log-likelihood of the test chorales, nats per step:")
     nats = pd.DataFrame(results).T
     print(nats.round(2).to_string())
     if WRITER not in models:
         return {"nats": nats}
     piece, rules = compose(models[WRITER], train, options)
-    print("Beats of the pieces:")
+    print("Rules kept, by beats of the pieces:")
     print(rules.round(2).to_string())
-    print(
-        f"Picture of a learned chorale and of the first written one: {options.picture}"
-    )
+    print(f"Picture of a training chorale and a generated one: {options.picture}")
     return {"nats": nats, "rules": rules, "piece": piece}
 
 

@@ -2,10 +2,10 @@
 """Find the bass of Bach's chorales from the soprano, step by step.
 
 Every sixteenth of a chorale gets a label: the pitch of the bass. One network
-has heard only what came before, another reads the tune both ways. Prints how
-many steps of unseen chorales, on tunes that training did not know, each gets
-right, beside the most frequent pitches and scikit-learn's classifiers on a
-window of the soprano around the step, and saves a picture of one chorale.
+reads the tune up to the step, another reads it in both directions. Prints the
+accuracy of each on new chorales, whose tunes are not in the training data,
+beside the most frequent pitches and scikit-learn's classifiers on a window of
+the soprano around the step, and saves a picture of one chorale.
 
 A tune has more than one good bass, and only the very pitch that Bach wrote
 counts as right. Keys differ: every chorale is moved to the key signature
@@ -36,7 +36,7 @@ from sklearn_rnn import RNNTagger
 
 # A notebook runs in the folder of its file.
 FOLDER = Path(globals().get("__file__", "")).parent
-# Chosen by cross-validation of the training chorales, as were the rivals' options.
+# Chosen by cross-validation of the training chorales, as were the baselines' options.
 PARAMETERS = {
     "cell": "lstm",
     "input_dropout": 0.0,  # would hide one pitch throughout a chorale
@@ -48,7 +48,7 @@ PARAMETERS = {
 MODELS = {"before": False, "both ways": True}  # bidirectional
 LOWEST, HIGHEST = 52, 87  # that the soprano may reach in the common key
 STEPS_A_QUARTER = 4
-WINDOW = 16  # steps of the soprano before, and after, that the rivals see
+WINDOW = 16  # steps of the soprano before, and after, that the baselines see
 NOTES = {0: "C", 4: "E", 7: "G", 9: "A"}  # that the picture names
 
 
@@ -159,7 +159,7 @@ def most_frequent(train, test):
     }
 
 
-def rivals(train, test, both_ways, seed):
+def predict_by_baselines(train, test, both_ways, seed):
     """Predict with classifiers that see a window of the soprano."""
     X, X_test = (np.concatenate(p.map(windows, both_ways)) for p in (train, test))
     classifiers = {
@@ -236,7 +236,7 @@ def main(arguments=None):
     for name in options.models:
         both_ways = MODELS[name]
         predictions = most_frequent(train, test)
-        predictions |= rivals(train, test, both_ways, options.seed)
+        predictions |= predict_by_baselines(train, test, both_ways, options.seed)
         model = RNNTagger(
             bidirectional=both_ways,
             max_epochs=options.max_epochs,
@@ -250,7 +250,7 @@ def main(arguments=None):
         predictions["RNNTagger"] = np.concatenate(basses)
         results[name] = {row: np.mean(p == truth) for row, p in predictions.items()}
         results[name]["seconds to fit it"] = seconds
-    print("Steps of the test chorales with the bass that Bach wrote, by what is heard:")
+    print("Fraction of the steps of the test chorales with the bass that Bach wrote:")
     print(pd.DataFrame(results).round(3).to_string())
 
     # A chorale that the last network gets about as right as most, in its own key.

@@ -1,18 +1,18 @@
 # %% [markdown]
-"""Tell kick, snare, hi-hat, tom and cymbal apart, on drum kits never heard before.
+"""Classify kick, snare, hi-hat, tom and cymbal, on drum kits not trained on.
 
-128 recorded hits of four kits. One kit after the other is left out, the models learn
-from the other three, and are tested on the one that they have not heard: a fair test,
-as hits of one kit resemble each other. The network reads mel-frequency cepstral
-coefficients frame by frame; its rivals, logistic regression and nearest neighbours,
-their mean and deviation over each hit, or those of the log-mel spectrum.
+128 recorded hits of four kits. Each kit in turn is left out, the models learn from the
+other three and are tested on the one left out, as hits of one kit resemble each other.
+The network reads mel-frequency cepstral coefficients frame by frame; the baselines,
+logistic regression and nearest neighbours, see their mean and standard deviation over
+each hit, or those of the log-mel spectrum.
 
     python examples/drum_sounds.py
 
-prints the share of hits told right, kit by kit, and saves a picture of four hits and
-of which instrument was taken for which. The rivals have the settings that turned out
-best on these very tests. With ``--choose`` the settings of all are chosen anew for each
-kit that is left out, by leaving out one of the other kits (a few minutes).
+prints the accuracy for each kit, and saves a picture of four hits and of the
+confusions. The baselines have the settings that were best on these same tests. With
+``--choose`` the settings of all models are chosen for each kit that is left out, by
+cross-validation over the other kits (a few minutes).
 
 Other options: ``--networks 5`` (that are averaged), ``--seed 0``, ``--picture FILE``.
 """
@@ -81,7 +81,7 @@ def mean_and_deviation(sequences):
     return np.array([np.r_[x.mean(axis=0), x.std(axis=0)] for x in sequences])
 
 
-def make_rival(classifier, n_mfcc=None):
+def make_baseline(classifier, n_mfcc=None):
     """Return a pipeline that sees a hit's spectrum, but not its course."""
     return Pipeline(
         [
@@ -106,14 +106,14 @@ def logistic(**options):
 
 # %%
 def make_models(n_networks, seed):
-    """Return the networks, and the rivals with their best settings in hindsight."""
+    """Return the networks, and the baselines with their best settings in hindsight."""
     return {
         f"{n_networks} networks": make_networks(n_networks, seed),
         "one network": make_networks(1, seed),
-        "logistic, log-mel": make_rival(logistic(C=0.03)),
-        "logistic, MFCC": make_rival(logistic(C=0.3), n_mfcc=20),
-        "neighbours, log-mel": make_rival(KNeighborsClassifier(3)),
-        "neighbours, MFCC": make_rival(KNeighborsClassifier(5), n_mfcc=20),
+        "logistic, log-mel": make_baseline(logistic(C=0.03)),
+        "logistic, MFCC": make_baseline(logistic(C=0.3), n_mfcc=20),
+        "neighbours, log-mel": make_baseline(KNeighborsClassifier(3)),
+        "neighbours, MFCC": make_baseline(KNeighborsClassifier(5), n_mfcc=20),
     }
 
 
@@ -124,12 +124,12 @@ def make_searches(n_networks, seed):
     strengths = {"classify__C": [0.03, 0.3, 3]}
     neighbours = {"classify__n_neighbors": [1, 3, 5]}
     poolings = {"classify__pooling": ["mean", "attention"]}
-    rival = make_rival(logistic())
-    nearest = make_rival(KNeighborsClassifier())
+    baseline = make_baseline(logistic())
+    nearest = make_baseline(KNeighborsClassifier())
     return {
         "one network": (network, {**n_mfcc, **poolings}),
-        "logistic, log-mel": (rival, strengths),
-        "logistic, either": (rival, {**n_mfcc, **strengths}),
+        "logistic, log-mel": (baseline, strengths),
+        "logistic, either": (baseline, {**n_mfcc, **strengths}),
         "neighbours, either": (nearest, {**n_mfcc, **neighbours}),
     }
 
@@ -165,7 +165,7 @@ def predict_all(drums, options):
 
 # %%
 def draw(drums, predicted, path):
-    """Save a picture of four hits, and of which instrument was taken for which."""
+    """Save a picture of four hits, and of the confusions of instruments."""
     import matplotlib.pyplot as plt
 
     figure = plt.figure(figsize=(12, 5), layout="constrained")
@@ -207,7 +207,7 @@ def main(arguments=None):
     table = right.groupby(drums.kit).mean().T
     table.columns = [f"{kit} ({np.sum(drums.kit == kit)})" for kit in table]
     table["all hits"] = right.mean()
-    print("Share of the hits of each kit told right, learned from the other kits:")
+    print("Accuracy on the hits of each kit, trained on the other kits:")
     print(table.round(3).to_string())
     draw(drums, next(iter(predicted.values())), options.picture)
     print(f"Picture of hits and confusions: {options.picture}")

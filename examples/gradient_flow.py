@@ -1,5 +1,5 @@
 # %% [markdown]
-"""How far back in time gradients reach, before and after training.
+"""Show how far back in time gradients reach, before and after training.
 
 A recurrent network learns from a step only as far as the gradient gets there.
 Measures the gradient of the output by the input of every step for a plain RNN,
@@ -11,7 +11,7 @@ Untrained, gradients shrink with the distance, in a GRU the most: its gates
 start half open, and halve the state at every step. Four layers reach a little
 further back, but shrink the gradient of the last steps too, in an LSTM a
 hundredfold, on its way down through them; residual connections bring it back.
-Training evens it all out: in a mean every step has the same say.
+After training the gradient is about the same at all steps, as in a mean.
 
     python examples/gradient_flow.py
 
@@ -42,7 +42,7 @@ NETWORKS = {
 # %% [markdown]
 # ## The data
 #
-# Long sequences of random numbers, and their means: every step counts alike.
+# Long sequences of random numbers, and their means: every step counts the same.
 
 
 # %%
@@ -106,7 +106,7 @@ def main(arguments=None):
 
     # The targets are standardised, and a mean of n has the deviation 1 / sqrt(n).
     axes[1, 1].axhline(
-        options.steps**-0.5, color="black", linestyle=":", label="a true mean"
+        options.steps**-0.5, color="black", linestyle=":", label="of the mean"
     )
     axes[1, 1].legend()
     for ax in axes.flat:

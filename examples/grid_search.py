@@ -67,7 +67,7 @@ def search(X, y, horizon, epochs):
 
 
 # %% [markdown]
-# ## What it is compared with
+# ## The baseline
 #
 # The same folds, forecast by the newest value.
 
@@ -91,7 +91,7 @@ def last_value_error(X, y, cv):
 
 # %%
 def tabulate(fitted):
-    """Return the results of a search, best first, as a table for people."""
+    """Return the results of a search, best first, as a table to print."""
     results = pd.DataFrame(fitted.cv_results_)
     table = pd.DataFrame(
         {name.split("__")[1]: results[f"param_{name}"] for name in GRID}

@@ -18,10 +18,10 @@ no word, as for an image neither thin nor bold, counts as an answer as well.
 
 It takes about half a minute. Options: ``--epochs 60``, ``--picture FILE``.
 
-The settings were chosen on a part of the training images. Three captions in four are
-right in every word, about as many as by the classifiers, and nearly all are well
-formed. Wrong ones have as a rule one word too much or too few, for an image close to
-the border between two quarters; hardly ever is thin called bold, or left right.
+The settings were chosen on a part of the training images. About as many
+captions are right in every word as by the classifiers, and nearly all are well formed.
+Wrong ones have as a rule one word too many or too few, for an image close to the border
+between two quarters; thin is hardly ever called bold, or left right.
 """
 
 # %%
@@ -131,7 +131,7 @@ def make_model(n_epochs):
     )
 
 
-def make_rivals():
+def make_baselines():
     """Make the classifiers that tell the word of one part."""
     return {
         "LogisticRegression": LogisticRegression(max_iter=2000),
@@ -139,9 +139,9 @@ def make_rivals():
     }
 
 
-def caption_by_classifiers(rival, X_train, words, X_test):
+def caption_by_classifiers(baseline, X_train, words, X_test):
     """Tell each part on its own, and write captions with the right grammar."""
-    model = make_pipeline(StandardScaler(), rival)
+    model = make_pipeline(StandardScaler(), baseline)
     found = {
         part: model.fit(X_train, words[part]).predict(X_test) for part in words.columns
     }
@@ -156,7 +156,7 @@ def caption_by_classifiers(rival, X_train, words, X_test):
 
 # %%
 def compute_shares(truth, captions):
-    """Return the shares of right captions and of right words of each part."""
+    """Return the fractions of right captions and of right words of each part."""
     right = (read(truth) == read(captions)).mean()
     return {"whole caption": sequence_accuracy(truth, captions), **right}
 
@@ -244,8 +244,8 @@ def main(arguments=None):
     model = make_model(options.epochs).fit(X_train, learned)
     captions = model.predict(X_test).tolist()
     results = {"RNNSeq2Seq": compute_shares(truth, captions)}
-    for name, rival in make_rivals().items():
-        found = caption_by_classifiers(rival, X_train, words, X_test)
+    for name, baseline in make_baselines().items():
+        found = caption_by_classifiers(baseline, X_train, words, X_test)
         results[f"{name} a part"] = compute_shares(truth, found)
     results = pd.DataFrame(results).T
     print(f"Right for {len(X_test)} new images (%):")

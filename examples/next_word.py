@@ -154,7 +154,7 @@ def main(arguments=None):
         suggested = [word for word, _ in model.next_symbols(prompt.split(), 3)]
         print(f"  {prompt} … {' / '.join(suggested)}")
     print(
-        "It goes on by itself: ahab "
+        "It continues by itself: ahab "
         + " ".join(model.sample(["ahab"], 40, temperature=0.8, random_state=0))
     )
     draw(model, options.picture)

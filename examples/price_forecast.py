@@ -1,12 +1,11 @@
 # %% [markdown]
 """Ask whether a network forecasts the oil price better than the last price does.
 
-For prices of a market the answer is mostly no, and an example should say so. A
-network forecasts the logarithm of the price 1 and 5 business days ahead, from
-what was known then, over eight years. Printed are its errors beside those of the
-last price, how often it has the direction right, whether either could be chance,
-and the verdict. Its intervals are of more use, as quiet and wild times come in
-turns: how much they cover, before and after `ConformalCalibrator`.
+For market prices the answer is mostly no. A network forecasts the logarithm of the
+price 1 and 5 business days ahead, from what was known then, over eight years. Printed
+are its errors beside those of the last price, how often it has the direction right, and
+whether either could be chance. Its intervals are of more use, as volatility changes
+slowly: printed is how much they cover, before and after `ConformalCalibrator`.
 
     python examples/price_forecast.py
 
@@ -133,7 +132,7 @@ def compare(forecasts, horizon):
 
 
 def judge(result):
-    """Put into a sentence what the numbers of one horizon say."""
+    """Return a sentence about the errors of one horizon."""
     if result["p of the difference"] >= LIKELY_CHANCE:
         errors = "No difference from the last price that could not be chance"
     elif result["t of the difference"] > 0:
@@ -185,7 +184,7 @@ def draw(before, after, table, path):
         axes[1].plot(100 * inside.rolling(YEAR).mean(), label=name)
     axes[1].axhline(80, color="black", linestyle=":")
     axes[1].set(
-        title="Truths inside of the 80 % interval, in the year before",
+        title="Coverage of the 80 % interval over the year before",
         xlabel="time",
         ylabel="share (%)",
     )
@@ -226,7 +225,7 @@ def main(arguments=None):
             "calibrated": score_forecasts(after)["coverage_80"],
         }
     )
-    print("Share of truths inside of the 80 % interval, from the second block on:")
+    print("Fraction of the truth inside the 80 % interval, from the second block on:")
     print(coverage.round(3).to_string())
     draw(before, after, table, options.picture)
     print(f"Picture of prices and coverage: {options.picture}")

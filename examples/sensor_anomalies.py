@@ -1,5 +1,5 @@
 # %% [markdown]
-"""Find what goes wrong in the sensors of a machine, and say which sensor it was.
+"""Find anomalies in the sensors of a machine, and the sensor that each is in.
 
 Three sensors of a pump, every half hour for five weeks: temperature and pressure
 follow the hours of work, vibration follows the load. In the last week a spike, a drift
@@ -11,8 +11,8 @@ day, and an isolation forest on the last six hours of all sensors.
 
 It takes about 30 seconds. Options: ``--picture FILE``.
 
-The machine is made up: figures of other series are printed by
-``tests/benchmarks/bench_anomalies.py``.
+The data are simulated; ``tests/benchmarks/bench_anomalies.py`` prints figures of other
+series.
 """
 
 # %%
@@ -86,14 +86,14 @@ def add_events(machine):
 
 
 # %% [markdown]
-# ## What it is compared with
+# ## Baselines
 #
 # A z-score and an isolation forest on the same rows.
 
 
 # %%
-def score_rivals(machine):
-    """Return the scores of two rivals, the higher the more unusual."""
+def score_baselines(machine):
+    """Return the scores of two baselines, the higher the more unusual."""
     before = machine.rolling(DAY)
     distance = (machine - before.mean().shift()).abs() / before.std().shift()
     n_steps = 12
@@ -140,7 +140,7 @@ def draw(week, scores, sensor_at, path):
     axes[-1].axhline(1, color="gray", linewidth=0.8)
     axes[-1].set(yscale="log", ylim=(0.1, None), ylabel="score")
     axes[-1].legend(loc="upper left", ncols=3, fontsize="small")
-    axes[0].set_title("A week of a machine, and what its forecasts did not expect")
+    axes[0].set_title("A week of a machine: events and alarms")
     figure.savefig(path, dpi=120)
 
 
@@ -163,7 +163,7 @@ def main(arguments=None):
     scores = detector.score_features(week)
     is_event = (sensor_at != "").to_numpy()
     rows = {"ForecastAnomalyDetector": scores.max(axis=1).to_numpy()}
-    rows |= score_rivals(machine)
+    rows |= score_baselines(machine)
     precision = {
         name: average_precision_score(is_event, found) for name, found in rows.items()
     }

@@ -1,22 +1,21 @@
 # %% [markdown]
-"""Tell whether a sentence about a film is kind: words to a label.
+"""Classify sentences of film reviews as positive or negative.
 
 10,605 sentences of film reviews, rated by people; the task is the sign of the rating,
-scored in five folds. TF-IDF of words and pairs of words with logistic regression, the
-settings that were best for it, is what a network has to beat: so few sentences are
-hard for one, which must learn the words themselves.
+scored in five folds. The baseline is TF-IDF of words and pairs of words with logistic
+regression, at the settings that were best for it.
 
     python examples/sentiment.py
 
-scores the first of the five folds, in about a minute; ``--folds 5`` all of them.
+scores the first of the five folds, in about half a minute; ``--folds 5`` all of them.
 Options: ``--search`` for a grid search over the tokenizer and the network,
 ``--picture FILE``.
 
 The three networks are alike; beside each a logistic regression on counts of words and
 pairs predicts as well (``bag_of_words``), weighed by sentences that neither has seen.
-The second counts a sentence by how sure people were of it, the size of its rating. In
-the third the first number of each word's vector also starts from how much more often
-the word stands in kind sentences of the training fold (log-odds, as in naive Bayes),
+In the second a sentence has its absolute rating as weight. In the third the first
+element of each word's vector also starts from how much more often the word occurs in
+positive sentences of the training fold (log-odds, as in naive Bayes),
 through ``embeddings``, a mapping from words to vectors. Vectors that were learned on
 large texts elsewhere go in the same way.
 
@@ -71,8 +70,8 @@ def make_network(**options):
 # %% [markdown]
 # ## Word vectors
 #
-# Each word starts with how often it stood in kind and in unkind sentences of the
-# training fold.
+# Each word starts with how often it occurs in positive and in negative sentences of
+# the training fold.
 
 
 # %%
@@ -145,7 +144,7 @@ def draw(sentences, labels, path, **options):
     short = [text for text in sentences[-500:] if len(text.split()) <= 12][:SHOWN]
     figure, ax = plt.subplots(figsize=(13, 4), layout="constrained")
     AttentionDisplay.from_estimator(model, short, names=model.predict(short), ax=ax)
-    ax.set_title("Which words count, and what the network makes of the sentence")
+    ax.set_title("Attention to words, and the predicted class of each sentence")
     figure.savefig(path, dpi=120)
 
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 """Forecast the sales of twelve shops, under one plan of promotions and another.
 
-The shops are made up: 300 days of sales with a weekly season and a slow drift, and
+The shops are simulated: 300 days of sales with a weekly season and a slow drift, and
 promotions of five kinds, which do much in a mall and little in the city. Kind of
 promotion, kind of shop and its name are columns of strings, which the network reads
 as categories: it learns a vector for each. Promotions are planned, so that those of
@@ -13,7 +13,7 @@ any promotion, and with half the price in every shop.
 
     python examples/shop_promotions.py
 
-It takes about a quarter of a minute. Options: ``--epochs 5`` instead of "auto".
+It takes about half a minute. Options: ``--epochs 5`` instead of "auto".
 """
 
 # %%
@@ -107,7 +107,7 @@ def make_model(max_epochs):
 
 
 def compare(model, table):
-    """Return mean absolute errors by days ahead, a column per way to forecast."""
+    """Return mean absolute errors by days ahead, a column per model."""
     cv = TimeBlockSplit(1, test_size=N_TEST, gap=HORIZON - 1)
     numbers = table.drop(columns=["promotion", "kind", "name"])
     without = score_forecasts(backtest(model, numbers, cv=cv, season=7, **TASK))

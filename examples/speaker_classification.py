@@ -1,5 +1,5 @@
 # %% [markdown]
-"""Tell nine speakers apart by how they say two vowels.
+"""Classify nine speakers by how they say two vowels.
 
 The utterances have different lengths, 7 to 29 frames, and go into the
 classifier as they are: a list of arrays. Trains a network with the default

@@ -3,9 +3,9 @@
 
 Each digit and each letter was recorded once. A string is put together from these
 recordings, each at a speed and loudness of its own, with pauses between them, and
-noise over all: no recording is ever used unchanged, and none twice alike. A network
-learns to transcribe such clips by CTC from the strings alone, and is tested on
-strings that training did not show.
+noise over all: no recording is used unchanged, and none twice in the same way. A
+network learns to transcribe such clips by CTC from the strings alone, and is tested on
+strings that are not in the training data.
 
     python examples/spoken_digits.py
 
@@ -18,8 +18,8 @@ list of 20,000 words, which holds them:
 Other options: ``--clips 800``, ``--test-clips 500``, ``--epochs 10``, ``--seed 0``,
 ``--picture FILE``.
 
-The picture shows a clip as the network reads it, and above it what the network says
-when.
+The picture shows a clip as the network reads it, and above it the probability of each
+symbol over time.
 """
 
 # %%
@@ -116,7 +116,7 @@ def spelled_words(n_train, n_test, rng):
 
 # %%
 def judge(model, clips, texts):
-    """Return the share of symbols that are wrong, and of strings that are right."""
+    """Return the fractions of wrong symbols and of right strings."""
     written = model.predict(clips)
     return {
         "symbol error": symbol_error_rate(texts, written),
@@ -125,7 +125,7 @@ def judge(model, clips, texts):
 
 
 def draw(model, clip, text, path):
-    """Save a picture of a clip, and of what the network says when."""
+    """Save a picture of a clip, and of the probabilities of symbols over time."""
     import matplotlib.pyplot as plt
 
     figure, (above, below) = plt.subplots(2, 1, figsize=(9, 7), layout="constrained")
@@ -177,7 +177,7 @@ def main(arguments=None):
     searches = {"most probable symbol of each frame": {}}
     searches["beam of 10"] = {"beam_width": 10}
     if known:
-        searches["and letters that follow one another"] = {
+        searches["with n-grams of letters"] = {
             "ngram_order": 4,
             "ngram_text": known,
         }

@@ -2,13 +2,14 @@
 """Recognise spoken words, and find them in a long recording.
 
 Thirty-six words, the ten digits and the radio alphabet ("alpha" to "zulu"), were
-recorded once each. A classifier learns them from renditions at other speeds, louder
-and softer, with noise; those that it is tested on are new, and its rivals are logistic
-regression and nearest neighbours on the mean and deviation of the same spectra.
+recorded once each. A classifier learns them from renditions at other speeds, louder and
+softer, with noise; those that it is tested on are new. The baselines are logistic
+regression and nearest neighbours on the mean and standard deviation of the same
+spectra.
 
-Then it listens to a recording of a minute in which words stand at unknown places: the
-recording is cut into overlapping windows, each window is classified, among "nothing"
-too, and the predictions are put back onto the time axis.
+Then it searches a recording of about a minute for words at unknown times: the recording
+is cut into overlapping windows, each window is classified as a word or as "nothing",
+and the predictions are joined on the time axis.
 
     python examples/spoken_words.py
 
@@ -43,7 +44,7 @@ NOISE = 0.0, 30.0  # dB that a word is louder than its noise
 SILENCE = 0.02
 NOTHING = "-"
 WINDOW, STRIDE = 0.6, 0.1  # seconds
-SURE = 0.4  # probability from which on a word counts as heard
+SURE = 0.4  # lowest probability at which a word is reported
 
 
 # %% [markdown]
@@ -99,7 +100,7 @@ def record(voice, words, rate, rng):
 # %% [markdown]
 # ## Windows and models
 #
-# The network sees the course of a window; its rivals see mean and deviation.
+# The network reads a window frame by frame; the baselines see mean and deviation.
 
 
 # %%
@@ -116,7 +117,7 @@ def mean_and_deviation(sequences):
 
 
 def make_models(rate, seed):
-    """Return the network, and its rivals on the same spectra."""
+    """Return the network, and baselines on the same spectra."""
     spectra = {"sample_rate": rate, "n_mfcc": 20}
     network = make_pipeline(
         LogMelSpectrogram(**spectra, noise_snr=NOISE),  # new noise in every epoch
@@ -125,7 +126,7 @@ def make_models(rate, seed):
             bidirectional=True, input_dropout=0.0, batch_size=16, random_state=seed
         ),
     )
-    rivals = {
+    baselines = {
         "logistic regression": LogisticRegression(max_iter=1000),
         "nearest neighbour": KNeighborsClassifier(1),
     }
@@ -134,17 +135,17 @@ def make_models(rate, seed):
             LogMelSpectrogram(**spectra),
             FunctionTransformer(mean_and_deviation),
             StandardScaler(),
-            rival,
+            baseline,
         )
-        for name, rival in rivals.items()
+        for name, baseline in baselines.items()
     }
 
 
 # %% [markdown]
 # ## Words in a long recording
 #
-# Overlapping windows vote on every sample; a word is heard where its probability is
-# high.
+# The probabilities of overlapping windows are averaged at every sample; a word is
+# reported where its probability is high.
 
 
 # %%
@@ -155,26 +156,26 @@ def runs(labels):
         yield labels[begin], begin, end
 
 
-def count_found(true, heard):
-    """Count words that were heard where they are, and those heard wrongly."""
+def count_found(true, found):
+    """Count words that are found where they are, and false alarms."""
     found = [
-        (heard[begin:end] == word).mean() > 0.3
+        (found[begin:end] == word).mean() > 0.3
         for word, begin, end in runs(true)
         if word != NOTHING
     ]
     alarms = [
         word not in true[begin:end]
-        for word, begin, end in runs(heard)
+        for word, begin, end in runs(found)
         if word != NOTHING
     ]
     return {"words": len(found), "found": int(sum(found)), "false alarms": sum(alarms)}
 
 
-def listen(model, recording, rate):
+def find_words(model, recording, rate):
     """Return the classes' probabilities at every sample of a recording."""
     windows, _ = cut(recording, np.full(len(recording), NOTHING), rate)
     everywhere = join_windows(windows, model.predict_proba(windows))
-    return np.nan_to_num(everywhere)  # after the last window nothing was heard
+    return np.nan_to_num(everywhere)  # no window reaches the end
 
 
 def decide(probabilities, classes):
@@ -184,12 +185,12 @@ def decide(probabilities, classes):
 
 
 # %% [markdown]
-# ## A picture of what was heard
+# ## A picture of the words found
 
 
 # %%
 def draw(probabilities, classes, true, recording, rate, path, seconds=15):
-    """Save a picture of the beginning of a recording, and what was heard in it."""
+    """Save a picture of the beginning of a recording, and the words found in it."""
     import matplotlib.pyplot as plt
 
     n = min(int(seconds * rate), len(recording))
@@ -204,9 +205,9 @@ def draw(probabilities, classes, true, recording, rate, path, seconds=15):
             middle = (begin + end) / 2 / rate
             above.text(middle, 1.02, word, transform=above.get_xaxis_transform(),
                        ha="center", fontsize=9)  # fmt: skip
-    heard = decide(probabilities, classes)[:n]
+    found = decide(probabilities, classes)[:n]
     for i, word in enumerate(classes):
-        if word != NOTHING and (heard == word).any():
+        if word != NOTHING and (found == word).any():
             below.plot(times, probabilities[:n, i], label=word)
             top = times[probabilities[:n, i].argmax()]
             below.text(top, probabilities[:n, i].max() + 0.02, word, ha="center",
@@ -255,7 +256,7 @@ def main(arguments=None):
     )
     words = rng.permutation(list(voice))
     recording, labels = record(voice, words, rate, rng)
-    probabilities = listen(model, recording, rate)
+    probabilities = find_words(model, recording, rate)
     results["found"] = count_found(labels, decide(probabilities, model.classes_))
     print(f"In another one of {len(recording) / rate:.0f} s: {results['found']}")
     draw(probabilities, model.classes_, labels, recording, rate, options.picture)

@@ -3,25 +3,19 @@
 
 The weather of 2013 at Newark, Kennedy and LaGuardia, as it was observed: hours and
 values are missing, and one wind speed is impossible (1048 mph). All of that is masked.
-One network for all stations, which knows where each lies and what the clocks there
-say, is compared with three, one a station, and with the seasonal naive forecast, on
-the last 30 % of the days. The intervals of the one network are calibrated on
-forecasts of the days before, station by station and hour by hour: printed is how much
-they cover as predicted, and calibrated. A last fit is on the whole year, for a
-picture of the day that follows.
+One model for all stations, which has their positions and the local hour as features, is
+compared with three, one per station, and with the seasonal naive forecast, on the last
+30 % of the days. The intervals of the one model are calibrated on forecasts of the days
+before, station by station and hour by hour: printed is how much they cover as
+predicted, and calibrated. A last fit is on the whole year, for a picture of the day
+that follows.
 
     python examples/station_forecasts.py
 
 It takes about two minutes. Options: ``--days 364``, the newest, to take; ``--epochs
 5`` instead of "auto"; and ``--picture FILE``.
 
-Over three seeds and the three stations, one network errs by 1.31, 3.77 and 6.97 °F at
-1, 6 and 24 hours, and three by 1.31, 3.77 and 7.09: seeds alone make as much of a
-difference. What one network saves is two others to look after.
-
-The impossible wind, left in the training data, harms no more than another seed does:
-EWR alone errs by 7.64 °F at 24 hours, and by 7.63 without it. But a network that is in
-use when such a wind comes errs by 4.6 °F at 6 hours in the next two days, not by 4.3.
+One model is about as good as three: another seed changes errors as much.
 """
 
 # %%
@@ -123,7 +117,7 @@ def forecast_each_alone(model, table, block):
 
 
 def compare(together, alone):
-    """Return errors by station and hours ahead, a column a way to forecast."""
+    """Return errors by station and hours ahead, one column per model."""
     scores = score_forecasts(together, by=BY)
     errors = pd.DataFrame(
         {
@@ -144,7 +138,7 @@ def compare(together, alone):
 
 # %%
 def measure_coverage(before, after):
-    """Return the shares of truths inside of intervals, by hours ahead."""
+    """Return the coverage of intervals, by hours ahead."""
     frames = {"as predicted": before, "calibrated": after}
     parts = {k: score_forecasts(frame) for k, frame in frames.items()}
     coverage = pd.concat(parts, axis=1).swaplevel(axis=1)
@@ -195,7 +189,7 @@ def main(arguments=None):
     calibrator = ConformalCalibrator(by=BY)
     calibrator.fit(forecast_the_past(model, early, 3, None))
     coverage = measure_coverage(together, calibrator.transform(together))
-    print("Share of the same temperatures inside of their intervals:")
+    print("Fraction of the same temperatures inside their intervals:")
     print(coverage.round(3).to_string())
 
     tomorrow = forecast_tomorrow(model, table, calibrator.partial_fit(together))

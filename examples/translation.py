@@ -6,19 +6,19 @@ its translators (BSD licence):
 
     pip install jupyterlab-language-pack-fr-FR
 
-Text is put into lower case and parted into words and signs; a place to be filled
-in, such as %1, is one word. Sentences of at most 12 words without markup that have
+Text is put into lower case and split into words and signs; a placeholder such as %1 is
+one word. Sentences of at most 12 words without markup that have
 been translated, each once, are some 2,450 pairs, a tenth of them to test on. From the
 others, and from some 380 longer ones and such with markup, the network learns: these
 have as many words again. It is little text for so many words, of which more than a
 third come once: these are learned as one unknown word, and where the network writes
-it, the English word looked at most is put in its place (``copy_unknown``).
+it, the English word with the largest weight is put in its place (``copy_unknown``).
 
 Compared are the English itself, the translation of the training sentence that is
 most alike (what a translation memory would propose), and the network, greedy and
-with a beam of 5, by BLEU, by chrF, and by the share of sentences that are word for
+with a beam of 5, by BLEU, by chrF, and by the fraction of sentences that are word for
 word the translator's. Also prints the best few translations of two sentences, and
-saves a picture of which English words the network looked at while it wrote.
+saves a picture of the attention to English words for each French word.
 
     python examples/translation.py
 
@@ -167,7 +167,7 @@ def show(model, X, y):
 
 
 def draw(model, sentences, path):
-    """Save a picture of the words looked at for each word of translations."""
+    """Save a picture of the attention to words for each word of translations."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -176,7 +176,7 @@ def draw(model, sentences, path):
     for ax, sentence in zip(axes, sentences, strict=True):
         AttentionDisplay.from_estimator(model, [sentence], ax=ax, vmax=1)
         ax.set(xlabel="English, as read", ylabel="French, as written")
-    figure.suptitle("How much the network looked at each word when it wrote another")
+    figure.suptitle("Attention to each English word for each French word")
     figure.savefig(path, dpi=110)
 
 
@@ -225,7 +225,7 @@ def main(arguments=None):
     # Right ones first, then long ones.
     order = sorted(by_length, key=lambda i: (beam[i] != y_test[i], -len(y_test[i])))
     draw(model, [X_test[i] for i in order[:2]], options.picture)
-    print(f"Picture of the words looked at: {options.picture}")
+    print(f"Picture of the attention: {options.picture}")
     return {"figures": results, "X": X_test, "y": y_test, "beam": beam.tolist()}
 
 

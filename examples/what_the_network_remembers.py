@@ -1,13 +1,13 @@
 # %% [markdown]
-"""See a network remember one letter, and another one look back for it.
+"""Show how one network remembers a letter and another one attends to it.
 
 Texts of random letters hold one star. The letter after the star, a, b or c, is
 the answer, and all letters occur elsewhere too. A network that answers from its
-last state has to carry that letter through the noise to the end: units come on
-at the star, differ from answer to answer, and stay. A network with attention
-need not remember, it may look back. Prints the share of right answers of both,
-and saves a picture: on top the hidden states of the first while it reads two
-texts that differ in the one letter, below what the second attends to.
+last state has to carry that letter through the noise to the end: units change at
+the star, differ from answer to answer, and stay. A network with attention need not
+remember, it may look back. Prints the accuracy of both, and saves a picture: on top
+the hidden states of the first while it reads two texts that differ in the one
+letter, below the attention weights of the second.
 
     python examples/what_the_network_remembers.py
 
@@ -77,7 +77,7 @@ def train(pooling, texts, answers):
 
 # %%
 def draw(remembering, attending, texts, answers, path):
-    """Save a picture of what one network remembers and the other attends to."""
+    """Save a picture of the states of one network and the attention of the other."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(

@@ -112,7 +112,7 @@ def test_chorales_are_written_in_four_voices(monkeypatch, capsys):
     monkeypatch.setattr(example, "MOST_SYMBOLS", 200)
     results = example.main(["--models", example.WRITER])
     row = results["nats"].loc[example.WRITER]
-    assert row["RNNGenerator"] < row["shares"]
+    assert row["RNNGenerator"] < row["frequencies"]
     notes = read_midi("chorale.mid")
     assert list(notes) == ["soprano", "alto", "tenor", "bass"]
     for voice in notes.values():
@@ -144,7 +144,7 @@ def test_plain_guesses_of_voices_are_probabilities(monkeypatch, every):
     pitches = [0, *range(example.LOWEST, example.HIGHEST + 1)]
     begun = [chances(pitch, True) for pitch in pitches]
     going = [chances(pitch, False) for pitch in pitches] if every == 1 else []
-    shares = sum(chance["shares"] for chance in begun + going)
+    shares = sum(chance["frequencies"] for chance in begun + going)
     assert shares == pytest.approx(1)
     # What is repeated goes on at the pitch that it had.
     repeat = sum(chance["repeat"] for chance in begun)
@@ -164,7 +164,7 @@ def test_plain_guesses_of_keys_are_probabilities(monkeypatch):
             for more in ([], [0], [72])
         ]
         nats = [example.key_nats([chorale], [piece], every=1) for piece in pieces]
-        for name in ("shares", "repeat"):
+        for name in ("frequencies", "repeat"):
             chances = [np.exp(nats[0][name] - after[name]) for after in nats[1:]]
             assert sum(chances) == pytest.approx(1)
 
@@ -193,7 +193,9 @@ def test_parallel_fifths_are_counted(monkeypatch):
 def test_chorales_are_foreseen_better_than_by_plain_guesses(monkeypatch):
     results = load_chorale_generator(monkeypatch).main([])
     nats = results["nats"]
-    assert (nats["RNNGenerator"] < nats[["shares", "repeat"]].min(axis=1) - 0.3).all()
+    assert (
+        nats["RNNGenerator"] < nats[["frequencies", "repeat"]].min(axis=1) - 0.3
+    ).all()
     quarter = nats["the same a quarter"]
     assert quarter["keys, quarters"] < 9.1
     assert quarter["voices, quarters"] < 6.0

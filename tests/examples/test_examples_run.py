@@ -70,7 +70,7 @@ def test_the_chorales_are_what_their_readme_says():
 @pytest.mark.thorough
 def test_the_bass_of_chorales_is_found_in_part(monkeypatch, capsys):
     example = load("chorale_harmonisation")
-    monkeypatch.setattr(example, "rivals", lambda *_: {})  # they take longer
+    monkeypatch.setattr(example, "baselines", lambda *_: {})  # they take longer
     results = example.main(["--models", "before", "--max-epochs", "5"])["before"]
     assert results["RNNTagger"] > results["most frequent pitch"] + 0.05
     assert "111 chorales, 24856 steps, to train on" in capsys.readouterr().out
@@ -164,9 +164,9 @@ def test_co2_of_the_last_two_years_is_forecast_better_than_by_last_year(capsys):
     results = load("co2_forecast").main(["--blocks", "1"])
     errors = results["errors"]
     assert list(errors.columns) == [1, 13, 26, 52]
-    rivals = errors[errors.index.str.startswith("last year")]
-    assert len(rivals) == 3
-    assert (errors.loc["RNNRegressor"] < rivals.min()).all()
+    baselines = errors[errors.index.str.startswith("last year")]
+    assert len(baselines) == 3
+    assert (errors.loc["RNNRegressor"] < baselines.min()).all()
     assert results["blocks"].shape == (len(errors), 1)
     assert results["coverage"].between(0.5, 1).all()
     assert "80 % intervals held" in capsys.readouterr().out
@@ -194,8 +194,8 @@ def test_co2_is_forecast_best_for_half_a_year_and_in_most_blocks_for_a_year():
     drifts = errors[errors.index.str.startswith("last year")]
     assert (errors.loc["mean of both"] < drifts.min()).all()
     assert errors.loc["RNNRegressor", 52] < errors.loc["last year + its growth", 52]
-    rivals = blocks[blocks.index.str.startswith("last year")]
-    assert (blocks.loc["RNNRegressor"] < rivals.min()).sum() == 4
+    baselines = blocks[blocks.index.str.startswith("last year")]
+    assert (blocks.loc["RNNRegressor"] < baselines.min()).sum() == 4
 
 
 def test_the_oil_prices_are_what_their_readme_says():
@@ -365,8 +365,8 @@ def test_captions_say_what_can_be_measured_of_an_image():
 @pytest.mark.slow
 def test_captions_of_new_digits_are_written(monkeypatch, capsys):
     example = load("image_captions")
-    rivals = {"LogisticRegression": example.LogisticRegression(max_iter=2000)}
-    monkeypatch.setattr(example, "make_rivals", lambda: rivals)  # the other is slow
+    baselines = {"LogisticRegression": example.LogisticRegression(max_iter=2000)}
+    monkeypatch.setattr(example, "make_baselines", lambda: baselines)  # the other is slow
     table = example.main(["--epochs", "10"])
     network, rival = table.index
     assert table.loc[network, "digit"] > 0.9
