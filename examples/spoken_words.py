@@ -156,16 +156,16 @@ def runs(labels):
         yield labels[begin], begin, end
 
 
-def count_found(true, found):
+def count_found(true, predicted):
     """Count words that are found where they are, and false alarms."""
     found = [
-        (found[begin:end] == word).mean() > 0.3
+        (predicted[begin:end] == word).mean() > 0.3
         for word, begin, end in runs(true)
         if word != NOTHING
     ]
     alarms = [
         word not in true[begin:end]
-        for word, begin, end in runs(found)
+        for word, begin, end in runs(predicted)
         if word != NOTHING
     ]
     return {"words": len(found), "found": int(sum(found)), "false alarms": sum(alarms)}

@@ -118,7 +118,7 @@ def test_chorales_are_written_in_four_voices(monkeypatch, capsys):
     for voice in notes.values():
         assert {pitch for pitch, _ in voice} <= set(range(30, 95))
         assert min(length for _, length in voice) >= 0.25
-    assert "nats a step" in capsys.readouterr().out
+    assert "nats per step" in capsys.readouterr().out
     assert_is_picture("chorale_generator.png")
 
 
@@ -182,7 +182,7 @@ def test_parallel_fifths_are_counted(monkeypatch):
         voice: [Note(4 * i, 4 * i + 4, pitch) for i, pitch in enumerate(line)]
         for voice, line in lines.items()
     }
-    rules = example.judge([piece])
+    rules = example.measure_rules([piece])
     # An octave, a fifth and a twelfth at the second beat, a twelfth at the third.
     parallel = rules["parallel fifths and octaves, of 100 beats"]
     assert parallel == pytest.approx(100 * 4 / 3)
