@@ -6,6 +6,8 @@ inputs, dropout, layers, pooling, head, loss, and the gradient of all weights; a
 are the updates of many batches.
 """
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import torch
 
@@ -22,7 +24,13 @@ from sklearn_rnn.kernels import (
 from sklearn_rnn.modules import embedding_size, n_joined
 from sklearn_rnn.training._batches import blocks_by_length
 from sklearn_rnn.training._datasets import to_batch
-from sklearn_rnn.training._fused_support import POOLING_NAMES, weights_and_shapes
+from sklearn_rnn.training._fused_support import (
+    GLOBAL_HOOKS,
+    POOLING_NAMES,
+    ObservedState,
+    supports_fused,
+    weights_and_shapes,
+)
 from sklearn_rnn.training._threads import n_kernel_threads
 
 # A call to the kernels lasts about this long, so that Ctrl-C is handled.
@@ -47,15 +55,18 @@ class FusedNetwork:
 
     def __init__(self, network, criterion=None, keeps_outputs=False):
         self.keeps_outputs = keeps_outputs
-        self.network = network
         self.criterion = criterion
+        # No reference to the network: `fused_for_predictions` keeps this for as long
+        # as the network exists.
+        self.spec, self.generator = network.spec, network.dropout_generator
+        self.per_step = network.pooling is None
         self._dtype = network.head.weight.dtype
-        self._n_outputs = network.spec.n_outputs
-        self._per_step = network.pooling is None
+        self._embedding = None
         spec, core = network.spec, network.core
         weights = weights_and_shapes(network)[0]
         fields = {"n_tokens": -1, "unknown_token": -1}
         if spec.n_tokens is not None:
+            self._embedding = network.embedding
             fields = self._token_fields()
         if spec.category_features:
             fields |= self._category_fields()
@@ -95,7 +106,7 @@ class FusedNetwork:
         )
 
     def _token_fields(self):
-        spec, embedding = self.network.spec, self.network.embedding
+        spec, embedding = self.spec, self._embedding
         unknown = embedding.unknown_token
         return {
             "n_tokens": spec.n_tokens,
@@ -108,7 +119,7 @@ class FusedNetwork:
 
     def _category_fields(self):
         """Return which features are categories, and the sizes of their vectors."""
-        spec = self.network.spec
+        spec = self.spec
         n_codes = np.zeros(spec.n_features, dtype=np.int32)
         sizes = np.ones(spec.n_features, dtype=np.int32)
         for feature, which in spec.category_features:
@@ -119,7 +130,7 @@ class FusedNetwork:
     def _training_fields(self, weights):
         """Return the loss and the gradients, which predictions do not need."""
         criterion = self.criterion
-        has_tokens = self.network.spec.n_tokens is not None
+        has_tokens = self.spec.n_tokens is not None
         return {
             "gradients": [weight.grad for weight in weights],
             "train_embedding": int(has_tokens and weights[-1].requires_grad),
@@ -156,18 +167,18 @@ class FusedNetwork:
         """
         outputs, output_starts, is_read = None, None, None
         n_rows, n_timesteps = x.shape[:2]
-        spec = self.network.spec
+        spec = self.spec
         # Row-wise updates need to know which rows of the embedding a batch reads.
-        reader = None if spec.n_tokens is None else self.network.embedding.reader
+        reader = None if self._embedding is None else self._embedding.reader
         if reader is not None:
             is_read = torch.zeros(spec.n_tokens + 1, dtype=torch.uint8)
         if self.keeps_outputs:
-            n_steps = n_joined(n_timesteps, spec.subsampling) if self._per_step else 1
-            shape = (n_rows, n_steps) if self._per_step else (n_rows,)
-            outputs = torch.zeros(*shape, self._n_outputs, dtype=self._dtype)
+            n_steps = n_joined(n_timesteps, spec.subsampling) if self.per_step else 1
+            shape = (n_rows, n_steps) if self.per_step else (n_rows,)
+            outputs = torch.zeros(*shape, self.spec.n_outputs, dtype=self._dtype)
             output_starts = np.arange(n_rows, dtype=np.int64) * n_steps
         targets, weights = targets_and_weights
-        starts = np.arange(n_rows) * (targets.shape[1] if self._per_step else 1)
+        starts = np.arange(n_rows) * (targets.shape[1] if self.per_step else 1)
         data = make_batch_data(x, lengths)
         lengths = np.full(n_rows, n_timesteps) if lengths is None else lengths.numpy()
         self._set_targets(data, targets, starts, weights, lengths)
@@ -179,8 +190,7 @@ class FusedNetwork:
             outputs=outputs,
             output_starts=output_starts,
             is_read=is_read,
-            **self._random_state(),
-            **self._mask_rows(),
+            **self._mask_fields(),
         )
         run_kernel("run_batch", struct)
         if reader is not None and is_read is not None:
@@ -198,23 +208,21 @@ class FusedNetwork:
             **fields,
         )
 
-    def _random_state(self):
-        """Return the state of dropout's random numbers."""
-        generator = self.network.dropout_generator
-        if generator is None:
-            return {}
-        return {"seed": generator.seed, "update": generator.update}
-
-    def _mask_rows(self):
-        """Return which rows of dropout masks a batch has."""
-        generator = self.network.dropout_generator
+    def _mask_fields(self):
+        """Return the state of dropout's random numbers, and the rows of its masks."""
+        generator = self.generator
         if generator is None:
             return {"row_step": 1}
-        return {"first_row": generator.first_row, "row_step": generator.row_step}
+        return {
+            "seed": generator.seed,
+            "update": generator.update,
+            "first_row": generator.first_row,
+            "row_step": generator.row_step,
+        }
 
     def _set_targets(self, data, targets, starts, weights, lengths):
         """Add targets to the data: row `starts[i]` is the first one of sequence i."""
-        loss, n_outputs = self.criterion.name, self._n_outputs
+        loss, n_outputs = self.criterion.name, self.spec.n_outputs
         dtype = torch.int64 if loss in ("log_loss", "bernoulli") else self._dtype
         width = 1 if loss == "log_loss" else n_outputs // self._struct.n_per_target
         targets = targets.to(dtype).contiguous()
@@ -223,8 +231,8 @@ class FusedNetwork:
         n_rows = targets.numel() // width
         check_array(targets.view(-1), "targets", dtype, (n_rows * width,))
         n_read = 1
-        if self._per_step:
-            n_read = n_joined(lengths, self.network.spec.subsampling)
+        if self.per_step:
+            n_read = n_joined(lengths, self.spec.subsampling)
         n_needed = int(np.max(starts + n_read))
         # The kernels would read beyond the end of the memory.
         if n_rows < n_needed:
@@ -263,7 +271,7 @@ class FusedNetwork:
         if data is None:
             return None
         targets, starts = dataset.targets, np.arange(len(dataset))
-        if self._per_step:
+        if self.per_step:
             targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
         self._set_targets(data, targets, starts, dataset.weights, dataset.lengths)
         fields = {
@@ -277,10 +285,10 @@ class FusedNetwork:
         """Return the outputs for sequences, at least one, as `network_outputs` does."""
         lengths = sequences.lengths
         n_rows = np.ones(len(lengths), dtype=np.int64)
-        if self._per_step:
-            n_rows = n_joined(lengths, self.network.spec.subsampling)
+        if self.per_step:
+            n_rows = n_joined(lengths, self.spec.subsampling)
         starts = np.cumsum(n_rows) - n_rows
-        outputs = torch.empty(int(n_rows.sum()), self._n_outputs, dtype=self._dtype)
+        outputs = torch.empty(int(n_rows.sum()), self.spec.n_outputs, dtype=self._dtype)
         data = make_data(sequences)
         for rows in blocks_by_length(lengths, ROWS_PER_CALL, STEPS_PER_CALL):
             block_data, block_rows = data, rows
@@ -295,6 +303,29 @@ class FusedNetwork:
             )
             run_kernel("run_batch", struct)
         return outputs
+
+
+# The last fused form of each network that predicted, and what it was decided by.
+_PREDICTING: WeakKeyDictionary[torch.nn.Module, tuple[FusedNetwork, ObservedState]]
+_PREDICTING = WeakKeyDictionary()
+
+
+def fused_for_predictions(network):
+    """Return a network as the kernels predict by it; None if torch has to.
+
+    That is decided when the network first predicts, and again if it has changed.
+    """
+    _, *inner = network.modules()
+    # Not the network itself: what is kept must not keep it.
+    parts = [vars(network), *inner, *GLOBAL_HOOKS]
+    fused, state = _PREDICTING.get(network, (None, None))
+    if state is not None and not state.has_changed(parts):
+        return fused
+    if not supports_fused(network):
+        return None
+    fused, state = FusedNetwork(network), ObservedState(parts)
+    _PREDICTING[network] = fused, state
+    return fused
 
 
 def _check_codes(targets, n_outputs, may_miss):
@@ -341,7 +372,7 @@ class FusedEpochs:
     def __init__(self, fused, dataset, fields, optimizer, n_batches):
         self.dataset = dataset
         self.optimizer = optimizer
-        self._network, self._criterion = fused.network, fused.criterion
+        self._fused, self._criterion = fused, fused.criterion
         self._order = np.zeros(len(dataset), dtype=np.int64)
         self._batch_ends = np.zeros(n_batches, dtype=np.int64)
         self._learning_rates = np.zeros(n_batches)
@@ -371,16 +402,17 @@ class FusedEpochs:
         with every sequence in one of them; there is a learning rate for each.
         """
         if self._criterion.name == "log_loss":
-            targets, n_outputs = self.dataset.targets, self._network.spec.n_outputs
-            if self._network.pooling is None:
+            targets = self.dataset.targets
+            if self._fused.per_step:
                 targets = targets.values
+            n_outputs = self._fused.spec.n_outputs
             _check_codes(targets, n_outputs, self._criterion.may_miss)
         np.concatenate(batches, out=self._order)
         np.cumsum([len(batch) for batch in batches], out=self._batch_ends)
         self._learning_rates[:] = learning_rates
         for results in (self.losses, self.norms, self.n_targets, self.clipped):
             results[:] = 0
-        struct, generator = self._struct, self._network.dropout_generator
+        struct, generator = self._struct, self._fused.generator
         struct.begin = 0
         if generator is not None:
             struct.seed, struct.update = generator.seed, generator.update

@@ -4,7 +4,9 @@ A network may have been changed since it was built: parts replaced or patched, w
 frozen or moved, hooks registered. Whatever the kernels do not compute is left to torch.
 """
 
+import operator
 from functools import cache
+from itertools import chain
 
 import torch
 from torch import nn
@@ -83,6 +85,73 @@ def supports_fused(network, criterion=None):
             or (_supports_loss(network, criterion) and _supports_dropout(network))
         )
     )
+
+
+class ObservedState:
+    """The attributes of objects at one time, to see cheaply whether they have changed.
+
+    It tells attributes that were set, added or removed, also in a dict or a list that
+    is an attribute itself, and tensors that were moved, frozen or hooked. Objects are
+    kept and compared by identity: an id may be another one's when the first is gone.
+
+    Parameters
+    ----------
+    parts : list of object
+        Objects, or dicts of attributes.
+    in_place : bool, default=False
+        Whether tensors whose values were changed in place have changed as well.
+    """
+
+    def __init__(self, parts, in_place=False):
+        self._in_place = in_place
+        self._types, self._values = list(map(type, parts)), _attributes_of(parts)
+        self._dicts = [value for value in self._values if isinstance(value, dict)]
+        self._lists = [value for value in self._values if isinstance(value, list)]
+        self._items = self._collect_items()
+        tensors = {
+            id(value): value
+            for value in (*self._values, *self._items)
+            if isinstance(value, torch.Tensor) and value.layout is torch.strided
+        }
+        self._tensors = list(tensors.values())
+        self._memory = self._describe_memory()
+
+    def has_changed(self, parts):
+        """Return whether the same parts have other attributes now."""
+        return not (
+            _are_same(list(map(type, parts)), self._types)
+            and _are_same(_attributes_of(parts), self._values)
+            # So these dicts and lists are still those of the parts.
+            and _are_same(self._collect_items(), self._items)
+            and self._describe_memory() == self._memory
+        )
+
+    def _collect_items(self):
+        """Return what dicts and lists among the attributes hold."""
+        in_dicts = chain.from_iterable(map(dict.values, self._dicts))
+        return [*in_dicts, *chain.from_iterable(self._lists)]
+
+    def _describe_memory(self):
+        """Return where tensors lie, and what else decides how they are computed."""
+        return [
+            (
+                *(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype),
+                *(tensor.requires_grad, bool(tensor._backward_hooks)),
+                bool(tensor._post_accumulate_grad_hooks),
+                self._in_place and tensor._version,
+            )
+            for tensor in self._tensors
+        ]
+
+
+def _attributes_of(parts):
+    tables = (part if isinstance(part, dict) else vars(part) for part in parts)
+    return [*chain.from_iterable(map(dict.values, tables))]
+
+
+def _are_same(values, others):
+    """Return whether two lists hold the same objects."""
+    return len(values) == len(others) and all(map(operator.is_, values, others))
 
 
 def is_fusible(network):

@@ -6,8 +6,7 @@ from functools import reduce
 import numpy as np
 import torch
 
-from sklearn_rnn.training._fused import FusedNetwork
-from sklearn_rnn.training._fused_support import supports_fused
+from sklearn_rnn.training._fused import fused_for_predictions
 from sklearn_rnn.training._memory import note_batch_size
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE, block_rows
 from sklearn_rnn.training._storage import store_steps
@@ -49,10 +48,11 @@ def network_outputs(network, sequences, device):
         the first sequence, then of the second, ...
     """
     longest = int(sequences.lengths.max())
-    if supports_fused(network):
+    fused = fused_for_predictions(network)
+    if fused is not None:
         if longest <= LONG:
             with note_batch_size(BLOCK_SIZE, longest):
-                return FusedNetwork(network).predict(sequences)
+                return fused.predict(sequences)
         is_long = sequences.lengths > LONG
         if not is_long.all():
             return _split_by_length(network, sequences, is_long, device)

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import operator
 import time
 from typing import Any
 
@@ -28,7 +27,11 @@ from sklearn_rnn.training._callbacks import NOT_FOUND, explain_failure
 from sklearn_rnn.training._compiled_optimizer import count_updates
 from sklearn_rnn.training._datasets import SequenceDataset
 from sklearn_rnn.training._fused import FusedNetwork
-from sklearn_rnn.training._fused_support import GLOBAL_HOOKS, supports_fused
+from sklearn_rnn.training._fused_support import (
+    GLOBAL_HOOKS,
+    ObservedState,
+    supports_fused,
+)
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._memory import note_batch
 from sklearn_rnn.training._optimizers import (
@@ -440,7 +443,10 @@ class SequenceNet(NeuralNet):
                         self._targets_per_update,
                     )
         self._is_prepared = True
-        self._has_changed()  # keeps what was decided by
+        if self._fused is not None:
+            parts, data = self._observed()
+            # Of some data the kernels have copies.
+            self._state = ObservedState(parts), ObservedState(data, in_place=True)
 
     def _trains_by_epoch(self, dataset):
         """Return whether nothing comes between the batches of an epoch."""
@@ -452,37 +458,36 @@ class SequenceNet(NeuralNet):
             and dataset.lengths.max() <= (self.bptt_steps or math.inf)
         )
 
+    def _observed(self):
+        """Return what `_prepare_network` decides by: the model, and the data."""
+        optimizer, epochs, data = self.optimizer_, self._fused_epochs, [self.criterion_]
+        if epochs is not None:
+            data += [epochs.dataset, epochs.dataset.targets]
+        # Training itself sets the learning rate, for all groups alike.
+        rate = optimizer.param_groups[0]["lr"]
+        groups = [{**g, "lr": g["lr"] == rate} for g in optimizer.param_groups]
+        own = {"bptt_steps": self.bptt_steps, "on_progress": self.on_progress}
+        states = getattr(optimizer, "state", {}).values()
+        parts = [*self.module_.modules(), self._weights, optimizer, *groups, *states]
+        return [*parts, own, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS], data
+
     def _has_changed(self):
-        """Return whether what `_prepare_network` decides by differs from the last call.
+        """Return whether what `_prepare_network` decides by is other than it was.
 
         Callbacks may move, freeze or replace weights, hook or patch modules, and change
         the loss, the optimizer or the data.
         """
-        before, self._state = self._state, None
         if self._fused is None:
             return True
-        optimizer, epochs, data = self.optimizer_, self._fused_epochs, [self.criterion_]
-        if epochs is not None:
-            data += [epochs.dataset, epochs.dataset.targets]
-        states = list(getattr(optimizer, "state", {}).values())
-        # Training itself sets the learning rate, for all groups alike.
-        rate = optimizer.param_groups[0]["lr"]
-        groups = [{**g, "lr": g["lr"] == rate} for g in optimizer.param_groups]
-        parts = [*self.module_.modules(), self._weights, optimizer, *groups, *states]
-        held, memory = _held_by([*parts, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS])
-        read, memory_of_data = _held_by(data)
-        # Of some data the kernels have copies.
-        versions = [value._version for value in read if torch.is_tensor(value)]
-        held += [*read, self.bptt_steps, self.on_progress]
-        self._state = held, (memory, memory_of_data, versions)
-        if before is None or len(before[0]) != len(held):
+        parts, data = self._observed()
+        model_state, data_state = self._state
+        if model_state.has_changed(parts) or data_state.has_changed(data):
             return True
-        # Equal numbers may be other objects: then all is decided again.
-        if before[1] != self._state[1] or not all(map(operator.is_, before[0], held)):
-            return True
-        steps = [float(state["step"]) for state in states if "step" in state]
+        epochs = self._fused_epochs
         return epochs is not None and any(
-            s != epochs.optimizer.n_updates for s in steps
+            float(state["step"]) != epochs.optimizer.n_updates
+            for state in self.optimizer_.state.values()
+            if "step" in state
         )
 
     def _train_fused(self, iterator, prefix):
@@ -744,33 +749,6 @@ class SequenceNet(NeuralNet):
         self.history.record("largest_gradient_norm", max(norms))
         self.history.record("clipped_share", float(self._n_clipped) / len(norms))
         self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
-
-
-def _held_by(parts):
-    """Return what objects and dicts hold, and where the tensors among it lie.
-
-    The objects themselves: an id may be another one's when the first is gone.
-    """
-    held = []
-    for part in parts:
-        held.append(type(part))
-        table = part if isinstance(part, dict) else vars(part)
-        for value in table.values():
-            held.append(value)
-            if isinstance(value, dict):
-                held += value.values()
-            elif isinstance(value, list):
-                held += value
-    memory = [
-        (
-            *(value.data_ptr(), value.shape, value.stride(), value.dtype),
-            *(value.requires_grad, bool(value._backward_hooks)),
-            bool(value._post_accumulate_grad_hooks),
-        )
-        for value in held
-        if isinstance(value, torch.Tensor) and value.layout is torch.strided
-    ]
-    return held, memory
 
 
 def _check_dividable(callbacks):

@@ -312,8 +312,9 @@ def test_predictions_of_changed_networks(model, tamper):
     fitted = copy.deepcopy(model).set_params(kernel="compiled").fit(inputs, targets)
     for kernel in ("compiled", "torch"):
         changed = copy.deepcopy(fitted)
-        tamper(changed.module_)
         changed.module_.use_kernel(kernel)
+        changed.predict(inputs)  # what was decided for it must not stay
+        tamper(changed.module_)
         outcomes.append(outcome(lambda m=changed: m.predict(inputs)))
     assert_same_outcome(*outcomes)
 

@@ -1,5 +1,8 @@
 """Outputs are bit for bit the same whatever they are computed with."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -143,3 +146,32 @@ def test_long_sequences_are_bit_identical_alone_and_in_company(options):
         if network.pooling is None:
             own = together[ends[i] - length : ends[i]]
         assert torch.equal(outputs(network, X[[i]]), own)
+
+
+def test_hooks_count_from_the_next_prediction_on_until_they_are_removed():
+    network, X = make_network(), ragged(5)
+    before = outputs(network, X)
+    hook = network.head.register_forward_hook(lambda module, args, result: 2 * result)
+    torch.testing.assert_close(outputs(network, X), 2 * before)
+    hook.remove()
+    assert torch.equal(outputs(network, X), before)
+
+
+def test_weights_that_change_between_predictions_count():
+    network, X = make_network(), ragged(5)
+    before = outputs(network, X)
+    with torch.no_grad():
+        network.head.weight.mul_(2), network.head.bias.mul_(2)
+    torch.testing.assert_close(outputs(network, X), 2 * before)
+    network.head.weight.data = network.head.weight.data / 2
+    network.head.bias = torch.nn.Parameter(network.head.bias.data / 2)
+    torch.testing.assert_close(outputs(network, X), before)
+
+
+def test_a_network_that_has_predicted_is_freed():
+    network = make_network()
+    outputs(network, ragged(5))
+    last = weakref.ref(network)
+    del network
+    gc.collect()
+    assert last() is None
