@@ -7,9 +7,8 @@ import numpy as np
 
 from sklearn_rnn.sequences import (
     Extents,
+    check_input,
     check_step_targets,
-    check_with_padding,
-    convert_input,
     is_missing,
 )
 
@@ -121,10 +120,9 @@ class StepScorer:
 def _extents(X, lengths):
     """Return starts and lengths of sequences, without padding and with it."""
     try:
-        X = convert_input(X)
-        sequences, padded = check_with_padding(X, allow_categories=True)
-        if np.array_equal(sequences.lengths, lengths):
-            return sequences, padded
+        checked = check_input(X, allow_categories=True)
+        if np.array_equal(checked.sequences.lengths, lengths):
+            return checked.sequences, checked.padded
     except (TypeError, ValueError):
         pass  # such as a table that a pipeline converts to sequences
     extents = Extents(np.cumsum(lengths) - lengths, lengths)

@@ -15,8 +15,7 @@ from sklearn_rnn.sequences import (
     COUNT,
     SequencesLike,
     check_features,
-    check_sequences,
-    convert_input,
+    check_input,
 )
 
 # Values gathered at a time, so that temporary arrays stay small beside the result.
@@ -203,8 +202,7 @@ class SequenceFlattener(
         return tags
 
     def _check_input(self, X, reset):
-        X = convert_input(X, estimator_name=type(self).__name__)
-        sequences = check_sequences(X, estimator_name=type(self).__name__)
+        X, _, sequences = check_input(X, estimator_name=type(self).__name__)
         check_features(self, X, sequences, reset=reset)
         return sequences
 

@@ -21,10 +21,9 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
     check_features,
+    check_input,
     check_range,
-    check_sequences,
     check_weights,
-    convert_input,
     mean_and_scale,
 )
 
@@ -192,10 +191,8 @@ class SequenceScaler(
         return tags
 
     def _check_input(self, X, reset):
-        X = convert_input(X, estimator_name=type(self).__name__)
-        sequences = check_sequences(
-            X, estimator_name=type(self).__name__, allow_categories=True
-        )
+        name = type(self).__name__
+        X, _, sequences = check_input(X, estimator_name=name, allow_categories=True)
         check_features(self, X, sequences, reset=reset)
         if reset:
             self._categorical = set(sequences.categories or ())

@@ -16,9 +16,9 @@ from sklearn_rnn.sequences._categories import (
     with_categories,
 )
 from sklearn_rnn.sequences._check import (
+    check_input,
     check_sequences,
     check_tokens,
-    check_with_padding,
     is_list_of_sequences,
 )
 from sklearn_rnn.sequences._container import (
@@ -36,9 +36,11 @@ from sklearn_rnn.sequences._conversion import (
     unpack,
 )
 from sklearn_rnn.sequences._coverage import (
+    LARGEST_INPUT,
     SEQUENCES_PER_BLOCK,
     are_apart,
     blocks,
+    check_range,
     coverage,
     covered_chunks,
     describe_position,
@@ -76,7 +78,6 @@ from sklearn_rnn.sequences._neighbours import (
     step_of_rows,
 )
 from sklearn_rnn.sequences._one_hot import is_one_hot
-from sklearn_rnn.sequences._range import LARGEST_INPUT, check_range
 from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
     Extents,
@@ -161,6 +162,7 @@ __all__ = [
     "check_columns",
     "check_features",
     "check_increasing",
+    "check_input",
     "check_item",
     "check_learnable",
     "check_no_padding",
@@ -174,7 +176,6 @@ __all__ = [
     "check_tokens",
     "check_unique_names",
     "check_weights",
-    "check_with_padding",
     "convert_input",
     "counts_by_columns",
     "coverage",

@@ -3,6 +3,7 @@
 from copy import copy
 from functools import partial
 from numbers import Number
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,22 +24,18 @@ from sklearn_rnn.sequences._conversion import (
     table_array,
 )
 from sklearn_rnn.sequences._coverage import (
+    check_range,
     covered_chunks,
     describe_position,
+    finite_range,
     locate,
-    weighted_chunks,
 )
-from sklearn_rnn.sequences._range import check_range
 from sklearn_rnn.sequences._text import check_no_text
 from sklearn_rnn.sequences._times import holds_dates
 from sklearn_rnn.sequences._transforms import Transforms
 
 # Ids above this are hashes or codes, not positions in a vocabulary.
 MAX_TOKENS = 10_000_000
-
-# Relative error of a sum of at most a million squares in float32, with a margin.
-# Squares that underflow are of values far below any limit.
-ROUNDING_OF_SQUARES = 0.1
 
 
 def check_sequences(
@@ -72,27 +69,34 @@ def check_sequences(
     >>> check_sequences([np.zeros((5, 2)), np.zeros((3, 2))])
     SequenceArray(2 sequences of 3 to 5 steps, 2 features, float64)
     """
-    try:
-        converted = convert_input(X, estimator_name=estimator_name)
-    except (TypeError, ValueError):
-        _check_no_text(X, estimator_name)
-        raise
-    return check_with_padding(
-        converted,
+    checked = check_input(
+        X,
         estimator_name=estimator_name,
         allow_empty=allow_empty,
         allow_categories=allow_categories,
-    )[0]
+    )
+    return checked.sequences
 
 
-def check_with_padding(
+class CheckedInput(NamedTuple):
+    """What was given as ``X``: as array, list, frame or container, and as sequences.
+
+    The sequences are there with and without padding.
+    """
+
+    X: Any
+    padded: SequenceArray
+    sequences: SequenceArray
+
+
+def check_input(
     X, *, estimator_name="the estimator", allow_empty=False, allow_categories=False
 ):
-    """Return what `check_sequences` does, and the same sequences with padding.
-
-    `X` is what `convert_input` returns.
-    """
+    """Return `X` as `convert_input` does, and as `check_sequences` does."""
     try:
+        # Arrays of numbers need no conversion.
+        if type(X) is not np.ndarray or X.dtype.kind not in "biuf" or X.ndim == 0:
+            X = convert_input(X, estimator_name=estimator_name)
         if isinstance(X, SequenceArray):
             padded = X
         elif isinstance(X, np.ndarray) and X.dtype != object:
@@ -111,10 +115,10 @@ def check_with_padding(
             f"of 1 is required: {estimator_name} needs at least one sequence."
         )
     if sequences.values.dtype.kind == "f" and len(sequences):
-        found = _find_range(sequences)
+        found = finite_range(sequences)
         if found is None:  # what is not finite may be padding
             sequences = _without_padding(sequences)
-            found = _find_range(sequences)
+            found = finite_range(sequences)
         if found is None:
             _raise_non_finite(sequences, estimator_name)
         if sequences is X:  # whose rows may change before it is checked again
@@ -122,7 +126,7 @@ def check_with_padding(
         sequences._range = found
     if sequences.transforms.scaling is not None:
         check_range(sequences, estimator_name=estimator_name)
-    return sequences, padded
+    return CheckedInput(X, padded, sequences)
 
 
 def is_list_of_sequences(X):
@@ -437,26 +441,6 @@ def _replace_in_runs(begins, ends, rows, instead):
     """Return rows, those in a run replaced by a value per run."""
     runs = np.maximum(np.searchsorted(begins, rows, side="right") - 1, 0)
     return np.where((begins[runs] <= rows) & (rows < ends[runs]), instead[runs], rows)
-
-
-def _find_range(sequences):
-    """Return bounds of the values, or None if some are not finite.
-
-    A sum of squares is finite only if every value is, and no value is larger than its
-    root: one pass that BLAS does, without a temporary array.
-    """
-    low = high = 0.0
-    for _, steps, _ in weighted_chunks(sequences):
-        if steps.itemsize >= 4 and np.isfinite(squares := np.vdot(steps, steps)):
-            size = float(np.sqrt(squares)) * (1 + ROUNDING_OF_SQUARES)
-            smallest, largest = -size, size
-        else:
-            with np.errstate(invalid="ignore"):
-                smallest, largest = float(steps.min()), float(steps.max())
-            if not (np.isfinite(smallest) and np.isfinite(largest)):
-                return None
-        low, high = min(low, smallest), max(high, largest)
-    return low, high
 
 
 def _raise_non_finite(sequences, estimator_name):

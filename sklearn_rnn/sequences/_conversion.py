@@ -33,8 +33,6 @@ def convert_input(X, *, estimator_name="the estimator", name="X"):
     >>> convert_input(nested)
     SequenceArray(2 sequences of 1 to 2 steps, 2 features: x, y, float64)
     """
-    if type(X) is np.ndarray and X.dtype.kind in "biuf" and X.ndim:
-        return X
     if isinstance(X, SequenceArray):
         return X
     if isinstance(X, pd.DataFrame) and all(

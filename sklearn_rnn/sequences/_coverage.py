@@ -1,4 +1,4 @@
-"""Which rows of `values` sequences cover, how often, and statistics of these.
+"""Which rows of `values` sequences cover, how often; their statistics and range.
 
 A selection still holds the whole table, so nothing may look at other rows, or a fold
 would see its test rows. Rows are looked at in blocks: beside short windows over a
@@ -10,6 +10,7 @@ from bisect import bisect_left
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn.sequences._arrays import difference_type
 
 # Sequences looked at at a time, by what looks at all of them.
 SEQUENCES_PER_BLOCK = 2**17
@@ -22,6 +23,15 @@ CHUNK_VALUES = 2**20
 # below the second, 1 / scale is infinite, and a feature counts as constant.
 SMALL_SCALE, SMALLEST_SCALE = 1e-140, 1e-300
 UNIT_OF_SMALL = 2.0**600
+
+# Relative error of a sum of at most a million squares in float32, with a margin.
+# Squares that underflow are of values far below any limit.
+ROUNDING_OF_SQUARES = 0.1
+
+# Largest size of what enters a network, after standardisation: products with
+# weights, and their sums over many features, stay finite, and so do squares. What
+# mixed precision computes with has the range of float32.
+LARGEST_INPUT = {"float32": 1e18, "mixed": 1e18, "float64": 1e150}
 
 
 def blocks(n, size):
@@ -70,7 +80,7 @@ def covered_chunks(sequences):
 def weighted_chunks(sequences, weights=None, *, scaled=False):
     """Yield covered rows, their steps, and the summed weights of the sequences.
 
-    With `scaled` steps are as the sequences' scaling makes them, in float64.
+    With `scaled` steps are as the sequences' scaling makes them.
     """
     n_rows, n_features = sequences.values.shape
     size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // n_features))
@@ -97,10 +107,7 @@ def weighted_chunks(sequences, weights=None, *, scaled=False):
             rows, steps, sums = rows[covered], steps[covered], sums[covered]
         if len(rows) == 0:
             continue
-        if scaled:
-            steps = steps if scaling is None else scaling.apply(steps)
-            steps = steps.astype(np.float64)
-        yield rows, steps, sums
+        yield rows, steps if scaling is None else scaling.apply(steps), sums
 
 
 def _coverage_blocks(sequences, weights, size):
@@ -201,7 +208,7 @@ def mean_and_scale(sequences, weights=None):
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         mean = np.zeros(sequences.values.shape[1])
         for _, steps, row_weights in weighted_chunks(sequences, weights, scaled=True):
-            mean += row_weights @ steps / total
+            mean += row_weights @ steps.astype(np.float64) / total
         scale = _deviation(sequences, weights, total, mean)
         # Squares of small deviations underflow, of a multiple they do not.
         small = np.flatnonzero(scale < SMALL_SCALE)
@@ -211,8 +218,7 @@ def mean_and_scale(sequences, weights=None):
     if not np.isfinite(scale).all():
         _raise_too_large(sequences, int(np.argmin(np.isfinite(scale))))
     # Rounding leaves a constant feature a spread of a few ulps of its mean.
-    dtype = sequences.dtype
-    resolution = np.finfo(dtype).eps if dtype.kind == "f" else 0.0
+    resolution = np.finfo(steps.dtype).eps if steps.dtype.kind == "f" else 0.0
     is_constant = scale <= 10 * resolution * np.abs(mean)
     scale[is_constant | (scale < SMALLEST_SCALE)] = 1.0
     codes = list(sequences.transforms.categories or ())
@@ -244,6 +250,26 @@ def _raise_too_large(sequences, feature):
     )
 
 
+def finite_range(sequences):
+    """Return bounds of the values, or None if some are not finite.
+
+    A sum of squares is finite only if every value is, and no value is larger than its
+    root: one pass that BLAS does, without a temporary array.
+    """
+    low = high = 0.0
+    for _, steps, _ in weighted_chunks(sequences):
+        if steps.itemsize >= 4 and np.isfinite(squares := np.vdot(steps, steps)):
+            size = float(np.sqrt(squares)) * (1 + ROUNDING_OF_SQUARES)
+            smallest, largest = -size, size
+        else:
+            with np.errstate(invalid="ignore"):
+                smallest, largest = float(steps.min()), float(steps.max())
+            if not (np.isfinite(smallest) and np.isfinite(largest)):
+                return None
+        low, high = min(low, smallest), max(high, largest)
+    return low, high
+
+
 def value_range(sequences):
     """Return bounds of the unscaled values that sequences cover; they may be wide."""
     if sequences._range is not None:
@@ -255,6 +281,78 @@ def value_range(sequences):
     extremes = [(steps.min(), steps.max()) for _, steps in covered_chunks(sequences)]
     smallest, largest = np.array(extremes, dtype=np.float64).T
     return float(smallest.min()), float(largest.max())
+
+
+def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None):
+    """Check that values stay finite through transforms, and in a network.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Finite. Its own scaling and differencing are checked too.
+    estimator_name : str
+        Named in messages.
+    center, factor : ndarray of shape (n_features,) or float, default=0.0, 1.0
+        How a network scales its input: ``(steps - center) * factor``.
+    dtype : {"float32", "mixed", "float64"}, default=None
+        What the network then computes with; None without a network.
+    """
+    if len(sequences) == 0:
+        return
+    n_features, transforms = sequences.n_features, sequences.transforms
+    scaling, differencing = transforms.scaling, transforms.differencing
+    # The smallest and largest value of each feature before scaling.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        own = np.full(n_features, np.inf)
+        if scaling is not None:
+            own[:] = np.finfo(sequences.dtype).max / 2
+        elif differencing is not None:
+            own[:] = np.finfo(difference_type(sequences.values.dtype)).max / 2
+        limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
+        center = np.broadcast_to(np.asarray(center, np.float64), n_features)
+        factor = np.broadcast_to(np.asarray(factor, np.float64), n_features)
+        largest = limit / np.abs(factor)
+        low, high = center - largest, center + largest
+        if differencing is not None:
+            differenced = differencing.features
+            # A difference is up to twice as large as the values.
+            high[differenced] = largest[differenced] / 2
+            low[differenced] = -high[differenced]
+            own[differenced] /= 2
+        low, high = np.maximum(low, -own), np.minimum(high, own)
+        if scaling is not None:
+            own_center, own_factor = scaling.center, scaling.factor.astype(np.float64)
+            own_center = own_center.astype(np.float64)
+            ends = own_center + np.stack([low, high]) / own_factor
+            low = np.maximum(ends.min(axis=0), own_center - own)
+            high = np.minimum(ends.max(axis=0), own_center + own)
+    found_low, found_high = sequences._range or value_range(sequences)
+    if not (low.max() <= found_low and found_high <= high.min()):
+        _raise_out_of_range(sequences, low, high, estimator_name, dtype)
+
+
+def _raise_out_of_range(sequences, low, high, estimator_name, dtype):
+    """Raise for the first value, if any, outside of the range of its feature."""
+    for rows, steps in covered_chunks(sequences):
+        outside = (steps < low) | (steps > high)
+        if outside.any():
+            at, feature = np.argwhere(outside)[0]
+            position = describe_position(sequences, rows[at], int(feature))
+            raise InvalidSequenceError(
+                f"X holds {steps[at, feature]:.6g} at {position}, which is too large "
+                f"for {estimator_name}{_describe_dtype(dtype)}: it reads "
+                f"{low[feature]:.4g} to {high[feature]:.4g} there. {_remedy(dtype)}"
+            )
+
+
+def _describe_dtype(dtype):
+    return "" if dtype is None else f" with dtype={dtype!r}"
+
+
+def _remedy(dtype):
+    if dtype in ("float32", "mixed"):
+        return 'Correct it, bring X to another unit, or set dtype="float64" and refit.'
+    return "Correct it, or bring X to another unit."
 
 
 def are_apart(sequences):

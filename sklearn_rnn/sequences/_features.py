@@ -60,14 +60,19 @@ def check_features(estimator, X, sequences, *, reset):
         _check_not_steps(estimator, sequences)
         _check_not_exchanged(estimator, X, sequences)
     if on_columns:
-        table = X
-    elif names is None:
+        check_columns(estimator, X, reset=reset)
+        if reset:
+            warn_of_rows(X, estimator_name=type(estimator).__name__)
+    elif not reset:
         table = np.empty((0, n_features))
+        if names is not None:
+            table = pd.DataFrame(columns=list(names), dtype=np.float64)
+        check_columns(estimator, table, reset=False)
     else:
-        table = pd.DataFrame(columns=list(names), dtype=np.float64)
-    check_columns(estimator, table, reset=reset)
-    if reset and on_columns:
-        warn_of_rows(X, estimator_name=type(estimator).__name__)
+        estimator.n_features_in_ = n_features
+        vars(estimator).pop("feature_names_in_", None)
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def check_columns(estimator, table, *, reset):

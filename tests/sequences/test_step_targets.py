@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 
 from sklearn_rnn import SequenceArray
-from sklearn_rnn.sequences import check_step_targets, check_with_padding, is_missing
+from sklearn_rnn.sequences import check_input, check_step_targets, is_missing
 
 
 def aligned(y, X):
-    return check_step_targets(y, *check_with_padding(X), estimator_name="Tagger")
+    _, padded, sequences = check_input(X)
+    return check_step_targets(y, sequences, padded, estimator_name="Tagger")
 
 
 RAGGED = [np.zeros((3, 2)), np.zeros((1, 2)), np.zeros((2, 2))]

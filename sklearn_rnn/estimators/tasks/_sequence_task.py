@@ -18,11 +18,10 @@ from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.sequences import (
     SequenceArray,
     check_features,
+    check_input,
     check_no_padding,
     check_no_words,
     check_step_targets,
-    check_with_padding,
-    convert_input,
     counts_by_columns,
     holds_dicts,
     mean_and_scale,
@@ -139,8 +138,7 @@ class SequenceTask(Task):
         name = self.estimator_name
         if not reset and isinstance(X, (list, tuple)) and holds_dicts(X):
             X = _parse_dicts(X, estimator, self.categories.features)
-        X = convert_input(X, estimator_name=name)
-        sequences, padded = check_with_padding(
+        X, padded, sequences = check_input(
             X, estimator_name=name, allow_categories=True
         )
         if self.tokens.is_used or sequences.transforms.tokens is not None:
