@@ -513,8 +513,8 @@ LIMITS = {
 WALK_LIMITS = {
     "fit": (Limit(101, 60), Limit(35, 15), Limit(35, 10)),
     "fit, default": (Limit(130, 75), Limit(39, 18), Limit(44, 12)),
-    "fit_transform": (Limit(33, 25), Limit(8, 6), Limit(14, 4)),
-    "forecast": (Limit(129, 60), Limit(38, 20), Limit(47, 12)),
+    "fit_transform": (Limit(31, 25), Limit(8, 6), Limit(5, 4)),
+    "forecast": (Limit(127, 60), Limit(37, 20), Limit(41, 12)),
     "batch": (Limit(18, 12), Limit(8, 5), Limit(4, 5)),
 }
 

@@ -525,7 +525,7 @@ class ForecastAnomalyDetector(
             return table.without_times()
         if table.times.kind != self._kind:
             raise_other_kind(table.times.kind, self._kind, name)
-        return table.with_rule(self._rule)
+        return table.with_step(self._rule)
 
     def _complete(self, table):
         """Return a table after the rows of fit that it follows, on a whole grid."""

@@ -310,7 +310,7 @@ class _LiveTimes:
         kind = None if table.times is None else table.times.kind
         if kind != self._kind:
             raise_other_kind(kind or "no times", self._kind, name)
-        return table.with_rule(self._rule)
+        return table.with_step(self._rule)
 
 
 def _is_earlier(last, time):

@@ -30,6 +30,7 @@ from sklearn_rnn.forecasting._lookback import ignore_unknown_times, required_pos
 from sklearn_rnn.forecasting._recursive import RecursiveForecast, find_fit_horizon
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import TimeTable, describe_step, find_keys, select_rows
+from sklearn_rnn.sequences import freq_of
 from sklearn_rnn.training import new_random_state
 
 # Rows per season by the unit of the step between rows; the season of steps shorter than
@@ -331,7 +332,7 @@ def _simplify_offset(offset):
 
 def _step_of(table):
     """Return the step between rows; with freq="rows", that of nearly all rows."""
-    return table.with_rule(getattr(table.rule, "spacing", table.rule)).freq
+    return freq_of(getattr(table.rule, "spacing", table.rule), table.times)
 
 
 def _resolve_season(season, table):

@@ -113,7 +113,7 @@ def fill_gaps(
         filled = _fill_from(filled, known, table)
     if keys.freq is not None:
         # Stated in attrs, a step would outlive a resampling of the result.
-        whole = TimeTable.read(filled, keys, "fill_gaps").with_rule(table.rule)
+        whole = TimeTable.read(filled, keys, "fill_gaps").with_step(table.rule)
         keys = keys if whole.needs_freq() else keys._replace(freq=None)
     filled.attrs[ATTRS_KEY] = keys.to_attrs()
     return filled

@@ -187,7 +187,7 @@ def forecast(
     table = TimeTable.read(as_frame(newest, "forecast"), keys, "forecast")
     table = table.on_grid("forecast")
     if isinstance(table.rule, RowStep) and found:  # dated by the calendar in fit
-        table = table.with_rule(row_step_of(found[0], table.times) or table.rule)
+        table = table.with_step(row_step_of(found[0], table.times) or table.rule)
     table = add_untargeted(table, model)
     if keys.missing:
         table = fill_table(table, (), "forecast")

@@ -236,7 +236,7 @@ def fill_table(table: TimeTable, known: Sequence[Any], caller: str) -> TimeTable
         return table
     # The index of the filled table declares no step.
     whole = TimeTable.read(filled, table.keys, caller)
-    return whole.with_rule(table.rule)
+    return whole.with_step(table.rule)
 
 
 def _warn_of_guesses(before, table, known):

@@ -156,7 +156,7 @@ def add_earlier(newest: TimeTable, earlier: Any, caller: str) -> TimeTable:
     earlier = earlier.iloc[np.concatenate(found)]
     whole = pd.concat([earlier.rename_axis(newest.data.index.names), newest.data])
     # The index of the whole does not declare a step; that of the newest may.
-    return TimeTable.read(whole, newest.keys, caller).with_rule(newest.rule)
+    return TimeTable.read(whole, newest.keys, caller).with_step(newest.rule)
 
 
 def warn_of_short_windows(

@@ -15,20 +15,25 @@ from sklearn_rnn.preprocessing._keys import (
     check_names,
     find_keys,
     get_target_names,
-    keep_untargeted,
     list_keys,
     name_ahead,
     parse_ahead,
     parse_targets,
-    remember_untargeted,
 )
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._regular import fill_rows
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
-from sklearn_rnn.preprocessing._tables import (
+from sklearn_rnn.preprocessing._time_errors import (
+    check_labels,
+    check_no_missing,
+    raise_other_kind,
+)
+from sklearn_rnn.preprocessing._time_table import (
+    TimeTable,
     array_column,
     as_frame,
     column_at,
+    encode_groups,
     first_date_column,
     frame_column,
     has_categories,
@@ -37,13 +42,8 @@ from sklearn_rnn.preprocessing._tables import (
     select_rows,
     times_of_frame,
 )
-from sklearn_rnn.preprocessing._time_errors import (
-    check_labels,
-    check_no_missing,
-    raise_other_kind,
-)
-from sklearn_rnn.preprocessing._time_table import TimeTable, encode_groups
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
+from sklearn_rnn.preprocessing._untargeted import keep_untargeted, remember_untargeted
 from sklearn_rnn.preprocessing._windower import (
     SequenceWindower,
     UnknownTimesWarning,

@@ -7,7 +7,7 @@ import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.preprocessing._tables import Features
+from sklearn_rnn.preprocessing._time_table import Features
 
 # As scikit-learn's imputers name such columns.
 INDICATOR = "missingindicator_"

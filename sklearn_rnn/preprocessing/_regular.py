@@ -8,11 +8,10 @@ import pandas as pd
 
 from sklearn_rnn.preprocessing._ahead import check_time_range, times_ahead
 from sklearn_rnn.preprocessing._time_errors import (
-    check_can_add_rows,
     check_grid_size,
     check_on_grid,
 )
-from sklearn_rnn.preprocessing._time_table import TimeTable
+from sklearn_rnn.preprocessing._time_table import TimeTable, is_polars
 from sklearn_rnn.sequences import CalendarStep, RowStep
 
 
@@ -31,7 +30,11 @@ def fill_rows(table: TimeTable, known: Sequence[Any] = ()) -> Any:
     whole = [_grid_of_series(table, of_series) for of_series in rows]
     if sum(map(len, whole)) == table.n_rows:
         return data
-    check_can_add_rows(data)
+    if is_polars(data):
+        raise TypeError(
+            "missing='mask' adds rows to the table, which needs pandas: pass "
+            "df.to_pandas()."
+        )
     attrs, levels = data.attrs, None
     if isinstance(data.index, pd.MultiIndex):
         levels = list(data.index.names)

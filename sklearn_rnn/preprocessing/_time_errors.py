@@ -11,7 +11,6 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.preprocessing._tables import first_date_column, is_polars
 from sklearn_rnn.sequences import MaxGap, describe_step, fill_call, is_rows
 
 # Least fraction of windows shortened by gaps that is worth a warning: more than folds
@@ -61,9 +60,8 @@ def check_freq_has_times(freq: Any) -> None:
         )
 
 
-def check_index_of_times(data: Any, caller: str) -> None:
-    """Check that an index of numbers does not hide a column of dates."""
-    name = first_date_column(data)
+def check_index_of_times(name: Any, caller: str) -> None:
+    """Check that no column has dates beside an index of numbers; `name` is it."""
     if name is not None:
         raise InvalidSequenceError(
             "the index of the table only numbers its rows, and its column "
@@ -110,15 +108,6 @@ def raise_other_kind(kind: str, kind_in_fit: str, estimator_name: str) -> None:
         f"the times of X are {kind}, but {estimator_name} was fitted on "
         f"{kind_in_fit}: give both tables the same."
     )
-
-
-def check_can_add_rows(data: Any) -> None:
-    """Check that rows can be added to a table."""
-    if is_polars(data):
-        raise TypeError(
-            "missing='mask' adds rows to the table, which needs pandas: pass "
-            "df.to_pandas()."
-        )
 
 
 def check_on_grid(table: Any, rows: np.ndarray, positions: np.ndarray) -> None:

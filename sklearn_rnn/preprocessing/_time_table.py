@@ -1,19 +1,18 @@
-"""TimeTable: a table of time steps, read once."""
+"""TimeTable: a table of time steps, read once, and what it holds."""
 
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
+from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.preprocessing._ahead import Rule, move_times
-from sklearn_rnn.preprocessing._keys import TableKeys
-from sklearn_rnn.preprocessing._tables import (
-    frame_column,
-    times_and_groups_of_array,
-    times_of_frame,
-)
+from sklearn_rnn.preprocessing._history import History, HistoryPrefix
+from sklearn_rnn.preprocessing._keys import TableKeys, check_column_key, check_names
 from sklearn_rnn.preprocessing._time_errors import (
     check_freq_has_times,
     check_index_of_times,
@@ -24,20 +23,42 @@ from sklearn_rnn.preprocessing._time_errors import (
     raise_irregular,
 )
 from sklearn_rnn.sequences import (
+    DATED,
     LENGTH_TYPES,
     MAX_INT32_ROWS,
     ROWS,
     SEQUENCES_PER_BLOCK,
     FixedStep,
     MaxGap,
+    SequenceArray,
     Times,
+    Transforms,
     check_increasing,
+    check_table,
+    check_unique_names,
+    convert_input,
+    encode_categories,
     freq_of,
+    holds_dates,
     infer_rule,
+    is_categorical,
+    is_foreign_frame,
+    is_list_of_sequences,
+    is_text,
     parse_rule,
     segment_starts,
     step_of_rows,
+    times_from_index,
+    to_index,
+    to_numbers,
+    to_times,
 )
+
+# Rows copied at a time.
+ROWS_PER_BLOCK = 8192
+
+# No positions.
+NONE: np.ndarray = np.empty(0, dtype=int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,25 +134,34 @@ class TimeTable:
             series_bounds=bounds,
             latest=bounds[1:] - 1,
             is_segment_start=is_start,
-            gaps=np.empty(0, dtype=int),
+            gaps=NONE,
         )
 
     # Steps
 
-    def with_step(self, freq: Any) -> Self:
-        """Return the table with the step `freq`, or inferred; a MaxGap without one."""
+    def with_step(self, step: Any = None) -> Self:
+        """Return the table with a step of time, and the gaps that it leaves.
+
+        `step` is what a user gives as `freq`, or a rule; None infers it: where there is
+        none, a MaxGap.
+        """
         if self.times is None:
-            check_freq_has_times(freq)
+            check_freq_has_times(step)
             return self
         known = self.times, self.timestamps, self.is_series_start
-        if freq is None:
+        is_rule = isinstance(step, Rule)
+        if is_rule:
+            rule = step
+        elif step is None:
             rule = infer_rule(*known)
-        elif isinstance(freq, str) and freq == ROWS:
+        elif isinstance(step, str) and step == ROWS:
             rule = step_of_rows(*known)
         else:
-            rule = parse_rule(freq, self.times)
-        table = self.with_rule(rule)
-        if freq is not None and self.keys.is_freq_stated:
+            rule = parse_rule(step, self.times)
+        start = segment_starts(rule, self.timestamps, self.is_series_start)
+        gaps = np.flatnonzero(start & ~self.is_series_start)
+        table = replace(self, rule=rule, is_segment_start=start, gaps=gaps)
+        if self.keys.is_freq_stated and not (is_rule or step is None):
             check_stated_step(table)
         return table
 
@@ -160,7 +190,7 @@ class TimeTable:
         times = self.times
         counts = times.kind == "numbers" and times.timestamps.dtype.kind == "i"
         if self.keys.time is None and counts:
-            check_index_of_times(self.data, caller)
+            check_index_of_times(first_date_column(self.data), caller)
         start = self.is_series_start
         is_declared = times.declared_step is not None and len(start) == 1
         if self.keys.freq is None and start.all() and not is_declared:
@@ -170,15 +200,12 @@ class TimeTable:
             raise_irregular()
         return table
 
-    def with_rule(self, rule: Rule | None) -> Self:
-        """Return the table with a rule for neighbours that is known."""
-        start = segment_starts(rule, self.timestamps, self.is_series_start)
-        gaps = np.flatnonzero(start & ~self.is_series_start)
-        return replace(self, rule=rule, is_segment_start=start, gaps=gaps)
-
     def without_times(self) -> Self:
         """Return the table with neighbours told by their order alone."""
-        return replace(self, timestamps=None).with_rule(None)
+        start = self.is_series_start
+        return replace(
+            self, timestamps=None, rule=None, is_segment_start=start, gaps=NONE
+        )
 
     # Rows and positions
 
@@ -219,18 +246,23 @@ class TimeTable:
         begins = np.flatnonzero(self.is_segment_start)
         return np.append(begins, len(self.is_segment_start))
 
-    def history(self, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the positions of the last rows of every segment, and their numbers."""
+    def history(self, features: "Features", n_rows: int) -> History:
+        """Return the last rows of every segment, which may precede rows to come."""
         begins = np.flatnonzero(self.is_segment_start)
         ends = np.append(begins[1:], len(self.is_segment_start))
         lengths = np.minimum(ends - begins, n_rows)
         so_far = np.cumsum(lengths)
         positions = np.repeat(ends - so_far, lengths) + np.arange(lengths.sum())
-        return positions, lengths
-
-    def windows(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return start and length of the window that ends at each position."""
-        return trailing_windows(self.is_segment_start, n_steps)
+        times, timestamps = self.times, self.timestamps
+        return History(
+            values=features.copy(self.rows(positions)),
+            timestamps=None if timestamps is None else timestamps[positions],
+            kind=None if times is None else times.kind,
+            begins=so_far - lengths,
+            ends=so_far,
+            series=np.cumsum(self.is_series_start[begins]) - 1,
+            labels=self.labels,
+        )
 
     def next_times(self, n_steps: int) -> list[pd.Index]:
         """Return the times of the next steps, one Index per series."""
@@ -286,6 +318,420 @@ class TimeTable:
         }
 
 
+def encode_groups(groups: list) -> tuple[np.ndarray, pd.Index]:
+    """Return one code per row, and the labels by code: of several columns tuples.
+
+    Codes count labels in the order of their first rows; -1 is a missing label.
+    """
+    if len(groups) == 1:
+        codes, labels = pd.factorize(groups[0], use_na_sentinel=True)
+        # As objects, labels match whatever type a library gave their column.
+        return codes, pd.Index(labels, dtype=object)
+    coded = [encode_groups([column]) for column in groups]
+    combined = np.zeros(len(groups[0]), dtype=np.int64)
+    is_complete = np.ones(len(combined), dtype=bool)
+    for column_codes, labels in coded:
+        # 0 is a missing label; factorized again, products of many columns fit int64.
+        combined = combined * (len(labels) + 1) + column_codes + 1
+        combined = pd.factorize(combined)[0]
+        is_complete &= column_codes >= 0
+    rows = np.flatnonzero(is_complete)
+    codes = np.full(len(combined), -1, dtype=np.int64)
+    codes[rows] = pd.factorize(combined[rows])[0]
+    first_rows = rows[np.unique(codes[rows], return_index=True)[1]]
+    parts = [labels.take(column_codes[first_rows]) for column_codes, labels in coded]
+    tuples = list(zip(*parts, strict=True))
+    return codes, pd.Index(tuples, dtype=object, tupleize_cols=False)
+
+
+# Arrays, frames and their columns
+
+
+def is_table(X: Any) -> bool:
+    """Return whether `X`, no frame, is one table of rows rather than many sequences.
+
+    A list is sequences only if its elements are 2-D or of unequal length.
+    """
+    if isinstance(X, SequenceArray) or getattr(X, "ndim", 2) == 3:
+        return False
+    if not is_list_of_sequences(X):
+        return True
+    if any(_holds_arrays(x) for x in X):
+        return False
+    return len({len(x) for x in X}) == 1
+
+
+def is_frame(X: Any) -> bool:
+    """Return whether `X` is a frame of pandas or polars."""
+    return isinstance(X, pd.DataFrame) or (is_polars(X) and len(X.shape) == 2)
+
+
+def is_polars(X: Any) -> bool:
+    """Return whether `X` is a polars frame or series, without importing polars."""
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(X, (polars.DataFrame, polars.Series))
+
+
+def as_frame(data: Any, estimator_name: str, *, any_names: bool = False) -> Any:
+    """Return a frame or Series of pandas or polars as a frame, its names checked.
+
+    Tables of other libraries become frames of pandas. With `any_names`, columns may
+    have names other than strings.
+    """
+    if isinstance(data, pd.DataFrame) or (is_polars(data) and len(data.shape) == 2):
+        names = data.columns
+        if isinstance(names, pd.Index) and not names.is_unique:
+            check_unique_names(data)
+        # scikit-learn does not accept np.str_
+        if not (any_names or all(type(name) is str for name in names)):
+            check_names(data, estimator_name)
+        return data
+    if isinstance(data, pd.Series) or is_polars(data):
+        name = "value" if data.name in (None, "") else data.name
+        return as_frame(data.to_frame(name), estimator_name, any_names=any_names)
+    is_lazy = type(data).__module__.partition(".")[0] == "polars"  # an error
+    if is_foreign_frame(data) or is_lazy:
+        converted = convert_input(data, estimator_name=estimator_name, name="data")
+        return as_frame(converted, estimator_name, any_names=any_names)
+    raise TypeError(
+        f"{estimator_name} needs a pandas or polars DataFrame or Series, got "
+        f"{type(data).__name__}. For arrays there is make_windows."
+    )
+
+
+def select_rows(data: Any, rows: np.ndarray) -> Any:
+    """Return some rows of a frame of pandas or polars."""
+    if not isinstance(data, pd.DataFrame):
+        return data[rows]
+    is_slice = len(rows) > 0 and len(rows) == rows[-1] - rows[0] + 1
+    # A slice keeps the step that an index declares.
+    return data.iloc[slice(rows[0], rows[-1] + 1) if is_slice else rows]
+
+
+def _holds_arrays(x):
+    if hasattr(x, "ndim"):
+        return x.ndim > 1
+    return len(x) > 0 and hasattr(x[0], "__len__") and not isinstance(x[0], str)
+
+
+def times_and_groups_of_array(X: Any, keys: TableKeys) -> tuple[Times | None, list]:
+    """Return the Times of an array, or None, and the columns of its series."""
+    if not _named_keys(keys):
+        return None, []
+    X, times = np.asarray(X), None
+    if keys.time is not None:
+        column = array_column(X, keys.time, "time")
+        times = to_times(to_index(column, f"time={keys.time!r}"), name=keys.time)
+    return times, [array_column(X, key, "group_by") for key in keys.groups]
+
+
+def times_of_frame(X: Any, time: Any, estimator_name: str) -> Times | None:
+    """Return the Times in a frame's column `time` or its index; None if it has none."""
+    if time is not None:
+        times = to_index(frame_column(X, time, "time"), f"time={time!r}")
+        return to_times(times, name=time)
+    index = getattr(X, "index", None)  # polars has none
+    if isinstance(index, DATED):
+        return to_times(index)
+    return None if index is None else times_from_index(index, estimator_name)
+
+
+def column_at(X: Any, j: int) -> pd.Series:
+    """Return column j of a pandas or polars frame as a pandas Series."""
+    if not is_polars(X):
+        return X.iloc[:, j]
+    column = X.to_series(j)
+    values = pd.Series(column.to_numpy(), copy=False)
+    time_zone = getattr(column.dtype, "time_zone", None)
+    if time_zone is None:
+        return values
+    return values.dt.tz_localize("UTC").dt.tz_convert(time_zone)
+
+
+def frame_column(X: Any, key: str | int, parameter: str) -> pd.Series | pd.Index:
+    """Return the column, or level of the index, that a parameter names."""
+    check_column_key(key, parameter, X)
+    names = list(X.columns)
+    if key in names:
+        return column_at(X, names.index(key))
+    if isinstance(X, pd.DataFrame) and key in X.index.names:
+        return X.index.get_level_values(key)
+    raise InvalidSequenceError(
+        f"{parameter}={key!r} names no column of X; its columns are {names}."
+    )
+
+
+def has_categories(X: Any, name: str) -> bool:
+    """Return whether a column of a frame holds categories."""
+    return is_categorical(column_at(X, list(X.columns).index(name)))
+
+
+def _named_keys(keys):
+    """Return the columns of `keys`, each with the parameter that names it."""
+    times = [] if keys.time is None else [(keys.time, "time")]
+    return times + [(key, "group_by") for key in keys.groups]
+
+
+def array_column(X: np.ndarray, key: Any, parameter: str) -> np.ndarray:
+    """Return the column of a 2-D array at the position that a parameter names."""
+    return X[:, _array_position(X, key, parameter)]
+
+
+def _array_position(X, key, parameter):
+    if X.ndim != 2:
+        raise InvalidSequenceError(
+            f"{parameter}={key!r} names a column, but X has shape {X.shape}: give a "
+            "2-D array or a DataFrame."
+        )
+    if isinstance(key, str) or not -X.shape[1] <= key < X.shape[1]:
+        raise InvalidSequenceError(
+            f"{parameter}={key!r} names no column of X, an array of {X.shape[1]} "
+            "columns without names: give a position, or a DataFrame."
+        )
+    return key % X.shape[1]
+
+
+def first_date_column(X: pd.DataFrame) -> Any:
+    """Return the name of the first column of dates or periods, or None."""
+    for j, (name, dtype) in enumerate(X.dtypes.items()):
+        kind = getattr(dtype, "kind", "O")
+        is_plain = isinstance(dtype, np.dtype) and kind != "O"
+        if kind == "M" or (not is_plain and kind != "m" and holds_dates(X.iloc[:, j])):
+            return name
+    return None
+
+
+# Features
+
+
+class Features(NamedTuple):
+    """The columns of a table that are features, not copied.
+
+    columns : list of ndarray of shape (n_rows,)
+    positions : list of int, position of each feature among the input's columns
+    n_columns : int, columns of the input, those of times and groups included
+    names : list of str or None
+    block : C-contiguous ndarray of the same features, or None
+    categories : dict of int to ndarray of object, of the features that are codes
+    """
+
+    columns: list
+    positions: list
+    n_columns: int
+    names: list | None
+    block: np.ndarray | None
+    categories: dict
+
+    def copy(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Copy some rows, or all, into one array of shape (n_rows, n_features)."""
+        n_rows = len(self.columns[0]) if rows is None else len(rows)
+        dtype = np.result_type(*self.columns)
+        values = np.empty((n_rows, len(self.columns)), dtype=dtype)
+        # In blocks, so that a row is still in the cache for its next column.
+        for begin in range(0, n_rows, ROWS_PER_BLOCK):
+            block = slice(begin, begin + ROWS_PER_BLOCK)
+            chosen = block if rows is None else rows[block]
+            for j, column in enumerate(self.columns):
+                values[block, j] = column[chosen]
+        return values
+
+
+def parse_features(
+    X: Any,
+    keys: TableKeys,
+    estimator_name: str,
+    categories: Mapping[Any, np.ndarray] | None = None,
+) -> Features:
+    """Return the features of a 2-D array, list of rows, pandas or polars frame.
+
+    The columns of `keys` (of an array: positions) are no features. `categories`, by
+    name of the column, are those of fit, whose codes stay.
+    """
+    if not hasattr(X, "columns"):
+        return _features_of_array(X, keys, estimator_name)
+    if X.shape[0] == 0:
+        raise InvalidSequenceError(
+            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is "
+            f"required by {estimator_name}."
+        )
+    names = list(X.columns)
+    taken = [keys.time, *keys.groups]
+    positions = [j for j, name in enumerate(names) if name is None or name not in taken]
+    if not positions:
+        _raise_no_features(X.shape, estimator_name)
+    all_strings = all(isinstance(name, str) for name in names)
+    is_pandas, of_fit = isinstance(X, pd.DataFrame), categories or {}
+    columns, found = [], {}
+    for feature, j in enumerate(positions):
+        column = X.iloc[:, j] if is_pandas else column_at(X, j)
+        known, dtype = of_fit.get(names[j]), column.dtype
+        if known is None and isinstance(dtype, np.dtype) and dtype.kind in "fiu":
+            columns.append(column.to_numpy())  # not copied
+        elif known is None and not is_categorical(column):
+            columns.append(_numeric_column(column, names[j], estimator_name))
+        else:
+            if known is not None:
+                _check_same_kind(column, known, names[j])
+            codes, found[feature] = encode_categories(column, known)
+            columns.append(codes)
+    return Features(
+        columns=columns,
+        positions=positions,
+        n_columns=len(names),
+        names=[names[j] for j in positions] if all_strings else None,
+        block=None,
+        categories=found,
+    )
+
+
+def _check_same_kind(column, categories, name):
+    """Check for numbers in place of strings: all would be unknown categories."""
+    are_numbers = pd.api.types.is_numeric_dtype(column.dtype) and column.notna().any()
+    if are_numbers and len(categories) and isinstance(categories[0], str):
+        raise InvalidSequenceError(
+            f"column {name!r} of X holds {column.dtype}, and in fit it held categories "
+            f"such as {categories[0]!r}: give it the same type."
+        )
+
+
+def _features_of_array(X, keys, estimator_name):
+    positions = None
+    if _named_keys(keys):
+        X = np.asarray(X)
+        dropped = {_array_position(X, *key) for key in _named_keys(keys)}
+        n_columns = X.shape[1]
+        positions = [j for j in range(n_columns) if j not in dropped]
+        if not positions:
+            _raise_no_features(X.shape, estimator_name)
+        X = X[:, positions]
+    X = check_table(X, estimator_name=estimator_name)
+    return Features(
+        columns=list(X.T),
+        positions=positions or list(range(X.shape[1])),
+        n_columns=X.shape[1] if positions is None else n_columns,
+        names=None,
+        block=X,
+        categories={},
+    )
+
+
+def first_value(column: pd.Series) -> Any:
+    """Return the first value of a Series that is not missing, or None."""
+    return next(iter(column.dropna()), None)
+
+
+def _raise_no_features(shape, estimator_name):
+    raise InvalidSequenceError(
+        f"Found array with 0 feature(s) (shape={shape}) while a minimum of 1 is "
+        f"required by {estimator_name}, not counting the columns of time and "
+        "group_by."
+    )
+
+
+def _numeric_column(column, name, estimator_name):
+    """Return a numeric Series as an array."""
+    dtype = column.dtype
+    if dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: column {name!r} of X.")
+    if pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "b":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if isinstance(dtype, np.dtype) and dtype.kind == "O" and not is_text(column):
+        try:
+            return to_numbers(
+                column.to_numpy(),
+                estimator_name=estimator_name,
+                describe=lambda row: (
+                    f"column {name!r} at row {row[0]}" if row else name
+                ),
+            )
+        except (ValueError, TypeError) as error:
+            kind = TypeError if isinstance(error, TypeError) else InvalidSequenceError
+            raise kind(_not_numeric(name, column, estimator_name, error)) from error
+    raise InvalidSequenceError(_not_numeric(name, column, estimator_name))
+
+
+def _not_numeric(name, column, estimator_name, reason=""):
+    dtype = column.dtype
+    remedy = "encode it as numbers, or name it in group_by= if it labels series"
+    if isinstance(first_value(column), str):
+        remedy = (
+            "convert numbers written as strings with pd.to_numeric, or names with "
+            "astype('category')"
+        )
+    if holds_dates(column):
+        remedy = "name it in time=, or make it the index"
+        if isinstance(first_value(column), str):
+            remedy = f"turn it into dates with pd.to_datetime, and {remedy}"
+    because = f" ({reason})" if reason else ""
+    return (
+        f"column {name!r} of X holds {dtype}, not numbers{because}. {estimator_name} "
+        f"needs numeric features: {remedy}, or drop it."
+    )
+
+
+# Windows
+
+
+def cut_windows(
+    features: Features,
+    table: TimeTable,
+    n_steps: int,
+    history: History | None = None,
+    prefixes: Sequence[HistoryPrefix] = (),
+) -> SequenceArray:
+    """Return the window of each row of a table, with history in front of segments."""
+    first, positions = table.is_segment_start, slice(None)
+    if prefixes or table.order is not None:
+        values, first, positions = _join(features, table, history, prefixes)
+    else:
+        values = features.copy() if features.block is None else features.block
+    starts, lengths = trailing_windows(first, n_steps)
+    # Windows with history are only predicted on: the order of rows is enough.
+    is_ordered = prefixes or (table.order is None and table.labels is None)
+    return SequenceArray(
+        values,
+        starts[positions],
+        lengths[positions],
+        features.names,
+        transforms=Transforms(categories=features.categories),
+        time_index=range(len(values)) if is_ordered else table.time_index(),
+    )
+
+
+def _join(features, table, history, prefixes):
+    """Copy history and new rows into one array of steps, C-contiguous.
+
+    Returns it, which of its rows begin a segment, and the row of it that holds each row
+    of the table.
+    """
+    n_rows = len(table.is_segment_start)
+    shift = np.zeros(n_rows, dtype=np.int64)
+    for prefix in prefixes:
+        shift[prefix.position] = prefix.end - prefix.begin
+    np.cumsum(shift, out=shift)
+    n_history = sum(end - begin for _, begin, end in prefixes)
+    dtype = np.result_type(*features.columns)
+    if prefixes:
+        dtype = np.result_type(dtype, history.values.dtype)
+    shift += np.arange(n_rows)  # position behind all history
+    positions = shift
+    if table.order is not None:
+        positions = np.empty_like(shift)
+        positions[table.order] = shift
+    values = np.empty((n_rows + n_history, len(features.columns)), dtype=dtype)
+    for j, column in enumerate(features.columns):
+        values[positions, j] = column
+    joined_starts = np.zeros(len(values), dtype=bool)
+    joined_starts[shift] = table.is_segment_start
+    for position, begin, end in prefixes:
+        rows = slice(shift[position] - (end - begin), shift[position])
+        values[rows] = history.values[begin:end]
+        # The segment now starts with its history.
+        joined_starts[shift[position]] = False
+        joined_starts[rows.start] = True
+    return values, joined_starts, positions
+
+
 def trailing_windows(first, n_steps):
     """Return the window that ends at each row, cut at the start of its segment.
 
@@ -321,29 +767,3 @@ def trailing_windows(first, n_steps):
         starts[begin:end] = np.maximum(runs, rows - (n_steps - 1))
         lengths[begin:end] = rows - starts[begin:end] + 1
     return starts, lengths
-
-
-def encode_groups(groups: list) -> tuple[np.ndarray, pd.Index]:
-    """Return one code per row, and the labels by code: of several columns tuples.
-
-    Codes count labels in the order of their first rows; -1 is a missing label.
-    """
-    if len(groups) == 1:
-        codes, labels = pd.factorize(groups[0], use_na_sentinel=True)
-        # As objects, labels match whatever type a library gave their column.
-        return codes, pd.Index(labels, dtype=object)
-    coded = [encode_groups([column]) for column in groups]
-    combined = np.zeros(len(groups[0]), dtype=np.int64)
-    is_complete = np.ones(len(combined), dtype=bool)
-    for column_codes, labels in coded:
-        # 0 is a missing label; factorized again, products of many columns fit int64.
-        combined = combined * (len(labels) + 1) + column_codes + 1
-        combined = pd.factorize(combined)[0]
-        is_complete &= column_codes >= 0
-    rows = np.flatnonzero(is_complete)
-    codes = np.full(len(combined), -1, dtype=np.int64)
-    codes[rows] = pd.factorize(combined[rows])[0]
-    first_rows = rows[np.unique(codes[rows], return_index=True)[1]]
-    parts = [labels.take(column_codes[first_rows]) for column_codes, labels in coded]
-    tuples = list(zip(*parts, strict=True))
-    return codes, pd.Index(tuples, dtype=object, tupleize_cols=False)

@@ -24,23 +24,15 @@ from sklearn_rnn._exceptions import (
 )
 from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
-from sklearn_rnn.preprocessing._history import (
-    History,
-    join,
-    positions_between,
-    prefixes_by_force,
-    prefixes_by_time,
-)
+from sklearn_rnn.preprocessing._history import find_prefixes, positions_between
 from sklearn_rnn.preprocessing._keys import (
     TableKeys,
     check_column_key,
     find_keys,
     get_target_names,
-    untargeted_rows_of,
 )
 from sklearn_rnn.preprocessing._missing import Fill, fill_features, fit_fill
 from sklearn_rnn.preprocessing._output import FixedOutput
-from sklearn_rnn.preprocessing._tables import is_table, parse_features
 from sklearn_rnn.preprocessing._time_errors import (
     NOTICEABLE,
     check_gaps,
@@ -49,7 +41,13 @@ from sklearn_rnn.preprocessing._time_errors import (
     warn_of_short_series,
     warn_without_step,
 )
-from sklearn_rnn.preprocessing._time_table import TimeTable, trailing_windows
+from sklearn_rnn.preprocessing._time_table import (
+    TimeTable,
+    cut_windows,
+    is_table,
+    parse_features,
+)
+from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
     ROWS,
@@ -58,7 +56,6 @@ from sklearn_rnn.sequences import (
     SequenceArray,
     SequencesLike,
     Times,
-    Transforms,
     check_features,
     check_sequences,
     check_unique_names,
@@ -274,12 +271,7 @@ class SequenceWindower(
         SklearnRNNWarning
             If `y` has an index of other dates than `X`.
         """
-        X = convert_input(X, estimator_name=type(self).__name__)
-        self._target_names = get_target_names(y)
-        if hasattr(X, "columns") or is_table(X):
-            self._fit_table(X, y)
-        else:
-            self._trim(X, reset=True)
+        self.fit_transform(X, y)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -310,9 +302,35 @@ class SequenceWindower(
         """
         X = convert_input(X, estimator_name=type(self).__name__)
         self._target_names = get_target_names(y)
-        if hasattr(X, "columns") or is_table(X):
-            return self._window(*self._fit_table(X, y))
-        return self._trim(X, reset=True)
+        if not (hasattr(X, "columns") or is_table(X)):
+            return self._trim(X, reset=True)
+        keys = find_keys(X, self.time, self.group_by, self.freq)
+        self.time_, self.group_by_ = keys.time, keys.group_by
+        self._untargeted_rows = untargeted_rows_of(X)
+        features, table = self._read(X, keys, reset=True)
+        table = table.with_step(keys.freq)
+        self._rule, self.freq_ = table.rule, freq_of(table.rule, table.times)
+        if table.times is None:
+            self.freq_ = ROWS if is_rows(keys.freq) else None
+        else:
+            if isinstance(table.rule, MaxGap) and self.n_steps > 1:
+                warn_without_step(table.rule)
+            if len(table.gaps):
+                check_gaps(table, self.n_steps, self._found_in("which most rows keep"))
+            index = getattr(y, "index", None)
+            # The frames of `make_forecast_frame` share one.
+            if isinstance(index, pd.Index) and not index.is_(table.times.labels):
+                warn_of_other_times(table.times.labels, y)
+        if self.n_steps > np.diff(table.series_bounds).max():
+            warn_of_short_series(table, self.n_steps)
+        self._fill = None
+        if keys.missing == "mask" if self.missing == "auto" else self.missing:
+            self._fill = fit_fill(features, type(self).__name__)
+            features = fill_features(features, self._fill, table)
+        n_kept = self.n_steps - 1 if self._fill is None else max(1, self.n_steps - 1)
+        self._history = table.history(features, n_kept)
+        self._fitted_n_steps = self.n_steps
+        return cut_windows(features, table, self.n_steps)
 
     def transform(self, X: SequencesLike) -> SequenceArray:
         """Cut a table into windows, with history from the training data.
@@ -359,16 +377,16 @@ class SequenceWindower(
         elif table.times.kind != self._history.kind:
             raise_other_kind(table.times.kind, self._history.kind, type(self).__name__)
         else:
-            table = table.with_rule(self._rule)
+            table = table.with_step(self._rule)
         prefixes, history = [], self.history
         if self.n_steps == 1 and self._fill is None:
             history = None  # no row before is needed
         if history == "train":
-            prefixes = prefixes_by_force(self._history, table)
+            prefixes = find_prefixes(self._history, table, by_time=False)
         elif history == "auto" and table.timestamps is None:
             warnings.warn(NO_TIME, UnknownTimesWarning, stacklevel=user_stacklevel())
         elif history == "auto":
-            prefixes = prefixes_by_time(self._history, table)
+            prefixes = find_prefixes(self._history, table)
         if len(table.gaps):
             by_time = prefixes if self.history == "auto" else []
             check_gaps(table, self.n_steps, self._found_in("as found in fit"), by_time)
@@ -379,7 +397,7 @@ class SequenceWindower(
             features = fill_features(
                 features, self._fill, table, prefixes, self._history
             )
-        return self._window(features, table, prefixes)
+        return cut_windows(features, table, self.n_steps, self._history, prefixes)
 
     def get_feature_names_out(
         self, input_features: ArrayLike | None = None
@@ -418,48 +436,6 @@ class SequenceWindower(
             check_column_key(self.group_by, "group_by")
         super()._validate_params()
 
-    def _fit_table(self, X, y):
-        """Find the step of a table, and keep the end of each of its segments."""
-        keys = find_keys(X, self.time, self.group_by, self.freq)
-        self.time_, self.group_by_ = keys.time, keys.group_by
-        features, table = self._read(X, keys, reset=True)
-        table = table.with_step(keys.freq)
-        self._rule, self.freq_ = table.rule, freq_of(table.rule, table.times)
-        if table.times is None:
-            self.freq_ = ROWS if is_rows(keys.freq) else None
-        else:
-            if isinstance(table.rule, MaxGap) and self.n_steps > 1:
-                warn_without_step(table.rule)
-            if len(table.gaps):
-                check_gaps(table, self.n_steps, self._found_in("which most rows keep"))
-            index = getattr(y, "index", None)
-            # The frames of `make_forecast_frame` share one.
-            if isinstance(index, pd.Index) and not index.is_(table.times.labels):
-                warn_of_other_times(table.times.labels, y)
-        if self.n_steps > np.diff(table.series_bounds).max():
-            warn_of_short_series(table, self.n_steps)
-        self._fill = None
-        if keys.missing == "mask" if self.missing == "auto" else self.missing:
-            self._fill = fit_fill(features, type(self).__name__)
-            features = fill_features(features, self._fill, table)
-        # The last rows of every segment, which may precede new ones.
-        n_kept = self.n_steps - 1 if self._fill is None else max(1, self.n_steps - 1)
-        positions, lengths = table.history(n_kept)
-        ends, times = np.cumsum(lengths), table.times
-        begins = np.flatnonzero(table.is_segment_start)
-        self._history = History(
-            values=features.copy(table.rows(positions)),
-            timestamps=None if times is None else table.timestamps[positions],
-            kind=None if times is None else times.kind,
-            begins=ends - lengths,
-            ends=ends,
-            series=np.searchsorted(table.series_bounds, begins, side="right") - 1,
-            labels=table.labels,
-        )
-        self._fitted_n_steps = self.n_steps
-        self._untargeted_rows = untargeted_rows_of(X)
-        return features, table
-
     def _found_in(self, otherwise):
         """Return where the step comes from, for messages."""
         return otherwise if self.freq is None else f"as freq={self.freq!r} says"
@@ -472,20 +448,22 @@ class SequenceWindower(
                 f"X is a table, but {estimator_name} was fitted on sequences: give it "
                 "sequences, or fit it on a table. If x is one sequence, pass [x]."
             )
+        is_frame = hasattr(X, "columns")
+        if is_frame:
+            # Not every version of scikit-learn reads the names of polars.
+            is_pandas = isinstance(X, pd.DataFrame)
+            seen = X if is_pandas else pd.DataFrame(columns=list(X.columns))
+            if not seen.columns.is_unique:
+                check_unique_names(seen)
+            validate_data(self, seen, reset=reset, skip_check_array=True)
         categories = None if reset else self._categories
         features = parse_features(X, keys, estimator_name, categories)
-        seen = X
-        if not hasattr(X, "columns"):
+        if not is_frame:
+            if not reset and isinstance(X, (list, tuple)):
+                self._check_rows(features.n_columns)
             seen = np.empty((0, features.n_columns))
-        elif not isinstance(X, pd.DataFrame):
-            # Not every version of scikit-learn reads the names of polars.
-            seen = pd.DataFrame(columns=list(X.columns))
-        if not reset and isinstance(X, (list, tuple)):
-            self._check_rows(features.n_columns)
-        if isinstance(seen, pd.DataFrame) and not seen.columns.is_unique:
-            check_unique_names(seen)
-        validate_data(self, seen, reset=reset, skip_check_array=True)
-        names = list(getattr(X, "columns", ()))
+            validate_data(self, seen, reset=reset, skip_check_array=True)
+        names = list(X.columns) if is_frame else []
         positions = features.positions
         found = {names[positions[j]]: c for j, c in features.categories.items()}
         if reset:
@@ -543,26 +521,6 @@ class SequenceWindower(
                 f"X has {sequences.n_features} features, but {type(self).__name__} is "
                 f"expecting {expected} features as input, in sequences."
             )
-
-    def _window(self, features, table, prefixes=()):
-        if prefixes or table.order is not None:
-            steps = join(features, table, self._history, prefixes)
-            values, positions = steps.values, steps.positions
-            starts, lengths = trailing_windows(steps.is_segment_start, self.n_steps)
-            starts, lengths = starts[positions], lengths[positions]
-        else:
-            values = features.copy() if features.block is None else features.block
-            starts, lengths = trailing_windows(table.is_segment_start, self.n_steps)
-        # Windows with history are only predicted on: the order of rows is enough.
-        is_ordered = prefixes or (table.order is None and table.labels is None)
-        return SequenceArray(
-            values,
-            starts,
-            lengths,
-            features.names,
-            transforms=Transforms(categories=features.categories),
-            time_index=range(len(values)) if is_ordered else table.time_index(),
-        )
 
 
 def keys_of_windower(windower: Any) -> TableKeys:

@@ -12,7 +12,7 @@ from sklearn_rnn.preprocessing import (
     fill_rows,
     find_keys,
 )
-from sklearn_rnn.preprocessing._time_table import trailing_windows
+from sklearn_rnn.preprocessing._time_table import parse_features, trailing_windows
 
 DAYS = pd.date_range("2024-01-01", periods=6, freq="D")
 # Two series, of which "b" begins later and lacks a day; by day.
@@ -49,13 +49,15 @@ def test_segments_end_at_gaps_and_series():
 
 
 def test_history_is_the_end_of_each_segment():
-    positions, lengths = read().history(2)
-    assert positions.tolist() == [3, 4, 5, 6, 7]
-    assert lengths.tolist() == [2, 2, 1]
+    history = read().history(parse_features(PANEL, KEYS, "test"), 2)
+    assert history.values.ravel().tolist() == [5, 6, 2, 4, 7]
+    assert history.begins.tolist() == [0, 2, 4]
+    assert history.ends.tolist() == [2, 4, 5]
+    assert history.series.tolist() == [0, 1, 1]
 
 
 def test_windows_never_cross_a_segment():
-    starts, lengths = read().windows(3)
+    starts, lengths = trailing_windows(read().is_segment_start, 3)
     assert starts.tolist() == [0, 0, 0, 1, 2, 5, 5, 7]
     assert lengths.tolist() == [1, 2, 3, 3, 3, 1, 2, 1]
 
@@ -153,9 +155,9 @@ def test_keys_fit_into_json():
 
 
 def test_a_history_of_no_rows_is_empty():
-    positions, lengths = read().history(0)
-    assert len(positions) == 0
-    assert lengths.tolist() == [0, 0, 0]
+    history = read().history(parse_features(PANEL, KEYS, "test"), 0)
+    assert history.values.shape == (0, 1)
+    assert history.ends.tolist() == [0, 0, 0]
 
 
 def test_rows_with_a_missing_key_are_in_no_series():
