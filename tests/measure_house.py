@@ -514,7 +514,7 @@ WALK_LIMITS = {
     "fit": (Limit(101, 60), Limit(35, 15), Limit(35, 10)),
     "fit, default": (Limit(130, 75), Limit(39, 18), Limit(44, 12)),
     "fit_transform": (Limit(31, 25), Limit(8, 6), Limit(5, 4)),
-    "forecast": (Limit(127, 60), Limit(37, 20), Limit(41, 12)),
+    "forecast": (Limit(119, 60), Limit(35, 20), Limit(35, 12)),
     "batch": (Limit(18, 12), Limit(8, 5), Limit(4, 5)),
 }
 

@@ -13,6 +13,13 @@ from sklearn_rnn.estimators.closed_form._convolutions import (
     N_FEATURES,
     ConvolutionClassifier,
 )
+from sklearn_rnn.estimators.closed_form._linear import (
+    BEYOND,
+    LOG,
+    SMALLEST_SPREAD,
+    weights_of_long,
+    window_units,
+)
 from sklearn_rnn.estimators.closed_form._linear_fit import (
     FEW,
     FEWEST_SEQUENCES,
@@ -29,13 +36,6 @@ from sklearn_rnn.estimators.closed_form._probabilities import (
     log_softmax,
 )
 from sklearn_rnn.estimators.closed_form._transitions import Transitions
-from sklearn_rnn.estimators.closed_form._windows import (
-    BEYOND,
-    LOG,
-    SMALLEST_SPREAD,
-    weights_of_long,
-    window_units,
-)
 
 __all__ = [
     "BEYOND",

@@ -1,14 +1,374 @@
-"""The linear part of a regressor: ridge regressions on the window, averaged."""
+"""The linear part of a regressor: ridge regressions on windows, averaged."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.estimators.closed_form._windows import LOG, Layout, iterate_windows
+from sklearn_rnn.sequences import one_hot_last_step
 
+# Values of one block of windows, so that its copies stay in the caches; but so many
+# windows at least, as products of few rows are slow to add to a large matrix.
+BLOCK_VALUES, BLOCK_WINDOWS = 2**17, 1024
+# A window's spread counts as no less than this fraction of the typical one, or, if
+# series differ in size, of the one that is typical of its size: flat windows, such as
+# the short ones at the beginning of a series, would have unbounded weight.
+SMALLEST_SPREAD = 0.3
+# Sequences of less than this fraction of a window do not count in fits, if at least
+# that fraction of all is longer.
+LONG_ENOUGH, MOSTLY = 0.5, 0.7
+# Names of members that see logarithms begin with it. Their forecasts are beyond all
+# values of the fit, or all values of the window, by no more than a factor.
+LOG, BEYOND = "log_", 4.0
 # The member that repeats the value at the anchor.
 NAIVE = "naive"
+
+
+@plain_type
+@dataclass(frozen=True)
+class Layout:
+    """How windows are cut from sequences, and what stands where in them.
+
+    Parameters
+    ----------
+    n_lags : int
+        Steps of a window; it ends with the sequence's last step.
+    center : ndarray of shape (n_features,)
+        Subtracted from all values, against cancellation.
+    columns : ndarray of int of shape (n_outputs,), or None
+        The feature that holds each target's past.
+    anchors : ndarray of int of shape (n_outputs,), or None
+        The lag, 0 for the last step, whose value comes closest to the target.
+    typical_spread : ndarray of shape (n_past,), or None
+        Mean spread of each of `past` within windows, the geometric one if they differ
+        in size.
+    typical_ratio : ndarray of shape (n_past,), or None
+        Mean of the spread of windows divided by their size, if they differ in size.
+    is_scaled : bool, default=False
+        Whether windows differ in size so much that each has to be measured by its own.
+    n_indicators : int, default=0
+        Columns of 0 and 1 that say which categories the last step has.
+    has_level : bool, default=True
+        Whether values as they are tell anything: not if they never changed.
+    log : Layout or None, default=None
+        Of the same windows with the logarithms of the targets' past; None if some are
+        not positive, or there are so many windows that it would not pay.
+    bounds : ndarray of shape (2, n_outputs) or None, default=None
+        In a layout of logarithms, the range of targets and their past in the fit,
+        widened by the factor `BEYOND`.
+    """
+
+    n_lags: int
+    center: np.ndarray
+    columns: Any = None
+    anchors: Any = None
+    typical_spread: Any = None
+    typical_ratio: Any = None
+    is_scaled: bool = False
+    n_indicators: int = 0
+    has_level: bool = True
+    log: Any = None
+    bounds: Any = None
+
+    @property
+    def n_values(self):
+        """Number of features of a regression, without the constant."""
+        return self.n_lags * len(self.center) + self.n_indicators
+
+    @property
+    def past(self):
+        """Features that hold some target's past, each once."""
+        return np.unique(self.columns)
+
+    @property
+    def place_in_past(self):
+        """Place of each output's feature in `past`."""
+        return np.searchsorted(self.past, self.columns)
+
+    def of_past(self):
+        """Return a layout of windows that hold the features of `past` alone."""
+        return replace(
+            self,
+            center=self.center[self.past],
+            columns=self.place_in_past,
+            n_indicators=0,
+            log=None,
+        )
+
+    def unit_coefficients(self, member, coef):
+        """Return the derivatives of a member's forecast by the values of a window.
+
+        Parameters
+        ----------
+        member : str
+            Its name.
+        coef : ndarray of shape (n_values + 1, n_outputs)
+            Of its features.
+
+        Returns
+        -------
+        ndarray of shape (n_lags, n_features, n_outputs)
+            At the typical spread.
+        """
+        if member.startswith(LOG):
+            # By the chain rule, where values and forecast are the mean ones.
+            found = self.log.unit_coefficients(member.removeprefix(LOG), coef)
+            found[:, self.past] /= np.exp(self.log.center[self.past, np.newaxis])
+            return found * np.exp(self.log.center[self.columns])
+        n_steps_values = self.n_values - self.n_indicators
+        found = coef[:n_steps_values].reshape(self.n_lags, len(self.center), -1).copy()
+        if self.columns is None:
+            return found
+        if member == "level":
+            found[-1, self.past] -= found[:-1, self.past].sum(axis=0)
+            return found
+        found *= self.typical_spread[self.place_in_past]
+        found[:, self.past] /= self.typical_spread[:, np.newaxis]
+        seen = found[:, self.past]
+        outputs = np.arange(len(self.columns))
+        if member == "change":
+            found[-1, self.past] -= seen.sum(axis=0)
+            found[self.n_lags - 1 - self.anchors, self.columns, outputs] += 1.0
+        else:
+            found[:, self.past] -= seen.mean(axis=0)
+            found[:, self.columns, outputs] += 1 / self.n_lags
+        return found
+
+    def naive_coefficients(self, weight):
+        """Return the derivatives of the naive forecast, times its weight."""
+        if weight is None:
+            return 0.0
+        found = np.zeros((len(self.columns), self.n_lags, len(self.center)))
+        outputs = np.arange(len(self.columns))
+        found[outputs, self.n_lags - 1 - self.anchors, self.columns] = weight
+        return found
+
+
+class Windows:
+    """Some windows, and the ways in which they can be seen.
+
+    Parameters
+    ----------
+    layout : Layout
+        How they were cut.
+    values : ndarray of shape (n, n_lags, n_features)
+        Float64, less the layout's `center`; 0 for codes of categories.
+    indicators : ndarray of shape (n, n_indicators)
+        The categories of the last step.
+
+    Attributes
+    ----------
+    past_features, place_in_past : ndarray of int
+        As in the layout.
+    past : ndarray of shape (n, n_lags, n_past)
+        The targets' pasts; None without them.
+    level : ndarray of shape (n_outputs,), or 0.0
+        What `center` took from each output's past.
+    """
+
+    def __init__(self, layout, values, indicators):
+        self.layout, self.values, self.indicators = layout, values, indicators
+        self.past: Any = None
+        self.level = 0.0
+        if layout.columns is not None:
+            self.past_features, self.place_in_past = np.unique(
+                layout.columns, return_inverse=True
+            )
+            # Indexing may turn the order in memory, in which means and spreads add up.
+            self.past = np.take(values, self.past_features, axis=2)
+            self.level = layout.center[layout.columns]
+
+    @cached_property
+    def logarithms(self):
+        """The same windows with the logarithms of the targets' past."""
+        layout, past = self.layout.log, self.past_features
+        seen = self.past + self.layout.center[past]
+        # Where a value has no logarithm: below the window's others, or all of the fit.
+        least = np.where(seen > 0, seen, np.inf).min(axis=1, keepdims=True) / BEYOND
+        lowest = np.full(len(past), np.inf)
+        np.minimum.at(lowest, self.place_in_past, layout.bounds[0])
+        least = np.where(np.isfinite(least), least, np.exp(lowest))
+        values = self.values.copy()
+        positive = np.where(seen > 0, seen, least)
+        values[:, :, past] = np.log(positive) - layout.center[past]
+        return Windows(layout, values, self.indicators)
+
+    def transform_targets(self, y):
+        """Return targets as a regression on these windows predicts them."""
+        if self.layout.bounds is not None:
+            y = np.log(np.maximum(y, np.exp(self.layout.bounds[0])))
+        return y - self.level
+
+    def inverse_transform(self, predicted):
+        """Return predictions of a regression on these windows as forecasts."""
+        predicted = predicted + self.level
+        if self.layout.bounds is None:
+            return predicted
+        low, high = self.layout.bounds
+        own = np.take(self.values, self.layout.columns, axis=2) + self.level
+        margin = np.log(BEYOND)
+        low = np.minimum(low, own.min(axis=1) - margin)
+        high = np.maximum(high, own.max(axis=1) + margin)
+        return np.exp(np.clip(predicted, low, high))
+
+    def spread(self):
+        """Return the standard deviation of each past, (n, n_past), above 0."""
+        layout, spread = self.layout, self.past.std(axis=1)
+        if layout.is_scaled:
+            smallest = SMALLEST_SPREAD * layout.typical_ratio * self.size()
+            spread = np.maximum(spread, smallest)
+            return np.where(spread > 0, spread, layout.typical_spread)
+        if layout.typical_spread is None:
+            return spread
+        return np.maximum(spread, SMALLEST_SPREAD * layout.typical_spread)
+
+    def size(self):
+        """Return the mean absolute value of each past, (n, n_past)."""
+        return np.abs(self.past + self.layout.center[self.past_features]).mean(axis=1)
+
+    def anchor_values(self):
+        """Return the value of each output's past at its anchor, (n, n_outputs)."""
+        layout = self.layout
+        return self.values[:, layout.n_lags - 1 - layout.anchors, layout.columns]
+
+    def units(self):
+        """Return the spread of each output's past, (n, n_outputs)."""
+        return self.spread()[:, self.place_in_past]
+
+    def error_units(self):
+        """Return the unit of each error, (n, n_outputs) or (n, 1) ones.
+
+        Where windows differ in size, one of zeros does not tell its own: NaN, as it
+        must not count.
+        """
+        if not self.layout.is_scaled:
+            return np.ones((len(self.values), 1))
+        size = self.size()[:, self.place_in_past]
+        return np.where(size > 0, self.units(), np.nan)
+
+    def regression(self, member):
+        """Return what a member's regression reads, and what its targets are in.
+
+        Returns
+        -------
+        features : ndarray of shape (n, n_values + 1)
+            The last column is of ones.
+        offset, unit : ndarray of shape (n, n_outputs), or float
+            Of the targets: what they are relative to, and divided by.
+        """
+        offset, unit = 0.0, 1.0
+        n, n_lags, n_features = self.values.shape
+        n_indicators = self.layout.n_indicators
+        table = np.ones((n, n_lags * n_features + n_indicators + 1))
+        # Of windows of like size a category adds the same to each; in units of their
+        # own spread that would have no size.
+        is_told = member == "level" or self.layout.is_scaled
+        table[:, -1 - n_indicators : -1] = self.indicators if is_told else 0.0
+        seen = self.values.copy()
+        if self.layout.columns is not None:
+            past = self.past
+            if member == "level":
+                # The last value as it is, the others relative to it.
+                past = past - past[:, -1:] * (np.arange(n_lags) < n_lags - 1)[:, None]
+            else:
+                spread = self.spread()
+                if member == "change":
+                    center, offset = past[:, -1:], self.anchor_values()
+                else:
+                    center = past.mean(1)[:, None]
+                    offset = self.values.take(self.layout.columns, axis=2).mean(axis=1)
+                unit = spread[:, self.place_in_past]
+                past = (past - center) / spread[:, np.newaxis]
+            seen[:, :, self.past_features] = past
+        table[:, : n_lags * n_features] = seen.reshape(n, -1)
+        return table, offset, unit
+
+
+def iterate_windows(layout, sequences, rows, *, past_only=False):
+    """Yield windows of some sequences, block by block.
+
+    Parameters
+    ----------
+    layout : Layout
+        How to cut them.
+    sequences : SequenceArray
+        The sequences.
+    rows : ndarray of int
+        Indices of the sequences.
+    past_only : bool, default=False
+        Whether to read only the features that hold some target's past.
+
+    Yields
+    ------
+    positions : slice
+        Of `rows`.
+    windows : Windows
+        Where a sequence is shorter, its first step is repeated before it.
+    """
+    features, categories = None, list(sequences.transforms.categories or ())
+    if past_only:
+        features, categories, layout = layout.past, [], layout.of_past()
+    size = max(BLOCK_WINDOWS, BLOCK_VALUES // (layout.n_lags * len(layout.center)))
+    for begin in range(0, len(rows), size):
+        block = rows[begin : begin + size]
+        chosen = sequences[block]
+        steps = chosen.last_steps(layout.n_lags, features)
+        values = steps.astype(np.float64) - layout.center
+        # Codes are no quantities: what they stand for is in the indicators.
+        values[:, :, categories] = 0.0
+        indicators = np.empty((len(block), 0))
+        if layout.n_indicators:
+            indicators = one_hot_last_step(chosen)
+        windows = Windows(layout, values, indicators)
+        yield slice(begin, begin + len(block)), windows
+
+
+def weights_of_long(layout, sequences, weights):
+    """Return sample weights, 0 of sequences too short to fit and compare by.
+
+    Most of a shorter window is its first step, repeated; its spread tells nothing.
+    Where most sequences are short, all count.
+
+    Parameters
+    ----------
+    layout : Layout
+        How windows are cut.
+    sequences : SequenceArray
+        The sequences.
+    weights : ndarray of shape (n_sequences,)
+        Their weights.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences,)
+    """
+    is_long = sequences.lengths >= LONG_ENOUGH * layout.n_lags
+    return np.where(is_long, weights, 0.0) if is_long.mean() >= MOSTLY else weights
+
+
+def window_units(layout, sequences):
+    """Return the spread of each past in the windows of sequences, above 0.
+
+    Parameters
+    ----------
+    layout : Layout
+        How windows are cut.
+    sequences : SequenceArray
+        The sequences.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences, n_past)
+        Standard deviations, in the units of the steps.
+    """
+    units = np.empty((len(sequences), len(layout.past)))
+    for positions, windows in iterate_windows(
+        layout, sequences, np.arange(len(sequences)), past_only=True
+    ):
+        units[positions] = windows.spread()
+    return units
 
 
 @plain_type

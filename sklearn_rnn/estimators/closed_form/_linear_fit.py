@@ -10,21 +10,19 @@ import numpy as np
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form._blend import TINY, prior_pull
 from sklearn_rnn.estimators.closed_form._linear import (
+    BEYOND,
+    LOG,
+    Layout,
     LinearPart,
     Member,
+    iterate_windows,
     predict_members,
+    weights_of_long,
 )
 from sklearn_rnn.estimators.closed_form._ridge import (
     PENALTIES,
     Products,
     average_weights,
-)
-from sklearn_rnn.estimators.closed_form._windows import (
-    BEYOND,
-    LOG,
-    Layout,
-    iterate_windows,
-    weights_of_long,
 )
 from sklearn_rnn.sequences import mean_and_scale
 from sklearn_rnn.training import find_copies, validation_folds

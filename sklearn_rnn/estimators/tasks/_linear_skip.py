@@ -90,16 +90,16 @@ class LinearSkip:
             return points
         return self.output.around(points, self.part.units(sequences), self.error_fit)
 
-    def combine(self, linear, network):
-        """Average forecasts of the linear part and the network."""
-        weight = self.weight.reshape(-1, *[1] * (linear.ndim - 2))
-        return linear + weight * (network - linear)
+    def add(self, sequences, network, linear=None):
+        """Return the average of the network's forecasts and those of the linear part.
 
-    def add(self, sequences, network):
-        """Return the average of network and linear part, if there is one."""
+        `linear` are the latter, if they are known already.
+        """
         if self.part is None:
             return network
-        return self.combine(self.forecast(sequences), network)
+        linear = self.forecast(sequences) if linear is None else linear
+        weight = self.weight.reshape(-1, *[1] * (linear.ndim - 2))
+        return linear + weight * (network - linear)
 
     # Comparisons
 
@@ -149,7 +149,7 @@ class LinearSkip:
             "naive": self.forecast(unseen.sequences, naive),
             "linear": linear,
             "network": network,
-            "combined": self.combine(linear, network),
+            "combined": self.add(unseen.sequences, network, linear),
         }
         errors = {
             name: _mean_loss(loss(predicted), weights)

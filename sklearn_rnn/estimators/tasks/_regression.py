@@ -15,6 +15,7 @@ from sklearn_rnn.estimators.closed_form import (
     FEWEST_SEQUENCES,
     choose_scaled_layout,
     evenly,
+    window_units,
 )
 from sklearn_rnn.estimators.tasks._linear_skip import (
     FEWEST_TO_COMPARE,
@@ -154,7 +155,13 @@ class RegressionTask(SequenceTask):
         return y
 
     def as_network_input(self, sequences):
-        return self.baseline.as_network_input(sequences)
+        baseline = self.baseline
+        if not baseline.subtracts_last:
+            return sequences
+        units = None
+        if baseline.unit_layout is not None:
+            units = window_units(baseline.unit_layout, sequences)
+        return sequences.difference(np.unique(baseline.columns), units)
 
     def network_targets(self, samples):
         targets = samples.all_targets()

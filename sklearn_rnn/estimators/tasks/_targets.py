@@ -114,11 +114,6 @@ class TargetTransform:
         naive = self.intercept if last is None else self.intercept + self.slope * last
         return (y - naive) / self.scale
 
-    def restore(self, outputs, last=None):
-        """Turn the network's outputs into predictions."""
-        naive = self.intercept if last is None else self.intercept + self.slope * last
-        return naive + self.scale * outputs
-
 
 @plain_type
 @dataclass
@@ -168,15 +163,6 @@ class Baseline:
             self.subtracts_last,
         )
 
-    def as_network_input(self, sequences):
-        """Return sequences relative to the last value, if the network reads them so."""
-        if not self.subtracts_last:
-            return sequences
-        units = None
-        if self.unit_layout is not None:
-            units = window_units(self.unit_layout, sequences)
-        return sequences.difference(np.unique(self.columns), units)
-
     def last_values(self, sequences):
         """Return the value that each target is relative to, (n, n_outputs), or None.
 
@@ -217,11 +203,12 @@ class Baseline:
 
     def restore(self, sequences, outputs):
         """Turn the network's outputs into predictions."""
-        last = self.last_values(sequences)
-        if self.unit_layout is None:
-            return self.transform.restore(outputs, last)
-        units = self._units(sequences)
-        return units * self.transform.restore(outputs, last / units)
+        transform, last = self.transform, self.last_values(sequences)
+        units = 1.0 if self.unit_layout is None else self._units(sequences)
+        naive = transform.intercept
+        if last is not None:
+            naive = naive + transform.slope * (last / units)
+        return units * (naive + transform.scale * outputs)
 
     def scales(self, sequences):
         """Return what one unit of the outputs is in those of the targets."""
