@@ -18,6 +18,7 @@ import re
 import sys
 import tokenize
 from collections import Counter
+from copy import deepcopy
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -422,6 +423,9 @@ def walk_of_forecast():
     regressor = RNNRegressor(target_feature="sales", max_epochs=1, random_state=0)
     model = make_pipeline(SequenceWindower(7), regressor).fit(X, Y)
     forecast(model, table)
+    # What is decided when a network first predicts is part of the walk.
+    regressor = model[-1]
+    regressor.module_ = deepcopy(regressor.module_)
     walk = Walk()
     try:
         walk.start()
@@ -511,11 +515,11 @@ LIMITS = {
 }
 # Functions, files, and returns to a file that the walk had left.
 WALK_LIMITS = {
-    "fit": (Limit(101, 60), Limit(35, 15), Limit(35, 10)),
-    "fit, default": (Limit(130, 75), Limit(39, 18), Limit(44, 12)),
+    "fit": (Limit(95, 60), Limit(31, 15), Limit(33, 10)),
+    "fit, default": (Limit(125, 75), Limit(35, 18), Limit(42, 12)),
     "fit_transform": (Limit(31, 25), Limit(8, 6), Limit(5, 4)),
-    "forecast": (Limit(119, 60), Limit(35, 20), Limit(35, 12)),
-    "batch": (Limit(18, 12), Limit(8, 5), Limit(4, 5)),
+    "forecast": (Limit(124, 60), Limit(34, 20), Limit(35, 12)),
+    "batch": (Limit(18, 12), Limit(8, 5), Limit(5, 5)),
 }
 
 

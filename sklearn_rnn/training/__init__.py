@@ -15,7 +15,6 @@ from sklearn_rnn.training._chunks import (
     run_to_ends,
     split_chunks,
 )
-from sklearn_rnn.training._clipping import clip_gradients
 from sklearn_rnn.training._current_processes import current_processes
 from sklearn_rnn.training._datasets import (
     NextStepDataset,
@@ -28,7 +27,7 @@ from sklearn_rnn.training._datasets import (
     min_frames,
     to_batch,
 )
-from sklearn_rnn.training._fused_support import is_fusible
+from sklearn_rnn.training._fused import is_fusible
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._inference import (
     log_likelihoods,
@@ -61,6 +60,7 @@ from sklearn_rnn.training._net import SequenceNet
 from sklearn_rnn.training._optimizers import (
     OPTIMIZERS,
     check_optimizer_state,
+    clip_gradients,
     find_optimizer,
     get_optimizer_state,
     load_optimizer_state,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from sklearn_rnn.modules import has_gradient_hooks
-from sklearn_rnn.training._compiled_optimizer import decouples_decay
+from sklearn_rnn.training._optimizers import decouples_decay
 
 
 class EmbeddingRows:

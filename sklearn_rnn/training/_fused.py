@@ -4,39 +4,383 @@ torch's bookkeeping of a gradient costs more than a small network's arithmetic. 
 network consists of parts that the kernels have (`supports_fused`), a batch is one call:
 inputs, dropout, layers, pooling, head, loss, and the gradient of all weights; and so
 are the updates of many batches.
+
+A network may have been changed since it was built: parts replaced or patched, weights
+frozen or moved, hooks registered. Whatever the kernels do not compute is left to torch.
 """
 
+import operator
+from functools import cache
+from itertools import chain
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.modules import module as torch_module
 
 from sklearn_rnn.kernels import (
     COMPILED_CELLS,
     COMPILED_LOSSES,
+    N_GATES,
     POOLING_CODES,
     VALUES_TYPES,
+    CounterGenerator,
     check_array,
     make_struct,
     run_kernel,
     set_field,
 )
-from sklearn_rnn.modules import embedding_size, n_joined
+from sklearn_rnn.modules import (
+    CategoryEmbedding,
+    InputDropout,
+    LastPooling,
+    Linear,
+    LockedDropout,
+    MaxPooling,
+    MeanPooling,
+    RecurrentCore,
+    SequenceNetwork,
+    TokenDropout,
+    TokenEmbedding,
+    WeightDrop,
+    embedding_size,
+    is_plain_embedding,
+    n_joined,
+)
 from sklearn_rnn.training._batches import blocks_by_length
 from sklearn_rnn.training._datasets import to_batch
-from sklearn_rnn.training._fused_support import (
-    GLOBAL_HOOKS,
-    POOLING_NAMES,
-    ObservedState,
-    supports_fused,
-    weights_and_shapes,
-)
+from sklearn_rnn.training._losses import WeightedLoss
 from sklearn_rnn.training._threads import n_kernel_threads
 
 # A call to the kernels lasts about this long, so that Ctrl-C is handled.
 SECONDS_PER_CALL = 0.05
 # Maximum number of sequences and steps per call that predicts.
 ROWS_PER_CALL, STEPS_PER_CALL = 8192, 2**18
+POOLING_NAMES = {
+    LastPooling: "last",
+    MeanPooling: "mean",
+    MaxPooling: "max",
+    type(None): None,
+}
+# Of torch, called for every module.
+GLOBAL_HOOKS = (
+    torch_module._global_forward_hooks,
+    torch_module._global_forward_pre_hooks,
+    torch_module._global_backward_hooks,
+    torch_module._global_backward_pre_hooks,
+)
+
+
+# Which networks the kernels compute.
+
+
+def supports_fused(network, criterion=None):
+    """Return whether the compiled kernels compute a network as a whole.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any.
+    criterion : torch.nn.Module, default=None
+        The loss of its training; None asks about predictions.
+
+    Returns
+    -------
+    bool
+        True for the compiled kernel; features or an embedding as inputs; layers with
+        any options; the last, mean, maximum or every state; a linear head; all of
+        our losses, not a user's function; and weights of the shapes that the network
+        was built with, trained together, without hooks. False for attention pooling
+        and tied embeddings.
+    """
+    return (
+        is_fusible(network)
+        and network.core.kernel == "compiled"
+        and not network.mixed
+        and _has_known_inputs(network)
+        and _has_known_layers(network)
+        and _has_expected_weights(network, trains=criterion is not None)
+        and not any(map(_has_hooks, network.modules()))
+        and not any(GLOBAL_HOOKS)
+        and (
+            criterion is None
+            or (_supports_loss(network, criterion) and _supports_dropout(network))
+        )
+    )
+
+
+class ObservedState:
+    """The attributes of objects at one time, to see cheaply whether they have changed.
+
+    It tells attributes that were set, added or removed, also in a dict or a list that
+    is an attribute itself, and tensors that were moved, frozen or hooked. Objects are
+    kept and compared by identity: an id may be another one's when the first is gone.
+
+    Parameters
+    ----------
+    parts : list of object
+        Objects, or dicts of attributes.
+    in_place : bool, default=False
+        Whether tensors whose values were changed in place have changed as well.
+    """
+
+    def __init__(self, parts, in_place=False):
+        self._in_place = in_place
+        self._dicts: list[dict] = []
+        self._lists: list[list] = []
+        self._tensors: list[torch.Tensor] = []
+        # Of each result the next one consists: attributes, and what these hold.
+        attributes, _ = self._collect(parts)
+        self._dicts = [value for value in attributes if isinstance(value, dict)]
+        self._lists = [value for value in attributes if isinstance(value, list)]
+        objects, _ = self._collect(parts)
+        tensors = {id(x): x for x in objects if isinstance(x, torch.Tensor)}
+        self._tensors = [x for x in tensors.values() if x.layout is torch.strided]
+        self._objects, self._memory = self._collect(parts)
+
+    def has_changed(self, parts):
+        """Return whether the same parts have other attributes now."""
+        objects, memory = self._collect(parts)
+        return (
+            len(objects) != len(self._objects)
+            or not all(map(operator.is_, objects, self._objects))
+            or memory != self._memory
+        )
+
+    def _collect(self, parts):
+        """Return types and attributes, what is in dicts and lists, and tensors' memory.
+
+        These dicts, lists and tensors are still those of the parts if the attributes
+        are the same.
+        """
+        tables = [part if isinstance(part, dict) else vars(part) for part in parts]
+        values = chain.from_iterable(map(dict.values, chain(tables, self._dicts)))
+        objects = [*map(type, parts), *values, *chain.from_iterable(self._lists)]
+        memory = [
+            (
+                *(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype),
+                *(tensor.requires_grad, bool(tensor._backward_hooks)),
+                bool(tensor._post_accumulate_grad_hooks),
+                self._in_place and tensor._version,
+            )
+            for tensor in self._tensors
+        ]
+        return objects, memory
+
+
+def is_fusible(network):
+    """Return whether a network has the parts that compiled kernels compute as a whole.
+
+    A sequence network with a linear head, without attention pooling and upsampling.
+    """
+    return (
+        type(network) is SequenceNetwork
+        and network.core.cell in COMPILED_CELLS
+        and type(network.pooling) in POOLING_NAMES
+        and type(network.head) is Linear
+        and network.spec.upsampling == 1
+    )
+
+
+def _has_known_layers(network):
+    """Return whether the core, pooling and dropouts are as `network.spec` says."""
+    core, spec, pooling = network.core, network.spec, network.pooling
+    locked, weight_drops = [*core.dropout, network.dropout], core.weight_drop.values()
+    norm = nn.LayerNorm if spec.layer_norm else nn.Identity
+    ways = ("", "_reverse") if core.rnn.bidirectional else ("",)
+    names = [f"l{i}{way}" for i in range(spec.n_layers) for way in ways]
+    return (
+        type(core) is RecurrentCore
+        and core.n_layers == core.rnn.num_layers == len(core.norms) == spec.n_layers
+        and len(core.dropout) == spec.n_layers - 1
+        and list(core.weight_drop.keys()) == names
+        and core.rnn.bidirectional == spec.bidirectional
+        and core.residual == spec.residual
+        and all(type(part) is norm for part in core.norms)
+        and (not spec.layer_norm or all(map(_is_default_norm, core.norms)))
+        and (
+            type(pooling) is not LastPooling
+            or pooling.n_forward == core.rnn.hidden_size
+        )
+        and all(type(part) is LockedDropout for part in locked)
+        and all(type(part) is WeightDrop for part in weight_drops)
+    )
+
+
+def _is_default_norm(norm):
+    return norm.eps == 1e-5 and norm.bias is not None
+
+
+def _has_known_token_dropout(network):
+    dropout = network.embedding.token_dropout
+    if type(dropout) is not TokenDropout:
+        return False
+    counts = dropout.counts
+    return counts is None or (
+        tuple(counts.shape) == (network.spec.n_tokens + 1,)
+        and counts.dtype == torch.float64
+        and counts.device.type == "cpu"
+        and counts.is_contiguous()
+    )
+
+
+def _has_known_inputs(network):
+    """Return whether inputs are scaled, embedded and dropped as `network.spec` says."""
+    spec, dropout = network.spec, type(network.input_dropout)
+    if spec.n_tokens is not None:
+        return (
+            type(network.embedding) is TokenEmbedding
+            and network.embedding.n_tokens == spec.n_tokens
+            and dropout is LockedDropout
+            and _has_known_token_dropout(network)
+        )
+    if spec.category_features:
+        are_known = _has_known_categories(network)
+    else:
+        are_known = network.categories is None
+    return (
+        are_known
+        and dropout is InputDropout
+        and all(
+            tuple(buffer.shape) == (spec.n_features,)
+            and buffer.dtype == torch.float64
+            and buffer.device.type == "cpu"
+            and buffer.is_contiguous()
+            for buffer in (network.center, network.factor)
+        )
+    )
+
+
+def _has_known_categories(network):
+    """Return whether categories are embedded as the network was built to."""
+    embedding, spec = network.categories, network.spec
+    return (
+        type(embedding) is CategoryEmbedding
+        and embedding.features == spec.category_features
+        and len(embedding.vectors) == len(spec.n_categories)
+        and all(is_plain_embedding(vectors) for vectors in embedding.vectors)
+    )
+
+
+def weights_and_shapes(network):
+    """Return the weights in the order of the kernels, and their expected shapes."""
+    core, spec = network.core, network.spec
+    n_units, n_directions = core.rnn.hidden_size, 1 + core.rnn.bidirectional
+    n_gates = N_GATES[core.cell] * n_units
+    output_size = n_units * n_directions
+    n_inputs = spec.embedding_dim if spec.n_tokens is not None else spec.n_features
+    if spec.category_features:
+        n_inputs = network.categories.output_size
+    n_inputs *= spec.subsampling
+    weights, shapes = [], []
+    for k, layer in enumerate(core.rnn.all_weights):
+        weights += layer
+        input_size = n_inputs if k < n_directions else output_size
+        shapes += [(n_gates, input_size), (n_gates, n_units), (n_gates,), (n_gates,)]
+    if spec.layer_norm:
+        for norm in core.norms:
+            weights += [norm.weight, norm.bias]
+            shapes += [(output_size,)] * 2
+    weights += [network.head.weight, network.head.bias]
+    shapes += [(spec.n_outputs, output_size), (spec.n_outputs,)]
+    if spec.n_tokens is not None:
+        weights.append(network.embedding.weight)
+        shapes.append((spec.n_tokens + 1, spec.embedding_dim))
+    for k, n in enumerate(spec.n_categories):
+        weights.append(network.categories.vectors[k].weight)
+        shapes.append((n + 1, embedding_size(n)))
+    return weights, shapes
+
+
+def _has_expected_weights(network, trains):
+    """Return whether no weight was replaced, frozen, hooked or moved."""
+    spec = network.spec
+    weights, shapes = weights_and_shapes(network)
+    # An embedding may be frozen as a whole.
+    is_frozen = spec.n_tokens is not None and not weights[-1].requires_grad
+    trained = weights[:-1] if is_frozen else weights
+    dtype = network.head.weight.dtype
+    return (
+        len(weights) == len(list(network.parameters()))
+        and dtype in (torch.float32, torch.float64)
+        and all(
+            type(weight) is nn.Parameter
+            and tuple(weight.shape) == shape
+            and weight.dtype == dtype
+            and weight.device.type == "cpu"
+            and weight.is_contiguous()
+            and not weight._backward_hooks
+            and not weight._post_accumulate_grad_hooks
+            for weight, shape in zip(weights, shapes, strict=True)
+        )
+        and (all(weight.requires_grad for weight in trained) or not trains)
+    )
+
+
+def _has_hooks(module):
+    """Return whether a module has hooks, or a method that was patched."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or vars(module).keys() & _method_names(type(module))  # type: ignore[arg-type]
+    )
+
+
+@cache
+def _method_names(module_class: type) -> set[str]:
+    return {name for name in dir(module_class) if callable(getattr(module_class, name))}
+
+
+def _supports_loss(network, criterion):
+    """Return whether the kernels have a loss."""
+    if type(criterion) is not WeightedLoss or criterion.name not in COMPILED_LOSSES:
+        return False
+    n_outputs, class_weights = network.spec.n_outputs, criterion.class_weights
+    if class_weights is not None and (
+        criterion.name != "log_loss"
+        or not criterion.may_miss
+        or len(class_weights) != n_outputs
+    ):
+        return False
+    n_targets, rest = divmod(n_outputs, criterion.n_per_target or 1)
+    weights = criterion.target_weights
+    return (
+        (criterion.may_miss or network.pooling is not None)
+        and rest == 0
+        and (weights is None or len(weights) == n_targets)
+    )
+
+
+def _supports_dropout(network):
+    """Return whether the kernels draw the masks of dropout that modules would draw."""
+    core, generator = network.core, network.dropout_generator
+    locked, weight_drops = [*core.dropout], [*core.weight_drop.values()]
+    parts = [network.input_dropout, network.dropout, *locked, *weight_drops]
+    if network.spec.n_tokens is not None:
+        parts.append(network.embedding.token_dropout)
+    if not any(part.p > 0 for part in parts):
+        return isinstance(generator, CounterGenerator | None)
+    return (
+        isinstance(generator, CounterGenerator)
+        and all(part.generator is generator and part.training for part in parts)
+        and all(part.p == network.dropout.p for part in locked)
+        and all(part.p == weight_drops[0].p for part in weight_drops)
+        and _are_consecutive(locked)
+        and _are_consecutive(weight_drops)
+    )
+
+
+def _are_consecutive(dropouts):
+    """Return whether the sites of dropouts follow one another."""
+    sites = [part.site for part in dropouts]
+    return not sites or sites == list(range(sites[0], sites[0] + len(sites)))
+
+
+# How they compute them.
 
 
 class FusedNetwork:
@@ -61,7 +405,7 @@ class FusedNetwork:
         self.spec, self.generator = network.spec, network.dropout_generator
         self.per_step = network.pooling is None
         self._dtype = network.head.weight.dtype
-        self._embedding = None
+        self._embedding: Any = None
         spec, core = network.spec, network.core
         weights = weights_and_shapes(network)[0]
         fields = {"n_tokens": -1, "unknown_token": -1}
@@ -323,7 +667,7 @@ def fused_for_predictions(network):
         return fused
     if not supports_fused(network):
         return None
-    fused, state = FusedNetwork(network), ObservedState(parts)
+    state, fused = ObservedState(parts), FusedNetwork(network)
     _PREDICTING[network] = fused, state
     return fused
 

@@ -48,18 +48,16 @@ def network_outputs(network, sequences, device):
         the first sequence, then of the second, ...
     """
     longest = int(sequences.lengths.max())
-    fused = fused_for_predictions(network)
-    if fused is not None:
-        if longest <= LONG:
-            with note_batch_size(BLOCK_SIZE, longest):
-                return fused.predict(sequences)
-        is_long = sequences.lengths > LONG
-        if not is_long.all():
-            return _split_by_length(network, sequences, is_long, device)
-    if network.pooling is None:
-        return step_outputs(network, sequences, device, network.read)
-    outputs = None
     with note_batch_size(BLOCK_SIZE, longest):
+        fused = fused_for_predictions(network)
+        if fused is not None and longest <= LONG:
+            return fused.predict(sequences)
+        is_long = sequences.lengths > LONG
+        if fused is not None and not is_long.all():
+            return _split_by_length(network, sequences, is_long, device)
+        if network.pooling is None:
+            return step_outputs(network, sequences, device, network.read)
+        outputs = None
         for rows, chunks in _blocks(network, sequences, device):
             values = network.head(_pool(network, chunks))
             if outputs is None:

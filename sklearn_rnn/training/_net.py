@@ -24,11 +24,10 @@ from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels import import_whole
 from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._callbacks import NOT_FOUND, explain_failure
-from sklearn_rnn.training._compiled_optimizer import count_updates
 from sklearn_rnn.training._datasets import SequenceDataset
-from sklearn_rnn.training._fused import FusedNetwork
-from sklearn_rnn.training._fused_support import (
+from sklearn_rnn.training._fused import (
     GLOBAL_HOOKS,
+    FusedNetwork,
     ObservedState,
     supports_fused,
 )
@@ -39,6 +38,7 @@ from sklearn_rnn.training._optimizers import (
     ELEMENTWISE,
     GLOBAL_OPTIMIZER_HOOKS,
     check_optimizer_state,
+    count_updates,
     make_optimizer,
 )
 from sklearn_rnn.training._progress import log_epoch
@@ -427,7 +427,7 @@ class SequenceNet(NeuralNet):
             self.initialize_optimizer()
         check_optimizer_state(self.optimizer_)
         self._weights.clear_gradients(every_row=True)
-        self._fused = self._fused_epochs = None
+        self._fused = self._fused_epochs = self._state = None
         network, criterion, weights = self.module_, self.criterion_, self._weights
         if isinstance(weights, FlatWeights) and supports_fused(network, criterion):
             self._fused = FusedNetwork(
@@ -443,10 +443,7 @@ class SequenceNet(NeuralNet):
                         self._targets_per_update,
                     )
         self._is_prepared = True
-        if self._fused is not None:
-            parts, data = self._observed()
-            # Of some data the kernels have copies.
-            self._state = ObservedState(parts), ObservedState(data, in_place=True)
+        self._has_changed()  # keeps what was decided by
 
     def _trains_by_epoch(self, dataset):
         """Return whether nothing comes between the batches of an epoch."""
@@ -458,8 +455,15 @@ class SequenceNet(NeuralNet):
             and dataset.lengths.max() <= (self.bptt_steps or math.inf)
         )
 
-    def _observed(self):
-        """Return what `_prepare_network` decides by: the model, and the data."""
+    def _has_changed(self):
+        """Return whether what `_prepare_network` decides by is other than it was.
+
+        Callbacks may move, freeze or replace weights, hook or patch modules, and change
+        the loss, the optimizer or the data. The first call after a decision keeps what
+        it was made by.
+        """
+        if self._fused is None:
+            return True
         optimizer, epochs, data = self.optimizer_, self._fused_epochs, [self.criterion_]
         if epochs is not None:
             data += [epochs.dataset, epochs.dataset.targets]
@@ -467,27 +471,19 @@ class SequenceNet(NeuralNet):
         rate = optimizer.param_groups[0]["lr"]
         groups = [{**g, "lr": g["lr"] == rate} for g in optimizer.param_groups]
         own = {"bptt_steps": self.bptt_steps, "on_progress": self.on_progress}
-        states = getattr(optimizer, "state", {}).values()
+        states = list(getattr(optimizer, "state", {}).values())
         parts = [*self.module_.modules(), self._weights, optimizer, *groups, *states]
-        return [*parts, own, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS], data
-
-    def _has_changed(self):
-        """Return whether what `_prepare_network` decides by is other than it was.
-
-        Callbacks may move, freeze or replace weights, hook or patch modules, and change
-        the loss, the optimizer or the data.
-        """
-        if self._fused is None:
-            return True
-        parts, data = self._observed()
+        parts += [own, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS]
+        if self._state is None:
+            # Of some data the kernels have copies.
+            self._state = ObservedState(parts), ObservedState(data, in_place=True)
+            return False
         model_state, data_state = self._state
         if model_state.has_changed(parts) or data_state.has_changed(data):
             return True
-        epochs = self._fused_epochs
+        steps = [float(state["step"]) for state in states if "step" in state]
         return epochs is not None and any(
-            float(state["step"]) != epochs.optimizer.n_updates
-            for state in self.optimizer_.state.values()
-            if "step" in state
+            step != epochs.optimizer.n_updates for step in steps
         )
 
     def _train_fused(self, iterator, prefix):
@@ -495,9 +491,10 @@ class SequenceNet(NeuralNet):
         epochs, optimizer = self._fused_epochs, self._fused_epochs.optimizer
         optimizer.max_norm = self.clip_norm or math.inf
         optimizer.max_value = self.clip_value or math.inf
+        n_before, n_updates = self._n_batches_done, optimizer.n_updates
+        n_batches = len(epochs.losses)
+        rates = [self._learning_rate(n_before + k) for k in range(n_batches)]
         batches = iterator.index_batches()
-        n_batches, n_updates = self._n_batches_done, optimizer.n_updates
-        rates = [self._learning_rate(n_batches + k) for k in range(len(batches))]
         self._weights.clear_gradients(every_row=True)
         try:
             n_done = epochs.train(batches, rates)

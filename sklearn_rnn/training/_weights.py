@@ -12,15 +12,16 @@ import torch
 
 from sklearn_rnn.kernels import run_kernel
 from sklearn_rnn.modules import TiedHead, TokenEmbedding
-from sklearn_rnn.training._clipping import clip_compiled, clip_gradients
-from sklearn_rnn.training._compiled_optimizer import (
+from sklearn_rnn.training._embedding_rows import EmbeddingRows
+from sklearn_rnn.training._optimizers import (
     begin_state,
+    clip_compiled,
+    clip_gradients,
     count_updates,
     has_compiled_step,
     make_optimizer_struct,
+    update_weights,
 )
-from sklearn_rnn.training._embedding_rows import EmbeddingRows
-from sklearn_rnn.training._optimizers import update_weights
 
 # Each weight begins at a multiple of this many elements, where vector registers are
 # loaded fastest.
@@ -114,6 +115,8 @@ class FlatWeights:
 
     Attributes
     ----------
+    tensors : list of Tensor
+        The values of the weights, one tensor.
     leaves : list of list of Parameter
         What an optimizer is to change, by group: first the group's weights side by
         side as one vector, then each of its row-wise embeddings, (n_rows,
@@ -149,6 +152,7 @@ class FlatWeights:
         first, n_elements = self.parameters[0], sum(sizes.values())
         self._flat = torch.zeros(n_elements, dtype=first.dtype, device=first.device)
         self._gradient = torch.zeros_like(self._flat)
+        self.tensors = [self._flat]
         # Each with its gradient: views at the same offset in these two.
         self._weight_views: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._leaf_views: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -176,11 +180,6 @@ class FlatWeights:
                 self.embeddings.append(EmbeddingRows(embedding, leaf, gradient))
         n_dense = sum(leaves[0].numel() for leaves in self.leaves)
         self._dense_gradient = self._gradient[:n_dense]
-
-    @property
-    def tensors(self):
-        """The values of the weights, a list of one tensor."""
-        return [self._flat]
 
     def owns_storage(self, parameters):
         """Return whether the network still has these weights, none frozen or moved."""

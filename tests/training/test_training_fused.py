@@ -19,8 +19,7 @@ from sklearn_rnn.kernels import (
 )
 from sklearn_rnn.modules import NetworkSpec, build_network
 from sklearn_rnn.training import LIKELIHOODS, OPTIMIZERS, FlatWeights, WeightedLoss
-from sklearn_rnn.training._fused import FusedNetwork
-from sklearn_rnn.training._fused_support import supports_fused
+from sklearn_rnn.training._fused import FusedNetwork, supports_fused
 
 TOLERANCES = {torch.float64: 1e-11, torch.float32: 1e-4}
 N_FEATURES, N_OUTPUTS, N_TOKENS = 3, 4, 7

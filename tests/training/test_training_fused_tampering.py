@@ -16,7 +16,7 @@ from torch import nn
 from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceArray
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.modules import Linear, LockedDropout, MaxPooling, MeanPooling
-from sklearn_rnn.training._fused_support import supports_fused
+from sklearn_rnn.training._fused import supports_fused
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 6, 3))

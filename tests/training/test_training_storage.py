@@ -23,10 +23,10 @@ from sklearn_rnn.training import (
     network_outputs,
     store_steps,
 )
-from sklearn_rnn.training import _clipping as clipping_module
 from sklearn_rnn.training import _datasets as datasets_module
 from sklearn_rnn.training import _gradients as gradients_module
 from sklearn_rnn.training import _inference as inference_module
+from sklearn_rnn.training import _optimizers as optimizers_module
 from sklearn_rnn.training import _storage as storage_module
 
 
@@ -222,7 +222,7 @@ def test_long_sequences_are_predicted_in_chunks_from_the_device(options, request
 
 def as_on_a_gpu(monkeypatch):
     """No value is read before the epoch ends."""
-    for module in (clipping_module, gradients_module):
+    for module in (optimizers_module, gradients_module):
         monkeypatch.setattr(module, "is_on_cpu", lambda tensor: False)
 
 
