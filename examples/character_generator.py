@@ -67,7 +67,7 @@ def draw(model, test, path):
     ax.set_axis_off()
     ax.set_aspect("auto")
     figure.colorbar(image, label="surprise (bits)")
-    figure.suptitle("What the network did not expect")
+    figure.suptitle("How surprising each character is")
     figure.savefig(path, dpi=120)
 
 

@@ -317,10 +317,10 @@ def draw(rows, metre, path):
         for voice, notes in piece.items():
             draw_notes(axes, notes, metre, color=COLOURS[voice])
         label_axes(axes, every, metre)
-        axes.set_title(title, loc="left", fontsize=11)
+        axes.set_title(title, loc="left", fontsize="medium")
     axes.set_xlabel("bar (a number stands at its beginning)")
-    figure.supylabel("pitch (C4: middle C)", fontsize=10)
-    figure.suptitle("Each stroke is a note: when it sounds, and how high", fontsize=12)
+    figure.supylabel("pitch (C4: middle C)")
+    figure.suptitle("Each stroke is a note: when it sounds, and how high")
     marks = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[voice]) for voice in VOICES]
     figure.legend(marks, VOICES, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=120)

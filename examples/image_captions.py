@@ -211,8 +211,7 @@ def draw(X, truth, captions, path):
             top = -0.1 - 0.12 * len(lines)
             write_under(ax, part_words(true, caption), top, "gray", "tab:green")
     figure.suptitle(
-        "Captions of new images. Red: words that are wrong. Below these, the true "
-        "caption; green: its words that were not written."
+        "Red: wrong words. Below: the true caption; green: words not written"
     )
     figure.savefig(path, dpi=110)
 

@@ -346,10 +346,10 @@ def draw(rows, metre, path):
     ):
         draw_notes(axes, notes, metre, color=colour)
         label_axes(axes, every, metre)
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(title, loc="left", fontsize="medium")
     axes.set_xlabel("bar (a number stands at its beginning)")
-    figure.supylabel("pitch (C4: middle C)", fontsize=10)
-    figure.suptitle("Each stroke is a note: when it sounds, and how high", fontsize=11)
+    figure.supylabel("pitch (C4: middle C)")
+    figure.suptitle("Each stroke is a note: when it sounds, and how high")
     figure.savefig(path, dpi=120)
 
 

@@ -204,14 +204,14 @@ def draw(probabilities, classes, true, recording, rate, path, seconds=15):
             above.axvspan(begin / rate, end / rate, color="C0", alpha=0.15)
             middle = (begin + end) / 2 / rate
             above.text(middle, 1.02, word, transform=above.get_xaxis_transform(),
-                       ha="center", fontsize=9)  # fmt: skip
+                       ha="center", fontsize="small")  # fmt: skip
     found = decide(probabilities, classes)[:n]
     for i, word in enumerate(classes):
         if word != NOTHING and (found == word).any():
             below.plot(times, probabilities[:n, i], label=word)
             top = times[probabilities[:n, i].argmax()]
             below.text(top, probabilities[:n, i].max() + 0.02, word, ha="center",
-                       fontsize=9)  # fmt: skip
+                       fontsize="small")  # fmt: skip
     below.axhline(SURE, color="0.7", linewidth=0.8)
     above.set(ylabel="waveform", yticks=[])
     below.set(xlabel="time (s)", ylabel="probability", ylim=(0, 1.12))

