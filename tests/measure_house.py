@@ -518,7 +518,7 @@ WALK_LIMITS = {
     "fit": (Limit(95, 60), Limit(31, 15), Limit(33, 10)),
     "fit, default": (Limit(125, 75), Limit(35, 18), Limit(42, 12)),
     "fit_transform": (Limit(31, 25), Limit(8, 6), Limit(5, 4)),
-    "forecast": (Limit(124, 60), Limit(34, 20), Limit(35, 12)),
+    "forecast": (Limit(123, 60), Limit(34, 20), Limit(31, 12)),
     "batch": (Limit(18, 12), Limit(8, 5), Limit(5, 5)),
 }
 

@@ -53,7 +53,7 @@ def find_trained(estimator):
     >>> find_trained(model.fit([[1.0, 2.0], [3.0]], [0.0, 1.0]))
     RNNRegressor(max_epochs=1)
     """
-    return _layers(estimator)[-1]
+    return _layers_to_network(estimator)[-1]
 
 
 def target_names_of(estimator):
@@ -69,13 +69,16 @@ def target_names_of(estimator):
     ndarray of str or None
         As the network inside was given them or, where there is none, as the windowers
         were. None without names, and if the windowers were given different ones.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
     """
-    try:
-        return getattr(_layers(estimator)[-1], "target_names_", None)
-    except TypeError:
-        known: list[Any] = [
-            getattr(w, "_target_names", None) for w in windowers(estimator)
-        ]
+    inside = _layers(estimator)[-1]
+    if isinstance(inside, RNNEstimator):
+        return getattr(inside, "target_names_", None)
+    known: list[Any] = [getattr(w, "_target_names", None) for w in windowers(estimator)]
     if not known or any(names is None for names in known):
         return None
     same = all(np.array_equal(names, known[0]) for names in known)
@@ -118,7 +121,7 @@ RNNTranscriber
     >>> find_trained_and_input(model, table)[1]
     SequenceArray(3 sequences of 1 to 2 steps, 1 feature, float64)
     """
-    layers = _layers(estimator)
+    layers = _layers_to_network(estimator)
     for layer in layers:
         if isinstance(layer, Pipeline) and len(layer) > 1:
             X = layer[:-1].transform(X)
@@ -445,19 +448,30 @@ def _as_columns(predictions):
 
 
 def _layers(estimator):
-    """Return a fitted estimator and those that it holds, outermost first."""
+    """Return a fitted estimator and those that it holds, outermost first.
+
+    The last one is the network's, or holds several or none.
+    """
     layers = [estimator]
     check_is_fitted(estimator)
     while not isinstance(layers[-1], RNNEstimator):
         holder = layers[-1]
         holds_one = isinstance(holder, (Pipeline, FrozenEstimator))
         if not (holds_one or any(hasattr(holder, name) for name in FITTED_INSIDE)):
-            raise TypeError(
-                f"{type(holder).__name__} holds no recurrent network. Give a fitted "
-                "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator, RNNSeq2Seq or "
-                "RNNTranscriber, a pipeline that ends in one, or a search over one "
-                "with refit=True."
-            )
+            break
         layers.append(parts_of(holder)[-1])
         check_is_fitted(layers[-1])
+    return layers
+
+
+def _layers_to_network(estimator):
+    """Return the layers of an estimator after a check that the last is a network's."""
+    layers = _layers(estimator)
+    if not isinstance(layers[-1], RNNEstimator):
+        raise TypeError(
+            f"{type(layers[-1]).__name__} holds no recurrent network. Give a fitted "
+            "RNNRegressor, RNNClassifier, RNNTagger, RNNGenerator, RNNSeq2Seq or "
+            "RNNTranscriber, a pipeline that ends in one, or a search over one "
+            "with refit=True."
+        )
     return layers

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
 from sklearn_rnn.estimators import predict_rows, target_names_of, windowers
@@ -15,19 +14,17 @@ from sklearn_rnn.forecasting._columns import check_reserved, quantile_column
 from sklearn_rnn.forecasting._forecast_frame import check_horizon, fill_table
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
 from sklearn_rnn.forecasting._lookback import (
-    add_untargeted,
+    add_earlier,
     required_positions,
     warn_of_short_windows,
 )
 from sklearn_rnn.forecasting._recursion import Blocks, forecast_beyond
 from sklearn_rnn.preprocessing import (
     RowStep,
-    TableKeys,
     TimeTable,
     UnknownTimesWarning,
     as_frame,
-    find_keys,
-    keys_of_windower,
+    keys_of_windowers,
     parse_ahead,
     parse_targets,
     row_step_of,
@@ -176,21 +173,15 @@ def forecast(
     >>> forecast(model, table, horizon=4)["prediction"].round(1).tolist()
     [60.0, 61.0, 62.0, 63.0]
     """
-    check_is_fitted(model)
     found = windowers(model)
-    keys = keys_of_model(found, newest, time, group_by, freq)
+    names = target_names_of(model)  # which checks that the model is fitted
+    keys = keys_of_windowers(found, newest, time, group_by, freq)
     if isinstance(future, pd.Index):  # times only
         future = pd.DataFrame(index=future)
     if keys.groups:
         check_reserved(keys)
-    outputs, wanted = resolve_outputs(model, target, horizon)
-    table = TimeTable.read(as_frame(newest, "forecast"), keys, "forecast")
-    table = table.on_grid("forecast")
-    if isinstance(table.rule, RowStep) and found:  # dated by the calendar in fit
-        table = table.with_step(row_step_of(found[0], table.times) or table.rule)
-    table = add_untargeted(table, model)
-    if keys.missing:
-        table = fill_table(table, (), "forecast")
+    outputs, wanted = resolve_outputs(names, parse_targets(names), target, horizon)
+    table = _read_newest(newest, keys, found)
     positions = required_positions(table, table.latest, model)
     if keys.missing:
         _warn_of_missing(table, outputs)
@@ -237,26 +228,13 @@ def forecast(
     return _make_frame(table, times, wanted, columns)
 
 
-def keys_of_model(
-    windowers: list, data: Any, time: Any = None, group_by: Any = None, freq: Any = None
-) -> TableKeys:
-    """Return the keys of a table: as given, as its model was fitted, or its own."""
-    known = [keys_of_windower(windower) for windower in windowers]
-    if known:
-        time = known[0].time if time is None else time
-        group_by = known[0].group_by if group_by is None else group_by
-        freq = known[0].freq if freq is None else freq
-    masks = any(keys.missing for keys in known)
-    keys = find_keys(data, time, group_by, freq)
-    return keys._replace(missing="mask" if masks else None)
-
-
 def resolve_outputs(
-    model: Any, target: Any, horizon: Any
+    names: Any, outputs: list[tuple[str, int]], target: Any, horizon: Any
 ) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Return target and steps ahead per output of a model, and those asked for."""
-    names = target_names_of(model)
-    outputs = parse_targets(names)
+    """Return target and steps ahead per output of a model, and those asked for.
+
+    `names` are those of the targets of fit, and `outputs` what they say.
+    """
     targets = list(target) if isinstance(target, (list, tuple)) else [target]
     steps = None if horizon is None else check_horizon(horizon)
     if not outputs:
@@ -293,6 +271,28 @@ def resolve_outputs(
 
 def _placeholder(value):
     return "..." if value is None else repr(value)
+
+
+def _read_newest(newest, keys, windowers):
+    """Return the table of the newest rows, after rows of fit that they follow.
+
+    Those are the rows without targets that the windowers keep from fit.
+    """
+    data = as_frame(newest, "forecast")
+    table = TimeTable.read(data, keys, "forecast").on_grid("forecast")
+    if isinstance(table.rule, RowStep) and windowers:  # dated by the calendar in fit
+        table = table.with_step(row_step_of(windowers[0], table.times) or table.rule)
+    columns = list(data.columns)
+    for windower in windowers if isinstance(data, pd.DataFrame) else ():
+        rows = getattr(windower, "_untargeted_rows", None)
+        if rows is None or windower.history is None:
+            continue
+        one_level = rows.index.nlevels == data.index.nlevels == 1
+        same_index = one_level or rows.index.names == data.index.names
+        if same_index and set(columns) <= set(rows.columns):
+            table = add_earlier(table, rows[columns], "forecast")
+            break
+    return fill_table(table, (), "forecast") if keys.missing else table
 
 
 def _warn_of_missing(table, outputs):

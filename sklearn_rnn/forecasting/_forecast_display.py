@@ -12,14 +12,14 @@ from sklearn_rnn.estimators import target_names_of, windowers
 from sklearn_rnn.forecasting._display_artists import draw_views
 from sklearn_rnn.forecasting._display_panels import make_panels
 from sklearn_rnn.forecasting._display_view import view_panel
-from sklearn_rnn.forecasting._forecast import forecast, keys_of_model
+from sklearn_rnn.forecasting._forecast import forecast
 from sklearn_rnn.forecasting._panel_grid import (
     add_legend,
     check_axes,
     label_panel,
     make_axes,
 )
-from sklearn_rnn.preprocessing import parse_targets
+from sklearn_rnn.preprocessing import keys_of_windowers, parse_targets
 
 
 class ForecastDisplay:
@@ -228,7 +228,7 @@ class ForecastDisplay:
         >>> display.lines_[0].get_ydata()
         array([30., 31.])
         """
-        keys = keys_of_model(windowers(model), newest, time, group_by, freq)
+        keys = keys_of_windowers(windowers(model), newest, time, group_by, freq)
         time, group_by = keys.time, keys.group_by
         forecasts = forecast(
             model,

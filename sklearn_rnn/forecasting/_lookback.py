@@ -27,7 +27,6 @@ from sklearn_rnn.preprocessing import (
     TimeTable,
     UnknownTimesWarning,
     describe_step,
-    keys_of_windower,
 )
 
 # Maximum number of series that a warning names.
@@ -73,7 +72,7 @@ def required_positions(table: Any, positions: np.ndarray, model: Any) -> np.ndar
     lookback = lookback_of(model)
     if lookback is not None:
         starts = np.maximum(positions - lookback, starts)
-        if any(keys_of_windower(windower).missing for windower in windowers(model)):
+        if any(getattr(w, "_fill", None) is not None for w in windowers(model)):
             starts = _last_seen(table, begins)[starts]
     # +1 at the start of an interval and -1 after its end: the cumulative sum is
     # positive inside of any.
@@ -102,26 +101,6 @@ def ignore_unknown_times() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownTimesWarning)
         yield
-
-
-def add_untargeted(newest: TimeTable, model: Any) -> TimeTable:
-    """Prepend the rows without targets that a fitted model keeps from fit.
-
-    Returns `newest` itself unless these rows precede those of a series without a gap.
-    """
-    columns = list(newest.data.columns)
-    if not isinstance(newest.data, pd.DataFrame):
-        return newest
-    for windower in windowers(model):
-        rows = getattr(windower, "_untargeted_rows", None)
-        if rows is None or windower.history is None:
-            continue
-        index, index_of_rows = newest.data.index, rows.index
-        one_level = index_of_rows.nlevels == index.nlevels == 1
-        same_index = one_level or index_of_rows.names == index.names
-        if same_index and set(columns) <= set(rows.columns):
-            return add_earlier(newest, rows[columns], "forecast")
-    return newest
 
 
 def add_earlier(newest: TimeTable, earlier: Any, caller: str) -> TimeTable:

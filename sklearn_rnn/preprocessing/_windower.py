@@ -366,7 +366,8 @@ class SequenceWindower(
         is_list = self._history is None and isinstance(X, (list, tuple))
         if is_list or not (hasattr(X, "columns") or is_table(X)):
             return self._trim(X, reset=False)
-        features, table = self._read(X, keys_of_windower(self), reset=False)
+        keys = TableKeys(self.time_, self.group_by_)
+        features, table = self._read(X, keys, reset=False)
         if self.n_steps != self._fitted_n_steps:
             raise ValueError(
                 f"n_steps={self.n_steps}, but it was {self._fitted_n_steps} in fit, "
@@ -428,6 +429,11 @@ class SequenceWindower(
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_history" in vars(self) and not hasattr(self, "time_"):  # of version 0.6
+            self.time_, self.group_by_ = self.time, self.group_by
 
     def _validate_params(self):
         # First, as scikit-learn's error would only list the allowed types.
@@ -523,17 +529,26 @@ class SequenceWindower(
             )
 
 
-def keys_of_windower(windower: Any) -> TableKeys:
-    """Return the keys of the table that a windower was fitted on.
+def keys_of_windowers(
+    windowers: list[SequenceWindower],
+    data: Any,
+    time: Any = None,
+    group_by: Any = None,
+    freq: Any = None,
+) -> TableKeys:
+    """Return the keys of a table: as given, as a windower was fitted, or its own.
 
-    As given before a fit, and in a windower of version 0.6.
+    `windowers` are those of a model, of which the first reads the table.
     """
-    return TableKeys(
-        time=getattr(windower, "time_", windower.time),
-        group_by=getattr(windower, "group_by_", windower.group_by),
-        freq=getattr(windower, "freq_", None),
-        missing=None if getattr(windower, "_fill", None) is None else "mask",
-    )
+    if windowers:
+        first = windowers[0]  # not fitted yet, it has its parameters alone
+        time = getattr(first, "time_", first.time) if time is None else time
+        if group_by is None:
+            group_by = getattr(first, "group_by_", first.group_by)
+        freq = getattr(first, "freq_", None) if freq is None else freq
+    keys = find_keys(data, time, group_by, freq)
+    masks = any(getattr(w, "_fill", None) is not None for w in windowers)
+    return keys._replace(missing="mask" if masks else None)
 
 
 def fill_of_windower(windower: Any) -> Fill | None:
