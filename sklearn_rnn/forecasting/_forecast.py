@@ -181,7 +181,7 @@ def forecast(
     if keys.groups:
         check_reserved(keys)
     outputs, wanted = resolve_outputs(names, parse_targets(names), target, horizon)
-    table = _read_newest(newest, keys, found)
+    table = _prepare_newest(newest, keys, found)
     positions = required_positions(table, table.latest, model)
     if keys.missing:
         _warn_of_missing(table, outputs)
@@ -273,7 +273,7 @@ def _placeholder(value):
     return "..." if value is None else repr(value)
 
 
-def _read_newest(newest, keys, windowers):
+def _prepare_newest(newest, keys, windowers):
     """Return the table of the newest rows, after rows of fit that they follow.
 
     Those are the rows without targets that the windowers keep from fit.
