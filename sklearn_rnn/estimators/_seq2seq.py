@@ -29,7 +29,8 @@ from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import beam_search
 from sklearn_rnn.sequences import BEGIN, COUNT, END, PADDING, UNKNOWN
 from sklearn_rnn.training import (
-    PairDataset,
+    SequenceDataset,
+    WrittenTargets,
     blocks_by_length,
     note_batch_size,
     to_batch,
@@ -648,7 +649,7 @@ None, default="cosine"
         sources, rows = task.parse_sources(self, X), task.target.rows(y, "y")
         check_same_number(len(sources), len(rows))
         targets = task.target.vocabulary.encode_all(rows, bounded=True)
-        pairs = PairDataset(sources, targets)
+        pairs = SequenceDataset(sources, WrittenTargets(targets))
         found: list[Any] = [None] * len(rows)
         with thread_context(self), torch.inference_mode():
             for block in blocks_by_length(pairs.lengths, SIDE_BY_SIDE, MAX_STEPS):

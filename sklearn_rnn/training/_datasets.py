@@ -1,7 +1,7 @@
 """Sequences with targets and weights: what networks train on and are evaluated by."""
 
 from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,45 +10,60 @@ from sklearn_rnn.training._losses import NO_CODE, has_target
 from sklearn_rnn.training._storage import StepStorage, store_steps
 
 
-class Dataset:
-    """Sequences and their weights; a subclass adds the targets.
+class SequenceDataset:
+    """Sequences with targets and weights, gathered into batches.
 
     Parameters
     ----------
     sequences : SequenceArray
         The inputs.
+    targets : Tensor of shape (n_sequences,) or (n_sequences, n_outputs), \
+StepTargets, WrittenTargets or TranscriptTargets
+        Class codes or standardised values, one target per sequence; or an object that
+        gathers targets of another kind.
     weights : Tensor of shape (n_sequences,), default=None
         Sample weights of mean 1.
 
     Attributes
     ----------
     lengths : ndarray of int of shape (n_sequences,)
-        Steps of each sequence, by which batches are formed.
+        Steps of each sequence with its targets, by which batches are formed.
     n_targets : ndarray of int of shape (n_sequences,) or None
         Targets of each sequence; None where each has one.
     """
 
-    targets: Any = None  # passed to callbacks as y
-
-    def __init__(self, sequences, weights=None):
+    def __init__(self, sequences, targets, weights=None):
         self.sequences = sequences
-        self.lengths = sequences.lengths
+        self.targets = targets  # passed to callbacks as y
         self.weights = weights
-        self._storages: dict[tuple, StepStorage] = {}
+        self.lengths = sequences.lengths
+        self.n_targets = getattr(targets, "n_targets", None)
+        if isinstance(targets, WrittenTargets):
+            self.lengths = np.maximum(self.lengths, targets.sequences.lengths)
+        self._storages: dict = {}
 
     def __len__(self):
         return len(self.lengths)
 
-    def storage(self, device, name="sequences"):
-        """Return what gathers the steps of an attribute; made once per dataset."""
-        key = name, device
-        if key not in self._storages:
-            self._storages[key] = store_steps(getattr(self, name), device)
-        return self._storages[key]
+    def select(self, rows):
+        """Return some of the sequences, in the order of `rows`."""
+        weights = None if self.weights is None else self.weights[rows]
+        targets = self.targets.select(rows)
+        return SequenceDataset(self.sequences[rows], targets, weights)
+
+    def with_weights(self, weights):
+        """Return the same sequences and targets with other weights."""
+        return SequenceDataset(self.sequences, self.targets, weights)
 
     def sort_by_length(self, rows):
-        """Return the rows of some sequences, the shortest first."""
-        return rows[np.argsort(self.lengths[rows], kind="stable")]
+        """Return the rows of some sequences, the shortest first.
+
+        Those of one length are sorted by what is written for them, if anything is.
+        """
+        keys = [self.sequences.lengths[rows]]
+        if isinstance(self.targets, WrittenTargets):
+            keys.insert(0, self.targets.sequences.lengths[rows])
+        return rows[np.lexsort(keys)]
 
     def batch(self, indices, device, random_state=None):
         """Gather some sequences and their targets.
@@ -69,45 +84,19 @@ class Dataset:
         targets_and_weights : tuple
             As the loss takes them.
         """
-        storage = self.storage(device)
+        storage = _stored(self._storages, self.sequences, device)
         inputs = to_batch(self.sequences, indices, device, random_state, storage)
-        return inputs, (self._batch_targets(indices, device), self._weights_at(indices))
-
-    def _batch_targets(self, indices, device):
-        raise NotImplementedError
+        if isinstance(self.targets, torch.Tensor):
+            targets = self.targets[torch.from_numpy(indices)]
+        else:
+            targets, of_decoder = self.targets.gather(indices, device)
+            inputs |= of_decoder
+        return inputs, (targets, self._weights_at(indices))
 
     def _weights_at(self, indices):
         if self.weights is None:
             return None
         return self.weights[torch.from_numpy(indices).to(self.weights.device)]
-
-
-class SequenceDataset(Dataset):
-    """Sequences with a target each, or one for every step.
-
-    Parameters
-    ----------
-    sequences : SequenceArray
-        The inputs.
-    targets : Tensor of shape (n_sequences,) or (n_sequences, n_outputs), \
-or StepTargets
-        Class codes or standardised values.
-    weights : Tensor of shape (n_sequences,), default=None
-        Sample weights of mean 1.
-    """
-
-    def __init__(self, sequences, targets, weights=None):
-        super().__init__(sequences, weights)
-        self.targets = targets
-        self.n_targets = None
-        if isinstance(targets, StepTargets):
-            exists = has_target(targets.values).cpu().numpy()
-            exists = exists.reshape(len(exists), -1).sum(axis=1)
-            starts = np.cumsum(self.lengths) - self.lengths
-            self.n_targets = np.add.reduceat(exists, starts)
-
-    def _batch_targets(self, indices, device):
-        return self.targets[torch.from_numpy(indices)]
 
     def flat_targets(self):
         """Return all targets and weights, in the order of `network_outputs`.
@@ -127,6 +116,13 @@ or StepTargets
         return self.targets.values, weights
 
 
+def _stored(storages, sequences, device):
+    """Return what gathers the steps of sequences; kept by device in a dict."""
+    if device not in storages:
+        storages[device] = store_steps(sequences, device)
+    return storages[device]
+
+
 class StepTargets:
     """A target for every step of every sequence.
 
@@ -140,10 +136,10 @@ class StepTargets:
 
     Examples
     --------
-    >>> import torch
+    >>> import numpy as np, torch
     >>> from sklearn_rnn.training import StepTargets
     >>> targets = StepTargets(torch.tensor([4, 5, 6]), torch.tensor([2, 1]))
-    >>> targets[torch.tensor([1, 0])]
+    >>> targets.gather(np.array([1, 0]))[0]
     tensor([[ 6, -1],
             [ 4,  5]])
     """
@@ -154,24 +150,143 @@ class StepTargets:
         self.starts = lengths.cumsum(0) - lengths
         self._missing = float("nan") if values.is_floating_point() else NO_CODE
         # To ask a GPU for the length of a batch would wait for it.
-        self._host_lengths = lengths.cpu()
+        self._host_lengths = lengths.cpu().numpy()
+        exists = has_target(values).cpu().numpy()
+        exists = exists.reshape(len(exists), -1).sum(axis=1)
+        starts = np.cumsum(self._host_lengths) - self._host_lengths
+        self.n_targets = np.add.reduceat(exists, starts)
 
     def __len__(self):
         return len(self.lengths)
 
-    def __getitem__(self, indices):
-        """Gather the targets of sequences (N,) as (N, T, ...), padded with "none"."""
-        longest = int(self._host_lengths[indices.cpu()].max())
-        indices = indices.to(self.values.device)
+    def gather(self, indices, device=None):
+        """Gather the targets of sequences as (N, T, ...), padded with "none".
+
+        They are on the device of all targets. The decoder's inputs are none.
+        """
+        longest = int(self._host_lengths[indices].max())
+        indices = torch.from_numpy(indices).to(self.values.device)
         starts, lengths = self.starts[indices, None], self.lengths[indices, None]
         steps = torch.arange(longest, device=self.values.device)
         inside = steps < lengths
         targets = self.values[torch.where(inside, starts + steps, 0)]
         outside = ~inside.reshape(*inside.shape, *[1] * (targets.ndim - 2))
-        return targets.masked_fill_(outside, self._missing)
+        return targets.masked_fill_(outside, self._missing), {}
 
 
-class NextStepDataset(Dataset):
+class WrittenTargets:
+    """Sequences of symbols that a decoder is to write.
+
+    Parameters
+    ----------
+    sequences : SequenceArray
+        Ids of the symbols to write, with a begin and an end symbol.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences
+    >>> from sklearn_rnn.training import SequenceDataset, WrittenTargets
+    >>> targets = WrittenTargets(check_sequences([[2, 7, 3], [2, 8, 9, 3]]))
+    >>> data = SequenceDataset(check_sequences([[4, 5], [6]]), targets)
+    >>> inputs, (targets, _) = data.batch(np.array([0, 1]), "cpu")
+    >>> inputs["y"], targets
+    (tensor([[2, 7, 7],
+            [2, 8, 9]]), tensor([[ 7,  3, -1],
+            [ 8,  9,  3]]))
+    """
+
+    def __init__(self, sequences):
+        self.sequences = sequences
+        self.n_targets = sequences.lengths - 1
+        self._storages: dict = {}
+
+    def __len__(self):
+        return len(self.sequences)
+
+    def select(self, rows):
+        """Return some of the targets, in the order of `rows`."""
+        return WrittenTargets(self.sequences[rows])
+
+    def gather(self, indices, device):
+        """Gather targets, and as the decoder's inputs ``y`` the symbols before them."""
+        n_written = self.n_targets[indices]
+        starts = self.sequences.starts[indices]
+        storage = _stored(self._storages, self.sequences, device)
+        steps = range(int(n_written.max()))
+        previous, following = (
+            storage.load(starts + shift, n_written, steps)[:, :, 0].T.long()
+            for shift in (0, 1)
+        )
+        targets = following.masked_fill(_after_end(n_written, steps, device), NO_CODE)
+        return targets, {"y": previous.contiguous()}
+
+
+class Transcripts(NamedTuple):
+    """The targets of a batch of frames.
+
+    Attributes
+    ----------
+    classes : LongTensor of shape (N, S)
+        Classes of the symbols, from 1; padded with -1.
+    n_symbols : LongTensor of shape (N,)
+        Symbols of each transcript; there may be none.
+    n_frames : LongTensor of shape (N,)
+        Frames of each sequence in the network's outputs.
+    """
+
+    classes: torch.Tensor
+    n_symbols: torch.Tensor
+    n_frames: torch.Tensor
+
+
+class TranscriptTargets:
+    """Transcripts of sequences of frames, not aligned.
+
+    Parameters
+    ----------
+    rows : list of ndarray of int
+        Classes of each transcript's symbols, from 1.
+    n_frames : ndarray of int of shape (n_sequences,)
+        Frames of outputs that the network has for each sequence.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.training import TranscriptTargets
+    >>> rows = [np.array([2, 1]), np.array([3])]
+    >>> targets = TranscriptTargets(rows, n_frames=np.array([5, 3]))
+    >>> targets.gather(np.array([0, 1]), "cpu")[0].classes
+    tensor([[ 2,  1],
+            [ 3, -1]])
+    """
+
+    def __init__(self, rows, n_frames):
+        self.rows = rows
+        self.n_frames = n_frames
+        self.n_symbols = np.array([len(row) for row in rows])
+        # The end of a transcript counts as one: that no other symbol follows.
+        self.n_targets = self.n_symbols + 1
+
+    def __len__(self):
+        return len(self.rows)
+
+    def select(self, rows):
+        """Return some of the transcripts, in the order of `rows`."""
+        return TranscriptTargets([self.rows[i] for i in rows], self.n_frames[rows])
+
+    def gather(self, indices, device):
+        """Gather `Transcripts`; the decoder's inputs are none."""
+        n_symbols = self.n_symbols[indices]
+        n_frames = self.n_frames[indices]
+        classes = np.full((len(indices), n_symbols.max()), NO_CODE)
+        for row, i in zip(classes, indices, strict=True):
+            row[: self.n_symbols[i]] = self.rows[i]
+        arrays = (torch.from_numpy(a) for a in (classes, n_symbols, n_frames))
+        return Transcripts(*(array.to(device) for array in arrays)), {}
+
+
+class NextStepDataset(SequenceDataset):
     """Sequences as inputs, and shifted by one step as targets.
 
     A batch of sequences that are longer than `chunk_size` is gathered chunk by chunk
@@ -203,7 +318,7 @@ class NextStepDataset(Dataset):
     """
 
     def __init__(self, sequences, weights=None, chunk_size=None, of_frames=False):
-        super().__init__(sequences, weights)
+        super().__init__(sequences, targets=None, weights=weights)
         self.chunk_size = chunk_size
         self.of_frames = of_frames
         self.lengths = self.lengths - 1
@@ -221,7 +336,7 @@ class NextStepDataset(Dataset):
 
     def gather(self, indices, device):
         """Return the inputs and targets of some sequences as `LazyBatch` each."""
-        storage = self.storage(device)
+        storage = _stored(self._storages, self.sequences, device)
         x = LazyBatch(self.sequences, indices, storage)
         kind = "frames" if self.of_frames else "ids"
         return x, LazyBatch(self.sequences, indices, storage, targets=kind)
@@ -276,146 +391,6 @@ def _after_end(lengths, steps, device):
     """Return which of the steps are after the ends of sequences, (N, steps)."""
     steps = torch.arange(steps.start, steps.stop, device=device)
     return steps >= torch.from_numpy(lengths).to(device)[:, None]
-
-
-class PairDataset(Dataset):
-    """Pairs of sequences: a source, and a target that a decoder is to write.
-
-    Parameters
-    ----------
-    sources : SequenceArray
-        The inputs.
-    targets : SequenceArray
-        Ids of the symbols to write, with a begin and an end symbol.
-    weights : Tensor of shape (n_sequences,), default=None
-        Sample weights of mean 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.sequences import check_sequences
-    >>> from sklearn_rnn.training import PairDataset
-    >>> sources = check_sequences([[4, 5], [6]])
-    >>> data = PairDataset(sources, check_sequences([[2, 7, 3], [2, 8, 9, 3]]))
-    >>> inputs, (targets, _) = data.batch(np.array([0, 1]), "cpu")
-    >>> inputs["y"], targets
-    (tensor([[2, 7, 7],
-            [2, 8, 9]]), tensor([[ 7,  3, -1],
-            [ 8,  9,  3]]))
-    """
-
-    def __init__(self, sources, targets, weights=None):
-        super().__init__(sources, weights)
-        self.sources = sources
-        self.written = targets
-        self.n_targets = targets.lengths - 1
-        self.lengths = np.maximum(sources.lengths, targets.lengths)
-
-    def select(self, rows):
-        """Return some of the pairs, in the order of `rows`."""
-        weights = None if self.weights is None else self.weights[rows]
-        return PairDataset(self.sources[rows], self.written[rows], weights)
-
-    def with_weights(self, weights):
-        """Return the same pairs with other weights."""
-        return PairDataset(self.sources, self.written, weights)
-
-    def sort_by_length(self, rows):
-        """Return the rows of some pairs, sorted by source, then by target."""
-        keys = self.written.lengths[rows], self.sources.lengths[rows]
-        return rows[np.lexsort(keys)]
-
-    def batch(self, indices, device, random_state=None):
-        """Gather some pairs; inputs have ``y``, the targets without the end symbol."""
-        inputs = to_batch(
-            self.sources, indices, device, random_state, self.storage(device)
-        )
-        n_written = self.written.lengths[indices] - 1
-        starts = self.written.starts[indices]
-        written = self.storage(device, "written")
-        steps = range(int(n_written.max()))
-        previous, following = (
-            written.load(starts + shift, n_written, steps)[:, :, 0].T.long()
-            for shift in (0, 1)
-        )
-        targets = following.masked_fill(_after_end(n_written, steps, device), NO_CODE)
-        inputs["y"] = previous.contiguous()
-        return inputs, (targets, self._weights_at(indices))
-
-
-class Transcripts(NamedTuple):
-    """The targets of a batch of frames.
-
-    Attributes
-    ----------
-    classes : LongTensor of shape (N, S)
-        Classes of the symbols, from 1; padded with -1.
-    n_symbols : LongTensor of shape (N,)
-        Symbols of each transcript; there may be none.
-    n_frames : LongTensor of shape (N,)
-        Frames of each sequence in the network's outputs.
-    """
-
-    classes: torch.Tensor
-    n_symbols: torch.Tensor
-    n_frames: torch.Tensor
-
-
-class TranscriptDataset(Dataset):
-    """Sequences of frames with transcripts, not aligned.
-
-    Parameters
-    ----------
-    sources : SequenceArray
-        The frames.
-    rows : list of ndarray of int
-        Classes of each transcript's symbols, from 1.
-    weights : Tensor of shape (n_sequences,), default=None
-        Sample weights of mean 1.
-    n_frames : ndarray of int of shape (n_sequences,), default=None
-        Frames of outputs that the network has for each sequence; None for as many as
-        it has steps.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.sequences import check_sequences
-    >>> from sklearn_rnn.training import TranscriptDataset
-    >>> sources = check_sequences([np.zeros((5, 1)), np.zeros((3, 1))])
-    >>> data = TranscriptDataset(sources, [np.array([2, 1]), np.array([3])])
-    >>> data.batch(np.array([0, 1]), "cpu")[1][0].classes
-    tensor([[ 2,  1],
-            [ 3, -1]])
-    """
-
-    def __init__(self, sources, rows, weights=None, n_frames=None):
-        super().__init__(sources, weights)
-        self.sources = sources
-        self.rows = rows
-        self.n_frames = sources.lengths if n_frames is None else n_frames
-        self.n_symbols = np.array([len(row) for row in rows])
-        # The end of a transcript counts as one: that no other symbol follows.
-        self.n_targets = self.n_symbols + 1
-
-    def select(self, rows):
-        """Return some of the sequences, in the order of `rows`."""
-        weights = None if self.weights is None else self.weights[rows]
-        selected = [self.rows[i] for i in rows]
-        n_frames = self.n_frames[rows]
-        return TranscriptDataset(self.sources[rows], selected, weights, n_frames)
-
-    def with_weights(self, weights):
-        """Return the same sequences with other weights."""
-        return TranscriptDataset(self.sources, self.rows, weights, self.n_frames)
-
-    def _batch_targets(self, indices, device):
-        n_symbols = self.n_symbols[indices]
-        n_frames = self.n_frames[indices]
-        classes = np.full((len(indices), n_symbols.max()), NO_CODE)
-        for row, i in zip(classes, indices, strict=True):
-            row[: self.n_symbols[i]] = self.rows[i]
-        arrays = (classes, n_symbols, n_frames)
-        return Transcripts(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
 def min_frames(classes):

@@ -5,14 +5,15 @@ import pytest
 import torch
 
 from sklearn_rnn.sequences import check_sequences
-from sklearn_rnn.training import BatchIterator, PairDataset
+from sklearn_rnn.training import BatchIterator, SequenceDataset, WrittenTargets
 
 READ = [[4, 5], [6], [4, 4, 4]]
 WRITTEN = [[2, 7, 3], [2, 8, 9, 3], [2, 3]]
 
 
 def make_pairs(weights=None):
-    return PairDataset(check_sequences(READ), check_sequences(WRITTEN), weights)
+    written = WrittenTargets(check_sequences(WRITTEN))
+    return SequenceDataset(check_sequences(READ), written, weights)
 
 
 def test_the_decoder_is_given_each_symbol_before_the_one_that_it_is_to_write():
@@ -35,9 +36,9 @@ def test_weights_go_with_their_pairs():
 def test_pairs_of_like_length_are_batched_together():
     rng = np.random.default_rng(0)
     n_read, n_written = rng.integers(1, 9, size=(2, 400))
-    pairs = PairDataset(
+    pairs = SequenceDataset(
         check_sequences([np.ones(n) for n in n_read]),
-        check_sequences([np.ones(n + 2) for n in n_written]),
+        WrittenTargets(check_sequences([np.ones(n + 2) for n in n_written])),
     )
     random_state = np.random.RandomState(0)
     computed = {}
@@ -51,6 +52,6 @@ def test_pairs_of_like_length_are_batched_together():
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
 def test_ids_of_every_type_are_read(dtype):
     written = check_sequences([np.array(row, dtype) for row in WRITTEN])
-    pairs = PairDataset(check_sequences(READ), written)
+    pairs = SequenceDataset(check_sequences(READ), WrittenTargets(written))
     inputs, (wanted, _) = pairs.batch(np.arange(3), "cpu")
     assert inputs["y"].dtype == wanted.dtype == torch.int64

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import (
     CTCLoss,
-    TranscriptDataset,
+    SequenceDataset,
     Transcripts,
+    TranscriptTargets,
     min_frames,
 )
 
@@ -22,7 +23,8 @@ def make_batch(n_frames, rows, seed=0, n_classes=4):
         len(rows), max(n_frames), n_classes, generator=generator, dtype=torch.double
     )
     sources = check_sequences([np.zeros((n, 1)) for n in n_frames])
-    data = TranscriptDataset(sources, [np.array(row, dtype=np.int64) for row in rows])
+    rows = [np.array(row, dtype=np.int64) for row in rows]
+    data = SequenceDataset(sources, TranscriptTargets(rows, sources.lengths))
     _, (transcripts, _) = data.batch(np.arange(len(rows)), "cpu")
     return outputs, transcripts
 
@@ -101,7 +103,7 @@ def test_fewest_frames_are_enough_and_one_less_is_not(row, n):
 def test_frames_are_those_of_the_outputs():
     sources = check_sequences([np.zeros((n, 2)) for n in (7, 6, 1)])
     rows = [np.array([1]), np.array([2, 1]), np.array([], dtype=np.int64)]
-    data = TranscriptDataset(sources, rows, n_frames=np.array([3, 2, 1]))
+    data = SequenceDataset(sources, TranscriptTargets(rows, np.array([3, 2, 1])))
     inputs, (transcripts, weights) = data.batch(np.array([2, 0, 1]), "cpu")
     assert isinstance(transcripts, Transcripts)
     assert inputs["lengths"].tolist() == [1, 7, 6]
@@ -116,9 +118,9 @@ def test_some_clips_keep_their_transcripts_and_weights():
     sources = check_sequences([np.full((n, 1), n) for n in (3, 4, 5)])
     rows = [np.array([k]) for k in (1, 2, 3)]
     weights, n_frames = np.array([1.0, 2.0, 3.0]), np.array([2, 2, 3])
-    data = TranscriptDataset(sources, rows, weights, n_frames)
+    data = SequenceDataset(sources, TranscriptTargets(rows, n_frames), weights)
     some = data.select(np.array([2, 0]))
-    assert [row.tolist() for row in some.rows] == [[3], [1]]
+    assert [row.tolist() for row in some.targets.rows] == [[3], [1]]
     assert some.lengths.tolist() == [5, 3]
     assert some.weights.tolist() == [3.0, 1.0]
-    assert some.with_weights(torch.ones(2)).n_frames.tolist() == [3, 2]
+    assert some.with_weights(torch.ones(2)).targets.n_frames.tolist() == [3, 2]

@@ -119,7 +119,7 @@ class PairTask(Task):
 
     def hold_out(self, pairs, random_state):
         train, validation = validation_split(
-            pairs.sources, self.params.validation_fraction, random_state
+            pairs.sequences, self.params.validation_fraction, random_state
         )
         return pairs.select(train), pairs.select(validation)
 
@@ -132,14 +132,14 @@ class PairTask(Task):
 
     def initialize(self, network, pairs):
         if self.params.standardize and not self.reads_symbols:
-            mean, scale = mean_and_scale(pairs.sources, pairs.weights)
+            mean, scale = mean_and_scale(pairs.sequences, pairs.weights)
             network.set_input_scaling(mean, 1 / scale)
         self.initialize_output(network, pairs)
 
     def check_data(self, network, pairs, validation):
         for part in (pairs, validation):
             if part is not None:
-                self.check_values(network, part.sources)
+                self.check_values(network, part.sequences)
         self.check_options(self.params)
 
     # Training

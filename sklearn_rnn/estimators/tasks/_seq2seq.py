@@ -20,8 +20,9 @@ from sklearn_rnn.estimators.tasks._tokens import initialize_embedding
 from sklearn_rnn.modules import Seq2SeqSpec
 from sklearn_rnn.sequences import UNKNOWN, flat_rows
 from sklearn_rnn.training import (
-    PairDataset,
+    SequenceDataset,
     WeightedLoss,
+    WrittenTargets,
     blocks_by_length,
     has_target,
 )
@@ -99,7 +100,7 @@ class Seq2SeqTask(PairTask):
                 f"of them, {4e-9 * n_weights[i]:.0f} GB. Cut them into shorter ones, "
                 "or set attention_type=None."
             )
-        return PairDataset(sources, targets, weights)
+        return SequenceDataset(sources, WrittenTargets(targets), weights)
 
     def stops_early(self, estimator, pairs):
         """Return whether validation ends the training by early_stopping="auto"."""
@@ -115,7 +116,7 @@ class Seq2SeqTask(PairTask):
         params, source = self.params, self.source.vocabulary
         return Seq2SeqSpec(
             cell=params.cell,
-            n_features=pairs.sources.n_features,
+            n_features=pairs.sequences.n_features,
             hidden_size=int(params.hidden_size),
             n_outputs=len(self.target.vocabulary),
             embedding_dim=int(params.embedding_dim),
@@ -136,23 +137,23 @@ class Seq2SeqTask(PairTask):
     def initialize_output(self, network, pairs):
         self._set_lengths(pairs)
         # An untrained network predicts how often each symbol comes.
-        rows = flat_rows(pairs.written.starts + 1, pairs.n_targets)
-        weights = pairs.weights
+        written, weights = pairs.targets.sequences, pairs.weights
+        rows = flat_rows(written.starts + 1, pairs.n_targets)
         if weights is not None:
             weights = np.repeat(weights, pairs.n_targets)
         n_outputs = len(self.target.vocabulary)
-        counts = np.bincount(pairs.written.values[rows, 0], weights, n_outputs)
+        counts = np.bincount(written.values[rows, 0], weights, n_outputs)
         network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
         if self.source.kind == "symbols":
-            initialize_embedding(network.embedding, pairs.sources)
+            initialize_embedding(network.embedding, pairs.sequences)
 
     def _set_lengths(self, pairs):
         """Set how long sequences are written, to know when to stop."""
-        written = pairs.written.lengths - 2
+        written = pairs.targets.sequences.lengths - 2
         self.longest_written = int(written.max())
         weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
         self.written_per_read = float(
-            weights @ written / (weights @ pairs.sources.lengths)
+            weights @ written / (weights @ pairs.sequences.lengths)
         )
 
     def max_steps(self, lengths, max_length):

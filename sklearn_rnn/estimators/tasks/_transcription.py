@@ -34,7 +34,8 @@ from sklearn_rnn.sequences import END, UNKNOWN
 from sklearn_rnn.training import (
     BLANK,
     CTCLoss,
-    TranscriptDataset,
+    SequenceDataset,
+    TranscriptTargets,
     blocks_by_length,
     min_frames,
 )
@@ -108,13 +109,13 @@ class TranscriptionTask(PairTask):
         fewest = np.array([min_frames(row) for row in classes])
         if (fewest > n_frames).any():
             raise self._too_short_error(sources, classes, fewest > n_frames, name)
-        pairs = TranscriptDataset(sources, classes, weights, n_frames)
-        if name and not pairs.n_symbols.any():
+        transcripts = TranscriptTargets(classes, n_frames)
+        if name and not transcripts.n_symbols.any():
             raise InvalidSequenceError(
                 f"y{name} has none of the symbols that y has: there is nothing to "
                 "score by."
             )
-        return pairs
+        return SequenceDataset(sources, transcripts, weights)
 
     def check_symbols(self, rows):
         vocabulary = self.target.vocabulary
@@ -154,7 +155,7 @@ class TranscriptionTask(PairTask):
 
     def prepare(self, pairs, validation, context):
         # N-grams are counted when a search asks for them.
-        self.written, self.weights_of_written = pairs.rows, pairs.weights
+        self.written, self.weights_of_written = pairs.targets.rows, pairs.weights
         return super().prepare(pairs, validation, context)
 
     @property
@@ -167,7 +168,7 @@ class TranscriptionTask(PairTask):
         reads_symbols = vocabulary is not None
         return NetworkSpec(
             cell=params.cell,
-            n_features=pairs.sources.n_features,
+            n_features=pairs.sequences.n_features,
             hidden_size=int(params.hidden_size),
             n_outputs=1 + self.n_symbols,
             n_layers=int(params.n_layers),
@@ -190,15 +191,15 @@ class TranscriptionTask(PairTask):
         # that, the first epoch unlearns to write one at every frame.
         weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
         counts = np.bincount(
-            np.concatenate(pairs.rows),
-            np.repeat(weights, pairs.n_symbols),
+            np.concatenate(pairs.targets.rows),
+            np.repeat(weights, pairs.targets.n_symbols),
             minlength=1 + self.n_symbols,
         )
-        counts[BLANK] = weights @ (pairs.n_frames - pairs.n_symbols)
+        counts[BLANK] = weights @ (pairs.targets.n_frames - pairs.targets.n_symbols)
         biases = network.head.bias.view(-1, 1 + self.n_symbols)
         biases.copy_(torch.from_numpy(log_priors(counts)))
         if self.reads_symbols:
-            initialize_embedding(network.embedding, pairs.sources)
+            initialize_embedding(network.embedding, pairs.sequences)
 
     # Training
 
@@ -232,9 +233,10 @@ class TranscriptionTask(PairTask):
             for i, ids in zip(rows, paths, strict=True):
                 found[i] = (ids + 1).tolist()
         loss = sums[0] / sums[1]
-        if not math.isfinite(loss) or not dataset.n_symbols.any():
+        if not math.isfinite(loss) or not dataset.targets.n_symbols.any():
             return loss, math.nan
-        true, weights = [row.tolist() for row in dataset.rows], dataset.weights
+        true = [row.tolist() for row in dataset.targets.rows]
+        weights = dataset.weights
         if weights is not None:
             weights = weights.cpu().numpy()
         return loss, 1.0 - symbol_error_rate(true, found, sample_weight=weights)
