@@ -11,7 +11,6 @@ from sklearn_rnn.forecasting._columns import quantile_columns, series_columns
 from sklearn_rnn.forecasting._time_axis import (
     NUMBERS,
     TimeAxis,
-    as_index,
     find_time_axis,
     is_dated,
     is_time,
@@ -99,11 +98,10 @@ def make_panels(forecasts, history, *, time, group_by, target, series):
 
 def _shared_time(forecasts, history):
     """Return the column of the history that is named like the forecasts' times."""
-    if not isinstance(history, pd.DataFrame) or is_dated(as_index(history.index)):
+    if not isinstance(history, pd.DataFrame) or is_dated(history.index):
         return None
     name = getattr(getattr(forecasts, "index", None), "name", None) or "time"
-    dated = name in history and is_dated(as_index(history[name]))
-    return name if dated else None
+    return name if name in history and is_dated(history[name]) else None
 
 
 def _rows_of(frame, **labels):
@@ -121,8 +119,9 @@ def _are(label, values):
 def _check_forecasts(forecasts, time, groups):
     _check_frame(forecasts)
     times, name = _times_of_forecasts(forecasts, time)
-    origins = as_index(forecasts["origin"]) if "origin" in forecasts else None
-    longest = None
+    origins, longest = None, None
+    if "origin" in forecasts:
+        origins = _times_in(forecasts, "origin")
     if isinstance(times, pd.TimedeltaIndex):
         longest = (times - (times.min() if origins is None else origins)).max()
     axis = find_time_axis(times, longest)
@@ -157,12 +156,13 @@ def _times_of_forecasts(forecasts, time):
     """Return the times, and the name of their column."""
     first = forecasts.columns[0]
     candidates = [time, "time"]
-    if first in series_columns(forecasts) and is_dated(as_index(forecasts[first])):
+    if first in series_columns(forecasts) and is_dated(forecasts[first]):
         candidates.append(first)  # an index that was made a column
     for name in candidates:
         if _has_column(forecasts, name):
-            return as_index(_column(forecasts, name)), name
-    return as_index(forecasts.index), None
+            return _times_in(forecasts, name), name
+    times = _times_in(forecasts, None)
+    return forecasts.index if times is None else times, None
 
 
 def _find_groups(forecasts, groups, time):
@@ -293,14 +293,19 @@ def _check_history(history, axis, targets, time):
     is_numbered = axis.kind == NUMBERS and "time" not in history.columns
     if time is None and not (has_times or is_numbered):
         time = "time"
-    times = None
+    # As forecast() numbers the rows of a table without times.
+    times = pd.RangeIndex(len(history))
     if time is not None:
         _require_column(history, time, "time")
     if time is not None or has_times:
-        times = times_of_frame(history, time, "ForecastDisplay")
-    # As forecast() numbers the rows of a table without times.
-    index = pd.RangeIndex(len(history)) if times is None else times.labels
-    return history, axis.positions(index, "the history")
+        times = _times_in(history, time)
+    return history, axis.positions(times, "the history")
+
+
+def _times_in(frame, time):
+    """Return the times in a column of a frame, or its index; None if that has names."""
+    times = times_of_frame(frame, time, "ForecastDisplay")
+    return None if times is None else times.labels
 
 
 def _history_column(history, name, parameter):

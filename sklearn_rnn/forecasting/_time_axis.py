@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn.displays import import_matplotlib
-from sklearn_rnn.sequences import as_typed_index, to_index
+from sklearn_rnn.sequences import DATED, as_typed_index, to_index
 
 DATES, ZONED_DATES, DURATIONS, NUMBERS = (
     "dates",
@@ -81,21 +81,19 @@ def find_time_axis(index, longest):
     return TimeAxis(kind, getattr(index, "tz", None), unit, name)
 
 
-def as_index(column):
-    """Return a column, or an index, as a pandas Index of times."""
+def is_time(values):
+    """Return whether a column or index holds values that a time axis can show."""
+    return is_dated(values) or _typed(values).dtype.kind in "fiu"
+
+
+def is_dated(values):
+    """Return whether a column or index holds dates, periods or durations."""
+    return isinstance(_typed(values), DATED)
+
+
+def _typed(values):
     where = "the column of times"
-    return as_typed_index(to_index(column, where), where)
-
-
-def is_time(index):
-    """Return whether an index holds values that a time axis can show."""
-    index = as_index(index)
-    return is_dated(index) or index.dtype.kind in "fiu"
-
-
-def is_dated(index):
-    """Return whether an index holds dates, periods or durations."""
-    return isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex))
+    return as_typed_index(to_index(values, where), where)
 
 
 def _without_periods(index):

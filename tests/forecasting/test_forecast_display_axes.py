@@ -349,12 +349,36 @@ def test_times_of_another_kind_are_an_error():
     refused("pd.to_datetime", forecasts.set_axis(forecasts.index.astype(str)))
 
 
-def test_a_history_with_a_row_without_a_time_is_an_error():
-    history = series_of()
-    forecasts = forecast_from(history, 150)
-    table = history.rename_axis("hour").reset_index()
-    table.loc[3, "hour"] = pd.NaT
-    refused("no time in row 3", forecasts, table, time="hour", target="temp")
+MIXED = [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-02", tz="UTC")]
+
+
+@pytest.mark.parametrize("are_in_index", [True, False])
+@pytest.mark.parametrize(
+    ("times", "match"),
+    [
+        ([*HOURS[:3], pd.NaT], "no time in row 3"),
+        ([0.0, np.inf, 1.0, 2.0], "time inf in row 1"),
+        ([*MIXED, *MIXED], "dates of several time zones"),
+    ],
+)
+def test_times_that_cannot_be_read_are_the_same_error_in_both_tables(
+    times, match, are_in_index
+):
+    forecasts, history = forecast_from(series_of(), 150), series_of().to_frame("temp")
+    time = None if are_in_index else "hour"
+    as_index = pd.Index(times, dtype=object).infer_objects()
+    forecasts, history = forecasts.rename_axis(time), history.rename_axis(time)
+    broken = [
+        frame.iloc[: len(times)]
+        .drop(columns="origin", errors="ignore")
+        .set_index(as_index.rename(time))
+        for frame in (forecasts, history)
+    ]
+    if not are_in_index:
+        forecasts, history = forecasts.reset_index(), history.reset_index()
+        broken = [frame.reset_index() for frame in broken]
+    for pair in ((broken[0], None), (forecasts, broken[1])):
+        refused(match, *pair, time=time, target="temp")
 
 
 def test_forecasts_that_cannot_be_told_apart_are_an_error():
