@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from sklearn_rnn.estimators.tasks import _sequence_task
+from sklearn_rnn.estimators.tasks import _task
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -45,7 +45,7 @@ def run(page):
 @pytest.fixture
 def one_epoch(monkeypatch):
     # Here the code matters, not how well it forecasts.
-    monkeypatch.setattr(_sequence_task, "n_epochs_for", lambda *sizes: 1)
+    monkeypatch.setattr(_task, "n_epochs_for", lambda *sizes: 1)
 
 
 @pytest.mark.thorough

@@ -14,7 +14,6 @@ from sklearn_rnn.estimators.tasks._quantiles import (
 from sklearn_rnn.estimators.tasks._regression import RegressionTask
 from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._seq2seq import Seq2SeqTask
-from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
 from sklearn_rnn.estimators.tasks._sources import (
     SOURCES,
     NumberSource,
@@ -25,7 +24,12 @@ from sklearn_rnn.estimators.tasks._steps import object_array, score_steps, split
 from sklearn_rnn.estimators.tasks._tagging import TaggingTask, of_one_type
 from sklearn_rnn.estimators.tasks._target_names import steps_ahead
 from sklearn_rnn.estimators.tasks._targets import TargetTransform
-from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
+from sklearn_rnn.estimators.tasks._task import (
+    DTYPES,
+    FitContext,
+    SequenceTask,
+    Task,
+)
 from sklearn_rnn.estimators.tasks._tokens import SharedVectors, wrap_vectors
 from sklearn_rnn.estimators.tasks._transcription import TranscriptionTask
 

@@ -26,7 +26,7 @@ from sklearn_rnn.estimators.tasks._labels import (
     too_few_classes,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
-from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
+from sklearn_rnn.estimators.tasks._task import SequenceTask
 from sklearn_rnn.estimators.tasks._trials import classify_held_out
 from sklearn_rnn.sequences import (
     check_not_ragged,

@@ -35,7 +35,6 @@ from sklearn_rnn.estimators.tasks._output import (
     update_output,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
-from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
 from sklearn_rnn.estimators.tasks._steps import score_steps, split_steps
 from sklearn_rnn.estimators.tasks._target_names import steps_ahead
 from sklearn_rnn.estimators.tasks._targets import (
@@ -44,7 +43,7 @@ from sklearn_rnn.estimators.tasks._targets import (
     find_past,
     target_columns,
 )
-from sklearn_rnn.estimators.tasks._task import DTYPES
+from sklearn_rnn.estimators.tasks._task import DTYPES, SequenceTask
 from sklearn_rnn.estimators.tasks._trials import (
     MOST_COMPARED,
     compare_networks,

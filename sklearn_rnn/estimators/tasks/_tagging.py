@@ -13,8 +13,8 @@ from sklearn_rnn.estimators.tasks._labels import (
     too_few_classes,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
-from sklearn_rnn.estimators.tasks._sequence_task import SequenceTask
 from sklearn_rnn.estimators.tasks._steps import split_steps
+from sklearn_rnn.estimators.tasks._task import SequenceTask
 from sklearn_rnn.sequences import explain_target_errors, is_missing, is_one_hot
 from sklearn_rnn.training import NO_CODE
 

@@ -1,5 +1,6 @@
 """Task: what an estimator is to learn, between the data of a user and a network."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -10,10 +11,40 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from sklearn.utils import _safe_indexing, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.modules import build_network
-from sklearn_rnn.sequences import check_range
+from sklearn_rnn.estimators.tasks._categories import CategoricalInput
+from sklearn_rnn.estimators.tasks._labels import Labels
+from sklearn_rnn.estimators.tasks._samples import Samples, parse_weights
+from sklearn_rnn.estimators.tasks._tokens import TokenInput, initialize_embedding
+from sklearn_rnn.modules import NetworkSpec, build_network
+from sklearn_rnn.sequences import (
+    SequenceArray,
+    check_features,
+    check_input,
+    check_no_padding,
+    check_no_words,
+    check_range,
+    check_step_targets,
+    counts_by_columns,
+    holds_dicts,
+    mean_and_scale,
+    sequences_of_dicts,
+    unpack,
+    warn_of_waveforms,
+)
+from sklearn_rnn.training import (
+    SequenceDataset,
+    StepTargets,
+    WeightedLoss,
+    choose_batch_size,
+    choose_dtype,
+    n_epochs_for,
+    network_outputs,
+    update_budget,
+    validation_split,
+)
 
 # Of weights, gradients and outputs.
 DTYPES = {
@@ -243,3 +274,361 @@ class Task(ABC):
 
     def finish(self) -> None:
         """Drop what is needed during a fit alone."""
+
+
+class SequenceTask(Task):
+    """Learn from sequences with one target each, or one at every step.
+
+    A subclass parses targets, and says what the network is to predict and what its
+    outputs mean.
+    """
+
+    # The loss, by name.
+    loss_name: Any
+    # Whether every step has a target, and targets are labels.
+    per_step = False
+    has_labels = False
+    # Whether the y of fit was an array of steps, so that predictions are, too.
+    y_was_array = False
+    # Whether a sequence, or a step, may have no target.
+    targets_may_be_missing = False
+    # How many steps a target may lie beyond the end of its window.
+    horizon = 1
+    # What "auto" stands for.
+    chosen_cell: Any = None
+    chosen_size: Any = None
+    labels: Any  # where `has_labels`
+    ignored_in_spec = ("n_tokens",)
+    parts: tuple[str, ...] = ("tokens", "categories")
+    # Of an embedding, between `prepare` and `initialize`.
+    initial_vectors: Any = None
+
+    def __init__(self, estimator_name, params):
+        super().__init__(estimator_name, params)
+        self.tokens, self.categories = TokenInput(), CategoricalInput()
+        self.tokens.is_used = _embeds(self.params)
+        if self.has_labels:
+            self.labels = Labels()
+
+    # What a subclass says
+
+    @abstractmethod
+    def parse_targets(self, y, *, reset, **about_y):
+        """Return targets as an array (n, n_outputs), or (n,) of class codes.
+
+        Of numbers, what was parsed may be parsed again: see `is_trial`.
+        """
+
+    @abstractmethod
+    def network_targets(self, samples):
+        """Return the array that the loss compares outputs with, steps in a row."""
+
+    @abstractmethod
+    def initialize_head(self, network, samples):
+        """Let an untrained network predict what is known without the inputs."""
+
+    @property
+    def n_outputs(self):
+        """The number of outputs of the network."""
+        return len(self.labels.classes)
+
+    @abstractmethod
+    def score(self, outputs, dataset):
+        """Return the score that the estimator's ``score`` would give for outputs."""
+
+    @abstractmethod
+    def decode(self, sequences, outputs):
+        """Turn outputs of the network into what ``predict`` returns."""
+
+    def as_network_input(self, sequences):
+        """Return sequences as the network reads them."""
+        return sequences
+
+    # Data
+
+    def check_params(self, last):
+        if self.params.bptt_steps is not None and self.params.bidirectional:
+            raise ValueError(
+                f"bptt_steps={self.params.bptt_steps} does not go with "
+                "bidirectional=True: a chunk hands its state on to the next, and the "
+                "backward direction begins in the last one. Set one of them to its "
+                "default."
+            )
+        is_asked_for = self.params.token_dropout not in ("auto", 0)
+        if is_asked_for and not _embeds(self.params):
+            raise ValueError(
+                f"token_dropout={self.params.token_dropout} hides tokens, but without "
+                "embedding_dim X holds numbers. Set embedding_dim to embed tokens, or "
+                "take input_dropout."
+            )
+        if not self.params.train_embeddings and self.params.embeddings is None:
+            raise ValueError(
+                "train_embeddings=False keeps the vectors of embeddings as they are, "
+                "but embeddings=None gives none."
+            )
+
+    def parse_X(self, estimator, X, *, reset=False):
+        """Return X without padding, and as it was given."""
+        name = self.estimator_name
+        if not reset and isinstance(X, (list, tuple)) and holds_dicts(X):
+            X = _parse_dicts(X, estimator, self.categories.features)
+        X, padded, sequences = check_input(
+            X, estimator_name=name, allow_categories=True
+        )
+        if self.tokens.is_used or sequences.transforms.tokens is not None:
+            self.tokens.check(sequences, name, reset=reset)
+        if reset and self.per_step and counts_by_columns(X):
+            _check_not_one_column(X, name)
+        check_features(estimator, X, sequences, reset=reset)
+        if reset and sequences.n_features == 1:
+            # A target for each sample is no sound to be classified.
+            if not (self.per_step or self.tokens.is_used or self.is_trial):
+                warn_of_waveforms(sequences)
+        wanted, known = self.params.categorical_features, self.categories.features
+        is_asked_for = reset and not (wanted is None or isinstance(wanted, str))
+        if is_asked_for or known or sequences.transforms.categories:
+            sequences = self.categories.apply(
+                sequences,
+                self.params,
+                name,
+                reset=reset,
+                has_tokens=self.tokens.is_used,
+            )
+        return sequences, padded
+
+    def parse(
+        self, estimator, X, y, sample_weight, *, reset, is_validation=False, **about_y
+    ):
+        if y is None:
+            raise ValueError(
+                f"{self.estimator_name} requires y to be passed, but the target y is "
+                "None."
+            )
+        sequences, padded = self.parse_X(estimator, X, reset=reset)
+        weights = None
+        if sample_weight is not None:
+            weights = parse_weights(sample_weight, sequences)
+            if not weights.all():  # as if it were not there, nor its target
+                y = unpack(y, estimator_name=self.estimator_name, name="y")
+                check_consistent_length(sequences, y)
+                rows = np.flatnonzero(weights)
+                sequences, padded = sequences[rows], padded[rows]
+                y, weights = _safe_indexing(y, rows), weights[rows]
+        if self.per_step:
+            y = self._parse_steps(y, sequences, padded, reset=reset, **about_y)
+        else:
+            y = self.parse_targets(y, reset=reset, **about_y)
+        if len(y) != len(sequences):
+            raise ValueError(
+                "Found input variables with inconsistent numbers of samples: X has "
+                f"{len(sequences)} sequences, y has {len(y)} values. "
+                + _remedy_for_counts(sequences, len(y), self)
+            )
+        is_label = self.has_labels and not self.per_step
+        if is_label and self.params.class_weight is not None:
+            # "balanced" counts the training data alone, so validation weighs alike.
+            if not is_validation:
+                self.labels.set_weights(self.params.class_weight, y, weights)
+            of_classes = self.labels.weights[y]
+            weights = of_classes if weights is None else weights * of_classes
+        samples = Samples(sequences, y, weights)
+        if weights is None and not self.targets_may_be_missing:
+            return samples
+        return samples.that_count(self.targets_may_be_missing)
+
+    def _parse_steps(self, y, sequences, padded, *, reset, **about_y):
+        """Return a target for every step, in a container of its own."""
+        about = {
+            "estimator_name": self.estimator_name,
+            "missing_label": getattr(self.params, "missing_label", None),
+            "are_labels": self.has_labels,
+        }
+        steps = check_step_targets(y, sequences, padded, **about)
+        values = self.parse_targets(steps, reset=reset, **about_y)
+        if reset:
+            classes = about_y.get("classes")
+            check_no_padding(steps, sequences, classes=classes, **about)
+            if classes is None:
+                check_no_words(y, estimator_name=self.estimator_name)
+            # Padding makes folds of one length and of several: all are lists then.
+            are_equal = (steps.lengths == padded.shape[1]).all()
+            self.y_was_array = steps.from_array and bool(are_equal)
+        return SequenceArray(values, steps.starts, steps.lengths)
+
+    def hold_out(self, samples, random_state):
+        train, validation = validation_split(
+            samples.sequences,
+            self.params.validation_fraction,
+            random_state,
+            labels=samples.y if self.has_labels and not self.per_step else None,
+            horizon=self.horizon,
+            per_step=self.per_step,
+        )
+        return samples.select(train), samples.select(validation)
+
+    def prepare(self, samples, validation, context):
+        params, n_sequences = self.params, len(samples.y)
+        self.batch_size = params.batch_size
+        if params.batch_size == "auto":
+            self.batch_size = choose_batch_size(n_sequences)
+        if not context.is_continued:
+            self.dtype = params.dtype
+            if params.dtype == "auto":
+                # A stream is longer than its first call.
+                is_long = context.is_stream
+                self.dtype = "float32" if is_long else choose_dtype(n_sequences)
+        if context.is_continued:
+            # The vocabulary is that of the first fit; later tokens are unknown.
+            self.categories.check_same_choice(
+                samples.sequences, params, self.estimator_name
+            )
+        elif self.tokens.is_used:
+            self.initial_vectors = self.tokens.fit(
+                samples.sequences, params, samples.weights, context.is_stream
+            )
+        categories, prepared = self.categories, []
+        if categories.features:
+            categories.fit(samples.sequences, warns=not self.is_trial)
+        else:
+            categories.categories = {}
+        for part in (samples, validation):
+            if part is not None and categories.features:
+                part = part._replace(sequences=categories.recode(part.sequences))
+            # Weights of one call of partial_fit are relative to those of the others.
+            if part is not None and part.weights is not None and not context.is_stream:
+                part = part.with_mean_weight_one(self.targets_may_be_missing)
+            prepared.append(part)
+        return prepared
+
+    # Network
+
+    def make_spec(self, samples):
+        params, is_auto = self.params, self.params.hidden_size == "auto"
+        about_symbols: dict[str, Any] = {}
+        if _embeds(params):
+            about_symbols |= self.tokens.spec(params)
+        if self.categories.categories:
+            about_symbols |= self.categories.spec()
+        return NetworkSpec(
+            cell=self.chosen_cell if params.cell == "auto" else params.cell,
+            n_features=samples.sequences.n_features,
+            hidden_size=int(self.chosen_size if is_auto else params.hidden_size),
+            n_outputs=self.n_outputs,
+            n_layers=int(params.n_layers),
+            bidirectional=bool(params.bidirectional),
+            dropout=float(params.dropout),
+            input_dropout=float(params.input_dropout),
+            weight_drop=float(params.weight_drop),
+            residual=bool(params.residual),
+            layer_norm=bool(params.layer_norm),
+            pooling=None if self.per_step else params.pooling,
+            **about_symbols,
+        )
+
+    def build(self, spec, generator=None):
+        network = build_network(spec, DTYPES[self.dtype], generator)
+        if self.tokens.counts is not None:
+            network.embedding.token_dropout.set_counts(self.tokens.counts)
+        return network
+
+    def initialize(self, network, samples):
+        if self.tokens.is_used:
+            vectors = self.initial_vectors
+            initialize_embedding(network.embedding, samples.sequences, vectors)
+        elif self.params.standardize:
+            mean, scale = mean_and_scale(samples.sequences, samples.weights)
+            network.set_input_scaling(mean, 1 / scale)
+        self.initialize_head(network, samples)
+
+    def check_data(self, network, samples, validation):
+        for part in (samples, validation):
+            if part is not None:
+                self.check_values(network, self.as_network_input(part.sequences))
+
+    # Training
+
+    def loss(self):
+        class_weights = None
+        if self.per_step and self.has_labels and self.labels.weights is not None:
+            class_weights = torch.as_tensor(
+                self.labels.weights, dtype=DTYPES[self.dtype]
+            )
+        return WeightedLoss(self.loss_name, self.targets_may_be_missing, class_weights)
+
+    def make_dataset(self, samples, device):
+        dtype, weights = DTYPES[self.dtype], samples.weights
+        if weights is not None:
+            weights = torch.as_tensor(weights, dtype=dtype, device=device)
+        targets = torch.from_numpy(self.network_targets(samples))
+        if targets.is_floating_point():
+            targets = targets.to(dtype)
+        targets = targets.to(device)
+        sequences = self.as_network_input(samples.sequences)
+        if not self.per_step:
+            return SequenceDataset(sequences, targets, weights)
+        lengths = torch.tensor(sequences.lengths, device=device)
+        return SequenceDataset(sequences, StepTargets(targets, lengths), weights)
+
+    def choose_n_epochs(self, dataset):
+        sequences, updates_a_batch = dataset.sequences, 1
+        if self.per_step and self.params.bptt_steps is not None:
+            n_batches = -(-len(sequences) // self.batch_size)
+            batches = np.array_split(np.sort(sequences.lengths), n_batches)
+            chunks = [-(-batch[-1] // self.params.bptt_steps) for batch in batches]
+            updates_a_batch = np.mean(chunks)
+        budget = update_budget(sequences.lengths)
+        return n_epochs_for(len(sequences), self.batch_size, updates_a_batch, budget)
+
+    def score_validation(self, net, dataset):
+        outputs = network_outputs(net.module_, dataset.sequences, net.device)
+        loss = net.criterion_(outputs, dataset.flat_targets()).item()
+        # Outputs may overflow on validation data far from those of training.
+        if not torch.isfinite(outputs).all():
+            return loss, math.nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            return loss, self.score(outputs, dataset)
+
+    def finish(self):
+        self.initial_vectors = self.params.embeddings = None
+
+
+def _embeds(params):
+    """Return whether X is to hold ids of tokens, by the parameters."""
+    return params.embedding_dim is not None or params.embeddings is not None
+
+
+def _remedy_for_counts(sequences, n_targets, task):
+    """Return what to do where there are not as many targets as sequences."""
+    if len(sequences) > 1 or sequences.lengths[0] != n_targets:
+        return (
+            "A y cut for the rows of a table needs windows for all of its rows: see "
+            "make_forecast_frame and make_windows."
+        )
+    per_step = "RNNTagger" if task.has_labels else "RNNRegressor(return_sequences=True)"
+    return (
+        f"X is one sequence of {n_targets} steps, and y has a target for each of them. "
+        f"Either pass [y] to {per_step}; or pass the table X[0], whose rows are the "
+        "steps, to make_pipeline(SequenceWindower(n_steps=24), "
+        f"{task.estimator_name}(...))."
+    )
+
+
+def _check_not_one_column(X, estimator_name):
+    """Check that X is no column: of one step each, sequences would have no past."""
+    if len(X) > 1 == X.shape[1]:
+        raise InvalidSequenceError(
+            f"X is a 2-D array of shape {X.shape}, with 1 feature(s): {len(X)} "
+            f"sequences of one step, and {estimator_name} learns steps from those "
+            "before. If x is one sequence: pass [x], and [y]. If its rows are "
+            "sequences, pass the 3-D array X[:, :, np.newaxis]."
+        )
+
+
+def _parse_dicts(X, estimator, categorical):
+    """Return sequences of dicts with the features of fit, whichever keys X has."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return X
+    texts = [names[j] for j in categorical]
+    name = type(estimator).__name__
+    return sequences_of_dicts(X, estimator_name=name, names=names, texts=texts)
