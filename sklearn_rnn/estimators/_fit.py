@@ -14,7 +14,6 @@ from sklearn_rnn.estimators._checkpoint import (
 )
 from sklearn_rnn.estimators._network import (
     compute_outputs,
-    given_callbacks,
     make_net,
     thread_context,
     update_net,
@@ -104,16 +103,14 @@ def fit(
     """
     is_continued = hasattr(estimator, "module_") and (is_stream or estimator.warm_start)
     last = estimator._task if is_continued else None
-    with limit_threads(1), unchanged_on_error(estimator):
-        params, name = task_params(estimator), type(estimator).__name__
+    params, name = task_params(estimator), type(estimator).__name__
+    check_training(estimator, is_stream)
+    with unchanged_on_error(estimator), limit_threads(1):
         task = last.continued(params) if last else estimator._task_type(name, params)
         task.is_trial = is_trial
         task.check_params(last)
-        samples = task.parse(
-            estimator, X, y, sample_weight, reset=last is None, **about_y
-        )
-        if not is_stream:
-            task.check_trainable(samples)
+        data = X, y, sample_weight
+        samples = task.parse(estimator, *data, reset=last is None, **about_y)
         held_out = None
         if X_val is not None or y_val is not None:
             held_out = task.parse_validation(estimator, X_val, y_val)
@@ -121,12 +118,14 @@ def fit(
         if stops_early == "auto":
             stops_early = task.stops_early(estimator, samples)
         has_validation = bool(stops_early) or held_out is not None
-        check_training(estimator, is_stream, has_validation)
+        schedule = estimator.lr_schedule
+        callbacks = check_callbacks(estimator.callbacks, schedule, has_validation)
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
-        processes = current_processes.processes
-        if processes is not None and not is_trial:
-            check_parallel(processes, estimator, (samples, held_out), last)
+        if not is_stream:
+            task.check_trainable(samples)
+        if current_processes.processes is not None and not is_trial:
+            check_parallel(estimator, (samples, held_out), last)
         if estimator.checkpoint is None:
             vars(estimator).pop("_stream", None)
         elif not is_stream:
@@ -141,11 +140,21 @@ def fit(
             is_stream=is_stream,
             has_validation=has_validation,
             stops_early=stops_early,
+            callbacks=callbacks,
             compute_outputs=partial(compute_outputs, estimator),
             train_trial=partial(train_trial, estimator, checkpoint),
         )
         samples, held_out = task.prepare(samples, held_out, context)
-        set_network(estimator, task, samples, held_out, context)
+        network = task.make_network(samples, held_out, context, estimator)
+        estimator._task = task
+        if is_continued and is_stream:
+            update_net(estimator)
+        else:
+            make_net(estimator, network, context)
+        if not is_continued:
+            estimator.history_ = []
+            with thread_context(estimator):
+                task.fit_closed_form(samples, context)
     try:
         net = estimator.net_
         with task.around_training(net, samples, held_out, context) as samples:
@@ -155,32 +164,6 @@ def fit(
     if estimator.checkpoint is not None:
         save_stream(estimator) if is_stream else checkpoint.remove()
     return estimator
-
-
-def set_network(estimator, task, samples, held_out, context):
-    """Set the task, and the net around a new network, or around that of the last fit.
-
-    Beside a new one, what the task fits in closed form.
-    """
-    if context.is_continued:
-        network = estimator.module_
-        task.check_same_network(task.make_spec(samples), last=estimator._task)
-    else:
-        task.network_spec = task.make_spec(samples)
-        seed = context.random_state.randint(2**31 - 1)
-        generator = torch.Generator().manual_seed(seed)
-        network = task.build(task.network_spec, generator)
-        task.initialize(network, samples)
-        estimator.history_ = []
-    task.check_data(network, samples, held_out)
-    estimator._task = task
-    if not context.is_continued:
-        with thread_context(estimator):
-            task.fit_closed_form(samples, context)
-    if context.is_continued and context.is_stream:
-        update_net(estimator)
-    else:
-        make_net(estimator, network, context)
 
 
 def train(estimator, samples, held_out, context, checkpoint=None):
@@ -277,10 +260,8 @@ def unchanged_on_error(estimator):
         raise
 
 
-def check_training(estimator, is_stream, has_validation):
+def check_training(estimator, is_stream):
     """Check that parameters of the training go together."""
-    callbacks = given_callbacks(estimator)
-    check_callbacks(callbacks, estimator.lr_schedule, has_validation)
     if estimator.checkpoint is not None and estimator.random_state is None:
         raise ValueError(
             "checkpoint needs a random_state, so that a fit that is started again "

@@ -1,5 +1,7 @@
 """The network of an estimator: its net of skorch, and what it computes."""
 
+from copy import copy
+
 import numpy as np
 import torch
 
@@ -10,10 +12,10 @@ from sklearn_rnn.training import (
     EpochLines,
     ProgressBar,
     SequenceNet,
+    check_callbacks,
     check_scheduler,
     choose_n_threads,
     computing,
-    copy_callbacks,
     find_optimizer,
     find_schedule,
     is_fusible,
@@ -37,7 +39,11 @@ def make_net(estimator, network, context=None, device=None, kernel=None):
     network.mixed = task.dtype == "mixed"
     set_kernel(estimator, network, device, kernel)
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
-    callbacks, schedule, scheduler = given_callbacks(estimator), None, None
+    schedule = scheduler = None
+    if context is None:
+        callbacks = check_callbacks(estimator.callbacks, None, has_validation=True)
+    else:
+        callbacks = context.callbacks
     if context is not None and not context.is_stream:
         schedule, scheduler = find_schedule(
             estimator.lr_schedule,
@@ -46,7 +52,7 @@ def make_net(estimator, network, context=None, device=None, kernel=None):
             tol=estimator.tol,
         )
     if scheduler is not None:
-        callbacks.append((SCHEDULER, scheduler))
+        callbacks = [*callbacks, (SCHEDULER, copy(scheduler))]
     own = {0: [], 1: [ProgressBar]}.get(int(estimator.verbose), [EpochLines])
     net = SequenceNet(
         network,
@@ -54,7 +60,7 @@ def make_net(estimator, network, context=None, device=None, kernel=None):
         optimizer=optimizer,
         lr=estimator.learning_rate,
         batch_size=task.batch_size or estimator.batch_size,
-        callbacks=copy_callbacks(callbacks) + [callback(name) for callback in own],
+        callbacks=callbacks + [callback(name) for callback in own],
         device=device,
         verbose=0,
         shuffle=estimator.shuffle,
@@ -110,17 +116,6 @@ def set_kernel(estimator, network, device, kernel=None):
         fused=is_fusible(network) and estimator.bptt_steps is None,
     )
     network.use_kernel(estimator.kernel_)
-
-
-def given_callbacks(estimator):
-    """Return the parameter `callbacks` as pairs of a name, or None, and a callback."""
-    given = estimator.callbacks
-    if given is None:
-        return []
-    return [
-        item if isinstance(item, tuple) and len(item) == 2 else (None, item)
-        for item in (given if isinstance(given, list) else [given])
-    ]
 
 
 def check_device(device):

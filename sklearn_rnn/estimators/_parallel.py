@@ -3,18 +3,17 @@
 from sklearn_rnn._exceptions import InvalidModelError
 from sklearn_rnn._fingerprint import fingerprint
 from sklearn_rnn.estimators._network import check_device
+from sklearn_rnn.training import current_processes
 
 # Parameters that may differ between processes.
 WITHOUT_EFFECT = {"n_threads", "verbose"}
 
 
-def check_parallel(processes, estimator, data, last):
+def check_parallel(estimator, data, last):
     """Check that a fit can be divided, and that all processes make the same one.
 
     Parameters
     ----------
-    processes : Processes
-        Those that train together.
     estimator : estimator instance
         Not fitted yet, or with the last fit's attributes.
     data : tuple
@@ -31,7 +30,7 @@ def check_parallel(processes, estimator, data, last):
     }
     own = {name: _hash(own[name], name) for name in own.keys() - WITHOUT_EFFECT}
     own["type"] = type(estimator).__name__
-    first, *others = processes.gather(own)
+    first, *others = current_processes.processes.gather(own)
     for rank, other in enumerate(others, 1):
         names = sorted(
             k for k in first.keys() | other.keys() if first.get(k) != other.get(k)

@@ -27,11 +27,12 @@ def weight_shapes(spec):
     return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
-def build_network(spec, dtype, generator=None):
+def build_network(spec, dtype, generator=None, scaling=None):
     """Build the network of a spec on the CPU, without any global random state.
 
     A generator of None leaves the weights undefined, for a network whose weights are
-    loaded afterwards.
+    loaded afterwards. `scaling` is the center and the factor of inputs, each of shape
+    (n_features,) or a float; None leaves them as they are.
     """
     # torch's modules draw from the global generator when built on a real device.
     with torch.device("meta"):
@@ -48,8 +49,9 @@ def build_network(spec, dtype, generator=None):
         for name, buffer in list(module.named_buffers(recurse=False)):
             memory = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
             setattr(module, name, memory)
-    network.center.zero_()
-    network.factor.fill_(1.0)
+    center, factor = scaling or (0.0, 1.0)
+    network.center.copy_(torch.as_tensor(center))
+    network.factor.copy_(torch.as_tensor(factor))
     if generator is not None:
         initialize(network, generator)
     return network

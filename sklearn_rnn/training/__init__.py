@@ -1,10 +1,7 @@
 """Training: the skorch net and what it is made of."""
 
 from sklearn_rnn.training._batches import BatchIterator, blocks_by_length
-from sklearn_rnn.training._callbacks import (
-    check_callbacks,
-    copy_callbacks,
-)
+from sklearn_rnn.training._callbacks import check_callbacks
 from sklearn_rnn.training._checkpoint import (
     CheckpointFile,
     TrainingCheckpoint,
@@ -74,13 +71,11 @@ from sklearn_rnn.training._resume import pack_callbacks, unpack_callbacks
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (
     SCHEDULES,
+    UPDATE_BUDGET,
     check_scheduler,
-    choose_batch_size,
-    choose_dtype,
     find_schedule,
     n_epochs_for,
     one_cycle,
-    update_budget,
     warm_up_cosine,
 )
 from sklearn_rnn.training._split import (
@@ -126,6 +121,7 @@ __all__ = [
     "TrainingCheckpoint",
     "TranscriptTargets",
     "Transcripts",
+    "UPDATE_BUDGET",
     "WeightSnapshot",
     "WeightedLoss",
     "WrittenTargets",
@@ -135,13 +131,10 @@ __all__ = [
     "check_callbacks",
     "check_optimizer_state",
     "check_scheduler",
-    "choose_batch_size",
-    "choose_dtype",
     "choose_n_threads",
     "chunks_from_end",
     "clip_gradients",
     "computing",
-    "copy_callbacks",
     "count_segments",
     "current_processes",
     "data_parallel",
@@ -175,7 +168,6 @@ __all__ = [
     "store_steps",
     "to_batch",
     "unpack_callbacks",
-    "update_budget",
     "validation_folds",
     "validation_split",
     "warm_up_cosine",

@@ -18,18 +18,33 @@ NOT_FOUND = KeyError, SkorchException, ValueError, TypeError
 
 
 def check_callbacks(callbacks, lr_schedule, has_validation):
-    """Check before training that callbacks set no rate that `lr_schedule` sets as well.
+    """Return copies of a parameter `callbacks`, checked, as a net of skorch takes them.
 
-    And that what they monitor will be recorded. They are pairs of a name, or None, and
-    a callback.
+    They set no rate that `lr_schedule` sets as well, and what they monitor will be
+    recorded.
     """
-    own_names = {getattr(callback, "name", None) for _, callback in callbacks}
-    for name, callback in callbacks:
+    if callbacks is None:
+        return []
+    pairs = [
+        item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        for item in (callbacks if isinstance(callbacks, list) else [callbacks])
+    ]
+    own_names = {getattr(callback, "name", None) for _, callback in pairs}
+    copies = []
+    for i, (name, callback) in enumerate(pairs):
+        if not isinstance(callback, Callback):
+            item = callback if name is None else (name, callback)
+            raise ValueError(
+                f"callbacks[{i}] is {item!r}; give instances of skorch callbacks, "
+                "such as skorch.callbacks.EarlyStopping()."
+            )
         if isinstance(callback, LRScheduler) and lr_schedule is not None:
             raise ValueError(
                 f"callbacks has an LRScheduler, and lr_schedule={lr_schedule!r} sets "
                 "the learning rate as well. Set lr_schedule=None."
             )
+        copied = copy.copy(callback)  # fit must not change a parameter
+        copies.append(copied if name is None else (name, copied))
         # Others may not read what they monitor, as most schedulers do not.
         if has_validation or type(callback) not in (Checkpoint, EarlyStopping):
             continue
@@ -37,20 +52,6 @@ def check_callbacks(callbacks, lr_schedule, has_validation):
         if isinstance(monitor, str) and monitor in VALIDATION_KEYS - own_names:
             name = type(callback).__name__ if name is None else name
             raise ValueError(_not_recorded(name, callback, monitor, None, False))
-
-
-def copy_callbacks(callbacks):
-    """Return copies of callbacks, named or not: fit must not change a parameter."""
-    copies = []
-    for i, (name, callback) in enumerate(callbacks):
-        if not isinstance(callback, Callback):
-            item = callback if name is None else (name, callback)
-            raise ValueError(
-                f"callbacks[{i}] is {item!r}; give instances of skorch callbacks, "
-                "such as skorch.callbacks.EarlyStopping()."
-            )
-        copied = copy.copy(callback)
-        copies.append(copied if name is None else (name, copied))
     return copies
 
 

@@ -4,7 +4,6 @@ import copy
 import math
 from functools import partial
 
-import numpy as np
 from skorch.callbacks import LRScheduler
 from torch.optim import lr_scheduler as torch_schedulers
 
@@ -175,63 +174,6 @@ def check_scheduler(callback, optimizer):
 # "auto" trains for this many updates, and at least this many epochs: small data are
 # trained on long enough, and large data often enough.
 UPDATE_BUDGET, MIN_EPOCHS = 600, 5
-# Up to this many sequences are one batch, in float64: then a weight of two equals two
-# copies to rounding, as scikit-learn's checks require. Its updates cost more.
-ONE_BATCH, ONE_BATCH_UPDATES = 32, 200
-# Other data are split into about this many batches, within these sizes.
-N_BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 8, 64
-# Steps up to which the budget is as above; longer sequences get more updates, by at
-# most this factor.
-SHORT_STEPS, MAX_FACTOR = 64, 3
-
-
-def choose_batch_size(n_sequences):
-    """Choose a batch size for a number of training sequences.
-
-    All of them up to 32; else the power of two next to a sixteenth of them, at least 8
-    and at most 64.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.training import choose_batch_size
-    >>> [choose_batch_size(n) for n in (32, 33, 300, 5000)]
-    [32, 8, 16, 64]
-    """
-    if n_sequences <= ONE_BATCH:
-        return n_sequences
-    size = 2 ** round(math.log2(n_sequences / N_BATCHES))
-    return min(max(size, SMALLEST_BATCH), LARGEST_BATCH)
-
-
-def choose_dtype(n_sequences):
-    """Choose a precision: "float64" up to 32 training sequences, else "float32".
-
-    Examples
-    --------
-    >>> from sklearn_rnn.training import choose_dtype
-    >>> choose_dtype(32), choose_dtype(33)
-    ('float64', 'float32')
-    """
-    return "float64" if n_sequences <= ONE_BATCH else "float32"
-
-
-def update_budget(lengths):
-    """Choose a number of updates for training sequences of these lengths.
-
-    200 up to 32 sequences, else 600; above 64 steps the latter grow with the root of
-    the median length, to at most three times as many.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.training import update_budget
-    >>> [update_budget(np.full(100, n_steps)) for n_steps in (10, 256, 10_000)]
-    [600, 1200, 1800]
-    """
-    if len(lengths) <= ONE_BATCH:
-        return ONE_BATCH_UPDATES
-    factor = math.sqrt(np.median(lengths) / SHORT_STEPS)
-    return math.ceil(UPDATE_BUDGET * min(max(factor, 1), MAX_FACTOR))
 
 
 def n_epochs_for(

@@ -5,10 +5,7 @@ import pytest
 
 from sklearn_rnn.training import (
     Patience,
-    choose_batch_size,
-    choose_dtype,
     n_epochs_for,
-    update_budget,
     warm_up_cosine,
 )
 from sklearn_rnn.training._schedule import MIN_EPOCHS, UPDATE_BUDGET
@@ -38,30 +35,6 @@ def test_auto_epochs_are_bounded():
     assert n_epochs_for(1, 64) == n_epochs_for(64, 64) == UPDATE_BUDGET
     assert n_epochs_for(1, 64, at_most=60) == 60
     assert n_epochs_for(10**9, 64) == MIN_EPOCHS
-
-
-def test_long_sequences_get_more_updates():
-    budgets = [update_budget(np.full(100, n_steps)) for n_steps in (1, 64, 256, 10**6)]
-    assert budgets == [600, 600, 1200, 1800]
-    assert update_budget(np.array([1, 10**6, 2] * 20)) == 600
-
-
-def test_one_batch_gets_fewer_updates_whatever_its_size():
-    for n_sequences, n_steps in ((32, 5), (2, 5), (32, 1000)):
-        assert update_budget(np.full(n_sequences, n_steps)) == 200
-
-
-def test_batches_grow_with_the_number_of_sequences():
-    sizes = [choose_batch_size(n) for n in range(33, 3000)]
-    assert sorted(set(sizes)) == [8, 16, 32, 64]
-    assert sizes == sorted(sizes)
-    assert [choose_batch_size(n) for n in (1, 20, 32)] == [1, 20, 32]
-
-
-def test_data_of_one_batch_are_computed_in_float64():
-    for n_sequences in (1, 32, 33, 1000):
-        fits = choose_batch_size(n_sequences) == n_sequences
-        assert choose_dtype(n_sequences) == ("float64" if fits else "float32")
 
 
 def test_patience_counts_epochs_without_enough_improvement():

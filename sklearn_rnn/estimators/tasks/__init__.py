@@ -29,6 +29,8 @@ from sklearn_rnn.estimators.tasks._task import (
     FitContext,
     SequenceTask,
     Task,
+    choose_batch_size,
+    update_budget,
 )
 from sklearn_rnn.estimators.tasks._tokens import SharedVectors, wrap_vectors
 from sklearn_rnn.estimators.tasks._transcription import TranscriptionTask
@@ -57,6 +59,7 @@ __all__ = [
     "check_labels",
     "check_levels",
     "check_same_number",
+    "choose_batch_size",
     "object_array",
     "of_one_type",
     "parse_weights",
@@ -64,5 +67,6 @@ __all__ = [
     "score_steps",
     "split_steps",
     "steps_ahead",
+    "update_budget",
     "wrap_vectors",
 ]

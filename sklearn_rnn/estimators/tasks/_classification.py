@@ -23,7 +23,6 @@ from sklearn_rnn.estimators.tasks._labels import (
     check_labels,
     check_one_kind,
     describe_one_label,
-    too_few_classes,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._task import SequenceTask
@@ -88,16 +87,8 @@ class ClassificationTask(SequenceTask):
             distinct = np.unique(y)
         return self.labels.encode(y, distinct, reset=reset, classes=classes)
 
-    def check_trainable(self, samples):
-        classes = self.labels.classes[np.unique(samples.y)]
-        if len(classes) < 2:
-            raise too_few_classes(classes)
-
-    def network_targets(self, samples):
-        return samples.y.astype(np.int64)
-
     @torch.no_grad()
-    def initialize_head(self, network, samples):
+    def initialize(self, network, samples):
         # An untrained network predicts the frequencies of the classes.
         counts = np.bincount(samples.y, samples.weights, self.n_outputs)
         network.head.bias.copy_(torch.from_numpy(log_priors(counts)))

@@ -69,8 +69,10 @@ class GenerationTask(Task):
     ngram_order: int | None = None
     ngram_weight = 0.0
 
+    reads_symbols = True  # or frames of zeros and ones, which are as good
+
     @property
-    def fixed_params(self):
+    def fixed_params(self):  # type: ignore[override]
         return () if self.corpus.of_frames else ("min_count", "max_symbols")
 
     # Data
@@ -102,7 +104,13 @@ class GenerationTask(Task):
                 max_symbols=self.params.max_symbols,
                 weights=weights,
             )
-            self._set_symbols(estimator)
+            self.symbols = self.n_symbols = None
+            vars(estimator).pop("n_features_in_", None)  # of the last fit
+            if self.corpus.of_frames:
+                estimator.n_features_in_ = self.corpus.n_features
+            else:
+                symbols = self.corpus.vocabulary.symbols
+                self.symbols, self.n_symbols = object_array(symbols), len(symbols)
         if self.corpus.of_frames and self.params.softmax == "adaptive":
             raise ValueError(
                 'softmax="adaptive" needs symbols, but X holds frames of zeros and '
@@ -114,15 +122,6 @@ class GenerationTask(Task):
         if not self.corpus.of_frames and (sequences.values == UNKNOWN).any():
             self.corpus = replace(self.corpus, has_unknown=True)
         return WeightedSequences(sequences, weights)
-
-    def _set_symbols(self, estimator):
-        vars(estimator).pop("n_features_in_", None)  # of the last fit
-        if self.corpus.of_frames:
-            self.symbols, self.n_symbols = None, None
-            estimator.n_features_in_ = self.corpus.n_features
-        else:
-            symbols = self.corpus.vocabulary.symbols
-            self.symbols, self.n_symbols = object_array(symbols), len(symbols)
 
     def parse_validation(self, estimator, X_val, y_val):
         if X_val is None:
@@ -207,7 +206,9 @@ class GenerationTask(Task):
 
     @contextmanager
     def around_training(self, net, data, validation, context: FitContext):
-        data = self._without_begin(data)
+        # What is not to be learned of a single text.
+        if not self.corpus.has_ends and data.sequences.lengths.min() > 2:
+            data = data._replace(sequences=self.corpus.without_begin(data.sequences))
         self.ngrams, self.ngram_order, self.ngram_weight = None, None, 0.0
         order = None
         if not self.corpus.of_frames:
@@ -232,13 +233,6 @@ class GenerationTask(Task):
             self._choose_ngrams(net, models, unseen)
         if seen is not data:
             self.ngrams = self._fit_ngrams(data, self.ngram_order)[-1]
-
-    def _without_begin(self, data):
-        """Return training data without what is not to be learned of a single text."""
-        sequences = data.sequences
-        if not self.corpus.has_ends and sequences.lengths.min() > 2:
-            data = data._replace(sequences=self.corpus.without_begin(sequences))
-        return data
 
     def _fit_ngrams(self, data, order):
         """Return models of n-grams up to each length."""

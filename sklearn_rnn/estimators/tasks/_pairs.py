@@ -12,7 +12,7 @@ from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._sources import check_same_number, fit_symbols
 from sklearn_rnn.estimators.tasks._steps import object_array
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
-from sklearn_rnn.sequences import mean_and_scale, unpack
+from sklearn_rnn.sequences import unpack
 from sklearn_rnn.training import n_epochs_for, validation_split
 
 # "auto" trains for this many updates, and for more epochs than other estimators:
@@ -32,7 +32,7 @@ class PairTask(Task):
     target: Any = None
 
     @property
-    def reads_symbols(self):
+    def reads_symbols(self):  # type: ignore[override]
         return self.source.kind == "symbols"
 
     @property
@@ -53,9 +53,6 @@ class PairTask(Task):
 
     def check_options(self, params, n_best=1):
         """Check that parameters go together, and with what was read."""
-
-    def initialize_output(self, network, pairs):
-        """Let an untrained network predict what is known without reading."""
 
     # Data
 
@@ -126,21 +123,8 @@ class PairTask(Task):
     def prepare(self, pairs, validation, context: FitContext):
         if not context.is_continued:
             self.dtype = self.params.dtype
-        return pairs, validation
-
-    # Network
-
-    def initialize(self, network, pairs):
-        if self.params.standardize and not self.reads_symbols:
-            mean, scale = mean_and_scale(pairs.sequences, pairs.weights)
-            network.set_input_scaling(mean, 1 / scale)
-        self.initialize_output(network, pairs)
-
-    def check_data(self, network, pairs, validation):
-        for part in (pairs, validation):
-            if part is not None:
-                self.check_values(network, part.sequences)
         self.check_options(self.params)
+        return pairs, validation
 
     # Training
 

@@ -54,8 +54,6 @@ from sklearn_rnn.training import WeightedLoss
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
-# Sequences that tell the scale of differences from the last step.
-SCALED_BY = 4096
 # Units of hidden_size="auto", and of the plain RNN that cell="auto" may choose: below
 # FEW sequences two networks are compared in folds, a GRU that reads values as they are,
 # and a plain RNN that reads windows in their own units, which needs less data. Chosen
@@ -166,25 +164,6 @@ class RegressionTask(SequenceTask):
         targets = samples.all_targets()
         return self.output.encode(self.baseline, samples.sequences, targets)
 
-    def check_data(self, network, samples, validation):
-        super().check_data(network, samples, validation)
-        targets = self.network_targets(samples)
-        limit = LARGEST_INPUT[self.dtype]
-        with np.errstate(invalid="ignore"):
-            outside = np.abs(targets) > limit
-        if not outside.any():
-            return
-        at, output = map(int, np.argwhere(outside)[0])
-        place = f"sequence {at}"
-        if self.per_step:
-            place = "sequence {}, step {}".format(*locate(samples.y, at))
-        raise DivergenceError(
-            f"y holds {samples.all_targets()[at, output]:.6g} at {place}, output "
-            f"{output}, more than {limit:.0e} standard deviations from the targets "
-            f"that {self.estimator_name} with dtype={self.dtype!r} was fitted on: the "
-            "loss would be infinite. Correct it, or leave it out."
-        )
-
     # What the network is, and what it predicts
 
     def prepare(self, samples, validation, context):
@@ -200,6 +179,7 @@ class RegressionTask(SequenceTask):
             _check_enough(self)
         if context.is_continued:
             baseline.update(samples)
+            _check_targets(self, samples)
             return prepared
         if self.output.is_distribution:  # until training, which may stop, is over
             self.dependence = Dependence(self.n_targets)
@@ -211,6 +191,7 @@ class RegressionTask(SequenceTask):
         baseline.subtracts_last = self._subtracts_last(samples)
         baseline.fit(samples)
         _check_not_categorical(self, samples.sequences.feature_names)
+        _check_targets(self, samples)
         return prepared
 
     def _subtracts_last(self, samples):
@@ -260,14 +241,8 @@ class RegressionTask(SequenceTask):
         self.baseline.unit_layout = layout
         self.baseline.subtracts_last = self._subtracts_last(samples)
 
-    def initialize(self, network, samples):
-        super().initialize(network, samples)
-        seen = self.as_network_input(samples.sequences)
-        if self.params.standardize and seen.transforms.differencing is not None:
-            _scale_differences(network, seen, samples.weights)
-
     @torch.no_grad()
-    def initialize_head(self, network, samples):
+    def initialize(self, network, samples):
         # Targets have mean 0: a nearly silent network predicts nearly just that.
         # Not quite 0, or the first gradient of the bias is pure rounding, which
         # Adam blows up to 1e-12.
@@ -366,23 +341,24 @@ def _find_past(task, samples):
     return columns
 
 
-def _scale_differences(network, sequences, weights):
-    """Scale what a network reads relative to the last value by its spread."""
-    features = sequences.transforms.differencing.features
-    chosen = np.unique(np.linspace(0, len(sequences) - 1, SCALED_BY).astype(int))
-    steps = sequences.gather(chosen)[:, :, features].astype(np.float64)
-    counts = np.arange(len(steps))[:, np.newaxis] < sequences.lengths[chosen]
-    if weights is not None:
-        counts = counts * weights[chosen]
-    squares = (steps**2 * counts[:, :, np.newaxis]).sum(axis=(0, 1))
-    spread = np.sqrt(squares / counts.sum())
-    center, factor = network.center.numpy().copy(), network.factor.numpy().copy()
-    # Rounding leaves a constant feature differences of a few ulps.
-    is_constant = spread <= 1e-9 * np.abs(center[features])
-    factor[features] = 1 / np.where(is_constant, 1.0, spread)
-    # Not centred: the last value itself is 0.
-    center[features] = 0.0
-    network.set_input_scaling(center, factor)
+def _check_targets(task, samples):
+    """Check that targets stay finite in the network's dtype."""
+    targets = task.network_targets(samples)
+    limit = LARGEST_INPUT[task.dtype]
+    with np.errstate(invalid="ignore"):
+        outside = np.abs(targets) > limit
+    if not outside.any():
+        return
+    at, output = map(int, np.argwhere(outside)[0])
+    place = f"sequence {at}"
+    if task.per_step:
+        place = "sequence {}, step {}".format(*locate(samples.y, at))
+    raise DivergenceError(
+        f"y holds {samples.all_targets()[at, output]:.6g} at {place}, output "
+        f"{output}, more than {limit:.0e} standard deviations from the targets "
+        f"that {task.estimator_name} with dtype={task.dtype!r} was fitted on: the "
+        "loss would be infinite. Correct it, or leave it out."
+    )
 
 
 def _check_enough(task):

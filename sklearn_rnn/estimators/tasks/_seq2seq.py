@@ -16,7 +16,7 @@ from sklearn_rnn.estimators.tasks._sources import (
     fit_symbols,
     kind_of_source,
 )
-from sklearn_rnn.estimators.tasks._tokens import initialize_embedding
+from sklearn_rnn.estimators.tasks._tokens import count_tokens, initialize_embedding
 from sklearn_rnn.modules import Seq2SeqSpec
 from sklearn_rnn.sequences import UNKNOWN, flat_rows
 from sklearn_rnn.training import (
@@ -48,9 +48,7 @@ class Seq2SeqTask(PairTask):
     # while what is written still gets better for many epochs.
     cool_down, monitor = 0.5, "valid_score"
 
-    @property
-    def fixed_params(self):
-        return "source", "min_count", "max_symbols"
+    fixed_params = "source", "min_count", "max_symbols"
 
     @property
     def symbol_limits(self):
@@ -73,10 +71,11 @@ class Seq2SeqTask(PairTask):
 
     def check_options(self, params, n_best=1):
         of_one_kind = self.source.are_text == self.target.are_text
+        attention = params.attention_type
+        if self.network_spec is not None:
+            attention = self.network_spec.attention
         is_symbols = self.source.kind == "symbols"
-        if params.copy_unknown and not (
-            is_symbols and of_one_kind and self.network_spec.attention
-        ):
+        if params.copy_unknown and not (is_symbols and of_one_kind and attention):
             raise ValueError(
                 "copy_unknown=True copies symbols of X into what is written, but X "
                 "and y are not made of symbols of one kind, or there is no attention "
@@ -134,8 +133,14 @@ class Seq2SeqTask(PairTask):
         )
 
     @torch.no_grad()
-    def initialize_output(self, network, pairs):
-        self._set_lengths(pairs)
+    def initialize(self, network, pairs):
+        # How long sequences are written, to know when to stop.
+        lengths = pairs.targets.sequences.lengths - 2
+        weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
+        self.longest_written = int(lengths.max())
+        self.written_per_read = float(
+            weights @ lengths / (weights @ pairs.sequences.lengths)
+        )
         # An untrained network predicts how often each symbol comes.
         written, weights = pairs.targets.sequences, pairs.weights
         rows = flat_rows(written.starts + 1, pairs.n_targets)
@@ -145,16 +150,8 @@ class Seq2SeqTask(PairTask):
         counts = np.bincount(written.values[rows, 0], weights, n_outputs)
         network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
         if self.source.kind == "symbols":
-            initialize_embedding(network.embedding, pairs.sequences)
-
-    def _set_lengths(self, pairs):
-        """Set how long sequences are written, to know when to stop."""
-        written = pairs.targets.sequences.lengths - 2
-        self.longest_written = int(written.max())
-        weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
-        self.written_per_read = float(
-            weights @ written / (weights @ pairs.sequences.lengths)
-        )
+            shown = count_tokens(pairs.sequences, network.embedding.n_tokens) > 0
+            initialize_embedding(network.embedding, shown)
 
     def max_steps(self, lengths, max_length):
         """Return how many symbols may be written for sequences of some lengths."""

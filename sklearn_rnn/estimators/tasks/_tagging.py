@@ -10,7 +10,6 @@ from sklearn_rnn.estimators.closed_form import Transitions, log_priors, log_soft
 from sklearn_rnn.estimators.tasks._labels import (
     check_distinguishable,
     check_size,
-    too_few_classes,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._steps import split_steps
@@ -83,12 +82,6 @@ class TaggingTask(SequenceTask):
         )
         return codes[:, np.newaxis]
 
-    def check_trainable(self, samples):
-        codes = samples.all_targets()[:, 0]
-        classes = self.labels.classes[np.unique(codes[codes != NO_CODE])]
-        if len(classes) < 2:
-            raise too_few_classes(classes)
-
     def prepare(self, samples, validation, context):
         # With what is counted in labels: transitions, and weights of the classes.
         prepared = super().prepare(samples, validation, context)
@@ -118,7 +111,7 @@ class TaggingTask(SequenceTask):
         return samples.all_targets()[:, 0]
 
     @torch.no_grad()
-    def initialize_head(self, network, samples):
+    def initialize(self, network, samples):
         # An untrained network predicts the frequencies of the labels.
         codes, weights = self._codes_and_weights(samples)
         counts = np.bincount(codes, weights, self.n_outputs)

@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators.tasks._categories import CategoricalInput
-from sklearn_rnn.estimators.tasks._labels import Labels
+from sklearn_rnn.estimators.tasks._labels import Labels, too_few_classes
 from sklearn_rnn.estimators.tasks._samples import Samples, parse_weights
 from sklearn_rnn.estimators.tasks._tokens import TokenInput, initialize_embedding
 from sklearn_rnn.modules import NetworkSpec, build_network
@@ -35,14 +35,13 @@ from sklearn_rnn.sequences import (
     warn_of_waveforms,
 )
 from sklearn_rnn.training import (
+    NO_CODE,
+    UPDATE_BUDGET,
     SequenceDataset,
     StepTargets,
     WeightedLoss,
-    choose_batch_size,
-    choose_dtype,
     n_epochs_for,
     network_outputs,
-    update_budget,
     validation_split,
 )
 
@@ -52,6 +51,16 @@ DTYPES = {
     "float64": torch.float64,
     "mixed": torch.float32,
 }
+# Sequences that tell the scale of differences from the last step.
+SCALED_BY = 4096
+# Up to this many sequences are one batch, in float64: then a weight of two equals two
+# copies to rounding, as scikit-learn's checks require. Its updates cost more.
+ONE_BATCH, ONE_BATCH_UPDATES = 32, 200
+# Other data are split into about this many batches, within these sizes.
+N_BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 8, 64
+# Steps up to which they get the usual number of updates; longer sequences get more, by
+# at most this factor.
+SHORT_STEPS, MAX_FACTOR = 64, 3
 # What a parameter is called where it describes the network.
 SPEC_NAMES = {"attention": "attention_type", "cutoffs": "softmax"}
 
@@ -64,6 +73,7 @@ class FitContext(NamedTuple):
     is_stream : bool, whether the data are those of a call of ``partial_fit``
     has_validation : bool, whether there are validation data
     stops_early : bool, whether they say when training ends
+    callbacks : list, copies of the user's, as a net of skorch takes them
     compute_outputs : callable, from sequences to outputs of the network that is trained
     train_trial : callable, trains a network like it on other data
     """
@@ -73,6 +83,7 @@ class FitContext(NamedTuple):
     is_stream: bool
     has_validation: bool
     stops_early: bool
+    callbacks: list[Any]
     compute_outputs: Callable
     train_trial: Callable
 
@@ -190,18 +201,67 @@ class Task(ABC):
     def make_spec(self, data):
         """Return the spec of the network."""
 
-    def build(self, spec, generator=None):
-        """Return a network with random weights."""
-        return build_network(spec, DTYPES[self.dtype], generator)
+    def make_network(self, data, validation, context: FitContext, estimator):
+        """Return the network to train: that of an estimator's last fit, or a new one.
+
+        Of a new one the spec is set, and first weights fit the data.
+        """
+        spec = self.make_spec(data)
+        if context.is_continued:
+            self.check_same_network(spec, estimator._task)
+            self.scale_inputs(data, validation, estimator.module_)
+            return estimator.module_
+        self.network_spec = spec
+        scaling = self.scale_inputs(data, validation)
+        seed = context.random_state.randint(2**31 - 1)
+        network = self.build(spec, torch.Generator().manual_seed(seed), scaling)
+        self.initialize(network, data)
+        return network
+
+    # Whether the network reads ids, and not numbers.
+    reads_symbols = False
+
+    def as_network_input(self, sequences):
+        """Return sequences as the network reads them."""
+        return sequences
+
+    def scale_inputs(self, data, validation, network=None):
+        """Return center and factor of a new network's inputs, or of the last fit's.
+
+        None where it reads symbols. Check that inputs stay finite in its dtype.
+        """
+        if self.reads_symbols:
+            return None
+        parts = [part for part in (data, validation) if part is not None]
+        read = [self.as_network_input(part.sequences) for part in parts]
+        center, factor = 0.0, 1.0
+        if network is not None:
+            center, factor = network.center.cpu().numpy(), network.factor.cpu().numpy()
+        elif self.params.standardize:
+            center, scale = mean_and_scale(read[0], data.weights)
+            if read[0].transforms.differencing is not None:
+                _scale_differences(read[0], data.weights, center, scale)
+            factor = 1 / scale
+        for sequences in read:
+            check_range(
+                sequences,
+                estimator_name=self.estimator_name,
+                center=center,
+                factor=factor,
+                dtype=self.dtype,
+            )
+        return center, factor
+
+    def build(self, spec, generator=None, scaling=None):
+        """Return a network with random weights; with none, to be loaded into."""
+        return build_network(spec, DTYPES[self.dtype], generator, scaling)
 
     @abstractmethod
     def initialize(self, network, data):
         """Let an untrained network predict what is known without its inputs."""
 
-    @property
-    def fixed_params(self) -> tuple[str, ...]:
-        """Parameters that decide how data are read: they stay where a fit continues."""
-        return ()
+    # Parameters that decide how data are read: they stay where a fit continues.
+    fixed_params: tuple[str, ...] = ()
 
     # Of the spec, what may be another one where training continues.
     ignored_in_spec: tuple[str, ...] = ()
@@ -227,9 +287,6 @@ class Task(ABC):
                 f"fit, which had another {' and '.join(changed)}. Restore it, or set "
                 "warm_start=False."
             )
-
-    def check_data(self, network, data, validation) -> None:
-        """Check that inputs and targets stay finite in the network's dtype."""
 
     def check_values(self, network, sequences) -> None:
         """Check that sequences of numbers stay finite in the network's dtype."""
@@ -300,7 +357,7 @@ class SequenceTask(Task):
     labels: Any  # where `has_labels`
     ignored_in_spec = ("n_tokens",)
     parts: tuple[str, ...] = ("tokens", "categories")
-    # Of an embedding, between `prepare` and `initialize`.
+    # Of an embedding, between `prepare` and `build`.
     initial_vectors: Any = None
 
     def __init__(self, estimator_name, params):
@@ -319,13 +376,9 @@ class SequenceTask(Task):
         Of numbers, what was parsed may be parsed again: see `is_trial`.
         """
 
-    @abstractmethod
     def network_targets(self, samples):
         """Return the array that the loss compares outputs with, steps in a row."""
-
-    @abstractmethod
-    def initialize_head(self, network, samples):
-        """Let an untrained network predict what is known without the inputs."""
+        return samples.y
 
     @property
     def n_outputs(self):
@@ -339,10 +392,6 @@ class SequenceTask(Task):
     @abstractmethod
     def decode(self, sequences, outputs):
         """Turn outputs of the network into what ``predict`` returns."""
-
-    def as_network_input(self, sequences):
-        """Return sequences as the network reads them."""
-        return sequences
 
     # Data
 
@@ -455,6 +504,13 @@ class SequenceTask(Task):
             self.y_was_array = steps.from_array and bool(are_equal)
         return SequenceArray(values, steps.starts, steps.lengths)
 
+    def check_trainable(self, samples):
+        if self.has_labels:
+            codes = np.unique(self.network_targets(samples))
+            classes = self.labels.classes[codes[codes != NO_CODE]]
+            if len(classes) < 2:
+                raise too_few_classes(classes)
+
     def hold_out(self, samples, random_state):
         train, validation = validation_split(
             samples.sequences,
@@ -475,8 +531,8 @@ class SequenceTask(Task):
             self.dtype = params.dtype
             if params.dtype == "auto":
                 # A stream is longer than its first call.
-                is_long = context.is_stream
-                self.dtype = "float32" if is_long else choose_dtype(n_sequences)
+                is_short = n_sequences <= ONE_BATCH and not context.is_stream
+                self.dtype = "float64" if is_short else "float32"
         if context.is_continued:
             # The vocabulary is that of the first fit; later tokens are unknown.
             self.categories.check_same_choice(
@@ -525,25 +581,19 @@ class SequenceTask(Task):
             **about_symbols,
         )
 
-    def build(self, spec, generator=None):
-        network = build_network(spec, DTYPES[self.dtype], generator)
-        if self.tokens.counts is not None:
-            network.embedding.token_dropout.set_counts(self.tokens.counts)
+    @property
+    def reads_symbols(self):  # type: ignore[override]
+        return self.tokens.is_used
+
+    def build(self, spec, generator=None, scaling=None):
+        network = build_network(spec, DTYPES[self.dtype], generator, scaling)
+        counts = self.tokens.counts
+        if counts is not None:
+            network.embedding.token_dropout.set_counts(counts)
+            if generator is not None:
+                vectors = self.initial_vectors
+                initialize_embedding(network.embedding, counts > 0, vectors)
         return network
-
-    def initialize(self, network, samples):
-        if self.tokens.is_used:
-            vectors = self.initial_vectors
-            initialize_embedding(network.embedding, samples.sequences, vectors)
-        elif self.params.standardize:
-            mean, scale = mean_and_scale(samples.sequences, samples.weights)
-            network.set_input_scaling(mean, 1 / scale)
-        self.initialize_head(network, samples)
-
-    def check_data(self, network, samples, validation):
-        for part in (samples, validation):
-            if part is not None:
-                self.check_values(network, self.as_network_input(part.sequences))
 
     # Training
 
@@ -560,8 +610,7 @@ class SequenceTask(Task):
         if weights is not None:
             weights = torch.as_tensor(weights, dtype=dtype, device=device)
         targets = torch.from_numpy(self.network_targets(samples))
-        if targets.is_floating_point():
-            targets = targets.to(dtype)
+        targets = targets.to(dtype) if targets.is_floating_point() else targets.long()
         targets = targets.to(device)
         sequences = self.as_network_input(samples.sequences)
         if not self.per_step:
@@ -590,6 +639,43 @@ class SequenceTask(Task):
 
     def finish(self):
         self.initial_vectors = self.params.embeddings = None
+
+
+def choose_batch_size(n_sequences):
+    """Choose a batch size for a number of training sequences.
+
+    All of them up to 32; else the power of two next to a sixteenth of them, at least 8
+    and at most 64.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.estimators.tasks import choose_batch_size
+    >>> [choose_batch_size(n) for n in (32, 33, 300, 5000)]
+    [32, 8, 16, 64]
+    """
+    if n_sequences <= ONE_BATCH:
+        return n_sequences
+    size = 2 ** round(math.log2(n_sequences / N_BATCHES))
+    return min(max(size, SMALLEST_BATCH), LARGEST_BATCH)
+
+
+def update_budget(lengths):
+    """Choose a number of updates for training sequences of these lengths.
+
+    200 up to 32 sequences, else 600; above 64 steps the latter grow with the root of
+    the median length, to at most three times as many.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.estimators.tasks import update_budget
+    >>> [update_budget(np.full(100, n_steps)) for n_steps in (10, 256, 10_000)]
+    [600, 1200, 1800]
+    """
+    if len(lengths) <= ONE_BATCH:
+        return ONE_BATCH_UPDATES
+    factor = math.sqrt(np.median(lengths) / SHORT_STEPS)
+    return math.ceil(UPDATE_BUDGET * min(max(factor, 1), MAX_FACTOR))
 
 
 def _embeds(params):
@@ -632,3 +718,20 @@ def _parse_dicts(X, estimator, categorical):
     texts = [names[j] for j in categorical]
     name = type(estimator).__name__
     return sequences_of_dicts(X, estimator_name=name, names=names, texts=texts)
+
+
+def _scale_differences(sequences, weights, center, scale):
+    """Set center and scale of what is read relative to the last value: its spread."""
+    features = sequences.transforms.differencing.features
+    chosen = np.unique(np.linspace(0, len(sequences) - 1, SCALED_BY).astype(int))
+    steps = sequences.gather(chosen)[:, :, features].astype(np.float64)
+    counts = np.arange(len(steps))[:, np.newaxis] < sequences.lengths[chosen]
+    if weights is not None:
+        counts = counts * weights[chosen]
+    squares = (steps**2 * counts[:, :, np.newaxis]).sum(axis=(0, 1))
+    spread = np.sqrt(squares / counts.sum())
+    # Rounding leaves a constant feature differences of a few ulps.
+    is_constant = spread <= 1e-9 * np.abs(center[features])
+    scale[features] = np.where(is_constant, 1.0, spread)
+    # Not centred: the last value itself is 0.
+    center[features] = 0.0

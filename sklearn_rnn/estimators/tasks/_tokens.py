@@ -269,15 +269,15 @@ def _as_vector(vector, token):
 
 
 @torch.no_grad()
-def initialize_embedding(embedding, sequences, vectors=None):
+def initialize_embedding(embedding, shown, vectors=None):
     """Set the initial vectors of an embedding.
 
-    Tokens that the data do not contain would keep a random vector: theirs is 0, as that
-    of unknown ones. So is that of those that are not trained.
+    Tokens that the data do not contain, those that are not `shown`, would keep a random
+    vector: theirs is 0, as that of unknown ones. So is that of those that are not
+    trained.
     """
-    shown = np.zeros(len(embedding.weight), dtype=bool)
-    if embedding.weight.requires_grad:
-        shown = count_tokens(sequences, embedding.n_tokens) > 0
+    if not embedding.weight.requires_grad:
+        shown = np.zeros_like(shown)
     embedding.weight[torch.from_numpy(~shown)] = 0.0
     if vectors is None:
         return

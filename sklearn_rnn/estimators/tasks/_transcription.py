@@ -21,7 +21,7 @@ from sklearn_rnn.estimators.tasks._sources import (
     are_words,
     fit_symbols,
 )
-from sklearn_rnn.estimators.tasks._tokens import initialize_embedding
+from sklearn_rnn.estimators.tasks._tokens import count_tokens, initialize_embedding
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import (
     NetworkSpec,
@@ -186,7 +186,7 @@ class TranscriptionTask(PairTask):
         )
 
     @torch.no_grad()
-    def initialize_output(self, network, pairs):
+    def initialize(self, network, pairs):
         # An untrained network predicts no symbol as often as there is none. Without
         # that, the first epoch unlearns to write one at every frame.
         weights = np.ones(len(pairs)) if pairs.weights is None else pairs.weights
@@ -199,7 +199,8 @@ class TranscriptionTask(PairTask):
         biases = network.head.bias.view(-1, 1 + self.n_symbols)
         biases.copy_(torch.from_numpy(log_priors(counts)))
         if self.reads_symbols:
-            initialize_embedding(network.embedding, pairs.sequences)
+            shown = count_tokens(pairs.sequences, network.embedding.n_tokens) > 0
+            initialize_embedding(network.embedding, shown)
 
     # Training
 
