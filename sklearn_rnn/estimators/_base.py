@@ -17,6 +17,7 @@ from sklearn_rnn._plain_state import damage_reported, describe_state, restore_st
 from sklearn_rnn.estimators._access import shared
 from sklearn_rnn.estimators._network import (
     check_outputs,
+    network_input,
     run_network,
     thread_context,
 )
@@ -389,7 +390,7 @@ def input_gradients(estimator, X, per_output=False):
 
     These are of the sum of the outputs, or the summed sizes of those of each output.
     """
-    sequences, found = _network_input(estimator, X), []
+    sequences, found = _parse_network_input(estimator, X), []
     with thread_context(estimator):
         for begin in range(0, len(sequences), BLOCK_SIZE):
             rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
@@ -453,19 +454,16 @@ def predict(estimator, X, decode):
         return decode(task, sequences, outputs)
 
 
-def _network_input(estimator, X):
+def _parse_network_input(estimator, X):
     """Return sequences as the fitted network reads them."""
     check_is_fitted(estimator)
-    task = estimator._task
-    sequences, _ = task.parse_X(estimator, X)
-    sequences = task.as_network_input(sequences)
-    task.check_values(estimator.module_, sequences)
-    return sequences
+    sequences, _ = estimator._task.parse_X(estimator, X)
+    return network_input(estimator, sequences)
 
 
 def _step_values(estimator, X, of_states):
     """Return what a function makes of the states of all steps, sequence by sequence."""
-    sequences = _network_input(estimator, X)
+    sequences = _parse_network_input(estimator, X)
     with thread_context(estimator):
         values = step_outputs(
             estimator.module_, sequences, estimator.net_.device, of_states

@@ -8,6 +8,7 @@ import torch
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels import choose_kernel, rename_kernel
+from sklearn_rnn.sequences import check_range
 from sklearn_rnn.training import (
     EpochLines,
     ProgressBar,
@@ -165,13 +166,26 @@ def compute_outputs(estimator, sequences):
 
 def run_network(estimator, sequences):
     """Return the outputs as `compute_outputs` does, with the threads that there are."""
-    task = estimator._task
-    sequences = task.as_network_input(sequences)
-    task.check_values(estimator.module_, sequences)
+    sequences = network_input(estimator, sequences)
     outputs = network_outputs(estimator.module_, sequences, estimator.net_.device)
     outputs = outputs.cpu().numpy().astype(np.float64)
     check_outputs(estimator, outputs, sequences.lengths)
     return outputs
+
+
+def network_input(estimator, sequences):
+    """Return sequences as the network reads them; check that they stay finite in it."""
+    task, network = estimator._task, estimator.module_
+    sequences = task.as_network_input(sequences)
+    if not hasattr(network, "embedding"):  # which reads symbols
+        check_range(
+            sequences,
+            estimator_name=type(estimator).__name__,
+            center=network.center.cpu().numpy(),
+            factor=network.factor.cpu().numpy(),
+            dtype=task.dtype,
+        )
+    return sequences
 
 
 def check_outputs(estimator, values, lengths):

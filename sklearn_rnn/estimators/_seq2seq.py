@@ -16,7 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute, check_params
 from sklearn_rnn.estimators._fit import fit
-from sklearn_rnn.estimators._network import overflow_error, thread_context
+from sklearn_rnn.estimators._network import (
+    network_input,
+    overflow_error,
+    thread_context,
+)
 from sklearn_rnn.estimators._sampling import check_count
 from sklearn_rnn.estimators.tasks import (
     DTYPES,
@@ -612,7 +616,7 @@ None, default="cosine"
         check_params(self)  # those of writing may be set after fit
         task = self._task
         task.check_options(self)
-        sources = task.parse_sources(self, X)
+        sources = network_input(self, task.parse_sources(self, X))
         found: list[Any] = [None] * len(sources)
         with thread_context(self):
             width = max(self.beam_width, n_best)
@@ -646,7 +650,8 @@ None, default="cosine"
 
     def _alignments(self, X, y):
         task = self._task
-        sources, rows = task.parse_sources(self, X), task.target.rows(y, "y")
+        sources = network_input(self, task.parse_sources(self, X))
+        rows = task.target.rows(y, "y")
         check_same_number(len(sources), len(rows))
         targets = task.target.vocabulary.encode_all(rows, bounded=True)
         pairs = SequenceDataset(sources, WrittenTargets(targets))

@@ -16,7 +16,7 @@ from sklearn_rnn.estimators._access import exclusive_with_estimator
 from sklearn_rnn.estimators._base import SequenceEstimator
 from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
 from sklearn_rnn.estimators._missing_steps import fill_steps, forecast_outputs
-from sklearn_rnn.estimators._network import check_outputs, thread_context
+from sklearn_rnn.estimators._network import check_outputs, network_input, thread_context
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.estimators.tasks import RegressionTask
 from sklearn_rnn.sequences import (
@@ -329,7 +329,7 @@ class StatefulPredictor:
                 "and the state is of another network: reset()."
             )
         check_causal(estimator)
-        estimator._task.check_values(estimator.module_, sequences)
+        sequences = network_input(estimator, sequences)
         self._network = estimator.module_
         with thread_context(estimator):
             outputs = self._run(sequences)

@@ -15,7 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute, check_params
 from sklearn_rnn.estimators._fit import fit
-from sklearn_rnn.estimators._network import overflow_error, thread_context
+from sklearn_rnn.estimators._network import (
+    network_input,
+    overflow_error,
+    thread_context,
+)
 from sklearn_rnn.estimators._sampling import check_count
 from sklearn_rnn.estimators.tasks import DTYPES, TranscriptionTask, object_array
 from sklearn_rnn.metrics import symbol_error_rate
@@ -625,7 +629,7 @@ None, default="cosine"
     def _frames(self, X, beam_width=1):
         """Yield (rows, log-probabilities (N, T, 1 + n_symbols), frames of each)."""
         task = self._task
-        sources = task.parse_sources(self, X)
+        sources = network_input(self, task.parse_sources(self, X))
         n_frames = task.n_frames(sources.lengths)
         side_by_side = max(1, min(SIDE_BY_SIDE, MAX_PAIRS // beam_width**2))
         n_steps = min(MAX_STEPS, MAX_OUTPUTS // task.network_spec.n_outputs)

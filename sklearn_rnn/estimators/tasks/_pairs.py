@@ -108,9 +108,7 @@ class PairTask(Task):
 
     def parse_sources(self, estimator, X):
         """Return what the fitted network of an estimator is to read."""
-        sources = self.source.parse(X, estimator)
-        self.check_values(estimator.module_, sources)
-        return sources
+        return self.source.parse(X, estimator)
 
     suspects_of_validation = "X_val or y_val"
 

@@ -288,18 +288,6 @@ class Task(ABC):
                 "warm_start=False."
             )
 
-    def check_values(self, network, sequences) -> None:
-        """Check that sequences of numbers stay finite in the network's dtype."""
-        if hasattr(network, "embedding"):
-            return  # which reads symbols
-        check_range(
-            sequences,
-            estimator_name=self.estimator_name,
-            center=network.center.cpu().numpy(),
-            factor=network.factor.cpu().numpy(),
-            dtype=self.dtype,
-        )
-
     def fit_closed_form(self, data, context: FitContext) -> None:
         """Fit what is added to the network's outputs, at the first fit."""
 
