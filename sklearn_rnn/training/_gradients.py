@@ -94,28 +94,24 @@ def batch_gradients(
     training of recurrent network trajectories", Neural Computation 2, 1990.
     """
     n_timesteps = batch[0]["x"].shape[1]
-    model = _Model(network, criterion, targets_per_update, keeps_outputs)
+    model = _Model(network, criterion, fused, targets_per_update, keeps_outputs)
     is_long = bptt_steps is not None and n_timesteps > bptt_steps
     if is_long and network.pooling is None:
         yield from _chunk_gradients(model, batch, bptt_steps, whole)
         return
     if is_long:
         model = model._replace(targets_per_update=None)
+    n_targets = criterion.count((whole or batch)[1][0])
+    if n_targets == 0:
+        return
     if whole is not None:
-        n_targets = criterion.count(whole[1][0])
         model = model.with_n_targets(n_targets)
-        if not criterion.count(batch[1][0]):
-            if n_targets:
-                yield 0.0, _no_gradient
-            return
-    if is_long:
+    if not criterion.count(batch[1][0]):
+        yield 0.0, _no_gradient
+    elif is_long:
         yield 0.0, partial(_pooled_gradient, model, batch, bptt_steps)
-    elif criterion.count(batch[1][0]):
-        if fused is None:
-            yield 0.0, partial(_full_gradient, model, batch)
-        else:
-            compute = partial(_fused_gradient, fused, criterion, batch)
-            yield 0.0, partial(compute, model.targets_per_update)
+    else:
+        yield 0.0, partial(model.gradient, *batch)
 
 
 class _Model(NamedTuple):
@@ -123,6 +119,7 @@ class _Model(NamedTuple):
 
     network: Any
     criterion: Any
+    fused: Any
     targets_per_update: float | None
     keeps_outputs: bool
 
@@ -131,6 +128,19 @@ class _Model(NamedTuple):
         if self.targets_per_update is not None:
             return self
         return self._replace(targets_per_update=n_targets)
+
+    def gradient(self, inputs, targets_and_weights):
+        """Add the gradient through all steps, by the kernels or by torch."""
+        if self.fused is None:
+            outputs, head = self.network.forward_for_loss(**inputs)
+            return self.backpropagate(outputs, targets_and_weights, head)
+        n_targets = self.criterion.count(targets_and_weights[0])
+        loss, outputs = self.fused.gradient(
+            **inputs,
+            targets_and_weights=targets_and_weights,
+            targets_per_update=self.targets_per_update,
+        )
+        return Gradient(loss, n_targets, outputs)
 
     def backpropagate(self, outputs, targets_and_weights, head=None):
         """Compute the loss of outputs, and let its gradient flow back.
@@ -145,35 +155,16 @@ class _Model(NamedTuple):
             scaled = loss * (n_targets / self.targets_per_update)
         scaled.backward()
         loss = loss.item() if is_on_cpu(loss) else loss.detach().double()
-        return Gradient(loss, n_targets, self._outputs(outputs, head))
-
-    @torch.no_grad()
-    def _outputs(self, outputs, head):
-        if not self.keeps_outputs:
-            return None
-        return outputs.detach() if head is None else head(outputs)
+        kept = None
+        if self.keeps_outputs:
+            with torch.no_grad():
+                kept = outputs.detach() if head is None else head(outputs)
+        return Gradient(loss, n_targets, kept)
 
 
 def _no_gradient():
     """Return what a part of a batch without targets adds to the gradient."""
     return Gradient(0.0, 0, None)
-
-
-def _full_gradient(model, batch):
-    inputs, targets_and_weights = batch
-    outputs, head = model.network.forward_for_loss(**inputs)
-    return model.backpropagate(outputs, targets_and_weights, head)
-
-
-def _fused_gradient(fused, criterion, batch, targets_per_update):
-    inputs, targets_and_weights = batch
-    n_targets = criterion.count(targets_and_weights[0])
-    loss, outputs = fused.gradient(
-        **inputs,
-        targets_and_weights=targets_and_weights,
-        targets_per_update=targets_per_update,
-    )
-    return Gradient(loss, n_targets, outputs)
 
 
 class _Chunk:
