@@ -55,7 +55,7 @@ PATHS = {
     "_reads_tokens": "tokens.is_used",
     "_tokens": "tokens.symbols",
     "_n_tokens": "tokens.n_tokens",
-    "_token_width": "tokens.width",
+    "_token_width": "tokens.embedding_dim",
     "classes_": "labels.classes",
     "_weight_of_class": "labels.weights",
     "_corpus": "corpus",

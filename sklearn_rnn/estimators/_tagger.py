@@ -85,7 +85,7 @@ default="from_dtype"
         unknown ones mean: a token that the training data show n times is hidden with
         probability ``token_dropout / (token_dropout + n)``, drawn for each batch.
         "auto" is 5, and in a first `partial_fit`, which cannot tell what is rare, 0.
-    embeddings : array of shape (n_tokens, width) or mapping, default=None
+    embeddings : array of shape (n_tokens, embedding_dim) or mapping, default=None
         Vectors that tokens start with, say such as were learned from much more
         text: a row for each id, or where `X` comes from a `SequenceTokenizer`
         a mapping from token to vector (a dict, gensim's ``KeyedVectors``).

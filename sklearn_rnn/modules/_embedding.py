@@ -163,7 +163,7 @@ class TokenEmbedding(nn.Embedding):
 class TiedHead(nn.Module):
     """An output layer with the input embedding as its weights (weight tying).
 
-    A linear layer comes first if the states (..., `width`) differ in size from the
+    A linear layer comes first if the states (..., `state_size`) differ in size from the
     vectors. The embedding is shared, not copied.
 
     References
@@ -173,13 +173,13 @@ class TiedHead(nn.Module):
     classifiers", ICLR 2017.
     """
 
-    def __init__(self, embedding, width):
+    def __init__(self, embedding, state_size):
         super().__init__()
         # In a list, so that the embedding's weights are not listed and saved twice.
         self._shared = [embedding]
         self.projection: nn.Module = nn.Identity()
-        if width != embedding.embedding_dim:
-            self.projection = Linear(width, embedding.embedding_dim, bias=False)
+        if state_size != embedding.embedding_dim:
+            self.projection = Linear(state_size, embedding.embedding_dim, bias=False)
         self.bias = nn.Parameter(torch.empty(embedding.n_tokens))
 
     @property
@@ -193,5 +193,5 @@ class TiedHead(nn.Module):
         return self._shared[0].weight[:-1]
 
     def forward(self, states):
-        """Return the logits (..., n_tokens) of states (..., width)."""
+        """Return the logits (..., n_tokens) of states (..., state_size)."""
         return linear(self.projection(states), self.weight, self.bias)

@@ -293,21 +293,21 @@ class Pooling(nn.Module):
 
     Parameters
     ----------
-    width : int
+    state_size : int
         Size of the states, both directions together.
     bidirectional : bool
         Whether the second half of the states is of a backward direction.
     """
 
-    def __init__(self, width, bidirectional):
+    def __init__(self, state_size, bidirectional):
         super().__init__()
 
     def forward(self, states, lengths=None):
-        """Return one vector (N, width) per sequence.
+        """Return one vector (N, state_size) per sequence.
 
         Parameters
         ----------
-        states : Tensor of shape (T, N, width)
+        states : Tensor of shape (T, N, state_size)
             Hidden states, time first.
         lengths : LongTensor of shape (N,), default=None
             Steps of each sequence; None when all have T.
@@ -330,17 +330,17 @@ class Pooling(nn.Module):
         return False
 
     def finish(self, summary):
-        """Return one vector (N, width) per sequence from the summary of the whole."""
+        """Return one vector (N, state_size) per sequence, of the whole's summary."""
         return summary[0]
 
 
 class LastPooling(Pooling):
     """The state of each direction when it has read the whole sequence."""
 
-    def __init__(self, width, bidirectional):
-        super().__init__(width, bidirectional)
+    def __init__(self, state_size, bidirectional):
+        super().__init__(state_size, bidirectional)
         # A backward direction has read everything at the first step.
-        self.n_forward = width // 2 if bidirectional else width
+        self.n_forward = state_size // 2 if bidirectional else state_size
 
     def forward(self, states, lengths=None):
         last = super().forward(states, lengths)
@@ -403,13 +403,13 @@ class AttentionPooling(Pooling):
     ``v · tanh(W h_t + b)``.
     """
 
-    def __init__(self, width, bidirectional):
-        super().__init__(width, bidirectional)
-        self.hidden = Linear(width, width)
-        self.score = Linear(width, 1, bias=False)
+    def __init__(self, state_size, bidirectional):
+        super().__init__(state_size, bidirectional)
+        self.hidden = Linear(state_size, state_size)
+        self.score = Linear(state_size, 1, bias=False)
 
     def scores(self, states):
-        """Return one score (..., 1) per state (..., width), before the softmax."""
+        """Return one score (..., 1) per state (..., state_size), before the softmax."""
         return self.score(torch.tanh(self.hidden(states)))
 
     def summarize(self, states, lengths=None):

@@ -211,7 +211,7 @@ class SequenceNetwork(WholeNetwork):
 
     def __init__(self, spec):
         super().__init__(spec)
-        width = spec.n_features
+        input_size = spec.n_features
         if spec.n_tokens is not None:
             self.embedding = TokenEmbedding(
                 spec.n_tokens,
@@ -220,7 +220,7 @@ class SequenceNetwork(WholeNetwork):
                 spec.unknown_token,
             )
             self.embedding.weight.requires_grad_(spec.train_embeddings)
-            width = spec.embedding_dim
+            input_size = spec.embedding_dim
         # The dimensions of an embedding are units like others; features are not.
         hide = InputDropout if spec.n_tokens is None else LockedDropout
         self.input_dropout = hide(spec.input_dropout)
@@ -229,10 +229,10 @@ class SequenceNetwork(WholeNetwork):
             self.categories = CategoryEmbedding(
                 spec.n_features, spec.n_categories, spec.category_features
             )
-            width = self.categories.output_size
+            input_size = self.categories.output_size
         self.core = RecurrentCore(
             spec.cell,
-            width * spec.subsampling,
+            input_size * spec.subsampling,
             spec.hidden_size,
             spec.n_layers,
             bidirectional=spec.bidirectional,
@@ -292,9 +292,9 @@ class SequenceNetwork(WholeNetwork):
 
     @in_mixed_precision
     def run(self, x, lengths=None, state=None, new_masks=True):
-        """Return the last layer's states (T, N, width), and the state to continue from.
+        """Return the last layer's states, and the state to continue from.
 
-        Parameters are those of `forward` and of `RecurrentCore.run`.
+        States are of shape (T, N, state_size). Parameters are those of `forward` and of `RecurrentCore.run`.
         """
         x = self.steps(x, new_masks)
         return self.core.run(x, self.n_read(lengths), state, new_masks)
@@ -317,7 +317,7 @@ class SequenceNetwork(WholeNetwork):
 
     @in_mixed_precision
     def read(self, states, new_masks=True):
-        """Return the outputs (N, T, n_outputs) of states (T, N, width) from `run`."""
+        """Return the outputs (N, T, n_outputs) of states (T, N, state_size)."""
         outputs = self.head(self.dropout(states, new_masks)).transpose(0, 1)
         if self.spec.upsampling == 1:
             return outputs
@@ -332,10 +332,10 @@ class SequenceNetwork(WholeNetwork):
         return self.loss_inputs(states)
 
     def loss_inputs(self, states, new_masks=True):
-        """Return what a loss reads of states (T, N, width), and the head or None.
+        """Return what a loss reads of states (T, N, state_size), and the head or None.
 
         These are the outputs (N, T, n_outputs); or, if the head computes losses without
-        the outputs of all classes, what it reads, (N, T, width), and the head.
+        the outputs of all classes, what it reads, (N, T, state_size), and the head.
         """
         if not isinstance(self.head, AdaptiveSoftmax):
             return self.read(states, new_masks), None

@@ -86,11 +86,11 @@ class Memory(NamedTuple):
 
     Attributes
     ----------
-    states : Tensor of shape (T_in, N, width)
+    states : Tensor of shape (T_in, N, state_size)
         The encoder's states, time first.
     keys : Tensor of shape (T_in, N, H), or (1, N, H) without attention
         Keys of the attention; without it, the one context.
-    summary : Tensor of shape (N, width)
+    summary : Tensor of shape (N, state_size)
         The encoder's state after each sequence's own last step; of a backward
         direction, at its first step.
     lengths : LongTensor of shape (N,) or None
@@ -184,17 +184,18 @@ class Seq2SeqNetwork(WholeNetwork):
         self.sampling_probability, self.generator = 0.0, None
         H = spec.hidden_size
         self._build_encoder()
-        width = self.encoder.output_size
-        self.pooling = LastPooling(width, spec.bidirectional and width > H)
-        self.bridge = Linear(width, H * spec.n_layers * (1 + (spec.cell == "lstm")))
+        state_size = self.encoder.output_size
+        self.pooling = LastPooling(state_size, spec.bidirectional and state_size > H)
+        n_states = spec.n_layers * (1 + (spec.cell == "lstm"))
+        self.bridge = Linear(state_size, H * n_states)
         self.target_embedding = TokenEmbedding(spec.n_outputs, spec.embedding_dim)
         self.decoder = self._core(spec.embedding_dim, bidirectional=False)
         if spec.attention is None:
             self.attention = None
-            self.context = Linear(width, H)
+            self.context = Linear(state_size, H)
         else:
-            self.attention = Attention(spec.attention, H, width)
-        context_size = H if self.attention is None else width
+            self.attention = Attention(spec.attention, H, state_size)
+        context_size = H if self.attention is None else state_size
         self.combine = Linear(H + context_size, H)
         self.dropout = LockedDropout(spec.dropout)
         self.head: Linear | TiedHead
@@ -218,16 +219,16 @@ class Seq2SeqNetwork(WholeNetwork):
         )
 
     def _build_encoder(self):
-        spec, width = self.spec, self.spec.n_features
+        spec, input_size = self.spec, self.spec.n_features
         if spec.source == "symbols":
-            width = spec.embedding_dim
-            self.embedding = TokenEmbedding(spec.n_source_tokens, width)
+            input_size = spec.embedding_dim
+            self.embedding = TokenEmbedding(spec.n_source_tokens, input_size)
         hide = LockedDropout if spec.source == "symbols" else InputDropout
         self.input_dropout = hide(spec.input_dropout)
         if spec.source == "vectors":
-            self.encoder = VectorEncoder(width, spec.hidden_size)
+            self.encoder = VectorEncoder(input_size, spec.hidden_size)
         else:
-            self.encoder = self._core(width, spec.bidirectional)
+            self.encoder = self._core(input_size, spec.bidirectional)
 
     @in_mixed_precision
     def forward(self, x, lengths, y, y_lengths=None):

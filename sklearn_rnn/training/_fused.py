@@ -568,12 +568,14 @@ class FusedNetwork:
         """Add targets to the data: row `starts[i]` is the first one of sequence i."""
         loss, n_outputs = self.criterion.name, self.spec.n_outputs
         dtype = torch.int64 if loss in ("log_loss", "bernoulli") else self._dtype
-        width = 1 if loss == "log_loss" else n_outputs // self._struct.n_per_target
+        target_size = n_outputs // self._struct.n_per_target
+        if loss == "log_loss":
+            target_size = 1
         targets = targets.to(dtype).contiguous()
         if loss == "log_loss":
             _check_codes(targets, n_outputs, self.criterion.may_miss)
-        n_rows = targets.numel() // width
-        check_array(targets.view(-1), "targets", dtype, (n_rows * width,))
+        n_rows = targets.numel() // target_size
+        check_array(targets.view(-1), "targets", dtype, (n_rows * target_size,))
         n_read = 1
         if self.per_step:
             n_read = n_joined(lengths, self.spec.subsampling)

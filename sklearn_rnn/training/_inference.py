@@ -105,7 +105,7 @@ def step_outputs(network, sequences, device, read):
     device : torch.device or str
         Where the network is.
     read : callable
-        From states (T, N, width) to a tensor (N, T, n_values).
+        From states (T, N, state_size) to a tensor (N, T, n_values).
 
     Returns
     -------
@@ -238,7 +238,7 @@ def step_values(network, data, device, read):
     device : torch.device or str
         Where the network is.
     read : callable
-        From states (T, N, width), targets (N, T) and the steps' indices among all,
+        From states (T, N, state_size), targets (N, T) and the steps' indices among all,
         an ndarray (N, T) with -1 after a sequence's end, to a tensor (N, T).
 
     Returns

@@ -335,7 +335,7 @@ def find_row_wise(network):
     >>> embedding = TokenEmbedding(n_tokens=5, embedding_dim=2)
     >>> len(find_row_wise(embedding))
     1
-    >>> network = torch.nn.ModuleList([embedding, TiedHead(embedding, width=2)])
+    >>> network = torch.nn.ModuleList([embedding, TiedHead(embedding, state_size=2)])
     >>> find_row_wise(network)
     []
     """

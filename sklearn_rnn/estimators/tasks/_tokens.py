@@ -18,14 +18,14 @@ TOKEN_DROPOUT = 5.0
 
 @plain_type
 class TokenInput:
-    """The ids of tokens in X: what they stand for, and the width of their vectors."""
+    """The ids of tokens in X: what they stand for, and the size of their vectors."""
 
     # Whether X holds ids.
     is_used = False
-    # What the ids stand for, if X says it; how many there are; width of a vector.
+    # What the ids stand for, if X says it; how many there are; size of a vector.
     symbols: Any = None
     n_tokens: Any = None
-    width: Any = None
+    embedding_dim: Any = None
     # How strongly tokens are hidden, and how often the first fit shows each.
     dropout = 0.0
     counts: Any = None
@@ -50,20 +50,20 @@ class TokenInput:
             )
 
     def fit(self, sequences, params, weights=None, is_stream=False):
-        """Set number of tokens, width and dropout; return initial vectors, or None."""
+        """Set sizes and dropout; return initial vectors, or None."""
         n_ids = check_tokens(sequences)
         if self.symbols is not None:
             n_ids = max(n_ids, len(self.symbols))
-        vectors, width = None, params.embedding_dim
+        vectors, embedding_dim = None, params.embedding_dim
         if params.embeddings is not None:
             vectors = parse_vectors(params.embeddings, n_ids, self.symbols)
-            n_ids, width = vectors.numbers.shape
-            if params.embedding_dim not in (None, width):
+            n_ids, embedding_dim = vectors.numbers.shape
+            if params.embedding_dim not in (None, embedding_dim):
                 raise ValueError(
                     f"embedding_dim={params.embedding_dim}, but embeddings has vectors "
-                    f"of {width} numbers. Leave embedding_dim=None."
+                    f"of {embedding_dim} numbers. Leave embedding_dim=None."
                 )
-        self.n_tokens, self.width = n_ids, int(width)
+        self.n_tokens, self.embedding_dim = n_ids, int(embedding_dim)
         self.counts = count_tokens(sequences, n_ids, weights)
         # The first call of a stream does not tell which tokens are rare.
         self.dropout = 0.0 if is_stream else TOKEN_DROPOUT
@@ -71,10 +71,12 @@ class TokenInput:
 
     def spec(self, params):
         """Return what the network's spec says about tokens."""
-        width, dropout = params.embedding_dim, params.token_dropout
+        embedding_dim, dropout = params.embedding_dim, params.token_dropout
+        if embedding_dim is None:
+            embedding_dim = self.embedding_dim
         return {
             "n_tokens": self.n_tokens,
-            "embedding_dim": self.width if width is None else int(width),
+            "embedding_dim": int(embedding_dim),
             "token_dropout": float(self.dropout if dropout == "auto" else dropout),
             "unknown_token": None if self.symbols is None else UNKNOWN,
             "train_embeddings": bool(params.train_embeddings),
@@ -154,7 +156,7 @@ class TokenVectors(NamedTuple):
 
     Parameters
     ----------
-    numbers : ndarray of shape (n_tokens, width)
+    numbers : ndarray of shape (n_tokens, embedding_dim)
         One row per id.
     given : ndarray of bool of shape (n_tokens,)
         Which rows say anything.

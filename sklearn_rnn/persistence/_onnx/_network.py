@@ -79,7 +79,7 @@ def _embed_categories(network, x):
 
 
 def _run_core(core, steps, x):
-    """Return the states (T, N, width) of the last layer."""
+    """Return the states (T, N, state_size) of the last layer."""
     for layer in range(core.n_layers):
         inputs = x if layer == 0 else _normalise(core.norms[layer - 1], x)
         states = _run_layer(core, layer, steps, inputs)
@@ -88,7 +88,7 @@ def _run_core(core, steps, x):
 
 
 def _run_layer(core, layer, steps, x):
-    """Return the states (T, N, width) of one layer."""
+    """Return the states (T, N, state_size) of one layer."""
     op, gates, attributes = CELLS[core.cell]
     rnn, ways = core.rnn, ["", "_reverse"] if core.rnn.bidirectional else [""]
     per_way = [_layer_weights(rnn, f"l{layer}{way}", gates) for way in ways]

@@ -17,7 +17,7 @@ def linear(layer, x):
 
 
 def pool_sequences(network, steps, states):
-    """Return one vector (N, width) per sequence of its states (T, N, width)."""
+    """Return one vector (N, state_size) per sequence of its states (T, N, ...)."""
     kind = network.spec.pooling
     if kind == "last":
         return _pool_last(network, steps, states)
@@ -49,8 +49,8 @@ def _scores(pooling, states):
 
 
 def pool_newest(network, steps, states):
-    """Return one vector (N, width) per stream after one more step (1, N, width)."""
-    kind, width, where = (
+    """Return one vector (N, state_size) per stream after one more step (1, N, ...)."""
+    kind, state_size, where = (
         network.spec.pooling,
         network.core.output_size,
         states.graph.where,
@@ -58,7 +58,7 @@ def pool_newest(network, steps, states):
     state = states.squeeze(0)
     if kind == "last":
         return state
-    before = steps.carry(width)
+    before = steps.carry(state_size)
     if kind == "mean":
         total = before + state
         steps.keep(total)
