@@ -294,7 +294,8 @@ class SequenceNetwork(WholeNetwork):
     def run(self, x, lengths=None, state=None, new_masks=True):
         """Return the last layer's states, and the state to continue from.
 
-        States are of shape (T, N, state_size). Parameters are those of `forward` and of `RecurrentCore.run`.
+        States are of shape (T, N, state_size). Parameters are those of `forward` and
+        of `RecurrentCore.run`.
         """
         x = self.steps(x, new_masks)
         return self.core.run(x, self.n_read(lengths), state, new_masks)

@@ -246,7 +246,15 @@ class SequenceNet(NeuralNet):
             If a callback looks for what is not recorded, or all weights are frozen.
         """
         self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
-        self._start_training()
+        self._has_batch_callbacks = any(
+            _handles_batches(callback) for _, callback in self.callbacks_
+        )
+        for group in self.optimizer_.param_groups:
+            group["lr"] = self.lr
+        if self.processes is not None:
+            _check_dividable(self.callbacks_)
+            self.processes.align(self._weights.tensors)
+        self._is_prepared = False
         try:
             self.notify("on_train_begin", X=data, y=data.targets)
             try:
@@ -259,18 +267,6 @@ class SequenceNet(NeuralNet):
             self.module_.eval()
             self.validation = self.patience = None
             self._fused = self._fused_epochs = self._state = None
-
-    def _start_training(self):
-        """Set what lasts for all epochs."""
-        self._has_batch_callbacks = any(
-            _handles_batches(callback) for _, callback in self.callbacks_
-        )
-        for group in self.optimizer_.param_groups:
-            group["lr"] = self.lr
-        if self.processes is not None:
-            _check_dividable(self.callbacks_)
-            self.processes.align(self._weights.tensors)
-        self._is_prepared = False
 
     def _count_batches(self, data, n_batches, n_epochs):
         """Set what counts batches, and the targets of each."""
