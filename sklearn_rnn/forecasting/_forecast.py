@@ -201,9 +201,9 @@ def forecast(
             "advance: name them in known= of make_forecast_frame."
         )
     X = add_known(table, future, ahead, times) if ahead else table.data
-    rows = np.sort(table.rows(positions))
-    last_rows = np.searchsorted(rows, table.rows(table.latest))
-    X = select_rows(X, rows)
+    rows, latest = np.sort(table.rows(positions)), table.rows(table.latest)
+    X, last_rows = select_rows(X, rows), np.searchsorted(rows, latest)
+    origins = table.labels_of(latest)
     columns = predicted_columns(model, X, last_rows, len(outputs))
     warn_of_short_windows(model, X, last_rows, table, positions)
     if is_beyond:
@@ -225,7 +225,7 @@ def forecast(
             name: values.reshape(-1, len(outputs))[:, chosen].ravel()
             for name, values in columns.items()
         }
-    return _make_frame(table, times, wanted, columns)
+    return _make_frame(table, origins, times, wanted, columns)
 
 
 def resolve_outputs(
@@ -354,10 +354,9 @@ def predicted_columns(
     return columns
 
 
-def _make_frame(table, times, outputs, predicted):
+def _make_frame(table, origins, times, outputs, predicted):
     """Return forecasts as rows, series by series and output by output."""
     names, steps = zip(*outputs, strict=True)
-    origins = table.labels_of(table.rows(table.latest))
     labels = {} if table.labels is None else table.label_columns()
     columns = {name: column.repeat(len(outputs)) for name, column in labels.items()}
     if len(set(names)) > 1:

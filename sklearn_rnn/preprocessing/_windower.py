@@ -300,14 +300,10 @@ class SequenceWindower(
         WindowHistoryWarning, SklearnRNNWarning
             As `fit` does.
         """
-        X = convert_input(X, estimator_name=type(self).__name__)
-        self._target_names = get_target_names(y)
-        if not (hasattr(X, "columns") or is_table(X)):
-            return self._trim(X, reset=True)
-        keys = find_keys(X, self.time, self.group_by, self.freq)
-        self.time_, self.group_by_ = keys.time, keys.group_by
-        self._untargeted_rows = untargeted_rows_of(X)
-        features, table = self._read(X, keys, reset=True)
+        features, table = self._read(X, y, reset=True)
+        if table is None:
+            return features  # sequences
+        keys = table.keys
         table = table.with_step(keys.freq)
         self._rule, self.freq_ = table.rule, freq_of(table.rule, table.times)
         if table.times is None:
@@ -361,13 +357,9 @@ class SequenceWindower(
             between rows of `fit`, as by a splitter that shuffles.
         """
         check_is_fitted(self)
-        X = convert_input(X, estimator_name=type(self).__name__)
-        # After a fit on sequences a list is sequences, of one length too.
-        is_list = self._history is None and isinstance(X, (list, tuple))
-        if is_list or not (hasattr(X, "columns") or is_table(X)):
-            return self._trim(X, reset=False)
-        keys = TableKeys(self.time_, self.group_by_)
-        features, table = self._read(X, keys, reset=False)
+        features, table = self._read(X, reset=False)
+        if table is None:
+            return features  # sequences
         if self.n_steps != self._fitted_n_steps:
             raise ValueError(
                 f"n_steps={self.n_steps}, but it was {self._fitted_n_steps} in fit, "
@@ -446,15 +438,31 @@ class SequenceWindower(
         """Return where the step comes from, for messages."""
         return otherwise if self.freq is None else f"as freq={self.freq!r} says"
 
-    def _read(self, X, keys, reset):
-        """Return features and TimeTable of a table, its columns checked against fit."""
+    def _read(self, X, y=None, *, reset):
+        """Return features and TimeTable of a table, its columns checked against fit.
+
+        Of sequences, these, trimmed, and None.
+        """
         estimator_name = type(self).__name__
-        if not reset and self._history is None:
+        X = convert_input(X, estimator_name=estimator_name)
+        is_frame, was_table = hasattr(X, "columns"), self._history is not None
+        if reset:
+            self._target_names = get_target_names(y)
+        # After a fit on sequences a list is sequences, of one length too.
+        is_list = not (reset or was_table) and isinstance(X, (list, tuple))
+        if is_list or not (is_frame or is_table(X)):
+            return self._trim(X, reset), None
+        if reset:
+            keys = find_keys(X, self.time, self.group_by, self.freq)
+            self.time_, self.group_by_ = keys.time, keys.group_by
+            self._untargeted_rows = untargeted_rows_of(X)
+        elif was_table:
+            keys = TableKeys(self.time_, self.group_by_)
+        else:
             raise InvalidSequenceError(
                 f"X is a table, but {estimator_name} was fitted on sequences: give it "
                 "sequences, or fit it on a table. If x is one sequence, pass [x]."
             )
-        is_frame = hasattr(X, "columns")
         if is_frame:
             # Not every version of scikit-learn reads the names of polars.
             is_pandas = isinstance(X, pd.DataFrame)
