@@ -8,7 +8,6 @@ from sklearn_rnn.modules._automata import (
     word_list_automaton,
 )
 from sklearn_rnn.modules._beam_search import Hypothesis, beam_search
-from sklearn_rnn.modules._build import build_network, initialize, weight_shapes
 from sklearn_rnn.modules._categories import (
     CategoryEmbedding,
     embedding_size,
@@ -47,8 +46,11 @@ from sklearn_rnn.modules._linear import Linear, linear
 from sklearn_rnn.modules._network import (
     NetworkSpec,
     SequenceNetwork,
+    build_network,
+    initialize,
     join_steps,
     n_joined,
+    weight_shapes,
 )
 from sklearn_rnn.modules._ridge_scores import RidgeScores
 from sklearn_rnn.modules._seq2seq import (

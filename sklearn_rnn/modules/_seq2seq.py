@@ -17,7 +17,7 @@ from sklearn_rnn.modules._layers import (
     RecurrentCore,
 )
 from sklearn_rnn.modules._linear import Linear
-from sklearn_rnn.modules._network import WholeNetwork, in_mixed_precision
+from sklearn_rnn.modules._network import NETWORKS, WholeNetwork, in_mixed_precision
 
 
 @plain_type
@@ -355,3 +355,6 @@ class Seq2SeqNetwork(WholeNetwork):
             seed = generator.seed + generator.first_row * 2**32
             generator = torch.Generator().manual_seed(seed)
         self.generator = generator
+
+
+NETWORKS[Seq2SeqSpec] = Seq2SeqNetwork
