@@ -12,7 +12,6 @@ from sklearn_rnn.training._chunks import (
     run_to_ends,
     split_chunks,
 )
-from sklearn_rnn.training._current_processes import current_processes
 from sklearn_rnn.training._datasets import (
     NextStepDataset,
     SequenceDataset,
@@ -89,6 +88,7 @@ from sklearn_rnn.training._storage import StepStorage, store_steps
 from sklearn_rnn.training._threads import (
     choose_n_threads,
     computing,
+    current_processes,
     limit_threads,
     max_threads,
 )

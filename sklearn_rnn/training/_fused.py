@@ -52,7 +52,7 @@ from sklearn_rnn.modules import (
 from sklearn_rnn.training._batches import blocks_by_length
 from sklearn_rnn.training._datasets import to_batch
 from sklearn_rnn.training._losses import WeightedLoss
-from sklearn_rnn.training._threads import n_kernel_threads
+from sklearn_rnn.training._threads import kernel_threads
 
 # A call to the kernels lasts about this long, so that Ctrl-C is handled.
 SECONDS_PER_CALL = 0.05
@@ -548,7 +548,7 @@ class FusedNetwork:
             data=data,
             rows=rows,
             n_rows=len(rows),
-            n_threads=n_kernel_threads(),
+            n_threads=kernel_threads.count,
             **fields,
         )
 
@@ -734,7 +734,7 @@ class FusedEpochs:
             n_batches=n_batches,
             learning_rates=self._learning_rates,
             max_seconds=SECONDS_PER_CALL,
-            n_threads=n_kernel_threads(),
+            n_threads=kernel_threads.count,
             losses=self.losses,
             norms=self.norms,
             n_targets=self.n_targets,

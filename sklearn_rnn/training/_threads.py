@@ -1,9 +1,10 @@
-"""How many threads torch uses inside an operation; and where values are."""
+"""The threads and processes that compute; and where values are."""
 
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import joblib
 import torch
@@ -11,7 +12,6 @@ from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 from sklearn_rnn.kernels import N_GATES
-from sklearn_rnn.training._current_processes import current_processes
 
 # Multiply-adds of one recurrent step of one batch for every thread. Below twice
 # this, handing work to a second thread cost up to twice what it saved; above, two
@@ -21,8 +21,29 @@ MAX_THREADS = 4  # more were not measured
 
 _SETTING = threading.Lock()
 _STARTED: set[int] = set()  # numbers of threads that have computed together
-_OF_KERNELS = threading.local()
 _BLAS: list[ThreadpoolController] = []  # of NumPy and SciPy, when first used
+
+
+class _Processes(threading.local):
+    """Those with which the calling thread trains, where `data_parallel` sets them.
+
+    Of the type `Processes`; None for one process alone.
+    """
+
+    processes: Any = None
+
+
+class _KernelThreads(threading.local):
+    """How many threads may compute a batch that the calling thread hands to a kernel.
+
+    One, but in the context `computing`.
+    """
+
+    count = 1
+
+
+current_processes = _Processes()
+kernel_threads = _KernelThreads()
 
 
 def is_on_cpu(tensor):
@@ -55,13 +76,8 @@ def max_threads():
     return min(max(1, n_processors), MAX_THREADS)
 
 
-def n_kernel_threads():
-    """Return the `kernel_threads` of the context `computing`; 1 outside."""
-    return getattr(_OF_KERNELS, "count", 1)
-
-
 @contextmanager
-def computing(n_threads, kernel_threads=1):
+def computing(n_threads, n_kernel_threads=1):
     """Compute with `n_threads` threads and without denormal numbers.
 
     Gradients that vanish through many steps end as values below 1e-38, for which
@@ -71,7 +87,7 @@ def computing(n_threads, kernel_threads=1):
     ----------
     n_threads : int
         Threads inside one operation of torch, as for `limit_threads`.
-    kernel_threads : int, default=1
+    n_kernel_threads : int, default=1
         Threads per batch of the compiled kernels, whose results do not depend on it;
         small batches are computed by one.
 
@@ -86,7 +102,7 @@ def computing(n_threads, kernel_threads=1):
     >>> bool(tiny * 0.1 == 0)
     False
     """
-    before = getattr(_OF_KERNELS, "count", 1)
+    before = kernel_threads.count
     flushes_already = sys.float_info.min / 2 == 0
     with limit_threads(n_threads):
         if n_threads > 1 and n_threads not in _STARTED:
@@ -94,11 +110,11 @@ def computing(n_threads, kernel_threads=1):
             _STARTED.add(n_threads)
             torch.zeros(1 << 20).add_(1.0)
         flushes = not flushes_already and torch.set_flush_denormal(True)
-        _OF_KERNELS.count = kernel_threads
+        kernel_threads.count = n_kernel_threads
         try:
             yield
         finally:
-            _OF_KERNELS.count = before
+            kernel_threads.count = before
             if flushes:
                 torch.set_flush_denormal(False)
 

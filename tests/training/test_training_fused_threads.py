@@ -60,13 +60,15 @@ def test_one_estimator_predicts_in_several_threads(n_threads):
 
 
 WITHOUT_THREADS = """
+from types import SimpleNamespace
 import numpy as np
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.training import _fused
 X = np.random.default_rng(0).normal(size=(300, 40, 2))
 found = []
 for n_threads in (1, 4):
-    _fused.n_kernel_threads = lambda: n_threads  # torch itself needs the others
+    # torch itself needs the others
+    _fused.kernel_threads = SimpleNamespace(count=n_threads)
     model = RNNRegressor(hidden_size=48, batch_size=150, max_epochs=1,
                          kernel="compiled", n_threads=1, random_state=0)
     found.append(model.fit(X, X[:, 0, 0]).predict(X))
