@@ -202,9 +202,9 @@ class SequenceFlattener(
         return tags
 
     def _check_input(self, X, reset):
-        X, _, sequences = check_input(X, estimator_name=type(self).__name__)
-        check_features(self, X, sequences, reset=reset)
-        return sequences
+        checked = check_input(X, estimator_name=type(self).__name__)
+        check_features(self, checked, reset=reset)
+        return checked.sequences
 
     def _gather_lags(self, sequences, chosen):
         """Return some sequences aligned at their end, (N, n_steps_, n_features)."""

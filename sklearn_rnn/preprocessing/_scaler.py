@@ -192,8 +192,9 @@ class SequenceScaler(
 
     def _check_input(self, X, reset):
         name = type(self).__name__
-        X, _, sequences = check_input(X, estimator_name=name, allow_categories=True)
-        check_features(self, X, sequences, reset=reset)
+        checked = check_input(X, estimator_name=name, allow_categories=True)
+        sequences = checked.sequences
+        check_features(self, checked, reset=reset)
         if reset:
             self._categorical = set(sequences.categories or ())
         elif set(sequences.categories or ()) != self._categorical:

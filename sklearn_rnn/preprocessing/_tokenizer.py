@@ -26,7 +26,6 @@ from sklearn_rnn.sequences import (
     check_sequences,
     check_symbols,
     convert_input,
-    counts_by_columns,
     sequences_of_ids,
 )
 
@@ -253,7 +252,8 @@ class SequenceTokenizer(
         """
         check_is_fitted(self)
         X = convert_input(X, estimator_name=type(self).__name__)
-        if counts_by_columns(X) and len(X) > 1 == X.shape[1]:
+        shape = tuple(getattr(X, "shape", ()))
+        if len(shape) == 2 and shape[0] > 1 == shape[1]:
             raise InvalidSequenceError(
                 f"X has shape {X.shape}. If x is one sequence of ids: pass [x]. If its "
                 "rows are texts of one token each, pass the 3-D array X[:, :, "

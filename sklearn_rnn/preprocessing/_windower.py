@@ -57,7 +57,7 @@ from sklearn_rnn.sequences import (
     SequencesLike,
     Times,
     check_features,
-    check_sequences,
+    check_input,
     check_unique_names,
     convert_input,
     freq_of,
@@ -513,13 +513,13 @@ class SequenceWindower(
                 f"missing={self.missing!r} fills a table, and X is sequences: cut them "
                 "from the table with SequenceWindower(missing='mask')."
             )
-        sequences = check_sequences(
-            X, estimator_name=type(self).__name__, allow_categories=True
-        )
+        name = type(self).__name__
+        checked = check_input(X, estimator_name=name, allow_categories=True)
+        sequences = checked.sequences
         if not reset and self._history is not None:
             self._check_n_features(sequences)
         else:
-            check_features(self, X, sequences, reset=reset)
+            check_features(self, checked, reset=reset)
         if reset:
             self._feature_positions = np.arange(sequences.n_features)
             self._history = self._rule = self.freq_ = self._fill = None

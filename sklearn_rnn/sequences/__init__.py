@@ -59,7 +59,6 @@ from sklearn_rnn.sequences._features import (
     check_columns,
     check_features,
     check_unique_names,
-    counts_by_columns,
 )
 from sklearn_rnn.sequences._neighbours import (
     ROWS,
@@ -177,7 +176,6 @@ __all__ = [
     "check_unique_names",
     "check_weights",
     "convert_input",
-    "counts_by_columns",
     "coverage",
     "covered_chunks",
     "describe_category",

@@ -79,14 +79,20 @@ def check_sequences(
 
 
 class CheckedInput(NamedTuple):
-    """What was given as ``X``: as array, list, frame or container, and as sequences.
+    """What was given as ``X``: as an array, list, frame or container, and as sequences.
 
-    The sequences are there with and without padding.
+    X : object
+        As `convert_input` returns it.
+    sequences, padded : SequenceArray
+        As `check_sequences` returns them, and with padding.
+    is_table : bool
+        Whether X is a table: univariate sequences, one per row.
     """
 
     X: Any
-    padded: SequenceArray
     sequences: SequenceArray
+    padded: SequenceArray
+    is_table: bool
 
 
 def check_input(
@@ -97,12 +103,14 @@ def check_input(
         # Arrays of numbers need no conversion.
         if type(X) is not np.ndarray or X.dtype.kind not in "biuf" or X.ndim == 0:
             X = convert_input(X, estimator_name=estimator_name)
+        is_table = False
         if isinstance(X, SequenceArray):
             padded = X
         elif isinstance(X, np.ndarray) and X.dtype != object:
-            padded = _from_array(X, estimator_name)
+            padded, is_table = _from_array(X, estimator_name), X.ndim == 2
         else:
             padded = _from_list_or_table(X, estimator_name)
+            is_table = len(getattr(X, "shape", ())) == 2
     except (TypeError, ValueError):
         _check_no_text(X, estimator_name)
         raise
@@ -126,7 +134,7 @@ def check_input(
         sequences._range = found
     if sequences.transforms.scaling is not None:
         check_range(sequences, estimator_name=estimator_name)
-    return CheckedInput(X, padded, sequences)
+    return CheckedInput(X, sequences, padded, is_table)
 
 
 def is_list_of_sequences(X):

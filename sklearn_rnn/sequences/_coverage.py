@@ -143,7 +143,12 @@ class _Boundaries:
     def __init__(self, starts, lengths, weights):
         self.starts, self.lengths, self.weights = starts, lengths, weights
         self.n_read = 0
-        if self._is_sorted():
+        size = SEQUENCES_PER_BLOCK
+        blocks_of_rows = (
+            self._rows(slice(begin, begin + size + 1))
+            for begin in range(0, len(starts) - 1, size)
+        )
+        if all((np.diff(rows) >= 0).all() for rows in blocks_of_rows):
             return
         rows = starts if lengths is None else starts + lengths
         self.lengths = None
@@ -152,12 +157,6 @@ class _Boundaries:
             return
         order = np.argsort(rows, kind="stable")
         self.starts, self.weights = rows[order], weights[order]
-
-    def _is_sorted(self):
-        return all(
-            (np.diff(self._rows(slice(b, e + 1))) >= 0).all()
-            for b, e in blocks(len(self.starts) - 1, SEQUENCES_PER_BLOCK)
-        )
 
     def _rows(self, key):
         rows = self.starts[key]

@@ -5,7 +5,6 @@ import pandas as pd
 from sklearn.utils.validation import validate_data
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._layout import (
     MANY_FEATURES_OF_ONE_STEP,
     warn_of_layout,
@@ -13,7 +12,7 @@ from sklearn_rnn.sequences._layout import (
 )
 
 
-def check_features(estimator, X, sequences, *, reset):
+def check_features(estimator, checked, *, reset):
     """Set or check an estimator's ``n_features_in_`` and ``feature_names_in_``.
 
     A 2-D array or frame is univariate sequences, one per row, and counts by its
@@ -30,14 +29,12 @@ def check_features(estimator, X, sequences, *, reset):
     ----------
     estimator : estimator instance
         Gets the attributes when `reset` is True.
-    X : SequenceArray, ndarray, list or DataFrame
-        As `convert_input` returns it.
-    sequences : SequenceArray
-        The same, as `check_sequences` returns it.
+    checked : CheckedInput
+        X, as `check_input` returns it.
     reset : bool
         Whether to set the attributes, or to check against them.
     """
-    on_columns = counts_by_columns(X)
+    X, sequences, _, on_columns = checked
     names, n_features = sequences.feature_names, sequences.n_features
     if reset:
         is_list = isinstance(X, (list, tuple))
@@ -89,16 +86,6 @@ def check_unique_names(data):
         raise InvalidSequenceError(
             f"the table has two columns {twice!r}: rename or drop one."
         )
-
-
-def counts_by_columns(X):
-    """Return whether `X` is a table: univariate sequences, one per row.
-
-    False for lists, whatever lengths their sequences happen to have.
-    """
-    if isinstance(X, (SequenceArray, list, tuple, pd.Series)):
-        return False
-    return len(X.shape) == 2
 
 
 def _common_length(X):

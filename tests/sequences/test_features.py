@@ -9,7 +9,7 @@ from sklearn_rnn import (
     SequenceArray,
     SequenceWindower,
 )
-from sklearn_rnn.sequences import check_features, check_sequences
+from sklearn_rnn.sequences import check_features, check_input
 
 
 class Model(BaseEstimator):
@@ -17,7 +17,7 @@ class Model(BaseEstimator):
 
 
 def see(model, X, reset=False):
-    check_features(model, X, check_sequences(X), reset=reset)
+    check_features(model, check_input(X), reset=reset)
     return model
 
 

@@ -9,8 +9,10 @@ from sklearn_rnn.sequences import check_input, check_step_targets, is_missing
 
 
 def aligned(y, X):
-    _, padded, sequences = check_input(X)
-    return check_step_targets(y, sequences, padded, estimator_name="Tagger")
+    checked = check_input(X)
+    return check_step_targets(
+        y, checked.sequences, checked.padded, estimator_name="Tagger"
+    )
 
 
 RAGGED = [np.zeros((3, 2)), np.zeros((1, 2)), np.zeros((2, 2))]

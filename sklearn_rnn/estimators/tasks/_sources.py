@@ -16,6 +16,7 @@ from sklearn_rnn.sequences import (
     are_ids,
     check_columns,
     check_features,
+    check_input,
     check_learnable,
     check_sequences,
     check_symbols,
@@ -156,8 +157,9 @@ class NumberSource:
         """
         X = convert_input(X, estimator_name=self.estimator_name, name=name)
         if self.kind == "sequences":
-            sequences = check_sequences(X, estimator_name=self.estimator_name)
-            check_features(estimator, X, sequences, reset=reset)
+            checked = check_input(X, estimator_name=self.estimator_name)
+            sequences = checked.sequences
+            check_features(estimator, checked, reset=reset)
             if reset and sequences.n_features == 1:
                 warn_of_waveforms(sequences)
             return sequences

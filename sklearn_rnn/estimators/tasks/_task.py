@@ -27,7 +27,6 @@ from sklearn_rnn.sequences import (
     check_no_words,
     check_range,
     check_step_targets,
-    counts_by_columns,
     holds_dicts,
     mean_and_scale,
     sequences_of_dicts,
@@ -409,14 +408,13 @@ class SequenceTask(Task):
         name = self.estimator_name
         if not reset and isinstance(X, (list, tuple)) and holds_dicts(X):
             X = _parse_dicts(X, estimator, self.categories.features)
-        X, padded, sequences = check_input(
-            X, estimator_name=name, allow_categories=True
-        )
+        checked = check_input(X, estimator_name=name, allow_categories=True)
+        sequences = checked.sequences
         if self.tokens.is_used or sequences.transforms.tokens is not None:
             self.tokens.check(sequences, name, reset=reset)
-        if reset and self.per_step and counts_by_columns(X):
-            _check_not_one_column(X, name)
-        check_features(estimator, X, sequences, reset=reset)
+        if reset and self.per_step and checked.is_table:
+            _check_not_one_column(checked.X, name)
+        check_features(estimator, checked, reset=reset)
         if reset and sequences.n_features == 1:
             # A target for each sample is no sound to be classified.
             if not (self.per_step or self.tokens.is_used or self.is_trial):
@@ -431,7 +429,7 @@ class SequenceTask(Task):
                 reset=reset,
                 has_tokens=self.tokens.is_used,
             )
-        return sequences, padded
+        return sequences, checked.padded
 
     def parse(
         self, estimator, X, y, sample_weight, *, reset, is_validation=False, **about_y
