@@ -95,7 +95,7 @@ class ConvolutionFeatures:
         )
         self.dilations_ = np.floor(2**exponents).astype(int)
         numeric = np.setdiff1d(
-            np.arange(sequences.n_features), list(sequences.categories or ())
+            np.arange(sequences.n_features), list(sequences.transforms.categories or ())
         )
         reads = np.zeros((n_groups, sequences.n_features, N_KERNELS), np.float32)
         for group in range(n_groups):

@@ -104,7 +104,7 @@ class ClassificationTask(SequenceTask):
         sequences, n_features = samples.sequences, self.params.convolutions
         if n_features is None:
             return
-        if len(sequences.categories or ()) == sequences.n_features:
+        if len(sequences.transforms.categories or ()) == sequences.n_features:
             return  # nothing but categories
         if n_features == "auto":
             # A window that is left out is known from those that overlap it.

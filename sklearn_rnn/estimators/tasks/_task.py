@@ -157,9 +157,6 @@ class Task(ABC):
             What else is known of y, such as `classes`.
         """
 
-    def check_trainable(self, data) -> None:
-        """Check that something can be learned from data."""
-
     def parse_validation(self, estimator, X_val, y_val):
         """Return validation data, None if none was given."""
         if X_val is None and y_val is None:
@@ -182,6 +179,9 @@ class Task(ABC):
     # What an error about the form of validation data is about.
     suspects_of_validation = "X_val"
 
+    def check_trainable(self, data) -> None:
+        """Check that something can be learned from data."""
+
     @abstractmethod
     def hold_out(self, data, random_state):
         """Return the data to train on, and some set aside to validate on."""
@@ -195,10 +195,6 @@ class Task(ABC):
         """
 
     # Network: a new one, or that of the last fit
-
-    @abstractmethod
-    def make_spec(self, data):
-        """Return the spec of the network."""
 
     def make_network(self, data, validation, context: FitContext, estimator):
         """Return the network to train: that of an estimator's last fit, or a new one.
@@ -216,6 +212,38 @@ class Task(ABC):
         network = self.build(spec, torch.Generator().manual_seed(seed), scaling)
         self.initialize(network, data)
         return network
+
+    @abstractmethod
+    def make_spec(self, data):
+        """Return the spec of the network."""
+
+    # Parameters that decide how data are read: they stay where a fit continues.
+    fixed_params: tuple[str, ...] = ()
+
+    # Of the spec, what may be another one where training continues.
+    ignored_in_spec: tuple[str, ...] = ()
+
+    def check_same_network(self, spec, last: "Task") -> None:
+        """Check that the network of the last fit is the one to be trained now."""
+        before, now = asdict(last.network_spec), asdict(spec)
+        changed = [
+            SPEC_NAMES.get(k, k)
+            for k in now
+            if now[k] != before[k] and k not in self.ignored_in_spec
+        ]
+        changed += [
+            k
+            for k in self.fixed_params
+            if getattr(self.params, k) != getattr(last.params, k)
+        ]
+        if self.params.dtype not in ("auto", self.dtype):
+            changed.append("dtype")
+        if changed:
+            raise ValueError(
+                f"{self.estimator_name} continues to train the network of its last "
+                f"fit, which had another {' and '.join(changed)}. Restore it, or set "
+                "warm_start=False."
+            )
 
     # Whether the network reads ids, and not numbers.
     reads_symbols = False
@@ -259,42 +287,14 @@ class Task(ABC):
     def initialize(self, network, data):
         """Let an untrained network predict what is known without its inputs."""
 
-    # Parameters that decide how data are read: they stay where a fit continues.
-    fixed_params: tuple[str, ...] = ()
-
-    # Of the spec, what may be another one where training continues.
-    ignored_in_spec: tuple[str, ...] = ()
-
-    def check_same_network(self, spec, last: "Task") -> None:
-        """Check that the network of the last fit is the one to be trained now."""
-        before, now = asdict(last.network_spec), asdict(spec)
-        changed = [
-            SPEC_NAMES.get(k, k)
-            for k in now
-            if now[k] != before[k] and k not in self.ignored_in_spec
-        ]
-        changed += [
-            k
-            for k in self.fixed_params
-            if getattr(self.params, k) != getattr(last.params, k)
-        ]
-        if self.params.dtype not in ("auto", self.dtype):
-            changed.append("dtype")
-        if changed:
-            raise ValueError(
-                f"{self.estimator_name} continues to train the network of its last "
-                f"fit, which had another {' and '.join(changed)}. Restore it, or set "
-                "warm_start=False."
-            )
-
-    def fit_closed_form(self, data, context: FitContext) -> None:
-        """Fit what is added to the network's outputs, at the first fit."""
-
     # Training
 
     @abstractmethod
     def loss(self):
         """Return the criterion."""
+
+    def fit_closed_form(self, data, context: FitContext) -> None:
+        """Fit what is added to the network's outputs, at the first fit."""
 
     @contextmanager
     def around_training(self, net, data, validation, context: FitContext):
