@@ -476,3 +476,20 @@ def test_auto_epochs_come_from_the_size_of_the_data(batch_size):
     options = {"hidden_size": 1, "batch_size": batch_size, "callbacks": callback}
     model = make_regressor(max_epochs="auto", **options).fit(X, y)
     assert planned == [model.n_iter_] == [n_epochs_for(40, batch_size)]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "n, options, n_epochs",
+    [
+        (8192, {}, 20),
+        (8191, {}, 5),
+        (8192, {"target_feature": None}, 5),
+        (8192, {"batch_size": 8}, 5),
+    ],
+)
+def test_forecasts_from_many_windows_take_more_epochs(n, options, n_epochs):
+    X = np.random.RandomState(0).normal(size=(n, 2, 1)).astype(np.float32)
+    options = {"target_feature": 0, "batch_size": 64, "hidden_size": 1} | options
+    model = make_regressor(max_epochs="auto", **options).fit(X, X[:, 0, 0])
+    assert model.n_iter_ == n_epochs

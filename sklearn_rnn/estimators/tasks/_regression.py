@@ -50,10 +50,13 @@ from sklearn_rnn.estimators.tasks._trials import (
 )
 from sklearn_rnn.preprocessing import find_keys
 from sklearn_rnn.sequences import LARGEST_INPUT, locate
-from sklearn_rnn.training import WeightedLoss
+from sklearn_rnn.training import WeightedLoss, n_epochs_for
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
+# Forecasts from so many windows take more updates, in up to so many epochs. Five epochs
+# of a panel of shops left a network short of training.
+MANY_WINDOWS, MANY_UPDATES, MOST_EPOCHS = 8192, 5000, 20
 # Units of hidden_size="auto", and of the plain RNN that cell="auto" may choose: below
 # FEW sequences two networks are compared in folds, a GRU that reads values as they are,
 # and a plain RNN that reads windows in their own units, which needs less data. Chosen
@@ -266,6 +269,15 @@ class RegressionTask(SequenceTask):
             levels=levels,
             target_weights=weights,
         )
+
+    def choose_n_epochs(self, dataset):
+        n_epochs, n_windows = super().choose_n_epochs(dataset), len(dataset.sequences)
+        has_past = self.baseline.columns is not None and not self.per_step
+        if not has_past or n_windows < MANY_WINDOWS:
+            return n_epochs
+        size = self.batch_size
+        many = n_epochs_for(n_windows, size, budget=MANY_UPDATES, at_most=MOST_EPOCHS)
+        return max(n_epochs, many)
 
     @contextmanager
     def around_training(self, net, samples, validation, context):
