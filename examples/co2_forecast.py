@@ -18,8 +18,8 @@ half a year ahead the network is the best. At 52 weeks it is closer than last ye
 value with either growth in most blocks of two years; but in 1992 and 1993, after the
 eruption of Pinatubo, growth fell to half of what it had been, and that one block makes
 it worse on the whole than last year's value plus the mean growth. The mean of the two
-forecasts ("mean of both") is closer than either. The network's intervals are too narrow
-in these years.
+forecasts ("mean of both") is closer than last year's value with either growth, at all
+horizons. The network's intervals are too narrow in these years.
 """
 
 # %%

@@ -186,7 +186,7 @@ def draw(before, after, table, path):
     axes[1].set(
         title="Coverage of the 80 % interval over the year before",
         xlabel="time",
-        ylabel="share (%)",
+        ylabel="coverage (%)",
     )
     axes[1].legend(frameon=False)
     figure.savefig(path, dpi=120)

@@ -21,7 +21,7 @@ from PIL import Image
 EXAMPLES = Path(__file__).parents[1] / "examples"
 IMAGES = EXAMPLES / "guide" / "images"
 THUMBNAILS = IMAGES / "thumbnails"
-THUMBNAIL_WIDTH, PAGE_WIDTH, N_COLORS = 360, 760, 64  # pixels
+THUMBNAIL, PAGE = (360, 64), (760, 256)  # pixels of width, and colors
 STYLE = "font.size: 15\naxes.titlesize: medium\nlines.linewidth: 2.5\n"
 # Pictures that stand in README or guide, and their names there.
 IN_PAGES = {
@@ -48,18 +48,18 @@ def run(name, folder):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def write_copy(picture, path, width):
+def write_copy(picture, path, width, n_colors):
     """Write a smaller copy of a picture, with few colors."""
     image = Image.open(picture).convert("RGB")
     image.thumbnail((width, 2 * width), Image.Resampling.LANCZOS)
-    image.quantize(N_COLORS).save(path, optimize=True)
+    image.quantize(n_colors).save(path, optimize=True)
 
 
 def write_pictures(name, picture):
     """Write the thumbnail of an example, and its picture in README or guide."""
-    write_copy(picture, THUMBNAILS / f"{name}.png", THUMBNAIL_WIDTH)
+    write_copy(picture, THUMBNAILS / f"{name}.png", *THUMBNAIL)
     if name in IN_PAGES:
-        write_copy(picture, IMAGES / f"{IN_PAGES[name]}.png", PAGE_WIDTH)
+        write_copy(picture, IMAGES / f"{IN_PAGES[name]}.png", *PAGE)
 
 
 def main(args=None):
