@@ -439,7 +439,8 @@ class SequenceNet(NeuralNet):
                         self._targets_per_update,
                     )
         self._is_prepared = True
-        self._has_changed()  # keeps what was decided by
+        if self.callbacks_:  # nothing else asks what has changed since
+            self._has_changed()
 
     def _trains_by_epoch(self, dataset):
         """Return whether nothing comes between the batches of an epoch."""
@@ -455,8 +456,8 @@ class SequenceNet(NeuralNet):
         """Return whether what `_prepare_network` decides by is other than it was.
 
         Callbacks may move, freeze or replace weights, hook or patch modules, and change
-        the loss, the optimizer or the data. The first call after a decision keeps what
-        it was made by.
+        the loss, the optimizer or the data. The first call after a decision keeps the
+        state that the next ones compare with.
         """
         if self._fused is None:
             return True
@@ -473,7 +474,7 @@ class SequenceNet(NeuralNet):
         if self._state is None:
             # Of some data the kernels have copies.
             self._state = ObservedState(parts), ObservedState(data, in_place=True)
-            return False
+            return True
         model_state, data_state = self._state
         if model_state.has_changed(parts) or data_state.has_changed(data):
             return True
