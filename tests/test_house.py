@@ -338,6 +338,7 @@ OWN_WORDS = {
     "RNNRegressor": {
         "cell",  # one may be chosen by the data
         "hidden_size",
+        "max_epochs",  # forecasts from many windows have a budget of their own
     },
     "RNNSeq2Seq": {
         "hidden_size",  # of encoder and decoder
