@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 import pytest
-from joblib import Parallel, delayed
 from skorch.callbacks import Callback
 
 from sklearn_rnn import (
@@ -73,6 +72,21 @@ def calls():
 
 
 CALLS = list(calls())
+
+
+def run_twice_side_by_side(call):
+    """Return what two threads get from a call."""
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(call()), daemon=True)
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert len(found) == 2, "a thread waits, or ended in an error"
+    return found
 
 
 def make(name, **options):
@@ -227,9 +241,7 @@ def test_predictions_run_side_by_side():
     model.fit(*data)
     # Each waits inside of predict until the other one is there, too.
     meeting = threading.Barrier(2)
-    found = Parallel(2, backend="threading")(
-        delayed(model.predict)(Slow(meeting)) for _ in range(2)
-    )
+    found = run_twice_side_by_side(lambda: model.predict(Slow(meeting)))
     assert equal(found[0], found[1])
 
 
@@ -244,7 +256,7 @@ def test_different_estimators_are_trained_side_by_side():
         model, data = make("regressor", callbacks=[Meet()])
         return model.fit(*data).n_iter_
 
-    assert Parallel(2, backend="threading")(delayed(fit)() for _ in range(2)) == [3, 3]
+    assert run_twice_side_by_side(fit) == [3, 3]
 
 
 def test_a_stream_that_is_not_read_to_its_end_keeps_nobody_out():
@@ -298,7 +310,7 @@ def test_one_live_predictor_takes_one_call_at_a_time():
     model, data = make("steps")
     live = StatefulPredictor(model.fit(*data))
     expected = model.predict(np.concatenate([X, X], axis=1))
-    found = Parallel(2, backend="threading")(delayed(live.predict)(X) for _ in range(2))
+    found = run_twice_side_by_side(lambda: live.predict(X))
     assert live.n_steps_.tolist() == [12] * 24
     first = [np.allclose(part, expected[:, :6]) for part in found]
     assert sorted(first) == [False, True]
