@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from joblib import parallel_config
 
 from sklearn_rnn.estimators.tasks import _task
 
@@ -46,6 +47,8 @@ def run(page):
 def one_epoch(monkeypatch):
     # Here the code matters, not how well it forecasts.
     monkeypatch.setattr(_task, "n_epochs_for", lambda *sizes: 1)
+    with parallel_config("threading"):  # other processes would train all epochs
+        yield
 
 
 @pytest.mark.thorough
