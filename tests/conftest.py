@@ -5,6 +5,8 @@ import pytest
 
 # Pictures in tests and doctests open no window.
 os.environ["MPLBACKEND"] = "Agg"
+# shap's loops would be compiled for longer than they run.
+os.environ["NUMBA_DISABLE_JIT"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers side by side would fight over the cores with their threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -2,8 +2,9 @@
 
 import pickle
 import warnings
+from unittest import mock
 
-import librosa
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,6 +26,14 @@ from sklearn_rnn import (
     make_windows,
 )
 from sklearn_rnn.audio import _mel
+
+# librosa compiles functions when it is imported, which takes longer than all of these
+# tests. They call none of them.
+plain = dict.fromkeys(("guvectorize", "vectorize"), lambda *_, **__: lambda f: f)
+with mock.patch.multiple(numba, **plain):
+    import librosa
+    import librosa.core.pitch  # and all that it imports
+    import librosa.util.utils
 
 RATE = 16_000
 

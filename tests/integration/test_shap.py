@@ -22,6 +22,7 @@ def explain(predict, X):
     return explainer(rows[-2:], silent=True)
 
 
+@pytest.mark.thorough
 def test_shap_values_of_a_regressor_add_up_to_its_prediction():
     X = np.random.default_rng(0).normal(size=(200, 4, 2))
     model = RNNRegressor(random_state=0).fit(X, X[:, -2, 1])
@@ -36,6 +37,7 @@ def test_shap_values_of_a_regressor_add_up_to_its_prediction():
     assert np.unravel_index(by_step.sum(axis=0).argmax(), (4, 2)) == (2, 1)
 
 
+@pytest.mark.thorough
 def test_shap_values_of_a_classifier_add_up_to_its_probabilities():
     X = np.random.default_rng(0).normal(size=(100, 4, 2))
     model = RNNClassifier(max_epochs=5, random_state=0).fit(X, X[:, -2, 1] > 0)
