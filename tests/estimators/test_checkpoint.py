@@ -67,6 +67,7 @@ def test_fits_continue_from_any_epoch(epoch, tmp_path):
     check_continues("classifier", tmp_path, epoch=epoch)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_early_stopping_keeps_patience_and_best_weights(name, tmp_path):
     options = {"early_stopping": True, "n_iter_no_change": 2, "max_epochs": 12}
@@ -95,6 +96,7 @@ SCHEDULES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_continue(name, tmp_path):
     check_continues("regressor", tmp_path, lr_schedule=SCHEDULES[name])

@@ -85,6 +85,7 @@ def test_spoken_strings_are_transcribed(kind, monkeypatch, capsys):
     assert_is_picture("spoken_digits.png")
 
 
+@pytest.mark.thorough
 def test_strings_to_test_on_are_not_trained_on_and_no_recording_comes_twice():
     example = load("spoken_digits")
     train, test, _ = example.digit_strings(300, 100, np.random.default_rng(0))

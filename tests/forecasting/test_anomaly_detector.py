@@ -433,6 +433,7 @@ def test_what_cannot_be_scored_is_refused():
         detector(missing="mask", horizon=1).fit(blank)
 
 
+@pytest.mark.thorough
 def test_rows_with_little_history_are_no_anomalies_for_that():
     rng = np.random.default_rng(0)
     times = pd.date_range("2025-01-01", periods=900, freq="h")

@@ -270,6 +270,7 @@ def test_a_frame_without_the_column_of_times_is_the_next_step():
     assert live.score(untimed) == same.score(row)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("freq", "zone"),
     [

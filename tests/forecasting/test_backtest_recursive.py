@@ -112,6 +112,7 @@ def test_columns_that_nothing_knows_are_named():
         backtest(linear(**KEYS), panel(), "sales", 5, **options)
 
 
+@pytest.mark.thorough
 def test_paths_hang_on_the_seed_and_not_on_the_jobs():
     options = {"fit_horizon": 2, "cv": 2, "stride": 10, "n_paths": 20}
     with parallel_config("threading"):

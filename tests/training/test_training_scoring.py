@@ -158,6 +158,7 @@ def test_without_validation_nothing_is_scored():
     assert not {"r2", "by_batch"} & model.history_[-1].keys()
 
 
+@pytest.mark.thorough
 def test_scores_of_symbols_count_every_symbol():
     scoring = EpochScoring("accuracy", lower_is_better=False, on_train=True)
     options = {**SMALL, "max_epochs": 30, "learning_rate": 0.05, "callbacks": [scoring]}
