@@ -1,5 +1,9 @@
 """scikit-learn's own checks, with no expected failure."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -79,3 +83,18 @@ class StepClassifier(Adapter, ClassifierMixin, RNNTagger):
 )
 def test_estimators_of_steps_pass_scikit_learns_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.thorough
+def test_checks_that_a_variable_of_the_environment_asks_for_pass():
+    # It is read once, at the import of SciPy.
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "-q"]
+    done = subprocess.run(
+        [*command, "-k", "check_array_api_input", __file__],
+        env=os.environ | {"SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
