@@ -448,14 +448,15 @@ def test_results_are_those_of_the_reference(name):
         assert_close(summary(value), expected[key], key)
 
 
-@pytest.mark.thorough
-@pytest.mark.skipif(not EXACT, reason="SKLEARN_RNN_EXACT_REFERENCE names no file")
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("name", CASES)
-def test_results_are_bitwise_those_of_the_file(name, variant):
-    expected = json.loads(Path(EXACT).read_text(encoding="utf-8"))[name][variant]
-    results = compute(name, variant)
-    assert {key: digest(value) for key, value in results.items()} == expected
+if EXACT:  # a file of another version is there
+
+    @pytest.mark.thorough
+    @pytest.mark.parametrize("variant", VARIANTS)
+    @pytest.mark.parametrize("name", CASES)
+    def test_results_are_bitwise_those_of_the_file(name, variant):
+        expected = json.loads(Path(EXACT).read_text(encoding="utf-8"))[name][variant]
+        results = compute(name, variant)
+        assert {key: digest(value) for key, value in results.items()} == expected
 
 
 def write(path, results):
