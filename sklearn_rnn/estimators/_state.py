@@ -7,8 +7,9 @@ from sklearn_rnn._exceptions import InvalidModelError
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.estimators._migrate import migrate, missing_params
 from sklearn_rnn.estimators._network import make_net, usable_device
+from sklearn_rnn.estimators.tasks import DTYPES
 from sklearn_rnn.kernels import rename_kernel, usable_kernel
-from sklearn_rnn.modules import weight_shapes
+from sklearn_rnn.modules import build_network, weight_shapes
 from sklearn_rnn.training import (
     check_optimizer_state,
     get_optimizer_state,
@@ -53,7 +54,9 @@ def unpack_net(estimator, saved):
     """Build the net of a pickle: on this machine, whatever it was trained on."""
     task = estimator._task
     _check_weights(task.network_spec, saved["weights"])
-    network = task.build(task.network_spec)
+    network = build_network(task.network_spec, DTYPES[task.dtype])
+    if hasattr(network, "embedding"):
+        task.prepare_embedding(network.embedding)
     network.load_state_dict(to_torch(saved["weights"]))
     weights = dict(network.named_parameters())
     for name, is_trained in saved.get("requires_grad", {}).items():

@@ -12,6 +12,7 @@ from sklearn_rnn.estimators.tasks._samples import parse_weights
 from sklearn_rnn.estimators.tasks._sources import check_same_number, fit_symbols
 from sklearn_rnn.estimators.tasks._steps import object_array
 from sklearn_rnn.estimators.tasks._task import DTYPES, FitContext, Task
+from sklearn_rnn.estimators.tasks._tokens import count_tokens, initialize_embedding
 from sklearn_rnn.sequences import unpack
 from sklearn_rnn.training import n_epochs_for, validation_split
 
@@ -123,6 +124,13 @@ class PairTask(Task):
             self.dtype = self.params.dtype
         self.check_options(self.params)
         return pairs, validation
+
+    # Network
+
+    def prepare_embedding(self, embedding, pairs=None):
+        if pairs is not None:
+            shown = count_tokens(pairs.sequences, embedding.n_tokens) > 0
+            initialize_embedding(embedding, shown)
 
     # Training
 

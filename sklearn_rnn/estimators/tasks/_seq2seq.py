@@ -16,7 +16,6 @@ from sklearn_rnn.estimators.tasks._sources import (
     fit_symbols,
     kind_of_source,
 )
-from sklearn_rnn.estimators.tasks._tokens import count_tokens, initialize_embedding
 from sklearn_rnn.modules import Seq2SeqSpec
 from sklearn_rnn.sequences import UNKNOWN, flat_rows
 from sklearn_rnn.training import (
@@ -149,9 +148,6 @@ class Seq2SeqTask(PairTask):
         n_outputs = len(self.target.vocabulary)
         counts = np.bincount(written.values[rows, 0], weights, n_outputs)
         network.head.bias.copy_(torch.from_numpy(log_priors(counts)))
-        if self.source.kind == "symbols":
-            shown = count_tokens(pairs.sequences, network.embedding.n_tokens) > 0
-            initialize_embedding(network.embedding, shown)
 
     def max_steps(self, lengths, max_length):
         """Return how many symbols may be written for sequences of some lengths."""

@@ -209,7 +209,10 @@ class Task(ABC):
         self.network_spec = spec
         scaling = self.scale_inputs(data, validation)
         seed = context.random_state.randint(2**31 - 1)
-        network = self.build(spec, torch.Generator().manual_seed(seed), scaling)
+        generator = torch.Generator().manual_seed(seed)
+        network = build_network(spec, DTYPES[self.dtype], generator, scaling)
+        if hasattr(network, "embedding"):
+            self.prepare_embedding(network.embedding, data)
         self.initialize(network, data)
         return network
 
@@ -279,9 +282,11 @@ class Task(ABC):
             )
         return center, factor
 
-    def build(self, spec, generator=None, scaling=None):
-        """Return a network with random weights; with none, to be loaded into."""
-        return build_network(spec, DTYPES[self.dtype], generator, scaling)
+    def prepare_embedding(self, embedding, data=None) -> None:
+        """Set what an embedding knows of symbols: of a new one first vectors, by data.
+
+        Without data weights are loaded into it.
+        """
 
     @abstractmethod
     def initialize(self, network, data):
@@ -344,7 +349,7 @@ class SequenceTask(Task):
     labels: Any  # where `has_labels`
     ignored_in_spec = ("n_tokens",)
     parts: tuple[str, ...] = ("tokens", "categories")
-    # Of an embedding, between `prepare` and `build`.
+    # Of an embedding, between `prepare` and `make_network`.
     initial_vectors: Any = None
 
     def __init__(self, estimator_name, params):
@@ -571,15 +576,12 @@ class SequenceTask(Task):
     def reads_symbols(self):  # type: ignore[override]
         return self.tokens.is_used
 
-    def build(self, spec, generator=None, scaling=None):
-        network = build_network(spec, DTYPES[self.dtype], generator, scaling)
+    def prepare_embedding(self, embedding, samples=None):
         counts = self.tokens.counts
         if counts is not None:
-            network.embedding.token_dropout.set_counts(counts)
-            if generator is not None:
-                vectors = self.initial_vectors
-                initialize_embedding(network.embedding, counts > 0, vectors)
-        return network
+            embedding.token_dropout.set_counts(counts)
+        if samples is not None:
+            initialize_embedding(embedding, counts > 0, self.initial_vectors)
 
     # Training
 

@@ -21,7 +21,6 @@ from sklearn_rnn.estimators.tasks._sources import (
     are_words,
     fit_symbols,
 )
-from sklearn_rnn.estimators.tasks._tokens import count_tokens, initialize_embedding
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import (
     NetworkSpec,
@@ -198,9 +197,6 @@ class TranscriptionTask(PairTask):
         counts[BLANK] = weights @ (pairs.targets.n_frames - pairs.targets.n_symbols)
         biases = network.head.bias.view(-1, 1 + self.n_symbols)
         biases.copy_(torch.from_numpy(log_priors(counts)))
-        if self.reads_symbols:
-            shown = count_tokens(pairs.sequences, network.embedding.n_tokens) > 0
-            initialize_embedding(network.embedding, shown)
 
     # Training
 
