@@ -116,9 +116,9 @@ def has_overlaps(sequences):
     >>> has_overlaps(check_sequences(X)), has_overlaps(check_sequences(X[::3]))
     (True, False)
     """
-    if shares_rows(sequences) or _overlap_in_time(sequences):
+    if _overlap_in_time(sequences) or _stride(sequences) is not None:
         return True
-    return _stride(sequences) is not None
+    return shares_rows(sequences)
 
 
 def _overlap_in_time(sequences):
