@@ -15,7 +15,7 @@ class BatchIterator:
 
     Parameters
     ----------
-    dataset : Dataset
+    dataset : SequenceDataset
         What to iterate over.
     batch_size : int
         Maximum number of sequences per batch.

@@ -227,9 +227,9 @@ class SequenceNet(NeuralNet):
 
         Parameters
         ----------
-        data : Dataset
+        data : SequenceDataset
             The training data.
-        validation : Dataset or None
+        validation : SequenceDataset or None
             What to score after each epoch.
         n_epochs : int
             Passes over the data.
@@ -292,7 +292,7 @@ class SequenceNet(NeuralNet):
 
         Parameters
         ----------
-        X : Dataset
+        X : SequenceDataset
             The training data, with targets.
         y, **fit_params
             Ignored.

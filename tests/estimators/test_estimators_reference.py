@@ -5,13 +5,14 @@ grid of estimators, options and data, short summaries of float64 results. Bits d
 on instruction set and libraries, so they are compared to within 1e-6. Where numbers
 are meant to change, write the file again and read the diff: it has a line per case.
 
-    python tests/estimators/test_estimators_reference.py --write
+    PYTHONPATH=tests python tests/estimators/test_estimators_reference.py --write
 
 Bit for bit, with float32 and torch's kernels as well, results are compared with a file
 of the same machine, which the code before the change wrote (it is none of the
 repository):
 
-    python tests/estimators/test_estimators_reference.py --write-exact /tmp/before.json
+    PYTHONPATH=tests python tests/estimators/test_estimators_reference.py \
+        --write-exact /tmp/before.json
     SKLEARN_RNN_EXACT_REFERENCE=/tmp/before.json pytest \
         tests/estimators/test_estimators_reference.py
 """
