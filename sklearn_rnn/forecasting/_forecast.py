@@ -8,28 +8,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn._exceptions import SklearnRNNWarning, user_stacklevel
+from sklearn_rnn._exceptions import (
+    SklearnRNNWarning,
+    WindowHistoryWarning,
+    user_stacklevel,
+)
 from sklearn_rnn.estimators import predict_rows, target_names_of, windowers
 from sklearn_rnn.forecasting._columns import check_reserved, quantile_column
 from sklearn_rnn.forecasting._forecast_frame import check_horizon, fill_table
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
 from sklearn_rnn.forecasting._lookback import (
     add_earlier,
+    lookback_of,
     required_positions,
-    warn_of_short_windows,
 )
 from sklearn_rnn.forecasting._recursion import Blocks, forecast_beyond
+from sklearn_rnn.forecasting._windows_seen import cover_series_start, windows_seen
 from sklearn_rnn.preprocessing import (
     RowStep,
     TimeTable,
     UnknownTimesWarning,
     as_frame,
+    describe_step,
     keys_of_windowers,
+    next_times,
     parse_ahead,
     parse_targets,
     row_step_of,
     select_rows,
 )
+
+# Maximum number of series that a warning names.
+SHOWN = 3
 
 
 def forecast(
@@ -194,7 +204,7 @@ def forecast(
     if has_dates:
         times = FutureRows.read(future, table).next_times(n_steps)
     else:
-        times = table.next_times(n_steps)
+        times = next_times(table, n_steps)
     if future is not None and not (ahead or is_beyond or has_dates):
         raise ValueError(
             "future is given, but the model was fitted without columns known in "
@@ -205,7 +215,7 @@ def forecast(
     X, last_rows = select_rows(X, rows), np.searchsorted(rows, latest)
     origins = table.labels_of(latest)
     columns = predicted_columns(model, X, last_rows, len(outputs))
-    warn_of_short_windows(model, X, last_rows, table, positions)
+    _warn_of_short_windows(model, X, last_rows, table, positions)
     if is_beyond:
         columns = forecast_beyond(
             model,
@@ -352,6 +362,82 @@ def predicted_columns(
     for i, level in enumerate(found.levels):
         columns[quantile_column(level)] = found.quantiles[:, :, i].ravel()
     return columns
+
+
+def _warn_of_short_windows(model, X, rows, table, positions):
+    """Warn if forecasts use fewer steps than a window of the model has.
+
+    `rows` are those of X with the newest row of each series, `positions` those of the
+    rows of X in the whole table.
+    """
+    # By series, the number of its rows in X, and the time of the first.
+    first_rows = np.searchsorted(positions, table.series_bounds[:-1])
+    own = np.diff(np.append(first_rows, len(positions)))
+    lookback = lookback_of(model)
+    has_whole = lookback is not None and (own > lookback).all()
+    if has_whole and not isinstance(table.rule, RowStep):
+        if all(windower._rule == table.rule for windower in windowers(model)):
+            return  # there is no gap between these rows
+    begins = None
+    if table.timestamps is not None:
+        begins = table.timestamps[positions[first_rows]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SklearnRNNWarning)  # predict repeats them
+        found = windows_seen(model, X, rows)
+    for windower, n_steps, seen in found:
+        short = seen < n_steps
+        short &= ~cover_series_start(windower, table.labels, seen, own, begins)
+        if short.any():
+            forecasts = _short_forecasts(seen, short, table.labels)
+            names = " and ".join(map(str, table.keys.groups))
+            per_series = "" if table.labels is None else f" of each {names}"
+            reason = _missing_rows(windower, n_steps, per_series)
+            if (seen < own)[short].all():
+                reason = _other_freq(windower, table.freq)
+            warnings.warn(
+                f"{forecasts} the {n_steps} steps of a window of the model: {reason}",
+                WindowHistoryWarning,
+                stacklevel=user_stacklevel(),
+            )
+            return
+
+
+def _short_forecasts(seen, short, labels):
+    """Describe how many steps forecasts used."""
+    if labels is None:
+        return f"the forecast uses {seen[0]} of"
+    indices = np.flatnonzero(short)
+    shown = ", ".join(f"{labels[i]!r}: {seen[i]}" for i in indices[:SHOWN])
+    more = ", ..." if len(indices) > SHOWN else ""
+    return (
+        f"the forecasts of {len(indices)} of {len(seen)} series use fewer "
+        f"({shown}{more}) than"
+    )
+
+
+def _missing_rows(windower, n_steps, per_series):
+    """Explain that rows are missing, and how many to pass."""
+    forced = ""
+    if windower.history == "train" and windower._rule is not None:
+        forced = " history='train' completes windows with training rows nevertheless."
+    return (
+        "newest has no more, and no rows that the model keeps from fit precede them "
+        f"without a gap.{forced} Pass the last {n_steps} rows{per_series}. (Rows "
+        "without a target are kept if the X of make_forecast_frame is fitted "
+        "unaltered.)"
+    )
+
+
+def _other_freq(windower, freq):
+    """Explain that the windower has a shorter step between rows than forecast."""
+    step = "at most as far apart as in fit"
+    if windower.freq_ is not None:
+        step = f"{describe_step(windower.freq_)} apart"
+    return (
+        f"its SequenceWindower cuts windows where rows are not {step}, and forecast "
+        f"uses freq={describe_step(freq)!r}. Fit the model with that freq=, or pass "
+        "none to forecast."
+    )
 
 
 def _make_frame(table, origins, times, outputs, predicted):

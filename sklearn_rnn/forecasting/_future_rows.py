@@ -15,6 +15,7 @@ from sklearn_rnn.preprocessing import (
     encode_groups,
     frame_column,
     has_categories,
+    next_times,
     times_of_frame,
 )
 from sklearn_rnn.sequences import Times
@@ -63,24 +64,24 @@ class FutureRows(NamedTuple):
     def next_times(self, n_steps: int) -> list[pd.Index]:
         """Return the times of the next steps, one Index per series of newest."""
         if self.times is None:
-            return self.newest.next_times(n_steps)
+            return next_times(self.newest, n_steps)
         found = []
         origins = self.newest.labels_of(self.newest.rows(self.newest.latest))
         for k, origin in enumerate(origins):
             times = self.times.labels[self.series == k]
-            next_times = times[times > origin][:n_steps]
-            if len(next_times) < n_steps:
+            later = times[times > origin][:n_steps]
+            if len(later) < n_steps:
                 raise InvalidSequenceError(
-                    f"future has {len(next_times)} rows{self._of(k)} after "
+                    f"future has {len(later)} rows{self._of(k)} after "
                     f"{origin}, but the model forecasts {n_steps} steps: pass one row "
                     "per step."
                 )
-            if not (next_times.is_monotonic_increasing and next_times.is_unique):
+            if not (later.is_monotonic_increasing and later.is_unique):
                 raise InvalidSequenceError(
                     f"the times of future{self._of(k)} are not sorted, or "
                     "one is repeated: sort the rows by time, and drop duplicates."
                 )
-            found.append(next_times)
+            found.append(later)
         return found
 
     def rows_at(self, times: list[pd.Index], names: Sequence[str]) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ from sklearn_rnn.preprocessing._ahead import (
     MAX_STEPS,
     check_regular,
     list_steps,
+    next_times,
     shift_times,
 )
 from sklearn_rnn.preprocessing._flattener import SequenceFlattener
@@ -93,6 +94,7 @@ __all__ = [
     "list_keys",
     "list_steps",
     "name_ahead",
+    "next_times",
     "parse_ahead",
     "parse_targets",
     "raise_other_kind",

@@ -76,6 +76,25 @@ def check_regular(rule: Any) -> Any:
     return rule
 
 
+def next_times(table: Any, n_steps: int) -> list[pd.Index]:
+    """Return the times of the next steps of a TimeTable, one Index per series."""
+    times, timestamps, latest = table.times, table.timestamps, table.latest
+    if times is None or timestamps is None:
+        last_rows = table.rows(latest)
+        return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in last_rows]
+    if table.rule is None:
+        raise InvalidSequenceError(
+            "newest has one row per series, and its times declare no step: pass the "
+            "time between rows in freq=, or more rows."
+        )
+    steps, found = np.arange(1, n_steps + 1), {}
+    for last in timestamps[latest]:
+        if last not in found:  # most series of a panel end at the same time
+            newest = np.repeat(last, n_steps)
+            found[last] = move_times(table.rule, times, newest, steps)
+    return [found[last] for last in timestamps[latest]]
+
+
 def move_times(
     rule: Any, times: Times, timestamps: np.ndarray, steps: np.ndarray
 ) -> pd.Index:

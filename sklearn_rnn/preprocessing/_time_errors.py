@@ -94,14 +94,6 @@ def raise_irregular() -> None:
     raise InvalidSequenceError(IRREGULAR)
 
 
-def no_step() -> InvalidSequenceError:
-    """Return the error of newest rows without a step by which their times continue."""
-    return InvalidSequenceError(
-        "newest has one row per series, and its times declare no step: pass the "
-        "time between rows in freq=, or more rows."
-    )
-
-
 def raise_other_kind(kind: str, kind_in_fit: str, estimator_name: str) -> None:
     """Raise the error of times that are of another kind than in fit."""
     raise InvalidSequenceError(

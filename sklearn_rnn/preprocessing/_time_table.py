@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import Rule, move_times
+from sklearn_rnn.preprocessing._ahead import Rule
 from sklearn_rnn.preprocessing._history import History, HistoryPrefix
 from sklearn_rnn.preprocessing._keys import TableKeys, check_column_key, check_names
 from sklearn_rnn.preprocessing._time_errors import (
@@ -18,7 +18,6 @@ from sklearn_rnn.preprocessing._time_errors import (
     check_index_of_times,
     check_labels,
     check_stated_step,
-    no_step,
     raise_gaps,
     raise_irregular,
 )
@@ -263,21 +262,6 @@ class TimeTable:
             series=np.cumsum(self.is_series_start[begins]) - 1,
             labels=self.labels,
         )
-
-    def next_times(self, n_steps: int) -> list[pd.Index]:
-        """Return the times of the next steps, one Index per series."""
-        times, timestamps, latest = self.times, self.timestamps, self.latest
-        if times is None or timestamps is None:
-            last_rows = self.rows(latest)
-            return [pd.RangeIndex(row + 1, row + 1 + n_steps) for row in last_rows]
-        if self.rule is None:
-            raise no_step()
-        steps, found = np.arange(1, n_steps + 1), {}
-        for last in timestamps[latest]:
-            if last not in found:  # most series of a panel end at the same time
-                newest = np.repeat(last, n_steps)
-                found[last] = move_times(self.rule, times, newest, steps)
-        return [found[last] for last in timestamps[latest]]
 
     def check_no_gaps(self, needed: np.ndarray | None = None) -> None:
         """Check that no row is missing, or none between `needed` positions."""
