@@ -106,6 +106,11 @@ def fit(
     params, name = task_params(estimator), type(estimator).__name__
     check_training(estimator, is_stream)
     with unchanged_on_error(estimator), limit_threads(1):
+        has_validation = X_val is not None or bool(estimator.early_stopping)
+        schedule = estimator.lr_schedule
+        callbacks = check_callbacks(estimator.callbacks, schedule, has_validation)
+        if not (is_continued and is_stream):  # calls of partial_fit share theirs
+            estimator._random_state = new_random_state(estimator.random_state)
         task = last.continued(params) if last else estimator._task_type(name, params)
         task.is_trial = is_trial
         task.check_params(last)
@@ -117,11 +122,8 @@ def fit(
         stops_early = estimator.early_stopping
         if stops_early == "auto":
             stops_early = task.stops_early(estimator, samples)
-        has_validation = bool(stops_early) or held_out is not None
-        schedule = estimator.lr_schedule
-        callbacks = check_callbacks(estimator.callbacks, schedule, has_validation)
-        if not (is_continued and is_stream):  # calls of partial_fit share theirs
-            estimator._random_state = new_random_state(estimator.random_state)
+            has_validation = stops_early or held_out is not None
+            callbacks = check_callbacks(callbacks, None, has_validation)
         if not is_stream:
             task.check_trainable(samples)
         if current_processes.processes is not None and not is_trial:

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_rnn._exceptions import InvalidSequenceError
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.tasks._categories import CategoricalInput
-from sklearn_rnn.estimators.tasks._labels import Labels, too_few_classes
+from sklearn_rnn.estimators.tasks._labels import too_few_classes
 from sklearn_rnn.estimators.tasks._samples import Samples, parse_weights
 from sklearn_rnn.estimators.tasks._tokens import TokenInput, initialize_embedding
 from sklearn_rnn.modules import NetworkSpec, build_network
@@ -323,6 +325,50 @@ class Task(ABC):
 
     def finish(self) -> None:
         """Drop what is needed during a fit alone."""
+
+
+@plain_type
+class Labels:
+    """The classes that labels are of, and the weight of each."""
+
+    classes: Any = None
+    # By `class_weight`; None if all count alike.
+    weights: Any = None
+
+    def encode(self, labels, distinct, *, reset, classes=None):
+        """Return the codes of labels; `reset` sets the classes to those given."""
+        if reset:
+            self.classes = distinct if classes is None else classes
+            if len(self.classes) < 2:
+                raise too_few_classes(self.classes)
+        unknown = np.setdiff1d(distinct, self.classes)
+        if len(unknown):
+            raise ValueError(
+                f"y has labels that fit did not see, {unknown[:5].tolist()}. Leave "
+                "them out, fit again on samples of all classes, or give all classes in "
+                "the first call of partial_fit."
+            )
+        return np.searchsorted(self.classes, labels)
+
+    def set_weights(self, class_weight, codes, sample_weight=None):
+        """Set the weight of each class, from `class_weight` and the codes."""
+        if isinstance(class_weight, dict):
+            try:
+                self.weights = compute_class_weight(
+                    class_weight, classes=self.classes, y=self.classes[codes]
+                )
+            except ValueError as error:
+                classes = self.classes.tolist()
+                unknown = [key for key in class_weight if key not in classes]
+                raise ValueError(
+                    f"class_weight names {unknown}, and the classes are {classes}: "
+                    "correct its keys."
+                ) from error
+            return
+        counts = np.bincount(codes, sample_weight, len(self.classes))
+        # Classes that these samples do not have are not there to be balanced.
+        there, self.weights = counts > 0, np.ones(len(counts))
+        self.weights[there] = counts.sum() / (there.sum() * counts[there])
 
 
 class SequenceTask(Task):
