@@ -87,8 +87,14 @@ def find_keys(
     if isinstance(group_by, tuple):  # which may be a label of columns of levels
         is_label = group_by in list(getattr(data, "columns", ()))
         group_by = [group_by] if is_label else list(group_by)
+    keys = TableKeys(time, group_by, freq)
+    if time in keys.groups and time is not None:
+        raise InvalidSequenceError(
+            f"time={time!r} is in group_by={group_by!r}, too, so each series would "
+            "have one time: leave it out of group_by=."
+        )
     if not stated and not isinstance(index, pd.MultiIndex):
-        return TableKeys(time, group_by, freq)
+        return keys
     if time is None and group_by is None:
         time, group_by = _keys_of_levels(index)
     known = {None} if index is None else {None, *data.columns, *index.names}

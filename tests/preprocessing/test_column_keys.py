@@ -57,6 +57,15 @@ def test_several_columns_of_series_are_a_list(act):
             BY_GROUP[act](TABLE, key)
 
 
+@pytest.mark.parametrize("act", BY_GROUP)
+@pytest.mark.parametrize("key", ["day", ["store", "day"]])
+def test_a_column_of_times_identifies_no_series(act, key):
+    with pytest.raises(
+        InvalidSequenceError, match=r"time='day' is in group_by=.*'day'"
+    ):
+        BY_GROUP[act](TABLE, key)
+
+
 def test_several_columns_of_times_are_refused_in_forecasts():
     series = TABLE["store"] + "/" + TABLE["item"]
     data = TABLE[["day", "a"]].assign(series=series)
