@@ -113,6 +113,7 @@ def assert_same(model, X, folder, filling=np.nan):
 # Networks
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_networks_of_every_kind_predict_the_same(cell, bidirectional, tmp_path):
@@ -181,6 +182,7 @@ def test_a_length_that_there_is_not_is_an_error(tmp_path):
 # Regressors
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "options",
     [
