@@ -37,6 +37,7 @@ class DescribedParameters:
             return ""  # classes of users have no page
         return f"{place.rstrip('/')}/sklearn_rnn.html#{type(self).__name__}"
 
+    # Estimators get the overridden methods from scikit-learn, beside this class.
     def _get_params_html(self, *args, **kwargs):
         table = super()._get_params_html(*args, **kwargs)  # type: ignore[misc]
         return _describe(table)

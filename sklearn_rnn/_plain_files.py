@@ -138,6 +138,7 @@ def save_plain_file(path: Path, value: Any, writer: PlainWriter | None = None) -
         JSON: np.frombuffer(text.encode(), dtype=np.uint8),
         DIGEST: np.frombuffer(digest_of(text, writer.tensors).encode(), dtype=np.uint8),
     }
+    # mypy reckons with an array of the name allow_pickle.
     replace_file(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 

@@ -264,7 +264,8 @@ class PlainState:
     """Base of estimators whose state in pickles and files is plain values."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return describe_state(dict(super().__getstate__()))  # type: ignore[call-overload]
+        state: Any = super().__getstate__()  # a dict, where object promises none
+        return describe_state(dict(state))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         name = type(self).__name__

@@ -177,6 +177,7 @@ class ConformalCalibrator(DescribedParameters, PlainState, BaseEstimator):
                 "method='adaptive'."
             )
         _, offsets = self._track(self._to_arrays(self._check(forecasts)))
+        # Made by fit, with a type that mypy cannot infer.
         self.offsets_ = self.offsets_.copy()  # type: ignore[has-type]
         self.offsets_[:] = offsets
         return self

@@ -103,7 +103,8 @@ def _parse_span(value, name):
     if isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
         # Integers stay exact among integer times, however large.
         whole = float(value).is_integer()
-        return Span(int(value) if whole else float(value))  # type: ignore[call-overload]
+        number: Any = value  # Real does not declare __int__
+        return Span(int(number) if whole else float(number))
     raise ValueError(
         f"{name}={value!r} should be an int, which counts distinct times, or a span: a "
         "string such as '7D', a Timedelta, or for numeric times a float."

@@ -326,6 +326,7 @@ def _has_hooks(module):
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
+        # mypy takes classes for values that have no hash.
         or vars(module).keys() & _method_names(type(module))  # type: ignore[arg-type]
     )
 

@@ -71,6 +71,7 @@ class GenerationTask(Task):
 
     reads_symbols = True  # or frames of zeros and ones, which are as good
 
+    # An attribute of other tasks.
     @property
     def fixed_params(self):  # type: ignore[override]
         return () if self.corpus.of_frames else ("min_count", "max_symbols")

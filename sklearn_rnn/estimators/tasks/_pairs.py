@@ -32,6 +32,7 @@ class PairTask(Task):
     source: Any = None
     target: Any = None
 
+    # An attribute of other tasks.
     @property
     def reads_symbols(self):  # type: ignore[override]
         return self.source.kind == "symbols"

@@ -91,6 +91,7 @@ class RegressionTask(SequenceTask):
         self.chosen_cell = "gru" if params.cell == "auto" else params.cell
         self.chosen_size = UNITS
 
+    # An attribute of other tasks.
     @property
     def targets_may_be_missing(self):  # type: ignore[override]
         chosen = self.params.missing_targets

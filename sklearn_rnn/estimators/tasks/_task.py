@@ -618,6 +618,7 @@ class SequenceTask(Task):
             **about_symbols,
         )
 
+    # An attribute of other tasks.
     @property
     def reads_symbols(self):  # type: ignore[override]
         return self.tokens.is_used
