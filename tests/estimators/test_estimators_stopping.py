@@ -18,6 +18,7 @@ from sklearn_rnn import (
     DivergenceError,
     RNNClassifier,
     RNNRegressor,
+    RNNSeq2Seq,
     SklearnRNNError,
     StopTraining,
 )
@@ -143,6 +144,19 @@ def test_two_schedules_are_refused():
     scheduler = LRScheduler("StepLR", step_size=2)
     with pytest.raises(ValueError, match="lr_schedule=None"):
         make_regressor(scheduler, lr_schedule="cosine").fit(X, y)
+
+
+def test_callbacks_are_checked_before_data_are_read():
+    with pytest.raises(ValueError, match=r"callbacks\[1\] is 'stop'; give instances"):
+        make_regressor(EpochScoring("r2"), "stop").fit([[np.nan]], ["no number"])
+
+
+def test_a_callback_without_its_validation_data_is_found_before_training():
+    model = RNNSeq2Seq(hidden_size=4, max_epochs=1, callbacks=[EarlyStopping()])
+    assert model.early_stopping == "auto"  # and these are too few pairs
+    with pytest.raises(ValueError, match="only with validation data"):
+        model.fit(["ab", "ba"], ["a", "b"])
+    assert not hasattr(model, "module_")
 
 
 def test_fit_leaves_the_given_callbacks_as_they_were():
