@@ -156,8 +156,13 @@ class ObservedState:
         are the same.
         """
         tables = [part if isinstance(part, dict) else vars(part) for part in parts]
-        values = chain.from_iterable(map(dict.values, chain(tables, self._dicts)))
-        objects = [*map(type, parts), *values, *chain.from_iterable(self._lists)]
+        tables += self._dicts
+        objects = [
+            *map(type, parts),
+            *chain.from_iterable(tables),  # names
+            *chain.from_iterable(map(dict.values, tables)),
+            *chain.from_iterable(self._lists),
+        ]
         memory = [
             (
                 *(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype),
@@ -664,7 +669,7 @@ def fused_for_predictions(network):
     """
     _, *inner = network.modules()
     # Not the network itself: what is kept must not keep it.
-    parts = [vars(network), *inner, *GLOBAL_HOOKS]
+    parts = [{"class": type(network)}, vars(network), *inner, *GLOBAL_HOOKS]
     fused, state = _PREDICTING.get(network, (None, None))
     if state is not None and not state.has_changed(parts):
         return fused

@@ -15,7 +15,13 @@ from torch import nn
 
 from sklearn_rnn import RNNClassifier, RNNRegressor, RNNTagger, SequenceArray
 from sklearn_rnn.kernels import CounterGenerator
-from sklearn_rnn.modules import Linear, LockedDropout, MaxPooling, MeanPooling
+from sklearn_rnn.modules import (
+    Linear,
+    LockedDropout,
+    MaxPooling,
+    MeanPooling,
+    SequenceNetwork,
+)
 from sklearn_rnn.training._fused import supports_fused
 
 RNG = np.random.default_rng(0)
@@ -144,8 +150,24 @@ def larger_head(head):
     return made
 
 
+class OwnNetwork(SequenceNetwork):
+    """A network that is not that of the package."""
+
+    def run(self, *args, **kwargs):
+        return half_states(super().run(*args, **kwargs))
+
+
+def swap_buffers(network):
+    """Swap names alone: the values stay in their order."""
+    center, factor = network._buffers.pop("center"), network._buffers.pop("factor")
+    network._buffers["factor"], network._buffers["center"] = center, factor
+
+
 HH = "core.rnn.weight_hh_l0"
 TAMPERINGS = {
+    "own class": (PLAIN, set_at("__class__", constant(OwnNetwork))),
+    "own class of the head": (PLAIN, set_at("head.__class__", constant(OwnLinear))),
+    "swapped names": (PLAIN, swap_buffers),
     "cell": (PLAIN, set_at("core.cell", constant("rnn_relu"))),
     "residual": (MODEL, set_at("core.residual", constant(True))),
     "fewer layers": (PLAIN, set_at("core.n_layers", constant(1))),
