@@ -22,7 +22,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 IMAGES = EXAMPLES / "guide" / "images"
 THUMBNAILS = IMAGES / "thumbnails"
 THUMBNAIL, PAGE = (360, 64), (760, 256)  # pixels of width, and colors
-STYLE = "font.size: 15\naxes.titlesize: medium\nlines.linewidth: 2.5\n"
+STYLE = """
+font.size: 15
+axes.titlesize: medium
+legend.fontsize: small
+lines.linewidth: 2.5
+"""
 # Pictures that stand in README or guide, and their names there.
 IN_PAGES = {
     "gradient_flow": "gradient_flow",
