@@ -8,7 +8,7 @@ temperatures.
 
     python examples/character_generator.py
 
-takes about ten minutes on one core; ``--epochs 5`` about four. Options:
+takes some minutes on one core, with ``--epochs 5`` a third of that. Options:
 ``--bptt-steps 50`` (100, 200), ``--hidden-size``, ``--picture FILE``.
 
 The picture shows how surprising each character of a passage from the end of the book
