@@ -43,6 +43,29 @@ def test_models_from_0_4_on_predict_what_they_did(version):
         assert not np.array_equal(model.module_.head.weight.detach().numpy(), before)
 
 
+@pytest.mark.parametrize("through_pickle", [False, True])
+def test_models_that_call_the_size_of_vectors_width_train_on(through_pickle):
+    """The development version of 0.7 called it so for some time."""
+    random = np.random.default_rng(0)
+    tokens, classes = random.integers(0, 12, size=(20, 6)), np.arange(20) % 2
+    vectors = random.normal(size=(12, 5))
+    model = RNNClassifier(embeddings=vectors, max_epochs=1, random_state=0)
+    state = model.partial_fit(tokens, classes, classes=[0, 1]).__getstate__()
+    of_tokens = state["_task"]["state"]["tokens"]["state"]
+    of_tokens["width"] = of_tokens.pop("embedding_dim")
+
+    def load():
+        loaded = RNNClassifier()
+        loaded.__setstate__(pickle.loads(pickle.dumps(state)))
+        return pickle.loads(pickle.dumps(loaded)) if through_pickle else loaded
+
+    expected = model.partial_fit(tokens, classes).predict_proba(tokens)
+    found = load().partial_fit(tokens, classes).predict_proba(tokens)
+    np.testing.assert_array_equal(found, expected)
+    continued = load().set_params(warm_start=True).fit(tokens, classes)
+    assert continued.module_.spec.embedding_dim == 5
+
+
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0"])
 def test_models_before_0_4_are_refused(version):
     for name in ("regressor", "classifier"):

@@ -30,6 +30,11 @@ class TokenInput:
     dropout = 0.0
     counts: Any = None
 
+    def __setstate__(self, state):
+        # Files and pickles from before 0.7.0 may call the size of vectors so.
+        names = {"width": "embedding_dim"}
+        vars(self).update({names.get(name, name): v for name, v in state.items()})
+
     def check(self, sequences, name, *, reset):
         """Check ids, and that they mean what they meant in fit of estimator `name`."""
         symbols = sequences.transforms.tokens if self.is_used else None
