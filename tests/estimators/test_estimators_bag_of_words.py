@@ -335,6 +335,8 @@ def test_numbers_have_none():
     assert model.fit(X, y).bag_of_words_ is None
     with pytest.raises(ValueError, match="counts tokens, and X holds numbers"):
         model.set_params(bag_of_words=True).fit(X, y)
+    with pytest.raises(ValueError, match="counts tokens, and X holds numbers"):
+        make_classifier(embedding_dim=None, bag_of_words=True).fit("no sequences", y)
 
 
 def test_a_live_signal_needs_a_network_alone():

@@ -210,6 +210,8 @@ def test_tokens_have_none():
     assert make_classifier(embedding_dim=2).fit(X, y).convolutions_ is None
     with pytest.raises(ValueError, match="X holds tokens"):
         make_classifier(embedding_dim=2, convolutions=84).fit(X, y)
+    with pytest.raises(ValueError, match="convolutions=84 reads numbers"):
+        make_classifier(embedding_dim=2, convolutions=84).fit("no sequences", y)
 
 
 def test_a_live_signal_needs_a_network_alone():

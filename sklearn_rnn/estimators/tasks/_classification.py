@@ -51,6 +51,21 @@ class ClassificationTask(SequenceTask):
     # While the bag's weights are fitted to the validation data of each epoch.
     is_weighed_by_validation = False
 
+    def check_params(self, last):
+        super().check_params(last)
+        params, has_tokens = self.params, self.tokens.is_used
+        if last is None and has_tokens and params.convolutions not in ("auto", None):
+            raise ValueError(
+                f"convolutions={params.convolutions} reads numbers, and X holds "
+                "tokens: set convolutions='auto' or None."
+            )
+        is_asked_for = params.bag_of_words not in ("auto", False)
+        if last is None and is_asked_for and not has_tokens:
+            raise ValueError(
+                "bag_of_words=True counts tokens, and X holds numbers: set the width "
+                "of their vectors, say embedding_dim=32, or bag_of_words='auto'."
+            )
+
     @property
     def auxiliary(self) -> CalibratedClassifier | None:
         """The classifier beside the network."""
@@ -81,22 +96,12 @@ class ClassificationTask(SequenceTask):
     def fit_closed_form(self, samples, context):
         if context.is_stream:
             return
-        sequences, n_features = samples.sequences, self.params.convolutions
-        if self.tokens.is_used and n_features not in ("auto", None):
-            raise ValueError(
-                f"convolutions={n_features} reads numbers, and X holds tokens: set "
-                "convolutions='auto' or None."
-            )
-        if self.params.bag_of_words not in ("auto", False) and not self.tokens.is_used:
-            raise ValueError(
-                "bag_of_words=True counts tokens, and X holds numbers: set the width "
-                "of their vectors, say embedding_dim=32, or bag_of_words='auto'."
-            )
         # A copy: the network is the same without this part.
         random_state = copy.deepcopy(context.random_state)
         if self.tokens.is_used:
             self._fit_bag(samples, random_state)
             return
+        sequences, n_features = samples.sequences, self.params.convolutions
         if n_features is None:
             return
         if len(sequences.transforms.categories or ()) == sequences.n_features:
