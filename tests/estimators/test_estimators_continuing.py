@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_rnn import RNNClassifier, RNNRegressor
+from sklearn_rnn import DivergenceError, RNNClassifier, RNNRegressor
 
 
 def make_data(n_sequences=60, seed=0):
@@ -194,6 +194,16 @@ def test_warm_start_takes_new_training_options():
     model.set_params(learning_rate=1e-15, max_epochs=3).fit(X, y)
     assert model.n_iter_ == 5
     np.testing.assert_allclose(model.predict(X), before, atol=1e-6)
+
+
+def test_another_network_is_an_error_before_targets_are_checked():
+    X, y = make_data()
+    model = make_regressor(warm_start=True, max_epochs=1, dtype="float32").fit(X, y)
+    y = np.where(np.arange(60) == 7, 1e30, y)
+    with pytest.raises(DivergenceError, match="at sequence 7"):
+        model.fit(X, y)
+    with pytest.raises(ValueError, match="another hidden_size"):
+        model.set_params(hidden_size=9).fit(X, y)
 
 
 def test_the_first_fit_of_a_warm_start_is_a_usual_one():

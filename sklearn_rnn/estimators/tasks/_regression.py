@@ -183,7 +183,6 @@ class RegressionTask(SequenceTask):
             _check_enough(self)
         if context.is_continued:
             baseline.update(samples)
-            _check_targets(self, samples)
             return prepared
         if self.output.is_distribution:  # until training, which may stop, is over
             self.dependence = Dependence(self.n_targets)
@@ -195,7 +194,6 @@ class RegressionTask(SequenceTask):
         baseline.subtracts_last = self._subtracts_last(samples)
         baseline.fit(samples)
         _check_not_categorical(self, samples.sequences.feature_names)
-        _check_targets(self, samples)
         return prepared
 
     def _subtracts_last(self, samples):
@@ -244,6 +242,12 @@ class RegressionTask(SequenceTask):
         self.chosen_cell, self.chosen_size = cell, RNN_UNITS if is_plain else UNITS
         self.baseline.unit_layout = layout
         self.baseline.subtracts_last = self._subtracts_last(samples)
+
+    def scale_inputs(self, samples, validation, network=None):
+        scaling = super().scale_inputs(samples, validation, network)
+        # Here, as it is known now that the network of a last fit can be trained on.
+        _check_targets(self, samples)
+        return scaling
 
     @torch.no_grad()
     def initialize(self, network, samples):

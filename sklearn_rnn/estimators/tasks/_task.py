@@ -260,7 +260,8 @@ class Task(ABC):
     def scale_inputs(self, data, validation, network=None):
         """Return center and factor of a new network's inputs, or of the last fit's.
 
-        None where it reads symbols. Check that inputs stay finite in its dtype.
+        None where it reads symbols. Check that inputs, and targets that are numbers,
+        stay finite in its dtype.
         """
         if self.reads_symbols:
             return None
