@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from sklearn_rnn.sequences import flat_rows
 from sklearn_rnn.training._losses import NO_CODE, has_target
 from sklearn_rnn.training._storage import StepStorage, store_steps
 
@@ -47,13 +48,23 @@ StepTargets, WrittenTargets or TranscriptTargets
 
     def select(self, rows):
         """Return some of the sequences, in the order of `rows`."""
-        weights = None if self.weights is None else self.weights[rows]
-        targets = self.targets.select(rows)
-        return SequenceDataset(self.sequences[rows], targets, weights)
+        selected = self.with_weights(
+            None if self.weights is None else self.weights[rows]
+        )
+        selected.sequences, selected.lengths = self.sequences[rows], self.lengths[rows]
+        if isinstance(self.targets, torch.Tensor):
+            selected.targets = self.targets[torch.from_numpy(rows)]
+        elif self.targets is not None:
+            selected.targets = self.targets.select(rows)
+        if self.n_targets is not None:
+            selected.n_targets = self.n_targets[rows]
+        return selected
 
     def with_weights(self, weights):
         """Return the same sequences and targets with other weights."""
-        return SequenceDataset(self.sequences, self.targets, weights)
+        other = copy(self)
+        other.weights, other._storages = weights, {}
+        return other
 
     def sort_by_length(self, rows):
         """Return the rows of some sequences, the shortest first.
@@ -158,6 +169,16 @@ class StepTargets:
 
     def __len__(self):
         return len(self.lengths)
+
+    def select(self, rows):
+        """Return the targets of some sequences, in the order of `rows`."""
+        lengths = self._host_lengths
+        steps = flat_rows((lengths.cumsum() - lengths)[rows], lengths[rows])
+        steps, rows = (
+            torch.from_numpy(indices).to(self.values.device)
+            for indices in (steps, rows)
+        )
+        return StepTargets(self.values[steps], self.lengths[rows])
 
     def gather(self, indices, device=None):
         """Gather the targets of sequences as (N, T, ...), padded with "none".

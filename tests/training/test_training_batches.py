@@ -7,6 +7,7 @@ from sklearn_rnn.sequences import check_sequences
 from sklearn_rnn.training import (
     BatchIterator,
     SequenceDataset,
+    StepTargets,
     blocks_by_length,
     to_batch,
 )
@@ -62,6 +63,27 @@ def test_each_sequence_comes_with_its_own_steps_target_and_weight():
     for inputs, (targets, weights) in batches:
         assert torch.equal(inputs["x"][:, 0, 0].long(), targets)
         assert torch.equal(weights, targets / 10)
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_some_sequences_keep_their_targets_and_weights(per_step):
+    X = check_sequences([np.full((n, 1), n) for n in (3, 1, 2)])
+    y = torch.tensor([30, 10, 20])
+    if per_step:
+        y = StepTargets(torch.tensor([30, 31, -1, 10, 20, 21]), torch.tensor([3, 1, 2]))
+    data, rows = SequenceDataset(X, y, torch.arange(3.0)), np.array([2, 0])
+    some = data.select(rows)
+    inputs, (targets, weights) = some.batch(np.array([0, 1]), "cpu")
+    expected, (expected_targets, expected_weights) = data.batch(rows, "cpu")
+    assert torch.equal(inputs["x"], expected["x"])
+    assert torch.equal(targets, expected_targets)
+    assert torch.equal(weights, expected_weights)
+    assert some.lengths.tolist() == [2, 3]
+    if per_step:
+        assert some.n_targets.tolist() == [2, 2]
+    reweighted = some.with_weights(torch.tensor([5.0, 6.0]))
+    assert reweighted.batch(np.array([1]), "cpu")[1][1].tolist() == [6.0]
+    assert data.weights.tolist() == [0.0, 1.0, 2.0]
 
 
 def test_bucketing_by_length_saves_padding():

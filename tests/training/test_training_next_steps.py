@@ -94,6 +94,20 @@ def test_weights_are_those_of_the_chosen_sequences():
     assert weights.tolist() == [3.0, 1.0]
 
 
+def test_some_sequences_are_still_predicted_step_by_step():
+    data = NextStepDataset(frames(), torch.arange(5.0), chunk_size=11, of_frames=True)
+    some = data.select(np.array([4, 1, 3]))
+    assert some.lengths.tolist() == some.n_targets.tolist() == [39, 1, 1]
+    inputs, (targets, weights) = some.batch(np.array([0, 2]), "cpu")
+    expected, (expected_targets, _) = data.batch(np.array([4, 3]), "cpu")
+    assert torch.equal(inputs["x"][:, :11], expected["x"][:, :11])
+    assert torch.equal(targets[:, :11], expected_targets[:, :11])
+    assert weights.tolist() == [4.0, 3.0]
+    reweighted = data.with_weights(None)
+    assert reweighted.lengths.tolist() == data.lengths.tolist()
+    assert reweighted.batch(np.array([0]), "cpu")[1][1] is None
+
+
 def test_batches_do_not_write_into_the_sequences():
     sequences = ids(dtype=np.int64)
     before = sequences.values.copy()
