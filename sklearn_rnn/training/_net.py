@@ -24,7 +24,7 @@ from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels import import_whole
 from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._callbacks import NOT_FOUND, explain_failure
-from sklearn_rnn.training._datasets import SequenceDataset
+from sklearn_rnn.training._datasets import SequenceDataset, StepTargets
 from sklearn_rnn.training._fused import (
     GLOBAL_HOOKS,
     FusedNetwork,
@@ -449,6 +449,7 @@ class SequenceNet(NeuralNet):
             and not self._has_batch_callbacks
             and self.on_progress is None
             and type(dataset) is SequenceDataset
+            and isinstance(dataset.targets, torch.Tensor | StepTargets)
             and dataset.lengths.max() <= (self.bptt_steps or math.inf)
         )
 

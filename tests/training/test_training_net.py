@@ -98,6 +98,32 @@ def raiser(error):
     return do
 
 
+class HalfTargets:
+    """Targets of a kind of their own, of which a batch gets half."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def gather(self, indices, device):
+        return self.values[torch.from_numpy(indices)].to(device) / 2, {}
+
+
+def test_targets_of_another_kind_are_gathered_for_every_batch():
+    def train(targets):
+        data = SequenceDataset(make_data().sequences, targets)
+        net = make_net(kernel="compiled")
+        net.module_.use_kernel("compiled")
+        net.train(data, None, n_epochs=2)
+        return weights(net)
+
+    values = make_data().targets
+    found, expected = train(HalfTargets(values)), train(values / 2)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
 # The hooks.
 
 
