@@ -115,7 +115,7 @@ def draw(table, horizon, path):
     axes.invert_yaxis()  # the best on top
     axes.grid(axis="x", alpha=0.3)
     axes.set(
-        title=f"Forecast {horizon} h ahead, mean and standard deviation of three folds",
+        title=f"Error {horizon} h ahead, mean ± std of three folds",
         xlabel="RMSE (°F)",
     )
     figure.savefig(path, dpi=120)

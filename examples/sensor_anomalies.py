@@ -114,6 +114,7 @@ def score_baselines(machine):
 def draw(week, scores, sensor_at, path):
     """Save a picture of the sensors, their events, and the scores."""
     import matplotlib.pyplot as plt
+    from matplotlib.dates import ConciseDateFormatter
 
     figure, axes = plt.subplots(4, sharex=True, figsize=(9, 6.5), layout="constrained")
     for ax, sensor in zip(axes, week.columns, strict=False):
@@ -140,6 +141,8 @@ def draw(week, scores, sensor_at, path):
     axes[-1].axhline(1, color="gray", linewidth=0.8)
     axes[-1].set(yscale="log", ylim=(0.1, None), ylabel="score")
     axes[-1].legend(loc="upper left", ncols=3, fontsize="small")
+    dates = axes[-1].xaxis
+    dates.set_major_formatter(ConciseDateFormatter(dates.get_major_locator()))
     axes[0].set_title("A week of a machine: events and alarms")
     figure.savefig(path, dpi=120)
 

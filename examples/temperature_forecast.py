@@ -91,7 +91,7 @@ def draw(forecasts, horizon, path):
     )
     axes.legend(frameon=False)
     axes.xaxis.set_major_locator(DayLocator())
-    axes.xaxis.set_major_formatter(DateFormatter("%a %d %b"))
+    axes.xaxis.set_major_formatter(DateFormatter("%d %b"))
     axes.margins(x=0.02)
     figure.savefig(path, dpi=120)
 
