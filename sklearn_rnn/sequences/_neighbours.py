@@ -183,7 +183,7 @@ def parse_rule(freq, times):
     else:
         rule = _step_of_dates(freq, times)
     step = rule.offset.n if isinstance(rule, CalendarStep) else rule.step
-    if step <= type(step)(0):
+    if step <= 0 * step:  # in the unit of the step
         raise InvalidSequenceError(f"freq={freq!r} is not a step forward in time.")
     return rule
 
@@ -436,7 +436,7 @@ def _most_frequent_steps(times, timestamps, local, inside):
     day = np.timedelta64(1, "D")
     if times.time_zone is not None:
         step = _most_frequent(np.diff(local)[inside])
-        if step % day == np.timedelta64(0):
+        if step % day == np.timedelta64(0, "D"):
             yield FixedStep(step, times.time_zone)
     yield FixedStep(_most_frequent(np.diff(timestamps)[inside]))
 

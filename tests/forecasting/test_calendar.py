@@ -541,7 +541,9 @@ def test_a_huge_freq_is_refused(freq):
         calendar.fit(table).transform(table)
 
 
-@pytest.mark.parametrize("freq", ["nonsense", pd.NaT, np.timedelta64("NaT")], ids=str)
+@pytest.mark.parametrize(
+    "freq", ["nonsense", pd.NaT, np.timedelta64("NaT", "D")], ids=str
+)
 def test_a_freq_that_is_none_is_refused(freq):
     table = pd.DataFrame({"a": 1.0}, index=DAYS)
     with pytest.raises(ValueError, match="freq"):

@@ -448,7 +448,7 @@ def test_the_splitter_shows_copies_and_pickles_its_parameters():
         ({"gap": True}, "gap=True should be an int"),
         ({"gap": [1]}, r"gap=\[1\] should be an int"),
         ({"gap": pd.NaT}, "gap=NaT should be an int"),
-        ({"gap": np.timedelta64("NaT")}, "is no span of time .it is missing"),
+        ({"gap": np.timedelta64("NaT", "D")}, "is no span of time .it is missing"),
         ({"test_size": pd.Timestamp("2024-01-01")}, "should be an int"),
         ({"test_size": "7"}, "test_size='7' is no span of time.*'7D'"),
         ({"test_size": ""}, "is no span of time"),
