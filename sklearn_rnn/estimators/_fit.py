@@ -14,9 +14,8 @@ from sklearn_rnn.estimators._checkpoint import (
 )
 from sklearn_rnn.estimators._network import (
     compute_outputs,
-    make_net,
+    set_network,
     thread_context,
-    update_net,
 )
 from sklearn_rnn.estimators._parallel import check_parallel
 from sklearn_rnn.estimators.tasks import FitContext
@@ -116,9 +115,7 @@ def fit(
         task.check_params(last)
         data = X, y, sample_weight
         samples = task.parse(estimator, *data, reset=last is None, **about_y)
-        held_out = None
-        if X_val is not None or y_val is not None:
-            held_out = task.parse_validation(estimator, X_val, y_val)
+        held_out = task.parse_validation(estimator, X_val, y_val)
         stops_early = estimator.early_stopping
         if stops_early == "auto":
             stops_early = task.stops_early(estimator, samples)
@@ -147,16 +144,7 @@ def fit(
             train_trial=partial(train_trial, estimator, checkpoint),
         )
         samples, held_out = task.prepare(samples, held_out, context)
-        network = task.make_network(samples, held_out, context, estimator)
-        estimator._task = task
-        if is_continued and is_stream:
-            update_net(estimator)
-        else:
-            make_net(estimator, network, context)
-        if not is_continued:
-            estimator.history_ = []
-            with thread_context(estimator):
-                task.fit_closed_form(samples, context)
+        set_network(estimator, task, (samples, held_out), context)
     try:
         net = estimator.net_
         with task.around_training(net, samples, held_out, context) as samples:
