@@ -1,14 +1,15 @@
 """Time of an epoch by one process, and by several that divide its batches.
 
-    python tests/benchmarks/bench_data_parallel.py [N_PROCESSES]
+    python tests/benchmarks/bench_data_parallel.py
+    python tests/benchmarks/bench_data_parallel.py --processes 4
 
 Each process has one thread; as many idle cores as processes are needed, 2 by default.
 Above a ratio of 1, several processes are faster than one. Compared is one process with
 one thread: `n_threads` is the other way to use the cores of one machine.
 """
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -65,7 +66,9 @@ def work(rank, n_processes, folder):
 
 
 def main():
-    n_processes = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--processes", type=int, default=2)
+    n_processes = parser.parse_args().processes
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     print_machine()
