@@ -5,6 +5,7 @@ And how they are built from their specs: memory, and initial values.
 
 from dataclasses import dataclass
 from functools import wraps
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -103,89 +104,6 @@ class WholeNetwork(nn.Module):
         """Move on to the masks of a later update."""
         if isinstance(self.dropout_generator, CounterGenerator):
             self.dropout_generator.advance(n_updates)
-
-
-@plain_type
-@dataclass(frozen=True)
-class NetworkSpec:
-    """The architecture of a `SequenceNetwork`, as plain Python values.
-
-    Parameters
-    ----------
-    cell : {"rnn", "rnn_relu", "lstm", "gru"}
-        The recurrent cell.
-    n_features : int
-        Features per step.
-    hidden_size : int
-        Units per layer and direction.
-    n_outputs : int
-        Outputs of the head.
-    n_layers : int, default=1
-        Recurrent layers.
-    bidirectional : bool, default=False
-        Whether the layers read in both directions.
-    dropout : float, default=0.0
-        Fraction of states dropped between layers and before the head.
-    input_dropout : float, default=0.0
-        Fraction of the input features dropped for a whole sequence.
-    weight_drop : float, default=0.0
-        Fraction of the recurrent weights set to zero in training.
-    residual : bool, default=False
-        Whether layers from the second on add their input to their output.
-    layer_norm : bool, default=False
-        Whether the states of each layer are normalised.
-    pooling : {"last", "mean", "max", "attention"} or None, default="last"
-        How the states of all steps become one vector; None has outputs at every
-        step instead.
-    n_tokens : int, default=None
-        Size of the vocabulary, for sequences of integers; None for numeric features.
-    embedding_dim : int, default=None
-        Size of a token's embedding.
-    token_dropout : float, default=0.0
-        How often tokens are replaced by the unknown one in training: see
-        `TokenDropout`.
-    tie_embeddings : bool, default=False
-        Whether the head uses the weights of the token embedding (weight tying).
-    unknown_token : int, default=None
-        Id of the unknown token, besides ids beyond the vocabulary.
-    train_embeddings : bool, default=True
-        Whether training changes the embeddings.
-    subsampling : int, default=1
-        Neighbouring steps that the core reads as one.
-    upsampling : int, default=1
-        Steps of outputs per step that the core reads, of a network without pooling.
-    n_categories : tuple of int, default=()
-        Number of categories of each embedding of categorical features.
-    category_features : tuple of (int, int), default=()
-        Position of each categorical feature, in order, and the index of its embedding.
-    cutoffs : tuple of int, default=()
-        Where clusters of rare outputs begin, for an adaptive softmax; () for a plain
-        linear head.
-    """
-
-    cell: str
-    n_features: int
-    hidden_size: int
-    n_outputs: int
-    n_layers: int = 1
-    bidirectional: bool = False
-    dropout: float = 0.0
-    input_dropout: float = 0.0
-    weight_drop: float = 0.0
-    residual: bool = False
-    layer_norm: bool = False
-    pooling: str | None = "last"
-    n_tokens: int | None = None
-    embedding_dim: int | None = None
-    token_dropout: float = 0.0
-    tie_embeddings: bool = False
-    unknown_token: int | None = None
-    train_embeddings: bool = True
-    subsampling: int = 1
-    upsampling: int = 1
-    n_categories: tuple[int, ...] = ()
-    category_features: tuple[tuple[int, int], ...] = ()
-    cutoffs: tuple[int, ...] = ()
 
 
 class SequenceNetwork(WholeNetwork):
@@ -389,6 +307,92 @@ class SequenceNetwork(WholeNetwork):
         return sizes.transpose(0, 1)
 
 
+@plain_type
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The architecture of a `SequenceNetwork`, as plain Python values.
+
+    Parameters
+    ----------
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}
+        The recurrent cell.
+    n_features : int
+        Features per step.
+    hidden_size : int
+        Units per layer and direction.
+    n_outputs : int
+        Outputs of the head.
+    n_layers : int, default=1
+        Recurrent layers.
+    bidirectional : bool, default=False
+        Whether the layers read in both directions.
+    dropout : float, default=0.0
+        Fraction of states dropped between layers and before the head.
+    input_dropout : float, default=0.0
+        Fraction of the input features dropped for a whole sequence.
+    weight_drop : float, default=0.0
+        Fraction of the recurrent weights set to zero in training.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output.
+    layer_norm : bool, default=False
+        Whether the states of each layer are normalised.
+    pooling : {"last", "mean", "max", "attention"} or None, default="last"
+        How the states of all steps become one vector; None has outputs at every
+        step instead.
+    n_tokens : int, default=None
+        Size of the vocabulary, for sequences of integers; None for numeric features.
+    embedding_dim : int, default=None
+        Size of a token's embedding.
+    token_dropout : float, default=0.0
+        How often tokens are replaced by the unknown one in training: see
+        `TokenDropout`.
+    tie_embeddings : bool, default=False
+        Whether the head uses the weights of the token embedding (weight tying).
+    unknown_token : int, default=None
+        Id of the unknown token, besides ids beyond the vocabulary.
+    train_embeddings : bool, default=True
+        Whether training changes the embeddings.
+    subsampling : int, default=1
+        Neighbouring steps that the core reads as one.
+    upsampling : int, default=1
+        Steps of outputs per step that the core reads, of a network without pooling.
+    n_categories : tuple of int, default=()
+        Number of categories of each embedding of categorical features.
+    category_features : tuple of (int, int), default=()
+        Position of each categorical feature, in order, and the index of its embedding.
+    cutoffs : tuple of int, default=()
+        Where clusters of rare outputs begin, for an adaptive softmax; () for a plain
+        linear head.
+    """
+
+    cell: str
+    n_features: int
+    hidden_size: int
+    n_outputs: int
+    n_layers: int = 1
+    bidirectional: bool = False
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    weight_drop: float = 0.0
+    residual: bool = False
+    layer_norm: bool = False
+    pooling: str | None = "last"
+    n_tokens: int | None = None
+    embedding_dim: int | None = None
+    token_dropout: float = 0.0
+    tie_embeddings: bool = False
+    unknown_token: int | None = None
+    train_embeddings: bool = True
+    subsampling: int = 1
+    upsampling: int = 1
+    n_categories: tuple[int, ...] = ()
+    category_features: tuple[tuple[int, int], ...] = ()
+    cutoffs: tuple[int, ...] = ()
+
+    # What `build_network` makes of it.
+    network_class: ClassVar[type[WholeNetwork]] = SequenceNetwork
+
+
 def n_joined(n_steps, size):
     """Return how many steps remain of `n_steps` when `size` are joined into one."""
     return (n_steps + size - 1) // size
@@ -407,10 +411,6 @@ def join_steps(x, size):
     return x.unflatten(0, (-1, size)).transpose(1, 2).flatten(2)
 
 
-# The network of each type of spec; `_seq2seq` adds its own.
-NETWORKS: dict[type, type[WholeNetwork]] = {NetworkSpec: SequenceNetwork}
-
-
 def weight_shapes(spec):
     """Return the shape of each weight and buffer of the network of a spec, by name.
 
@@ -422,7 +422,7 @@ def weight_shapes(spec):
     (3, 1000000)
     """
     with torch.device("meta"):
-        network = NETWORKS[type(spec)](spec)
+        network = type(spec).network_class(spec)
     return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
@@ -435,7 +435,7 @@ def build_network(spec, dtype, generator=None, scaling=None):
     """
     # torch's modules draw from the global generator when built on a real device.
     with torch.device("meta"):
-        network = NETWORKS[type(spec)](spec)
+        network = type(spec).network_class(spec)
     # Undefined values on the CPU. `to_empty` gives them as well, but imports torch's
     # compiler.
     weights: dict[torch.Tensor, nn.Parameter] = {}  # modules may share one

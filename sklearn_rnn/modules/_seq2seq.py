@@ -1,7 +1,7 @@
 """The encoder-decoder network of sequence-to-sequence tasks."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import nn
@@ -17,68 +17,7 @@ from sklearn_rnn.modules._layers import (
     RecurrentCore,
 )
 from sklearn_rnn.modules._linear import Linear
-from sklearn_rnn.modules._network import NETWORKS, WholeNetwork, in_mixed_precision
-
-
-@plain_type
-@dataclass(frozen=True)
-class Seq2SeqSpec:
-    """The architecture of a `Seq2SeqNetwork`, as plain Python values.
-
-    Parameters
-    ----------
-    cell : {"rnn", "rnn_relu", "lstm", "gru"}
-        The recurrent cell.
-    n_features : int
-        Features per step of the source.
-    hidden_size : int
-        Units per layer and direction.
-    n_outputs : int
-        Size of the target vocabulary, with begin, end and padding symbols.
-    embedding_dim : int
-        Size of a symbol's embedding, on both sides.
-    source : {"symbols", "sequences", "vectors"}, default="symbols"
-        The source: sequences of integers, numeric sequences, or one vector per row.
-    n_source_tokens : int, default=None
-        Size of the source vocabulary; None for numeric features.
-    n_layers : int, default=1
-        Recurrent layers, of the encoder and of the decoder.
-    bidirectional : bool, default=False
-        Whether the encoder reads in both directions.
-    attention : {"additive", "location", "multiplicative"} or None, \
-default="multiplicative"
-        Attention to the encoder's states; None gives the decoder the encoder's last
-        state at every step.
-    dropout : float, default=0.0
-        Fraction of states dropped between layers and before the output layer.
-    input_dropout : float, default=0.0
-        Fraction of the input features dropped for a whole sequence.
-    weight_drop : float, default=0.0
-        Fraction of the recurrent weights set to zero in training.
-    residual : bool, default=False
-        Whether layers from the second on add their input to their output.
-    layer_norm : bool, default=False
-        Whether the states of each layer are normalised.
-    tie_embeddings : bool, default=False
-        Whether the output layer uses the target embedding's weights (weight tying).
-    """
-
-    cell: str
-    n_features: int
-    hidden_size: int
-    n_outputs: int
-    embedding_dim: int
-    source: str = "symbols"
-    n_source_tokens: int | None = None
-    n_layers: int = 1
-    bidirectional: bool = False
-    attention: str | None = "multiplicative"
-    dropout: float = 0.0
-    input_dropout: float = 0.0
-    weight_drop: float = 0.0
-    residual: bool = False
-    layer_norm: bool = False
-    tie_embeddings: bool = False
+from sklearn_rnn.modules._network import WholeNetwork, in_mixed_precision
 
 
 class Memory(NamedTuple):
@@ -357,4 +296,65 @@ class Seq2SeqNetwork(WholeNetwork):
         self.generator = generator
 
 
-NETWORKS[Seq2SeqSpec] = Seq2SeqNetwork
+@plain_type
+@dataclass(frozen=True)
+class Seq2SeqSpec:
+    """The architecture of a `Seq2SeqNetwork`, as plain Python values.
+
+    Parameters
+    ----------
+    cell : {"rnn", "rnn_relu", "lstm", "gru"}
+        The recurrent cell.
+    n_features : int
+        Features per step of the source.
+    hidden_size : int
+        Units per layer and direction.
+    n_outputs : int
+        Size of the target vocabulary, with begin, end and padding symbols.
+    embedding_dim : int
+        Size of a symbol's embedding, on both sides.
+    source : {"symbols", "sequences", "vectors"}, default="symbols"
+        The source: sequences of integers, numeric sequences, or one vector per row.
+    n_source_tokens : int, default=None
+        Size of the source vocabulary; None for numeric features.
+    n_layers : int, default=1
+        Recurrent layers, of the encoder and of the decoder.
+    bidirectional : bool, default=False
+        Whether the encoder reads in both directions.
+    attention : {"additive", "location", "multiplicative"} or None, \
+default="multiplicative"
+        Attention to the encoder's states; None gives the decoder the encoder's last
+        state at every step.
+    dropout : float, default=0.0
+        Fraction of states dropped between layers and before the output layer.
+    input_dropout : float, default=0.0
+        Fraction of the input features dropped for a whole sequence.
+    weight_drop : float, default=0.0
+        Fraction of the recurrent weights set to zero in training.
+    residual : bool, default=False
+        Whether layers from the second on add their input to their output.
+    layer_norm : bool, default=False
+        Whether the states of each layer are normalised.
+    tie_embeddings : bool, default=False
+        Whether the output layer uses the target embedding's weights (weight tying).
+    """
+
+    cell: str
+    n_features: int
+    hidden_size: int
+    n_outputs: int
+    embedding_dim: int
+    source: str = "symbols"
+    n_source_tokens: int | None = None
+    n_layers: int = 1
+    bidirectional: bool = False
+    attention: str | None = "multiplicative"
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    weight_drop: float = 0.0
+    residual: bool = False
+    layer_norm: bool = False
+    tie_embeddings: bool = False
+
+    # What `build_network` makes of it.
+    network_class: ClassVar[type[WholeNetwork]] = Seq2SeqNetwork

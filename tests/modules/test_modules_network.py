@@ -12,6 +12,7 @@ from sklearn_rnn.modules import (
     join_steps,
     n_joined,
     valid_steps,
+    weight_shapes,
 )
 
 LENGTHS = torch.tensor([3, 1, 5])
@@ -30,6 +31,21 @@ def make_network(cell="gru", dtype=torch.double, seed=0, **changes):
 def make_batch(n_timesteps=5, seed=1):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(3, n_timesteps, 2, generator=generator, dtype=torch.double)
+
+
+def test_a_spec_says_which_network_is_built():
+    class OwnNetwork(SequenceNetwork):
+        pass
+
+    class OwnSpec(NetworkSpec):
+        network_class = OwnNetwork
+
+    spec = OwnSpec("gru", n_features=2, hidden_size=3, n_outputs=2)
+    generator = torch.Generator().manual_seed(0)
+    network = build_network(spec, torch.double, generator)
+    assert type(network) is OwnNetwork
+    assert torch.equal(network(make_batch()), make_network()(make_batch()))
+    assert weight_shapes(spec) == weight_shapes(make_spec())
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
