@@ -271,7 +271,7 @@ class SequenceWindower(
         SklearnRNNWarning
             If `y` has an index of other dates than `X`.
         """
-        self.fit_transform(X, y)
+        self._fit(X, y)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -300,32 +300,9 @@ class SequenceWindower(
         WindowHistoryWarning, SklearnRNNWarning
             As `fit` does.
         """
-        features, table = self._read(X, y, reset=True)
+        features, table = self._fit(X, y)
         if table is None:
             return features  # sequences
-        keys = table.keys
-        table = table.with_step(keys.freq)
-        self._rule, self.freq_ = table.rule, freq_of(table.rule, table.times)
-        if table.times is None:
-            self.freq_ = ROWS if is_rows(keys.freq) else None
-        else:
-            if isinstance(table.rule, MaxGap) and self.n_steps > 1:
-                warn_without_step(table.rule)
-            if len(table.gaps):
-                check_gaps(table, self.n_steps, self._found_in("which most rows keep"))
-            index = getattr(y, "index", None)
-            # The frames of `make_forecast_frame` share one.
-            if isinstance(index, pd.Index) and not index.is_(table.times.labels):
-                warn_of_other_times(table.times.labels, y)
-        if self.n_steps > np.diff(table.series_bounds).max():
-            warn_of_short_series(table, self.n_steps)
-        self._fill = None
-        if keys.missing == "mask" if self.missing == "auto" else self.missing:
-            self._fill = fit_fill(features, type(self).__name__)
-            features = fill_features(features, self._fill, table)
-        n_kept = self.n_steps - 1 if self._fill is None else max(1, self.n_steps - 1)
-        self._history = table.history(features, n_kept)
-        self._fitted_n_steps = self.n_steps
         return cut_windows(features, table, self.n_steps)
 
     def transform(self, X: SequencesLike) -> SequenceArray:
@@ -357,7 +334,7 @@ class SequenceWindower(
             between rows of `fit`, as by a splitter that shuffles.
         """
         check_is_fitted(self)
-        features, table = self._read(X, reset=False)
+        features, table = self._read(X)
         if table is None:
             return features  # sequences
         if self.n_steps != self._fitted_n_steps:
@@ -438,7 +415,58 @@ class SequenceWindower(
         """Return where the step comes from, for messages."""
         return otherwise if self.freq is None else f"as freq={self.freq!r} says"
 
-    def _read(self, X, y=None, *, reset):
+    def _fit(self, X, y):
+        """Learn from a table, and return its features, filled, and its TimeTable.
+
+        From sequences, and return these, trimmed, and None.
+        """
+        estimator_name = type(self).__name__
+        X = convert_input(X, estimator_name=estimator_name)
+        target_names = get_target_names(y)
+        if not (hasattr(X, "columns") or is_table(X)):
+            sequences = self._trim(X, reset=True)
+            self._target_names = target_names
+            return sequences, None
+        keys = find_keys(X, self.time, self.group_by, self.freq)
+        if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
+            check_unique_names(X)
+        untargeted_rows = untargeted_rows_of(X)
+        features = parse_features(X, keys, estimator_name)
+        table = TimeTable.read(X, keys, estimator_name).with_step(keys.freq)
+        freq = freq_of(table.rule, table.times)
+        if table.times is None:
+            freq = ROWS if is_rows(keys.freq) else None
+        else:
+            if isinstance(table.rule, MaxGap) and self.n_steps > 1:
+                warn_without_step(table.rule)
+            if len(table.gaps):
+                check_gaps(table, self.n_steps, self._found_in("which most rows keep"))
+            index = getattr(y, "index", None)
+            # The frames of `make_forecast_frame` share one.
+            if isinstance(index, pd.Index) and not index.is_(table.times.labels):
+                warn_of_other_times(table.times.labels, y)
+        if self.n_steps > np.diff(table.series_bounds).max():
+            warn_of_short_series(table, self.n_steps)
+        fill = None
+        if keys.missing == "mask" if self.missing == "auto" else self.missing:
+            fill = fit_fill(features, estimator_name)
+            features = fill_features(features, fill, table)
+        n_kept = self.n_steps - 1 if fill is None else max(1, self.n_steps - 1)
+        history = table.history(features, n_kept)
+        # Nothing is set before: a fit that fails leaves the windower as it was.
+        self._check_columns(X, features.n_columns, reset=True)
+        names, positions = list(getattr(X, "columns", ())), features.positions
+        self._feature_positions = np.array(positions)
+        self._categories = {
+            names[positions[j]]: c for j, c in features.categories.items()
+        }
+        self._target_names, self._untargeted_rows = target_names, untargeted_rows
+        self.time_, self.group_by_, self.freq_ = keys.time, keys.group_by, freq
+        self._rule, self._fill, self._history = table.rule, fill, history
+        self._fitted_n_steps = self.n_steps
+        return features, table
+
+    def _read(self, X):
         """Return features and TimeTable of a table, its columns checked against fit.
 
         Of sequences, these, trimmed, and None.
@@ -446,49 +474,41 @@ class SequenceWindower(
         estimator_name = type(self).__name__
         X = convert_input(X, estimator_name=estimator_name)
         is_frame, was_table = hasattr(X, "columns"), self._history is not None
-        if reset:
-            self._target_names = get_target_names(y)
         # After a fit on sequences a list is sequences, of one length too.
-        is_list = not (reset or was_table) and isinstance(X, (list, tuple))
-        if is_list or not (is_frame or is_table(X)):
-            return self._trim(X, reset), None
-        if reset:
-            keys = find_keys(X, self.time, self.group_by, self.freq)
-            self.time_, self.group_by_ = keys.time, keys.group_by
-            self._untargeted_rows = untargeted_rows_of(X)
-        elif was_table:
-            keys = TableKeys(self.time_, self.group_by_)
-        else:
+        is_list = isinstance(X, (list, tuple))
+        if (is_list and not was_table) or not (is_frame or is_table(X)):
+            return self._trim(X, reset=False), None
+        if not was_table:
             raise InvalidSequenceError(
                 f"X is a table, but {estimator_name} was fitted on sequences: give it "
                 "sequences, or fit it on a table. If x is one sequence, pass [x]."
             )
+        keys = TableKeys(self.time_, self.group_by_)
         if is_frame:
-            # Not every version of scikit-learn reads the names of polars.
-            is_pandas = isinstance(X, pd.DataFrame)
-            seen = X if is_pandas else pd.DataFrame(columns=list(X.columns))
-            if not seen.columns.is_unique:
-                check_unique_names(seen)
-            validate_data(self, seen, reset=reset, skip_check_array=True)
-        categories = None if reset else self._categories
-        features = parse_features(X, keys, estimator_name, categories)
+            self._check_columns(X, reset=False)
+        features = parse_features(X, keys, estimator_name, self._categories)
         if not is_frame:
-            if not reset and isinstance(X, (list, tuple)):
+            if is_list:
                 self._check_rows(features.n_columns)
-            seen = np.empty((0, features.n_columns))
-            validate_data(self, seen, reset=reset, skip_check_array=True)
-        names = list(X.columns) if is_frame else []
-        positions = features.positions
-        found = {names[positions[j]]: c for j, c in features.categories.items()}
-        if reset:
-            self._feature_positions = np.array(positions)
-            self._categories = found
-        elif found:
-            self._check_categories(found)
+            self._check_columns(X, features.n_columns, reset=False)
+        if features.categories:
+            self._check_categories(X, features)
         return features, TimeTable.read(X, keys, estimator_name)
 
-    def _check_categories(self, found):
+    def _check_columns(self, X, n_columns=None, *, reset):
+        """Set number and names of columns, or check that they are those of fit."""
+        if not hasattr(X, "columns"):
+            X = np.empty((0, n_columns))
+        elif not isinstance(X, pd.DataFrame):
+            # Not every version of scikit-learn reads the names of polars.
+            X = pd.DataFrame(columns=list(X.columns))
+        elif not X.columns.is_unique:
+            check_unique_names(X)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+
+    def _check_categories(self, X, features):
         """Check that no column holds categories where it held numbers in fit."""
+        found = [X.columns[features.positions[j]] for j in features.categories]
         new = [name for name in found if name not in self._categories]
         if new:
             raise InvalidSequenceError(

@@ -1,5 +1,8 @@
 """Windows of every kind of table, in scikit-learn's tools, and errors."""
 
+import pickle
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -17,6 +20,7 @@ from sklearn_rnn import (
     InvalidSequenceError,
     SequenceArray,
     SequenceWindower,
+    make_forecast_frame,
 )
 
 TRUE_FAILURES = {
@@ -311,3 +315,39 @@ def test_one_row_without_a_declared_step_needs_a_freq():
         SequenceWindower(3).fit(row)
     windower = SequenceWindower(3, freq="h").fit(row)
     assert lengths(windower.transform(hourly(3).iloc[1:])) == [2, 3]
+
+
+def scatter(table):
+    return table.iloc[::-1]
+
+
+def add_a_complex_column(table):
+    return table.assign(other=1j)
+
+
+def add_an_empty_column(table):
+    return table.assign(other=np.nan)
+
+
+@pytest.mark.parametrize("spoil", [scatter, add_a_complex_column, add_an_empty_column])
+def test_a_fit_that_fails_leaves_the_last_one(spoil):
+    table = hourly(60, 2)
+    X, y = make_forecast_frame(table, "a", horizon=2)
+    windower = SequenceWindower(4, missing="mask").fit(X, y)
+    before, names = windower.transform(X.iloc[-3:]), windower.feature_names_in_
+    state = pickle.dumps(windower)
+    with pytest.raises(ValueError, match="not sorted|Complex|no value"):
+        windower.fit(spoil(table.rename(columns={"b": "c"})), y.iloc[:, :1])
+    assert pickle.dumps(windower) == state
+    assert windower.n_features_in_ == 2
+    np.testing.assert_array_equal(windower.feature_names_in_, names)
+    assert_same_windows(windower.transform(X.iloc[-3:]), before)
+
+
+def test_fit_cuts_no_windows():
+    table = hourly(100_000, 8)
+    tracemalloc.start()
+    SequenceWindower(24, freq="h").fit(table)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.5 * table.to_numpy().nbytes
