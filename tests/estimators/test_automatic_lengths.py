@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from sklearn_rnn import RNNClassifier
 from sklearn_rnn.estimators.tasks import choose_batch_size, update_budget
@@ -23,10 +22,19 @@ def test_batches_grow_with_the_number_of_sequences():
     assert [choose_batch_size(n) for n in (1, 20, 32)] == [1, 20, 32]
 
 
-@pytest.mark.parametrize("n_sequences", [2, 32, 33])
-def test_data_of_one_batch_are_computed_in_float64(n_sequences):
+def fit_as(method, n_sequences):
     X, y = np.zeros((n_sequences, 3, 1)), np.arange(n_sequences) % 2
-    model = RNNClassifier(max_epochs=1, hidden_size=2, random_state=0).fit(X, y)
-    is_one_batch = model.batch_size_ == n_sequences
-    dtype = next(model.module_.parameters()).dtype
-    assert str(dtype) == ("torch.float64" if is_one_batch else "torch.float32")
+    model = RNNClassifier(max_epochs=1, hidden_size=2, random_state=0)
+    getattr(model, method)(X, y)
+    return model.batch_size_, str(next(model.module_.parameters()).dtype)
+
+
+def test_data_of_one_batch_are_computed_in_float64():
+    assert fit_as("fit", 2) == (2, "torch.float64")
+    assert fit_as("fit", 32) == (32, "torch.float64")
+    assert fit_as("fit", 33) == (8, "torch.float32")
+
+
+def test_a_stream_is_computed_in_float32_whatever_its_first_call():
+    assert fit_as("partial_fit", 2) == (2, "torch.float32")
+    assert fit_as("partial_fit", 33) == (8, "torch.float32")
