@@ -338,7 +338,6 @@ OWN_WORDS = {
     "RNNRegressor": {
         "cell",  # one may be chosen by the data
         "hidden_size",
-        "max_epochs",  # forecasts from many windows have a budget of their own
     },
     "RNNSeq2Seq": {
         "hidden_size",  # of encoder and decoder
@@ -364,6 +363,12 @@ OWN_WORDS = {
         "lr_schedule",  # there is no partial_fit
     },
 }
+# Sentences that one estimator has besides the words of all.
+OWN_SENTENCES = {
+    ("RNNRegressor", "max_epochs"): (
+        " Forecasts from 8192 and more windows make 5000 updates, in at most 20 epochs."
+    ),
+}
 
 
 def words_by_parameter():
@@ -374,6 +379,9 @@ def words_by_parameter():
             if parameter.name in OWN_WORDS.get(name, ()):
                 continue
             text = " ".join(" ".join(parameter.desc).split())
+            own = OWN_SENTENCES.get((name, parameter.name), "")
+            assert own in text
+            text = text.replace(own, "")
             words.setdefault(parameter.name, {})[name] = text
     return words
 

@@ -231,8 +231,8 @@ None, default="cosine"
         Passes over the training data (`max_iter` in ``MLPClassifier``).
         "auto" aims at 200 updates up to 32 sequences, else at 600 and, above 64
         steps, at more with the root of the median length, to at most three
-        times as many; in at least 5 epochs. Forecasts of `RNNRegressor` from 8192 and
-        more windows make 5000 updates, in at most 20 epochs.
+        times as many; in at least 5 epochs. Forecasts from 8192 and more windows make
+        5000 updates, in at most 20 epochs.
     shuffle : bool, default=True
         Whether to draw a new order for every epoch.
     early_stopping : bool, default=False
