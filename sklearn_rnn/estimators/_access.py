@@ -25,22 +25,72 @@ class AccessLock:
     """
 
     def __init__(self):
-        self.changed = threading.Condition()
-        self.sharing: dict[int, int] = {}  # how often each thread has it
-        self.holder, self.depth = None, 0
+        self._changed = threading.Condition()
+        self._sharing: dict[int, int] = {}  # how often each thread has it
+        self._holder, self._depth = None, 0
         # A network that was training, and evaluates while the lock is shared.
-        self.left_training = None
-        self.waiting: deque[object] = deque()
+        self._left_training = None
+        self._waiting: deque[object] = deque()
 
-    def wait_for(self, is_free):
+    @contextmanager
+    def shared(self, estimator):
+        """Keep training out, and the estimator's network in evaluation mode."""
+        me = threading.get_ident()
+        with self._changed:
+            is_contended = self._holder is not None or self._waiting
+            if is_contended and self._holder != me and me not in self._sharing:
+                self._wait_for(lambda: self._holder is None)
+            network = None if self._sharing else getattr(estimator, "module_", None)
+            if network is not None and network.training:
+                # The first one does it and the last one takes it back: dropout that
+                # came back while another thread still predicts would be in its
+                # predictions.
+                network.eval()
+                self._left_training = network
+            self._sharing[me] = self._sharing.get(me, 0) + 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._sharing[me] -= 1
+                if not self._sharing[me]:
+                    del self._sharing[me]
+                if not self._sharing and self._left_training is not None:
+                    self._left_training.train()
+                    self._left_training = None
+                self._changed.notify_all()
+
+    @contextmanager
+    def exclusive(self):
+        """Keep every other thread out."""
+        me = threading.get_ident()
+        with self._changed:
+            if self._holder != me:
+                is_free = self._holder is None and not self._sharing.keys() - {me}
+                if self._waiting or not is_free:
+                    self._wait_for(
+                        lambda: self._holder is None and not self._sharing.keys() - {me}
+                    )
+                self._holder = me
+            self._depth += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._depth -= 1
+                if not self._depth:
+                    self._holder = None
+                self._changed.notify_all()
+
+    def _wait_for(self, is_free):
         """Wait for the front of the queue, and there until the lock is free."""
         ticket = object()
-        self.waiting.append(ticket)
+        self._waiting.append(ticket)
         try:
-            self.changed.wait_for(lambda: self.waiting[0] is ticket and is_free())
+            self._changed.wait_for(lambda: self._waiting[0] is ticket and is_free())
         finally:
-            self.waiting.remove(ticket)
-            self.changed.notify_all()
+            self._waiting.remove(ticket)
+            self._changed.notify_all()
 
 
 class _Locks:
@@ -72,7 +122,6 @@ class _Locks:
 _LOCKS = _Locks()
 
 
-@contextmanager
 def shared_access(estimator):
     """Keep training out, and the estimator's network in evaluation mode.
 
@@ -80,34 +129,15 @@ def shared_access(estimator):
     ----------
     estimator : object
         Fitted or not.
+
+    Returns
+    -------
+    context manager
+        Whose block begins when no other thread trains the estimator.
     """
-    lock, me = _LOCKS.of(estimator), threading.get_ident()
-    with lock.changed:
-        is_contended = lock.holder is not None or lock.waiting
-        if is_contended and lock.holder != me and me not in lock.sharing:
-            lock.wait_for(lambda: lock.holder is None)
-        network = None if lock.sharing else getattr(estimator, "module_", None)
-        if network is not None and network.training:
-            # The first one does it and the last one takes it back: dropout that
-            # came back while another thread still predicts would be in its
-            # predictions.
-            network.eval()
-            lock.left_training = network
-        lock.sharing[me] = lock.sharing.get(me, 0) + 1
-    try:
-        yield
-    finally:
-        with lock.changed:
-            lock.sharing[me] -= 1
-            if not lock.sharing[me]:
-                del lock.sharing[me]
-            if not lock.sharing and lock.left_training is not None:
-                lock.left_training.train()
-                lock.left_training = None
-            lock.changed.notify_all()
+    return _LOCKS.of(estimator).shared(estimator)
 
 
-@contextmanager
 def exclusive_access(thing):
     """Keep every other thread out.
 
@@ -115,24 +145,13 @@ def exclusive_access(thing):
     ----------
     thing : object
         An estimator, or what predicts with one and changes by it.
+
+    Returns
+    -------
+    context manager
+        Whose block begins when no other thread uses the object.
     """
-    lock, me = _LOCKS.of(thing), threading.get_ident()
-    with lock.changed:
-        if lock.holder != me:
-            if lock.waiting or lock.holder is not None or lock.sharing.keys() - {me}:
-                lock.wait_for(
-                    lambda: lock.holder is None and not lock.sharing.keys() - {me}
-                )
-            lock.holder = me
-        lock.depth += 1
-    try:
-        yield
-    finally:
-        with lock.changed:
-            lock.depth -= 1
-            if not lock.depth:
-                lock.holder = None
-            lock.changed.notify_all()
+    return _LOCKS.of(thing).exclusive()
 
 
 # Parameters that memory grows with, and what to do if it does not suffice.
