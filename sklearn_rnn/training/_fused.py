@@ -9,9 +9,7 @@ A network may have been changed since it was built: parts replaced or patched, w
 frozen or moved, hooks registered. Whatever the kernels do not compute is left to torch.
 """
 
-import operator
 from functools import cache
-from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -52,6 +50,7 @@ from sklearn_rnn.modules import (
 from sklearn_rnn.training._batches import blocks_by_length
 from sklearn_rnn.training._datasets import to_batch
 from sklearn_rnn.training._losses import WeightedLoss
+from sklearn_rnn.training._observed_state import ObservedState
 from sklearn_rnn.training._threads import kernel_threads
 
 # A call to the kernels lasts about this long, so that Ctrl-C is handled.
@@ -111,70 +110,6 @@ def supports_fused(network, criterion=None):
     )
 
 
-class ObservedState:
-    """The attributes of objects at one time, to see cheaply whether they have changed.
-
-    It tells attributes that were set, added or removed, also in a dict or a list that
-    is an attribute itself, and tensors that were moved, frozen or hooked. Objects are
-    kept and compared by identity: an id may be another one's when the first is gone.
-
-    Parameters
-    ----------
-    parts : list of object
-        Objects, or dicts of attributes.
-    in_place : bool, default=False
-        Whether tensors whose values were changed in place have changed as well.
-    """
-
-    def __init__(self, parts, in_place=False):
-        self._in_place = in_place
-        self._dicts: list[dict] = []
-        self._lists: list[list] = []
-        self._tensors: list[torch.Tensor] = []
-        # Of each result the next one consists: attributes, and what these hold.
-        attributes, _ = self._collect(parts)
-        self._dicts = [value for value in attributes if isinstance(value, dict)]
-        self._lists = [value for value in attributes if isinstance(value, list)]
-        objects, _ = self._collect(parts)
-        tensors = {id(x): x for x in objects if isinstance(x, torch.Tensor)}
-        self._tensors = [x for x in tensors.values() if x.layout is torch.strided]
-        self._objects, self._memory = self._collect(parts)
-
-    def has_changed(self, parts):
-        """Return whether the same parts have other attributes now."""
-        objects, memory = self._collect(parts)
-        return (
-            len(objects) != len(self._objects)
-            or not all(map(operator.is_, objects, self._objects))
-            or memory != self._memory
-        )
-
-    def _collect(self, parts):
-        """Return types and attributes, what is in dicts and lists, and tensors' memory.
-
-        These dicts, lists and tensors are still those of the parts if the attributes
-        are the same.
-        """
-        tables = [part if isinstance(part, dict) else vars(part) for part in parts]
-        tables += self._dicts
-        objects = [
-            *map(type, parts),
-            *chain.from_iterable(tables),  # names
-            *chain.from_iterable(map(dict.values, tables)),
-            *chain.from_iterable(self._lists),
-        ]
-        memory = [
-            (
-                *(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype),
-                *(tensor.requires_grad, bool(tensor._backward_hooks)),
-                bool(tensor._post_accumulate_grad_hooks),
-                self._in_place and tensor._version,
-            )
-            for tensor in self._tensors
-        ]
-        return objects, memory
-
-
 def is_fusible(network):
     """Return whether a network has the parts that compiled kernels compute as a whole.
 
@@ -194,8 +129,8 @@ def _has_known_layers(network):
     core, spec, pooling = network.core, network.spec, network.pooling
     locked, weight_drops = [*core.dropout, network.dropout], core.weight_drop.values()
     norm = nn.LayerNorm if spec.layer_norm else nn.Identity
-    ways = ("", "_reverse") if core.rnn.bidirectional else ("",)
-    names = [f"l{i}{way}" for i in range(spec.n_layers) for way in ways]
+    suffixes = ("", "_reverse") if core.rnn.bidirectional else ("",)
+    names = [f"l{i}{suffix}" for i in range(spec.n_layers) for suffix in suffixes]
     return (
         type(core) is RecurrentCore
         and core.n_layers == core.rnn.num_layers == len(core.norms) == spec.n_layers
@@ -386,7 +321,7 @@ def _are_consecutive(dropouts):
     return not sites or sites == list(range(sites[0], sites[0] + len(sites)))
 
 
-# How they compute them.
+# The struct of a network, and the calls that compute with it.
 
 
 class FusedNetwork:
@@ -663,7 +598,7 @@ _PREDICTING = WeakKeyDictionary()
 
 
 def fused_for_predictions(network):
-    """Return a network as the kernels predict by it; None if torch has to.
+    """Return the `FusedNetwork` that predicts for a network; None if torch has to.
 
     That is decided when the network first predicts, and again if it has changed.
     """

@@ -25,14 +25,10 @@ from sklearn_rnn.kernels import import_whole
 from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._callbacks import NOT_FOUND, explain_failure
 from sklearn_rnn.training._datasets import SequenceDataset, StepTargets
-from sklearn_rnn.training._fused import (
-    GLOBAL_HOOKS,
-    FusedNetwork,
-    ObservedState,
-    supports_fused,
-)
+from sklearn_rnn.training._fused import GLOBAL_HOOKS, FusedNetwork, supports_fused
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._memory import note_batch
+from sklearn_rnn.training._observed_state import ObservedState
 from sklearn_rnn.training._optimizers import (
     COMPILER,
     ELEMENTWISE,
@@ -439,8 +435,10 @@ class SequenceNet(NeuralNet):
                         self._targets_per_update,
                     )
         self._is_prepared = True
-        if self.callbacks_:  # nothing else asks what has changed since
-            self._has_changed()
+        if self._fused is not None and self.callbacks_:  # others change nothing
+            parts, data = self._observed_parts()
+            # Of some data the kernels have copies.
+            self._state = ObservedState(parts), ObservedState(data, in_place=True)
 
     def _trains_by_epoch(self, dataset):
         """Return whether nothing comes between the batches of an epoch."""
@@ -453,15 +451,12 @@ class SequenceNet(NeuralNet):
             and dataset.lengths.max() <= (self.bptt_steps or math.inf)
         )
 
-    def _has_changed(self):
-        """Return whether what `_prepare_network` decides by is other than it was.
+    def _observed_parts(self):
+        """Return what `_prepare_network` decides by: the model, and loss and data.
 
         Callbacks may move, freeze or replace weights, hook or patch modules, and change
-        the loss, the optimizer or the data. The first call after a decision keeps the
-        state that the next ones compare with.
+        the loss, the optimizer or the data.
         """
-        if self._fused is None:
-            return True
         optimizer, epochs, data = self.optimizer_, self._fused_epochs, [self.criterion_]
         if epochs is not None:
             data += [epochs.dataset, epochs.dataset.targets]
@@ -469,20 +464,23 @@ class SequenceNet(NeuralNet):
         rate = optimizer.param_groups[0]["lr"]
         groups = [{**g, "lr": g["lr"] == rate} for g in optimizer.param_groups]
         own = {"bptt_steps": self.bptt_steps, "on_progress": self.on_progress}
-        states = list(getattr(optimizer, "state", {}).values())
+        states = getattr(optimizer, "state", {}).values()
         parts = [*self.module_.modules(), self._weights, optimizer, *groups, *states]
-        parts += [own, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS]
-        if self._state is None:
-            # Of some data the kernels have copies.
-            self._state = ObservedState(parts), ObservedState(data, in_place=True)
+        return [*parts, own, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS], data
+
+    def _has_changed(self):
+        """Return whether what `_prepare_network` decided by is other than it was."""
+        if self._state is None:  # torch computes, and any change may be new to it
             return True
         model_state, data_state = self._state
+        parts, data = self._observed_parts()
         if model_state.has_changed(parts) or data_state.has_changed(data):
             return True
-        steps = [float(state["step"]) for state in states if "step" in state]
-        return epochs is not None and any(
-            step != epochs.optimizer.n_updates for step in steps
-        )
+        if self._fused_epochs is None:
+            return False
+        n_updates = self._fused_epochs.optimizer.n_updates
+        states = getattr(self.optimizer_, "state", {}).values()
+        return any(float(s["step"]) != n_updates for s in states if "step" in s)
 
     def _train_fused(self, iterator, prefix):
         """Train on all batches by few calls to the kernels, and record losses."""
