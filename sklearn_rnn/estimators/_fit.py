@@ -22,7 +22,7 @@ from sklearn_rnn.estimators.tasks import FitContext
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.training import (
     Patience,
-    check_callbacks,
+    copy_callbacks,
     current_processes,
     limit_threads,
     new_random_state,
@@ -107,7 +107,7 @@ def fit(
     with unchanged_on_error(estimator), limit_threads(1):
         has_validation = X_val is not None or bool(estimator.early_stopping)
         schedule = estimator.lr_schedule
-        callbacks = check_callbacks(estimator.callbacks, schedule, has_validation)
+        callbacks = copy_callbacks(estimator.callbacks, schedule, has_validation)
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
         task = last.continued(params) if last else estimator._task_type(name, params)
@@ -120,7 +120,7 @@ def fit(
         if stops_early == "auto":
             stops_early = task.stops_early(estimator, samples)
             has_validation = stops_early or held_out is not None
-            callbacks = check_callbacks(callbacks, None, has_validation)
+            callbacks = copy_callbacks(callbacks, None, has_validation)
         if not is_stream:
             task.check_trainable(samples)
         if current_processes.processes is not None and not is_trial:

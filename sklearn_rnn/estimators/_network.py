@@ -13,10 +13,10 @@ from sklearn_rnn.training import (
     EpochLines,
     ProgressBar,
     SequenceNet,
-    check_callbacks,
     check_scheduler,
     choose_n_threads,
     computing,
+    copy_callbacks,
     find_optimizer,
     find_schedule,
     is_fusible,
@@ -59,7 +59,7 @@ def make_net(estimator, network, context=None, device=None, kernel=None):
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
     schedule = scheduler = None
     if context is None:
-        callbacks = check_callbacks(estimator.callbacks, None, has_validation=True)
+        callbacks = copy_callbacks(estimator.callbacks, None, has_validation=True)
     else:
         callbacks = context.callbacks
     if context is not None and not context.is_stream:

@@ -1,7 +1,7 @@
 """Training: the skorch net and what it is made of."""
 
 from sklearn_rnn.training._batches import BatchIterator, blocks_by_length
-from sklearn_rnn.training._callbacks import check_callbacks
+from sklearn_rnn.training._callbacks import copy_callbacks
 from sklearn_rnn.training._checkpoint import (
     CheckpointFile,
     TrainingCheckpoint,
@@ -128,13 +128,13 @@ __all__ = [
     "batch_gradients",
     "blocks_by_length",
     "call_loss",
-    "check_callbacks",
     "check_optimizer_state",
     "check_scheduler",
     "choose_n_threads",
     "chunks_from_end",
     "clip_gradients",
     "computing",
+    "copy_callbacks",
     "count_segments",
     "current_processes",
     "data_parallel",

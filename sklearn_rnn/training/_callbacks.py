@@ -17,8 +17,8 @@ VALIDATION_KEYS = {"valid_loss", "valid_loss_best", "valid_score"}
 NOT_FOUND = KeyError, SkorchException, ValueError, TypeError
 
 
-def check_callbacks(callbacks, lr_schedule, has_validation):
-    """Return copies of a parameter `callbacks`, checked, as a net of skorch takes them.
+def copy_callbacks(callbacks, lr_schedule, has_validation):
+    """Check a parameter `callbacks`; return copies, as a net of skorch takes them.
 
     They set no rate that `lr_schedule` sets as well, and what they monitor will be
     recorded.
