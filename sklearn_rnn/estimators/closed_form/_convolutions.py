@@ -19,7 +19,7 @@ TEMPERATURES = np.logspace(-2, 2.5, 181)
 # the closed form are calibrated on left-out data: with equal weights an overfitted
 # network would outvote them.
 LEAST_NETWORK_WEIGHT = 1 / 4
-# Bytes of a sequence that tell its place in the order of distinct ones.
+# Bytes of a sequence that tell its position in the order of distinct ones.
 N_SORTED_BYTES = 256
 
 

@@ -83,8 +83,8 @@ class Layout:
         return np.unique(self.columns)
 
     @property
-    def place_in_past(self):
-        """Place of each output's feature in `past`."""
+    def index_in_past(self):
+        """Index of each output's feature in `past`."""
         return np.searchsorted(self.past, self.columns)
 
     def of_past(self):
@@ -92,7 +92,7 @@ class Layout:
         return replace(
             self,
             center=self.center[self.past],
-            columns=self.place_in_past,
+            columns=self.index_in_past,
             n_indicators=0,
             log=None,
         )
@@ -124,7 +124,7 @@ class Layout:
         if member == "level":
             found[-1, self.past] -= found[:-1, self.past].sum(axis=0)
             return found
-        found *= self.typical_spread[self.place_in_past]
+        found *= self.typical_spread[self.index_in_past]
         found[:, self.past] /= self.typical_spread[:, np.newaxis]
         seen = found[:, self.past]
         outputs = np.arange(len(self.columns))
@@ -160,7 +160,7 @@ class Windows:
 
     Attributes
     ----------
-    past_features, place_in_past : ndarray of int
+    past_features, index_in_past : ndarray of int
         As in the layout.
     past : ndarray of shape (n, n_lags, n_past)
         The targets' pasts; None without them.
@@ -173,7 +173,7 @@ class Windows:
         self.past: Any = None
         self.level = 0.0
         if layout.columns is not None:
-            self.past_features, self.place_in_past = np.unique(
+            self.past_features, self.index_in_past = np.unique(
                 layout.columns, return_inverse=True
             )
             # Indexing may turn the order in memory, in which means and spreads add up.
@@ -188,7 +188,7 @@ class Windows:
         # Where a value has no logarithm: below the window's others, or all of the fit.
         least = np.where(seen > 0, seen, np.inf).min(axis=1, keepdims=True) / BEYOND
         lowest = np.full(len(past), np.inf)
-        np.minimum.at(lowest, self.place_in_past, layout.bounds[0])
+        np.minimum.at(lowest, self.index_in_past, layout.bounds[0])
         least = np.where(np.isfinite(least), least, np.exp(lowest))
         values = self.values.copy()
         positive = np.where(seen > 0, seen, least)
@@ -235,7 +235,7 @@ class Windows:
 
     def units(self):
         """Return the spread of each output's past, (n, n_outputs)."""
-        return self.spread()[:, self.place_in_past]
+        return self.spread()[:, self.index_in_past]
 
     def error_units(self):
         """Return the unit of each error, (n, n_outputs) or (n, 1) ones.
@@ -245,7 +245,7 @@ class Windows:
         """
         if not self.layout.is_scaled:
             return np.ones((len(self.values), 1))
-        size = self.size()[:, self.place_in_past]
+        size = self.size()[:, self.index_in_past]
         return np.where(size > 0, self.units(), np.nan)
 
     def regression(self, member):
@@ -279,7 +279,7 @@ class Windows:
                 else:
                     center = past.mean(1)[:, None]
                     offset = self.values.take(self.layout.columns, axis=2).mean(axis=1)
-                unit = spread[:, self.place_in_past]
+                unit = spread[:, self.index_in_past]
                 past = (past - center) / spread[:, np.newaxis]
             seen[:, :, self.past_features] = past
         table[:, : n_lags * n_features] = seen.reshape(n, -1)

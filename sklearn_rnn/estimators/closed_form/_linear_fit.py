@@ -306,7 +306,7 @@ class _Problem:
             if not (lowest > 0).all():
                 return layout
             mean += (weights[positions] * np.log(values).mean(axis=1)).sum(axis=0)
-        center, own = layout.center.copy(), layout.place_in_past
+        center, own = layout.center.copy(), layout.index_in_past
         center[past] = mean / weights.sum()
         low = np.minimum(lowest[own], np.nanmin(self.y, axis=0)) / BEYOND
         high = np.maximum(highest[own], np.nanmax(self.y, axis=0)) * BEYOND
@@ -365,9 +365,9 @@ class _Problem:
             (c.predict(self.sequences, rows) - self.y[rows]) ** 2 for c in (new, old)
         ]
         gains = []
-        for j, place in enumerate(new.part.layout.place_in_past):
+        for j, index in enumerate(new.part.layout.index_in_past):
             known = np.flatnonzero(~np.isnan(errors[0][:, j]))
-            order = known[np.argsort(level[known, place], kind="stable")]
+            order = known[np.argsort(level[known, index], kind="stable")]
             for group in np.array_split(order, N_SIZES):
                 if len(group) == 0:
                     continue

@@ -191,7 +191,7 @@ class Baseline:
         if self.unit_layout is None:
             return None
         units = window_units(self.unit_layout, sequences)
-        return units[:, self.unit_layout.place_in_past]
+        return units[:, self.unit_layout.index_in_past]
 
     def residual(self, sequences, targets):
         """Turn targets into what the network is to predict."""

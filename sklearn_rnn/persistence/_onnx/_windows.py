@@ -55,7 +55,7 @@ class WindowValues:
         is_positive = seen > 0
         least = self.where(is_positive, seen, np.inf).min(1, keeps_axis=True) / BEYOND
         lowest = np.full(len(past), np.inf)
-        np.minimum.at(lowest, self.layout.place_in_past, layout.bounds[0])
+        np.minimum.at(lowest, self.layout.index_in_past, layout.bounds[0])
         # Without any positive value the least is infinite.
         least = self.where(least < np.finfo(DOUBLE).max, least, np.exp(lowest))
         logarithms = self.where(is_positive, seen, least).apply("Log")
@@ -91,7 +91,7 @@ class WindowValues:
 
     def units(self):
         """Return the spread of each output's past, (N, n_outputs)."""
-        return self.spread.take(self.layout.place_in_past, axis=1)
+        return self.spread.take(self.layout.index_in_past, axis=1)
 
     def level(self):
         """Return what the center took from each output's past."""
