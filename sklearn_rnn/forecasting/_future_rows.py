@@ -125,7 +125,10 @@ class FutureRows(NamedTuple):
             raise InvalidSequenceError(
                 f"future has no row for {wanted[int(np.argmax(indices < 0))]}"
                 f"{self._of(k)}: the model needs the {len(wanted)} steps "
-                f"from {wanted[0]} to {wanted[-1]}."
+                f"from {wanted[0]} to {wanted[-1]}, which follow the last row"
+                f"{self._of(k)} in the newest rows. Add them to future; or, where that "
+                "last row is too early, add those that follow it to the newest rows, "
+                "with NaN for what is not known."
             )
         return rows[indices]
 

@@ -126,8 +126,8 @@ def raise_gaps(table: Any, gaps: np.ndarray) -> None:
     remedy = f"Fill the grid, for example with {_fill_call(table)}.interpolate()"
     if table.labels is not None:
         remedy = (
-            f"Add the missing rows with {_fill_call(table)} and fill in their values, "
-            "series by series"
+            f"Add the missing rows with {_fill_call(table)}, with known= for columns "
+            "that are known in them; steps without values are masked then"
         )
     raise InvalidSequenceError(
         f"the table has {len(gaps)} gap(s) in time, steps other than "

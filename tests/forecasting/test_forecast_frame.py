@@ -133,7 +133,8 @@ def test_gaps_of_a_panel_name_their_series_and_fill_gaps():
     with pytest.raises(
         InvalidSequenceError,
         match=r"row 6 at 2024-01-01 01:00:00 to row 7 at 2024-01-01 03:00:00 of shop "
-        r"'b'\. Add the missing rows with fill_gaps\(df, time='t', group_by='shop'\)",
+        r"'b'\. Add the missing rows with fill_gaps\(df, time='t', group_by='shop'\), "
+        "with known= for columns that are known",
     ):
         make_forecast_frame(table.drop(7).reset_index(drop=True), **options)
     with pytest.raises(InvalidSequenceError, match=r"fill_gaps\(df, freq='h', time="):
