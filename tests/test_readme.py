@@ -1,26 +1,16 @@
 """The code of the README and of the guide runs from top to bottom, in one epoch."""
 
 import re
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 from joblib import parallel_config
+from run_guide import GUIDE, PAGES, ROOT, code_blocks, run_block
 
 from sklearn_rnn.estimators.tasks import _task
 
-ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-GUIDE = ROOT / "examples" / "guide"
-PAGES = [README, *sorted(GUIDE.glob("*.md"))]
 WRITTEN = [*PAGES, ROOT / "examples" / "README.md", ROOT / "tests" / "README.md"]
-
-
-def code_blocks(page):
-    """Return the Python code of a page, block by block, without indentation."""
-    text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^ *```python\n(.*?)^ *```", text, re.M | re.S)
-    return [re.sub(f"^{re.match(' *', b)[0]}", "", b, flags=re.M) for b in blocks]
 
 
 def anchors(page):
@@ -62,6 +52,11 @@ def test_the_code_of_a_page_runs(page, one_epoch):
     names = run(page)
     if page.stem == "forecasting":
         assert names["tomorrow"]["q0.1"].between(0, 100).all()
+
+
+def test_the_guide_can_be_run_with_its_outputs(capsys):
+    run_block("a = 2\na + 1\nNone\nprint(5)", {}, README)
+    assert capsys.readouterr().out == ">>> a + 1\n3\n5\n"
 
 
 def test_the_guide_has_code():
