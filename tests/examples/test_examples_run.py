@@ -332,6 +332,30 @@ def test_calibrated_intervals_of_the_stations_cover_what_they_say():
 
 
 @pytest.mark.slow
+def test_a_week_of_shops_with_gaps_is_forecast_from_a_saved_model(tmp_path, capsys):
+    picture = tmp_path / "shops.png"
+    found = load("shop_week").main(["--picture", str(picture)])
+    errors, coverage, weeks, truth = found.values()
+    assert (errors["RNNRegressor"] < 0.65 * errors["seasonal naive"]).all()
+    assert errors["RNNRegressor"].mean() < 1.05 * errors["boosted trees"].mean()
+    assert abs(coverage["calibrated"] - 0.8) < 0.04
+    found = weeks.merge(truth, on=["shop", "date"])
+    assert len(found) == 2 * 7 * 12
+    assert found["sales"].between(found["q0.1"], found["q0.9"]).mean() > 0.7
+    assert picture.stat().st_size > 10_000
+    assert "408 without sales" in capsys.readouterr().out
+
+
+def test_shops_end_on_one_day_and_have_a_plan_for_two_weeks_more():
+    example = load("shop_week")
+    table, plan, truth = example.draw_table()
+    assert (table.groupby("shop")["date"].max() == table["date"].max()).all()
+    assert 0.04 < table["sales"].isna().mean() < 0.06
+    assert plan.groupby("shop")["date"].nunique().eq(14).all()
+    assert len(truth) == len(table) + len(plan)
+
+
+@pytest.mark.slow
 def test_a_week_of_promotions_is_forecast_as_the_kind_of_shop_lets_it(capsys):
     errors, plans = load("shop_promotions").main([]).values()
     assert list(errors.index) == list(range(1, 8))
