@@ -326,3 +326,9 @@ def test_an_interrupted_fit_leaves_a_model_that_transcribes():
         model.fit(X, y)
     assert model.n_iter_ == 2
     assert len(model.predict(X)) == 30
+
+
+@pytest.mark.parametrize("X", [None, 5, 2.5])
+def test_what_is_no_collection_is_refused_by_its_type(X):
+    with pytest.raises(TypeError, match="which RNNTranscriber cannot read as sequ"):
+        RNNTranscriber(max_epochs=1).fit(X, [["b"]])

@@ -71,7 +71,9 @@ def are_words(X):
     Neither whole numbers, which samples of sound are, nor names of sound files count.
     """
     X = unpack(X)
-    if isinstance(X, (str, SequenceArray)) or kind_of_source(X) != "symbols":
+    if isinstance(X, (str, SequenceArray)) or not np.iterable(X):
+        return False
+    if kind_of_source(X) != "symbols":
         return False
     rows = (row for row in X if isinstance(row, (str, list, tuple, np.ndarray)))
     first = next((row for row in rows if len(row)), "")
