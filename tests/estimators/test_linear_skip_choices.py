@@ -574,3 +574,17 @@ def test_flat_windows_at_the_beginning_of_series_of_different_size_do_no_harm():
         unit = np.where(X["shop"].to_numpy()[late] == "1.0", 1.0, 1000.0)
         errors[first] = np.abs(error / unit).mean()
     assert errors[0] < 1.2 * errors[15]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+def test_the_choice_of_a_network_does_not_depend_on_units(loss):
+    rng, t = np.random.default_rng(0), np.arange(220)
+    series = np.exp(0.004 * t) * (10 + 3 * np.sin(2 * np.pi * t / 12))
+    series += rng.normal(0, 0.1, size=220)
+    X = np.lib.stride_tricks.sliding_window_view(series, 24)[:-1, :, np.newaxis]
+    options = {"loss": loss, "target_feature": 0, "random_state": 0}
+    models = [RNNRegressor(**options).fit(X * k, series[24:] * k) for k in (1, 1e-4)]
+    assert models[0].cell_ == models[1].cell_ == "rnn"
+    weights = [model.network_weight_ for model in models]
+    np.testing.assert_allclose(*weights, rtol=1e-3)

@@ -27,6 +27,8 @@ MOST_CALLS = 200
 SMALL_GAIN = 0.01
 # Sequences from which the distribution of the linear part's errors is read, at most.
 MOST_RESIDUALS = 20_000
+# Losses in squared units of the target.
+SQUARED_LOSSES = ("squared_error", "huber")
 
 
 @plain_type
@@ -122,7 +124,7 @@ class LinearSkip:
         if not self.output.is_distribution:
             # Below a hundredth of the targets' spread an error is no reason to choose.
             least = self.spread / 100
-            if self.output.loss == "squared_error":
+            if self.output.loss in SQUARED_LOSSES:
                 least = least**2
             mean = np.log(np.maximum(mean, least))
         return np.average(mean, weights=target_weights)
