@@ -8,7 +8,10 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_regressors_train,
+    parametrize_with_checks,
+)
 from skorch.callbacks import Callback
 
 from sklearn_rnn import (
@@ -417,6 +420,13 @@ def test_what_has_no_distribution_says_so():
 )
 def test_likelihoods_pass_scikit_learns_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_likelihood_of_more_units_learns_the_data_of_that_check(dtype):
+    model = make_regressor("gaussian", max_epochs="auto", hidden_size=64)
+    check_regressors_train("RNNRegressor", model, X_dtype=dtype)
 
 
 def test_likelihoods_that_are_hardly_possible_are_compared_without_overflow():

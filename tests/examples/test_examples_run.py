@@ -70,9 +70,8 @@ def test_the_chorales_are_what_their_readme_says():
 @pytest.mark.thorough
 def test_the_bass_of_chorales_is_found_in_part(monkeypatch, capsys):
     example = load("chorale_harmonisation")
-    monkeypatch.setattr(
-        example, "predict_by_baselines", lambda *_: {}
-    )  # they take longer
+    # They take longer.
+    monkeypatch.setattr(example, "predict_by_baselines", lambda *_: {})
     results = example.main(["--models", "before", "--max-epochs", "5"])["before"]
     assert results["RNNTagger"] > results["most frequent pitch"] + 0.05
     assert "111 chorales, 24856 steps, to train on" in capsys.readouterr().out
@@ -392,9 +391,8 @@ def test_captions_say_what_can_be_measured_of_an_image():
 def test_captions_of_new_digits_are_written(monkeypatch, capsys):
     example = load("image_captions")
     baselines = {"LogisticRegression": example.LogisticRegression(max_iter=2000)}
-    monkeypatch.setattr(
-        example, "make_baselines", lambda: baselines
-    )  # the other is slow
+    # The other one is slow.
+    monkeypatch.setattr(example, "make_baselines", lambda: baselines)
     table = example.main(["--epochs", "10"])
     network, rival = table.index
     assert table.loc[network, "digit"] > 0.9

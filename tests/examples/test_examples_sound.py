@@ -1,6 +1,7 @@
 """Examples about sound run, and show what they say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from example_scripts import assert_is_picture, load
 
@@ -34,9 +35,12 @@ def test_drums_are_told_better_by_networks_than_by_their_mean_spectra():
 
 @pytest.mark.slow
 def test_drums_are_told_better_with_settings_that_other_kits_chose():
-    hits = load("drum_sounds").main(["--choose"])["all hits"]
+    # Of one seed, processors differ by 0.1.
+    seeds = [["--choose", "--seed", str(seed)] for seed in range(3)]
+    hits = pd.concat([load("drum_sounds").main(o)["all hits"] for o in seeds], axis=1)
+    hits = hits.mean(axis=1)
     others = hits[[name for name in hits.index if "network" not in name]]
-    assert hits["one network"] > others.max() - 0.02  # processors differ by 0.1
+    assert hits["one network"] > others.max() + 0.03
 
 
 @pytest.mark.slow
