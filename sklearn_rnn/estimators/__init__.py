@@ -1,6 +1,6 @@
 """What a user fits."""
 
-from sklearn_rnn.estimators._access import shared_access
+from sklearn_rnn.estimators._access import lock_of
 from sklearn_rnn.estimators._base import input_gradients
 from sklearn_rnn.estimators._classifier import RNNClassifier
 from sklearn_rnn.estimators._generator import RNNGenerator
@@ -44,10 +44,10 @@ __all__ = [
     "find_trained",
     "find_trained_and_input",
     "input_gradients",
+    "lock_of",
     "parts_of",
     "predict_rows",
     "sample_rows",
-    "shared_access",
     "split_at_windower",
     "summarize_samples",
     "target_names_of",

@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 from contextlib import contextmanager
 from functools import wraps
+from typing import Any
 
 from sklearn_rnn.training import raise_out_of_memory
 
@@ -22,9 +23,15 @@ class AccessLock:
     A thread that has it may take it again in either way, so that a callback can
     predict while its estimator is trained. All others wait in the order in which they
     came: neither a stream of predictions nor one of training holds the other up.
+
+    Parameters
+    ----------
+    thing : object
+        What the lock is for, held weakly: an estimator, or what predicts with one.
     """
 
-    def __init__(self):
+    def __init__(self, thing):
+        self._thing = weakref.ref(thing)
         self._changed = threading.Condition()
         self._sharing: dict[int, int] = {}  # how often each thread has it
         self._holder, self._depth = None, 0
@@ -33,14 +40,14 @@ class AccessLock:
         self._waiting: deque[object] = deque()
 
     @contextmanager
-    def shared(self, estimator):
+    def shared(self):
         """Keep training out, and the estimator's network in evaluation mode."""
         me = threading.get_ident()
         with self._changed:
             is_contended = self._holder is not None or self._waiting
             if is_contended and self._holder != me and me not in self._sharing:
                 self._wait_for(lambda: self._holder is None)
-            network = None if self._sharing else getattr(estimator, "module_", None)
+            network = None if self._sharing else getattr(self._thing(), "module_", None)
             if network is not None and network.training:
                 # The first one does it and the last one takes it back: dropout that
                 # came back while another thread still predicts would be in its
@@ -82,6 +89,15 @@ class AccessLock:
                     self._holder = None
                 self._changed.notify_all()
 
+    @contextmanager
+    def exclusive_with_estimator(self):
+        """Keep every other thread out, and training of the estimator within."""
+        # The estimator's lock first, as a callback of its fit has it when it calls a
+        # predictor: in the other order two threads could wait for each other.
+        predictor: Any = self._thing()
+        with lock_of(predictor.estimator).shared(), self.exclusive():
+            yield
+
     def _wait_for(self, is_free):
         """Wait for the front of the queue, and there until the lock is free."""
         ticket = object()
@@ -93,65 +109,42 @@ class AccessLock:
             self._changed.notify_all()
 
 
-class _Locks:
-    """The lock of each object, as long as it lives."""
-
-    def __init__(self):
-        self.forget()
-        if hasattr(os, "register_at_fork"):
-            # Other threads do not live on in a forked process to give locks back.
-            os.register_at_fork(after_in_child=self.forget)
-
-    def forget(self):
-        """Begin without locks."""
-        self._guard = threading.Lock()
-        self._by_id = {}
-
-    def of(self, thing):
-        """Return the lock of an object."""
-        with self._guard:
-            lock = self._by_id.get(id(thing))
-            if lock is None:
-                # Not by hash: a subclass may define equality, and have none.
-                lock = self._by_id[id(thing)] = AccessLock()
-                end = weakref.finalize(thing, self._by_id.pop, id(thing), None)
-                end.atexit = False
-            return lock
+_GUARD = threading.Lock()
+# The lock of each object, by its id: a subclass may define equality, and have no hash.
+_LOCKS: dict[int, AccessLock] = {}
 
 
-_LOCKS = _Locks()
-
-
-def shared_access(estimator):
-    """Keep training out, and the estimator's network in evaluation mode.
-
-    Parameters
-    ----------
-    estimator : object
-        Fitted or not.
-
-    Returns
-    -------
-    context manager
-        Whose block begins when no other thread trains the estimator.
-    """
-    return _LOCKS.of(estimator).shared(estimator)
-
-
-def exclusive_access(thing):
-    """Keep every other thread out.
+def lock_of(thing):
+    """Return the lock of an object, which lives as long.
 
     Parameters
     ----------
     thing : object
-        An estimator, or what predicts with one and changes by it.
+        An estimator, fitted or not, or what predicts with one and changes by it.
 
     Returns
     -------
-    context manager
-        Whose block begins when no other thread uses the object.
+    AccessLock
+        Always the same one.
     """
-    return _LOCKS.of(thing).exclusive()
+    with _GUARD:
+        lock = _LOCKS.get(id(thing))
+        if lock is None:
+            lock = _LOCKS[id(thing)] = AccessLock(thing)
+            end = weakref.finalize(thing, _LOCKS.pop, id(thing), None)
+            end.atexit = False
+        return lock
+
+
+def _forget_locks():
+    """Begin without locks: other threads do not live on in a forked process."""
+    global _GUARD
+    _GUARD = threading.Lock()
+    _LOCKS.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
 
 
 # Parameters that memory grows with, and what to do if it does not suffice.
@@ -179,7 +172,7 @@ def shared(method):
     callable
         The same, waiting for its turn.
     """
-    return _guarded(method, shared_access)
+    return _guarded(method, AccessLock.shared)
 
 
 def exclusive_with_estimator(method):
@@ -195,15 +188,7 @@ def exclusive_with_estimator(method):
     callable
         The same, serialised.
     """
-    return _guarded(method, _access_with_estimator)
-
-
-@contextmanager
-def _access_with_estimator(predictor):
-    # The estimator's lock first, as a callback of its fit has it when it calls one of
-    # these methods: in the other order two threads could wait for each other.
-    with shared_access(predictor.estimator), exclusive_access(predictor):
-        yield
+    return _guarded(method, AccessLock.exclusive_with_estimator)
 
 
 def exclusive(method):
@@ -219,7 +204,7 @@ def exclusive(method):
     callable
         The same, waiting for its turn.
     """
-    return _guarded(method, exclusive_access)
+    return _guarded(method, AccessLock.exclusive)
 
 
 def _explain(error, thing, method):
@@ -240,7 +225,7 @@ def _guarded(method, access):
 
     @wraps(method)
     def call(self, *args, **kwargs):
-        with access(self):
+        with access(lock_of(self)):
             try:
                 return method(self, *args, **kwargs)
             except (MemoryError, RuntimeError, TypeError) as error:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from sklearn_rnn.estimators._access import shared_access
+from sklearn_rnn.estimators._access import lock_of
 from sklearn_rnn.estimators._network import overflow_error, thread_context
 from sklearn_rnn.estimators.closed_form import log_softmax
 from sklearn_rnn.modules import Memory, beam_search
@@ -175,7 +175,7 @@ class Writer:
             yield drawn, is_live
             if step + 1 != self.n_steps:
                 # Not around the yield: who stops reading would keep training out.
-                with shared_access(self.estimator):
+                with lock_of(self.estimator).shared():
                     past = self.advance(past, drawn)
 
     def _draw_step(self, past, step, random_state):

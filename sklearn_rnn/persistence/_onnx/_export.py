@@ -16,7 +16,7 @@ from sklearn_rnn.estimators import (
     RNNRegressor,
     RNNTagger,
     check_causal,
-    shared_access,
+    lock_of,
 )
 from sklearn_rnn.persistence._onnx._classification import (
     write_classifier,
@@ -128,7 +128,7 @@ def to_onnx(
             "transitions of labels. Fit one with transition_weight=0."
         )
     graph, steps = Graph(), None
-    with shared_access(model):
+    with lock_of(model).shared():
         reader = InputReader(model._task, getattr(model, "feature_names_in_", None))
         if stateful:
             check_causal(model)
