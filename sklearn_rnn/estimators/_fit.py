@@ -14,8 +14,9 @@ from sklearn_rnn.estimators._checkpoint import (
 )
 from sklearn_rnn.estimators._network import (
     compute_outputs,
-    set_network,
+    make_net,
     thread_context,
+    update_net,
 )
 from sklearn_rnn.estimators._parallel import check_parallel
 from sklearn_rnn.estimators.tasks import FitContext
@@ -102,7 +103,8 @@ def fit(
     """
     is_continued = hasattr(estimator, "module_") and (is_stream or estimator.warm_start)
     last = estimator._task if is_continued else None
-    params, name = task_params(estimator), type(estimator).__name__
+    names = estimator._parameter_constraints.keys() - TRAINING_PARAMS
+    params = {name: getattr(estimator, name) for name in names}
     check_training(estimator, is_stream)
     with unchanged_on_error(estimator), limit_threads(1):
         has_validation = X_val is not None or bool(estimator.early_stopping)
@@ -110,19 +112,20 @@ def fit(
         callbacks = copy_callbacks(estimator.callbacks, schedule, has_validation)
         if not (is_continued and is_stream):  # calls of partial_fit share theirs
             estimator._random_state = new_random_state(estimator.random_state)
+        name = type(estimator).__name__
         task = last.continued(params) if last else estimator._task_type(name, params)
         task.is_trial = is_trial
         task.check_params(last)
         data = X, y, sample_weight
         samples = task.parse(estimator, *data, reset=last is None, **about_y)
-        held_out = task.parse_validation(estimator, X_val, y_val)
+        held_out = None
+        if X_val is not None or y_val is not None:
+            held_out = task.parse_validation(estimator, X_val, y_val)
         stops_early = estimator.early_stopping
         if stops_early == "auto":
             stops_early = task.stops_early(estimator, samples)
             has_validation = stops_early or held_out is not None
             callbacks = copy_callbacks(callbacks, None, has_validation)
-        if not is_stream:
-            task.check_trainable(samples)
         if current_processes.processes is not None and not is_trial:
             check_parallel(estimator, (samples, held_out), last)
         if estimator.checkpoint is None:
@@ -144,7 +147,17 @@ def fit(
             train_trial=partial(train_trial, estimator, checkpoint),
         )
         samples, held_out = task.prepare(samples, held_out, context)
-        set_network(estimator, task, (samples, held_out), context)
+        network = task.make_network(samples, held_out, context, estimator)
+        estimator._task = task
+        if is_continued and is_stream:
+            update_net(estimator)
+        else:
+            make_net(estimator, network, context)
+        if not is_continued:
+            estimator.history_ = []
+            with thread_context(estimator):
+                task.initialize(network, samples)
+                task.fit_closed_form(samples, context)
     try:
         net = estimator.net_
         with task.around_training(net, samples, held_out, context) as samples:
@@ -228,12 +241,6 @@ def train_trial(estimator, checkpoint, changes, samples):
     data = samples.sequences, samples.y, samples.weights
     fit(trial, *data, is_trial=True, checkpoint=checkpoint)
     return Trial(trial._task, partial(compute_outputs, trial))
-
-
-def task_params(estimator):
-    """Return the parameters of an estimator that its task has."""
-    names = estimator._parameter_constraints.keys() - TRAINING_PARAMS
-    return {name: getattr(estimator, name) for name in names}
 
 
 @contextmanager

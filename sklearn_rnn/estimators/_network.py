@@ -28,23 +28,6 @@ from sklearn_rnn.training import (
 SCHEDULER = "lr_schedule"
 
 
-def set_network(estimator, task, data, context):
-    """Make or continue the network of a fit, and fit what stands beside it.
-
-    `data` are training and validation data, the latter None without.
-    """
-    network = task.make_network(*data, context, estimator)
-    estimator._task = task
-    if context.is_continued and context.is_stream:
-        update_net(estimator)
-    else:
-        make_net(estimator, network, context)
-    if not context.is_continued:
-        estimator.history_ = []
-        with thread_context(estimator):
-            task.fit_closed_form(data[0], context)
-
-
 def make_net(estimator, network, context=None, device=None, kernel=None):
     """Set ``net_`` and ``module_``: a net around a network, ready to train.
 

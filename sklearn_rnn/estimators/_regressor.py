@@ -20,7 +20,7 @@ from sklearn_rnn.estimators._base import (
     predict,
 )
 from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
-from sklearn_rnn.estimators._fit import fit, task_params
+from sklearn_rnn.estimators._fit import TRAINING_PARAMS, fit
 from sklearn_rnn.estimators._network import compute_outputs
 from sklearn_rnn.estimators.closed_form import ELEMENTWISE_LOSSES
 from sklearn_rnn.estimators.tasks import RegressionTask, score_steps
@@ -868,7 +868,8 @@ list of arrays or SequenceArray
             At most 1, averaged over outputs.
         """
         check_is_fitted(self)
-        task = self._task.continued(task_params(self))
+        names = self._parameter_constraints.keys() - TRAINING_PARAMS
+        task = self._task.continued({name: getattr(self, name) for name in names})
         if not task.targets_may_be_missing:
             y = plain_arrays(y, estimator_name=type(self).__name__)
             if sample_weight is not None:

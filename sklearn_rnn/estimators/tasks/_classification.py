@@ -25,7 +25,7 @@ from sklearn_rnn.estimators.tasks._labels import (
     describe_one_label,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
-from sklearn_rnn.estimators.tasks._task import SequenceTask
+from sklearn_rnn.estimators.tasks._task import Labels, SequenceTask
 from sklearn_rnn.estimators.tasks._trials import classify_held_out
 from sklearn_rnn.sequences import (
     check_not_ragged,
@@ -43,7 +43,8 @@ class ClassificationTask(SequenceTask):
     """Learn which class a sequence is of."""
 
     has_labels = True
-    parts = (*SequenceTask.parts, "labels")
+    part_types = {**SequenceTask.part_types, "labels": Labels}
+    parts = tuple(part_types)
     loss_name = "log_loss"
     # What the outputs are added to, of numbers and of tokens.
     convolutions: ConvolutionClassifier | None = None
@@ -85,7 +86,9 @@ class ClassificationTask(SequenceTask):
             y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
             check_classification_targets(y)
             distinct = np.unique(y)
-        return self.labels.encode(y, distinct, reset=reset, classes=classes)
+        codes = self.labels.encode(y, distinct, reset=reset, classes=classes)
+        self.n_outputs = len(self.labels.classes)
+        return codes
 
     @torch.no_grad()
     def initialize(self, network, samples):

@@ -13,7 +13,7 @@ from sklearn_rnn.estimators.tasks._labels import (
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._steps import split_steps
-from sklearn_rnn.estimators.tasks._task import SequenceTask
+from sklearn_rnn.estimators.tasks._task import Labels, SequenceTask
 from sklearn_rnn.sequences import explain_target_errors, is_missing, is_one_hot
 from sklearn_rnn.training import NO_CODE
 
@@ -23,7 +23,8 @@ class TaggingTask(SequenceTask):
     """Learn the label of every step."""
 
     per_step = has_labels = True
-    parts = (*SequenceTask.parts, "labels", "transitions")
+    part_types = {**SequenceTask.part_types, "labels": Labels}
+    parts = (*part_types, "transitions")
     targets_may_be_missing = True
     loss_name = "log_loss"
     transitions: Transitions | None = None
@@ -80,6 +81,7 @@ class TaggingTask(SequenceTask):
         codes[exists] = self.labels.encode(
             found, distinct, reset=reset, classes=classes
         )
+        self.n_outputs = len(self.labels.classes)
         return codes[:, np.newaxis]
 
     def prepare(self, samples, validation, context):

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict
@@ -105,6 +105,8 @@ class Task(ABC):
         Parameters of the estimator.
     """
 
+    # Attributes that are made with a task.
+    part_types: Mapping[str, type] = {}
     # Attributes that a fit changes: a fit that continues has copies of them.
     parts: tuple[str, ...] = ()
 
@@ -123,6 +125,8 @@ class Task(ABC):
         # Whether it is learned for a comparison. Then X and y are samples of the fit
         # that compares, parsed already, and warnings about them were given.
         self.is_trial = False
+        for name, part_type in self.part_types.items():
+            setattr(self, name, part_type())
 
     def continued(self, params: dict[str, Any]) -> Self:
         """Return a copy to continue training with, which may have other parameters."""
@@ -160,9 +164,7 @@ class Task(ABC):
         """
 
     def parse_validation(self, estimator, X_val, y_val):
-        """Return validation data, None if none was given."""
-        if X_val is None and y_val is None:
-            return None
+        """Return validation data, of which something was given."""
         if X_val is None or y_val is None:
             given, missing = ("X_val", "y_val")[:: 1 if y_val is None else -1]
             raise ValueError(f"{given} was given without {missing}: pass both.")
@@ -181,9 +183,6 @@ class Task(ABC):
     # What an error about the form of validation data is about.
     suspects_of_validation = "X_val"
 
-    def check_trainable(self, data) -> None:
-        """Check that something can be learned from data."""
-
     @abstractmethod
     def hold_out(self, data, random_state):
         """Return the data to train on, and some set aside to validate on."""
@@ -201,7 +200,7 @@ class Task(ABC):
     def make_network(self, data, validation, context: FitContext, estimator):
         """Return the network to train: that of an estimator's last fit, or a new one.
 
-        Of a new one the spec is set, and first weights fit the data.
+        Of a new one the spec is set, and its inputs are scaled as the data are.
         """
         spec = self.make_spec(data)
         if context.is_continued:
@@ -215,7 +214,6 @@ class Task(ABC):
         network = build_network(spec, DTYPES[self.dtype], generator, scaling)
         if hasattr(network, "embedding"):
             self.prepare_embedding(network.embedding, data)
-        self.initialize(network, data)
         return network
 
     @abstractmethod
@@ -291,15 +289,15 @@ class Task(ABC):
         Without data weights are loaded into it.
         """
 
-    @abstractmethod
-    def initialize(self, network, data):
-        """Let an untrained network predict what is known without its inputs."""
-
     # Training
 
     @abstractmethod
     def loss(self):
         """Return the criterion."""
+
+    @abstractmethod
+    def initialize(self, network, data):
+        """Let an untrained network predict what is known without its inputs."""
 
     def fit_closed_form(self, data, context: FitContext) -> None:
         """Fit what is added to the network's outputs, at the first fit."""
@@ -393,18 +391,19 @@ class SequenceTask(Task):
     # What "auto" stands for.
     chosen_cell: Any = None
     chosen_size: Any = None
+    tokens: TokenInput
+    categories: CategoricalInput
     labels: Any  # where `has_labels`
+    part_types: Mapping[str, type] = {
+        "tokens": TokenInput,
+        "categories": CategoricalInput,
+    }
+    parts: tuple[str, ...] = tuple(part_types)
     ignored_in_spec = ("n_tokens",)
-    parts: tuple[str, ...] = ("tokens", "categories")
+    # The number of outputs of the network.
+    n_outputs: Any
     # Of an embedding, between `prepare` and `make_network`.
     initial_vectors: Any = None
-
-    def __init__(self, estimator_name, params):
-        super().__init__(estimator_name, params)
-        self.tokens, self.categories = TokenInput(), CategoricalInput()
-        self.tokens.is_used = _embeds(self.params)
-        if self.has_labels:
-            self.labels = Labels()
 
     # What a subclass says
 
@@ -412,17 +411,13 @@ class SequenceTask(Task):
     def parse_targets(self, y, *, reset, **about_y):
         """Return targets as an array (n, n_outputs), or (n,) of class codes.
 
+        And set `n_outputs`.
         Of numbers, what was parsed may be parsed again: see `is_trial`.
         """
 
     def network_targets(self, samples):
         """Return the array that the loss compares outputs with, steps in a row."""
         return samples.y
-
-    @property
-    def n_outputs(self):
-        """The number of outputs of the network."""
-        return len(self.labels.classes)
 
     @abstractmethod
     def score(self, outputs, dataset):
@@ -442,14 +437,18 @@ class SequenceTask(Task):
                 "backward direction begins in the last one. Set one of them to its "
                 "default."
             )
-        is_asked_for = self.params.token_dropout not in ("auto", 0)
-        if is_asked_for and not _embeds(self.params):
+        params = self.params
+        has_vectors = params.embeddings is not None
+        self.reads_symbols = has_vectors or params.embedding_dim is not None
+        if last is None:
+            self.tokens.is_used = self.reads_symbols
+        if params.token_dropout not in ("auto", 0) and not self.reads_symbols:
             raise ValueError(
-                f"token_dropout={self.params.token_dropout} hides tokens, but without "
+                f"token_dropout={params.token_dropout} hides tokens, but without "
                 "embedding_dim X holds numbers. Set embedding_dim to embed tokens, or "
                 "take input_dropout."
             )
-        if not self.params.train_embeddings and self.params.embeddings is None:
+        if not (params.train_embeddings or has_vectors):
             raise ValueError(
                 "train_embeddings=False keeps the vectors of embeddings as they are, "
                 "but embeddings=None gives none."
@@ -542,13 +541,6 @@ class SequenceTask(Task):
             self.y_was_array = steps.from_array and bool(are_equal)
         return SequenceArray(values, steps.starts, steps.lengths)
 
-    def check_trainable(self, samples):
-        if self.has_labels:
-            codes = np.unique(self.network_targets(samples))
-            classes = self.labels.classes[codes[codes != NO_CODE]]
-            if len(classes) < 2:
-                raise too_few_classes(classes)
-
     def hold_out(self, samples, random_state):
         train, validation = validation_split(
             samples.sequences,
@@ -562,6 +554,11 @@ class SequenceTask(Task):
 
     def prepare(self, samples, validation, context):
         params, n_sequences = self.params, len(samples.y)
+        if self.has_labels and not context.is_stream:
+            codes = np.unique(self.network_targets(samples))
+            classes = self.labels.classes[codes[codes != NO_CODE]]
+            if len(classes) < 2:
+                raise too_few_classes(classes)
         self.batch_size = params.batch_size
         if params.batch_size == "auto":
             self.batch_size = choose_batch_size(n_sequences)
@@ -599,7 +596,7 @@ class SequenceTask(Task):
     def make_spec(self, samples):
         params, is_auto = self.params, self.params.hidden_size == "auto"
         about_symbols: dict[str, Any] = {}
-        if _embeds(params):
+        if self.reads_symbols:
             about_symbols |= self.tokens.spec(params)
         if self.categories.categories:
             about_symbols |= self.categories.spec()
@@ -618,11 +615,6 @@ class SequenceTask(Task):
             pooling=None if self.per_step else params.pooling,
             **about_symbols,
         )
-
-    # An attribute of other tasks.
-    @property
-    def reads_symbols(self):  # type: ignore[override]
-        return self.tokens.is_used
 
     def prepare_embedding(self, embedding, samples=None):
         counts = self.tokens.counts
@@ -712,11 +704,6 @@ def update_budget(lengths):
         return ONE_BATCH_UPDATES
     factor = math.sqrt(np.median(lengths) / SHORT_STEPS)
     return math.ceil(UPDATE_BUDGET * min(max(factor, 1), MAX_FACTOR))
-
-
-def _embeds(params):
-    """Return whether X is to hold ids of tokens, by the parameters."""
-    return params.embedding_dim is not None or params.embeddings is not None
 
 
 def _remedy_for_counts(sequences, n_targets, task):
