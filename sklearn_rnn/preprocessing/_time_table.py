@@ -51,6 +51,7 @@ from sklearn_rnn.sequences import (
     to_index,
     to_numbers,
     to_times,
+    trusted_sequences,
 )
 
 # Rows copied at a time.
@@ -672,7 +673,7 @@ def cut_windows(
     starts, lengths = trailing_windows(first, n_steps)
     # Windows with history are only predicted on: the order of rows is enough.
     is_ordered = prefixes or (table.order is None and table.labels is None)
-    return SequenceArray(
+    return trusted_sequences(
         values,
         starts[positions],
         lengths[positions],

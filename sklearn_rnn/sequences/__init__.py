@@ -25,6 +25,7 @@ from sklearn_rnn.sequences._container import (
     LENGTH_TYPES,
     MAX_INT32_ROWS,
     SequenceArray,
+    trusted_sequences,
 )
 from sklearn_rnn.sequences._conversion import (
     check_item,
@@ -218,6 +219,7 @@ __all__ = [
     "to_index",
     "to_numbers",
     "to_times",
+    "trusted_sequences",
     "unmask",
     "unpack",
     "value_range",

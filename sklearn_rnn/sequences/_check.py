@@ -1,6 +1,5 @@
 """Validation: everything accepted as ``X`` becomes one SequenceArray."""
 
-from copy import copy
 from functools import partial
 from numbers import Number
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from sklearn_rnn.sequences._categories import (
     is_categorical,
     is_text,
 )
-from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._container import SequenceArray, trusted_sequences
 from sklearn_rnn.sequences._conversion import (
     check_item,
     convert_input,
@@ -130,7 +129,7 @@ def check_input(
         if found is None:
             _raise_non_finite(sequences, estimator_name)
         if sequences is X:  # whose rows may change before it is checked again
-            sequences = copy(sequences)
+            sequences = sequences[:]
         sequences._range = found
     if sequences.transforms.scaling is not None:
         check_range(sequences, estimator_name=estimator_name)
@@ -227,7 +226,7 @@ def _from_array(X, estimator_name):
         _check_no_leading_nan(X, estimator_name)
         X = X[:, :, np.newaxis]
     n_sequences, n_timesteps, n_features = X.shape
-    return SequenceArray(
+    return trusted_sequences(
         X.reshape(n_sequences * n_timesteps, n_features),
         starts=np.arange(n_sequences) * n_timesteps,
         lengths=np.full(n_sequences, n_timesteps),
@@ -290,7 +289,7 @@ def _from_list(X, estimator_name):
     _check_same_features(arrays)
     lengths = np.array([len(array) for array in arrays])
     names = _common_names(X)
-    return SequenceArray(
+    return trusted_sequences(
         np.concatenate(arrays), np.cumsum(lengths) - lengths, lengths, names
     )
 
@@ -333,7 +332,7 @@ def _from_frames(X, estimator_name):
             to_numbers(column, estimator_name=estimator_name, describe=describe)
         )
     names = names if all(isinstance(name, str) for name in names) else None
-    return SequenceArray(
+    return trusted_sequences(
         np.column_stack(columns),
         starts,
         lengths,

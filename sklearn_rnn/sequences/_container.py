@@ -1,7 +1,6 @@
 """SequenceArray: every shape of sequence data in one container."""
 
 from collections.abc import Iterable, Iterator
-from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -97,6 +96,17 @@ class SequenceArray:
     """
 
     ndim = 3
+    values: np.ndarray
+    # Of few bits if they are given so, for windows over millions of rows; `starts`,
+    # `lengths` and `ends` are int64, which no arithmetic overflows.
+    _starts: np.ndarray
+    _lengths: np.ndarray
+    feature_names: tuple[str, ...] | None
+    n_features: int
+    transforms: Transforms
+    time_index: np.ndarray | range | None
+    # Known of sequences that were just checked; selections compute their own.
+    _range: tuple[float, float] | None
 
     def __init__(
         self,
@@ -113,40 +123,37 @@ class SequenceArray:
             transforms, time_index = parse_renamed(
                 stored, renamed, transforms, time_index
             )
-        self.values = as_read_only(check_values(values))
-        # Of few bits if they are given so, for windows over millions of rows;
-        # `starts`, `lengths` and `ends` are int64, which no arithmetic overflows.
-        self._starts = as_read_only(row_numbers(starts, "starts", len(self.values)))
-        compact = row_numbers(lengths, "lengths", len(self.values), LENGTH_TYPES)
-        self._lengths = as_read_only(compact)
-        self.feature_names = None if feature_names is None else tuple(feature_names)
-        self.transforms = transforms or NO_TRANSFORMS
-        self.time_index = time_index
-        # Known of sequences that were just checked; selections compute their own.
-        self._range: tuple[float, float] | None = None
-        n_rows, n_features = self.values.shape
-        self.n_features = n_features
-        if self._starts.ndim != 1 or self._starts.shape != self._lengths.shape:
+        table = check_values(values)
+        n_rows, n_features = table.shape
+        first = row_numbers(starts, "starts", n_rows)
+        n_steps = row_numbers(lengths, "lengths", n_rows, LENGTH_TYPES)
+        if first.ndim != 1 or first.shape != n_steps.shape:
             raise InvalidSequenceError(
                 "starts and lengths must be 1-D and of one length, got shapes "
-                f"{self._starts.shape} and {self._lengths.shape}."
+                f"{first.shape} and {n_steps.shape}."
             )
-        for begin in range(0, len(self._starts), SEQUENCES_PER_BLOCK):
+        for begin in range(0, len(first), SEQUENCES_PER_BLOCK):
             block = slice(begin, begin + SEQUENCES_PER_BLOCK)
-            first, n_steps = self._starts[block], self._lengths[block]
-            if ((n_steps < 1) | (first < 0) | (n_steps > n_rows - first)).any():
-                _raise_outside(begin, first, n_steps, n_rows)
-        names = self.feature_names
+            outside = (n_steps[block] < 1) | (first[block] < 0)
+            outside |= n_steps[block] > n_rows - first[block]
+            if outside.any():
+                _raise_outside(begin, first[block], n_steps[block], n_rows)
+        names = None if feature_names is None else tuple(feature_names)
         if names is not None and len(names) != n_features:
             raise InvalidSequenceError(
                 f"{len(names)} feature names for {n_features} features."
             )
-        for feature in self.transforms.categories or ():
+        transforms = transforms or NO_TRANSFORMS
+        for feature in transforms.categories or ():
             if not 0 <= feature < n_features:
                 raise InvalidSequenceError(
                     f"categories are given for feature {feature}, and there are "
                     f"{n_features} features, which count from 0."
                 )
+        fields = trusted_sequences(
+            table, first, n_steps, names, transforms=transforms, time_index=time_index
+        )
+        vars(self).update(vars(fields))
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -182,18 +189,23 @@ class SequenceArray:
     @property
     def starts(self) -> np.ndarray:
         """First row of each sequence, int64 of shape (n_sequences,)."""
-        return as_read_only(self._starts.astype(np.int64, copy=False))
+        starts = self._starts.astype(np.int64, copy=False)
+        starts.flags.writeable = False
+        return starts
 
     @property
     def lengths(self) -> np.ndarray:
         """Number of steps of each sequence, int64 of shape (n_sequences,)."""
-        return as_read_only(self._lengths.astype(np.int64, copy=False))
+        lengths = self._lengths.astype(np.int64, copy=False)
+        lengths.flags.writeable = False
+        return lengths
 
     @property
     def ends(self) -> np.ndarray:
         """One past the last row of each sequence, int64 of shape (n_sequences,)."""
-        ends = self._starts + self._lengths
-        return as_read_only(ends.astype(np.int64, copy=False))
+        ends = (self._starts + self._lengths).astype(np.int64, copy=False)
+        ends.flags.writeable = False
+        return ends
 
     def lengths_of(self, indices: Any) -> np.ndarray:
         """Return ``lengths[indices]``, in time that grows with these alone.
@@ -295,9 +307,9 @@ class SequenceArray:
         if starts.ndim != 1:
             return self.over(starts, lengths)  # which raises the error
         # What is selected needs no check.
-        chosen = copy(self)
-        chosen._starts, chosen._lengths = as_read_only(starts), as_read_only(lengths)
-        chosen._range = None
+        starts.flags.writeable = lengths.flags.writeable = False
+        chosen = object.__new__(type(self))
+        vars(chosen).update(vars(self), _starts=starts, _lengths=lengths, _range=None)
         vars(chosen).pop("common_length", None)
         if self.transforms.differencing is not None:  # whose units are of sequences
             chosen.transforms = self.transforms.select(key)
@@ -520,9 +532,10 @@ class SequenceArray:
         >>> X.difference(np.array([0])).gather([0]).ravel()
         array([-1.,  1.,  0.])
         """
-        different = copy(self)
+        different = self[:]
         differencing = Differencing(features, units)
         different.transforms = replace(self.transforms, differencing=differencing)
+        different._range = self._range
         return different
 
     def over(self, starts: np.ndarray, lengths: np.ndarray) -> Self:
@@ -581,6 +594,42 @@ class SequenceArray:
             time_index=None,
             transforms=replace(chosen.transforms, augmentation=None),
         )
+
+
+def trusted_sequences(
+    values, starts, lengths, feature_names=None, *, transforms=None, time_index=None
+):
+    """Return a SequenceArray of arrays that were made here, or checked.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+        Real numbers of any type.
+    starts, lengths : ndarray of shape (n_sequences,)
+        Within the rows of `values`: int64, or of few bits where `SequenceArray` would
+        keep those.
+    feature_names : sequence of str, default=None
+        One name per feature.
+    transforms, time_index : object, default=None
+        As of `SequenceArray`.
+    """
+    dtype = values.dtype
+    if dtype.kind not in "if" or dtype.itemsize > 8 or not dtype.isnative:
+        values = check_values(values)
+    names = None if feature_names is None else tuple(feature_names)
+    made = object.__new__(SequenceArray)
+    made.feature_names, made.n_features = names, values.shape[1]
+    made.transforms, made.time_index = transforms or NO_TRANSFORMS, time_index
+    made._range = None
+    arrays = np.ascontiguousarray(values), starts, lengths
+    for name, array in zip(("values", "_starts", "_lengths"), arrays, strict=True):
+        # A read-only view, or the array itself if it is one: selections then hold the
+        # same object, which joblib gives to its workers once.
+        if array.flags.writeable:
+            array = array.view()
+            array.flags.writeable = False
+        setattr(made, name, array)
+    return made
 
 
 def _raise_outside(begin, starts, lengths, n_rows):
@@ -643,15 +692,3 @@ def row_numbers(given, name, n_rows, kept=(np.int32,)):
     if n_rows <= MAX_INT32_ROWS and given.dtype in kept:
         return given
     return given.astype(np.int64, copy=False)
-
-
-def as_read_only(array):
-    """Return a view of `array` that cannot be written to, or itself if it is one.
-
-    Selections then hold the same object, which joblib gives to its workers once.
-    """
-    if not array.flags.writeable:
-        return array
-    array = array.view()
-    array.flags.writeable = False
-    return array
