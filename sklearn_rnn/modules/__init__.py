@@ -40,6 +40,7 @@ from sklearn_rnn.modules._layers import (
     Pooling,
     RecurrentCore,
     WeightDrop,
+    initialize,
     valid_steps,
 )
 from sklearn_rnn.modules._linear import Linear, linear
@@ -47,7 +48,6 @@ from sklearn_rnn.modules._network import (
     NetworkSpec,
     SequenceNetwork,
     build_network,
-    initialize,
     join_steps,
     n_joined,
     weight_shapes,

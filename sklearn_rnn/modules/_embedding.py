@@ -182,6 +182,11 @@ class TiedHead(nn.Module):
             self.projection = Linear(state_size, embedding.embedding_dim, bias=False)
         self.bias = nn.Parameter(torch.empty(embedding.n_tokens))
 
+    @torch.no_grad()
+    def initialize(self, generator):
+        """Set the biases to zero; the projection is a layer of its own."""
+        self.bias.zero_()
+
     @property
     def embedding(self):
         """The embedding that is shared."""

@@ -1,4 +1,4 @@
-"""The layers of networks: dropout, recurrent layers, and pooling of their states."""
+"""The layers of networks: dropout, recurrent layers, pooling; their first weights."""
 
 from functools import partial
 
@@ -290,17 +290,7 @@ class Pooling(nn.Module):
     `summarize` reduces each chunk to a summary, `join` merges those of two consecutive
     chunks, and `finish` turns the summary of the whole into the vector. A summary is a
     tuple of tensors (N, ...); that of no steps is neutral in `join`.
-
-    Parameters
-    ----------
-    state_size : int
-        Size of the states, both directions together.
-    bidirectional : bool
-        Whether the second half of the states is of a backward direction.
     """
-
-    def __init__(self, state_size, bidirectional):
-        super().__init__()
 
     def forward(self, states, lengths=None):
         """Return one vector (N, state_size) per sequence.
@@ -335,17 +325,23 @@ class Pooling(nn.Module):
 
 
 class LastPooling(Pooling):
-    """The state of each direction when it has read the whole sequence."""
+    """The state of each direction when it has read the whole sequence.
 
-    def __init__(self, state_size, bidirectional):
-        super().__init__(state_size, bidirectional)
-        # A backward direction has read everything at the first step.
-        self.n_forward = state_size // 2 if bidirectional else state_size
+    Parameters
+    ----------
+    n_forward : int
+        Units of the forward direction; states may have as many of a backward one.
+    """
+
+    def __init__(self, n_forward):
+        super().__init__()
+        self.n_forward = n_forward
 
     def forward(self, states, lengths=None):
         last = super().forward(states, lengths)
         if self.n_forward == states.shape[2]:
             return last
+        # A backward direction has read everything at the first step.
         return torch.cat([last[:, : self.n_forward], states[0, :, self.n_forward :]], 1)
 
     def summarize(self, states, lengths=None):
@@ -401,10 +397,15 @@ class AttentionPooling(Pooling):
 
     The weight of step *t* is the softmax over the sequence's own steps of
     ``v · tanh(W h_t + b)``.
+
+    Parameters
+    ----------
+    state_size : int
+        Size of the states, both directions together.
     """
 
-    def __init__(self, state_size, bidirectional):
-        super().__init__(state_size, bidirectional)
+    def __init__(self, state_size):
+        super().__init__()
         self.hidden = Linear(state_size, state_size)
         self.score = Linear(state_size, 1, bias=False)
 
@@ -443,3 +444,48 @@ POOLINGS = {
     "max": MaxPooling,
     "attention": AttentionPooling,
 }
+
+
+# First weights.
+
+
+@torch.no_grad()
+def initialize(network, generator):
+    """Initialize the weights of a whole network in place, from a CPU generator alone.
+
+    Recurrent weights are orthogonal and input weights Glorot-uniform, gate by
+    gate; biases are zero, but an LSTM's forget gate starts at 1; layer
+    normalisation starts as plain normalisation; other layers are Glorot-uniform
+    and embeddings normal with standard deviation 0.1.
+
+    References
+    ----------
+    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of
+    learning in deep linear neural networks", ICLR 2014 (orthogonal). Glorot
+    and Bengio, "Understanding the difficulty of training deep feedforward
+    neural networks", AISTATS 2010. Jozefowicz, Zaremba and Sutskever, "An
+    empirical exploration of recurrent network architectures", ICML 2015
+    (forget bias).
+    """
+    for module in network.modules():
+        if isinstance(module, RecurrentCore):
+            n_units = module.rnn.hidden_size
+            for name, parameter in module.rnn.named_parameters():
+                if "bias" in name:
+                    parameter.zero_()
+                    # torch adds two biases per gate: one of them gets the whole 1.
+                    if module.cell == "lstm" and "bias_ih" in name:
+                        parameter[n_units : 2 * n_units] = 1.0
+                    continue
+                is_recurrent = "weight_hh" in name
+                draw = nn.init.orthogonal_ if is_recurrent else nn.init.xavier_uniform_
+                for gate in parameter.split(n_units):
+                    draw(gate, generator=generator)
+        elif isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+        elif hasattr(module, "initialize"):  # embeddings, and heads that share one
+            module.initialize(generator)

@@ -17,10 +17,14 @@ from sklearn_rnn.modules._categories import CategoryEmbedding
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
 from sklearn_rnn.modules._layers import (
     POOLINGS,
+    AttentionPooling,
     HeldDropout,
     InputDropout,
+    LastPooling,
     LockedDropout,
+    Pooling,
     RecurrentCore,
+    initialize,
 )
 from sklearn_rnn.modules._linear import Linear
 
@@ -162,10 +166,13 @@ class SequenceNetwork(WholeNetwork):
             layer_norm=spec.layer_norm,
             weight_drop=spec.weight_drop,
         )
-        self.pooling = None
-        if spec.pooling is not None:
-            pooling = POOLINGS[spec.pooling]
-            self.pooling = pooling(self.core.output_size, spec.bidirectional)
+        self.pooling: Pooling | None = None
+        if spec.pooling == "last":
+            self.pooling = LastPooling(spec.hidden_size)
+        elif spec.pooling == "attention":
+            self.pooling = AttentionPooling(self.core.output_size)
+        elif spec.pooling is not None:
+            self.pooling = POOLINGS[spec.pooling]()
         self.dropout = LockedDropout(spec.dropout)
         self.head: Linear | TiedHead | AdaptiveSoftmax
         if spec.tie_embeddings:
@@ -454,47 +461,3 @@ def build_network(spec, dtype, generator=None, scaling=None):
     if generator is not None:
         initialize(network, generator)
     return network
-
-
-@torch.no_grad()
-def initialize(network, generator):
-    """Initialize the weights of a whole network in place, from a CPU generator alone.
-
-    Recurrent weights are orthogonal and input weights Glorot-uniform, gate by
-    gate; biases are zero, but an LSTM's forget gate starts at 1; layer
-    normalisation starts as plain normalisation; other layers are Glorot-uniform
-    and embeddings normal with standard deviation 0.1.
-
-    References
-    ----------
-    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of
-    learning in deep linear neural networks", ICLR 2014 (orthogonal). Glorot
-    and Bengio, "Understanding the difficulty of training deep feedforward
-    neural networks", AISTATS 2010. Jozefowicz, Zaremba and Sutskever, "An
-    empirical exploration of recurrent network architectures", ICML 2015
-    (forget bias).
-    """
-    for module in network.modules():
-        if isinstance(module, RecurrentCore):
-            n_units = module.rnn.hidden_size
-            for name, parameter in module.rnn.named_parameters():
-                if "bias" in name:
-                    parameter.zero_()
-                    # torch adds two biases per gate: one of them gets the whole 1.
-                    if module.cell == "lstm" and "bias_ih" in name:
-                        parameter[n_units : 2 * n_units] = 1.0
-                    continue
-                is_recurrent = "weight_hh" in name
-                draw = nn.init.orthogonal_ if is_recurrent else nn.init.xavier_uniform_
-                for gate in parameter.split(n_units):
-                    draw(gate, generator=generator)
-        elif isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight, generator=generator)
-            if module.bias is not None:
-                module.bias.zero_()
-        elif isinstance(module, nn.LayerNorm):
-            module.reset_parameters()
-        elif isinstance(module, (CategoryEmbedding, TokenEmbedding)):
-            module.initialize(generator)
-        elif isinstance(module, TiedHead):
-            module.bias.zero_()

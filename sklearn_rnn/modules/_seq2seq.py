@@ -124,7 +124,7 @@ class Seq2SeqNetwork(WholeNetwork):
         H = spec.hidden_size
         self._build_encoder()
         state_size = self.encoder.output_size
-        self.pooling = LastPooling(state_size, spec.bidirectional and state_size > H)
+        self.pooling = LastPooling(H)
         n_states = spec.n_layers * (1 + (spec.cell == "lstm"))
         self.bridge = Linear(state_size, H * n_states)
         self.target_embedding = TokenEmbedding(spec.n_outputs, spec.embedding_dim)

@@ -12,7 +12,8 @@ def make_states(seed=0):
 
 
 def make_pooling(name, bidirectional=False):
-    pooling = POOLINGS[name](6, bidirectional).double()
+    sizes = {"last": [3 if bidirectional else 6], "attention": [6]}
+    pooling = POOLINGS[name](*sizes.get(name, [])).double()
     generator = torch.Generator().manual_seed(1)
     for parameter in pooling.parameters():
         parameter.data.normal_(generator=generator)
