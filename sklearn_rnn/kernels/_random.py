@@ -1,6 +1,7 @@
 """Random masks that depend on their use, not on previous draws."""
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,6 +15,7 @@ COUNTERS = np.arange(1, BLOCK + 1, dtype=np.uint64) * np.uint64(GOLDEN)
 SITES = 2**32
 
 
+@dataclass(eq=False)
 class CounterGenerator:
     """Draw dropout masks from a counter-based random number generator.
 
@@ -35,15 +37,15 @@ class CounterGenerator:
     ----------
     seed : int
         In [0, 2**64).
+    first_row, row_step : int, default=0, 1
+        Row of the first sequence in masks that have a row per sequence, and distance
+        between the rows of two that follow one another: 0 and 1, but for a part of a
+        batch whose masks are to be those of the whole batch.
 
     Attributes
     ----------
     update : int
         Number of updates so far, which selects the masks.
-    first_row, row_step : int
-        Row of the first sequence in masks that have a row per sequence, and distance
-        between the rows of two that follow one another: 0 and 1, but for a part of a
-        batch whose masks are to be those of the whole batch.
 
     References
     ----------
@@ -59,11 +61,12 @@ class CounterGenerator:
            [False,  True, False,  True]])
     """
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.update = 0
-        self.first_row, self.row_step = 0, 1
-        self._n_draws: dict[int, int] = {}  # by site, within this update
+    seed: int
+    first_row: int = 0
+    row_step: int = 1
+    update: int = field(default=0, init=False)
+    # By site, within this update.
+    _n_draws: dict[int, int] = field(default_factory=dict, init=False, repr=False)
 
     def advance(self, n_updates: int = 1) -> None:
         """Continue with the masks of the update `n_updates` later."""
