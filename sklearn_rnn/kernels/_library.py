@@ -4,6 +4,7 @@ import ctypes
 import os
 import threading
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +45,7 @@ _lock = threading.Lock()
 _loaded: _Loaded | None = None
 
 
+@cache
 def library() -> ctypes.CDLL | None:
     """Return the library of the compiled kernels, or None; `library_error` says why.
 
@@ -57,12 +59,13 @@ def library() -> ctypes.CDLL | None:
     ValueError
         If ``SKLEARN_RNN_INSTRUCTION_SET`` names no instruction set.
     """
-    return (_loaded or _load()).library
+    return _load().library
 
 
+@cache
 def library_error() -> str | None:
     """Return why there are no compiled kernels, or None if there are."""
-    return (_loaded or _load()).error
+    return _load().error
 
 
 def instruction_set() -> str | None:
@@ -139,7 +142,7 @@ def round_up(size: int, itemsize: int) -> int:
 
 
 def _load() -> _Loaded:
-    """Load the library, unless another thread did meanwhile; issue the warning."""
+    """Load the library, unless another thread has; issue the warning."""
     global _loaded
     with _lock:
         if _loaded is not None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sklearn_rnn import RNNClassifier, RNNGenerator, RNNRegressor
-from sklearn_rnn.kernels import _library
+from sklearn_rnn.kernels import _library, library, library_error
 
 X = np.random.RandomState(0).normal(size=(40, 3, 1))
 Y = X[:, 0, 0]
@@ -56,9 +56,21 @@ def test_a_handler_changes_no_result(caplog):
     assert logged.loss_curve_ == quiet.loss_curve_
 
 
-def test_missing_kernels_are_logged_once_at_warning(caplog, monkeypatch):
-    monkeypatch.setattr(_library, "_loaded", None)
-    monkeypatch.setenv("SKLEARN_RNN_LIBRARY", "/no/such/library")
+@pytest.fixture
+def no_library(monkeypatch):
+    """Let the kernels be loaded again, from a file that does not exist."""
+    cached = library, library_error
+    with monkeypatch.context() as patch:
+        patch.setattr(_library, "_loaded", None)
+        patch.setenv("SKLEARN_RNN_LIBRARY", "/no/such/library")
+        for function in cached:
+            function.cache_clear()
+        yield
+    for function in cached:
+        function.cache_clear()
+
+
+def test_missing_kernels_are_logged_once_at_warning(caplog, no_library):
     with pytest.warns(RuntimeWarning, match="does not exist"):
         RNNRegressor(**SMALL).fit(X, Y)
     RNNRegressor(**SMALL).fit(X, Y)
