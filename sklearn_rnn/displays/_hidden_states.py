@@ -10,7 +10,7 @@ from sklearn_rnn.displays._matplotlib import import_matplotlib
 from sklearn_rnn.estimators import (
     check_has_method,
     find_trained_and_input,
-    windowers,
+    inspect_model,
 )
 from sklearn_rnn.sequences import is_list_of_sequences
 
@@ -214,7 +214,7 @@ class HiddenStateDisplay:
 def _find_one_sequence(estimator, x):
     """Return the recurrent network's estimator, and the one sequence that it reads."""
     is_one = not is_list_of_sequences(x) and np.ndim(x) < 3
-    if is_one and np.ndim(x) == 2 and windowers(estimator):
+    if is_one and np.ndim(x) == 2 and inspect_model(estimator).windowers:
         trained, windows = find_trained_and_input(estimator, x)
         return trained, windows[-1:]
     if not is_one and len(x) != 1:

@@ -16,13 +16,12 @@ from sklearn_rnn.estimators._trained import (
     check_has_method,
     find_trained,
     find_trained_and_input,
+    inspect_model,
     parts_of,
     predict_rows,
     sample_rows,
     split_at_windower,
     summarize_samples,
-    target_names_of,
-    windowers,
 )
 from sklearn_rnn.estimators._transcriber import RNNTranscriber
 from sklearn_rnn.estimators.tasks import check_levels
@@ -44,14 +43,13 @@ __all__ = [
     "find_trained",
     "find_trained_and_input",
     "input_gradients",
+    "inspect_model",
     "lock_of",
     "parts_of",
     "predict_rows",
     "sample_rows",
     "split_at_windower",
     "summarize_samples",
-    "target_names_of",
-    "windowers",
 ]
 
 register_old_modules(__name__)

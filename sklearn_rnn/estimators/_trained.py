@@ -1,5 +1,6 @@
-"""Finding the recurrent network inside a fitted estimator."""
+"""What a model is made of: its windowers, its network, and what these predict."""
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._base import RNNEstimator
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators.tasks import MEDIAN, point_forecast
-from sklearn_rnn.preprocessing import SequenceWindower
+from sklearn_rnn.preprocessing import SequenceWindower, TableKeys
 from sklearn_rnn.sequences import SequenceArray
 
 # Where a meta-estimator keeps the one that it fitted last.
@@ -54,35 +55,6 @@ def find_trained(estimator):
     RNNRegressor(max_epochs=1)
     """
     return _layers_to_network(estimator)[-1]
-
-
-def target_names_of(estimator):
-    """Return the names of the targets that a model was fitted on.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        Fitted, of any kind.
-
-    Returns
-    -------
-    ndarray of str or None
-        As the network inside was given them or, where there is none, as the windowers
-        were. None without names, and if the windowers were given different ones.
-
-    Raises
-    ------
-    NotFittedError
-        If the estimator is not fitted.
-    """
-    inside = _layers(estimator)[-1]
-    if isinstance(inside, RNNEstimator):
-        return getattr(inside, "target_names_", None)
-    known: list[Any] = [getattr(w, "_target_names", None) for w in windowers(estimator)]
-    if not known or any(names is None for names in known):
-        return None
-    same = all(np.array_equal(names, known[0]) for names in known)
-    return known[0] if same else None
 
 
 def find_trained_and_input(estimator, X):
@@ -150,25 +122,67 @@ def check_has_method(trained, method):
         )
 
 
-def windowers(estimator):
-    """Find the windowers inside an estimator, fitted or not.
+class ModelParts(NamedTuple):
+    """What a model is made of, as far as tables and forecasts need to know.
 
-    Parameters
-    ----------
-    estimator : estimator instance
-        Of any kind.
-
-    Returns
-    -------
-    list of SequenceWindower
-        The fitted ones, where there are.
+    windowers : list of SequenceWindower, fitted ones where there are
+    network : the fitted estimator whose recurrent network predicts; None without one
+    target_names : ndarray of str, the targets of fit; None without names
+    lookback : int, how many rows before a row its prediction depends on; None where
+        it is not known: without a windower, or behind steps that may look at earlier
+        rows themselves
+    keys : TableKeys of the first windower; `missing` is "mask" if any of them masks
     """
-    if isinstance(estimator, SequenceWindower):
-        return [estimator]
-    if isinstance(estimator, RNNEstimator):
-        return []
-    found = [windower for part in parts_of(estimator) for windower in windowers(part)]
-    return list({id(windower): windower for windower in found}.values())
+
+    windowers: Sequence[SequenceWindower] = ()
+    network: RNNEstimator | None = None
+    target_names: np.ndarray | None = None
+    lookback: int | None = None
+    keys: TableKeys = TableKeys()
+
+
+def inspect_model(model: Any) -> ModelParts:
+    """Return what an estimator of any kind, fitted or not, is made of."""
+    if isinstance(model, RNNEstimator):
+        if not hasattr(model, "module_"):
+            return ModelParts()
+        names = model._task.numbers.names if isinstance(model, RNNRegressor) else None
+        return ModelParts(network=model, target_names=names)
+    if isinstance(model, SequenceWindower):
+        keys = TableKeys(  # not fitted yet, it has its parameters alone
+            time=getattr(model, "time_", model.time),
+            group_by=getattr(model, "group_by_", model.group_by),
+            freq=getattr(model, "freq_", None),
+            missing="mask" if getattr(model, "_fill", None) is not None else None,
+        )
+        names = getattr(model, "_target_names", None)
+        return ModelParts([model], None, names, model.n_steps - 1, keys)
+    steps = [part for part in parts_of(model) if part not in SKIPPED]
+    found = [inspect_model(step) for step in steps]
+    windowers = {id(w): w for part in found for w in part.windowers}
+    keys = next((part.keys for part in found if part.windowers), TableKeys())
+    is_masked = any(part.keys.missing for part in found)
+    holds_one = isinstance(model, (Pipeline, FrozenEstimator))
+    holds_one = holds_one or any(hasattr(model, name) for name in FITTED_INSIDE)
+    network = found[-1].network if found and holds_one else None
+    if network is not None:
+        target_names = found[-1].target_names
+    else:
+        names = [getattr(w, "_target_names", None) for w in windowers.values()]
+        is_same = all(n is not None and np.array_equal(n, names[0]) for n in names)
+        target_names = names[0] if names and is_same else None
+    # What reads the rows: of a target transformer, before fit, the first part.
+    is_first = isinstance(model, (Pipeline, TransformedTargetRegressor))
+    reading = [
+        part
+        for step, part in zip(steps, found, strict=True)
+        if not getattr(step, "_is_rowwise", False)
+    ]
+    lookback = None
+    if reading and (is_first or len(found) == 1):
+        lookback = reading[0].lookback
+    keys = keys._replace(missing="mask" if is_masked else None)
+    return ModelParts(list(windowers.values()), network, target_names, lookback, keys)
 
 
 def parts_of(estimator):
@@ -316,7 +330,7 @@ def predict_rows(estimator, X, rows):
     if isinstance(estimator, FrozenEstimator) or hasattr(estimator, "best_estimator_"):
         return predict_rows(parts_of(estimator)[-1], X, rows)
     is_network = isinstance(estimator, RNNEstimator)
-    if not is_network and windowers(estimator):
+    if not is_network and inspect_model(estimator).windowers:
         # Inside of an ensemble, say: it needs the rows between.
         predictions = estimator.predict(X)[rows]
     else:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
 from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
-from sklearn_rnn.estimators import RNNRegressor, windowers
+from sklearn_rnn.estimators import RNNRegressor, inspect_model
 from sklearn_rnn.forecasting._anomaly_repair import Histories, repaired_scores
 from sklearn_rnn.forecasting._anomaly_scores import ErrorScale, align, worst
 from sklearn_rnn.forecasting._anomaly_stream import AnomalyStream
@@ -29,11 +29,7 @@ from sklearn_rnn.forecasting._forecast_frame import (
     get_column_names,
     pair_with_future,
 )
-from sklearn_rnn.forecasting._lookback import (
-    add_earlier,
-    ignore_unknown_times,
-    lookback_of,
-)
+from sklearn_rnn.forecasting._windows_seen import ignore_unknown_times
 from sklearn_rnn.preprocessing import (
     SequenceWindower,
     TimeTable,
@@ -437,7 +433,7 @@ class ForecastAnomalyDetector(
         """Return the steps ahead: as given, or powers of two up to half a window."""
         if self.horizon is not None:
             return self.horizon
-        lookback = lookback_of(model)
+        lookback = inspect_model(model).lookback
         if lookback is None:
             return [1]
         table = TimeTable.read(frame, keys, type(self).__name__)
@@ -475,7 +471,7 @@ class ForecastAnomalyDetector(
         """Return how many rows a forecast must know to count: mostly a window."""
         begins = _segment_begins(table)
         longest = int((np.arange(len(begins)) - begins).max()) + 1
-        n_steps = (lookback_of(self.estimator_) or 0) + 1
+        n_steps = (inspect_model(self.estimator_).lookback or 0) + 1
         return max(1, min(n_steps, longest // 2))
 
     def _check_values_known(self, values):
@@ -510,7 +506,7 @@ class ForecastAnomalyDetector(
 
     def _keep_recent(self, table):
         """Keep the last rows of each series, which new rows may follow."""
-        lookback = lookback_of(self.estimator_) or 0
+        lookback = inspect_model(self.estimator_).lookback or 0
         n_kept = WINDOWS_KEPT * (lookback + 1) + max(self.horizon_)
         kept = [rows[-n_kept:] for rows in table.rows_of_series()]
         recent = table.data.iloc[np.sort(np.concatenate(kept))].copy()
@@ -530,7 +526,7 @@ class ForecastAnomalyDetector(
     def _complete(self, table):
         """Return a table after the rows of fit that it follows, on a whole grid."""
         name = type(self).__name__
-        whole = add_earlier(table, self._recent, name)
+        whole = table.with_earlier(self._recent, name)
         return fill_table(whole, (), name) if self._keys.missing else whole
 
     def _values(self, table):
@@ -566,7 +562,8 @@ class ForecastAnomalyDetector(
     def _split_model(self):
         """Return the model's WindowPipeline; None without a windower to repair by."""
         pipeline = WindowPipeline.of(self.estimator_)
-        if pipeline is None and self.repair and windowers(self.estimator_):
+        windowers = inspect_model(self.estimator_).windowers
+        if pipeline is None and self.repair and windowers:
             raise ValueError(
                 "repair=True replaces values in the windows of the model, but the "
                 f"SequenceWindower of {type(self.estimator_).__name__} is inside of a "

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from sklearn_rnn.estimators import predict_rows, split_at_windower, windowers
+from sklearn_rnn.estimators import inspect_model, predict_rows, split_at_windower
 from sklearn_rnn.forecasting._anomaly_scores import ErrorScale
 from sklearn_rnn.forecasting._calendar import CalendarFeatures
 from sklearn_rnn.preprocessing import SequenceWindower
@@ -45,7 +45,7 @@ class WindowPipeline(NamedTuple):
         """
         before, windower, after = split_at_windower(model, deep=True)
         is_calendar = all(isinstance(step, CalendarFeatures) for step in before)
-        if windower is None or windowers(after) or not is_calendar:
+        if windower is None or inspect_model(after).windowers or not is_calendar:
             return None
         return cls(make_pipeline(*before) if before else None, windower, after)
 

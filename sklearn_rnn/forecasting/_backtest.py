@@ -20,14 +20,15 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
+from sklearn_rnn.estimators import inspect_model
 from sklearn_rnn.forecasting._columns import (
     check_reserved,
     quantile_columns,
 )
 from sklearn_rnn.forecasting._forecast import predicted_columns
 from sklearn_rnn.forecasting._forecast_frame import pair_with_future
-from sklearn_rnn.forecasting._lookback import ignore_unknown_times, required_positions
 from sklearn_rnn.forecasting._recursive import RecursiveForecast, find_fit_horizon
+from sklearn_rnn.forecasting._windows_seen import ignore_unknown_times
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import TimeTable, describe_step, find_keys, select_rows
 from sklearn_rnn.sequences import freq_of
@@ -502,7 +503,9 @@ def _forecast_fold(model, pairs, fold, season, refit, recursive, seed):
 
 def _with_history(pairs, test, model):
     """Return the rows of X in the windows of test rows, and the test rows in them."""
-    positions = required_positions(pairs.table, pairs.positions[test], model)
+    parts = inspect_model(model)
+    lookback, missing = parts.lookback, parts.keys.missing
+    positions = pairs.table.window_positions(pairs.positions[test], lookback, missing)
     rows = np.sort(_row_at(pairs)[positions])
     return rows, np.searchsorted(rows, test)
 

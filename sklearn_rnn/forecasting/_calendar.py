@@ -214,6 +214,9 @@ class CalendarFeatures(
         self.time_zone = time_zone
         self.holidays = holidays
 
+    # What is added to a row depends on this row alone.
+    _is_rowwise = True
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the time step, where steps ahead are asked for.

@@ -7,21 +7,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._exceptions import (
     SklearnRNNWarning,
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.estimators import predict_rows, target_names_of, windowers
+from sklearn_rnn.estimators import inspect_model, predict_rows
 from sklearn_rnn.forecasting._columns import check_reserved, quantile_column
 from sklearn_rnn.forecasting._forecast_frame import check_horizon, fill_table
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
-from sklearn_rnn.forecasting._lookback import (
-    add_earlier,
-    lookback_of,
-    required_positions,
-)
 from sklearn_rnn.forecasting._recursion import Blocks, forecast_beyond
 from sklearn_rnn.forecasting._windows_seen import cover_series_start, windows_seen
 from sklearn_rnn.preprocessing import (
@@ -30,7 +26,7 @@ from sklearn_rnn.preprocessing import (
     UnknownTimesWarning,
     as_frame,
     describe_step,
-    keys_of_windowers,
+    find_keys,
     next_times,
     parse_ahead,
     parse_targets,
@@ -183,40 +179,30 @@ def forecast(
     >>> forecast(model, table, horizon=4)["prediction"].round(1).tolist()
     [60.0, 61.0, 62.0, 63.0]
     """
-    found = windowers(model)
-    names = target_names_of(model)  # which checks that the model is fitted
-    keys = keys_of_windowers(found, newest, time, group_by, freq)
+    parts = inspect_model(model)
+    if parts.network is None:
+        check_is_fitted(model)
+    trained = parse_targets(parts.target_names)
+    keys = find_keys(newest, time, group_by, freq, parts.keys)
+    keys = keys._replace(missing=parts.keys.missing)
     if isinstance(future, pd.Index):  # times only
         future = pd.DataFrame(index=future)
     if keys.groups:
         check_reserved(keys)
-    outputs, wanted = resolve_outputs(names, parse_targets(names), target, horizon)
-    table = _prepare_newest(newest, keys, found)
-    positions = required_positions(table, table.latest, model)
-    if keys.missing:
-        _warn_of_missing(table, outputs)
-    elif len(table.gaps):
-        table.check_no_gaps(positions)
-    ahead = _known_ahead(model, table.data, outputs)
-    is_beyond = max(k for _, k in wanted) > max(k for _, k in outputs)
-    n_steps = max(step for _, step in [*outputs, *wanted, *ahead.values()])
-    has_dates = isinstance(table.rule, RowStep) and future is not None
-    if has_dates:
-        times = FutureRows.read(future, table).next_times(n_steps)
-    else:
-        times = next_times(table, n_steps)
-    if future is not None and not (ahead or is_beyond or has_dates):
-        raise ValueError(
-            "future is given, but the model was fitted without columns known in "
-            "advance: name them in known= of make_forecast_frame."
-        )
+    outputs, wanted = resolve_outputs(parts.target_names, trained, target, horizon)
+    table, positions = _prepare_newest(newest, keys, parts, outputs)
+    ahead, times = _look_ahead(model, table, future, outputs, wanted)
     X = add_known(table, future, ahead, times) if ahead else table.data
     rows, latest = np.sort(table.rows(positions)), table.rows(table.latest)
     X, last_rows = select_rows(X, rows), np.searchsorted(rows, latest)
-    origins = table.labels_of(latest)
     columns = predicted_columns(model, X, last_rows, len(outputs))
-    _warn_of_short_windows(model, X, last_rows, table, positions)
-    if is_beyond:
+    lookback, rule = parts.lookback, table.rule
+    is_whole = lookback is not None and np.diff(table.series_bounds).min() > lookback
+    # Between rows with the step of fit there is no gap.
+    same_step = is_whole and all(w._rule == rule for w in parts.windowers)
+    if not same_step or isinstance(rule, RowStep):
+        _warn_of_short_windows(model, X, last_rows, table, positions)
+    if max(k for _, k in wanted) > max(k for _, k in outputs):
         columns = forecast_beyond(
             model,
             table,
@@ -235,7 +221,7 @@ def forecast(
             name: values.reshape(-1, len(outputs))[:, chosen].ravel()
             for name, values in columns.items()
         }
-    return _make_frame(table, origins, times, wanted, columns)
+    return _make_frame(table, times, wanted, columns)
 
 
 def resolve_outputs(
@@ -283,26 +269,35 @@ def _placeholder(value):
     return "..." if value is None else repr(value)
 
 
-def _prepare_newest(newest, keys, windowers):
-    """Return the table of the newest rows, after rows of fit that they follow.
+def _prepare_newest(newest, keys, parts, outputs):
+    """Return the table of the newest rows, and the positions that a model reads.
 
-    Those are the rows without targets that the windowers keep from fit.
+    Rows without targets that its windowers keep from fit are in front of those that
+    follow them.
     """
     data = as_frame(newest, "forecast")
     table = TimeTable.read(data, keys, "forecast").on_grid("forecast")
-    if isinstance(table.rule, RowStep) and windowers:  # dated by the calendar in fit
-        table = table.with_step(row_step_of(windowers[0], table.times) or table.rule)
+    if isinstance(table.rule, RowStep) and parts.windowers:
+        # Dated by the calendar in fit.
+        rule = row_step_of(parts.windowers[0], table.times)
+        table = table.with_step(rule or table.rule)
     columns = list(data.columns)
-    for windower in windowers if isinstance(data, pd.DataFrame) else ():
+    for windower in parts.windowers if isinstance(data, pd.DataFrame) else ():
         rows = getattr(windower, "_untargeted_rows", None)
         if rows is None or windower.history is None:
             continue
         one_level = rows.index.nlevels == data.index.nlevels == 1
         same_index = one_level or rows.index.names == data.index.names
         if same_index and set(columns) <= set(rows.columns):
-            table = add_earlier(table, rows[columns], "forecast")
+            table = table.with_earlier(rows[columns], "forecast")
             break
-    return fill_table(table, (), "forecast") if keys.missing else table
+    if keys.missing:
+        table = fill_table(table, (), "forecast")
+        _warn_of_missing(table, outputs)
+    positions = table.window_positions(table.latest, parts.lookback, keys.missing)
+    if not keys.missing and len(table.gaps):
+        table.check_no_gaps(positions)
+    return table, positions
 
 
 def _warn_of_missing(table, outputs):
@@ -339,6 +334,32 @@ def _known_ahead(model, newest, outputs):
     }
 
 
+def _look_ahead(model, table, future, outputs, wanted):
+    """Return what a model reads of future steps, and the times of each series.
+
+    That is column and step of the features known in advance, by feature name.
+    """
+    columns = set(table.data.columns)
+    # Targets are not known in advance: "temp+1" is then another column, which is
+    # missing in newest.
+    sources = columns - {name for name, _ in outputs}
+    features = getattr(model, "feature_names_in_", [])
+    parsed = {name: parse_ahead(name) for name in features if name not in columns}
+    ahead = {name: of for name, of in parsed.items() if of and of[0] in sources}
+    n_steps = max(step for _, step in [*outputs, *wanted, *ahead.values()])
+    if isinstance(table.rule, RowStep) and future is not None:
+        times = FutureRows.read(future, table).next_times(n_steps)
+        return ahead, times
+    is_beyond = max(k for _, k in wanted) > max(k for _, k in outputs)
+    times = next_times(table, n_steps)
+    if future is not None and not (ahead or is_beyond):
+        raise ValueError(
+            "future is given, but the model was fitted without columns known in "
+            "advance: name them in known= of make_forecast_frame."
+        )
+    return ahead, times
+
+
 def predicted_columns(
     model: Any, X: Any, rows: np.ndarray, n_outputs: int
 ) -> dict[str, np.ndarray]:
@@ -373,11 +394,6 @@ def _warn_of_short_windows(model, X, rows, table, positions):
     # By series, the number of its rows in X, and the time of the first.
     first_rows = np.searchsorted(positions, table.series_bounds[:-1])
     own = np.diff(np.append(first_rows, len(positions)))
-    lookback = lookback_of(model)
-    has_whole = lookback is not None and (own > lookback).all()
-    if has_whole and not isinstance(table.rule, RowStep):
-        if all(windower._rule == table.rule for windower in windowers(model)):
-            return  # there is no gap between these rows
     begins = None
     if table.timestamps is not None:
         begins = table.timestamps[positions[first_rows]]
@@ -440,8 +456,9 @@ def _other_freq(windower, freq):
     )
 
 
-def _make_frame(table, origins, times, outputs, predicted):
+def _make_frame(table, times, outputs, predicted):
     """Return forecasts as rows, series by series and output by output."""
+    origins = table.labels_of(table.rows(table.latest))
     names, steps = zip(*outputs, strict=True)
     labels = {} if table.labels is None else table.label_columns()
     columns = {name: column.repeat(len(outputs)) for name, column in labels.items()}

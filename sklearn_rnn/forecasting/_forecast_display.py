@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn.displays import import_matplotlib, tidy_grid
-from sklearn_rnn.estimators import target_names_of, windowers
+from sklearn_rnn.estimators import inspect_model
 from sklearn_rnn.forecasting._display_artists import draw_views
 from sklearn_rnn.forecasting._display_panels import make_panels
 from sklearn_rnn.forecasting._display_view import view_panel
@@ -19,7 +19,7 @@ from sklearn_rnn.forecasting._panel_grid import (
     label_panel,
     make_axes,
 )
-from sklearn_rnn.preprocessing import keys_of_windowers, parse_targets
+from sklearn_rnn.preprocessing import find_keys, parse_targets
 
 
 class ForecastDisplay:
@@ -228,7 +228,7 @@ class ForecastDisplay:
         >>> display.lines_[0].get_ydata()
         array([30., 31.])
         """
-        keys = keys_of_windowers(windowers(model), newest, time, group_by, freq)
+        keys = find_keys(newest, time, group_by, freq, inspect_model(model).keys)
         time, group_by = keys.time, keys.group_by
         forecasts = forecast(
             model,
@@ -461,5 +461,5 @@ def _check_counts(**counts):
 
 def _targets_of(model):
     """Return the targets in the names of y's columns in fit, or None."""
-    targets = parse_targets(target_names_of(model))
+    targets = parse_targets(inspect_model(model).target_names)
     return list(dict.fromkeys(name for name, _ in targets)) or None

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from sklearn.pipeline import make_pipeline
 
-from sklearn_rnn.estimators import sample_rows, split_at_windower
+from sklearn_rnn.estimators import inspect_model, sample_rows, split_at_windower
 from sklearn_rnn.forecasting._calendar import CalendarFeatures
-from sklearn_rnn.forecasting._lookback import lookback_of
 from sklearn_rnn.sequences import SequenceArray
 
 # Values of windows that are copied at a time, one copy per path.
@@ -74,7 +73,7 @@ def sample_paths(
     n_fed = blocks.anchors[-1]
     # Steps after the newest row, which is step 0.
     steps = np.arange(len(X)) - np.repeat(bounds[1:] - n_fed - 1, np.diff(bounds))
-    lookback = lookback_of(model)
+    lookback = inspect_model(model).lookback
     paths = np.empty((len(bounds) - 1, len(blocks.targets), 0, n_paths))
     for anchor in [0, *blocks.anchors]:
         begin = 0 if lookback is None else max(anchor - lookback, 0)

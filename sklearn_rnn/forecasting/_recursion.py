@@ -10,12 +10,12 @@ import pandas as pd
 from sklearn.utils import check_scalar
 
 from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
-from sklearn_rnn.estimators import summarize_samples
+from sklearn_rnn.estimators import inspect_model, summarize_samples
 from sklearn_rnn.forecasting._columns import quantile_column
 from sklearn_rnn.forecasting._forecast_frame import get_column_names
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
-from sklearn_rnn.forecasting._lookback import ignore_unknown_times, required_positions
 from sklearn_rnn.forecasting._paths import Blocks, sample_paths
+from sklearn_rnn.forecasting._windows_seen import ignore_unknown_times
 from sklearn_rnn.preprocessing import TimeTable, as_frame, is_polars
 from sklearn_rnn.training import new_random_state
 
@@ -87,7 +87,8 @@ def _extend(model, table, times, n_rows, blocks, future, static):
         )
     times = [of_series[:n_rows] for of_series in times]
     given = _check_inputs(model, table, blocks, future, static)
-    positions = required_positions(table, table.latest, model)
+    parts = inspect_model(model)
+    positions = table.window_positions(table.latest, parts.lookback, parts.keys.missing)
     rows = table.rows(positions)
     to_come = table.data.iloc[table.rows(table.latest).repeat(n_rows)].copy()
     to_come[blocks.targets] = np.nan

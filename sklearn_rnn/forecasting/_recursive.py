@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators import target_names_of
+from sklearn_rnn.estimators import inspect_model
 from sklearn_rnn.forecasting._forecast import forecast
 from sklearn_rnn.forecasting._forecast_frame import FuturePairs
-from sklearn_rnn.forecasting._lookback import required_positions
 from sklearn_rnn.preprocessing import RowStep, parse_targets, select_rows
 
 
@@ -38,7 +38,7 @@ class RecursiveForecast(NamedTuple):
         Each time is forecast from by itself, from the rows up to it. The columns have
         shape (n_test * n_outputs,).
         """
-        if target_names_of(model) is None:
+        if inspect_model(model).target_names is None:
             raise ValueError(
                 "forecasts are fed back to a model that knows the names of its "
                 f"targets, which {type(model).__name__} does not: begin a pipeline "
@@ -59,7 +59,8 @@ class RecursiveForecast(NamedTuple):
     def _forecast(self, model, pairs, positions, random_state):
         """Return forecasts from one time, and which position each series has."""
         table, keys = pairs.table, pairs.table.keys
-        needed = required_positions(table, positions, model)
+        parts = inspect_model(model)
+        needed = table.window_positions(positions, parts.lookback, parts.keys.missing)
         needed = needed[np.argsort(table.rows(needed))]  # as the table has them
         newest = select_rows(table.data, table.rows(needed))
         future, steps = None, list(dict.fromkeys(k for _, k in pairs.outputs))
@@ -90,7 +91,8 @@ def find_fit_horizon(model: Any, fit_horizon: Any, steps: Sequence[int]) -> int 
     if fit_horizon is None:
         if not isinstance(model, FrozenEstimator):
             return None
-        outputs = parse_targets(target_names_of(model))
+        check_is_fitted(model)
+        outputs = parse_targets(inspect_model(model).target_names)
         own = max((k for _, k in outputs), default=max(steps))
         return own if own < max(steps) else None
     is_int = isinstance(fit_horizon, Integral) and not isinstance(fit_horizon, bool)

@@ -1,6 +1,9 @@
 """The windows that a fitted model cuts at some rows of a table."""
 
 import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +14,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import Pipeline
 
 from sklearn_rnn.estimators import FITTED_INSIDE, SKIPPED, parts_of
-from sklearn_rnn.preprocessing import SequenceWindower
+from sklearn_rnn.preprocessing import SequenceWindower, UnknownTimesWarning
 
 # Meta-estimators whose parts get X as it is.
 SEE_THE_WHOLE = (MultiOutputRegressor, StackingRegressor, VotingRegressor)
@@ -81,6 +84,14 @@ def window_lengths(windower: Any, X: Any, rows: np.ndarray) -> np.ndarray:
         windower = copy.copy(windower)
         windower.history = "auto"
     return windower.transform(X).lengths[rows]
+
+
+@contextmanager
+def ignore_unknown_times() -> Iterator[None]:
+    """Ignore UnknownTimesWarning, for tables with all available rows of a window."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnknownTimesWarning)
+        yield
 
 
 def cover_series_start(

@@ -50,7 +50,6 @@ from sklearn_rnn.preprocessing._windower import (
     UnknownTimesWarning,
     categories_of_windower,
     fill_of_windower,
-    keys_of_windowers,
     row_step_of,
 )
 from sklearn_rnn.preprocessing._word_features import WordFeatures
@@ -90,7 +89,6 @@ __all__ = [
     "is_frame",
     "is_polars",
     "keep_untargeted",
-    "keys_of_windowers",
     "list_keys",
     "list_steps",
     "name_ahead",

@@ -62,6 +62,9 @@ class TableKeys(NamedTuple):
         return {name: value for name, value in known.items() if value is not None}
 
 
+NO_KEYS = TableKeys()
+
+
 def list_keys(group_by: Any) -> list:
     """Return one column or several as a list."""
     if group_by is None:
@@ -70,13 +73,20 @@ def list_keys(group_by: Any) -> list:
 
 
 def find_keys(
-    data: Any, time: Any = None, group_by: Any = None, freq: Any = None
+    data: Any,
+    time: Any = None,
+    group_by: Any = None,
+    freq: Any = None,
+    otherwise: TableKeys = NO_KEYS,
 ) -> TableKeys:
-    """Return the keys of a table: as given, or as the table itself says.
+    """Return the keys of a table: as given, as in `otherwise`, or as the table says.
 
     A table says so in ``attrs["sklearn_rnn"]``, or by an index of several levels of
     which exactly one holds dates: the others then identify its series.
     """
+    time = otherwise.time if time is None else time
+    group_by = otherwise.group_by if group_by is None else group_by
+    freq = otherwise.freq if freq is None else freq
     if time is not None:
         check_column_key(time, "time", data)
     if group_by is not None:

@@ -238,6 +238,77 @@ class TimeTable:
             return range(n_rows) if self.order is None else self.order
         return np.unique(self.timestamps, return_inverse=True)[1]
 
+    def window_positions(
+        self, positions: np.ndarray, lookback: int | None, missing: str | None
+    ) -> np.ndarray:
+        """Return the positions that a model needs to predict at some of them.
+
+        It needs those of its windows, `lookback` before each, or of the whole series if
+        that is None; and if `missing` is "mask", the last value before of each column.
+        """
+        first = self.is_series_start
+        begins = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
+        starts = begins[positions]
+        if lookback is not None:
+            starts = np.maximum(positions - lookback, starts)
+            if missing == "mask":
+                starts = self._last_seen(begins)[starts]
+        # +1 at the start of an interval and -1 after its end: the cumulative sum is
+        # positive inside of any.
+        change = np.zeros(len(first) + 1, dtype=int)
+        np.add.at(change, starts, 1)
+        np.add.at(change, positions + 1, -1)
+        return np.flatnonzero(np.cumsum(change)[:-1] > 0)
+
+    def _last_seen(self, begins):
+        """Return by position that of the oldest among the columns' last values.
+
+        `begins` is where the series of each position begins.
+        """
+        positions = np.arange(len(begins))
+        oldest, is_missing = positions, np.zeros(len(begins), dtype=bool)
+        for name in self.data.columns:
+            is_missing[:] = False
+            is_missing[self.missing_values(name)] = True
+            missing = is_missing[self.rows(positions)]
+            seen = np.maximum.accumulate(np.where(missing, -1, positions))
+            oldest = np.minimum(oldest, np.maximum(seen, begins))
+        return oldest
+
+    def with_earlier(self, earlier: pd.DataFrame, caller: str) -> Self:
+        """Return the table after rows of an earlier one, where no row is between them.
+
+        The table itself if there are none.
+        """
+        if self.rule is None:
+            return self
+        old = self.read(earlier, self.keys, caller)
+        times_of_old: Any = old.timestamps
+        times_of_new: Any = self.timestamps
+        both = old.times, self.times
+        kinds = [times and (times.kind, times.time_zone) for times in both]
+        if kinds[0] != kinds[1]:
+            return self
+        found = []
+        for label, position in enumerate(self.series_bounds[:-1]):
+            k = label
+            if old.labels is not None and self.labels is not None:
+                k = old.labels.get_indexer(self.labels[[label]])[0]
+            if k < 0:
+                continue
+            begin, end = old.series_bounds[k : k + 2]
+            begin_of_new = times_of_new[position : position + 1]
+            end = begin + np.searchsorted(times_of_old[begin:end], begin_of_new[0])
+            last_of_old = times_of_old[end - 1 : end]
+            if end > begin and self.rule.adjacent(last_of_old, begin_of_new)[0]:
+                found.append(old.rows(np.arange(begin, end)))
+        if not found:
+            return self
+        earlier = earlier.iloc[np.concatenate(found)]
+        whole = pd.concat([earlier.rename_axis(self.data.index.names), self.data])
+        # The index of the whole does not declare a step; that of the newest may.
+        return self.read(whole, self.keys, caller).with_step(self.rule)
+
     # Segments: rows that are neighbours, one step apart
 
     @property

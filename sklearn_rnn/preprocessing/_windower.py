@@ -557,28 +557,6 @@ class SequenceWindower(
             )
 
 
-def keys_of_windowers(
-    windowers: list[SequenceWindower],
-    data: Any,
-    time: Any = None,
-    group_by: Any = None,
-    freq: Any = None,
-) -> TableKeys:
-    """Return the keys of a table: as given, as a windower was fitted, or its own.
-
-    `windowers` are those of a model, of which the first reads the table.
-    """
-    if windowers:
-        first = windowers[0]  # not fitted yet, it has its parameters alone
-        time = getattr(first, "time_", first.time) if time is None else time
-        if group_by is None:
-            group_by = getattr(first, "group_by_", first.group_by)
-        freq = getattr(first, "freq_", None) if freq is None else freq
-    keys = find_keys(data, time, group_by, freq)
-    masks = any(getattr(w, "_fill", None) is not None for w in windowers)
-    return keys._replace(missing="mask" if masks else None)
-
-
 def fill_of_windower(windower: Any) -> Fill | None:
     """Return how a fitted windower fills missing values; None if it does not."""
     return windower._fill
