@@ -14,7 +14,11 @@ from sklearn_rnn.modules._categories import (
     is_plain_embedding,
 )
 from sklearn_rnn.modules._convolutions import GRID as CONVOLUTION_GRID
-from sklearn_rnn.modules._convolutions import KERNEL_SIZE, ConvolutionFeatures
+from sklearn_rnn.modules._convolutions import (
+    KERNEL_SIZE,
+    ConvolutionFeatures,
+    RidgeScores,
+)
 from sklearn_rnn.modules._convolutions import LARGEST as LARGEST_CONVOLVED
 from sklearn_rnn.modules._ctc_search import (
     Transcript,
@@ -52,7 +56,6 @@ from sklearn_rnn.modules._network import (
     n_joined,
     weight_shapes,
 )
-from sklearn_rnn.modules._ridge_scores import RidgeScores
 from sklearn_rnn.modules._seq2seq import (
     Memory,
     Seq2SeqNetwork,

@@ -116,22 +116,15 @@ def has_overlaps(sequences):
     >>> has_overlaps(check_sequences(X)), has_overlaps(check_sequences(X[::3]))
     (True, False)
     """
-    if _overlap_in_time(sequences) or _stride(sequences) is not None:
-        return True
-    return shares_rows(sequences)
-
-
-def _overlap_in_time(sequences):
-    """Return whether most sequences begin before the previous one ends.
-
-    Spectra of windows of a recording share no rows. Series of one time begin together.
-    """
-    if sequences.time_index is None or len(sequences) < 2:
-        return False
-    begin = sequences.times_of(sequences.starts)
-    end = sequences.times_of(sequences.ends - 1)
-    overlaps = (begin[:-1] < begin[1:]) & (begin[1:] <= end[:-1])
-    return bool(overlaps.mean() >= OVERLAPPING)
+    if sequences.time_index is not None and len(sequences) > 1:
+        # Spectra of windows of a recording share no rows: most begin before the
+        # previous one ends. Series of one time begin together.
+        begin = sequences.times_of(sequences.starts)
+        end = sequences.times_of(sequences.ends - 1)
+        overlaps = (begin[:-1] < begin[1:]) & (begin[1:] <= end[:-1])
+        if overlaps.mean() >= OVERLAPPING:
+            return True
+    return _stride(sequences) is not None or shares_rows(sequences)
 
 
 def _stride(sequences):

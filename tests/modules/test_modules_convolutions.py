@@ -36,7 +36,7 @@ def test_features_are_mean_signs_of_convolutions(n_features):
 
 
 def test_there_are_84_kernels_that_sum_to_zero():
-    kernels = _convolutions.make_kernels()
+    kernels = _convolutions.KERNELS
     assert kernels.shape == (9, 84)
     assert not kernels.sum(axis=0).any()
     assert len(np.unique(kernels, axis=1).T) == 84

@@ -1,12 +1,13 @@
 """The closed-form part of a classifier: fixed convolutions, then ridge regression."""
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
-from sklearn_rnn.estimators.closed_form._probabilities import log_softmax
 from sklearn_rnn.modules import ConvolutionFeatures, RidgeScores
 
 # By default; 4032 took twice as long for the same accuracy.
@@ -24,6 +25,7 @@ N_SORTED_BYTES = 256
 
 
 @plain_type
+@dataclass(eq=False)
 class ConvolutionClassifier(CalibratedClassifier):
     """Classify sequences in closed form, and say how much that leaves open.
 
@@ -43,8 +45,7 @@ class ConvolutionClassifier(CalibratedClassifier):
         entropy of the classes that the left-out loss is, within 1/4 and 1.
     """
 
-    def __init__(self, n_features):
-        self.n_features = n_features
+    n_features: int
 
     def fit(self, sequences, codes, n_classes, weights, random_state):
         """Fit to labelled sequences.
@@ -82,32 +83,26 @@ class ConvolutionClassifier(CalibratedClassifier):
         self.features_.fit(sequences, random_state, weights)
         table = self.features_.transform(sequences)
         self.ridge_ = RidgeScores().fit(table, targets, weights)
-        self._calibrate(targets, weights / weights.sum())
-        return self
-
-    def _calibrate(self, targets, weights):
-        """Fit temperature and network weight to the left-out scores."""
-        scores = self.ridge_.left_out_scores_
+        left_out, weights = self.ridge_.left_out_scores_, weights / weights.sum()
+        del self.ridge_.left_out_scores_  # as long as the training data
+        scores = torch.from_numpy(left_out)
         losses = [
-            -weights @ (targets * log_softmax(scores * factor)).sum(axis=1)
+            -weights @ (targets * (scores * factor).log_softmax(1).numpy()).sum(axis=1)
             for factor in TEMPERATURES
         ]
         best = int(np.argmin(losses))
         self.temperature_ = float(TEMPERATURES[best])
         self.left_out_loss_ = float(losses[best])
-        predicted = scores.argmax(axis=1)
-        self.left_out_score_ = float(
-            weights @ targets[np.arange(len(targets)), predicted]
-        )
+        predicted = targets[np.arange(len(targets)), left_out.argmax(axis=1)]
+        self.left_out_score_ = float(weights @ predicted)
         fractions = weights @ targets
-        self.log_priors_ = np.zeros(len(fractions))
+        self.log_priors_ = np.zeros(n_classes)
         np.log(fractions, where=fractions > 0, out=self.log_priors_)
         entropy = -fractions @ self.log_priors_
         open_fraction = self.left_out_loss_ / max(entropy, np.finfo(float).tiny)
         weight = min(max(open_fraction**2, LEAST_NETWORK_WEIGHT), 1.0)
         self.network_weight_ = float(weight)
-        # As long as the training data, and needed no more.
-        del self.ridge_.left_out_scores_
+        return self
 
     def scores(self, sequences):
         scores = np.empty((len(sequences), len(self.ridge_.intercept_)))
