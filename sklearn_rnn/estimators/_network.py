@@ -7,7 +7,6 @@ import torch
 
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._logging import LOGGER
-from sklearn_rnn.kernels import choose_kernel, rename_kernel
 from sklearn_rnn.sequences import check_range
 from sklearn_rnn.training import (
     EpochLines,
@@ -19,7 +18,6 @@ from sklearn_rnn.training import (
     copy_callbacks,
     find_optimizer,
     find_schedule,
-    is_fusible,
     max_threads,
     network_outputs,
 )
@@ -38,7 +36,8 @@ def make_net(estimator, network, context=None, device=None, kernel=None):
         is_cpu = estimator.device == "cpu"
         device = "cpu" if is_cpu else check_device(estimator.device)
     network.mixed = task.dtype == "mixed"
-    set_kernel(estimator, network, device, kernel)
+    kernel = kernel or estimator.kernel
+    estimator.kernel_ = network.use_kernel(kernel, device, estimator.bptt_steps)
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
     schedule = scheduler = None
     if context is None:
@@ -92,8 +91,9 @@ def update_net(estimator):
         setattr(net, name, getattr(estimator, name))
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
     options = {"optimizer": optimizer, **options}
-    set_kernel(estimator, estimator.module_, net.device)
-    net.kernel = estimator.kernel_
+    net.kernel = estimator.kernel_ = estimator.module_.use_kernel(
+        estimator.kernel, net.device, net.bptt_steps
+    )
     if any(getattr(net, name, None) != value for name, value in options.items()):
         for name in [name for name in vars(net) if name.startswith("optimizer__")]:
             delattr(net, name)
@@ -101,22 +101,6 @@ def update_net(estimator):
             setattr(net, name, value)
         net.initialize_optimizer()
     net.criterion_ = task.loss().to(net.device)
-
-
-def set_kernel(estimator, network, device, kernel=None):
-    """Set ``kernel_``, and let a network use it."""
-    spec, kernel = estimator._task.network_spec, kernel or estimator.kernel
-    if kernel == "numba":
-        kernel = rename_kernel(kernel)
-    estimator.kernel_ = choose_kernel(
-        kernel,
-        spec.cell,
-        spec.hidden_size,
-        estimator._task.dtype,
-        device,
-        fused=is_fusible(network) and estimator.bptt_steps is None,
-    )
-    network.use_kernel(estimator.kernel_)
 
 
 def check_device(device):

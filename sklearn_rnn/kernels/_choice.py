@@ -57,7 +57,7 @@ def choose_kernel(
     Parameters
     ----------
     kernel : {"auto", "compiled", "torch"}
-        The parameter of the estimator.
+        The parameter of the estimator; or "numba", the previous name of "compiled".
     cell : {"rnn", "rnn_relu", "lstm", "gru"}
         The cell.
     n_units : int
@@ -90,6 +90,8 @@ def choose_kernel(
     'torch'
     """
     on_cpu = torch.device(device).type == "cpu"
+    if kernel == "numba":
+        kernel = rename_kernel(kernel)
     if kernel == "auto":
         table = MAX_UNITS if fused else MAX_UNITS_OF_RECURRENCES
         if cell not in table:

@@ -11,7 +11,12 @@ import torch
 from torch import nn
 
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.kernels import CounterGenerator
+from sklearn_rnn.kernels import (
+    COMPILED_CELLS,
+    POOLING_CODES,
+    CounterGenerator,
+    choose_kernel,
+)
 from sklearn_rnn.modules._adaptive import AdaptiveSoftmax
 from sklearn_rnn.modules._categories import CategoryEmbedding
 from sklearn_rnn.modules._embedding import TiedHead, TokenEmbedding
@@ -64,8 +69,11 @@ class WholeNetwork(nn.Module):
         precise enough; its weights and outputs keep their type. Set from outside.
     dropout_generator : CounterGenerator, torch.Generator or None
         Source of every dropout mask; None is torch's global one.
+    is_fusible : bool
+        Whether it was built of parts that the compiled kernels compute as a whole.
     """
 
+    is_fusible = False
     center: torch.Tensor
     factor: torch.Tensor
 
@@ -86,11 +94,25 @@ class WholeNetwork(nn.Module):
         self.center.copy_(torch.as_tensor(center))
         self.factor.copy_(torch.as_tensor(factor))
 
-    def use_kernel(self, kernel):
-        """Compute the recurrence of every layer by a kernel of `kernels.recurrence`."""
+    def use_kernel(self, kernel, device="cpu", bptt_steps=None):
+        """Compute the recurrence of every layer by a kernel; return its name.
+
+        "auto" is what `choose_kernel` finds for this network on a device, trained on
+        chunks of `bptt_steps`, or on whole sequences with None.
+        """
+        dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
+        kernel = choose_kernel(
+            kernel,
+            self.spec.cell,
+            self.spec.hidden_size,
+            "mixed" if self.mixed else dtype,
+            device,
+            fused=self.is_fusible and bptt_steps is None,
+        )
         for module in self.modules():
             if isinstance(module, RecurrentCore):
                 module.kernel = kernel
+        return kernel
 
     def seed_dropout(self, generator):
         """Draw every dropout mask from `generator` from now on.
@@ -166,23 +188,25 @@ class SequenceNetwork(WholeNetwork):
             layer_norm=spec.layer_norm,
             weight_drop=spec.weight_drop,
         )
+        state_size = self.core.output_size
         self.pooling: Pooling | None = None
         if spec.pooling == "last":
             self.pooling = LastPooling(spec.hidden_size)
         elif spec.pooling == "attention":
-            self.pooling = AttentionPooling(self.core.output_size)
+            self.pooling = AttentionPooling(state_size)
         elif spec.pooling is not None:
             self.pooling = POOLINGS[spec.pooling]()
         self.dropout = LockedDropout(spec.dropout)
         self.head: Linear | TiedHead | AdaptiveSoftmax
         if spec.tie_embeddings:
-            self.head = TiedHead(self.embedding, self.core.output_size)
+            self.head = TiedHead(self.embedding, state_size)
         elif spec.cutoffs:
-            size = self.core.output_size
-            self.head = AdaptiveSoftmax(size, spec.n_outputs, spec.cutoffs)
+            self.head = AdaptiveSoftmax(state_size, spec.n_outputs, spec.cutoffs)
         else:
-            n_outputs = spec.n_outputs * spec.upsampling
-            self.head = Linear(self.core.output_size, n_outputs)
+            self.head = Linear(state_size, spec.n_outputs * spec.upsampling)
+        has_linear_head = type(self.head) is Linear and spec.upsampling == 1
+        has_kernels = spec.cell in COMPILED_CELLS and spec.pooling in POOLING_CODES
+        self.is_fusible = has_kernels and has_linear_head
 
     @in_mixed_precision
     def forward(self, x, lengths=None):

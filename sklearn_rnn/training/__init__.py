@@ -23,7 +23,6 @@ from sklearn_rnn.training._datasets import (
     min_frames,
     to_batch,
 )
-from sklearn_rnn.training._fused import is_fusible
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._inference import (
     log_likelihoods,
@@ -146,7 +145,6 @@ __all__ = [
     "get_optimizer_state",
     "has_overlaps",
     "has_target",
-    "is_fusible",
     "is_out_of_memory",
     "limit_threads",
     "load_optimizer_state",
