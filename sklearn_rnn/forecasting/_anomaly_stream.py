@@ -21,7 +21,6 @@ from sklearn_rnn.preprocessing import (
     column_at,
     fill_of_windower,
     is_polars,
-    next_times,
     raise_other_kind,
 )
 from sklearn_rnn.sequences import CalendarStep, FixedStep, SequenceArray
@@ -289,7 +288,7 @@ class _LiveTimes:
         if self._last is None:
             return
         if isinstance(self._rule, (FixedStep, CalendarStep)):
-            self._last = next_times(self._read([self._last]), 1)[0][0]
+            self._last = self._read([self._last]).next_times(1)[0][0]
         else:
             self._is_lost = True
 

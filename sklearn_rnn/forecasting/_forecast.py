@@ -27,7 +27,6 @@ from sklearn_rnn.preprocessing import (
     as_frame,
     describe_step,
     find_keys,
-    next_times,
     parse_ahead,
     parse_targets,
     row_step_of,
@@ -351,7 +350,7 @@ def _look_ahead(model, table, future, outputs, wanted):
         times = FutureRows.read(future, table).next_times(n_steps)
         return ahead, times
     is_beyond = max(k for _, k in wanted) > max(k for _, k in outputs)
-    times = next_times(table, n_steps)
+    times = table.next_times(n_steps)
     if future is not None and not (ahead or is_beyond):
         raise ValueError(
             "future is given, but the model was fitted without columns known in "

@@ -15,7 +15,6 @@ from sklearn_rnn.preprocessing import (
     encode_groups,
     frame_column,
     has_categories,
-    next_times,
     times_of_frame,
 )
 from sklearn_rnn.sequences import Times
@@ -64,7 +63,7 @@ class FutureRows(NamedTuple):
     def next_times(self, n_steps: int) -> list[pd.Index]:
         """Return the times of the next steps, one Index per series of newest."""
         if self.times is None:
-            return next_times(self.newest, n_steps)
+            return self.newest.next_times(n_steps)
         found = []
         origins = self.newest.labels_of(self.newest.rows(self.newest.latest))
         for k, origin in enumerate(origins):

@@ -1,22 +1,17 @@
 """Transformers that make, scale and prepare sequences."""
 
 from sklearn_rnn._moved import find_moved
-from sklearn_rnn.preprocessing._ahead import (
-    MAX_STEPS,
-    check_regular,
-    list_steps,
-    next_times,
-    shift_times,
-)
 from sklearn_rnn.preprocessing._flattener import SequenceFlattener
 from sklearn_rnn.preprocessing._keys import (
     ATTRS_KEY,
+    MAX_STEPS,
     TableKeys,
     check_column_key,
     check_names,
     find_keys,
     get_target_names,
     list_keys,
+    list_steps,
     name_ahead,
     parse_ahead,
     parse_targets,
@@ -33,6 +28,7 @@ from sklearn_rnn.preprocessing._time_table import (
     TimeTable,
     array_column,
     as_frame,
+    check_regular,
     column_at,
     encode_groups,
     first_date_column,
@@ -41,6 +37,7 @@ from sklearn_rnn.preprocessing._time_table import (
     is_frame,
     is_polars,
     select_rows,
+    shift_times,
     times_of_frame,
 )
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
@@ -92,7 +89,6 @@ __all__ = [
     "list_keys",
     "list_steps",
     "name_ahead",
-    "next_times",
     "parse_ahead",
     "parse_targets",
     "raise_other_kind",

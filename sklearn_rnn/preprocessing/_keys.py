@@ -21,6 +21,9 @@ MAX_KEYS = 6
 # The value of a column some steps ahead, such as "temp+6".
 AHEAD = re.compile(r"(?P<name>.+)\+(?P<step>[1-9][0-9]*)", re.DOTALL)
 
+# Most steps ahead in a list: more would take gigabytes.
+MAX_STEPS = 1_000_000
+
 # Characters of a wrong parameter that an error shows.
 MAX_SHOWN = 60
 
@@ -189,6 +192,15 @@ def _column_names_in(key, parameter):
 def _abridged(key):
     text = " ".join(repr(key).split())
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def list_steps(steps: Any) -> list:
+    """List the steps ahead that a user gave, at most MAX_STEPS + 1 of a range."""
+    if isinstance(steps, range):
+        return list(steps[: MAX_STEPS + 1])
+    if isinstance(steps, (list, tuple, set, frozenset)) or np.ndim(steps) == 1:
+        return list(steps)
+    return [steps]
 
 
 def name_ahead(name: Any, step: int) -> Any:

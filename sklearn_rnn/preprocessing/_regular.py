@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_rnn.preprocessing._ahead import check_time_range, times_ahead
 from sklearn_rnn.preprocessing._time_errors import (
     check_grid_size,
     check_on_grid,
 )
-from sklearn_rnn.preprocessing._time_table import TimeTable, is_polars
+from sklearn_rnn.preprocessing._time_table import (
+    TimeTable,
+    check_time_range,
+    is_polars,
+    times_ahead,
+)
 from sklearn_rnn.sequences import CalendarStep, RowStep
 
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from sklearn_rnn import InvalidSequenceError
-from sklearn_rnn.preprocessing._ahead import shift_times, times_ahead
+from sklearn_rnn.preprocessing._time_table import shift_times, times_ahead
 from sklearn_rnn.sequences._neighbours import MaxGap, infer_rule, parse_rule
 from sklearn_rnn.sequences._times import to_times
 

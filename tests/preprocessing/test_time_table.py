@@ -11,7 +11,6 @@ from sklearn_rnn.preprocessing import (
     encode_groups,
     fill_rows,
     find_keys,
-    next_times,
 )
 from sklearn_rnn.preprocessing._time_table import parse_features, trailing_windows
 
@@ -65,19 +64,19 @@ def test_windows_never_cross_a_segment():
 
 def test_next_times_follow_the_newest_row_of_each_series():
     ends = PANEL[:-1]
-    for_a, for_b = next_times(read(ends), 2)
+    for_a, for_b = read(ends).next_times(2)
     assert for_a.tolist() == [DAYS[5], DAYS[5] + pd.Timedelta(days=1)]
     assert for_b.tolist() == DAYS[3:5].tolist()
     named = pd.DataFrame({"x": [1.0, 2.0]}, index=["p", "q"])
     rows = TimeTable.read(named, TableKeys(), "test")
-    assert [list(times) for times in next_times(rows, 2)] == [[2, 3]]
+    assert [list(times) for times in rows.next_times(2)] == [[2, 3]]
 
 
 def test_one_row_per_series_has_no_step_to_go_on_by():
     table = read(PANEL.drop_duplicates("shop"))
     assert table.rule is None
     with pytest.raises(InvalidSequenceError, match="one row per series"):
-        next_times(table, 1)
+        table.next_times(1)
 
 
 def test_filled_rows_have_what_is_known_of_series_and_times():
