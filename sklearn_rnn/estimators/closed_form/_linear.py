@@ -166,6 +166,10 @@ class Windows:
         The targets' pasts; None without them.
     level : ndarray of shape (n_outputs,), or 0.0
         What `center` took from each output's past.
+    spread : ndarray of shape (n, n_past)
+        The standard deviation of each past, above 0; without a typical one, not below.
+    at_anchor : ndarray of shape (n, n_outputs)
+        The value of each output's past at its anchor, if there are anchors.
     """
 
     def __init__(self, layout, values, indicators):
@@ -179,6 +183,17 @@ class Windows:
             # Indexing may turn the order in memory, in which means and spreads add up.
             self.past = np.take(values, self.past_features, axis=2)
             self.level = layout.center[layout.columns]
+            self.spread = self.past.std(axis=1)
+            if layout.is_scaled:
+                smallest = SMALLEST_SPREAD * layout.typical_ratio * self.size()
+                spread = np.maximum(self.spread, smallest)
+                self.spread = np.where(spread > 0, spread, layout.typical_spread)
+            elif layout.typical_spread is not None:
+                smallest = SMALLEST_SPREAD * layout.typical_spread
+                self.spread = np.maximum(self.spread, smallest)
+        if layout.anchors is not None:
+            rows = layout.n_lags - 1 - layout.anchors
+            self.at_anchor = values[:, rows, layout.columns]
 
     @cached_property
     def logarithms(self):
@@ -201,41 +216,13 @@ class Windows:
             y = np.log(np.maximum(y, np.exp(self.layout.bounds[0])))
         return y - self.level
 
-    def inverse_transform(self, predicted):
-        """Return predictions of a regression on these windows as forecasts."""
-        predicted = predicted + self.level
-        if self.layout.bounds is None:
-            return predicted
-        low, high = self.layout.bounds
-        own = np.take(self.values, self.layout.columns, axis=2) + self.level
-        margin = np.log(BEYOND)
-        low = np.minimum(low, own.min(axis=1) - margin)
-        high = np.maximum(high, own.max(axis=1) + margin)
-        return np.exp(np.clip(predicted, low, high))
-
-    def spread(self):
-        """Return the standard deviation of each past, (n, n_past), above 0."""
-        layout, spread = self.layout, self.past.std(axis=1)
-        if layout.is_scaled:
-            smallest = SMALLEST_SPREAD * layout.typical_ratio * self.size()
-            spread = np.maximum(spread, smallest)
-            return np.where(spread > 0, spread, layout.typical_spread)
-        if layout.typical_spread is None:
-            return spread
-        return np.maximum(spread, SMALLEST_SPREAD * layout.typical_spread)
-
     def size(self):
         """Return the mean absolute value of each past, (n, n_past)."""
         return np.abs(self.past + self.layout.center[self.past_features]).mean(axis=1)
 
-    def anchor_values(self):
-        """Return the value of each output's past at its anchor, (n, n_outputs)."""
-        layout = self.layout
-        return self.values[:, layout.n_lags - 1 - layout.anchors, layout.columns]
-
     def units(self):
         """Return the spread of each output's past, (n, n_outputs)."""
-        return self.spread()[:, self.index_in_past]
+        return self.spread[:, self.index_in_past]
 
     def error_units(self):
         """Return the unit of each error, (n, n_outputs) or (n, 1) ones.
@@ -273,14 +260,13 @@ class Windows:
                 # The last value as it is, the others relative to it.
                 past = past - past[:, -1:] * (np.arange(n_lags) < n_lags - 1)[:, None]
             else:
-                spread = self.spread()
                 if member == "change":
-                    center, offset = past[:, -1:], self.anchor_values()
+                    center, offset = past[:, -1:], self.at_anchor
                 else:
                     center = past.mean(1)[:, None]
                     offset = self.values.take(self.layout.columns, axis=2).mean(axis=1)
-                unit = spread[:, self.index_in_past]
-                past = (past - center) / spread[:, np.newaxis]
+                unit = self.spread[:, self.index_in_past]
+                past = (past - center) / self.spread[:, np.newaxis]
             seen[:, :, self.past_features] = past
         table[:, : n_lags * n_features] = seen.reshape(n, -1)
         return table, offset, unit
@@ -367,7 +353,7 @@ def window_units(layout, sequences):
     for positions, windows in iterate_windows(
         layout, sequences, np.arange(len(sequences)), past_only=True
     ):
-        units[positions] = windows.spread()
+        units[positions] = windows.spread
     return units
 
 
@@ -396,25 +382,36 @@ class Member:
     penalties: np.ndarray
     factor: np.ndarray | float = 1.0
 
-    def predict(self, windows, fold=-1):
-        """Predict by one of the fits."""
-        seen = windows.logarithms if self.name.startswith(LOG) else windows
-        name = self.name.removeprefix(LOG)
-        features, offset, unit = seen.regression(name)
-        coef = self.coef[fold]
+
+def predict_members(members, windows, fold=-1):
+    """Return the members' predictions, (n, n_members, n_outputs), naive ones last."""
+    found = []
+    for member in members:
+        seen = windows.logarithms if member.name.startswith(LOG) else windows
+        features, offset, unit = seen.regression(member.name.removeprefix(LOG))
+        coef = member.coef[fold]
         if fold >= 0:  # such predictions are only compared: there speed counts
             product = features @ coef
         else:
             # No row may depend on the others, bitwise: a product of matrices sums in an
             # order that depends on their sizes.
-            product = np.stack(
-                [
-                    np.einsum("nv,v->n", features, np.ascontiguousarray(one))
-                    for one in coef.T
-                ],
-                axis=1,
-            )
-        return self.factor * seen.inverse_transform(offset + unit * product)
+            columns = [
+                np.einsum("nv,v->n", features, np.ascontiguousarray(one))
+                for one in coef.T
+            ]
+            product = np.stack(columns, axis=1)
+        predicted = offset + unit * product + seen.level
+        if seen.layout.bounds is not None:
+            low, high = seen.layout.bounds
+            own = np.take(seen.values, seen.layout.columns, axis=2) + seen.level
+            margin = np.log(BEYOND)
+            low = np.minimum(low, own.min(axis=1) - margin)
+            high = np.maximum(high, own.max(axis=1) + margin)
+            predicted = np.exp(np.clip(predicted, low, high))
+        found.append(member.factor * predicted)
+    if windows.layout.columns is not None:
+        found.append(windows.at_anchor + windows.level)
+    return np.stack(found, axis=1)
 
 
 @plain_type
@@ -527,7 +524,7 @@ class LinearPart:
             return None
         rows = np.arange(len(sequences))
         blocks = iterate_windows(self.layout, sequences, rows, past_only=True)
-        return np.concatenate([w.anchor_values() + w.level for _, w in blocks])
+        return np.concatenate([w.at_anchor + w.level for _, w in blocks])
 
     def units(self, sequences, of_errors=False):
         """Return the unit of each forecast: the window's spread, or 1.
@@ -551,11 +548,3 @@ class LinearPart:
         return np.concatenate(
             [w.error_units() if of_errors else w.units() for _, w in blocks]
         )
-
-
-def predict_members(members, windows, fold=-1):
-    """Return the members' predictions, (n, n_members, n_outputs), naive ones last."""
-    found = [member.predict(windows, fold) for member in members]
-    if windows.layout.columns is not None:
-        found.append(windows.inverse_transform(windows.anchor_values()))
-    return np.stack(found, axis=1)

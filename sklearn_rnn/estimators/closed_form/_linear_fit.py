@@ -208,7 +208,7 @@ def _choose_layout(sequences, n_distinct, weights, columns):
     spread, level = np.empty((2, len(rows), len(layout.past)))
     blocks = iterate_windows(layout, sequences, rows, past_only=True)
     for positions, windows in blocks:
-        spread[positions], level[positions] = windows.spread(), windows.size()
+        spread[positions], level[positions] = windows.spread, windows.size()
     return layout, spread, level
 
 
@@ -315,7 +315,7 @@ class _Problem:
         )
         spread, both = np.zeros(len(past)), replace(layout, log=log)
         for positions, windows in iterate_windows(both, self.sequences, rows):
-            spread += (weights[positions] * windows.logarithms.spread()).sum(axis=0)
+            spread += (weights[positions] * windows.logarithms.spread).sum(axis=0)
         spread /= weights.sum()
         log = replace(log, typical_spread=np.where(spread > 0, spread, 1.0))
         return replace(layout, log=log)
