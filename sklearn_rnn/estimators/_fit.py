@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,7 +105,7 @@ def fit(
     is_continued = hasattr(estimator, "module_") and (is_stream or estimator.warm_start)
     last = estimator._task if is_continued else None
     names = estimator._parameter_constraints.keys() - TRAINING_PARAMS
-    params = {name: getattr(estimator, name) for name in names}
+    params = SimpleNamespace(**{name: getattr(estimator, name) for name in names})
     check_training(estimator, is_stream)
     with unchanged_on_error(estimator), limit_threads(1):
         has_validation = X_val is not None or bool(estimator.early_stopping)

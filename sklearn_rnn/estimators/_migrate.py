@@ -1,7 +1,7 @@
 """Models that versions 0.4 to 0.6 pickled: their classes, and what is now in tasks."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 from sklearn_rnn._exceptions import InvalidModelError
 from sklearn_rnn.estimators.tasks import (
@@ -106,7 +106,7 @@ def migrate(estimator, state):
         params["loss"] = state.pop("_fitted_loss")
         levels = state.pop("_levels", None)
         params["quantiles"] = params["quantiles"] if levels is None else levels
-    task = estimator._task_type(type(estimator).__name__, params)
+    task = estimator._task_type(type(estimator).__name__, SimpleNamespace(**params))
     for old, path in PATHS.items():
         if old in state:
             holder, _, name = path.rpartition(".")

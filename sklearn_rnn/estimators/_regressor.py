@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from types import SimpleNamespace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -869,7 +870,8 @@ list of arrays or SequenceArray
         """
         check_is_fitted(self)
         names = self._parameter_constraints.keys() - TRAINING_PARAMS
-        task = self._task.continued({name: getattr(self, name) for name in names})
+        params = {name: getattr(self, name) for name in names}
+        task = self._task.continued(SimpleNamespace(**params))
         if not task.targets_may_be_missing:
             y = plain_arrays(y, estimator_name=type(self).__name__)
             if sample_weight is not None:

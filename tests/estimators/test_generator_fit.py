@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sklearn_rnn.training._datasets import LazyBatch
 
 def make_dataset(model, sequences, weights=None):
     """Return what a generator is trained on, by its present parameters."""
-    task = model._task.continued(model.get_params())
+    task = model._task.continued(SimpleNamespace(**model.get_params()))
     return task.make_dataset(WeightedSequences(sequences, weights), "cpu")
 
 

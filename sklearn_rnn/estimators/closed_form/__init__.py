@@ -32,7 +32,6 @@ from sklearn_rnn.estimators.closed_form._linear_fit import (
 from sklearn_rnn.estimators.closed_form._ngrams import NGrams
 from sklearn_rnn.estimators.closed_form._probabilities import (
     UNSEEN_PROBABILITY,
-    log_priors,
     log_softmax,
 )
 from sklearn_rnn.estimators.closed_form._transitions import Transitions
@@ -58,7 +57,6 @@ __all__ = [
     "elementwise_loss",
     "evenly",
     "fit_linear",
-    "log_priors",
     "log_softmax",
     "network_weights",
     "weighted_losses",

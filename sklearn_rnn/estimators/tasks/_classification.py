@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,10 +14,10 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import (
     N_FEATURES,
+    UNSEEN_PROBABILITY,
     BagOfWordsClassifier,
     CalibratedClassifier,
     ConvolutionClassifier,
-    log_priors,
     log_softmax,
 )
 from sklearn_rnn.estimators.tasks._labels import (
@@ -32,20 +33,20 @@ from sklearn_rnn.sequences import (
     explain_target_errors,
     plain_arrays,
 )
-from sklearn_rnn.training import has_overlaps
+from sklearn_rnn.training import WeightedLoss, has_overlaps
 
 # Distinct texts that a bag of words is worth fitting to, by default.
 FEWEST_TEXTS = 40
 
 
 @plain_type
+@dataclass(eq=False, repr=False)
 class ClassificationTask(SequenceTask):
     """Learn which class a sequence is of."""
 
     has_labels = True
-    part_types = {**SequenceTask.part_types, "labels": Labels}
-    parts = tuple(part_types)
-    loss_name = "log_loss"
+    parts = (*SequenceTask.parts, "labels")
+    labels: Labels = field(default_factory=Labels)
     # What the outputs are added to, of numbers and of tokens.
     convolutions: ConvolutionClassifier | None = None
     bag_of_words: BagOfWordsClassifier | None = None
@@ -89,6 +90,9 @@ class ClassificationTask(SequenceTask):
         codes = self.labels.encode(y, distinct, reset=reset, classes=classes)
         self.n_outputs = len(self.labels.classes)
         return codes
+
+    def loss(self):
+        return WeightedLoss("log_loss")
 
     @torch.no_grad()
     def initialize(self, network, samples):
@@ -206,3 +210,15 @@ def _weigh_by_folds(task, bag, samples, context):
         return
     scores, unseen = np.concatenate(bag.left_out_scores_), samples.select(rows)
     bag.fit_network_weight(scores, outputs, unseen.y, unseen.weights)
+
+
+def log_priors(counts):
+    """Return finite log probabilities from counts (n, ...), or sums of weights.
+
+    Classes that do not occur get half the smallest probability, at most 0.001; the
+    result is not normalised again.
+    """
+    probabilities = counts / counts.sum(axis=0)
+    smallest = np.where(probabilities > 0, probabilities, 1.0).min(axis=0)
+    unseen = np.minimum(smallest / 2, UNSEEN_PROBABILITY)
+    return np.log(np.where(probabilities > 0, probabilities, unseen))

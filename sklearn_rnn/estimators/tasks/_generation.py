@@ -11,7 +11,8 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.estimators.closed_form import NGrams, log_priors, log_softmax
+from sklearn_rnn.estimators.closed_form import NGrams, log_softmax
+from sklearn_rnn.estimators.tasks._classification import log_priors
 from sklearn_rnn.estimators.tasks._corpus import make_corpus
 from sklearn_rnn.estimators.tasks._ngrams import (
     FEW_SYMBOLS,

@@ -1,32 +1,35 @@
 """Tagging: every step of a sequence has a label."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import torch
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.estimators.closed_form import Transitions, log_priors, log_softmax
+from sklearn_rnn.estimators.closed_form import Transitions, log_softmax
+from sklearn_rnn.estimators.tasks._classification import log_priors
 from sklearn_rnn.estimators.tasks._labels import (
     check_distinguishable,
     check_size,
 )
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._steps import split_steps
-from sklearn_rnn.estimators.tasks._task import Labels, SequenceTask
+from sklearn_rnn.estimators.tasks._task import DTYPES, Labels, SequenceTask
 from sklearn_rnn.sequences import explain_target_errors, is_missing, is_one_hot
-from sklearn_rnn.training import NO_CODE
+from sklearn_rnn.training import NO_CODE, WeightedLoss
 
 
 @plain_type
+@dataclass(eq=False, repr=False)
 class TaggingTask(SequenceTask):
     """Learn the label of every step."""
 
     per_step = has_labels = True
-    part_types = {**SequenceTask.part_types, "labels": Labels}
-    parts = (*part_types, "transitions")
+    parts = (*SequenceTask.parts, "labels", "transitions")
+    labels: Labels = field(default_factory=Labels)
     targets_may_be_missing = True
-    loss_name = "log_loss"
     transitions: Transitions | None = None
 
     def check_params(self, last):
@@ -111,6 +114,12 @@ class TaggingTask(SequenceTask):
 
     def network_targets(self, samples):
         return samples.all_targets()[:, 0]
+
+    def loss(self):
+        weights = self.labels.weights
+        if weights is not None:
+            weights = torch.as_tensor(weights, dtype=DTYPES[self.dtype])
+        return WeightedLoss("log_loss", may_miss=True, class_weights=weights)
 
     @torch.no_grad()
     def initialize(self, network, samples):

@@ -2,12 +2,12 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -40,7 +40,6 @@ from sklearn_rnn.training import (
     UPDATE_BUDGET,
     SequenceDataset,
     StepTargets,
-    WeightedLoss,
     n_epochs_for,
     network_outputs,
     validation_split,
@@ -89,6 +88,7 @@ class FitContext(NamedTuple):
     train_trial: Callable
 
 
+@dataclass(eq=False, repr=False)
 class Task(ABC):
     """What is to be learned: from data to outputs of a network, and back.
 
@@ -101,39 +101,35 @@ class Task(ABC):
     ----------
     estimator_name : str
         For messages.
-    params : dict
+    params : SimpleNamespace
         Parameters of the estimator.
+    is_trial : bool, default=False
+        Whether it is learned for a comparison. Then X and y are samples of the fit that
+        compares, parsed already, and warnings about them were given.
     """
 
-    # Attributes that are made with a task.
-    part_types: Mapping[str, type] = {}
-    # Attributes that a fit changes: a fit that continues has copies of them.
-    parts: tuple[str, ...] = ()
+    estimator_name: str
+    params: SimpleNamespace
+    is_trial: bool = False
 
     network_spec: Any = None
     dtype: Any = None  # a name in DTYPES
     batch_size: Any = None  # int where the parameter may be "auto"
-    # Length of the cool-down of early stopping, and what it watches, as of `Patience`.
-    cool_down: float | None = None
-    monitor = "valid_loss"
     # While it trains, without validation data: what ``max_epochs="auto"`` stops by.
     held_back: Any = None
 
-    def __init__(self, estimator_name: str, params: dict[str, Any]) -> None:
-        self.estimator_name = estimator_name
-        self.params = SimpleNamespace(**params)
-        # Whether it is learned for a comparison. Then X and y are samples of the fit
-        # that compares, parsed already, and warnings about them were given.
-        self.is_trial = False
-        for name, part_type in self.part_types.items():
-            setattr(self, name, part_type())
+    # Attributes that a fit changes: a fit that continues has copies of them.
+    parts: ClassVar[tuple[str, ...]] = ()
+    # Length of the cool-down of early stopping, and what it watches, as of `Patience`.
+    cool_down: ClassVar[float | None] = None
+    monitor: ClassVar[str] = "valid_loss"
 
-    def continued(self, params: dict[str, Any]) -> Self:
+    def continued(self, params: SimpleNamespace) -> Self:
         """Return a copy to continue training with, which may have other parameters."""
         task = copy(self)
         for name in self.parts:
             setattr(task, name, copy(getattr(self, name)))
-        task.params = SimpleNamespace(**params)
+        task.params = params
         return task
 
     # Data
@@ -221,10 +217,10 @@ class Task(ABC):
         """Return the spec of the network."""
 
     # Parameters that decide how data are read: they stay where a fit continues.
-    fixed_params: tuple[str, ...] = ()
+    fixed_params: ClassVar[tuple[str, ...]] = ()
 
     # Of the spec, what may be another one where training continues.
-    ignored_in_spec: tuple[str, ...] = ()
+    ignored_in_spec: ClassVar[tuple[str, ...]] = ()
 
     def check_same_network(self, spec, last: "Task") -> None:
         """Check that the network of the last fit is the one to be trained now."""
@@ -370,6 +366,7 @@ class Labels:
         self.weights[there] = counts.sum() / (there.sum() * counts[there])
 
 
+@dataclass(eq=False, repr=False)
 class SequenceTask(Task):
     """Learn from sequences with one target each, or one at every step.
 
@@ -377,33 +374,28 @@ class SequenceTask(Task):
     outputs mean.
     """
 
-    # The loss, by name.
-    loss_name: Any
+    tokens: TokenInput = field(default_factory=TokenInput)
+    categories: CategoricalInput = field(default_factory=CategoricalInput)
+    # What "auto" stands for.
+    chosen_cell: Any = None
+    chosen_size: Any = None
+    # Of an embedding, between `prepare` and `make_network`.
+    initial_vectors: Any = None
+    # The number of outputs of the network.
+    n_outputs: Any = field(init=False)
+
+    parts: ClassVar[tuple[str, ...]] = ("tokens", "categories")
+    ignored_in_spec = ("n_tokens",)
     # Whether every step has a target, and targets are labels.
     per_step = False
     has_labels = False
+    labels: Any = field(init=False)  # where `has_labels`
     # Whether the y of fit was an array of steps, so that predictions are, too.
     y_was_array = False
     # Whether a sequence, or a step, may have no target.
     targets_may_be_missing = False
     # How many steps a target may lie beyond the end of its window.
     horizon = 1
-    # What "auto" stands for.
-    chosen_cell: Any = None
-    chosen_size: Any = None
-    tokens: TokenInput
-    categories: CategoricalInput
-    labels: Any  # where `has_labels`
-    part_types: Mapping[str, type] = {
-        "tokens": TokenInput,
-        "categories": CategoricalInput,
-    }
-    parts: tuple[str, ...] = tuple(part_types)
-    ignored_in_spec = ("n_tokens",)
-    # The number of outputs of the network.
-    n_outputs: Any
-    # Of an embedding, between `prepare` and `make_network`.
-    initial_vectors: Any = None
 
     # What a subclass says
 
@@ -624,14 +616,6 @@ class SequenceTask(Task):
             initialize_embedding(embedding, counts > 0, self.initial_vectors)
 
     # Training
-
-    def loss(self):
-        class_weights = None
-        if self.per_step and self.has_labels and self.labels.weights is not None:
-            class_weights = torch.as_tensor(
-                self.labels.weights, dtype=DTYPES[self.dtype]
-            )
-        return WeightedLoss(self.loss_name, self.targets_may_be_missing, class_weights)
 
     def make_dataset(self, samples, device):
         dtype, weights = DTYPES[self.dtype], samples.weights

@@ -14,7 +14,7 @@ from sklearn_rnn._exceptions import (
     user_stacklevel,
 )
 from sklearn_rnn._plain_state import plain_type
-from sklearn_rnn.estimators.closed_form import log_priors
+from sklearn_rnn.estimators.tasks._classification import log_priors
 from sklearn_rnn.estimators.tasks._pairs import PairTask
 from sklearn_rnn.estimators.tasks._sources import (
     NumberSource,
