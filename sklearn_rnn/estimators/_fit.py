@@ -153,11 +153,10 @@ def fit(
         if is_continued and is_stream:
             update_net(estimator)
         else:
-            make_net(estimator, network, context)
+            make_net(estimator, network, task.loss(), context)
         if not is_continued:
             estimator.history_ = []
             with thread_context(estimator):
-                task.initialize(network, samples)
                 task.fit_closed_form(samples, context)
     try:
         net = estimator.net_

@@ -26,7 +26,7 @@ from sklearn_rnn.training import (
 SCHEDULER = "lr_schedule"
 
 
-def make_net(estimator, network, context=None, device=None, kernel=None):
+def make_net(estimator, network, loss, context=None, device=None, kernel=None):
     """Set ``net_`` and ``module_``: a net around a network, ready to train.
 
     `context` is that of a fit, None where a model is loaded.
@@ -56,7 +56,7 @@ def make_net(estimator, network, context=None, device=None, kernel=None):
     own = {0: [], 1: [ProgressBar]}.get(int(estimator.verbose), [EpochLines])
     net = SequenceNet(
         network,
-        criterion=task.loss(),
+        criterion=loss,
         optimizer=optimizer,
         lr=estimator.learning_rate,
         batch_size=task.batch_size or estimator.batch_size,

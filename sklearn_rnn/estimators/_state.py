@@ -65,7 +65,8 @@ def unpack_net(estimator, saved):
     kernel = "auto" if task.dtype == "mixed" else estimator.kernel
     n_parameters = estimator.n_parameters_
     device = usable_device(estimator.device)
-    make_net(estimator, network, device=device, kernel=usable_kernel(kernel))
+    kernel = usable_kernel(kernel)
+    make_net(estimator, network, task.loss(), device=device, kernel=kernel)
     estimator.n_parameters_ = n_parameters  # as fit counted, whatever was frozen since
     estimator.module_.eval()
     _load_optimizer(estimator.net_, saved)

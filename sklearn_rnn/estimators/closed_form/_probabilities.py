@@ -1,4 +1,4 @@
-"""Logarithms of probabilities: of classes before training, and of outputs."""
+"""Logarithms of probabilities."""
 
 import torch
 

@@ -196,7 +196,7 @@ class Task(ABC):
     def make_network(self, data, validation, context: FitContext, estimator):
         """Return the network to train: that of an estimator's last fit, or a new one.
 
-        Of a new one the spec is set, and its inputs are scaled as the data are.
+        Of a new one the spec is set, and first weights fit the data.
         """
         spec = self.make_spec(data)
         if context.is_continued:
@@ -210,6 +210,7 @@ class Task(ABC):
         network = build_network(spec, DTYPES[self.dtype], generator, scaling)
         if hasattr(network, "embedding"):
             self.prepare_embedding(network.embedding, data)
+        self.initialize(network, data)
         return network
 
     @abstractmethod
@@ -285,15 +286,15 @@ class Task(ABC):
         Without data weights are loaded into it.
         """
 
+    @abstractmethod
+    def initialize(self, network, data):
+        """Let an untrained network predict what is known without its inputs."""
+
     # Training
 
     @abstractmethod
     def loss(self):
         """Return the criterion."""
-
-    @abstractmethod
-    def initialize(self, network, data):
-        """Let an untrained network predict what is known without its inputs."""
 
     def fit_closed_form(self, data, context: FitContext) -> None:
         """Fit what is added to the network's outputs, at the first fit."""
