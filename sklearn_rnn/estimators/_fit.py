@@ -24,9 +24,9 @@ from sklearn_rnn.estimators.tasks import FitContext
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.training import (
     Patience,
+    computing,
     copy_callbacks,
     current_processes,
-    limit_threads,
     new_random_state,
 )
 
@@ -107,7 +107,7 @@ def fit(
     names = estimator._parameter_constraints.keys() - TRAINING_PARAMS
     params = SimpleNamespace(**{name: getattr(estimator, name) for name in names})
     check_training(estimator, is_stream)
-    with unchanged_on_error(estimator), limit_threads(1):
+    with unchanged_on_error(estimator), computing(1, flush_denormals=False):
         has_validation = X_val is not None or bool(estimator.early_stopping)
         schedule = estimator.lr_schedule
         callbacks = copy_callbacks(estimator.callbacks, schedule, has_validation)

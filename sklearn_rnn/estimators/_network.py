@@ -18,7 +18,6 @@ from sklearn_rnn.training import (
     copy_callbacks,
     find_optimizer,
     find_schedule,
-    max_threads,
     network_outputs,
 )
 
@@ -138,7 +137,7 @@ def thread_context(estimator):
         task = estimator._task
         batch_size = task.batch_size or estimator.batch_size
         n_threads = choose_n_threads(batch_size, task.network_spec)
-    most = estimator.n_threads or min(max_threads(), torch.get_num_threads())
+    most = estimator.n_threads or min(choose_n_threads(), torch.get_num_threads())
     return computing(n_threads, most)
 
 

@@ -1,13 +1,25 @@
-"""Choice of the kernel that computes a recurrence: by a table, never by timing."""
+"""What computes a network: a kernel, chosen by a table, with threads and processes."""
 
+import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
+import joblib
 import torch
+from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
 
 from sklearn_rnn._exceptions import user_stacklevel
 from sklearn_rnn._logging import LOGGER
+from sklearn_rnn.kernels._cells import N_GATES
 from sklearn_rnn.kernels._interface import COMPILED_CELLS
 from sklearn_rnn.kernels._library import instruction_set, library, library_error
+
+# The kernel: by a table, never by timing.
 
 KERNELS = ("compiled", "torch")
 # Largest number of units per layer and direction for which the compiled kernels are
@@ -134,3 +146,134 @@ def usable_kernel(kernel: str) -> str:
         )
         return "auto"
     return kernel
+
+
+# Threads and processes.
+
+# Multiply-adds of one recurrent step of one batch for every thread. Below twice
+# this, handing work to a second thread cost up to twice what it saved; above, two
+# were 1.2 to 1.9 times as fast as one (tests/benchmarks/bench_threads.py).
+MIN_WORK_PER_THREAD = 10_000_000
+MAX_THREADS = 4  # more were not measured
+
+_SETTING = threading.Lock()
+_STARTED: set[int] = set()  # numbers of threads that have computed together
+_BLAS: list[ThreadpoolController] = []  # of NumPy and SciPy, when first used
+
+
+class _Processes(threading.local):
+    """Those with which the calling thread trains, where `data_parallel` sets them.
+
+    Of the type `Processes`; None for one process alone.
+    """
+
+    processes: Any = None
+
+
+class _KernelThreads(threading.local):
+    """How many threads may compute a batch that the calling thread hands to a kernel.
+
+    One, but in the context `computing`.
+    """
+
+    count = 1
+
+
+current_processes = _Processes()
+kernel_threads = _KernelThreads()
+
+
+def choose_n_threads(batch_size: int | None = None, spec: Any = None) -> int:
+    """Choose a number of threads from the size of one step's matrix product.
+
+    In a worker of joblib, be it a process or a thread, the choice is one: the other
+    workers have the other processors. More threads add up a matrix product in
+    another order, so a network for which the choice is one anyway is the same to
+    the last bit wherever it is fitted, and a larger one to rounding. Otherwise it is at
+    most 4 and the number of processors, which processes that train one model together
+    divide; this maximum without a batch, or the spec of a network.
+    """
+    if get_active_backend()[0].nesting_level > 0:  # joblib runs this beside other work
+        return 1
+    processes = current_processes.processes
+    n_processors = joblib.cpu_count() // (1 if processes is None else processes.n_local)
+    n_threads = min(max(1, n_processors), MAX_THREADS)
+    if batch_size is None:
+        return n_threads
+    work = batch_size * N_GATES[spec.cell] * spec.hidden_size**2
+    return int(min(max(1, work // MIN_WORK_PER_THREAD), n_threads))
+
+
+@contextmanager
+def computing(
+    n_threads: int, n_kernel_threads: int = 1, flush_denormals: bool = True
+) -> Iterator[None]:
+    """Compute with a number of threads, and restore all that it sets afterwards.
+
+    Only the main thread and workers of joblib set torch's number: it also applies to
+    threads that start meanwhile. In the main thread of a process NumPy's linear algebra
+    runs with one thread, so that results do not depend on the number of processors:
+    more add up in another order.
+
+    Gradients that vanish through many steps end as values below 1e-38, for which
+    processors take a hundred times as long as for others; here they are zero.
+
+    Parameters
+    ----------
+    n_threads : int
+        Threads inside one operation of torch.
+    n_kernel_threads : int, default=1
+        Threads per batch of the compiled kernels, whose results do not depend on it;
+        small batches are computed by one.
+    flush_denormals : bool, default=True
+        Whether denormal numbers are zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training import computing
+    >>> tiny = torch.tensor(1e-38)
+    >>> with computing(1):
+    ...     torch.get_num_threads(), bool(tiny * 0.1 == 0)
+    (1, True)
+    >>> bool(tiny * 0.1 == 0)
+    False
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    sets_count = is_main or get_active_backend()[0].nesting_level > 0
+    set_count = torch.set_num_threads if is_main else _set_count_of_this_thread
+    if is_main and not _BLAS:  # takes 30 ms, once all libraries are loaded
+        _BLAS.append(ThreadpoolController().select(user_api="blas"))
+    with _SETTING:  # a new thread takes over what another one may be setting now
+        before = torch.get_num_threads(), kernel_threads.count
+    if sets_count and before[0] != n_threads:
+        set_count(n_threads)
+    kernel_threads.count = n_kernel_threads
+    flushes = flush_denormals and sys.float_info.min / 2 != 0
+    try:
+        if n_threads > 1 and n_threads not in _STARTED:
+            # torch's other threads take over this one's settings: started with these.
+            _STARTED.add(n_threads)
+            torch.zeros(1 << 20).add_(1.0)
+        flushes = flushes and torch.set_flush_denormal(True)
+        with _BLAS[0].limit(limits=1) if is_main else nullcontext():
+            yield
+    finally:
+        if flushes:
+            torch.set_flush_denormal(False)
+        kernel_threads.count = before[1]
+        if sets_count and torch.get_num_threads() != before[0]:
+            set_count(before[0])
+
+
+def _set_count_of_this_thread(n_threads: int) -> None:
+    """Set torch's number of threads for the calling thread.
+
+    torch sets the calling thread's number, and the default that a thread takes over
+    when it first computes. The latter is restored at once, by a thread that has not
+    computed yet.
+    """
+    with _SETTING, ThreadPoolExecutor(1) as new_thread:
+        usual = new_thread.submit(torch.get_num_threads).result()
+        torch.set_num_threads(n_threads)
+        new_thread.submit(torch.set_num_threads, usual).result()

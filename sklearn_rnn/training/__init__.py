@@ -1,5 +1,6 @@
 """Training: the skorch net and what it is made of."""
 
+from sklearn_rnn.kernels import choose_n_threads, computing, current_processes
 from sklearn_rnn.training._batches import BatchIterator, blocks_by_length
 from sklearn_rnn.training._callbacks import copy_callbacks
 from sklearn_rnn.training._checkpoint import (
@@ -84,13 +85,6 @@ from sklearn_rnn.training._split import (
     window_times,
 )
 from sklearn_rnn.training._storage import StepStorage, store_steps
-from sklearn_rnn.training._threads import (
-    choose_n_threads,
-    computing,
-    current_processes,
-    limit_threads,
-    max_threads,
-)
 from sklearn_rnn.training._weights import FlatWeights, WeightSnapshot, find_row_wise
 
 __all__ = [
@@ -146,11 +140,9 @@ __all__ = [
     "has_overlaps",
     "has_target",
     "is_out_of_memory",
-    "limit_threads",
     "load_optimizer_state",
     "log_likelihoods",
     "make_optimizer",
-    "max_threads",
     "min_frames",
     "n_epochs_for",
     "network_outputs",

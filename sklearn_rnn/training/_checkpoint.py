@@ -24,7 +24,11 @@ from sklearn_rnn._plain_files import (
     remove_files,
     save_plain_file,
 )
-from sklearn_rnn.kernels import compiled_kernels_available, instruction_set
+from sklearn_rnn.kernels import (
+    choose_n_threads,
+    compiled_kernels_available,
+    instruction_set,
+)
 from sklearn_rnn.training._resume import (
     StateReader,
     StateWriter,
@@ -32,7 +36,6 @@ from sklearn_rnn.training._resume import (
     pack_run,
     unpack_run,
 )
-from sklearn_rnn.training._threads import max_threads
 
 # Copies of the state in memory take at most one in so many parts of the time.
 COPY_PERIOD = 20
@@ -278,7 +281,7 @@ def environment_of(device: Any, n_threads: int | None = None) -> dict[str, str]:
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         **gpu,
-        "threads": str(n_threads or min(max_threads(), torch.get_num_threads())),
+        "threads": str(n_threads or min(choose_n_threads(), torch.get_num_threads())),
         "torch": str(torch.__version__),
         "NumPy": np.__version__,
         "compiled kernels for": kernels or "nothing",

@@ -26,6 +26,7 @@ from sklearn_rnn.kernels import (
     VALUES_TYPES,
     CounterGenerator,
     check_array,
+    kernel_threads,
     make_struct,
     run_kernel,
     set_field,
@@ -51,7 +52,6 @@ from sklearn_rnn.training._batches import blocks_by_length
 from sklearn_rnn.training._datasets import to_batch
 from sklearn_rnn.training._losses import WeightedLoss
 from sklearn_rnn.training._observed_state import ObservedState
-from sklearn_rnn.training._threads import kernel_threads
 
 # A call to the kernels lasts about this long, so that Ctrl-C is handled.
 SECONDS_PER_CALL = 0.05

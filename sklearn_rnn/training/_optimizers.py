@@ -15,7 +15,6 @@ import torch
 from torch.optim import optimizer as torch_optimizer
 
 from sklearn_rnn.kernels import import_whole, make_struct, make_structs, run_kernel
-from sklearn_rnn.training._threads import is_on_cpu
 
 # Name: class, options. The fused form is one call for all weights: on small
 # networks an update costs a fifth of the loop over tensors.
@@ -388,7 +387,7 @@ def clip_gradients(gradients, max_norm=None, max_value=None):
     [tensor([0.6000]), tensor([-0.8000])]
     """
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    if not is_on_cpu(flat):
+    if flat.device.type != "cpu":
         return _clip_without_sync(gradients, flat, max_norm, max_value)
     before = norm = flat.norm().item()
     clipped = False

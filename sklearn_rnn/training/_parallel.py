@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import torch
 from torch import distributed
 
+from sklearn_rnn.kernels import current_processes
 from sklearn_rnn.training._datasets import LazyBatch, Transcripts
 from sklearn_rnn.training._gradients import Gradient
-from sklearn_rnn.training._threads import current_processes
 
 # Weights that differ by more than this fraction of the largest are other weights;
 # processors of different kinds round differently.

@@ -1,4 +1,4 @@
-"""Sizes from which a second thread is faster, for the table in training/_threads.py.
+"""Sizes from which a second thread is faster, for the table in kernels/_choice.py.
 
     python tests/benchmarks/bench_threads.py
 

@@ -329,7 +329,7 @@ def test_another_machine_is_a_warning(tmp_path, monkeypatch):
 
 
 def test_other_threads_are_a_warning(tmp_path, monkeypatch):
-    threads = "sklearn_rnn.training._checkpoint.max_threads"
+    threads = "sklearn_rnn.training._checkpoint.choose_n_threads"
     with monkeypatch.context() as patch:
         patch.setattr(threads, lambda: 0)  # of which there are none
         interrupted_file(tmp_path, epoch=3)

@@ -34,9 +34,8 @@ from sklearn_rnn import (
     SequenceScaler,
     SequenceWindower,
 )
-from sklearn_rnn.kernels import compiled_kernels_available
+from sklearn_rnn.kernels import _choice, compiled_kernels_available
 from sklearn_rnn.sequences import _coverage
-from sklearn_rnn.training import _threads
 
 QUICK = {"hidden_size": 4, "max_epochs": 2, "batch_size": 32, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -70,7 +69,7 @@ class CountThreads(Callback):
 @pytest.fixture
 def seen(monkeypatch):
     """Return the counts of threads, of networks that are large enough for four."""
-    monkeypatch.setattr(_threads, "MIN_WORK_PER_THREAD", 1)
+    monkeypatch.setattr(_choice, "MIN_WORK_PER_THREAD", 1)
     monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     monkeypatch.setattr(CountThreads, "seen", [])
     before = torch.get_num_threads()

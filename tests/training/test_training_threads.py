@@ -9,13 +9,9 @@ from joblib import Parallel, delayed
 from skorch.callbacks import Callback
 
 from sklearn_rnn import RNNRegressor
+from sklearn_rnn.kernels import _choice
 from sklearn_rnn.modules import NetworkSpec
-from sklearn_rnn.training import (
-    _threads,
-    choose_n_threads,
-    computing,
-    limit_threads,
-)
+from sklearn_rnn.training import choose_n_threads, computing
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +27,14 @@ def spec(hidden_size, cell="gru"):
 
 
 def test_threads_are_limited_inside_and_back_afterwards():
-    with limit_threads(1):
+    with computing(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_threads_are_back_after_an_exception(error):
-    with pytest.raises(error), limit_threads(1):
+    with pytest.raises(error), computing(1):
         raise error
     assert torch.get_num_threads() == 2
 
@@ -49,7 +45,7 @@ def test_other_threads_change_nothing():
 
     def work():
         seen.append(torch.get_num_threads())
-        with limit_threads(seen[0] + 1):
+        with computing(seen[0] + 1):
             seen.append(torch.get_num_threads())
 
     worker = threading.Thread(target=work)
@@ -93,14 +89,14 @@ def count_in_new_thread():
 
 def counts_in_worker():
     seen = [torch.get_num_threads()]
-    with limit_threads(1):
+    with computing(1):
         time.sleep(0.01)  # so that another worker starts
         seen.append(torch.get_num_threads())
-        with limit_threads(3):
+        with computing(3):
             seen.append(torch.get_num_threads())
         seen.append(torch.get_num_threads())
         # A thread that begins while another worker sets its count may take that over.
-        with _threads._SETTING:
+        with _choice._SETTING:
             seen.append(count_in_new_thread())
     return [*seen, torch.get_num_threads()]
 
