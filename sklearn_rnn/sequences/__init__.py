@@ -1,7 +1,6 @@
 """What a sequence is: the container, its validation, and windows over a table."""
 
 from sklearn_rnn.sequences._arrays import (
-    difference_type,
     to_numbers,
     unmask,
 )
@@ -182,7 +181,6 @@ __all__ = [
     "describe_category",
     "describe_position",
     "describe_step",
-    "difference_type",
     "encode_categories",
     "explain_target_errors",
     "fill_call",

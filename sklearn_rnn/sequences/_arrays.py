@@ -130,10 +130,3 @@ def _abbreviate(value):
         return f"an int of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def difference_type(dtype):
-    """Return a type that differences of values of type `dtype` fit into."""
-    if dtype.kind == "f":
-        return np.promote_types(dtype, np.float32)
-    return np.dtype(np.float64 if dtype.itemsize > 2 else np.float32)

@@ -10,7 +10,6 @@ from bisect import bisect_left
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._arrays import difference_type
 
 # Sequences looked at at a time, by what looks at all of them.
 SEQUENCES_PER_BLOCK = 2**17
@@ -89,10 +88,12 @@ def weighted_chunks(sequences, weights=None, *, scaled=False):
     first, last = 0, n_rows
     if len(starts):
         first, last = int(starts[0]), int(starts[-1]) + int(lengths[-1])
-    # One sequence, or those of an array or a list, cover each of their rows once: there
-    # is nothing to count.
+    # One sequence, or those of an array or a list, each next to the previous one, cover
+    # each of their rows once: there is nothing to count.
     is_once = weights is None and lengths.sum() == last - first
-    if is_once and (len(starts) == 1 or are_apart(sequences)):
+    if len(starts) > 1:
+        is_once = is_once and (starts[1:] == starts[:-1] + lengths[:-1]).all()
+    if is_once:
         counted = ((k, None, None) for k in range(first - first % size, last, size))
     else:
         counted = _coverage_blocks(sequences, weights, size)
@@ -112,63 +113,56 @@ def weighted_chunks(sequences, weights=None, *, scaled=False):
 
 def _coverage_blocks(sequences, weights, size):
     """Yield the first row of each block, and counts and summed weights of its rows."""
-    n_rows = len(sequences.values)
-    starting = _Boundaries(sequences._starts, None, weights)
-    ending = _Boundaries(sequences._starts, sequences._lengths, weights)
-    count, total = 0, 0.0
-    for begin in range(0, n_rows, size):
-        n_block_rows = min(size, n_rows - begin)
-        started, started_weights = starting.until(begin + n_block_rows)
-        ended, ended_weights = ending.until(begin + n_block_rows)
-        counts = np.bincount(started - begin, minlength=n_block_rows)
-        counts -= np.bincount(ended - begin, minlength=n_block_rows)
+    n_rows, starts = len(sequences.values), sequences._starts
+    block_ends = [min(begin + size, n_rows) for begin in range(0, n_rows, size)]
+    starting = _boundaries(starts, None, weights, block_ends)
+    ending = _boundaries(starts, sequences._lengths, weights, block_ends)
+    begin, count, total = 0, 0, 0.0
+    for end, started, ended in zip(block_ends, starting, ending, strict=True):
+        counts = np.bincount(started[0] - begin, minlength=end - begin)
+        counts -= np.bincount(ended[0] - begin, minlength=end - begin)
         counts[0] += count
         np.cumsum(counts, out=counts)
         count = counts[-1]
         if weights is None:
-            yield begin, counts, counts.astype(np.float64)
-            continue
-        sums = np.zeros(n_block_rows)
-        np.add.at(sums, started - begin, started_weights)
-        np.subtract.at(sums, ended - begin, ended_weights)
-        sums[0] += total
-        np.cumsum(sums, out=sums)
-        total = sums[-1]
+            sums = counts.astype(np.float64)
+        else:
+            sums = np.zeros(end - begin)
+            np.add.at(sums, started[0] - begin, started[1])
+            np.subtract.at(sums, ended[0] - begin, ended[1])
+            sums[0] += total
+            np.cumsum(sums, out=sums)
+            total = sums[-1]
         yield begin, counts, sums
+        begin = end
 
 
-class _Boundaries:
-    """First rows of sequences, or the rows after their last, in increasing order."""
+def _boundaries(starts, lengths, weights, block_ends):
+    """Yield, for each block of rows, the boundaries in it and their weights.
 
-    def __init__(self, starts, lengths, weights):
-        self.starts, self.lengths, self.weights = starts, lengths, weights
-        self.n_read = 0
-        size = SEQUENCES_PER_BLOCK
-        blocks_of_rows = (
-            self._rows(slice(begin, begin + size + 1))
-            for begin in range(0, len(starts) - 1, size)
-        )
-        if all((np.diff(rows) >= 0).all() for rows in blocks_of_rows):
-            return
-        rows = starts if lengths is None else starts + lengths
-        self.lengths = None
+    Boundaries are first rows of sequences, or with `lengths` the rows after their last.
+    """
+    n_sequences, size = len(starts), SEQUENCES_PER_BLOCK
+    nothing = np.broadcast_to(np.uint8(0), n_sequences)
+    lengths = nothing if lengths is None else lengths
+    # Sums of starts and lengths are not stored, unless they must be sorted.
+    blocks_of_rows = (
+        starts[begin : begin + size + 1] + lengths[begin : begin + size + 1]
+        for begin in range(0, n_sequences - 1, size)
+    )
+    if not all((np.diff(rows) >= 0).all() for rows in blocks_of_rows):
+        starts, lengths = starts + lengths, nothing
         if weights is None:
-            self.starts = np.sort(rows)
-            return
-        order = np.argsort(rows, kind="stable")
-        self.starts, self.weights = rows[order], weights[order]
-
-    def _rows(self, key):
-        rows = self.starts[key]
-        return rows if self.lengths is None else rows + self.lengths[key]
-
-    def until(self, row):
-        """Return the next boundaries, those before `row`, and their weights."""
-        begin, indices = self.n_read, range(len(self.starts))
-        self.n_read = bisect_left(indices, row, lo=begin, key=self._rows)
-        chosen = slice(begin, self.n_read)
-        weights = None if self.weights is None else self.weights[chosen]
-        return self._rows(chosen), weights
+            starts.sort()
+        else:
+            order = np.argsort(starts, kind="stable")
+            starts, weights = starts[order], weights[order]
+    stop = 0
+    for end in block_ends:
+        begin, indices = stop, range(n_sequences)
+        stop = bisect_left(indices, end, lo=begin, key=lambda i: starts[i] + lengths[i])
+        rows = starts[begin:stop] + lengths[begin:stop]
+        yield rows, None if weights is None else weights[begin:stop]
 
 
 def mean_and_scale(sequences, weights=None):
@@ -206,14 +200,21 @@ def mean_and_scale(sequences, weights=None):
     total = lengths.sum() if weights is None else weights @ lengths
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         mean = np.zeros(sequences.values.shape[1])
-        for _, steps, row_weights in weighted_chunks(sequences, weights, scaled=True):
-            mean += row_weights @ steps.astype(np.float64) / total
-        scale = _deviation(sequences, weights, total, mean)
+        for _, steps, sums in weighted_chunks(sequences, weights, scaled=True):
+            mean += sums @ steps.astype(np.float64) / total
+        scale = np.empty_like(mean)
         # Squares of small deviations underflow, of a multiple they do not.
-        small = np.flatnonzero(scale < SMALL_SCALE)
-        if len(small):
-            unit = UNIT_OF_SMALL
-            scale[small] = _deviation(sequences, weights, total, mean, small, unit)
+        for unit in (1.0, UNIT_OF_SMALL):
+            features = slice(None) if unit == 1 else np.flatnonzero(scale < SMALL_SCALE)
+            variance = np.zeros_like(mean[features])
+            for _, steps, sums in weighted_chunks(sequences, weights, scaled=True):
+                squares = steps[:, features] - mean[features]
+                squares *= unit
+                squares *= squares
+                variance += sums @ squares / total
+            scale[features] = np.sqrt(variance) / unit
+            if not (scale < SMALL_SCALE).any():
+                break
     if not np.isfinite(scale).all():
         _raise_too_large(sequences, int(np.argmin(np.isfinite(scale))))
     # Rounding leaves a constant feature a spread of a few ulps of its mean.
@@ -223,17 +224,6 @@ def mean_and_scale(sequences, weights=None):
     codes = list(sequences.transforms.categories or ())
     mean[codes], scale[codes] = 0.0, 1.0
     return mean, scale
-
-
-def _deviation(sequences, weights, total, mean, features=slice(None), unit=1.0):
-    """Return the standard deviation of some features, computed in a unit."""
-    variance = np.zeros_like(mean[features])
-    for _, steps, row_weights in weighted_chunks(sequences, weights, scaled=True):
-        squares = steps[:, features] - mean[features]
-        squares *= unit
-        squares *= squares
-        variance += row_weights @ squares / total
-    return np.sqrt(variance) / unit
 
 
 def _raise_too_large(sequences, feature):
@@ -306,7 +296,8 @@ def check_range(sequences, *, estimator_name, center=0.0, factor=1.0, dtype=None
         if scaling is not None:
             own[:] = np.finfo(sequences.dtype).max / 2
         elif differencing is not None:
-            own[:] = np.finfo(difference_type(sequences.values.dtype)).max / 2
+            of_differences = np.promote_types(sequences.values.dtype, np.float32)
+            own[:] = np.finfo(of_differences).max / 2
         limit = np.full(n_features, np.inf if dtype is None else LARGEST_INPUT[dtype])
         center = np.broadcast_to(np.asarray(center, np.float64), n_features)
         factor = np.broadcast_to(np.asarray(factor, np.float64), n_features)
@@ -374,9 +365,11 @@ def shares_rows(sequences):
 
     Copies of one sequence do not count: those are the same sequence.
     """
-    if are_apart(sequences):
+    starts = sequences._starts
+    ends = starts + sequences._lengths
+    if (ends[:-1] <= starts[1:]).all():  # as of arrays and lists
         return False
-    distinct = np.unique(np.column_stack([sequences.starts, sequences.ends]), axis=0)
+    distinct = np.unique(np.column_stack([starts, ends]), axis=0)
     return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())
 
 

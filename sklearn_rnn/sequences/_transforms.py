@@ -6,7 +6,6 @@ from typing import Any, Self
 import numpy as np
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._arrays import difference_type
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,9 @@ class Differencing:
 
     def apply(self, batch: np.ndarray, indices: Any) -> np.ndarray:
         """Return a padded batch (T, N, n_features) of some sequences, differenced."""
-        batch = batch.astype(difference_type(batch.dtype), copy=False)
+        # Differences of integers fit into a float type that holds the integers.
+        dtype = np.promote_types(batch.dtype, np.float32)
+        batch = batch.astype(dtype, copy=False)
         # Padding repeats the last step, so the last row holds that of every sequence.
         batch[:, :, self.features] -= batch[-1:, :, self.features]
         if self.units is not None:

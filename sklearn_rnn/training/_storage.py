@@ -5,8 +5,6 @@ import math
 import numpy as np
 import torch
 
-from sklearn_rnn.sequences import difference_type
-
 # Steps are stored on a GPU where they take at most this fraction of its free memory:
 # what training itself needs grows with batch size, length and units.
 MEMORY_FRACTION = 0.4
@@ -39,7 +37,7 @@ class StepStorage:
         self._values = _copy_to_device(sequences.values, self.device)
         dtype, scaling = sequences.dtype, sequences.transforms.scaling
         if sequences.differenced is not None:
-            dtype = difference_type(dtype)
+            dtype = np.promote_types(dtype, np.float32)
         self._dtype = torch.from_numpy(np.empty(0, dtype)).dtype
         self._center, self._factor, self._differenced = (
             None if array is None else torch.tensor(array, device=self.device)
