@@ -157,49 +157,48 @@ def inspect_model(model: Any) -> ModelParts:
         )
         names = getattr(model, "_target_names", None)
         return ModelParts([model], None, names, model.n_steps - 1, keys)
-    steps = [part for part in parts_of(model) if part not in SKIPPED]
+    is_pipeline = isinstance(model, Pipeline)
+    steps = [step for _, step in model.steps] if is_pipeline else parts_of(model)
+    steps = [step for step in steps if step not in SKIPPED]
     found = [inspect_model(step) for step in steps]
-    windowers = {id(w): w for part in found for w in part.windowers}
+    windowers = list({id(w): w for part in found for w in part.windowers}.values())
     keys = next((part.keys for part in found if part.windowers), TableKeys())
     is_masked = any(part.keys.missing for part in found)
-    holds_one = isinstance(model, (Pipeline, FrozenEstimator))
+    keys = keys._replace(missing="mask" if is_masked else None)
+    holds_one = is_pipeline or isinstance(model, FrozenEstimator)
     holds_one = holds_one or any(hasattr(model, name) for name in FITTED_INSIDE)
     network = found[-1].network if found and holds_one else None
     if network is not None:
         target_names = found[-1].target_names
     else:
-        names = [getattr(w, "_target_names", None) for w in windowers.values()]
+        names = [getattr(w, "_target_names", None) for w in windowers]
         is_same = all(n is not None and np.array_equal(n, names[0]) for n in names)
         target_names = names[0] if names and is_same else None
     # What reads the rows: of a target transformer, before fit, the first part.
-    is_first = isinstance(model, (Pipeline, TransformedTargetRegressor))
+    has_first = is_pipeline or isinstance(model, TransformedTargetRegressor)
     reading = [
         part
         for step, part in zip(steps, found, strict=True)
         if not getattr(step, "_is_rowwise", False)
     ]
-    lookback = None
-    if reading and (is_first or len(found) == 1):
-        lookback = reading[0].lookback
-    keys = keys._replace(missing="mask" if is_masked else None)
-    return ModelParts(list(windowers.values()), network, target_names, lookback, keys)
+    is_known = reading and (has_first or len(found) == 1)
+    lookback = reading[0].lookback if is_known else None
+    return ModelParts(windowers, network, target_names, lookback, keys)
 
 
 def parts_of(estimator):
-    """Return the estimators that one is made of, fitted ones where there are.
+    """Return the estimators that one, no pipeline, is made of, fitted where there are.
 
     Parameters
     ----------
     estimator : estimator instance
-        Of any kind.
+        Of any other kind.
 
     Returns
     -------
     list of estimator instances
-        Steps of a pipeline, members of an ensemble, or parameters.
+        What was fitted inside, members of an ensemble, or parameters.
     """
-    if isinstance(estimator, Pipeline):
-        return [step for _, step in estimator.steps]
     if isinstance(estimator, FrozenEstimator):
         return [estimator.estimator]
     for attribute in FITTED_INSIDE:
@@ -470,10 +469,14 @@ def _layers(estimator):
     check_is_fitted(estimator)
     while not isinstance(layers[-1], RNNEstimator):
         holder = layers[-1]
-        holds_one = isinstance(holder, (Pipeline, FrozenEstimator))
-        if not (holds_one or any(hasattr(holder, name) for name in FITTED_INSIDE)):
+        if isinstance(holder, Pipeline):
+            layers.append(holder.steps[-1][1])
+        elif isinstance(holder, FrozenEstimator) or any(
+            hasattr(holder, name) for name in FITTED_INSIDE
+        ):
+            layers.append(parts_of(holder)[-1])
+        else:
             break
-        layers.append(parts_of(holder)[-1])
         check_is_fitted(layers[-1])
     return layers
 

@@ -194,6 +194,7 @@ def forecast(
     X = add_known(table, future, ahead, times) if ahead else table.data
     rows, latest = np.sort(table.rows(positions)), table.rows(table.latest)
     X, last_rows = select_rows(X, rows), np.searchsorted(rows, latest)
+    origins = table.labels_of(latest)
     columns = predicted_columns(model, X, last_rows, len(outputs))
     lookback, rule = parts.lookback, table.rule
     is_whole = lookback is not None and np.diff(table.series_bounds).min() > lookback
@@ -220,7 +221,7 @@ def forecast(
             name: values.reshape(-1, len(outputs))[:, chosen].ravel()
             for name, values in columns.items()
         }
-    return _make_frame(table, times, wanted, columns)
+    return _make_frame(table, origins, times, wanted, columns)
 
 
 def resolve_outputs(
@@ -455,9 +456,8 @@ def _other_freq(windower, freq):
     )
 
 
-def _make_frame(table, times, outputs, predicted):
+def _make_frame(table, origins, times, outputs, predicted):
     """Return forecasts as rows, series by series and output by output."""
-    origins = table.labels_of(table.rows(table.latest))
     names, steps = zip(*outputs, strict=True)
     labels = {} if table.labels is None else table.label_columns()
     columns = {name: column.repeat(len(outputs)) for name, column in labels.items()}

@@ -210,18 +210,18 @@ def name_ahead(name: Any, step: int) -> Any:
 
 def parse_ahead(name: Any) -> tuple[str, int] | None:
     """Return (column, steps ahead) of a name such as "temp+6"; None for any other."""
-    match = AHEAD.fullmatch(name) if isinstance(name, str) else None
-    return match and (match["name"], int(match["step"]))
+    found = parse_targets([name])
+    return found[0] if found else None
 
 
 def parse_targets(names: Iterable[Any] | None) -> list[tuple[str, int]]:
     """Return (column, steps ahead) of each name; empty if not all have both."""
     parsed = []
     for name in [] if names is None else names:
-        target = parse_ahead(name)
-        if target is None:
+        match = AHEAD.fullmatch(name) if isinstance(name, str) else None
+        if match is None:
             return []
-        parsed.append(target)
+        parsed.append((match["name"], int(match["step"])))
     return parsed
 
 
