@@ -2,7 +2,6 @@
 
 from sklearn_rnn.kernels import choose_n_threads, computing, current_processes
 from sklearn_rnn.training._batches import BatchIterator, blocks_by_length
-from sklearn_rnn.training._callbacks import copy_callbacks
 from sklearn_rnn.training._checkpoint import (
     CheckpointFile,
     TrainingCheckpoint,
@@ -52,7 +51,7 @@ from sklearn_rnn.training._memory import (
     note_batch_size,
     raise_out_of_memory,
 )
-from sklearn_rnn.training._net import SequenceNet
+from sklearn_rnn.training._net import SequenceNet, copy_callbacks, new_random_state
 from sklearn_rnn.training._optimizers import (
     OPTIMIZERS,
     check_optimizer_state,
@@ -65,7 +64,6 @@ from sklearn_rnn.training._optimizers import (
 from sklearn_rnn.training._parallel import data_parallel
 from sklearn_rnn.training._patience import Patience
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
-from sklearn_rnn.training._random import new_random_state
 from sklearn_rnn.training._resume import pack_callbacks, unpack_callbacks
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (

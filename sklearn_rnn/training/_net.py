@@ -1,13 +1,15 @@
 """The skorch net that trains a sequence network."""
 
+import copy
 import logging
 import math
+import re
 import time
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import ClassifierTags
+from sklearn.utils import ClassifierTags, check_random_state
 from skorch import NeuralNet
 from skorch.callbacks import (
     BatchScoring,
@@ -15,15 +17,16 @@ from skorch.callbacks import (
     Checkpoint,
     EarlyStopping,
     EpochScoring,
+    LRScheduler,
     ParamMapper,
     TrainEndCheckpoint,
 )
+from skorch.exceptions import SkorchException
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels import import_whole
 from sklearn_rnn.training._batches import BatchIterator
-from sklearn_rnn.training._callbacks import NOT_FOUND, explain_failure
 from sklearn_rnn.training._datasets import SequenceDataset, StepTargets
 from sklearn_rnn.training._fused import GLOBAL_HOOKS, FusedNetwork, supports_fused
 from sklearn_rnn.training._gradients import batch_gradients
@@ -55,6 +58,15 @@ from sklearn_rnn.training._weights import (
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 # Callbacks of skorch that would write the same files in every process.
 WRITERS = Checkpoint, TrainEndCheckpoint
+# Hooks of batches that do nothing, the last one without caching.
+WITHOUT_EFFECT = {
+    *(getattr(Callback, hook) for hook in BATCH_HOOKS),
+    EpochScoring.on_batch_end,
+}
+# What an epoch's record holds only where there are validation data.
+VALIDATION_KEYS = {"valid_loss", "valid_loss_best", "valid_score"}
+# What a callback may raise if the history lacks what it looks for.
+NOT_FOUND = KeyError, SkorchException, ValueError, TypeError
 
 
 class SequenceNet(NeuralNet):
@@ -242,13 +254,18 @@ class SequenceNet(NeuralNet):
             If a callback looks for what is not recorded, or all weights are frozen.
         """
         self.validation, self.patience, self.max_epochs = validation, patience, n_epochs
-        self._has_batch_callbacks = any(
-            _handles_batches(callback) for _, callback in self.callbacks_
-        )
+        batch_callbacks = []  # the names of those that handle batches of training
+        for name, callback in self.callbacks_:
+            hooks = {getattr(type(callback), hook) for hook in BATCH_HOOKS}
+            if not getattr(callback, "on_train", True):
+                hooks -= {BatchScoring.on_batch_end}
+            if hooks - WITHOUT_EFFECT:
+                batch_callbacks.append(name)
+        self._has_batch_callbacks = bool(batch_callbacks)
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr
         if self.processes is not None:
-            _check_dividable(self.callbacks_)
+            _check_dividable(self.callbacks_, batch_callbacks)
             self.processes.align(self._weights.tensors)
         self._is_prepared = False
         try:
@@ -683,7 +700,7 @@ class SequenceNet(NeuralNet):
             except NOT_FOUND as error:
                 record = self.history[-1] if len(self.history) else {}
                 has_validation = self.validation is not None
-                explain_failure(name, callback, error, record, has_validation)
+                _explain_failure(name, callback, error, record, has_validation)
                 raise
 
     def _scoring_arguments(self, callback, arguments, scored):
@@ -744,10 +761,10 @@ class SequenceNet(NeuralNet):
         self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
 
 
-def _check_dividable(callbacks):
+def _check_dividable(callbacks, batch_callbacks):
     """Check that no callback needs whole batches, or writes what another writes."""
     for name, callback in callbacks:
-        if _handles_batches(callback):
+        if name in batch_callbacks:
             raise ValueError(
                 f"data_parallel divides batches over processes, and {name} in "
                 "callbacks handles batches. Leave it out; of skorch's LRScheduler use "
@@ -761,10 +778,101 @@ def _check_dividable(callbacks):
             )
 
 
-def _handles_batches(callback):
-    """Return whether a callback overrides a hook of batches of training."""
-    unused = [getattr(Callback, hook) for hook in BATCH_HOOKS]
-    unused.append(EpochScoring.on_batch_end)  # it does nothing without caching
-    if not getattr(callback, "on_train", True):
-        unused.append(BatchScoring.on_batch_end)
-    return any(getattr(type(callback), hook) not in unused for hook in BATCH_HOOKS)
+# Parameters of estimators, as a net takes them.
+
+
+def copy_callbacks(callbacks, lr_schedule, has_validation):
+    """Check a parameter `callbacks`; return copies, as a net of skorch takes them.
+
+    They set no rate that `lr_schedule` sets as well, and what they monitor will be
+    recorded.
+    """
+    if callbacks is None:
+        return []
+    pairs = [
+        item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        for item in (callbacks if isinstance(callbacks, list) else [callbacks])
+    ]
+    own_names = {getattr(callback, "name", None) for _, callback in pairs}
+    copies = []
+    for i, (name, callback) in enumerate(pairs):
+        if not isinstance(callback, Callback):
+            item = callback if name is None else (name, callback)
+            raise ValueError(
+                f"callbacks[{i}] is {item!r}; give instances of skorch callbacks, "
+                "such as skorch.callbacks.EarlyStopping()."
+            )
+        if isinstance(callback, LRScheduler) and lr_schedule is not None:
+            raise ValueError(
+                f"callbacks has an LRScheduler, and lr_schedule={lr_schedule!r} sets "
+                "the learning rate as well. Set lr_schedule=None."
+            )
+        copied = copy.copy(callback)  # fit must not change a parameter
+        copies.append(copied if name is None else (name, copied))
+        # Others may not read what they monitor, as most schedulers do not.
+        if has_validation or type(callback) not in (Checkpoint, EarlyStopping):
+            continue
+        monitor = callback.monitor
+        if isinstance(monitor, str) and monitor in VALIDATION_KEYS - own_names:
+            name = type(callback).__name__ if name is None else name
+            raise ValueError(_not_recorded(name, callback, monitor, None, False))
+    return copies
+
+
+def _explain_failure(name, callback, error, record, has_validation):
+    """Raise a clear ValueError if a callback looked for what `record` does not have.
+
+    For other errors nothing is raised.
+    """
+    key = _missing_key(callback, error, record)
+    if key is not None:
+        message = _not_recorded(name, callback, key, record, has_validation)
+        raise ValueError(message) from error
+
+
+def _missing_key(callback, error, record):
+    """Return the key that a callback did not find in the history, or None."""
+    monitor = getattr(callback, "monitor", None)
+    if isinstance(monitor, str) and monitor not in record:
+        return monitor
+    text = str(error.args[0]) if error.args else ""
+    found = re.search(r"Key '(\w+)' was not found in history", text)
+    if found:
+        return found[1]
+    is_of_record = isinstance(error, KeyError) and text.startswith(("valid_", "train_"))
+    return text if is_of_record and text not in record else None
+
+
+def _not_recorded(name, callback, key, record, has_validation):
+    kind = type(callback).__name__
+    message = f"the callback {name!r} ({kind}) looks for {key!r} in the history, which "
+    if record is None:
+        message += "has it only with validation data."
+    else:
+        keys = sorted(k for k in record if k != "batches")
+        message += f"has {', '.join(keys)}."
+    if has_validation:
+        return message + " Let it look for one of these."
+    instead = "train_loss_best" if key.endswith("_best") else "train_loss"
+    own = " (which stops training early without a callback)"
+    return (
+        f"{message} Set early_stopping=True{own if kind == 'EarlyStopping' else ''}, "
+        f"give X_val (and y_val) to fit, or monitor {instead!r}."
+    )
+
+
+def new_random_state(random_state):
+    """Return a `random_state` parameter as a RandomState instance.
+
+    None takes a seed from the operating system. scikit-learn would take NumPy's global
+    generator, and so change it.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.training import new_random_state
+    >>> new_random_state(0).randint(100)
+    44
+    """
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
