@@ -1,6 +1,7 @@
 """Functions that turn the outputs of a regressor's network into distributions."""
 
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 
 from sklearn.utils import check_scalar
@@ -13,8 +14,8 @@ def quantile_decoder(estimator, quantiles) -> Callable:
     levels = estimator._task.output.parse_levels(quantiles)
 
     def decode(task, sequences, outputs):
-        forecasts = task.forecasts(sequences, outputs)
-        return task.like_y(task.output.quantiles(forecasts, levels), sequences)
+        describe = partial(task.output.quantiles, levels=levels)
+        return task.decode(sequences, outputs, describe)
 
     return decode
 
@@ -32,8 +33,10 @@ def sample_decoder(estimator, n_samples, random_state) -> Callable:
     random_state = new_random_state(random_state)
 
     def decode(task, sequences, outputs):
-        found = task.forecasts(sequences, outputs)
-        scores = task.dependence.draw(len(found), n_samples, random_state)
-        return task.like_y(task.output.sample(found, scores), sequences)
+        def draw(forecasts):
+            scores = task.dependence.draw(len(forecasts), n_samples, random_state)
+            return task.output.sample(forecasts, scores)
+
+        return task.decode(sequences, outputs, draw)
 
     return decode

@@ -737,9 +737,7 @@ list of arrays or SequenceArray
                 "linear_skip=True."
             )
         sequences, _ = self._task.parse_X(self, X)
-        task = self._task
-        forecasts = task.linear.forecast(sequences)
-        return task.like_y(task.output.points(forecasts), sequences)
+        return self._task.decode(sequences, outputs=None)
 
     @shared
     def predict_quantiles(
@@ -879,7 +877,7 @@ list of arrays or SequenceArray
             return super().score(X, y, sample_weight)
         samples = task.parse(self, X, y, sample_weight, reset=False, is_scored=True)
         outputs = compute_outputs(self, samples.sequences)
-        predicted = task.output.points(task.forecasts(samples.sequences, outputs))
+        predicted = task.decode(samples.sequences, outputs, like_y=False)
         true, weights = samples.all_targets(), samples.target_weights()
         return score_steps(r2_score, true, predicted, weights)
 

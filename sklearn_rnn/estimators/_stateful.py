@@ -302,7 +302,7 @@ class StatefulPredictor:
     def _keep_forecasts(self, sequences, outputs):
         """Keep what is forecast for the next step of features, stream by stream."""
         task = self.estimator._task
-        points = task.output.points(task.forecasts(sequences, outputs))
+        points = task.decode(sequences, outputs, like_y=False)
         if task.per_step:
             points = points[np.cumsum(sequences.lengths) - 1]
         found = forecast_outputs(self.estimator)

@@ -85,21 +85,19 @@ class LinearSkip:
 
     # Predictions
 
-    def forecast(self, sequences, points=None):
-        """Return forecasts around what the linear part, or another, predicts."""
-        points = self.part.predict(sequences) if points is None else points
-        if not self.output.depth:
-            return points
-        return self.output.around(points, self.part.units(sequences), self.error_fit)
+    def forecast(self, sequences, network=None, points=None):
+        """Return forecasts of the linear part, averaged with those of the network.
 
-    def add(self, sequences, network, linear=None):
-        """Return the average of the network's forecasts and those of the linear part.
-
-        `linear` are the latter, if they are known already.
+        Without the latter they are those of the linear part alone. `points` are what
+        that predicts, or another model, if they are known already.
         """
-        if self.part is None:
-            return network
-        linear = self.forecast(sequences) if linear is None else linear
+        points = self.part.predict(sequences) if points is None else points
+        linear = points
+        if self.output.depth:  # more than points
+            units = self.part.units(sequences)
+            linear = self.output.around(points, units, self.error_fit)
+        if network is None:
+            return linear
         weight = self.weight.reshape(-1, *[1] * (linear.ndim - 2))
         return linear + weight * (network - linear)
 
@@ -129,15 +127,16 @@ class LinearSkip:
             mean = np.log(np.maximum(mean, least))
         return np.average(mean, weights=target_weights)
 
-    def compare(self, unseen, linear, network, constant, names):
+    def compare(self, unseen, points, network, constant, names):
         """Choose the network's weight by predictions for what was not seen.
 
-        `constant` is the naive forecast of targets without a past, `names` are those of
-        the targets. Nothing changes where `network` is None.
+        `points` are those of the linear part, `constant` is the naive forecast of
+        targets without a past, `names` are those of the targets. Nothing changes where
+        `network` is None.
         """
         if network is None:
             return
-        linear = self.forecast(unseen.sequences, linear)
+        linear = self.forecast(unseen.sequences, points=points)
         network = np.where(np.isnan(network), linear, network)
         loss = self.loss_function(unseen, self.part)
         weights = _comparison_weights(unseen, self.part)
@@ -148,10 +147,10 @@ class LinearSkip:
         if naive is None:
             naive = np.broadcast_to(constant, unseen.y.shape)
         compared = {
-            "naive": self.forecast(unseen.sequences, naive),
+            "naive": self.forecast(unseen.sequences, points=naive),
             "linear": linear,
             "network": network,
-            "combined": self.add(unseen.sequences, network, linear),
+            "combined": self.forecast(unseen.sequences, network, points),
         }
         errors = {
             name: _mean_loss(loss(predicted), weights)

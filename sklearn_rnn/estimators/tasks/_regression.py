@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,17 @@ from sklearn_rnn.estimators.tasks._linear_training import (
     may_have_linear,
 )
 from sklearn_rnn.estimators.tasks._numbers import NumberTargets
-from sklearn_rnn.estimators.tasks._output import (
-    Dependence,
-    make_output,
-    update_output,
-)
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._steps import score_steps, split_steps
 from sklearn_rnn.estimators.tasks._target_names import steps_ahead
 from sklearn_rnn.estimators.tasks._targets import (
     Baseline,
+    Dependence,
     are_changes_small,
     find_past,
+    make_output,
     target_columns,
+    update_output,
 )
 from sklearn_rnn.estimators.tasks._task import DTYPES, SequenceTask
 from sklearn_rnn.estimators.tasks._trials import (
@@ -205,7 +204,7 @@ class RegressionTask(SequenceTask):
             return False
         if baseline.unit_layout is not None:
             return True  # in units of the window nothing but changes has a meaning
-        last = baseline.last_values(samples.sequences)
+        last, _ = baseline.reference(samples.sequences)
         return are_changes_small(samples.y, last, samples.weights)
 
     def _choose_network(self, samples, context):
@@ -316,22 +315,26 @@ class RegressionTask(SequenceTask):
         outputs = compute_outputs(self.categories.recode(sequences))
         return self.output.restore(self.baseline, sequences, outputs)
 
-    def forecasts(self, sequences, outputs):
-        """Turn outputs of the network into forecasts, as `output` describes them."""
-        found = self.output.restore(self.baseline, sequences, outputs)
-        return self.linear.add(sequences, found)
+    def decode(self, sequences, outputs, describe=None, *, like_y=True):
+        """Turn outputs of the network into predictions.
 
-    def decode(self, sequences, outputs):
-        forecasts = self.forecasts(sequences, outputs)
-        return self.like_y(self.output.points(forecasts), sequences)
-
-    def like_y(self, predictions, sequences):
-        """Bring predictions, (n, n_targets, ...), into the form of the y of fit."""
+        `describe` makes them of forecasts, by default points (n, n_targets); `like_y`
+        brings them into the form of the y of fit. Without outputs, None, forecasts are
+        those of the linear part alone.
+        """
+        forecasts = None
+        if outputs is not None:
+            forecasts = self.output.restore(self.baseline, sequences, outputs)
+        if self.linear.part is not None:
+            forecasts = self.linear.forecast(sequences, forecasts)
+        found = (describe or self.output.points)(forecasts)
+        if not like_y:
+            return found
         if self.numbers.is_1d:
-            predictions = predictions[:, 0]
+            found = found[:, 0]
         if not self.per_step:
-            return predictions
-        return split_steps(predictions, sequences.lengths, as_array=self.y_was_array)
+            return found
+        return split_steps(found, sequences.lengths, as_array=self.y_was_array)
 
     def finish(self):
         super().finish()
@@ -394,8 +397,8 @@ def _add_dependence(task, samples, context):
         task.dependence = Dependence(task.n_targets)
     chosen = samples.select(evenly(len(samples.y), MOST_COMPARED))
     outputs = context.compute_outputs(chosen.sequences)
-    forecasts = task.forecasts(chosen.sequences, outputs)
-    scores = task.output.normal_scores(chosen.all_targets(), forecasts)
+    normal_scores = partial(task.output.normal_scores, chosen.all_targets())
+    scores = task.decode(chosen.sequences, outputs, normal_scores, like_y=False)
     task.dependence.add(scores, chosen.target_weights())
 
 
