@@ -225,7 +225,7 @@ ALLOWED: dict[str, set[str]] = {
     # Public in version 0.6, or in its pickles.
     "audio/_augmentation.py": {"variation"},
     "sequences/_container.py": {"read_"},
-    "sequences/_neighbours.py": {"reach"},
+    "sequences/_times.py": {"reach"},
     "sequences/_renamed.py": {"anchored", "variation"},
     "sequences/_windows.py": {"each"},
 }

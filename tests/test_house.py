@@ -205,12 +205,10 @@ def test_pickles_of_version_0_6_find_classes_that_moved(path):
 
 
 def test_folders_import_from_the_doors_of_others():
-    # Pickles of old versions name a module by its path, so it stands in two folders.
-    moved = ROOT / "preprocessing" / "_neighbours.py"
     for path, target in own_imports():
         (_, folder), (_, below) = floor_of(path), floor_of(target)
         is_inside = target.parent != ROOT and target.name != "__init__.py"
-        if is_inside and folder != below and path != moved:
+        if is_inside and folder != below:
             raise AssertionError(f"{path} imports {target}, and not its folder")
 
 

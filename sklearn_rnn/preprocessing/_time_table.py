@@ -49,8 +49,6 @@ from sklearn_rnn.sequences import (
     is_text,
     local_time,
     parse_rule,
-    segment_starts,
-    step_of_rows,
     times_from_index,
     to_index,
     to_numbers,
@@ -58,8 +56,9 @@ from sklearn_rnn.sequences import (
     trusted_sequences,
 )
 
-# Rows copied at a time.
+# Rows copied at a time, and pairs of neighbouring rows compared at a time.
 ROWS_PER_BLOCK = 8192
+PAIRS_PER_BLOCK = 2**17
 
 # What a step of time is.
 Rule = FixedStep | CalendarStep | MaxGap | RowStep
@@ -158,20 +157,27 @@ class TimeTable:
         `step` is what a user gives as `freq`, or a rule; None infers it: where there is
         none, a MaxGap.
         """
-        if self.times is None:
+        start, timestamps = self.is_series_start, self.timestamps
+        if self.times is None or timestamps is None:
             check_freq_has_times(step)
             return self
-        known = self.times, self.timestamps, self.is_series_start
         is_rule = isinstance(step, Rule)
+        as_rows = isinstance(step, str) and step == ROWS
         if is_rule:
             rule = step
-        elif step is None:
-            rule = infer_rule(*known)
-        elif isinstance(step, str) and step == ROWS:
-            rule = step_of_rows(*known)
+        elif step is None or as_rows:
+            rule = infer_rule(self.times, timestamps, start, as_rows=as_rows)
         else:
             rule = parse_rule(step, self.times)
-        start = segment_starts(rule, self.timestamps, self.is_series_start)
+        n_pairs = 0 if isinstance(rule, RowStep) else self.n_rows - 1
+        for begin in range(0, n_pairs, PAIRS_PER_BLOCK):
+            end = min(begin + PAIRS_PER_BLOCK, n_pairs)
+            earlier, later = slice(begin, end), slice(begin + 1, end + 1)
+            has_gap = ~rule.adjacent(timestamps[earlier], timestamps[later])
+            has_gap &= ~self.is_series_start[later]
+            if has_gap.any():
+                start = start.copy() if start is self.is_series_start else start
+                start[later] |= has_gap
         gaps = np.flatnonzero(start & ~self.is_series_start)
         table = replace(self, rule=rule, is_segment_start=start, gaps=gaps)
         if self.keys.is_freq_stated and not (is_rule or step is None):

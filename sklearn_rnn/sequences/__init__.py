@@ -1,5 +1,6 @@
 """What a sequence is: the container, its validation, and windows over a table."""
 
+from sklearn_rnn._moved import register_old_modules
 from sklearn_rnn.sequences._arrays import (
     to_numbers,
     unmask,
@@ -60,22 +61,6 @@ from sklearn_rnn.sequences._features import (
     check_features,
     check_unique_names,
 )
-from sklearn_rnn.sequences._neighbours import (
-    ROWS,
-    CalendarStep,
-    FixedStep,
-    MaxGap,
-    RowStep,
-    add_offset,
-    describe_step,
-    fill_call,
-    freq_of,
-    infer_rule,
-    is_rows,
-    parse_rule,
-    segment_starts,
-    step_of_rows,
-)
 from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
@@ -98,11 +83,23 @@ from sklearn_rnn.sequences._target_arrays import check_not_ragged, explain_targe
 from sklearn_rnn.sequences._text import is_sound_file
 from sklearn_rnn.sequences._times import (
     DATED,
+    ROWS,
+    CalendarStep,
+    FixedStep,
+    MaxGap,
+    RowStep,
     Times,
+    add_offset,
     as_typed_index,
     check_increasing,
+    describe_step,
+    fill_call,
+    freq_of,
     holds_dates,
+    infer_rule,
+    is_rows,
     local_time,
+    parse_rule,
     times_from_index,
     to_index,
     to_times,
@@ -207,12 +204,10 @@ __all__ = [
     "parse_rule",
     "plain_arrays",
     "recode",
-    "segment_starts",
     "sequences_of_columns",
     "sequences_of_dicts",
     "sequences_of_ids",
     "shares_rows",
-    "step_of_rows",
     "times_from_index",
     "to_index",
     "to_numbers",
@@ -227,3 +222,10 @@ __all__ = [
     "weighted_chunks",
     "with_categories",
 ]
+
+register_old_modules(
+    {
+        "preprocessing._neighbours": "sequences._times",
+        "sequences._neighbours": "sequences._times",
+    }
+)

@@ -11,19 +11,16 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.sequences._neighbours import (
+from sklearn_rnn.sequences._times import (
+    DATED,
     MaxGap,
+    as_typed_index,
+    check_increasing,
+    check_no_written_dates,
     describe_step,
     fill_call,
     freq_of,
     infer_rule,
-    segment_starts,
-)
-from sklearn_rnn.sequences._times import (
-    DATED,
-    as_typed_index,
-    check_increasing,
-    check_no_written_dates,
     to_times,
 )
 
@@ -88,7 +85,7 @@ def _warn_of_gaps(times, first, n_rows_per_window, starts):
         message = f"the times of X follow no step, and windows run over all. {remedy}"
         warnings.warn(message, WindowHistoryWarning, stacklevel=user_stacklevel())
         return
-    gaps = segment_starts(rule, times.timestamps, first) & ~first
+    gaps = np.append(False, ~rule.adjacent(times.timestamps[:-1], times.timestamps[1:]))
     so_far = np.cumsum(gaps)
     n_across = np.count_nonzero(so_far[starts + n_rows_per_window - 1] > so_far[starts])
     if n_across == 0:

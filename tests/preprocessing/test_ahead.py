@@ -4,8 +4,7 @@ import pytest
 
 from sklearn_rnn import InvalidSequenceError
 from sklearn_rnn.preprocessing._time_table import shift_times, times_ahead
-from sklearn_rnn.sequences._neighbours import MaxGap, infer_rule, parse_rule
-from sklearn_rnn.sequences._times import to_times
+from sklearn_rnn.sequences._times import MaxGap, infer_rule, parse_rule, to_times
 
 NEW_YORK = "America/New_York"
 REGULAR = {

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sklearn_rnn.preprocessing import TableKeys, TimeTable
-from sklearn_rnn.sequences._neighbours import (
+from sklearn_rnn.sequences._times import (
     CalendarStep,
     FixedStep,
     MaxGap,
