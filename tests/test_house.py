@@ -194,6 +194,7 @@ def test_what_moved_is_found_in_its_old_place_with_a_warning():
         "displays._forecast.ForecastDisplay",
         "preprocessing._augmentation.ClipVariation",
         "preprocessing._calendar.CalendarFeatures",
+        "preprocessing._history.History",
         "preprocessing._log_mel.LogMelSpectrogram",
         "preprocessing._mel.MelSettings",
     ],

@@ -276,8 +276,7 @@ class TimeBlockSplit(PlainState, BaseCrossValidator):
             raise InvalidSequenceError(
                 f"time={self.time} names no column of X, an array of {X.shape[1]}."
             )
-        index = to_index(X[:, self.time], f"time={self.time!r}")
-        return Timeline.of(to_times(index, name=self.time))
+        return Timeline.of(to_times(X[:, self.time], self.time))
 
     def _blocks(self, distinct, sizes):
         """Yield (begin, end) of training and test, as indices of the times."""

@@ -1,6 +1,6 @@
 """Transformers that make, scale and prepare sequences."""
 
-from sklearn_rnn._moved import find_moved
+from sklearn_rnn._moved import find_moved, register_old_modules
 from sklearn_rnn.preprocessing._flattener import SequenceFlattener
 from sklearn_rnn.preprocessing._keys import (
     ATTRS_KEY,
@@ -10,11 +10,13 @@ from sklearn_rnn.preprocessing._keys import (
     check_names,
     find_keys,
     get_target_names,
+    keep_untargeted,
     list_keys,
     list_steps,
     name_ahead,
     parse_ahead,
     parse_targets,
+    remember_untargeted,
 )
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._regular import fill_rows
@@ -41,7 +43,6 @@ from sklearn_rnn.preprocessing._time_table import (
     times_of_frame,
 )
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
-from sklearn_rnn.preprocessing._untargeted import keep_untargeted, remember_untargeted
 from sklearn_rnn.preprocessing._windower import (
     SequenceWindower,
     UnknownTimesWarning,
@@ -101,4 +102,10 @@ __all__ = [
 
 __getattr__ = find_moved(
     __name__, {"CalendarFeatures", "LogMelSpectrogram", "make_forecast_frame"}
+)
+register_old_modules(
+    {
+        "preprocessing._history": "preprocessing._time_table",
+        "preprocessing._untargeted": "preprocessing._keys",
+    }
 )

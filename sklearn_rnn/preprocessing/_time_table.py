@@ -1,4 +1,4 @@
-"""TimeTable: a table of time steps, read once, and what it holds."""
+"""TimeTable: a table of time steps, its features, and the windows over its rows."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.preprocessing._history import History, HistoryPrefix
+from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.preprocessing._keys import TableKeys, check_column_key, check_names
 from sklearn_rnn.preprocessing._time_errors import (
     check_freq_has_times,
@@ -21,7 +21,6 @@ from sklearn_rnn.preprocessing._time_errors import (
     raise_irregular,
 )
 from sklearn_rnn.sequences import (
-    DATED,
     LENGTH_TYPES,
     MAX_INT32_ROWS,
     ROWS,
@@ -49,8 +48,6 @@ from sklearn_rnn.sequences import (
     is_text,
     local_time,
     parse_rule,
-    times_from_index,
-    to_index,
     to_numbers,
     to_times,
     trusted_sequences,
@@ -110,11 +107,13 @@ class TimeTable:
     @classmethod
     def read(cls, data: Any, keys: TableKeys, caller: str) -> Self:
         """Return the table of an array, or of a pandas or polars frame."""
-        if hasattr(data, "columns"):
-            groups = [frame_column(data, name, "group_by") for name in keys.groups]
-            times = times_of_frame(data, keys.time, caller)
-        else:
-            times, groups = times_and_groups_of_array(data, keys)
+        column_of = frame_column if hasattr(data, "columns") else array_column
+        groups = [column_of(data, key, "group_by") for key in keys.groups]
+        times = None
+        if keys.time is not None:
+            times = to_times(column_of(data, keys.time, "time"), keys.time)
+        elif isinstance(data, pd.DataFrame):
+            times = to_times(data.index, caller=caller)
         n_rows = len(data)
         order, labels = None, None
         is_start = np.zeros(n_rows, dtype=bool)
@@ -169,7 +168,7 @@ class TimeTable:
             rule = infer_rule(self.times, timestamps, start, as_rows=as_rows)
         else:
             rule = parse_rule(step, self.times)
-        n_pairs = 0 if isinstance(rule, RowStep) else self.n_rows - 1
+        n_pairs = 0 if isinstance(rule, RowStep) else len(start) - 1
         for begin in range(0, n_pairs, PAIRS_PER_BLOCK):
             end = min(begin + PAIRS_PER_BLOCK, n_pairs)
             earlier, later = slice(begin, end), slice(begin + 1, end + 1)
@@ -336,16 +335,17 @@ class TimeTable:
         begins = np.flatnonzero(self.is_segment_start)
         return np.append(begins, len(self.is_segment_start))
 
-    def history(self, features: "Features", n_rows: int) -> History:
+    def history(self, features: "Features", n_rows: int) -> "History":
         """Return the last rows of every segment, which may precede rows to come."""
         begins = np.flatnonzero(self.is_segment_start)
         ends = np.append(begins[1:], len(self.is_segment_start))
         lengths = np.minimum(ends - begins, n_rows)
         so_far = np.cumsum(lengths)
         positions = np.repeat(ends - so_far, lengths) + np.arange(lengths.sum())
+        rows = positions if self.order is None else self.order[positions]
         times, timestamps = self.times, self.timestamps
         return History(
-            values=features.copy(self.rows(positions)),
+            values=features.copy(rows),
             timestamps=None if timestamps is None else timestamps[positions],
             kind=None if times is None else times.kind,
             begins=so_far - lengths,
@@ -683,26 +683,12 @@ def _holds_arrays(x):
     return len(x) > 0 and hasattr(x[0], "__len__") and not isinstance(x[0], str)
 
 
-def times_and_groups_of_array(X: Any, keys: TableKeys) -> tuple[Times | None, list]:
-    """Return the Times of an array, or None, and the columns of its series."""
-    if not _named_keys(keys):
-        return None, []
-    X, times = np.asarray(X), None
-    if keys.time is not None:
-        column = array_column(X, keys.time, "time")
-        times = to_times(to_index(column, f"time={keys.time!r}"), name=keys.time)
-    return times, [array_column(X, key, "group_by") for key in keys.groups]
-
-
 def times_of_frame(X: Any, time: Any, estimator_name: str) -> Times | None:
     """Return the Times in a frame's column `time` or its index; None if it has none."""
     if time is not None:
-        times = to_index(frame_column(X, time, "time"), f"time={time!r}")
-        return to_times(times, name=time)
+        return to_times(frame_column(X, time, "time"), time)
     index = getattr(X, "index", None)  # polars has none
-    if isinstance(index, DATED):
-        return to_times(index)
-    return None if index is None else times_from_index(index, estimator_name)
+    return None if index is None else to_times(index, caller=estimator_name)
 
 
 def column_at(X: Any, j: int) -> pd.Series:
@@ -741,8 +727,9 @@ def _named_keys(keys):
     return times + [(key, "group_by") for key in keys.groups]
 
 
-def array_column(X: np.ndarray, key: Any, parameter: str) -> np.ndarray:
-    """Return the column of a 2-D array at the position that a parameter names."""
+def array_column(X: Any, key: Any, parameter: str) -> np.ndarray:
+    """Return the column of an array, or of rows, at the position in a parameter."""
+    X = np.asarray(X)
     return X[:, _array_position(X, key, parameter)]
 
 
@@ -938,7 +925,81 @@ def _not_numeric(name, column, estimator_name, reason=""):
     )
 
 
-# Windows
+# Windows, and the rows of fit that precede them
+
+
+@plain_type
+class History(NamedTuple):
+    """The last rows of every segment of the training table, segment by segment.
+
+    values : ndarray of shape (n_kept, n_features)
+    timestamps : ndarray of shape (n_kept,), or None without times
+    kind : str, that of the times, or None
+    begins, ends : ndarrays of int, the kept rows of each segment
+    series : ndarray of int, which series each segment belongs to
+    labels : Index of one group label per series, or None without groups
+    """
+
+    values: np.ndarray
+    timestamps: np.ndarray | None
+    kind: str | None
+    begins: np.ndarray
+    ends: np.ndarray
+    series: np.ndarray
+    labels: pd.Index | None
+
+
+class HistoryPrefix(NamedTuple):
+    """Kept rows ``begin`` to ``end`` go in front of the row at ``position``."""
+
+    position: int
+    begin: int
+    end: int
+
+
+def find_prefixes(history, table, *, by_time=True):
+    """Return the kept rows that go in front of new rows of their series.
+
+    By time, in front of each segment that follows them without a gap; else the last of
+    each series in front of all of its new rows.
+    """
+    in_fit = np.zeros(1, dtype=int)
+    if table.labels is not None:
+        in_fit = history.labels.get_indexer(table.labels)
+    segment_bounds = np.searchsorted(history.series, np.arange(history.series[-1] + 2))
+    found = []
+    for k in np.flatnonzero(in_fit >= 0):
+        segments = np.arange(*segment_bounds[in_fit[k] : in_fit[k] + 2])
+        begin, end = table.series_bounds[k : k + 2]
+        if not by_time:
+            last = segments[-1]
+            found.append(HistoryPrefix(begin, history.begins[last], history.ends[last]))
+            continue
+        kept = slice(history.begins[segments[0]], history.ends[segments[-1]])
+        timestamps = history.timestamps[kept]
+        positions = begin + np.flatnonzero(table.is_segment_start[begin:end])
+        before = np.searchsorted(timestamps, table.timestamps[positions]) - 1
+        positions, before = positions[before >= 0], before[before >= 0]
+        near = table.rule.adjacent(timestamps[before], table.timestamps[positions])
+        for position, last in zip(
+            positions[near], kept.start + before[near], strict=True
+        ):
+            segment = segments[
+                np.searchsorted(history.ends[segments], last, side="right")
+            ]
+            found.append(HistoryPrefix(position, history.begins[segment], last + 1))
+    return found
+
+
+def positions_between(history, prefixes):
+    """Return the positions of new rows that fill a gap between training rows.
+
+    They begin where a segment of the training table ended and a later one of its series
+    follows.
+    """
+    is_last_of_series = np.append(history.series[1:] != history.series[:-1], True)
+    inner_ends = set(history.ends[~is_last_of_series].tolist())
+    return [prefix.position for prefix in prefixes if prefix.end in inner_ends]
 
 
 def cut_windows(
@@ -948,13 +1009,33 @@ def cut_windows(
     history: History | None = None,
     prefixes: Sequence[HistoryPrefix] = (),
 ) -> SequenceArray:
-    """Return the window of each row of a table, with history in front of segments."""
+    """Return the window of each row of a table, with history in front of segments.
+
+    A window ends at its row, and begins `n_steps` rows before or with its segment.
+    """
     first, positions = table.is_segment_start, slice(None)
     if prefixes or table.order is not None:
         values, first, positions = _join(features, table, history, prefixes)
     else:
         values = features.copy() if features.block is None else features.block
-    starts, lengths = trailing_windows(first, n_steps)
+    # Of as few bits as hold them: beside a series of few columns 64 would weigh.
+    n_rows = len(values)
+    starts_type: type = np.int64
+    lengths_type: type = np.int64
+    if n_rows <= MAX_INT32_ROWS:
+        fits = [min(n_steps, n_rows) <= np.iinfo(dtype).max for dtype in LENGTH_TYPES]
+        starts_type, lengths_type = np.int32, LENGTH_TYPES[fits.index(True)]
+    starts: np.ndarray = np.empty(n_rows, starts_type)
+    lengths: np.ndarray = np.empty(n_rows, lengths_type)
+    segment_start = 0
+    for begin in range(0, n_rows, SEQUENCES_PER_BLOCK):
+        end = min(begin + SEQUENCES_PER_BLOCK, n_rows)
+        rows = np.arange(begin, end)
+        begun = np.where(first[begin:end], rows, segment_start)
+        segment_starts = np.maximum.accumulate(begun)
+        segment_start = segment_starts[-1]
+        starts[begin:end] = np.maximum(segment_starts, rows - (n_steps - 1))
+        lengths[begin:end] = rows - starts[begin:end] + 1
     # Windows with history are only predicted on: the order of rows is enough.
     is_ordered = prefixes or (table.order is None and table.labels is None)
     return trusted_sequences(
@@ -963,7 +1044,7 @@ def cut_windows(
         lengths[positions],
         features.names,
         transforms=Transforms(categories=features.categories),
-        time_index=range(len(values)) if is_ordered else table.time_index(),
+        time_index=range(n_rows) if is_ordered else table.time_index(),
     )
 
 
@@ -999,40 +1080,3 @@ def _join(features, table, history, prefixes):
         joined_starts[shift[position]] = False
         joined_starts[rows.start] = True
     return values, joined_starts, positions
-
-
-def trailing_windows(first, n_steps):
-    """Return the window that ends at each row, cut at the start of its segment.
-
-    `first` marks the rows that begin a segment, the first row included. Starts and
-    lengths are of as few bits as hold them: beside a series of few columns 64 would
-    weigh.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_rnn.preprocessing._time_table import trailing_windows
-    >>> starts, lengths = trailing_windows(
-    ...     np.array([True, False, False, True, False]), n_steps=2
-    ... )
-    >>> starts.tolist(), lengths.tolist()
-    ([0, 0, 1, 3, 3], [1, 2, 2, 1, 2])
-    """
-    n_rows = len(first)
-    starts_type: type = np.int64
-    lengths_type: type = np.int64
-    if n_rows <= MAX_INT32_ROWS:
-        longest = min(n_steps, n_rows)
-        fits = [longest <= np.iinfo(dtype).max for dtype in LENGTH_TYPES]
-        starts_type, lengths_type = np.int32, LENGTH_TYPES[fits.index(True)]
-    starts: np.ndarray = np.empty(n_rows, starts_type)
-    lengths: np.ndarray = np.empty(n_rows, lengths_type)
-    run = 0
-    for begin in range(0, n_rows, SEQUENCES_PER_BLOCK):
-        end = min(begin + SEQUENCES_PER_BLOCK, n_rows)
-        rows = np.arange(begin, end)
-        runs = np.maximum.accumulate(np.where(first[begin:end], rows, run))
-        run = runs[-1]
-        starts[begin:end] = np.maximum(runs, rows - (n_steps - 1))
-        lengths[begin:end] = rows - starts[begin:end] + 1
-    return starts, lengths

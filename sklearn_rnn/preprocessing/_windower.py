@@ -24,12 +24,12 @@ from sklearn_rnn._exceptions import (
 )
 from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
-from sklearn_rnn.preprocessing._history import find_prefixes, positions_between
 from sklearn_rnn.preprocessing._keys import (
     TableKeys,
     check_column_key,
     find_keys,
     get_target_names,
+    untargeted_rows_of,
 )
 from sklearn_rnn.preprocessing._missing import Fill, fill_features, fit_fill
 from sklearn_rnn.preprocessing._output import FixedOutput
@@ -44,10 +44,11 @@ from sklearn_rnn.preprocessing._time_errors import (
 from sklearn_rnn.preprocessing._time_table import (
     TimeTable,
     cut_windows,
+    find_prefixes,
     is_table,
     parse_features,
+    positions_between,
 )
-from sklearn_rnn.preprocessing._untargeted import untargeted_rows_of
 from sklearn_rnn.sequences import (
     COUNT,
     ROWS,
@@ -271,7 +272,7 @@ class SequenceWindower(
         SklearnRNNWarning
             If `y` has an index of other dates than `X`.
         """
-        self._fit(X, y)
+        self._fit(X, y, cut=False)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -300,10 +301,7 @@ class SequenceWindower(
         WindowHistoryWarning, SklearnRNNWarning
             As `fit` does.
         """
-        features, table = self._fit(X, y)
-        if table is None:
-            return features  # sequences
-        return cut_windows(features, table, self.n_steps)
+        return self._fit(X, y, cut=True)
 
     def transform(self, X: SequencesLike) -> SequenceArray:
         """Cut a table into windows, with history from the training data.
@@ -415,10 +413,10 @@ class SequenceWindower(
         """Return where the step comes from, for messages."""
         return otherwise if self.freq is None else f"as freq={self.freq!r} says"
 
-    def _fit(self, X, y):
-        """Learn from a table, and return its features, filled, and its TimeTable.
+    def _fit(self, X, y, *, cut):
+        """Learn from a table, and return its windows if these are to be cut.
 
-        From sequences, and return these, trimmed, and None.
+        From sequences, and return these, trimmed.
         """
         estimator_name = type(self).__name__
         X = convert_input(X, estimator_name=estimator_name)
@@ -426,7 +424,7 @@ class SequenceWindower(
         if not (hasattr(X, "columns") or is_table(X)):
             sequences = self._trim(X, reset=True)
             self._target_names = target_names
-            return sequences, None
+            return sequences
         keys = find_keys(X, self.time, self.group_by, self.freq)
         if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
             check_unique_names(X)
@@ -453,6 +451,7 @@ class SequenceWindower(
             features = fill_features(features, fill, table)
         n_kept = self.n_steps - 1 if fill is None else max(1, self.n_steps - 1)
         history = table.history(features, n_kept)
+        windows = cut_windows(features, table, self.n_steps) if cut else None
         # Nothing is set before: a fit that fails leaves the windower as it was.
         self._check_columns(X, features.n_columns, reset=True)
         names, positions = list(getattr(X, "columns", ())), features.positions
@@ -464,7 +463,7 @@ class SequenceWindower(
         self.time_, self.group_by_, self.freq_ = keys.time, keys.group_by, freq
         self._rule, self._fill, self._history = table.rule, fill, history
         self._fitted_n_steps = self.n_steps
-        return features, table
+        return windows
 
     def _read(self, X):
         """Return features and TimeTable of a table, its columns checked against fit.

@@ -100,7 +100,6 @@ from sklearn_rnn.sequences._times import (
     is_rows,
     local_time,
     parse_rule,
-    times_from_index,
     to_index,
     to_times,
 )
@@ -208,7 +207,6 @@ __all__ = [
     "sequences_of_dicts",
     "sequences_of_ids",
     "shares_rows",
-    "times_from_index",
     "to_index",
     "to_numbers",
     "to_times",

@@ -91,40 +91,32 @@ class Times(NamedTuple):
     labels: pd.Index
 
 
-def times_from_index(index, estimator_name):
-    """Return the index of a frame as Times, or None where it holds names.
+def to_times(values, name=None, *, caller=None):
+    """Return an index, or the column `name`, as Times.
 
-    Dates, periods, durations and numbers are times, as objects and categories too.
+    Dates, periods, durations and numbers are times, as objects and categories too. For
+    a `caller` that takes an index with or without times, None is one of names.
     """
-    if isinstance(index, pd.MultiIndex):
-        names = list(index.names)
+    if isinstance(values, pd.MultiIndex):
+        names = list(values.names)
         raise InvalidSequenceError(
-            f"X has an index of {index.nlevels} levels, {names}, so {estimator_name} "
+            f"X has an index of {values.nlevels} levels, {names}, so {caller} "
             "cannot distinguish its times from its groups: name one level in time= and "
             "the other in group_by=."
         )
-    typed = as_typed_index(index, "the index of X")
-    if _is_time(typed):
-        return to_times(typed)
-    if typed.dtype.kind in "bc" or isinstance(typed, pd.IntervalIndex):
-        raise InvalidSequenceError(
-            f"the index of X holds {typed.dtype}, which are not times: give X an index "
-            "of dates or numbers, or number its rows with df.reset_index(drop=True)."
-        )
-    check_no_written_dates(typed)
-    return None
-
-
-def to_times(index, name=None):
-    """Return an index, or the column `name` turned into one, as Times."""
+    index = values
     if not isinstance(index, DATED):
         where = "the index of X" if name is None else f"time={name!r}"
-        index = as_typed_index(index, where)
-    if not (isinstance(index, DATED) or _is_time(index)):
-        raise InvalidSequenceError(
-            f"time={name!r} names a column of {index.dtype}, which are not times: "
-            "turn it into dates with pd.to_datetime, or into numbers."
-        )
+        index = as_typed_index(to_index(values, where), where)
+        is_number = isinstance(index.dtype, np.dtype) and index.dtype.kind in "fiu"
+        if not (is_number or isinstance(index, DATED)):
+            if caller is None:
+                raise InvalidSequenceError(
+                    f"time={name!r} names a column of {index.dtype}, which are not "
+                    "times: turn it into dates with pd.to_datetime, or into numbers."
+                )
+            _check_names(index)
+            return None
     if index.hasnans:
         row = int(np.argmax(index.isna()))
         raise InvalidSequenceError(
@@ -378,10 +370,14 @@ def _listed(types):
     return " and ".join(sorted(kind.__name__ for kind in types))
 
 
-def _is_time(index):
-    if isinstance(index, DATED):
-        return True
-    return isinstance(index.dtype, np.dtype) and index.dtype.kind in "fiu"
+def _check_names(index):
+    """Check that an index that holds no times holds names."""
+    if index.dtype.kind in "bc" or isinstance(index, pd.IntervalIndex):
+        raise InvalidSequenceError(
+            f"the index of X holds {index.dtype}, which are not times: give X an index "
+            "of dates or numbers, or number its rows with df.reset_index(drop=True)."
+        )
+    check_no_written_dates(index)
 
 
 def check_no_written_dates(index):
@@ -567,14 +563,15 @@ def parse_rule(freq, times):
         step = float(freq) if times.timestamps.dtype.kind == "f" else freq
     elif times.kind.startswith("periods"):
         step = _periods_in(freq, times)
-    elif isinstance(freq, Tick) or not isinstance(freq, BaseOffset):
+    elif isinstance(freq, Tick) or not isinstance(freq, (BaseOffset, pd.Timedelta)):
         step = _offset_or_span(freq)
     # Days and weeks are fixed in local time.
     if isinstance(step, (pd.offsets.Day, pd.offsets.Week)):
         days = step.n * (7 if isinstance(step, pd.offsets.Week) else 1)
         rule: Any = FixedStep(np.timedelta64(days, "D"), times.time_zone)
     elif not isinstance(step, BaseOffset):
-        rule = FixedStep(step)
+        is_span = isinstance(step, pd.Timedelta)
+        rule = FixedStep(step.to_timedelta64() if is_span else step)
     elif times.kind == "durations":
         raise InvalidSequenceError(
             f"freq={step.freqstr!r} is a calendar's step, but the times of X are "
@@ -589,7 +586,7 @@ def parse_rule(freq, times):
 
 
 def _offset_or_span(freq):
-    """Return a `freq` as an offset of whole days or a calendar, or as a timedelta64."""
+    """Return a `freq` as an offset of whole days or of a calendar, or as a span."""
     try:
         step = freq
         if isinstance(freq, (str, BaseOffset)):
@@ -608,7 +605,7 @@ def _offset_or_span(freq):
             f"freq={freq!r} is no time between rows: give an offset such as 'h', or a "
             "Timedelta."
         )
-    return step.to_timedelta64()
+    return step
 
 
 def _periods_in(freq, times):

@@ -12,7 +12,7 @@ from sklearn_rnn.preprocessing import (
     fill_rows,
     find_keys,
 )
-from sklearn_rnn.preprocessing._time_table import parse_features, trailing_windows
+from sklearn_rnn.preprocessing._time_table import cut_windows, parse_features
 
 DAYS = pd.date_range("2024-01-01", periods=6, freq="D")
 # Two series, of which "b" begins later and lacks a day; by day.
@@ -57,9 +57,10 @@ def test_history_is_the_end_of_each_segment():
 
 
 def test_windows_never_cross_a_segment():
-    starts, lengths = trailing_windows(read().is_segment_start, 3)
-    assert starts.tolist() == [0, 0, 0, 1, 2, 5, 5, 7]
-    assert lengths.tolist() == [1, 2, 3, 3, 3, 1, 2, 1]
+    windows = cut_windows(parse_features(PANEL, KEYS, "test"), read(), 3)
+    assert [window.ravel().tolist() for window in windows] == [
+        *([0], [0, 1], [2], [0, 1, 3], [2, 4], [1, 3, 5], [3, 5, 6], [7])
+    ]
 
 
 def test_next_times_follow_the_newest_row_of_each_series():
@@ -176,8 +177,10 @@ def test_series_of_six_columns_of_many_labels_stay_apart():
     assert labels[-1] == (16, 0, 0, 0, 0, 0)
 
 
-def test_trailing_windows_never_cross_a_first_row():
-    first = np.array([1, 0, 0, 0, 1, 1, 0], dtype=bool)
-    starts, lengths = trailing_windows(first, 3)
-    assert starts.tolist() == [0, 0, 0, 1, 4, 5, 5]
-    assert lengths.tolist() == [1, 2, 3, 3, 1, 1, 2]
+def test_windows_of_one_series_never_cross_a_gap():
+    days = pd.Index([0, 1, 2, 3, 5, 7, 8])
+    keys = TableKeys(freq=1)
+    table = read(pd.DataFrame({"sales": np.arange(7.0)}, index=days), keys)
+    windows = cut_windows(parse_features(table.data, keys, "test"), table, 3)
+    assert windows.starts.tolist() == [0, 0, 0, 1, 4, 5, 5]
+    assert windows.lengths.tolist() == [1, 2, 3, 3, 1, 1, 2]
