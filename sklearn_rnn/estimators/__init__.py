@@ -1,7 +1,6 @@
 """What a user fits."""
 
-from sklearn_rnn.estimators._access import lock_of
-from sklearn_rnn.estimators._base import input_gradients
+from sklearn_rnn.estimators._base import input_gradients, lock_of
 from sklearn_rnn.estimators._classifier import RNNClassifier
 from sklearn_rnn.estimators._generator import RNNGenerator
 from sklearn_rnn.estimators._migrate import register_old_modules

@@ -9,12 +9,13 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import (
     SequenceEstimator,
     TaskAttribute,
     check_partial_classes,
+    exclusive,
     predict,
+    shared,
 )
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators.tasks import (

@@ -11,8 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute
+from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute, exclusive, shared
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import check_outputs, thread_context
 from sklearn_rnn.estimators._sampling import Sampling, check_count

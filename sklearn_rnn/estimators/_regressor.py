@@ -14,11 +14,12 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import (
     SequenceEstimator,
     TaskAttribute,
+    exclusive,
     predict,
+    shared,
 )
 from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
 from sklearn_rnn.estimators._fit import TRAINING_PARAMS, fit

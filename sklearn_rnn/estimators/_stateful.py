@@ -12,8 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._plain_state import damage_reported, describe_state, restore_state
-from sklearn_rnn.estimators._access import exclusive_with_estimator
-from sklearn_rnn.estimators._base import SequenceEstimator
+from sklearn_rnn.estimators._base import SequenceEstimator, exclusive_with_estimator
 from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
 from sklearn_rnn.estimators._missing_steps import fill_steps, forecast_outputs
 from sklearn_rnn.estimators._network import check_outputs, network_input, thread_context

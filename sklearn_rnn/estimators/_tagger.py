@@ -12,12 +12,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._access import exclusive, shared
 from sklearn_rnn.estimators._base import (
     SequenceEstimator,
     TaskAttribute,
     check_partial_classes,
+    exclusive,
     predict,
+    shared,
 )
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import compute_outputs

@@ -12,8 +12,13 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._access import exclusive, shared
-from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute, check_params
+from sklearn_rnn.estimators._base import (
+    RNNEstimator,
+    TaskAttribute,
+    check_params,
+    exclusive,
+    shared,
+)
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import (
     network_input,
