@@ -679,8 +679,9 @@ def check_params(estimator):
 
 def predict(estimator, X, decode):
     """Predict from X: `decode` is the method of the task's class for its outputs."""
-    check_is_fitted(estimator)
     task = estimator._task
+    if task is None:
+        check_is_fitted(estimator)  # which raises the error
     sequences, _ = task.parse_X(estimator, X)
     with thread_context(estimator):
         outputs = run_network(estimator, sequences)
