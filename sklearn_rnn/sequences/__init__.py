@@ -16,10 +16,16 @@ from sklearn_rnn.sequences._categories import (
     with_categories,
 )
 from sklearn_rnn.sequences._check import (
+    CONVERSION_ERRORS,
+    check_columns,
+    check_features,
     check_input,
+    check_not_ragged,
     check_sequences,
     check_tokens,
+    check_unique_names,
     is_list_of_sequences,
+    raise_conversion_error,
 )
 from sklearn_rnn.sequences._container import (
     LENGTH_TYPES,
@@ -56,11 +62,6 @@ from sklearn_rnn.sequences._dicts import (
     sequences_of_columns,
     sequences_of_dicts,
 )
-from sklearn_rnn.sequences._features import (
-    check_columns,
-    check_features,
-    check_unique_names,
-)
 from sklearn_rnn.sequences._one_hot import is_one_hot
 from sklearn_rnn.sequences._row_times import warn_of_other_times
 from sklearn_rnn.sequences._step_targets import (
@@ -79,7 +80,6 @@ from sklearn_rnn.sequences._symbols import (
     check_symbols,
     warn_of_separated_symbols,
 )
-from sklearn_rnn.sequences._target_arrays import check_not_ragged, explain_target_errors
 from sklearn_rnn.sequences._text import is_sound_file
 from sklearn_rnn.sequences._times import (
     DATED,
@@ -123,6 +123,7 @@ from sklearn_rnn.sequences._windows import (
 
 __all__ = [
     "BEGIN",
+    "CONVERSION_ERRORS",
     "COUNT",
     "CalendarStep",
     "DATED",
@@ -178,7 +179,6 @@ __all__ = [
     "describe_position",
     "describe_step",
     "encode_categories",
-    "explain_target_errors",
     "fill_call",
     "flat_rows",
     "freq_of",
@@ -202,6 +202,7 @@ __all__ = [
     "one_hot_last_step",
     "parse_rule",
     "plain_arrays",
+    "raise_conversion_error",
     "recode",
     "sequences_of_columns",
     "sequences_of_dicts",

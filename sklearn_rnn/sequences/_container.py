@@ -383,6 +383,7 @@ class SequenceArray:
                [1., 2.]])
         """
         starts, longest = self._starts[indices], self.common_length
+        transforms = self.transforms
         is_ragged = False
         if longest is None:
             lengths = self._lengths[indices]
@@ -391,9 +392,11 @@ class SequenceArray:
         rows = starts + np.arange(longest)[:, None]
         if is_ragged:
             np.minimum(rows, starts + lengths - 1, out=rows)
-        batch = self.scale_steps(self.values.take(rows, axis=0))
-        if self.transforms.differencing is not None:
-            batch = self.transforms.differencing.apply(batch, indices)
+        batch = self.values.take(rows, axis=0)
+        if transforms.scaling is not None:
+            batch = transforms.scaling.apply(batch)
+        if transforms.differencing is not None:
+            batch = transforms.differencing.apply(batch, indices)
         return batch if dtype is None else batch.astype(dtype, copy=False)
 
     def scale_steps(self, steps: np.ndarray) -> np.ndarray:

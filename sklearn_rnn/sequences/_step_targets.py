@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import TargetWarning, user_stacklevel
-from sklearn_rnn.sequences._check import is_list_of_sequences
+from sklearn_rnn.sequences._check import (
+    CONVERSION_ERRORS,
+    is_list_of_sequences,
+    raise_conversion_error,
+)
 from sklearn_rnn.sequences._container import SequenceArray
 from sklearn_rnn.sequences._conversion import nested_columns, plain_arrays, unpack
-from sklearn_rnn.sequences._target_arrays import explain_target_errors
 
 # What other libraries put where there is no target: torch's losses ignore -100.
 FILL_VALUES = (-100, -1)
@@ -352,8 +355,10 @@ def _step_values(y, estimator_name):
     y = _plain(y, estimator_name)
     if is_list_of_sequences(y):
         return _values_of_list(y)
-    with explain_target_errors("a target for every step"):
+    try:
         y = np.asarray(y)
+    except CONVERSION_ERRORS as error:
+        raise_conversion_error(error, "a target for every step")
     if y.ndim not in (2, 3):
         raise ValueError(
             f"y has shape {y.shape}; {estimator_name} needs a target for every step: "
@@ -370,8 +375,10 @@ def _step_values(y, estimator_name):
 def _values_of_list(y):
     arrays = []
     for i, item in enumerate(y):
-        with explain_target_errors("a target for every step", f"y[{i}]"):
+        try:
             arrays.append(_as_array(item))
+        except CONVERSION_ERRORS as error:
+            raise_conversion_error(error, "a target for every step", f"y[{i}]")
     shape = arrays[0].shape[1:]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2) or array.shape[1:] != shape:

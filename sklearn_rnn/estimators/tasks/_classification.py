@@ -29,9 +29,10 @@ from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._task import Labels, SequenceTask
 from sklearn_rnn.estimators.tasks._trials import classify_held_out
 from sklearn_rnn.sequences import (
+    CONVERSION_ERRORS,
     check_not_ragged,
-    explain_target_errors,
     plain_arrays,
+    raise_conversion_error,
 )
 from sklearn_rnn.training import WeightedLoss, has_overlaps
 
@@ -79,7 +80,7 @@ class ClassificationTask(SequenceTask):
             check_not_ragged(y, "use RNNTagger")
             check_one_kind(y)
             y = check_labels(y)
-        with explain_target_errors("one label per sequence"):
+        try:
             try:
                 y = column_or_1d(y, warn=True)
             except ValueError as error:
@@ -87,6 +88,8 @@ class ClassificationTask(SequenceTask):
             y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
             check_classification_targets(y)
             distinct = np.unique(y)
+        except CONVERSION_ERRORS as error:
+            raise_conversion_error(error, "one label per sequence")
         codes = self.labels.encode(y, distinct, reset=reset, classes=classes)
         self.n_outputs = len(self.labels.classes)
         return codes

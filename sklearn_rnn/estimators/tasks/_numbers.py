@@ -6,10 +6,11 @@ from sklearn.utils import check_array
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.preprocessing import get_target_names
 from sklearn_rnn.sequences import (
+    CONVERSION_ERRORS,
     check_not_ragged,
-    explain_target_errors,
     is_missing,
     plain_arrays,
+    raise_conversion_error,
     to_numbers,
 )
 
@@ -37,10 +38,12 @@ class NumberTargets:
         y = plain_arrays(y, estimator_name=self.estimator_name)
         check_not_ragged(y, "set return_sequences=True")
         wanted = "one number per sequence and output"
-        with explain_target_errors(wanted):
+        try:
             values = np.asarray(y)
+        except CONVERSION_ERRORS as error:
+            raise_conversion_error(error, wanted)
         self._check_are_numbers(values)
-        with explain_target_errors(wanted):
+        try:
             y = check_array(
                 self._without_objects(y),
                 ensure_2d=False,
@@ -48,6 +51,8 @@ class NumberTargets:
                 ensure_all_finite="allow-nan",
                 input_name="y",
             )
+        except CONVERSION_ERRORS as error:
+            raise_conversion_error(error, wanted)
         missing = np.isnan(y).reshape(len(y), -1)
         if may_be_missing:
             self._check_not_empty(missing, reset=reset)
@@ -66,8 +71,11 @@ class NumberTargets:
     def parse_steps(self, steps, *, reset):
         """Return the targets of all steps, (n_steps, n_outputs) in float64."""
         self._check_are_numbers(steps.values)
-        with explain_target_errors("numbers for each step"):
+        wanted = "numbers for each step"
+        try:
             values = np.where(is_missing(steps.values), np.nan, steps.values)
+        except CONVERSION_ERRORS as error:
+            raise_conversion_error(error, wanted)
         if values.dtype == object:
 
             def name_place(index):
@@ -77,8 +85,10 @@ class NumberTargets:
             values = to_numbers(
                 values, estimator_name=self.estimator_name, describe=name_place
             )
-        with explain_target_errors("numbers for each step"):
+        try:
             values = values.astype(np.float64)
+        except CONVERSION_ERRORS as error:
+            raise_conversion_error(error, wanted)
         infinite = np.isinf(values)
         if infinite.any():
             step = int(np.argwhere(infinite)[0][0])

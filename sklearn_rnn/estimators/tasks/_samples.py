@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_rnn.sequences import (
+    CONVERSION_ERRORS,
     SequenceArray,
     check_weights,
-    explain_target_errors,
     flat_rows,
+    raise_conversion_error,
 )
 
 
@@ -89,8 +90,10 @@ or SequenceArray
 
 def parse_weights(sample_weight, X):
     """Return the weights of the sequences X, as float64, not all zero."""
-    with explain_target_errors("one number per sequence", "sample_weight"):
+    try:
         weights = check_weights(sample_weight, X)
+    except CONVERSION_ERRORS as error:
+        raise_conversion_error(error, "one number per sequence", "sample_weight")
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights

@@ -17,7 +17,12 @@ from sklearn_rnn.estimators.tasks._labels import (
 from sklearn_rnn.estimators.tasks._samples import flat_weights
 from sklearn_rnn.estimators.tasks._steps import split_steps
 from sklearn_rnn.estimators.tasks._task import DTYPES, Labels, SequenceTask
-from sklearn_rnn.sequences import explain_target_errors, is_missing, is_one_hot
+from sklearn_rnn.sequences import (
+    CONVERSION_ERRORS,
+    is_missing,
+    is_one_hot,
+    raise_conversion_error,
+)
 from sklearn_rnn.training import NO_CODE, WeightedLoss
 
 
@@ -77,9 +82,11 @@ class TaggingTask(SequenceTask):
                 f"y holds continuous numbers, such as {fractions[0]}, which are no "
                 "labels; for numbers use RNNRegressor(return_sequences=True)."
             )
-        with explain_target_errors("one label per step"):
+        try:
             check_classification_targets(found)
             distinct = np.unique(found)
+        except CONVERSION_ERRORS as error:
+            raise_conversion_error(error, "one label per step")
         codes = np.full(len(labels), NO_CODE)
         codes[exists] = self.labels.encode(
             found, distinct, reset=reset, classes=classes
