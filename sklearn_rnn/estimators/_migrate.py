@@ -4,9 +4,9 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 from sklearn_rnn._exceptions import InvalidModelError
+from sklearn_rnn.estimators.closed_form import LinearSkip
 from sklearn_rnn.estimators.tasks import (
     FrameCorpus,
-    LinearSkip,
     NumberSource,
     RegressionTask,
     SequenceTask,

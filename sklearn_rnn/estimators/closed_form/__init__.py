@@ -3,10 +3,7 @@
 from sklearn_rnn.estimators.closed_form._bag_of_words import BagOfWordsClassifier
 from sklearn_rnn.estimators.closed_form._blend import (
     ELEMENTWISE_LOSSES,
-    TINY,
     elementwise_loss,
-    network_weights,
-    weighted_losses,
 )
 from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
 from sklearn_rnn.estimators.closed_form._convolutions import (
@@ -15,18 +12,18 @@ from sklearn_rnn.estimators.closed_form._convolutions import (
 )
 from sklearn_rnn.estimators.closed_form._linear import (
     BEYOND,
+    FEWEST_TO_COMPARE,
     LOG,
     SMALLEST_SPREAD,
-    weights_of_long,
+    LinearSkip,
+    evenly,
     window_units,
 )
 from sklearn_rnn.estimators.closed_form._linear_fit import (
     FEW,
     FEWEST_SEQUENCES,
     MOST_VALUES,
-    LinearStream,
     choose_scaled_layout,
-    evenly,
     fit_linear,
 )
 from sklearn_rnn.estimators.closed_form._ngrams import NGrams
@@ -44,13 +41,13 @@ __all__ = [
     "ELEMENTWISE_LOSSES",
     "FEW",
     "FEWEST_SEQUENCES",
+    "FEWEST_TO_COMPARE",
     "LOG",
-    "LinearStream",
+    "LinearSkip",
     "MOST_VALUES",
     "NGrams",
     "N_FEATURES",
     "SMALLEST_SPREAD",
-    "TINY",
     "Transitions",
     "UNSEEN_PROBABILITY",
     "choose_scaled_layout",
@@ -58,8 +55,5 @@ __all__ = [
     "evenly",
     "fit_linear",
     "log_softmax",
-    "network_weights",
-    "weighted_losses",
-    "weights_of_long",
     "window_units",
 ]

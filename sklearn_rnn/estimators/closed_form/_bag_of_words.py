@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
-from sklearn_rnn.estimators.closed_form._linear_fit import evenly
+from sklearn_rnn.estimators.closed_form._linear import evenly
 from sklearn_rnn.estimators.closed_form._probabilities import (
     UNSEEN_PROBABILITY,
     log_softmax,

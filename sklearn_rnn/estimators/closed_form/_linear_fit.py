@@ -15,6 +15,7 @@ from sklearn_rnn.estimators.closed_form._linear import (
     Layout,
     LinearPart,
     Member,
+    evenly,
     iterate_windows,
     predict_members,
     weights_of_long,
@@ -79,6 +80,10 @@ class CrossFit:
             chosen = np.flatnonzero(self.fold_of[rows] == fold)
             found[chosen] = self.part.predict(sequences, rows[chosen], int(fold))
         return found
+
+    def start_stream(self):
+        """Return a linear part that continues to be fitted."""
+        return LinearStream(self.part.without_folds())
 
 
 def fit_linear(
@@ -173,13 +178,6 @@ def choose_scaled_layout(sequences, weights, columns):
     layout, spread, level = _choose_layout(sequences, n_distinct, weights, columns)
     weights = np.ones(len(sequences)) if weights is None else weights
     return _with_typical_spread(layout, spread, level, weights, True)
-
-
-def evenly(n, at_most):
-    """Return numbers below n, all of them or evenly spaced ones."""
-    if n <= at_most:
-        return np.arange(n)
-    return np.linspace(0, n - 1, at_most).astype(np.int64)
 
 
 def _choose_layout(sequences, n_distinct, weights, columns):

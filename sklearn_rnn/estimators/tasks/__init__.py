@@ -5,7 +5,6 @@ from sklearn_rnn.estimators.tasks._classification import ClassificationTask
 from sklearn_rnn.estimators.tasks._corpus import FrameCorpus, SymbolCorpus
 from sklearn_rnn.estimators.tasks._generation import GenerationTask
 from sklearn_rnn.estimators.tasks._labels import check_labels
-from sklearn_rnn.estimators.tasks._linear_skip import LinearSkip
 from sklearn_rnn.estimators.tasks._quantiles import (
     MEDIAN,
     check_levels,
@@ -43,7 +42,6 @@ __all__ = [
     "FitContext",
     "FrameCorpus",
     "GenerationTask",
-    "LinearSkip",
     "NumberSource",
     "RegressionTask",
     "SOURCES",

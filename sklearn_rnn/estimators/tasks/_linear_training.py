@@ -8,11 +8,12 @@ from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn.estimators.closed_form import (
     FEW,
     FEWEST_SEQUENCES,
+    FEWEST_TO_COMPARE,
     MOST_VALUES,
+    LinearSkip,
     evenly,
     fit_linear,
 )
-from sklearn_rnn.estimators.tasks._linear_skip import FEWEST_TO_COMPARE, LinearSkip
 from sklearn_rnn.estimators.tasks._target_names import steps_ahead
 from sklearn_rnn.estimators.tasks._trials import (
     MOST_COMPARED,

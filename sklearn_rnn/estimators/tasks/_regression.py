@@ -14,14 +14,11 @@ from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import (
     FEW,
     FEWEST_SEQUENCES,
+    FEWEST_TO_COMPARE,
+    LinearSkip,
     choose_scaled_layout,
     evenly,
     window_units,
-)
-from sklearn_rnn.estimators.tasks._linear_skip import (
-    FEWEST_TO_COMPARE,
-    LinearSkip,
-    count_distinct,
 )
 from sklearn_rnn.estimators.tasks._linear_training import (
     beside_linear,
@@ -49,7 +46,7 @@ from sklearn_rnn.estimators.tasks._trials import (
 )
 from sklearn_rnn.preprocessing import find_keys
 from sklearn_rnn.sequences import LARGEST_INPUT, locate
-from sklearn_rnn.training import WeightedLoss, n_epochs_for
+from sklearn_rnn.training import WeightedLoss, find_copies, n_epochs_for
 
 # Of the initial weights of the output layer.
 HEAD_SCALE = 0.1
@@ -178,7 +175,8 @@ class RegressionTask(SequenceTask):
         self.random_state = deepcopy(context.random_state)
         is_later_call = context.is_stream and context.is_continued
         if may_have_linear(self) and not is_later_call:
-            self.n_distinct = count_distinct(samples)
+            # Copies, like a weight, count once.
+            self.n_distinct = len(find_copies(samples.sequences)[0])
             _check_enough(self)
         if context.is_continued:
             baseline.update(samples)
