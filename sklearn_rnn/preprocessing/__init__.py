@@ -22,6 +22,7 @@ from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._regular import fill_rows
 from sklearn_rnn.preprocessing._scaler import SequenceScaler
 from sklearn_rnn.preprocessing._time_errors import (
+    UnknownTimesWarning,
     check_labels,
     check_no_missing,
     raise_other_kind,
@@ -45,7 +46,6 @@ from sklearn_rnn.preprocessing._time_table import (
 from sklearn_rnn.preprocessing._tokenizer import SequenceTokenizer
 from sklearn_rnn.preprocessing._windower import (
     SequenceWindower,
-    UnknownTimesWarning,
     categories_of_windower,
     fill_of_windower,
     row_step_of,

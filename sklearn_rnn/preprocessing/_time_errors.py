@@ -39,6 +39,16 @@ IRREGULAR = (
     "df.resample('h').mean().interpolate(), or give the step in freq=; or set "
     "freq='rows' if each row is one step."
 )
+NO_TIME = (
+    "X has no times, so SequenceWindower cannot check whether its rows follow the "
+    "training data, and their windows start without history. Give X a time index or "
+    "name a column of times in time=; or set history='train' if X always follows the "
+    "training data; or history=None for windows without history and no warning."
+)
+
+
+class UnknownTimesWarning(WindowHistoryWarning):
+    """A table has no times; forecasts ignore it where no history is needed."""
 
 
 def check_labels(codes: np.ndarray, table: str = "the table") -> None:
@@ -304,12 +314,19 @@ def warn_of_short_series(table: Any, n_steps: int) -> None:
     )
 
 
-def warn_of_scattered_rows(table: Any, positions: list[int]) -> None:
+def warn_of_scattered_rows(table: Any, history: Any, prefixes: list) -> None:
     """Warn of new rows that begin at gaps between rows of `fit`, if they are many.
 
-    A block of rows between others is no such case: it begins at one gap.
+    They begin where a segment of the training table ended and a later one of its series
+    follows. A block of rows between others is no such case: it begins at one gap.
     """
-    if table.n_rows < FEWEST_ROWS or len(positions) < NOTICEABLE * table.n_rows:
+    fewest = max(NOTICEABLE * table.n_rows, 1)
+    if table.n_rows < FEWEST_ROWS or len(prefixes) < fewest:
+        return
+    is_last_of_series = np.append(history.series[1:] != history.series[:-1], True)
+    inner_ends = set(history.ends[~is_last_of_series].tolist())
+    positions = [prefix.position for prefix in prefixes if prefix.end in inner_ends]
+    if len(positions) < fewest:
         return
     row = int(table.rows(np.array(positions[:1]))[0])
     warnings.warn(
@@ -323,6 +340,11 @@ def warn_of_scattered_rows(table: Any, positions: list[int]) -> None:
         WindowHistoryWarning,
         stacklevel=user_stacklevel(),
     )
+
+
+def warn_without_times() -> None:
+    """Warn of rows without times, before which no history is found."""
+    warnings.warn(NO_TIME, UnknownTimesWarning, stacklevel=user_stacklevel())
 
 
 def warn_without_step(rule):

@@ -19,6 +19,7 @@ from sklearn_rnn.preprocessing._time_errors import (
     check_stated_step,
     raise_gaps,
     raise_irregular,
+    warn_without_times,
 )
 from sklearn_rnn.sequences import (
     LENGTH_TYPES,
@@ -957,12 +958,17 @@ class HistoryPrefix(NamedTuple):
     end: int
 
 
-def find_prefixes(history, table, *, by_time=True):
+def find_prefixes(history, table, how):
     """Return the kept rows that go in front of new rows of their series.
 
-    By time, in front of each segment that follows them without a gap; else the last of
-    each series in front of all of its new rows.
+    With "auto", in front of each segment that follows them without a gap; with "train",
+    the last of each series in front of all of its new rows; with None, no rows.
     """
+    if how == "auto" and table.timestamps is None:
+        warn_without_times()
+        how = None
+    if how is None:
+        return []
     in_fit = np.zeros(1, dtype=int)
     if table.labels is not None:
         in_fit = history.labels.get_indexer(table.labels)
@@ -971,7 +977,7 @@ def find_prefixes(history, table, *, by_time=True):
     for k in np.flatnonzero(in_fit >= 0):
         segments = np.arange(*segment_bounds[in_fit[k] : in_fit[k] + 2])
         begin, end = table.series_bounds[k : k + 2]
-        if not by_time:
+        if how == "train":
             last = segments[-1]
             found.append(HistoryPrefix(begin, history.begins[last], history.ends[last]))
             continue
@@ -989,17 +995,6 @@ def find_prefixes(history, table, *, by_time=True):
             ]
             found.append(HistoryPrefix(position, history.begins[segment], last + 1))
     return found
-
-
-def positions_between(history, prefixes):
-    """Return the positions of new rows that fill a gap between training rows.
-
-    They begin where a segment of the training table ended and a later one of its series
-    follows.
-    """
-    is_last_of_series = np.append(history.series[1:] != history.series[:-1], True)
-    inner_ends = set(history.ends[~is_last_of_series].tolist())
-    return [prefix.position for prefix in prefixes if prefix.end in inner_ends]
 
 
 def cut_windows(

@@ -1,6 +1,5 @@
 """SequenceWindower: one window per row, as a step of a pipeline."""
 
-import warnings
 from collections.abc import Mapping
 from datetime import timedelta
 from numbers import Integral, Real
@@ -19,8 +18,6 @@ from sklearn.utils.validation import (
 
 from sklearn_rnn._exceptions import (
     InvalidSequenceError,
-    WindowHistoryWarning,
-    user_stacklevel,
 )
 from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
@@ -34,7 +31,6 @@ from sklearn_rnn.preprocessing._keys import (
 from sklearn_rnn.preprocessing._missing import Fill, fill_features, fit_fill
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._time_errors import (
-    NOTICEABLE,
     check_gaps,
     raise_other_kind,
     warn_of_scattered_rows,
@@ -47,7 +43,6 @@ from sklearn_rnn.preprocessing._time_table import (
     find_prefixes,
     is_table,
     parse_features,
-    positions_between,
 )
 from sklearn_rnn.sequences import (
     COUNT,
@@ -65,17 +60,6 @@ from sklearn_rnn.sequences import (
     is_rows,
     warn_of_other_times,
 )
-
-NO_TIME = (
-    "X has no times, so SequenceWindower cannot check whether its rows follow the "
-    "training data, and their windows start without history. Give X a time index or "
-    "name a column of times in time=; or set history='train' if X always follows the "
-    "training data; or history=None for windows without history and no warning."
-)
-
-
-class UnknownTimesWarning(WindowHistoryWarning):
-    """A table has no times; forecasts ignore it where no history is needed."""
 
 
 class SequenceWindower(
@@ -332,35 +316,47 @@ class SequenceWindower(
             between rows of `fit`, as by a splitter that shuffles.
         """
         check_is_fitted(self)
-        features, table = self._read(X)
-        if table is None:
-            return features  # sequences
+        estimator_name = type(self).__name__
+        X = convert_input(X, estimator_name=estimator_name)
+        is_frame, was_table = hasattr(X, "columns"), self._history is not None
+        # After a fit on sequences a list is sequences, of one length too.
+        is_list = isinstance(X, (list, tuple))
+        if (is_list and not was_table) or not (is_frame or is_table(X)):
+            return self._trim(X, reset=False)
+        if not was_table:
+            raise InvalidSequenceError(
+                f"X is a table, but {estimator_name} was fitted on sequences: give it "
+                "sequences, or fit it on a table. If x is one sequence, pass [x]."
+            )
         if self.n_steps != self._fitted_n_steps:
             raise ValueError(
                 f"n_steps={self.n_steps}, but it was {self._fitted_n_steps} in fit, "
                 "which kept history for that many steps: fit again."
             )
+        keys = TableKeys(self.time_, self.group_by_)
+        if is_frame:
+            self._check_columns(X, reset=False)
+        features = parse_features(X, keys, estimator_name, self._categories)
+        if not is_frame:
+            if is_list:
+                self._check_rows(features.n_columns)
+            self._check_columns(X, features.n_columns, reset=False)
+        if features.categories:
+            self._check_categories(X, features)
+        table = TimeTable.read(X, keys, estimator_name)
         if self._rule is None or table.times is None:
             table = table.without_times()
         elif table.times.kind != self._history.kind:
-            raise_other_kind(table.times.kind, self._history.kind, type(self).__name__)
+            raise_other_kind(table.times.kind, self._history.kind, estimator_name)
         else:
             table = table.with_step(self._rule)
-        prefixes, history = [], self.history
-        if self.n_steps == 1 and self._fill is None:
-            history = None  # no row before is needed
-        if history == "train":
-            prefixes = find_prefixes(self._history, table, by_time=False)
-        elif history == "auto" and table.timestamps is None:
-            warnings.warn(NO_TIME, UnknownTimesWarning, stacklevel=user_stacklevel())
-        elif history == "auto":
-            prefixes = find_prefixes(self._history, table)
+        needs_history = self.n_steps > 1 or self._fill is not None
+        history = self.history if needs_history else None
+        prefixes = find_prefixes(self._history, table, history)
         if len(table.gaps):
-            by_time = prefixes if self.history == "auto" else []
+            by_time = prefixes if history == "auto" else []
             check_gaps(table, self.n_steps, self._found_in("as found in fit"), by_time)
-            if len(by_time) >= NOTICEABLE * table.n_rows:
-                between = positions_between(self._history, by_time)
-                warn_of_scattered_rows(table, between)
+            warn_of_scattered_rows(table, self._history, by_time)
         if self._fill is not None:
             features = fill_features(
                 features, self._fill, table, prefixes, self._history
@@ -464,35 +460,6 @@ class SequenceWindower(
         self._rule, self._fill, self._history = table.rule, fill, history
         self._fitted_n_steps = self.n_steps
         return windows
-
-    def _read(self, X):
-        """Return features and TimeTable of a table, its columns checked against fit.
-
-        Of sequences, these, trimmed, and None.
-        """
-        estimator_name = type(self).__name__
-        X = convert_input(X, estimator_name=estimator_name)
-        is_frame, was_table = hasattr(X, "columns"), self._history is not None
-        # After a fit on sequences a list is sequences, of one length too.
-        is_list = isinstance(X, (list, tuple))
-        if (is_list and not was_table) or not (is_frame or is_table(X)):
-            return self._trim(X, reset=False), None
-        if not was_table:
-            raise InvalidSequenceError(
-                f"X is a table, but {estimator_name} was fitted on sequences: give it "
-                "sequences, or fit it on a table. If x is one sequence, pass [x]."
-            )
-        keys = TableKeys(self.time_, self.group_by_)
-        if is_frame:
-            self._check_columns(X, reset=False)
-        features = parse_features(X, keys, estimator_name, self._categories)
-        if not is_frame:
-            if is_list:
-                self._check_rows(features.n_columns)
-            self._check_columns(X, features.n_columns, reset=False)
-        if features.categories:
-            self._check_categories(X, features)
-        return features, TimeTable.read(X, keys, estimator_name)
 
     def _check_columns(self, X, n_columns=None, *, reset):
         """Set number and names of columns, or check that they are those of fit."""
