@@ -494,7 +494,8 @@ def _forecast_fold(model, pairs, fold, season, refit, recursive, seed):
         if recursive is None:
             rows, origins = _with_history(pairs, fold.test, model)
             X = select_rows(pairs.X, rows)
-            predicted = predicted_columns(model, X, origins, len(pairs.outputs))
+            outputs = pairs.outputs
+            predicted = predicted_columns(model, X, origins, outputs, outputs)
         else:
             random_state = np.random.RandomState(seed)
             predicted = recursive.predict(model, pairs, fold.test, random_state)

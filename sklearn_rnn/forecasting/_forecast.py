@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -189,39 +189,45 @@ def forecast(
     if keys.groups:
         check_reserved(keys)
     outputs, wanted = resolve_outputs(parts.target_names, trained, target, horizon)
-    table, positions = _prepare_newest(newest, keys, parts, outputs)
-    ahead, times = _look_ahead(model, table, future, outputs, wanted)
+    table, positions, ahead, times = _prepare_rows(
+        model, parts, newest, future, keys=keys, outputs=outputs, wanted=wanted
+    )
     X = add_known(table, future, ahead, times) if ahead else table.data
     rows, latest = np.sort(table.rows(positions)), table.rows(table.latest)
     X, last_rows = select_rows(X, rows), np.searchsorted(rows, latest)
     origins = table.labels_of(latest)
-    columns = predicted_columns(model, X, last_rows, len(outputs))
+    names, steps = zip(*wanted, strict=True)
+    is_beyond = max(steps) > max(k for _, k in outputs)
+    chosen = outputs if is_beyond else wanted
+    columns = predicted_columns(model, X, last_rows, outputs, chosen)
     lookback, rule = parts.lookback, table.rule
     is_whole = lookback is not None and np.diff(table.series_bounds).min() > lookback
     # Between rows with the step of fit there is no gap.
     same_step = is_whole and all(w._rule == rule for w in parts.windowers)
     if not same_step or isinstance(rule, RowStep):
         _warn_of_short_windows(model, X, last_rows, table, positions)
-    if max(k for _, k in wanted) > max(k for _, k in outputs):
+    if is_beyond:
         columns = forecast_beyond(
             model,
             table,
             columns,
-            blocks=Blocks.of(outputs, max(k for _, k in wanted), ahead),
-            steps=list(dict.fromkeys(k for _, k in wanted)),
+            blocks=Blocks.of(outputs, max(steps), ahead),
+            steps=list(dict.fromkeys(steps)),
             times=times,
             future=future,
             static=static,
             n_paths=n_paths,
             random_state=random_state,
         )
-    else:
-        chosen = [outputs.index(output) for output in wanted]
-        columns = {
-            name: values.reshape(-1, len(outputs))[:, chosen].ravel()
-            for name, values in columns.items()
-        }
-    return _make_frame(table, origins, times, wanted, columns)
+    labels = {} if table.labels is None else table.label_columns()
+    frame = {name: column.repeat(len(wanted)) for name, column in labels.items()}
+    if len(set(names)) > 1:
+        frame["target"] = np.tile(names, len(times))
+    frame["origin"] = origins.repeat(len(wanted))
+    frame["horizon"] = np.tile(steps, len(times))
+    index = times[0][:0].append([later[np.array(steps) - 1] for later in times])
+    index = index.rename(index.name or keys.time)
+    return pd.DataFrame({**frame, **columns}).set_axis(index)
 
 
 def resolve_outputs(
@@ -269,12 +275,23 @@ def _placeholder(value):
     return "..." if value is None else repr(value)
 
 
-def _prepare_newest(newest, keys, parts, outputs):
-    """Return the table of the newest rows, and the positions that a model reads.
+class ForecastRows(NamedTuple):
+    """The rows that a forecast starts from, and what is known of those to come.
 
-    Rows without targets that its windowers keep from fit are in front of those that
-    follow them.
+    table : TimeTable of the newest rows, after rows of fit that they follow
+    positions : ndarray of int, those that the model reads
+    ahead : column and step by the name of each feature that is known in advance
+    times : list of Index, the times to come of each series
     """
+
+    table: TimeTable
+    positions: np.ndarray
+    ahead: dict[str, tuple[str, int]]
+    times: list[pd.Index]
+
+
+def _prepare_rows(model, parts, newest, future, *, keys, outputs, wanted):
+    """Return the ForecastRows of a model and the tables that `forecast` gets."""
     data = as_frame(newest, "forecast")
     table = TimeTable.read(data, keys, "forecast").on_grid("forecast")
     if isinstance(table.rule, RowStep) and parts.windowers:
@@ -297,7 +314,24 @@ def _prepare_newest(newest, keys, parts, outputs):
     positions = table.window_positions(table.latest, parts.lookback, keys.missing)
     if not keys.missing and len(table.gaps):
         table.check_no_gaps(positions)
-    return table, positions
+    # Targets are not known in advance: "temp+1" is then another column, which is
+    # missing in newest.
+    sources = set(columns) - {name for name, _ in outputs}
+    features = getattr(model, "feature_names_in_", [])
+    parsed = {name: parse_ahead(name) for name in features if name not in columns}
+    ahead = {name: of for name, of in parsed.items() if of and of[0] in sources}
+    n_steps = max(step for _, step in [*outputs, *wanted, *ahead.values()])
+    if future is not None and isinstance(table.rule, RowStep):
+        times = FutureRows.read(future, table).next_times(n_steps)
+    else:
+        times = table.next_times(n_steps)
+        is_beyond = max(k for _, k in wanted) > max(k for _, k in outputs)
+        if future is not None and not (ahead or is_beyond):
+            raise ValueError(
+                "future is given, but the model was fitted without columns known in "
+                "advance: name them in known= of make_forecast_frame."
+            )
+    return ForecastRows(table, positions, ahead, times)
 
 
 def _warn_of_missing(table, outputs):
@@ -334,54 +368,34 @@ def _known_ahead(model, newest, outputs):
     }
 
 
-def _look_ahead(model, table, future, outputs, wanted):
-    """Return what a model reads of future steps, and the times of each series.
-
-    That is column and step of the features known in advance, by feature name.
-    """
-    columns = set(table.data.columns)
-    # Targets are not known in advance: "temp+1" is then another column, which is
-    # missing in newest.
-    sources = columns - {name for name, _ in outputs}
-    features = getattr(model, "feature_names_in_", [])
-    parsed = {name: parse_ahead(name) for name in features if name not in columns}
-    ahead = {name: of for name, of in parsed.items() if of and of[0] in sources}
-    n_steps = max(step for _, step in [*outputs, *wanted, *ahead.values()])
-    if isinstance(table.rule, RowStep) and future is not None:
-        times = FutureRows.read(future, table).next_times(n_steps)
-        return ahead, times
-    is_beyond = max(k for _, k in wanted) > max(k for _, k in outputs)
-    times = table.next_times(n_steps)
-    if future is not None and not (ahead or is_beyond):
-        raise ValueError(
-            "future is given, but the model was fitted without columns known in "
-            "advance: name them in known= of make_forecast_frame."
-        )
-    return ahead, times
-
-
 def predicted_columns(
-    model: Any, X: Any, rows: np.ndarray, n_outputs: int
+    model: Any,
+    X: Any,
+    rows: np.ndarray,
+    outputs: list[tuple[str, int]],
+    wanted: list[tuple[str, int]],
 ) -> dict[str, np.ndarray]:
     """Return predictions and quantiles of some rows of X as columns.
 
-    Each has shape (n_rows * n_outputs,): all outputs of the first row, then those of
-    the second, and so on.
+    `outputs` are all that the model predicts. The columns have shape
+    (n_rows * n_wanted,): those `wanted` of the first row, then of the second, and so
+    on.
     """
     with warnings.catch_warnings():
         # X has all rows of a window that there are.
         warnings.simplefilter("ignore", UnknownTimesWarning)
         found = predict_rows(model, X, rows)
     n_predicted = found.predictions.shape[1]
-    if n_predicted != n_outputs:
+    if n_predicted != len(outputs):
         raise ValueError(
             f"the model predicts {n_predicted} values per row, but target and horizon "
-            f"name {n_outputs}: pass those that it was fitted with, or fit it on the X "
-            "and Y of make_forecast_frame for those."
+            f"name {len(outputs)}: pass those that it was fitted with, or fit it on "
+            "the X and Y of make_forecast_frame for those."
         )
-    columns = {"prediction": found.predictions.ravel()}
+    chosen = [outputs.index(output) for output in wanted]
+    columns = {"prediction": found.predictions[:, chosen].ravel()}
     for i, level in enumerate(found.levels):
-        columns[quantile_column(level)] = found.quantiles[:, :, i].ravel()
+        columns[quantile_column(level)] = found.quantiles[:, chosen, i].ravel()
     return columns
 
 
@@ -454,19 +468,3 @@ def _other_freq(windower, freq):
         f"uses freq={describe_step(freq)!r}. Fit the model with that freq=, or pass "
         "none to forecast."
     )
-
-
-def _make_frame(table, origins, times, outputs, predicted):
-    """Return forecasts as rows, series by series and output by output."""
-    names, steps = zip(*outputs, strict=True)
-    labels = {} if table.labels is None else table.label_columns()
-    columns = {name: column.repeat(len(outputs)) for name, column in labels.items()}
-    if len(set(names)) > 1:
-        columns["target"] = np.tile(names, len(times))
-    columns["origin"] = origins.repeat(len(outputs))
-    columns["horizon"] = np.tile(steps, len(times))
-    index = times[0][:0]
-    for of_series in times:
-        index = index.append(of_series[np.array(steps) - 1])
-    index = index.rename(index.name or table.keys.time)
-    return pd.DataFrame({**columns, **predicted}).set_axis(index)
