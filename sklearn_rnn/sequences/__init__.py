@@ -28,23 +28,11 @@ from sklearn_rnn.sequences._check import (
     raise_conversion_error,
 )
 from sklearn_rnn.sequences._container import (
+    LARGEST_INPUT,
     LENGTH_TYPES,
     MAX_INT32_ROWS,
-    SequenceArray,
-    trusted_sequences,
-)
-from sklearn_rnn.sequences._conversion import (
-    check_item,
-    check_table,
-    convert_input,
-    is_foreign_frame,
-    nested_columns,
-    plain_arrays,
-    unpack,
-)
-from sklearn_rnn.sequences._coverage import (
-    LARGEST_INPUT,
     SEQUENCES_PER_BLOCK,
+    SequenceArray,
     are_apart,
     blocks,
     check_range,
@@ -54,8 +42,18 @@ from sklearn_rnn.sequences._coverage import (
     locate,
     mean_and_scale,
     shares_rows,
+    trusted_sequences,
     value_range,
     weighted_chunks,
+)
+from sklearn_rnn.sequences._conversion import (
+    check_item,
+    check_table,
+    convert_input,
+    is_foreign_frame,
+    nested_columns,
+    plain_arrays,
+    unpack,
 )
 from sklearn_rnn.sequences._dicts import (
     holds_dicts,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_rnn._exceptions import InvalidSequenceError
-from sklearn_rnn.sequences._coverage import covered_chunks, describe_position
+from sklearn_rnn.sequences._container import covered_chunks, describe_position
 from sklearn_rnn.sequences._times import holds_dates
 from sklearn_rnn.sequences._transforms import Scaling
 

@@ -16,19 +16,20 @@ from sklearn_rnn.sequences._categories import (
     is_categorical,
     is_text,
 )
-from sklearn_rnn.sequences._container import SequenceArray, trusted_sequences
-from sklearn_rnn.sequences._conversion import (
-    check_item,
-    convert_input,
-    is_cell,
-    table_array,
-)
-from sklearn_rnn.sequences._coverage import (
+from sklearn_rnn.sequences._container import (
+    SequenceArray,
     check_range,
     covered_chunks,
     describe_position,
     finite_range,
     locate,
+    trusted_sequences,
+)
+from sklearn_rnn.sequences._conversion import (
+    check_item,
+    convert_input,
+    is_cell,
+    table_array,
 )
 from sklearn_rnn.sequences._layout import (
     MANY_FEATURES_OF_ONE_STEP,

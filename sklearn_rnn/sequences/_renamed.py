@@ -5,21 +5,12 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from sklearn_rnn._exceptions import user_stacklevel
-from sklearn_rnn.sequences._coverage import (
-    are_apart,
-    coverage,
-    covered_chunks,
-    describe_position,
-    locate,
-    mean_and_scale,
-    shares_rows,
-    value_range,
-)
 from sklearn_rnn.sequences._transforms import (
     NO_TRANSFORMS,
     Differencing,
@@ -114,22 +105,30 @@ RENAMED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "with_range": ("sklearn_rnn.sequences.check_sequences", _with_range),
     "vary": ("X.augment", lambda X: X.augment),
 }
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "are_apart": are_apart,
-    "coverage": coverage,
-    "covered_chunks": covered_chunks,
-    "describe_place": describe_position,
-    "locate": locate,
-    "mean_and_scale": mean_and_scale,
-    "shares_rows": shares_rows,
-    "value_range": value_range,
+# Methods that became functions, most of them under the same name.
+FUNCTIONS = {"describe_place": "describe_position"} | {
+    name: name
+    for name in (
+        "are_apart",
+        "coverage",
+        "covered_chunks",
+        "locate",
+        "mean_and_scale",
+        "shares_rows",
+        "value_range",
+    )
 }
 
 
 def _as_method(function):
     """Return the words for a function of sequences, and how to get it as a method."""
-    new = f"sklearn_rnn.sequences.{function.__name__}(X, ...)"
-    return new, lambda sequences: partial(function, sequences)
+
+    def get(sequences):
+        # Imported when used: the functions are of the file that imports this one.
+        functions = import_module("sklearn_rnn.sequences")
+        return partial(getattr(functions, function), sequences)
+
+    return f"sklearn_rnn.sequences.{function}(X, ...)", get
 
 
 RENAMED |= {old: _as_method(function) for old, function in FUNCTIONS.items()}

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from sklearn_rnn._exceptions import InvalidSequenceError, user_stacklevel
 from sklearn_rnn.sequences._check import is_list_of_sequences
-from sklearn_rnn.sequences._container import SequenceArray
+from sklearn_rnn.sequences._container import SequenceArray, coverage
 from sklearn_rnn.sequences._conversion import (
     check_item,
     check_table,
@@ -16,7 +16,6 @@ from sklearn_rnn.sequences._conversion import (
     is_cell,
     plain_arrays,
 )
-from sklearn_rnn.sequences._coverage import coverage
 from sklearn_rnn.sequences._row_times import check_dated_rows, warn_of_other_times
 from sklearn_rnn.sequences._step_targets import flat_rows
 

@@ -35,7 +35,7 @@ from sklearn_rnn import (
     SequenceWindower,
 )
 from sklearn_rnn.kernels import _choice, compiled_kernels_available
-from sklearn_rnn.sequences import _coverage
+from sklearn_rnn.sequences import _container
 
 QUICK = {"hidden_size": 4, "max_epochs": 2, "batch_size": 32, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -128,7 +128,7 @@ def memory_map_of(array):
 
 def fit_and_measure(X, y):
     """Return the file that X lies in, and the most bytes that a fit took."""
-    _coverage.CHUNK_ROWS, chunk_rows = 1024, _coverage.CHUNK_ROWS
+    _container.CHUNK_ROWS, chunk_rows = 1024, _container.CHUNK_ROWS
     options = {**QUICK, "max_epochs": 1, "batch_size": 500, "kernel": "torch"}
     # What it allocates depends on the values of a window: here it is more than X.
     options["linear_skip"] = False
@@ -139,7 +139,7 @@ def fit_and_measure(X, y):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-        _coverage.CHUNK_ROWS = chunk_rows
+        _container.CHUNK_ROWS = chunk_rows
     return memory_map_of(X.values if isinstance(X, SequenceArray) else X), peak
 
 

@@ -5,7 +5,7 @@ from scipy import sparse
 
 from sklearn_rnn import InvalidSequenceError, SequenceArray
 from sklearn_rnn.sequences import (
-    _coverage,
+    _container,
     check_sequences,
     check_tokens,
     is_list_of_sequences,
@@ -105,7 +105,7 @@ def test_padding_does_not_reach_into_the_next_sequence():
 
 
 def test_padding_is_found_across_the_chunks_that_a_scan_reads(monkeypatch):
-    monkeypatch.setattr(_coverage, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(_container, "CHUNK_ROWS", 3)
     X = block(n_sequences=5)
     for i, n_kept in enumerate([1, 4, 2, 1, 3]):
         X[i, n_kept:] = np.nan

@@ -14,7 +14,6 @@ from sklearn_rnn import InvalidSequenceError, SequenceArray, sequences
 from sklearn_rnn.sequences import (
     Transforms,
     _container,
-    _coverage,
     coverage,
     covered_chunks,
     locate,
@@ -167,7 +166,7 @@ def test_coverage_counts_the_sequences_over_each_row():
 
 
 def test_only_covered_rows_are_visited(monkeypatch):
-    monkeypatch.setattr(_coverage, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(_container, "CHUNK_ROWS", 2)
     X = SequenceArray(np.arange(7.0)[:, None], [1, 5], [2, 1])
     chunks = [
         (rows.tolist(), values.ravel().tolist()) for rows, values in covered_chunks(X)
@@ -177,7 +176,7 @@ def test_only_covered_rows_are_visited(monkeypatch):
 
 @pytest.mark.parametrize("weights", [None, np.array([1.0, 0, 2.5, 0, 1, 1, 3])])
 def test_mean_and_scale_are_those_of_all_steps_written_out(weights, monkeypatch):
-    monkeypatch.setattr(_coverage, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(_container, "CHUNK_ROWS", 3)
     X = windows().scale(np.array([0.5, 1.0]), np.array([2.0, -1.0]))
     steps = np.asarray(X).reshape(-1, 2)
     counts = None if weights is None else weights.repeat(4)
@@ -192,8 +191,8 @@ def test_mean_and_scale_are_those_of_all_steps_written_out(weights, monkeypatch)
 def test_coverage_in_blocks_is_that_of_each_sequence_alone(
     in_order, weighted, monkeypatch
 ):
-    monkeypatch.setattr(_coverage, "CHUNK_ROWS", 7)
-    monkeypatch.setattr(_coverage, "SEQUENCES_PER_BLOCK", 5)
+    monkeypatch.setattr(_container, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(_container, "SEQUENCES_PER_BLOCK", 5)
     rng = np.random.RandomState(0)
     starts, lengths = rng.randint(0, 80, 60), rng.randint(1, 20, 60)
     if in_order:
