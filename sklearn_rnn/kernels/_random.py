@@ -65,13 +65,9 @@ class CounterGenerator:
     first_row: int = 0
     row_step: int = 1
     update: int = field(default=0, init=False)
-    # By site, within this update.
+    # By site, within the update in which masks were drawn last.
     _n_draws: dict[int, int] = field(default_factory=dict, init=False, repr=False)
-
-    def advance(self, n_updates: int = 1) -> None:
-        """Continue with the masks of the update `n_updates` later."""
-        self.update += n_updates
-        self._n_draws.clear()
+    _update_of_draws: int = field(default=0, init=False, repr=False)
 
     def stream(self, site: int, draw: int = 0) -> int:
         """Return the start of a mask's counter, in [0, 2**64).
@@ -118,6 +114,8 @@ class CounterGenerator:
         return self._draw(shape, site, p)
 
     def _draw(self, shape, site, p):
+        if self._update_of_draws != self.update:
+            self._n_draws, self._update_of_draws = {}, self.update
         draw = self._n_draws.get(site, 0)
         self._n_draws[site] = draw + 1
         stream = self.stream(site, draw)

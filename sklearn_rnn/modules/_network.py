@@ -129,7 +129,7 @@ class WholeNetwork(nn.Module):
     def advance_dropout(self, n_updates=1):
         """Move on to the masks of a later update."""
         if isinstance(self.dropout_generator, CounterGenerator):
-            self.dropout_generator.advance(n_updates)
+            self.dropout_generator.update += n_updates
 
 
 class SequenceNetwork(WholeNetwork):

@@ -709,7 +709,7 @@ class FusedEpochs:
             if not np.isfinite(self.losses[begin : struct.begin]).all():
                 break
         if generator is not None:
-            generator.advance(struct.begin)
+            generator.update += struct.begin
         return struct.begin
 
 

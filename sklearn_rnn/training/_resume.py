@@ -173,8 +173,7 @@ def _pack_generator(generator):
 
 def _unpack_generator(generator, saved):
     if isinstance(generator, CounterGenerator):
-        generator.seed, n_updates = saved
-        generator.advance(n_updates - generator.update)
+        generator.seed, generator.update = saved
     else:
         generator.set_state(saved)
 

@@ -31,7 +31,7 @@ def expected_mask(seed, update, site, n, p):
 def generator_at(update, seed=0):
     generator = CounterGenerator(seed)
     for _ in range(update):
-        generator.advance()
+        generator.update += 1
     return generator
 
 
@@ -60,7 +60,7 @@ def test_the_second_mask_of_an_update_is_that_of_a_site_far_away():
     first, second = (generator.draw_mask((64,), 2, 0.5) for _ in range(2))
     assert first.tolist() == expected_mask(0, 4, 2, 64, 0.5)
     assert second.tolist() == expected_mask(0, 4, 2 + 2**32, 64, 0.5)
-    generator.advance()
+    generator.update += 1
     third = generator.draw_mask((64,), 2, 0.5)
     assert third.tolist() == expected_mask(0, 5, 2, 64, 0.5)
 

@@ -116,8 +116,8 @@ def test_masks_of_a_counter_are_those_of_its_definition(kind):
     for _ in range(2):
         mask = expected.draw_mask((20, 9), site=3, p=0.3)
         assert (masked_positions(dropout) == mask).all()
-        expected.advance()
-        dropout.generator.advance()
+        expected.update += 1
+        dropout.generator.update += 1
 
 
 def test_weight_drop_and_token_dropout_draw_by_the_same_rule():
@@ -160,7 +160,7 @@ def test_a_second_pass_within_an_update_draws_other_masks():
     dropout.generator = CounterGenerator(0)
     first, second = masked_positions(dropout), masked_positions(dropout)
     assert (first != second).any()
-    dropout.generator.advance()
+    dropout.generator.update += 1
     third = masked_positions(dropout)
     assert (third != first).any()
     assert (third != second).any()
