@@ -136,7 +136,7 @@ def own_head(head):
 
 
 def other_pooling(kind):
-    return lambda pooling: kind(5, False)
+    return lambda pooling: kind()
 
 
 def head_without_bias(head):
