@@ -22,7 +22,7 @@ from sklearn_rnn.kernels._interface import (
     check_array,
     make_struct,
     make_structs,
-    set_field,
+    run_kernel,
 )
 from sklearn_rnn.kernels._interrupts import deferred_interrupts, import_whole
 from sklearn_rnn.kernels._library import (
@@ -31,7 +31,6 @@ from sklearn_rnn.kernels._library import (
     library,
     library_compiler,
     library_error,
-    run_kernel,
     set_instruction_set,
 )
 from sklearn_rnn.kernels._random import CounterGenerator
@@ -68,7 +67,6 @@ __all__ = [
     "rename_kernel",
     "reverse_steps",
     "run_kernel",
-    "set_field",
     "set_instruction_set",
     "usable_kernel",
 ]

@@ -9,8 +9,13 @@ import torch
 from torch.nn.functional import pad
 
 from sklearn_rnn.kernels._cells import N_GATES
-from sklearn_rnn.kernels._interface import COMPILED_CELLS, check_array, make_struct
-from sklearn_rnn.kernels._library import round_up, run_kernel
+from sklearn_rnn.kernels._interface import (
+    COMPILED_CELLS,
+    check_array,
+    make_struct,
+    run_kernel,
+)
+from sklearn_rnn.kernels._library import round_up
 
 # Sums kept per unit for the backward pass: the candidate of the GRU has two.
 N_KEPT = {"rnn": 1, "rnn_relu": 1, "gru": 4, "lstm": 4}

@@ -1,4 +1,4 @@
-"""The arguments of the compiled kernels: structs of named fields, checked arrays.
+"""Calls of the compiled kernels: structs of named fields, checked arrays.
 
 The fields are parsed from ``src/interface.hpp``, so that both sides always agree.
 """
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from sklearn_rnn.kernels._library import library
 
 HEADER = Path(__file__).parent / "src" / "interface.hpp"
 C_TYPES = {
@@ -70,11 +72,42 @@ def make_struct(name: str, **fields: Any) -> ctypes.Structure:
         Arrays and structs are passed by address, and kept alive by the struct; a list
         becomes an array of addresses. Missing fields are 0.
     """
-    struct = _struct(name)()
-    struct.kept = []
+    struct: Any = _struct(name)()
+    struct.kept = [fields]
     for field, value in fields.items():
-        if value is not None:
-            set_field(struct, field, value)
+        if value is None:
+            continue
+        if isinstance(value, (int, float, np.integer)):  # bool, too
+            setattr(struct, field, value)
+            if getattr(struct, field) != value and value == value:
+                # ctypes cuts off what a C integer does not hold.
+                raise OverflowError(
+                    f"{field}={value} is outside of the range of its C integer."
+                )
+            continue
+        expected = DTYPES.get(struct.elements[field])
+        addresses: list[int | None] = []
+        for item in value if isinstance(value, list) else [value]:
+            if item is None or isinstance(item, (ctypes.Structure, ctypes.Array)):
+                addresses.append(None if item is None else ctypes.addressof(item))
+                continue
+            is_tensor = isinstance(item, torch.Tensor)
+            dtype = str(item.dtype).removeprefix("torch.")
+            if expected is not None and dtype not in expected:
+                raise ValueError(f"{field} must be of {expected[0]}, got {dtype}.")
+            if is_tensor and item.device.type != "cpu":
+                raise ValueError(f"{field} must be on the CPU, got {item.device}.")
+            if not (item.is_contiguous() if is_tensor else item.flags.c_contiguous):
+                strides = item.stride() if is_tensor else item.strides
+                raise ValueError(
+                    f"compiled kernels need contiguous arrays, got {field} with "
+                    f"strides {strides}."
+                )
+            addresses.append(item.data_ptr() if is_tensor else item.ctypes.data)
+        if isinstance(value, list):
+            struct.kept.append((ctypes.c_void_p * len(value))(*addresses))
+            addresses = [ctypes.addressof(struct.kept[-1])]
+        setattr(struct, field, addresses[0])
     return struct
 
 
@@ -86,52 +119,6 @@ def make_structs(name: str, items: Sequence[dict[str, Any]]) -> ctypes.Array:
     return array
 
 
-def set_field(struct: Any, field: str, value: Any) -> None:
-    """Set a field of a struct that `make_struct` returned."""
-    if isinstance(value, (int, float)):  # bool, too
-        setattr(struct, field, value)
-        if getattr(struct, field) != value and value == value:
-            # ctypes cuts off what a C integer does not hold.
-            raise OverflowError(
-                f"{field}={value} is outside of the range of its C integer."
-            )
-        return
-    struct.kept.append(value)
-    if isinstance(value, (torch.Tensor, np.ndarray)):
-        expected = DTYPES.get(struct.elements[field])
-        dtype = str(value.dtype).removeprefix("torch.")
-        if expected is not None and dtype not in expected:
-            raise ValueError(f"{field} must be of {expected[0]}, got {dtype}.")
-    setattr(struct, field, _address_of(value, field, struct.kept))
-
-
-def _address_of(value: Any, name: str, kept: list) -> Any:
-    """Return the address of a checked value, for a list that of its addresses."""
-    if isinstance(value, torch.Tensor):
-        if value.device.type != "cpu" or not value.is_contiguous():
-            raise ValueError(
-                f"compiled kernels need contiguous arrays on the CPU, got {name} with "
-                f"strides {value.stride()} on {value.device}."
-            )
-        return value.data_ptr()
-    if isinstance(value, np.ndarray):
-        if not value.flags.c_contiguous:
-            raise ValueError(
-                f"compiled kernels need contiguous arrays, got {name} with strides "
-                f"{value.strides}."
-            )
-        return value.ctypes.data
-    if isinstance(value, (ctypes.Structure, ctypes.Array)):
-        return ctypes.addressof(value)
-    if isinstance(value, list):
-        addresses = (ctypes.c_void_p * len(value))(
-            *(_address_of(item, name, kept) for item in value)
-        )
-        kept.append(addresses)
-        return ctypes.addressof(addresses)
-    return value
-
-
 def check_array(
     array: torch.Tensor | np.ndarray, name: str, dtype: Any, shape: Sequence[int]
 ) -> None:
@@ -140,4 +127,26 @@ def check_array(
         raise ValueError(
             f"{name} must be of shape {tuple(shape)} and {dtype}, got "
             f"{tuple(array.shape)} and {array.dtype}."
+        )
+
+
+def run_kernel(name: str, struct: ctypes.Structure) -> None:
+    """Call a kernel with a struct of `make_struct`, without the GIL.
+
+    Until it returns, no other thread may write to the arrays of the struct.
+
+    Raises
+    ------
+    MemoryError
+        If there is not enough memory for its buffers.
+    RuntimeError
+        If it failed otherwise, for example after `set_instruction_set`.
+    """
+    status = getattr(library(), name)(ctypes.byref(struct))
+    if status == 1:
+        raise MemoryError(f"out of memory in the compiled kernel {name!r}")
+    if status:
+        raise RuntimeError(
+            f"the compiled kernel {name!r} rejected its arguments or failed: they were "
+            "made for another instruction set, or no thread could be started."
         )

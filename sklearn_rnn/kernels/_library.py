@@ -110,28 +110,6 @@ def library_compiler() -> str | None:
     return None if found is None else found.compiler().decode()
 
 
-def run_kernel(name: str, struct: ctypes.Structure) -> None:
-    """Call a kernel with a struct of `make_struct`, without the GIL.
-
-    Until it returns, no other thread may write to the arrays of the struct.
-
-    Raises
-    ------
-    MemoryError
-        If there is not enough memory for its buffers.
-    RuntimeError
-        If it failed otherwise, for example after `set_instruction_set`.
-    """
-    status = getattr((_loaded or _load()).library, name)(ctypes.byref(struct))
-    if status == 1:
-        raise MemoryError(f"out of memory in the compiled kernel {name!r}")
-    if status:
-        raise RuntimeError(
-            f"the compiled kernel {name!r} rejected its arguments or failed: they were "
-            "made for another instruction set, or no thread could be started."
-        )
-
-
 def round_up(size: int, itemsize: int) -> int:
     """Round a number of elements up to whole vectors of the instruction set in use."""
     found = library()

@@ -1,7 +1,6 @@
 """Training: the skorch net and what it is made of."""
 
 from sklearn_rnn.kernels import choose_n_threads, computing, current_processes
-from sklearn_rnn.training._batches import BatchIterator, blocks_by_length
 from sklearn_rnn.training._checkpoint import (
     CheckpointFile,
     TrainingCheckpoint,
@@ -25,6 +24,7 @@ from sklearn_rnn.training._datasets import (
 )
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._inference import (
+    blocks_by_length,
     log_likelihoods,
     network_outputs,
     step_outputs,
@@ -51,7 +51,12 @@ from sklearn_rnn.training._memory import (
     note_batch_size,
     raise_out_of_memory,
 )
-from sklearn_rnn.training._net import SequenceNet, copy_callbacks, new_random_state
+from sklearn_rnn.training._net import (
+    SequenceNet,
+    WeightSnapshot,
+    copy_callbacks,
+    new_random_state,
+)
 from sklearn_rnn.training._optimizers import (
     OPTIMIZERS,
     check_optimizer_state,
@@ -69,6 +74,7 @@ from sklearn_rnn.training._row_blocks import BLOCK_SIZE
 from sklearn_rnn.training._schedule import (
     SCHEDULES,
     UPDATE_BUDGET,
+    BatchIterator,
     check_scheduler,
     find_schedule,
     n_epochs_for,
@@ -83,7 +89,7 @@ from sklearn_rnn.training._split import (
     window_times,
 )
 from sklearn_rnn.training._storage import StepStorage, store_steps
-from sklearn_rnn.training._weights import FlatWeights, WeightSnapshot, find_row_wise
+from sklearn_rnn.training._weights import FlatWeights, find_row_wise
 
 __all__ = [
     "BLANK",

@@ -10,8 +10,9 @@ frozen or moved, hooks registered. Whatever the kernels do not compute is left t
 """
 
 from functools import cache
-from typing import Any
-from weakref import WeakKeyDictionary
+from itertools import chain
+from operator import is_
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +30,6 @@ from sklearn_rnn.kernels import (
     kernel_threads,
     make_struct,
     run_kernel,
-    set_field,
 )
 from sklearn_rnn.modules import (
     CategoryEmbedding,
@@ -48,10 +48,8 @@ from sklearn_rnn.modules import (
     is_plain_embedding,
     n_joined,
 )
-from sklearn_rnn.training._batches import blocks_by_length
 from sklearn_rnn.training._datasets import to_batch
 from sklearn_rnn.training._losses import WeightedLoss
-from sklearn_rnn.training._observed_state import ObservedState
 
 # A call to the kernels lasts about this long, so that Ctrl-C is handled.
 SECONDS_PER_CALL = 0.05
@@ -63,7 +61,11 @@ POOLING_NAMES = {
     MaxPooling: "max",
     type(None): None,
 }
-# Of torch, called for every module.
+# Attributes of a module, and what torch calls for every module.
+HOOKS = (
+    *("_forward_hooks", "_forward_pre_hooks"),
+    *("_backward_hooks", "_backward_pre_hooks"),
+)
 GLOBAL_HOOKS = (
     torch_module._global_forward_hooks,
     torch_module._global_forward_pre_hooks,
@@ -94,14 +96,47 @@ def supports_fused(network, criterion=None):
         was built with, trained together, without hooks. False for attention pooling
         and tied embeddings.
     """
+    if type(network) is not SequenceNetwork or type(network.core) is not RecurrentCore:
+        return False
+    core, spec, pooling = network.core, network.spec, network.pooling
+    n_units = core.rnn.hidden_size
+    has_known_inputs = network.categories is None
+    input_dropout: type = InputDropout
+    if spec.n_tokens is not None:
+        has_known_inputs, input_dropout = _has_known_tokens(network), LockedDropout
+    elif spec.category_features:
+        has_known_inputs = _has_known_categories(network)
+    expected_classes: list[tuple[type, Any]] = [
+        (input_dropout, [network.input_dropout]),
+        (nn.LayerNorm if spec.layer_norm else nn.Identity, core.norms),
+        (LockedDropout, [*core.dropout, network.dropout]),
+        (WeightDrop, core.weight_drop.values()),
+        (Linear, [network.head]),
+    ]
+    suffixes = ("", "_reverse") if core.rnn.bidirectional else ("",)
+    names = [f"l{i}{suffix}" for i in range(spec.n_layers) for suffix in suffixes]
     return (
-        is_fusible(network)
-        and network.core.kernel == "compiled"
+        core.kernel == "compiled"
         and not network.mixed
-        and _has_known_inputs(network)
-        and _has_known_layers(network)
-        and _has_expected_weights(network, trains=criterion is not None)
-        and not any(map(_has_hooks, network.modules()))
+        and core.cell in COMPILED_CELLS
+        and type(pooling) in POOLING_NAMES
+        and (type(pooling) is not LastPooling or pooling.n_forward == n_units)
+        and spec.upsampling == 1
+        and has_known_inputs
+        and core.n_layers == core.rnn.num_layers == len(core.norms) == spec.n_layers
+        and len(core.dropout) == spec.n_layers - 1
+        and list(core.weight_drop.keys()) == names
+        and core.rnn.bidirectional == spec.bidirectional
+        and core.residual == spec.residual
+        and all(type(p) is known for known, parts in expected_classes for p in parts)
+        and all(_is_default_norm(norm) for norm in core.norms if spec.layer_norm)
+        and _ordered_weights(network, trains=criterion is not None) is not None
+        and not any(getattr(m, hooks) for m in network.modules() for hooks in HOOKS)
+        and not any(
+            # mypy takes classes for values that have no hash.
+            vars(module).keys() & _method_names(type(module))  # type: ignore[arg-type]
+            for module in network.modules()
+        )
         and not any(GLOBAL_HOOKS)
         and (
             criterion is None
@@ -110,86 +145,25 @@ def supports_fused(network, criterion=None):
     )
 
 
-def is_fusible(network):
-    """Return whether a network has the parts that compiled kernels compute as a whole.
-
-    A sequence network with a linear head, without attention pooling and upsampling.
-    """
-    return (
-        type(network) is SequenceNetwork
-        and network.core.cell in COMPILED_CELLS
-        and type(network.pooling) in POOLING_NAMES
-        and type(network.head) is Linear
-        and network.spec.upsampling == 1
-    )
-
-
-def _has_known_layers(network):
-    """Return whether the core, pooling and dropouts are as `network.spec` says."""
-    core, spec, pooling = network.core, network.spec, network.pooling
-    locked, weight_drops = [*core.dropout, network.dropout], core.weight_drop.values()
-    norm = nn.LayerNorm if spec.layer_norm else nn.Identity
-    suffixes = ("", "_reverse") if core.rnn.bidirectional else ("",)
-    names = [f"l{i}{suffix}" for i in range(spec.n_layers) for suffix in suffixes]
-    return (
-        type(core) is RecurrentCore
-        and core.n_layers == core.rnn.num_layers == len(core.norms) == spec.n_layers
-        and len(core.dropout) == spec.n_layers - 1
-        and list(core.weight_drop.keys()) == names
-        and core.rnn.bidirectional == spec.bidirectional
-        and core.residual == spec.residual
-        and all(type(part) is norm for part in core.norms)
-        and (not spec.layer_norm or all(map(_is_default_norm, core.norms)))
-        and (
-            type(pooling) is not LastPooling
-            or pooling.n_forward == core.rnn.hidden_size
-        )
-        and all(type(part) is LockedDropout for part in locked)
-        and all(type(part) is WeightDrop for part in weight_drops)
-    )
-
-
 def _is_default_norm(norm):
     return norm.eps == 1e-5 and norm.bias is not None
 
 
-def _has_known_token_dropout(network):
-    dropout = network.embedding.token_dropout
-    if type(dropout) is not TokenDropout:
+def _has_known_tokens(network):
+    """Return whether tokens are embedded and dropped as the network was built to."""
+    embedding, n_tokens = network.embedding, network.spec.n_tokens
+    if (
+        type(embedding) is not TokenEmbedding
+        or embedding.n_tokens != n_tokens
+        or type(embedding.token_dropout) is not TokenDropout
+    ):
         return False
-    counts = dropout.counts
+    counts = embedding.token_dropout.counts
     return counts is None or (
-        tuple(counts.shape) == (network.spec.n_tokens + 1,)
+        tuple(counts.shape) == (n_tokens + 1,)
         and counts.dtype == torch.float64
         and counts.device.type == "cpu"
         and counts.is_contiguous()
-    )
-
-
-def _has_known_inputs(network):
-    """Return whether inputs are scaled, embedded and dropped as `network.spec` says."""
-    spec, dropout = network.spec, type(network.input_dropout)
-    if spec.n_tokens is not None:
-        return (
-            type(network.embedding) is TokenEmbedding
-            and network.embedding.n_tokens == spec.n_tokens
-            and dropout is LockedDropout
-            and _has_known_token_dropout(network)
-        )
-    if spec.category_features:
-        are_known = _has_known_categories(network)
-    else:
-        are_known = network.categories is None
-    return (
-        are_known
-        and dropout is InputDropout
-        and all(
-            tuple(buffer.shape) == (spec.n_features,)
-            and buffer.dtype == torch.float64
-            and buffer.device.type == "cpu"
-            and buffer.is_contiguous()
-            for buffer in (network.center, network.factor)
-        )
     )
 
 
@@ -204,25 +178,26 @@ def _has_known_categories(network):
     )
 
 
-def weights_and_shapes(network):
-    """Return the weights in the order of the kernels, and their expected shapes."""
+def _ordered_weights(network, trains):
+    """Return the weights in the order of the kernels.
+
+    None if they, or what scales the inputs, are not of the expected shapes: one was
+    replaced, hooked or moved; or frozen, if the network is to be trained.
+    """
     core, spec = network.core, network.spec
     n_units, n_directions = core.rnn.hidden_size, 1 + core.rnn.bidirectional
-    n_gates = N_GATES[core.cell] * n_units
-    output_size = n_units * n_directions
+    n_gates, output_size = N_GATES[core.cell] * n_units, n_units * n_directions
     n_inputs = spec.embedding_dim if spec.n_tokens is not None else spec.n_features
     if spec.category_features:
         n_inputs = network.categories.output_size
-    n_inputs *= spec.subsampling
     weights, shapes = [], []
     for k, layer in enumerate(core.rnn.all_weights):
         weights += layer
-        input_size = n_inputs if k < n_directions else output_size
+        input_size = n_inputs * spec.subsampling if k < n_directions else output_size
         shapes += [(n_gates, input_size), (n_gates, n_units), (n_gates,), (n_gates,)]
-    if spec.layer_norm:
-        for norm in core.norms:
-            weights += [norm.weight, norm.bias]
-            shapes += [(output_size,)] * 2
+    for norm in core.norms if spec.layer_norm else ():
+        weights += [norm.weight, norm.bias]
+        shapes += [(output_size,)] * 2
     weights += [network.head.weight, network.head.bias]
     shapes += [(spec.n_outputs, output_size), (spec.n_outputs,)]
     if spec.n_tokens is not None:
@@ -231,44 +206,32 @@ def weights_and_shapes(network):
     for k, n in enumerate(spec.n_categories):
         weights.append(network.categories.vectors[k].weight)
         shapes.append((n + 1, embedding_size(n)))
-    return weights, shapes
-
-
-def _has_expected_weights(network, trains):
-    """Return whether no weight was replaced, frozen, hooked or moved."""
-    spec = network.spec
-    weights, shapes = weights_and_shapes(network)
     # An embedding may be frozen as a whole.
     is_frozen = spec.n_tokens is not None and not weights[-1].requires_grad
     trained = weights[:-1] if is_frozen else weights
     dtype = network.head.weight.dtype
-    return (
-        len(weights) == len(list(network.parameters()))
+    arrays = [*zip(weights, shapes, [dtype] * len(shapes), strict=False)]
+    for scaling in (network.center, network.factor):
+        arrays.append((scaling, (spec.n_features,), torch.float64))
+    are_expected = (
+        len(weights) == len(shapes) == len(list(network.parameters()))
         and dtype in (torch.float32, torch.float64)
         and all(
+            tuple(array.shape) == shape
+            and array.dtype == expected_dtype
+            and array.device.type == "cpu"
+            and array.is_contiguous()
+            for array, shape, expected_dtype in arrays
+        )
+        and all(
             type(weight) is nn.Parameter
-            and tuple(weight.shape) == shape
-            and weight.dtype == dtype
-            and weight.device.type == "cpu"
-            and weight.is_contiguous()
             and not weight._backward_hooks
             and not weight._post_accumulate_grad_hooks
-            for weight, shape in zip(weights, shapes, strict=True)
+            for weight in weights
         )
         and (all(weight.requires_grad for weight in trained) or not trains)
     )
-
-
-def _has_hooks(module):
-    """Return whether a module has hooks, or a method that was patched."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        # mypy takes classes for values that have no hash.
-        or vars(module).keys() & _method_names(type(module))  # type: ignore[arg-type]
-    )
+    return weights if are_expected else None
 
 
 @cache
@@ -321,6 +284,73 @@ def _are_consecutive(dropouts):
     return not sites or sites == list(range(sites[0], sites[0] + len(sites)))
 
 
+# Whether that may be decided otherwise since it was decided last.
+
+
+class Observed(NamedTuple):
+    """The attributes of objects at one time: what `observe` found."""
+
+    # Kept themselves: an id may be another object's when the first is gone.
+    objects: list
+    memory: list[tuple]
+    dicts: list[dict]
+    lists: list[list]
+    tensors: list[torch.Tensor]
+
+
+def observe(parts, before=None, in_place=False):
+    """Return the attributes of objects, to see cheaply whether they have changed.
+
+    Changed are attributes that were set, added or removed, also in a dict or a list
+    that is an attribute itself, and tensors that were moved, frozen or hooked.
+
+    Parameters
+    ----------
+    parts : list of object
+        Objects, or dicts of attributes.
+    before : Observed, default=None
+        Of the same parts.
+    in_place : bool, default=False
+        Whether tensors whose values were changed in place have changed as well.
+
+    Returns
+    -------
+    Observed or None
+        `before` itself if nothing has changed since, None if anything has.
+    """
+    tables = [part if isinstance(part, dict) else vars(part) for part in parts]
+    if before is not None:
+        # Still those of the parts if the attributes are the same.
+        _, _, dicts, lists, tensors = before
+    else:
+        attributes = [*chain.from_iterable(map(dict.values, tables))]
+        dicts = [value for value in attributes if isinstance(value, dict)]
+        lists = [value for value in attributes if isinstance(value, list)]
+    tables += dicts
+    objects = [
+        *map(type, parts),
+        *chain.from_iterable(tables),  # names
+        *chain.from_iterable(map(dict.values, tables)),
+        *chain.from_iterable(lists),
+    ]
+    if before is None:
+        found = {id(value): value for value in objects if torch.is_tensor(value)}
+        tensors = [x for x in found.values() if x.layout is torch.strided]
+    memory = [
+        (
+            *(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype),
+            *(tensor.requires_grad, bool(tensor._backward_hooks)),
+            bool(tensor._post_accumulate_grad_hooks),
+            in_place and tensor._version,
+        )
+        for tensor in tensors
+    ]
+    if before is None:
+        return Observed(objects, memory, dicts, lists, tensors)
+    is_same = len(objects) == len(before.objects) and memory == before.memory
+    return before if is_same and all(map(is_, objects, before.objects)) else None
+
+
 # The struct of a network, and the calls that compute with it.
 
 
@@ -341,14 +371,14 @@ class FusedNetwork:
     def __init__(self, network, criterion=None, keeps_outputs=False):
         self.keeps_outputs = keeps_outputs
         self.criterion = criterion
-        # No reference to the network: `fused_for_predictions` keeps this for as long
-        # as the network exists.
+        # No reference to the network: `network_outputs` keeps this for as long as the
+        # network exists.
         self.spec, self.generator = network.spec, network.dropout_generator
         self.per_step = network.pooling is None
         self._dtype = network.head.weight.dtype
         self._embedding: Any = None
         spec, core = network.spec, network.core
-        weights = weights_and_shapes(network)[0]
+        weights = _ordered_weights(network, trains=criterion is not None)
         fields = {"n_tokens": -1, "unknown_token": -1}
         if spec.n_tokens is not None:
             self._embedding = network.embedding
@@ -464,12 +494,15 @@ class FusedNetwork:
             output_starts = np.arange(n_rows, dtype=np.int64) * n_steps
         targets, weights = targets_and_weights
         starts = np.arange(n_rows) * (targets.shape[1] if self.per_step else 1)
-        data = make_batch_data(x, lengths)
-        lengths = np.full(n_rows, n_timesteps) if lengths is None else lengths.numpy()
-        self._set_targets(data, targets, starts, weights, lengths)
-        struct = self._make_batch(
-            data,
-            np.arange(n_rows, dtype=np.int64),
+        n_read = np.full(n_rows, n_timesteps) if lengths is None else lengths.numpy()
+        fields = self._target_fields(targets, starts, weights, n_read)
+        struct = make_struct(
+            "Batch",
+            network=self._struct,
+            data=make_batch_data(x, lengths, **fields),
+            rows=np.arange(n_rows, dtype=np.int64),
+            n_rows=n_rows,
+            n_threads=kernel_threads.count,
             training=1,
             n_usual=targets_per_update or 0.0,
             outputs=outputs,
@@ -481,17 +514,6 @@ class FusedNetwork:
         if reader is not None and is_read is not None:
             reader.add(is_read.nonzero())
         return struct.loss, outputs
-
-    def _make_batch(self, data, rows, **fields):
-        return make_struct(
-            "Batch",
-            network=self._struct,
-            data=data,
-            rows=rows,
-            n_rows=len(rows),
-            n_threads=kernel_threads.count,
-            **fields,
-        )
 
     def _mask_fields(self):
         """Return the state of dropout's random numbers, and the rows of its masks."""
@@ -505,8 +527,8 @@ class FusedNetwork:
             "row_step": generator.row_step,
         }
 
-    def _set_targets(self, data, targets, starts, weights, lengths):
-        """Add targets to the data: row `starts[i]` is the first one of sequence i."""
+    def _target_fields(self, targets, starts, weights, lengths):
+        """Return the fields of targets; row `starts[i]` is the first of sequence i."""
         loss, n_outputs = self.criterion.name, self.spec.n_outputs
         dtype = torch.int64 if loss in ("log_loss", "bernoulli") else self._dtype
         target_size = n_outputs // self._struct.n_per_target
@@ -531,22 +553,26 @@ class FusedNetwork:
             raise ValueError(
                 f"there are {len(weights)} weights for {len(starts)} sequences."
             )
-        set_field(data, "targets", targets)
-        set_field(data, "target_starts", np.ascontiguousarray(starts, dtype=np.int64))
-        set_field(data, "sample_weights", _to_dtype(weights, self._dtype))
+        return {
+            "targets": targets,
+            "target_starts": np.ascontiguousarray(starts, dtype=np.int64),
+            "sample_weights": _to_dtype(weights, self._dtype),
+        }
 
-    def make_epochs(self, dataset, optimizer, n_batches, targets_per_update=None):
+    def make_epochs(self, dataset, optimizer, struct, n_batches, targets_per_update):
         """Return what trains on all batches of a dataset by few calls.
 
         Parameters
         ----------
         dataset : SequenceDataset
             The training data.
-        optimizer : ctypes.Structure
-            Updates the weights that gradients are added to.
+        optimizer : torch.optim.Optimizer
+            Holds the state of the updates.
+        struct : ctypes.Structure
+            With which the kernels update the weights and that state.
         n_batches : int
             Batches per epoch.
-        targets_per_update : float, default=None
+        targets_per_update : float or None
             As for `gradient`.
 
         Returns
@@ -554,19 +580,21 @@ class FusedNetwork:
         FusedEpochs or None
             None where the kernels read the data batch by batch only.
         """
-        data = make_data(dataset.sequences)
-        if data is None:
-            return None
         targets, starts = dataset.targets, np.arange(len(dataset))
         if self.per_step:
             targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
-        self._set_targets(data, targets, starts, dataset.weights, dataset.lengths)
+        data = make_data(
+            dataset.sequences,
+            **self._target_fields(targets, starts, dataset.weights, dataset.lengths),
+        )
+        if data is None:
+            return None
         fields = {
             "network": self._struct,
             "data": data,
             "n_usual": targets_per_update or 0.0,
         }
-        return FusedEpochs(self, dataset, fields, optimizer, n_batches)
+        return FusedEpochs(self, dataset, fields, optimizer, struct, n_batches)
 
     def predict(self, sequences):
         """Return the outputs for sequences, at least one, as `network_outputs` does."""
@@ -577,42 +605,26 @@ class FusedNetwork:
         starts = np.cumsum(n_rows) - n_rows
         outputs = torch.empty(int(n_rows.sum()), self.spec.n_outputs, dtype=self._dtype)
         data = make_data(sequences)
-        for rows in blocks_by_length(lengths, ROWS_PER_CALL, STEPS_PER_CALL):
+        order = np.argsort(lengths, kind="stable")  # for calls with little padding
+        size = min(ROWS_PER_CALL, max(1, STEPS_PER_CALL // int(lengths.max())))
+        for begin in range(0, len(order), size):
+            rows = order[begin : begin + size]
             block_data, block_rows = data, rows
             if data is None:
                 block_data = make_batch_data(**to_batch(sequences, rows, "cpu"))
                 block_rows = np.arange(len(rows))
-            struct = self._make_batch(
-                block_data,
-                np.ascontiguousarray(block_rows, dtype=np.int64),
+            struct = make_struct(
+                "Batch",
+                network=self._struct,
+                data=block_data,
+                rows=np.ascontiguousarray(block_rows, dtype=np.int64),
+                n_rows=len(rows),
+                n_threads=kernel_threads.count,
                 outputs=outputs,
                 output_starts=np.ascontiguousarray(starts[rows], dtype=np.int64),
             )
             run_kernel("run_batch", struct)
         return outputs
-
-
-# The last fused form of each network that predicted, and what it was decided by.
-_PREDICTING: WeakKeyDictionary[torch.nn.Module, tuple[FusedNetwork, ObservedState]]
-_PREDICTING = WeakKeyDictionary()
-
-
-def fused_for_predictions(network):
-    """Return the `FusedNetwork` that predicts for a network; None if torch has to.
-
-    That is decided when the network first predicts, and again if it has changed.
-    """
-    _, *inner = network.modules()
-    # Not the network itself: what is kept must not keep it.
-    parts = [{"class": type(network)}, vars(network), *inner, *GLOBAL_HOOKS]
-    fused, state = _PREDICTING.get(network, (None, None))
-    if state is not None and not state.has_changed(parts):
-        return fused
-    if not supports_fused(network):
-        return None
-    state, fused = ObservedState(parts), FusedNetwork(network)
-    _PREDICTING[network] = fused, state
-    return fused
 
 
 def _check_codes(targets, n_outputs, may_miss):
@@ -640,8 +652,10 @@ class FusedEpochs:
         The data.
     fields : dict
         What the kernels read of both.
-    optimizer : ctypes.Structure
-        Updates the weights that gradients are added to.
+    optimizer : torch.optim.Optimizer
+        Holds the state of the updates.
+    struct : ctypes.Structure
+        With which the kernels update the weights and that state.
     n_batches : int
         Batches per epoch.
 
@@ -656,9 +670,11 @@ class FusedEpochs:
         Whether the gradient was clipped.
     """
 
-    def __init__(self, fused, dataset, fields, optimizer, n_batches):
+    def __init__(self, fused, dataset, fields, optimizer, struct, n_batches):
         self.dataset = dataset
-        self.optimizer = optimizer
+        self.optimizer = struct
+        weights = [w for group in optimizer.param_groups for w in group["params"]]
+        self._states = [optimizer.state[weight] for weight in weights]
         self._fused, self._criterion = fused, fused.criterion
         self._order = np.zeros(len(dataset), dtype=np.int64)
         self._batch_ends = np.zeros(n_batches, dtype=np.int64)
@@ -669,7 +685,7 @@ class FusedEpochs:
         self._struct = make_struct(
             "Training",
             **fields,
-            optimizer=optimizer,
+            optimizer=struct,
             order=self._order,
             batch_ends=self._batch_ends,
             n_batches=n_batches,
@@ -703,20 +719,27 @@ class FusedEpochs:
         struct.begin = 0
         if generator is not None:
             struct.seed, struct.update = generator.seed, generator.update
-        while struct.begin < len(batches):
-            begin = struct.begin
-            run_kernel("train", struct)  # between two calls Python handles Ctrl-C
-            if not np.isfinite(self.losses[begin : struct.begin]).all():
-                break
+        n_before = self.optimizer.n_updates
+        try:
+            while struct.begin < len(batches):
+                begin = struct.begin
+                run_kernel("train", struct)  # between two calls Python handles Ctrl-C
+                if not np.isfinite(self.losses[begin : struct.begin]).all():
+                    break
+        finally:  # torch's optimizer has counts of its own
+            for state in self._states:
+                if "step" in state:
+                    state["step"] += self.optimizer.n_updates - n_before
         if generator is not None:
             generator.update += struct.begin
         return struct.begin
 
 
-def make_data(sequences):
+def make_data(sequences, **fields):
     """Return the struct with which the kernels read sequences in place.
 
-    None for augmented ones, and for types of values that kernels do not read.
+    `fields` are those of targets. None for augmented sequences, and for types of values
+    that kernels do not read.
     """
     values, transforms = sequences.values, sequences.transforms
     if (
@@ -750,11 +773,15 @@ def make_data(sequences):
         units=None if units is None else np.ascontiguousarray(units, dtype=float),
         center=center,
         factor=factor,
+        **fields,
     )
 
 
-def make_batch_data(x, lengths):
-    """Return the struct of a batch (N, T, n_features), of lengths (N,) or None."""
+def make_batch_data(x, lengths, **fields):
+    """Return the struct of a batch (N, T, n_features), of lengths (N,) or None.
+
+    `fields` are those of targets.
+    """
     n_rows, n_timesteps, n_features = x.shape
     steps = x.detach().transpose(0, 1).contiguous()  # usually gathered so
     if steps.numpy().dtype not in VALUES_TYPES:
@@ -768,6 +795,7 @@ def make_batch_data(x, lengths):
         step_stride=n_rows * n_features,
         starts=np.arange(n_rows, dtype=np.int64) * n_features,
         lengths=lengths,
+        **fields,
     )
 
 

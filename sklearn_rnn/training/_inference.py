@@ -2,12 +2,19 @@
 
 from contextlib import contextmanager
 from functools import reduce
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
-from sklearn_rnn.training._fused import fused_for_predictions
-from sklearn_rnn.training._memory import note_batch_size
+from sklearn_rnn.training._fused import (
+    GLOBAL_HOOKS,
+    FusedNetwork,
+    Observed,
+    observe,
+    supports_fused,
+)
+from sklearn_rnn.training._memory import note_batch, note_batch_size
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE, block_rows
 from sklearn_rnn.training._storage import store_steps
 
@@ -23,6 +30,11 @@ MIN_CHUNK = 16
 # Sequences that are read together for likelihoods, and steps of them per chunk; fewer
 # steps where the vocabulary is large, so that a chunk has at most MAX_OUTPUTS outputs.
 SIDE_BY_SIDE, CHUNK_SIZE, MAX_OUTPUTS = 64, 512, 16_000_000
+
+# What the kernels compute of each network that predicted, and what that was decided by.
+# It is decided when the network first predicts, and again if it has changed.
+_FUSED: WeakKeyDictionary[torch.nn.Module, tuple[FusedNetwork | None, Observed | None]]
+_FUSED = WeakKeyDictionary()
 
 
 @torch.inference_mode()
@@ -48,8 +60,14 @@ def network_outputs(network, sequences, device):
         the first sequence, then of the second, ...
     """
     longest = int(sequences.lengths.max())
-    with note_batch_size(BLOCK_SIZE, longest):
-        fused = fused_for_predictions(network)
+    try:
+        _, *inner = network.modules()
+        # Not the network itself: what is kept must not keep it.
+        parts = [{"class": type(network)}, vars(network), *inner, *GLOBAL_HOOKS]
+        fused, before = _FUSED.get(network, (None, None))
+        if before is None or observe(parts, before) is None:
+            fused = FusedNetwork(network) if supports_fused(network) else None
+            _FUSED[network] = fused, observe(parts) if fused else None
         if fused is not None and longest <= LONG:
             return fused.predict(sequences)
         is_long = sequences.lengths > LONG
@@ -63,6 +81,9 @@ def network_outputs(network, sequences, device):
             if outputs is None:
                 outputs = values.new_empty(len(sequences), values.shape[1])
             outputs[torch.from_numpy(rows).to(outputs.device)] = values
+    except (MemoryError, RuntimeError) as error:
+        note_batch(error, BLOCK_SIZE, longest)
+        raise
     return outputs
 
 
@@ -287,3 +308,27 @@ def _drop_finished(state, n):
     if state is None or n == 0:
         return state
     return tuple(tuple(part[:, n:].contiguous() for part in layer) for layer in state)
+
+
+def blocks_by_length(lengths, n_sequences, n_steps):
+    """Yield the rows of blocks of sequences of similar length, the shortest first.
+
+    A block has at most `n_sequences`, and with padding at most `n_steps`; a longer
+    sequence is alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.training import blocks_by_length
+    >>> lengths = np.array([5, 1, 99, 2])
+    >>> [rows.tolist() for rows in blocks_by_length(lengths, 3, n_steps=12)]
+    [[1, 3], [0], [2]]
+    """
+    order = np.argsort(lengths, kind="stable")
+    begin = 0
+    while begin < len(order):
+        candidates = order[begin : begin + n_sequences]
+        padded = lengths[candidates] * np.arange(1, len(candidates) + 1)
+        size = max(1, int((padded <= n_steps).sum()))
+        yield order[begin : begin + size]
+        begin += size

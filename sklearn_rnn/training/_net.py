@@ -1,4 +1,4 @@
-"""The skorch net that trains a sequence network."""
+"""The skorch net that trains a sequence network, and restores its best weights."""
 
 import copy
 import logging
@@ -26,22 +26,25 @@ from skorch.exceptions import SkorchException
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels import import_whole
-from sklearn_rnn.training._batches import BatchIterator
 from sklearn_rnn.training._datasets import SequenceDataset, StepTargets
-from sklearn_rnn.training._fused import GLOBAL_HOOKS, FusedNetwork, supports_fused
+from sklearn_rnn.training._fused import (
+    GLOBAL_HOOKS,
+    FusedNetwork,
+    observe,
+    supports_fused,
+)
 from sklearn_rnn.training._gradients import batch_gradients
 from sklearn_rnn.training._memory import note_batch
-from sklearn_rnn.training._observed_state import ObservedState
 from sklearn_rnn.training._optimizers import (
     COMPILER,
     ELEMENTWISE,
     GLOBAL_OPTIMIZER_HOOKS,
     check_optimizer_state,
-    count_updates,
     make_optimizer,
 )
 from sklearn_rnn.training._progress import log_epoch
 from sklearn_rnn.training._resume import TrainingRun
+from sklearn_rnn.training._schedule import BatchIterator
 from sklearn_rnn.training._scoring import (
     ScoringData,
     score_validation_batches,
@@ -51,7 +54,6 @@ from sklearn_rnn.training._scoring import (
 from sklearn_rnn.training._weights import (
     FlatWeights,
     SeparateWeights,
-    WeightSnapshot,
     find_row_wise,
 )
 
@@ -67,6 +69,69 @@ WITHOUT_EFFECT = {
 VALIDATION_KEYS = {"valid_loss", "valid_loss_best", "valid_score"}
 # What a callback may raise if the history lacks what it looks for.
 NOT_FOUND = KeyError, SkorchException, ValueError, TypeError
+
+
+class WeightSnapshot:
+    """A copy of a module's weights that can be restored.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training import WeightSnapshot
+    >>> layer = torch.nn.Linear(1, 1)
+    >>> snapshot = WeightSnapshot(layer)
+    >>> with torch.no_grad():
+    ...     _ = layer.weight.fill_(float("nan"))
+    >>> snapshot.restore()
+    >>> bool(layer.weight.isnan())
+    False
+    """
+
+    def __init__(self, module):
+        self._module = module
+        self._copies = {
+            name: parameter.detach().clone()
+            for name, parameter in module.named_parameters()
+        }
+        self._shapes = {name: saved.shape for name, saved in self._copies.items()}
+
+    @property
+    def copies(self):
+        """The weights that were saved last, by name."""
+        return dict(self._copies)
+
+    def load(self, copies):
+        """Take over weights that another snapshot of the same module saved."""
+        for name, saved in self._copies.items():
+            saved.copy_(copies[name])
+
+    @torch.no_grad()
+    def save(self):
+        """Copy the weights as they are now."""
+        weights = dict(self._module.named_parameters())
+        if {name: weight.shape for name, weight in weights.items()} != self._shapes:
+            raise self._other_shapes(weights)
+        for name, saved in self._copies.items():
+            saved.copy_(weights[name])
+
+    @torch.no_grad()
+    def restore(self):
+        """Give the module the weights that were saved last."""
+        weights = dict(self._module.named_parameters())
+        if {name: weight.shape for name, weight in weights.items()} != self._shapes:
+            raise self._other_shapes(weights)
+        for name, saved in self._copies.items():
+            weights[name].copy_(saved)
+
+    def _other_shapes(self, weights):
+        """Return the error for shapes that changed: copies between them broadcast."""
+        shapes = {name: weight.shape for name, weight in weights.items()}
+        changed = sorted(dict(shapes.items() ^ self._shapes.items()))
+        return ValueError(
+            f"the weights {changed} no longer have the shapes that they had when "
+            "training began: a callback replaced them. Set the sizes of the network by "
+            "the parameters of the estimator, and let callbacks change values only."
+        )
 
 
 class SequenceNet(NeuralNet):
@@ -350,7 +415,9 @@ class SequenceNet(NeuralNet):
         self.notify("on_epoch_begin", **data)
         self.run_single_epoch(batches, training=True, prefix="train", step_fn=None)
         # The losses do not show whether the last update left the weights finite.
-        self._check_finite(float(sum(values.sum() for values in self._weights.tensors)))
+        total = float(sum(values.sum() for values in self._weights.tensors))
+        if not math.isfinite(total):
+            raise self._divergence(total)
         if self.processes is not None:
             self.processes.align(self._weights.tensors)
         stop = self.validation is not None and self._validate()
@@ -413,12 +480,35 @@ class SequenceNet(NeuralNet):
         self.criterion_.train()
         self._norms, self._n_clipped = [], 0
         # Only callbacks can change the network after the first epoch.
-        if not self._is_prepared or (self.callbacks_ and self._has_changed()):
+        if not self._is_prepared or (
+            self.callbacks_ and (self._state is None or self._observe() != self._state)
+        ):
             self._prepare_network(iterator)
-        if self._fused_epochs is not None:
-            self._train_fused(iterator, prefix)
-        else:
+        if self._fused_epochs is None:
             self._train_by_batch(iterator, prefix)
+            return
+        epochs, optimizer = self._fused_epochs, self._fused_epochs.optimizer
+        optimizer.max_norm = self.clip_norm or math.inf
+        optimizer.max_value = self.clip_value or math.inf
+        n_before, n_batches = self._n_batches_done, len(epochs.losses)
+        rates = [self._learning_rate(n_before + k) for k in range(n_batches)]
+        batches = iterator.index_batches()
+        self._weights.clear_gradients(every_row=True)
+        try:
+            n_done = epochs.train(batches, rates)
+        except MemoryError as error:
+            note_batch(error, len(batches[0]), int(iterator.dataset.lengths.max()))
+            raise
+        self._n_batches_done += n_done
+        for group in self.optimizer_.param_groups:
+            group["lr"] = rates[n_done - 1]
+        losses, sizes = epochs.losses[:n_done], epochs.n_targets[:n_done]
+        if not math.isfinite(losses[-1]):
+            raise self._divergence(losses[-1])
+        self._norms = epochs.norms[:n_done][sizes > 0].tolist()
+        self._n_clipped = int(epochs.clipped[:n_done].sum())
+        mean = float((losses * sizes).sum() / sizes.sum())
+        self._record_losses(prefix, mean, n_done, float(losses[-1]), int(sizes[-1]))
 
     def _prepare_network(self, iterator=None):
         """Check the weights, and decide what the kernels compute.
@@ -443,19 +533,18 @@ class SequenceNet(NeuralNet):
                 network, criterion, keeps_outputs=self._has_batch_callbacks
             )
             if iterator is not None and self._trains_by_epoch(iterator.dataset):
-                optimizer = weights.compile_optimizer(self.optimizer_)
-                if optimizer is not None:
+                struct = weights.compile_optimizer(self.optimizer_)
+                if struct is not None:
                     self._fused_epochs = self._fused.make_epochs(
                         iterator.dataset,
-                        optimizer,
+                        self.optimizer_,
+                        struct,
                         len(iterator),
                         self._targets_per_update,
                     )
         self._is_prepared = True
         if self._fused is not None and self.callbacks_:  # others change nothing
-            parts, data = self._observed_parts()
-            # Of some data the kernels have copies.
-            self._state = ObservedState(parts), ObservedState(data, in_place=True)
+            self._state = self._observe()
 
     def _trains_by_epoch(self, dataset):
         """Return whether nothing comes between the batches of an epoch."""
@@ -468,63 +557,30 @@ class SequenceNet(NeuralNet):
             and dataset.lengths.max() <= (self.bptt_steps or math.inf)
         )
 
-    def _observed_parts(self):
-        """Return what `_prepare_network` decides by: the model, and loss and data.
+    def _observe(self):
+        """Return the model, the loss with the data, and counts, as they are now.
 
-        Callbacks may move, freeze or replace weights, hook or patch modules, and change
-        the loss, the optimizer or the data.
+        `_prepare_network` decides by these; of what has changed since it is None.
+        Callbacks may move, freeze or replace
+        weights, hook or patch modules, and change the loss, the optimizer or the data.
         """
         optimizer, epochs, data = self.optimizer_, self._fused_epochs, [self.criterion_]
+        states, steps = list(getattr(optimizer, "state", {}).values()), []
         if epochs is not None:
             data += [epochs.dataset, epochs.dataset.targets]
+            # The kernels have a count of their own, which goes with these.
+            n = epochs.optimizer.n_updates
+            steps = [float(s["step"]) - n for s in states if "step" in s]
         # Training itself sets the learning rate, for all groups alike.
         rate = optimizer.param_groups[0]["lr"]
         groups = [{**g, "lr": g["lr"] == rate} for g in optimizer.param_groups]
         own = {"bptt_steps": self.bptt_steps, "on_progress": self.on_progress}
-        states = getattr(optimizer, "state", {}).values()
         parts = [*self.module_.modules(), self._weights, optimizer, *groups, *states]
-        return [*parts, own, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS], data
-
-    def _has_changed(self):
-        """Return whether what `_prepare_network` decided by is other than it was."""
-        if self._state is None:  # torch computes, and any change may be new to it
-            return True
-        model_state, data_state = self._state
-        parts, data = self._observed_parts()
-        if model_state.has_changed(parts) or data_state.has_changed(data):
-            return True
-        if self._fused_epochs is None:
-            return False
-        n_updates = self._fused_epochs.optimizer.n_updates
-        states = getattr(self.optimizer_, "state", {}).values()
-        return any(float(s["step"]) != n_updates for s in states if "step" in s)
-
-    def _train_fused(self, iterator, prefix):
-        """Train on all batches by few calls to the kernels, and record losses."""
-        epochs, optimizer = self._fused_epochs, self._fused_epochs.optimizer
-        optimizer.max_norm = self.clip_norm or math.inf
-        optimizer.max_value = self.clip_value or math.inf
-        n_before, n_updates = self._n_batches_done, optimizer.n_updates
-        n_batches = len(epochs.losses)
-        rates = [self._learning_rate(n_before + k) for k in range(n_batches)]
-        batches = iterator.index_batches()
-        self._weights.clear_gradients(every_row=True)
-        try:
-            n_done = epochs.train(batches, rates)
-        except MemoryError as error:
-            note_batch(error, len(batches[0]), int(iterator.dataset.lengths.max()))
-            raise
-        finally:
-            count_updates(self.optimizer_, optimizer.n_updates - n_updates)
-        self._n_batches_done += n_done
-        for group in self.optimizer_.param_groups:
-            group["lr"] = rates[n_done - 1]
-        losses, sizes = epochs.losses[:n_done], epochs.n_targets[:n_done]
-        self._check_finite(float(losses[-1]))
-        self._norms = epochs.norms[:n_done][sizes > 0].tolist()
-        self._n_clipped = int(epochs.clipped[:n_done].sum())
-        mean = float((losses * sizes).sum() / sizes.sum())
-        self._record_losses(prefix, mean, n_done, float(losses[-1]), int(sizes[-1]))
+        parts += [own, *GLOBAL_HOOKS, *GLOBAL_OPTIMIZER_HOOKS]
+        model, loss_and_data, _ = self._state or (None, None, None)
+        # Of some data the kernels have copies.
+        seen = observe(data, loss_and_data, in_place=True)
+        return observe(parts, model), seen, steps
 
     def _begin_cool_down(self, n_epochs):
         """Let the learning rate fall to zero in `n_epochs`, or before the last one."""
@@ -556,13 +612,15 @@ class SequenceNet(NeuralNet):
             if batch is not None:
                 note_batch(error, *batch[0]["x"].shape[:2])
             raise
-        total, loss = self._check_finite(float(total)), float(loss)
-        self._record_losses(prefix, total / n_seen, len(iterator), loss, size)
+        if not math.isfinite(total):
+            raise self._divergence(total)
+        mean = float(total) / n_seen
+        self._record_losses(prefix, mean, len(iterator), float(loss), size)
 
     def _step_with_callbacks(self, batch, prefix):
         """Update the weights for one batch, and call the callbacks."""
         self.notify("on_batch_begin", batch=batch, training=True)
-        if self._has_changed():
+        if self._state is None or self._observe() != self._state:
             self._prepare_network()
         step = self.train_step(batch)
         loss, size = step["loss"].item(), step["n_targets"]
@@ -617,8 +675,9 @@ class SequenceNet(NeuralNet):
             gradient = self._weights.step(
                 self.optimizer_, lambda c=compute: self._clipped_gradient(c, batch)
             )
-            if isinstance(gradient.loss, float):  # a tensor on a GPU: after the epoch
-                self._check_finite(gradient.loss)
+            # A tensor on a GPU is not read before the epoch has ended.
+            if isinstance(gradient.loss, float) and not math.isfinite(gradient.loss):
+                raise self._divergence(gradient.loss)
             total += gradient.loss * gradient.n_targets
             n_targets += gradient.n_targets
             outputs.append(gradient.outputs)
@@ -654,18 +713,16 @@ class SequenceNet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = rate
 
-    def _check_finite(self, loss):
-        """Return a loss that is finite; end training for one that is not."""
-        if not math.isfinite(loss):
-            epoch = self.history[-1]["epoch"]
-            raise DivergenceError(
-                f"training diverged in epoch {epoch}: the loss or the weights became "
-                f"{loss}. Try a lower learning_rate, a lower clip_norm (or set one), "
-                "or look for outliers in the data. The weights of the last finished "
-                "epoch (with early stopping: the best) are restored; predict works "
-                "with them, but they may be bad already."
-            )
-        return loss
+    def _divergence(self, value):
+        """Return the error for a loss, or a sum of weights, that is not finite."""
+        epoch = self.history[-1]["epoch"]
+        return DivergenceError(
+            f"training diverged in epoch {epoch}: the loss or the weights became "
+            f"{float(value)}. Try a lower learning_rate, a lower clip_norm (or set "
+            "one), or look for outliers in the data. The weights of the last finished "
+            "epoch (with early stopping: the best) are restored; predict works with "
+            "them, but they may be bad already."
+        )
 
     # History and callbacks.
 

@@ -313,14 +313,6 @@ def make_optimizer_struct(optimizer, row_wise=()):
     )
 
 
-def count_updates(optimizer, n_updates):
-    """Add updates that the kernels made to the step counts in an optimizer's state."""
-    for group in optimizer.param_groups:
-        for weight in group["params"]:
-            if "step" in optimizer.state[weight]:
-                optimizer.state[weight]["step"] += n_updates
-
-
 def decouples_decay(optimizer, group):
     """Return whether weight decay bypasses the gradient, as in AdamW.
 

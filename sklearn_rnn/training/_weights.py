@@ -1,4 +1,4 @@
-"""The weights of a network while it is trained, and copies of them to restore.
+"""The weights of a network while it is trained.
 
 On small networks a call costs more than its arithmetic: with six weights, clipping,
 zeroing and the optimizer are six times as many calls. So all weights, and all
@@ -17,7 +17,6 @@ from sklearn_rnn.training._optimizers import (
     begin_state,
     clip_compiled,
     clip_gradients,
-    count_updates,
     has_compiled_step,
     make_optimizer_struct,
     update_weights,
@@ -293,7 +292,10 @@ class FlatWeights:
             update_weights(optimizer)
             return
         run_kernel("update", struct)
-        count_updates(optimizer, 1)
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                if "step" in optimizer.state[weight]:
+                    optimizer.state[weight]["step"] += 1
 
     def _are_leaves_of(self, optimizer):
         """Return whether an optimizer changes the leaves and nothing else."""
@@ -350,64 +352,3 @@ def find_row_wise(network):
         and n_owners[id(module.weight)] == 1
         and not any(module is embedding for embedding in tied)
     ]
-
-
-class WeightSnapshot:
-    """A copy of a module's weights that can be restored.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_rnn.training import WeightSnapshot
-    >>> layer = torch.nn.Linear(1, 1)
-    >>> snapshot = WeightSnapshot(layer)
-    >>> with torch.no_grad():
-    ...     _ = layer.weight.fill_(float("nan"))
-    >>> snapshot.restore()
-    >>> bool(layer.weight.isnan())
-    False
-    """
-
-    def __init__(self, module):
-        self._module = module
-        self._copies = {
-            name: parameter.detach().clone()
-            for name, parameter in module.named_parameters()
-        }
-        self._shapes = {name: copy.shape for name, copy in self._copies.items()}
-
-    @property
-    def copies(self):
-        """The weights that were saved last, by name."""
-        return dict(self._copies)
-
-    def load(self, copies):
-        """Take over weights that another snapshot of the same module saved."""
-        for name, copy in self._copies.items():
-            copy.copy_(copies[name])
-
-    @torch.no_grad()
-    def save(self):
-        """Copy the weights as they are now."""
-        for copy, weight in self._copies_and_weights():
-            copy.copy_(weight)
-
-    @torch.no_grad()
-    def restore(self):
-        """Give the module the weights that were saved last."""
-        for copy, weight in self._copies_and_weights():
-            weight.copy_(copy)
-
-    def _copies_and_weights(self):
-        """Return pairs, of equal shapes: copies between others would broadcast."""
-        weights = dict(self._module.named_parameters())
-        shapes = {name: weight.shape for name, weight in weights.items()}
-        if shapes != self._shapes:
-            changed = sorted(dict(shapes.items() ^ self._shapes.items()))
-            raise ValueError(
-                f"the weights {changed} no longer have the shapes that they had when "
-                "training began: a callback replaced them. Set the sizes of the "
-                "network by the parameters of the estimator, and let callbacks change "
-                "values only."
-            )
-        return [(copy, weights[name]) for name, copy in self._copies.items()]
