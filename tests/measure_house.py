@@ -519,7 +519,7 @@ WALK_LIMITS = {
     "fit, default": (Limit(116, 75), Limit(32, 18), Limit(27, 12)),
     "fit_transform": (Limit(32, 25), Limit(8, 6), Limit(4, 4)),
     "forecast": (Limit(123, 60), Limit(34, 20), Limit(28, 12)),
-    "batch": (Limit(19, 12), Limit(9, 5), Limit(4, 5)),
+    "batch": (Limit(12, 12), Limit(5, 5), Limit(3, 5)),
 }
 
 
