@@ -179,7 +179,7 @@ def forecast(
     [60.0, 61.0, 62.0, 63.0]
     """
     parts = inspect_model(model)
-    if parts.network is None:
+    if parts.network is None:  # else it is fitted
         check_is_fitted(model)
     trained = parse_targets(parts.target_names)
     keys = find_keys(newest, time, group_by, freq, parts.keys)
@@ -351,21 +351,6 @@ def _warn_of_missing(table, outputs):
                 SklearnRNNWarning,
                 stacklevel=user_stacklevel(),
             )
-
-
-def _known_ahead(model, newest, outputs):
-    """Return column and step of the features known in advance, by feature name."""
-    columns = set(newest.columns)
-    # Targets are not known in advance: "temp+1" is then another column, which is
-    # missing in newest.
-    sources = columns - {name for name, _ in outputs}
-    features = getattr(model, "feature_names_in_", [])
-    parsed = {name: parse_ahead(name) for name in features}
-    return {
-        name: found
-        for name, found in parsed.items()
-        if name not in columns and found is not None and found[0] in sources
-    }
 
 
 def predicted_columns(
