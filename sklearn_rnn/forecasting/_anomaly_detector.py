@@ -383,7 +383,7 @@ class ForecastAnomalyDetector(
             newest = np.arange(table.segments[-2], table.n_rows)
             for row in table.data[stream.columns].to_numpy()[table.rows(newest)]:
                 stream.score(row)
-            stream._follow(table.labels_of(table.rows(newest[-1:]))[0], len(frame))
+            stream._follow(table.index[table.rows(newest[-1:])][0], len(frame))
         return stream
 
     def _to_frame(self, X, reset):

@@ -530,9 +530,9 @@ def _known_columns(pairs, fold, season):
     }
     columns["target"] = np.tile(names, len(positions))
     origins = table.rows(positions)
-    columns["origin"] = table.labels_of(origins).repeat(n_outputs)
+    columns["origin"] = table.index[origins].repeat(n_outputs)
     ahead = table.rows((positions[:, np.newaxis] + steps).ravel())
-    columns["time"] = table.labels_of(ahead)
+    columns["time"] = table.index[ahead]
     columns["horizon"] = np.tile(steps, len(positions))
     columns.update(_true_values(pairs, fold, positions, series_index, season))
     return columns

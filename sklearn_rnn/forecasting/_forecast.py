@@ -195,7 +195,7 @@ def forecast(
     X = add_known(table, future, ahead, times) if ahead else table.data
     rows, latest = np.sort(table.rows(positions)), table.rows(table.latest)
     X, last_rows = select_rows(X, rows), np.searchsorted(rows, latest)
-    origins = table.labels_of(latest)
+    origins = table.index[latest]
     names, steps = zip(*wanted, strict=True)
     is_beyond = max(steps) > max(k for _, k in outputs)
     chosen = outputs if is_beyond else wanted

@@ -65,7 +65,7 @@ class FutureRows(NamedTuple):
         if self.times is None:
             return self.newest.next_times(n_steps)
         found = []
-        origins = self.newest.labels_of(self.newest.rows(self.newest.latest))
+        origins = self.newest.index[self.newest.rows(self.newest.latest)]
         for k, origin in enumerate(origins):
             times = self.times.labels[self.series == k]
             later = times[times > origin][:n_steps]

@@ -105,7 +105,7 @@ def _extend(model, table, times, n_rows, blocks, future, static):
         for name in table.data.columns
     }
     index = table.data.index[rows].append(to_come.index)[order]
-    labels = table.labels_of(rows)
+    labels = table.index[rows]
     for of_series in times:
         labels = labels.append(of_series)
     whole = pd.DataFrame({n: c.set_axis(index) for n, c in whole.items()}, index=index)

@@ -81,6 +81,7 @@ class TimeTable:
     data : the frame or array
     keys : which columns hold the times and name the series
     times : Times of the rows, or None if they are not known
+    index : Index of the time of each row, or of row numbers if times are not known
     order : ndarray of int, row at each position; None if the same
     is_series_start : ndarray of bool, positions that begin a series
     labels : Index of one label per series, a tuple of several columns; None for one
@@ -95,6 +96,7 @@ class TimeTable:
     data: Any
     keys: TableKeys
     times: Times | None
+    index: pd.Index
     order: np.ndarray | None
     is_series_start: np.ndarray
     labels: pd.Index | None
@@ -139,6 +141,7 @@ class TimeTable:
             data=data,
             keys=keys,
             times=times,
+            index=pd.RangeIndex(n_rows) if times is None else times.labels,
             order=order,
             is_series_start=is_start,
             labels=labels,
@@ -236,10 +239,6 @@ class TimeTable:
     def rows(self, positions: np.ndarray) -> np.ndarray:
         """Return the rows at some positions."""
         return positions if self.order is None else self.order[positions]
-
-    def labels_of(self, rows: np.ndarray) -> pd.Index:
-        """Return the times of rows, or the row numbers where no times are known."""
-        return pd.Index(rows) if self.times is None else self.times.labels[rows]
 
     def series_of(self, positions: np.ndarray) -> np.ndarray:
         """Return the number of the series at some positions."""
