@@ -96,7 +96,12 @@ def supports_fused(network, criterion=None):
         was built with, trained together, without hooks. False for attention pooling
         and tied embeddings.
     """
-    if type(network) is not SequenceNetwork or type(network.core) is not RecurrentCore:
+    if (
+        type(network) is not SequenceNetwork
+        or type(network.core) is not RecurrentCore
+        or network.core.kernel != "compiled"
+        or network.mixed
+    ):
         return False
     core, spec, pooling = network.core, network.spec, network.pooling
     n_units = core.rnn.hidden_size
@@ -116,9 +121,7 @@ def supports_fused(network, criterion=None):
     suffixes = ("", "_reverse") if core.rnn.bidirectional else ("",)
     names = [f"l{i}{suffix}" for i in range(spec.n_layers) for suffix in suffixes]
     return (
-        core.kernel == "compiled"
-        and not network.mixed
-        and core.cell in COMPILED_CELLS
+        core.cell in COMPILED_CELLS
         and type(pooling) in POOLING_NAMES
         and (type(pooling) is not LastPooling or pooling.n_forward == n_units)
         and spec.upsampling == 1
@@ -217,17 +220,17 @@ def _ordered_weights(network, trains):
         len(weights) == len(shapes) == len(list(network.parameters()))
         and dtype in (torch.float32, torch.float64)
         and all(
+            type(weight) is nn.Parameter
+            and not weight._backward_hooks
+            and not weight._post_accumulate_grad_hooks
+            for weight in weights
+        )
+        and all(
             tuple(array.shape) == shape
             and array.dtype == expected_dtype
             and array.device.type == "cpu"
             and array.is_contiguous()
             for array, shape, expected_dtype in arrays
-        )
-        and all(
-            type(weight) is nn.Parameter
-            and not weight._backward_hooks
-            and not weight._post_accumulate_grad_hooks
-            for weight in weights
         )
         and (all(weight.requires_grad for weight in trained) or not trains)
     )
