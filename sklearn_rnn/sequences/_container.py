@@ -49,6 +49,11 @@ ROUNDING_OF_SQUARES = 0.1
 # mixed precision computes with has the range of float32.
 LARGEST_INPUT = {"float32": 1e18, "mixed": 1e18, "float64": 1e150}
 
+# Maximum number of pairs of successive arrays that are compared, and of steps between.
+MAX_PAIRS, MAX_STRIDE = 64, 16
+# Fraction of the pairs that must overlap, for the arrays to be windows.
+OVERLAPPING = 0.9
+
 
 class SequenceArray:
     """Sequences that share one table of steps.
@@ -1063,6 +1068,47 @@ def shares_rows(sequences):
         return False
     distinct = np.unique(np.column_stack([starts, ends]), axis=0)
     return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())
+
+
+def has_overlaps(sequences):
+    """Return whether sequences share steps with others, as rows, arrays or by times.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_rnn.sequences import check_sequences, has_overlaps
+    >>> X = np.lib.stride_tricks.sliding_window_view(np.sin(np.arange(12.0)), 3)
+    >>> has_overlaps(check_sequences(X)), has_overlaps(check_sequences(X[::3]))
+    (True, False)
+    """
+    if sequences.time_index is not None and len(sequences) > 1:
+        # Spectra of windows of a recording share no rows: most begin before the
+        # previous one ends. Series of one time begin together.
+        begin = sequences.times_of(sequences.starts)
+        end = sequences.times_of(sequences.ends - 1)
+        overlaps = (begin[:-1] < begin[1:]) & (begin[1:] <= end[:-1])
+        if overlaps.mean() >= OVERLAPPING:
+            return True
+    return stride_of_arrays(sequences) is not None or shares_rows(sequences)
+
+
+def stride_of_arrays(sequences):
+    """Return the number of steps between successive arrays, None if not windows."""
+    n_steps = sequences.common_length
+    if n_steps is None or n_steps < 2 or len(sequences) < 2:
+        return None
+    rows = np.linspace(0, len(sequences) - 2, MAX_PAIRS).astype(int)
+    rows = np.unique(rows)
+    before, after = sequences.gather(rows), sequences.gather(rows + 1)  # (T, n, F)
+    varies = (before != before[:1]).any(axis=(0, 2))  # a constant matches any
+    before, after = before[:, varies], after[:, varies]
+    if not varies.any():
+        return None
+    for stride in range(1, min(n_steps, MAX_STRIDE + 1)):
+        overlaps = (before[stride:] == after[:-stride]).all(axis=(0, 2))
+        if overlaps.mean() >= OVERLAPPING:
+            return stride
+    return None
 
 
 def locate(sequences, row):

@@ -1,6 +1,7 @@
 """Training: the skorch net and what it is made of."""
 
 from sklearn_rnn.kernels import choose_n_threads, computing, current_processes
+from sklearn_rnn.sequences import has_overlaps
 from sklearn_rnn.training._checkpoint import (
     CheckpointFile,
     TrainingCheckpoint,
@@ -83,7 +84,6 @@ from sklearn_rnn.training._schedule import (
 )
 from sklearn_rnn.training._split import (
     find_copies,
-    has_overlaps,
     validation_folds,
     validation_split,
     window_times,

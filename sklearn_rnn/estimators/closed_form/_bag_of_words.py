@@ -16,8 +16,8 @@ from sklearn_rnn.estimators.closed_form._probabilities import (
     UNSEEN_PROBABILITY,
     log_softmax,
 )
-from sklearn_rnn.sequences import flat_rows
-from sklearn_rnn.training import has_overlaps, validation_folds
+from sklearn_rnn.sequences import flat_rows, has_overlaps
+from sklearn_rnn.training import validation_folds
 
 # Texts that a pair of neighbours must occur in, to be counted: as accurate as with all
 # pairs, with a third of the columns.

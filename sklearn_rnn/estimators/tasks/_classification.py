@@ -31,10 +31,11 @@ from sklearn_rnn.estimators.tasks._trials import classify_held_out
 from sklearn_rnn.sequences import (
     CONVERSION_ERRORS,
     check_not_ragged,
+    has_overlaps,
     plain_arrays,
     raise_conversion_error,
 )
-from sklearn_rnn.training import WeightedLoss, has_overlaps
+from sklearn_rnn.training import WeightedLoss
 
 # Distinct texts that a bag of words is worth fitting to, by default.
 FEWEST_TEXTS = 40
