@@ -13,6 +13,7 @@ from sklearn_rnn.training._chunks import (
     split_chunks,
 )
 from sklearn_rnn.training._datasets import (
+    BatchIterator,
     NextStepDataset,
     SequenceDataset,
     StepTargets,
@@ -60,28 +61,25 @@ from sklearn_rnn.training._net import (
 )
 from sklearn_rnn.training._optimizers import (
     OPTIMIZERS,
+    SCHEDULES,
+    UPDATE_BUDGET,
     check_optimizer_state,
+    check_scheduler,
     clip_gradients,
     find_optimizer,
+    find_schedule,
     get_optimizer_state,
     load_optimizer_state,
     make_optimizer,
+    n_epochs_for,
+    one_cycle,
+    warm_up_cosine,
 )
 from sklearn_rnn.training._parallel import data_parallel
 from sklearn_rnn.training._patience import Patience
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
 from sklearn_rnn.training._resume import pack_callbacks, unpack_callbacks
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE
-from sklearn_rnn.training._schedule import (
-    SCHEDULES,
-    UPDATE_BUDGET,
-    BatchIterator,
-    check_scheduler,
-    find_schedule,
-    n_epochs_for,
-    one_cycle,
-    warm_up_cosine,
-)
 from sklearn_rnn.training._split import (
     find_copies,
     validation_folds,

@@ -26,7 +26,7 @@ from skorch.exceptions import SkorchException
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn._logging import LOGGER
 from sklearn_rnn.kernels import import_whole
-from sklearn_rnn.training._datasets import SequenceDataset, StepTargets
+from sklearn_rnn.training._datasets import BatchIterator, SequenceDataset, StepTargets
 from sklearn_rnn.training._fused import (
     GLOBAL_HOOKS,
     FusedNetwork,
@@ -44,7 +44,6 @@ from sklearn_rnn.training._optimizers import (
 )
 from sklearn_rnn.training._progress import log_epoch
 from sklearn_rnn.training._resume import TrainingRun
-from sklearn_rnn.training._schedule import BatchIterator
 from sklearn_rnn.training._scoring import (
     ScoringData,
     score_validation_batches,
@@ -491,8 +490,8 @@ class SequenceNet(NeuralNet):
         optimizer.max_norm = self.clip_norm or math.inf
         optimizer.max_value = self.clip_value or math.inf
         n_before, n_batches = self._n_batches_done, len(epochs.losses)
-        rates = [self._learning_rate(n_before + k) for k in range(n_batches)]
         batches = iterator.index_batches()
+        rates = [self._learning_rate(n_before + k) for k in range(n_batches)]
         self._weights.clear_gradients(every_row=True)
         try:
             n_done = epochs.train(batches, rates)

@@ -19,13 +19,13 @@ from sklearn_rnn._exceptions import InvalidModelError
 from sklearn_rnn._plain_state import describe
 from sklearn_rnn._plain_tree import PlainReader, PlainWriter
 from sklearn_rnn.kernels import CounterGenerator
+from sklearn_rnn.training._datasets import BatchIterator
 from sklearn_rnn.training._optimizers import (
     check_optimizer_state,
     get_optimizer_state,
     load_optimizer_state,
 )
 from sklearn_rnn.training._progress import EpochLines, ProgressBar
-from sklearn_rnn.training._schedule import BatchIterator
 
 # What callbacks hold that training does not change: code.
 CONSTANT = (

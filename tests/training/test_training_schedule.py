@@ -8,7 +8,7 @@ from sklearn_rnn.training import (
     n_epochs_for,
     warm_up_cosine,
 )
-from sklearn_rnn.training._schedule import MIN_EPOCHS, UPDATE_BUDGET
+from sklearn_rnn.training._optimizers import MIN_EPOCHS, UPDATE_BUDGET
 
 
 def test_schedule_climbs_then_falls_along_a_cosine():
