@@ -63,6 +63,7 @@ from sklearn_rnn.training._optimizers import (
     OPTIMIZERS,
     SCHEDULES,
     UPDATE_BUDGET,
+    FlatWeights,
     check_optimizer_state,
     check_scheduler,
     clip_gradients,
@@ -87,7 +88,6 @@ from sklearn_rnn.training._split import (
     window_times,
 )
 from sklearn_rnn.training._storage import StepStorage, store_steps
-from sklearn_rnn.training._weights import FlatWeights, find_row_wise
 
 __all__ = [
     "BLANK",
@@ -136,7 +136,6 @@ __all__ = [
     "environment_of",
     "find_copies",
     "find_optimizer",
-    "find_row_wise",
     "find_schedule",
     "get_optimizer_state",
     "has_overlaps",

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 import torch
 
 from sklearn_rnn.modules import has_gradient_hooks
-from sklearn_rnn.training._optimizers import decouples_decay
 
 
 class EmbeddingRows:
@@ -163,3 +162,12 @@ def steady_momentum(optimizer, rows, group, state):
         return {}
     decay = group["betas"][0] ** float(state["step"])
     return {"exp_avg": gradient * (1 - decay)}
+
+
+def decouples_decay(optimizer, group):
+    """Return whether weight decay bypasses the gradient, as in AdamW.
+
+    From torch 2.7 this is an option of Adam; before, AdamW was a class of its own.
+    """
+    is_adamw = isinstance(optimizer, torch.optim.AdamW)
+    return is_adamw or bool(group.get("decoupled_weight_decay"))

@@ -12,6 +12,7 @@ from sklearn_rnn.training._chunks import (
     run_to_ends,
     split_chunks,
 )
+from sklearn_rnn.training._optimizers import is_on_cpu
 
 
 class Gradient(NamedTuple):
@@ -153,7 +154,7 @@ class _Model(NamedTuple):
         if self.targets_per_update is not None:
             scaled = loss * (n_targets / self.targets_per_update)
         scaled.backward()
-        loss = loss.item() if loss.device.type == "cpu" else loss.detach().double()
+        loss = loss.item() if is_on_cpu(loss) else loss.detach().double()
         kept = None
         if self.keeps_outputs:
             with torch.no_grad():

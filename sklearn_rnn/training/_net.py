@@ -39,6 +39,8 @@ from sklearn_rnn.training._optimizers import (
     COMPILER,
     ELEMENTWISE,
     GLOBAL_OPTIMIZER_HOOKS,
+    FlatWeights,
+    SeparateWeights,
     check_optimizer_state,
     make_optimizer,
 )
@@ -49,11 +51,6 @@ from sklearn_rnn.training._scoring import (
     score_validation_batches,
     scoring_batch,
     scoring_dataset,
-)
-from sklearn_rnn.training._weights import (
-    FlatWeights,
-    SeparateWeights,
-    find_row_wise,
 )
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -267,9 +264,7 @@ class SequenceNet(NeuralNet):
             import_whole(*COMPILER)  # for the optimizer's own step
         else:
             self._weights = FlatWeights(
-                parameters,
-                find_row_wise(self.module_),
-                compiled=self.kernel == "compiled",
+                parameters, self.module_, compiled=self.kernel == "compiled"
             )
             for group, leaves in zip(groups, self._weights.leaves, strict=True):
                 group["params"] = list(leaves)

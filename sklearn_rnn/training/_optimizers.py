@@ -1,4 +1,4 @@
-"""Optimizers: torch's by name, learning rates, updates by the kernels, and clipping.
+"""Optimizers: learning rates, the weights that they change, updates, and clipping.
 
 Some methods of torch's optimizers are wrapped in functions that import, when they are
 first called, what ``torch.compile`` needs: about 800 modules, in 1 to 1.6 seconds.
@@ -8,6 +8,7 @@ here.
 
 import copy
 import math
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache, partial
 from inspect import signature
 from typing import Any
@@ -18,6 +19,8 @@ from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim import optimizer as torch_optimizer
 
 from sklearn_rnn.kernels import import_whole, make_struct, make_structs, run_kernel
+from sklearn_rnn.modules import TiedHead, TokenEmbedding
+from sklearn_rnn.training._embedding_rows import EmbeddingRows, decouples_decay
 
 # Name: class, options. The fused form is one call for all weights: on small
 # networks an update costs a fifth of the loop over tensors.
@@ -429,6 +432,323 @@ def _describe(value):
     return f"shape {tuple(value.shape)} ({value.dtype}, {value.device}{layout})"
 
 
+# The weights that an optimizer changes.
+#
+# On small networks a call costs more than its arithmetic: with six weights, clipping,
+# zeroing and the optimizer are six times as many calls. So all weights, and all
+# gradients, are views of one tensor each, unless something needs them one by one.
+
+# Each weight begins at a multiple of this many elements, where vector registers are
+# loaded fastest.
+ALIGNMENT = 16
+
+
+class SeparateWeights:
+    """The weights of a network, each with a gradient of its own or none.
+
+    For optimizers that may treat a weight as a whole, and for callbacks that select
+    weights by name.
+
+    Parameters
+    ----------
+    parameters : list of Parameter
+        Those that training may change.
+    """
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    @property
+    def tensors(self):
+        """The values of the weights, a list of tensors."""
+        return [parameter.detach() for parameter in self.parameters]
+
+    def owns_storage(self, parameters):
+        """Return whether the network still has these weights, none frozen or moved."""
+        return {id(p) for p in parameters} == {id(p) for p in self.parameters}
+
+    def clear_gradients(self, every_row=False):
+        """Clear the gradient. `every_row` is for flat weights."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def recording_rows(self):
+        """Return a context in which a gradient is computed."""
+        return nullcontext()
+
+    def gradients(self):
+        """Return the gradient, a list of tensors that may be changed in place."""
+        return [p.grad for p in self.parameters if p.grad is not None]
+
+    @torch.no_grad()
+    def sum_gradients(self, processes):
+        """Add up the gradient over processes, of which some may have none."""
+        has_gradient = torch.tensor([int(p.grad is not None) for p in self.parameters])
+        processes.maximum(has_gradient)
+        trained = [
+            parameter
+            for parameter, has in zip(self.parameters, has_gradient, strict=True)
+            if has
+        ]
+        for parameter in trained:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        _sum_together([parameter.grad for parameter in trained], processes)
+
+    def clip(self, max_norm=None, max_value=None):
+        """Clip the gradient; return its norm before, and whether it was clipped."""
+        return clip_gradients(self.gradients(), max_norm, max_value)
+
+    def step(self, optimizer, compute):
+        """Let an optimizer change the weights; return the gradient that it used.
+
+        `compute` fills in the gradient and returns a `Gradient`. An optimizer such as
+        LBFGS calls it several times; the first result is returned.
+        """
+        results = []
+
+        def closure():
+            results.append(compute())
+            return results[-1].loss
+
+        optimizer.step(closure)
+        return results[0]
+
+
+class FlatWeights:
+    """The weights of a network as views of one tensor, and so the gradients.
+
+    Parameters
+    ----------
+    groups : list of list of Parameter
+        All weights, by the optimizer's options. Data and gradients of those that are
+        not frozen become views of this object's.
+    network : torch.nn.Module, default=None
+        Whose weights they are. An update changes only the rows that it read of an
+        embedding whose weight no output layer or other module shares, which would give
+        all rows a gradient; None has no such embeddings.
+    compiled : bool, default=False
+        Whether the compiled kernels clip and update the weights, which are on the CPU.
+
+    Attributes
+    ----------
+    tensors : list of Tensor
+        The values of the weights, one tensor.
+    leaves : list of list of Parameter
+        What an optimizer is to change, by group: first the group's weights side by
+        side as one vector, then each of its row-wise embeddings, (n_rows,
+        embedding_dim). Their gradients are always there.
+    embeddings : list of EmbeddingRows
+        One per row-wise embedding: its leaf, its gradient and the rows that were
+        read. What computes a gradient without calling the embedding has to `add`
+        the rows before `clip` and `update`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_rnn.training import FlatWeights
+    >>> layer = torch.nn.Linear(1, 1)
+    >>> weights = FlatWeights([[layer.weight], [layer.bias]])
+    >>> weights.tensors[0].zero_()[:2]
+    tensor([0., 0.])
+    >>> layer(torch.ones(1)).item()
+    0.0
+    """
+
+    def __init__(self, groups, network=None, compiled=False):
+        self._compiled = compiled
+        self._requires_grad = [(p, p.requires_grad) for group in groups for p in group]
+        trained = [[p for p in group if p.requires_grad] for group in groups]
+        # Of embeddings whose weight nothing else has, which would use all rows.
+        modules = [] if network is None else list(network.modules())
+        owned = [id(p) for m in modules for p in m.parameters(recurse=False)]
+        owned += [id(m.embedding.weight) for m in modules if isinstance(m, TiedHead)]
+        by_row = {
+            id(m.weight): m
+            for m in modules
+            if type(m) is TokenEmbedding and owned.count(id(m.weight)) == 1
+        }
+        # Row-wise weights lie behind all others, whose gradient so is one slice.
+        dense = [[p for p in group if id(p) not in by_row] for group in trained]
+        rows = [(k, [p]) for k, ps in enumerate(trained) for p in ps if id(p) in by_row]
+        blocks = [*enumerate(dense), *rows]
+        self.parameters = [parameter for _, block in blocks for parameter in block]
+        sizes = {p: -(-p.numel() // ALIGNMENT) * ALIGNMENT for p in self.parameters}
+        first, n_elements = self.parameters[0], sum(sizes.values())
+        self._flat = torch.zeros(n_elements, dtype=first.dtype, device=first.device)
+        self._gradient = torch.zeros_like(self._flat)
+        self.tensors = [self._flat]
+        # Each with its gradient: views at the same offset in these two.
+        self._weight_views: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._leaf_views: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.leaves: list[list[torch.nn.Parameter]] = [[] for _ in groups]
+        self.embeddings: list[EmbeddingRows] = []
+        end = 0
+        for k, block in blocks:
+            begin = end
+            for parameter in block:
+                inside = slice(end, end + parameter.numel())
+                values = self._flat[inside].view(parameter.shape)
+                gradient = self._gradient[inside].view(parameter.shape)
+                parameter.data = values.copy_(parameter.detach())
+                parameter.grad = gradient
+                self._weight_views.append((parameter, gradient))
+                end += sizes[parameter]
+            embedding = by_row.get(id(block[0])) if block else None
+            if embedding is None:  # with the gaps, which stay 0
+                values, gradient = self._flat[begin:end], self._gradient[begin:end]
+            leaf = torch.nn.Parameter(values)
+            leaf.grad = gradient
+            self._leaf_views.append((leaf, gradient))
+            self.leaves[k].append(leaf)
+            if embedding is not None:
+                self.embeddings.append(EmbeddingRows(embedding, leaf, gradient))
+        n_dense = sum(leaves[0].numel() for leaves in self.leaves)
+        self._dense_gradient = self._gradient[:n_dense]
+
+    def owns_storage(self, parameters):
+        """Return whether the network still has these weights, none frozen or moved."""
+        known = {id(p): requires_grad for p, requires_grad in self._requires_grad}
+        found = {id(p): p.requires_grad for p in parameters}
+        values_at, gradient_at = self._flat.data_ptr(), self._gradient.data_ptr()
+        # Not their addresses: a copy of this object in another process may be anywhere.
+        return found == known and all(
+            values.data_ptr() - values_at == gradient.data_ptr() - gradient_at
+            and values.dtype == gradient.dtype
+            and values.shape == gradient.shape
+            and values.stride() == gradient.stride()
+            for values, gradient in (*self._weight_views, *self._leaf_views)
+            if gradient.numel()
+        )
+
+    def clear_gradients(self, every_row=False):
+        """Clear the gradient.
+
+        With `every_row` also where a callback may have replaced gradients, or written
+        to rows of embeddings that were not read.
+        """
+        if every_row:
+            for parameter, gradient in (*self._weight_views, *self._leaf_views):
+                parameter.grad = gradient
+        self._dense_gradient.zero_()
+        for embedding in self.embeddings:
+            embedding.clear(every_row)
+
+    @contextmanager
+    def recording_rows(self):
+        """Let row-wise embeddings record what they read in this context."""
+        with ExitStack() as stack:
+            for embedding in self.embeddings:
+                stack.enter_context(embedding.recording())
+            yield
+
+    def gradients(self):
+        """Return the gradient, a list of tensors.
+
+        The first, of all but row-wise embeddings, may be changed in place; the others
+        are copies of the rows of each of these that were read.
+        """
+        for parameter, gradient in self._weight_views:
+            if parameter.grad is not gradient:  # a callback put another one there
+                if parameter.grad is None:
+                    gradient.zero_()
+                else:
+                    gradient.copy_(parameter.grad)
+                parameter.grad = gradient
+        # After the optimizer's zero_grad there would be none, and no step either.
+        for leaf, gradient in self._leaf_views:
+            leaf.grad = gradient
+        rows = [embedding.gather_gradient() for embedding in self.embeddings]
+        return [self._dense_gradient, *rows]
+
+    @torch.no_grad()
+    def sum_gradients(self, processes):
+        """Add up the gradient over processes."""
+        for embedding in self.embeddings:
+            embedding.join_rows(processes)
+        dense, *rows = self.gradients()
+        if not rows:
+            processes.sum(dense)
+            return
+        _sum_together([dense, *rows], processes)
+        for embedding, gradient in zip(self.embeddings, rows, strict=True):
+            embedding.store_gradient(gradient)
+
+    def clip(self, max_norm=None, max_value=None):
+        """Clip the gradient; return its norm before, and whether it was clipped."""
+        gradients = self.gradients()
+        clip = clip_compiled if self._compiled else clip_gradients
+        norm, clipped = clip(gradients, max_norm, max_value)
+        if clipped is not False:  # on a GPU a tensor: to read it would wait for the GPU
+            rows = gradients[1:]
+            for embedding, gradient in zip(self.embeddings, rows, strict=True):
+                embedding.store_gradient(gradient)
+        return norm, clipped
+
+    def step(self, optimizer, compute):
+        """Let an optimizer change the weights; return the gradient that it used."""
+        gradient = compute()
+        self.update(optimizer)
+        return gradient
+
+    def update(self, optimizer):
+        """Let an optimizer change the weights.
+
+        Of a row-wise embedding it changes the rows that were read, in weights and
+        state, and leaves the others as they are: they have no weight decay in this
+        update, and as they would miss what momentum brings later, all of a gradient's
+        effect comes at once (see `steady_momentum`). Counts of steps, as for Adam's
+        bias correction, are of all updates.
+        """
+        if not self._are_leaves_of(optimizer):  # a callback made another one
+            update_weights(optimizer)
+            return
+        if self.embeddings:
+            begin_state(optimizer)
+        with ExitStack() as stack:
+            for embedding in self.embeddings:
+                stack.enter_context(embedding.as_only_rows(optimizer))
+            self._update_leaves(optimizer)
+
+    def _update_leaves(self, optimizer):
+        struct = None
+        if self._compiled and has_compiled_step(optimizer):
+            struct = make_optimizer_struct(optimizer)
+        if struct is None:
+            update_weights(optimizer)
+            return
+        run_kernel("update", struct)
+        for group in optimizer.param_groups:
+            for weight in group["params"]:
+                if "step" in optimizer.state[weight]:
+                    optimizer.state[weight]["step"] += 1
+
+    def _are_leaves_of(self, optimizer):
+        """Return whether an optimizer changes the leaves and nothing else."""
+        found = [[id(p) for p in group["params"]] for group in optimizer.param_groups]
+        return found == [[id(leaf) for leaf in group] for group in self.leaves]
+
+    def compile_optimizer(self, optimizer):
+        """Return the struct with which the kernels update weights, None for torch."""
+        if not (
+            self._compiled
+            and self._are_leaves_of(optimizer)
+            and has_compiled_step(optimizer)
+        ):
+            return None
+        self.gradients()
+        return make_optimizer_struct(optimizer, [rows.leaf for rows in self.embeddings])
+
+
+def _sum_together(tensors, processes):
+    """Add up tensors over processes in place, in one message."""
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    processes.sum(flat)
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view(tensor.shape))
+
+
 # Updates by the compiled kernels, in the state of torch's optimizers.
 
 ADAM_OPTIONS = ("betas", "eps", "decoupled_weight_decay")
@@ -508,15 +828,6 @@ def make_optimizer_struct(optimizer, row_wise=()):
     )
 
 
-def decouples_decay(optimizer, group):
-    """Return whether weight decay bypasses the gradient, as in AdamW.
-
-    From torch 2.7 this is an option of Adam; before, AdamW was a class of its own.
-    """
-    is_adamw = isinstance(optimizer, torch.optim.AdamW)
-    return is_adamw or bool(group.get("decoupled_weight_decay"))
-
-
 def begin_state(optimizer):
     """Create missing state as the first step of Adam, AdamW or SGD would."""
     for group in optimizer.param_groups:
@@ -551,6 +862,11 @@ def _make_segment(weight, group, arrays, is_row_wise):
 # tensors, a tenth of the whole update.
 
 
+def is_on_cpu(tensor):
+    """Return whether a tensor's values can be read without waiting for a GPU."""
+    return tensor.device.type == "cpu"
+
+
 @torch.no_grad()
 def clip_gradients(gradients, max_norm=None, max_value=None):
     """Clip gradients by value, then by the norm of all of them, in place.
@@ -574,7 +890,7 @@ def clip_gradients(gradients, max_norm=None, max_value=None):
     [tensor([0.6000]), tensor([-0.8000])]
     """
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    if flat.device.type != "cpu":
+    if not is_on_cpu(flat):
         return _clip_without_sync(gradients, flat, max_norm, max_value)
     before = norm = flat.norm().item()
     clipped = False

@@ -17,7 +17,7 @@ from sklearn_rnn import (
     RNNTagger,
 )
 from sklearn_rnn.modules import NetworkSpec, TiedHead, TokenEmbedding, build_network
-from sklearn_rnn.training import OPTIMIZERS, FlatWeights, find_row_wise
+from sklearn_rnn.training import OPTIMIZERS, FlatWeights
 
 COMPILED = [False, True]
 N_TOKENS, DIM = 9, 3  # and one row for unknown tokens
@@ -54,7 +54,7 @@ class RowWise:
     def __init__(self, name="adam", compiled=False, **options):
         self.network = Network()
         self.weights = FlatWeights(
-            [list(self.network.parameters())], find_row_wise(self.network), compiled
+            [list(self.network.parameters())], self.network, compiled
         )
         self.optimizer = optimizer_of(name, self.weights.leaves[0], **options)
 
@@ -264,20 +264,26 @@ def test_an_update_may_read_no_row(name, compiled):
     assert not torch.equal(ours.table, before)
 
 
+def row_wise(*modules):
+    network = torch.nn.ModuleList([*modules, torch.nn.Linear(1, 1)])
+    weights = FlatWeights([list(network.parameters())], network)
+    return [rows.embedding for rows in weights.embeddings]
+
+
 def test_embeddings_that_others_share_are_dense():
     embedding = TokenEmbedding(4, 2)
-    assert find_row_wise(embedding) == [embedding]
-    assert find_row_wise(torch.nn.ModuleList([embedding, TiedHead(embedding, 2)])) == []
+    assert row_wise(embedding) == [embedding]
+    assert row_wise(embedding, TiedHead(embedding, 2)) == []
     other = torch.nn.Linear(2, 5, bias=False)
     other.weight = embedding.weight
-    assert find_row_wise(torch.nn.ModuleList([embedding, other])) == []
+    assert row_wise(embedding, other) == []
     embedding.weight.requires_grad_(False)
-    assert find_row_wise(embedding) == []
+    assert row_wise(embedding) == []
 
 
 def test_outside_of_training_gradients_are_torchs():
     embedding = TokenEmbedding(4, 2)
-    FlatWeights([[embedding.weight]], [embedding])
+    FlatWeights([[embedding.weight]], embedding)
     embedding.weight.grad = None
     embedding(torch.tensor([1])).sum().backward()
     assert embedding.weight.grad.tolist() == [[0, 0], [1, 1], [0, 0], [0, 0], [0, 0]]
@@ -509,7 +515,7 @@ def test_gradients_left_by_others_are_cleared_before_training():
 def test_networks_with_embeddings_have_a_leaf_of_their_own_for_them():
     spec = NetworkSpec("gru", 1, 4, 2, n_tokens=30, embedding_dim=8)
     network = build_network(spec, torch.float32, torch.Generator().manual_seed(0))
-    weights = FlatWeights([list(network.parameters())], find_row_wise(network))
+    weights = FlatWeights([list(network.parameters())], network)
     [[dense, table]] = weights.leaves
     assert dense.dim() == 1
     assert table.shape == (31, 8)
