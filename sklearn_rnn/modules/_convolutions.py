@@ -97,9 +97,18 @@ class ConvolutionFeatures:
         self.dilations_ = np.floor(2 ** np.linspace(0, largest, n_groups)).astype(int)
         codes = list(sequences.transforms.categories or ())
         numeric = np.setdiff1d(np.arange(sequences.n_features), codes)
+        # Which channels each kernel reads, 1 or 0.
         reads = np.zeros((n_groups, sequences.n_features, N_KERNELS), np.float32)
-        for group in range(n_groups):
-            reads[group, numeric] = _draw_channels(len(numeric), random_state)
+        if len(numeric) == 1:
+            reads[:, numeric] = 1
+        else:
+            # Log-uniform: 1 to 2 channels are as likely as 2 to 4.
+            most = np.log2(min(len(numeric), MOST_CHANNELS) + 1)
+            for of_group in reads:
+                counts = np.floor(2 ** random_state.uniform(0, most, N_KERNELS))
+                for kernel, count in enumerate(counts.astype(int)):
+                    chosen = random_state.choice(numeric, count, replace=False)
+                    of_group[chosen, kernel] = 1
         weights_of_reads = KERNELS[:, None] * reads[:, None]
         self.weights_ = weights_of_reads.reshape(n_groups, -1, N_KERNELS)
         self.thresholds_ = np.zeros((n_groups, N_KERNELS), np.float32)
@@ -161,19 +170,6 @@ class ConvolutionFeatures:
                 ]
                 columns = torch.cat(shifted, dim=2)  # (n_steps, N, 9 * C)
                 yield group, inside[begin:end], columns @ weights
-
-
-def _draw_channels(n_channels, random_state):
-    """Return which channels each kernel reads, 1 or 0, of shape (n_channels, 84)."""
-    if n_channels == 1:
-        return np.ones((1, N_KERNELS), np.float32)
-    # Log-uniform: 1 to 2 channels are as likely as 2 to 4.
-    most = np.log2(min(n_channels, MOST_CHANNELS) + 1)
-    counts = np.floor(2 ** random_state.uniform(0, most, N_KERNELS)).astype(int)
-    reads = np.zeros((n_channels, N_KERNELS), np.float32)
-    for kernel, count in enumerate(counts):
-        reads[random_state.choice(n_channels, count, replace=False), kernel] = 1
-    return reads
 
 
 @plain_type
