@@ -317,7 +317,9 @@ class SequenceWindower(
         """
         check_is_fitted(self)
         estimator_name = type(self).__name__
-        X = convert_input(X, estimator_name=estimator_name)
+        # Of frames of pandas, columns of objects alone may hold sequences.
+        if not isinstance(X, pd.DataFrame) or "O" in {d.kind for d in X.dtypes}:
+            X = convert_input(X, estimator_name=estimator_name)
         is_frame, was_table = hasattr(X, "columns"), self._history is not None
         # After a fit on sequences a list is sequences, of one length too.
         is_list = isinstance(X, (list, tuple))
@@ -415,7 +417,9 @@ class SequenceWindower(
         From sequences, and return these, trimmed.
         """
         estimator_name = type(self).__name__
-        X = convert_input(X, estimator_name=estimator_name)
+        # Of frames of pandas, columns of objects alone may hold sequences.
+        if not isinstance(X, pd.DataFrame) or "O" in {d.kind for d in X.dtypes}:
+            X = convert_input(X, estimator_name=estimator_name)
         target_names = get_target_names(y)
         if not (hasattr(X, "columns") or is_table(X)):
             sequences = self._trim(X, reset=True)
