@@ -108,8 +108,9 @@ def check_input(
 ):
     """Return `X` as `convert_input` does, and as `check_sequences` does."""
     try:
-        # Arrays of numbers need no conversion.
-        if type(X) is not np.ndarray or X.dtype.kind not in "biuf" or X.ndim == 0:
+        is_array = type(X) is np.ndarray and X.dtype.kind in "biuf" and X.ndim > 0
+        # Sequences, and arrays of numbers, need no conversion.
+        if not (is_array or isinstance(X, SequenceArray)):
             X = convert_input(X, estimator_name=estimator_name)
         is_table = False
         if isinstance(X, SequenceArray):
