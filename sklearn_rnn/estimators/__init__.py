@@ -2,6 +2,7 @@
 
 from sklearn_rnn.estimators._base import input_gradients, lock_of
 from sklearn_rnn.estimators._classifier import RNNClassifier
+from sklearn_rnn.estimators._fit import new_random_state
 from sklearn_rnn.estimators._generator import RNNGenerator
 from sklearn_rnn.estimators._migrate import register_old_modules
 from sklearn_rnn.estimators._regressor import RNNRegressor
@@ -44,6 +45,7 @@ __all__ = [
     "input_gradients",
     "inspect_model",
     "lock_of",
+    "new_random_state",
     "parts_of",
     "predict_rows",
     "sample_rows",

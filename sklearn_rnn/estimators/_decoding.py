@@ -6,7 +6,8 @@ from numbers import Integral
 
 from sklearn.utils import check_scalar
 
-from sklearn_rnn.training import LIKELIHOODS, new_random_state
+from sklearn_rnn.estimators._fit import new_random_state
+from sklearn_rnn.training import LIKELIHOODS
 
 
 def quantile_decoder(estimator, quantiles) -> Callable:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 
 from sklearn_rnn.estimators._checkpoint import (
     follow_stream,
@@ -14,20 +16,21 @@ from sklearn_rnn.estimators._checkpoint import (
     save_stream,
 )
 from sklearn_rnn.estimators._network import (
+    check_device,
     compute_outputs,
     make_net,
-    thread_context,
     update_net,
 )
 from sklearn_rnn.estimators._parallel import check_parallel
 from sklearn_rnn.estimators.tasks import FitContext
 from sklearn_rnn.kernels import CounterGenerator
 from sklearn_rnn.training import (
+    VALIDATION_KEYS,
     Patience,
+    choose_threads,
     computing,
-    copy_callbacks,
     current_processes,
-    new_random_state,
+    not_recorded,
 )
 
 # Parameters of the training, which tasks do not have.
@@ -102,117 +105,177 @@ def fit(
     estimator instance
         The same, fitted.
     """
+    call = Call(
+        data=(X, y, sample_weight),
+        validation=(X_val, y_val),
+        about_y=about_y,
+        is_stream=is_stream,
+        is_trial=is_trial,
+        checkpoint=checkpoint,
+    )
+    begun = begin_fit(estimator, call)
+    if begun is None:  # a call that the checkpoint of a stream has
+        return estimator
+    samples, held_out, context, patience, threads = begun
+    net, task, random_state = estimator.net_, estimator._task, context.random_state
+    try:
+        with task.around_training(net, samples, held_out, context) as samples:
+            dataset = task.make_dataset(samples, net.device)
+            n_epochs = 1 if is_stream else estimator.max_epochs
+            if n_epochs == "auto":
+                n_epochs = task.choose_n_epochs(dataset)
+                if held_out is None and task.held_back is not None:
+                    held_out = task.held_back
+                    n_patient = max(round(PATIENT_FRACTION * n_epochs), FEWEST_PATIENT)
+                    patience = Patience(n_patient, estimator.tol)
+            if held_out is not None:
+                held_out = task.make_dataset(held_out, net.device)
+            net.random_state = np.random.RandomState(random_state.randint(2**31 - 1))
+            # Dropout masks depend on a seed: on the CPU on nothing else.
+            seed, device = random_state.randint(2**31 - 1), torch.device(net.device)
+            generator: Any = CounterGenerator(seed)
+            net.processes = current_processes.processes
+            if net.processes is not None:  # each has its rows of the masks
+                generator.first_row = net.processes.rank
+                generator.row_step = net.processes.size
+            if device.type != "cpu":
+                generator = torch.Generator(device).manual_seed(seed)
+            net.module_.seed_dropout(generator)
+            n_before = len(net.history)
+            # Only while it trains: what keeps the net need not keep the task.
+            net.score_validation = task.score_validation
+            net.checkpoint = context.checkpoint
+            try:
+                with computing(*threads):
+                    net.train(dataset, held_out, n_epochs, patience)
+            finally:
+                net.score_validation = net.checkpoint = net.processes = None
+                _record(estimator, n_before, patience, is_stream)
+    finally:
+        task.finish()
+    if estimator.checkpoint is not None:
+        save_stream(estimator) if is_stream else context.checkpoint.remove()
+    return estimator
+
+
+class Call(NamedTuple):
+    """What `fit` was called with."""
+
+    data: tuple[Any, Any, Any]
+    validation: tuple[Any, Any]
+    about_y: dict[str, Any]
+    is_stream: bool
+    is_trial: bool
+    checkpoint: Any
+
+
+class Begun(NamedTuple):
+    """What a fit trains with, when data are read and the net is made.
+
+    samples, held_out : of the task, the latter None without validation data
+    context : FitContext
+    patience : Patience, or None where validation does not end the training
+    threads : tuple of int, for `computing`
+    """
+
+    samples: Any
+    held_out: Any
+    context: FitContext
+    patience: Patience | None
+    threads: tuple[int, int]
+
+
+def begin_fit(estimator, call):
+    """Read data, make or continue the network, and fit what stands beside it.
+
+    Until then an error leaves the estimator as it was. None if there is nothing to
+    train, see `parse_data`.
+    """
+    with unchanged_on_error(estimator):
+        parsed = parse_data(estimator, call)
+        if parsed is None:
+            return None
+        task, samples, held_out, context = parsed
+        with computing(1, flush_denormals=False):
+            samples, held_out = task.prepare(samples, held_out, context)
+            network = task.make_network(samples, held_out, context, estimator)
+            loss = task.loss()
+        estimator._task, device = task, estimator.device
+        device = "cpu" if device == "cpu" else check_device(device)
+        network.mixed = task.dtype == "mixed"
+        kernel, bptt_steps = estimator.kernel, estimator.bptt_steps
+        estimator.kernel_ = network.use_kernel(kernel, device, bptt_steps)
+        batch_size = task.batch_size or estimator.batch_size
+        threads = choose_threads(estimator.n_threads, batch_size, network.spec)
+        with computing(*threads):
+            if context.is_continued and context.is_stream:
+                update_net(estimator, loss)
+            else:
+                make_net(estimator, network, loss, device, context)
+            if not context.is_continued:
+                estimator.history_ = []
+                task.fit_closed_form(samples, context)
+    patience = None
+    if context.stops_early:
+        patience = Patience(
+            estimator.n_iter_no_change,
+            estimator.tol,
+            None if estimator.net_.schedule is None else task.cool_down,
+            task.monitor,
+        )
+    return Begun(samples, held_out, context, patience, threads)
+
+
+def parse_data(estimator, call):
+    """Return the task, its training and validation data, and the context of the fit.
+
+    None if the checkpoint of a stream has this call.
+    """
+    X_val, y_val = call.validation
+    is_stream, checkpoint = call.is_stream, call.checkpoint
     is_continued = hasattr(estimator, "module_") and (is_stream or estimator.warm_start)
     last = estimator._task if is_continued else None
-    names = estimator._parameter_constraints.keys() - TRAINING_PARAMS
-    params = SimpleNamespace(**{name: getattr(estimator, name) for name in names})
-    check_training(estimator, is_stream)
-    with unchanged_on_error(estimator), computing(1, flush_denormals=False):
-        has_validation = X_val is not None or bool(estimator.early_stopping)
-        schedule = estimator.lr_schedule
-        callbacks = copy_callbacks(estimator.callbacks, schedule, has_validation)
-        if not (is_continued and is_stream):  # calls of partial_fit share theirs
-            estimator._random_state = new_random_state(estimator.random_state)
-        name = type(estimator).__name__
-        task = last.continued(params) if last else estimator._task_type(name, params)
-        task.is_trial = is_trial
+    has_validation = X_val is not None or bool(estimator.early_stopping)
+    check_training(estimator, is_stream, has_validation)
+    if not (is_continued and is_stream):  # calls of partial_fit share theirs
+        estimator._random_state = new_random_state(estimator.random_state)
+    with computing(1, flush_denormals=False):
+        names = estimator._parameter_constraints.keys() - TRAINING_PARAMS
+        params = SimpleNamespace(**{name: getattr(estimator, name) for name in names})
+        if last is None:
+            task = estimator._task_type(type(estimator).__name__, params)
+        else:
+            task = last.continued(params)
+        task.is_trial = call.is_trial
         task.check_params(last)
-        data = X, y, sample_weight
-        samples = task.parse(estimator, *data, reset=last is None, **about_y)
-        held_out = None
+        samples = task.parse(estimator, *call.data, reset=last is None, **call.about_y)
+        held_out, stops_early = None, estimator.early_stopping
         if X_val is not None or y_val is not None:
             held_out = task.parse_validation(estimator, X_val, y_val)
-        stops_early = estimator.early_stopping
         if stops_early == "auto":
             stops_early = task.stops_early(estimator, samples)
-            has_validation = stops_early or held_out is not None
-            callbacks = copy_callbacks(callbacks, None, has_validation)
-        if current_processes.processes is not None and not is_trial:
+            check_training(estimator, is_stream, stops_early or held_out is not None)
+        if current_processes.processes is not None and not call.is_trial:
             check_parallel(estimator, (samples, held_out), last)
         if estimator.checkpoint is None:
             vars(estimator).pop("_stream", None)
         elif not is_stream:
             checkpoint = open_checkpoint(estimator, task, (samples, held_out), last)
         elif follow_stream(estimator, task, samples, last):
-            return estimator
+            return None
         if stops_early and held_out is None:
             samples, held_out = task.hold_out(samples, estimator._random_state)
-        context = FitContext(
-            random_state=estimator._random_state,
-            is_continued=is_continued,
-            is_stream=is_stream,
-            has_validation=has_validation,
-            stops_early=stops_early,
-            callbacks=callbacks,
-            compute_outputs=partial(compute_outputs, estimator),
-            train_trial=partial(train_trial, estimator, checkpoint),
-        )
-        samples, held_out = task.prepare(samples, held_out, context)
-        network = task.make_network(samples, held_out, context, estimator)
-        estimator._task = task
-        if is_continued and is_stream:
-            update_net(estimator)
-        else:
-            make_net(estimator, network, task.loss(), context)
-        if not is_continued:
-            estimator.history_ = []
-            with thread_context(estimator):
-                task.fit_closed_form(samples, context)
-    try:
-        net = estimator.net_
-        with task.around_training(net, samples, held_out, context) as samples:
-            train(estimator, samples, held_out, context, checkpoint)
-    finally:
-        task.finish()
-    if estimator.checkpoint is not None:
-        save_stream(estimator) if is_stream else checkpoint.remove()
-    return estimator
-
-
-def train(estimator, samples, held_out, context, checkpoint=None):
-    """Train ``net_`` and record what happened, whatever happens."""
-    net, task = estimator.net_, estimator._task
-    dataset = task.make_dataset(samples, net.device)
-    n_epochs = 1 if context.is_stream else estimator.max_epochs
-    patience = None
-    if context.stops_early:
-        cool_down = None if net.schedule is None else task.cool_down
-        patience = Patience(
-            estimator.n_iter_no_change, estimator.tol, cool_down, task.monitor
-        )
-    if n_epochs == "auto":
-        n_epochs = task.choose_n_epochs(dataset)
-        if held_out is None and task.held_back is not None:
-            held_out = task.held_back
-            n_patient = max(round(PATIENT_FRACTION * n_epochs), FEWEST_PATIENT)
-            patience = Patience(n_patient, estimator.tol)
-    if held_out is not None:
-        held_out = task.make_dataset(held_out, net.device)
-    net.random_state = np.random.RandomState(context.random_state.randint(2**31 - 1))
-    # Dropout masks depend on a seed: on the CPU on nothing else.
-    seed, device = context.random_state.randint(2**31 - 1), torch.device(net.device)
-    generator: Any = CounterGenerator(seed)
-    processes = current_processes.processes
-    if processes is not None:  # each has its rows of the masks
-        generator.first_row, generator.row_step = processes.rank, processes.size
-    if device.type != "cpu":
-        generator = torch.Generator(device).manual_seed(seed)
-    net.module_.seed_dropout(generator)
-    first = len(net.history)
-    # Only while it trains: what keeps the net, or pickles it, need not keep the task.
-    net.score_validation, net.checkpoint = task.score_validation, checkpoint
-    net.processes = processes
-    try:
-        with thread_context(estimator):
-            net.train(dataset, held_out, n_epochs, patience)
-    finally:
-        net.score_validation = net.checkpoint = net.processes = None
-        _record(estimator, net.history[first:], patience, context.is_stream)
-        net.n_streamed = _bound_stream(
-            net.history,
-            net.n_streamed + len(net.history) - first,
-            context.is_stream,
-        )
+    context = FitContext(
+        random_state=estimator._random_state,
+        is_continued=is_continued,
+        is_stream=is_stream,
+        has_validation=held_out is not None,
+        stops_early=bool(stops_early),
+        checkpoint=checkpoint,
+        compute_outputs=partial(compute_outputs, estimator),
+        train_trial=partial(train_trial, estimator, checkpoint),
+    )
+    return task, samples, held_out, context
 
 
 class Trial(NamedTuple):
@@ -257,8 +320,12 @@ def unchanged_on_error(estimator):
         raise
 
 
-def check_training(estimator, is_stream):
-    """Check that parameters of the training go together."""
+def check_training(estimator, is_stream, has_validation):
+    """Check that parameters of the training go together.
+
+    Callbacks set no rate that `lr_schedule` sets as well, and what they monitor will be
+    recorded: some of it only with validation data.
+    """
     if estimator.checkpoint is not None and estimator.random_state is None:
         raise ValueError(
             "checkpoint needs a random_state, so that a fit that is started again "
@@ -269,11 +336,60 @@ def check_training(estimator, is_stream):
             "partial_fit does not support early_stopping=True: it makes one pass "
             "over what it is given. Set early_stopping=False, or call fit."
         )
+    callbacks, lr_schedule = estimator.callbacks, estimator.lr_schedule
+    pairs = [
+        item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        for item in (callbacks if isinstance(callbacks, list) else [callbacks])
+        if item is not None
+    ]
+    own_names = {getattr(callback, "name", None) for _, callback in pairs}
+    for i, (name, callback) in enumerate(pairs):
+        if not isinstance(callback, Callback):
+            item = callback if name is None else (name, callback)
+            raise ValueError(
+                f"callbacks[{i}] is {item!r}; give instances of skorch callbacks, "
+                "such as skorch.callbacks.EarlyStopping()."
+            )
+        if isinstance(callback, LRScheduler) and lr_schedule is not None:
+            raise ValueError(
+                f"callbacks has an LRScheduler, and lr_schedule={lr_schedule!r} sets "
+                "the learning rate as well. Set lr_schedule=None."
+            )
+        # Others may not read what they monitor, as most schedulers do not.
+        if has_validation or type(callback) not in (Checkpoint, EarlyStopping):
+            continue
+        monitor = callback.monitor
+        if isinstance(monitor, str) and monitor in VALIDATION_KEYS - own_names:
+            name = type(callback).__name__ if name is None else name
+            raise ValueError(not_recorded(name, callback, monitor))
 
 
-def _record(estimator, rows, patience, is_stream):
-    """Set the attributes that tell how training went, from finished epochs."""
-    rows = [row for row in rows if "dur" in row]
+def new_random_state(random_state):
+    """Return a `random_state` parameter as a RandomState instance.
+
+    None takes a seed from the operating system. scikit-learn would take NumPy's global
+    generator, and so change it.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.estimators import new_random_state
+    >>> new_random_state(0).randint(100)
+    44
+    """
+    if random_state is None:
+        return np.random.RandomState()
+    return check_random_state(random_state)
+
+
+def _record(estimator, n_before, patience, is_stream):
+    """Set the attributes that tell how training went, from finished epochs.
+
+    Those are the records of the net's history, but for the first `n_before`.
+    """
+    net = estimator.net_
+    n_streamed = net.n_streamed + len(net.history) - n_before
+    rows = [row for row in net.history[n_before:] if "dur" in row]
+    net.n_streamed = _bound_stream(net.history, n_streamed, is_stream)
     history = estimator.history_
     n_before = history[-1]["epoch"] if history else 0
     for epoch, row in enumerate(rows, n_before + 1):

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute, exclusive, shared
-from sklearn_rnn.estimators._fit import fit
+from sklearn_rnn.estimators._fit import fit, new_random_state
 from sklearn_rnn.estimators._network import check_outputs, thread_context
 from sklearn_rnn.estimators._sampling import Sampling, check_count
 from sklearn_rnn.estimators._writing import Writer
@@ -20,7 +20,6 @@ from sklearn_rnn.estimators.tasks import DTYPES, GenerationTask, split_steps
 from sklearn_rnn.sequences import COUNT
 from sklearn_rnn.training import (
     NextStepDataset,
-    new_random_state,
     step_outputs,
 )
 

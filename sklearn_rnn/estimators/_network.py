@@ -13,9 +13,8 @@ from sklearn_rnn.training import (
     ProgressBar,
     SequenceNet,
     check_scheduler,
-    choose_n_threads,
+    choose_threads,
     computing,
-    copy_callbacks,
     find_optimizer,
     find_schedule,
     network_outputs,
@@ -25,24 +24,22 @@ from sklearn_rnn.training import (
 SCHEDULER = "lr_schedule"
 
 
-def make_net(estimator, network, loss, context=None, device=None, kernel=None):
+def make_net(estimator, network, loss, device, context=None):
     """Set ``net_`` and ``module_``: a net around a network, ready to train.
 
     `context` is that of a fit, None where a model is loaded.
     """
     task, name = estimator._task, type(estimator).__name__
-    if device is None:
-        is_cpu = estimator.device == "cpu"
-        device = "cpu" if is_cpu else check_device(estimator.device)
-    network.mixed = task.dtype == "mixed"
-    kernel = kernel or estimator.kernel
-    estimator.kernel_ = network.use_kernel(kernel, device, estimator.bptt_steps)
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
     schedule = scheduler = None
-    if context is None:
-        callbacks = copy_callbacks(estimator.callbacks, None, has_validation=True)
-    else:
-        callbacks = context.callbacks
+    callbacks = estimator.callbacks
+    if not isinstance(callbacks, list):
+        callbacks = [] if callbacks is None else [callbacks]
+    # Copies, as training changes them, and fit must not change a parameter.
+    callbacks = [
+        (item[0], copy(item[1])) if isinstance(item, tuple) else copy(item)
+        for item in callbacks
+    ]
     if context is not None and not context.is_stream:
         schedule, scheduler = find_schedule(
             estimator.lr_schedule,
@@ -79,7 +76,7 @@ def make_net(estimator, network, loss, context=None, device=None, kernel=None):
     )
 
 
-def update_net(estimator):
+def update_net(estimator, loss):
     """Let parameters set since the last call of ``partial_fit`` count."""
     net, task = estimator.net_, estimator._task
     net.set_params(schedule=None, lr=estimator.learning_rate)
@@ -90,16 +87,14 @@ def update_net(estimator):
         setattr(net, name, getattr(estimator, name))
     optimizer, options = find_optimizer(estimator.optimizer, estimator.weight_decay)
     options = {"optimizer": optimizer, **options}
-    net.kernel = estimator.kernel_ = estimator.module_.use_kernel(
-        estimator.kernel, net.device, net.bptt_steps
-    )
+    net.kernel = estimator.kernel_
     if any(getattr(net, name, None) != value for name, value in options.items()):
         for name in [name for name in vars(net) if name.startswith("optimizer__")]:
             delattr(net, name)
         for name, value in options.items():
             setattr(net, name, value)
         net.initialize_optimizer()
-    net.criterion_ = task.loss().to(net.device)
+    net.criterion_ = loss.to(net.device)
 
 
 def check_device(device):
@@ -132,13 +127,10 @@ def usable_device(device):
 
 def thread_context(estimator):
     """Return a context that computes with the estimator's threads."""
-    n_threads = estimator.n_threads
-    if n_threads is None:
-        task = estimator._task
-        batch_size = task.batch_size or estimator.batch_size
-        n_threads = choose_n_threads(batch_size, task.network_spec)
-    most = estimator.n_threads or min(choose_n_threads(), torch.get_num_threads())
-    return computing(n_threads, most)
+    task = estimator._task
+    batch_size = task.batch_size or estimator.batch_size
+    threads = choose_threads(estimator.n_threads, batch_size, task.network_spec)
+    return computing(*threads)
 
 
 def compute_outputs(estimator, sequences):

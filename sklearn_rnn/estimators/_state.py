@@ -64,9 +64,10 @@ def unpack_net(estimator, saved):
     # After set_params(kernel=...) it may be one that mixed precision refuses.
     kernel = "auto" if task.dtype == "mixed" else estimator.kernel
     n_parameters = estimator.n_parameters_
-    device = usable_device(estimator.device)
-    kernel = usable_kernel(kernel)
-    make_net(estimator, network, task.loss(), device=device, kernel=kernel)
+    device, kernel = usable_device(estimator.device), usable_kernel(kernel)
+    network.mixed = task.dtype == "mixed"
+    estimator.kernel_ = network.use_kernel(kernel, device, estimator.bptt_steps)
+    make_net(estimator, network, task.loss(), device)
     estimator.n_parameters_ = n_parameters  # as fit counted, whatever was frozen since
     estimator.module_.eval()
     _load_optimizer(estimator.net_, saved)

@@ -20,7 +20,7 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.estimators import inspect_model
+from sklearn_rnn.estimators import inspect_model, new_random_state
 from sklearn_rnn.forecasting._columns import (
     check_reserved,
     quantile_columns,
@@ -32,7 +32,6 @@ from sklearn_rnn.forecasting._windows_seen import ignore_unknown_times
 from sklearn_rnn.model_selection import TimeBlockSplit
 from sklearn_rnn.preprocessing import TimeTable, describe_step, find_keys, select_rows
 from sklearn_rnn.sequences import freq_of
-from sklearn_rnn.training import new_random_state
 
 # Rows per season by the unit of the step between rows; the season of steps shorter than
 # a day is a day. Years have no season.

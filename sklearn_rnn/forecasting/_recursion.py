@@ -10,14 +10,17 @@ import pandas as pd
 from sklearn.utils import check_scalar
 
 from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
-from sklearn_rnn.estimators import inspect_model, summarize_samples
+from sklearn_rnn.estimators import (
+    inspect_model,
+    new_random_state,
+    summarize_samples,
+)
 from sklearn_rnn.forecasting._columns import quantile_column
 from sklearn_rnn.forecasting._forecast_frame import get_column_names
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
 from sklearn_rnn.forecasting._paths import Blocks, sample_paths
 from sklearn_rnn.forecasting._windows_seen import ignore_unknown_times
 from sklearn_rnn.preprocessing import TimeTable, as_frame, is_polars
-from sklearn_rnn.training import new_random_state
 
 
 def forecast_beyond(

@@ -5,7 +5,7 @@ from sklearn_rnn.kernels._cells import CELLS, N_GATES
 from sklearn_rnn.kernels._choice import (
     KERNELS,
     choose_kernel,
-    choose_n_threads,
+    choose_threads,
     compiled_kernels_available,
     computing,
     current_processes,
@@ -47,7 +47,7 @@ __all__ = [
     "VALUES_TYPES",
     "check_array",
     "choose_kernel",
-    "choose_n_threads",
+    "choose_threads",
     "compiled_kernels_available",
     "computing",
     "current_processes",

@@ -183,25 +183,37 @@ current_processes = _Processes()
 kernel_threads = _KernelThreads()
 
 
-def choose_n_threads(batch_size: int | None = None, spec: Any = None) -> int:
-    """Choose a number of threads from the size of one step's matrix product.
+def choose_threads(
+    n_threads: int | None, batch_size: int = 0, spec: Any = None
+) -> tuple[int, int]:
+    """Choose numbers of threads for `computing`, in torch and in the kernels.
 
     In a worker of joblib, be it a process or a thread, the choice is one: the other
-    workers have the other processors. More threads add up a matrix product in
+    workers have the other processors. In torch more threads add up a matrix product in
     another order, so a network for which the choice is one anyway is the same to
-    the last bit wherever it is fitted, and a larger one to rounding. Otherwise it is at
-    most 4 and the number of processors, which processes that train one model together
-    divide; this maximum without a batch, or the spec of a network.
+    the last bit wherever it is fitted, and a larger one to rounding: its number follows
+    from the size of one step's matrix product. Otherwise it is at most 4 and the number
+    of processors, which processes that train one model together divide.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        The parameter of an estimator, which is the number in both.
+    batch_size : int, default=0
+        Sequences at a time.
+    spec : NetworkSpec, default=None
+        Of the network; not needed without a batch.
     """
+    if n_threads is not None:
+        return n_threads, n_threads
     if get_active_backend()[0].nesting_level > 0:  # joblib runs this beside other work
-        return 1
+        return 1, 1
     processes = current_processes.processes
     n_processors = joblib.cpu_count() // (1 if processes is None else processes.n_local)
-    n_threads = min(max(1, n_processors), MAX_THREADS)
-    if batch_size is None:
-        return n_threads
-    work = batch_size * N_GATES[spec.cell] * spec.hidden_size**2
-    return int(min(max(1, work // MIN_WORK_PER_THREAD), n_threads))
+    most = min(max(1, n_processors), MAX_THREADS)
+    work = batch_size * N_GATES[spec.cell] * spec.hidden_size**2 if batch_size else 0
+    in_torch = int(min(max(1, work // MIN_WORK_PER_THREAD), most))
+    return in_torch, min(most, torch.get_num_threads())
 
 
 @contextmanager

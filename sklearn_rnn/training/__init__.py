@@ -1,6 +1,6 @@
 """Training: the skorch net and what it is made of."""
 
-from sklearn_rnn.kernels import choose_n_threads, computing, current_processes
+from sklearn_rnn.kernels import choose_threads, computing, current_processes
 from sklearn_rnn.sequences import has_overlaps
 from sklearn_rnn.training._checkpoint import (
     CheckpointFile,
@@ -54,10 +54,10 @@ from sklearn_rnn.training._memory import (
     raise_out_of_memory,
 )
 from sklearn_rnn.training._net import (
+    VALIDATION_KEYS,
     SequenceNet,
     WeightSnapshot,
-    copy_callbacks,
-    new_random_state,
+    not_recorded,
 )
 from sklearn_rnn.training._optimizers import (
     OPTIMIZERS,
@@ -117,6 +117,7 @@ __all__ = [
     "TranscriptTargets",
     "Transcripts",
     "UPDATE_BUDGET",
+    "VALIDATION_KEYS",
     "WeightSnapshot",
     "WeightedLoss",
     "WrittenTargets",
@@ -125,11 +126,10 @@ __all__ = [
     "call_loss",
     "check_optimizer_state",
     "check_scheduler",
-    "choose_n_threads",
+    "choose_threads",
     "chunks_from_end",
     "clip_gradients",
     "computing",
-    "copy_callbacks",
     "count_segments",
     "current_processes",
     "data_parallel",
@@ -147,7 +147,7 @@ __all__ = [
     "min_frames",
     "n_epochs_for",
     "network_outputs",
-    "new_random_state",
+    "not_recorded",
     "note_batch_size",
     "one_cycle",
     "pack_callbacks",

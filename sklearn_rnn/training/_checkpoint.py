@@ -25,7 +25,7 @@ from sklearn_rnn._plain_files import (
     save_plain_file,
 )
 from sklearn_rnn.kernels import (
-    choose_n_threads,
+    choose_threads,
     compiled_kernels_available,
     instruction_set,
 )
@@ -281,7 +281,7 @@ def environment_of(device: Any, n_threads: int | None = None) -> dict[str, str]:
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         **gpu,
-        "threads": str(n_threads or min(choose_n_threads(), torch.get_num_threads())),
+        "threads": str(choose_threads(n_threads)[1]),
         "torch": str(torch.__version__),
         "NumPy": np.__version__,
         "compiled kernels for": kernels or "nothing",

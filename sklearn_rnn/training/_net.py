@@ -1,6 +1,5 @@
 """The skorch net that trains a sequence network, and restores its best weights."""
 
-import copy
 import logging
 import math
 import re
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import ClassifierTags, check_random_state
+from sklearn.utils import ClassifierTags
 from skorch import NeuralNet
 from skorch.callbacks import (
     BatchScoring,
@@ -17,7 +16,6 @@ from skorch.callbacks import (
     Checkpoint,
     EarlyStopping,
     EpochScoring,
-    LRScheduler,
     ParamMapper,
     TrainEndCheckpoint,
 )
@@ -832,44 +830,6 @@ def _check_dividable(callbacks, batch_callbacks):
 # Parameters of estimators, as a net takes them.
 
 
-def copy_callbacks(callbacks, lr_schedule, has_validation):
-    """Check a parameter `callbacks`; return copies, as a net of skorch takes them.
-
-    They set no rate that `lr_schedule` sets as well, and what they monitor will be
-    recorded.
-    """
-    if callbacks is None:
-        return []
-    pairs = [
-        item if isinstance(item, tuple) and len(item) == 2 else (None, item)
-        for item in (callbacks if isinstance(callbacks, list) else [callbacks])
-    ]
-    own_names = {getattr(callback, "name", None) for _, callback in pairs}
-    copies = []
-    for i, (name, callback) in enumerate(pairs):
-        if not isinstance(callback, Callback):
-            item = callback if name is None else (name, callback)
-            raise ValueError(
-                f"callbacks[{i}] is {item!r}; give instances of skorch callbacks, "
-                "such as skorch.callbacks.EarlyStopping()."
-            )
-        if isinstance(callback, LRScheduler) and lr_schedule is not None:
-            raise ValueError(
-                f"callbacks has an LRScheduler, and lr_schedule={lr_schedule!r} sets "
-                "the learning rate as well. Set lr_schedule=None."
-            )
-        copied = copy.copy(callback)  # fit must not change a parameter
-        copies.append(copied if name is None else (name, copied))
-        # Others may not read what they monitor, as most schedulers do not.
-        if has_validation or type(callback) not in (Checkpoint, EarlyStopping):
-            continue
-        monitor = callback.monitor
-        if isinstance(monitor, str) and monitor in VALIDATION_KEYS - own_names:
-            name = type(callback).__name__ if name is None else name
-            raise ValueError(_not_recorded(name, callback, monitor, None, False))
-    return copies
-
-
 def _explain_failure(name, callback, error, record, has_validation):
     """Raise a clear ValueError if a callback looked for what `record` does not have.
 
@@ -877,7 +837,7 @@ def _explain_failure(name, callback, error, record, has_validation):
     """
     key = _missing_key(callback, error, record)
     if key is not None:
-        message = _not_recorded(name, callback, key, record, has_validation)
+        message = not_recorded(name, callback, key, record, has_validation)
         raise ValueError(message) from error
 
 
@@ -894,7 +854,11 @@ def _missing_key(callback, error, record):
     return text if is_of_record and text not in record else None
 
 
-def _not_recorded(name, callback, key, record, has_validation):
+def not_recorded(name, callback, key, record=None, has_validation=False):
+    """Return the message that a callback looks for a key that no record has.
+
+    `record` is one of the history, or None before training without validation data.
+    """
     kind = type(callback).__name__
     message = f"the callback {name!r} ({kind}) looks for {key!r} in the history, which "
     if record is None:
@@ -910,20 +874,3 @@ def _not_recorded(name, callback, key, record, has_validation):
         f"{message} Set early_stopping=True{own if kind == 'EarlyStopping' else ''}, "
         f"give X_val (and y_val) to fit, or monitor {instead!r}."
     )
-
-
-def new_random_state(random_state):
-    """Return a `random_state` parameter as a RandomState instance.
-
-    None takes a seed from the operating system. scikit-learn would take NumPy's global
-    generator, and so change it.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.training import new_random_state
-    >>> new_random_state(0).randint(100)
-    44
-    """
-    if random_state is None:
-        return np.random.RandomState()
-    return check_random_state(random_state)

@@ -329,9 +329,9 @@ def test_another_machine_is_a_warning(tmp_path, monkeypatch):
 
 
 def test_other_threads_are_a_warning(tmp_path, monkeypatch):
-    threads = "sklearn_rnn.training._checkpoint.choose_n_threads"
+    threads = "sklearn_rnn.training._checkpoint.choose_threads"
     with monkeypatch.context() as patch:
-        patch.setattr(threads, lambda: 0)  # of which there are none
+        patch.setattr(threads, lambda n_threads: (0, 0))  # of which there are none
         interrupted_file(tmp_path, epoch=3)
     model = make("tagger", tmp_path, callbacks=[Interrupt()])
     with pytest.warns(

@@ -73,7 +73,7 @@ class FitContext(NamedTuple):
     is_stream : bool, whether the data are those of a call of ``partial_fit``
     has_validation : bool, whether there are validation data
     stops_early : bool, whether they say when training ends
-    callbacks : list, copies of the user's, as a net of skorch takes them
+    checkpoint : TrainingCheckpoint or None, where the network is kept while it trains
     compute_outputs : callable, from sequences to outputs of the network that is trained
     train_trial : callable, trains a network like it on other data
     """
@@ -83,7 +83,7 @@ class FitContext(NamedTuple):
     is_stream: bool
     has_validation: bool
     stops_early: bool
-    callbacks: list[Any]
+    checkpoint: Any
     compute_outputs: Callable
     train_trial: Callable
 
