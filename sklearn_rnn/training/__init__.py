@@ -57,6 +57,8 @@ from sklearn_rnn.training._net import (
     VALIDATION_KEYS,
     SequenceNet,
     WeightSnapshot,
+    find_optimizer,
+    find_schedule,
     not_recorded,
 )
 from sklearn_rnn.training._optimizers import (
@@ -67,8 +69,6 @@ from sklearn_rnn.training._optimizers import (
     check_optimizer_state,
     check_scheduler,
     clip_gradients,
-    find_optimizer,
-    find_schedule,
     get_optimizer_state,
     load_optimizer_state,
     make_optimizer,

@@ -4,6 +4,8 @@ import logging
 import math
 import re
 import time
+from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,13 @@ from skorch import NeuralNet
 from skorch.callbacks import (
     BatchScoring,
     Callback,
-    Checkpoint,
     EarlyStopping,
     EpochScoring,
+    LRScheduler,
     ParamMapper,
-    TrainEndCheckpoint,
 )
 from skorch.exceptions import SkorchException
+from torch.optim import lr_scheduler as torch_schedulers
 
 from sklearn_rnn._exceptions import DivergenceError, StopTraining
 from sklearn_rnn._logging import LOGGER
@@ -37,11 +39,14 @@ from sklearn_rnn.training._optimizers import (
     COMPILER,
     ELEMENTWISE,
     GLOBAL_OPTIMIZER_HOOKS,
+    OPTIMIZERS,
+    SCHEDULES,
     FlatWeights,
     SeparateWeights,
     check_optimizer_state,
     make_optimizer,
 )
+from sklearn_rnn.training._parallel import check_dividable
 from sklearn_rnn.training._progress import log_epoch
 from sklearn_rnn.training._resume import TrainingRun
 from sklearn_rnn.training._scoring import (
@@ -52,8 +57,6 @@ from sklearn_rnn.training._scoring import (
 )
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-# Callbacks of skorch that would write the same files in every process.
-WRITERS = Checkpoint, TrainEndCheckpoint
 # Hooks of batches that do nothing, the last one without caching.
 WITHOUT_EFFECT = {
     *(getattr(Callback, hook) for hook in BATCH_HOOKS),
@@ -322,7 +325,7 @@ class SequenceNet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] = self.lr
         if self.processes is not None:
-            _check_dividable(self.callbacks_, batch_callbacks)
+            check_dividable(self.callbacks_, batch_callbacks)
             self.processes.align(self._weights.tensors)
         self._is_prepared = False
         try:
@@ -810,24 +813,147 @@ class SequenceNet(NeuralNet):
         self.history.record("learning_rate", self.optimizer_.param_groups[0]["lr"])
 
 
-def _check_dividable(callbacks, batch_callbacks):
-    """Check that no callback needs whole batches, or writes what another writes."""
-    for name, callback in callbacks:
-        if name in batch_callbacks:
-            raise ValueError(
-                f"data_parallel divides batches over processes, and {name} in "
-                "callbacks handles batches. Leave it out; of skorch's LRScheduler use "
-                "step_every='epoch', or set lr_schedule."
-            )
-        if isinstance(callback, WRITERS):
-            raise ValueError(
-                f"data_parallel trains in every process, and {name} in callbacks would "
-                "write the same files in all of them. Leave it out, and save the model "
-                "after fit where torch.distributed.get_rank() is 0."
-            )
-
-
 # Parameters of estimators, as a net takes them.
+
+# On a plateau the rate is divided by 5, as MLPClassifier's "adaptive" does, after
+# more than this many epochs in a row that have not lowered the loss by `tol`, and
+# down to this fraction of the first rate. With a patience of 2, as there, humps in the
+# validation loss of small data ended training early.
+PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_FLOOR = 0.2, 4, 0.008
+
+
+def find_optimizer(optimizer, weight_decay):
+    """Return an optimizer's class, and its options for a skorch net.
+
+    Parameters
+    ----------
+    optimizer : str or type
+        A name out of `OPTIMIZERS`, or a class derived from ``torch.optim.Optimizer``.
+    weight_decay : float
+        For matrices only: biases and the scales of layer normalisation are not
+        decayed.
+
+    Returns
+    -------
+    optimizer : type
+        The class.
+    options : dict
+        For skorch, prefixed with ``optimizer__``.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.training import find_optimizer
+    >>> optimizer, options = find_optimizer("rmsprop", 0.1)
+    >>> optimizer.__name__, options["optimizer__weight_decay"]
+    ('RMSprop', 0.1)
+    """
+    options: dict[str, Any] = {}
+    if isinstance(optimizer, str):
+        optimizer, options = OPTIMIZERS[optimizer]
+    elif not issubclass(optimizer, torch.optim.Optimizer):
+        raise TypeError(
+            f"optimizer={optimizer!r} is not a torch.optim.Optimizer class; give one, "
+            f"or a name out of {sorted(OPTIMIZERS)}."
+        )
+    options = dict(options)
+    takes_decay = "weight_decay" in signature(optimizer).parameters
+    if weight_decay and not takes_decay:
+        raise ValueError(
+            f"weight_decay={weight_decay} is given, but {optimizer.__name__} has no "
+            "weight decay. Set weight_decay=0, or use another optimizer."
+        )
+    # Passed even if zero: torch's AdamW decays by 0.01 unless told otherwise.
+    if takes_decay:
+        options["weight_decay"] = float(weight_decay)
+    if weight_decay:
+        without_decay = ("*bias*", "*norms*")
+        options["param_groups"] = [
+            (name, {"weight_decay": 0.0}) for name in without_decay
+        ]
+    return optimizer, {f"optimizer__{name}": value for name, value in options.items()}
+
+
+def find_schedule(lr_schedule, *, learning_rate, monitor, tol):
+    """Turn an `lr_schedule` into a function of progress, or a skorch callback.
+
+    Parameters
+    ----------
+    lr_schedule : str, callable, LRScheduler or None
+        "cosine", "one_cycle" or "plateau"; a function from the fraction of the
+        updates made, in [0, 1], to a factor; a torch scheduler class, or a
+        ``functools.partial`` of one; skorch's callback; None for a constant.
+    learning_rate : float
+        The highest rate.
+    monitor : {"train_loss", "valid_loss"}
+        The loss whose plateau lowers the rate.
+    tol : float
+        Minimum decrease of it that counts.
+
+    Returns
+    -------
+    function : callable or None
+        From progress to a factor of the learning rate.
+    callback : skorch.callbacks.LRScheduler or None
+        Sets the learning rate instead.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from torch.optim.lr_scheduler import StepLR
+    >>> from sklearn_rnn.training import find_schedule
+    >>> halve = partial(StepLR, step_size=1, gamma=0.5)
+    >>> function, callback = find_schedule(
+    ...     halve, learning_rate=0.1, monitor="train_loss", tol=0.0
+    ... )
+    >>> function, callback.policy.__name__, callback.kwargs
+    (None, 'StepLR', {'step_size': 1, 'gamma': 0.5})
+    """
+    if lr_schedule == "plateau":
+        lr_schedule = partial(
+            torch_schedulers.ReduceLROnPlateau,
+            factor=PLATEAU_FACTOR,
+            patience=PLATEAU_PATIENCE,
+            min_lr=PLATEAU_FLOOR * learning_rate,
+            threshold=tol,
+            threshold_mode="abs",
+        )
+    if lr_schedule is None:
+        return None, None
+    if isinstance(lr_schedule, str):
+        return SCHEDULES[lr_schedule], None
+    if isinstance(lr_schedule, LRScheduler):
+        return None, lr_schedule
+    scheduler, options = lr_schedule, {}
+    if isinstance(lr_schedule, partial):
+        scheduler, options = lr_schedule.func, lr_schedule.keywords
+        if lr_schedule.args and isinstance(scheduler, type):
+            raise TypeError(
+                f"lr_schedule={lr_schedule!r} has positional arguments, but the first "
+                "one is the optimizer, which fit fills in. Pass them by name."
+            )
+    if isinstance(scheduler, type):
+        if not issubclass(scheduler, torch_schedulers.LRScheduler):
+            raise TypeError(
+                f"lr_schedule={lr_schedule!r} is not a learning rate scheduler of "
+                "torch; give such a class, a functools.partial of one, or a name out "
+                f"of {[*SCHEDULES, 'plateau']}."
+            )
+        return None, LRScheduler(scheduler, monitor=monitor, **options)
+    if not callable(lr_schedule):
+        raise TypeError(
+            f"lr_schedule={lr_schedule!r} is a scheduler that has an optimizer "
+            "already, or no scheduler: give torch's class, or a functools.partial of "
+            "it, and fit makes the scheduler."
+        )
+    return lr_schedule, None
+
+
+# Callbacks that look for what is not recorded.
 
 
 def _explain_failure(name, callback, error, record, has_validation):

@@ -10,12 +10,9 @@ import copy
 import math
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache, partial
-from inspect import signature
 from typing import Any
 
 import torch
-from skorch.callbacks import LRScheduler
-from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim import optimizer as torch_optimizer
 
 from sklearn_rnn.kernels import import_whole, make_struct, make_structs, run_kernel
@@ -42,57 +39,6 @@ GLOBAL_OPTIMIZER_HOOKS = (
     torch_optimizer._global_optimizer_pre_hooks,
     torch_optimizer._global_optimizer_post_hooks,
 )
-
-
-def find_optimizer(optimizer, weight_decay):
-    """Return an optimizer's class, and its options for a skorch net.
-
-    Parameters
-    ----------
-    optimizer : str or type
-        A name out of `OPTIMIZERS`, or a class derived from ``torch.optim.Optimizer``.
-    weight_decay : float
-        For matrices only: biases and the scales of layer normalisation are not
-        decayed.
-
-    Returns
-    -------
-    optimizer : type
-        The class.
-    options : dict
-        For skorch, prefixed with ``optimizer__``.
-
-    Examples
-    --------
-    >>> from sklearn_rnn.training import find_optimizer
-    >>> optimizer, options = find_optimizer("rmsprop", 0.1)
-    >>> optimizer.__name__, options["optimizer__weight_decay"]
-    ('RMSprop', 0.1)
-    """
-    options: dict[str, Any] = {}
-    if isinstance(optimizer, str):
-        optimizer, options = OPTIMIZERS[optimizer]
-    elif not issubclass(optimizer, torch.optim.Optimizer):
-        raise TypeError(
-            f"optimizer={optimizer!r} is not a torch.optim.Optimizer class; give one, "
-            f"or a name out of {sorted(OPTIMIZERS)}."
-        )
-    options = dict(options)
-    takes_decay = "weight_decay" in signature(optimizer).parameters
-    if weight_decay and not takes_decay:
-        raise ValueError(
-            f"weight_decay={weight_decay} is given, but {optimizer.__name__} has no "
-            "weight decay. Set weight_decay=0, or use another optimizer."
-        )
-    # Passed even if zero: torch's AdamW decays by 0.01 unless told otherwise.
-    if takes_decay:
-        options["weight_decay"] = float(weight_decay)
-    if weight_decay:
-        without_decay = ("*bias*", "*norms*")
-        options["param_groups"] = [
-            (name, {"weight_decay": 0.0}) for name in without_decay
-        ]
-    return optimizer, {f"optimizer__{name}": value for name, value in options.items()}
 
 
 def make_optimizer(optimizer_class, *args, **kwargs):
@@ -223,91 +169,6 @@ def one_cycle(progress):
 
 # Factors of the learning rate by the fraction of the updates that are made.
 SCHEDULES = {"cosine": warm_up_cosine, "one_cycle": one_cycle}
-# On a plateau the rate is divided by 5, as MLPClassifier's "adaptive" does, after
-# more than this many epochs in a row that have not lowered the loss by `tol`, and
-# down to this fraction of the first rate. With a patience of 2, as there, humps in the
-# validation loss of small data ended training early.
-PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_FLOOR = 0.2, 4, 0.008
-
-
-def find_schedule(lr_schedule, *, learning_rate, monitor, tol):
-    """Turn an `lr_schedule` into a function of progress, or a skorch callback.
-
-    Parameters
-    ----------
-    lr_schedule : str, callable, LRScheduler or None
-        "cosine", "one_cycle" or "plateau"; a function from the fraction of the
-        updates made, in [0, 1], to a factor; a torch scheduler class, or a
-        ``functools.partial`` of one; skorch's callback; None for a constant.
-    learning_rate : float
-        The highest rate.
-    monitor : {"train_loss", "valid_loss"}
-        The loss whose plateau lowers the rate.
-    tol : float
-        Minimum decrease of it that counts.
-
-    Returns
-    -------
-    function : callable or None
-        From progress to a factor of the learning rate.
-    callback : skorch.callbacks.LRScheduler or None
-        Sets the learning rate instead.
-
-    Raises
-    ------
-    TypeError
-        If it is none of these.
-
-    Examples
-    --------
-    >>> from functools import partial
-    >>> from torch.optim.lr_scheduler import StepLR
-    >>> from sklearn_rnn.training import find_schedule
-    >>> halve = partial(StepLR, step_size=1, gamma=0.5)
-    >>> function, callback = find_schedule(
-    ...     halve, learning_rate=0.1, monitor="train_loss", tol=0.0
-    ... )
-    >>> function, callback.policy.__name__, callback.kwargs
-    (None, 'StepLR', {'step_size': 1, 'gamma': 0.5})
-    """
-    if lr_schedule == "plateau":
-        lr_schedule = partial(
-            torch_schedulers.ReduceLROnPlateau,
-            factor=PLATEAU_FACTOR,
-            patience=PLATEAU_PATIENCE,
-            min_lr=PLATEAU_FLOOR * learning_rate,
-            threshold=tol,
-            threshold_mode="abs",
-        )
-    if lr_schedule is None:
-        return None, None
-    if isinstance(lr_schedule, str):
-        return SCHEDULES[lr_schedule], None
-    if isinstance(lr_schedule, LRScheduler):
-        return None, lr_schedule
-    scheduler, options = lr_schedule, {}
-    if isinstance(lr_schedule, partial):
-        scheduler, options = lr_schedule.func, lr_schedule.keywords
-        if lr_schedule.args and isinstance(scheduler, type):
-            raise TypeError(
-                f"lr_schedule={lr_schedule!r} has positional arguments, but the first "
-                "one is the optimizer, which fit fills in. Pass them by name."
-            )
-    if isinstance(scheduler, type):
-        if not issubclass(scheduler, torch_schedulers.LRScheduler):
-            raise TypeError(
-                f"lr_schedule={lr_schedule!r} is not a learning rate scheduler of "
-                "torch; give such a class, a functools.partial of one, or a name out "
-                f"of {[*SCHEDULES, 'plateau']}."
-            )
-        return None, LRScheduler(scheduler, monitor=monitor, **options)
-    if not callable(lr_schedule):
-        raise TypeError(
-            f"lr_schedule={lr_schedule!r} is a scheduler that has an optimizer "
-            "already, or no scheduler: give torch's class, or a functools.partial of "
-            "it, and fit makes the scheduler."
-        )
-    return lr_schedule, None
 
 
 def check_scheduler(callback, optimizer):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from skorch.callbacks import Checkpoint, TrainEndCheckpoint
 from torch import distributed
 
 from sklearn_rnn.kernels import current_processes
@@ -19,6 +20,8 @@ from sklearn_rnn.training._gradients import Gradient
 # Weights that differ by more than this fraction of the largest are other weights;
 # processors of different kinds round differently.
 TOLERANCE = 1e-3
+# Callbacks of skorch that would write the same files in every process.
+WRITERS = Checkpoint, TrainEndCheckpoint
 
 
 @contextmanager
@@ -241,3 +244,20 @@ def _select(value, rows):
     if isinstance(value, LazyBatch):
         return value.select(rows)
     return value[rows].contiguous()
+
+
+def check_dividable(callbacks, batch_callbacks):
+    """Check that no callback needs whole batches, or writes what another writes."""
+    for name, callback in callbacks:
+        if name in batch_callbacks:
+            raise ValueError(
+                f"data_parallel divides batches over processes, and {name} in "
+                "callbacks handles batches. Leave it out; of skorch's LRScheduler use "
+                "step_every='epoch', or set lr_schedule."
+            )
+        if isinstance(callback, WRITERS):
+            raise ValueError(
+                f"data_parallel trains in every process, and {name} in callbacks would "
+                "write the same files in all of them. Leave it out, and save the model "
+                "after fit where torch.distributed.get_rank() is 0."
+            )
