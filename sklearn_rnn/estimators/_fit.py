@@ -23,7 +23,7 @@ from sklearn_rnn.estimators._network import (
 )
 from sklearn_rnn.estimators._parallel import check_parallel
 from sklearn_rnn.estimators.tasks import FitContext
-from sklearn_rnn.kernels import CounterGenerator
+from sklearn_rnn.kernels import CounterGenerator, use_kernel
 from sklearn_rnn.training import (
     VALIDATION_KEYS,
     Patience,
@@ -204,7 +204,7 @@ def begin_fit(estimator, call):
         device = "cpu" if device == "cpu" else check_device(device)
         network.mixed = task.dtype == "mixed"
         kernel, bptt_steps = estimator.kernel, estimator.bptt_steps
-        estimator.kernel_ = network.use_kernel(kernel, device, bptt_steps)
+        estimator.kernel_ = use_kernel(network, kernel, device, bptt_steps)
         batch_size = task.batch_size or estimator.batch_size
         threads = choose_threads(estimator.n_threads, batch_size, network.spec)
         with computing(*threads):
