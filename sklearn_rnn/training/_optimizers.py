@@ -420,7 +420,7 @@ class FlatWeights:
         self._compiled = compiled
         self._requires_grad = [(p, p.requires_grad) for group in groups for p in group]
         trained = [[p for p in group if p.requires_grad] for group in groups]
-        # Of embeddings whose weight nothing else has, which would use all rows.
+        # Embeddings whose weight no other module has, which may read all rows of it.
         modules = [] if network is None else list(network.modules())
         owned = [id(p) for m in modules for p in m.parameters(recurse=False)]
         owned += [id(m.embedding.weight) for m in modules if isinstance(m, TiedHead)]
