@@ -20,10 +20,10 @@ from skorch.callbacks import LRScheduler
 from sklearn_rnn._html import Block, DescribedParameters
 from sklearn_rnn._plain_state import damage_reported, describe_state, restore_state
 from sklearn_rnn.estimators._network import (
-    check_outputs,
+    locate_overflow,
     network_input,
+    overflow_error,
     run_network,
-    thread_context,
 )
 from sklearn_rnn.estimators._state import complete_state, pack_net, unpack_net
 from sklearn_rnn.estimators.tasks import (
@@ -41,6 +41,8 @@ from sklearn_rnn.training import (
     BLOCK_SIZE,
     OPTIMIZERS,
     SCHEDULES,
+    choose_threads,
+    computing,
     note_batch_size,
     raise_out_of_memory,
     step_outputs,
@@ -677,13 +679,27 @@ def check_params(estimator):
     estimator._validate_params()
 
 
+def thread_context(estimator):
+    """Return a context that computes with the estimator's threads."""
+    task = estimator._task
+    batch_size = task.batch_size or estimator.batch_size
+    threads = choose_threads(estimator.n_threads, batch_size, task.network_spec)
+    return computing(*threads)
+
+
+def compute_outputs(estimator, sequences):
+    """Return the network's outputs for sequences, or for all their steps."""
+    with thread_context(estimator):
+        return run_network(estimator, sequences)
+
+
 def predict(estimator, X, decode):
     """Predict from X: `decode` is the method of the task's class for its outputs."""
     task = estimator._task
     if task is None:
         check_is_fitted(estimator)  # which raises the error
-    sequences, _ = task.parse_X(estimator, X)
     with thread_context(estimator):
+        sequences, _ = task.parse_X(estimator, X)
         outputs = run_network(estimator, sequences)
         return decode(task, sequences, outputs)
 
@@ -703,5 +719,6 @@ def _step_values(estimator, X, of_states):
             estimator.module_, sequences, estimator.net_.device, of_states
         )
     values = values.cpu().numpy().astype(np.float64)
-    check_outputs(estimator, values, sequences.lengths)
+    if not np.isfinite(values).all():
+        raise overflow_error(estimator, locate_overflow(values, sequences.lengths))
     return split_steps(values, sequences.lengths, as_array=False)

@@ -1,6 +1,7 @@
 """fit: from data to a trained network, the same for every estimator."""
 
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import torch
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 
+from sklearn_rnn.estimators._base import compute_outputs
 from sklearn_rnn.estimators._checkpoint import (
     follow_stream,
     open_checkpoint,
@@ -17,7 +19,6 @@ from sklearn_rnn.estimators._checkpoint import (
 )
 from sklearn_rnn.estimators._network import (
     check_device,
-    compute_outputs,
     make_net,
     update_net,
 )
@@ -116,12 +117,17 @@ def fit(
     begun = begin_fit(estimator, call)
     if begun is None:  # a call that the checkpoint of a stream has
         return estimator
-    samples, held_out, context, patience, threads = begun
-    net, task, random_state = estimator.net_, estimator._task, context.random_state
+    samples, held_out, context, threads = begun
+    net, task, patience = estimator.net_, estimator._task, None
     try:
         with task.around_training(net, samples, held_out, context) as samples:
             dataset = task.make_dataset(samples, net.device)
             n_epochs = 1 if is_stream else estimator.max_epochs
+            if context.stops_early:
+                cool_down = None if net.schedule is None else task.cool_down
+                patience = Patience(
+                    estimator.n_iter_no_change, estimator.tol, cool_down, task.monitor
+                )
             if n_epochs == "auto":
                 n_epochs = task.choose_n_epochs(dataset)
                 if held_out is None and task.held_back is not None:
@@ -130,21 +136,11 @@ def fit(
                     patience = Patience(n_patient, estimator.tol)
             if held_out is not None:
                 held_out = task.make_dataset(held_out, net.device)
-            net.random_state = np.random.RandomState(random_state.randint(2**31 - 1))
-            # Dropout masks depend on a seed: on the CPU on nothing else.
-            seed, device = random_state.randint(2**31 - 1), torch.device(net.device)
-            generator: Any = CounterGenerator(seed)
-            net.processes = current_processes.processes
-            if net.processes is not None:  # each has its rows of the masks
-                generator.first_row = net.processes.rank
-                generator.row_step = net.processes.size
-            if device.type != "cpu":
-                generator = torch.Generator(device).manual_seed(seed)
-            net.module_.seed_dropout(generator)
             n_before = len(net.history)
             # Only while it trains: what keeps the net need not keep the task.
             net.score_validation = task.score_validation
             net.checkpoint = context.checkpoint
+            net.processes = current_processes.processes
             try:
                 with computing(*threads):
                     net.train(dataset, held_out, n_epochs, patience)
@@ -174,14 +170,12 @@ class Begun(NamedTuple):
 
     samples, held_out : of the task, the latter None without validation data
     context : FitContext
-    patience : Patience, or None where validation does not end the training
     threads : tuple of int, for `computing`
     """
 
     samples: Any
     held_out: Any
     context: FitContext
-    patience: Patience | None
     threads: tuple[int, int]
 
 
@@ -200,8 +194,20 @@ def begin_fit(estimator, call):
             samples, held_out = task.prepare(samples, held_out, context)
             network = task.make_network(samples, held_out, context, estimator)
             loss = task.loss()
+        random_state = context.random_state
+        # What stands beside the network draws from a copy: it is the same without that.
+        context = context._replace(random_state=deepcopy(random_state))
+        order, seed = (random_state.randint(2**31 - 1) for _ in range(2))
+        # Dropout masks depend on a seed: on the CPU on nothing else.
+        generator: Any = CounterGenerator(seed)
+        processes = current_processes.processes
+        if processes is not None:  # each has its rows of the masks
+            generator.first_row, generator.row_step = processes.rank, processes.size
         estimator._task, device = task, estimator.device
         device = "cpu" if device == "cpu" else check_device(device)
+        if torch.device(device).type != "cpu":
+            generator = torch.Generator(device).manual_seed(seed)
+        network.seed_dropout(generator)
         network.mixed = task.dtype == "mixed"
         kernel, bptt_steps = estimator.kernel, estimator.bptt_steps
         estimator.kernel_ = use_kernel(network, kernel, device, bptt_steps)
@@ -212,18 +218,11 @@ def begin_fit(estimator, call):
                 update_net(estimator, loss)
             else:
                 make_net(estimator, network, loss, device, context)
+            estimator.net_.random_state = np.random.RandomState(order)
             if not context.is_continued:
                 estimator.history_ = []
                 task.fit_closed_form(samples, context)
-    patience = None
-    if context.stops_early:
-        patience = Patience(
-            estimator.n_iter_no_change,
-            estimator.tol,
-            None if estimator.net_.schedule is None else task.cool_down,
-            task.monitor,
-        )
-    return Begun(samples, held_out, context, patience, threads)
+    return Begun(samples, held_out, context, threads)
 
 
 def parse_data(estimator, call):

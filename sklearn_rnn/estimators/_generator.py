@@ -11,9 +11,15 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_rnn.estimators._base import RNNEstimator, TaskAttribute, exclusive, shared
+from sklearn_rnn.estimators._base import (
+    RNNEstimator,
+    TaskAttribute,
+    exclusive,
+    shared,
+    thread_context,
+)
 from sklearn_rnn.estimators._fit import fit, new_random_state
-from sklearn_rnn.estimators._network import check_outputs, thread_context
+from sklearn_rnn.estimators._network import locate_overflow, overflow_error
 from sklearn_rnn.estimators._sampling import Sampling, check_count
 from sklearn_rnn.estimators._writing import Writer
 from sklearn_rnn.estimators.tasks import DTYPES, GenerationTask, split_steps
@@ -807,7 +813,8 @@ None, default="cosine"
         with thread_context(self):
             states = step_outputs(network, read, device, lambda h: h.transpose(0, 1))
         states = states.cpu().numpy().astype(np.float64)
-        check_outputs(self, states, read.lengths)
+        if not np.isfinite(states).all():
+            raise overflow_error(self, locate_overflow(states, read.lengths))
         # The first state is that after the begin.
         states = split_steps(states, read.lengths, as_array=False)
         for i, of_one in enumerate(states):
@@ -822,7 +829,8 @@ None, default="cosine"
         network, criterion = self.module_, self.net_.criterion_
         with thread_context(self):
             steps = self._task.score_steps(network, criterion, data, self.net_.device)
-        check_outputs(self, steps, data.lengths)
+        if not np.isfinite(steps).all():
+            raise overflow_error(self, locate_overflow(steps, data.lengths))
         return steps, data.lengths
 
     def _fitted(self):

@@ -13,8 +13,6 @@ from sklearn_rnn.training import (
     ProgressBar,
     SequenceNet,
     check_scheduler,
-    choose_threads,
-    computing,
     find_optimizer,
     find_schedule,
     network_outputs,
@@ -125,26 +123,14 @@ def usable_device(device):
         return "cpu"
 
 
-def thread_context(estimator):
-    """Return a context that computes with the estimator's threads."""
-    task = estimator._task
-    batch_size = task.batch_size or estimator.batch_size
-    threads = choose_threads(estimator.n_threads, batch_size, task.network_spec)
-    return computing(*threads)
-
-
-def compute_outputs(estimator, sequences):
-    """Return the network's outputs for sequences, or for all their steps."""
-    with thread_context(estimator):
-        return run_network(estimator, sequences)
-
-
 def run_network(estimator, sequences):
-    """Return the outputs as `compute_outputs` does, with the threads that there are."""
+    """Return the network's outputs for sequences, or for all their steps."""
     sequences = network_input(estimator, sequences)
+    lengths = sequences.lengths
     outputs = network_outputs(estimator.module_, sequences, estimator.net_.device)
     outputs = outputs.cpu().numpy().astype(np.float64)
-    check_outputs(estimator, outputs, sequences.lengths)
+    if not np.isfinite(outputs).all():
+        raise overflow_error(estimator, locate_overflow(outputs, lengths))
     return outputs
 
 
@@ -163,18 +149,15 @@ def network_input(estimator, sequences):
     return sequences
 
 
-def check_outputs(estimator, values, lengths):
-    """Check that no value overflowed; `values` are of sequences, or all steps."""
+def locate_overflow(values, lengths):
+    """Return where a value is not finite; they are of sequences, or of all steps."""
     finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-    if finite.all():
-        return
     row = int(np.argmin(finite))
-    place = f"sequence {row}"
-    if len(values) != len(lengths):
-        ends = np.cumsum(lengths)
-        i = int(np.searchsorted(ends, row, side="right"))
-        place = f"sequence {i}, step {row - ends[i] + lengths[i]}"
-    raise overflow_error(estimator, place)
+    if len(values) == len(lengths):
+        return f"sequence {row}"
+    ends = np.cumsum(lengths)
+    i = int(np.searchsorted(ends, row, side="right"))
+    return f"sequence {i}, step {row - ends[i] + lengths[i]}"
 
 
 def overflow_error(estimator, place):

@@ -17,13 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._base import (
     SequenceEstimator,
     TaskAttribute,
+    compute_outputs,
     exclusive,
     predict,
     shared,
 )
 from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
 from sklearn_rnn.estimators._fit import TRAINING_PARAMS, fit
-from sklearn_rnn.estimators._network import compute_outputs
 from sklearn_rnn.estimators.closed_form import ELEMENTWISE_LOSSES
 from sklearn_rnn.estimators.tasks import RegressionTask, score_steps
 from sklearn_rnn.kernels import CELLS

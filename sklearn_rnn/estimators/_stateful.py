@@ -12,10 +12,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._plain_state import damage_reported, describe_state, restore_state
-from sklearn_rnn.estimators._base import SequenceEstimator, exclusive_with_estimator
+from sklearn_rnn.estimators._base import (
+    SequenceEstimator,
+    exclusive_with_estimator,
+    thread_context,
+)
 from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
 from sklearn_rnn.estimators._missing_steps import fill_steps, forecast_outputs
-from sklearn_rnn.estimators._network import check_outputs, network_input, thread_context
+from sklearn_rnn.estimators._network import (
+    locate_overflow,
+    network_input,
+    overflow_error,
+)
 from sklearn_rnn.estimators._state import to_numpy, to_torch
 from sklearn_rnn.estimators.tasks import RegressionTask
 from sklearn_rnn.sequences import (
@@ -333,7 +341,8 @@ class StatefulPredictor:
         with thread_context(estimator):
             outputs = self._run(sequences)
         outputs = outputs.cpu().numpy().astype(np.float64)
-        check_outputs(estimator, outputs, sequences.lengths)
+        if not np.isfinite(outputs).all():
+            raise overflow_error(estimator, locate_overflow(outputs, sequences.lengths))
         before = 0 if self.n_steps_ is None else self.n_steps_
         self.n_steps_ = before + sequences.lengths
         if self.missing is not None:

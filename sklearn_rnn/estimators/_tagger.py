@@ -16,12 +16,12 @@ from sklearn_rnn.estimators._base import (
     SequenceEstimator,
     TaskAttribute,
     check_partial_classes,
+    compute_outputs,
     exclusive,
     predict,
     shared,
 )
 from sklearn_rnn.estimators._fit import fit
-from sklearn_rnn.estimators._network import compute_outputs
 from sklearn_rnn.estimators.tasks import (
     TaggingTask,
     of_one_type,

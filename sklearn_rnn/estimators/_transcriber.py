@@ -18,12 +18,12 @@ from sklearn_rnn.estimators._base import (
     check_params,
     exclusive,
     shared,
+    thread_context,
 )
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import (
     network_input,
     overflow_error,
-    thread_context,
 )
 from sklearn_rnn.estimators._sampling import check_count
 from sklearn_rnn.estimators.tasks import DTYPES, TranscriptionTask, object_array

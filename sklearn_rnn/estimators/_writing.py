@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from sklearn_rnn.estimators._base import lock_of
-from sklearn_rnn.estimators._network import overflow_error, thread_context
+from sklearn_rnn.estimators._base import lock_of, thread_context
+from sklearn_rnn.estimators._network import overflow_error
 from sklearn_rnn.estimators.closed_form import log_softmax
 from sklearn_rnn.modules import Memory, beam_search
 from sklearn_rnn.sequences import BEGIN, END, PADDING

@@ -1,6 +1,5 @@
 """Classification: a sequence has a label."""
 
-import copy
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -107,10 +106,8 @@ class ClassificationTask(SequenceTask):
     def fit_closed_form(self, samples, context):
         if context.is_stream:
             return
-        # A copy: the network is the same without this part.
-        random_state = copy.deepcopy(context.random_state)
         if self.tokens.is_used:
-            self._fit_bag(samples, random_state)
+            self._fit_bag(samples, context.random_state)
             return
         sequences, n_features = samples.sequences, self.params.convolutions
         if n_features is None:
@@ -124,7 +121,7 @@ class ClassificationTask(SequenceTask):
             n_features = N_FEATURES
         convolutions = ConvolutionClassifier(int(n_features))
         about = samples.y, self.n_outputs, samples.weights
-        self.convolutions = convolutions.fit(sequences, *about, random_state)
+        self.convolutions = convolutions.fit(sequences, *about, context.random_state)
 
     def _fit_bag(self, samples, random_state):
         sequences, choice = samples.sequences, self.params.bag_of_words
