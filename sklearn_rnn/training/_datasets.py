@@ -1,12 +1,14 @@
 """Sequences with targets and weights, in batches: for training and evaluation."""
 
 from copy import copy
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from sklearn_rnn.sequences import flat_rows
+from sklearn_rnn.sequences import SequenceArray, flat_rows
 from sklearn_rnn.training._losses import NO_CODE, has_target
 from sklearn_rnn.training._storage import StepStorage, store_steps
 
@@ -18,6 +20,7 @@ LONG_STEPS, LONG_FACTOR = 1000, 8
 BATCHES_PER_BUCKET = 32
 
 
+@dataclass(eq=False, repr=False)
 class SequenceDataset:
     """Sequences with targets and weights, gathered into batches.
 
@@ -40,18 +43,26 @@ StepTargets, WrittenTargets or TranscriptTargets
         Targets of each sequence; None where each has one.
     """
 
-    def __init__(self, sequences, targets, weights=None):
-        self.sequences = sequences
-        self.targets = targets  # passed to callbacks as y
-        self.weights = weights
-        self.lengths = sequences.lengths
-        self.n_targets = getattr(targets, "n_targets", None)
-        if isinstance(targets, WrittenTargets):
-            self.lengths = np.maximum(self.lengths, targets.sequences.lengths)
-        self._storages: dict = {}
+    sequences: SequenceArray
+    targets: Any  # passed to callbacks as y
+    weights: Any = None
+    _storages: dict[Any, Any] = field(default_factory=dict, init=False)
+
+    # Both are kept, as batches are formed of them in every epoch.
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        if isinstance(self.targets, WrittenTargets):
+            written = self.targets.sequences.lengths
+            return np.maximum(self.sequences.lengths, written)
+        return self.sequences.lengths
+
+    @cached_property
+    def n_targets(self) -> np.ndarray | None:
+        return getattr(self.targets, "n_targets", None)
 
     def __len__(self):
-        return len(self.lengths)
+        return len(self.sequences)
 
     def select(self, rows):
         """Return some of the sequences, in the order of `rows`."""
@@ -314,6 +325,7 @@ class TranscriptTargets:
         return Transcripts(*(array.to(device) for array in arrays)), {}
 
 
+@dataclass(eq=False, repr=False)
 class NextStepDataset(SequenceDataset):
     """Sequences as inputs, and shifted by one step as targets.
 
@@ -345,12 +357,17 @@ class NextStepDataset(SequenceDataset):
             [ 8, -1]]))
     """
 
-    def __init__(self, sequences, weights=None, chunk_size=None, of_frames=False):
-        super().__init__(sequences, targets=None, weights=weights)
-        self.chunk_size = chunk_size
-        self.of_frames = of_frames
-        self.lengths = self.lengths - 1
-        self.n_targets = self.lengths
+    targets: None = field(default=None, init=False)
+    chunk_size: int | None = None
+    of_frames: bool = False
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        return self.sequences.lengths - 1
+
+    @cached_property
+    def n_targets(self) -> np.ndarray:
+        return self.lengths
 
     def batch(self, indices, device, random_state=None):
         """Gather some sequences and their targets; symbols are not augmented."""
