@@ -782,19 +782,19 @@ def weighted_chunks(sequences, weights=None, *, scaled=False):
     size = max(1, min(CHUNK_ROWS, CHUNK_VALUES // n_features))
     scaling = sequences.transforms.scaling if scaled else None
     starts, lengths = sequences._starts, sequences._lengths
-    first, last = 0, n_rows
-    if len(starts):
-        first, last = int(starts[0]), int(starts[-1]) + int(lengths[-1])
-    # One sequence, or those of an array or a list, each next to the previous one, cover
-    # each of their rows once: there is nothing to count.
-    is_once = weights is None and lengths.sum() == last - first
-    if len(starts) > 1:
-        is_once = is_once and (starts[1:] == starts[:-1] + lengths[:-1]).all()
+    first, last, is_once = 0, n_rows, False
+    if weights is None and 0 < len(starts) and lengths.sum() <= n_rows:
+        if (starts[1:] < starts[:-1]).any():
+            order = np.argsort(starts)
+            starts, lengths = starts[order], lengths[order]
+        # One sequence, or those of an array or a list, each next to another one, cover
+        # each of their rows once: there is nothing to count.
+        is_once = (starts[1:] == starts[:-1] + lengths[:-1]).all()
     if is_once:
+        first, last = int(starts[0]), int(starts[-1]) + int(lengths[-1])
         counted = ((k, None, None) for k in range(first - first % size, last, size))
     else:
         counted = _coverage_blocks(sequences, weights, size)
-        first, last = 0, n_rows
     for begin, counts, sums in counted:
         begin, end = max(begin, first), min(begin + size, last)
         rows, steps = np.arange(begin, end), sequences.values[begin:end]
