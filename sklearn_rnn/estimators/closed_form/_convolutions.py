@@ -22,6 +22,8 @@ TEMPERATURES = np.logspace(-2, 2.5, 181)
 LEAST_NETWORK_WEIGHT = 1 / 4
 # Bytes of a sequence that tell its position in the order of distinct ones.
 N_SORTED_BYTES = 256
+# Sequences that are read at a time to find copies.
+BLOCK_SIZE = 64
 
 
 @plain_type
@@ -80,7 +82,9 @@ class ConvolutionClassifier(CalibratedClassifier):
         weights = targets.sum(axis=1)
         targets = targets / weights[:, np.newaxis]
         self.features_ = ConvolutionFeatures(self.n_features)
-        self.features_.fit(sequences, random_state, weights)
+        # Weights of 1 need not be added up step by step.
+        are_equal = (weights == 1).all()
+        self.features_.fit(sequences, random_state, None if are_equal else weights)
         table = self.features_.transform(sequences)
         self.ridge_ = RidgeScores().fit(table, targets, weights)
         left_out, weights = self.ridge_.left_out_scores_, weights / weights.sum()
@@ -133,13 +137,17 @@ def merge_copies(sequences, targets):
     """
     rows: dict = {}
     sums: dict = {}
-    for row, target in enumerate(targets):
-        values = sequences.gather(np.array([row]), dtype=">f8") + 0.0  # -0 is 0
-        values = values.astype(">f8").tobytes()
-        # The high bytes come first, so that rounding hardly changes the order.
-        key = values[:N_SORTED_BYTES], hashlib.sha1(values).digest(), len(values)
-        rows.setdefault(key, row)
-        sums[key] = sums[key] + target if key in sums else target
+    lengths = sequences.lengths
+    order = np.argsort(lengths, kind="stable")  # for blocks with little padding
+    for begin in range(0, len(order), BLOCK_SIZE):
+        block = order[begin : begin + BLOCK_SIZE]
+        steps = sequences.gather(block) + 0.0  # -0 is 0
+        for k, row in enumerate(block):
+            values = steps[: lengths[row], k].astype(">f8").tobytes()
+            # The high bytes come first, so that rounding hardly changes the order.
+            key = values[:N_SORTED_BYTES], hashlib.sha1(values).digest(), len(values)
+            rows.setdefault(key, row)
+            sums[key] = sums[key] + targets[row] if key in sums else targets[row]
     keys = sorted(rows)
     chosen = np.array([rows[key] for key in keys])
     return sequences[chosen], np.stack([sums[key] for key in keys])
