@@ -102,7 +102,7 @@ def find_keys(
         is_label = group_by in list(getattr(data, "columns", ()))
         group_by = [group_by] if is_label else list(group_by)
     keys = TableKeys(time, group_by, freq)
-    if time in keys.groups and time is not None:
+    if time is not None and time in keys.groups:
         raise InvalidSequenceError(
             f"time={time!r} is in group_by={group_by!r}, too, so each series would "
             "have one time: leave it out of group_by=."

@@ -111,7 +111,9 @@ class TimeTable:
     def read(cls, data: Any, keys: TableKeys, caller: str) -> Self:
         """Return the table of an array, or of a pandas or polars frame."""
         column_of = frame_column if hasattr(data, "columns") else array_column
-        groups = [column_of(data, key, "group_by") for key in keys.groups]
+        groups = []
+        if keys.group_by is not None:
+            groups = [column_of(data, key, "group_by") for key in keys.groups]
         times = None
         if keys.time is not None:
             times = to_times(column_of(data, keys.time, "time"), keys.time)
@@ -811,7 +813,8 @@ def parse_features(
             f"required by {estimator_name}."
         )
     names = list(X.columns)
-    taken = [keys.time, *keys.groups]
+    groups = keys.group_by
+    taken = [keys.time, *(groups if isinstance(groups, list) else [groups])]
     positions = [j for j, name in enumerate(names) if name is None or name not in taken]
     if not positions:
         _raise_no_features(X.shape, estimator_name)
