@@ -315,7 +315,8 @@ class SequenceWindower(
             if gaps shorten a fifth of the windows or more; and if rows are scattered
             between rows of `fit`, as by a splitter that shuffles.
         """
-        check_is_fitted(self)
+        if not hasattr(self, "_feature_positions"):
+            check_is_fitted(self)  # which raises the error
         estimator_name = type(self).__name__
         # Of frames of pandas, columns of objects alone may hold sequences.
         if not isinstance(X, pd.DataFrame) or "O" in {d.kind for d in X.dtypes}:
@@ -336,7 +337,8 @@ class SequenceWindower(
                 "which kept history for that many steps: fit again."
             )
         keys = TableKeys(self.time_, self.group_by_)
-        if is_frame:
+        names = getattr(self, "feature_names_in_", None)
+        if is_frame and (names is None or list(X.columns) != list(names)):
             self._check_columns(X, reset=False)
         features = parse_features(X, keys, estimator_name, self._categories)
         if not is_frame:
