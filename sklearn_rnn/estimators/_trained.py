@@ -1,5 +1,6 @@
 """What a model is made of: its windowers, its network, and what these predict."""
 
+import warnings
 from collections.abc import Sequence
 from copy import copy
 from typing import Any, NamedTuple
@@ -15,7 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_rnn.estimators._base import RNNEstimator
 from sklearn_rnn.estimators._regressor import RNNRegressor
 from sklearn_rnn.estimators.tasks import MEDIAN, point_forecast
-from sklearn_rnn.preprocessing import SequenceWindower, TableKeys
+from sklearn_rnn.preprocessing import (
+    SequenceWindower,
+    TableKeys,
+    UnknownTimesWarning,
+)
 from sklearn_rnn.sequences import SequenceArray
 
 # Where a meta-estimator keeps the one that it fitted last.
@@ -286,6 +291,42 @@ class RowPredictions(NamedTuple):
     predictions: np.ndarray
     levels: np.ndarray
     quantiles: np.ndarray
+
+
+def quantile_column(level: float) -> str:
+    """Return the column name of a quantile, such as "q0.975"."""
+    return f"q{level:.10g}"
+
+
+def predicted_columns(
+    model: Any,
+    X: Any,
+    rows: np.ndarray,
+    outputs: list[tuple[str, int]],
+    wanted: list[tuple[str, int]],
+) -> dict[str, np.ndarray]:
+    """Return predictions and quantiles of some rows of X as columns.
+
+    `outputs` are all that the model predicts. The columns have shape
+    (n_rows * n_wanted,): those `wanted` of the first row, then of the second, and so
+    on.
+    """
+    with warnings.catch_warnings():
+        # X has all rows of a window that there are.
+        warnings.simplefilter("ignore", UnknownTimesWarning)
+        found = predict_rows(model, X, rows)
+    n_predicted = found.predictions.shape[1]
+    if n_predicted != len(outputs):
+        raise ValueError(
+            f"the model predicts {n_predicted} values per row, but target and horizon "
+            f"name {len(outputs)}: pass those that it was fitted with, or fit it on "
+            "the X and Y of make_forecast_frame for those."
+        )
+    chosen = [outputs.index(output) for output in wanted]
+    columns = {"prediction": found.predictions[:, chosen].ravel()}
+    for i, level in enumerate(found.levels):
+        columns[quantile_column(level)] = found.quantiles[:, chosen, i].ravel()
+    return columns
 
 
 def predict_rows(estimator, X, rows):

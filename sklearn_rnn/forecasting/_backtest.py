@@ -20,12 +20,15 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.estimators import inspect_model, new_random_state
+from sklearn_rnn.estimators import (
+    inspect_model,
+    new_random_state,
+    predicted_columns,
+)
 from sklearn_rnn.forecasting._columns import (
     check_reserved,
     quantile_columns,
 )
-from sklearn_rnn.forecasting._forecast import predicted_columns
 from sklearn_rnn.forecasting._forecast_frame import pair_with_future
 from sklearn_rnn.forecasting._recursive import RecursiveForecast, find_fit_horizon
 from sklearn_rnn.forecasting._windows_seen import ignore_unknown_times

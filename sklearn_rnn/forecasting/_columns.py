@@ -25,11 +25,6 @@ COLUMNS = {
 }
 
 
-def quantile_column(level: float) -> str:
-    """Return the column name of a quantile, such as "q0.975"."""
-    return f"q{level:.10g}"
-
-
 def quantile_columns(columns: Iterable[Any]) -> dict[float, str]:
     """Return the columns of quantiles by level, in increasing order.
 

@@ -12,12 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_rnn._html import DescribedParameters
 from sklearn_rnn._plain_state import PlainState
-from sklearn_rnn.estimators import check_levels
+from sklearn_rnn.estimators import check_levels, quantile_column
 from sklearn_rnn.forecasting._columns import (
     check_comparable,
     check_forecasts,
     check_keys,
-    quantile_column,
     quantile_columns,
 )
 

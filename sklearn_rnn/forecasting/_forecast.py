@@ -14,8 +14,8 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.estimators import inspect_model, predict_rows
-from sklearn_rnn.forecasting._columns import check_reserved, quantile_column
+from sklearn_rnn.estimators import inspect_model, predicted_columns
+from sklearn_rnn.forecasting._columns import check_reserved
 from sklearn_rnn.forecasting._forecast_frame import check_horizon, fill_table
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
 from sklearn_rnn.forecasting._recursion import Blocks, forecast_beyond
@@ -23,7 +23,6 @@ from sklearn_rnn.forecasting._windows_seen import cover_series_start, windows_se
 from sklearn_rnn.preprocessing import (
     RowStep,
     TimeTable,
-    UnknownTimesWarning,
     as_frame,
     describe_step,
     find_keys,
@@ -186,7 +185,7 @@ def forecast(
     keys = keys._replace(missing=parts.keys.missing)
     if isinstance(future, pd.Index):  # times only
         future = pd.DataFrame(index=future)
-    if keys.groups:
+    if keys.group_by is not None:
         check_reserved(keys)
     outputs, wanted = resolve_outputs(parts.target_names, trained, target, horizon)
     table, positions, ahead, times = _prepare_rows(
@@ -351,37 +350,6 @@ def _warn_of_missing(table, outputs):
                 SklearnRNNWarning,
                 stacklevel=user_stacklevel(),
             )
-
-
-def predicted_columns(
-    model: Any,
-    X: Any,
-    rows: np.ndarray,
-    outputs: list[tuple[str, int]],
-    wanted: list[tuple[str, int]],
-) -> dict[str, np.ndarray]:
-    """Return predictions and quantiles of some rows of X as columns.
-
-    `outputs` are all that the model predicts. The columns have shape
-    (n_rows * n_wanted,): those `wanted` of the first row, then of the second, and so
-    on.
-    """
-    with warnings.catch_warnings():
-        # X has all rows of a window that there are.
-        warnings.simplefilter("ignore", UnknownTimesWarning)
-        found = predict_rows(model, X, rows)
-    n_predicted = found.predictions.shape[1]
-    if n_predicted != len(outputs):
-        raise ValueError(
-            f"the model predicts {n_predicted} values per row, but target and horizon "
-            f"name {len(outputs)}: pass those that it was fitted with, or fit it on "
-            "the X and Y of make_forecast_frame for those."
-        )
-    chosen = [outputs.index(output) for output in wanted]
-    columns = {"prediction": found.predictions[:, chosen].ravel()}
-    for i, level in enumerate(found.levels):
-        columns[quantile_column(level)] = found.quantiles[:, chosen, i].ravel()
-    return columns
 
 
 def _warn_of_short_windows(model, X, rows, table, positions):

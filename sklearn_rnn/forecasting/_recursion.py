@@ -13,9 +13,9 @@ from sklearn_rnn._exceptions import InvalidSequenceError, WindowHistoryWarning
 from sklearn_rnn.estimators import (
     inspect_model,
     new_random_state,
+    quantile_column,
     summarize_samples,
 )
-from sklearn_rnn.forecasting._columns import quantile_column
 from sklearn_rnn.forecasting._forecast_frame import get_column_names
 from sklearn_rnn.forecasting._future_rows import FutureRows, add_known
 from sklearn_rnn.forecasting._paths import Blocks, sample_paths
