@@ -297,8 +297,11 @@ def _prepare_rows(model, parts, newest, future, *, keys, outputs, wanted):
         # Dated by the calendar in fit.
         rule = row_step_of(parts.windowers[0], table.times)
         table = table.with_step(rule or table.rule)
-    columns = list(data.columns)
-    for windower in parts.windowers if isinstance(data, pd.DataFrame) else ():
+    columns, lookback = list(data.columns), parts.lookback
+    is_whole = lookback is not None and (np.diff(table.series_bounds) > lookback).all()
+    # Filled, a value may be older than the window.
+    needs_earlier = isinstance(data, pd.DataFrame) and (keys.missing or not is_whole)
+    for windower in parts.windowers if needs_earlier else ():
         rows = getattr(windower, "_untargeted_rows", None)
         if rows is None or windower.history is None:
             continue
@@ -310,7 +313,7 @@ def _prepare_rows(model, parts, newest, future, *, keys, outputs, wanted):
     if keys.missing:
         table = fill_table(table, (), "forecast")
         _warn_of_missing(table, outputs)
-    positions = table.window_positions(table.latest, parts.lookback, keys.missing)
+    positions = table.window_positions(table.latest, lookback, keys.missing)
     if not keys.missing and len(table.gaps):
         table.check_no_gaps(positions)
     # Targets are not known in advance: "temp+1" is then another column, which is
