@@ -92,7 +92,7 @@ class FitContext(NamedTuple):
 class Task(ABC):
     """What is to be learned: from data to outputs of a network, and back.
 
-    `estimators._fit.fit` calls the methods, in the order in which they stand here. What
+    `estimators._fit` calls the methods, in the order in which they stand here. What
     a fitted estimator needs in order to predict is in its network and its task. Of the
     parameters a task has those that decide what is learned, as they were when the last
     fit began; those of the training are read from the estimator.
