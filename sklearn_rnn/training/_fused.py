@@ -13,6 +13,7 @@ from functools import cache
 from itertools import chain
 from operator import is_
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -374,11 +375,11 @@ class FusedNetwork:
     def __init__(self, network, criterion=None, keeps_outputs=False):
         self.keeps_outputs = keeps_outputs
         self.criterion = criterion
-        # No reference to the network: `network_outputs` keeps this for as long as the
+        # No reference to the network: `predict_fused` keeps this for as long as the
         # network exists.
         self.spec, self.generator = network.spec, network.dropout_generator
         self.per_step = network.pooling is None
-        self._dtype = network.head.weight.dtype
+        self.dtype = network.head.weight.dtype
         self._embedding: Any = None
         spec, core = network.spec, network.core
         weights = _ordered_weights(network, trains=criterion is not None)
@@ -396,9 +397,9 @@ class FusedNetwork:
             fields |= self._training_fields(weights)
         is_single_feature = spec.n_tokens is None and spec.n_features == 1
         weight_drop = next(iter(core.weight_drop.values()))
-        self._struct = make_struct(
+        self.struct = make_struct(
             "Network",
-            itemsize=self._dtype.itemsize,
+            itemsize=self.dtype.itemsize,
             cell=COMPILED_CELLS.index(core.cell),
             n_layers=core.n_layers,
             n_directions=1 + core.rnn.bidirectional,
@@ -456,9 +457,9 @@ class FusedNetwork:
             "label_smoothing": criterion.label_smoothing,
             "n_per_target": criterion.n_per_target or 1,
             "targets_may_be_missing": int(criterion.may_miss),
-            "levels": _to_dtype(criterion.levels, self._dtype),
-            "target_weights": _to_dtype(criterion.target_weights, self._dtype),
-            "class_weights": _to_dtype(criterion.class_weights, self._dtype),
+            "levels": _to_dtype(criterion.levels, self.dtype),
+            "target_weights": _to_dtype(criterion.target_weights, self.dtype),
+            "class_weights": _to_dtype(criterion.class_weights, self.dtype),
         }
 
     def gradient(self, x, lengths, targets_and_weights, targets_per_update=None):
@@ -493,7 +494,7 @@ class FusedNetwork:
         if self.keeps_outputs:
             n_steps = n_joined(n_timesteps, spec.subsampling) if self.per_step else 1
             shape = (n_rows, n_steps) if self.per_step else (n_rows,)
-            outputs = torch.zeros(*shape, self.spec.n_outputs, dtype=self._dtype)
+            outputs = torch.zeros(*shape, self.spec.n_outputs, dtype=self.dtype)
             output_starts = np.arange(n_rows, dtype=np.int64) * n_steps
         targets, weights = targets_and_weights
         starts = np.arange(n_rows) * (targets.shape[1] if self.per_step else 1)
@@ -501,7 +502,7 @@ class FusedNetwork:
         fields = self._target_fields(targets, starts, weights, n_read)
         struct = make_struct(
             "Batch",
-            network=self._struct,
+            network=self.struct,
             data=make_batch_data(x, lengths, **fields),
             rows=np.arange(n_rows, dtype=np.int64),
             n_rows=n_rows,
@@ -533,8 +534,8 @@ class FusedNetwork:
     def _target_fields(self, targets, starts, weights, lengths):
         """Return the fields of targets; row `starts[i]` is the first of sequence i."""
         loss, n_outputs = self.criterion.name, self.spec.n_outputs
-        dtype = torch.int64 if loss in ("log_loss", "bernoulli") else self._dtype
-        target_size = n_outputs // self._struct.n_per_target
+        dtype = torch.int64 if loss in ("log_loss", "bernoulli") else self.dtype
+        target_size = n_outputs // self.struct.n_per_target
         if loss == "log_loss":
             target_size = 1
         targets = targets.to(dtype).contiguous()
@@ -559,7 +560,7 @@ class FusedNetwork:
         return {
             "targets": targets,
             "target_starts": np.ascontiguousarray(starts, dtype=np.int64),
-            "sample_weights": _to_dtype(weights, self._dtype),
+            "sample_weights": _to_dtype(weights, self.dtype),
         }
 
     def make_epochs(self, dataset, optimizer, struct, n_batches, targets_per_update):
@@ -586,48 +587,19 @@ class FusedNetwork:
         targets, starts = dataset.targets, np.arange(len(dataset))
         if self.per_step:
             targets, starts = dataset.targets.values, dataset.targets.starts.numpy()
-        data = make_data(
-            dataset.sequences,
-            **self._target_fields(targets, starts, dataset.weights, dataset.lengths),
+        of_targets = self._target_fields(
+            targets, starts, dataset.weights, dataset.lengths
         )
-        if data is None:
+        sequences = dataset.sequences
+        of_data = data_fields(sequences, sequences.starts, sequences.lengths)
+        if of_data is None:
             return None
         fields = {
-            "network": self._struct,
-            "data": data,
+            "network": self.struct,
+            "data": make_struct("Data", **of_data, **of_targets),
             "n_usual": targets_per_update or 0.0,
         }
         return FusedEpochs(self, dataset, fields, optimizer, struct, n_batches)
-
-    def predict(self, sequences):
-        """Return the outputs for sequences, at least one, as `network_outputs` does."""
-        lengths = sequences.lengths
-        n_rows = np.ones(len(lengths), dtype=np.int64)
-        if self.per_step:
-            n_rows = n_joined(lengths, self.spec.subsampling)
-        starts = np.cumsum(n_rows) - n_rows
-        outputs = torch.empty(int(n_rows.sum()), self.spec.n_outputs, dtype=self._dtype)
-        data = make_data(sequences)
-        order = np.argsort(lengths, kind="stable")  # for calls with little padding
-        size = min(ROWS_PER_CALL, max(1, STEPS_PER_CALL // int(lengths.max())))
-        for begin in range(0, len(order), size):
-            rows = order[begin : begin + size]
-            block_data, block_rows = data, rows
-            if data is None:
-                block_data = make_batch_data(**to_batch(sequences, rows, "cpu"))
-                block_rows = np.arange(len(rows))
-            struct = make_struct(
-                "Batch",
-                network=self._struct,
-                data=block_data,
-                rows=np.ascontiguousarray(block_rows, dtype=np.int64),
-                n_rows=len(rows),
-                n_threads=kernel_threads.count,
-                outputs=outputs,
-                output_starts=np.ascontiguousarray(starts[rows], dtype=np.int64),
-            )
-            run_kernel("run_batch", struct)
-        return outputs
 
 
 def _check_codes(targets, n_outputs, may_miss):
@@ -738,11 +710,62 @@ class FusedEpochs:
         return struct.begin
 
 
-def make_data(sequences, **fields):
-    """Return the struct with which the kernels read sequences in place.
+# The network of each that predicted, and what it was made of: it is decided when it
+# first predicts whether the kernels compute it, and again if it has changed.
+_FUSED: WeakKeyDictionary[nn.Module, tuple[FusedNetwork | None, Observed | None]]
+_FUSED = WeakKeyDictionary()
 
-    `fields` are those of targets. None for augmented sequences, and for types of values
-    that kernels do not read.
+
+def predict_fused(network, sequences, starts, lengths):
+    """Return the outputs for sequences, at least one, as `network_outputs` does.
+
+    None where the kernels do not compute the network. `starts` and `lengths` are those
+    of the sequences.
+    """
+    fields = data_fields(sequences, starts, lengths)
+    _, *inner = network.modules()
+    # Not the network itself: what is kept must not keep it.
+    parts = [{"class": type(network)}, vars(network), *inner, *GLOBAL_HOOKS]
+    fused, before = _FUSED.get(network, (None, None))
+    if before is None or observe(parts, before) is None:
+        before = observe(parts) if supports_fused(network) else None
+        fused = None if before is None else FusedNetwork(network)
+        _FUSED[network] = fused, before
+    if fused is None:
+        return None
+    n_rows = np.ones(len(lengths), dtype=np.int64)
+    if fused.per_step:
+        n_rows = n_joined(lengths, fused.spec.subsampling)
+    first_rows = np.cumsum(n_rows) - n_rows
+    outputs = torch.empty(int(n_rows.sum()), fused.spec.n_outputs, dtype=fused.dtype)
+    data = None if fields is None else make_struct("Data", **fields)
+    order = np.argsort(lengths, kind="stable")  # for calls with little padding
+    size = min(ROWS_PER_CALL, max(1, STEPS_PER_CALL // int(lengths.max())))
+    for begin in range(0, len(order), size):
+        rows = order[begin : begin + size]
+        block_data, block_rows = data, rows
+        if data is None:
+            block_data = make_batch_data(**to_batch(sequences, rows, "cpu"))
+            block_rows = np.arange(len(rows))
+        struct = make_struct(
+            "Batch",
+            network=fused.struct,
+            data=block_data,
+            rows=np.ascontiguousarray(block_rows, dtype=np.int64),
+            n_rows=len(rows),
+            n_threads=kernel_threads.count,
+            outputs=outputs,
+            output_starts=np.ascontiguousarray(first_rows[rows], dtype=np.int64),
+        )
+        run_kernel("run_batch", struct)
+    return outputs
+
+
+def data_fields(sequences, starts, lengths):
+    """Return the fields of the struct with which the kernels read sequences in place.
+
+    `starts` and `lengths` are those of the sequences. None for augmented sequences, and
+    for types of values that kernels do not read.
     """
     values, transforms = sequences.values, sequences.transforms
     if (
@@ -764,20 +787,18 @@ def make_data(sequences, **fields):
         n_differenced, units = len(differencing.features), differencing.units
         differenced = np.zeros(n_features, dtype=np.int32)
         differenced[differencing.features] = np.arange(1, n_differenced + 1)
-    return make_struct(
-        "Data",
-        values=values,
-        values_type=VALUES_TYPES.index(values.dtype),
-        step_stride=n_features,
-        starts=np.ascontiguousarray(sequences.starts * n_features, dtype=np.int64),
-        lengths=np.ascontiguousarray(sequences.lengths, dtype=np.int64),
-        n_differenced=n_differenced,
-        differenced=differenced,
-        units=None if units is None else np.ascontiguousarray(units, dtype=float),
-        center=center,
-        factor=factor,
-        **fields,
-    )
+    return {
+        "values": values,
+        "values_type": VALUES_TYPES.index(values.dtype),
+        "step_stride": n_features,
+        "starts": np.ascontiguousarray(starts * n_features, dtype=np.int64),
+        "lengths": np.ascontiguousarray(lengths, dtype=np.int64),
+        "n_differenced": n_differenced,
+        "differenced": differenced,
+        "units": None if units is None else np.ascontiguousarray(units, dtype=float),
+        "center": center,
+        "factor": factor,
+    }
 
 
 def make_batch_data(x, lengths, **fields):

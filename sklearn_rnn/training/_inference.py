@@ -2,18 +2,11 @@
 
 from contextlib import contextmanager
 from functools import reduce
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
-from sklearn_rnn.training._fused import (
-    GLOBAL_HOOKS,
-    FusedNetwork,
-    Observed,
-    observe,
-    supports_fused,
-)
+from sklearn_rnn.training._fused import predict_fused
 from sklearn_rnn.training._memory import note_batch, note_batch_size
 from sklearn_rnn.training._row_blocks import BLOCK_SIZE, block_rows
 from sklearn_rnn.training._storage import store_steps
@@ -30,11 +23,6 @@ MIN_CHUNK = 16
 # Sequences that are read together for likelihoods, and steps of them per chunk; fewer
 # steps where the vocabulary is large, so that a chunk has at most MAX_OUTPUTS outputs.
 SIDE_BY_SIDE, CHUNK_SIZE, MAX_OUTPUTS = 64, 512, 16_000_000
-
-# What the kernels compute of each network that predicted, and what that was decided by.
-# It is decided when the network first predicts, and again if it has changed.
-_FUSED: WeakKeyDictionary[torch.nn.Module, tuple[FusedNetwork | None, Observed | None]]
-_FUSED = WeakKeyDictionary()
 
 
 @torch.inference_mode()
@@ -59,44 +47,43 @@ def network_outputs(network, sequences, device):
         On the device. Where every step has its outputs: those of all steps of
         the first sequence, then of the second, ...
     """
-    longest = int(sequences.lengths.max())
+    starts, lengths = sequences.starts, sequences.lengths
+    is_short, outputs = lengths <= LONG, None
     try:
-        _, *inner = network.modules()
-        # Not the network itself: what is kept must not keep it.
-        parts = [{"class": type(network)}, vars(network), *inner, *GLOBAL_HOOKS]
-        fused, before = _FUSED.get(network, (None, None))
-        if before is None or observe(parts, before) is None:
-            fused = FusedNetwork(network) if supports_fused(network) else None
-            _FUSED[network] = fused, observe(parts) if fused else None
-        if fused is not None and longest <= LONG:
-            return fused.predict(sequences)
-        is_long = sequences.lengths > LONG
-        if fused is not None and not is_long.all():
-            return _split_by_length(network, sequences, is_long, device)
+        if is_short.all():
+            outputs = predict_fused(network, sequences, starts, lengths)
+        elif is_short.any():
+            outputs = _split_by_length(network, sequences, is_short, device)
+        if outputs is not None:
+            return outputs
         if network.pooling is None:
             return step_outputs(network, sequences, device, network.read)
-        outputs = None
         for rows, chunks in _blocks(network, sequences, device):
             values = network.head(_pool(network, chunks))
             if outputs is None:
                 outputs = values.new_empty(len(sequences), values.shape[1])
             outputs[torch.from_numpy(rows).to(outputs.device)] = values
     except (MemoryError, RuntimeError) as error:
-        note_batch(error, BLOCK_SIZE, longest)
+        note_batch(error, BLOCK_SIZE, int(lengths.max()))
         raise
     return outputs
 
 
-def _split_by_length(network, sequences, is_long, device):
-    """Compute long and short sequences in turn, each as without the others."""
-    parts = [
-        network_outputs(network, sequences[np.flatnonzero(mask)], device)
-        for mask in (is_long, ~is_long)
-    ]
+def _split_by_length(network, sequences, is_short, device):
+    """Compute short and long sequences in turn, each as without the others.
+
+    Long ones by torch. None where the kernels do not compute the network.
+    """
+    short, long = (sequences[np.flatnonzero(mask)] for mask in (is_short, ~is_short))
+    of_short = predict_fused(network, short, short.starts, short.lengths)
+    if of_short is None:
+        return None
+    of_long = network_outputs(network, long, device)
     if network.pooling is None:
-        is_long = np.repeat(is_long, sequences.lengths)
-    outputs = parts[0].new_empty(len(is_long), parts[0].shape[1])
-    outputs[torch.from_numpy(is_long)], outputs[torch.from_numpy(~is_long)] = parts
+        is_short = np.repeat(is_short, sequences.lengths)
+    outputs = of_short.new_empty(len(is_short), of_short.shape[1])
+    outputs[torch.from_numpy(is_short)] = of_short
+    outputs[torch.from_numpy(~is_short)] = of_long
     return outputs
 
 
