@@ -296,8 +296,7 @@ class RegressionTask(SequenceTask):
         sequences = dataset.sequences
         y_true = self.output.decode(self.baseline, sequences, targets)
         # Of the network alone: its weight beside the linear part comes afterwards.
-        y_pred = self.output.restore(self.baseline, sequences, outputs)
-        y_pred = self.output.points(y_pred)
+        y_pred = self.decode(sequences, outputs, like_y=False, alone=True)
         weights = flat_weights(dataset)
         if self.targets_may_be_missing:
             return score_steps(r2_score, y_true, y_pred, weights)
@@ -313,19 +312,22 @@ class RegressionTask(SequenceTask):
         outputs = compute_outputs(self.categories.recode(sequences))
         return self.output.restore(self.baseline, sequences, outputs)
 
-    def decode(self, sequences, outputs, describe=None, *, like_y=True):
+    def decode(self, sequences, outputs, describe=None, *, like_y=True, alone=False):
         """Turn outputs of the network into predictions.
 
         `describe` makes them of forecasts, by default points (n, n_targets); `like_y`
-        brings them into the form of the y of fit. Without outputs, None, forecasts are
-        those of the linear part alone.
+        brings them into the form of the y of fit; `alone` leaves the linear part out.
+        Without outputs, None, forecasts are those of the linear part alone.
         """
-        forecasts = None
+        forecasts: Any = None
         if outputs is not None:
             forecasts = self.output.restore(self.baseline, sequences, outputs)
-        if self.linear.part is not None:
+        if self.linear.part is not None and not alone:
             forecasts = self.linear.forecast(sequences, forecasts)
-        found = (describe or self.output.points)(forecasts)
+        if describe is None and not self.output.depth:  # points already
+            found = np.clip(forecasts, *self.output.bounds)
+        else:
+            found = (describe or self.output.points)(forecasts)
         if not like_y:
             return found
         if self.numbers.is_1d:

@@ -210,8 +210,8 @@ class Baseline:
 class Output(ABC):
     """Between the outputs of a network and forecasts.
 
-    Those that are more than points have `quantiles`, and `fit_errors` and `around` for
-    a linear part that predicts points.
+    Those that are more than points have `points`, within the bounds, and `quantiles`,
+    and `fit_errors` and `around` for a linear part that predicts points.
 
     Parameters
     ----------
@@ -281,10 +281,6 @@ class Output(ABC):
         In the units of the windows, which are NaN where errors must not count;
         `spread` is that of the targets in these units.
         """
-
-    @abstractmethod
-    def points(self, forecasts):
-        """Return what ``predict`` does, (n, n_targets)."""
 
     def parse_levels(self, quantiles):
         """Return the levels that a user asks for; None asks for those of fit."""
@@ -368,9 +364,6 @@ class PointOutput(Output):
         losses[known] = call_loss(outputs, targets, self.loss).detach().numpy()
         return losses
 
-    def points(self, forecasts):
-        return np.clip(forecasts, *self.bounds)
-
 
 @plain_type
 class QuantileOutput(Output):
@@ -405,6 +398,7 @@ class QuantileOutput(Output):
         return elementwise_loss("quantile", y / units, forecasts, levels=self.levels)
 
     def points(self, forecasts):
+        """Return what ``predict`` does, (n, n_targets)."""
         return point_forecast(self.clip(forecasts), self.levels)
 
     def quantiles(self, forecasts, levels):
@@ -473,6 +467,7 @@ class LikelihoodOutput(Output):
         return nll.numpy() - np.log(units)  # of densities in the units of the windows
 
     def points(self, forecasts):
+        """Return what ``predict`` does, (n, n_targets)."""
         return self.clip(forecasts[..., 0])
 
     def quantiles(self, forecasts, levels):
