@@ -38,7 +38,6 @@ from sklearn_rnn.preprocessing import (
     find_keys,
     has_categories,
     is_polars,
-    raise_other_kind,
     select_rows,
 )
 from sklearn_rnn.sequences import COUNT, check_columns, convert_input
@@ -436,7 +435,7 @@ class ForecastAnomalyDetector(
         lookback = inspect_model(model).lookback
         if lookback is None:
             return [1]
-        table = TimeTable.read(frame, keys, type(self).__name__)
+        table = TimeTable.from_rows(frame, keys, type(self).__name__)
         n_times = table.n_rows // (len(table.series_bounds) - 1)
         most = min((lookback + 1) // 2, int(LARGEST_HORIZON * n_times))
         powers = [2**i for i in range(20) if 2**i < most]
@@ -515,13 +514,10 @@ class ForecastAnomalyDetector(
 
     def _read(self, frame):
         """Return the TimeTable of a frame, with the step of fit."""
-        name = type(self).__name__
-        table = TimeTable.read(frame, self._keys, name)
-        if self._kind is None or table.times is None:
-            return table.without_times()
-        if table.times.kind != self._kind:
-            raise_other_kind(table.times.kind, self._kind, name)
-        return table.with_step(self._rule)
+        name, keys, kind = type(self).__name__, self._keys, self._kind
+        if kind is None:
+            return TimeTable.from_rows(frame, keys, name).without_times()
+        return TimeTable.read(frame, keys, name, rule=self._rule, kind=kind)
 
     def _complete(self, table):
         """Return a table after the rows of fit that it follows, on a whole grid."""

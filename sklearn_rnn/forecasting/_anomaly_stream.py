@@ -306,11 +306,15 @@ class _LiveTimes:
             frame = pd.DataFrame({"x": 0.0}, index=index)
         else:
             frame = pd.DataFrame({keys.time: index, "x": 0.0})
-        table = TimeTable.read(frame, keys, name)
+        if self._kind is None:
+            table = TimeTable.from_rows(frame, keys, name)
+        else:
+            rule, kind = self._rule, self._kind
+            table = TimeTable.read(frame, keys, name, rule=rule, kind=kind)
         kind = None if table.times is None else table.times.kind
         if kind != self._kind:
             raise_other_kind(kind or "no times", self._kind, name)
-        return table.with_step(self._rule)
+        return table
 
 
 def _is_earlier(last, time):

@@ -99,7 +99,7 @@ def fill_gaps(
     if not isinstance(data, pd.DataFrame):
         raise TypeError("fill_gaps needs a pandas table: pass df.to_pandas().")
     keys = find_keys(data, time, group_by, freq)._replace(missing="mask")
-    table = TimeTable.read(data, keys, "fill_gaps").on_grid("fill_gaps")
+    table = TimeTable.read(data, keys, "fill_gaps", must_be_regular=True)
     if table.times is None:
         raise InvalidSequenceError(
             "the rows of data have no times, so fill_gaps cannot find out which are "
@@ -113,7 +113,7 @@ def fill_gaps(
         filled = _fill_from(filled, known, table)
     if keys.freq is not None:
         # Stated in attrs, a step would outlive a resampling of the result.
-        whole = TimeTable.read(filled, keys, "fill_gaps").with_step(table.rule)
+        whole = TimeTable.read(filled, keys, "fill_gaps", rule=table.rule)
         keys = keys if whole.needs_freq() else keys._replace(freq=None)
     filled.attrs[ATTRS_KEY] = keys.to_attrs()
     return filled

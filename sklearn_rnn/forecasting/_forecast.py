@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -292,11 +293,11 @@ class ForecastRows(NamedTuple):
 def _prepare_rows(model, parts, newest, future, *, keys, outputs, wanted):
     """Return the ForecastRows of a model and the tables that `forecast` gets."""
     data = as_frame(newest, "forecast")
-    table = TimeTable.read(data, keys, "forecast").on_grid("forecast")
+    table = TimeTable.read(data, keys, "forecast", must_be_regular=True)
     if isinstance(table.rule, RowStep) and parts.windowers:
         # Dated by the calendar in fit.
         rule = row_step_of(parts.windowers[0], table.times)
-        table = table.with_step(rule or table.rule)
+        table = replace(table, rule=rule or table.rule)
     columns, lookback = list(data.columns), parts.lookback
     is_whole = lookback is not None and (np.diff(table.series_bounds) > lookback).all()
     # Filled, a value may be older than the window.

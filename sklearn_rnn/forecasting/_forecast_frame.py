@@ -206,7 +206,7 @@ def pair_with_future(
         known = get_column_names(data, known, "known")
     _check_roles(targets, known, keys)
     steps = check_horizon(horizon)
-    table = TimeTable.read(data, keys, estimator_name).on_grid(estimator_name)
+    table = TimeTable.read(data, keys, estimator_name, must_be_regular=True)
     if missing == "mask":
         before, table = table, fill_table(table, known, estimator_name)
         _warn_of_guesses(before, table, known)
@@ -235,8 +235,7 @@ def fill_table(table: TimeTable, known: Sequence[Any], caller: str) -> TimeTable
     if filled is table.data:
         return table
     # The index of the filled table declares no step.
-    whole = TimeTable.read(filled, table.keys, caller)
-    return whole.with_step(table.rule)
+    return TimeTable.read(filled, table.keys, caller, rule=table.rule)
 
 
 def _warn_of_guesses(before, table, known):

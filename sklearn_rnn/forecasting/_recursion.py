@@ -131,7 +131,8 @@ def _set_times(data, labels, table):
         data.index = pd.RangeIndex(len(data))
     else:
         data.index = labels.rename(data.index.name)
-    return TimeTable.read(data, keys, "forecast").with_step(table.rule)
+    rule = table.rule
+    return TimeTable.read(data, keys, "forecast", rule=rule, must_be_regular=True)
 
 
 def _check_inputs(model, table, blocks, future, static):

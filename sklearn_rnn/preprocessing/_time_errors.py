@@ -11,7 +11,14 @@ from sklearn_rnn._exceptions import (
     WindowHistoryWarning,
     user_stacklevel,
 )
-from sklearn_rnn.sequences import MaxGap, describe_step, fill_call, is_rows
+from sklearn_rnn.sequences import (
+    MaxGap,
+    describe_step,
+    fill_call,
+    freq_of,
+    infer_rule,
+    is_rows,
+)
 
 # Least fraction of windows shortened by gaps that is worth a warning: more than folds
 # of a table with a few gaps have.
@@ -88,12 +95,13 @@ def check_stated_step(table: Any) -> None:
     n_pairs = table.n_rows - (len(table.series_bounds) - 1)
     if 2 * len(table.gaps) <= n_pairs:
         return
-    own = table.with_step(None)
-    if isinstance(own.rule, MaxGap):
+    own = infer_rule(table.times, table.timestamps, table.is_series_start)
+    if isinstance(own, MaxGap):
         return
+    step = describe_step(freq_of(own, table.times))
     raise InvalidSequenceError(
         f"the table states freq={table.keys.freq!r} in table.attrs['sklearn_rnn'], but "
-        f"most of its rows are {describe_step(own.freq)} apart: pandas keeps attrs "
+        f"most of its rows are {step} apart: pandas keeps attrs "
         "when rows are resampled or left out. Remove what is stated with "
         "table.attrs.pop('sklearn_rnn'), or pass the step in freq=."
     )
@@ -280,10 +288,12 @@ class _WindowGaps:
         return f"the step is {step}, {self._found_in}"
 
     def _describe_own(self):
-        own = self._table.with_step(None)
-        if not isinstance(own.rule, MaxGap):
-            return f"the rows of X are mostly {describe_step(own.freq)} apart"
-        passed = np.diff(own.timestamps)[~own.is_series_start[1:]]
+        table = self._table
+        rule = infer_rule(table.times, table.timestamps, table.is_series_start)
+        if not isinstance(rule, MaxGap):
+            step = describe_step(freq_of(rule, table.times))
+            return f"the rows of X are mostly {step} apart"
+        passed = np.diff(table.timestamps)[~table.is_series_start[1:]]
         smallest, largest = _describe_span(passed.min()), _describe_span(passed.max())
         return f"the rows of X are {smallest} to {largest} apart"
 

@@ -19,6 +19,7 @@ from sklearn_rnn.preprocessing._time_errors import (
     check_stated_step,
     raise_gaps,
     raise_irregular,
+    raise_other_kind,
     warn_without_times,
 )
 from sklearn_rnn.sequences import (
@@ -108,8 +109,63 @@ class TimeTable:
     rule: Rule | None = None
 
     @classmethod
-    def read(cls, data: Any, keys: TableKeys, caller: str) -> Self:
-        """Return the table of an array, or of a pandas or polars frame."""
+    def read(
+        cls,
+        data: Any,
+        keys: TableKeys,
+        caller: str,
+        *,
+        rule: Rule | None = None,
+        kind: str | None = None,
+        must_be_regular: bool = False,
+    ) -> Self:
+        """Return a table with its step of time, and the gaps that this leaves.
+
+        The step is a `rule` found before, in times of a `kind`; or else that of the
+        keys; or else inferred: a MaxGap where there is none. A table that
+        `must_be_regular` has a step, or one row per series and None as its rule.
+        """
+        table = cls.from_rows(data, keys, caller)
+        times, timestamps, start = table.times, table.timestamps, table.is_series_start
+        if times is None or timestamps is None:
+            if rule is None and not must_be_regular:
+                check_freq_has_times(keys.freq)
+            return table
+        if must_be_regular and rule is None:
+            counts = times.kind == "numbers" and times.timestamps.dtype.kind == "i"
+            if keys.time is None and counts:
+                check_index_of_times(first_date_column(data), caller)
+            is_declared = times.declared_step is not None and len(start) == 1
+            if keys.freq is None and start.all() and not is_declared:
+                return table
+        if kind is not None and times.kind != kind:
+            raise_other_kind(times.kind, kind, caller)
+        is_rule = rule is not None
+        as_rows = isinstance(keys.freq, str) and keys.freq == ROWS
+        if rule is None and (keys.freq is None or as_rows):
+            rule = infer_rule(times, timestamps, start, as_rows=as_rows)
+        elif rule is None:
+            rule = parse_rule(keys.freq, times)
+        if must_be_regular and isinstance(rule, MaxGap):
+            raise_irregular()
+        n_pairs = 0 if isinstance(rule, RowStep) else len(start) - 1
+        for begin in range(0, n_pairs, PAIRS_PER_BLOCK):
+            end = min(begin + PAIRS_PER_BLOCK, n_pairs)
+            earlier, later = slice(begin, end), slice(begin + 1, end + 1)
+            has_gap = ~rule.adjacent(timestamps[earlier], timestamps[later])
+            has_gap &= ~table.is_series_start[later]
+            if has_gap.any():
+                start = start.copy() if start is table.is_series_start else start
+                start[later] |= has_gap
+        gaps = np.flatnonzero(start & ~table.is_series_start)
+        table = replace(table, rule=rule, is_segment_start=start, gaps=gaps)
+        if keys.is_freq_stated and not is_rule:
+            check_stated_step(table)
+        return table
+
+    @classmethod
+    def from_rows(cls, data: Any, keys: TableKeys, caller: str) -> Self:
+        """Return the table of an array, or a frame of pandas or polars, of no step."""
         column_of = frame_column if hasattr(data, "columns") else array_column
         groups = []
         if keys.group_by is not None:
@@ -156,39 +212,6 @@ class TimeTable:
 
     # Steps
 
-    def with_step(self, step: Any = None) -> Self:
-        """Return the table with a step of time, and the gaps that it leaves.
-
-        `step` is what a user gives as `freq`, or a rule; None infers it: where there is
-        none, a MaxGap.
-        """
-        start, timestamps = self.is_series_start, self.timestamps
-        if self.times is None or timestamps is None:
-            check_freq_has_times(step)
-            return self
-        is_rule = isinstance(step, Rule)
-        as_rows = isinstance(step, str) and step == ROWS
-        if is_rule:
-            rule = step
-        elif step is None or as_rows:
-            rule = infer_rule(self.times, timestamps, start, as_rows=as_rows)
-        else:
-            rule = parse_rule(step, self.times)
-        n_pairs = 0 if isinstance(rule, RowStep) else len(start) - 1
-        for begin in range(0, n_pairs, PAIRS_PER_BLOCK):
-            end = min(begin + PAIRS_PER_BLOCK, n_pairs)
-            earlier, later = slice(begin, end), slice(begin + 1, end + 1)
-            has_gap = ~rule.adjacent(timestamps[earlier], timestamps[later])
-            has_gap &= ~self.is_series_start[later]
-            if has_gap.any():
-                start = start.copy() if start is self.is_series_start else start
-                start[later] |= has_gap
-        gaps = np.flatnonzero(start & ~self.is_series_start)
-        table = replace(self, rule=rule, is_segment_start=start, gaps=gaps)
-        if self.keys.is_freq_stated and not (is_rule or step is None):
-            check_stated_step(table)
-        return table
-
     @property
     def freq(self) -> Any:
         """The step of the rule as a user would give it, or None."""
@@ -202,27 +225,8 @@ class TimeTable:
         """
         if not isinstance(self.rule, FixedStep) or self.is_series_start.all():
             return True
-        return self.with_step(None).rule != self.rule
-
-    def on_grid(self, caller: str) -> Self:
-        """Return the table with the step of its keys, or inferred, which it must have.
-
-        None is the rule of a table with one row per series.
-        """
-        if self.times is None:
-            return self
-        times = self.times
-        counts = times.kind == "numbers" and times.timestamps.dtype.kind == "i"
-        if self.keys.time is None and counts:
-            check_index_of_times(first_date_column(self.data), caller)
-        start = self.is_series_start
-        is_declared = times.declared_step is not None and len(start) == 1
-        if self.keys.freq is None and start.all() and not is_declared:
-            return self
-        table = self.with_step(self.keys.freq)
-        if isinstance(table.rule, MaxGap):
-            raise_irregular()
-        return table
+        own = infer_rule(self.times, self.timestamps, self.is_series_start)
+        return own != self.rule
 
     def without_times(self) -> Self:
         """Return the table with neighbours told by their order alone."""
@@ -302,7 +306,7 @@ class TimeTable:
         """
         if self.rule is None:
             return self
-        old = self.read(earlier, self.keys, caller)
+        old = self.from_rows(earlier, self.keys, caller)
         times_of_old: Any = old.timestamps
         times_of_new: Any = self.timestamps
         both = old.times, self.times
@@ -327,7 +331,7 @@ class TimeTable:
         earlier = earlier.iloc[np.concatenate(found)]
         whole = pd.concat([earlier.rename_axis(self.data.index.names), self.data])
         # The index of the whole does not declare a step; that of the newest may.
-        return self.read(whole, self.keys, caller).with_step(self.rule)
+        return self.read(whole, self.keys, caller, rule=self.rule)
 
     # Segments: rows that are neighbours, one step apart
 

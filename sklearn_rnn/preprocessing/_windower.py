@@ -32,7 +32,6 @@ from sklearn_rnn.preprocessing._missing import Fill, fill_features, fit_fill
 from sklearn_rnn.preprocessing._output import FixedOutput
 from sklearn_rnn.preprocessing._time_errors import (
     check_gaps,
-    raise_other_kind,
     warn_of_scattered_rows,
     warn_of_short_series,
     warn_without_step,
@@ -347,13 +346,11 @@ class SequenceWindower(
             self._check_columns(X, features.n_columns, reset=False)
         if features.categories:
             self._check_categories(X, features)
-        table = TimeTable.read(X, keys, estimator_name)
-        if self._rule is None or table.times is None:
-            table = table.without_times()
-        elif table.times.kind != self._history.kind:
-            raise_other_kind(table.times.kind, self._history.kind, estimator_name)
+        rule, kind = self._rule, self._history.kind
+        if rule is None:
+            table = TimeTable.from_rows(X, keys, estimator_name).without_times()
         else:
-            table = table.with_step(self._rule)
+            table = TimeTable.read(X, keys, estimator_name, rule=rule, kind=kind)
         needs_history = self.n_steps > 1 or self._fill is not None
         history = self.history if needs_history else None
         prefixes = find_prefixes(self._history, table, history)
@@ -432,7 +429,7 @@ class SequenceWindower(
             check_unique_names(X)
         untargeted_rows = untargeted_rows_of(X)
         features = parse_features(X, keys, estimator_name)
-        table = TimeTable.read(X, keys, estimator_name).with_step(keys.freq)
+        table = TimeTable.read(X, keys, estimator_name)
         freq = freq_of(table.rule, table.times)
         if table.times is None:
             freq = ROWS if is_rows(keys.freq) else None

@@ -412,7 +412,8 @@ def test_naive_and_scale_are_those_worked_by_hand(season):
 )
 def test_the_season_goes_by_the_step(index, season):
     table = make_table(index)
-    assert infer_season(TimeTable.read(table, TableKeys(), "").on_grid("")) == season
+    read = TimeTable.read(table, TableKeys(), "", must_be_regular=True)
+    assert infer_season(read) == season
     options = {"target": "temp", "horizon": 2, "cv": 2}
     with pytest.warns(SklearnRNNWarning) if season is None else long_seasons():
         found = backtest(Ridge(), table, **options)

@@ -27,7 +27,7 @@ KEYS = TableKeys(time="day", group_by="shop")
 
 
 def read(data=PANEL, keys=KEYS):
-    return TimeTable.read(data, keys, "test").on_grid("test")
+    return TimeTable.read(data, keys, "test", must_be_regular=True)
 
 
 def test_positions_go_series_by_series_in_the_order_of_time():
@@ -69,7 +69,7 @@ def test_next_times_follow_the_newest_row_of_each_series():
     assert for_a.tolist() == [DAYS[5], DAYS[5] + pd.Timedelta(days=1)]
     assert for_b.tolist() == DAYS[3:5].tolist()
     named = pd.DataFrame({"x": [1.0, 2.0]}, index=["p", "q"])
-    rows = TimeTable.read(named, TableKeys(), "test")
+    rows = TimeTable.from_rows(named, TableKeys(), "test")
     assert [list(times) for times in rows.next_times(2)] == [[2, 3]]
 
 
@@ -101,8 +101,8 @@ def test_several_columns_identify_series_like_one_of_both(is_sorted):
         data = data.iloc[rng.permutation(len(data))]
         data = data.sort_values("day", kind="stable", ignore_index=True)
     both = data.assign(both=data["shop"] + "/" + data["item"])
-    found = TimeTable.read(data, TableKeys("day", ["shop", "item"]), "test")
-    expected = TimeTable.read(both, TableKeys("day", "both"), "test")
+    found = TimeTable.from_rows(data, TableKeys("day", ["shop", "item"]), "test")
+    expected = TimeTable.from_rows(both, TableKeys("day", "both"), "test")
     assert ["/".join(label) for label in found.labels] == expected.labels.tolist()
     rows = np.arange(len(data))
     np.testing.assert_array_equal(found.rows(rows), expected.rows(rows))

@@ -16,7 +16,7 @@ from sklearn_rnn.sequences._times import (
 def rule_and_runs(index, groups=None):
     keys = TableKeys() if groups is None else TableKeys(group_by="series")
     frame = pd.DataFrame({"series": 0 if groups is None else groups}, index=index)
-    table = TimeTable.read(frame, keys, "a test").with_step(None)
+    table = TimeTable.read(frame, keys, "a test")
     return table.rule, table.segments[:-1].tolist()
 
 
