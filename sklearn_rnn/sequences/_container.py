@@ -1,5 +1,6 @@
 """SequenceArray: every shape of sequence data in one container, and its statistics."""
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -34,6 +35,9 @@ SEQUENCES_PER_BLOCK = 2**17
 # stay small beside the series itself.
 CHUNK_ROWS = 65_536
 CHUNK_VALUES = 2**20
+
+# Sequences read at a time to compare them by value, and bytes that tell the order.
+SEQUENCES_PER_COMPARISON, N_SORTED_BYTES = 64, 256
 
 # Standard deviations below the first are computed from deviations in another unit;
 # below the second, 1 / scale is infinite, and a feature counts as constant.
@@ -1068,6 +1072,40 @@ def shares_rows(sequences):
         return False
     distinct = np.unique(np.column_stack([starts, ends]), axis=0)
     return bool((distinct[1:, 0] < np.maximum.accumulate(distinct[:-1, 1])).any())
+
+
+def find_distinct(sequences):
+    """Find sequences of equal values.
+
+    Returns
+    -------
+    first : ndarray of int of shape (n_distinct,)
+        Index of the first copy of each, in an order that depends on the values alone.
+    copy_of : ndarray of int of shape (n_sequences,)
+        Position in `first` for each sequence.
+
+    Examples
+    --------
+    >>> from sklearn_rnn.sequences import check_sequences, find_distinct
+    >>> find_distinct(check_sequences([[2.0, 1.0], [1.0], [2.0, 1.0]]))
+    (array([1, 0]), array([1, 0, 1]))
+    """
+    lengths = sequences.lengths
+    first: dict[tuple, int] = {}
+    keys: list[Any] = [None] * len(sequences)
+    order = np.argsort(lengths, kind="stable")  # for blocks with little padding
+    for begin in range(0, len(order), SEQUENCES_PER_COMPARISON):
+        rows = order[begin : begin + SEQUENCES_PER_COMPARISON]
+        steps = sequences.gather(rows) + 0.0  # -0 is 0
+        for k, row in enumerate(rows):
+            values = steps[: lengths[row], k].astype(">f8").tobytes()
+            # The high bytes come first, so that rounding hardly changes the order.
+            key = values[:N_SORTED_BYTES], hashlib.sha1(values).digest(), len(values)
+            keys[row] = key
+            first.setdefault(key, row)
+    positions = {key: k for k, key in enumerate(sorted(first))}
+    copy_of = np.array([positions[key] for key in keys])
+    return np.array([first[key] for key in positions]), copy_of
 
 
 def has_overlaps(sequences):

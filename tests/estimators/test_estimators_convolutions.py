@@ -13,7 +13,6 @@ from sklearn_rnn import (
     make_windows,
 )
 from sklearn_rnn.estimators.closed_form import _convolutions
-from sklearn_rnn.estimators.closed_form._convolutions import merge_copies
 from sklearn_rnn.sequences import check_sequences
 
 
@@ -115,16 +114,6 @@ def test_an_integer_weight_is_as_many_copies(n_sequences):
         rtol=1e-8,
     )
     assert weighted.network_weight_ == pytest.approx(repeated.network_weight_)
-
-
-def test_copies_are_merged_whatever_their_order():
-    X = np.array([[1.0, 2.0], [-0.0, 3.0], [1.0, 2.0], [0.0, 3.0], [1.0, 2.5]])
-    targets = np.eye(5)
-    merged, sums = merge_copies(check_sequences(X), targets)
-    again, sums_again = merge_copies(check_sequences(X[::-1]), targets[::-1])
-    np.testing.assert_array_equal(np.asarray(merged), np.asarray(again))
-    np.testing.assert_array_equal(sums, sums_again)
-    assert sorted(sums.sum(axis=1)) == [1, 2, 2]
 
 
 def test_class_weights_count_in_the_closed_form():

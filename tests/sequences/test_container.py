@@ -14,8 +14,10 @@ from sklearn_rnn import InvalidSequenceError, SequenceArray, sequences
 from sklearn_rnn.sequences import (
     Transforms,
     _container,
+    check_sequences,
     coverage,
     covered_chunks,
+    find_distinct,
     locate,
     mean_and_scale,
     shares_rows,
@@ -265,6 +267,15 @@ def test_windows_share_rows_and_blocks_do_not():
 
 def test_a_sequence_drawn_twice_is_no_shared_row():
     assert not shares_rows(ragged()[[0, 0, 2]])
+
+
+def test_copies_are_found_by_value_whatever_their_order():
+    X = np.array([[1.0, 2.0], [-0.0, 3.0], [1.0, 2.0], [0.0, 3.0], [1.0, 2.5]])
+    first, copy_of = find_distinct(check_sequences(X))
+    again, _ = find_distinct(check_sequences(X[::-1]))
+    np.testing.assert_array_equal(X[first], X[::-1][again])
+    np.testing.assert_array_equal(X[first][copy_of], X)
+    assert sorted(np.bincount(copy_of)) == [1, 2, 2]
 
 
 def test_a_row_is_located_in_the_first_sequence_over_it():

@@ -25,6 +25,8 @@ class CalibratedClassifier(ABC):
     """
 
     temperature_: float
+    left_out_loss_: float
+    left_out_score_: float
     log_priors_: np.ndarray
     network_weight_: float
 

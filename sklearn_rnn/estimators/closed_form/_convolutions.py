@@ -1,7 +1,6 @@
 """The closed-form part of a classifier: fixed convolutions, then ridge regression."""
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ import torch
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form._calibrated import CalibratedClassifier
 from sklearn_rnn.modules import ConvolutionFeatures, RidgeScores
+from sklearn_rnn.sequences import find_distinct, has_overlaps
 
 # By default; 4032 took twice as long for the same accuracy.
 N_FEATURES = 2016
@@ -20,10 +20,6 @@ TEMPERATURES = np.logspace(-2, 2.5, 181)
 # the closed form are calibrated on left-out data: with equal weights an overfitted
 # network would outvote them.
 LEAST_NETWORK_WEIGHT = 1 / 4
-# Bytes of a sequence that tell its position in the order of distinct ones.
-N_SORTED_BYTES = 256
-# Sequences that are read at a time to find copies.
-BLOCK_SIZE = 64
 
 
 @plain_type
@@ -48,65 +44,8 @@ class ConvolutionClassifier(CalibratedClassifier):
     """
 
     n_features: int
-
-    def fit(self, sequences, codes, n_classes, weights, random_state):
-        """Fit to labelled sequences.
-
-        Copies of a sequence count as one of their summed weight, so that leaving one
-        out leaves all out, and an integer weight is as many copies.
-
-        Parameters
-        ----------
-        sequences : SequenceArray
-            Training sequences.
-        codes : ndarray of int of shape (n_sequences,)
-            Their classes.
-        n_classes : int
-            More than `codes` may show.
-        weights : ndarray of shape (n_sequences,) or None
-            Positive.
-        random_state : numpy.random.RandomState
-            Source of the features.
-
-        Returns
-        -------
-        ConvolutionClassifier
-            Itself.
-        """
-        weights = np.ones(len(codes)) if weights is None else weights
-        targets = np.eye(n_classes)[codes] * weights[:, np.newaxis]
-        if len(codes) > MOST_SEQUENCES:
-            chosen = random_state.choice(len(codes), MOST_SEQUENCES, replace=False)
-            sequences, targets = sequences[np.sort(chosen)], targets[np.sort(chosen)]
-        sequences, targets = merge_copies(sequences, targets)
-        weights = targets.sum(axis=1)
-        targets = targets / weights[:, np.newaxis]
-        self.features_ = ConvolutionFeatures(self.n_features)
-        # Weights of 1 need not be added up step by step.
-        are_equal = (weights == 1).all()
-        self.features_.fit(sequences, random_state, None if are_equal else weights)
-        table = self.features_.transform(sequences)
-        self.ridge_ = RidgeScores().fit(table, targets, weights)
-        left_out, weights = self.ridge_.left_out_scores_, weights / weights.sum()
-        del self.ridge_.left_out_scores_  # as long as the training data
-        scores = torch.from_numpy(left_out)
-        losses = [
-            -weights @ (targets * (scores * factor).log_softmax(1).numpy()).sum(axis=1)
-            for factor in TEMPERATURES
-        ]
-        best = int(np.argmin(losses))
-        self.temperature_ = float(TEMPERATURES[best])
-        self.left_out_loss_ = float(losses[best])
-        predicted = targets[np.arange(len(targets)), left_out.argmax(axis=1)]
-        self.left_out_score_ = float(weights @ predicted)
-        fractions = weights @ targets
-        self.log_priors_ = np.zeros(n_classes)
-        np.log(fractions, where=fractions > 0, out=self.log_priors_)
-        entropy = -fractions @ self.log_priors_
-        open_fraction = self.left_out_loss_ / max(entropy, np.finfo(float).tiny)
-        weight = min(max(open_fraction**2, LEAST_NETWORK_WEIGHT), 1.0)
-        self.network_weight_ = float(weight)
-        return self
+    features_: ConvolutionFeatures = field(init=False, repr=False)
+    ridge_: RidgeScores = field(init=False, repr=False)
 
     def scores(self, sequences):
         scores = np.empty((len(sequences), len(self.ridge_.intercept_)))
@@ -118,36 +57,71 @@ class ConvolutionClassifier(CalibratedClassifier):
         return scores
 
 
-def merge_copies(sequences, targets):
-    """Merge equal sequences, and add up their targets.
+def fit_convolutions(n_features, sequences, codes, n_classes, weights, random_state):
+    """Fit a classifier to labelled sequences.
+
+    Copies of a sequence count as one of their summed weight, so that leaving one
+    out leaves all out, and an integer weight is as many copies.
 
     Parameters
     ----------
+    n_features : int or "auto"
+        Of the convolutions.
     sequences : SequenceArray
-        Which may have copies.
-    targets : ndarray of shape (n_sequences, n_classes)
-        Weight of each class.
+        Training sequences.
+    codes : ndarray of int of shape (n_sequences,)
+        Their classes.
+    n_classes : int
+        More than `codes` may show.
+    weights : ndarray of shape (n_sequences,) or None
+        Positive.
+    random_state : numpy.random.RandomState
+        Source of the features.
 
     Returns
     -------
-    sequences : SequenceArray
-        The distinct ones, in an order that depends on their values alone.
-    targets : ndarray of shape (n_distinct, n_classes)
-        Summed over copies.
+    ConvolutionClassifier or None
+        None of windows that overlap, with "auto": one that is left out is known from
+        those that overlap it.
     """
-    rows: dict = {}
-    sums: dict = {}
-    lengths = sequences.lengths
-    order = np.argsort(lengths, kind="stable")  # for blocks with little padding
-    for begin in range(0, len(order), BLOCK_SIZE):
-        block = order[begin : begin + BLOCK_SIZE]
-        steps = sequences.gather(block) + 0.0  # -0 is 0
-        for k, row in enumerate(block):
-            values = steps[: lengths[row], k].astype(">f8").tobytes()
-            # The high bytes come first, so that rounding hardly changes the order.
-            key = values[:N_SORTED_BYTES], hashlib.sha1(values).digest(), len(values)
-            rows.setdefault(key, row)
-            sums[key] = sums[key] + targets[row] if key in sums else targets[row]
-    keys = sorted(rows)
-    chosen = np.array([rows[key] for key in keys])
-    return sequences[chosen], np.stack([sums[key] for key in keys])
+    if n_features == "auto":
+        if has_overlaps(sequences):
+            return None
+        n_features = N_FEATURES
+    weights = np.ones(len(codes)) if weights is None else weights
+    if len(codes) > MOST_SEQUENCES:
+        chosen = random_state.choice(len(codes), MOST_SEQUENCES, replace=False)
+        chosen = np.sort(chosen)
+        sequences, codes, weights = sequences[chosen], codes[chosen], weights[chosen]
+    first, copy_of = find_distinct(sequences)
+    targets = np.zeros((len(first), n_classes))
+    np.add.at(targets, (copy_of, codes), weights)
+    sequences, weights = sequences[first], targets.sum(axis=1)
+    targets /= weights[:, np.newaxis]
+    fitted = ConvolutionClassifier(int(n_features))
+    fitted.features_ = ConvolutionFeatures(fitted.n_features)
+    # Weights of 1 need not be added up step by step.
+    are_equal = (weights == 1).all()
+    fitted.features_.fit(sequences, random_state, None if are_equal else weights)
+    table = fitted.features_.transform(sequences)
+    fitted.ridge_ = RidgeScores().fit(table, targets, weights)
+    left_out, weights = fitted.ridge_.left_out_scores_, weights / weights.sum()
+    del fitted.ridge_.left_out_scores_  # as long as the training data
+    scores = torch.from_numpy(left_out)
+    losses = [
+        -weights @ (targets * (scores * factor).log_softmax(1).numpy()).sum(axis=1)
+        for factor in TEMPERATURES
+    ]
+    best = int(np.argmin(losses))
+    fitted.temperature_ = float(TEMPERATURES[best])
+    fitted.left_out_loss_ = float(losses[best])
+    predicted = targets[np.arange(len(targets)), left_out.argmax(axis=1)]
+    fitted.left_out_score_ = float(weights @ predicted)
+    fractions = weights @ targets
+    fitted.log_priors_ = np.zeros(n_classes)
+    np.log(fractions, where=fractions > 0, out=fitted.log_priors_)
+    entropy = -fractions @ fitted.log_priors_
+    open_fraction = fitted.left_out_loss_ / max(entropy, np.finfo(float).tiny)
+    weight = min(max(open_fraction**2, LEAST_NETWORK_WEIGHT), 1.0)
+    fitted.network_weight_ = float(weight)
+    return fitted

@@ -12,11 +12,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn_rnn._exceptions import InvalidSequenceError
 from sklearn_rnn._plain_state import plain_type
 from sklearn_rnn.estimators.closed_form import (
-    N_FEATURES,
     UNSEEN_PROBABILITY,
     BagOfWordsClassifier,
     CalibratedClassifier,
     ConvolutionClassifier,
+    fit_convolutions,
     log_softmax,
 )
 from sklearn_rnn.estimators.tasks._labels import (
@@ -114,14 +114,8 @@ class ClassificationTask(SequenceTask):
             return
         if len(sequences.transforms.categories or ()) == sequences.n_features:
             return  # nothing but categories
-        if n_features == "auto":
-            # A window that is left out is known from those that overlap it.
-            if has_overlaps(sequences):
-                return
-            n_features = N_FEATURES
-        convolutions = ConvolutionClassifier(int(n_features))
-        about = samples.y, self.n_outputs, samples.weights
-        self.convolutions = convolutions.fit(sequences, *about, context.random_state)
+        about = samples.y, self.n_outputs, samples.weights, context.random_state
+        self.convolutions = fit_convolutions(n_features, sequences, *about)
 
     def _fit_bag(self, samples, random_state):
         sequences, choice = samples.sequences, self.params.bag_of_words
