@@ -403,37 +403,6 @@ class Member:
     factor: np.ndarray | float = 1.0
 
 
-def predict_members(members, windows, fold=-1):
-    """Return the members' predictions, (n, n_members, n_outputs), naive ones last."""
-    found = []
-    for member in members:
-        seen = windows.logarithms if member.name.startswith(LOG) else windows
-        features, offset, unit = seen.regression(member.name.removeprefix(LOG))
-        coef = member.coef[fold]
-        if fold >= 0:  # such predictions are only compared: there speed counts
-            product = features @ coef
-        else:
-            # No row may depend on the others, bitwise: a product of matrices sums in an
-            # order that depends on their sizes.
-            columns = [
-                np.einsum("nv,v->n", features, np.ascontiguousarray(one))
-                for one in coef.T
-            ]
-            product = np.stack(columns, axis=1)
-        predicted = offset + unit * product + seen.level
-        if seen.layout.bounds is not None:
-            low, high = seen.layout.bounds
-            own = np.take(seen.values, seen.layout.columns, axis=2) + seen.level
-            margin = np.log(BEYOND)
-            low = np.minimum(low, own.min(axis=1) - margin)
-            high = np.maximum(high, own.max(axis=1) + margin)
-            predicted = np.exp(np.clip(predicted, low, high))
-        found.append(member.factor * predicted)
-    if windows.layout.columns is not None:
-        found.append(windows.at_anchor + windows.level)
-    return np.stack(found, axis=1)
-
-
 @plain_type
 @dataclass(frozen=True)
 class LinearPart:
@@ -503,7 +472,7 @@ class LinearPart:
         members = tuple(replace(m, coef=m.coef[-1:]) for m in self.members)
         return replace(self, members=members)
 
-    def predict(self, sequences, rows=None, fold=-1):
+    def predict(self, sequences, rows=None, fold=-1, *, averaged=True):
         """Predict the targets of sequences.
 
         Parameters
@@ -515,22 +484,52 @@ class LinearPart:
         fold : int, default=-1
             Predict by the fit without this fold of the training data; -1 is that to
             all data.
+        averaged : bool, default=True
+            Whether to average the members, the last of which is the naive forecast.
 
         Returns
         -------
-        ndarray of shape (n_sequences, n_outputs)
+        ndarray of shape (n_sequences, n_outputs) or (n_sequences, n_members, n_outputs)
             In the units of the targets.
         """
         rows = np.arange(len(sequences)) if rows is None else rows
-        averages = []
+        blocks = []
         for _, windows in iterate_windows(self.layout, sequences, rows):
-            members = predict_members(self.members, windows, fold)
+            found = []
+            for member in self.members:
+                seen = windows.logarithms if member.name.startswith(LOG) else windows
+                features, offset, unit = seen.regression(member.name.removeprefix(LOG))
+                coef = member.coef[fold]
+                if fold >= 0:  # such predictions are only compared: there speed counts
+                    product = features @ coef
+                else:
+                    # No row may depend on the others, bitwise: a product of matrices
+                    # sums in an order that depends on their sizes.
+                    columns = [
+                        np.einsum("nv,v->n", features, np.ascontiguousarray(one))
+                        for one in coef.T
+                    ]
+                    product = np.stack(columns, axis=1)
+                predicted = offset + unit * product + seen.level
+                if seen.layout.bounds is not None:
+                    low, high = seen.layout.bounds
+                    own = np.take(seen.values, seen.layout.columns, axis=2) + seen.level
+                    margin = np.log(BEYOND)
+                    low = np.minimum(low, own.min(axis=1) - margin)
+                    high = np.maximum(high, own.max(axis=1) + margin)
+                    predicted = np.exp(np.clip(predicted, low, high))
+                found.append(member.factor * predicted)
+            if self.layout.columns is not None:
+                found.append(windows.at_anchor + windows.level)
+            if not averaged:
+                blocks.append(np.stack(found, axis=1))
+                continue
             # One by one: the order in which they add up must not depend on the windows.
-            total = 0.0
-            for k, weight in enumerate(self.weights):
-                total = total + weight * members[:, k]
-            averages.append(total)
-        return np.concatenate(averages)
+            total: Any = 0.0
+            for predicted, weight in zip(found, self.weights, strict=True):
+                total = total + weight * predicted
+            blocks.append(total)
+        return np.concatenate(blocks)
 
     def predict_naive(self, sequences):
         """Predict the value at each target's anchor.

@@ -17,7 +17,6 @@ from sklearn_rnn.estimators.closed_form._linear import (
     Member,
     evenly,
     iterate_windows,
-    predict_members,
     weights_of_long,
 )
 from sklearn_rnn.estimators.closed_form._ridge import (
@@ -440,19 +439,20 @@ class _Problem:
         factors : ndarray of shape (n_members, n_outputs)
         """
         rows = evenly(len(self.y), MOST_COMPARED)
-        blocks, units = [], []
-        for fold in range(self.folds.max() + 1):
-            chosen = rows[self.folds[rows] == fold]
-            for _, windows in iterate_windows(self.layout, self.sequences, chosen):
-                blocks.append(predict_members(members, windows, fold))
-                units.append(windows.error_units())
-        order = np.argsort(self.folds[rows], kind="stable")
-        rows, unit = rows[order], np.concatenate(units)
-        target = self.y[rows] / unit
-        found = np.concatenate(blocks) / unit[:, np.newaxis]
-        weights = np.empty(found.shape[1:])
-        factors = np.ones_like(weights)
+        rows = rows[np.argsort(self.folds[rows], kind="stable")]
         has_naive = self.layout.columns is not None
+        weights = np.ones((len(members) + has_naive, self.y.shape[1]))
+        factors = np.ones_like(weights)
+        part = LinearPart(self.layout, members, weights)
+        unit = part.units(self.sequences[rows], of_errors=True)
+        target = self.y[rows] / unit
+        blocks = [
+            part.predict(
+                self.sequences, rows[self.folds[rows] == fold], fold, averaged=False
+            )
+            for fold in np.unique(self.folds[rows])
+        ]
+        found = np.concatenate(blocks) / unit[:, np.newaxis]
         for j in range(found.shape[2]):
             known = ~np.isnan(target[:, j])
             count = max(1.0, self.n_distinct * known.mean())
