@@ -508,7 +508,8 @@ def _with_history(pairs, test, model):
     """Return the rows of X in the windows of test rows, and the test rows in them."""
     parts = inspect_model(model)
     lookback, missing = parts.lookback, parts.keys.missing
-    positions = pairs.table.window_positions(pairs.positions[test], lookback, missing)
+    tested = pairs.positions[test]
+    positions, _ = pairs.table.window_positions(tested, lookback, missing)
     rows = np.sort(_row_at(pairs)[positions])
     return rows, np.searchsorted(rows, test)
 

@@ -189,11 +189,11 @@ def forecast(
     if keys.group_by is not None:
         check_reserved(keys)
     outputs, wanted = resolve_outputs(parts.target_names, trained, target, horizon)
-    table, positions, ahead, times = _prepare_rows(
+    table, positions, needed, ahead, times = _prepare_rows(
         model, parts, newest, future, keys=keys, outputs=outputs, wanted=wanted
     )
     X = add_known(table, future, ahead, times) if ahead else table.data
-    rows, latest = np.sort(table.rows(positions)), table.rows(table.latest)
+    rows, latest = np.sort(needed), needed[np.searchsorted(positions, table.latest)]
     X, last_rows = select_rows(X, rows), np.searchsorted(rows, latest)
     origins = table.index[latest]
     names, steps = zip(*wanted, strict=True)
@@ -280,12 +280,14 @@ class ForecastRows(NamedTuple):
 
     table : TimeTable of the newest rows, after rows of fit that they follow
     positions : ndarray of int, those that the model reads
+    rows : ndarray of int, the row at each of them
     ahead : column and step by the name of each feature that is known in advance
     times : list of Index, the times to come of each series
     """
 
     table: TimeTable
     positions: np.ndarray
+    rows: np.ndarray
     ahead: dict[str, tuple[str, int]]
     times: list[pd.Index]
 
@@ -303,18 +305,18 @@ def _prepare_rows(model, parts, newest, future, *, keys, outputs, wanted):
     # Filled, a value may be older than the window.
     needs_earlier = isinstance(data, pd.DataFrame) and (keys.missing or not is_whole)
     for windower in parts.windowers if needs_earlier else ():
-        rows = getattr(windower, "_untargeted_rows", None)
-        if rows is None or windower.history is None:
+        earlier = getattr(windower, "_untargeted_rows", None)
+        if earlier is None or windower.history is None:
             continue
-        one_level = rows.index.nlevels == data.index.nlevels == 1
-        same_index = one_level or rows.index.names == data.index.names
-        if same_index and set(columns) <= set(rows.columns):
-            table = table.with_earlier(rows[columns], "forecast")
+        one_level = earlier.index.nlevels == data.index.nlevels == 1
+        same_index = one_level or earlier.index.names == data.index.names
+        if same_index and set(columns) <= set(earlier.columns):
+            table = table.with_earlier(earlier[columns], "forecast")
             break
     if keys.missing:
         table = fill_table(table, (), "forecast")
         _warn_of_missing(table, outputs)
-    positions = table.window_positions(table.latest, lookback, keys.missing)
+    positions, rows = table.window_positions(table.latest, lookback, keys.missing)
     if not keys.missing and len(table.gaps):
         table.check_no_gaps(positions)
     # Targets are not known in advance: "temp+1" is then another column, which is
@@ -334,7 +336,7 @@ def _prepare_rows(model, parts, newest, future, *, keys, outputs, wanted):
                 "future is given, but the model was fitted without columns known in "
                 "advance: name them in known= of make_forecast_frame."
             )
-    return ForecastRows(table, positions, ahead, times)
+    return ForecastRows(table, positions, rows, ahead, times)
 
 
 def _warn_of_missing(table, outputs):

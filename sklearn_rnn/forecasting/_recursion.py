@@ -91,8 +91,8 @@ def _extend(model, table, times, n_rows, blocks, future, static):
     times = [of_series[:n_rows] for of_series in times]
     given = _check_inputs(model, table, blocks, future, static)
     parts = inspect_model(model)
-    positions = table.window_positions(table.latest, parts.lookback, parts.keys.missing)
-    rows = table.rows(positions)
+    lookback, missing = parts.lookback, parts.keys.missing
+    positions, rows = table.window_positions(table.latest, lookback, missing)
     to_come = table.data.iloc[table.rows(table.latest).repeat(n_rows)].copy()
     to_come[blocks.targets] = np.nan
     if given:

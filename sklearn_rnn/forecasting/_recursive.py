@@ -60,9 +60,10 @@ class RecursiveForecast(NamedTuple):
         """Return forecasts from one time, and which position each series has."""
         table, keys = pairs.table, pairs.table.keys
         parts = inspect_model(model)
-        needed = table.window_positions(positions, parts.lookback, parts.keys.missing)
-        needed = needed[np.argsort(table.rows(needed))]  # as the table has them
-        newest = select_rows(table.data, table.rows(needed))
+        missing = parts.keys.missing
+        needed, rows = table.window_positions(positions, parts.lookback, missing)
+        needed = needed[np.argsort(rows)]  # as the table has them
+        newest = select_rows(table.data, np.sort(rows))
         future, steps = None, list(dict.fromkeys(k for _, k in pairs.outputs))
         if pairs.known or isinstance(table.rule, RowStep):
             ahead = positions[:, np.newaxis] + np.arange(1, steps[-1] + 1)

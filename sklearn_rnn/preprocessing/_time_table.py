@@ -264,8 +264,8 @@ class TimeTable:
 
     def window_positions(
         self, positions: np.ndarray, lookback: int | None, missing: str | None
-    ) -> np.ndarray:
-        """Return the positions that a model needs to predict at some of them.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions that a model needs to predict at some, and their rows.
 
         It needs those of its windows, `lookback` before each, or of the whole series if
         that is None; and if `missing` is "mask", the last value before of each column.
@@ -282,7 +282,8 @@ class TimeTable:
         change = np.zeros(len(first) + 1, dtype=int)
         np.add.at(change, starts, 1)
         np.add.at(change, positions + 1, -1)
-        return np.flatnonzero(np.cumsum(change)[:-1] > 0)
+        needed = np.flatnonzero(np.cumsum(change)[:-1] > 0)
+        return needed, needed if self.order is None else self.order[needed]
 
     def _last_seen(self, begins):
         """Return by position that of the oldest among the columns' last values.
