@@ -41,7 +41,6 @@ from sklearn_rnn.training import (
     BLOCK_SIZE,
     OPTIMIZERS,
     SCHEDULES,
-    choose_threads,
     computing,
     note_batch_size,
     raise_out_of_memory,
@@ -683,8 +682,7 @@ def thread_context(estimator):
     """Return a context that computes with the estimator's threads."""
     task = estimator._task
     batch_size = task.batch_size or estimator.batch_size
-    threads = choose_threads(estimator.n_threads, batch_size, task.network_spec)
-    return computing(*threads)
+    return computing(estimator.n_threads, batch_size, task.network_spec)
 
 
 def compute_outputs(estimator, sequences):

@@ -28,7 +28,6 @@ from sklearn_rnn.kernels import CounterGenerator, use_kernel
 from sklearn_rnn.training import (
     VALIDATION_KEYS,
     Patience,
-    choose_threads,
     computing,
     current_processes,
     not_recorded,
@@ -170,13 +169,13 @@ class Begun(NamedTuple):
 
     samples, held_out : of the task, the latter None without validation data
     context : FitContext
-    threads : tuple of int, for `computing`
+    threads : tuple, what `computing` chooses their number by
     """
 
     samples: Any
     held_out: Any
     context: FitContext
-    threads: tuple[int, int]
+    threads: tuple[Any, int, Any]
 
 
 def begin_fit(estimator, call):
@@ -212,7 +211,7 @@ def begin_fit(estimator, call):
         kernel, bptt_steps = estimator.kernel, estimator.bptt_steps
         estimator.kernel_ = use_kernel(network, kernel, device, bptt_steps)
         batch_size = task.batch_size or estimator.batch_size
-        threads = choose_threads(estimator.n_threads, batch_size, network.spec)
+        threads = estimator.n_threads, batch_size, network.spec
         with computing(*threads):
             if context.is_continued and context.is_stream:
                 update_net(estimator, loss)

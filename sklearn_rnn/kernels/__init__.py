@@ -5,7 +5,6 @@ from sklearn_rnn.kernels._cells import CELLS, N_GATES
 from sklearn_rnn.kernels._choice import (
     KERNELS,
     choose_kernel,
-    choose_threads,
     compiled_kernels_available,
     computing,
     current_processes,
@@ -48,7 +47,6 @@ __all__ = [
     "VALUES_TYPES",
     "check_array",
     "choose_kernel",
-    "choose_threads",
     "compiled_kernels_available",
     "computing",
     "current_processes",

@@ -209,60 +209,42 @@ current_processes = _Processes()
 kernel_threads = _KernelThreads()
 
 
-def choose_threads(
-    n_threads: int | None, batch_size: int = 0, spec: Any = None
-) -> tuple[int, int]:
-    """Choose numbers of threads for `computing`, in torch and in the kernels.
-
-    In a worker of joblib, be it a process or a thread, the choice is one: the other
-    workers have the other processors. In torch more threads add up a matrix product in
-    another order, so a network for which the choice is one anyway is the same to
-    the last bit wherever it is fitted, and a larger one to rounding: its number follows
-    from the size of one step's matrix product. Otherwise it is at most 4 and the number
-    of processors, which processes that train one model together divide.
-
-    Parameters
-    ----------
-    n_threads : int or None
-        The parameter of an estimator, which is the number in both.
-    batch_size : int, default=0
-        Sequences at a time.
-    spec : NetworkSpec, default=None
-        Of the network; not needed without a batch.
-    """
-    if n_threads is not None:
-        return n_threads, n_threads
-    if get_active_backend()[0].nesting_level > 0:  # joblib runs this beside other work
-        return 1, 1
-    processes = current_processes.processes
-    n_processors = joblib.cpu_count() // (1 if processes is None else processes.n_local)
-    most = min(max(1, n_processors), MAX_THREADS)
-    work = batch_size * N_GATES[spec.cell] * spec.hidden_size**2 if batch_size else 0
-    in_torch = int(min(max(1, work // MIN_WORK_PER_THREAD), most))
-    return in_torch, min(most, torch.get_num_threads())
-
-
 @contextmanager
 def computing(
-    n_threads: int, n_kernel_threads: int = 1, flush_denormals: bool = True
+    n_threads: int | None = None,
+    batch_size: int = 0,
+    spec: Any = None,
+    *,
+    flush_denormals: bool = True,
 ) -> Iterator[None]:
     """Compute with a number of threads, and restore all that it sets afterwards.
 
+    It is that of threads inside one operation of torch, and of threads per batch of the
+    compiled kernels, whose results do not depend on it; small batches are computed by
+    one.
+
+    By default it is at most 4 and the number of processors, which processes that train
+    one model together divide, and one in a worker of joblib, be it a process or a
+    thread: the other workers have the other processors. In torch more threads add up a
+    matrix product in another order, so there the number follows from the size of one
+    step's product: a network for which it is one anyway is the same to the last bit
+    wherever it is fitted, and a larger one to rounding.
+
     Only the main thread and workers of joblib set torch's number: it also applies to
     threads that start meanwhile. In the main thread of a process NumPy's linear algebra
-    runs with one thread, so that results do not depend on the number of processors:
-    more add up in another order.
+    runs with one thread, so that results do not depend on the number of processors.
 
     Gradients that vanish through many steps end as values below 1e-38, for which
     processors take a hundred times as long as for others; here they are zero.
 
     Parameters
     ----------
-    n_threads : int
-        Threads inside one operation of torch.
-    n_kernel_threads : int, default=1
-        Threads per batch of the compiled kernels, whose results do not depend on it;
-        small batches are computed by one.
+    n_threads : int, default=None
+        The number; None chooses it.
+    batch_size : int, default=0
+        Sequences at a time.
+    spec : NetworkSpec, default=None
+        Of the network; not needed without a batch.
     flush_denormals : bool, default=True
         Whether denormal numbers are zero.
 
@@ -277,8 +259,19 @@ def computing(
     >>> bool(tiny * 0.1 == 0)
     False
     """
+    in_worker = get_active_backend()[0].nesting_level > 0
+    if n_threads is not None:
+        n_kernel_threads = n_threads
+    else:
+        processes = current_processes.processes
+        n_local = 1 if processes is None else processes.n_local
+        most = min(max(1, joblib.cpu_count() // n_local), MAX_THREADS)
+        most = 1 if in_worker else most
+        work = N_GATES[spec.cell] * spec.hidden_size**2 if batch_size else 0
+        n_threads = min(max(1, batch_size * work // MIN_WORK_PER_THREAD), most)
+        n_kernel_threads = min(most, torch.get_num_threads())
     is_main = threading.current_thread() is threading.main_thread()
-    sets_count = is_main or get_active_backend()[0].nesting_level > 0
+    sets_count = is_main or in_worker
     set_count = torch.set_num_threads if is_main else _set_count_of_this_thread
     if is_main and not _BLAS:  # takes 30 ms, once all libraries are loaded
         _BLAS.append(ThreadpoolController().select(user_api="blas"))

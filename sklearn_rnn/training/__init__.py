@@ -1,6 +1,6 @@
 """Training: the skorch net and what it is made of."""
 
-from sklearn_rnn.kernels import choose_threads, computing, current_processes
+from sklearn_rnn.kernels import computing, current_processes
 from sklearn_rnn.sequences import has_overlaps
 from sklearn_rnn.training._checkpoint import (
     CheckpointFile,
@@ -126,7 +126,6 @@ __all__ = [
     "call_loss",
     "check_optimizer_state",
     "check_scheduler",
-    "choose_threads",
     "chunks_from_end",
     "clip_gradients",
     "computing",

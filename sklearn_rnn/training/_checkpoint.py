@@ -25,9 +25,10 @@ from sklearn_rnn._plain_files import (
     save_plain_file,
 )
 from sklearn_rnn.kernels import (
-    choose_threads,
     compiled_kernels_available,
+    computing,
     instruction_set,
+    kernel_threads,
 )
 from sklearn_rnn.training._resume import (
     StateReader,
@@ -278,10 +279,12 @@ def environment_of(device: Any, n_threads: int | None = None) -> dict[str, str]:
     device = torch.device(device)
     on_gpu = device.type == "cuda"
     gpu = {"CUDA": str(torch.version.cuda)} if on_gpu else {}
+    with computing(n_threads):
+        threads = str(kernel_threads.count)
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         **gpu,
-        "threads": str(choose_threads(n_threads)[1]),
+        "threads": threads,
         "torch": str(torch.__version__),
         "NumPy": np.__version__,
         "compiled kernels for": kernels or "nothing",

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -329,9 +330,9 @@ def test_another_machine_is_a_warning(tmp_path, monkeypatch):
 
 
 def test_other_threads_are_a_warning(tmp_path, monkeypatch):
-    threads = "sklearn_rnn.training._checkpoint.choose_threads"
+    threads = "sklearn_rnn.training._checkpoint.kernel_threads"
     with monkeypatch.context() as patch:
-        patch.setattr(threads, lambda n_threads: (0, 0))  # of which there are none
+        patch.setattr(threads, SimpleNamespace(count=0))  # of which there are none
         interrupted_file(tmp_path, epoch=3)
     model = make("tagger", tmp_path, callbacks=[Interrupt()])
     with pytest.warns(

@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from sklearn_rnn import RNNRegressor
 from sklearn_rnn.kernels import _choice
 from sklearn_rnn.modules import NetworkSpec
-from sklearn_rnn.training import choose_threads, computing
+from sklearn_rnn.training import computing
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +20,12 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+def choose_threads(batch_size, spec):
+    """Return the number of torch's threads that is chosen."""
+    with computing(None, batch_size, spec):
+        return torch.get_num_threads()
 
 
 def spec(hidden_size, cell="gru"):
@@ -57,15 +63,13 @@ def test_other_threads_change_nothing():
 
 def test_small_networks_get_one_thread_and_large_ones_all(monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 4)
-    assert choose_threads(None, 32, spec(32))[0] == 1
-    assert choose_threads(None, 256, spec(1024))[0] == 4
+    assert choose_threads(32, spec(32)) == 1
+    assert choose_threads(256, spec(1024)) == 4
 
 
 def test_more_gates_are_more_work(monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 1000)
-    counts = [
-        choose_threads(None, 160, spec(256, cell))[0] for cell in ("rnn", "gru", "lstm")
-    ]
+    counts = [choose_threads(160, spec(256, cell)) for cell in ("rnn", "gru", "lstm")]
     assert counts == [1, 3, 4]
 
 
@@ -75,11 +79,11 @@ def test_more_gates_are_more_work(monkeypatch):
 def test_workers_of_joblib_get_one_thread(backend, monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     choices = Parallel(n_jobs=2, backend=backend)(
-        delayed(choose_threads)(None, 256, spec(1024)) for _ in range(2)
+        delayed(choose_threads)(256, spec(1024)) for _ in range(2)
     )
-    assert choices == [(1, 1), (1, 1)]
-    job = delayed(choose_threads)(None, 256, spec(1024))
-    assert [n for n, _ in Parallel(n_jobs=1)([job])] == [4]
+    assert choices == [1, 1]
+    job = delayed(choose_threads)(256, spec(1024))
+    assert Parallel(n_jobs=1)([job]) == [4]
 
 
 def count_in_new_thread():
@@ -115,9 +119,9 @@ def test_a_thread_of_joblib_is_limited_and_no_other():
 
 def test_threads_do_not_depend_on_what_the_process_is_set_to():
     """A count that a worker was started with is not a wish of the user's."""
-    chosen = choose_threads(None, 256, spec(1024))[0]
+    chosen = choose_threads(256, spec(1024))
     torch.set_num_threads(1)
-    assert choose_threads(None, 256, spec(1024))[0] == chosen
+    assert choose_threads(256, spec(1024)) == chosen
 
 
 def tiny_is_zero():
