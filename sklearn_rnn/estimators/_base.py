@@ -625,7 +625,7 @@ def input_gradients(estimator, X, per_output=False):
     These are of the sum of the outputs, or the summed sizes of those of each output.
     """
     sequences, found = _parse_network_input(estimator, X), []
-    with thread_context(estimator):
+    with computing(estimator.n_threads, estimator.net_):
         for begin in range(0, len(sequences), BLOCK_SIZE):
             rows = np.arange(begin, min(begin + BLOCK_SIZE, len(sequences)))
             with note_batch_size(len(rows), int(sequences.lengths[rows].max())):
@@ -678,16 +678,9 @@ def check_params(estimator):
     estimator._validate_params()
 
 
-def thread_context(estimator):
-    """Return a context that computes with the estimator's threads."""
-    task = estimator._task
-    batch_size = task.batch_size or estimator.batch_size
-    return computing(estimator.n_threads, batch_size, task.network_spec)
-
-
 def compute_outputs(estimator, sequences):
     """Return the network's outputs for sequences, or for all their steps."""
-    with thread_context(estimator):
+    with computing(estimator.n_threads, estimator.net_):
         return run_network(estimator, sequences)
 
 
@@ -696,7 +689,7 @@ def predict(estimator, X, decode):
     task = estimator._task
     if task is None:
         check_is_fitted(estimator)  # which raises the error
-    with thread_context(estimator):
+    with computing(estimator.n_threads, estimator.net_):
         sequences, _ = task.parse_X(estimator, X)
         outputs = run_network(estimator, sequences)
         return decode(task, sequences, outputs)
@@ -712,7 +705,7 @@ def _parse_network_input(estimator, X):
 def _step_values(estimator, X, of_states):
     """Return what a function makes of the states of all steps, sequence by sequence."""
     sequences = _parse_network_input(estimator, X)
-    with thread_context(estimator):
+    with computing(estimator.n_threads, estimator.net_):
         values = step_outputs(
             estimator.module_, sequences, estimator.net_.device, of_states
         )

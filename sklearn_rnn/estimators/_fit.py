@@ -116,7 +116,7 @@ def fit(
     begun = begin_fit(estimator, call)
     if begun is None:  # a call that the checkpoint of a stream has
         return estimator
-    samples, held_out, context, threads = begun
+    samples, held_out, context = begun
     net, task, patience = estimator.net_, estimator._task, None
     try:
         with task.around_training(net, samples, held_out, context) as samples:
@@ -141,7 +141,7 @@ def fit(
             net.checkpoint = context.checkpoint
             net.processes = current_processes.processes
             try:
-                with computing(*threads):
+                with computing(estimator.n_threads, net):
                     net.train(dataset, held_out, n_epochs, patience)
             finally:
                 net.score_validation = net.checkpoint = net.processes = None
@@ -164,25 +164,12 @@ class Call(NamedTuple):
     checkpoint: Any
 
 
-class Begun(NamedTuple):
-    """What a fit trains with, when data are read and the net is made.
-
-    samples, held_out : of the task, the latter None without validation data
-    context : FitContext
-    threads : tuple, what `computing` chooses their number by
-    """
-
-    samples: Any
-    held_out: Any
-    context: FitContext
-    threads: tuple[Any, int, Any]
-
-
 def begin_fit(estimator, call):
     """Read data, make or continue the network, and fit what stands beside it.
 
-    Until then an error leaves the estimator as it was. None if there is nothing to
-    train, see `parse_data`.
+    Until then an error leaves the estimator as it was. Returns training and validation
+    data of the task, the latter None without, and the `FitContext`; or None if there is
+    nothing to train, see `parse_data`.
     """
     with unchanged_on_error(estimator):
         parsed = parse_data(estimator, call)
@@ -210,18 +197,16 @@ def begin_fit(estimator, call):
         network.mixed = task.dtype == "mixed"
         kernel, bptt_steps = estimator.kernel, estimator.bptt_steps
         estimator.kernel_ = use_kernel(network, kernel, device, bptt_steps)
-        batch_size = task.batch_size or estimator.batch_size
-        threads = estimator.n_threads, batch_size, network.spec
-        with computing(*threads):
-            if context.is_continued and context.is_stream:
-                update_net(estimator, loss)
-            else:
-                make_net(estimator, network, loss, device, context)
-            estimator.net_.random_state = np.random.RandomState(order)
-            if not context.is_continued:
-                estimator.history_ = []
+        if context.is_continued and context.is_stream:
+            update_net(estimator, loss)
+        else:
+            make_net(estimator, network, loss, device, context)
+        estimator.net_.random_state = np.random.RandomState(order)
+        if not context.is_continued:
+            estimator.history_ = []
+            with computing(estimator.n_threads, estimator.net_):
                 task.fit_closed_form(samples, context)
-    return Begun(samples, held_out, context, threads)
+    return samples, held_out, context
 
 
 def parse_data(estimator, call):

@@ -16,7 +16,6 @@ from sklearn_rnn.estimators._base import (
     TaskAttribute,
     exclusive,
     shared,
-    thread_context,
 )
 from sklearn_rnn.estimators._fit import fit, new_random_state
 from sklearn_rnn.estimators._network import locate_overflow, overflow_error
@@ -26,6 +25,7 @@ from sklearn_rnn.estimators.tasks import DTYPES, GenerationTask, split_steps
 from sklearn_rnn.sequences import COUNT
 from sklearn_rnn.training import (
     NextStepDataset,
+    computing,
     step_outputs,
 )
 
@@ -810,7 +810,7 @@ None, default="cosine"
         if self._task.corpus.has_ends:
             read = read.over(read.starts, read.lengths - 1)
         network, device = self.module_, self.net_.device
-        with thread_context(self):
+        with computing(self.n_threads, self.net_):
             states = step_outputs(network, read, device, lambda h: h.transpose(0, 1))
         states = states.cpu().numpy().astype(np.float64)
         if not np.isfinite(states).all():
@@ -827,7 +827,7 @@ None, default="cosine"
         of_frames = self._task.corpus.of_frames
         data = NextStepDataset(self._task.corpus.encode_all(X), of_frames=of_frames)
         network, criterion = self.module_, self.net_.criterion_
-        with thread_context(self):
+        with computing(self.n_threads, self.net_):
             steps = self._task.score_steps(network, criterion, data, self.net_.device)
         if not np.isfinite(steps).all():
             raise overflow_error(self, locate_overflow(steps, data.lengths))

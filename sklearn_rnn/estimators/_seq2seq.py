@@ -19,7 +19,6 @@ from sklearn_rnn.estimators._base import (
     check_params,
     exclusive,
     shared,
-    thread_context,
 )
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import (
@@ -41,6 +40,7 @@ from sklearn_rnn.training import (
     SequenceDataset,
     WrittenTargets,
     blocks_by_length,
+    computing,
     note_batch_size,
     to_batch,
 )
@@ -623,7 +623,7 @@ None, default="cosine"
         task.check_options(self)
         sources = network_input(self, task.parse_sources(self, X))
         found: list[Any] = [None] * len(sources)
-        with thread_context(self):
+        with computing(self.n_threads, self.net_):
             width = max(self.beam_width, n_best)
             side_by_side, n_steps = max(1, SIDE_BY_SIDE // width), MAX_STEPS // width
             for rows in blocks_by_length(sources.lengths, side_by_side, n_steps):
@@ -661,7 +661,7 @@ None, default="cosine"
         targets = task.target.vocabulary.encode_all(rows, bounded=True)
         pairs = SequenceDataset(sources, WrittenTargets(targets))
         found: list[Any] = [None] * len(rows)
-        with thread_context(self), torch.inference_mode():
+        with computing(self.n_threads, self.net_), torch.inference_mode():
             for block in blocks_by_length(pairs.lengths, SIDE_BY_SIDE, MAX_STEPS):
                 inputs, _ = pairs.batch(block, self.net_.device)
                 for row, weights in zip(

@@ -15,7 +15,6 @@ from sklearn_rnn._plain_state import damage_reported, describe_state, restore_st
 from sklearn_rnn.estimators._base import (
     SequenceEstimator,
     exclusive_with_estimator,
-    thread_context,
 )
 from sklearn_rnn.estimators._decoding import quantile_decoder, sample_decoder
 from sklearn_rnn.estimators._missing_steps import fill_steps, forecast_outputs
@@ -33,7 +32,7 @@ from sklearn_rnn.sequences import (
     check_item,
     convert_input,
 )
-from sklearn_rnn.training import run_to_ends, to_batch
+from sklearn_rnn.training import computing, run_to_ends, to_batch
 
 
 def _model_has(method):
@@ -338,7 +337,7 @@ class StatefulPredictor:
         check_causal(estimator)
         sequences = network_input(estimator, sequences)
         self._network = estimator.module_
-        with thread_context(estimator):
+        with computing(estimator.n_threads, estimator.net_):
             outputs = self._run(sequences)
         outputs = outputs.cpu().numpy().astype(np.float64)
         if not np.isfinite(outputs).all():

@@ -18,7 +18,6 @@ from sklearn_rnn.estimators._base import (
     check_params,
     exclusive,
     shared,
-    thread_context,
 )
 from sklearn_rnn.estimators._fit import fit
 from sklearn_rnn.estimators._network import (
@@ -30,7 +29,7 @@ from sklearn_rnn.estimators.tasks import DTYPES, TranscriptionTask, object_array
 from sklearn_rnn.metrics import symbol_error_rate
 from sklearn_rnn.modules import greedy_paths, prefix_beam_search
 from sklearn_rnn.sequences import COUNT, SequencesLike
-from sklearn_rnn.training import blocks_by_length, note_batch_size, to_batch
+from sklearn_rnn.training import blocks_by_length, computing, note_batch_size, to_batch
 
 # A wider beam would compare more pairs of hypotheses than memory holds.
 MAX_BEAM = 10_000
@@ -642,7 +641,7 @@ None, default="cosine"
             # Not around the yield: who reads may fail, and the threads stay limited.
             n_padded = int(sources.lengths[rows].max())
             with (
-                thread_context(self),
+                computing(self.n_threads, self.net_),
                 note_batch_size(len(rows), n_padded),
                 torch.inference_mode(),
             ):

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from sklearn_rnn.estimators._base import lock_of, thread_context
+from sklearn_rnn.estimators._base import lock_of
 from sklearn_rnn.estimators._network import overflow_error
 from sklearn_rnn.estimators.closed_form import log_softmax
 from sklearn_rnn.modules import Memory, beam_search
 from sklearn_rnn.sequences import BEGIN, END, PADDING
-from sklearn_rnn.training import split_chunks
+from sklearn_rnn.training import computing, split_chunks
 
 # Steps of a prompt that are read at a time.
 PROMPT_CHUNK = 1024
@@ -153,7 +153,7 @@ class Writer:
     def _run(self, x, state):
         """Return the logits (N, n_outputs) after some more steps, and the state."""
         network = self.network
-        with thread_context(self.estimator):
+        with computing(self.estimator.n_threads, self.estimator.net_):
             states, state = network.run(x.to(network.center.device), None, state)
             logits = network.read(states[-1:])[:, 0].cpu()
         if not torch.isfinite(logits).all():

@@ -211,11 +211,7 @@ kernel_threads = _KernelThreads()
 
 @contextmanager
 def computing(
-    n_threads: int | None = None,
-    batch_size: int = 0,
-    spec: Any = None,
-    *,
-    flush_denormals: bool = True,
+    n_threads: int | None = None, net: Any = None, *, flush_denormals: bool = True
 ) -> Iterator[None]:
     """Compute with a number of threads, and restore all that it sets afterwards.
 
@@ -241,10 +237,8 @@ def computing(
     ----------
     n_threads : int, default=None
         The number; None chooses it.
-    batch_size : int, default=0
-        Sequences at a time.
-    spec : NetworkSpec, default=None
-        Of the network; not needed without a batch.
+    net : SequenceNet, default=None
+        What computes; None where it is no network.
     flush_denormals : bool, default=True
         Whether denormal numbers are zero.
 
@@ -267,8 +261,11 @@ def computing(
         n_local = 1 if processes is None else processes.n_local
         most = min(max(1, joblib.cpu_count() // n_local), MAX_THREADS)
         most = 1 if in_worker else most
-        work = N_GATES[spec.cell] * spec.hidden_size**2 if batch_size else 0
-        n_threads = min(max(1, batch_size * work // MIN_WORK_PER_THREAD), most)
+        work = 0
+        if net is not None:
+            spec = net.module_.spec
+            work = net.batch_size * N_GATES[spec.cell] * spec.hidden_size**2
+        n_threads = min(max(1, work // MIN_WORK_PER_THREAD), most)
         n_kernel_threads = min(most, torch.get_num_threads())
     is_main = threading.current_thread() is threading.main_thread()
     sets_count = is_main or in_worker

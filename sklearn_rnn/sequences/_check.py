@@ -95,12 +95,15 @@ class CheckedInput(NamedTuple):
         As `check_sequences` returns them, and with padding.
     is_table : bool
         Whether X is a table: univariate sequences, one per row.
+    form : tuple or None
+        Number and names of features, which X of equal forms share; None of a table.
     """
 
     X: Any
     sequences: SequenceArray
     padded: SequenceArray
     is_table: bool
+    form: tuple[int, tuple[str, ...] | None] | None
 
 
 def check_input(
@@ -143,7 +146,8 @@ def check_input(
         sequences._range = found
     if sequences.transforms.scaling is not None:
         check_range(sequences, estimator_name=estimator_name)
-    return CheckedInput(X, sequences, padded, is_table)
+    form = None if is_table else (sequences.n_features, sequences.feature_names)
+    return CheckedInput(X, sequences, padded, is_table, form)
 
 
 def is_list_of_sequences(X):
@@ -523,9 +527,10 @@ def check_features(estimator, checked, *, reset):
     forms of univariate sequences are fine. After a fit on sequences a table is refused:
     it is more likely one sequence than many.
 
-    With `reset`, as in ``fit``, it sets these attributes and two private ones:
-    ``_fitted_on_columns`` says which of the two counts they are, and
-    ``_n_steps_of_lists`` how long nested lists of one length were, or None.
+    With `reset`, as in ``fit``, it sets these attributes and three private ones:
+    ``_fitted_on_columns`` says which of the two counts they are,
+    ``_n_steps_of_lists`` how long nested lists of one length were, or None, and
+    ``_form_of_X`` what forms of X need no check.
 
     Parameters
     ----------
@@ -536,11 +541,11 @@ def check_features(estimator, checked, *, reset):
     reset : bool
         Whether to set the attributes, or to check against them.
     """
-    X, sequences, _, on_columns = checked
+    X, sequences, on_columns = checked.X, checked.sequences, checked.is_table
     names, n_features = sequences.feature_names, sequences.n_features
     if reset:
         is_list = isinstance(X, (list, tuple))
-        estimator._fitted_on_columns = on_columns
+        estimator._fitted_on_columns, estimator._form_of_X = on_columns, checked.form
         estimator._n_steps_of_lists = _common_length(X) if is_list else None
         if n_features >= MANY_FEATURES_OF_ONE_STEP:
             warn_of_layout(X, sequences)
@@ -551,11 +556,6 @@ def check_features(estimator, checked, *, reset):
         _check_univariate(estimator, sequences)
         return
     if not (reset or on_columns):
-        # Faster than scikit-learn's check, which a prediction for one sequence notices.
-        known = getattr(estimator, "feature_names_in_", None)
-        same_names = names == (None if known is None else tuple(known))
-        if same_names and n_features == estimator.n_features_in_:
-            return
         _check_not_steps(estimator, sequences)
         _check_not_exchanged(estimator, X, sequences)
     if on_columns:

@@ -1,6 +1,7 @@
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ def two_threads():
 
 def choose_threads(batch_size, spec):
     """Return the number of torch's threads that is chosen."""
-    with computing(None, batch_size, spec):
+    network = SimpleNamespace(spec=spec)
+    with computing(None, SimpleNamespace(batch_size=batch_size, module_=network)):
         return torch.get_num_threads()
 
 

@@ -458,7 +458,10 @@ class SequenceTask(Task):
             self.tokens.check(sequences, name, reset=reset)
         if reset and self.per_step and checked.is_table:
             _check_not_one_column(checked.X, name)
-        check_features(estimator, checked, reset=reset)
+        # Faster than scikit-learn's check, which a prediction for one sequence notices.
+        form = None if reset else getattr(estimator, "_form_of_X", None)
+        if form is None or checked.form != form:
+            check_features(estimator, checked, reset=reset)
         if reset and sequences.n_features == 1:
             # A target for each sample is no sound to be classified.
             if not (self.per_step or self.tokens.is_used or self.is_trial):
